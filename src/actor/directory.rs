@@ -1,0 +1,166 @@
+//! The supervisor: creates pages, retires them, makes them anew when their actor dies, and is told of every disconnect.
+//!
+//! Only it knows where a page lives.
+
+use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use actix::{Actor, Addr, Arbiter, AsyncContext, Context, Handler, ResponseFuture};
+use futures_util::future::join_all;
+
+use super::message::{Ids, IdsOf, Line, Summarise, SummariseAll, Summary, ToDirectory, ToPage, ToSession};
+use super::page::Page;
+use crate::core::claim::Claim;
+use crate::core::directory::{Admission, DirectoryState, Incarnation, Succession};
+use crate::core::id::{PageKey, PeerId};
+use crate::core::page::Input;
+use crate::settings::limit;
+use crate::shared::Shared;
+
+/// When clients are told to come back after a restart, in ms.
+const RETRY_MS: u64 = 1000;
+/// Over how long a drain tells its pages, at most.
+const LONGEST_SPREAD: Duration = Duration::from_secs(3);
+
+/// The actor that owns all pages.
+pub struct PageDirectory {
+    shared: Arc<Shared>,
+    state: DirectoryState,
+    pages: HashMap<PageKey, Addr<Page>>,
+    /// The threads that pages live on; a page stays on one, so its messages keep their order.
+    arbiters: Vec<Arbiter>,
+}
+
+impl PageDirectory {
+    /// No pages yet, and `threads` (at least one) for them to live on.
+    #[must_use]
+    pub fn new(shared: Arc<Shared>, threads: usize) -> Self {
+        let state = DirectoryState::new(limit(shared.settings.pages.max));
+        let arbiters = (0..threads.max(1)).map(|_| Arbiter::new()).collect();
+        Self { shared, state, pages: HashMap::new(), arbiters }
+    }
+
+    fn create(&mut self, key: &PageKey, incarnation: Incarnation, claim: Option<Claim>, ctx: &Context<Self>) -> Addr<Page> {
+        let mut hasher = DefaultHasher::new();
+        key.hash(&mut hasher);
+        let arbiter = &self.arbiters[(hasher.finish() % self.arbiters.len() as u64) as usize];
+        let (name, shared, directory) = (key.clone(), Arc::clone(&self.shared), ctx.address());
+        let page = Page::start_in_arbiter(&arbiter.handle(), move |_| Page::new(name, incarnation, claim, shared, directory));
+        self.pages.insert(key.clone(), page.clone());
+        page
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "a page does little for one message, and never waits")]
+    fn tell(&self, key: &PageKey, message: ToPage) {
+        if let Some(page) = self.pages.get(key) {
+            page.do_send(message);
+        }
+    }
+
+    fn succeed(&mut self, key: &PageKey, succession: Succession, claim: Option<Claim>, lines: &[Line], ctx: &Context<Self>) {
+        let successor = match succession {
+            Succession::Expected => return,
+            Succession::Recreate(incarnation) => {
+                log::error!("page actor died, starting another: page={key} sessions={}", lines.len());
+                Some(self.create(key, incarnation, claim, ctx))
+            }
+            Succession::Abandon => {
+                log::error!("page actor dies again and again, giving up: page={key} sessions={}", lines.len());
+                self.pages.remove(key);
+                None
+            }
+        };
+        for line in lines {
+            line.send_anyway(ToSession::PageLost(successor.clone().map(Addr::recipient)));
+        }
+    }
+
+    /// Tells one page after the other, so that not all clients come back in the same moment.
+    fn drain(&mut self, ctx: &mut Context<Self>) {
+        self.state.drain();
+        let sockets = self.shared.counters.connections.load(Ordering::Relaxed);
+        let spread = LONGEST_SPREAD.min(Duration::from_millis(5) * u32::try_from(sockets).unwrap_or(u32::MAX));
+        let pages = u32::try_from(self.pages.len()).unwrap_or(u32::MAX);
+        for (n, key) in (0_u32..).zip(self.pages.keys().cloned().collect::<Vec<_>>()) {
+            ctx.run_later(spread * n / pages, move |directory, _| {
+                directory.tell(&key, ToPage::Input(Input::Drain { retry_ms: RETRY_MS }));
+            });
+        }
+    }
+}
+
+impl Actor for PageDirectory {
+    type Context = Context<Self>;
+}
+
+impl Handler<ToDirectory> for PageDirectory {
+    type Result = ();
+
+    fn handle(&mut self, message: ToDirectory, ctx: &mut Self::Context) {
+        match message {
+            ToDirectory::Join { key, joiner, line } => match self.state.join(&key) {
+                Admission::PassOn { incarnation, create } => {
+                    if create {
+                        self.create(&key, incarnation, None, ctx);
+                    }
+                    self.tell(&key, ToPage::Join { joiner, line });
+                }
+                Admission::Refuse(close) => line.send_anyway(ToSession::Close { last_words: None, close }),
+            },
+            ToDirectory::Gone { key, session, departure } => {
+                self.tell(&key, ToPage::Input(Input::Gone { session, departure }));
+            }
+            ToDirectory::Idle { key, incarnation, joins_seen } => {
+                if self.state.retire(&key, incarnation, joins_seen) {
+                    self.tell(&key, ToPage::Retire);
+                    self.pages.remove(&key);
+                }
+            }
+            ToDirectory::Stopped { key, incarnation, claim, lines } => {
+                let succession = self.state.stopped(self.shared.clock.now(), &key, incarnation);
+                self.succeed(&key, succession, claim, &lines, ctx);
+            }
+            ToDirectory::Drain => self.drain(ctx),
+        }
+    }
+}
+
+impl Handler<IdsOf> for PageDirectory {
+    type Result = ResponseFuture<Vec<PeerId>>;
+
+    fn handle(&mut self, IdsOf(key): IdsOf, _: &mut Self::Context) -> Self::Result {
+        let page = self.pages.get(&key).cloned();
+        Box::pin(async move {
+            match page {
+                Some(page) => page.send(Ids).await.unwrap_or_default(),
+                None => Vec::new(),
+            }
+        })
+    }
+}
+
+impl Handler<SummariseAll> for PageDirectory {
+    type Result = ResponseFuture<Vec<Summary>>;
+
+    fn handle(&mut self, _: SummariseAll, _: &mut Self::Context) -> Self::Result {
+        let asked: Vec<_> = self.pages.values().map(|page| page.send(Summarise)).collect();
+        Box::pin(async move {
+            let mut all: Vec<_> = join_all(asked).await.into_iter().filter_map(|answer| answer.ok().flatten()).collect();
+            all.sort_by(|a, b| a.page.cmp(&b.page));
+            all
+        })
+    }
+}
+
+#[cfg(feature = "faults")]
+impl Handler<super::message::FailPage> for PageDirectory {
+    type Result = bool;
+
+    fn handle(&mut self, super::message::FailPage(key): super::message::FailPage, _: &mut Self::Context) -> bool {
+        self.tell(&key, ToPage::Fail);
+        self.pages.contains_key(&key)
+    }
+}

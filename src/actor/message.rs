@@ -1,0 +1,233 @@
+//! What the actors say to each other.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+
+use actix::{Message, Recipient};
+
+use crate::core::claim::Claim;
+use crate::core::close::Close;
+use crate::core::directory::Incarnation;
+use crate::core::id::{Epoch, PageKey, PeerId, SessionId};
+use crate::core::member::{Departure, Joiner};
+use crate::core::page::{Assignment, Input};
+use crate::core::time::Time;
+use crate::core::wire::Frame;
+
+/// To the directory.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub enum ToDirectory {
+    /// A session wants to join a page.
+    Join {
+        /// Which page.
+        key: PageKey,
+        /// Who.
+        joiner: Box<Joiner>,
+        /// How to reach it.
+        line: Line,
+    },
+    /// A session has ended; the page it may be on is to know.
+    Gone {
+        /// Which page.
+        key: PageKey,
+        /// Which session.
+        session: SessionId,
+        /// How it went.
+        departure: Departure,
+    },
+    /// A page has nobody and nothing left.
+    Idle {
+        /// Which page.
+        key: PageKey,
+        /// Which life of it.
+        incarnation: Incarnation,
+        /// How many joins it saw.
+        joins_seen: u64,
+    },
+    /// A page's actor has stopped, by order or by a panic.
+    Stopped {
+        /// Which page.
+        key: PageKey,
+        /// Which life of it.
+        incarnation: Incarnation,
+        /// Who hosted.
+        claim: Option<Claim>,
+        /// Its sessions.
+        lines: Vec<Line>,
+    },
+    /// The server goes away.
+    Drain,
+}
+
+/// To a page.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub enum ToPage {
+    /// A session wants to join.
+    Join {
+        /// Who.
+        joiner: Box<Joiner>,
+        /// How to reach it.
+        line: Line,
+    },
+    /// Something happened to a member.
+    Input(Input),
+    /// The page is forgotten: stop.
+    Retire,
+    /// Panic, to see what follows.
+    #[cfg(feature = "faults")]
+    Fail,
+}
+
+/// To a session.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub enum ToSession {
+    /// It is a member.
+    Joined {
+        /// The page's address.
+        page: Recipient<ToPage>,
+        /// `OPEN`, unless it was a member already.
+        open: Option<Frame>,
+        /// Who hosts.
+        assignment: Option<Assignment>,
+    },
+    /// Who hosts has changed.
+    Appoint {
+        /// `HOST`.
+        frame: Frame,
+        /// The same, for the session itself.
+        assignment: Assignment,
+    },
+    /// A frame for its client.
+    Tell(Frame),
+    /// See whether the client lives: the next frame from it is to be reported.
+    Ping,
+    /// The end.
+    Close {
+        /// What the client is told first; [`Close::farewell`] where none.
+        last_words: Option<Frame>,
+        /// Why.
+        close: Close,
+    },
+    /// The page's actor died. With the address of its successor: say who you are.
+    PageLost(Option<Recipient<ToPage>>),
+}
+
+impl ToSession {
+    /// What it takes in a queue, in bytes, near enough.
+    fn weight(&self) -> usize {
+        const ENVELOPE: usize = 256;
+        let frame = match self {
+            Self::Joined { open: frame, .. } | Self::Close { last_words: frame, .. } => frame.as_ref(),
+            Self::Appoint { frame, .. } | Self::Tell(frame) => Some(frame),
+            Self::Ping | Self::PageLost(_) => None,
+        };
+        ENVELOPE + frame.map_or(0, |frame| frame.len())
+    }
+}
+
+/// What may be known of a session without asking it: one that is jammed answers nothing.
+#[derive(Debug, Default)]
+pub struct Pulse {
+    heard: AtomicU64,
+    queued: AtomicUsize,
+}
+
+impl Pulse {
+    /// It said something.
+    pub fn beat(&self, now: Time) {
+        self.heard.store(now.0, Ordering::Relaxed);
+    }
+
+    /// When it last did.
+    pub fn heard(&self) -> Time {
+        Time(self.heard.load(Ordering::Relaxed))
+    }
+
+    /// It took a message out of its mailbox.
+    pub fn took(&self, message: &ToSession) {
+        self.queued.fetch_sub(message.weight(), Ordering::Relaxed);
+    }
+}
+
+/// How to reach a session, without piling up what it does not take.
+#[derive(Debug, Clone)]
+pub struct Line {
+    /// Which session.
+    pub session: SessionId,
+    /// What is known of it.
+    pub pulse: Arc<Pulse>,
+    to: Recipient<ToSession>,
+}
+
+/// More waits for the session than it may have.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Congested;
+
+impl Line {
+    /// To the session behind `to`.
+    #[must_use]
+    pub const fn new(session: SessionId, pulse: Arc<Pulse>, to: Recipient<ToSession>) -> Self {
+        Self { session, pulse, to }
+    }
+
+    /// Sends, unless more than `most` bytes wait already: so there is never more than that and one message.
+    ///
+    /// # Errors
+    /// When nothing was sent.
+    pub fn send(&self, message: ToSession, most: usize) -> Result<(), Congested> {
+        if self.pulse.queued.load(Ordering::Relaxed) > most {
+            return Err(Congested);
+        }
+        self.send_anyway(message);
+        Ok(())
+    }
+
+    /// Sends the last message there will be.
+    #[expect(clippy::disallowed_methods, reason = "what waits is counted in bytes, which bounds more than a mailbox does")]
+    pub fn send_anyway(&self, message: ToSession) {
+        self.pulse.queued.fetch_add(message.weight(), Ordering::Relaxed);
+        self.to.do_send(message);
+    }
+}
+
+/// The ids of a page's members.
+#[derive(Debug, Message)]
+#[rtype(result = "Vec<PeerId>")]
+pub struct Ids;
+
+/// The ids of the members of a page, asked of the directory.
+#[derive(Debug, Message)]
+#[rtype(result = "Vec<PeerId>")]
+pub struct IdsOf(pub PageKey);
+
+/// One page as the operator sees it.
+#[derive(Debug, Clone, serde::Serialize)]
+pub struct Summary {
+    /// Its name.
+    pub page: String,
+    /// Its host, or the one that is to come back.
+    pub host: Option<PeerId>,
+    /// The host's term.
+    pub epoch: Option<Epoch>,
+    /// How many are there.
+    pub members: usize,
+}
+
+/// A page's summary; none when nobody is there.
+#[derive(Debug, Message)]
+#[rtype(result = "Option<Summary>")]
+pub struct Summarise;
+
+/// The summaries of all pages, asked of the directory.
+#[derive(Debug, Message)]
+#[rtype(result = "Vec<Summary>")]
+pub struct SummariseAll;
+
+/// Makes a page's actor panic, asked of the directory. True when there is such a page.
+#[cfg(feature = "faults")]
+#[derive(Debug, Message)]
+#[rtype(result = "bool")]
+pub struct FailPage(pub PageKey);

@@ -1,0 +1,10 @@
+//! Who acts: thin shells around [`crate::core`].
+//!
+//! What they say to each other is in [`message`]; then the directory, the page and the session. Only [`session`]
+//! knows actix-web-actors.
+
+pub mod message;
+
+pub mod directory;
+pub mod page;
+pub mod session;

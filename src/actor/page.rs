@@ -1,0 +1,194 @@
+//! A page, acting: what [`PageState`] decides is done here.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use actix::{Actor, ActorContext, Addr, AsyncContext, Context, Handler, MessageResult, SpawnHandle};
+use rand::rngs::SmallRng;
+use rand::{Rng, SeedableRng};
+
+use super::directory::PageDirectory;
+use super::message::{Ids, Line, Summarise, Summary, ToDirectory, ToPage, ToSession};
+use crate::clock::unix_ms;
+use crate::core::claim::Claim;
+use crate::core::directory::Incarnation;
+use crate::core::id::{PageKey, PeerId, SessionId};
+use crate::core::page::{Input, Output, Outside, PageState};
+use crate::core::time::Time;
+use crate::shared::Shared;
+
+/// The actor of one page.
+pub struct Page {
+    key: PageKey,
+    incarnation: Incarnation,
+    shared: Arc<Shared>,
+    directory: Addr<PageDirectory>,
+    state: PageState,
+    /// How to reach members, and newcomers that wait.
+    lines: HashMap<SessionId, Line>,
+    /// Empty between inputs; kept for its memory.
+    outbox: Vec<Output>,
+    timer: Option<(Time, SpawnHandle)>,
+    random: SmallRng,
+}
+
+impl Page {
+    /// A page nobody has come to yet; with `claim`, the successor of one whose actor died when that was true.
+    #[must_use]
+    pub fn new(
+        key: PageKey,
+        incarnation: Incarnation,
+        claim: Option<Claim>,
+        shared: Arc<Shared>,
+        directory: Addr<PageDirectory>,
+    ) -> Self {
+        let state = PageState::new(key.clone(), Arc::clone(&shared.rules), shared.clock.now(), claim);
+        let random = SmallRng::from_rng(&mut rand::rng());
+        let (lines, outbox) = (HashMap::new(), Vec::new());
+        Self { key, incarnation, shared, directory, state, lines, outbox, timer: None, random }
+    }
+
+    /// One input in, everything that follows from it done, one timer set.
+    fn drive(&mut self, input: Input, ctx: &mut Context<Self>) {
+        let mut inputs = VecDeque::from([input]);
+        while let Some(input) = inputs.pop_front() {
+            let now = self.shared.clock.now();
+            let heard = |session| self.lines.get(&session).map_or(now, |line: &Line| line.pulse.heard());
+            let outside = Outside { now, unix_ms: unix_ms(), random: self.random.next_u64(), heard: &heard };
+            self.state.handle(outside, input, &mut self.outbox);
+            let mut outbox = std::mem::take(&mut self.outbox);
+            inputs.extend(outbox.drain(..).filter_map(|output| self.perform(output, ctx)));
+            self.outbox = outbox;
+        }
+        self.check();
+        self.rearm(ctx);
+    }
+
+    /// Does one thing; gives what it leads to.
+    fn perform(&mut self, output: Output, ctx: &mut Context<Self>) -> Option<Input> {
+        match output {
+            Output::Welcome { to, open, assignment } => {
+                let page = ctx.address().recipient();
+                if let Some(line) = self.lines.get(&to) {
+                    log::debug!("join page={} session={} members={}", self.key, to.0, self.state.len());
+                    line.send_anyway(ToSession::Joined { page, open, assignment });
+                }
+                None
+            }
+            Output::Appoint { to, frame, assignment } => self.tell(to, ToSession::Appoint { frame, assignment }),
+            Output::Tell { to, frame } => self.tell(to, ToSession::Tell(frame)),
+            Output::Ping(to) => self.tell(to, ToSession::Ping),
+            Output::Dismiss { session, last_words, close } => {
+                if let Some(line) = self.lines.remove(&session) {
+                    log::debug!("dismiss page={} session={} close={}", self.key, session.0, close.name());
+                    line.send_anyway(ToSession::Close { last_words, close });
+                }
+                None
+            }
+            Output::Left { session, id, departure } => {
+                log::debug!("leave page={} id={id:?} departure={} members={}", self.key, departure.name(), self.state.len());
+                self.lines.remove(&session);
+                None
+            }
+            Output::Elected { assignment, cause } => {
+                log::debug!(
+                    "elect page={} host={:?} epoch={} cause={}",
+                    self.key,
+                    assignment.host,
+                    assignment.epoch.0,
+                    cause.name()
+                );
+                None
+            }
+            Output::Idle { joins_seen } => {
+                self.report(ToDirectory::Idle { key: self.key.clone(), incarnation: self.incarnation, joins_seen });
+                None
+            }
+        }
+    }
+
+    fn tell(&self, to: SessionId, message: ToSession) -> Option<Input> {
+        let sent = self.lines.get(&to)?.send(message, self.shared.settings.limits.queue_bytes);
+        sent.is_err().then_some(Input::Congested(to))
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "the directory does little, and never waits")]
+    fn report(&self, message: ToDirectory) {
+        self.directory.do_send(message);
+    }
+
+    fn check(&self) {
+        // all invariants where it costs little; those that cost nothing always
+        let thorough = cfg!(debug_assertions) && self.state.len() <= 64;
+        let checked = if thorough { self.state.check() } else { self.state.check_quickly() };
+        if let Err(violation) = checked {
+            self.shared.counters.violations.fetch_add(1, Ordering::Relaxed);
+            log::error!("{violation} page={}", self.key);
+        }
+    }
+
+    fn rearm(&mut self, ctx: &mut Context<Self>) {
+        let Some(deadline) = self.state.next_deadline() else { return };
+        // an earlier timer than needed does no harm, a cancelled one costs a search
+        if self.timer.is_some_and(|(at, _)| at <= deadline) {
+            return;
+        }
+        if let Some((_, later)) = self.timer.take() {
+            ctx.cancel_future(later);
+        }
+        let delay = deadline.since(self.shared.clock.now());
+        let timer = ctx.run_later(delay, |page, ctx| {
+            page.timer = None;
+            page.drive(Input::Timer, ctx);
+        });
+        self.timer = Some((deadline, timer));
+    }
+}
+
+impl Actor for Page {
+    type Context = Context<Self>;
+
+    /// The directory starts a successor, unless it ordered this. Runs while a panic unwinds too: it must not panic.
+    fn stopped(&mut self, _: &mut Self::Context) {
+        let claim = self.state.assignment().map(|(epoch, host)| Claim { epoch, host });
+        let lines = self.lines.drain().map(|(_, line)| line).collect();
+        self.report(ToDirectory::Stopped { key: self.key.clone(), incarnation: self.incarnation, claim, lines });
+    }
+}
+
+impl Handler<ToPage> for Page {
+    type Result = ();
+
+    fn handle(&mut self, message: ToPage, ctx: &mut Self::Context) {
+        match message {
+            ToPage::Join { joiner, line } => {
+                self.lines.insert(line.session, line);
+                self.drive(Input::Join(*joiner), ctx);
+            }
+            ToPage::Input(input) => self.drive(input, ctx),
+            ToPage::Retire => ctx.stop(),
+            #[cfg(feature = "faults")]
+            ToPage::Fail => panic!("asked to"),
+        }
+    }
+}
+
+impl Handler<Ids> for Page {
+    type Result = MessageResult<Ids>;
+
+    fn handle(&mut self, _: Ids, _: &mut Self::Context) -> Self::Result {
+        MessageResult(self.state.ids().cloned().collect::<Vec<PeerId>>())
+    }
+}
+
+impl Handler<Summarise> for Page {
+    type Result = MessageResult<Summarise>;
+
+    fn handle(&mut self, _: Summarise, _: &mut Self::Context) -> Self::Result {
+        let PageKey::Named(name) = &self.key else { return MessageResult(None) };
+        let (epoch, host) = self.state.assignment().unzip();
+        let summary = Summary { page: name.as_str().to_owned(), host, epoch, members: self.state.len() };
+        MessageResult(Some(summary).filter(|s| s.members > 0))
+    }
+}

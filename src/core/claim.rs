@@ -1,0 +1,74 @@
+//! What a client says it was last told, after the server (or a page of it) lost its memory.
+
+use super::id::{Epoch, PeerId};
+
+/// "On this page `host` hosts, in `epoch`" (`&epoch=&host=`).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Claim {
+    /// The host's term.
+    pub epoch: Epoch,
+    /// The host's id.
+    pub host: PeerId,
+}
+
+/// Epochs start at the clock's milliseconds and grow slowly, so none is honestly above the clock by more than this.
+const AHEAD_MS: u64 = 60_000;
+
+impl Claim {
+    /// Whether it can be true, at `unix_ms` by the server's clock: a made-up epoch must not carry the page's up to where no number follows.
+    #[must_use]
+    pub const fn is_credible(&self, unix_ms: u64) -> bool {
+        self.epoch.0 <= unix_ms.saturating_add(AHEAD_MS) && self.epoch.0 < Epoch::LIMIT
+    }
+}
+
+/// Who hosts after claims that do not all agree: of the claimed hosts that `may_host`, the one that most *others*
+/// claim. One's own word for oneself counts only when nobody says otherwise, so that nobody makes itself host.
+///
+/// `claims` are (claimant, claim). None: nobody claimed is there, or nobody is claimed by another.
+#[must_use]
+pub fn most_claimed<'a>(claims: &[(&'a PeerId, &'a Claim)], may_host: impl Fn(&PeerId) -> bool) -> Option<&'a PeerId> {
+    let (_, first) = claims.first()?;
+    if claims.iter().all(|(_, claim)| claim.host == first.host) {
+        return may_host(&first.host).then_some(&first.host);
+    }
+    let votes = |host: &PeerId| claims.iter().filter(|(who, claim)| claim.host == *host && *who != host).count();
+    claims
+        .iter()
+        .map(|(_, claim)| claim)
+        .filter(|claim| may_host(&claim.host) && votes(&claim.host) > 0)
+        .max_by_key(|claim| (votes(&claim.host), claim.epoch))
+        .map(|claim| &claim.host)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn id(text: &str) -> PeerId {
+        PeerId::parse(text).unwrap_or_else(|e| panic!("{e}"))
+    }
+
+    fn chosen(claims: &[(&str, &str, u64)]) -> Option<String> {
+        let claims: Vec<_> = claims.iter().map(|(who, host, e)| (id(who), Claim { epoch: Epoch(*e), host: id(host) })).collect();
+        let claims: Vec<_> = claims.iter().map(|(who, claim)| (who, claim)).collect();
+        most_claimed(&claims, |_| true).map(ToString::to_string)
+    }
+
+    #[test]
+    fn others_decide_and_ones_own_word_counts_only_unopposed() {
+        assert_eq!(chosen(&[("a", "a", 1)]), Some("a".into()));
+        assert_eq!(chosen(&[("x", "x", 9), ("b", "a", 1)]), Some("a".into()));
+        assert_eq!(chosen(&[("x", "x", 9), ("y", "y", 8)]), None);
+        assert_eq!(chosen(&[("b", "a", 1), ("c", "a", 1), ("d", "b", 2)]), Some("a".into()));
+        assert_eq!(chosen(&[]), None);
+    }
+
+    #[test]
+    fn a_claim_far_above_the_clock_is_not_believed() {
+        let claim = |epoch| Claim { epoch: Epoch(epoch), host: id("a") };
+        assert!(claim(60_500).is_credible(1000));
+        assert!(!claim(61_001).is_credible(1000));
+        assert!(!claim(Epoch::LIMIT).is_credible(u64::MAX));
+    }
+}

@@ -1,0 +1,187 @@
+//! Which pages there are: made by being opened, forgotten when the last one leaves, made anew when their actor dies.
+
+use std::collections::{HashMap, VecDeque};
+use std::time::Duration;
+
+use super::close::Close;
+use super::id::PageKey;
+use super::time::Time;
+
+/// One life of one page's actor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Incarnation(pub u64);
+
+/// How often a page's actor may die within [`CRASH_WINDOW`] before its members are sent away.
+const MOST_CRASHES: usize = 5;
+const CRASH_WINDOW: Duration = Duration::from_secs(10);
+
+#[derive(Debug)]
+struct Entry {
+    incarnation: Incarnation,
+    /// Joins passed on to this incarnation.
+    joins: u64,
+    crashes: VecDeque<Time>,
+}
+
+/// What to do with one who wants to join.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Admission {
+    /// Pass it on to the page, which is new when `create` says so.
+    PassOn {
+        /// Which life of the page.
+        incarnation: Incarnation,
+        /// Whether its actor is to be started first.
+        create: bool,
+    },
+    /// Send it away.
+    Refuse(Close),
+}
+
+/// What to do after a page's actor died.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Succession {
+    /// It was retired: nothing.
+    Expected,
+    /// Start another and let the sessions tell it who they are.
+    Recreate(Incarnation),
+    /// It dies again and again: send its sessions away.
+    Abandon,
+}
+
+/// All pages.
+#[derive(Debug)]
+pub struct DirectoryState {
+    pages: HashMap<PageKey, Entry>,
+    next: u64,
+    max_pages: usize,
+    draining: bool,
+}
+
+impl DirectoryState {
+    /// No pages yet, and never more than `max_pages` (`usize::MAX` for no limit; the page-less do not count).
+    #[must_use]
+    pub fn new(max_pages: usize) -> Self {
+        Self { pages: HashMap::new(), next: 0, max_pages, draining: false }
+    }
+
+    fn incarnate(&mut self) -> Incarnation {
+        self.next += 1;
+        Incarnation(self.next)
+    }
+
+    /// Somebody wants to join `key`.
+    pub fn join(&mut self, key: &PageKey) -> Admission {
+        if self.draining {
+            return Admission::Refuse(Close::Restart);
+        }
+        if let Some(entry) = self.pages.get_mut(key) {
+            entry.joins += 1;
+            return Admission::PassOn { incarnation: entry.incarnation, create: false };
+        }
+        if *key != PageKey::Pageless && self.named() >= self.max_pages {
+            return Admission::Refuse(Close::PagesFull);
+        }
+        let incarnation = self.incarnate();
+        self.pages.insert(key.clone(), Entry { incarnation, joins: 1, crashes: VecDeque::new() });
+        Admission::PassOn { incarnation, create: true }
+    }
+
+    /// A page says that it is empty. True: it is forgotten. False: a join is on its way to it.
+    #[must_use]
+    pub fn retire(&mut self, key: &PageKey, incarnation: Incarnation, joins_seen: u64) -> bool {
+        let idle = self.pages.get(key).is_some_and(|e| e.incarnation == incarnation && e.joins == joins_seen);
+        if idle {
+            self.pages.remove(key);
+        }
+        idle
+    }
+
+    /// A page's actor has stopped.
+    pub fn stopped(&mut self, now: Time, key: &PageKey, incarnation: Incarnation) -> Succession {
+        let next = Incarnation(self.next + 1);
+        let Some(entry) = self.pages.get_mut(key).filter(|e| e.incarnation == incarnation && !self.draining) else {
+            return Succession::Expected;
+        };
+        entry.crashes.retain(|at| now.since(*at) < CRASH_WINDOW);
+        entry.crashes.push_back(now);
+        if entry.crashes.len() > MOST_CRASHES {
+            self.pages.remove(key);
+            return Succession::Abandon;
+        }
+        // what was passed on to the dead one is asked for again by its session
+        *entry = Entry { incarnation: next, joins: 0, crashes: std::mem::take(&mut entry.crashes) };
+        self.next = next.0;
+        Succession::Recreate(next)
+    }
+
+    /// The server goes away: nobody is let in any more.
+    pub const fn drain(&mut self) {
+        self.draining = true;
+    }
+
+    /// How many pages there are, without that of the page-less.
+    #[must_use]
+    pub fn named(&self) -> usize {
+        self.pages.len() - usize::from(self.pages.contains_key(&PageKey::Pageless))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::id::PageName;
+    use super::*;
+
+    fn key(name: &str) -> PageKey {
+        PageKey::Named(PageName::parse(name).unwrap_or_else(|e| panic!("{e}")))
+    }
+
+    fn pass_on(admission: Admission) -> (Incarnation, bool) {
+        match admission {
+            Admission::PassOn { incarnation, create } => (incarnation, create),
+            Admission::Refuse(close) => panic!("{close:?}"),
+        }
+    }
+
+    #[test]
+    fn a_join_on_its_way_keeps_the_page() {
+        let mut pages = DirectoryState::new(usize::MAX);
+        let (first, create) = pass_on(pages.join(&key("a")));
+        assert!(create);
+        assert_eq!(pass_on(pages.join(&key("a"))), (first, false));
+        assert!(!pages.retire(&key("a"), first, 1), "the second join was not seen yet");
+        assert!(pages.retire(&key("a"), first, 2));
+        let (second, create) = pass_on(pages.join(&key("a")));
+        assert!(create && second != first);
+        assert!(!pages.retire(&key("a"), first, 1), "an old life's word counts for nothing");
+    }
+
+    #[test]
+    fn a_dead_page_is_made_anew_but_not_for_ever() {
+        let mut pages = DirectoryState::new(usize::MAX);
+        let (mut life, _) = pass_on(pages.join(&key("a")));
+        for n in 0..MOST_CRASHES as u64 {
+            let Succession::Recreate(next) = pages.stopped(Time(n), &key("a"), life) else { panic!("given up after {n}") };
+            assert!(next > life);
+            life = next;
+        }
+        assert_eq!(pages.stopped(Time(9), &key("a"), life), Succession::Abandon);
+        assert_eq!(pages.stopped(Time(9), &key("a"), life), Succession::Expected);
+        let (mut life, _) = pass_on(pages.join(&key("a")));
+        for n in 0..100 {
+            let Succession::Recreate(next) = pages.stopped(Time(n * 3000), &key("a"), life) else {
+                panic!("rare ones are mended")
+            };
+            life = next;
+        }
+    }
+
+    #[test]
+    fn the_limit_is_on_pages_and_not_on_the_pageless() {
+        let mut pages = DirectoryState::new(1);
+        pass_on(pages.join(&PageKey::Pageless));
+        pass_on(pages.join(&key("a")));
+        assert_eq!(pages.join(&key("b")), Admission::Refuse(Close::PagesFull));
+        pages.drain();
+        assert_eq!(pages.join(&key("a")), Admission::Refuse(Close::Restart));
+    }
+}

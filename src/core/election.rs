@@ -1,0 +1,123 @@
+//! Who hosts next: a function of the roster and one random number.
+
+use serde::Serialize;
+
+/// Why a page has a new host; the `cause` in `HOST`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Cause {
+    /// The old one said goodbye or lost its socket.
+    Left,
+    /// The old one was silent for `liveness.host_timeout_ms`.
+    Timeout,
+    /// The server lost its memory, and what it was told did not agree.
+    Restarted,
+    /// The first group member came to a page hosted by a stock client.
+    Upgraded,
+}
+
+impl Cause {
+    /// As the wire spells it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Left => "left",
+            Self::Timeout => "timeout",
+            Self::Restarted => "restarted",
+            Self::Upgraded => "upgraded",
+        }
+    }
+}
+
+/// How to choose among those who are equally fit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Policy {
+    /// Any of them.
+    #[default]
+    Random,
+    /// The one longest present.
+    Oldest,
+}
+
+/// What matters of a member in an election.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Candidate<T> {
+    /// Who; candidates are listed longest present first.
+    pub who: T,
+    /// Speaks the group protocol. While one does, no other may host: a stock client cannot sequence.
+    pub group: bool,
+    /// Says it can host.
+    pub eligible: bool,
+    /// Its page is being looked at.
+    pub visible: bool,
+    /// Was heard from lately, so that of two that vanished together the second does not follow the first.
+    pub fresh: bool,
+}
+
+/// Picks a host: group members before others, then the eligible, the visible, the fresh, each time only
+/// if there is one; among those left by `policy`. Each of them is as likely as any, for a uniform `random`.
+///
+/// None for no candidates.
+#[must_use]
+pub fn pick<T: Copy>(candidates: &[Candidate<T>], policy: Policy, random: u64) -> Option<T> {
+    type Merit<T> = fn(&Candidate<T>) -> bool;
+    let merits: [Merit<T>; 4] = [|c| c.group, |c| c.eligible, |c| c.visible, |c| c.fresh];
+    let mut fit: Vec<Candidate<T>> = candidates.to_vec();
+    for merit in merits {
+        if fit.iter().any(merit) {
+            fit.retain(merit);
+        }
+    }
+    let index = match policy {
+        // the high half of the product: uniform to within n / 2^64
+        Policy::Random => (u128::from(random) * fit.len() as u128) >> 64,
+        Policy::Oldest => 0,
+    };
+    fit.get(index as usize).map(|c| c.who)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A fixed sequence of well-mixed numbers (splitmix64), so that a failure repeats.
+    fn numbers(seed: u64) -> impl Iterator<Item = u64> {
+        let mut state = seed;
+        std::iter::repeat_with(move || {
+            state = state.wrapping_add(0x9E37_79B9_7F4A_7C15);
+            let mut z = state;
+            z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+            z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+            z ^ (z >> 31)
+        })
+    }
+
+    const fn candidate(who: usize) -> Candidate<usize> {
+        Candidate { who, group: false, eligible: true, visible: true, fresh: true }
+    }
+
+    #[test]
+    fn the_pick_is_uniform_over_the_eligible() {
+        // ten candidates of whom seven may host: chi-squared with 6 degrees of freedom is above 22.46 once in 1,000
+        let candidates: Vec<_> = (0..10).map(|who| Candidate { eligible: who % 4 != 0, ..candidate(who) }).collect();
+        let eligible = candidates.iter().filter(|c| c.eligible).count();
+        let draws = 70_000;
+        let mut counts = [0_u32; 10];
+        for random in numbers(42).take(draws) {
+            counts[pick(&candidates, Policy::Random, random).unwrap_or(0)] += 1;
+        }
+        let expected = draws as f64 / eligible as f64;
+        let chi_squared: f64 =
+            candidates.iter().filter(|c| c.eligible).map(|c| (f64::from(counts[c.who]) - expected).powi(2) / expected).sum();
+        assert!(chi_squared < 22.46, "chi-squared {chi_squared}, counts {counts:?}");
+        assert_eq!(counts[0] + counts[4] + counts[8], 0, "an ineligible one was picked");
+    }
+
+    #[test]
+    fn every_random_number_picks_somebody() {
+        let candidates: Vec<_> = (0..3).map(candidate).collect();
+        assert_eq!(pick(&candidates, Policy::Random, 0), Some(0));
+        assert_eq!(pick(&candidates, Policy::Random, u64::MAX), Some(2));
+        assert_eq!(pick::<usize>(&[], Policy::Random, 7), None);
+    }
+}

@@ -1,0 +1,236 @@
+//! What a client says: one text frame, understood or refused with a reason.
+
+use std::borrow::Cow;
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::id::PeerId;
+use super::wire::{self, Frame};
+
+/// The longest `profile` in a `STATUS`, in bytes of JSON.
+pub const MAX_PROFILE_BYTES: usize = 1024;
+
+/// The messages that peers pass to each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Kind {
+    /// Opens a connection.
+    Offer,
+    /// Accepts one.
+    Answer,
+    /// A way to reach the sender.
+    Candidate,
+    /// The sender closes its connections to the receiver.
+    Leave,
+    /// The sender gives up.
+    Expire,
+}
+
+impl Kind {
+    /// Its `type`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Offer => "OFFER",
+            Self::Answer => "ANSWER",
+            Self::Candidate => "CANDIDATE",
+            Self::Leave => "LEAVE",
+            Self::Expire => "EXPIRE",
+        }
+    }
+
+    /// Whether it waits for a receiver that is not there yet.
+    #[must_use]
+    pub const fn waits(self) -> bool {
+        matches!(self, Self::Offer | Self::Answer | Self::Candidate)
+    }
+
+    /// Whether the two know each other by it, and are told when the other is gone for good.
+    #[must_use]
+    pub const fn acquaints(self) -> bool {
+        matches!(self, Self::Offer | Self::Answer)
+    }
+}
+
+/// What a member says of itself; what it leaves out stays as it was.
+#[derive(Debug, Clone, Default)]
+pub struct StatusUpdate {
+    /// Whether it may be elected while others may.
+    pub eligible: Option<bool>,
+    /// Whether its page is being looked at.
+    pub visible: Option<bool>,
+    /// Whether it takes part in the relay's fan-out.
+    pub relay: Option<bool>,
+    /// Anything, for the others to see; `null` takes it back.
+    pub profile: Option<Option<Box<RawValue>>>,
+}
+
+/// One message understood.
+#[derive(Debug)]
+pub enum Inbound {
+    /// Life, and nothing more.
+    Heartbeat,
+    /// For another peer; the frame is ready to be delivered.
+    Forward {
+        /// Which message.
+        kind: Kind,
+        /// For whom.
+        dst: PeerId,
+        /// With `src` set.
+        frame: Frame,
+    },
+    /// For an id that nobody can have: what to answer.
+    Unreachable(Frame),
+    /// `LEAVE` without `dst`: I go.
+    Goodbye,
+    /// `STATUS`.
+    Status(StatusUpdate),
+    /// A type that this server does not know, or one for which there is no receiver.
+    Ignored,
+}
+
+#[derive(Deserialize)]
+struct Message<'a> {
+    #[serde(borrow)]
+    r#type: Cow<'a, str>,
+    #[serde(borrow, default)]
+    dst: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    payload: Option<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+struct StatusPayload<'a> {
+    eligible: Option<bool>,
+    visible: Option<bool>,
+    relay: Option<bool>,
+    #[serde(borrow, default, deserialize_with = "even_null")]
+    profile: Option<&'a RawValue>,
+}
+
+/// Tells `"profile": null` from no profile.
+fn even_null<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<&'de RawValue>, D::Error> {
+    <&RawValue>::deserialize(deserializer).map(Some)
+}
+
+/// Reads one text frame from the client `src`.
+///
+/// # Errors
+/// In words for its author, when it is no message or one that would hurt its receiver.
+pub fn read(src: &PeerId, text: &str) -> Result<Inbound, String> {
+    let message: Message<'_> = serde_json::from_str(text).map_err(|e| {
+        format!("a message must be a JSON object with a string \"type\", an optional string \"dst\" and a \"payload\": {e}")
+    })?;
+    let kind = match &*message.r#type {
+        "HEARTBEAT" => return Ok(Inbound::Heartbeat),
+        "OFFER" => Kind::Offer,
+        "ANSWER" => Kind::Answer,
+        "CANDIDATE" => Kind::Candidate,
+        "LEAVE" => Kind::Leave,
+        "EXPIRE" => Kind::Expire,
+        "STATUS" => return status(message.payload).map(Inbound::Status),
+        _ => return Ok(Inbound::Ignored),
+    };
+    let Some(dst) = message.dst.as_deref().filter(|dst| !dst.is_empty()) else {
+        return Ok(if kind == Kind::Leave { Inbound::Goodbye } else { Inbound::Ignored });
+    };
+    // an OFFER without a payload throws in the stock client that gets it
+    if kind.waits() && !message.payload.is_some_and(|p| p.get().starts_with('{')) {
+        return Err(format!("{} needs a payload that is a JSON object", kind.name()));
+    }
+    Ok(match PeerId::parse(dst) {
+        Ok(dst) => Inbound::Forward { kind, frame: wire::passed_on(kind.name(), src, &dst, message.payload), dst },
+        Err(_) if kind.waits() => Inbound::Unreachable(wire::expire(dst, src)),
+        Err(_) => Inbound::Ignored,
+    })
+}
+
+fn status(payload: Option<&RawValue>) -> Result<StatusUpdate, String> {
+    let Some(payload) = payload else { return Ok(StatusUpdate::default()) };
+    let status: StatusPayload<'_> =
+        serde_json::from_str(payload.get()).map_err(|e| format!("STATUS takes {{eligible, visible, relay, profile}}: {e}"))?;
+    if status.profile.is_some_and(|p| p.get().len() > MAX_PROFILE_BYTES) {
+        return Err(format!("profile is longer than {MAX_PROFILE_BYTES} bytes of JSON"));
+    }
+    Ok(StatusUpdate {
+        eligible: status.eligible,
+        visible: status.visible,
+        relay: status.relay,
+        profile: status.profile.map(|p| (p.get() != "null").then(|| p.to_owned())),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hear(text: &str) -> Result<Inbound, String> {
+        read(&PeerId::parse("me").unwrap_or_else(|e| panic!("{e}")), text)
+    }
+
+    #[test]
+    fn src_is_ours_whatever_the_client_says() {
+        let Ok(Inbound::Forward { frame, kind, dst }) =
+            hear(r#"{"src":"somebody","type":"OFFER","dst":"you","payload":{"sdp":1}}"#)
+        else {
+            panic!("not passed on")
+        };
+        assert_eq!(frame, r#"{"type":"OFFER","src":"me","dst":"you","payload":{"sdp":1}}"#);
+        assert_eq!((kind, dst.as_str()), (Kind::Offer, "you"));
+    }
+
+    #[test]
+    fn leave_without_dst_is_goodbye_and_with_one_is_passed_on() {
+        assert!(matches!(hear(r#"{"type":"LEAVE"}"#), Ok(Inbound::Goodbye)));
+        assert!(matches!(hear(r#"{"type":"LEAVE","dst":null}"#), Ok(Inbound::Goodbye)));
+        assert!(matches!(hear(r#"{"type":"LEAVE","dst":"a"}"#), Ok(Inbound::Forward { kind: Kind::Leave, .. })));
+    }
+
+    #[test]
+    fn unknown_types_are_ignored_and_bad_ones_refused() {
+        assert!(matches!(hear(r#"{"type":"DANCE"}"#), Ok(Inbound::Ignored)));
+        assert!(matches!(hear(r#"{"type":"OFFER"}"#), Ok(Inbound::Ignored)));
+        for bad in [
+            "",
+            "nonsense",
+            "[]",
+            "{}",
+            "null",
+            r#"{"type":1}"#,
+            r#"{"type":"OFFER","dst":7,"payload":{}}"#,
+            r#"{"type":"OFFER","dst":"a"}"#,
+            r#"{"type":"OFFER","dst":"a","payload":null}"#,
+            r#"{"type":"CANDIDATE","dst":"a","payload":"x"}"#,
+            r#"{"type":"OFFER","dst":"a","payload":{"#,
+            r#"{"type":"A","type":"B"}"#,
+            r#"{"type":"STATUS","payload":{"eligible":"yes"}}"#,
+        ] {
+            assert!(hear(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn an_id_nobody_can_have_expires_at_once() {
+        let Ok(Inbound::Unreachable(frame)) = hear(r#"{"type":"OFFER","dst":"a/b","payload":{}}"#) else { panic!("not refused") };
+        assert_eq!(frame, r#"{"type":"EXPIRE","src":"a/b","dst":"me"}"#);
+    }
+
+    #[test]
+    fn deep_nesting_is_read_without_a_deep_stack() {
+        let text = format!(r#"{{"type":"OFFER","dst":"a","payload":{{"x":{}{}}}}}"#, "[".repeat(50_000), "]".repeat(50_000));
+        assert!(matches!(hear(&text), Ok(Inbound::Forward { .. })));
+    }
+
+    #[test]
+    fn a_profile_is_kept_taken_back_or_left_alone() {
+        let profile = |text: &str| match hear(text) {
+            Ok(Inbound::Status(update)) => update.profile.map(|p| p.map(|p| p.get().to_owned())),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(profile(r#"{"type":"STATUS","payload":{"visible":false}}"#), None);
+        assert_eq!(profile(r#"{"type":"STATUS","payload":{"profile":null}}"#), Some(None));
+        assert_eq!(profile(r#"{"type":"STATUS","payload":{"profile":"Ann"}}"#), Some(Some("\"Ann\"".into())));
+        let long = format!(r#"{{"type":"STATUS","payload":{{"profile":"{}"}}}}"#, "x".repeat(1100));
+        assert!(hear(&long).is_err());
+    }
+}

@@ -1,0 +1,164 @@
+//! One who is on a page, and one who just left it.
+
+use std::time::Duration;
+
+use serde_json::value::RawValue;
+
+use super::claim::Claim;
+use super::contacts::Contacts;
+use super::id::{Epoch, PeerId, SessionId, Token};
+use super::inbound::StatusUpdate;
+use super::time::Time;
+use super::wire::RosterEntry;
+
+/// The order in which members came to a page; a take-over keeps it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Seat(pub u64);
+
+/// What a member says of itself.
+#[derive(Debug, Clone)]
+pub struct Status {
+    /// It may be elected while others may.
+    pub eligible: bool,
+    /// Its page is being looked at.
+    pub visible: bool,
+    /// It takes part in the relay's fan-out.
+    pub relay: bool,
+    /// For the others to see.
+    pub profile: Option<Box<RawValue>>,
+}
+
+impl Default for Status {
+    fn default() -> Self {
+        Self { eligible: true, visible: true, relay: true, profile: None }
+    }
+}
+
+impl Status {
+    /// Takes over what `update` says; true when the profile is another.
+    pub fn update(&mut self, update: StatusUpdate) -> bool {
+        self.eligible = update.eligible.unwrap_or(self.eligible);
+        self.visible = update.visible.unwrap_or(self.visible);
+        self.relay = update.relay.unwrap_or(self.relay);
+        let Some(profile) = update.profile else { return false };
+        let text = |p: &Option<Box<RawValue>>| p.as_ref().map(|p| p.get().to_owned());
+        let changed = text(&profile) != text(&self.profile);
+        self.profile = profile;
+        changed
+    }
+}
+
+/// One who asks to be let in: what its URL says.
+#[derive(Debug, Clone)]
+pub struct Joiner {
+    /// Its socket.
+    pub session: SessionId,
+    /// The id it wants.
+    pub id: PeerId,
+    /// Its proof that the id is its own.
+    pub token: Option<Token>,
+    /// The version of the group protocol it speaks; 0 for a stock client.
+    pub group: u32,
+    /// What it was last told.
+    pub claim: Option<Claim>,
+    /// Set by a session that was a member already when the page's actor died. It is told nothing that it knows.
+    pub resumed: Option<Status>,
+}
+
+/// One who is on the page.
+#[derive(Debug)]
+pub struct Member {
+    /// Its socket.
+    pub session: SessionId,
+    /// Its id.
+    pub id: PeerId,
+    /// Its proof that the id is its own.
+    pub token: Option<Token>,
+    /// The version of the group protocol it speaks; 0 for a stock client.
+    pub group: u32,
+    /// What it says of itself.
+    pub status: Status,
+    /// Whom to tell when it is gone for good.
+    pub contacts: Contacts,
+    /// What it said it was told, while the page recovers.
+    pub claim: Option<Claim>,
+    /// The epochs of the first and the last assignment it was told.
+    pub told: Option<(Epoch, Epoch)>,
+}
+
+impl Member {
+    /// Its entry in the roster.
+    #[must_use]
+    pub fn entry(&self) -> RosterEntry<'_> {
+        RosterEntry { id: &self.id, group: self.group, profile: self.status.profile.as_deref() }
+    }
+
+    /// Takes note that it is told of `epoch`.
+    pub fn tell(&mut self, epoch: Epoch) {
+        self.told = Some((self.told.map_or(epoch, |(first, _)| first), epoch));
+    }
+}
+
+/// How a member left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Departure {
+    /// It said `LEAVE`, or closed its socket with a code.
+    Goodbye,
+    /// It closed its socket without a code: PeerJS's `disconnect()`, which keeps its connections.
+    Disconnected,
+    /// Its socket was lost, or closed by us with a code that says: come back.
+    Lost,
+    /// We closed its socket with a code that says: do not come back.
+    Expelled,
+    /// It was silent for too long.
+    Silent,
+}
+
+impl Departure {
+    /// As the log spells it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Goodbye => "goodbye",
+            Self::Disconnected => "disconnected",
+            Self::Lost => "lost",
+            Self::Expelled => "expelled",
+            Self::Silent => "silent",
+        }
+    }
+
+    /// When it is gone for good: at once, or after a while in which it may come back.
+    #[must_use]
+    pub const fn may_return(self, pageless: bool) -> bool {
+        matches!(self, Self::Lost) || (pageless && matches!(self, Self::Disconnected))
+    }
+}
+
+/// One who may come back as the same.
+#[derive(Debug)]
+pub struct Returning {
+    /// Its id.
+    pub id: PeerId,
+    /// Its proof that the id is its own.
+    pub token: Option<Token>,
+    /// Whom to tell when it does not.
+    pub contacts: Contacts,
+    /// Whether they are told at all: not after `disconnect()`, which keeps its connections.
+    pub announced: bool,
+    /// When it is gone for good.
+    pub until: Time,
+}
+
+/// A newcomer whose id is in use, while we see whether its user lives.
+#[derive(Debug)]
+pub struct Held {
+    /// The newcomer.
+    pub joiner: Joiner,
+    /// When the user of the id has had time enough to answer.
+    pub until: Time,
+}
+
+impl Held {
+    /// How long a newcomer waits.
+    pub const WAIT: Duration = Duration::from_secs(2);
+}

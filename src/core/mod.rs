@@ -1,0 +1,29 @@
+//! What is decided, and nothing else: no actix, tokio, clock, randomness or I/O.
+//!
+//! Time, random numbers and facts about sockets come in as arguments, effects go out as values.
+//! `tests/purity.rs` keeps it so.
+//!
+//! In reading order: what things are called ([`id`], [`time`]), what is said ([`wire`], [`inbound`],
+//! [`close`]), who hosts ([`election`]), the page ([`page`] over [`member`], [`waiting`],
+//! [`contacts`]), which pages there are ([`directory`]), and the bytes before they are messages
+//! ([`frame_guard`], [`pace`], [`reassembly`]).
+
+pub mod id;
+pub mod time;
+
+pub mod close;
+pub mod inbound;
+pub mod wire;
+
+pub mod claim;
+pub mod contacts;
+pub mod election;
+pub mod member;
+pub mod page;
+pub mod waiting;
+
+pub mod directory;
+
+pub mod frame_guard;
+pub mod pace;
+pub mod reassembly;

@@ -1,0 +1,65 @@
+//! What must always be true of a page, by number.
+//!
+//! Tests check all of it after every step; release builds check what is cheap, and count.
+
+use super::PageState;
+use super::hosting::Term;
+
+/// A broken invariant: a fault of ours.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("invariant {id} is broken: {what}")]
+pub struct Violation {
+    /// Its number.
+    pub id: &'static str,
+    /// What should be true.
+    pub what: &'static str,
+}
+
+const fn holds(id: &'static str, what: &'static str, is_true: bool) -> Result<(), Violation> {
+    if is_true { Ok(()) } else { Err(Violation { id, what }) }
+}
+
+impl PageState {
+    /// What can be checked at once, whatever the page's size.
+    ///
+    /// # Errors
+    /// The first that is broken.
+    pub fn check_quickly(&self) -> Result<(), Violation> {
+        let hosted = match &self.term {
+            Term::Hosted { host, announced, .. } => self.is_named() && *announced && self.members.contains_key(host),
+            Term::Recovering { .. } => self.is_named(),
+            Term::Vacant { .. } => !self.is_named() || self.members.is_empty() || self.draining,
+            Term::Open { .. } => false,
+        };
+        holds("P1", "a page with members that is not recovering has one host, a member", hosted)?;
+        let indexed = self.by_id.len() == self.members.len() && self.by_session.len() == self.members.len();
+        holds("P2", "ids and sessions are unique", indexed)?;
+        let awake = self.members.is_empty() || self.next_deadline().is_some();
+        holds("P3", "a page with members has a deadline", awake)
+    }
+
+    /// All of them; the cost grows with the page.
+    ///
+    /// # Errors
+    /// The first that is broken.
+    pub fn check(&self) -> Result<(), Violation> {
+        self.check_quickly()?;
+        let indexed =
+            |(seat, m): (_, &super::Member)| self.by_id.get(&m.id) == Some(seat) && self.by_session.get(&m.session) == Some(seat);
+        holds("P2", "ids and sessions are unique", self.members.iter().all(indexed))?;
+        if let Term::Hosted { host, epoch, .. } = self.term {
+            let told = self.members.values().all(|m| m.told.is_some_and(|(_, last)| last == epoch));
+            holds("P4", "every member's last word is the current assignment", told)?;
+            let grouped = self.members.get(&host).is_some_and(|h| h.group > 0);
+            let sequences = grouped || self.members.values().all(|m| m.group == 0);
+            holds("P5", "a stock client does not host while a group member is there", sequences)?;
+        }
+        holds("P6", "waiting messages are bounded", self.waiting.is_bounded())?;
+        let absent = self.members.values().all(|m| !self.waiting.has(&m.id));
+        holds("P7", "nothing waits for one who is here", absent)?;
+        let held = self.held.iter().all(|h| self.by_id.contains_key(&h.joiner.id));
+        holds("P8", "a newcomer is held only for an id in use", held)?;
+        let away = self.returning.iter().all(|r| !self.by_id.contains_key(&r.id));
+        holds("P9", "one who may return is not here", away)
+    }
+}

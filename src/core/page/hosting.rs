@@ -1,0 +1,308 @@
+//! Who hosts the page, and that everybody is told.
+
+use crate::core::claim::{Claim, most_claimed};
+use crate::core::election::{Candidate, Cause, pick};
+use crate::core::id::{Epoch, PageKey, PageName, PeerId};
+use crate::core::member::{Member, Seat};
+use crate::core::time::Time;
+use crate::core::wire::{self, Frame, RosterEntry};
+
+use super::{Assignment, Output, Outside, PageState};
+
+/// Where a page stands with its host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Term {
+    /// Nobody hosts: nobody is here (or the server drains).
+    Vacant {
+        /// The highest epoch anybody was told.
+        told: Epoch,
+    },
+    /// The host has just left and the next is to be elected, in this same step.
+    Open {
+        /// The highest epoch anybody was told.
+        told: Epoch,
+        /// Why it is open.
+        cause: Cause,
+    },
+    /// Somebody hosts.
+    Hosted {
+        /// Who.
+        host: Seat,
+        /// Its term.
+        epoch: Epoch,
+        /// How it came to host.
+        cause: Cause,
+        /// Whether all members were told.
+        announced: bool,
+    },
+    /// A host that we were told of has yet to come back.
+    Recovering {
+        /// What we were told: the claim with the highest epoch.
+        expected: Claim,
+        /// How long we wait.
+        until: Time,
+        /// The highest epoch anybody was told before.
+        told: Epoch,
+    },
+}
+
+impl PageState {
+    pub(super) const fn is_named(&self) -> bool {
+        matches!(self.key, PageKey::Named(_))
+    }
+
+    pub(super) const fn host_seat(&self) -> Option<Seat> {
+        match self.term {
+            Term::Hosted { host, .. } => Some(host),
+            Term::Vacant { .. } | Term::Open { .. } | Term::Recovering { .. } => None,
+        }
+    }
+
+    /// Who hosts, or is to come back and host.
+    #[must_use]
+    pub fn assignment(&self) -> Option<(Epoch, PeerId)> {
+        match &self.term {
+            Term::Hosted { host, epoch, .. } => Some((*epoch, self.members.get(host)?.id.clone())),
+            Term::Recovering { expected, .. } => Some((expected.epoch, expected.host.clone())),
+            Term::Vacant { .. } | Term::Open { .. } => None,
+        }
+    }
+
+    pub(super) const fn recovery_deadline(&self) -> Option<Time> {
+        match self.term {
+            Term::Recovering { until, .. } => Some(until),
+            Term::Vacant { .. } | Term::Open { .. } | Term::Hosted { .. } => None,
+        }
+    }
+
+    /// The highest epoch that anybody may know of.
+    fn told(&self) -> Epoch {
+        match &self.term {
+            Term::Vacant { told } | Term::Open { told, .. } => *told,
+            Term::Hosted { epoch, .. } => *epoch,
+            Term::Recovering { expected, told, .. } => expected.epoch.max(*told),
+        }
+    }
+
+    /// Whether the member on `seat` was told what `claim` says.
+    pub(super) fn was_told(&self, seat: Seat, claim: &Claim) -> bool {
+        let told = self.members.get(&seat).and_then(|m| m.told);
+        let (Some((epoch, host)), Some((first, _))) = (self.assignment(), told) else { return false };
+        (first..=epoch).contains(&claim.epoch) && (claim.epoch < epoch || claim.host == host)
+    }
+
+    // === changes ===
+
+    /// What a newcomer, already a member, means for who hosts.
+    pub(super) fn consider_newcomer(&mut self, outside: Outside<'_>, seat: Seat, out: &mut Vec<Output>) {
+        if !self.is_named() {
+            return;
+        }
+        let Some(newcomer) = self.members.get(&seat) else { return };
+        let (id, grouped, claim) = (newcomer.id.clone(), newcomer.group > 0, newcomer.claim.clone());
+        match (&mut self.term, claim) {
+            (Term::Vacant { told } | Term::Open { told, .. }, None) => {
+                let epoch = Epoch(outside.unix_ms.max(told.0 + 1));
+                self.install(seat, epoch, Cause::Left, outside.now);
+            }
+            (Term::Vacant { told } | Term::Open { told, .. }, Some(expected)) => {
+                let until = outside.now.plus(self.rules.recovery);
+                self.term = Term::Recovering { expected, until, told: *told };
+            }
+            (Term::Recovering { expected, .. }, Some(claim)) if claim.epoch > expected.epoch => *expected = claim,
+            (Term::Recovering { .. }, _) | (Term::Hosted { .. }, None) => {}
+            (&mut Term::Hosted { host, epoch, .. }, Some(claim)) => self.weigh(outside, seat, &claim, host, epoch, out),
+        }
+        if let Term::Recovering { expected, .. } = &self.term
+            && expected.host == id
+        {
+            self.recover(outside, out);
+        }
+        if let Term::Hosted { host, epoch, .. } = self.term
+            && grouped
+            && self.members.get(&host).is_some_and(|h| h.group == 0)
+        {
+            self.elect(outside, seat, Epoch(epoch.0 + 1), Cause::Upgraded, out);
+        }
+    }
+
+    /// A newcomer on a hosted page says who hosted when it was last here.
+    fn weigh(&mut self, outside: Outside<'_>, newcomer: Seat, claim: &Claim, host: Seat, epoch: Epoch, out: &mut Vec<Output>) {
+        if self.members.get(&host).is_some_and(|h| h.id == claim.host) && claim.epoch == epoch {
+            return;
+        }
+        if !self.has_history && outside.now < self.created.plus(self.rules.recovery) {
+            // history outranks none: the claimed host if it is here, else whoever remembers it
+            let claimed = self.by_id.get(&claim.host).copied();
+            let next = claimed.into_iter().chain([newcomer]).find(|seat| self.may_host(*seat)).unwrap_or(host);
+            let above = Epoch(outside.unix_ms.max(epoch.0).max(claim.epoch.0) + 1);
+            self.has_history = true;
+            self.elect(outside, next, above, Cause::Restarted, out);
+        } else if claim.epoch >= epoch {
+            self.elect(outside, host, Epoch(claim.epoch.0 + 1), Cause::Restarted, out);
+        }
+    }
+
+    /// Ends the recovery: what we were told stands if it can and nobody says otherwise, else one election.
+    fn recover(&mut self, outside: Outside<'_>, out: &mut Vec<Output>) {
+        let Term::Recovering { expected, told, .. } = &self.term else { return };
+        let (expected, told) = (expected.clone(), *told);
+        let claims: Vec<_> = self.members.values().filter_map(|m| Some((&m.id, m.claim.as_ref()?))).collect();
+        let unanimous = claims.iter().all(|(_, claim)| **claim == expected);
+        let seat_of = |id: &PeerId| self.by_id.get(id).copied().filter(|seat| self.may_host(*seat));
+        let expected_host = seat_of(&expected.host).filter(|_| unanimous && expected.epoch > told);
+        let claimed = most_claimed(&claims, |id| seat_of(id).is_some()).and_then(seat_of);
+        self.has_history = true;
+        if let Some(host) = expected_host {
+            self.install(host, expected.epoch, Cause::Restarted, outside.now);
+        } else if let Some(host) = claimed.or_else(|| self.pick_host(outside)) {
+            // `expected` is the highest claim there was
+            let epoch = Epoch(outside.unix_ms.max(expected.epoch.0).max(told.0) + 1);
+            self.elect(outside, host, epoch, Cause::Restarted, out);
+        } else {
+            self.term = Term::Vacant { told: expected.epoch.max(told) };
+        }
+        self.members.values_mut().for_each(|m| m.claim = None);
+    }
+
+    pub(super) fn end_recovery(&mut self, outside: Outside<'_>, out: &mut Vec<Output>) {
+        if self.recovery_deadline().is_some_and(|until| until <= outside.now) {
+            self.recover(outside, out);
+        }
+    }
+
+    /// A seat is empty; if it was the host's, somebody is to follow.
+    pub(super) fn vacate(&mut self, seat: Seat, cause: Cause) {
+        if self.host_seat() == Some(seat) {
+            let told = self.told();
+            self.term = if self.draining { Term::Vacant { told } } else { Term::Open { told, cause } };
+        }
+    }
+
+    /// Elects if a host has left, and tells all who do not know who hosts.
+    pub(super) fn settle(&mut self, outside: Outside<'_>, out: &mut Vec<Output>) {
+        if let Term::Open { told, cause } = self.term {
+            match self.pick_host(outside) {
+                Some(host) => self.elect(outside, host, Epoch(told.0 + 1), cause, out),
+                None => self.term = Term::Vacant { told },
+            }
+        }
+        if let Term::Hosted { host, epoch, cause, ref mut announced } = self.term
+            && !std::mem::replace(announced, true)
+        {
+            self.announce(host, epoch, cause, out);
+        }
+    }
+
+    fn pick_host(&self, outside: Outside<'_>) -> Option<Seat> {
+        let candidate = |(seat, m): (&Seat, &Member)| Candidate {
+            who: *seat,
+            group: m.group > 0,
+            eligible: m.status.eligible,
+            visible: m.status.visible,
+            fresh: outside.now.since((outside.heard)(m.session)) <= self.rules.fresh,
+        };
+        let candidates: Vec<_> = self.members.iter().map(candidate).collect();
+        pick(&candidates, self.rules.policy, outside.random)
+    }
+
+    /// While a group member is here only group members may host.
+    fn may_host(&self, seat: Seat) -> bool {
+        self.members.get(&seat).is_some_and(|m| m.group > 0) || self.members.values().all(|m| m.group == 0)
+    }
+
+    fn elect(&mut self, outside: Outside<'_>, host: Seat, epoch: Epoch, cause: Cause, out: &mut Vec<Output>) {
+        self.install(host, epoch, cause, outside.now);
+        if let Some((epoch, host)) = self.assignment() {
+            out.push(Output::Elected { assignment: Assignment { epoch, host, hosting: true }, cause });
+        }
+    }
+
+    fn install(&mut self, host: Seat, epoch: Epoch, cause: Cause, now: Time) {
+        self.term = Term::Hosted { host, epoch, cause, announced: false };
+        self.note_silence_from(now, host);
+    }
+
+    /// A member that was here before the page's actor died may have missed what happened meanwhile.
+    pub(super) fn catch_up(&mut self, seat: Seat) {
+        let last = self.members.get(&seat).and_then(|m| m.told).map(|(_, last)| last);
+        if let Term::Hosted { epoch, ref mut announced, .. } = self.term {
+            *announced &= last == Some(epoch);
+        }
+    }
+
+    // === words ===
+
+    fn announce(&mut self, host: Seat, epoch: Epoch, cause: Cause, out: &mut Vec<Output>) {
+        let (Some(page), Some((_, host_id))) = (self.name().cloned(), self.assignment()) else { return };
+        let members = self.members.len();
+        let encode = |p2p, roster| wire::host(&wire::Host { page: &page, host: &host_id, epoch, cause, members, p2p, roster });
+        // encoded once for the many: those who dial the host and those who do not
+        let mut plain: [Option<Frame>; 2] = [None, None];
+        let mut first = None;
+        let mut others = Vec::new();
+        for (rank, (seat, member)) in self.members.iter().enumerate() {
+            if member.told.is_some_and(|(_, last)| last == epoch) {
+                continue;
+            }
+            let (to, p2p, hosting) = (member.session, self.dials(rank), *seat == host);
+            let assignment = Assignment { epoch, host: host_id.clone(), hosting };
+            if hosting {
+                first = Some(Output::Appoint { to, frame: encode(p2p, Some(self.roster())), assignment });
+            } else {
+                let frame = plain[usize::from(p2p)].get_or_insert_with(|| encode(p2p, None)).clone();
+                others.push(Output::Appoint { to, frame, assignment });
+            }
+        }
+        self.members.values_mut().for_each(|m| m.tell(epoch));
+        // the host first: the others will turn to it
+        out.extend(first.into_iter().chain(others));
+    }
+
+    /// Tells one that it is a member and who hosts; `aloud` with `OPEN`.
+    pub(super) fn welcome(&mut self, seat: Seat, aloud: bool, out: &mut Vec<Output>) {
+        let Some(to) = self.members.get(&seat).map(|m| m.session) else { return };
+        let (Some(page), Some((epoch, host))) = (self.name(), self.assignment()) else {
+            let open = aloud.then(wire::open);
+            return out.push(Output::Welcome { to, open, assignment: None });
+        };
+        let hosting = self.host_seat() == Some(seat);
+        let open = aloud.then(|| {
+            wire::open_page(&wire::Open {
+                page,
+                host: &host,
+                epoch,
+                members: self.members.len(),
+                roster: hosting.then(|| self.roster()),
+                p2p: self.dials(self.rank(seat)),
+                recovering: self.recovery_deadline().is_some(),
+                terms: &self.rules.terms,
+            })
+        });
+        if aloud && let Some(member) = self.members.get_mut(&seat) {
+            member.tell(epoch);
+        }
+        out.push(Output::Welcome { to, open, assignment: Some(Assignment { epoch, host, hosting }) });
+    }
+
+    /// Whether the member that came `rank`-th is to dial the host itself.
+    fn dials(&self, rank: usize) -> bool {
+        !self.rules.terms.relay || rank < self.rules.star
+    }
+
+    /// Counted only as far as it matters, so that joining a large page costs what joining a small one does.
+    fn rank(&self, seat: Seat) -> usize {
+        self.members.keys().take(self.rules.star).take_while(|s| **s < seat).count()
+    }
+
+    fn roster(&self) -> Vec<RosterEntry<'_>> {
+        self.members.values().map(Member::entry).collect()
+    }
+
+    const fn name(&self) -> Option<&PageName> {
+        match &self.key {
+            PageKey::Named(name) => Some(name),
+            PageKey::Pageless => None,
+        }
+    }
+}

@@ -1,0 +1,607 @@
+//! One page: who is on it and who hosts it. Nobody else decides either.
+//!
+//! [`PageState::handle`] takes one input and says what is to be done. The rules of membership are here, those of
+//! hosting in [`hosting`], what must always be true in [`check`].
+
+pub mod check;
+pub mod hosting;
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::claim::Claim;
+use super::close::Close;
+use super::contacts::Contacts;
+use super::election::{Cause, Policy};
+use super::id::{Epoch, PageKey, PeerId, SessionId, Token};
+use super::inbound::{Kind, StatusUpdate};
+use super::member::{Departure, Held, Joiner, Member, Returning, Seat};
+use super::time::Time;
+use super::waiting::Waiting;
+use super::wire::{self, Frame, Terms};
+use hosting::Term;
+
+/// What the settings say about pages.
+#[derive(Debug, Clone)]
+pub struct Rules {
+    /// The most members of a page; `usize::MAX` for no limit.
+    pub max_members: usize,
+    /// How many members, longest present first, dial the host themselves where there is a relay for the others.
+    pub star: usize,
+    /// How to choose among equals.
+    pub policy: Policy,
+    /// How long to wait for a host we were told of.
+    pub recovery: Duration,
+    /// How long a member may be silent.
+    pub timeout: Duration,
+    /// How long a host may be silent.
+    pub host_timeout: Duration,
+    /// How recently one must have been heard from to be preferred in an election.
+    pub fresh: Duration,
+    /// How long one whose socket was lost may take to come back before it is gone for good.
+    pub return_after: Duration,
+    /// How long messages wait for an absent receiver.
+    pub expire: Duration,
+    /// What every `OPEN` on a page says.
+    pub terms: Terms,
+}
+
+/// What the page cannot know by itself, at the moment of an input.
+#[derive(Clone, Copy)]
+pub struct Outside<'a> {
+    /// The time.
+    pub now: Time,
+    /// The clock, in ms since 1970: epochs start there.
+    pub unix_ms: u64,
+    /// A fresh, uniform random number.
+    pub random: u64,
+    /// When a session was last heard from.
+    pub heard: &'a dyn Fn(SessionId) -> Time,
+}
+
+impl std::fmt::Debug for Outside<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Outside").field("now", &self.now).finish_non_exhaustive()
+    }
+}
+
+/// What can happen to a page.
+#[derive(Debug)]
+pub enum Input {
+    /// Somebody asks to be let in.
+    Join(Joiner),
+    /// A socket is gone.
+    Gone {
+        /// Whose.
+        session: SessionId,
+        /// How it went.
+        departure: Departure,
+    },
+    /// A member says something to a peer.
+    Forward {
+        /// Who speaks.
+        session: SessionId,
+        /// Which message.
+        kind: Kind,
+        /// To whom.
+        dst: PeerId,
+        /// Ready to be sent.
+        frame: Frame,
+    },
+    /// A member speaks of itself.
+    Status {
+        /// Who.
+        session: SessionId,
+        /// What it says.
+        update: StatusUpdate,
+    },
+    /// A session answered our [`Output::Ping`].
+    Alive(SessionId),
+    /// More is queued for a session than it may have.
+    Congested(SessionId),
+    /// A deadline has passed.
+    Timer,
+    /// The server goes away. From now on nobody is elected, let in or said to be gone.
+    Drain {
+        /// What the members are told: `RESTART`'s `retryMs`.
+        retry_ms: u64,
+    },
+}
+
+/// What a page wants done, in this order.
+#[derive(Debug, Clone)]
+pub enum Output {
+    /// Let a session in: it is a member from now on.
+    Welcome {
+        /// Which.
+        to: SessionId,
+        /// `OPEN`; none for one that was a member already.
+        open: Option<Frame>,
+        /// Who hosts.
+        assignment: Option<Assignment>,
+    },
+    /// Tell a member who hosts.
+    Appoint {
+        /// Which.
+        to: SessionId,
+        /// `HOST`.
+        frame: Frame,
+        /// The same, for the session itself.
+        assignment: Assignment,
+    },
+    /// Send a frame to a member.
+    Tell {
+        /// Which.
+        to: SessionId,
+        /// What.
+        frame: Frame,
+    },
+    /// See whether a session lives: its next frame is to come back as [`Input::Alive`].
+    Ping(SessionId),
+    /// Close a session, which is no member (any more).
+    Dismiss {
+        /// Which.
+        session: SessionId,
+        /// What it is told first; [`Close::farewell`] where none.
+        last_words: Option<Frame>,
+        /// Why.
+        close: Close,
+    },
+    /// A member left. For the log, and to forget its session.
+    Left {
+        /// Whose.
+        session: SessionId,
+        /// Its id.
+        id: PeerId,
+        /// How it went.
+        departure: Departure,
+    },
+    /// A host was elected. For the log.
+    Elected {
+        /// The assignment.
+        assignment: Assignment,
+        /// Why.
+        cause: Cause,
+    },
+    /// Nobody is here and nothing waits, after so many joins.
+    Idle {
+        /// How many joins this page has seen, to tell whether one is on its way.
+        joins_seen: u64,
+    },
+}
+
+/// Who hosts, as one session is told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Assignment {
+    /// The host's term.
+    pub epoch: Epoch,
+    /// The host.
+    pub host: PeerId,
+    /// Whether the one told is the host.
+    pub hosting: bool,
+}
+
+/// Everything known of one page.
+#[derive(Debug)]
+pub struct PageState {
+    key: PageKey,
+    rules: Arc<Rules>,
+    created: Time,
+    members: BTreeMap<Seat, Member>,
+    by_id: HashMap<PeerId, Seat>,
+    by_session: HashMap<SessionId, Seat>,
+    next_seat: u64,
+    term: Term,
+    /// Whether who hosts is known from somebody who was here before, and not just first to come.
+    has_history: bool,
+    held: VecDeque<Held>,
+    returning: VecDeque<Returning>,
+    waiting: Waiting,
+    /// When the next member may have been silent for too long.
+    sweep_at: Option<Time>,
+    joins_seen: u64,
+    idle_told: bool,
+    draining: bool,
+}
+
+impl PageState {
+    /// A page that nobody has come to yet. With `claim`, one whose actor died when that was true.
+    #[must_use]
+    pub fn new(key: PageKey, rules: Arc<Rules>, now: Time, claim: Option<Claim>) -> Self {
+        let told = Epoch::default();
+        let term = match claim {
+            Some(expected) => Term::Recovering { expected, until: now.plus(rules.recovery), told },
+            None => Term::Vacant { told },
+        };
+        Self {
+            key,
+            rules,
+            created: now,
+            members: BTreeMap::new(),
+            by_id: HashMap::new(),
+            by_session: HashMap::new(),
+            next_seat: 0,
+            term,
+            has_history: false,
+            held: VecDeque::new(),
+            returning: VecDeque::new(),
+            waiting: Waiting::default(),
+            sweep_at: None,
+            joins_seen: 0,
+            idle_told: false,
+            draining: false,
+        }
+    }
+
+    /// Takes one input in; `out` gets what is to be done.
+    pub fn handle(&mut self, outside: Outside<'_>, input: Input, out: &mut Vec<Output>) {
+        match input {
+            Input::Join(joiner) => self.join(outside, joiner, out),
+            Input::Gone { session, departure } => self.gone(outside, session, departure, out),
+            Input::Forward { session, kind, dst, frame } => self.forward(outside, session, kind, &dst, frame, out),
+            Input::Status { session, update } => self.status(session, update, out),
+            Input::Alive(session) => self.alive(session, out),
+            Input::Congested(session) => self.dismiss(outside, session, Close::Slow, Departure::Lost, out),
+            Input::Timer => self.timer(outside, out),
+            Input::Drain { retry_ms } => self.drain(retry_ms, out),
+        }
+        self.settle(outside, out);
+        if !self.idle_told && self.is_idle() {
+            self.idle_told = true;
+            out.push(Output::Idle { joins_seen: self.joins_seen });
+        }
+    }
+
+    /// When to come back with [`Input::Timer`], if nothing else happens.
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<Time> {
+        [
+            self.sweep_at.filter(|_| !self.members.is_empty()),
+            self.held.front().map(|h| h.until),
+            self.returning.front().map(|r| r.until),
+            self.waiting.next_deadline(),
+            self.recovery_deadline(),
+        ]
+        .into_iter()
+        .flatten()
+        .min()
+    }
+
+    /// The ids of the members, longest present first.
+    pub fn ids(&self) -> impl Iterator<Item = &PeerId> {
+        self.members.values().map(|m| &m.id)
+    }
+
+    /// How many members there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.members.len()
+    }
+
+    /// Whether nobody is here.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.members.is_empty()
+    }
+
+    fn is_idle(&self) -> bool {
+        self.members.is_empty()
+            && self.held.is_empty()
+            && self.returning.is_empty()
+            && self.waiting.is_empty()
+            && self.recovery_deadline().is_none()
+    }
+
+    fn seat_of(&self, session: SessionId) -> Option<Seat> {
+        self.by_session.get(&session).copied()
+    }
+
+    fn session_of(&self, id: &PeerId) -> Option<SessionId> {
+        Some(self.members.get(self.by_id.get(id)?)?.session)
+    }
+
+    fn id_of(&self, session: SessionId) -> Option<&PeerId> {
+        Some(&self.members.get(self.by_session.get(&session)?)?.id)
+    }
+
+    // === coming ===
+
+    fn join(&mut self, outside: Outside<'_>, joiner: Joiner, out: &mut Vec<Output>) {
+        let resumes = joiner.resumed.is_some();
+        if !resumes {
+            self.joins_seen += 1;
+        }
+        self.idle_told = false;
+        let session = joiner.session;
+        if self.by_session.contains_key(&session) || self.held.iter().any(|h| h.joiner.session == session) {
+            return; // it asked again, not knowing that we heard it
+        }
+        if self.draining {
+            return refuse(session, Close::Restart, out);
+        }
+        let Some((seat, live)) = self.by_id.get(&joiner.id).and_then(|s| Some((*s, self.members.get(s)?))) else {
+            return self.admit(outside, joiner, out);
+        };
+        let (live_session, same_user) = (live.session, Token::same(live.token.as_ref(), joiner.token.as_ref()));
+        if !same_user && !resumes {
+            return self.hold(outside, joiner, live_session, out);
+        }
+        if let Some(held) = self.take_held(&joiner.id) {
+            refuse(held.joiner.session, Close::IdTaken, out);
+        }
+        match (same_user, resumes) {
+            (true, false) => self.take_over(outside, seat, joiner, out),
+            // it was here before the page's actor died; who came meanwhile is its successor
+            (true, true) => refuse(session, Close::Replaced, out),
+            // or an intruder
+            (false, _) => {
+                self.dismiss(outside, live_session, Close::IdTaken, Departure::Expelled, out);
+                self.admit(outside, joiner, out);
+            }
+        }
+    }
+
+    /// Lets a newcomer wait while we see whether the user of its id lives: after a network drop it often does not.
+    fn hold(&mut self, outside: Outside<'_>, joiner: Joiner, live: SessionId, out: &mut Vec<Output>) {
+        let mut until = outside.now.plus(Held::WAIT);
+        if let Some(held) = self.take_held(&joiner.id) {
+            until = held.until;
+            if !Token::same(held.joiner.token.as_ref(), joiner.token.as_ref()) {
+                refuse(joiner.session, Close::IdTaken, out);
+                return self.keep_held(held);
+            }
+            // the same user, who reloaded once more
+            refuse(held.joiner.session, Close::Replaced, out);
+        }
+        out.push(Output::Ping(live));
+        self.keep_held(Held { joiner, until });
+    }
+
+    fn keep_held(&mut self, held: Held) {
+        let at = self.held.partition_point(|h| h.until <= held.until);
+        self.held.insert(at, held);
+    }
+
+    fn take_held(&mut self, id: &PeerId) -> Option<Held> {
+        let at = self.held.iter().position(|h| h.joiner.id == *id)?;
+        self.held.remove(at)
+    }
+
+    /// A newer socket of the same user. It keeps the seat, unless it is a group member that does not know what the
+    /// old one knew: a second tab with copied storage must not speak as host.
+    fn take_over(&mut self, outside: Outside<'_>, seat: Seat, joiner: Joiner, out: &mut Vec<Output>) {
+        let knows = joiner.claim.as_ref().is_some_and(|claim| self.was_told(seat, claim));
+        let Some(member) = self.members.get_mut(&seat) else { return };
+        let (old, new) = (member.session, joiner.session);
+        if joiner.group != member.group || (joiner.group > 0 && !knows) {
+            self.dismiss(outside, old, Close::Replaced, Departure::Expelled, out);
+            return self.admit(outside, joiner, out);
+        }
+        member.session = new;
+        refuse(old, Close::Replaced, out);
+        self.by_session.remove(&old);
+        self.by_session.insert(new, seat);
+        self.note_silence_from(outside.now, seat);
+        self.welcome(seat, true, out);
+    }
+
+    fn admit(&mut self, outside: Outside<'_>, joiner: Joiner, out: &mut Vec<Output>) {
+        if self.members.len() >= self.rules.max_members {
+            return refuse(joiner.session, Close::PageFull, out);
+        }
+        let Joiner { session, id, token, group, claim, resumed } = joiner;
+        let contacts = self.welcome_back(&id, token.as_ref(), out);
+        let seat = Seat(self.next_seat);
+        self.next_seat += 1;
+        self.by_id.insert(id.clone(), seat);
+        self.by_session.insert(session, seat);
+        let silent = resumed.is_some();
+        let claim = claim.filter(|c| self.is_named() && c.is_credible(outside.unix_ms));
+        // what a resumed one claims, we told it
+        let told = claim.as_ref().filter(|_| silent).map(|c| (c.epoch, c.epoch));
+        let status = resumed.unwrap_or_default();
+        self.members.insert(seat, Member { session, id: id.clone(), token, group, status, contacts, claim, told });
+        let host_before = self.host_seat();
+        self.consider_newcomer(outside, seat, out);
+        self.note_silence_from(outside.now, seat);
+        self.welcome(seat, !silent, out);
+        self.catch_up(seat);
+        // a host that is new itself learns of the newcomer from its roster
+        if !silent && self.host_seat() == host_before {
+            self.tell_host_of(seat, out);
+        }
+        for parked in self.waiting.take(&id) {
+            if parked.kind.acquaints() {
+                self.acquaint(&parked.src, &id);
+            }
+            out.push(Output::Tell { to: session, frame: parked.frame });
+        }
+    }
+
+    /// The contacts of one that comes back as the same. Anybody else with its id shows that it is gone for good.
+    fn welcome_back(&mut self, id: &PeerId, token: Option<&Token>, out: &mut Vec<Output>) -> Contacts {
+        let known = self.returning.iter().position(|r| r.id == *id);
+        let Some(gone) = known.and_then(|at| self.returning.remove(at)) else { return Contacts::default() };
+        if Token::same(gone.token.as_ref(), token) {
+            return gone.contacts;
+        }
+        self.say_gone(&gone, out);
+        Contacts::default()
+    }
+
+    /// `JOIN`: the roster entry of a member, new or changed, for the host.
+    fn tell_host_of(&self, seat: Seat, out: &mut Vec<Output>) {
+        let host = self.host_seat().filter(|host| *host != seat).and_then(|host| self.members.get(&host));
+        if let (Some(host), Some(member)) = (host, self.members.get(&seat)) {
+            out.push(Output::Tell { to: host.session, frame: wire::join(&member.entry()) });
+        }
+    }
+
+    // === going ===
+
+    fn gone(&mut self, outside: Outside<'_>, session: SessionId, departure: Departure, out: &mut Vec<Output>) {
+        match self.seat_of(session) {
+            Some(seat) => self.depart(outside, seat, departure, out),
+            None => self.held.retain(|h| h.joiner.session != session),
+        }
+    }
+
+    fn dismiss(&mut self, outside: Outside<'_>, session: SessionId, close: Close, departure: Departure, out: &mut Vec<Output>) {
+        if let Some(seat) = self.seat_of(session) {
+            refuse(session, close, out);
+            self.depart(outside, seat, departure, out);
+        }
+    }
+
+    fn depart(&mut self, outside: Outside<'_>, seat: Seat, departure: Departure, out: &mut Vec<Output>) {
+        let Some(member) = self.members.remove(&seat) else { return };
+        let Member { session, id, token, contacts, .. } = member;
+        self.by_id.remove(&id);
+        self.by_session.remove(&session);
+        out.push(Output::Left { session, id: id.clone(), departure });
+        self.vacate(seat, if departure == Departure::Silent { Cause::Timeout } else { Cause::Left });
+        // the new host first: everybody waits for it
+        self.settle(outside, out);
+        let announced = departure != Departure::Disconnected || self.is_named();
+        let gone = Returning { id: id.clone(), token, contacts, announced, until: outside.now.plus(self.rules.return_after) };
+        if departure.may_return(!self.is_named()) && !self.draining {
+            self.returning.push_back(gone);
+        } else {
+            self.say_gone(&gone, out);
+        }
+        if let Some(heir) = self.take_held(&id) {
+            self.admit(outside, heir.joiner, out);
+        }
+    }
+
+    /// Tells those it connected with, and the host, that it will not come back.
+    fn say_gone(&self, gone: &Returning, out: &mut Vec<Output>) {
+        if self.draining || !gone.announced {
+            return;
+        }
+        let frame = wire::leave(&gone.id);
+        let host = self.host_seat().and_then(|seat| self.members.get(&seat)).map(|host| host.session);
+        let contacts = gone.contacts.iter().filter_map(|id| self.session_of(id)).filter(|s| Some(*s) != host);
+        out.extend(contacts.chain(host).map(|to| Output::Tell { to, frame: frame.clone() }));
+    }
+
+    fn drain(&mut self, retry_ms: u64, out: &mut Vec<Output>) {
+        self.draining = true;
+        let frame = wire::restart(retry_ms);
+        let host = self.host_seat();
+        let hosting = host.and_then(|seat| self.members.get(&seat));
+        let others = self.members.iter().filter(|(seat, _)| Some(**seat) != host).map(|(_, m)| m);
+        let members = hosting.into_iter().chain(others).map(|m| m.session);
+        for session in members.chain(self.held.iter().map(|h| h.joiner.session)) {
+            out.push(Output::Dismiss { session, last_words: Some(frame.clone()), close: Close::Restart });
+        }
+        self.held.clear();
+        self.returning.clear();
+    }
+
+    // === speaking ===
+
+    fn forward(
+        &mut self,
+        outside: Outside<'_>,
+        session: SessionId,
+        kind: Kind,
+        dst: &PeerId,
+        frame: Frame,
+        out: &mut Vec<Output>,
+    ) {
+        let Some(src) = self.id_of(session).cloned() else { return };
+        if let Some(to) = self.session_of(dst) {
+            if kind.acquaints() {
+                self.acquaint(&src, dst);
+            }
+            out.push(Output::Tell { to, frame });
+        } else if kind.waits() && self.waiting.park(outside.now, self.rules.expire, &src, dst, kind, &frame).is_err() {
+            out.push(Output::Tell { to: session, frame: wire::expire(dst.as_str(), &src) });
+        }
+    }
+
+    fn acquaint(&mut self, one: &PeerId, other: &PeerId) {
+        for (who, whom) in [(one, other), (other, one)] {
+            if let Some(member) = self.by_id.get(who).and_then(|seat| self.members.get_mut(seat)) {
+                member.contacts.meet(whom);
+            }
+        }
+    }
+
+    fn status(&mut self, session: SessionId, update: StatusUpdate, out: &mut Vec<Output>) {
+        let Some(seat) = self.seat_of(session) else { return };
+        let new_profile = self.members.get_mut(&seat).is_some_and(|m| m.status.update(update));
+        if new_profile {
+            self.tell_host_of(seat, out);
+        }
+    }
+
+    // === time ===
+
+    fn alive(&mut self, session: SessionId, out: &mut Vec<Output>) {
+        let Some(id) = self.id_of(session) else { return };
+        let id = id.clone();
+        if let Some(held) = self.take_held(&id) {
+            refuse(held.joiner.session, Close::IdTaken, out);
+        }
+    }
+
+    fn timer(&mut self, outside: Outside<'_>, out: &mut Vec<Output>) {
+        let now = outside.now;
+        while let Some(held) = self.held.front().filter(|h| h.until <= now) {
+            // the newcomer is let in by the departure of the one who did not answer
+            match self.session_of(&held.joiner.id) {
+                Some(silent) => self.dismiss(outside, silent, Close::Timeout, Departure::Silent, out),
+                None => drop(self.held.pop_front()),
+            }
+        }
+        while self.returning.front().is_some_and(|r| r.until <= now) {
+            if let Some(gone) = self.returning.pop_front() {
+                self.say_gone(&gone, out);
+            }
+        }
+        for (src, absent) in self.waiting.expire(now) {
+            if let Some(to) = self.session_of(&src) {
+                out.push(Output::Tell { to, frame: wire::expire(absent.as_str(), &src) });
+            }
+        }
+        if self.sweep_at.is_some_and(|at| at <= now) {
+            self.sweep(outside, out);
+        }
+        self.end_recovery(outside, out);
+    }
+
+    /// Dismisses who was silent for too long. It is the page that does so, not the session: one that is jammed by a
+    /// client that stops reading runs no timer of its own.
+    fn sweep(&mut self, outside: Outside<'_>, out: &mut Vec<Output>) {
+        let deadlines = |page: &Self| -> Vec<(Time, Seat, SessionId)> {
+            let deadline = |seat: Seat, session| (outside.heard)(session).plus(page.patience(seat));
+            page.members.iter().map(|(seat, m)| (deadline(*seat, m.session), *seat, m.session)).collect()
+        };
+        let mut silent = deadlines(self);
+        silent.retain(|(deadline, ..)| *deadline <= outside.now);
+        // the host last, so that none of the others that are gone as well is elected
+        silent.sort_by_key(|(_, seat, _)| Some(*seat) == self.host_seat());
+        for (_, _, session) in silent {
+            self.dismiss(outside, session, Close::Timeout, Departure::Silent, out);
+        }
+        let next = deadlines(self).into_iter().map(|(deadline, ..)| deadline).min();
+        self.sweep_at = next.map(|at| at.max(Time(outside.now.0 + 1)));
+    }
+
+    fn patience(&self, seat: Seat) -> Duration {
+        if Some(seat) == self.host_seat() { self.rules.host_timeout } else { self.rules.timeout }
+    }
+
+    /// Sees to it that a member that says nothing from `now` on is noticed in time.
+    fn note_silence_from(&mut self, now: Time, seat: Seat) {
+        let at = now.plus(self.patience(seat));
+        self.sweep_at = Some(self.sweep_at.map_or(at, |sweep_at| sweep_at.min(at)));
+    }
+}
+
+fn refuse(session: SessionId, close: Close, out: &mut Vec<Output>) {
+    out.push(Output::Dismiss { session, last_words: None, close });
+}

@@ -1,0 +1,214 @@
+//! Messages for peers that are not there yet: each ends delivered or expired.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use super::id::PeerId;
+use super::inbound::Kind;
+use super::time::Time;
+use super::wire::Frame;
+
+/// What one sender may have waiting: a few connections' worth.
+const MOST_PER_SENDER: usize = 256;
+const MOST_BYTES_PER_SENDER: usize = 512 * 1024;
+/// What one page may have waiting.
+const MOST_BYTES: usize = 64 * 1024 * 1024;
+
+/// One waiting message.
+#[derive(Debug, Clone)]
+pub struct Parked {
+    /// Its sender.
+    pub src: PeerId,
+    /// Which message.
+    pub kind: Kind,
+    /// Ready to be sent.
+    pub frame: Frame,
+    until: Time,
+}
+
+/// All waiting messages of a page.
+#[derive(Debug, Default)]
+pub struct Waiting {
+    for_peer: BTreeMap<PeerId, VecDeque<Parked>>,
+    /// (when, sender, receiver), in order: every message waits equally long.
+    due: VecDeque<(Time, PeerId, PeerId)>,
+    by_sender: BTreeMap<PeerId, (usize, usize)>,
+    bytes: usize,
+}
+
+/// There is no room: the message expires at once.
+#[derive(Debug, PartialEq, Eq)]
+pub struct NoRoom;
+
+impl Waiting {
+    /// Keeps a message for `dst` for as long as `wait`.
+    ///
+    /// # Errors
+    /// When its sender, or the page, has too much waiting.
+    pub fn park(
+        &mut self,
+        now: Time,
+        wait: Duration,
+        src: &PeerId,
+        dst: &PeerId,
+        kind: Kind,
+        frame: &Frame,
+    ) -> Result<(), NoRoom> {
+        let (count, bytes) = self.by_sender.get(src).copied().unwrap_or_default();
+        if count >= MOST_PER_SENDER || bytes + frame.len() > MOST_BYTES_PER_SENDER || self.bytes + frame.len() > MOST_BYTES {
+            return Err(NoRoom);
+        }
+        let until = now.plus(wait);
+        self.by_sender.insert(src.clone(), (count + 1, bytes + frame.len()));
+        self.bytes += frame.len();
+        self.due.push_back((until, src.clone(), dst.clone()));
+        let parked = Parked { src: src.clone(), kind, frame: frame.clone(), until };
+        self.for_peer.entry(dst.clone()).or_default().push_back(parked);
+        Ok(())
+    }
+
+    /// Hands over what waits for `dst`, in the order it was sent.
+    pub fn take(&mut self, dst: &PeerId) -> Vec<Parked> {
+        let parked: Vec<_> = self.for_peer.remove(dst).unwrap_or_default().into();
+        parked.iter().for_each(|p| self.forget(p));
+        if self.for_peer.is_empty() {
+            self.due.clear();
+        }
+        parked
+    }
+
+    /// Drops what waited too long and returns (sender, absent receiver) of each attempt that failed.
+    ///
+    /// An attempt is an OFFER with what follows it: its candidates are worth nothing without it, so all
+    /// expire together, and its sender is told once.
+    pub fn expire(&mut self, now: Time) -> Vec<(PeerId, PeerId)> {
+        let mut failed = Vec::new();
+        while self.due.front().is_some_and(|(until, ..)| *until <= now) {
+            let Some((_, src, dst)) = self.due.pop_front() else { break };
+            let Some(mut queue) = self.for_peer.remove(&dst) else { continue };
+            let due = |p: &Parked| p.src == src && p.until <= now;
+            if queue.iter().any(due) {
+                let mut expired = Vec::new();
+                let mut attempt_is_due = false;
+                queue.retain(|p| {
+                    if p.src != src {
+                        return true;
+                    }
+                    if p.until <= now || p.kind == Kind::Offer {
+                        attempt_is_due = p.until <= now;
+                    }
+                    if attempt_is_due {
+                        expired.push(p.clone());
+                    }
+                    !attempt_is_due
+                });
+                expired.iter().for_each(|p| self.forget(p));
+                failed.push((src, dst.clone()));
+            }
+            if !queue.is_empty() {
+                self.for_peer.insert(dst, queue);
+            }
+        }
+        failed
+    }
+
+    /// When to call [`Waiting::expire`].
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<Time> {
+        self.due.front().map(|(until, ..)| *until)
+    }
+
+    /// Whether nothing waits.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.for_peer.is_empty()
+    }
+
+    /// Whether something waits for `dst`.
+    #[must_use]
+    pub fn has(&self, dst: &PeerId) -> bool {
+        self.for_peer.contains_key(dst)
+    }
+
+    /// How many wait.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.for_peer.values().map(VecDeque::len).sum()
+    }
+
+    /// Whether the limits hold.
+    #[must_use]
+    pub fn is_bounded(&self) -> bool {
+        let bytes: usize = self.for_peer.values().flatten().map(|p| p.frame.len()).sum();
+        bytes == self.bytes
+            && bytes <= MOST_BYTES
+            && self.by_sender.values().all(|(n, b)| *n <= MOST_PER_SENDER && *b <= MOST_BYTES_PER_SENDER)
+            && self.by_sender.values().map(|(n, _)| n).sum::<usize>() == self.len()
+    }
+
+    fn forget(&mut self, parked: &Parked) {
+        self.bytes -= parked.frame.len();
+        if let Some((count, bytes)) = self.by_sender.get_mut(&parked.src) {
+            *count -= 1;
+            *bytes -= parked.frame.len();
+            if *count == 0 {
+                self.by_sender.remove(&parked.src);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WAIT: Duration = Duration::from_secs(5);
+
+    fn id(text: &str) -> PeerId {
+        PeerId::parse(text).unwrap_or_else(|e| panic!("{e}"))
+    }
+
+    fn park(waiting: &mut Waiting, at: u64, src: &str, kind: Kind) -> Result<(), NoRoom> {
+        waiting.park(Time(at), WAIT, &id(src), &id("b"), kind, &Frame::from(format!("{src}{at}")))
+    }
+
+    fn texts(parked: &[Parked]) -> Vec<String> {
+        parked.iter().map(|p| p.frame.to_string()).collect()
+    }
+
+    #[test]
+    fn what_waits_is_delivered_in_the_order_it_was_sent() {
+        let mut waiting = Waiting::default();
+        for (at, src) in [(1, "a"), (2, "c"), (3, "a")] {
+            assert_eq!(park(&mut waiting, at, src, Kind::Candidate), Ok(()));
+        }
+        assert_eq!(texts(&waiting.take(&id("b"))), ["a1", "c2", "a3"]);
+        assert!(waiting.is_empty() && waiting.is_bounded());
+        assert_eq!(waiting.expire(Time(60_000)), [], "delivered means not expired");
+    }
+
+    #[test]
+    fn an_attempt_expires_as_a_whole_and_a_later_one_waits_its_own_time() {
+        let mut waiting = Waiting::default();
+        for (at, kind) in
+            [(0, Kind::Offer), (10, Kind::Candidate), (2000, Kind::Candidate), (4900, Kind::Offer), (4950, Kind::Candidate)]
+        {
+            assert_eq!(park(&mut waiting, at, "a", kind), Ok(()));
+        }
+        assert_eq!(waiting.expire(Time(4999)), []);
+        assert_eq!(waiting.expire(Time(5000)), [(id("a"), id("b"))]);
+        assert_eq!(waiting.len(), 2);
+        assert_eq!(waiting.expire(Time(9899)), [], "the first attempt's candidates went with it");
+        assert_eq!(waiting.expire(Time(9900)), [(id("a"), id("b"))]);
+        assert!(waiting.is_empty() && waiting.is_bounded());
+    }
+
+    #[test]
+    fn one_sender_cannot_fill_it() {
+        let mut waiting = Waiting::default();
+        let accepted = (0..1000).filter(|_| park(&mut waiting, 0, "a", Kind::Offer).is_ok()).count();
+        assert_eq!(accepted, MOST_PER_SENDER);
+        assert_eq!(park(&mut waiting, 0, "c", Kind::Offer), Ok(()), "others are not hurt");
+        assert!(waiting.is_bounded());
+    }
+}

@@ -1,0 +1,192 @@
+//! What the server says: one function a message, each giving a frame ready to be sent to many.
+//!
+//! The shape is PeerJS's, `{type, src, dst, payload}`. docs/PROTOCOL.md shows an example of each.
+
+use bytestring::ByteString;
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+use super::election::Cause;
+use super::id::{Epoch, PageName, PeerId};
+
+/// One encoded text frame. Cheap to clone: encoded once, sent to all.
+pub type Frame = ByteString;
+
+/// The version of the group protocol spoken here (`&group=`).
+pub const GROUP_VERSION: u32 = 1;
+
+/// One entry of the list that only the host is given.
+#[derive(Debug, Clone, Serialize)]
+pub struct RosterEntry<'a> {
+    /// Who.
+    pub id: &'a PeerId,
+    /// The version of the group protocol it speaks; 0 for a stock client.
+    pub group: u32,
+    /// What it says of itself (`STATUS`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub profile: Option<&'a RawValue>,
+}
+
+/// Facts of this server that every `OPEN` on a page carries.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Terms {
+    /// Whether data may go over the server.
+    pub relay: bool,
+    /// How long one may be away and miss nothing, in ms.
+    pub resume_ms: u64,
+    /// How often the server pings, in ms.
+    pub ping_ms: u64,
+    /// ICE servers, as `RTCPeerConnection` takes them.
+    pub ice: Box<RawValue>,
+}
+
+/// What `OPEN` says on a page.
+#[derive(Debug, Serialize)]
+pub struct Open<'a> {
+    /// The page's name.
+    pub page: &'a PageName,
+    /// Its host. May be one that is yet to come back (`recovering`).
+    pub host: &'a PeerId,
+    /// The host's term.
+    pub epoch: Epoch,
+    /// How many are here, the one told included.
+    pub members: usize,
+    /// Who is here, in the order they came; for the host alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub roster: Option<Vec<RosterEntry<'a>>>,
+    /// Whether the one told should dial the host.
+    pub p2p: bool,
+    /// Set while the server waits for a host it was told of after a restart.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub recovering: bool,
+    /// The server's own facts.
+    #[serde(flatten)]
+    pub terms: &'a Terms,
+}
+
+/// What `HOST` says.
+#[derive(Debug, Serialize)]
+pub struct Host<'a> {
+    /// The page's name.
+    pub page: &'a PageName,
+    /// The new host.
+    pub host: &'a PeerId,
+    /// Its term.
+    pub epoch: Epoch,
+    /// Why there is a new one.
+    pub cause: Cause,
+    /// How many are here.
+    pub members: usize,
+    /// Whether the one told should dial the host.
+    pub p2p: bool,
+    /// Who is here; for the new host alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub roster: Option<Vec<RosterEntry<'a>>>,
+}
+
+#[derive(Serialize)]
+struct Message<'a, P> {
+    r#type: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    src: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    dst: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    payload: Option<P>,
+}
+
+fn encode<P: Serialize>(r#type: &str, src: Option<&str>, dst: Option<&str>, payload: Option<P>) -> Frame {
+    // a struct of strings and numbers into memory: there is nothing to fail
+    serde_json::to_string(&Message { r#type, src, dst, payload }).unwrap_or_default().into()
+}
+
+const NOTHING: Option<()> = None;
+
+/// `OPEN` without a page.
+#[must_use]
+pub fn open() -> Frame {
+    Frame::from_static(r#"{"type":"OPEN"}"#)
+}
+
+/// `OPEN` on a page.
+#[must_use]
+pub fn open_page(open: &Open<'_>) -> Frame {
+    encode("OPEN", None, None, Some(open))
+}
+
+/// `HOST`.
+#[must_use]
+pub fn host(host: &Host<'_>) -> Frame {
+    encode("HOST", None, None, Some(host))
+}
+
+/// `JOIN`, to the host.
+#[must_use]
+pub fn join(entry: &RosterEntry<'_>) -> Frame {
+    encode("JOIN", Some(entry.id.as_str()), None, Some(entry))
+}
+
+/// `LEAVE`: `src` is gone for good. A stock client closes its connections to it.
+#[must_use]
+pub fn leave(src: &PeerId) -> Frame {
+    encode("LEAVE", Some(src.as_str()), None, NOTHING)
+}
+
+/// `EXPIRE`: `absent` did not come in time for what `dst` sent it.
+#[must_use]
+pub fn expire(absent: &str, dst: &PeerId) -> Frame {
+    encode("EXPIRE", Some(absent), Some(dst.as_str()), NOTHING)
+}
+
+/// `HEARTBEAT`, the answer to a group member's.
+#[must_use]
+pub fn heartbeat() -> Frame {
+    Frame::from_static(r#"{"type":"HEARTBEAT"}"#)
+}
+
+/// `RESTART`: come back after about `retry_ms`.
+#[must_use]
+pub fn restart(retry_ms: u64) -> Frame {
+    #[derive(Serialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Restart {
+        retry_ms: u64,
+        code: u16,
+    }
+    let code = super::close::Close::Restart.code();
+    encode("RESTART", None, None, Some(Restart { retry_ms, code }))
+}
+
+/// `ERROR`, `ID-TAKEN` or `INVALID-KEY`, before a close.
+#[must_use]
+pub fn refusal(r#type: &str, msg: &str, code: u16, retry: bool) -> Frame {
+    #[derive(Serialize)]
+    struct Refusal<'a> {
+        msg: &'a str,
+        code: u16,
+        retry: bool,
+    }
+    encode(r#type, None, None, Some(Refusal { msg, code, retry }))
+}
+
+/// What one peer says to another, with `src` as the server knows it and the payload as it came.
+#[must_use]
+pub fn passed_on(r#type: &str, src: &PeerId, dst: &PeerId, payload: Option<&RawValue>) -> Frame {
+    encode(r#type, Some(src.as_str()), Some(dst.as_str()), payload)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_payload_passes_through_untouched() {
+        let payload = RawValue::from_string(r#"{"b" : 1.0e1, "a":"\u00e9"}"#.into()).ok();
+        let id = |text| PeerId::parse(text).unwrap_or_else(|e| panic!("{e}"));
+        assert_eq!(
+            passed_on("OFFER", &id("a\\"), &id("ü"), payload.as_deref()),
+            r#"{"type":"OFFER","src":"a\\","dst":"ü","payload":{"b" : 1.0e1, "a":"\u00e9"}}"#
+        );
+    }
+}

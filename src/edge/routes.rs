@@ -1,0 +1,201 @@
+//! The map of what can be asked for.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use actix::Addr;
+use actix_web::http::header;
+use actix_web::{HttpRequest, HttpResponse, Responder, guard, web};
+use subtle::ConstantTimeEq;
+
+use super::handshake::{self, Refused};
+use super::{assets, origin};
+use crate::actor::directory::PageDirectory;
+use crate::actor::message::{IdsOf, SummariseAll};
+use crate::actor::session;
+use crate::core::close::Close;
+use crate::core::id::PageKey;
+use crate::shared::Shared;
+
+/// What every handler is given.
+#[derive(Clone)]
+pub struct World {
+    /// Settings and counters.
+    pub shared: Arc<Shared>,
+    /// Where pages are found.
+    pub directory: Addr<PageDirectory>,
+}
+
+/// All routes.
+pub fn configure(world: World) -> impl FnOnce(&mut web::ServiceConfig) {
+    move |app| {
+        let path = world.shared.settings.server.path.trim_end_matches('/').to_owned();
+        app.app_data(web::Data::new(world)).service(
+            web::scope(&path)
+                .route("/", web::get().guard(wants_html()).to(|request: HttpRequest| async move { assets::index(&request) }))
+                .route("/", web::get().to(about))
+                .route("/health", web::get().to(|| async { "ok\n" }))
+                .route("/ready", web::get().to(ready))
+                .route("/pages", web::get().to(pages))
+                .route("/peerjs", web::get().to(websocket))
+                .route("/pages/{page}/peerjs", web::get().to(websocket_on_page))
+                .route("/pages/{page}/{key}/id", web::get().to(id))
+                .route("/pages/{page}/{key}/peers", web::get().to(peers_on_page))
+                .route("/{key}/id", web::get().to(id))
+                .route("/{key}/peers", web::get().to(peers))
+                .configure(faults)
+                .route("/{file}", web::get().to(assets::file)),
+        );
+    }
+}
+
+fn wants_html() -> impl guard::Guard {
+    guard::fn_guard(|ctx| {
+        let accept = ctx.head().headers().get(header::ACCEPT).and_then(|accept| accept.to_str().ok());
+        accept.is_some_and(|accept| accept.contains("text/html"))
+    })
+}
+
+/// As PeerServer answers there, which some probe for.
+async fn about() -> impl Responder {
+    web::Json(serde_json::json!({
+        "name": "peerstar",
+        "description": "A PeerJS server in which every page has a host",
+        "website": "https://peerjs.com/",
+    }))
+}
+
+async fn ready(world: web::Data<World>) -> HttpResponse {
+    if world.shared.draining.load(Ordering::Relaxed) {
+        return HttpResponse::ServiceUnavailable().body("draining\n");
+    }
+    HttpResponse::Ok().body("ready\n")
+}
+
+/// A fresh id, whatever the key: a wrong one is refused by the WebSocket, where the stock client words it better.
+async fn id() -> String {
+    uuid::Uuid::new_v4().to_string()
+}
+
+async fn peers(world: web::Data<World>, key: web::Path<String>) -> HttpResponse {
+    list_peers(&world, &key, PageKey::Pageless).await
+}
+
+async fn peers_on_page(world: web::Data<World>, path: web::Path<(String, String)>, request: HttpRequest) -> HttpResponse {
+    match page_of(&world, &request) {
+        Ok(page) => list_peers(&world, &path.1, page).await,
+        Err(Refused(close, detail)) => HttpResponse::BadRequest().body(detail.unwrap_or_else(|| close.message().into())),
+    }
+}
+
+async fn list_peers(world: &World, key: &str, page: PageKey) -> HttpResponse {
+    let settings = &world.shared.settings.peerjs;
+    if !settings.allow_discovery || key != settings.key {
+        return HttpResponse::Unauthorized().body("peerjs.allow_discovery is off, or the key is wrong\n");
+    }
+    match world.directory.send(IdsOf(page)).await {
+        Ok(ids) => HttpResponse::Ok().json(ids),
+        Err(_) => HttpResponse::InternalServerError().finish(),
+    }
+}
+
+async fn pages(world: web::Data<World>, request: HttpRequest) -> HttpResponse {
+    if !is_admin(&world, &request) {
+        return HttpResponse::Unauthorized()
+            .insert_header((header::WWW_AUTHENTICATE, "Bearer"))
+            .body("needs auth.admin_token as `Authorization: Bearer`\n");
+    }
+    match world.directory.send(SummariseAll).await {
+        Ok(pages) => HttpResponse::Ok().json(pages),
+        Err(_) => HttpResponse::InternalServerError().finish(),
+    }
+}
+
+/// Nobody is, while no token is set.
+fn is_admin(world: &World, request: &HttpRequest) -> bool {
+    let token = &world.shared.settings.auth.admin_token;
+    let said = request.headers().get(header::AUTHORIZATION).and_then(|value| value.as_bytes().strip_prefix(b"Bearer "));
+    !token.is_empty() && said.is_some_and(|said| token.as_bytes().ct_eq(said).into())
+}
+
+/// The page in the path as it was sent: actix decodes all but `%2F`, and once is right.
+fn page_of(world: &World, request: &HttpRequest) -> Result<PageKey, Refused> {
+    let below = request.uri().path().strip_prefix(&*world.shared.settings.server.path).unwrap_or_default();
+    let segment = below.split('/').nth(1).unwrap_or_default();
+    handshake::page_in_path(segment).map(PageKey::Named)
+}
+
+async fn websocket(world: web::Data<World>, request: HttpRequest, payload: web::Payload) -> actix_web::Result<HttpResponse> {
+    let identity = handshake::read(request.query_string(), None, &world.shared.settings.peerjs.key);
+    answer(&world, identity, &request, payload)
+}
+
+async fn websocket_on_page(
+    world: web::Data<World>,
+    request: HttpRequest,
+    payload: web::Payload,
+) -> actix_web::Result<HttpResponse> {
+    let below = request.uri().path().strip_prefix(&*world.shared.settings.server.path).unwrap_or_default();
+    let segment = below.split('/').nth(1);
+    let identity = handshake::read(request.query_string(), segment, &world.shared.settings.peerjs.key);
+    answer(&world, identity, &request, payload)
+}
+
+/// Every refusal is a WebSocket too: a browser shows a page nothing of a failed handshake.
+fn answer(
+    world: &World,
+    identity: Result<session::Identity, Refused>,
+    request: &HttpRequest,
+    payload: web::Payload,
+) -> actix_web::Result<HttpResponse> {
+    let World { shared, directory } = world;
+    let admitted = identity.and_then(|identity| {
+        if !origin::allows(&shared.settings.cors.origins, request) {
+            return Err(Close::OriginRefused.into());
+        }
+        let place = shared.take_place(client_address(shared, request))?;
+        Ok((identity, place))
+    });
+    match admitted {
+        Ok((identity, place)) => session::start(identity, place, shared, directory, request, payload),
+        Err(Refused(close, detail)) => {
+            log::debug!("refused close={} peer={:?}", close.name(), request.peer_addr());
+            let words = close.farewell(detail.as_deref()).unwrap_or_default();
+            session::refuse(close, words, request, payload)
+        }
+    }
+}
+
+/// Whose connection it is. A proxy says so, but only one on a private network is believed.
+fn client_address(shared: &Shared, request: &HttpRequest) -> Option<IpAddr> {
+    let peer = request.peer_addr()?.ip();
+    if !shared.settings.server.proxied || !is_private(peer) {
+        return Some(peer);
+    }
+    let forwarded = request.headers().get("x-forwarded-for").and_then(|value| value.to_str().ok());
+    // the last is what our own proxy saw; those before it are what it was told
+    forwarded.and_then(|list| list.rsplit(',').next()?.trim().parse().ok()).or(Some(peer))
+}
+
+const fn is_private(address: IpAddr) -> bool {
+    match address {
+        // 100.64/10 is shared address space (RFC 6598), which cloud routers use
+        IpAddr::V4(v4) => v4.is_loopback() || v4.is_private() || v4.is_link_local() || matches!(v4.octets(), [100, 64..=127, ..]),
+        IpAddr::V6(v6) => v6.is_loopback() || v6.is_unique_local() || v6.is_unicast_link_local(),
+    }
+}
+
+#[cfg(not(feature = "faults"))]
+const fn faults(_: &mut web::ServiceConfig) {}
+
+/// `POST faults/pages/{page}`: that page's actor panics.
+#[cfg(feature = "faults")]
+fn faults(app: &mut web::ServiceConfig) {
+    async fn fail(world: web::Data<World>, page: web::Path<String>) -> HttpResponse {
+        let Ok(page) = crate::core::id::PageName::parse(&page) else { return HttpResponse::BadRequest().finish() };
+        let failed = world.directory.send(crate::actor::message::FailPage(PageKey::Named(page))).await;
+        if failed.unwrap_or(false) { HttpResponse::NoContent().finish() } else { HttpResponse::NotFound().finish() }
+    }
+    app.route("/faults/pages/{page}", web::post().to(fail));
+}

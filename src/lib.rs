@@ -1,0 +1,23 @@
+//! peerstar: a PeerJS server in which every page has a host.
+//!
+//! Several people look at one web page. Their browsers find each other here, and one of them, the *host*
+//! (ClientServer), is named by the server; all data goes to it over WebRTC. docs/ARCHITECTURE.md draws it.
+//!
+//! # Where a change goes
+//! - [`core`]: what is decided. Elections, membership, waiting messages, limits. Pure: no I/O, clock or randomness.
+//! - [`actor`]: who acts. Thin shells that put the core's words into practice: a `PageDirectory`, a `Page` for each
+//!   page, a `Session` for each WebSocket.
+//! - [`edge`]: HTTP. Routes, the handshake's parameters, the files for the browser.
+//! - [`settings`]: what can be set. [`shared`]: what all of them share. [`server`]: how it is put together, runs and
+//!   stops.
+
+pub mod core;
+
+pub mod actor;
+
+pub mod edge;
+
+pub mod clock;
+pub mod server;
+pub mod settings;
+pub mod shared;

@@ -1,0 +1,116 @@
+//! How it is put together, runs and stops.
+
+use std::io;
+use std::net::TcpListener;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use actix::Actor;
+use actix_web::{App, HttpServer};
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
+use tokio::time::{Instant, sleep, timeout};
+
+use crate::actor::directory::PageDirectory;
+use crate::actor::message::ToDirectory;
+use crate::edge::{origin, routes};
+use crate::settings::{Settings, ms};
+use crate::shared::Shared;
+
+/// How many connections may wait to be accepted: after a restart all clients come at once.
+const BACKLOG: i32 = 8192;
+/// How long a drain may take until the rest is cut off. With what follows it stays below 15 s.
+const DRAIN: Duration = Duration::from_secs(10);
+/// How long plain HTTP requests may take after that.
+const LAST_REQUESTS_S: u64 = 2;
+
+/// Listens where the settings say.
+///
+/// # Errors
+/// When the address is wrong or taken.
+pub fn listen(settings: &Settings) -> io::Result<TcpListener> {
+    let address = (settings.server.host.as_str(), settings.server.port);
+    let address = std::net::ToSocketAddrs::to_socket_addrs(&address)?.next().ok_or(io::ErrorKind::AddrNotAvailable)?;
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
+}
+
+/// Serves until `stop` is ready, then drains and returns. Must run inside an actix `System`.
+///
+/// # Errors
+/// When serving fails.
+pub async fn run(settings: Settings, listener: TcpListener, stop: impl Future<Output = ()>) -> io::Result<()> {
+    let descriptors = rlimit::increase_nofile_limit(u64::MAX).unwrap_or(1024);
+    let shared = Shared::new(settings, descriptors);
+    let settings = &shared.settings;
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let workers = if settings.server.workers == 0 { cores } else { settings.server.workers };
+    let directory = PageDirectory::new(Arc::clone(&shared), workers / 2).start();
+    let world = routes::World { shared: Arc::clone(&shared), directory: directory.clone() };
+    log::info!(
+        "listening address={} path={} max_connections={}",
+        listener.local_addr()?,
+        settings.server.path,
+        shared.max_connections
+    );
+    if !settings.server.public_url.is_empty() {
+        log::info!("public url={}", settings.server.public_url);
+    }
+    log::info!("anyone may join any page: no tickets are asked for");
+
+    let origins = settings.cors.origins.clone();
+    let unread = ms(settings.liveness.timeout_ms);
+    let app = move || App::new().wrap(origin::cors(&origins)).configure(routes::configure(world.clone()));
+    let server = HttpServer::new(app)
+        .workers(workers)
+        .backlog(BACKLOG as u32)
+        // ours is checked where the reason can be told
+        .max_connections(usize::try_from(descriptors).unwrap_or(usize::MAX))
+        .shutdown_timeout(LAST_REQUESTS_S)
+        .disable_signals()
+        .on_connect(move |connection, _| {
+            if let Some(tcp) = connection.downcast_ref::<actix_web::rt::net::TcpStream>() {
+                prepare(tcp, unread);
+            }
+        })
+        .listen(listener)?
+        .run();
+    let handle = server.handle();
+    let serving = actix_web::rt::spawn(server);
+
+    stop.await;
+    shared.draining.store(true, Ordering::Relaxed);
+    let open = || shared.counters.connections.load(Ordering::Relaxed);
+    log::info!("draining connections={}", open());
+    tell(&directory);
+    let deadline = Instant::now() + DRAIN;
+    while open() > 0 && Instant::now() < deadline {
+        sleep(Duration::from_millis(20)).await;
+    }
+    let left = open();
+    // what is left would hold up a graceful stop for as long as it pleases
+    let stopping = handle.stop(left == 0);
+    let _ = timeout(Duration::from_secs(LAST_REQUESTS_S + 1), stopping).await;
+    serving.abort();
+    log::info!("stopped connections_cut={left}");
+    Ok(())
+}
+
+#[expect(clippy::disallowed_methods, reason = "once")]
+fn tell(directory: &actix::Addr<PageDirectory>) {
+    directory.do_send(ToDirectory::Drain);
+}
+
+/// A client that stops reading stops its session actor; only the kernel can still notice and end it. Small messages
+/// go out at once.
+fn prepare(tcp: &actix_web::rt::net::TcpStream, unread: Duration) {
+    let socket = SockRef::from(tcp);
+    let prepared = socket.set_tcp_user_timeout(Some(unread)).and_then(|()| socket.set_tcp_nodelay(true));
+    if let Err(error) = prepared {
+        log::debug!("socket options: {error}");
+    }
+}

@@ -1,0 +1,131 @@
+//! What all actors and handlers of one server share.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::clock::Clock;
+use crate::core::close::Close;
+use crate::core::id::SessionId;
+use crate::core::page::Rules;
+use crate::core::wire::Terms;
+use crate::settings::{Settings, limit, ms};
+
+/// One server's settings, clock and counters.
+#[derive(Debug)]
+pub struct Shared {
+    /// As loaded.
+    pub settings: Settings,
+    /// The settings as pages need them.
+    pub rules: Arc<Rules>,
+    /// Since the server started.
+    pub clock: Clock,
+    /// Set when the server goes away: not ready any more.
+    pub draining: AtomicBool,
+    /// Counted for the operator.
+    pub counters: Counters,
+    /// The most sockets at once.
+    pub max_connections: usize,
+    next_session: AtomicU64,
+    addresses: Mutex<HashMap<IpAddr, usize>>,
+}
+
+/// What is counted.
+#[derive(Debug, Default)]
+pub struct Counters {
+    /// WebSockets that were let in and are open.
+    pub connections: AtomicUsize,
+    /// Messages of unknown type, or without a receiver.
+    pub ignored: AtomicU64,
+    /// Broken invariants: faults of ours.
+    pub violations: AtomicU64,
+}
+
+impl Shared {
+    /// For one server. `descriptors` is how many files the process may open.
+    #[must_use]
+    pub fn new(settings: Settings, descriptors: u64) -> Arc<Self> {
+        // descriptors for the listener, the runtime's own, and plain HTTP requests
+        const RESERVE: u64 = 128;
+        let by_descriptors = usize::try_from(descriptors.saturating_sub(RESERVE)).unwrap_or(usize::MAX).max(1);
+        let max_connections = limit(settings.server.max_connections).min(by_descriptors);
+        Arc::new(Self {
+            rules: Arc::new(rules(&settings)),
+            clock: Clock::start(),
+            draining: AtomicBool::new(false),
+            counters: Counters::default(),
+            max_connections,
+            next_session: AtomicU64::new(0),
+            addresses: Mutex::default(),
+            settings,
+        })
+    }
+
+    /// A number for a new session.
+    pub fn next_session(&self) -> SessionId {
+        SessionId(self.next_session.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// Takes a place for a connection from `address`.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub fn take_place(self: &Arc<Self>, address: Option<IpAddr>) -> Result<Place, Close> {
+        let most = self.max_connections.min(limit(self.settings.peerjs.concurrent_limit));
+        let counted = address.filter(|_| self.settings.limits.connections_per_ip > 0);
+        if let Some(address) = counted {
+            let mut addresses = self.addresses.lock().unwrap_or_else(PoisonError::into_inner);
+            let count = addresses.entry(address).or_default();
+            if *count >= self.settings.limits.connections_per_ip {
+                return Err(Close::AddressFull);
+            }
+            *count += 1;
+        }
+        let before = self.counters.connections.fetch_add(1, Ordering::Relaxed);
+        let place = Place { shared: Arc::clone(self), address: counted };
+        if before >= most { Err(Close::Full) } else { Ok(place) }
+    }
+}
+
+/// A connection's place among those allowed; given back when dropped.
+#[derive(Debug)]
+pub struct Place {
+    shared: Arc<Shared>,
+    address: Option<IpAddr>,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.shared.counters.connections.fetch_sub(1, Ordering::Relaxed);
+        if let Some(address) = self.address {
+            let mut addresses = self.shared.addresses.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(count) = addresses.get_mut(&address) {
+                *count -= 1;
+                if *count == 0 {
+                    addresses.remove(&address);
+                }
+            }
+        }
+    }
+}
+
+fn rules(settings: &Settings) -> Rules {
+    let Settings { pages, election, liveness, peerjs, relay, ice, .. } = settings;
+    let ice = serde_json::value::to_raw_value(&ice.servers).unwrap_or_default();
+    // without a relay nobody serves those who do not dial the host
+    let most = if relay.enabled { usize::MAX } else { pages.star };
+    Rules {
+        max_members: limit(pages.max_members).min(most),
+        star: pages.star,
+        policy: settings.policy(),
+        recovery: ms(election.recovery_ms),
+        timeout: ms(liveness.timeout_ms),
+        host_timeout: ms(liveness.host_timeout_ms),
+        fresh: ms(liveness.ping_ms * 3 / 2),
+        return_after: ms(liveness.return_ms),
+        expire: ms(peerjs.expire_ms),
+        // the relay is not there yet
+        terms: Terms { relay: false, resume_ms: pages.resume_ms, ping_ms: liveness.ping_ms, ice },
+    }
+}
