@@ -20,8 +20,6 @@ use crate::core::page::Input;
 use crate::settings::limit;
 use crate::shared::Shared;
 
-/// When clients are told to come back after a restart, in ms.
-const RETRY_MS: u64 = 1000;
 /// Over how long a drain tells its pages, at most.
 const LONGEST_SPREAD: Duration = Duration::from_secs(3);
 
@@ -47,8 +45,9 @@ impl PageDirectory {
         let mut hasher = DefaultHasher::new();
         key.hash(&mut hasher);
         let arbiter = &self.arbiters[(hasher.finish() % self.arbiters.len() as u64) as usize];
-        let (name, shared, directory) = (key.clone(), Arc::clone(&self.shared), ctx.address());
-        let page = Page::start_in_arbiter(&arbiter.handle(), move |_| Page::new(name, incarnation, claim, shared, directory));
+        let (name, told, shared, directory) = (key.clone(), self.state.told(), Arc::clone(&self.shared), ctx.address());
+        let page =
+            Page::start_in_arbiter(&arbiter.handle(), move |_| Page::new(name, incarnation, told, claim, shared, directory));
         self.pages.insert(key.clone(), page.clone());
         page
     }
@@ -86,7 +85,7 @@ impl PageDirectory {
         let pages = u32::try_from(self.pages.len()).unwrap_or(u32::MAX);
         for (n, key) in (0_u32..).zip(self.pages.keys().cloned().collect::<Vec<_>>()) {
             ctx.run_later(spread * n / pages, move |directory, _| {
-                directory.tell(&key, ToPage::Input(Input::Drain { retry_ms: RETRY_MS }));
+                directory.tell(&key, ToPage::Input(Input::Drain));
             });
         }
     }
@@ -108,19 +107,19 @@ impl Handler<ToDirectory> for PageDirectory {
                     }
                     self.tell(&key, ToPage::Join { joiner, line });
                 }
-                Admission::Refuse(close) => line.send_anyway(ToSession::Close { last_words: None, close }),
+                Admission::Refuse(close) => line.send_anyway(ToSession::Close(close)),
             },
             ToDirectory::Gone { key, session, departure } => {
                 self.tell(&key, ToPage::Input(Input::Gone { session, departure }));
             }
-            ToDirectory::Idle { key, incarnation, joins_seen } => {
-                if self.state.retire(&key, incarnation, joins_seen) {
+            ToDirectory::Idle { key, incarnation, joins_seen, told } => {
+                if self.state.retire(&key, incarnation, joins_seen, told) {
                     self.tell(&key, ToPage::Retire);
                     self.pages.remove(&key);
                 }
             }
-            ToDirectory::Stopped { key, incarnation, claim, lines } => {
-                let succession = self.state.stopped(self.shared.clock.now(), &key, incarnation);
+            ToDirectory::Stopped { key, incarnation, told, claim, lines } => {
+                let succession = self.state.stopped(self.shared.clock.now(), &key, incarnation, told);
                 self.succeed(&key, succession, claim, &lines, ctx);
             }
             ToDirectory::Drain => self.drain(ctx),

@@ -44,6 +44,8 @@ pub enum ToDirectory {
         incarnation: Incarnation,
         /// How many joins it saw.
         joins_seen: u64,
+        /// The highest epoch it told.
+        told: Epoch,
     },
     /// A page's actor has stopped, by order or by a panic.
     Stopped {
@@ -51,6 +53,8 @@ pub enum ToDirectory {
         key: PageKey,
         /// Which life of it.
         incarnation: Incarnation,
+        /// The highest epoch it told.
+        told: Epoch,
         /// Who hosted.
         claim: Option<Claim>,
         /// Its sessions.
@@ -104,13 +108,8 @@ pub enum ToSession {
     Tell(Frame),
     /// See whether the client lives: the next frame from it is to be reported.
     Ping,
-    /// The end.
-    Close {
-        /// What the client is told first; [`Close::farewell`] where none.
-        last_words: Option<Frame>,
-        /// Why.
-        close: Close,
-    },
+    /// The end, and why.
+    Close(Close),
     /// The page's actor died. With the address of its successor: say who you are.
     PageLost(Option<Recipient<ToPage>>),
 }
@@ -120,9 +119,9 @@ impl ToSession {
     fn weight(&self) -> usize {
         const ENVELOPE: usize = 256;
         let frame = match self {
-            Self::Joined { open: frame, .. } | Self::Close { last_words: frame, .. } => frame.as_ref(),
+            Self::Joined { open, .. } => open.as_ref(),
             Self::Appoint { frame, .. } | Self::Tell(frame) => Some(frame),
-            Self::Ping | Self::PageLost(_) => None,
+            Self::Ping | Self::Close(_) | Self::PageLost(_) => None,
         };
         ENVELOPE + frame.map_or(0, |frame| frame.len())
     }

@@ -13,7 +13,7 @@ use super::message::{Ids, Line, Summarise, Summary, ToDirectory, ToPage, ToSessi
 use crate::clock::unix_ms;
 use crate::core::claim::Claim;
 use crate::core::directory::Incarnation;
-use crate::core::id::{PageKey, PeerId, SessionId};
+use crate::core::id::{Epoch, PageKey, PeerId, SessionId};
 use crate::core::page::{Input, Output, Outside, PageState};
 use crate::core::time::Time;
 use crate::shared::Shared;
@@ -34,16 +34,17 @@ pub struct Page {
 }
 
 impl Page {
-    /// A page nobody has come to yet; with `claim`, the successor of one whose actor died when that was true.
+    /// A page nobody has come to yet, whose epochs start above `told`; with `claim`, the successor of one whose actor died when that was true.
     #[must_use]
     pub fn new(
         key: PageKey,
         incarnation: Incarnation,
+        told: Epoch,
         claim: Option<Claim>,
         shared: Arc<Shared>,
         directory: Addr<PageDirectory>,
     ) -> Self {
-        let state = PageState::new(key.clone(), Arc::clone(&shared.rules), shared.clock.now(), claim);
+        let state = PageState::new(key.clone(), Arc::clone(&shared.rules), shared.clock.now(), told, claim);
         let random = SmallRng::from_rng(&mut rand::rng());
         let (lines, outbox) = (HashMap::new(), Vec::new());
         Self { key, incarnation, shared, directory, state, lines, outbox, timer: None, random }
@@ -79,10 +80,10 @@ impl Page {
             Output::Appoint { to, frame, assignment } => self.tell(to, ToSession::Appoint { frame, assignment }),
             Output::Tell { to, frame } => self.tell(to, ToSession::Tell(frame)),
             Output::Ping(to) => self.tell(to, ToSession::Ping),
-            Output::Dismiss { session, last_words, close } => {
+            Output::Dismiss { session, close } => {
                 if let Some(line) = self.lines.remove(&session) {
                     log::debug!("dismiss page={} session={} close={}", self.key, session.0, close.name());
-                    line.send_anyway(ToSession::Close { last_words, close });
+                    line.send_anyway(ToSession::Close(close));
                 }
                 None
             }
@@ -102,7 +103,8 @@ impl Page {
                 None
             }
             Output::Idle { joins_seen } => {
-                self.report(ToDirectory::Idle { key: self.key.clone(), incarnation: self.incarnation, joins_seen });
+                let (key, incarnation, told) = (self.key.clone(), self.incarnation, self.state.told());
+                self.report(ToDirectory::Idle { key, incarnation, joins_seen, told });
                 None
             }
         }
@@ -153,7 +155,8 @@ impl Actor for Page {
     fn stopped(&mut self, _: &mut Self::Context) {
         let claim = self.state.assignment().map(|(epoch, host)| Claim { epoch, host });
         let lines = self.lines.drain().map(|(_, line)| line).collect();
-        self.report(ToDirectory::Stopped { key: self.key.clone(), incarnation: self.incarnation, claim, lines });
+        let (key, incarnation, told) = (self.key.clone(), self.incarnation, self.state.told());
+        self.report(ToDirectory::Stopped { key, incarnation, told, claim, lines });
     }
 }
 

@@ -347,7 +347,8 @@ impl Handler<ToSession> for Session {
             ToSession::Appoint { frame, assignment } => {
                 ctx.text(frame);
                 self.assignment = Some(assignment);
-                self.rearm(ctx);
+                // a host is watched more closely: it may have been silent for too long already
+                self.tick(ctx);
             }
             ToSession::Joined { page, open, assignment } => {
                 if let Some(open) = open {
@@ -361,7 +362,7 @@ impl Handler<ToSession> for Session {
                 self.owes_sign_of_life = true;
                 ctx.ping(b"");
             }
-            ToSession::Close { last_words, close } => self.close(close, last_words.or_else(|| close.farewell(None)), ctx),
+            ToSession::Close(close) => self.close_with(close, ctx),
             ToSession::PageLost(None) => self.close_with(Close::Internal, ctx),
             ToSession::PageLost(Some(page)) => self.page_lost(page, ctx),
         }

@@ -185,12 +185,12 @@ impl Close {
     /// The text frame that says the reason before the close, so that code which never sees close
     /// codes (PeerJS's socket hides them) is told as well. `detail` replaces [`Close::message`].
     ///
-    /// None where the close says all: after a goodbye and a take-over (an `ERROR` would be shown to
-    /// the user, who did nothing wrong) and where a [`wire::restart`] goes first.
+    /// None after a goodbye and a take-over: an `ERROR` would be shown to the user, who did nothing wrong.
     #[must_use]
     pub fn farewell(self, detail: Option<&str>) -> Option<Frame> {
         let kind = match self {
-            Self::Left | Self::Replaced | Self::Restart => return None,
+            Self::Left | Self::Replaced => return None,
+            Self::Restart => return Some(wire::restart()),
             Self::InvalidKey => "INVALID-KEY",
             Self::IdTaken => "ID-TAKEN",
             Self::MissingParameter

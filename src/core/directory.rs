@@ -4,7 +4,7 @@ use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
 use super::close::Close;
-use super::id::PageKey;
+use super::id::{Epoch, PageKey};
 use super::time::Time;
 
 /// One life of one page's actor.
@@ -53,6 +53,9 @@ pub enum Succession {
 pub struct DirectoryState {
     pages: HashMap<PageKey, Entry>,
     next: u64,
+    /// The highest epoch of any page that is gone: one that is opened again within the same millisecond must not start
+    /// with an epoch that was told before.
+    told: Epoch,
     max_pages: usize,
     draining: bool,
 }
@@ -61,7 +64,7 @@ impl DirectoryState {
     /// No pages yet, and never more than `max_pages` (`usize::MAX` for no limit; the page-less do not count).
     #[must_use]
     pub fn new(max_pages: usize) -> Self {
-        Self { pages: HashMap::new(), next: 0, max_pages, draining: false }
+        Self { pages: HashMap::new(), next: 0, told: Epoch::default(), max_pages, draining: false }
     }
 
     fn incarnate(&mut self) -> Incarnation {
@@ -86,9 +89,16 @@ impl DirectoryState {
         Admission::PassOn { incarnation, create: true }
     }
 
-    /// A page says that it is empty. True: it is forgotten. False: a join is on its way to it.
+    /// What the epochs of a new page start above.
     #[must_use]
-    pub fn retire(&mut self, key: &PageKey, incarnation: Incarnation, joins_seen: u64) -> bool {
+    pub const fn told(&self) -> Epoch {
+        self.told
+    }
+
+    /// A page says that it is empty, and the highest epoch it told. True: it is forgotten. False: a join is on its way.
+    #[must_use]
+    pub fn retire(&mut self, key: &PageKey, incarnation: Incarnation, joins_seen: u64, told: Epoch) -> bool {
+        self.told = self.told.max(told);
         let idle = self.pages.get(key).is_some_and(|e| e.incarnation == incarnation && e.joins == joins_seen);
         if idle {
             self.pages.remove(key);
@@ -96,8 +106,9 @@ impl DirectoryState {
         idle
     }
 
-    /// A page's actor has stopped.
-    pub fn stopped(&mut self, now: Time, key: &PageKey, incarnation: Incarnation) -> Succession {
+    /// A page's actor has stopped; `told` is the highest epoch it told.
+    pub fn stopped(&mut self, now: Time, key: &PageKey, incarnation: Incarnation, told: Epoch) -> Succession {
+        self.told = self.told.max(told);
         let next = Incarnation(self.next + 1);
         let Some(entry) = self.pages.get_mut(key).filter(|e| e.incarnation == incarnation && !self.draining) else {
             return Succession::Expected;
@@ -148,11 +159,12 @@ mod tests {
         let (first, create) = pass_on(pages.join(&key("a")));
         assert!(create);
         assert_eq!(pass_on(pages.join(&key("a"))), (first, false));
-        assert!(!pages.retire(&key("a"), first, 1), "the second join was not seen yet");
-        assert!(pages.retire(&key("a"), first, 2));
+        assert!(!pages.retire(&key("a"), first, 1, Epoch(7)), "the second join was not seen yet");
+        assert!(pages.retire(&key("a"), first, 2, Epoch(5)));
+        assert_eq!(pages.told(), Epoch(7));
         let (second, create) = pass_on(pages.join(&key("a")));
         assert!(create && second != first);
-        assert!(!pages.retire(&key("a"), first, 1), "an old life's word counts for nothing");
+        assert!(!pages.retire(&key("a"), first, 1, Epoch(7)), "an old life's word counts for nothing");
     }
 
     #[test]
@@ -160,15 +172,17 @@ mod tests {
         let mut pages = DirectoryState::new(usize::MAX);
         let (mut life, _) = pass_on(pages.join(&key("a")));
         for n in 0..MOST_CRASHES as u64 {
-            let Succession::Recreate(next) = pages.stopped(Time(n), &key("a"), life) else { panic!("given up after {n}") };
+            let Succession::Recreate(next) = pages.stopped(Time(n), &key("a"), life, Epoch(0)) else {
+                panic!("given up after {n}")
+            };
             assert!(next > life);
             life = next;
         }
-        assert_eq!(pages.stopped(Time(9), &key("a"), life), Succession::Abandon);
-        assert_eq!(pages.stopped(Time(9), &key("a"), life), Succession::Expected);
+        assert_eq!(pages.stopped(Time(9), &key("a"), life, Epoch(0)), Succession::Abandon);
+        assert_eq!(pages.stopped(Time(9), &key("a"), life, Epoch(0)), Succession::Expected);
         let (mut life, _) = pass_on(pages.join(&key("a")));
         for n in 0..100 {
-            let Succession::Recreate(next) = pages.stopped(Time(n * 3000), &key("a"), life) else {
+            let Succession::Recreate(next) = pages.stopped(Time(n * 3000), &key("a"), life, Epoch(0)) else {
                 panic!("rare ones are mended")
             };
             life = next;

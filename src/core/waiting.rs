@@ -71,8 +71,8 @@ impl Waiting {
     pub fn take(&mut self, dst: &PeerId) -> Vec<Parked> {
         let parked: Vec<_> = self.for_peer.remove(dst).unwrap_or_default().into();
         parked.iter().for_each(|p| self.forget(p));
-        if self.for_peer.is_empty() {
-            self.due.clear();
+        if !parked.is_empty() {
+            self.due.retain(|(_, _, absent)| absent != dst);
         }
         parked
     }

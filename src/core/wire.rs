@@ -145,9 +145,12 @@ pub fn heartbeat() -> Frame {
     Frame::from_static(r#"{"type":"HEARTBEAT"}"#)
 }
 
-/// `RESTART`: come back after about `retry_ms`.
+/// When clients are to come back after a restart, in ms: a new process serves by then.
+const RETRY_MS: u64 = 1000;
+
+/// `RESTART`: the server goes away, come back.
 #[must_use]
-pub fn restart(retry_ms: u64) -> Frame {
+pub fn restart() -> Frame {
     #[derive(Serialize)]
     #[serde(rename_all = "camelCase")]
     struct Restart {
@@ -155,7 +158,7 @@ pub fn restart(retry_ms: u64) -> Frame {
         code: u16,
     }
     let code = super::close::Close::Restart.code();
-    encode("RESTART", None, None, Some(Restart { retry_ms, code }))
+    encode("RESTART", None, None, Some(Restart { retry_ms: RETRY_MS, code }))
 }
 
 /// `ERROR`, `ID-TAKEN` or `INVALID-KEY`, before a close.

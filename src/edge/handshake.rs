@@ -57,7 +57,7 @@ pub fn read(query: &str, page: Option<&str>, key: &str) -> Result<Identity, Refu
         return Err(Close::InvalidKey.into());
     }
     let group = match group.as_deref() {
-        None => 0,
+        None | Some("0") => 0,
         Some(version) if version.parse() == Ok(GROUP_VERSION) => GROUP_VERSION,
         Some(_) => return Err(Close::UnknownVersion.into()),
     };

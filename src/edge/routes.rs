@@ -35,6 +35,7 @@ pub fn configure(world: World) -> impl FnOnce(&mut web::ServiceConfig) {
             web::scope(&path)
                 .route("/", web::get().guard(wants_html()).to(|request: HttpRequest| async move { assets::index(&request) }))
                 .route("/", web::get().to(about))
+                .route("", web::get().to(slash))
                 .route("/health", web::get().to(|| async { "ok\n" }))
                 .route("/ready", web::get().to(ready))
                 .route("/pages", web::get().to(pages))
@@ -55,6 +56,11 @@ fn wants_html() -> impl guard::Guard {
         let accept = ctx.head().headers().get(header::ACCEPT).and_then(|accept| accept.to_str().ok());
         accept.is_some_and(|accept| accept.contains("text/html"))
     })
+}
+
+/// The page's links are relative: its address must end with a slash.
+async fn slash(world: web::Data<World>) -> HttpResponse {
+    HttpResponse::PermanentRedirect().insert_header((header::LOCATION, &*world.shared.settings.server.path)).finish()
 }
 
 /// As PeerServer answers there, which some probe for.

@@ -32,6 +32,8 @@ pub enum Term {
         epoch: Epoch,
         /// How it came to host.
         cause: Cause,
+        /// Since when: before that it was not watched as closely.
+        since: Time,
         /// Whether all members were told.
         announced: bool,
     },
@@ -76,7 +78,8 @@ impl PageState {
     }
 
     /// The highest epoch that anybody may know of.
-    fn told(&self) -> Epoch {
+    #[must_use]
+    pub fn told(&self) -> Epoch {
         match &self.term {
             Term::Vacant { told } | Term::Open { told, .. } => *told,
             Term::Hosted { epoch, .. } => *epoch,
@@ -99,11 +102,11 @@ impl PageState {
             return;
         }
         let Some(newcomer) = self.members.get(&seat) else { return };
-        let (id, grouped, claim) = (newcomer.id.clone(), newcomer.group > 0, newcomer.claim.clone());
+        let (grouped, claim) = (newcomer.group > 0, newcomer.claim.clone());
         match (&mut self.term, claim) {
             (Term::Vacant { told } | Term::Open { told, .. }, None) => {
-                let epoch = Epoch(outside.unix_ms.max(told.0 + 1));
-                self.install(seat, epoch, Cause::Left, outside.now);
+                let epoch = above(outside, *told);
+                self.install(outside, seat, epoch, Cause::Left);
             }
             (Term::Vacant { told } | Term::Open { told, .. }, Some(expected)) => {
                 let until = outside.now.plus(self.rules.recovery);
@@ -114,7 +117,7 @@ impl PageState {
             (&mut Term::Hosted { host, epoch, .. }, Some(claim)) => self.weigh(outside, seat, &claim, host, epoch, out),
         }
         if let Term::Recovering { expected, .. } = &self.term
-            && expected.host == id
+            && self.by_id.contains_key(&expected.host)
         {
             self.recover(outside, out);
         }
@@ -122,7 +125,7 @@ impl PageState {
             && grouped
             && self.members.get(&host).is_some_and(|h| h.group == 0)
         {
-            self.elect(outside, seat, Epoch(epoch.0 + 1), Cause::Upgraded, out);
+            self.elect(outside, seat, above(outside, epoch), Cause::Upgraded, out);
         }
     }
 
@@ -135,11 +138,10 @@ impl PageState {
             // history outranks none: the claimed host if it is here, else whoever remembers it
             let claimed = self.by_id.get(&claim.host).copied();
             let next = claimed.into_iter().chain([newcomer]).find(|seat| self.may_host(*seat)).unwrap_or(host);
-            let above = Epoch(outside.unix_ms.max(epoch.0).max(claim.epoch.0) + 1);
             self.has_history = true;
-            self.elect(outside, next, above, Cause::Restarted, out);
+            self.elect(outside, next, above(outside, epoch.max(claim.epoch)), Cause::Restarted, out);
         } else if claim.epoch >= epoch {
-            self.elect(outside, host, Epoch(claim.epoch.0 + 1), Cause::Restarted, out);
+            self.elect(outside, host, above(outside, claim.epoch), Cause::Restarted, out);
         }
     }
 
@@ -150,15 +152,14 @@ impl PageState {
         let claims: Vec<_> = self.members.values().filter_map(|m| Some((&m.id, m.claim.as_ref()?))).collect();
         let unanimous = claims.iter().all(|(_, claim)| **claim == expected);
         let seat_of = |id: &PeerId| self.by_id.get(id).copied().filter(|seat| self.may_host(*seat));
-        let expected_host = seat_of(&expected.host).filter(|_| unanimous && expected.epoch > told);
+        let expected_host = seat_of(&expected.host).filter(|_| unanimous && expected.epoch >= told);
         let claimed = most_claimed(&claims, |id| seat_of(id).is_some()).and_then(seat_of);
         self.has_history = true;
         if let Some(host) = expected_host {
-            self.install(host, expected.epoch, Cause::Restarted, outside.now);
+            self.install(outside, host, expected.epoch, Cause::Restarted);
         } else if let Some(host) = claimed.or_else(|| self.pick_host(outside)) {
             // `expected` is the highest claim there was
-            let epoch = Epoch(outside.unix_ms.max(expected.epoch.0).max(told.0) + 1);
-            self.elect(outside, host, epoch, Cause::Restarted, out);
+            self.elect(outside, host, above(outside, expected.epoch.max(told)), Cause::Restarted, out);
         } else {
             self.term = Term::Vacant { told: expected.epoch.max(told) };
         }
@@ -183,11 +184,11 @@ impl PageState {
     pub(super) fn settle(&mut self, outside: Outside<'_>, out: &mut Vec<Output>) {
         if let Term::Open { told, cause } = self.term {
             match self.pick_host(outside) {
-                Some(host) => self.elect(outside, host, Epoch(told.0 + 1), cause, out),
+                Some(host) => self.elect(outside, host, above(outside, told), cause, out),
                 None => self.term = Term::Vacant { told },
             }
         }
-        if let Term::Hosted { host, epoch, cause, ref mut announced } = self.term
+        if let Term::Hosted { host, epoch, cause, ref mut announced, .. } = self.term
             && !std::mem::replace(announced, true)
         {
             self.announce(host, epoch, cause, out);
@@ -212,15 +213,15 @@ impl PageState {
     }
 
     fn elect(&mut self, outside: Outside<'_>, host: Seat, epoch: Epoch, cause: Cause, out: &mut Vec<Output>) {
-        self.install(host, epoch, cause, outside.now);
+        self.install(outside, host, epoch, cause);
         if let Some((epoch, host)) = self.assignment() {
             out.push(Output::Elected { assignment: Assignment { epoch, host, hosting: true }, cause });
         }
     }
 
-    fn install(&mut self, host: Seat, epoch: Epoch, cause: Cause, now: Time) {
-        self.term = Term::Hosted { host, epoch, cause, announced: false };
-        self.note_silence_from(now, host);
+    fn install(&mut self, outside: Outside<'_>, host: Seat, epoch: Epoch, cause: Cause) {
+        self.term = Term::Hosted { host, epoch, cause, since: outside.now, announced: false };
+        self.watch(outside, host);
     }
 
     /// A member that was here before the page's actor died may have missed what happened meanwhile.
@@ -305,4 +306,10 @@ impl PageState {
             PageKey::Pageless => None,
         }
     }
+}
+
+/// The epoch that follows `told`. Never below the clock: others, which this server has forgotten, may have been told
+/// any epoch up to that.
+fn above(outside: Outside<'_>, told: Epoch) -> Epoch {
+    Epoch(outside.unix_ms.max(told.0 + 1))
 }

@@ -103,10 +103,7 @@ pub enum Input {
     /// A deadline has passed.
     Timer,
     /// The server goes away. From now on nobody is elected, let in or said to be gone.
-    Drain {
-        /// What the members are told: `RESTART`'s `retryMs`.
-        retry_ms: u64,
-    },
+    Drain,
 }
 
 /// What a page wants done, in this order.
@@ -143,8 +140,6 @@ pub enum Output {
     Dismiss {
         /// Which.
         session: SessionId,
-        /// What it is told first; [`Close::farewell`] where none.
-        last_words: Option<Frame>,
         /// Why.
         close: Close,
     },
@@ -206,10 +201,10 @@ pub struct PageState {
 }
 
 impl PageState {
-    /// A page that nobody has come to yet. With `claim`, one whose actor died when that was true.
+    /// A page that nobody has come to yet. Its epochs start above `told`. With `claim`, one whose actor died when that
+    /// was true.
     #[must_use]
-    pub fn new(key: PageKey, rules: Arc<Rules>, now: Time, claim: Option<Claim>) -> Self {
-        let told = Epoch::default();
+    pub fn new(key: PageKey, rules: Arc<Rules>, now: Time, told: Epoch, claim: Option<Claim>) -> Self {
         let term = match claim {
             Some(expected) => Term::Recovering { expected, until: now.plus(rules.recovery), told },
             None => Term::Vacant { told },
@@ -244,7 +239,7 @@ impl PageState {
             Input::Alive(session) => self.alive(session, out),
             Input::Congested(session) => self.dismiss(outside, session, Close::Slow, Departure::Lost, out),
             Input::Timer => self.timer(outside, out),
-            Input::Drain { retry_ms } => self.drain(retry_ms, out),
+            Input::Drain => self.drain(out),
         }
         self.settle(outside, out);
         if !self.idle_told && self.is_idle() {
@@ -345,22 +340,19 @@ impl PageState {
     /// Lets a newcomer wait while we see whether the user of its id lives: after a network drop it often does not.
     fn hold(&mut self, outside: Outside<'_>, joiner: Joiner, live: SessionId, out: &mut Vec<Output>) {
         let mut until = outside.now.plus(Held::WAIT);
-        if let Some(held) = self.take_held(&joiner.id) {
-            until = held.until;
-            if !Token::same(held.joiner.token.as_ref(), joiner.token.as_ref()) {
-                refuse(joiner.session, Close::IdTaken, out);
-                return self.keep_held(held);
+        if let Some(at) = self.held.iter().position(|h| h.joiner.id == joiner.id) {
+            let first = &self.held[at];
+            if !Token::same(first.joiner.token.as_ref(), joiner.token.as_ref()) {
+                return refuse(joiner.session, Close::IdTaken, out);
             }
             // the same user, who reloaded once more
-            refuse(held.joiner.session, Close::Replaced, out);
+            until = first.until;
+            refuse(first.joiner.session, Close::Replaced, out);
+            self.held.remove(at);
         }
         out.push(Output::Ping(live));
-        self.keep_held(Held { joiner, until });
-    }
-
-    fn keep_held(&mut self, held: Held) {
-        let at = self.held.partition_point(|h| h.until <= held.until);
-        self.held.insert(at, held);
+        let at = self.held.partition_point(|h| h.until <= until);
+        self.held.insert(at, Held { joiner, until });
     }
 
     fn take_held(&mut self, id: &PeerId) -> Option<Held> {
@@ -379,11 +371,16 @@ impl PageState {
             return self.admit(outside, joiner, out);
         }
         member.session = new;
+        // a status is a session's word: the new one is to say it again, after every OPEN
+        let had_profile = std::mem::take(&mut member.status).profile.is_some();
         refuse(old, Close::Replaced, out);
         self.by_session.remove(&old);
         self.by_session.insert(new, seat);
-        self.note_silence_from(outside.now, seat);
+        self.watch(outside, seat);
         self.welcome(seat, true, out);
+        if had_profile {
+            self.tell_host_of(seat, out);
+        }
     }
 
     fn admit(&mut self, outside: Outside<'_>, joiner: Joiner, out: &mut Vec<Output>) {
@@ -404,9 +401,10 @@ impl PageState {
         self.members.insert(seat, Member { session, id: id.clone(), token, group, status, contacts, claim, told });
         let host_before = self.host_seat();
         self.consider_newcomer(outside, seat, out);
-        self.note_silence_from(outside.now, seat);
+        self.watch(outside, seat);
         self.welcome(seat, !silent, out);
         self.catch_up(seat);
+        self.settle(outside, out);
         // a host that is new itself learns of the newcomer from its roster
         if !silent && self.host_seat() == host_before {
             self.tell_host_of(seat, out);
@@ -486,15 +484,14 @@ impl PageState {
         out.extend(contacts.chain(host).map(|to| Output::Tell { to, frame: frame.clone() }));
     }
 
-    fn drain(&mut self, retry_ms: u64, out: &mut Vec<Output>) {
+    fn drain(&mut self, out: &mut Vec<Output>) {
         self.draining = true;
-        let frame = wire::restart(retry_ms);
         let host = self.host_seat();
         let hosting = host.and_then(|seat| self.members.get(&seat));
         let others = self.members.iter().filter(|(seat, _)| Some(**seat) != host).map(|(_, m)| m);
         let members = hosting.into_iter().chain(others).map(|m| m.session);
         for session in members.chain(self.held.iter().map(|h| h.joiner.session)) {
-            out.push(Output::Dismiss { session, last_words: Some(frame.clone()), close: Close::Restart });
+            refuse(session, Close::Restart, out);
         }
         self.held.clear();
         self.returning.clear();
@@ -576,32 +573,40 @@ impl PageState {
     /// Dismisses who was silent for too long. It is the page that does so, not the session: one that is jammed by a
     /// client that stops reading runs no timer of its own.
     fn sweep(&mut self, outside: Outside<'_>, out: &mut Vec<Output>) {
-        let deadlines = |page: &Self| -> Vec<(Time, Seat, SessionId)> {
-            let deadline = |seat: Seat, session| (outside.heard)(session).plus(page.patience(seat));
-            page.members.iter().map(|(seat, m)| (deadline(*seat, m.session), *seat, m.session)).collect()
-        };
-        let mut silent = deadlines(self);
-        silent.retain(|(deadline, ..)| *deadline <= outside.now);
+        let mut silent = Vec::new();
+        for (seat, member) in &self.members {
+            if self.silence_ends(outside, *seat, member) <= outside.now {
+                silent.push((Some(*seat) == self.host_seat(), member.session));
+            }
+        }
         // the host last, so that none of the others that are gone as well is elected
-        silent.sort_by_key(|(_, seat, _)| Some(*seat) == self.host_seat());
-        for (_, _, session) in silent {
+        silent.sort_unstable();
+        for (_, session) in silent {
             self.dismiss(outside, session, Close::Timeout, Departure::Silent, out);
         }
-        let next = deadlines(self).into_iter().map(|(deadline, ..)| deadline).min();
+        let next = self.members.iter().map(|(seat, member)| self.silence_ends(outside, *seat, member)).min();
         self.sweep_at = next.map(|at| at.max(Time(outside.now.0 + 1)));
     }
 
-    fn patience(&self, seat: Seat) -> Duration {
-        if Some(seat) == self.host_seat() { self.rules.host_timeout } else { self.rules.timeout }
+    /// When a member that goes on saying nothing is taken for gone.
+    fn silence_ends(&self, outside: Outside<'_>, seat: Seat, member: &Member) -> Time {
+        let heard = (outside.heard)(member.session);
+        let ends = heard.plus(self.rules.timeout);
+        match self.term {
+            // before it was host it was not watched as closely
+            Term::Hosted { host, since, .. } if host == seat => ends.min(heard.max(since).plus(self.rules.host_timeout)),
+            Term::Hosted { .. } | Term::Vacant { .. } | Term::Open { .. } | Term::Recovering { .. } => ends,
+        }
     }
 
-    /// Sees to it that a member that says nothing from `now` on is noticed in time.
-    fn note_silence_from(&mut self, now: Time, seat: Seat) {
-        let at = now.plus(self.patience(seat));
-        self.sweep_at = Some(self.sweep_at.map_or(at, |sweep_at| sweep_at.min(at)));
+    /// Sees to it that a member that says nothing more is noticed in time.
+    fn watch(&mut self, outside: Outside<'_>, seat: Seat) {
+        if let Some(at) = self.members.get(&seat).map(|member| self.silence_ends(outside, seat, member)) {
+            self.sweep_at = Some(self.sweep_at.map_or(at, |sweep_at| sweep_at.min(at)));
+        }
     }
 }
 
 fn refuse(session: SessionId, close: Close, out: &mut Vec<Output>) {
-    out.push(Output::Dismiss { session, last_words: None, close });
+    out.push(Output::Dismiss { session, close });
 }

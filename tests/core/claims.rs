@@ -1,0 +1,144 @@
+//! Servers that die and pages that panic, again and again: whoever returns says what it was told.
+//!
+//! `World` checks after each step that no epoch has two hosts and nobody is told an older epoch after a newer one,
+//! here across restarts.
+
+use std::collections::BTreeMap;
+
+use peerstar::core::id::SessionId;
+use peerstar::core::member::Departure;
+use proptest::prelude::*;
+
+use super::random::run;
+use super::world::{START_MS, World, rules};
+
+#[derive(Debug, Clone)]
+enum Transition {
+    /// Comes, saying what it was told if it remembers anything.
+    Come {
+        who: u8,
+        remembers: bool,
+        group: bool,
+    },
+    /// Comes with an epoch nobody told it, so far from the clock. Not ahead of it: an epoch that ran ahead is safe only
+    /// while somebody remembers it.
+    MakeUp {
+        who: u8,
+        offset_ms: i64,
+    },
+    Go {
+        who: u8,
+        how: Departure,
+    },
+    ServerDies {
+        for_ms: u64,
+    },
+    /// Its sessions say who they are, but for one that ends meanwhile.
+    PageDies {
+        but: u8,
+    },
+    Pass {
+        ms: u64,
+    },
+}
+
+fn transition() -> impl Strategy<Value = Transition> {
+    let how = prop::sample::select(vec![Departure::Goodbye, Departure::Lost]);
+    prop_oneof![
+        8 => (0..6_u8, prop::bool::weighted(0.8), prop::bool::weighted(0.7))
+            .prop_map(|(who, remembers, group)| Transition::Come { who, remembers, group }),
+        1 => (0..6_u8, -5000..0_i64).prop_map(|(who, offset_ms)| Transition::MakeUp { who, offset_ms }),
+        3 => (0..6_u8, how).prop_map(|(who, how)| Transition::Go { who, how }),
+        2 => (100..3000_u64).prop_map(|for_ms| Transition::ServerDies { for_ms }),
+        1 => (0..6_u8).prop_map(|but| Transition::PageDies { but }),
+        3 => prop::sample::select(vec![1, 100, 3000, 5000]).prop_map(|ms| Transition::Pass { ms }),
+    ]
+}
+
+struct Life {
+    world: World,
+    /// What each client remembers, over all its sockets.
+    memory: BTreeMap<u8, (u64, String)>,
+}
+
+impl Life {
+    fn session(&self, who: u8) -> Option<SessionId> {
+        self.world.session(&format!("p{who}"))
+    }
+
+    fn come(&mut self, who: u8, group: bool, claim: Option<(u64, String)>) {
+        if self.session(who).is_some() {
+            return;
+        }
+        let session = self.world.dial(&format!("p{who}"), Some("token"), u32::from(group));
+        // nothing it is told may be older than what it says itself
+        self.world.clients.get_mut(&session).unwrap().told = claim.clone().filter(|_| self.memory.get(&who) == claim.as_ref());
+        self.world.join(session, claim.as_ref().map(|(epoch, host)| (*epoch, host.as_str())), false);
+    }
+
+    fn remember(&mut self) {
+        for client in self.world.clients.values().filter(|c| c.joined) {
+            if let (Ok(who), Some(told)) = (client.id[1..].parse(), &client.told) {
+                self.memory.insert(who, told.clone());
+            }
+        }
+    }
+
+    fn apply(&mut self, transition: &Transition) {
+        match *transition {
+            Transition::Come { who, remembers, group } => {
+                let claim = self.memory.get(&who).cloned().filter(|_| remembers);
+                self.come(who, group, claim);
+            }
+            Transition::MakeUp { who, offset_ms } => {
+                let epoch = (START_MS + self.world.now.0).saturating_add_signed(offset_ms);
+                // an epoch that was told has one true host, and a liar could name another
+                if !self.world.hosts.contains_key(&epoch) {
+                    self.come(who, true, Some((epoch, "p0".into())));
+                }
+            }
+            Transition::Go { who, how } => {
+                if let Some(session) = self.session(who) {
+                    self.world.hang_up(session, how);
+                }
+            }
+            Transition::ServerDies { for_ms } => {
+                self.world.clients.clear();
+                self.world.restart();
+                self.world.now.0 += for_ms;
+            }
+            Transition::PageDies { but } => {
+                let members: Vec<_> = self.world.clients.iter().filter(|(_, c)| c.joined).map(|(s, c)| (*s, c.clone())).collect();
+                self.world.lose_page();
+                for (session, client) in members {
+                    if client.id == format!("p{but}") {
+                        self.world.hang_up(session, Departure::Lost);
+                    } else {
+                        let told = client.told.as_ref().map(|(epoch, host)| (*epoch, host.as_str()));
+                        self.world.join(session, told, true);
+                    }
+                }
+            }
+            Transition::Pass { ms } => drop(self.world.pass(ms)),
+        }
+        self.remember();
+    }
+}
+
+#[test]
+fn whatever_dies_no_epoch_has_two_hosts_and_all_agree_in_the_end() {
+    run(5000, prop::collection::vec(transition(), 1..60), |life| {
+        let mut test = Life { world: World::new(true, 1, rules()), memory: BTreeMap::new() };
+        for transition in life {
+            test.apply(transition);
+        }
+        for who in 0..6 {
+            test.apply(&Transition::Come { who, remembers: true, group: true });
+        }
+        test.apply(&Transition::Pass { ms: 6000 });
+        let told: Vec<_> = test.world.clients.values().map(|c| c.told.clone()).collect();
+        assert!(told.len() == 6 && told[0].is_some() && told.windows(2).all(|pair| pair[0] == pair[1]), "{told:?}");
+        let host = told[0].as_ref().map(|(_, host)| host.clone()).unwrap_or_default();
+        assert!(test.session(host[1..].parse().unwrap()).is_some(), "{host} is not here");
+    });
+}

@@ -1,0 +1,115 @@
+//! Elections as text that anybody can review: `elections/*.txt`.
+//!
+//! A paragraph is what happens, a line `----`, and who is told what. Lines with `#` are remarks.
+//! `UPDATE=1 cargo test --test core` writes down what happens now, to be reviewed.
+
+use std::fmt::Write;
+
+use peerstar::core::election::Policy;
+use peerstar::core::member::Departure;
+use peerstar::core::page::Input;
+
+use super::world::{Got, World, rules};
+
+#[test]
+fn scripts_go_as_written() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/core/elections");
+    let mut scripts: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    scripts.sort();
+    assert!(scripts.len() >= 8, "scripts are missing");
+    for path in scripts {
+        let written = std::fs::read_to_string(&path).unwrap();
+        let played = play(&written);
+        if std::env::var_os("UPDATE").is_some() {
+            std::fs::write(&path, played).unwrap();
+        } else {
+            assert_eq!(played, written, "{}", path.display());
+        }
+    }
+}
+
+fn play(script: &str) -> String {
+    let mut world = World::new(!script.contains("\nwithout a page\n"), 7, rules());
+    let mut played = String::new();
+    for paragraph in script.trim_end().split("\n\n") {
+        let mut got = Vec::new();
+        let mut acted = false;
+        for line in paragraph.lines().take_while(|line| *line != "----") {
+            writeln!(played, "{line}").unwrap();
+            if !line.starts_with('#') && !line.is_empty() {
+                acted = true;
+                got.extend(act(&mut world, line).into_iter().map(|g| (g, ())));
+            }
+        }
+        if acted {
+            played.push_str("----\n");
+            for (Got { who, what }, ()) in got {
+                writeln!(played, "{} {what}", NAMES.with_borrow(|names| names[who.0 as usize].clone())).unwrap();
+            }
+        }
+        played.push('\n');
+    }
+    NAMES.with_borrow_mut(Vec::clear);
+    played.trim_end().to_owned() + "\n"
+}
+
+thread_local! {
+    /// What the script calls each session: the id, with a mark for each socket after the first.
+    static NAMES: std::cell::RefCell<Vec<String>> = const { std::cell::RefCell::new(Vec::new()) };
+}
+
+fn act(world: &mut World, line: &str) -> Vec<Got> {
+    let words: Vec<_> = line.split(' ').collect();
+    let set = |key: &str| words.iter().find_map(|word| word.strip_prefix(key)?.strip_prefix('='));
+    let session = |world: &World, id: &str| world.session(id).unwrap_or_else(|| panic!("{line}: {id} is not here"));
+    match *words {
+        ["join", id, ..] => {
+            let group = if words.contains(&"group") { 1 } else { 0 };
+            let session = world.dial(id, Some(set("token").unwrap_or(id)), group);
+            NAMES.with_borrow_mut(|names| {
+                let before = names.iter().filter(|name| name.trim_end_matches('\'') == id).count();
+                names.push(format!("{id}{}", "'".repeat(before)));
+            });
+            let claim = set("claim").map(|claim| claim.split_once('@').unwrap());
+            world.join(session, claim.map(|(host, epoch)| (epoch.parse().unwrap(), host)), false)
+        }
+        ["leave", id] => world.hang_up(session(world, id), Departure::Goodbye),
+        ["lose", id] => world.hang_up(session(world, id), Departure::Lost),
+        ["disconnect", id] => world.hang_up(session(world, id), Departure::Disconnected),
+        ["silence", id] => {
+            let session = session(world, id);
+            world.silence(session);
+            vec![]
+        }
+        ["answer", id] => world.step(Input::Alive(session(world, id))),
+        ["congest", id] => world.step(Input::Congested(session(world, id))),
+        ["status", id, payload] => {
+            let message = format!(r#"{{"type":"STATUS","payload":{payload}}}"#);
+            world.say(session(world, id), &message)
+        }
+        [kind @ ("OFFER" | "ANSWER" | "CANDIDATE" | "LEAVE"), src, "to", dst, ..] => {
+            let message = format!(r#"{{"type":"{kind}","dst":"{dst}","payload":{{"n":"{}"}}}}"#, set("n").unwrap_or("1"));
+            world.say(session(world, src), &message)
+        }
+        ["wait", ms] => world.pass(ms.parse().unwrap()),
+        ["drain"] => world.step(Input::Drain),
+        ["restart"] => {
+            world.restart();
+            vec![]
+        }
+        ["page", "dies"] => {
+            let sessions: Vec<_> = world.clients.iter().filter(|(_, c)| c.joined).map(|(s, c)| (*s, c.told.clone())).collect();
+            world.lose_page();
+            let resume = |(session, told): (_, Option<(u64, String)>)| {
+                world.join(session, told.as_ref().map(|(epoch, host)| (*epoch, host.as_str())), true)
+            };
+            sessions.into_iter().flat_map(resume).collect()
+        }
+        ["without", "a", "page"] => vec![],
+        ["policy", "oldest"] => {
+            *world = World::new(true, 7, peerstar::core::page::Rules { policy: Policy::Oldest, ..rules() });
+            vec![]
+        }
+        _ => panic!("{line}: what does it mean?"),
+    }
+}

@@ -1,0 +1,231 @@
+//! Random lives of a page, checked against the model after every step.
+
+use std::collections::BTreeMap;
+
+use peerstar::core::id::SessionId;
+use peerstar::core::member::Departure;
+use peerstar::core::page::Input;
+use proptest::prelude::*;
+use proptest::sample::Index;
+use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
+
+use super::reference::Model;
+use super::world::{Got, World, rules};
+
+/// Everything that can happen to a page. An `Index` picks among those there are.
+#[derive(Debug, Clone)]
+enum Transition {
+    Join { id: u8, token: u8, group: bool },
+    Depart { who: Index, how: Departure },
+    Say { who: Index, kind: &'static str, dst: u8 },
+    Status { who: Index, eligible: bool, visible: bool, profile: Option<u8> },
+    Silence { who: Index },
+    Answer { who: Index },
+    Congest { who: Index },
+    Pass { ms: u64 },
+    PageDies { shuffle: u64 },
+}
+
+fn transition() -> impl Strategy<Value = Transition> {
+    let who = any::<Index>;
+    let how = prop::sample::select(vec![Departure::Goodbye, Departure::Disconnected, Departure::Lost, Departure::Expelled]);
+    let kind = prop::sample::select(vec!["OFFER", "OFFER", "ANSWER", "CANDIDATE", "LEAVE"]);
+    let ms = prop::sample::select(vec![0, 1, 10, 500, 1999, 2000, 2999, 3001, 5000, 6000, 16_000]);
+    prop_oneof![
+        9 => (0..16_u8, 0..3_u8, prop::bool::weighted(0.3)).prop_map(|(id, token, group)| Transition::Join { id, token, group }),
+        4 => (who(), how).prop_map(|(who, how)| Transition::Depart { who, how }),
+        8 => (who(), kind, 0..16_u8).prop_map(|(who, kind, dst)| Transition::Say { who, kind, dst }),
+        3 => (who(), any::<bool>(), any::<bool>(), prop::option::of(0..3_u8))
+            .prop_map(|(who, eligible, visible, profile)| Transition::Status { who, eligible, visible, profile }),
+        2 => who().prop_map(|who| Transition::Silence { who }),
+        2 => who().prop_map(|who| Transition::Answer { who }),
+        1 => who().prop_map(|who| Transition::Congest { who }),
+        6 => ms.prop_map(|ms| Transition::Pass { ms }),
+        1 => any::<u64>().prop_map(|shuffle| Transition::PageDies { shuffle }),
+    ]
+}
+
+struct Life {
+    world: World,
+    model: Model,
+    letters: u32,
+}
+
+impl Life {
+    fn members(&self) -> Vec<SessionId> {
+        self.world.clients.iter().filter(|(_, c)| c.joined).map(|(s, _)| *s).collect()
+    }
+
+    fn pick(&mut self, who: Index) -> Option<SessionId> {
+        let members = self.members();
+        self.world.last_picked = (!members.is_empty()).then(|| *who.get(&members));
+        self.world.last_picked
+    }
+
+    /// Lets one thing happen to both, and compares what everybody was told, what the page holds, and who hosts.
+    fn apply(&mut self, transition: &Transition) {
+        self.world.elections.clear();
+        let got = match self.act(transition) {
+            Some(got) => got,
+            None => return,
+        };
+        let told = |got: Vec<Got>| {
+            let mut told: BTreeMap<SessionId, Vec<String>> = BTreeMap::new();
+            for Got { who, what } in got {
+                told.entry(who).or_default().push(what);
+            }
+            told
+        };
+        let got = told(got);
+        self.model.will_elect(&self.world.elections);
+        self.follow(transition);
+        assert_eq!(got, told(self.model.drain()), "left: the page, right: the model");
+        let ids: Vec<_> = self.world.page.ids().map(ToString::to_string).collect();
+        assert_eq!(ids, self.model.ids(), "members");
+        let host = self.world.page.assignment().map(|(epoch, host)| (epoch.0, host.to_string()));
+        assert_eq!(host, self.model.assignment(), "assignment");
+    }
+
+    fn act(&mut self, transition: &Transition) -> Option<Vec<Got>> {
+        let world = &mut self.world;
+        Some(match *transition {
+            Transition::Join { id, token, group } => {
+                let token = token_of(token);
+                let session = world.dial(&format!("p{id}"), token, u32::from(group));
+                world.join(session, None, false)
+            }
+            Transition::Depart { who, how } => {
+                let everyone: Vec<_> = world.clients.keys().copied().collect();
+                if everyone.is_empty() {
+                    return None;
+                }
+                world.last_picked = Some(*who.get(&everyone));
+                world.hang_up(*who.get(&everyone), how)
+            }
+            Transition::Say { who, kind, dst } => {
+                let session = self.pick(who)?;
+                self.letters += 1;
+                let n = self.letters;
+                self.world.say(session, &format!(r#"{{"type":"{kind}","dst":"p{dst}","payload":{{"n":{n}}}}}"#))
+            }
+            Transition::Status { who, eligible, visible, profile } => {
+                let session = self.pick(who)?;
+                let profile = profile.map(|p| format!(r#","profile":"{p}""#)).unwrap_or_default();
+                let payload = format!(r#"{{"eligible":{eligible},"visible":{visible}{profile}}}"#);
+                self.world.say(session, &format!(r#"{{"type":"STATUS","payload":{payload}}}"#))
+            }
+            Transition::Silence { who } => {
+                let session = self.pick(who)?;
+                self.world.silence(session);
+                vec![]
+            }
+            Transition::Answer { who } => {
+                let session = self.pick(who)?;
+                self.world.step(Input::Alive(session))
+            }
+            Transition::Congest { who } => {
+                let session = self.pick(who)?;
+                self.world.step(Input::Congested(session))
+            }
+            Transition::Pass { ms } => world.pass(ms),
+            Transition::PageDies { shuffle } => {
+                let members = self.shuffled(shuffle);
+                let world = &mut self.world;
+                world.lose_page();
+                world.clients.retain(|_, c| c.joined); // newcomers that waited ask again, as newcomers
+                let told = |world: &World, session| world.clients.get(session).and_then(|c| c.told.clone());
+                let resumed: Vec<_> = members.iter().map(|session| (*session, told(world, session))).collect();
+                let resume = |(session, told): (_, Option<(u64, String)>)| {
+                    world.join(session, told.as_ref().map(|(epoch, host)| (*epoch, host.as_str())), true)
+                };
+                resumed.into_iter().flat_map(resume).collect()
+            }
+        })
+    }
+
+    fn shuffled(&self, seed: u64) -> Vec<SessionId> {
+        let mut members = self.members();
+        members.sort_by_key(|s| (s.0 ^ seed).wrapping_mul(0x9E37_79B9_7F4A_7C15));
+        members
+    }
+
+    /// The same for the model. Who was picked is found again: nothing but the page has changed since.
+    fn follow(&mut self, transition: &Transition) {
+        let picked = self.model_picked(transition);
+        let model = &mut self.model;
+        match (transition, picked) {
+            (Transition::Join { id, token, group }, _) => {
+                let session = self.world.last_session();
+                model.join(session, &format!("p{id}"), token_of(*token), u32::from(*group));
+            }
+            (Transition::Depart { how, .. }, Some(session)) => model.gone(session, *how),
+            (Transition::Say { kind, dst, .. }, Some(session)) => model.forward(session, kind, &format!("p{dst}"), self.letters),
+            (Transition::Status { eligible, visible, profile, .. }, Some(session)) => {
+                model.status(session, *eligible, *visible, profile.map(|p| p.to_string()).as_deref());
+            }
+            (Transition::Silence { .. }, Some(session)) => model.silence(session),
+            (Transition::Answer { .. }, Some(session)) => model.alive(session),
+            (Transition::Congest { .. }, Some(session)) => model.congested(session),
+            (Transition::Pass { ms }, _) => model.pass(*ms),
+            (Transition::PageDies { shuffle }, _) => {
+                let order = self.shuffled(*shuffle);
+                self.model.lose_page(&order);
+            }
+            (_, None) => {}
+        }
+    }
+
+    fn model_picked(&self, transition: &Transition) -> Option<SessionId> {
+        match transition {
+            Transition::Depart { .. }
+            | Transition::Say { .. }
+            | Transition::Status { .. }
+            | Transition::Silence { .. }
+            | Transition::Answer { .. }
+            | Transition::Congest { .. } => self.world.last_picked,
+            Transition::Join { .. } | Transition::Pass { .. } | Transition::PageDies { .. } => None,
+        }
+    }
+}
+
+const fn token_of(token: u8) -> Option<&'static str> {
+    match token {
+        0 => None,
+        1 => Some("one"),
+        _ => Some("two"),
+    }
+}
+
+/// Runs random cases. The seed is printed; `SEED=…` repeats them.
+pub fn run<S: Strategy>(cases: u32, inputs: S, test: impl Fn(&S::Value)) {
+    let seed = std::env::var("SEED").map_or_else(|_| rand::random(), |seed| seed.parse().unwrap());
+    println!("SEED={seed}");
+    let mut bytes = [0; 32];
+    bytes[..8].copy_from_slice(&u64::to_le_bytes(seed));
+    let config = Config { cases, failure_persistence: None, max_shrink_iters: 4000, ..Config::default() };
+    let mut runner = TestRunner::new_with_rng(config, TestRng::from_seed(RngAlgorithm::ChaCha, &bytes));
+    let outcome = runner.run(&inputs, |input| {
+        test(&input);
+        Ok(())
+    });
+    outcome.unwrap_or_else(|failure| panic!("SEED={seed}: {failure}"));
+}
+
+#[test]
+fn a_page_does_what_the_model_says() {
+    let lives = (prop::bool::weighted(0.8), any::<u64>(), prop::collection::vec(transition(), 1..60));
+    run(10_000, lives, |(named, random, life)| live(*named, *random, life));
+}
+
+fn live(named: bool, random: u64, life: &[Transition]) {
+    let mut both = Life { world: World::new(named, random, rules()), model: Model::new(named), letters: 0 };
+    for transition in life {
+        both.apply(transition);
+    }
+    // in the end everybody goes, everything that waits ends, and the page says that it is idle
+    for session in both.world.clients.keys().copied().collect::<Vec<_>>() {
+        both.world.hang_up(session, Departure::Lost);
+    }
+    both.world.pass(60_000);
+    assert!(both.world.page.is_empty() && both.world.page.next_deadline().is_none(), "left: {:?}", both.world.page);
+}

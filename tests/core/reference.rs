@@ -1,0 +1,443 @@
+//! A slow, obvious model of a page: lists, searched from end to end. It says what each client is to be told.
+
+use std::collections::BTreeMap;
+
+use peerstar::core::id::SessionId;
+use peerstar::core::member::Departure;
+
+use super::world::{Got, START_MS};
+
+const HOLD: u64 = 2000;
+const RETURN: u64 = 3000;
+const EXPIRE: u64 = 5000;
+const TIMEOUT: u64 = 15_000;
+const HOST_TIMEOUT: u64 = 6000;
+const FRESH: u64 = 7500;
+const STAR: usize = 3;
+const MAX_MEMBERS: usize = 12;
+
+#[derive(Debug, Clone)]
+struct Person {
+    session: SessionId,
+    id: String,
+    token: Option<String>,
+    group: u32,
+    eligible: bool,
+    visible: bool,
+    profile: Option<String>,
+    contacts: Vec<String>,
+    /// None: it answers every ping.
+    silent_since: Option<u64>,
+}
+
+#[derive(Debug, Clone)]
+struct Away {
+    id: String,
+    token: Option<String>,
+    contacts: Vec<String>,
+    announced: bool,
+    until: u64,
+}
+
+#[derive(Debug, Clone)]
+struct Letter {
+    kind: &'static str,
+    src: String,
+    dst: String,
+    n: u32,
+    until: u64,
+}
+
+#[derive(Debug, Default)]
+pub struct Model {
+    pub named: bool,
+    now: u64,
+    here: Vec<Person>,
+    held: Vec<(Person, u64)>,
+    away: Vec<Away>,
+    letters: Vec<Letter>,
+    host: Option<String>,
+    host_since: u64,
+    epoch: u64,
+    got: Vec<Got>,
+    /// Who may be elected, each time somebody is; what the page chose is taken over if it is among them.
+    choices: Vec<(u64, Vec<String>)>,
+    chosen: BTreeMap<u64, String>,
+}
+
+impl Model {
+    pub fn new(named: bool) -> Self {
+        Self { named, ..Self::default() }
+    }
+
+    /// What all were told since the last call.
+    pub fn drain(&mut self) -> Vec<Got> {
+        std::mem::take(&mut self.got)
+    }
+
+    /// The page's elections of this step, which the model cannot foresee. Must be called before the step.
+    pub fn will_elect(&mut self, elections: &[(u64, String, &'static str)]) {
+        self.chosen = elections.iter().map(|(epoch, host, _)| (*epoch, host.clone())).collect();
+    }
+
+    pub fn ids(&self) -> Vec<String> {
+        self.here.iter().map(|p| p.id.clone()).collect()
+    }
+
+    pub fn assignment(&self) -> Option<(u64, String)> {
+        Some((self.epoch, self.host.clone()?))
+    }
+
+    fn tell(&mut self, id: &str, what: String) {
+        if let Some(person) = self.here.iter().find(|p| p.id == id) {
+            self.got.push(Got { who: person.session, what });
+        }
+    }
+
+    fn close(&mut self, who: SessionId, name: &str) {
+        self.got.push(Got { who, what: format!("closed {name}") });
+    }
+
+    // === coming ===
+
+    pub fn join(&mut self, session: SessionId, id: &str, token: Option<&str>, group: u32) {
+        let newcomer = Person {
+            session,
+            id: id.into(),
+            token: token.map(Into::into),
+            group,
+            eligible: true,
+            visible: true,
+            profile: None,
+            contacts: vec![],
+            silent_since: None,
+        };
+        let same = |a: &Option<String>, b: &Option<String>| a.is_some() && a == b;
+        let held = self.held.iter().position(|(p, _)| p.id == id);
+        let Some(at) = self.here.iter().position(|p| p.id == id) else { return self.admit(newcomer) };
+        if same(&self.here[at].token, &newcomer.token) {
+            if let Some(held) = held {
+                let (loser, _) = self.held.remove(held);
+                self.close(loser.session, "id-taken");
+            }
+            let old = self.here[at].session;
+            self.close(old, "replaced");
+            if group == 0 && self.here[at].group == 0 {
+                self.here[at].session = session;
+                let had_profile = self.here[at].profile.is_some();
+                (self.here[at].eligible, self.here[at].visible, self.here[at].profile) = (true, true, None);
+                self.here[at].silent_since = None;
+                self.open(id);
+                if had_profile && let Some(host) = self.host.clone().filter(|host| host != id) {
+                    self.tell_host_of(&host, id);
+                }
+            } else {
+                // it knows nothing of what it was told
+                self.depart(at, Departure::Expelled);
+                self.admit(newcomer);
+            }
+            return;
+        }
+        let mut until = self.now + HOLD;
+        if let Some(held) = held {
+            if !same(&self.held[held].0.token, &newcomer.token) {
+                return self.close(session, "id-taken");
+            }
+            let (loser, since) = self.held.remove(held);
+            self.close(loser.session, "replaced");
+            until = since;
+        }
+        self.tell(id, "ping".into());
+        self.held.push((newcomer, until));
+    }
+
+    fn admit(&mut self, mut newcomer: Person) {
+        if self.here.len() >= MAX_MEMBERS {
+            return self.close(newcomer.session, "page-full");
+        }
+        let id = newcomer.id.clone();
+        if let Some(at) = self.away.iter().position(|a| a.id == id) {
+            let away = self.away.remove(at);
+            if away.token.is_some() && away.token == newcomer.token {
+                newcomer.contacts = away.contacts;
+            } else {
+                self.gone_for_good(&away);
+            }
+        }
+        let grouped = newcomer.group > 0;
+        self.here.push(newcomer);
+        if self.named {
+            match self.host.clone() {
+                None => {
+                    let epoch = self.next_epoch();
+                    self.install(&id, epoch);
+                    self.open(&id);
+                }
+                Some(host) if grouped && self.person(&host).group == 0 => {
+                    self.install(&id, self.next_epoch());
+                    self.open(&id);
+                    self.announce("upgraded", Some(&id));
+                }
+                Some(host) => {
+                    self.open(&id);
+                    self.tell_host_of(&host, &id);
+                }
+            }
+        } else {
+            self.open(&id);
+        }
+        let (mine, others): (Vec<_>, Vec<_>) = self.letters.drain(..).partition(|l| l.dst == id);
+        self.letters = others;
+        for letter in mine {
+            self.deliver(&letter);
+        }
+    }
+
+    fn open(&mut self, id: &str) {
+        let Some((epoch, host)) = self.assignment().filter(|_| self.named) else { return self.tell(id, "OPEN".into()) };
+        let p2p = self.ids().iter().position(|i| i == id).unwrap() < STAR;
+        let roster = if host == id { format!(" roster={}", self.roster()) } else { String::new() };
+        let members = self.here.len();
+        self.tell(id, format!("OPEN host={host} epoch={epoch} members={members} p2p={p2p}{roster}"));
+    }
+
+    fn announce(&mut self, cause: &str, but: Option<&str>) {
+        let (epoch, host) = self.assignment().unwrap();
+        let (members, roster) = (self.here.len(), self.roster());
+        for (rank, id) in self.ids().into_iter().enumerate().filter(|(_, id)| Some(id.as_str()) != but) {
+            let roster = if id == host { format!(" roster={roster}") } else { String::new() };
+            let p2p = rank < STAR;
+            self.tell(&id, format!("HOST host={host} epoch={epoch} cause={cause} members={members} p2p={p2p}{roster}"));
+        }
+    }
+
+    fn entry(person: &Person) -> String {
+        let profile = person.profile.as_ref().map(|p| format!(":{p}")).unwrap_or_default();
+        format!("{}{}{profile}", person.id, if person.group > 0 { "*" } else { "" })
+    }
+
+    fn roster(&self) -> String {
+        self.here.iter().map(Self::entry).collect::<Vec<_>>().join(",")
+    }
+
+    fn tell_host_of(&mut self, host: &str, id: &str) {
+        let entry = Self::entry(self.person(id));
+        self.tell(host, format!("JOIN from {id} {entry}"));
+    }
+
+    fn person(&self, id: &str) -> &Person {
+        self.here.iter().find(|p| p.id == id).unwrap()
+    }
+
+    fn next_epoch(&self) -> u64 {
+        (START_MS + self.now).max(self.epoch + 1)
+    }
+
+    fn install(&mut self, host: &str, epoch: u64) {
+        self.host = Some(host.into());
+        self.host_since = self.now;
+        self.epoch = epoch;
+    }
+
+    // === going ===
+
+    pub fn gone(&mut self, session: SessionId, departure: Departure) {
+        match self.here.iter().position(|p| p.session == session) {
+            Some(at) => self.depart(at, departure),
+            None => self.held.retain(|(p, _)| p.session != session),
+        }
+    }
+
+    pub fn congested(&mut self, session: SessionId) {
+        if let Some(at) = self.here.iter().position(|p| p.session == session) {
+            self.close(session, "slow");
+            self.depart(at, Departure::Lost);
+        }
+    }
+
+    fn depart(&mut self, at: usize, departure: Departure) {
+        let person = self.here.remove(at);
+        if self.host.as_ref() == Some(&person.id) {
+            self.host = None;
+            if !self.here.is_empty() {
+                let epoch = self.next_epoch();
+                let fit = self.fit();
+                let host = self.chosen.get(&epoch).cloned().unwrap_or_default();
+                assert!(fit.contains(&host), "{host:?} was elected, but only {fit:?} are fit");
+                self.choices.push((epoch, fit));
+                self.install(&host, epoch);
+                self.announce(if departure == Departure::Silent { "timeout" } else { "left" }, None);
+            }
+        }
+        let away = Away {
+            id: person.id.clone(),
+            token: person.token,
+            contacts: person.contacts,
+            announced: self.named || departure != Departure::Disconnected,
+            until: self.now + RETURN,
+        };
+        let returns = departure == Departure::Lost || (!self.named && departure == Departure::Disconnected);
+        if returns {
+            self.away.push(away)
+        } else {
+            self.gone_for_good(&away)
+        }
+        if let Some(heir) = self.held.iter().position(|(p, _)| p.id == person.id) {
+            let (heir, _) = self.held.remove(heir);
+            self.admit(heir);
+        }
+    }
+
+    fn gone_for_good(&mut self, away: &Away) {
+        if !away.announced {
+            return;
+        }
+        let mut told = away.contacts.clone();
+        told.extend(self.host.clone().filter(|host| !away.contacts.contains(host)));
+        for id in told {
+            self.tell(&id, format!("LEAVE from {}", away.id));
+        }
+    }
+
+    /// Who may host, by DESIGN's words: group, eligible, visible, heard from lately.
+    fn fit(&self) -> Vec<String> {
+        let mut fit: Vec<&Person> = self.here.iter().collect();
+        let now = self.now;
+        let merits: [&dyn Fn(&Person) -> bool; 4] =
+            [&|p| p.group > 0, &|p| p.eligible, &|p| p.visible, &|p| p.silent_since.is_none_or(|since| now - since <= FRESH)];
+        for merit in merits {
+            if fit.iter().any(|p| merit(p)) {
+                fit.retain(|p| merit(p));
+            }
+        }
+        fit.into_iter().map(|p| p.id.clone()).collect()
+    }
+
+    // === speaking ===
+
+    pub fn forward(&mut self, session: SessionId, kind: &'static str, dst: &str, n: u32) {
+        let src = self.here.iter().find(|p| p.session == session).unwrap().id.clone();
+        let letter = Letter { kind, src, dst: dst.into(), n, until: self.now + EXPIRE };
+        if self.ids().iter().any(|id| id == dst) {
+            self.deliver(&letter);
+        } else if kind != "LEAVE" {
+            self.letters.push(letter);
+        }
+    }
+
+    fn deliver(&mut self, letter: &Letter) {
+        if letter.kind == "OFFER" || letter.kind == "ANSWER" {
+            for (who, whom) in [(&letter.src, &letter.dst), (&letter.dst, &letter.src)] {
+                if let Some(person) = self.here.iter_mut().find(|p| p.id == *who)
+                    && !person.contacts.contains(whom)
+                {
+                    person.contacts.push(whom.clone());
+                }
+            }
+        }
+        self.tell(&letter.dst, format!("{} from {} n={}", letter.kind, letter.src, letter.n));
+    }
+
+    pub fn status(&mut self, session: SessionId, eligible: bool, visible: bool, profile: Option<&str>) {
+        let person = self.here.iter_mut().find(|p| p.session == session).unwrap();
+        (person.eligible, person.visible) = (eligible, visible);
+        let news = profile.is_some() && person.profile.as_deref() != profile;
+        if news {
+            person.profile = profile.map(Into::into);
+        }
+        let id = person.id.clone();
+        if news && let Some(host) = self.host.clone().filter(|host| *host != id) {
+            self.tell_host_of(&host, &id);
+        }
+    }
+
+    pub fn alive(&mut self, session: SessionId) {
+        let Some(id) = self.here.iter().find(|p| p.session == session).map(|p| p.id.clone()) else { return };
+        if let Some(held) = self.held.iter().position(|(p, _)| p.id == id) {
+            let (loser, _) = self.held.remove(held);
+            self.close(loser.session, "id-taken");
+        }
+    }
+
+    // === time ===
+
+    pub fn silence(&mut self, session: SessionId) {
+        let now = self.now;
+        if let Some(person) = self.here.iter_mut().find(|p| p.session == session) {
+            person.silent_since.get_or_insert(now);
+        }
+    }
+
+    pub fn pass(&mut self, ms: u64) {
+        let until = self.now + ms;
+        while let Some(next) = self.deadlines().into_iter().filter(|at| *at <= until).min() {
+            self.now = self.now.max(next);
+            self.timer();
+        }
+        self.now = until;
+    }
+
+    fn patience_ends(&self, person: &Person) -> Option<u64> {
+        let since = person.silent_since?;
+        let ends = since + TIMEOUT;
+        let hosting = self.host.as_ref() == Some(&person.id);
+        Some(if hosting { ends.min(since.max(self.host_since) + HOST_TIMEOUT) } else { ends })
+    }
+
+    fn deadlines(&self) -> Vec<u64> {
+        let held = self.held.iter().map(|(_, until)| *until);
+        let away = self.away.iter().map(|a| a.until);
+        let letters = self.letters.iter().map(|l| l.until);
+        let silent = self.here.iter().filter_map(|p| self.patience_ends(p));
+        held.chain(away).chain(letters).chain(silent).collect()
+    }
+
+    fn timer(&mut self) {
+        let now = self.now;
+        while let Some(due) =
+            self.held.iter().filter(|(_, until)| *until <= now).min_by_key(|(p, until)| (*until, p.session)).cloned()
+        {
+            let at = self.here.iter().position(|p| p.id == due.0.id).expect("held for an id that is free");
+            let silent = self.here[at].session;
+            self.close(silent, "timeout");
+            self.depart(at, Departure::Silent);
+        }
+        while let Some(at) = self.away.iter().position(|a| a.until <= now) {
+            let away = self.away.remove(at);
+            self.gone_for_good(&away);
+        }
+        while let Some(due) = self.letters.iter().find(|l| l.until <= now).cloned() {
+            let mut in_attempt = false;
+            self.letters.retain(|l| {
+                if (&l.src, &l.dst) != (&due.src, &due.dst) {
+                    return true;
+                }
+                if l.until <= now || l.kind == "OFFER" {
+                    in_attempt = l.until <= now;
+                }
+                !in_attempt
+            });
+            self.tell(&due.src, format!("EXPIRE from {}", due.dst));
+        }
+        let silent = |m: &Self, p: &Person| m.patience_ends(p).is_some_and(|at| at <= now);
+        let mut gone: Vec<_> =
+            self.here.iter().filter(|p| silent(self, p)).map(|p| (self.host.as_ref() == Some(&p.id), p.session)).collect();
+        gone.sort_unstable();
+        for (_, session) in gone {
+            if let Some(at) = self.here.iter().position(|p| p.session == session) {
+                self.close(session, "timeout");
+                self.depart(at, Departure::Silent);
+            }
+        }
+    }
+
+    // === faults ===
+
+    /// The page's actor died. Nobody is told; who connected with whom, what waited and who waited is forgotten.
+    pub fn lose_page(&mut self, order: &[SessionId]) {
+        self.here.sort_by_key(|p| order.iter().position(|s| *s == p.session));
+        self.here.iter_mut().for_each(|p| p.contacts.clear());
+        self.host_since = self.now;
+        (self.held, self.away, self.letters) = (vec![], vec![], vec![]);
+    }
+}

@@ -1,0 +1,317 @@
+//! A page, its clients and the time, all in one hand. Checks every invariant after every step, from inside
+//! (`PageState::check`) and from outside: what each client was told.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use peerstar::core::claim::Claim;
+use peerstar::core::election::Policy;
+use peerstar::core::id::{Epoch, PageKey, PageName, PeerId, SessionId, Token};
+use peerstar::core::inbound::{Inbound, read};
+use peerstar::core::member::{Departure, Joiner, Status};
+use peerstar::core::page::{Input, Output, Outside, PageState, Rules};
+use peerstar::core::time::Time;
+use peerstar::core::wire::Terms;
+use serde_json::Value;
+
+pub const START_MS: u64 = 1_000_000;
+
+pub fn id(text: &str) -> PeerId {
+    PeerId::parse(text).unwrap()
+}
+
+pub fn rules() -> Rules {
+    Rules {
+        max_members: 12,
+        star: 3,
+        policy: Policy::Random,
+        recovery: Duration::from_secs(5),
+        timeout: Duration::from_secs(15),
+        host_timeout: Duration::from_secs(6),
+        fresh: Duration::from_millis(7500),
+        return_after: Duration::from_secs(3),
+        expire: Duration::from_secs(5),
+        terms: Terms {
+            relay: true,
+            resume_ms: 30_000,
+            ping_ms: 5000,
+            ice: serde_json::value::to_raw_value(&Vec::<u8>::new()).unwrap(),
+        },
+    }
+}
+
+/// One socket, as its client sees it.
+#[derive(Debug, Clone)]
+pub struct Client {
+    pub id: String,
+    pub token: Option<String>,
+    pub group: u32,
+    pub status: Status,
+    pub joined: bool,
+    /// The last (epoch, host) it was told.
+    pub told: Option<(u64, String)>,
+    /// It answers pings, and so is heard from all the time.
+    pub alive: bool,
+    pub heard: Time,
+}
+
+/// What a client got in one step.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Got {
+    pub who: SessionId,
+    pub what: String,
+}
+
+pub struct World {
+    pub page: PageState,
+    pub named: bool,
+    rules: Arc<Rules>,
+    pub now: Time,
+    /// Added to the clock: a restarted server's may have been set back.
+    pub clock_ms: u64,
+    random: u64,
+    pub clients: BTreeMap<SessionId, Client>,
+    next_session: u64,
+    /// Every host that any client was told of: epoch → host.
+    pub hosts: BTreeMap<u64, String>,
+    pub elections: Vec<(u64, String, &'static str)>,
+    pub idle: bool,
+    /// The client that the last transition was about.
+    pub last_picked: Option<SessionId>,
+}
+
+impl World {
+    pub fn new(named: bool, seed: u64, rules: Rules) -> Self {
+        let rules = Arc::new(rules);
+        Self {
+            page: PageState::new(key(named), Arc::clone(&rules), Time(0), Epoch(0), None),
+            named,
+            rules,
+            now: Time(0),
+            clock_ms: START_MS,
+            random: seed,
+            clients: BTreeMap::new(),
+            next_session: 0,
+            hosts: BTreeMap::new(),
+            elections: Vec::new(),
+            idle: false,
+            last_picked: None,
+        }
+    }
+
+    pub fn last_session(&self) -> SessionId {
+        SessionId(self.next_session - 1)
+    }
+
+    /// The session that has `id` on the page, if one does.
+    pub fn session(&self, id: &str) -> Option<SessionId> {
+        self.clients.iter().find(|(_, c)| c.joined && c.id == id).map(|(s, _)| *s)
+    }
+
+    pub fn dial(&mut self, id: &str, token: Option<&str>, group: u32) -> SessionId {
+        let session = SessionId(self.next_session);
+        self.next_session += 1;
+        let client = Client {
+            id: id.into(),
+            token: token.map(Into::into),
+            group,
+            status: Status::default(),
+            joined: false,
+            told: None,
+            alive: true,
+            heard: self.now,
+        };
+        self.clients.insert(session, client);
+        session
+    }
+
+    pub fn join(&mut self, session: SessionId, claim: Option<(u64, &str)>, resumed: bool) -> Vec<Got> {
+        let client = self.clients[&session].clone();
+        let joiner = Joiner {
+            session,
+            id: id(&client.id),
+            token: client.token.as_deref().map(|t| Token::parse(t).unwrap()),
+            group: client.group,
+            claim: claim.map(|(epoch, host)| Claim { epoch: Epoch(epoch), host: id(host) }),
+            resumed: resumed.then_some(client.status),
+        };
+        self.step(Input::Join(joiner))
+    }
+
+    pub fn hang_up(&mut self, session: SessionId, departure: Departure) -> Vec<Got> {
+        self.clients.remove(&session);
+        self.step(Input::Gone { session, departure })
+    }
+
+    /// A client says something, as the session would pass it on.
+    pub fn say(&mut self, session: SessionId, text: &str) -> Vec<Got> {
+        let client = &self.clients[&session];
+        match read(&id(&client.id), text).unwrap() {
+            Inbound::Forward { kind, dst, frame } => self.step(Input::Forward { session, kind, dst, frame }),
+            Inbound::Status(update) => {
+                self.clients.get_mut(&session).unwrap().status.update(update.clone());
+                self.step(Input::Status { session, update })
+            }
+            other => panic!("{other:?} does not reach the page"),
+        }
+    }
+
+    /// A client answers no pings any more.
+    pub fn silence(&mut self, session: SessionId) {
+        let now = self.now;
+        if let Some(client) = self.clients.get_mut(&session).filter(|c| c.alive) {
+            (client.alive, client.heard) = (false, now);
+        }
+    }
+
+    /// Time goes by, and every deadline on the way is kept.
+    pub fn pass(&mut self, ms: u64) -> Vec<Got> {
+        let until = self.now.plus(Duration::from_millis(ms));
+        let mut got = Vec::new();
+        while let Some(deadline) = self.page.next_deadline().filter(|at| *at <= until) {
+            self.now = self.now.max(deadline);
+            got.extend(self.step(Input::Timer));
+            assert!(
+                self.page.next_deadline().is_none_or(|next| next > self.now),
+                "the timer at {:?} would fire for ever",
+                self.now
+            );
+        }
+        self.now = until;
+        got
+    }
+
+    /// The page's actor dies and another takes its place; the sessions are yet to say who they are.
+    pub fn lose_page(&mut self) {
+        let claim = self.page.assignment().map(|(epoch, host)| Claim { epoch, host });
+        let told = self.page.told();
+        self.page = PageState::new(key(self.named), Arc::clone(&self.rules), self.now, told, claim);
+    }
+
+    /// The whole server dies: nobody knows anything but the clients.
+    pub fn restart(&mut self) {
+        self.page = PageState::new(key(self.named), Arc::clone(&self.rules), self.now, Epoch(0), None);
+        for client in self.clients.values_mut() {
+            client.joined = false;
+        }
+    }
+
+    pub fn step(&mut self, input: Input) -> Vec<Got> {
+        let now = self.now;
+        self.random = self.random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        for client in self.clients.values_mut().filter(|c| c.alive) {
+            client.heard = now;
+        }
+        let clients = &self.clients;
+        let heard = |session: SessionId| clients.get(&session).map_or(Time(0), |c| c.heard);
+        let random = self.random ^ (self.random >> 29);
+        let outside = Outside { now, unix_ms: self.clock_ms + now.0, random, heard: &heard };
+        let mut out = Vec::new();
+        self.page.handle(outside, input, &mut out);
+        let got = self.observe(out);
+        self.page.check().unwrap_or_else(|violation| panic!("{violation}"));
+        self.check_from_outside();
+        got
+    }
+
+    fn observe(&mut self, out: Vec<Output>) -> Vec<Got> {
+        let mut got = Vec::new();
+        self.idle = false;
+        for output in out {
+            match output {
+                Output::Welcome { to, open, assignment } => {
+                    let client = self.clients.get_mut(&to).expect("a welcome to one who is gone");
+                    client.joined = true;
+                    if let Some(a) = assignment
+                        && open.is_some()
+                    {
+                        self.told(to, a.epoch.0, a.host.to_string());
+                    }
+                    got.extend(open.map(|open| Got { who: to, what: summary(&open) }));
+                }
+                Output::Appoint { to, frame, assignment } => {
+                    assert!(self.clients[&to].joined, "HOST to one who is not a member");
+                    self.told(to, assignment.epoch.0, assignment.host.to_string());
+                    got.push(Got { who: to, what: summary(&frame) });
+                }
+                Output::Tell { to, frame } => {
+                    assert!(self.clients.get(&to).is_some_and(|c| c.joined), "told one who is gone: {frame}");
+                    got.push(Got { who: to, what: summary(&frame) });
+                }
+                Output::Ping(to) => got.push(Got { who: to, what: "ping".into() }),
+                Output::Dismiss { session, close } => {
+                    if self.clients.remove(&session).is_some() {
+                        got.push(Got { who: session, what: format!("closed {}", close.name()) });
+                    }
+                }
+                Output::Left { session, .. } => drop(self.clients.remove(&session)),
+                Output::Elected { assignment, cause } => {
+                    self.elections.push((assignment.epoch.0, assignment.host.to_string(), cause.name()));
+                }
+                Output::Idle { .. } => self.idle = true,
+            }
+        }
+        got
+    }
+
+    fn told(&mut self, who: SessionId, epoch: u64, host: String) {
+        let known = self.hosts.entry(epoch).or_insert_with(|| host.clone());
+        assert_eq!(*known, host, "two hosts in epoch {epoch}");
+        let client = self.clients.get_mut(&who).unwrap();
+        if let Some((before, _)) = &client.told {
+            assert!(*before <= epoch, "{} was told epoch {epoch} after {before}", client.id);
+        }
+        client.told = Some((epoch, host));
+    }
+
+    /// What must be true for the clients, whatever the page believes.
+    fn check_from_outside(&self) {
+        if !self.named {
+            return;
+        }
+        let members: Vec<_> = self.clients.values().filter(|c| c.joined && c.told.is_some()).collect();
+        let Some((epoch, host)) = self.page.assignment() else {
+            assert!(self.page.is_empty(), "members without a host");
+            return;
+        };
+        for member in members.iter().filter(|m| self.page.ids().any(|id| id.as_str() == m.id)) {
+            let recovering = !self.page.ids().any(|id| *id == host);
+            let knows = member.told == Some((epoch.0, host.to_string()));
+            assert!(knows || recovering, "{} believes {:?}, but it is {host} in {}", member.id, member.told, epoch.0);
+        }
+    }
+}
+
+fn key(named: bool) -> PageKey {
+    if named { PageKey::Named(PageName::parse("p").unwrap()) } else { PageKey::Pageless }
+}
+
+/// A frame in a few words: what a test or a reader compares.
+pub fn summary(frame: &str) -> String {
+    let message: Value = serde_json::from_str(frame).unwrap();
+    let payload = &message["payload"];
+    let mut words = vec![message["type"].as_str().unwrap().to_owned()];
+    words.extend(message["src"].as_str().map(|src| format!("from {src}")));
+    for key in ["host", "epoch", "cause", "members", "p2p", "recovering", "n", "retryMs"] {
+        match &payload[key] {
+            Value::Null => {}
+            Value::String(text) => words.push(format!("{key}={text}")),
+            value => words.push(format!("{key}={value}")),
+        }
+    }
+    if let Some(roster) = payload["roster"].as_array() {
+        let ids: Vec<_> = roster.iter().map(entry).collect();
+        words.push(format!("roster={}", ids.join(",")));
+    }
+    if message["type"] == "JOIN" {
+        words.push(entry(payload));
+    }
+    words.join(" ")
+}
+
+fn entry(entry: &Value) -> String {
+    let group = if entry["group"] == 0 { "" } else { "*" };
+    let profile = entry["profile"].as_str().map(|p| format!(":{p}")).unwrap_or_default();
+    format!("{}{group}{profile}", entry["id"].as_str().unwrap())
+}
