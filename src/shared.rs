@@ -9,7 +9,7 @@ use crate::clock::Clock;
 use crate::core::close::Close;
 use crate::core::id::SessionId;
 use crate::core::page::Rules;
-use crate::core::wire::Terms;
+use crate::core::wire::{RelayTerms, Terms};
 use crate::settings::{Settings, limit, ms};
 
 /// One server's settings, clock and counters.
@@ -115,6 +115,8 @@ fn rules(settings: &Settings) -> Rules {
     let ice = serde_json::value::to_raw_value(&ice.servers).unwrap_or_default();
     // without a relay nobody serves those who do not dial the host
     let most = if relay.enabled { usize::MAX } else { pages.star };
+    let relay_terms = RelayTerms { max_message_bytes: relay.max_message_bytes, max_bytes_per_s: relay.max_bytes_per_s };
+    let relay_terms = relay.enabled.then_some(relay_terms);
     Rules {
         max_members: limit(pages.max_members).min(most),
         star: pages.star,
@@ -125,7 +127,8 @@ fn rules(settings: &Settings) -> Rules {
         fresh: ms(liveness.ping_ms * 3 / 2),
         return_after: ms(liveness.return_ms),
         expire: ms(peerjs.expire_ms),
-        // the relay is not there yet
-        terms: Terms { relay: false, resume_ms: pages.resume_ms, ping_ms: liveness.ping_ms, ice },
+        probe: ms(liveness.probe_ms),
+        hidden: (election.hidden_ms > 0).then(|| ms(election.hidden_ms)),
+        terms: Terms { relay: relay_terms, resume_ms: pages.resume_ms, ping_ms: liveness.ping_ms, ice },
     }
 }

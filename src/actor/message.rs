@@ -77,6 +77,13 @@ pub enum ToPage {
     },
     /// Something happened to a member.
     Input(Input),
+    /// A session's client said something.
+    Said {
+        /// Which session.
+        session: SessionId,
+        /// What.
+        input: Input,
+    },
     /// The page is forgotten: stop.
     Retire,
     /// Panic, to see what follows.
@@ -131,7 +138,9 @@ impl ToSession {
 #[derive(Debug, Default)]
 pub struct Pulse {
     heard: AtomicU64,
+    spoken: AtomicU64,
     queued: AtomicUsize,
+    under_way: AtomicUsize,
 }
 
 impl Pulse {
@@ -143,6 +152,36 @@ impl Pulse {
     /// When it last did.
     pub fn heard(&self) -> Time {
         Time(self.heard.load(Ordering::Relaxed))
+    }
+
+    /// Its client's page said something: it runs.
+    pub fn speak(&self) {
+        self.spoken.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How often it did.
+    pub fn spoken(&self) -> u64 {
+        self.spoken.load(Ordering::Relaxed)
+    }
+
+    /// How many messages are on their way to the page; so many more, or less.
+    pub fn under_way(&self) -> usize {
+        self.under_way.load(Ordering::Relaxed)
+    }
+
+    /// One more message is on its way to the page.
+    pub fn send(&self) {
+        self.under_way.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// The page took one.
+    pub fn arrive(&self) {
+        self.under_way.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// The page's actor died, and what was on its way with it.
+    pub fn forget_under_way(&self) {
+        self.under_way.store(0, Ordering::Relaxed);
     }
 
     /// It took a message out of its mailbox.

@@ -56,7 +56,8 @@ impl Page {
         while let Some(input) = inputs.pop_front() {
             let now = self.shared.clock.now();
             let heard = |session| self.lines.get(&session).map_or(now, |line: &Line| line.pulse.heard());
-            let outside = Outside { now, unix_ms: unix_ms(), random: self.random.next_u64(), heard: &heard };
+            let spoken = |session| self.lines.get(&session).map_or(0, |line: &Line| line.pulse.spoken());
+            let outside = Outside { now, unix_ms: unix_ms(), random: self.random.next_u64(), heard: &heard, spoken: &spoken };
             self.state.handle(outside, input, &mut self.outbox);
             let mut outbox = std::mem::take(&mut self.outbox);
             inputs.extend(outbox.drain(..).filter_map(|output| self.perform(output, ctx)));
@@ -170,6 +171,12 @@ impl Handler<ToPage> for Page {
                 self.drive(Input::Join(*joiner), ctx);
             }
             ToPage::Input(input) => self.drive(input, ctx),
+            ToPage::Said { session, input } => {
+                if let Some(line) = self.lines.get(&session) {
+                    line.pulse.arrive();
+                }
+                self.drive(input, ctx);
+            }
             ToPage::Retire => ctx.stop(),
             #[cfg(feature = "faults")]
             ToPage::Fail => panic!("asked to"),

@@ -107,7 +107,7 @@ pub fn start(
         _place: place,
     };
     let limits = &shared.settings.limits;
-    let guard = InboundGuard::new(payload, inflow, shared.clock, limits.message_bytes, limits.messages_per_s);
+    let guard = InboundGuard::new(payload, inflow, Arc::clone(&session.pulse), shared);
     WsResponseBuilder::new(session, request, guard).frame_size(limits.message_bytes).start()
 }
 
@@ -169,7 +169,10 @@ impl Session {
     #[expect(clippy::disallowed_methods, reason = "the guard bounds how fast we can send")]
     fn say(&mut self, input: Input) {
         match self.page.as_ref().filter(|page| page.connected()) {
-            Some(page) => page.do_send(ToPage::Input(input)),
+            Some(page) => {
+                self.pulse.send();
+                page.do_send(ToPage::Said { session: self.session, input });
+            }
             None => self.early.push(input),
         }
     }
@@ -183,13 +186,22 @@ impl Session {
     }
 
     fn text(&mut self, text: &str, ctx: &mut Context) {
+        self.pulse.speak();
+        let session = self.session;
         match inbound::read(&self.me.id, text) {
             Ok(Inbound::Heartbeat) if self.me.group > 0 => ctx.text(wire::heartbeat()),
-            Ok(Inbound::Heartbeat) => {}
-            Ok(Inbound::Forward { kind, dst, frame }) => self.say(Input::Forward { session: self.session, kind, dst, frame }),
+            Ok(Inbound::Heartbeat | Inbound::Probed) => {}
+            Ok(Inbound::Relay { frame, .. }) if frame.len() > self.shared.settings.relay.max_message_bytes => {
+                let why = format!("RELAY is longer than {} bytes", self.shared.settings.relay.max_message_bytes);
+                self.close(Close::TooBig, Close::TooBig.farewell(Some(&why)), ctx);
+            }
+            Ok(Inbound::Relay { dst, frame }) => self.say(Input::Relay { session, dst, frame }),
+            Ok(Inbound::Suspect(suspicion)) => self.say(Input::Suspect { session, suspicion }),
+            Ok(Inbound::Resign { epoch, to }) => self.say(Input::Resign { session, epoch, to }),
+            Ok(Inbound::Forward { kind, dst, frame }) => self.say(Input::Forward { session, kind, dst, frame }),
             Ok(Inbound::Status(update)) => {
                 self.status.update(update.clone());
-                self.say(Input::Status { session: self.session, update });
+                self.say(Input::Status { session, update });
             }
             Ok(Inbound::Unreachable(answer)) => ctx.text(answer),
             Ok(Inbound::Goodbye) => self.close(Close::Left, None, ctx),
@@ -374,6 +386,7 @@ impl Session {
     fn page_lost(&mut self, page: Recipient<ToPage>, ctx: &Context) {
         if self.is_member {
             self.page = None;
+            self.pulse.forget_under_way();
             page.do_send(self.resume(ctx));
         } else {
             self.join(ctx);

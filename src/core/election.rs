@@ -10,6 +10,12 @@ pub enum Cause {
     Left,
     /// The old one was silent for `liveness.host_timeout_ms`.
     Timeout,
+    /// The old one's page did not answer, although its socket did.
+    Stalled,
+    /// Most members say that they cannot reach the old one, and nothing may be relayed.
+    Unreachable,
+    /// The old one handed over, or was hidden for too long.
+    Resigned,
     /// The server lost its memory, and what it was told did not agree.
     Restarted,
     /// The first group member came to a page hosted by a stock client.
@@ -23,6 +29,9 @@ impl Cause {
         match self {
             Self::Left => "left",
             Self::Timeout => "timeout",
+            Self::Stalled => "stalled",
+            Self::Unreachable => "unreachable",
+            Self::Resigned => "resigned",
             Self::Restarted => "restarted",
             Self::Upgraded => "upgraded",
         }

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::id::PeerId;
+use super::id::{Epoch, PeerId};
 use super::wire::{self, Frame};
 
 /// The longest `profile` in a `STATUS`, in bytes of JSON.
@@ -70,6 +70,8 @@ pub struct StatusUpdate {
 pub enum Inbound {
     /// Life, and nothing more.
     Heartbeat,
+    /// The answer to a `PROBE`; any text is one.
+    Probed,
     /// For another peer; the frame is ready to be delivered.
     Forward {
         /// Which message.
@@ -85,8 +87,33 @@ pub enum Inbound {
     Goodbye,
     /// `STATUS`.
     Status(StatusUpdate),
+    /// `RELAY`: data over the server.
+    Relay {
+        /// For whom; none: from the host for all, from others for the host.
+        dst: Option<PeerId>,
+        /// Ready to be delivered.
+        frame: Frame,
+    },
+    /// `SUSPECT`: the host does not answer me.
+    Suspect(Suspicion),
+    /// `RESIGN`: somebody else is to host.
+    Resign {
+        /// The term that ends.
+        epoch: Epoch,
+        /// Who, if it can.
+        to: Option<PeerId>,
+    },
     /// A type that this server does not know, or one for which there is no receiver.
     Ignored,
+}
+
+/// Which host, in which term, is said not to answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Suspicion {
+    /// The host.
+    pub host: PeerId,
+    /// Its term.
+    pub epoch: Epoch,
 }
 
 #[derive(Deserialize)]
@@ -106,6 +133,20 @@ struct StatusPayload<'a> {
     relay: Option<bool>,
     #[serde(borrow, default, deserialize_with = "even_null")]
     profile: Option<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+struct SuspectPayload<'a> {
+    #[serde(borrow)]
+    host: Cow<'a, str>,
+    epoch: u64,
+}
+
+#[derive(Deserialize)]
+struct ResignPayload<'a> {
+    epoch: u64,
+    #[serde(borrow, default)]
+    to: Option<Cow<'a, str>>,
 }
 
 /// Tells `"profile": null` from no profile.
@@ -129,6 +170,18 @@ pub fn read(src: &PeerId, text: &str) -> Result<Inbound, String> {
         "LEAVE" => Kind::Leave,
         "EXPIRE" => Kind::Expire,
         "STATUS" => return status(message.payload).map(Inbound::Status),
+        "RELAY" => return relay(src, message.dst.as_deref(), message.payload),
+        "SUSPECT" => {
+            let said: SuspectPayload<'_> = parse(message.payload, "SUSPECT takes {host, epoch}")?;
+            let host = PeerId::parse(&said.host).map_err(|bad| format!("SUSPECT: host: {bad}"))?;
+            return Ok(Inbound::Suspect(Suspicion { host, epoch: Epoch(said.epoch) }));
+        }
+        "RESIGN" => {
+            let said: ResignPayload<'_> = parse(message.payload, "RESIGN takes {epoch, to}")?;
+            let to = said.to.map(|to| PeerId::parse(&to)).transpose().map_err(|bad| format!("RESIGN: to: {bad}"))?;
+            return Ok(Inbound::Resign { epoch: Epoch(said.epoch), to });
+        }
+        "PROBE" => return Ok(Inbound::Probed),
         _ => return Ok(Inbound::Ignored),
     };
     let Some(dst) = message.dst.as_deref().filter(|dst| !dst.is_empty()) else {
@@ -145,10 +198,24 @@ pub fn read(src: &PeerId, text: &str) -> Result<Inbound, String> {
     })
 }
 
+fn parse<'a, T: Deserialize<'a>>(payload: Option<&'a RawValue>, takes: &str) -> Result<T, String> {
+    serde_json::from_str(payload.map_or("null", RawValue::get)).map_err(|e| format!("{takes}: {e}"))
+}
+
+fn relay(src: &PeerId, dst: Option<&str>, payload: Option<&RawValue>) -> Result<Inbound, String> {
+    let Some(payload) = payload else { return Err("RELAY needs a payload".into()) };
+    let dst = match dst.map(PeerId::parse) {
+        None => None,
+        Some(Ok(dst)) => Some(dst),
+        // an id nobody can have is nobody's
+        Some(Err(_)) => return Ok(Inbound::Ignored),
+    };
+    Ok(Inbound::Relay { dst, frame: wire::relay(src, payload) })
+}
+
 fn status(payload: Option<&RawValue>) -> Result<StatusUpdate, String> {
     let Some(payload) = payload else { return Ok(StatusUpdate::default()) };
-    let status: StatusPayload<'_> =
-        serde_json::from_str(payload.get()).map_err(|e| format!("STATUS takes {{eligible, visible, relay, profile}}: {e}"))?;
+    let status: StatusPayload<'_> = parse(Some(payload), "STATUS takes {eligible, visible, relay, profile}")?;
     if status.profile.is_some_and(|p| p.get().len() > MAX_PROFILE_BYTES) {
         return Err(format!("profile is longer than {MAX_PROFILE_BYTES} bytes of JSON"));
     }

@@ -84,6 +84,8 @@ pub struct Member {
     pub claim: Option<Claim>,
     /// The epochs of the first and the last assignment it was told.
     pub told: Option<(Epoch, Epoch)>,
+    /// How many text frames it had sent when its page was found not to run: until it sends another it is elected last.
+    pub stalled_at: Option<u64>,
 }
 
 impl Member {

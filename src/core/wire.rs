@@ -31,14 +31,32 @@ pub struct RosterEntry<'a> {
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Terms {
-    /// Whether data may go over the server.
-    pub relay: bool,
+    /// Whether data may go over the server, and how much.
+    #[serde(serialize_with = "false_or_terms")]
+    pub relay: Option<RelayTerms>,
     /// How long one may be away and miss nothing, in ms.
     pub resume_ms: u64,
     /// How often the server pings, in ms.
     pub ping_ms: u64,
     /// ICE servers, as `RTCPeerConnection` takes them.
     pub ice: Box<RawValue>,
+}
+
+/// What may be relayed.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RelayTerms {
+    /// The longest message.
+    pub max_message_bytes: usize,
+    /// Of one session; it is read more slowly beyond that. 0: no limit.
+    pub max_bytes_per_s: u64,
+}
+
+fn false_or_terms<S: serde::Serializer>(relay: &Option<RelayTerms>, serializer: S) -> Result<S::Ok, S::Error> {
+    match relay {
+        Some(terms) => terms.serialize(serializer),
+        None => serializer.serialize_bool(false),
+    }
 }
 
 /// What `OPEN` says on a page.
@@ -143,6 +161,22 @@ pub fn expire(absent: &str, dst: &PeerId) -> Frame {
 #[must_use]
 pub fn heartbeat() -> Frame {
     Frame::from_static(r#"{"type":"HEARTBEAT"}"#)
+}
+
+/// `PROBE`: whether the page of the host of `epoch` still runs. Its code is to send it back.
+#[must_use]
+pub fn probe(epoch: Epoch) -> Frame {
+    #[derive(Serialize)]
+    struct Probe {
+        epoch: Epoch,
+    }
+    encode("PROBE", None, None, Some(Probe { epoch }))
+}
+
+/// `RELAY`: data from `src`, for one or for all: the frame is the same.
+#[must_use]
+pub fn relay(src: &PeerId, payload: &RawValue) -> Frame {
+    encode("RELAY", Some(src.as_str()), None, Some(payload))
 }
 
 /// When clients are to come back after a restart, in ms: a new process serves by then.

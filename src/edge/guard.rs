@@ -7,19 +7,27 @@ use std::cell::Cell;
 use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use actix_web::error::PayloadError;
 use actix_web::web::{Bytes, Payload};
 use futures_util::Stream;
 use tokio::time::{Sleep, sleep};
 
+use crate::actor::message::Pulse;
 use crate::clock::Clock;
 use crate::core::frame_guard::{Breach, FrameGuard};
 use crate::core::pace::Pace;
+use crate::shared::Shared;
 
 /// How many frames may be handed over before the session has seen them.
 const MOST_AHEAD: usize = 32;
+/// How many messages may be on their way from the session to its page.
+const MOST_UNDER_WAY: usize = 32;
+/// When to look again whether the page has caught up.
+const LOOK_AGAIN: Duration = Duration::from_millis(5);
 
 /// What the guard and its session tell each other.
 #[derive(Debug, Default)]
@@ -44,9 +52,11 @@ impl Inflow {
 pub struct InboundGuard {
     payload: Payload,
     inflow: Rc<Inflow>,
+    pulse: Arc<Pulse>,
     clock: Clock,
     frames: FrameGuard,
-    pace: Pace,
+    messages: Pace,
+    bytes: Pace,
     /// Read from the socket, not handed over yet.
     rest: Bytes,
     pause: Option<Pin<Box<Sleep>>>,
@@ -54,12 +64,35 @@ pub struct InboundGuard {
 }
 
 impl InboundGuard {
-    /// Lets messages of up to `message_bytes` through, `messages_per_s` of them a second (0: any number).
+    /// With the limits of the settings.
     #[must_use]
-    pub fn new(payload: Payload, inflow: Rc<Inflow>, clock: Clock, message_bytes: usize, messages_per_s: u64) -> Self {
-        let pace = Pace::new(clock.now(), messages_per_s);
-        let frames = FrameGuard::new(message_bytes);
-        Self { payload, inflow, clock, frames, pace, rest: Bytes::new(), pause: None, ended: false }
+    pub fn new(payload: Payload, inflow: Rc<Inflow>, pulse: Arc<Pulse>, shared: &Shared) -> Self {
+        let (limits, relay, now) = (&shared.settings.limits, &shared.settings.relay, shared.clock.now());
+        Self {
+            payload,
+            inflow,
+            pulse,
+            clock: shared.clock,
+            frames: FrameGuard::new(limits.message_bytes),
+            messages: Pace::new(now, limits.messages_per_s),
+            bytes: Pace::new(now, relay.max_bytes_per_s),
+            rest: Bytes::new(),
+            pause: None,
+            ended: false,
+        }
+    }
+
+    /// How many frames and bytes may pass now, or how long to wait.
+    fn allowance(&mut self) -> Result<(usize, usize), Duration> {
+        let now = self.clock.now();
+        if self.pulse.under_way() >= MOST_UNDER_WAY {
+            return Err(LOOK_AGAIN);
+        }
+        match (self.messages.available(now), self.bytes.available(now)) {
+            (0, _) => Err(self.messages.next().since(now)),
+            (_, 0) => Err(self.bytes.next().since(now)),
+            (frames, bytes) => Ok((frames.min(MOST_AHEAD - self.inflow.ahead.get()), bytes.min(self.rest.len()))),
+        }
     }
 }
 
@@ -72,10 +105,15 @@ impl Stream for InboundGuard {
             if this.ended {
                 return Poll::Ready(None);
             }
-            let ahead = this.inflow.ahead.get();
-            if ahead >= MOST_AHEAD {
+            if this.inflow.ahead.get() >= MOST_AHEAD {
                 // the session polls us again when it has handled one
                 return Poll::Pending;
+            }
+            if let Some(pause) = &mut this.pause {
+                if pause.as_mut().poll(cx).is_pending() {
+                    return Poll::Pending;
+                }
+                this.pause = None;
             }
             if this.rest.is_empty() {
                 match Pin::new(&mut this.payload).poll_next(cx) {
@@ -85,21 +123,18 @@ impl Stream for InboundGuard {
                 }
                 continue;
             }
-            let now = this.clock.now();
-            let allowed = this.pace.available(now).min(MOST_AHEAD - ahead);
-            if allowed == 0 {
-                let delay = this.pace.next().since(now);
-                let pause = this.pause.get_or_insert_with(|| Box::pin(sleep(delay)));
-                if pause.as_mut().poll(cx).is_pending() {
-                    return Poll::Pending;
+            let (frames, bytes) = match this.allowance() {
+                Ok(allowance) => allowance,
+                Err(delay) => {
+                    this.pause = Some(Box::pin(sleep(delay)));
+                    continue;
                 }
-                this.pause = None;
-                continue;
-            }
-            match this.frames.inspect(&this.rest, allowed) {
+            };
+            match this.frames.inspect(&this.rest[..bytes], frames) {
                 Ok(cleared) => {
-                    this.pace.spend(cleared.frames);
-                    this.inflow.ahead.set(ahead + cleared.frames);
+                    this.messages.spend(cleared.frames);
+                    this.bytes.spend(cleared.bytes);
+                    this.inflow.ahead.set(this.inflow.ahead.get() + cleared.frames);
                     return Poll::Ready(Some(Ok(this.rest.split_to(cleared.bytes))));
                 }
                 Err(breach) => {

@@ -18,7 +18,11 @@ enum Transition {
     Join { id: u8, token: u8, group: bool },
     Depart { who: Index, how: Departure },
     Say { who: Index, kind: &'static str, dst: u8 },
-    Status { who: Index, eligible: bool, visible: bool, profile: Option<u8> },
+    Status { who: Index, eligible: bool, visible: bool, relay: bool, profile: Option<u8> },
+    Relay { who: Index, dst: Option<u8> },
+    Suspect { who: Index, rightly: bool },
+    Resign { who: Index, to: u8 },
+    Speak { who: Index },
     Silence { who: Index },
     Answer { who: Index },
     Congest { who: Index },
@@ -35,8 +39,12 @@ fn transition() -> impl Strategy<Value = Transition> {
         9 => (0..16_u8, 0..3_u8, prop::bool::weighted(0.3)).prop_map(|(id, token, group)| Transition::Join { id, token, group }),
         4 => (who(), how).prop_map(|(who, how)| Transition::Depart { who, how }),
         8 => (who(), kind, 0..16_u8).prop_map(|(who, kind, dst)| Transition::Say { who, kind, dst }),
-        3 => (who(), any::<bool>(), any::<bool>(), prop::option::of(0..3_u8))
-            .prop_map(|(who, eligible, visible, profile)| Transition::Status { who, eligible, visible, profile }),
+        3 => (who(), any::<bool>(), any::<bool>(), any::<bool>(), prop::option::of(0..3_u8))
+            .prop_map(|(who, eligible, visible, relay, profile)| Transition::Status { who, eligible, visible, relay, profile }),
+        3 => (who(), prop::option::of(0..16_u8)).prop_map(|(who, dst)| Transition::Relay { who, dst }),
+        3 => (who(), prop::bool::weighted(0.9)).prop_map(|(who, rightly)| Transition::Suspect { who, rightly }),
+        2 => (who(), 0..16_u8).prop_map(|(who, to)| Transition::Resign { who, to }),
+        2 => who().prop_map(|who| Transition::Speak { who }),
         2 => who().prop_map(|who| Transition::Silence { who }),
         2 => who().prop_map(|who| Transition::Answer { who }),
         1 => who().prop_map(|who| Transition::Congest { who }),
@@ -108,10 +116,29 @@ impl Life {
                 let n = self.letters;
                 self.world.say(session, &format!(r#"{{"type":"{kind}","dst":"p{dst}","payload":{{"n":{n}}}}}"#))
             }
-            Transition::Status { who, eligible, visible, profile } => {
+            Transition::Relay { who, dst } => {
+                let session = self.pick(who)?;
+                self.letters += 1;
+                let (n, dst) = (self.letters, dst.map(|dst| format!(r#","dst":"p{dst}""#)).unwrap_or_default());
+                self.world.say(session, &format!(r#"{{"type":"RELAY"{dst},"payload":{{"n":{n}}}}}"#))
+            }
+            Transition::Suspect { who, rightly } => {
+                let (session, (epoch, host)) = (self.pick(who)?, self.model.assignment()?);
+                let epoch = if rightly { epoch } else { epoch - 1 };
+                self.world.say(session, &format!(r#"{{"type":"SUSPECT","payload":{{"host":"{host}","epoch":{epoch}}}}}"#))
+            }
+            Transition::Resign { who, to } => {
+                let (session, (epoch, _)) = (self.pick(who)?, self.model.assignment()?);
+                self.world.say(session, &format!(r#"{{"type":"RESIGN","payload":{{"epoch":{epoch},"to":"p{to}"}}}}"#))
+            }
+            Transition::Speak { who } => {
+                let session = self.pick(who)?;
+                self.world.say(session, r#"{"type":"HEARTBEAT"}"#)
+            }
+            Transition::Status { who, eligible, visible, relay, profile } => {
                 let session = self.pick(who)?;
                 let profile = profile.map(|p| format!(r#","profile":"{p}""#)).unwrap_or_default();
-                let payload = format!(r#"{{"eligible":{eligible},"visible":{visible}{profile}}}"#);
+                let payload = format!(r#"{{"eligible":{eligible},"visible":{visible},"relay":{relay}{profile}}}"#);
                 self.world.say(session, &format!(r#"{{"type":"STATUS","payload":{payload}}}"#))
             }
             Transition::Silence { who } => {
@@ -159,10 +186,29 @@ impl Life {
                 model.join(session, &format!("p{id}"), token_of(*token), u32::from(*group));
             }
             (Transition::Depart { how, .. }, Some(session)) => model.gone(session, *how),
-            (Transition::Say { kind, dst, .. }, Some(session)) => model.forward(session, kind, &format!("p{dst}"), self.letters),
-            (Transition::Status { eligible, visible, profile, .. }, Some(session)) => {
-                model.status(session, *eligible, *visible, profile.map(|p| p.to_string()).as_deref());
+            (Transition::Say { kind, dst, .. }, Some(session)) => {
+                model.spoke(session);
+                model.forward(session, kind, &format!("p{dst}"), self.letters);
             }
+            (Transition::Status { eligible, visible, relay, profile, .. }, Some(session)) => {
+                model.spoke(session);
+                model.status(session, *eligible, *visible, *relay, profile.map(|p| p.to_string()).as_deref());
+            }
+            (Transition::Relay { dst, .. }, Some(session)) => {
+                model.spoke(session);
+                model.relay(session, dst.map(|dst| format!("p{dst}")).as_deref(), self.letters);
+            }
+            (Transition::Suspect { rightly, .. }, Some(session)) => {
+                model.spoke(session);
+                let epoch = model.assignment().map_or(0, |(epoch, _)| epoch);
+                model.suspect(session, if *rightly { epoch } else { epoch - 1 });
+            }
+            (Transition::Resign { to, .. }, Some(session)) => {
+                model.spoke(session);
+                let epoch = model.assignment().map_or(0, |(epoch, _)| epoch);
+                model.resign(session, epoch, &format!("p{to}"));
+            }
+            (Transition::Speak { .. }, Some(session)) => model.spoke(session),
             (Transition::Silence { .. }, Some(session)) => model.silence(session),
             (Transition::Answer { .. }, Some(session)) => model.alive(session),
             (Transition::Congest { .. }, Some(session)) => model.congested(session),
@@ -173,6 +219,10 @@ impl Life {
             }
             (_, None) => {}
         }
+        // whatever reaches the page is an occasion to relieve a host
+        if !matches!(transition, Transition::Pass { .. } | Transition::Silence { .. } | Transition::Speak { .. }) {
+            self.model.relieve();
+        }
     }
 
     fn model_picked(&self, transition: &Transition) -> Option<SessionId> {
@@ -180,6 +230,10 @@ impl Life {
             Transition::Depart { .. }
             | Transition::Say { .. }
             | Transition::Status { .. }
+            | Transition::Relay { .. }
+            | Transition::Suspect { .. }
+            | Transition::Resign { .. }
+            | Transition::Speak { .. }
             | Transition::Silence { .. }
             | Transition::Answer { .. }
             | Transition::Congest { .. } => self.world.last_picked,

@@ -13,6 +13,8 @@ const EXPIRE: u64 = 5000;
 const TIMEOUT: u64 = 15_000;
 const HOST_TIMEOUT: u64 = 6000;
 const FRESH: u64 = 7500;
+const PROBE: u64 = 2000;
+const HIDDEN: u64 = 10_000;
 const STAR: usize = 3;
 const MAX_MEMBERS: usize = 12;
 
@@ -26,6 +28,10 @@ struct Person {
     visible: bool,
     profile: Option<String>,
     contacts: Vec<String>,
+    relay: bool,
+    spoken: u64,
+    /// What it had spoken when it was found stalled.
+    stalled_at: Option<u64>,
     /// None: it answers every ping.
     silent_since: Option<u64>,
 }
@@ -58,10 +64,13 @@ pub struct Model {
     letters: Vec<Letter>,
     host: Option<String>,
     host_since: u64,
+    /// Since when the host is hidden.
+    hidden_since: Option<u64>,
+    /// Until when it has to answer, and what it had spoken when asked.
+    probe: Option<(u64, u64)>,
     epoch: u64,
     got: Vec<Got>,
-    /// Who may be elected, each time somebody is; what the page chose is taken over if it is among them.
-    choices: Vec<(u64, Vec<String>)>,
+    /// What the page chose; taken over if it is among those who may be elected.
     chosen: BTreeMap<u64, String>,
 }
 
@@ -110,6 +119,9 @@ impl Model {
             visible: true,
             profile: None,
             contacts: vec![],
+            relay: true,
+            spoken: 0,
+            stalled_at: None,
             silent_since: None,
         };
         let same = |a: &Option<String>, b: &Option<String>| a.is_some() && a == b;
@@ -126,6 +138,10 @@ impl Model {
                 self.here[at].session = session;
                 let had_profile = self.here[at].profile.is_some();
                 (self.here[at].eligible, self.here[at].visible, self.here[at].profile) = (true, true, None);
+                (self.here[at].relay, self.here[at].spoken) = (true, 0);
+                if self.host.as_deref() == Some(id) {
+                    self.hidden_since = None;
+                }
                 self.here[at].silent_since = None;
                 self.open(id);
                 if had_profile && let Some(host) = self.host.clone().filter(|host| host != id) {
@@ -237,6 +253,8 @@ impl Model {
         self.host = Some(host.into());
         self.host_since = self.now;
         self.epoch = epoch;
+        self.probe = None;
+        self.hidden_since = (!self.person(host).visible).then_some(self.now);
     }
 
     // === going ===
@@ -261,10 +279,7 @@ impl Model {
             self.host = None;
             if !self.here.is_empty() {
                 let epoch = self.next_epoch();
-                let fit = self.fit();
-                let host = self.chosen.get(&epoch).cloned().unwrap_or_default();
-                assert!(fit.contains(&host), "{host:?} was elected, but only {fit:?} are fit");
-                self.choices.push((epoch, fit));
+                let host = self.choose(epoch, None);
                 self.install(&host, epoch);
                 self.announce(if departure == Departure::Silent { "timeout" } else { "left" }, None);
             }
@@ -299,12 +314,22 @@ impl Model {
         }
     }
 
+    /// Whom the page chose, if it was right to.
+    fn choose(&self, epoch: u64, but: Option<&str>) -> String {
+        let fit = self.fit(but);
+        let host = self.chosen.get(&epoch).cloned().unwrap_or_default();
+        assert!(fit.contains(&host), "{host:?} was elected, but only {fit:?} are fit");
+        host
+    }
+
     /// Who may host, by DESIGN's words: group, eligible, visible, heard from lately.
-    fn fit(&self) -> Vec<String> {
-        let mut fit: Vec<&Person> = self.here.iter().collect();
+    fn fit(&self, but: Option<&str>) -> Vec<String> {
+        let mut fit: Vec<&Person> = self.here.iter().filter(|p| Some(p.id.as_str()) != but).collect();
         let now = self.now;
-        let merits: [&dyn Fn(&Person) -> bool; 4] =
-            [&|p| p.group > 0, &|p| p.eligible, &|p| p.visible, &|p| p.silent_since.is_none_or(|since| now - since <= FRESH)];
+        let merits: [&dyn Fn(&Person) -> bool; 4] = [&|p| p.group > 0, &|p| p.eligible, &|p| p.visible, &|p| {
+            let runs = p.stalled_at.is_none_or(|at| p.spoken > at);
+            runs && p.silent_since.is_none_or(|since| now - since <= FRESH)
+        }];
         for merit in merits {
             if fit.iter().any(|p| merit(p)) {
                 fit.retain(|p| merit(p));
@@ -338,9 +363,74 @@ impl Model {
         self.tell(&letter.dst, format!("{} from {} n={}", letter.kind, letter.src, letter.n));
     }
 
-    pub fn status(&mut self, session: SessionId, eligible: bool, visible: bool, profile: Option<&str>) {
+    pub fn spoke(&mut self, session: SessionId) {
+        self.here.iter_mut().filter(|p| p.session == session).for_each(|p| p.spoken += 1);
+    }
+
+    pub fn relay(&mut self, session: SessionId, dst: Option<&str>, n: u32) {
+        let sender = self.here.iter().find(|p| p.session == session).unwrap().clone();
+        let hosting = self.host.as_ref() == Some(&sender.id);
+        let receives = |p: &&Person| match dst {
+            Some(dst) => p.id == dst,
+            None if hosting => p.id != sender.id && p.relay,
+            None => self.host.as_ref() == Some(&p.id),
+        };
+        let to: Vec<_> =
+            self.here.iter().filter(receives).filter(|p| sender.group > 0 && p.group > 0).map(|p| p.id.clone()).collect();
+        for id in to {
+            self.tell(&id, format!("RELAY from {} n={n}", sender.id));
+        }
+    }
+
+    pub fn suspect(&mut self, session: SessionId, epoch: u64) {
+        let suspects = self.here.iter().find(|p| p.session == session).is_some_and(|p| self.host.as_ref() != Some(&p.id));
+        if let Some(host) = self.host.clone().filter(|_| suspects && epoch == self.epoch && self.probe.is_none()) {
+            self.probe = Some((self.now + PROBE, self.person(&host).spoken));
+            self.tell(&host, format!("PROBE epoch={epoch}"));
+        }
+    }
+
+    pub fn resign(&mut self, session: SessionId, epoch: u64, to: &str) {
+        let hosts = self.here.iter().any(|p| p.session == session && self.host.as_ref() == Some(&p.id));
+        if hosts && epoch == self.epoch {
+            self.replace("resigned", Some(to));
+        }
+    }
+
+    fn replace(&mut self, cause: &str, to: Option<&str>) {
+        let old = self.host.clone().unwrap();
+        let grouped = self.here.iter().any(|p| p.group > 0);
+        let can = |p: &&Person| p.id != old && (p.group > 0 || !grouped);
+        let named = self.here.iter().filter(can).find(|p| Some(p.id.as_str()) == to).map(|p| p.id.clone());
+        if !self.here.iter().any(|p| can(&p)) {
+            return;
+        }
+        let epoch = self.next_epoch();
+        let next = named.unwrap_or_else(|| self.choose(epoch, Some(&old)));
+        self.install(&next, epoch);
+        self.announce(cause, None);
+    }
+
+    /// A host that was hidden for long gives way as soon as somebody visible can host.
+    pub fn relieve(&mut self) {
+        let Some(host) = self.host.clone() else { return };
+        if self.hidden_since.is_none_or(|since| since + HIDDEN > self.now) {
+            return;
+        }
+        let grouped = self.here.iter().any(|p| p.group > 0);
+        let better = |p: &Person| p.id != host && p.visible && p.eligible && (p.group > 0 || !grouped);
+        if self.here.iter().any(better) {
+            self.replace("resigned", None);
+        }
+    }
+
+    pub fn status(&mut self, session: SessionId, eligible: bool, visible: bool, relay: bool, profile: Option<&str>) {
+        let now = self.now;
         let person = self.here.iter_mut().find(|p| p.session == session).unwrap();
-        (person.eligible, person.visible) = (eligible, visible);
+        (person.eligible, person.visible, person.relay) = (eligible, visible, relay);
+        if self.host.as_ref() == Some(&person.id) {
+            self.hidden_since = (!visible).then(|| self.hidden_since.unwrap_or(now));
+        }
         let news = profile.is_some() && person.profile.as_deref() != profile;
         if news {
             person.profile = profile.map(Into::into);
@@ -373,6 +463,7 @@ impl Model {
         while let Some(next) = self.deadlines().into_iter().filter(|at| *at <= until).min() {
             self.now = self.now.max(next);
             self.timer();
+            self.relieve();
         }
         self.now = until;
     }
@@ -389,7 +480,10 @@ impl Model {
         let away = self.away.iter().map(|a| a.until);
         let letters = self.letters.iter().map(|l| l.until);
         let silent = self.here.iter().filter_map(|p| self.patience_ends(p));
-        held.chain(away).chain(letters).chain(silent).collect()
+        // a host hidden for too long is relieved by whatever happens next
+        let hidden = self.hidden_since.map(|since| since + HIDDEN).filter(|at| *at > self.now);
+        let probe = self.probe.map(|(until, _)| until);
+        held.chain(away).chain(letters).chain(silent).chain(hidden).chain(probe).collect()
     }
 
     fn timer(&mut self) {
@@ -429,6 +523,13 @@ impl Model {
                 self.depart(at, Departure::Silent);
             }
         }
+        if let Some((_, spoken)) = self.probe.take_if(|(until, _)| *until <= now)
+            && let Some(host) = self.host.clone()
+            && self.person(&host).spoken == spoken
+        {
+            self.here.iter_mut().filter(|p| p.id == host).for_each(|p| p.stalled_at = Some(spoken));
+            self.replace("stalled", None);
+        }
     }
 
     // === faults ===
@@ -438,6 +539,11 @@ impl Model {
         self.here.sort_by_key(|p| order.iter().position(|s| *s == p.session));
         self.here.iter_mut().for_each(|p| p.contacts.clear());
         self.host_since = self.now;
+        self.probe = None;
+        self.here.iter_mut().for_each(|p| p.stalled_at = None);
+        if let Some(host) = self.host.clone() {
+            self.hidden_since = (!self.person(&host).visible).then_some(self.now);
+        }
         (self.held, self.away, self.letters) = (vec![], vec![], vec![]);
     }
 }

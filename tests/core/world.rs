@@ -12,7 +12,7 @@ use peerstar::core::inbound::{Inbound, read};
 use peerstar::core::member::{Departure, Joiner, Status};
 use peerstar::core::page::{Input, Output, Outside, PageState, Rules};
 use peerstar::core::time::Time;
-use peerstar::core::wire::Terms;
+use peerstar::core::wire::{RelayTerms, Terms};
 use serde_json::Value;
 
 pub const START_MS: u64 = 1_000_000;
@@ -32,8 +32,10 @@ pub fn rules() -> Rules {
         fresh: Duration::from_millis(7500),
         return_after: Duration::from_secs(3),
         expire: Duration::from_secs(5),
+        probe: Duration::from_secs(2),
+        hidden: Some(Duration::from_secs(10)),
         terms: Terms {
-            relay: true,
+            relay: Some(RelayTerms { max_message_bytes: 65_536, max_bytes_per_s: 0 }),
             resume_ms: 30_000,
             ping_ms: 5000,
             ice: serde_json::value::to_raw_value(&Vec::<u8>::new()).unwrap(),
@@ -54,6 +56,8 @@ pub struct Client {
     /// It answers pings, and so is heard from all the time.
     pub alive: bool,
     pub heard: Time,
+    /// How many text frames it has sent.
+    pub spoken: u64,
 }
 
 /// What a client got in one step.
@@ -121,6 +125,7 @@ impl World {
             told: None,
             alive: true,
             heard: self.now,
+            spoken: 0,
         };
         self.clients.insert(session, client);
         session
@@ -146,14 +151,21 @@ impl World {
 
     /// A client says something, as the session would pass it on.
     pub fn say(&mut self, session: SessionId, text: &str) -> Vec<Got> {
-        let client = &self.clients[&session];
+        let client = self.clients.get_mut(&session).unwrap();
+        client.spoken += 1;
         match read(&id(&client.id), text).unwrap() {
             Inbound::Forward { kind, dst, frame } => self.step(Input::Forward { session, kind, dst, frame }),
             Inbound::Status(update) => {
                 self.clients.get_mut(&session).unwrap().status.update(update.clone());
                 self.step(Input::Status { session, update })
             }
-            other => panic!("{other:?} does not reach the page"),
+            Inbound::Relay { dst, frame } => self.step(Input::Relay { session, dst, frame }),
+            Inbound::Suspect(suspicion) => self.step(Input::Suspect { session, suspicion }),
+            Inbound::Resign { epoch, to } => self.step(Input::Resign { session, epoch, to }),
+            Inbound::Heartbeat | Inbound::Probed => vec![],
+            other @ (Inbound::Unreachable(_) | Inbound::Goodbye | Inbound::Ignored) => {
+                panic!("{other:?} does not reach the page")
+            }
         }
     }
 
@@ -206,7 +218,8 @@ impl World {
         let clients = &self.clients;
         let heard = |session: SessionId| clients.get(&session).map_or(Time(0), |c| c.heard);
         let random = self.random ^ (self.random >> 29);
-        let outside = Outside { now, unix_ms: self.clock_ms + now.0, random, heard: &heard };
+        let spoken = |session: SessionId| clients.get(&session).map_or(0, |c| c.spoken);
+        let outside = Outside { now, unix_ms: self.clock_ms + now.0, random, heard: &heard, spoken: &spoken };
         let mut out = Vec::new();
         self.page.handle(outside, input, &mut out);
         let got = self.observe(out);

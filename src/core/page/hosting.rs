@@ -196,23 +196,29 @@ impl PageState {
     }
 
     fn pick_host(&self, outside: Outside<'_>) -> Option<Seat> {
+        self.pick_other_than(None, outside)
+    }
+
+    /// Whoever is to host, but not `seat`.
+    pub(super) fn pick_other_than(&self, seat: Option<Seat>, outside: Outside<'_>) -> Option<Seat> {
+        let runs = |m: &Member| m.stalled_at.is_none_or(|spoken| (outside.spoken)(m.session) > spoken);
         let candidate = |(seat, m): (&Seat, &Member)| Candidate {
             who: *seat,
             group: m.group > 0,
             eligible: m.status.eligible,
             visible: m.status.visible,
-            fresh: outside.now.since((outside.heard)(m.session)) <= self.rules.fresh,
+            fresh: outside.now.since((outside.heard)(m.session)) <= self.rules.fresh && runs(m),
         };
-        let candidates: Vec<_> = self.members.iter().map(candidate).collect();
+        let candidates: Vec<_> = self.members.iter().filter(|(s, _)| Some(**s) != seat).map(candidate).collect();
         pick(&candidates, self.rules.policy, outside.random)
     }
 
     /// While a group member is here only group members may host.
-    fn may_host(&self, seat: Seat) -> bool {
+    pub(super) fn may_host(&self, seat: Seat) -> bool {
         self.members.get(&seat).is_some_and(|m| m.group > 0) || self.members.values().all(|m| m.group == 0)
     }
 
-    fn elect(&mut self, outside: Outside<'_>, host: Seat, epoch: Epoch, cause: Cause, out: &mut Vec<Output>) {
+    pub(super) fn elect(&mut self, outside: Outside<'_>, host: Seat, epoch: Epoch, cause: Cause, out: &mut Vec<Output>) {
         self.install(outside, host, epoch, cause);
         if let Some((epoch, host)) = self.assignment() {
             out.push(Output::Elected { assignment: Assignment { epoch, host, hosting: true }, cause });
@@ -222,6 +228,7 @@ impl PageState {
     fn install(&mut self, outside: Outside<'_>, host: Seat, epoch: Epoch, cause: Cause) {
         self.term = Term::Hosted { host, epoch, cause, since: outside.now, announced: false };
         self.watch(outside, host);
+        self.start_term(outside, host);
     }
 
     /// A member that was here before the page's actor died may have missed what happened meanwhile.
@@ -288,7 +295,7 @@ impl PageState {
 
     /// Whether the member that came `rank`-th is to dial the host itself.
     fn dials(&self, rank: usize) -> bool {
-        !self.rules.terms.relay || rank < self.rules.star
+        self.rules.terms.relay.is_none() || rank < self.rules.star
     }
 
     /// Counted only as far as it matters, so that joining a large page costs what joining a small one does.
@@ -310,6 +317,6 @@ impl PageState {
 
 /// The epoch that follows `told`. Never below the clock: others, which this server has forgotten, may have been told
 /// any epoch up to that.
-fn above(outside: Outside<'_>, told: Epoch) -> Epoch {
+pub(super) fn above(outside: Outside<'_>, told: Epoch) -> Epoch {
     Epoch(outside.unix_ms.max(told.0 + 1))
 }

@@ -1,8 +1,10 @@
 //! One page: who is on it and who hosts it. Nobody else decides either.
 //!
 //! [`PageState::handle`] takes one input and says what is to be done. The rules of membership are here, those of
-//! hosting in [`hosting`], what must always be true in [`check`].
+//! hosting in [`hosting`], why a host may have to go while it is still here in [`challenge`], what must always be true
+//! in [`check`].
 
+pub mod challenge;
 pub mod check;
 pub mod hosting;
 
@@ -15,11 +17,12 @@ use super::close::Close;
 use super::contacts::Contacts;
 use super::election::{Cause, Policy};
 use super::id::{Epoch, PageKey, PeerId, SessionId, Token};
-use super::inbound::{Kind, StatusUpdate};
+use super::inbound::{Kind, StatusUpdate, Suspicion};
 use super::member::{Departure, Held, Joiner, Member, Returning, Seat};
 use super::time::Time;
 use super::waiting::Waiting;
 use super::wire::{self, Frame, Terms};
+use challenge::Challenge;
 use hosting::Term;
 
 /// What the settings say about pages.
@@ -43,6 +46,10 @@ pub struct Rules {
     pub return_after: Duration,
     /// How long messages wait for an absent receiver.
     pub expire: Duration,
+    /// How long a suspected host's page has to answer.
+    pub probe: Duration,
+    /// How long a host may be hidden while somebody visible could host; none: for ever.
+    pub hidden: Option<Duration>,
     /// What every `OPEN` on a page says.
     pub terms: Terms,
 }
@@ -58,6 +65,9 @@ pub struct Outside<'a> {
     pub random: u64,
     /// When a session was last heard from.
     pub heard: &'a dyn Fn(SessionId) -> Time,
+    /// How many text frames a session has sent: its page's code has run if there are more of them. Pings are answered
+    /// by the browser.
+    pub spoken: &'a dyn Fn(SessionId) -> u64,
 }
 
 impl std::fmt::Debug for Outside<'_> {
@@ -95,6 +105,31 @@ pub enum Input {
         session: SessionId,
         /// What it says.
         update: StatusUpdate,
+    },
+    /// A member sends data over the server.
+    Relay {
+        /// Who.
+        session: SessionId,
+        /// To whom; none: from the host to all, from others to the host.
+        dst: Option<PeerId>,
+        /// Ready to be sent.
+        frame: Frame,
+    },
+    /// A member says that the host does not answer it.
+    Suspect {
+        /// Who.
+        session: SessionId,
+        /// Which host.
+        suspicion: Suspicion,
+    },
+    /// A host hands over.
+    Resign {
+        /// Who.
+        session: SessionId,
+        /// The term it ends.
+        epoch: Epoch,
+        /// Who is to follow, if it can.
+        to: Option<PeerId>,
     },
     /// A session answered our [`Output::Ping`].
     Alive(SessionId),
@@ -190,6 +225,8 @@ pub struct PageState {
     term: Term,
     /// Whether who hosts is known from somebody who was here before, and not just first to come.
     has_history: bool,
+    /// Why the present host may have to go.
+    challenge: Challenge,
     held: VecDeque<Held>,
     returning: VecDeque<Returning>,
     waiting: Waiting,
@@ -219,6 +256,7 @@ impl PageState {
             next_seat: 0,
             term,
             has_history: false,
+            challenge: Challenge::default(),
             held: VecDeque::new(),
             returning: VecDeque::new(),
             waiting: Waiting::default(),
@@ -232,14 +270,31 @@ impl PageState {
     /// Takes one input in; `out` gets what is to be done.
     pub fn handle(&mut self, outside: Outside<'_>, input: Input, out: &mut Vec<Output>) {
         match input {
+            Input::Join(Joiner { session, .. }) if self.draining => refuse(session, Close::Restart, out),
             Input::Join(joiner) => self.join(outside, joiner, out),
             Input::Gone { session, departure } => self.gone(outside, session, departure, out),
+            Input::Drain => self.drain(out),
+            // everybody goes, and everybody comes back: nothing else matters any more
+            Input::Forward { .. }
+            | Input::Status { .. }
+            | Input::Relay { .. }
+            | Input::Suspect { .. }
+            | Input::Resign { .. }
+            | Input::Alive(_)
+            | Input::Congested(_)
+            | Input::Timer
+                if self.draining => {}
             Input::Forward { session, kind, dst, frame } => self.forward(outside, session, kind, &dst, frame, out),
-            Input::Status { session, update } => self.status(session, update, out),
+            Input::Status { session, update } => self.status(outside, session, update, out),
+            Input::Relay { session, dst, frame } => self.relay(session, dst.as_ref(), &frame, out),
+            Input::Suspect { session, suspicion } => self.suspect(outside, session, &suspicion, out),
+            Input::Resign { session, epoch, to } => self.resign(outside, session, epoch, to.as_ref(), out),
             Input::Alive(session) => self.alive(session, out),
             Input::Congested(session) => self.dismiss(outside, session, Close::Slow, Departure::Lost, out),
             Input::Timer => self.timer(outside, out),
-            Input::Drain => self.drain(out),
+        }
+        if !self.draining {
+            self.relieve_hidden_host(outside, out);
         }
         self.settle(outside, out);
         if !self.idle_told && self.is_idle() {
@@ -251,12 +306,16 @@ impl PageState {
     /// When to come back with [`Input::Timer`], if nothing else happens.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Time> {
+        if self.draining {
+            return None;
+        }
         [
             self.sweep_at.filter(|_| !self.members.is_empty()),
             self.held.front().map(|h| h.until),
             self.returning.front().map(|r| r.until),
             self.waiting.next_deadline(),
             self.recovery_deadline(),
+            self.challenge.next_deadline(),
         ]
         .into_iter()
         .flatten()
@@ -311,9 +370,6 @@ impl PageState {
         let session = joiner.session;
         if self.by_session.contains_key(&session) || self.held.iter().any(|h| h.joiner.session == session) {
             return; // it asked again, not knowing that we heard it
-        }
-        if self.draining {
-            return refuse(session, Close::Restart, out);
         }
         let Some((seat, live)) = self.by_id.get(&joiner.id).and_then(|s| Some((*s, self.members.get(s)?))) else {
             return self.admit(outside, joiner, out);
@@ -377,6 +433,7 @@ impl PageState {
         self.by_session.remove(&old);
         self.by_session.insert(new, seat);
         self.watch(outside, seat);
+        self.note_visibility(outside, seat);
         self.welcome(seat, true, out);
         if had_profile {
             self.tell_host_of(seat, out);
@@ -398,7 +455,8 @@ impl PageState {
         // what a resumed one claims, we told it
         let told = claim.as_ref().filter(|_| silent).map(|c| (c.epoch, c.epoch));
         let status = resumed.unwrap_or_default();
-        self.members.insert(seat, Member { session, id: id.clone(), token, group, status, contacts, claim, told });
+        self.members
+            .insert(seat, Member { session, id: id.clone(), token, group, status, contacts, claim, told, stalled_at: None });
         let host_before = self.host_seat();
         self.consider_newcomer(outside, seat, out);
         self.watch(outside, seat);
@@ -527,9 +585,32 @@ impl PageState {
         }
     }
 
-    fn status(&mut self, session: SessionId, update: StatusUpdate, out: &mut Vec<Output>) {
+    /// Data goes between group members only. What comes from a host that is host no more goes to its successor, who
+    /// knows it by its epoch.
+    fn relay(&self, session: SessionId, dst: Option<&PeerId>, frame: &Frame, out: &mut Vec<Output>) {
+        let Some((seat, sender)) = self.seat_of(session).and_then(|seat| Some((seat, self.members.get(&seat)?))) else { return };
+        if self.rules.terms.relay.is_none() || sender.group == 0 {
+            return;
+        }
+        let mut tell = |member: &Member| {
+            if member.group > 0 {
+                out.push(Output::Tell { to: member.session, frame: frame.clone() });
+            }
+        };
+        let host = self.host_seat();
+        match dst {
+            Some(dst) => self.by_id.get(dst).and_then(|seat| self.members.get(seat)).into_iter().for_each(&mut tell),
+            None if host == Some(seat) => {
+                self.members.iter().filter(|(s, m)| **s != seat && m.status.relay).for_each(|(_, m)| tell(m));
+            }
+            None => host.and_then(|host| self.members.get(&host)).into_iter().for_each(&mut tell),
+        }
+    }
+
+    fn status(&mut self, outside: Outside<'_>, session: SessionId, update: StatusUpdate, out: &mut Vec<Output>) {
         let Some(seat) = self.seat_of(session) else { return };
         let new_profile = self.members.get_mut(&seat).is_some_and(|m| m.status.update(update));
+        self.note_visibility(outside, seat);
         if new_profile {
             self.tell_host_of(seat, out);
         }
@@ -568,6 +649,7 @@ impl PageState {
             self.sweep(outside, out);
         }
         self.end_recovery(outside, out);
+        self.end_probe(outside, out);
     }
 
     /// Dismisses who was silent for too long. It is the page that does so, not the session: one that is jammed by a
