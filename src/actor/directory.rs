@@ -13,10 +13,9 @@ use futures_util::future::join_all;
 
 use super::message::{Ids, IdsOf, Line, Summarise, SummariseAll, Summary, ToDirectory, ToPage, ToSession};
 use super::page::Page;
-use crate::core::claim::Claim;
 use crate::core::directory::{Admission, DirectoryState, Incarnation, Succession};
 use crate::core::id::{PageKey, PeerId};
-use crate::core::page::Input;
+use crate::core::page::{Estate, Input};
 use crate::settings::limit;
 use crate::shared::Shared;
 
@@ -41,13 +40,12 @@ impl PageDirectory {
         Self { shared, state, pages: HashMap::new(), arbiters }
     }
 
-    fn create(&mut self, key: &PageKey, incarnation: Incarnation, claim: Option<Claim>, ctx: &Context<Self>) -> Addr<Page> {
+    fn create(&mut self, key: &PageKey, incarnation: Incarnation, estate: Estate, ctx: &Context<Self>) -> Addr<Page> {
         let mut hasher = DefaultHasher::new();
         key.hash(&mut hasher);
         let arbiter = &self.arbiters[(hasher.finish() % self.arbiters.len() as u64) as usize];
-        let (name, told, shared, directory) = (key.clone(), self.state.told(), Arc::clone(&self.shared), ctx.address());
-        let page =
-            Page::start_in_arbiter(&arbiter.handle(), move |_| Page::new(name, incarnation, told, claim, shared, directory));
+        let (name, shared, directory) = (key.clone(), Arc::clone(&self.shared), ctx.address());
+        let page = Page::start_in_arbiter(&arbiter.handle(), move |_| Page::new(name, incarnation, estate, shared, directory));
         self.pages.insert(key.clone(), page.clone());
         page
     }
@@ -59,12 +57,12 @@ impl PageDirectory {
         }
     }
 
-    fn succeed(&mut self, key: &PageKey, succession: Succession, claim: Option<Claim>, lines: &[Line], ctx: &Context<Self>) {
+    fn succeed(&mut self, key: &PageKey, succession: Succession, estate: Estate, lines: &[Line], ctx: &Context<Self>) {
         let successor = match succession {
             Succession::Expected => return,
             Succession::Recreate(incarnation) => {
                 log::error!("page actor died, starting another: page={key} sessions={}", lines.len());
-                Some(self.create(key, incarnation, claim, ctx))
+                Some(self.create(key, incarnation, estate, ctx))
             }
             Succession::Abandon => {
                 log::error!("page actor dies again and again, giving up: page={key} sessions={}", lines.len());
@@ -103,7 +101,8 @@ impl Handler<ToDirectory> for PageDirectory {
             ToDirectory::Join { key, joiner, line } => match self.state.join(&key) {
                 Admission::PassOn { incarnation, create } => {
                     if create {
-                        self.create(&key, incarnation, None, ctx);
+                        let told = self.state.told();
+                        self.create(&key, incarnation, Estate::above(told), ctx);
                     }
                     self.tell(&key, ToPage::Join { joiner, line });
                 }
@@ -118,9 +117,9 @@ impl Handler<ToDirectory> for PageDirectory {
                     self.pages.remove(&key);
                 }
             }
-            ToDirectory::Stopped { key, incarnation, told, claim, lines } => {
-                let succession = self.state.stopped(self.shared.clock.now(), &key, incarnation, told);
-                self.succeed(&key, succession, claim, &lines, ctx);
+            ToDirectory::Stopped { key, incarnation, estate, lines } => {
+                let succession = self.state.stopped(self.shared.clock.now(), &key, incarnation, estate.told);
+                self.succeed(&key, succession, *estate, &lines, ctx);
             }
             ToDirectory::Drain => self.drain(ctx),
         }

@@ -5,12 +5,11 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use actix::{Message, Recipient};
 
-use crate::core::claim::Claim;
 use crate::core::close::Close;
 use crate::core::directory::Incarnation;
 use crate::core::id::{Epoch, PageKey, PeerId, SessionId};
 use crate::core::member::{Departure, Joiner};
-use crate::core::page::{Assignment, Input};
+use crate::core::page::{Assignment, Estate, Input};
 use crate::core::time::Time;
 use crate::core::wire::Frame;
 
@@ -53,10 +52,8 @@ pub enum ToDirectory {
         key: PageKey,
         /// Which life of it.
         incarnation: Incarnation,
-        /// The highest epoch it told.
-        told: Epoch,
-        /// Who hosted.
-        claim: Option<Claim>,
+        /// What it leaves to the next.
+        estate: Box<Estate>,
         /// Its sessions.
         lines: Vec<Line>,
     },

@@ -11,10 +11,9 @@ use rand::{Rng, SeedableRng};
 use super::directory::PageDirectory;
 use super::message::{Ids, Line, Summarise, Summary, ToDirectory, ToPage, ToSession};
 use crate::clock::unix_ms;
-use crate::core::claim::Claim;
 use crate::core::directory::Incarnation;
-use crate::core::id::{Epoch, PageKey, PeerId, SessionId};
-use crate::core::page::{Input, Output, Outside, PageState};
+use crate::core::id::{PageKey, PeerId, SessionId};
+use crate::core::page::{Estate, Input, Output, Outside, PageState};
 use crate::core::time::Time;
 use crate::shared::Shared;
 
@@ -34,17 +33,16 @@ pub struct Page {
 }
 
 impl Page {
-    /// A page nobody has come to yet, whose epochs start above `told`; with `claim`, the successor of one whose actor died when that was true.
+    /// A page nobody has come to yet, or the successor of one whose actor died.
     #[must_use]
     pub fn new(
         key: PageKey,
         incarnation: Incarnation,
-        told: Epoch,
-        claim: Option<Claim>,
+        estate: Estate,
         shared: Arc<Shared>,
         directory: Addr<PageDirectory>,
     ) -> Self {
-        let state = PageState::new(key.clone(), Arc::clone(&shared.rules), shared.clock.now(), told, claim);
+        let state = PageState::new(key.clone(), Arc::clone(&shared.rules), shared.clock.now(), estate);
         let random = SmallRng::from_rng(&mut rand::rng());
         let (lines, outbox) = (HashMap::new(), Vec::new());
         Self { key, incarnation, shared, directory, state, lines, outbox, timer: None, random }
@@ -154,10 +152,9 @@ impl Actor for Page {
 
     /// The directory starts a successor, unless it ordered this. Runs while a panic unwinds too: it must not panic.
     fn stopped(&mut self, _: &mut Self::Context) {
-        let claim = self.state.assignment().map(|(epoch, host)| Claim { epoch, host });
         let lines = self.lines.drain().map(|(_, line)| line).collect();
-        let (key, incarnation, told) = (self.key.clone(), self.incarnation, self.state.told());
-        self.report(ToDirectory::Stopped { key, incarnation, told, claim, lines });
+        let (key, incarnation, estate) = (self.key.clone(), self.incarnation, Box::new(self.state.leave_estate()));
+        self.report(ToDirectory::Stopped { key, incarnation, estate, lines });
     }
 }
 

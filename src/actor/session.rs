@@ -340,7 +340,7 @@ impl StreamHandler<Result<Message, ProtocolError>> for Session {
     fn finished(&mut self, ctx: &mut Context) {
         match self.inflow.breach() {
             Some(Breach::TooBig) => self.close_with(Close::TooBig, ctx),
-            Some(Breach::ControlTooBig) => self.close_with(Close::ProtocolError, ctx),
+            Some(Breach::Malformed) => self.close_with(Close::ProtocolError, ctx),
             None => ctx.stop(),
         }
     }

@@ -8,8 +8,8 @@
 pub enum Breach {
     /// A message (in one frame or in fragments) longer than allowed.
     TooBig,
-    /// A control frame with more than 125 bytes.
-    ControlTooBig,
+    /// Reserved bits or opcodes, or a control frame with more than 125 bytes.
+    Malformed,
 }
 
 /// What may be handed on.
@@ -95,8 +95,9 @@ impl FrameGuard {
             short => (u64::from(short), 0),
         };
         let (last, control) = (first & 0x80 != 0, first & 0x08 != 0);
-        if control && length > 125 {
-            return Err(Breach::ControlTooBig);
+        let (reserved, opcode) = (first & 0x70 != 0, first & 0x0f);
+        if reserved || matches!(opcode, 3..=7 | 11..) || (control && length > 125) {
+            return Err(Breach::Malformed);
         }
         if !control && self.message.saturating_add(length) > self.limit {
             return Err(Breach::TooBig);
@@ -174,7 +175,14 @@ mod tests {
         assert_eq!(FrameGuard::new(1000).inspect(&huge, 9), Err(Breach::TooBig));
         assert_eq!(FrameGuard::new(1000).inspect(&frame(TEXT, 1001), 9), Err(Breach::TooBig));
         assert!(FrameGuard::new(1000).inspect(&frame(TEXT, 1000), 9).is_ok());
-        assert_eq!(FrameGuard::new(1000).inspect(&frame(PING, 126), 9), Err(Breach::ControlTooBig));
+        assert_eq!(FrameGuard::new(1000).inspect(&frame(PING, 126), 9), Err(Breach::Malformed));
+    }
+
+    #[test]
+    fn reserved_bits_and_opcodes_are_refused() {
+        for first in [0xC1, 0xA1, 0x91, 0x83, 0x8B, 0x8F] {
+            assert_eq!(FrameGuard::new(1000).inspect(&frame(first, 1), 9), Err(Breach::Malformed), "{first:x}");
+        }
     }
 
     #[test]

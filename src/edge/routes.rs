@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 
 use actix::Addr;
 use actix_web::http::header;
-use actix_web::{HttpRequest, HttpResponse, Responder, guard, web};
+use actix_web::{HttpRequest, HttpResponse, Responder, Route, guard, web};
 use subtle::ConstantTimeEq;
 
 use super::handshake::{self, Refused};
@@ -33,22 +33,27 @@ pub fn configure(world: World) -> impl FnOnce(&mut web::ServiceConfig) {
         let path = world.shared.settings.server.path.trim_end_matches('/').to_owned();
         app.app_data(web::Data::new(world)).service(
             web::scope(&path)
-                .route("/", web::get().guard(wants_html()).to(|request: HttpRequest| async move { assets::index(&request) }))
-                .route("/", web::get().to(about))
-                .route("", web::get().to(slash))
-                .route("/health", web::get().to(|| async { "ok\n" }))
-                .route("/ready", web::get().to(ready))
-                .route("/pages", web::get().to(pages))
-                .route("/peerjs", web::get().to(websocket))
-                .route("/pages/{page}/peerjs", web::get().to(websocket_on_page))
-                .route("/pages/{page}/{key}/id", web::get().to(id))
-                .route("/pages/{page}/{key}/peers", web::get().to(peers_on_page))
-                .route("/{key}/id", web::get().to(id))
-                .route("/{key}/peers", web::get().to(peers))
+                .route("/", get().guard(wants_html()).to(|request: HttpRequest| async move { assets::index(&request) }))
+                .route("/", get().to(about))
+                .route("", get().to(slash))
+                .route("/health", get().to(|| async { "ok\n" }))
+                .route("/ready", get().to(ready))
+                .route("/pages", get().to(pages))
+                .route("/peerjs", get().to(websocket))
+                .route("/pages/{page}/peerjs", get().to(websocket_on_page))
+                .route("/pages/{page}/{key}/id", get().to(id))
+                .route("/pages/{page}/{key}/peers", get().to(peers_on_page))
+                .route("/{key}/id", get().to(id))
+                .route("/{key}/peers", get().to(peers))
                 .configure(faults)
-                .route("/{file}", web::get().to(assets::file)),
+                .route("/{file}", get().to(assets::file)),
         );
     }
+}
+
+/// GET, and HEAD as those who look after servers ask.
+fn get() -> Route {
+    web::route().guard(guard::Any(guard::Get()).or(guard::Head()))
 }
 
 fn wants_html() -> impl guard::Guard {

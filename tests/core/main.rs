@@ -1,5 +1,7 @@
 //! The core, driven without actors: elections as text, random lives of a page against a slow model, purity.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on should say so at once")]
+
 mod claims;
 mod elections;
 mod purity;

@@ -534,16 +534,18 @@ impl Model {
 
     // === faults ===
 
-    /// The page's actor died. Nobody is told; who connected with whom, what waited and who waited is forgotten.
+    /// The page's actor died. Nobody is told; only newcomers that waited have to ask again.
     pub fn lose_page(&mut self, order: &[SessionId]) {
         self.here.sort_by_key(|p| order.iter().position(|s| *s == p.session));
-        self.here.iter_mut().for_each(|p| p.contacts.clear());
         self.host_since = self.now;
         self.probe = None;
         self.here.iter_mut().for_each(|p| p.stalled_at = None);
         if let Some(host) = self.host.clone() {
             self.hidden_since = (!self.person(&host).visible).then_some(self.now);
         }
-        (self.held, self.away, self.letters) = (vec![], vec![], vec![]);
+        self.held.clear();
+        // those who are away are given their time anew, and are told apart no more from those who lost their socket
+        let until = self.now + RETURN;
+        self.away.iter_mut().for_each(|away| away.until = until);
     }
 }

@@ -10,7 +10,7 @@ use peerstar::core::election::Policy;
 use peerstar::core::id::{Epoch, PageKey, PageName, PeerId, SessionId, Token};
 use peerstar::core::inbound::{Inbound, read};
 use peerstar::core::member::{Departure, Joiner, Status};
-use peerstar::core::page::{Input, Output, Outside, PageState, Rules};
+use peerstar::core::page::{Estate, Input, Output, Outside, PageState, Rules};
 use peerstar::core::time::Time;
 use peerstar::core::wire::{RelayTerms, Terms};
 use serde_json::Value;
@@ -89,7 +89,7 @@ impl World {
     pub fn new(named: bool, seed: u64, rules: Rules) -> Self {
         let rules = Arc::new(rules);
         Self {
-            page: PageState::new(key(named), Arc::clone(&rules), Time(0), Epoch(0), None),
+            page: PageState::new(key(named), Arc::clone(&rules), Time(0), Estate::default()),
             named,
             rules,
             now: Time(0),
@@ -196,14 +196,13 @@ impl World {
 
     /// The page's actor dies and another takes its place; the sessions are yet to say who they are.
     pub fn lose_page(&mut self) {
-        let claim = self.page.assignment().map(|(epoch, host)| Claim { epoch, host });
-        let told = self.page.told();
-        self.page = PageState::new(key(self.named), Arc::clone(&self.rules), self.now, told, claim);
+        let estate = self.page.leave_estate();
+        self.page = PageState::new(key(self.named), Arc::clone(&self.rules), self.now, estate);
     }
 
     /// The whole server dies: nobody knows anything but the clients.
     pub fn restart(&mut self) {
-        self.page = PageState::new(key(self.named), Arc::clone(&self.rules), self.now, Epoch(0), None);
+        self.page = PageState::new(key(self.named), Arc::clone(&self.rules), self.now, Estate::default());
         for client in self.clients.values_mut() {
             client.joined = false;
         }

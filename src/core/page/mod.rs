@@ -201,6 +201,26 @@ pub enum Output {
     },
 }
 
+/// What a page whose actor died leaves to its successor, besides its sessions, who speak for themselves.
+#[derive(Debug, Default)]
+pub struct Estate {
+    /// The highest epoch anybody was told.
+    pub told: Epoch,
+    /// Who hosted.
+    pub claim: Option<Claim>,
+    /// Who was on the page, or away: a member that does not resume is gone.
+    returning: VecDeque<Returning>,
+    waiting: Waiting,
+}
+
+impl Estate {
+    /// For a page that had no predecessor: its epochs start above `told`.
+    #[must_use]
+    pub fn above(told: Epoch) -> Self {
+        Self { told, ..Self::default() }
+    }
+}
+
 /// Who hosts, as one session is told.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Assignment {
@@ -227,6 +247,8 @@ pub struct PageState {
     has_history: bool,
     /// Why the present host may have to go.
     challenge: Challenge,
+    /// Who came while a host that keeps its roster was yet to resume.
+    strangers: Vec<Seat>,
     held: VecDeque<Held>,
     returning: VecDeque<Returning>,
     waiting: Waiting,
@@ -238,10 +260,13 @@ pub struct PageState {
 }
 
 impl PageState {
-    /// A page that nobody has come to yet. Its epochs start above `told`. With `claim`, one whose actor died when that
-    /// was true.
+    /// A page that nobody has come to yet, whose epochs start above what was told; or the successor of one.
     #[must_use]
-    pub fn new(key: PageKey, rules: Arc<Rules>, now: Time, told: Epoch, claim: Option<Claim>) -> Self {
+    pub fn new(key: PageKey, rules: Arc<Rules>, now: Time, estate: Estate) -> Self {
+        let Estate { told, claim, mut returning, waiting } = estate;
+        for member in &mut returning {
+            member.until = now.plus(rules.return_after);
+        }
         let term = match claim {
             Some(expected) => Term::Recovering { expected, until: now.plus(rules.recovery), told },
             None => Term::Vacant { told },
@@ -257,14 +282,27 @@ impl PageState {
             term,
             has_history: false,
             challenge: Challenge::default(),
+            strangers: Vec::new(),
             held: VecDeque::new(),
-            returning: VecDeque::new(),
-            waiting: Waiting::default(),
+            returning,
+            waiting,
             sweep_at: None,
             joins_seen: 0,
             idle_told: false,
             draining: false,
         }
+    }
+
+    /// What is left to a successor. Only reads and moves: it is asked of a page that panicked.
+    #[must_use]
+    pub fn leave_estate(&mut self) -> Estate {
+        let told = self.told();
+        let claim = self.assignment().map(|(epoch, host)| Claim { epoch, host });
+        let mut returning = std::mem::take(&mut self.returning);
+        for (_, Member { id, token, contacts, .. }) in std::mem::take(&mut self.members) {
+            returning.push_back(Returning { id, token, contacts, announced: true, until: Time::default() });
+        }
+        Estate { told, claim, returning, waiting: std::mem::take(&mut self.waiting) }
     }
 
     /// Takes one input in; `out` gets what is to be done.
@@ -424,7 +462,8 @@ impl PageState {
         let (old, new) = (member.session, joiner.session);
         if joiner.group != member.group || (joiner.group > 0 && !knows) {
             self.dismiss(outside, old, Close::Replaced, Departure::Expelled, out);
-            return self.admit(outside, joiner, out);
+            // what it says it was told, it was not
+            return self.admit(outside, Joiner { claim: None, ..joiner }, out);
         }
         member.session = new;
         // a status is a session's word: the new one is to say it again, after every OPEN
@@ -445,7 +484,7 @@ impl PageState {
             return refuse(joiner.session, Close::PageFull, out);
         }
         let Joiner { session, id, token, group, claim, resumed } = joiner;
-        let contacts = self.welcome_back(&id, token.as_ref(), out);
+        let contacts = self.welcome_back(&id, token.as_ref(), resumed.is_some(), out);
         let seat = Seat(self.next_seat);
         self.next_seat += 1;
         self.by_id.insert(id.clone(), seat);
@@ -464,8 +503,13 @@ impl PageState {
         self.catch_up(seat);
         self.settle(outside, out);
         // a host that is new itself learns of the newcomer from its roster
-        if !silent && self.host_seat() == host_before {
-            self.tell_host_of(seat, out);
+        match self.host_seat() {
+            None if !silent => self.strangers.push(seat),
+            Some(host) if silent && host == seat && host_before.is_none() => {
+                std::mem::take(&mut self.strangers).into_iter().for_each(|stranger| self.tell_host_of(stranger, out));
+            }
+            host if !silent && host == host_before => self.tell_host_of(seat, out),
+            _ => {}
         }
         for parked in self.waiting.take(&id) {
             if parked.kind.acquaints() {
@@ -476,10 +520,10 @@ impl PageState {
     }
 
     /// The contacts of one that comes back as the same. Anybody else with its id shows that it is gone for good.
-    fn welcome_back(&mut self, id: &PeerId, token: Option<&Token>, out: &mut Vec<Output>) -> Contacts {
+    fn welcome_back(&mut self, id: &PeerId, token: Option<&Token>, resumes: bool, out: &mut Vec<Output>) -> Contacts {
         let known = self.returning.iter().position(|r| r.id == *id);
         let Some(gone) = known.and_then(|at| self.returning.remove(at)) else { return Contacts::default() };
-        if Token::same(gone.token.as_ref(), token) {
+        if resumes || Token::same(gone.token.as_ref(), token) {
             return gone.contacts;
         }
         self.say_gone(&gone, out);
