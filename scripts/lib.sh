@@ -1,0 +1,30 @@
+# What the scripts share. Sourced, never run; sets `root`.
+# shellcheck shell=bash
+
+# shellcheck disable=SC2034  # used where this is sourced
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+
+fail() {
+  echo "$*" >&2
+  exit 1
+}
+
+# step NAME COMMAND…: says what happens, and if it fails, what failed.
+step() {
+  local name=$1
+  shift
+  echo "==> $name"
+  "$@" || fail "==> failed: $name"
+}
+
+has_node() {
+  command -v npm >/dev/null && node -e 'process.exit(parseInt(process.versions.node) < 20 ? 1 : 0)' 2>/dev/null
+}
+
+# npm_ready FOLDER: installs what its lock file says, unless that is there already.
+npm_ready() {
+  local lock=$1/package-lock.json installed=$1/node_modules/.package-lock.json
+  if [[ ! -f $installed || $lock -nt $installed ]]; then
+    npm --prefix "$1" ci --no-audit --no-fund
+  fi
+}

@@ -1,0 +1,92 @@
+// Builds the browser side.
+//   node build.mjs          dist/: the demo page, embedded by the server's binary
+//   node build.mjs --test   dist-test/: every *.test.ts, bundled for `node --test`
+// The same sources give the same bytes: no hashes, no dates, sorted lists.
+import { build } from "esbuild";
+import { cp, mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { basename, dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+const root = dirname(fileURLToPath(import.meta.url));
+const at = (...parts) => join(root, ...parts);
+
+/** What every bundle for the browser has in common. */
+const browser = {
+  absWorkingDir: root,
+  bundle: true,
+  minify: true,
+  target: ["es2022"],
+  // What a package marks as its licence comes last; whole texts are added by `notices`.
+  legalComments: "eof",
+  charset: "utf8",
+  logLevel: "warning",
+  metafile: true,
+  write: false,
+};
+
+async function demo() {
+  await bundle({ in: "src/demo/main.ts", out: "demo", format: "iife" });
+  await bundle({ in: "src/demo/demo.css", out: "demo" });
+  await cp(at("src/demo/index.html"), at("dist/index.html"));
+}
+
+// The library, `peerstar.js`, is one more line here once src/group/ has its entry:
+//   await bundle({ in: "src/peerstar.ts", out: "peerstar", format: "esm" });
+
+async function bundle({ in: entry, out, format }) {
+  const { outputFiles, metafile } = await build({
+    ...browser,
+    ...(format && { format }),
+    entryPoints: [{ in: at(entry), out }],
+    outdir: "dist",
+  });
+  const licences = await notices(Object.keys(metafile.inputs));
+  for (const file of outputFiles) await writeFile(at("dist", basename(file.path)), file.text + licences);
+}
+
+/** The licence of each package that went into a bundle, as one comment: they ask to travel with every copy. */
+async function notices(inputs) {
+  const folders = new Set(inputs.map((path) => /^node_modules\/(?:@[^/]+\/)?[^/]+/.exec(path)?.[0]).filter(Boolean));
+  const texts = [];
+  for (const folder of [...folders].sort()) {
+    const { name, version, license } = JSON.parse(await readFile(at(folder, "package.json"), "utf8"));
+    const file = (await readdir(at(folder))).sort().find((f) => /^licen[cs]e/i.test(f));
+    const text = file ? await readFile(at(folder, file), "utf8") : `Licence: ${license}`;
+    texts.push(`${name} ${version}\n\n${text.trim()}`);
+  }
+  if (texts.length === 0) return "";
+  return `/*!\n${texts.join("\n\n---\n\n").replaceAll("*/", "* /")}\n*/\n`;
+}
+
+async function tests() {
+  const found = [];
+  for (const folder of ["src", "test"]) {
+    for (const entry of await readdir(at(folder), { withFileTypes: true, recursive: true }))
+      if (entry.name.endsWith(".test.ts")) found.push(join(entry.parentPath ?? entry.path, entry.name));
+  }
+  await rm(at("dist-test"), { recursive: true, force: true });
+  await build({
+    absWorkingDir: root,
+    entryPoints: found.sort().map((path) => ({ in: path, out: basename(path, ".ts") })),
+    outdir: "dist-test",
+    outExtension: { ".js": ".mjs" },
+    bundle: true,
+    platform: "node",
+    format: "esm",
+    target: ["node20"],
+    sourcemap: "inline",
+    logLevel: "warning",
+  });
+}
+
+/** Empties dist/ but for .gitkeep, which holds the folder's place where nothing was built. */
+async function clear(folder) {
+  await mkdir(folder, { recursive: true });
+  for (const name of await readdir(folder)) if (name !== ".gitkeep") await rm(join(folder, name), { recursive: true });
+}
+
+if (process.argv.includes("--test")) await tests();
+else {
+  await clear(at("dist"));
+  await demo();
+}

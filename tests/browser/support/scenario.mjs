@@ -1,0 +1,62 @@
+// A test with a world of its own: what it starts is ended, whatever happens, and nothing may be left.
+import { test } from "node:test";
+import { Browser } from "./browser.mjs";
+import { nothingLeft } from "./process.mjs";
+import { Proxy } from "./proxy.mjs";
+import { Server } from "./server.mjs";
+import { Site } from "./site.mjs";
+
+export function scenario(name, body, timeout = 60_000) {
+  test(name, { timeout }, async (t) => {
+    const world = new World(t);
+    try {
+      await body(world);
+    } catch (error) {
+      await world.tell();
+      throw error;
+    } finally {
+      await world.end();
+    }
+  });
+}
+
+class World {
+  /** Promises, in the order of their beginning: what is still starting when a test fails has to be ended, too. */
+  #started = [];
+
+  constructor(t) {
+    this.t = t;
+  }
+
+  /** A remark in the test's report. */
+  note(text) {
+    this.t.diagnostic(text);
+  }
+
+  server = (settings) => this.#keep(Server.start(settings));
+  browser = () => this.#keep(Browser.start());
+  site = () => this.#keep(Site.start());
+  proxy = (port) => this.#keep(Proxy.start(port));
+
+  #keep(starting) {
+    this.#started.push(starting);
+    return starting;
+  }
+
+  async #things() {
+    const settled = await Promise.allSettled(this.#started);
+    return settled.filter(({ status }) => status === "fulfilled").map(({ value }) => value);
+  }
+
+  async tell() {
+    for (const thing of await this.#things()) {
+      if (thing.log?.length) this.note(`${thing.constructor.name} wrote:\n${thing.log.slice(-40).join("\n")}`);
+    }
+  }
+
+  /** The last first: browsers come after the servers they talk to. */
+  async end() {
+    for (const thing of (await this.#things()).reverse()) await thing.end();
+    await nothingLeft();
+  }
+}

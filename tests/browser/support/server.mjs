@@ -1,0 +1,74 @@
+// The real server, on a free port of its own.
+import { createServer } from "node:net";
+import { dirname, resolve } from "node:path";
+import { fileURLToPath } from "node:url";
+import { kill, marked, start } from "./process.mjs";
+import { until } from "./until.mjs";
+
+const root = resolve(dirname(fileURLToPath(import.meta.url)), "../../..");
+const binary = process.env.PEERSTAR_BIN ?? resolve(root, "target/debug/peerstar");
+
+export class Server {
+  /** `settings` are environment variables without their prefix, e.g. `{ LIVENESS__RETURN_MS: 1000 }`. */
+  static async start(settings = {}) {
+    const server = new Server(settings, await freePort());
+    await server.begin();
+    return server;
+  }
+
+  /** Its lines; shown when a test fails. */
+  log = [];
+
+  constructor(settings, port) {
+    this.settings = settings;
+    this.port = port;
+    this.url = `http://127.0.0.1:${port}`;
+  }
+
+  /** For stock PeerJS: `new Peer(id, options)`. */
+  get peerOptions() {
+    return { host: "127.0.0.1", port: this.port, path: "/", secure: false, config: { iceServers: [] } };
+  }
+
+  async begin() {
+    const env = marked({
+      PEERSTAR__SERVER__HOST: "127.0.0.1",
+      PEERSTAR__SERVER__PORT: String(this.port),
+      PEERSTAR__ICE__SERVERS: "[]", // nothing outside this machine
+    });
+    delete env.PORT; // it would win
+    for (const [key, value] of Object.entries(this.settings)) env[`PEERSTAR__${key}`] = String(value);
+    this.child = start(binary, [], env);
+    this.ended = new Promise((done) => this.child.once("exit", (code, signal) => done(signal ?? code)));
+    this.child.once("error", (error) => this.log.push(error.message));
+    for (const stream of [this.child.stdout, this.child.stderr]) stream.on("data", (text) => this.log.push(...String(text).trimEnd().split("\n")));
+    let exit;
+    void this.ended.then((how) => (exit = how));
+    try {
+      await until(`${binary} to answer /health at ${this.url}`, async () => {
+        if (exit !== undefined || !this.child.pid) return true;
+        return (await fetch(`${this.url}${this.settings.SERVER__PATH ?? "/"}health`)).ok;
+      });
+    } catch (error) {
+      throw new Error(`${error.message}\n${this.log.join("\n")}`);
+    }
+    if (exit !== undefined || !this.child.pid) throw new Error(`${binary} did not start (${exit ?? "not found"}):\n${this.log.join("\n")}`);
+  }
+
+  async end(signal = "SIGKILL") {
+    if (!this.child?.pid) return;
+    kill(this.child.pid, signal);
+    await this.ended;
+  }
+}
+
+/** A port that was free a moment ago: the server has to be told one before it starts, and again when it restarts. */
+export function freePort() {
+  return new Promise((done, fail) => {
+    const probe = createServer().once("error", fail);
+    probe.listen(0, "127.0.0.1", () => {
+      const { port } = probe.address();
+      probe.close(() => done(port));
+    });
+  });
+}

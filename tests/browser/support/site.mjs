@@ -1,0 +1,39 @@
+// A small site whose pages load stock PeerJS from npm; it is another origin than the server's, as in real life.
+import { readFile } from "node:fs/promises";
+import { createServer } from "node:http";
+import { createRequire } from "node:module";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+const here = dirname(fileURLToPath(import.meta.url));
+const require = createRequire(import.meta.url);
+const peerjs = join(dirname(require.resolve("peerjs/package.json")), "dist/peerjs.min.js");
+
+const files = {
+  "/stock.html": ["text/html", join(here, "../pages/stock.html")],
+  "/member.html": ["text/html", join(here, "../pages/member.html")],
+  "/peerjs.js": ["text/javascript", peerjs],
+};
+
+export class Site {
+  static start() {
+    return new Promise((done) => {
+      const server = createServer(async (request, response) => {
+        const [type, path] = files[new URL(request.url, "http://site").pathname] ?? [];
+        if (!path) return response.writeHead(404).end();
+        response.writeHead(200, { "content-type": `${type}; charset=utf-8` }).end(await readFile(path));
+      });
+      server.listen(0, "127.0.0.1", () => done(new Site(server)));
+    });
+  }
+
+  constructor(server) {
+    this.server = server;
+    this.url = `http://127.0.0.1:${server.address().port}`;
+  }
+
+  end() {
+    this.server.closeAllConnections();
+    return new Promise((done) => this.server.close(done));
+  }
+}
