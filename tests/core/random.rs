@@ -73,10 +73,7 @@ impl Life {
     /// Lets one thing happen to both, and compares what everybody was told, what the page holds, and who hosts.
     fn apply(&mut self, transition: &Transition) {
         self.world.elections.clear();
-        let got = match self.act(transition) {
-            Some(got) => got,
-            None => return,
-        };
+        let Some(got) = self.act(transition) else { return };
         let told = |got: Vec<Got>| {
             let mut told: BTreeMap<SessionId, Vec<String>> = BTreeMap::new();
             for Got { who, what } in got {
@@ -250,10 +247,9 @@ const fn token_of(token: u8) -> Option<&'static str> {
     }
 }
 
-/// Runs random cases. The seed is printed; `SEED=…` repeats them.
-pub fn run<S: Strategy>(cases: u32, inputs: S, test: impl Fn(&S::Value)) {
+/// Runs random cases. A failure prints the seed; `SEED=…` repeats them.
+pub(crate) fn run<S: Strategy>(cases: u32, inputs: S, test: impl Fn(&S::Value)) {
     let seed = std::env::var("SEED").map_or_else(|_| rand::random(), |seed| seed.parse().unwrap());
-    println!("SEED={seed}");
     let mut bytes = [0; 32];
     bytes[..8].copy_from_slice(&u64::to_le_bytes(seed));
     let config = Config { cases, failure_persistence: None, max_shrink_iters: 4000, ..Config::default() };

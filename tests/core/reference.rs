@@ -55,7 +55,7 @@ struct Letter {
 }
 
 #[derive(Debug, Default)]
-pub struct Model {
+pub(crate) struct Model {
     pub named: bool,
     now: u64,
     here: Vec<Person>,
@@ -75,25 +75,25 @@ pub struct Model {
 }
 
 impl Model {
-    pub fn new(named: bool) -> Self {
+    pub(crate) fn new(named: bool) -> Self {
         Self { named, ..Self::default() }
     }
 
     /// What all were told since the last call.
-    pub fn drain(&mut self) -> Vec<Got> {
+    pub(crate) fn drain(&mut self) -> Vec<Got> {
         std::mem::take(&mut self.got)
     }
 
     /// The page's elections of this step, which the model cannot foresee. Must be called before the step.
-    pub fn will_elect(&mut self, elections: &[(u64, String, &'static str)]) {
+    pub(crate) fn will_elect(&mut self, elections: &[(u64, String, &'static str)]) {
         self.chosen = elections.iter().map(|(epoch, host, _)| (*epoch, host.clone())).collect();
     }
 
-    pub fn ids(&self) -> Vec<String> {
+    pub(crate) fn ids(&self) -> Vec<String> {
         self.here.iter().map(|p| p.id.clone()).collect()
     }
 
-    pub fn assignment(&self) -> Option<(u64, String)> {
+    pub(crate) fn assignment(&self) -> Option<(u64, String)> {
         Some((self.epoch, self.host.clone()?))
     }
 
@@ -109,7 +109,7 @@ impl Model {
 
     // === coming ===
 
-    pub fn join(&mut self, session: SessionId, id: &str, token: Option<&str>, group: u32) {
+    pub(crate) fn join(&mut self, session: SessionId, id: &str, token: Option<&str>, group: u32) {
         let newcomer = Person {
             session,
             id: id.into(),
@@ -259,14 +259,14 @@ impl Model {
 
     // === going ===
 
-    pub fn gone(&mut self, session: SessionId, departure: Departure) {
+    pub(crate) fn gone(&mut self, session: SessionId, departure: Departure) {
         match self.here.iter().position(|p| p.session == session) {
             Some(at) => self.depart(at, departure),
             None => self.held.retain(|(p, _)| p.session != session),
         }
     }
 
-    pub fn congested(&mut self, session: SessionId) {
+    pub(crate) fn congested(&mut self, session: SessionId) {
         if let Some(at) = self.here.iter().position(|p| p.session == session) {
             self.close(session, "slow");
             self.depart(at, Departure::Lost);
@@ -340,7 +340,7 @@ impl Model {
 
     // === speaking ===
 
-    pub fn forward(&mut self, session: SessionId, kind: &'static str, dst: &str, n: u32) {
+    pub(crate) fn forward(&mut self, session: SessionId, kind: &'static str, dst: &str, n: u32) {
         let src = self.here.iter().find(|p| p.session == session).unwrap().id.clone();
         let letter = Letter { kind, src, dst: dst.into(), n, until: self.now + EXPIRE };
         if self.ids().iter().any(|id| id == dst) {
@@ -363,11 +363,11 @@ impl Model {
         self.tell(&letter.dst, format!("{} from {} n={}", letter.kind, letter.src, letter.n));
     }
 
-    pub fn spoke(&mut self, session: SessionId) {
+    pub(crate) fn spoke(&mut self, session: SessionId) {
         self.here.iter_mut().filter(|p| p.session == session).for_each(|p| p.spoken += 1);
     }
 
-    pub fn relay(&mut self, session: SessionId, dst: Option<&str>, n: u32) {
+    pub(crate) fn relay(&mut self, session: SessionId, dst: Option<&str>, n: u32) {
         let sender = self.here.iter().find(|p| p.session == session).unwrap().clone();
         let hosting = self.host.as_ref() == Some(&sender.id);
         let receives = |p: &&Person| match dst {
@@ -382,7 +382,7 @@ impl Model {
         }
     }
 
-    pub fn suspect(&mut self, session: SessionId, epoch: u64) {
+    pub(crate) fn suspect(&mut self, session: SessionId, epoch: u64) {
         let suspects = self.here.iter().find(|p| p.session == session).is_some_and(|p| self.host.as_ref() != Some(&p.id));
         if let Some(host) = self.host.clone().filter(|_| suspects && epoch == self.epoch && self.probe.is_none()) {
             self.probe = Some((self.now + PROBE, self.person(&host).spoken));
@@ -390,7 +390,7 @@ impl Model {
         }
     }
 
-    pub fn resign(&mut self, session: SessionId, epoch: u64, to: &str) {
+    pub(crate) fn resign(&mut self, session: SessionId, epoch: u64, to: &str) {
         let hosts = self.here.iter().any(|p| p.session == session && self.host.as_ref() == Some(&p.id));
         if hosts && epoch == self.epoch {
             self.replace("resigned", Some(to));
@@ -412,7 +412,7 @@ impl Model {
     }
 
     /// A host that was hidden for long gives way as soon as somebody visible can host.
-    pub fn relieve(&mut self) {
+    pub(crate) fn relieve(&mut self) {
         let Some(host) = self.host.clone() else { return };
         if self.hidden_since.is_none_or(|since| since + HIDDEN > self.now) {
             return;
@@ -424,7 +424,7 @@ impl Model {
         }
     }
 
-    pub fn status(&mut self, session: SessionId, eligible: bool, visible: bool, relay: bool, profile: Option<&str>) {
+    pub(crate) fn status(&mut self, session: SessionId, eligible: bool, visible: bool, relay: bool, profile: Option<&str>) {
         let now = self.now;
         let person = self.here.iter_mut().find(|p| p.session == session).unwrap();
         (person.eligible, person.visible, person.relay) = (eligible, visible, relay);
@@ -441,7 +441,7 @@ impl Model {
         }
     }
 
-    pub fn alive(&mut self, session: SessionId) {
+    pub(crate) fn alive(&mut self, session: SessionId) {
         let Some(id) = self.here.iter().find(|p| p.session == session).map(|p| p.id.clone()) else { return };
         if let Some(held) = self.held.iter().position(|(p, _)| p.id == id) {
             let (loser, _) = self.held.remove(held);
@@ -451,14 +451,14 @@ impl Model {
 
     // === time ===
 
-    pub fn silence(&mut self, session: SessionId) {
+    pub(crate) fn silence(&mut self, session: SessionId) {
         let now = self.now;
         if let Some(person) = self.here.iter_mut().find(|p| p.session == session) {
             person.silent_since.get_or_insert(now);
         }
     }
 
-    pub fn pass(&mut self, ms: u64) {
+    pub(crate) fn pass(&mut self, ms: u64) {
         let until = self.now + ms;
         while let Some(next) = self.deadlines().into_iter().filter(|at| *at <= until).min() {
             self.now = self.now.max(next);
@@ -535,7 +535,7 @@ impl Model {
     // === faults ===
 
     /// The page's actor died. Nobody is told; only newcomers that waited have to ask again.
-    pub fn lose_page(&mut self, order: &[SessionId]) {
+    pub(crate) fn lose_page(&mut self, order: &[SessionId]) {
         self.here.sort_by_key(|p| order.iter().position(|s| *s == p.session));
         self.host_since = self.now;
         self.probe = None;

@@ -15,13 +15,13 @@ use peerstar::core::time::Time;
 use peerstar::core::wire::{RelayTerms, Terms};
 use serde_json::Value;
 
-pub const START_MS: u64 = 1_000_000;
+pub(crate) const START_MS: u64 = 1_000_000;
 
-pub fn id(text: &str) -> PeerId {
+pub(crate) fn id(text: &str) -> PeerId {
     PeerId::parse(text).unwrap()
 }
 
-pub fn rules() -> Rules {
+pub(crate) fn rules() -> Rules {
     Rules {
         max_members: 12,
         star: 3,
@@ -45,7 +45,7 @@ pub fn rules() -> Rules {
 
 /// One socket, as its client sees it.
 #[derive(Debug, Clone)]
-pub struct Client {
+pub(crate) struct Client {
     pub id: String,
     pub token: Option<String>,
     pub group: u32,
@@ -62,12 +62,12 @@ pub struct Client {
 
 /// What a client got in one step.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Got {
+pub(crate) struct Got {
     pub who: SessionId,
     pub what: String,
 }
 
-pub struct World {
+pub(crate) struct World {
     pub page: PageState,
     pub named: bool,
     rules: Arc<Rules>,
@@ -86,7 +86,7 @@ pub struct World {
 }
 
 impl World {
-    pub fn new(named: bool, seed: u64, rules: Rules) -> Self {
+    pub(crate) fn new(named: bool, seed: u64, rules: Rules) -> Self {
         let rules = Arc::new(rules);
         Self {
             page: PageState::new(key(named), Arc::clone(&rules), Time(0), Estate::default()),
@@ -104,16 +104,16 @@ impl World {
         }
     }
 
-    pub fn last_session(&self) -> SessionId {
+    pub(crate) fn last_session(&self) -> SessionId {
         SessionId(self.next_session - 1)
     }
 
     /// The session that has `id` on the page, if one does.
-    pub fn session(&self, id: &str) -> Option<SessionId> {
+    pub(crate) fn session(&self, id: &str) -> Option<SessionId> {
         self.clients.iter().find(|(_, c)| c.joined && c.id == id).map(|(s, _)| *s)
     }
 
-    pub fn dial(&mut self, id: &str, token: Option<&str>, group: u32) -> SessionId {
+    pub(crate) fn dial(&mut self, id: &str, token: Option<&str>, group: u32) -> SessionId {
         let session = SessionId(self.next_session);
         self.next_session += 1;
         let client = Client {
@@ -131,7 +131,7 @@ impl World {
         session
     }
 
-    pub fn join(&mut self, session: SessionId, claim: Option<(u64, &str)>, resumed: bool) -> Vec<Got> {
+    pub(crate) fn join(&mut self, session: SessionId, claim: Option<(u64, &str)>, resumed: bool) -> Vec<Got> {
         let client = self.clients[&session].clone();
         let joiner = Joiner {
             session,
@@ -144,13 +144,13 @@ impl World {
         self.step(Input::Join(joiner))
     }
 
-    pub fn hang_up(&mut self, session: SessionId, departure: Departure) -> Vec<Got> {
+    pub(crate) fn hang_up(&mut self, session: SessionId, departure: Departure) -> Vec<Got> {
         self.clients.remove(&session);
         self.step(Input::Gone { session, departure })
     }
 
     /// A client says something, as the session would pass it on.
-    pub fn say(&mut self, session: SessionId, text: &str) -> Vec<Got> {
+    pub(crate) fn say(&mut self, session: SessionId, text: &str) -> Vec<Got> {
         let client = self.clients.get_mut(&session).unwrap();
         client.spoken += 1;
         match read(&id(&client.id), text).unwrap() {
@@ -170,7 +170,7 @@ impl World {
     }
 
     /// A client answers no pings any more.
-    pub fn silence(&mut self, session: SessionId) {
+    pub(crate) fn silence(&mut self, session: SessionId) {
         let now = self.now;
         if let Some(client) = self.clients.get_mut(&session).filter(|c| c.alive) {
             (client.alive, client.heard) = (false, now);
@@ -178,7 +178,7 @@ impl World {
     }
 
     /// Time goes by, and every deadline on the way is kept.
-    pub fn pass(&mut self, ms: u64) -> Vec<Got> {
+    pub(crate) fn pass(&mut self, ms: u64) -> Vec<Got> {
         let until = self.now.plus(Duration::from_millis(ms));
         let mut got = Vec::new();
         while let Some(deadline) = self.page.next_deadline().filter(|at| *at <= until) {
@@ -195,20 +195,20 @@ impl World {
     }
 
     /// The page's actor dies and another takes its place; the sessions are yet to say who they are.
-    pub fn lose_page(&mut self) {
+    pub(crate) fn lose_page(&mut self) {
         let estate = self.page.leave_estate();
         self.page = PageState::new(key(self.named), Arc::clone(&self.rules), self.now, estate);
     }
 
     /// The whole server dies: nobody knows anything but the clients.
-    pub fn restart(&mut self) {
+    pub(crate) fn restart(&mut self) {
         self.page = PageState::new(key(self.named), Arc::clone(&self.rules), self.now, Estate::default());
         for client in self.clients.values_mut() {
             client.joined = false;
         }
     }
 
-    pub fn step(&mut self, input: Input) -> Vec<Got> {
+    pub(crate) fn step(&mut self, input: Input) -> Vec<Got> {
         let now = self.now;
         self.random = self.random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         for client in self.clients.values_mut().filter(|c| c.alive) {
@@ -300,7 +300,7 @@ fn key(named: bool) -> PageKey {
 }
 
 /// A frame in a few words: what a test or a reader compares.
-pub fn summary(frame: &str) -> String {
+pub(crate) fn summary(frame: &str) -> String {
     let message: Value = serde_json::from_str(frame).unwrap();
     let payload = &message["payload"];
     let mut words = vec![message["type"].as_str().unwrap().to_owned()];
@@ -309,7 +309,9 @@ pub fn summary(frame: &str) -> String {
         match &payload[key] {
             Value::Null => {}
             Value::String(text) => words.push(format!("{key}={text}")),
-            value => words.push(format!("{key}={value}")),
+            value @ (Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_)) => {
+                words.push(format!("{key}={value}"))
+            }
         }
     }
     if let Some(roster) = payload["roster"].as_array() {

@@ -350,7 +350,7 @@ impl PageState {
         [
             self.sweep_at.filter(|_| !self.members.is_empty()),
             self.held.front().map(|h| h.until),
-            self.returning.front().map(|r| r.until),
+            self.gone_for_good().map(|r| r.until),
             self.waiting.next_deadline(),
             self.recovery_deadline(),
             self.challenge.next_deadline(),
@@ -565,7 +565,9 @@ impl PageState {
         self.settle(outside, out);
         let announced = departure != Departure::Disconnected || self.is_named();
         let gone = Returning { id: id.clone(), token, contacts, announced, until: outside.now.plus(self.rules.return_after) };
-        if departure.may_return(!self.is_named()) && !self.draining {
+        // a host that is yet to resume has to hear of it too
+        let unheard = self.recovery_deadline().is_some();
+        if (departure.may_return(!self.is_named()) || unheard) && !self.draining {
             self.returning.push_back(gone);
         } else {
             self.say_gone(&gone, out);
@@ -573,6 +575,11 @@ impl PageState {
         if let Some(heir) = self.take_held(&id) {
             self.admit(outside, heir.joiner, out);
         }
+    }
+
+    /// Who is the next not to come back, once there is a host to be told.
+    fn gone_for_good(&self) -> Option<&Returning> {
+        self.returning.front().filter(|_| self.recovery_deadline().is_none())
     }
 
     /// Tells those it connected with, and the host, that it will not come back.
@@ -672,6 +679,8 @@ impl PageState {
 
     fn timer(&mut self, outside: Outside<'_>, out: &mut Vec<Output>) {
         let now = outside.now;
+        self.end_recovery(outside, out);
+        self.settle(outside, out);
         while let Some(held) = self.held.front().filter(|h| h.until <= now) {
             // the newcomer is let in by the departure of the one who did not answer
             match self.session_of(&held.joiner.id) {
@@ -679,10 +688,10 @@ impl PageState {
                 None => drop(self.held.pop_front()),
             }
         }
-        while self.returning.front().is_some_and(|r| r.until <= now) {
-            if let Some(gone) = self.returning.pop_front() {
-                self.say_gone(&gone, out);
-            }
+        while self.gone_for_good().is_some_and(|r| r.until <= now)
+            && let Some(gone) = self.returning.pop_front()
+        {
+            self.say_gone(&gone, out);
         }
         for (src, absent) in self.waiting.expire(now) {
             if let Some(to) = self.session_of(&src) {
@@ -692,7 +701,6 @@ impl PageState {
         if self.sweep_at.is_some_and(|at| at <= now) {
             self.sweep(outside, out);
         }
-        self.end_recovery(outside, out);
         self.end_probe(outside, out);
     }
 
