@@ -24,8 +24,9 @@ const DRAIN: Duration = Duration::from_secs(10);
 /// How long plain HTTP requests may take after that.
 const LAST_REQUESTS_S: u64 = 2;
 
-/// How long a connection that was closed is read on, so that its last words are not lost to a reset.
-const LINGER: Duration = Duration::from_millis(100);
+/// How long a connection that was closed is read on, so that its last words are not lost to a reset. Not less: actix
+/// counts from a clock that is up to 500 ms late, and never ends a connection whose time is over from the start.
+const LINGER: Duration = Duration::from_millis(600);
 
 /// Listens where the settings say.
 ///
