@@ -1,0 +1,162 @@
+//! The command line, the settings file and the environment.
+
+mod common;
+
+use common::{Outcome, run_once};
+use tempfile::TempDir;
+
+fn empty_directory() -> TempDir {
+    tempfile::tempdir().expect("a directory")
+}
+
+fn directory_with(settings: &str) -> TempDir {
+    let directory = empty_directory();
+    std::fs::write(directory.path().join("settings.toml"), settings).expect("written");
+    directory
+}
+
+fn check(directory: &TempDir, environment: &[(&str, &str)]) -> Outcome {
+    run_once(directory, &["--check"], environment)
+}
+
+/// The value of `section.key` in what `--check` printed.
+fn value(printed: &str, section: &str, key: &str) -> toml::Value {
+    let table: toml::Table = printed.parse().unwrap_or_else(|e| panic!("not TOML: {e}: {printed}"));
+    table[section][key].clone()
+}
+
+#[test]
+fn check_prints_the_settings_in_effect_which_are_the_defaults_of_the_file() {
+    let bare = check(&empty_directory(), &[]);
+    assert_eq!((bare.code, &*bare.stderr), (Some(0), ""));
+    let file = include_str!("../settings.toml");
+    let from_file = check(&directory_with(file), &[]);
+    assert_eq!(from_file.stdout, bare.stdout);
+    let (printed, written): (toml::Table, toml::Table) = (bare.stdout.parse().expect("TOML"), file.parse().expect("TOML"));
+    assert_eq!(printed, written);
+}
+
+#[test]
+fn secrets_are_not_printed() {
+    let directory = directory_with("[ice]\nservers = [{ urls = ['turn:t.org'], username = 'u', credential = 's3cret-c' }]\n");
+    let shown = check(&directory, &[("PEERSTAR__AUTH__ADMIN_TOKEN", "s3cret-a")]);
+    assert_eq!(shown.code, Some(0), "{}", shown.stderr);
+    assert!(!shown.stdout.contains("s3cret") && !shown.stderr.contains("s3cret"), "{}", shown.stdout);
+    assert_eq!(value(&shown.stdout, "auth", "admin_token").as_str(), Some("***"));
+}
+
+#[test]
+fn defaults_then_the_file_then_the_environment_then_port_then_flags() {
+    let directory = directory_with("[server]\nport = 1\nhost = '127.0.0.1'\n[liveness]\nping_ms = 111\n");
+    let port = |arguments: &[&str], environment: &[(&str, &str)]| {
+        let shown = run_once(&directory, &[&["--check"], arguments].concat(), environment);
+        assert_eq!(shown.code, Some(0), "{}", shown.stderr);
+        assert_eq!(value(&shown.stdout, "liveness", "ping_ms").as_integer(), Some(111));
+        value(&shown.stdout, "server", "port").as_integer()
+    };
+    assert_eq!(port(&[], &[]), Some(1));
+    assert_eq!(port(&[], &[("PEERSTAR__SERVER__PORT", "2")]), Some(2));
+    assert_eq!(port(&[], &[("PORT", "3")]), Some(3));
+    assert_eq!(port(&[], &[("PEERSTAR__SERVER__PORT", "2"), ("PORT", "3")]), Some(3));
+    assert_eq!(port(&["--port", "4"], &[("PEERSTAR__SERVER__PORT", "2"), ("PORT", "3")]), Some(4));
+}
+
+#[test]
+fn a_file_that_is_named_goes_instead_of_the_one_that_lies_there() {
+    let directory = directory_with("[server]\nport = 1\n");
+    let other = directory.path().join("other.toml");
+    std::fs::write(&other, "[peerjs]\nkey = 'other'\n").expect("written");
+    let shown = run_once(&directory, &["--check", "--config", other.to_str().expect("UTF-8")], &[]);
+    assert_eq!(value(&shown.stdout, "server", "port").as_integer(), Some(9000));
+    assert_eq!(value(&shown.stdout, "peerjs", "key").as_str(), Some("other"));
+    // without an ending that says what it is, too
+    let plain = directory.path().join("plain");
+    std::fs::write(&plain, "[peerjs]\nkey = 'plain'\n").expect("written");
+    let shown = run_once(&directory, &["--check", "--config", plain.to_str().expect("UTF-8")], &[]);
+    assert_eq!(value(&shown.stdout, "peerjs", "key").as_str(), Some("plain"), "{}", shown.stderr);
+}
+
+/// Exit 2, nothing on stdout, and one line that has all of `parts`.
+fn is_refused(outcome: &Outcome, parts: &[&str]) {
+    assert_eq!((outcome.code, &*outcome.stdout), (Some(2), ""), "{parts:?}: {}", outcome.stderr);
+    assert_eq!(outcome.stderr.lines().count(), 1, "{}", outcome.stderr);
+    assert!(parts.iter().all(|part| outcome.stderr.contains(part)), "{:?} lacks one of {parts:?}", outcome.stderr);
+}
+
+#[test]
+fn what_is_wrong_is_said_in_one_line_that_names_the_key_the_value_and_what_is_allowed() {
+    for (file, parts) in [
+        ("[server]\nprot = 1\n", &["server", "prot", "port"][..]),
+        ("[sever]\nport = 1\n", &["sever", "server"]),
+        ("[server]\nport = 'many'\n", &["server.port", "many"]),
+        ("[server]\nport = 70000\n", &["server.port", "70000"]),
+        ("[server]\nport = -1\n", &["server.port", "-1"]),
+        ("[liveness]\nping_ms = 5\n", &["liveness.ping_ms", "5", "100", "60000"]),
+        ("[liveness]\nping_ms = 5000\ntimeout_ms = 6000\n", &["liveness.timeout_ms", "6000", "10000"]),
+        ("[election]\npolicy = 'best'\n", &["election.policy", "best", "random", "oldest"]),
+        ("[log]\nformat = 'xml'\n", &["log.format", "xml", "json"]),
+        ("[peerjs]\nallow_discovery = 'perhaps'\n", &["peerjs.allow_discovery", "perhaps"]),
+        ("[peerjs]\nkey = ''\n", &["peerjs.key"]),
+        ("[server]\npath = 'app'\n", &["server.path", "app", "/"]),
+        ("[cors]\norigins = ['https://a.org/x']\n", &["cors.origins", "https://a.org/x"]),
+        ("[limits]\nqueue_bytes = 5\n", &["limits.queue_bytes", "5"]),
+        ("[[server]]\n", &["server"]),
+        ("port = 9000\n", &["port"]),
+        ("not toml", &["settings.toml"]),
+    ] {
+        let directory = directory_with(file);
+        is_refused(&check(&directory, &[]), parts);
+    }
+    // and it does not start either
+    is_refused(&run_once(&directory_with("[sever]\n"), &["--port", "0"], &[]), &["sever"]);
+}
+
+#[test]
+fn the_environment_and_flags_are_as_strict() {
+    let directory = empty_directory();
+    for (name, text, parts) in [
+        ("PEERSTAR__SERVER__WORKERS", "many", &["server.workers", "many"][..]),
+        ("PEERSTAR__SERVER__PROT", "1", &["prot"]),
+        ("PEERSTAR__FOO__BAR", "1", &["foo"]),
+        ("PEERSTAR__LIVENESS__PING_MS", "-5", &["liveness.ping_ms", "-5"]),
+        ("PORT", "http", &["server.port", "http"]),
+        ("PORT", "65536", &["server.port", "65536"]),
+    ] {
+        is_refused(&check(&directory, &[(name, text)]), parts);
+    }
+    is_refused(&run_once(&directory, &["--check", "--port", "x"], &[]), &["server.port", "x"]);
+    is_refused(&run_once(&directory, &["--check", "--config", "nowhere.toml"], &[]), &["nowhere.toml"]);
+    let unknown = run_once(&directory, &["--frobnicate"], &[]);
+    assert_eq!(unknown.code, Some(2));
+    assert!(unknown.stderr.contains("--frobnicate"));
+}
+
+#[test]
+fn an_address_in_use_is_said_in_one_line() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = taken.local_addr().expect("an address").port().to_string();
+    let outcome = run_once(&empty_directory(), &["--host", "127.0.0.1", "--port", &port], &[]);
+    assert_eq!(outcome.code, Some(1));
+    let last = outcome.stderr.lines().last().unwrap_or_default();
+    assert!(last.contains(&port) && last.contains("127.0.0.1"), "{}", outcome.stderr);
+}
+
+#[tokio::test]
+async fn the_log_says_each_join_leave_and_election_at_debug_and_no_message() {
+    let server = common::Server::start(&[("log.filter", "debug"), ("log.format", "json")]);
+    let (mut a, mut b) = (server.member("p", "a").await, server.member("p", "b").await);
+    a.expect("JOIN").await;
+    a.nothing_more().await;
+    let joined = server.log().len();
+    for _ in 0..20 {
+        a.meet(&mut b).await;
+    }
+    assert_eq!(server.log().len(), joined, "{:#?}", server.log());
+    a.goodbye().await;
+    b.appointed().await;
+    let lines: Vec<serde_json::Value> =
+        server.log()[1..].iter().map(|line| serde_json::from_str(line).unwrap_or_else(|e| panic!("{line}: {e}"))).collect();
+    let said = |what: &str| lines.iter().filter(|line| line["message"].as_str().is_some_and(|m| m.starts_with(what))).count();
+    assert_eq!((said("join"), said("leave"), said("elect")), (2, 1, 1), "{lines:#?}");
+    assert!(lines.iter().all(|line| !line.to_string().contains("token")), "tokens are not logged");
+}

@@ -1,0 +1,167 @@
+//! Plain HTTP: what can be asked for, and by whom.
+
+mod common;
+
+use std::collections::BTreeSet;
+
+use common::{Query, Server, http};
+use serde_json::json;
+
+#[tokio::test]
+async fn health_and_readiness() {
+    let server = Server::start(&[]);
+    assert_eq!(server.get("/health").await.status, 200);
+    assert_eq!(server.get("/ready").await.status, 200);
+    assert_eq!(server.get("/nothing-here").await.status, 404);
+    assert_eq!(server.get("/pages/p/peerjs/nothing").await.status, 404);
+}
+
+#[tokio::test]
+async fn an_id_is_a_fresh_uuid_as_text_whatever_the_key() {
+    let server = Server::start(&[]);
+    let mut ids = BTreeSet::new();
+    for path in ["/peerjs/id", "/other/id?ts=1234&version=1.5.5", "/pages/p%2Fq/peerjs/id", "/pages/~cA/peerjs/id"] {
+        let answer = server.get(path).await;
+        assert_eq!(answer.status, 200, "{path}");
+        assert!(answer.header("content-type").is_some_and(|kind| kind.starts_with("text/")), "{answer:?}");
+        let id = uuid::Uuid::parse_str(&answer.body).unwrap_or_else(|e| panic!("{path}: {}: {e}", answer.body));
+        assert_eq!(answer.body, id.hyphenated().to_string());
+        assert!(ids.insert(id), "{id} again");
+    }
+}
+
+#[tokio::test]
+async fn peers_are_listed_only_where_allowed_and_with_the_right_key() {
+    let closed = Server::start(&[]);
+    assert_eq!(closed.get("/peerjs/peers").await.status, 401);
+    assert_eq!(closed.get("/pages/p/peerjs/peers").await.status, 401);
+
+    let server = Server::start(&[("peerjs.allow_discovery", "true")]);
+    assert_eq!(server.get("/peerjs/peers").await.json(), json!([]));
+    let (_a, _b) = (server.peer("a").await, server.peer("b").await);
+    let page = "https://a.org/x";
+    let _c = server.member(&Query::encode(page), "c").await;
+    assert_eq!(server.get("/peerjs/peers").await.json(), json!(["a", "b"]));
+    for segment in [Query::encode(page), "~aHR0cHM6Ly9hLm9yZy94".into()] {
+        assert_eq!(server.get(&format!("/pages/{segment}/peerjs/peers")).await.json(), json!(["c"]), "{segment}");
+    }
+    assert_eq!(server.get("/pages/other/peerjs/peers").await.json(), json!([]));
+    assert_eq!(server.get("/other/peers").await.status, 401);
+    assert_eq!(server.get("/pages/p/other/peers").await.status, 401);
+    assert_eq!(server.get("/pages/~!/peerjs/peers").await.status, 400);
+}
+
+#[tokio::test]
+async fn the_pages_are_for_the_admin_alone() {
+    let without = Server::start(&[]);
+    for said in ["Bearer ", "Bearer", "Bearer admin", ""] {
+        assert_eq!(http(&without, "GET", "/pages", &[("Authorization", said)]).await.status, 401, "{said:?}");
+    }
+    let server = Server::start(&[("auth.admin_token", "admin")]);
+    let a = server.member("p", "a").await;
+    let _b = server.member("p", "b").await;
+    let _q = server.member("%C3%BC", "x").await;
+    let _peer = server.peer("no-page").await;
+    for said in ["Bearer admi", "Bearer admin1", "admin", "Basic admin", ""] {
+        assert_eq!(http(&server, "GET", "/pages", &[("Authorization", said)]).await.status, 401, "{said:?}");
+    }
+    assert_eq!(server.get("/pages").await.status, 401);
+    let pages = server.pages().await;
+    assert_eq!(pages[0], json!({"page": "p", "host": "a", "epoch": a.open["epoch"], "members": 2}));
+    assert_eq!((&pages[1]["page"], pages.as_array().map(Vec::len)), (&json!("ü"), Some(2)));
+}
+
+#[tokio::test]
+async fn the_root_is_a_page_for_browsers_and_peer_servers_json_for_others() {
+    let server = Server::start(&[]);
+    let answer = server.get("/").await.json();
+    for key in ["name", "description", "website"] {
+        assert!(answer[key].as_str().is_some_and(|text| !text.is_empty()), "{answer}");
+    }
+    let accept = [("Accept", "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8")];
+    let page = http(&server, "GET", "/", &accept).await;
+    assert_eq!(page.status, 200);
+    assert!(page.header("content-type").is_some_and(|kind| kind.starts_with("text/html")), "{page:?}");
+    assert!(page.body.contains("</html>") || page.body.contains("<!doctype html>"), "{}", page.body);
+    // from the binary: the server runs in an empty directory
+    if let Some(tag) = page.header("etag") {
+        let again = http(&server, "GET", "/", &[accept[0], ("If-None-Match", tag)]).await;
+        assert_eq!((again.status, &*again.body), (304, ""));
+    }
+}
+
+#[tokio::test]
+async fn files_outside_of_what_the_binary_carries_are_not_served() {
+    let server = Server::start(&[]);
+    for path in ["/..%2F..%2Fetc%2Fpasswd", "/settings.toml", "/.gitignore", "/%2e%2e/Cargo.toml", "/index.html%00"] {
+        assert_eq!(server.get(path).await.status, 404, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn any_origin_is_reflected_by_default() {
+    let server = Server::start(&[]);
+    for path in ["/peerjs/id", "/", "/peerjs/peers", "/health"] {
+        let answer = http(&server, "GET", path, &[("Origin", "https://a.org")]).await;
+        assert_eq!(answer.header("access-control-allow-origin"), Some("https://a.org"), "{path}");
+    }
+    let preflight =
+        [("Origin", "https://a.org"), ("Access-Control-Request-Method", "GET"), ("Access-Control-Request-Headers", "x-y")];
+    let answer = http(&server, "OPTIONS", "/peerjs/id", &preflight).await;
+    assert!((200..300).contains(&answer.status), "{answer:?}");
+    assert_eq!(answer.header("access-control-allow-origin"), Some("https://a.org"));
+    let mut peer = server.connect_with("/peerjs?key=peerjs&id=a&token=t", &[("origin", "https://any.org")]).await;
+    peer.expect("OPEN").await;
+}
+
+#[tokio::test]
+async fn listed_origins_guard_the_websocket_too() {
+    let server = Server::start(&[("cors.origins", "https://a.org, https://b.org:8443")]);
+    let allowed = async |origin: &str| {
+        let answer = http(&server, "GET", "/peerjs/id", &[("Origin", origin)]).await;
+        answer.header("access-control-allow-origin").map(str::to_owned)
+    };
+    let listed = ["https://a.org", "https://b.org:8443"];
+    for origin in listed {
+        assert_eq!(allowed(origin).await.as_deref(), Some(origin));
+        let mut peer = server.connect_with("/peerjs?key=peerjs&id=a&token=t", &[("origin", origin)]).await;
+        peer.expect("OPEN").await;
+        peer.goodbye().await;
+    }
+    for origin in ["https://c.org", "http://a.org", "https://a.org.evil.org", "https://b.org", "https://evil-a.org", "null"] {
+        assert_eq!(allowed(origin).await, None, "{origin}");
+        let mut peer = server.connect_with("/peerjs?key=peerjs&id=a&token=t", &[("origin", origin)]).await;
+        let (words, code) = peer.refused().await;
+        assert_eq!((words["type"].as_str(), &words["payload"]["retry"], code), (Some("ERROR"), &json!(false), 4403), "{origin}");
+    }
+    // one that says nothing is no browser
+    server.peer("a").await;
+}
+
+#[tokio::test]
+async fn everything_can_live_below_a_path() {
+    for prefix in ["/app/", "/app", "/a/b.c/"] {
+        let server = Server::start(&[("server.path", prefix), ("peerjs.allow_discovery", "true")]);
+        let prefix = prefix.trim_end_matches('/');
+        let at = |path: &str| format!("{prefix}{path}");
+        let _peer = server.join_at(&at("/peerjs"), "id=a&token=t").await;
+        let member = server.join_at(&at("/pages/x%2Fy/peerjs"), "id=b").await;
+        assert_eq!(member.open["page"], "x/y");
+        assert_eq!(server.get(&at("/peerjs/peers")).await.json(), json!(["a"]));
+        assert_eq!(server.get(&at("/pages/x%2Fy/peerjs/peers")).await.json(), json!(["b"]));
+        for path in ["/health", "/ready", "/peerjs/id", "/"] {
+            assert_eq!(server.get(&at(path)).await.status, 200, "{path} below {prefix}");
+        }
+        assert_eq!(server.get("/peerjs/id").await.status, 404);
+    }
+}
+
+#[tokio::test]
+async fn a_websocket_route_asked_for_without_a_websocket_is_a_client_error() {
+    let server = Server::start(&[]);
+    for path in ["/peerjs?key=peerjs&id=a&token=t", "/peerjs", "/pages/p/peerjs?key=peerjs&id=a"] {
+        let answer = server.get(path).await;
+        assert!((400..500).contains(&answer.status), "{path}: {answer:?}");
+    }
+    assert_eq!(http(&server, "POST", "/peerjs/id", &[]).await.status / 100, 4);
+}

@@ -1,0 +1,149 @@
+//! A host that is still here, but may have to go: suspected, hidden, or willing.
+
+mod common;
+
+use common::{Client, Server};
+use serde_json::{Value, json};
+
+async fn group(server: &Server, ids: &[&str]) -> Vec<Client> {
+    let mut members = Vec::new();
+    for id in ids {
+        members.push(server.grouped("p", id).await);
+    }
+    for id in &ids[1..] {
+        members[0].expect_from("JOIN", id).await;
+    }
+    members
+}
+
+fn suspect(client: &Client, host: &str, epoch: &Value) {
+    client.send(json!({"type": "SUSPECT", "payload": {"host": host, "epoch": epoch}}));
+}
+
+async fn all_are_told(members: &mut [Client], host: &str, cause: &str) {
+    for member in members {
+        let told = member.appointed().await;
+        assert_eq!((&told["host"], &told["cause"]), (&json!(host), &json!(cause)), "{}", member.id);
+    }
+}
+
+#[tokio::test]
+async fn a_suspected_host_that_answers_stays_whoever_suspects_it() {
+    let server = Server::start(&[("liveness.probe_ms", "300"), ("peerjs.expire_ms", "900")]);
+    let mut members = group(&server, &["h", "a", "b", "c"]).await;
+    let epoch = members[0].open["epoch"].clone();
+    for _ in 0..3 {
+        members[1..].iter().for_each(|member| suspect(member, "h", &epoch));
+        let probe = members[0].expect("PROBE").await;
+        assert_eq!(probe["payload"], json!({"epoch": epoch}));
+        members[0].send(json!({"type": "PROBE", "payload": {"epoch": epoch}}));
+        for member in &mut members[1..] {
+            member.nothing_until_expire().await;
+        }
+    }
+    // the suspicions came in one by one, and one probe answered several of them
+    members[0].send(json!({"type": "HEARTBEAT"}));
+    members[0].expect("HEARTBEAT").await;
+}
+
+#[tokio::test]
+async fn a_suspected_host_that_only_answers_pings_is_replaced_and_stays_a_member() {
+    let server = Server::start(&[("liveness.probe_ms", "300"), ("election.policy", "oldest")]);
+    let mut members = group(&server, &["h", "a", "b"]).await;
+    let epoch = members[0].open["epoch"].clone();
+    suspect(&members[2], "h", &epoch);
+    members[0].expect("PROBE").await;
+    all_are_told(&mut members, "a", "stalled").await;
+    members[0].send_to("OFFER", "b", json!({}));
+    members[2].expect_from("OFFER", "h").await;
+}
+
+#[tokio::test]
+async fn suspicions_of_the_past_of_others_and_of_strangers_count_for_nothing() {
+    let server = Server::start(&[("liveness.probe_ms", "100"), ("peerjs.expire_ms", "400")]);
+    let mut members = group(&server, &["h", "a"]).await;
+    let epoch = members[0].open["epoch"].as_u64().expect("an epoch");
+    suspect(&members[1], "h", &json!(epoch - 1));
+    suspect(&members[1], "h", &json!(epoch + 1));
+    suspect(&members[1], "a", &json!(epoch));
+    suspect(&members[0], "h", &json!(epoch));
+    let elsewhere = server.grouped("q", "a").await;
+    suspect(&elsewhere, "h", &json!(epoch));
+    members[1].nothing_until_expire().await;
+    members[0].nothing_more().await;
+}
+
+#[tokio::test]
+async fn without_a_relay_more_than_half_replace_a_host_they_cannot_reach() {
+    let server = Server::start(&[("relay.enabled", "false"), ("liveness.probe_ms", "60000"), ("election.policy", "oldest")]);
+    let mut members = group(&server, &["h", "a", "b", "c"]).await;
+    let epoch = members[0].open["epoch"].clone();
+    suspect(&members[1], "h", &epoch);
+    suspect(&members[1], "h", &epoch);
+    suspect(&members[2], "h", &epoch);
+    members[0].expect("PROBE").await;
+    members[2].nothing_more().await;
+    suspect(&members[3], "h", &epoch);
+    all_are_told(&mut members, "a", "unreachable").await;
+}
+
+#[tokio::test]
+async fn a_host_may_hand_over_to_one_it_names_or_to_anyone() {
+    let server = Server::start(&[]);
+    let mut members = group(&server, &["h", "a", "b"]).await;
+    let mut epoch = members[0].open["epoch"].clone();
+    // not its to give, or not any more
+    members[1].send(json!({"type": "RESIGN", "payload": {"epoch": epoch, "to": "a"}}));
+    members[1].nothing_more().await;
+    members[0].send(json!({"type": "RESIGN", "payload": {"epoch": 5}}));
+    members[0].nothing_more().await;
+    members[0].send(json!({"type": "RESIGN", "payload": {"epoch": epoch, "to": "b"}}));
+    for member in &mut members {
+        let told = member.appointed().await;
+        assert_eq!((&told["host"], &told["cause"], &told["members"]), (&json!("b"), &json!("resigned"), &json!(3)));
+        assert!(told["epoch"].as_u64() > epoch.as_u64());
+        assert_eq!(told.get("roster").is_some(), member.id == "b");
+        if member.id == "b" {
+            epoch = told["epoch"].clone();
+        }
+    }
+    // to one who is not there: somebody else, and not itself
+    members[2].send(json!({"type": "RESIGN", "payload": {"epoch": epoch, "to": "nobody"}}));
+    for member in &mut members {
+        let told = member.appointed().await;
+        assert!(told["host"] == "h" || told["host"] == "a", "{told}");
+    }
+}
+
+#[tokio::test]
+async fn one_who_is_alone_cannot_resign() {
+    let server = Server::start(&[]);
+    let mut alone = server.grouped("p", "a").await;
+    alone.send(json!({"type": "RESIGN", "payload": {"epoch": alone.open["epoch"]}}));
+    alone.nothing_more().await;
+}
+
+#[tokio::test]
+async fn a_hidden_host_gives_way_to_one_that_is_seen() {
+    let server = Server::start(&[("election.hidden_ms", "300"), ("peerjs.expire_ms", "900")]);
+    let mut members = group(&server, &["h", "a", "b"]).await;
+    for member in &members {
+        member.status(json!({"visible": false}));
+    }
+    // nobody is seen: nobody is better
+    members[1].nothing_until_expire().await;
+    members[0].nothing_more().await;
+    members[2].status(json!({"visible": true}));
+    all_are_told(&mut members, "b", "resigned").await;
+}
+
+#[tokio::test]
+async fn a_host_that_is_seen_again_in_time_stays() {
+    let server = Server::start(&[("election.hidden_ms", "600000"), ("peerjs.expire_ms", "300")]);
+    let mut members = group(&server, &["h", "a"]).await;
+    members[0].status(json!({"visible": false}));
+    members[0].nothing_until_expire().await;
+    members[1].nothing_more().await;
+    members[0].status(json!({"visible": true}));
+    members[0].nothing_more().await;
+}

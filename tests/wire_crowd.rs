@@ -1,0 +1,101 @@
+//! Many at once: a large page, and many who come and go on one page.
+
+mod common;
+
+use std::time::Instant;
+
+use common::{Client, Server, eventually, figure, many_sockets};
+use futures_util::future::join_all;
+use serde_json::json;
+
+async fn come(server: &Server, page: &str, id: String) -> Client {
+    server.member(page, &id).await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_thousand_members_whose_host_dies_are_told_the_same_once() {
+    many_sockets();
+    let server = Server::start(&[("liveness.return_ms", "60000")]);
+    let before = server.memory();
+    let host = server.member("p", "host").await;
+    let epoch = host.open["epoch"].as_u64().expect("an epoch");
+    let mut members = Vec::new();
+    for batch in 0..20 {
+        members.extend(join_all((0..50).map(|n| come(&server, "p", format!("m{}", batch * 50 + n)))).await);
+    }
+    figure("memory a member, KiB", (server.memory() - before) / 1024 / 1000);
+    let started = Instant::now();
+    host.reset();
+    let told = join_all(members.iter_mut().map(Client::appointed)).await;
+    figure("all 1,000 knew the next host after, ms", started.elapsed().as_millis());
+    let host = told[0]["host"].as_str().expect("a host").to_owned();
+    let next = &told[0]["epoch"];
+    assert!(next.as_u64() > Some(epoch), "{next} after {epoch}");
+    assert!(members.iter().any(|m| m.id == host), "{host} is one of them");
+    for (told, member) in told.iter().zip(&members) {
+        assert_eq!((&told["host"], &told["epoch"], &told["cause"]), (&json!(host), next, &json!("left")));
+        assert_eq!(told["members"], 1000);
+        let roster = told.get("roster").and_then(|roster| roster.as_array()).map(Vec::len);
+        assert_eq!(roster, (member.id == host).then_some(1000), "{}", member.id);
+    }
+    join_all(members.iter_mut().map(Client::nothing_more)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_join_that_races_with_the_end_of_its_page_is_let_in() {
+    let server = Server::start(&[("liveness.return_ms", "0"), ("auth.admin_token", "admin")]);
+    let rounds = 150;
+    let come_and_go = async |task: usize| {
+        let mut last = 0;
+        for round in 0..rounds {
+            let id = format!("m{task}");
+            // OPEN, or this panics
+            let mut member = server.member("p", &id).await;
+            let epoch = member.open["epoch"].as_u64().expect("an epoch");
+            assert!(epoch >= last, "{epoch} after {last}");
+            last = epoch;
+            assert_eq!(member.open.get("roster").is_some(), member.open["host"] == *id, "{}", member.open);
+            member.send_to("CANDIDATE", &id, json!({"round": round}));
+            // others come and go meanwhile: a host hears of it
+            loop {
+                let message = member.next().await;
+                match message["type"].as_str() {
+                    Some("CANDIDATE") => break,
+                    Some("HOST") => {
+                        let epoch = message["payload"]["epoch"].as_u64().expect("an epoch");
+                        assert!(epoch > last, "{epoch} after {last}");
+                        last = epoch;
+                    }
+                    Some("JOIN" | "LEAVE") => {}
+                    _ => panic!("{message}"),
+                }
+            }
+            match round % 3 {
+                0 => member.goodbye().await,
+                1 => member.reset(),
+                _ => member.close(Some(1001)).await,
+            }
+        }
+    };
+    join_all((0..4).map(come_and_go)).await;
+    eventually("the page is forgotten", async || server.pages().await == json!([])).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_pages_come_and_go_and_leave_nothing_behind() {
+    let server = Server::start(&[("auth.admin_token", "admin"), ("liveness.return_ms", "100")]);
+    let crowd = async |round: usize| {
+        let pages: Vec<_> = (0..100).map(|n| format!("page-{round}-{n}")).collect();
+        drop(join_all(pages.iter().map(|page| come(&server, page, "a".into()))).await);
+        eventually("the pages are forgotten", async || server.pages().await == json!([])).await;
+    };
+    crowd(0).await;
+    let (memory, descriptors) = (server.memory(), server.descriptors());
+    for round in 1..6 {
+        crowd(round).await;
+    }
+    let grown = server.memory().saturating_sub(memory);
+    figure("memory after 500 more pages grew by, KiB", grown / 1024);
+    assert!(grown < 8 * common::MIB, "{grown}");
+    eventually("their sockets are closed", async || server.descriptors() <= descriptors + 4).await;
+}

@@ -1,0 +1,204 @@
+//! Who is told that a peer is gone, and when: LEAVE closes P2P links, so it means gone for good.
+
+mod common;
+
+use common::{Client, Server, eventually};
+use serde_json::json;
+
+/// Time enough to come back, and longer still a wait that shows that nothing is said.
+const PATIENT: [(&str, &str); 3] =
+    [("liveness.return_ms", "300"), ("peerjs.expire_ms", "900"), ("peerjs.allow_discovery", "true")];
+/// Nobody is said to be gone for being away, not while a test lasts.
+const VERY_PATIENT: [(&str, &str); 2] = [("liveness.return_ms", "60000"), ("peerjs.expire_ms", "500")];
+
+async fn two_contacts_and_a_stranger(server: &Server) -> (Client, Client, Client) {
+    let (mut a, mut b, stranger) = (server.peer("a").await, server.peer("b").await, server.peer("s").await);
+    a.meet(&mut b).await;
+    (a, b, stranger)
+}
+
+#[tokio::test]
+async fn contacts_are_told_at_once_after_a_goodbye_and_a_proper_close() {
+    let server = Server::start(&VERY_PATIENT);
+    for code in [None, Some(1000), Some(1001)] {
+        let (a, mut b, mut stranger) = two_contacts_and_a_stranger(&server).await;
+        match code {
+            None => a.goodbye().await,
+            code => a.close(code).await,
+        }
+        let told = b.expect_from("LEAVE", "a").await;
+        assert_eq!(told.get("payload"), None, "{code:?}");
+        stranger.nothing_until_expire().await;
+        b.nothing_more().await;
+    }
+}
+
+#[tokio::test]
+async fn contacts_are_told_after_a_timeout() {
+    let server = Server::start(&[VERY_PATIENT[0], VERY_PATIENT[1], ("liveness.ping_ms", "100"), ("liveness.timeout_ms", "1000")]);
+    let mut silent = server.raw_websocket("id=a&token=t").await;
+    let (mut b, mut stranger) = (server.peer("b").await, server.peer("s").await);
+    b.send_to("OFFER", "a", json!({}));
+    b.expect_from("LEAVE", "a").await;
+    assert_eq!(silent.refused().await.1, 4504);
+    stranger.nothing_until_expire().await;
+    b.nothing_more().await;
+}
+
+#[tokio::test]
+async fn a_lost_socket_may_come_back_and_nobody_is_told() {
+    let server = Server::start(&PATIENT);
+    for by_reset in [true, false] {
+        let (a, mut b, _stranger) = two_contacts_and_a_stranger(&server).await;
+        if by_reset {
+            a.reset()
+        } else {
+            drop(a)
+        }
+        eventually("a is off the list", async || server.peers().await == json!(["b", "s"])).await;
+        let mut a = server.peer("a").await;
+        b.nothing_until_expire().await;
+        a.nothing_more().await;
+        // it is still known whom it knows
+        a.goodbye().await;
+        b.expect_from("LEAVE", "a").await;
+    }
+}
+
+#[tokio::test]
+async fn a_lost_socket_that_stays_away_is_gone_for_good_after_return_ms() {
+    let server = Server::start(&PATIENT);
+    for by_reset in [true, false] {
+        let (a, mut b, mut stranger) = two_contacts_and_a_stranger(&server).await;
+        if by_reset {
+            a.reset()
+        } else {
+            drop(a)
+        }
+        b.expect_from("LEAVE", "a").await;
+        stranger.nothing_until_expire().await;
+        b.nothing_more().await;
+        // and one who comes later is a stranger
+        let a = server.peer("a").await;
+        a.goodbye().await;
+        b.nothing_until_expire().await;
+    }
+}
+
+#[tokio::test]
+async fn a_lost_socket_is_not_said_to_be_gone_before_return_ms() {
+    let server = Server::start(&VERY_PATIENT);
+    let (a, mut b, _stranger) = two_contacts_and_a_stranger(&server).await;
+    a.reset();
+    b.nothing_until_expire().await;
+}
+
+#[tokio::test]
+async fn another_user_of_the_id_shows_that_the_first_is_gone_for_good() {
+    let server = Server::start(&VERY_PATIENT);
+    let (a, mut b, _stranger) = two_contacts_and_a_stranger(&server).await;
+    a.reset();
+    // held for a moment if the reset is still on its way
+    let mut other = server.join("id=a&token=other").await;
+    b.expect_from("LEAVE", "a").await;
+    other.nothing_more().await;
+    other.goodbye().await;
+    b.nothing_until_expire().await;
+}
+
+#[tokio::test]
+async fn the_empty_close_of_a_page_less_peer_keeps_its_links() {
+    let server = Server::start(&PATIENT);
+    let (a, mut b, _stranger) = two_contacts_and_a_stranger(&server).await;
+    a.close(None).await;
+    eventually("a is off the list", async || server.peers().await == json!(["b", "s"])).await;
+    b.nothing_until_expire().await;
+    // peer.reconnect(), and a real goodbye
+    let mut a = server.peer("a").await;
+    a.meet(&mut b).await;
+    a.goodbye().await;
+    b.expect_from("LEAVE", "a").await;
+}
+
+#[tokio::test]
+async fn peers_that_never_answered_or_only_sent_candidates_are_no_contacts() {
+    let server = Server::start(&PATIENT);
+    let (a, mut b) = (server.peer("a").await, server.peer("b").await);
+    a.send_to("CANDIDATE", "b", json!({}));
+    b.expect("CANDIDATE").await;
+    a.goodbye().await;
+    b.nothing_until_expire().await;
+}
+
+#[tokio::test]
+async fn an_offer_that_waited_makes_contacts_too() {
+    let server = Server::start(&VERY_PATIENT);
+    let mut a = server.peer("a").await;
+    a.send_to("OFFER", "late", json!({}));
+    let mut late = server.peer("late").await;
+    late.expect("OFFER").await;
+    late.goodbye().await;
+    a.expect_from("LEAVE", "late").await;
+    a.nothing_more().await;
+}
+
+#[tokio::test]
+async fn each_of_many_contacts_is_told_once() {
+    let server = Server::start(&VERY_PATIENT);
+    let mut a = server.peer("a").await;
+    let mut others = Vec::new();
+    for n in 0..60 {
+        let mut other = server.peer(&format!("b{n}")).await;
+        a.meet(&mut other).await;
+        other.meet(&mut a).await;
+        others.push(other);
+    }
+    a.goodbye().await;
+    for other in &mut others {
+        other.expect_from("LEAVE", "a").await;
+        other.nothing_more().await;
+    }
+}
+
+#[tokio::test]
+async fn on_a_page_a_lost_member_leaves_the_roster_at_once_and_the_host_hears_leave_after_return_ms() {
+    let server = Server::start(&[PATIENT[0], PATIENT[1], ("auth.admin_token", "admin")]);
+    let mut host = server.member("p", "h").await;
+    let mut contact = server.member("p", "c").await;
+    let mut lost = server.member("p", "x").await;
+    host.expect_from("JOIN", "c").await;
+    host.expect_from("JOIN", "x").await;
+    lost.meet(&mut contact).await;
+    lost.reset();
+    eventually("x is off the roster", async || server.pages().await[0]["members"] == 2).await;
+    host.expect_from("LEAVE", "x").await;
+    contact.expect_from("LEAVE", "x").await;
+    host.nothing_until_expire().await;
+    contact.nothing_more().await;
+}
+
+#[tokio::test]
+async fn on_a_page_a_member_that_is_back_in_time_is_not_said_to_have_left() {
+    let server = Server::start(&[VERY_PATIENT[0], VERY_PATIENT[1], ("auth.admin_token", "admin")]);
+    let mut host = server.member("p", "h").await;
+    let mut lost = server.member("p", "x").await;
+    host.expect_from("JOIN", "x").await;
+    lost.meet(&mut host).await;
+    lost.reset();
+    eventually("x is off the roster", async || server.pages().await[0]["members"] == 1).await;
+    let back = server.member("p", "x").await;
+    host.expect_from("JOIN", "x").await;
+    host.nothing_until_expire().await;
+    back.goodbye().await;
+    host.expect_from("LEAVE", "x").await;
+    host.nothing_more().await;
+}
+
+#[tokio::test]
+async fn one_whose_message_is_refused_is_gone_for_good() {
+    let server = Server::start(&VERY_PATIENT);
+    let (mut a, mut b, _stranger) = two_contacts_and_a_stranger(&server).await;
+    a.send_text("nonsense");
+    assert_eq!(a.refused().await.1, 4422);
+    b.expect_from("LEAVE", "a").await;
+}

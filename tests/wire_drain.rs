@@ -1,0 +1,159 @@
+//! SIGTERM: everybody is told to come back, nobody sees a change of host, and the process ends.
+
+mod common;
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use common::{Client, Event, Server, eventually, figure, many_sockets};
+use futures_util::future::join_all;
+use serde_json::json;
+
+/// What the server promises.
+const SOON: Duration = Duration::from_secs(15);
+
+async fn is_told_to_come_back(client: &mut Client) {
+    let told = client.expect("RESTART").await;
+    let payload = told["payload"].as_object().expect("a payload");
+    assert!(payload["retryMs"].as_u64().is_some_and(|ms| (1..=60_000).contains(&ms)), "{told}");
+    assert_eq!(payload["code"], 1012, "{told}");
+    assert_eq!(client.closed().await, (1012, "restart".into()));
+}
+
+/// 480 members of 24 pages and 20 peers without one; half of them would never close their side.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn five_hundred_are_told_and_the_process_ends_even_if_nobody_closes() {
+    many_sockets();
+    let mut server = Server::start(&[("log.filter", "debug")]);
+    let mut polite = Vec::new();
+    let mut rude = Vec::new();
+    for page in 0..24 {
+        for n in 0..20 {
+            let id = format!("m{n}");
+            if n % 2 == 0 {
+                polite.push(server.member(&format!("page{page}"), &id).await);
+            } else {
+                rude.push(server.raw_websocket(&format!("id={id}&token=t&page=page{page}")).await);
+            }
+        }
+    }
+    for n in 0..20 {
+        polite.push(server.peer(&format!("peer{n}")).await);
+    }
+    // past what hosts heard of newcomers
+    join_all(polite.iter_mut().map(settle)).await;
+
+    let started = Instant::now();
+    server.signal("TERM");
+    join_all(polite.iter_mut().map(is_told_to_come_back)).await;
+    figure("all were told after, ms", started.elapsed().as_millis());
+    for raw in &mut rude {
+        raw.expect("OPEN").await;
+        raw.expect("RESTART").await;
+        assert_eq!(raw.refused().await.1, 1012);
+    }
+    let status = server.exit_within(SOON).await;
+    figure("the process ended after, ms", started.elapsed().as_millis());
+    assert!(status.success(), "{status}");
+    the_hosts_were_told_first(&server.log());
+}
+
+async fn settle(client: &mut Client) {
+    client.send_to("CANDIDATE", &client.id, json!({}));
+    while client.next().await["type"] != "CANDIDATE" {}
+}
+
+/// By the log, which says in which order a page's members were dismissed.
+fn the_hosts_were_told_first(log: &[String]) {
+    let first = |what: &str| -> BTreeMap<String, String> {
+        let mut first = BTreeMap::new();
+        for line in log.iter().filter(|line| line.contains(what)) {
+            let field = |name: &str| line.split(' ').find_map(|part| part.strip_prefix(name)).unwrap_or_default().to_owned();
+            first.entry(field("page=")).or_insert_with(|| field("session="));
+        }
+        first.remove("(none)");
+        first
+    };
+    let (joined, dismissed) = (first(" join page="), first(" dismiss page="));
+    assert_eq!(joined.len(), 24, "the log says who came first");
+    assert_eq!(dismissed, joined);
+    assert!(!log.iter().any(|line| line.contains(" elect ")), "nobody is elected while the server goes");
+}
+
+#[tokio::test]
+async fn while_it_drains_it_is_not_ready_and_lets_nobody_in() {
+    let mut server = Server::start(&[]);
+    // so many that telling them takes a while
+    let mut clients = Vec::new();
+    for n in 0..200 {
+        clients.push(server.member(&format!("page{}", n / 2), &format!("m{n}")).await);
+    }
+    // one that stays until it is cut off keeps the server there for us
+    let jammed = jam(&server).await;
+    server.signal("TERM");
+    eventually("it is not ready", async || server.get("/ready").await.status == 503).await;
+    assert_eq!(server.get("/health").await.status, 200, "it lives all the same");
+    // on a page that is there, on a new one, and on none
+    for query in ["id=new&token=t&page=page99", "id=new&token=t&page=new", "id=new&token=t"] {
+        let mut client = server.connect(&format!("/peerjs?key=peerjs&{query}")).await;
+        is_told_to_come_back(&mut client).await;
+    }
+    let status = server.exit_within(SOON).await;
+    assert!(status.success(), "{status}");
+    drop(jammed);
+}
+
+#[tokio::test]
+async fn one_that_does_not_read_does_not_hold_it_up() {
+    let mut server = Server::start(&[("liveness.timeout_ms", "600000")]);
+    let jammed = jam(&server).await;
+    server.signal("TERM");
+    let status = server.exit_within(SOON).await;
+    assert!(status.success(), "{status}");
+    drop(jammed);
+}
+
+/// A client whose session is stuck in sending to it.
+async fn jam(server: &Server) -> common::Raw {
+    let jammed = server.narrow_websocket("id=jammed&token=t").await;
+    let mut sender = server.peer("sender").await;
+    let payload = json!({"x": "x".repeat(100_000)});
+    // more than the kernel's buffers hold, and less than the queue
+    for _ in 0..45 {
+        sender.send_to("OFFER", "jammed", payload.clone());
+        sender.send_to("CANDIDATE", "sender", json!({}));
+        while sender.next().await["type"] != "CANDIDATE" {}
+    }
+    jammed
+}
+
+#[tokio::test]
+async fn a_server_without_clients_ends_at_once() {
+    for signal in ["TERM", "INT"] {
+        let mut server = Server::start(&[]);
+        server.peer("a").await.goodbye().await;
+        server.signal(signal);
+        assert!(server.exit_within(SOON).await.success());
+    }
+}
+
+#[tokio::test]
+async fn a_host_that_goes_while_the_server_drains_is_not_replaced() {
+    let mut server = Server::start(&[]);
+    let mut members = Vec::new();
+    for n in 0..100 {
+        members.push(server.member("p", &format!("m{n}")).await);
+    }
+    let mut host = members.remove(0);
+    for _ in 0..99 {
+        host.expect("JOIN").await;
+    }
+    server.signal("TERM");
+    is_told_to_come_back(&mut host).await;
+    drop(host);
+    for member in &mut members {
+        is_told_to_come_back(member).await;
+        assert_eq!(member.event().await, Event::Lost);
+    }
+    assert!(server.exit_within(SOON).await.success());
+}

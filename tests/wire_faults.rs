@@ -1,0 +1,198 @@
+//! A page's actor that panics costs nobody their membership, and the page not its host.
+#![cfg(feature = "faults")]
+
+mod common;
+
+use std::time::Duration;
+
+use common::{Client, Query, Server, eventually, http};
+use futures_util::future::join_all;
+use serde_json::json;
+
+fn server() -> Server {
+    let mut server = Server::start(&[("auth.admin_token", "admin"), ("peerjs.expire_ms", "300")]);
+    server.may_panic = true;
+    server
+}
+
+/// Orders the panic; it happens a moment later.
+async fn order_to_fail(server: &Server, page: &str) -> u16 {
+    http(server, "POST", &format!("/faults/pages/{}", Query::encode(page)), &[]).await.status
+}
+
+/// How often the actor of `page` died.
+fn deaths(server: &Server, page: &str) -> usize {
+    server.log().iter().filter(|line| line.contains("page actor die") && line.contains(&format!("page={page:?}"))).count()
+}
+
+/// Orders the panic and waits for it: what is in the mailbox of an actor that dies is lost with it.
+async fn fail(server: &Server, page: &str) -> u16 {
+    let before = deaths(server, page);
+    let status = order_to_fail(server, page).await;
+    if status == 204 {
+        eventually("the actor died", async || deaths(server, page) > before).await;
+    }
+    status
+}
+
+async fn four(server: &Server, page: &str) -> Vec<Client> {
+    let mut members = vec![server.grouped(page, "a").await];
+    for id in ["b", "c", "d"] {
+        members.push(server.grouped(page, id).await);
+        members[0].expect_from("JOIN", id).await;
+    }
+    members
+}
+
+#[tokio::test]
+async fn members_host_and_epoch_stay_and_nobody_is_told_anything() {
+    let server = server();
+    let mut members = four(&server, "p").await;
+    let before = server.pages().await;
+    assert_eq!(fail(&server, "p").await, 204);
+    for member in &mut members {
+        member.nothing_more().await;
+    }
+    assert_eq!(server.pages().await, before);
+    assert!(server.log().iter().any(|line| line.contains("panicked")), "it did panic");
+    // messages flow, those to the absent as well
+    let [a, b, ..] = &mut *members else { panic!("four") };
+    a.meet(b).await;
+    a.nothing_until_expire().await;
+}
+
+/// A little later on each page, so that in one of them it meets the panic.
+async fn staggered<T>(n: u64, what: impl Future<Output = T>) -> T {
+    tokio::time::sleep(Duration::from_micros(200 * n)).await;
+    what.await
+}
+
+#[tokio::test]
+async fn a_join_right_after_the_panic_is_let_in_and_the_host_hears_of_it() {
+    let server = server();
+    let on_page = async |n: u64| {
+        let page = format!("page{n}");
+        let (mut host, mut b) = (server.grouped(&page, "a").await, server.grouped(&page, "b").await);
+        host.expect_from("JOIN", "b").await;
+        let (status, mut late) = tokio::join!(order_to_fail(&server, &page), staggered(n, server.grouped(&page, "late")));
+        assert_eq!(status, 204);
+        assert_eq!((&late.open["host"], &late.open["epoch"]), (&json!("a"), &host.open["epoch"]));
+        host.expect_from("JOIN", "late").await;
+        eventually("the actor died", async || deaths(&server, &page) == 1).await;
+        for member in [&mut host, &mut b, &mut late] {
+            member.nothing_more().await;
+        }
+    };
+    join_all((0..40).map(on_page)).await;
+}
+
+#[tokio::test]
+async fn a_member_that_leaves_together_with_the_panic_is_said_to_have_left() {
+    let server = server();
+    let on_page = async |n: u64| {
+        let page = format!("page{n}");
+        let (mut host, b) = (server.grouped(&page, "a").await, server.grouped(&page, "b").await);
+        host.expect_from("JOIN", "b").await;
+        tokio::join!(order_to_fail(&server, &page), staggered(n, b.goodbye()));
+        host.expect_from("LEAVE", "b").await;
+        eventually("the actor died", async || deaths(&server, &page) == 1).await;
+        host.nothing_more().await;
+    };
+    join_all((0..40).map(on_page)).await;
+}
+
+#[tokio::test]
+async fn the_host_that_leaves_after_a_panic_is_followed_by_an_eligible_one() {
+    let server = server();
+    let mut members = four(&server, "p").await;
+    for member in &mut members {
+        member.status(json!({"eligible": member.id == "c", "profile": member.id}));
+        if member.id != "a" {
+            member.nothing_more().await;
+        }
+    }
+    for id in ["b", "c", "d"] {
+        members[0].expect_from("JOIN", id).await;
+    }
+    fail(&server, "p").await;
+    for member in &mut members {
+        member.nothing_more().await;
+    }
+    let epoch = members[0].open["epoch"].as_u64().expect("an epoch");
+    members.remove(0).goodbye().await;
+    for member in &mut members {
+        let told = member.appointed().await;
+        assert_eq!((&told["host"], &told["cause"]), (&json!("c"), &json!("left")), "what they said of themselves is known");
+        assert!(told["epoch"].as_u64() > Some(epoch), "{told} after {epoch}");
+        if member.id == "c" {
+            let profiles: Vec<_> = told["roster"].as_array().expect("a roster").iter().map(|e| &e["profile"]).collect();
+            assert_eq!(profiles.len(), 3);
+            assert!(profiles.iter().all(|profile| profile.is_string()), "{told}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_host_that_leaves_together_with_the_panic_is_replaced_once() {
+    let server = server();
+    for page in ["p", "q", "r"] {
+        let mut members = four(&server, page).await;
+        let epoch = members[0].open["epoch"].as_u64().expect("an epoch");
+        let host = members.remove(0);
+        tokio::join!(order_to_fail(&server, page), host.goodbye());
+        let mut hosts = Vec::new();
+        for member in &mut members {
+            let told = member.appointed().await;
+            assert!(told["epoch"].as_u64() > Some(epoch), "{told}");
+            hosts.push((told["host"].clone(), told["epoch"].clone()));
+        }
+        assert!(hosts.iter().all(|told| *told == hosts[0]), "{hosts:?}");
+    }
+}
+
+#[tokio::test]
+async fn panics_one_right_after_the_other_lose_nobody() {
+    let server = server();
+    let on_page = async |n: u64| {
+        let page = format!("page{n}");
+        let mut members = four(&server, &page).await;
+        // not waiting: some meet an actor to which not all members have come back
+        for _ in 0..5 {
+            order_to_fail(&server, &page).await;
+        }
+        eventually("all are members again", async || {
+            let pages = server.pages().await;
+            pages.as_array().is_some_and(|all| all.iter().any(|p| p["page"] == *page && p["members"] == 4))
+        })
+        .await;
+        for member in &mut members {
+            member.nothing_more().await;
+        }
+    };
+    join_all((0..10).map(on_page)).await;
+}
+
+#[tokio::test]
+async fn other_pages_notice_nothing() {
+    let server = server();
+    let (mut p, mut q) = (server.member("p", "a").await, server.member("q/%", "a").await);
+    assert_eq!(fail(&server, "none").await, 404);
+    assert_eq!(fail(&server, "q/%").await, 204);
+    p.nothing_more().await;
+    q.nothing_more().await;
+}
+
+#[tokio::test]
+async fn a_page_that_dies_again_and_again_sends_its_members_away_and_starts_anew() {
+    let server = server();
+    let mut members = four(&server, "p").await;
+    for _ in 0..6 {
+        fail(&server, "p").await;
+    }
+    for member in &mut members {
+        let (words, code) = member.refused().await;
+        assert_eq!((words["type"].as_str(), &words["payload"]["retry"], code), (Some("ERROR"), &json!(true), 4500));
+    }
+    let back = server.member("p", "z").await;
+    assert_eq!((&back.open["host"], &back.open["members"]), (&json!("z"), &json!(1)));
+}

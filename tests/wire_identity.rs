@@ -1,0 +1,181 @@
+//! Who may come in under which name: parameters, keys, take-overs, ids in use.
+
+mod common;
+
+use common::{Query, Server};
+use serde_json::json;
+
+/// A refusal says the same three times: in words, in its payload and in the close.
+async fn is_refused(server: &Server, query: &str, kind: &str, code: u16) {
+    let (words, closed) = server.refusal(&format!("/peerjs?{query}")).await;
+    assert_eq!(words["type"], kind, "{query}: {words}");
+    let payload = words["payload"].as_object().unwrap_or_else(|| panic!("{query}: {words}"));
+    let mut keys: Vec<_> = payload.keys().map(String::as_str).collect();
+    keys.sort_unstable();
+    assert_eq!(keys, ["code", "msg", "retry"], "{query}");
+    assert!(payload["msg"].as_str().is_some_and(|msg| msg.len() > 5), "{query}: {words}");
+    assert_eq!((&payload["code"], &payload["retry"], closed), (&json!(code), &json!(false), code), "{query}");
+}
+
+#[tokio::test]
+async fn without_id_token_or_key_nobody_comes_in() {
+    let server = Server::start(&[]);
+    for query in [
+        "",
+        "key=peerjs&id=a",
+        "key=peerjs&token=t",
+        "id=a&token=t",
+        "key=&id=a&token=t",
+        "key=peerjs&id=&token=t",
+        "key=peerjs&id=a&token=",
+        "key=peerjs&page=p",
+    ] {
+        is_refused(&server, query, "ERROR", 4400).await;
+    }
+    let (words, _) = server.refusal("/peerjs?key=peerjs&id=a").await;
+    assert_eq!(words["payload"]["msg"], "No id, token, or key supplied to websocket server");
+    // with a page the token may be left out
+    server.join("id=a&page=p").await.nothing_more().await;
+}
+
+#[tokio::test]
+async fn a_wrong_key_is_refused_as_the_stock_client_knows_it() {
+    let server = Server::start(&[("peerjs.key", "mine")]);
+    is_refused(&server, "key=peerjs&id=a&token=t", "INVALID-KEY", 4401).await;
+    is_refused(&server, "key=mine2&id=a&token=t&page=p", "INVALID-KEY", 4401).await;
+    let mut a = server.connect("/peerjs?key=mine&id=a&token=t").await;
+    a.expect("OPEN").await;
+}
+
+#[tokio::test]
+async fn absurd_ids_pages_and_parameters_are_refused_by_name() {
+    let server = Server::start(&[]);
+    let (long, longer) = ("x".repeat(129), "p".repeat(1025));
+    for id in ["a/b", "<b>", "a\"b", "a\nb", "a\u{0}", "\u{7f}", "\u{85}", "../..", &long, &"é".repeat(65)] {
+        is_refused(&server, &format!("key=peerjs&token=t&id={}", Query::encode(id)), "ERROR", 4404).await;
+    }
+    is_refused(&server, &format!("key=peerjs&id=a&page={longer}"), "ERROR", 4405).await;
+    is_refused(&server, "key=peerjs&id=a&token=t&page=", "ERROR", 4405).await;
+    let token = "t".repeat(513);
+    for query in
+        ["id=%FF", "id=a&page=%C3", "id=a&id=b", "id=a&page=p&epoch=1", "id=a&page=p&host=b", "id=a&page=p&epoch=-1&host=b"]
+            .map(str::to_owned)
+            .into_iter()
+            .chain([format!("id=a&token={token}"), "id=a&page=p&epoch=9007199254740992&host=b".into()])
+    {
+        is_refused(&server, &format!("key=peerjs&token=t&{query}"), "ERROR", 4406).await;
+    }
+}
+
+#[tokio::test]
+async fn ids_and_pages_up_to_their_limits_are_welcome() {
+    let server = Server::start(&[]);
+    for id in ["x".repeat(128), "é".repeat(64), "a b".into(), "Ünï+%25&=?#".into(), "😀".into()] {
+        let mut peer = server.join(&format!("token=t&id={}", Query::encode(&id))).await;
+        peer.id = id;
+        peer.nothing_more().await;
+    }
+    for page in ["p".repeat(1024), "é".repeat(512), "https://a.org/x?y=z&w#f\n\u{0}".into(), " ".into()] {
+        let member = server.join(&format!("id=a&page={}", Query::encode(&page))).await;
+        assert_eq!(member.open["page"], *page);
+    }
+}
+
+#[tokio::test]
+async fn the_same_id_and_token_takes_over_and_the_old_socket_is_closed() {
+    let server = Server::start(&[("peerjs.expire_ms", "600"), ("liveness.return_ms", "200"), ("peerjs.allow_discovery", "true")]);
+    let (mut old, mut other) = (server.peer("a").await, server.peer("b").await);
+    old.meet(&mut other).await;
+    let mut new = server.peer("a").await;
+    assert_eq!(old.closed().await, (4410, "replaced".into()));
+    other.send_to("OFFER", "a", json!({"x": 1}));
+    assert_eq!(new.expect_from("OFFER", "b").await["payload"]["x"], 1);
+    // nobody left: nothing is said, not even after return_ms
+    other.nothing_until_expire().await;
+    new.nothing_more().await;
+    assert_eq!(server.peers().await, json!(["a", "b"]));
+    // and the contacts of the old one are those of the new one
+    new.goodbye().await;
+    other.expect_from("LEAVE", "a").await;
+}
+
+#[tokio::test]
+async fn an_id_in_use_is_not_given_to_another() {
+    let server = Server::start(&[]);
+    let (mut owner, other) = (server.peer("a").await, server.peer("b").await);
+    let (words, code) = server.refusal("/peerjs?key=peerjs&id=a&token=other").await;
+    assert_eq!((words["type"].as_str(), code), (Some("ID-TAKEN"), 4409), "{words}");
+    assert_eq!((&words["payload"]["code"], &words["payload"]["retry"]), (&json!(4409), &json!(false)));
+    other.send_to("OFFER", "a", json!({}));
+    owner.expect_from("OFFER", "b").await;
+    owner.nothing_more().await;
+}
+
+#[tokio::test]
+async fn one_without_a_token_cannot_be_taken_over() {
+    let server = Server::start(&[]);
+    let mut owner = server.join("id=a&page=p").await;
+    for token in ["", "&token=", "&token=t"] {
+        let (words, code) = server.refusal(&format!("/peerjs?key=peerjs&id=a&page=p{token}")).await;
+        assert_eq!((words["type"].as_str(), code), (Some("ID-TAKEN"), 4409), "{words}");
+    }
+    owner.nothing_more().await;
+}
+
+#[tokio::test]
+async fn the_id_of_one_who_does_not_answer_goes_to_the_newcomer() {
+    let server = Server::start(&[]);
+    let mut silent = server.raw_websocket("id=a&token=t").await;
+    silent.expect("OPEN").await;
+    let mut contact = server.peer("b").await;
+    contact.send_to("OFFER", "a", json!({}));
+    silent.expect("OFFER").await;
+
+    let mut newcomer = server.join("id=a&token=other").await;
+    let (words, code) = silent.refused().await;
+    assert_eq!((words["type"].as_str(), code), (Some("ERROR"), 4504), "{words}");
+    // the one it knew is gone for good
+    contact.expect_from("LEAVE", "a").await;
+    contact.send_to("OFFER", "a", json!({"x": 1}));
+    assert_eq!(newcomer.expect_from("OFFER", "b").await["payload"]["x"], 1);
+    newcomer.nothing_more().await;
+}
+
+#[tokio::test]
+async fn what_is_sent_while_a_newcomer_waits_is_not_lost() {
+    let server = Server::start(&[]);
+    let mut silent = server.raw_websocket("id=a&token=t").await;
+    silent.expect("OPEN").await;
+    let mut other = server.peer("b").await;
+    // it talks before it is let in
+    let mut newcomer = server.connect("/peerjs?key=peerjs&id=a&token=other").await;
+    for n in 0..20 {
+        newcomer.send_to("OFFER", "b", json!({"n": n}));
+    }
+    newcomer.expect("OPEN").await;
+    for n in 0..20 {
+        assert_eq!(other.expect_from("OFFER", "a").await["payload"]["n"], n);
+    }
+}
+
+#[tokio::test]
+async fn a_newcomer_that_waits_and_gives_up_leaves_the_owner_alone() {
+    let server = Server::start(&[]);
+    let mut silent = server.raw_websocket("id=a&token=t").await;
+    silent.expect("OPEN").await;
+    drop(server.connect("/peerjs?key=peerjs&id=a&token=other").await);
+    let b = server.peer("b").await;
+    b.send_to("OFFER", "a", json!({}));
+    silent.expect("OFFER").await;
+    // a second one finds it as the first did
+    server.join("id=a&token=third").await.nothing_more().await;
+}
+
+#[tokio::test]
+async fn the_same_id_may_be_used_on_two_pages_and_without_one() {
+    let server = Server::start(&[]);
+    let mut clients = [server.peer("a").await, server.member("p", "a").await, server.member("q", "a").await];
+    for client in &mut clients {
+        client.nothing_more().await;
+    }
+}
