@@ -34,6 +34,8 @@ impl PageState {
         holds("P1", "a page with members that is not recovering has one host, a member", hosted)?;
         let indexed = self.by_id.len() == self.members.len() && self.by_session.len() == self.members.len();
         holds("P2", "ids and sessions are unique", indexed)?;
+        let strange = self.strangers.is_empty() || self.recovery_deadline().is_some();
+        holds("P10", "strangers are kept only for a host that is yet to resume", strange)?;
         let awake = self.members.is_empty() || self.draining || self.next_deadline().is_some();
         holds("P3", "a page with members has a deadline", awake)
     }

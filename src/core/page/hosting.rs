@@ -158,9 +158,11 @@ impl PageState {
         if let Some(host) = expected_host {
             self.install(outside, host, expected.epoch, Cause::Restarted);
         } else if let Some(host) = claimed.or_else(|| self.pick_host(outside)) {
+            self.strangers.clear();
             // `expected` is the highest claim there was
             self.elect(outside, host, above(outside, expected.epoch.max(told)), Cause::Restarted, out);
         } else {
+            self.strangers.clear();
             self.term = Term::Vacant { told: expected.epoch.max(told) };
         }
         self.members.values_mut().for_each(|m| m.claim = None);

@@ -504,9 +504,10 @@ impl PageState {
         self.settle(outside, out);
         // a host that is new itself learns of the newcomer from its roster
         match self.host_seat() {
-            None if !silent => self.strangers.push(seat),
-            Some(host) if silent && host == seat && host_before.is_none() => {
-                std::mem::take(&mut self.strangers).into_iter().for_each(|stranger| self.tell_host_of(stranger, out));
+            None if !silent && self.recovery_deadline().is_some() => self.strangers.push(seat),
+            Some(host) if host == seat && host_before.is_none() => {
+                let strangers = std::mem::take(&mut self.strangers);
+                strangers.into_iter().filter(|_| silent).for_each(|stranger| self.tell_host_of(stranger, out));
             }
             host if !silent && host == host_before => self.tell_host_of(seat, out),
             _ => {}

@@ -1,7 +1,6 @@
 // What the page says to a person.
-
-/** Ids are long; people compare their beginnings. */
-export const shortId = (id: string): string => id.slice(0, 6);
+import type { Outcome } from "./model/reduce.ts";
+import type { Board, Change } from "./model/types.ts";
 
 const CAUSES: Record<string, string> = {
   left: "the last host left",
@@ -16,21 +15,50 @@ const CAUSES: Record<string, string> = {
 export const causeInWords = (cause: string | undefined): string => (cause === undefined ? "" : (CAUSES[cause] ?? cause));
 
 const ERRORS: Record<string, string> = {
-  "browser-incompatible": "This browser has no WebRTC, which the links between members need. Any current browser has it.",
-  "invalid-key": "The server does not accept this page's key. If it has a key of its own, add ?key=… to the address.",
-  "unavailable-id": "Somebody else has this id. Reload the page to get a new one.",
-  "ssl-unavailable": "The server cannot be reached over https.",
+  Backpressure: "Too much is waiting to be sent. The last change was taken back.",
+  TooLarge: "That is more than one message carries. The last change was taken back.",
+  Uncertain: "You were away for long: the last changes may not have reached the others.",
+  Unreachable: "The server cannot be reached.",
 };
 
-/** A PeerJS error, by its type; `message` is what the server said, if it said something. */
-export function errorInWords(type: string, message: string): string {
-  return ERRORS[type] ?? (message ? `The server refused: ${message}` : "Something went wrong between this page and the server.");
+/** An error of the group's, by its code; its own words when the code says nothing to a person. */
+export function errorInWords(error: unknown): string {
+  const { code, message } = error as { code?: unknown; message?: unknown };
+  if (typeof code === "string" && ERRORS[code]) return ERRORS[code];
+  return typeof message === "string" && message ? message : "Something went wrong between this page and the server.";
 }
 
-export function seconds(ms: number): string {
-  return `${(ms / 1000).toFixed(ms < 9_950 ? 1 : 0)} s`;
+export const rtt = (ms: number): string => (ms < 1 ? "<1 ms" : `${Math.round(ms)} ms`);
+
+/** Short ones in ms, as they are read out in a room; long ones in seconds. */
+export function took(ms: number): { value: string; unit: string } {
+  return ms < 9_950 ? { value: String(Math.round(ms)), unit: "ms" } : { value: (ms / 1000).toFixed(0), unit: "s" };
 }
 
-export function people(count: number): string {
-  return count === 1 ? "only you" : `${count} here`;
+export const people = (count: number): string => (count === 1 ? "only you" : `${count} here`);
+
+/** What was done, for the line under the board. `before` still has the names of what is gone. */
+export function changeInWords(outcome: Outcome, before: Board): string | undefined {
+  const { change, how, board } = outcome;
+  if (!change) return undefined;
+  const words = verb(change, (id) => `“${board.steps.get(id)?.name ?? before.steps.get(id)?.name ?? "?"}”`);
+  return how === "do" ? words : `${words} (${how})`;
+}
+
+function verb(change: Change, name: (id: string) => string): string {
+  switch (change.kind) {
+    case "moved":
+      return `moved ${name(change.id)}`;
+    case "renamed":
+      return `renamed “${change.from}” to “${change.to}”`;
+    case "placed":
+    case "taken": {
+      const { steps, wires, kind } = change;
+      const [step, wire] = [steps[0], wires[0]];
+      if (steps.length > 1) return `${kind === "placed" ? "added" : "removed"} ${steps.length} steps`;
+      if (step) return `${kind === "placed" ? "added" : "removed"} “${step.name}”`;
+      if (!wire) return "changed nothing";
+      return kind === "placed" ? `wired ${name(wire.from)} to ${name(wire.to)}` : `cut the wire from ${name(wire.from)} to ${name(wire.to)}`;
+    }
+  }
 }
