@@ -155,14 +155,17 @@ impl PageState {
         let expected_host = seat_of(&expected.host).filter(|_| unanimous && expected.epoch >= told);
         let claimed = most_claimed(&claims, |id| seat_of(id).is_some()).and_then(seat_of);
         self.has_history = true;
+        let strangers = std::mem::take(&mut self.strangers);
         if let Some(host) = expected_host {
             self.install(outside, host, expected.epoch, Cause::Restarted);
+            // one that resumes, and knows that it hosts, is given no new roster
+            if self.members.get(&host).and_then(|m| m.told).is_some_and(|(_, last)| last == expected.epoch) {
+                strangers.into_iter().for_each(|stranger| self.tell_host_of(stranger, out));
+            }
         } else if let Some(host) = claimed.or_else(|| self.pick_host(outside)) {
-            self.strangers.clear();
             // `expected` is the highest claim there was
             self.elect(outside, host, above(outside, expected.epoch.max(told)), Cause::Restarted, out);
         } else {
-            self.strangers.clear();
             self.term = Term::Vacant { told: expected.epoch.max(told) };
         }
         self.members.values_mut().for_each(|m| m.claim = None);

@@ -505,10 +505,6 @@ impl PageState {
         // a host that is new itself learns of the newcomer from its roster
         match self.host_seat() {
             None if !silent && self.recovery_deadline().is_some() => self.strangers.push(seat),
-            Some(host) if host == seat && host_before.is_none() => {
-                let strangers = std::mem::take(&mut self.strangers);
-                strangers.into_iter().filter(|_| silent).for_each(|stranger| self.tell_host_of(stranger, out));
-            }
             host if !silent && host == host_before => self.tell_host_of(seat, out),
             _ => {}
         }
@@ -532,7 +528,7 @@ impl PageState {
     }
 
     /// `JOIN`: the roster entry of a member, new or changed, for the host.
-    fn tell_host_of(&self, seat: Seat, out: &mut Vec<Output>) {
+    pub(super) fn tell_host_of(&self, seat: Seat, out: &mut Vec<Output>) {
         let host = self.host_seat().filter(|host| *host != seat).and_then(|host| self.members.get(&host));
         if let (Some(host), Some(member)) = (host, self.members.get(&seat)) {
             out.push(Output::Tell { to: host.session, frame: wire::join(&member.entry()) });
