@@ -1,0 +1,147 @@
+//! Who comes: newcomers, those who come back, those whose id is in use.
+
+use crate::core::close::Close;
+use crate::core::contacts::Contacts;
+use crate::core::id::{PeerId, SessionId, Token};
+use crate::core::member::{Departure, Held, Joiner, Member, Seat};
+use crate::core::wire;
+
+use super::{Output, Outside, PageState, refuse};
+
+impl PageState {
+    pub(super) fn join(&mut self, outside: Outside<'_>, joiner: Joiner, out: &mut Vec<Output>) {
+        let resumes = joiner.resumed.is_some();
+        if !resumes {
+            self.joins_seen += 1;
+        }
+        self.idle_told = false;
+        let session = joiner.session;
+        if self.by_session.contains_key(&session) || self.held.iter().any(|h| h.joiner.session == session) {
+            return; // it asked again, not knowing that we heard it
+        }
+        let Some((seat, live)) = self.by_id.get(&joiner.id).and_then(|s| Some((*s, self.members.get(s)?))) else {
+            return self.admit(outside, joiner, out);
+        };
+        let (live_session, same_user) = (live.session, Token::same(live.token.as_ref(), joiner.token.as_ref()));
+        if !same_user && !resumes {
+            return self.hold(outside, joiner, live_session, out);
+        }
+        if let Some(held) = self.take_held(&joiner.id) {
+            refuse(held.joiner.session, Close::IdTaken, out);
+        }
+        match (same_user, resumes) {
+            (true, false) => self.take_over(outside, seat, joiner, out),
+            // it was here before the page's actor died; who came meanwhile is its successor
+            (true, true) => refuse(session, Close::Replaced, out),
+            // or an intruder
+            (false, _) => {
+                self.dismiss(outside, live_session, Close::IdTaken, Departure::Expelled, out);
+                self.admit(outside, joiner, out);
+            }
+        }
+    }
+
+    /// Lets a newcomer wait while we see whether the user of its id lives: after a network drop it often does not.
+    pub(super) fn hold(&mut self, outside: Outside<'_>, joiner: Joiner, live: SessionId, out: &mut Vec<Output>) {
+        let mut until = outside.now.plus(Held::WAIT);
+        if let Some(at) = self.held.iter().position(|h| h.joiner.id == joiner.id) {
+            let first = &self.held[at];
+            if !Token::same(first.joiner.token.as_ref(), joiner.token.as_ref()) {
+                return refuse(joiner.session, Close::IdTaken, out);
+            }
+            // the same user, who reloaded once more
+            until = first.until;
+            refuse(first.joiner.session, Close::Replaced, out);
+            self.held.remove(at);
+        }
+        out.push(Output::Ping(live));
+        let at = self.held.partition_point(|h| h.until <= until);
+        self.held.insert(at, Held { joiner, until });
+    }
+
+    pub(super) fn take_held(&mut self, id: &PeerId) -> Option<Held> {
+        let at = self.held.iter().position(|h| h.joiner.id == *id)?;
+        self.held.remove(at)
+    }
+
+    /// A newer socket of the same user. It keeps the seat, unless it is a group member that does not know what the
+    /// old one knew: a second tab with copied storage must not speak as host.
+    pub(super) fn take_over(&mut self, outside: Outside<'_>, seat: Seat, joiner: Joiner, out: &mut Vec<Output>) {
+        let knows = joiner.claim.as_ref().is_some_and(|claim| self.was_told(seat, claim));
+        let Some(member) = self.members.get_mut(&seat) else { return };
+        let (old, new) = (member.session, joiner.session);
+        if joiner.group != member.group || (joiner.group > 0 && !knows) {
+            self.dismiss(outside, old, Close::Replaced, Departure::Expelled, out);
+            // what it says it was told, it was not
+            return self.admit(outside, Joiner { claim: None, ..joiner }, out);
+        }
+        member.session = new;
+        // a status is a session's word: the new one is to say it again, after every OPEN
+        let had_profile = std::mem::take(&mut member.status).profile.is_some();
+        refuse(old, Close::Replaced, out);
+        self.by_session.remove(&old);
+        self.by_session.insert(new, seat);
+        self.watch(outside, seat);
+        self.note_visibility(outside, seat);
+        self.welcome(seat, true, out);
+        if had_profile {
+            self.tell_host_of(seat, out);
+        }
+    }
+
+    pub(super) fn admit(&mut self, outside: Outside<'_>, joiner: Joiner, out: &mut Vec<Output>) {
+        if self.members.len() >= self.rules.max_members {
+            return refuse(joiner.session, Close::PageFull, out);
+        }
+        let Joiner { session, id, token, group, claim, resumed } = joiner;
+        let contacts = self.welcome_back(&id, token.as_ref(), resumed.is_some(), out);
+        let seat = Seat(self.next_seat);
+        self.next_seat += 1;
+        self.by_id.insert(id.clone(), seat);
+        self.by_session.insert(session, seat);
+        let silent = resumed.is_some();
+        let claim = claim.filter(|c| self.is_named() && c.is_credible(outside.unix_ms));
+        // what a resumed one claims, we told it
+        let told = claim.as_ref().filter(|_| silent).map(|c| (c.epoch, c.epoch));
+        let status = resumed.unwrap_or_default();
+        self.members
+            .insert(seat, Member { session, id: id.clone(), token, group, status, contacts, claim, told, stalled_at: None });
+        let host_before = self.host_seat();
+        self.consider_newcomer(outside, seat, out);
+        self.watch(outside, seat);
+        self.welcome(seat, !silent, out);
+        self.catch_up(seat);
+        self.settle(outside, out);
+        // a host that is new itself learns of the newcomer from its roster
+        match self.host_seat() {
+            None if !silent && self.recovery_deadline().is_some() => self.strangers.push(seat),
+            host if !silent && host == host_before => self.tell_host_of(seat, out),
+            _ => {}
+        }
+        for parked in self.waiting.take(&id) {
+            if parked.kind.acquaints() {
+                self.acquaint(&parked.src, &id);
+            }
+            out.push(Output::Tell { to: session, frame: parked.frame });
+        }
+    }
+
+    /// The contacts of one that comes back as the same. Anybody else with its id shows that it is gone for good.
+    pub(super) fn welcome_back(&mut self, id: &PeerId, token: Option<&Token>, resumes: bool, out: &mut Vec<Output>) -> Contacts {
+        let known = self.returning.iter().position(|r| r.id == *id);
+        let Some(gone) = known.and_then(|at| self.returning.remove(at)) else { return Contacts::default() };
+        if resumes || Token::same(gone.token.as_ref(), token) {
+            return gone.contacts;
+        }
+        self.say_gone(&gone, out);
+        Contacts::default()
+    }
+
+    /// `JOIN`: the roster entry of a member, new or changed, for the host.
+    pub(super) fn tell_host_of(&self, seat: Seat, out: &mut Vec<Output>) {
+        let host = self.host_seat().filter(|host| *host != seat).and_then(|host| self.members.get(&host));
+        if let (Some(host), Some(member)) = (host, self.members.get(&seat)) {
+            out.push(Output::Tell { to: host.session, frame: wire::join(&member.entry()) });
+        }
+    }
+}

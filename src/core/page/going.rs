@@ -1,0 +1,84 @@
+//! Who goes, and who is told that it is for good.
+
+use crate::core::close::Close;
+use crate::core::election::Cause;
+use crate::core::id::SessionId;
+use crate::core::member::{Departure, Member, Returning, Seat};
+use crate::core::wire;
+
+use super::{Output, Outside, PageState, refuse};
+
+impl PageState {
+    pub(super) fn gone(&mut self, outside: Outside<'_>, session: SessionId, departure: Departure, out: &mut Vec<Output>) {
+        match self.seat_of(session) {
+            Some(seat) => self.depart(outside, seat, departure, out),
+            None => self.held.retain(|h| h.joiner.session != session),
+        }
+    }
+
+    pub(super) fn dismiss(
+        &mut self,
+        outside: Outside<'_>,
+        session: SessionId,
+        close: Close,
+        departure: Departure,
+        out: &mut Vec<Output>,
+    ) {
+        if let Some(seat) = self.seat_of(session) {
+            refuse(session, close, out);
+            self.depart(outside, seat, departure, out);
+        }
+    }
+
+    pub(super) fn depart(&mut self, outside: Outside<'_>, seat: Seat, departure: Departure, out: &mut Vec<Output>) {
+        let Some(member) = self.members.remove(&seat) else { return };
+        let Member { session, id, token, contacts, .. } = member;
+        self.by_id.remove(&id);
+        self.by_session.remove(&session);
+        out.push(Output::Left { session, id: id.clone(), departure });
+        self.vacate(seat, if departure == Departure::Silent { Cause::Timeout } else { Cause::Left });
+        // the new host first: everybody waits for it
+        self.settle(outside, out);
+        let announced = departure != Departure::Disconnected || self.is_named();
+        let gone = Returning { id: id.clone(), token, contacts, announced, until: outside.now.plus(self.rules.return_after) };
+        // a host that is yet to resume has to hear of it too
+        let unheard = self.recovery_deadline().is_some();
+        if (departure.may_return(!self.is_named()) || unheard) && !self.draining {
+            self.returning.push_back(gone);
+        } else {
+            self.say_gone(&gone, out);
+        }
+        if let Some(heir) = self.take_held(&id) {
+            self.admit(outside, heir.joiner, out);
+        }
+    }
+
+    /// Who is the next not to come back, once there is a host to be told.
+    pub(super) fn gone_for_good(&self) -> Option<&Returning> {
+        self.returning.front().filter(|_| self.recovery_deadline().is_none())
+    }
+
+    /// Tells those it connected with, and the host, that it will not come back.
+    pub(super) fn say_gone(&self, gone: &Returning, out: &mut Vec<Output>) {
+        if self.draining || !gone.announced {
+            return;
+        }
+        let frame = wire::leave(&gone.id);
+        let host = self.host_seat().and_then(|seat| self.members.get(&seat)).map(|host| host.session);
+        let contacts = gone.contacts.iter().filter_map(|id| self.session_of(id)).filter(|s| Some(*s) != host);
+        out.extend(contacts.chain(host).map(|to| Output::Tell { to, frame: frame.clone() }));
+    }
+
+    pub(super) fn drain(&mut self, out: &mut Vec<Output>) {
+        self.draining = true;
+        let host = self.host_seat();
+        let hosting = host.and_then(|seat| self.members.get(&seat));
+        let others = self.members.iter().filter(|(seat, _)| Some(**seat) != host).map(|(_, m)| m);
+        let members = hosting.into_iter().chain(others).map(|m| m.session);
+        for session in members.chain(self.held.iter().map(|h| h.joiner.session)) {
+            refuse(session, Close::Restart, out);
+        }
+        self.held.clear();
+        self.returning.clear();
+    }
+}

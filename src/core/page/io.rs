@@ -1,0 +1,191 @@
+//! What can happen to a page, and what it wants done.
+
+use std::collections::VecDeque;
+
+use crate::core::claim::Claim;
+use crate::core::close::Close;
+use crate::core::election::Cause;
+use crate::core::id::{Epoch, PeerId, SessionId};
+use crate::core::inbound::{Kind, StatusUpdate, Suspicion};
+use crate::core::member::{Departure, Joiner, Returning};
+use crate::core::time::Time;
+use crate::core::waiting::Waiting;
+use crate::core::wire::Frame;
+
+/// What the page cannot know by itself, at the moment of an input.
+#[derive(Clone, Copy)]
+pub struct Outside<'a> {
+    /// The time.
+    pub now: Time,
+    /// The clock, in ms since 1970: epochs start there.
+    pub unix_ms: u64,
+    /// A fresh, uniform random number.
+    pub random: u64,
+    /// When a session was last heard from.
+    pub heard: &'a dyn Fn(SessionId) -> Time,
+    /// How many text frames a session has sent: its page's code has run if there are more of them. Pings are answered
+    /// by the browser.
+    pub spoken: &'a dyn Fn(SessionId) -> u64,
+}
+
+impl std::fmt::Debug for Outside<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Outside").field("now", &self.now).finish_non_exhaustive()
+    }
+}
+
+/// What can happen to a page.
+#[derive(Debug)]
+pub enum Input {
+    /// Somebody asks to be let in.
+    Join(Joiner),
+    /// A socket is gone.
+    Gone {
+        /// Whose.
+        session: SessionId,
+        /// How it went.
+        departure: Departure,
+    },
+    /// A member says something to a peer.
+    Forward {
+        /// Who speaks.
+        session: SessionId,
+        /// Which message.
+        kind: Kind,
+        /// To whom.
+        dst: PeerId,
+        /// Ready to be sent.
+        frame: Frame,
+    },
+    /// A member speaks of itself.
+    Status {
+        /// Who.
+        session: SessionId,
+        /// What it says.
+        update: StatusUpdate,
+    },
+    /// A member sends data over the server.
+    Relay {
+        /// Who.
+        session: SessionId,
+        /// To whom; none: from the host to all, from others to the host.
+        dst: Option<PeerId>,
+        /// Ready to be sent.
+        frame: Frame,
+    },
+    /// A member says that the host does not answer it.
+    Suspect {
+        /// Who.
+        session: SessionId,
+        /// Which host.
+        suspicion: Suspicion,
+    },
+    /// A host hands over.
+    Resign {
+        /// Who.
+        session: SessionId,
+        /// The term it ends.
+        epoch: Epoch,
+        /// Who is to follow, if it can.
+        to: Option<PeerId>,
+    },
+    /// A session answered our [`Output::Ping`].
+    Alive(SessionId),
+    /// More is queued for a session than it may have.
+    Congested(SessionId),
+    /// A deadline has passed.
+    Timer,
+    /// The server goes away. From now on nobody is elected, let in or said to be gone.
+    Drain,
+}
+
+/// What a page wants done, in this order.
+#[derive(Debug, Clone)]
+pub enum Output {
+    /// Let a session in: it is a member from now on.
+    Welcome {
+        /// Which.
+        to: SessionId,
+        /// `OPEN`; none for one that was a member already.
+        open: Option<Frame>,
+        /// Who hosts.
+        assignment: Option<Assignment>,
+    },
+    /// Tell a member who hosts.
+    Appoint {
+        /// Which.
+        to: SessionId,
+        /// `HOST`.
+        frame: Frame,
+        /// The same, for the session itself.
+        assignment: Assignment,
+    },
+    /// Send a frame to a member.
+    Tell {
+        /// Which.
+        to: SessionId,
+        /// What.
+        frame: Frame,
+    },
+    /// See whether a session lives: its next frame is to come back as [`Input::Alive`].
+    Ping(SessionId),
+    /// Close a session, which is no member (any more).
+    Dismiss {
+        /// Which.
+        session: SessionId,
+        /// Why.
+        close: Close,
+    },
+    /// A member left. For the log, and to forget its session.
+    Left {
+        /// Whose.
+        session: SessionId,
+        /// Its id.
+        id: PeerId,
+        /// How it went.
+        departure: Departure,
+    },
+    /// A host was elected. For the log.
+    Elected {
+        /// The assignment.
+        assignment: Assignment,
+        /// Why.
+        cause: Cause,
+    },
+    /// Nobody is here and nothing waits, after so many joins.
+    Idle {
+        /// How many joins this page has seen, to tell whether one is on its way.
+        joins_seen: u64,
+    },
+}
+
+/// What a page whose actor died leaves to its successor, besides its sessions, who speak for themselves.
+#[derive(Debug, Default)]
+pub struct Estate {
+    /// The highest epoch anybody was told.
+    pub told: Epoch,
+    /// Who hosted.
+    pub claim: Option<Claim>,
+    /// Who was on the page, or away: a member that does not resume is gone.
+    pub(super) returning: VecDeque<Returning>,
+    pub(super) waiting: Waiting,
+}
+
+impl Estate {
+    /// For a page that had no predecessor: its epochs start above `told`.
+    #[must_use]
+    pub fn above(told: Epoch) -> Self {
+        Self { told, ..Self::default() }
+    }
+}
+
+/// Who hosts, as one session is told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Assignment {
+    /// The host's term.
+    pub epoch: Epoch,
+    /// The host.
+    pub host: PeerId,
+    /// Whether the one told is the host.
+    pub hosting: bool,
+}

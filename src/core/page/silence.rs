@@ -1,0 +1,83 @@
+//! What happens when nothing happens: deadlines, and those who say nothing any more.
+
+use crate::core::close::Close;
+use crate::core::id::SessionId;
+use crate::core::member::{Departure, Member, Seat};
+use crate::core::time::Time;
+use crate::core::wire;
+
+use super::hosting::Term;
+use super::{Output, Outside, PageState, refuse};
+
+impl PageState {
+    pub(super) fn alive(&mut self, session: SessionId, out: &mut Vec<Output>) {
+        let Some(id) = self.id_of(session) else { return };
+        let id = id.clone();
+        if let Some(held) = self.take_held(&id) {
+            refuse(held.joiner.session, Close::IdTaken, out);
+        }
+    }
+
+    pub(super) fn timer(&mut self, outside: Outside<'_>, out: &mut Vec<Output>) {
+        let now = outside.now;
+        self.end_recovery(outside, out);
+        self.settle(outside, out);
+        while let Some(held) = self.held.front().filter(|h| h.until <= now) {
+            // the newcomer is let in by the departure of the one who did not answer
+            match self.session_of(&held.joiner.id) {
+                Some(silent) => self.dismiss(outside, silent, Close::Timeout, Departure::Silent, out),
+                None => drop(self.held.pop_front()),
+            }
+        }
+        while self.gone_for_good().is_some_and(|r| r.until <= now)
+            && let Some(gone) = self.returning.pop_front()
+        {
+            self.say_gone(&gone, out);
+        }
+        for (src, absent) in self.waiting.expire(now) {
+            if let Some(to) = self.session_of(&src) {
+                out.push(Output::Tell { to, frame: wire::expire(absent.as_str(), &src) });
+            }
+        }
+        if self.sweep_at.is_some_and(|at| at <= now) {
+            self.sweep(outside, out);
+        }
+        self.end_probe(outside, out);
+    }
+
+    /// Dismisses who was silent for too long. It is the page that does so, not the session: one that is jammed by a
+    /// client that stops reading runs no timer of its own.
+    pub(super) fn sweep(&mut self, outside: Outside<'_>, out: &mut Vec<Output>) {
+        let mut silent = Vec::new();
+        for (seat, member) in &self.members {
+            if self.silence_ends(outside, *seat, member) <= outside.now {
+                silent.push((Some(*seat) == self.host_seat(), member.session));
+            }
+        }
+        // the host last, so that none of the others that are gone as well is elected
+        silent.sort_unstable();
+        for (_, session) in silent {
+            self.dismiss(outside, session, Close::Timeout, Departure::Silent, out);
+        }
+        let next = self.members.iter().map(|(seat, member)| self.silence_ends(outside, *seat, member)).min();
+        self.sweep_at = next.map(|at| at.max(Time(outside.now.0 + 1)));
+    }
+
+    /// When a member that goes on saying nothing is taken for gone.
+    pub(super) fn silence_ends(&self, outside: Outside<'_>, seat: Seat, member: &Member) -> Time {
+        let heard = (outside.heard)(member.session);
+        let ends = heard.plus(self.rules.timeout);
+        match self.term {
+            // before it was host it was not watched as closely
+            Term::Hosted { host, since, .. } if host == seat => ends.min(heard.max(since).plus(self.rules.host_timeout)),
+            Term::Hosted { .. } | Term::Vacant { .. } | Term::Open { .. } | Term::Recovering { .. } => ends,
+        }
+    }
+
+    /// Sees to it that a member that says nothing more is noticed in time.
+    pub(super) fn watch(&mut self, outside: Outside<'_>, seat: Seat) {
+        if let Some(at) = self.members.get(&seat).map(|member| self.silence_ends(outside, seat, member)) {
+            self.sweep_at = Some(self.sweep_at.map_or(at, |sweep_at| sweep_at.min(at)));
+        }
+    }
+}

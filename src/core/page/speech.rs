@@ -1,0 +1,69 @@
+//! What members say to each other, and of themselves.
+
+use crate::core::id::{PeerId, SessionId};
+use crate::core::inbound::{Kind, StatusUpdate};
+use crate::core::member::Member;
+use crate::core::wire::{self, Frame};
+
+use super::{Output, Outside, PageState};
+
+impl PageState {
+    pub(super) fn forward(
+        &mut self,
+        outside: Outside<'_>,
+        session: SessionId,
+        kind: Kind,
+        dst: &PeerId,
+        frame: Frame,
+        out: &mut Vec<Output>,
+    ) {
+        let Some(src) = self.id_of(session).cloned() else { return };
+        if let Some(to) = self.session_of(dst) {
+            if kind.acquaints() {
+                self.acquaint(&src, dst);
+            }
+            out.push(Output::Tell { to, frame });
+        } else if kind.waits() && self.waiting.park(outside.now, self.rules.expire, &src, dst, kind, &frame).is_err() {
+            out.push(Output::Tell { to: session, frame: wire::expire(dst.as_str(), &src) });
+        }
+    }
+
+    pub(super) fn acquaint(&mut self, one: &PeerId, other: &PeerId) {
+        for (who, whom) in [(one, other), (other, one)] {
+            if let Some(member) = self.by_id.get(who).and_then(|seat| self.members.get_mut(seat)) {
+                member.contacts.meet(whom);
+            }
+        }
+    }
+
+    /// Data goes between group members only. What comes from a host that is host no more goes to its successor, who
+    /// knows it by its epoch.
+    pub(super) fn relay(&self, session: SessionId, dst: Option<&PeerId>, frame: &Frame, out: &mut Vec<Output>) {
+        let Some((seat, sender)) = self.seat_of(session).and_then(|seat| Some((seat, self.members.get(&seat)?))) else { return };
+        if self.rules.terms.relay.is_none() || sender.group == 0 {
+            return;
+        }
+        let mut tell = |member: &Member| {
+            if member.group > 0 {
+                out.push(Output::Tell { to: member.session, frame: frame.clone() });
+            }
+        };
+        let host = self.host_seat();
+        match dst {
+            Some(dst) => self.by_id.get(dst).and_then(|seat| self.members.get(seat)).into_iter().for_each(&mut tell),
+            None if host == Some(seat) => {
+                self.members.iter().filter(|(s, m)| **s != seat && m.status.relay).for_each(|(_, m)| tell(m));
+            }
+            None => host.and_then(|host| self.members.get(&host)).into_iter().for_each(&mut tell),
+        }
+    }
+
+    pub(super) fn status(&mut self, outside: Outside<'_>, session: SessionId, update: StatusUpdate, out: &mut Vec<Output>) {
+        let Some(seat) = self.seat_of(session) else { return };
+        let new_profile = self.members.get_mut(&seat).is_some_and(|m| m.status.update(update));
+        self.note_visibility(outside, seat);
+        if new_profile {
+            self.tell_host_of(seat, out);
+        }
+    }
+}
