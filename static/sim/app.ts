@@ -1,0 +1,47 @@
+// The page above the library: its state is the list of all it was told, so that two states are equal only if
+// everything came once and in one order.
+
+export interface AppState {
+  readonly list: readonly string[];
+  readonly hash: number;
+}
+
+export class App {
+  list: string[] = [];
+  has = new Set<string>();
+  /** The last count seen of each sender. */
+  last = new Map<string, number>();
+  hash = 0;
+  seq = -1;
+  /** It came late where nobody gives snapshots, or was told that something is missing: comparable to nobody. */
+  partial = false;
+
+  take(message: string, seq: number): void {
+    this.#add(message);
+    this.seq = seq;
+  }
+
+  snapshot(): AppState {
+    return { list: this.list.slice(), hash: this.hash };
+  }
+
+  restore({ list }: AppState): void {
+    this.list = [];
+    this.has = new Set();
+    this.last = new Map();
+    this.hash = 0;
+    for (const message of list) this.#add(message);
+    this.seq = -1;
+    this.partial = false;
+  }
+
+  #add(message: string): void {
+    this.list.push(message);
+    this.has.add(message);
+    const cut = message.indexOf("#");
+    this.last.set(message.slice(0, cut), Number(message.slice(cut + 1)));
+    let { hash } = this;
+    for (let i = 0; i < message.length; i++) hash = Math.imul(hash ^ message.charCodeAt(i), 0x01000193);
+    this.hash = hash ^ (hash >>> 15);
+  }
+}

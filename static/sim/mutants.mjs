@@ -1,0 +1,122 @@
+// Breaks the protocol in ways a reader of docs/DELIVERY.md would think of, and shows that the simulation finds each.
+// A mutant is a change of the text of the sources; text that is no longer there is an error.
+// node sim/mutants.mjs [name…]
+
+import { spawn } from "node:child_process";
+import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { build } from "esbuild";
+
+const root = dirname(dirname(fileURLToPath(import.meta.url)));
+const SCHEDULES = process.env.PEERSTAR_MUTANT_SCHEDULES ?? "5000";
+const SEED = process.env.PEERSTAR_SIM_SEED ?? "1";
+const LIMIT_MS = 240_000;
+
+const mutants = [
+  { name: "a new host keeps its own log and skips the fill",
+    edits: [["takeover.ts", "return this.#pullFrom(source, from < Math.max(own.done, best.base));", "{}"]] },
+  { name: "a new host takes the shortest log",
+    edits: [["history.ts", "if (aHas !== bHas) return aHas;", "if (aHas !== bHas) return bHas;"], ["history.ts", "return a.s > b.s;", "return a.s < b.s;"]] },
+  { name: "a new host ranks logs by length and not by epoch",
+    edits: [["history.ts", "if (x.e !== y.e) return x.e > y.e;\n  const aHas = lies(y, a);\n  const bHas = lies(x, b);\n  if (aHas !== bHas) return aHas;\n  if (a.e !== b.e) return a.e > b.e;", ""]] },
+  { name: "a stamped tail nobody delivered goes before what was delivered",
+    edits: [["history.ts", "if (x.e !== y.e) return x.e > y.e;\n  const aHas = lies(y, a);\n  const bHas = lies(x, b);\n  if (aHas !== bHas) return aHas;", ""]] },
+  { name: "a new host waits for nobody's answer",
+    edits: [["takeover.ts", `if (this.#step === "ask" && this.#waiting().length > 0) return;`, ""]] },
+  { name: "a new host stamps filled entries again",
+    edits: [["takeover.ts", "this.#core.absorb(r, p, s, x)", "this.#core.absorb(r, p, s, x.map((entry) => ({ ...entry, e: this.#core.epoch })))"]] },
+  { name: "older epochs are accepted",
+    edits: [["group.ts", "if (message.e < core.epoch) return this.#old(from, message);", ""],
+      ["member.ts", "if (from !== this.#host) return;", ""]] },
+  { name: "repeats are not recognised",
+    edits: [["host.ts", "let next = this.#ahead.count(peer.id) + 1;", "let next = send.x[0]?.n ?? 1;"]] },
+  { name: "the dedupe table is not in the snapshot",
+    edits: [["ledger.ts", "for (const [id, n] of snap.counts) ledger.#counts.set(id, { n, left: ledger.members.has(id) ? 0 : now });", ""]] },
+  { name: "n is stamped without n - 1",
+    edits: [["host.ts", "peer.hold(item, this.#share());\n        continue;", "next = item.n;"]] },
+  { name: "the host delivers before anyone has it",
+    edits: [["host.ts", "if (this.#acked >= log.last) return log.last;", "return log.last;"]] },
+  { name: "a host without its seat delivers alone",
+    edits: [["host.ts", "if (!seated) return this.#acked;", ""], ["host.ts", "if (!anyone && !unsure) return log.last;", "if (!anyone) return log.last;"]] },
+  { name: "a thawed host believes what it is told",
+    edits: [["host.ts", "if (!anyone && !unsure) return log.last;", "if (!anyone) return log.last;"]] },
+  { name: "a conflicting tail is kept",
+    edits: [["core.ts", "if (log.epochAt(entry.s) === entry.e) continue;", "continue;"], ["core.ts", "if (log.epochAt(first - 1) !== prev) {", "if (false) {"]] },
+  { name: "the entry before is not checked",
+    edits: [["core.ts", "if (log.epochAt(first - 1) !== prev) {", "if (false) {"]] },
+  { name: "the log is trimmed too early",
+    edits: [["core.ts", "const before = now - 1.5 * this.resumeMs;", "const before = now - 300;"]] },
+  { name: "a sender forgets what it handed to a host that died",
+    edits: [["member.ts", "outbox.sent = 0;\n    timers.set(\"suspect\"", "timers.set(\"suspect\""],
+      ["member.ts", "outbox.sent = 0;\n        this.#resendMs", "this.#resendMs"],
+      ["member.ts", "this.#core.outbox.sent = 0;\n    this.sending();", "this.sending();"]] },
+  { name: "messages of a history given up are not sent again",
+    edits: [["core.ts", "outbox.again(ledger.count(this.id), (place) => lies(place, snap));", ""]] },
+  { name: "a message counts though its sender stands elsewhere",
+    edits: [["host.ts", "if (send.at.r !== 0 && !lies(send.at, log)) return this.#ask(peer);", ""]] },
+  { name: "what a sender gave up is waited for",
+    edits: [["host.ts", "if (send.low > next) next = send.low;", ""]] },
+  { name: "delivery goes on while the page makes its snapshot",
+    edits: [["core.ts", "while (this.delivered < end && !this.#asking) {", "while (this.delivered < end) {"]] },
+  { name: "a restore is taken wherever one stands",
+    edits: [["member.ts", "if (!same(heal, core.log.place)) return;", ""]] },
+  { name: "a snapshot older than the kept log is used",
+    edits: [["restorer.ts", "if (snap && snap.s >= core.log.base && lies(snap, core.log) && core.now", "if (snap && core.now"]] },
+  { name: "early entries of another history are kept",
+    edits: [["member.ts", "if (root !== this.#aheadRoot) {", "if (false) {"], ["member.ts", "if (log.root !== this.#aheadRoot) return;", ""]] },
+  { name: "a member told that something is missing gives snapshots",
+    edits: [["core.ts", "return this.able && this.whole && this.#refused < REFUSALS;", "return this.able && this.#refused < REFUSALS;"]] },
+];
+
+async function run({ name, edits }, dir) {
+  cpSync(join(root, "src", "group"), join(dir, "src", "group"), { recursive: true });
+  cpSync(join(root, "sim"), join(dir, "sim"), { recursive: true });
+  for (const [file, from, to] of edits) {
+    const path = join(dir, "src", "group", file);
+    const text = readFileSync(path, "utf8");
+    if (!text.includes(from)) throw new Error(`${name}: not found in ${file}: ${from}`);
+    writeFileSync(path, text.replace(from, () => to));
+  }
+  const outfile = join(dir, "sim.mjs");
+  await build({ entryPoints: [join(dir, "sim", "main.ts")], bundle: true, platform: "node", format: "esm", outfile, logLevel: "error" });
+  const child = spawn(process.execPath, [outfile, SCHEDULES, SEED], { env: { ...process.env, PEERSTAR_SIM_BRIEF: "1" } });
+  let output = "";
+  child.stdout.on("data", (data) => (output += data));
+  child.stderr.on("data", (data) => (output += data));
+  // A mutant that runs for ever is found as well: that is no protocol.
+  const timer = setTimeout(() => child.kill(), LIMIT_MS);
+  const code = await new Promise((resolve) => child.on("exit", (status, signal) => resolve(signal ?? status)));
+  clearTimeout(timer);
+  const after = /^(\d+) schedules/m.exec(output)?.[1];
+  const why = /^seed \d+ failed: (.*)$/m.exec(output)?.[1] ?? (code === 0 ? "" : `ended with ${code}`);
+  return { found: code !== 0, after, why };
+}
+
+const wanted = process.argv.slice(2);
+const todo = mutants.filter(({ name }) => wanted.length === 0 || wanted.some((word) => name.includes(word)));
+let missed = 0;
+const whole = mkdtempSync(join(tmpdir(), "peerstar-mutant-"));
+const base = await run({ name: "unchanged", edits: [] }, whole);
+rmSync(whole, { recursive: true, force: true });
+if (base.found) {
+  console.log(`unchanged, the protocol itself fails: after ${base.after} schedules, ${base.why}`);
+  process.exit(1);
+}
+const queue = todo.slice();
+async function worker() {
+  for (let mutant = queue.shift(); mutant; mutant = queue.shift()) {
+    const dir = mkdtempSync(join(tmpdir(), "peerstar-mutant-"));
+    try {
+      const { found, after, why } = await run(mutant, dir);
+      if (!found) missed++;
+      console.log(`${found ? "found " : "MISSED"}  ${mutant.name}${found ? `: after ${after ?? "?"} schedules, ${why.slice(0, 150)}` : ` in ${SCHEDULES} schedules`}`);
+    } finally {
+      rmSync(dir, { recursive: true, force: true });
+    }
+  }
+}
+await Promise.all([worker(), worker()]);
+console.log(`${todo.length - missed} of ${todo.length} mutants found (seed ${SEED})`);
+process.exit(missed > 0 ? 1 : 0);

@@ -1,0 +1,462 @@
+// One browser: the machine under test, a shell as thin as the real one should be, and the page above.
+
+import { Group, isWire, type Effect, type Event, type Notice, type Wire } from "../src/group/index.ts";
+import { epochAt } from "../src/group/history.ts";
+import type { Place, Standing } from "../src/group/types.ts";
+import { App, type AppState } from "./app.ts";
+import { show, type Observer } from "./observer.ts";
+import { Link, type End } from "./p2p.ts";
+import type { Down, Server, ServerSocket } from "./server.ts";
+import { Socket } from "./socket.ts";
+import { Failure, type World } from "./world.ts";
+
+const DIAL_MS = 400;
+const SILENT_LINK_MS = 3000;
+/** After trouble it may take a while until all is asked and answered again. */
+const BLINK_MS = 800;
+const TROUBLE_MS = 3000;
+
+export class Node implements End {
+  readonly machine: Group;
+  readonly app = new App();
+  alive = true;
+  frozen = false;
+  online = false;
+  /** Was never out of touch for as long as `resumeMs`. */
+  stayed = true;
+  /** Its socket is dead and it does not know. */
+  reallyCut = false;
+  /** Where its page stood when it was named host. */
+  stood: Place = { r: 0, e: 0, s: 0 };
+  /** The host before it, who is not waited for. */
+  deposed: string | undefined;
+  /** Whom the server told it of, as a host. */
+  readonly known = new Set<string>();
+  /** Where those stood who answered the present take-over. */
+  readonly answers = new Map<string, Standing>();
+  provedAt = -1;
+  blinkedAt = -1;
+  #frozenAt = 0;
+  /** Until when it could not be talked to, or not well. */
+  troubledUntil = -1;
+  /** Sent, and not given back with an error. */
+  readonly owed = new Set<string>();
+  readonly #tokens = new Map<number, string>();
+  readonly #links = new Map<string, Link>();
+  #socket: ServerSocket | undefined;
+  #token = 0;
+  #backlog: Event[] = [];
+  #wakeAt = Infinity;
+  #heardAt: number;
+  #dialing = false;
+  /** How late this tab's timers ring. */
+  readonly #lazyMs: number;
+  #taking = false;
+  /** The last step took entries. */
+  #advanced = false;
+  #name = "";
+
+  constructor(
+    readonly id: string,
+    readonly world: World,
+    readonly server: Server,
+    readonly observer: Observer,
+    readonly peerOf: (id: string) => Node | undefined,
+    readonly onTaking: (node: Node) => void,
+  ) {
+    this.machine = new Group(id, world.profile.settings);
+    this.#heardAt = world.now;
+    this.#lazyMs = world.random.chance(0.15) ? 900 : world.random.chance(0.3) ? 50 : 0;
+    this.feed({ type: "snapshots", able: world.profile.snapshots });
+    this.connect();
+    this.#keepDialing();
+  }
+
+  /** Could be talked to right now. */
+  get reachable(): boolean {
+    return this.alive && this.world.now - this.troubledUntil > TROUBLE_MS && !this.frozen && this.online && !this.reallyCut && [...this.#links.values()].every((link) => !link.blocked);
+  }
+
+  // --- the machine ---
+
+  feed(event: Event): void {
+    if (!this.alive) return;
+    if (this.frozen) {
+      if (event.type !== "timer") this.#backlog.push(event);
+      return;
+    }
+    const { machine, world, observer } = this;
+    const before = machine.place;
+    const { line, delivered } = machine;
+    const stood = (): Place => ({ r: before.r, e: epochAt(line, delivered), s: delivered });
+    const old = event.type === "received" && isWire(event.message) && event.message.e < machine.epoch;
+    if (world.trace) this.#traceEvent(event);
+    this.#learn(event);
+    for (const effect of machine.handle(event, world.now)) this.#perform(effect, stood);
+    this.#advanced = machine.place.s > before.s;
+    observer.stepped(this, before, old);
+    if (machine.host === this.id) this.judge();
+    this.#wake();
+  }
+
+  #wake(): void {
+    const at = this.machine.nextDeadline();
+    if (at >= this.#wakeAt || at === Infinity) return;
+    const due = Math.max(at, this.world.now) + (this.#lazyMs > 0 ? this.world.random.int(0, this.#lazyMs) : 0);
+    this.#wakeAt = due;
+    this.world.clock.at(due, () => {
+      if (this.#wakeAt !== due) return;
+      this.#wakeAt = Infinity;
+      this.feed({ type: "timer" });
+    });
+  }
+
+  #perform(effect: Effect, stood: () => Place): void {
+    const { world } = this;
+    switch (effect.type) {
+      case "transmit": {
+        world.sent(effect.message.t);
+        world.say(this.id, () => `-> ${effect.to} ${effect.via} ${tell(effect.message)}`);
+        if (effect.via === "p2p") this.#links.get(effect.to)?.send(this.id, effect.message);
+        else this.#socket?.up({ kind: "relay", to: effect.to, message: effect.message });
+        break;
+      }
+      case "fanout":
+        world.say(this.id, () => `-> all ${tell(effect.message)}`);
+        this.#socket?.up({ kind: "relay", message: effect.message });
+        break;
+      case "deliver": {
+        const { r } = this.machine.place;
+        world.say(this.id, () => `delivers ${String(effect.data)} at ${effect.seq}@${effect.epoch % 100_000}`);
+        this.observer.delivered(this, effect.data as string, { r, e: effect.epoch, s: effect.seq });
+        break;
+      }
+      case "settle": this.#settle(effect.token, effect.error); break;
+      case "askSnapshot": this.#snapshot(effect.token); break;
+      case "restore":
+        world.say(this.id, () => `restored to ${(effect.state as AppState).list.length} messages`);
+        this.app.restore(effect.state as AppState);
+        break;
+      case "suspect": this.#socket?.up({ kind: "suspect", host: effect.host, epoch: effect.epoch }); break;
+      case "resign": this.#socket?.up({ kind: "resign", epoch: effect.epoch, ...(effect.to === undefined ? {} : { to: effect.to }) }); break;
+      case "relayWanted": this.#socket?.up({ kind: "status", relay: effect.wanted }); break;
+      case "prove":
+        world.count("host: asks the server whether it still is");
+        this.#socket?.up({ kind: "heartbeat", token: effect.token });
+        break;
+      case "redial":
+        world.count("redial to claim a later epoch");
+        this.#socket?.die(0, 0);
+        break;
+      case "unlink": this.#hangUp(effect.id); break;
+      case "notice": this.#noticed(effect.notice, stood); break;
+    }
+  }
+
+  #settle(token: number, error: string | undefined): void {
+    const message = this.#tokens.get(token) as string;
+    this.#tokens.delete(token);
+    if (error === undefined) return this.observer.resolved(this, message);
+    this.world.count(`rejected ${error}`);
+    this.world.say(this.id, () => `${message} rejected ${error}`);
+    this.owed.delete(message);
+    this.observer.rejected(message, error);
+    // What counts as in step differs a little between the machine and us, who see everything.
+    const awayMs = this.world.now - this.#heardAt;
+    if (error === "Uncertain" && this.machine.host !== this.id && awayMs < this.world.profile.resumeMs / 2) {
+      throw new Failure("6 uncertain", `${this.id} gives up ${message}, away for ${awayMs}`);
+    }
+  }
+
+  #snapshot(token: number): void {
+    const { random, clock } = this.world;
+    const fails = !this.world.quiet && random.chance(0.03);
+    // Read when it is given, not when it is asked: nothing may be delivered in between.
+    const answer = (): void => {
+      const state = this.app.snapshot();
+      this.feed({ type: "snapshot", token, given: !fails, state: fails ? undefined : state, size: state.list.length * 8 });
+    };
+    if (fails && random.chance(0.3)) return;
+    clock.after(random.chance(0.5) ? 0 : random.int(0, 60), answer);
+  }
+
+  #noticed(notice: Notice, stoodAt: () => Place): void {
+    const { world, app } = this;
+    world.say(this.id, () => `* ${JSON.stringify(notice)}`);
+    if (notice.kind === "recovered") {
+      const stood = stoodAt();
+      world.count(`recovered ${notice.via} ${notice.complete ? "complete" : "incomplete"}${stood.r === 0 ? " (joiner)" : ""}`);
+      if (!notice.complete) this.observer.incomplete(this, stood, notice.via);
+      if (notice.via !== "snapshot" && !notice.complete) {
+        if (!world.profile.snapshots || stood.r !== 0) app.partial = true;
+        app.seq = -1;
+      }
+    } else if (notice.kind === "host" && notice.isHost) {
+      this.#taking = false;
+      this.observer.took(this);
+    } else if (notice.kind === "status") world.count(`status ${notice.state}`);
+  }
+
+  // --- the page ---
+
+  send(): void {
+    if (!this.alive || this.frozen) return;
+    const token = ++this.#token;
+    const message = `${this.id}#${token}`;
+    this.#tokens.set(token, message);
+    this.owed.add(message);
+    this.feed({ type: "send", token, data: message, size: this.world.random.int(8, this.world.random.chance(0.02) ? 120 : 60) });
+  }
+
+  // --- the server ---
+
+  connect(): void {
+    if (!this.alive) return;
+    const { world, server, machine, id } = this;
+    const socket: ServerSocket = new Socket(world, id);
+    this.#socket = socket;
+    socket.onDown = (message) => this.#fromServer(socket, message);
+    socket.onClientClose = () => this.#closed(socket);
+    const claim = machine.host !== undefined ? { epoch: machine.epoch, host: machine.host } : undefined;
+    world.clock.after(world.latency(), () => {
+      if (socket.clientOpen && this.alive) server.connect(id, claim, socket);
+    });
+  }
+
+  #closed(socket: ServerSocket): void {
+    if (this.#socket !== socket || !this.alive) return;
+    this.reallyCut = false;
+    if (this.online) this.world.say(this.id, () => "socket closed");
+    const was = this.online;
+    this.online = false;
+    if (was) this.feed({ type: "offline" });
+    if (this.frozen) return void this.world.clock.after(300, () => this.#closed(socket));
+    this.world.clock.after(this.world.random.int(20, 600), () => {
+      if (this.#socket === socket) this.connect();
+    });
+  }
+
+  #fromServer(socket: ServerSocket, message: Down): void {
+    if (this.#socket !== socket || !this.alive) return;
+    switch (message.kind) {
+      case "open":
+        this.online = true;
+        this.troubledUntil = this.world.now;
+        this.feed({ type: "open", open: message.open });
+        break;
+      case "host":
+        this.feed({ type: "host", host: message.host });
+        break;
+      case "join":
+        this.feed({ type: "joined", member: message.member });
+        break;
+      case "leave":
+        this.feed({ type: "left", id: message.id });
+        break;
+      case "relay":
+        this.#note(message.from, message.message);
+        this.feed({ type: "received", from: message.from, via: "relay", message: message.message });
+        this.#heard(message.from, message.message);
+        break;
+      case "heartbeat":
+        // Answered in time, if read late.
+        this.provedAt = this.frozen ? Infinity : this.world.now;
+        this.feed({ type: "proved", token: message.token });
+        break;
+      case "probe": if (!this.frozen) socket.up({ kind: "probed" }); break;
+    }
+  }
+
+  /** What the machine is told of the others, when it is. */
+  #learn(event: Event): void {
+    if (event.type === "joined") this.known.add(event.member.id);
+    else if (event.type === "left") this.known.delete(event.id);
+    const told = event.type === "open" ? event.open : event.type === "host" ? event.host : undefined;
+    if (told?.host !== this.id) return;
+    const { place, line, delivered } = this.machine;
+    this.stood = { r: place.r, e: epochAt(line, delivered), s: delivered };
+    this.deposed = event.type === "host" && event.host.cause === "resigned" ? undefined : this.machine.host;
+    this.known.clear();
+    for (const { id } of told.roster ?? []) if (id !== this.id) this.known.add(id);
+    if (this.#taking) return;
+    this.#taking = true;
+    this.onTaking(this);
+  }
+
+  #note(from: string, message: Wire): void {
+    if (message.t !== "at") return;
+    if (`${message.e}` !== this.#name) {
+      this.#name = `${message.e}`;
+      this.answers.clear();
+    }
+    if (!this.frozen && message.e === this.machine.epoch && this.#taking) this.answers.set(from, message.at);
+  }
+
+  /** In touch is who hears its host, or hosts and hears anyone. */
+  #heard(from: string, message: Wire): void {
+    if (this.frozen || message.e < this.machine.epoch) return;
+    const { machine } = this;
+    if (machine.host === this.id) {
+      if (this.#taking) return;
+    } else {
+      // In step is who follows its host: takes what it says, or has it all.
+      const { place } = machine;
+      const all = message.t === "beat" && message.at.r === place.r && message.at.s === place.s && message.at.e === place.e;
+      if (machine.host !== from || !(all || this.#advanced)) return;
+    }
+    this.judge();
+    this.#heardAt = this.world.now;
+  }
+
+  judge(): void {
+    const { now, profile } = this.world;
+    if (now - this.#heardAt >= profile.resumeMs * 0.9) this.stayed = false;
+    if (!this.frozen && this.online && this.machine.host === this.id && this.server.host === this.id && !this.#taking) this.#heardAt = now;
+  }
+
+  // --- data channels ---
+
+  linkUp(link: Link): void {
+    const peer = link.other(this.id).id;
+    this.#links.set(peer, link);
+    link.heard.set(this.id, this.world.now);
+    this.feed({ type: "link", id: peer, up: true });
+  }
+
+  linkDown(link: Link): void {
+    const peer = link.other(this.id).id;
+    if (this.#links.get(peer) !== link) return;
+    this.#links.delete(peer);
+    this.troubledUntil = this.world.now;
+    this.feed({ type: "link", id: peer, up: false });
+  }
+
+  linkHeard(link: Link, from: string, message: Wire): void {
+    if (!this.alive) return;
+    link.heard.set(this.id, this.world.now);
+    this.#note(from, message);
+    this.feed({ type: "received", from, via: "p2p", message });
+    this.#heard(from, message);
+  }
+
+  #hangUp(peer: string): void {
+    const link = this.#links.get(peer);
+    if (!link) return;
+    link.die(link.a.id === this.id ? 0 : 100, link.b.id === this.id ? 0 : 100);
+  }
+
+  get links(): readonly Link[] {
+    return [...this.#links.values()];
+  }
+
+  #keepDialing(): void {
+    this.world.clock.after(DIAL_MS, () => {
+      if (!this.alive) return;
+      this.#dial();
+      this.#keepDialing();
+    });
+  }
+
+  #dial(): void {
+    const { world, machine } = this;
+    const { host } = machine;
+    if (!world.profile.p2p || this.frozen || host === undefined || host === this.id || this.#dialing) return;
+    const old = this.#links.get(host);
+    if (old && world.now - (old.heard.get(this.id) ?? 0) < SILENT_LINK_MS) return;
+    if (old) this.#hangUp(host);
+    this.#dialing = true;
+    world.clock.after(world.random.int(20, 400), () => {
+      this.#dialing = false;
+      const peer = this.peerOf(host);
+      if (!this.alive || !peer?.alive || this.frozen || peer.frozen || machine.host !== host) return;
+      // Without a way to signal there is no new connection.
+      if (!this.online || !peer.online || this.reallyCut || peer.reallyCut) return;
+      if (!world.quiet && world.random.chance(0.1)) return;
+      const link = new Link(world, this, peer);
+      world.clock.after(world.random.int(0, 30), () => { if (this.alive) this.linkUp(link); });
+      world.clock.after(world.random.int(0, 30), () => { if (peer.alive) peer.linkUp(link); });
+      world.count("link opened");
+    });
+  }
+
+  // --- faults ---
+
+  dropSocket(clientMs: number, serverMs: number): void {
+    this.reallyCut = true;
+    this.#socket?.die(clientMs, serverMs);
+  }
+
+  crash(serverMs: number): void {
+    this.alive = false;
+    const socket = this.#socket;
+    if (socket) {
+      socket.cut = true;
+      socket.clientOpen = false;
+      this.world.clock.after(serverMs, () => socket.closeServer());
+    }
+    // Nobody is told that the other side of a data channel is gone.
+    for (const link of this.#links.values()) link.die(-1, -1);
+  }
+
+  leave(): void {
+    this.feed({ type: "leave" });
+    this.alive = false;
+    const socket = this.#socket;
+    if (!socket) return;
+    socket.clientOpen = false;
+    this.world.clock.after(this.world.random.int(1, 60), () => socket.closeServer());
+    for (const link of this.#links.values()) link.die(-1, -1);
+  }
+
+  freeze(): void {
+    this.judge();
+    this.#frozenAt = this.world.now;
+    this.frozen = true;
+  }
+
+  /** Everything that came meanwhile comes now. */
+  thaw(): void {
+    this.judge();
+    this.frozen = false;
+    // So short a stop no page can notice.
+    this.blinkedAt = this.world.now - this.#frozenAt < BLINK_MS ? this.world.now : -1;
+    this.provedAt = Math.min(this.provedAt, this.world.now);
+    this.troubledUntil = this.world.now;
+    const backlog = this.#backlog;
+    this.#backlog = [];
+    for (const event of backlog) this.feed(event);
+    this.#wakeAt = Infinity;
+    this.feed({ type: "timer" });
+  }
+
+  // --- the trace ---
+
+  #traceEvent(event: Event): void {
+    const { world } = this;
+    if (event.type === "timer") return;
+    world.say(this.id, () => {
+      if (event.type === "received") return `<- ${event.from} ${event.via} ${tell(event.message as Wire)}`;
+      if (event.type === "open") return `OPEN host ${event.open.host} epoch ${event.open.epoch % 100_000}${event.open.recovering ? " recovering" : ""}`;
+      if (event.type === "host") return `HOST ${event.host.host} epoch ${event.host.epoch % 100_000} (${event.host.cause})`;
+      return JSON.stringify(event);
+    });
+  }
+}
+
+function tell(message: Wire): string {
+  const e = message.e % 100_000;
+  switch (message.t) {
+    case "at": case "pull": return `${message.t} e${e} ${show(message.at)} done ${message.at.done} base ${message.at.base}${message.at.stale ? " stale" : ""}`;
+    case "data": case "fill": return `${message.t} e${e} from ${message.s} after @${message.p % 100_000}: ${message.x.map((x) => `${x.s}@${x.e % 100_000}=${x.k === "d" ? String(x.d) : x.k + x.f}`).join(" ")}`;
+    case "beat": return `beat e${e} ${show(message.at)} sent ${message.sent} w ${message.w.join(",")}`;
+    case "ack": return `ack e${e} ${show(message.at)}${message.gap ? " gap" : ""}`;
+    case "send": return `send e${e} at ${show(message.at)} low ${message.low}: ${message.x.map((x) => x.n).join(" ")}`;
+    case "restore": return `restore e${e} heal ${show(message.heal)} to ${show(message.snap)}`;
+    case "snap": return `snap e${e} ${message.snap ? show(message.snap) : "none"}`;
+    case "need": return `need e${e} ${message.n}`;
+    case "fence": return `fence e${e} host ${message.host}`;
+    case "ask": return `ask e${e} (${message.cause})`;
+    case "want": return `want e${e}`;
+    case "bye": return "bye";
+  }
+}

@@ -1,0 +1,210 @@
+// Watches every step of every node and checks the six guarantees, in the words of docs/DELIVERY.md.
+
+import { epochAt } from "../src/group/history.ts";
+import type { Place } from "../src/group/types.ts";
+import type { Node } from "./node.ts";
+import type { Server } from "./server.ts";
+import { Failure, type World } from "./world.ts";
+
+/** How long the truth about a change of host may be on its way. */
+const ON_THE_WAY_MS = 1500;
+
+export class Observer {
+  /** Which message an entry is: for ever. */
+  readonly #message = new Map<number, string>();
+  /** What a page's state adds up to after an entry: the same for all. */
+  readonly #state = new Map<number, number>();
+  /** Who has an entry in its log; `*` more than one. */
+  readonly #holder = new Map<number, string>();
+  /** When an entry was stamped. */
+  readonly #stamped = new Map<number, number>();
+  /** Who was told that something is missing. */
+  readonly #told = new Set<Node>();
+
+  constructor(readonly world: World, readonly server: Server) {}
+
+  /** One number for root, epoch and seq: entries are looked up by the million. */
+  #key(r: number, e: number, s: number): number {
+    if (r !== this.#lastRoot || e !== this.#lastEpoch) {
+      const pair = r * 0x1000_0000 + (e % 0x1000_0000);
+      let id = this.#lines.get(pair);
+      if (id === undefined) this.#lines.set(pair, (id = this.#lines.size));
+      this.#lastRoot = r;
+      this.#lastEpoch = e;
+      this.#lastLine = id;
+    }
+    return this.#lastLine * 0x10_0000 + s;
+  }
+
+  readonly #lines = new Map<number, number>();
+  #lastRoot = -1;
+  #lastEpoch = -1;
+  #lastLine = 0;
+
+  // --- while it runs ---
+
+  delivered(node: Node, message: string, place: Place): void {
+    const key = this.#key(place.r, place.e, place.s);
+    const known = this.#message.get(key);
+    if (known === undefined) this.#message.set(key, message);
+    else if (known !== message) this.#fail("1 same order", `${node.id} delivers ${message} at ${show(place)}, others ${known}`);
+    const { app } = node;
+    if (place.s <= app.seq) this.#fail("1 same order", `${node.id} delivers ${message} at seq ${place.s} after ${app.seq}`);
+    if (app.has.has(message)) this.#fail("2 exactly once", `${node.id} delivers ${message} twice, at ${show(place)}`);
+    const [sender, n] = message.split("#") as [string, string];
+    if (Number(n) <= (app.last.get(sender) ?? 0)) this.#fail("1 per sender", `${node.id} delivers ${message} after #${app.last.get(sender)}`);
+    app.take(message, place.s);
+    if (!app.partial) {
+      const state = this.#state.get(key);
+      if (state === undefined) this.#state.set(key, app.hash);
+      else if (state !== app.hash) this.#fail("5 no gap, no overlap", `${node.id} has another state than others at ${show(place)}, after ${message}`);
+    }
+    if (this.#rejected.has(message)) this.#fail("6 rejected is not delivered", `${node.id} delivers ${message}`);
+    if (node.machine.host === node.id) this.#mayHost(node, key, message, place);
+  }
+
+  readonly #rejected = new Set<string>();
+
+  rejected(message: string, code: string): void {
+    if (code === "Backpressure" || code === "TooLarge") this.#rejected.add(message);
+  }
+
+  resolved(node: Node, message: string): void {
+    if (!node.app.has.has(message) && !node.app.partial) this.#fail("2 resolved is delivered", `${node.id} resolves ${message} and has not got it`);
+  }
+
+  /** A host's own page comes last, or the server still names it host, or it is alone as far as it was told. */
+  #mayHost(node: Node, key: number, message: string, place: Place): void {
+    const holder = this.#holder.get(key);
+    if (holder !== undefined && holder !== node.id) return;
+    const { epoch } = node.machine;
+    const ended = this.server.ended.get(epoch);
+    const deposed = ended !== undefined && this.world.now - ended > ON_THE_WAY_MS;
+    const alone = [...node.known].every((id) => !node.peerOf(id)?.alive);
+    if (node.provedAt >= 0 && this.world.now - node.provedAt < ON_THE_WAY_MS) return;
+    if (node.online && !deposed && alone) return;
+    if (alone && (node.blinkedAt === this.world.now || (node.online && node.reallyCut))) return;
+    this.#fail("4 runs ahead", `host ${node.id} hands ${message} (${show(place)}) to its page, and nobody else has it`);
+  }
+
+  /** After each step of a node. */
+  stepped(node: Node, before: Place, old: boolean): void {
+    const { place } = node.machine;
+    if (place.s > before.s || place.e !== before.e || place.r !== before.r) {
+      if (old && node.machine.host !== node.id) this.#fail("4 older epoch", `${node.id} takes entries from an older epoch`);
+      const grown = place.r === before.r && place.s >= before.s && epochAt(node.machine.line, before.s) === before.e;
+      const from = grown ? before.s + 1 : 1;
+      for (let s = from; s <= place.s; s++) {
+        const key = this.#key(place.r, epochAt(node.machine.line, s), s);
+        const holder = this.#holder.get(key);
+        if (holder === undefined) {
+          this.#holder.set(key, node.id);
+          this.#stamped.set(key, this.world.now);
+        } else if (holder !== node.id) this.#holder.set(key, "*");
+      }
+    }
+    const { settings } = this.world.profile;
+    const { load } = node.machine;
+    if (settings.outboxBytes !== undefined && load.outbox > settings.outboxBytes + (settings.logBytes ?? 0)) this.#fail("6 bounded", `${node.id} outbox ${load.outbox}`);
+    if (settings.logBytes !== undefined && load.log > settings.logBytes * 2 + 2000) this.#fail("6 bounded", `${node.id} log ${load.log}`);
+  }
+
+  /** A node was told that something is missing; its page stood there before. It must be true. */
+  incomplete(node: Node, stood: Place, via: string): void {
+    this.#told.add(node);
+    const { place, line } = node.machine;
+    const on = stood.r !== 0 && stood.r === place.r && stood.s <= place.s && epochAt(line, stood.s) === stood.e;
+    if (!on) return;
+    // Kept for `resumeMs` by everyone: what is missing must be older.
+    const { profile, now } = this.world;
+    const missed = this.#stamped.get(this.#key(place.r, epochAt(line, stood.s + 1), stood.s + 1)) ?? 0;
+    if (via === "snapshot" || (now - missed < profile.resumeMs && !profile.small)) {
+      this.#fail("5 complete", `${node.id} is told that something is missing (${via}), and stood at ${show(stood)}, which its history continues`);
+    }
+  }
+
+  /** A new host begins to stamp: what those who answered it had delivered must be in its log. */
+  took(node: Node): void {
+    const { place, line } = node.machine;
+    for (const at of node.answers.values()) {
+      if (at.r === place.r && epochAt(line, at.done) !== epochAt(at.line, at.done)) this.world.count("take-over: an answer was overtaken before");
+    }
+    if (!node.reachable) return;
+    const { relay, loss, reorder, latencyMs } = this.world.profile;
+    const owed = new Map<string, Place>();
+    for (const [id, at] of node.answers) {
+      const peer = node.peerOf(id);
+      // One that has moved on to a later epoch owes this one nothing.
+      if (!peer?.reachable || peer.machine.epoch > node.machine.epoch || at.stale) continue;
+      owed.set(id, { r: at.r, e: epochAt(at.line, at.done), s: at.done });
+    }
+    // Where answers cannot take long, whoever is well answers in time: what it has is asked for, not only what it said.
+    if (relay && loss <= 0.02 && reorder === 0 && latencyMs <= 20) {
+      for (const id of node.known) {
+        const peer = node.peerOf(id);
+        if (!peer?.reachable || owed.has(id) || id === node.deposed || peer.machine.stale || peer.machine.epoch > node.machine.epoch) continue;
+        owed.set(id, { r: peer.machine.place.r, e: epochAt(peer.machine.line, peer.machine.delivered), s: peer.machine.delivered });
+      }
+    }
+    for (const [id, at] of owed) {
+      const on = at.r === 0 || (at.r === place.r && at.s <= place.s && epochAt(line, at.s) === at.e);
+      if (on || at.r > place.r) continue;
+      // Only what a page was handed in a later epoch excuses what another was handed before.
+      const later = [...node.answers.values()].some(({ r, line: l, done }) => r === at.r && epochAt(l, done) > at.e);
+      if (at.r !== place.r || !(later || (node.stood.r === at.r && node.stood.e > at.e))) {
+        this.#fail("3 nothing delivered is lost", `host ${node.id} begins at ${show(place)} though ${id} had delivered up to ${show(at)}`);
+      }
+    }
+  }
+
+  #fail(guarantee: string, detail: string): never {
+    throw new Failure(guarantee, detail);
+  }
+
+  // --- at the end ---
+
+  converged(nodes: readonly Node[]): boolean {
+    const first = nodes[0];
+    if (!first || !this.server.steady) return first === undefined;
+    const { place } = first.machine;
+    const here = names(nodes.map((node) => node.id));
+    return nodes.every(({ machine, online }) => {
+      const at = machine.place;
+      return online && at.r !== 0 && at.s === place.s && at.e === place.e && at.r === place.r && machine.delivered === at.s
+        && machine.epoch === this.server.epoch && machine.host === this.server.host && machine.load.outbox === 0
+        && names(machine.view().members) === here;
+    });
+  }
+
+  finish(nodes: readonly Node[]): void {
+    const first = nodes[0];
+    if (!first) return;
+    if (!this.converged(nodes)) {
+      const views = nodes.map(({ id, machine, online }) => `${id}${online ? "" : " offline"} host ${machine.host} epoch ${machine.epoch} at ${show(machine.place)} delivered ${machine.delivered} pending ${machine.load.outbox} sees ${names(machine.view().members)}`);
+      this.#fail("2 nothing is stuck", `not together after the quiet tail (server: ${this.server.host} ${this.server.epoch})\n  ${views.join("\n  ")}`);
+    }
+    const whole = nodes.filter((node) => !node.app.partial);
+    const model = whole[0];
+    for (const node of whole) {
+      if (model && node.app.hash !== model.app.hash) {
+        this.#fail("1 same order", `${node.id} and ${model.id} differ\n  ${node.app.list.join(" ")}\n  ${model.app.list.join(" ")}`);
+      }
+    }
+    for (const node of nodes) node.judge();
+    for (const sender of nodes) {
+      // With so small a log a tail that is given up may be trimmed already, and cannot go again: it was told.
+      if (!sender.stayed || (this.world.profile.small && this.#told.has(sender))) continue;
+      for (const message of sender.owed) {
+        for (const node of whole) if (!node.app.has.has(message)) this.#fail("2 nothing lost", `${message} of ${sender.id}, who stayed, is missing at ${node.id}`);
+      }
+    }
+  }
+}
+
+export function show(place: Place): string {
+  return `${place.s}@${place.e % 100_000}${place.r === place.e ? "" : `/${place.r % 100_000}`}`;
+}
+
+function names(ids: string[]): string {
+  return ids.sort().join(" ");
+}

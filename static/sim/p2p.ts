@@ -1,0 +1,45 @@
+// Data channels between two nodes. They lose, repeat and reorder; each end learns of the death by itself, or never.
+
+import type { Wire } from "../src/group/index.ts";
+import type { World } from "./world.ts";
+
+export interface End {
+  readonly id: string;
+  linkUp(link: Link): void;
+  linkDown(link: Link): void;
+  linkHeard(link: Link, from: string, message: Wire): void;
+}
+
+export class Link {
+  /** Nothing gets through though both believe it open. */
+  blocked = false;
+  dead = false;
+  /** When each end last heard the other, for the shell's own doubts. */
+  readonly heard = new Map<string, number>();
+
+  constructor(readonly world: World, readonly a: End, readonly b: End) {}
+
+  other(end: string): End {
+    return end === this.a.id ? this.b : this.a;
+  }
+
+  send(from: string, message: Wire): void {
+    const { random, profile, clock, quiet } = this.world;
+    if (this.dead || this.blocked) return;
+    const to = this.other(from);
+    if (!quiet && random.chance(profile.loss)) return;
+    let delay = this.world.latency();
+    if (!quiet && random.chance(profile.reorder)) delay += random.int(1, 200);
+    const arrive = (): void => to.linkHeard(this, from, message);
+    clock.after(delay, arrive);
+    // A repeat may arrive long after: an old connection comes back to life with its backlog.
+    if (!quiet && random.chance(profile.repeat)) clock.after(delay + random.int(0, random.chance(0.1) ? 3000 : 300), arrive);
+  }
+
+  /** Ends that are told nothing keep sending into it. */
+  die(aMs: number, bMs: number): void {
+    this.dead = true;
+    if (aMs >= 0) this.world.clock.after(aMs, () => this.a.linkDown(this));
+    if (bMs >= 0) this.world.clock.after(bMs, () => this.b.linkDown(this));
+  }
+}

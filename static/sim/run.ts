@@ -1,0 +1,40 @@
+// Many schedules, or one told line by line.
+
+import { Schedule } from "./schedule.ts";
+import { Failure } from "./world.ts";
+
+export interface Outcome {
+  readonly schedules: number;
+  readonly counts: Map<string, number>;
+  readonly failed: { readonly seed: number; readonly error: Error } | undefined;
+}
+
+export function simulate(schedules: number, seed: number): Outcome {
+  const counts = new Map<string, number>();
+  for (let i = 0; i < schedules; i++) {
+    const error = once(seed + i, counts);
+    if (error) return { schedules: i + 1, counts, failed: { seed: seed + i, error } };
+  }
+  return { schedules, counts, failed: undefined };
+}
+
+function once(seed: number, counts: Map<string, number>): Error | undefined {
+  try {
+    new Schedule(seed, counts, false).run();
+    return undefined;
+  } catch (error) {
+    return error as Error;
+  }
+}
+
+/** The same schedule again, told line by line. */
+export function trace(seed: number): string[] {
+  const schedule = new Schedule(seed, new Map(), true);
+  try {
+    schedule.run();
+    schedule.world.say("", () => "all guarantees held");
+  } catch (error) {
+    schedule.world.say("", () => `failed: ${(error as Error).message}${error instanceof Failure ? "" : `\n${(error as Error).stack}`}`);
+  }
+  return schedule.world.trace as string[];
+}

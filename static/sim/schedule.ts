@@ -1,0 +1,234 @@
+// One schedule: members come, go and fail at random for a while; then faults stop, and everything must come together.
+
+import { Node } from "./node.ts";
+import { Observer } from "./observer.ts";
+import { Server } from "./server.ts";
+import { World } from "./world.ts";
+
+const TAIL_MS = 45_000;
+const STEP_MS = 500;
+
+type Fault = () => string | undefined;
+
+export class Schedule {
+  readonly world: World;
+  readonly #server: Server;
+  readonly #observer: Observer;
+  readonly #nodes: Node[] = [];
+  #killTaking = 0;
+
+  constructor(seed: number, counts: Map<string, number>, traced: boolean) {
+    this.world = new World(seed, counts, traced);
+    this.#server = new Server(this.world);
+    this.#observer = new Observer(this.world, this.#server);
+  }
+
+  run(): void {
+    const { world } = this;
+    const { profile, random, clock } = world;
+    world.say("", () => JSON.stringify(profile));
+    this.#join();
+    for (let i = 1; i < profile.nodes; i++) clock.after(random.int(0, random.chance(0.5) ? 300 : profile.activeMs / 2), () => this.#join());
+    this.#fault();
+    this.#talk();
+    clock.until(profile.activeMs);
+    this.#calm();
+    for (let t = 0; t < TAIL_MS; t += STEP_MS) {
+      clock.until(clock.now + STEP_MS);
+      if (t > 2000 && this.#observer.converged(this.#live)) break;
+    }
+    this.#observer.finish(this.#live);
+  }
+
+  get #live(): Node[] {
+    return this.#nodes.filter((node) => node.alive);
+  }
+
+  #join(): void {
+    if (this.world.quiet || this.#live.length >= 8) return;
+    const id = String.fromCharCode(97 + this.#nodes.length);
+    this.world.count("join");
+    this.world.say(id, () => "joins");
+    this.#nodes.push(new Node(id, this.world, this.#server, this.#observer, (peer) => this.#nodes.find((node) => node.id === peer), (node) => this.#taking(node)));
+  }
+
+  #talk(): void {
+    const { world } = this;
+    const { random, clock, profile } = world;
+    clock.after(random.int(1, profile.sendMs), () => {
+      if (world.quiet) return;
+      const live = this.#live;
+      if (live.length > 0) {
+        const node = random.pick(live);
+        for (let n = random.chance(0.1) ? random.int(2, 12) : 1; n > 0; n--) node.send();
+      }
+      this.#talk();
+    });
+  }
+
+  #fault(): void {
+    const { world } = this;
+    const { random, clock, profile } = world;
+    clock.after(random.int(profile.faultMs / 2, profile.faultMs * 2), () => {
+      if (world.quiet) return;
+      const what = (profile.storm && random.chance(0.8) ? random.pick(this.#storm) : random.pick(this.#faults))();
+      if (what) world.count(`fault: ${what}`);
+      this.#fault();
+    });
+  }
+
+  /** A new host has just been told so. */
+  #taking(node: Node): void {
+    if (this.#killTaking === 0 || this.#live.length < 2 || this.world.quiet) return;
+    this.#killTaking--;
+    const { random, clock } = this.world;
+    clock.after(random.int(0, 250), () => {
+      if (!node.alive || this.world.quiet) return;
+      this.world.count("fault: new host dies while taking over");
+      this.#crash(node);
+    });
+  }
+
+  #crash(node: Node): void {
+    const { world } = this;
+    const { random } = world;
+    world.say(node.id, () => "dies");
+    node.crash(random.chance(0.8) ? random.int(0, 60) : random.int(2000, 5000));
+  }
+
+  #someone(): Node | undefined {
+    const live = this.#live;
+    const { random } = this.world;
+    // Half of all faults befall the host: there it hurts.
+    const host = live.find((node) => node.id === this.#server.host);
+    return host && random.chance(this.world.profile.storm ? 0.75 : 0.4) ? host : live.length > 0 ? random.pick(live) : undefined;
+  }
+
+  /** How long something lasts: mostly short, sometimes longer than one may be away. */
+  #while(): number {
+    const { random, profile } = this.world;
+    return random.chance(0.75) ? random.int(20, 2500) : random.int(1000, profile.resumeMs * 1.5);
+  }
+
+  readonly #faults: readonly Fault[] = [
+    () => (this.#join(), "join"),
+    () => (this.#join(), "join"),
+    () => {
+      const node = this.#someone();
+      if (!node || this.#live.length < 2) return undefined;
+      this.#crash(node);
+      return "crash";
+    },
+    () => {
+      const node = this.#someone();
+      if (!node || node.frozen || this.#live.length < 2) return undefined;
+      this.world.say(node.id, () => "leaves");
+      node.leave();
+      return "leave";
+    },
+    () => this.#freeze(),
+    () => this.#freeze(),
+    () => {
+      const node = this.#someone();
+      if (!node?.online) return undefined;
+      this.world.say(node.id, () => "loses its socket");
+      node.dropSocket(this.world.random.int(0, 100), this.world.random.int(0, 100));
+      return "socket lost";
+    },
+    () => {
+      const node = this.#someone();
+      if (!node?.online) return undefined;
+      this.world.say(node.id, () => "is cut off");
+      const long = this.#while();
+      node.dropSocket(long, this.world.random.int(500, 5000));
+      for (const link of node.links) this.#block(link, long);
+      return "cut off, unnoticed";
+    },
+    () => {
+      const link = this.#link();
+      link?.die(this.world.random.int(0, 500), this.world.random.int(0, 500));
+      return link && "link lost";
+    },
+    () => {
+      const link = this.#link();
+      if (!link) return undefined;
+      const first = this.world.random.chance(0.5);
+      link.die(first ? 10 : -1, first ? -1 : 10);
+      return "link lost, one end unaware";
+    },
+    () => {
+      const link = this.#link();
+      if (link) this.#block(link, this.#while());
+      return link && "link blocked";
+    },
+    () => {
+      const host = this.#live.find((node) => node.id === this.#server.host);
+      if (!host || this.#live.length < 2) return undefined;
+      host.feed({ type: "resign" });
+      return "resign";
+    },
+    () => {
+      if (!this.#server.up || !this.world.random.chance(0.5)) return undefined;
+      const long = this.world.random.int(100, 2500);
+      this.world.say("srv", () => `restarts for ${long}`);
+      for (const node of this.#nodes) node.known.clear();
+      this.#server.restart(long);
+      return "server restart";
+    },
+    () => {
+      const host = this.#live.find((node) => node.id === this.#server.host);
+      if (!host || this.#live.length < 2) return undefined;
+      this.#killTaking = this.world.random.int(1, 2);
+      this.#crash(host);
+      return "crash, and the next in take-over";
+    },
+    () => {
+      const node = this.#someone();
+      if (!node) return undefined;
+      const link = this.world.random.chance(0.3) ? "relay" : this.world.random.pick(this.#nodes).id;
+      node.feed({ type: "pressure", link, high: true });
+      this.world.clock.after(this.#while(), () => node.feed({ type: "pressure", link, high: false }));
+      return "slow member";
+    },
+  ];
+
+  /** What leaves tails behind: hosts that are cut off, frozen or without a socket for a while. */
+  get #storm(): readonly Fault[] {
+    return [...this.#faults.slice(4, 8), ...this.#faults.slice(6, 8), ...this.#faults.slice(0, 1)];
+  }
+
+  #freeze(): string | undefined {
+    const node = this.#someone();
+    if (!node || node.frozen) return undefined;
+    this.world.say(node.id, () => "freezes");
+    node.freeze();
+    this.world.clock.after(this.#while(), () => {
+      if (!node.frozen) return;
+      this.world.say(node.id, () => "thaws");
+      node.thaw();
+    });
+    return "freeze";
+  }
+
+  #link() {
+    const links = this.#live.flatMap((node) => node.links);
+    return links.length > 0 ? this.world.random.pick(links) : undefined;
+  }
+
+  #block(link: { blocked: boolean }, ms: number): void {
+    link.blocked = true;
+    this.world.clock.after(ms, () => (link.blocked = false));
+  }
+
+  #calm(): void {
+    const { world } = this;
+    world.quiet = true;
+    world.say("", () => "--- quiet ---");
+    for (const node of this.#live) {
+      if (node.frozen) node.thaw();
+      for (const link of node.links) link.blocked = false;
+      node.feed({ type: "pressure", link: "relay", high: false });
+      for (const other of this.#nodes) node.feed({ type: "pressure", link: other.id, high: false });
+    }
+  }
+}

@@ -1,0 +1,97 @@
+// One schedule's surroundings: time, chance, the kind of network, what was counted and the trace.
+
+import type { Settings } from "../src/group/index.ts";
+import { Clock } from "./clock.ts";
+import { Prng } from "./prng.ts";
+
+/** What kind of schedule this is; drawn from the seed. */
+export interface Profile {
+  readonly nodes: number;
+  readonly activeMs: number;
+  readonly snapshots: boolean;
+  readonly relay: boolean;
+  readonly p2p: boolean;
+  readonly loss: number;
+  readonly repeat: number;
+  readonly reorder: number;
+  readonly latencyMs: number;
+  readonly faultMs: number;
+  readonly sendMs: number;
+  readonly resumeMs: number;
+  readonly settings: Partial<Settings>;
+  readonly small: boolean;
+  /** Hosts go one after another, and come back. */
+  readonly storm: boolean;
+}
+
+const names = new Map<string, string>();
+
+export class Failure extends Error {
+  constructor(readonly guarantee: string, detail: string) {
+    super(`${guarantee}: ${detail}`);
+  }
+}
+
+export class World {
+  readonly clock = new Clock();
+  readonly random: Prng;
+  readonly profile: Profile;
+  readonly counts: Map<string, number>;
+  readonly trace: string[] | undefined;
+  /** Faults have stopped. */
+  quiet = false;
+
+  constructor(readonly seed: number, counts: Map<string, number>, traced: boolean) {
+    this.random = new Prng(seed);
+    this.counts = counts;
+    this.trace = traced ? [] : undefined;
+    this.profile = draw(this.random);
+  }
+
+  get now(): number {
+    return this.clock.now;
+  }
+
+  count(what: string): void {
+    this.counts.set(what, (this.counts.get(what) ?? 0) + 1);
+  }
+
+  /** One more message of this type: the commonest thing there is. */
+  sent(type: string): void {
+    let name = names.get(type);
+    if (name === undefined) names.set(type, (name = `message ${type}`));
+    this.count(name);
+  }
+
+  say(who: string, what: () => string): void {
+    if (this.trace) this.trace.push(`${String(this.now).padStart(6)}  ${who.padEnd(4)} ${what()}`);
+  }
+
+  latency(): number {
+    const { latencyMs } = this.profile;
+    return this.random.chance(0.03) ? this.random.int(latencyMs, latencyMs * 8) : this.random.int(1, latencyMs);
+  }
+}
+
+function draw(random: Prng): Profile {
+  const rough = random.chance(0.5);
+  const small = random.chance(0.15);
+  const links = random.unit();
+  return {
+    nodes: random.int(2, 8),
+    activeMs: random.chance(0.2) ? random.int(6000, 14_000) : random.int(2500, 7000),
+    snapshots: random.chance(0.75),
+    relay: links < 0.85,
+    p2p: links > 0.2,
+    loss: rough ? random.pick([0, 0.02, 0.1, 0.25]) : 0,
+    repeat: rough ? random.pick([0, 0.05, 0.2]) : 0,
+    reorder: rough ? random.pick([0, 0.05, 0.3]) : 0,
+    latencyMs: random.pick([5, 20, 60]),
+    faultMs: random.pick([200, 400, 1000]),
+    sendMs: random.pick([80, 150, 400]),
+    resumeMs: random.pick([4000, 7000]),
+    small,
+    storm: random.chance(0.25),
+    settings: small ? { outboxBytes: 400, outboxCount: 12, logBytes: 1500, logCount: 24, windowBytes: 200, batchBytes: 120, aheadCount: 12, aheadBytes: 600, messageBytes: 90 } : {},
+  };
+}

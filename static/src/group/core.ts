@@ -1,0 +1,343 @@
+// What both roles share: the log, how far the page has been handed it, what waits to be sent, and the ways out.
+
+import { common, lies } from "./history.ts";
+import type { Effect, Notice, Status } from "./io.ts";
+import { Ledger } from "./ledger.ts";
+import { Links } from "./links.ts";
+import { Log } from "./log.ts";
+import { Outbox } from "./outbox.ts";
+import type { Settings } from "./settings.ts";
+import { Timers } from "./timers.ts";
+import type { Entry, ErrorCode, Path, PeerId, Place, Snapshot, Standing } from "./types.ts";
+import type { Wire } from "./wire.ts";
+
+/** How entries fit onto the log: `gap` something is missing before, `fork` the page was handed others, `foreign` another history. */
+export type Fit = "ok" | "gap" | "fork" | "foreign";
+
+/** Shorter absences are not worth a word. */
+const RETURN_MS = 1500;
+/** A page that fails to give a snapshot so often is taken to have none. */
+const REFUSALS = 3;
+
+type Taken = (snap: Snapshot | null) => void;
+
+export class Core {
+  now = 0;
+  out: Effect[] = [];
+  readonly timers = new Timers();
+  readonly log = new Log();
+  readonly links: Links;
+  readonly outbox = new Outbox();
+  /** What has been delivered, added up. */
+  applied = new Ledger();
+  delivered = 0;
+  epoch = 0;
+  host: PeerId | undefined;
+  online = false;
+  /** The latest epoch the server told on this socket. */
+  told = 0;
+  /** On this socket the server has named us host of our epoch. */
+  seated = false;
+  relayAllowed = false;
+  resumeMs = 30_000;
+  /** The page has an onSnapshot. */
+  able = false;
+  /** The page's state is all of this history: it was not told that something is missing. */
+  whole = true;
+  /** So often in a row did the page not give a snapshot when asked. */
+  #refused = 0;
+  /** Away too long to outrank anyone; until this history is the group's again. */
+  stale = false;
+  /** We were frozen: whatever we are told may be old, and the socket dead. Until the server has answered. */
+  unsure = false;
+  /** When this member last heard from its host, or as a host from another. */
+  contact = 0;
+  /** When our history was last known to be the group's. */
+  shared = 0;
+  /** When another was last known to have our history, too. */
+  confirmed = 0;
+  /** Out of step since then, and not caught up yet. */
+  lost: number | undefined;
+  state: Status = "connecting";
+  /** The highest seq ever heard of, own or not: a history founded anew starts above it. */
+  highest = 0;
+  /** Delivered in a history that had to be given up where no snapshot was to be had: not to be handed out twice. */
+  #already = new Map<PeerId, number>();
+  /** Delivery waits while the page makes a snapshot. */
+  #asking: { token: number; snap: Snapshot; takers: Taken[] } | undefined;
+  #token = 0;
+  readonly #paths = new Map<PeerId, Path | "none">();
+  /** Called when a stopped delivery may go on. */
+  resume: () => void = () => {};
+
+  constructor(readonly id: PeerId, readonly settings: Settings) {
+    this.links = new Links(settings.linkSilentMs);
+  }
+
+  // --- out ---
+
+  notice(notice: Notice): void {
+    this.out.push({ type: "notice", notice });
+  }
+
+  setState(state: Status): void {
+    if (this.state === state) return;
+    this.state = state;
+    this.notice({ kind: "status", state });
+  }
+
+  /** Which way one is reached, when that has changed. */
+  tellPath(id: PeerId): void {
+    const path = this.links.path(id, this.now);
+    if (this.#paths.get(id) === path) return;
+    this.#paths.set(id, path);
+    this.notice({ kind: "link", id, path });
+  }
+
+  /** Of these only; the others are nobody's business any more. */
+  keepPaths(ids: ReadonlySet<PeerId>): void {
+    for (const id of this.#paths.keys()) if (!ids.has(id)) this.#paths.delete(id);
+  }
+
+  transmit(to: PeerId, message: Wire): boolean {
+    const via = this.links.path(to, this.now);
+    if (via === "none") return false;
+    this.out.push({ type: "transmit", to, via, message });
+    return true;
+  }
+
+  settle(tokens: readonly number[], error?: ErrorCode): void {
+    for (const token of tokens) this.out.push(error ? { type: "settle", token, error } : { type: "settle", token });
+  }
+
+  token(): number {
+    return ++this.#token;
+  }
+
+  // --- where we stand ---
+
+  /** The page can give a snapshot others can start from. */
+  get gives(): boolean {
+    return this.able && this.whole && this.#refused < REFUSALS;
+  }
+
+  setAble(able: boolean): void {
+    this.able = able;
+    this.#refused = 0;
+  }
+
+  standing(): Standing {
+    const { log } = this;
+    return { ...log.place, done: this.delivered, base: log.base, line: log.line.slice(), snap: this.gives, stale: this.stale };
+  }
+
+  touch(): void {
+    this.contact = this.now;
+  }
+
+  seat(seated: boolean): void {
+    // A host with its seat is in touch, heard by others or not.
+    if (this.seated) this.touch();
+    this.seated = seated;
+  }
+
+  /** Another has our history, as far as it goes. */
+  confirm(): void {
+    this.share();
+    this.confirmed = this.now;
+  }
+
+  /** In step: the group goes on with the history we have. */
+  share(): void {
+    this.touch();
+    if (this.now - this.shared > RETURN_MS && this.lost === undefined) this.lost = this.shared;
+    this.shared = this.now;
+  }
+
+  // --- the log ---
+
+  /** Append entries that follow `first - 1`, stamped in epoch `prev`; what the page has not seen gives way to them. */
+  absorb(root: number, prev: number, first: number, entries: readonly Entry[]): Fit {
+    const { log } = this;
+    const end = first + entries.length - 1;
+    if (end > this.highest) this.highest = end;
+    if (log.root !== root || root === 0) return "foreign";
+    if (first - 1 > log.last) return "gap";
+    if (log.epochAt(first - 1) !== prev) {
+      if (first - 1 <= this.delivered) return "fork";
+      log.truncate(first - 2);
+      return "gap";
+    }
+    for (const entry of entries) {
+      if (entry.s <= log.last) {
+        if (log.epochAt(entry.s) === entry.e) continue;
+        if (entry.s <= this.delivered) return "fork";
+        log.truncate(entry.s - 1);
+      }
+      log.append(entry, this.now);
+    }
+    return "ok";
+  }
+
+  /** Hand the page everything up to `limit`. */
+  deliver(limit: number): void {
+    const { log } = this;
+    const end = Math.min(limit, log.last);
+    while (this.delivered < end && !this.#asking) {
+      this.delivered++;
+      this.#apply(log.at(this.delivered) as Entry);
+    }
+  }
+
+  #apply(entry: Entry): void {
+    this.applied.apply(entry, this.now);
+    if (entry.k === "d") {
+      if (entry.n > (this.#already.get(entry.f) ?? 0)) {
+        this.out.push({ type: "deliver", from: entry.f, n: entry.n, seq: entry.s, epoch: entry.e, data: entry.d });
+      }
+      if (entry.f === this.id) this.settle(this.outbox.settle(entry.n, this.now, { r: this.log.root, e: entry.e, s: entry.s }));
+    } else if (entry.f !== this.id) {
+      const info = entry.d as { profile?: unknown } | null;
+      this.notice({ kind: "member", change: entry.k === "j" ? "join" : "leave", id: entry.f, profile: info?.profile });
+    }
+  }
+
+  /** What the page has not been handed cannot be trimmed: it must not grow without bound. */
+  full(): boolean {
+    const { log, delivered, settings } = this;
+    return log.bytesAt(log.last) - log.bytesAt(delivered) > settings.logBytes / 2 || log.last - delivered > settings.logCount / 2;
+  }
+
+  /** The page is making a snapshot, and takes so long that we can take no more. */
+  blocked(): boolean {
+    return this.#asking !== undefined && this.full();
+  }
+
+  /** Begin a history of one's own. */
+  found(epoch: number): void {
+    const seq = this.highest;
+    this.log.reset(epoch, seq, [[epoch, seq]], new Ledger());
+    this.applied = new Ledger();
+    this.delivered = seq;
+    this.stale = false;
+    this.whole = true;
+  }
+
+  /** Well beyond its limits, so that it cannot wait for the next round. */
+  crammed(): boolean {
+    const { log, settings } = this;
+    return log.bytesAt(log.last) - log.bytesAt(log.base) > settings.logBytes * 1.25 || log.last - log.base > settings.logCount * 1.25;
+  }
+
+  trim(): void {
+    const { log, settings, now } = this;
+    // Longer than resumeMs, for one who returned in time is then still to be filled.
+    const before = now - 1.5 * this.resumeMs;
+    log.trim(before, settings.logBytes, settings.logCount, this.delivered, now);
+    // Who is out of touch may learn late that its history was given up.
+    this.outbox.trim(Math.min(now, this.confirmed) - 1.5 * this.resumeMs, settings.outboxBytes);
+    this.applied.prune(now - 2 * this.resumeMs);
+    log.floor.prune(now - 2 * this.resumeMs);
+  }
+
+  // --- snapshots ---
+
+  /** Ask the page for its state as of now; `taker` may be called with null. */
+  ask(taker: Taken): void {
+    if (!this.gives || this.log.root === 0) return taker(null);
+    if (this.#asking) {
+      this.#asking.takers.push(taker);
+      return;
+    }
+    const { log, delivered } = this;
+    const snap: Snapshot = {
+      r: log.root, e: log.epochAt(delivered), s: delivered, line: log.line.filter((segment) => segment[1] <= delivered),
+      ...this.applied.write(), has: false, z: 0,
+    };
+    const token = this.token();
+    this.#asking = { token, snap, takers: [taker] };
+    this.timers.set("asking", this.now + this.settings.snapshotMs);
+    this.out.push({ type: "askSnapshot", token });
+  }
+
+  /** The page has answered. */
+  answer(token: number, given: boolean, state: unknown, size: number): void {
+    const asking = this.#asking;
+    if (!asking || asking.token !== token) return;
+    this.#asking = undefined;
+    this.timers.clear("asking");
+    this.#refused = given ? 0 : this.#refused + 1;
+    const snap = given ? { ...asking.snap, has: true, state, z: size } : null;
+    for (const taker of asking.takers) taker(snap);
+    this.resume();
+  }
+
+  /** The page did not answer. */
+  unasked(): void {
+    if (this.#asking) this.answer(this.#asking.token, false, undefined, 0);
+  }
+
+  /** Where one starts who gets no state: as far back as the log is kept. */
+  bare(at: Standing): Snapshot {
+    const { log } = this;
+    const seq = Math.min(Math.max(common(at, log), log.base), this.delivered);
+    const ledger = log.ledgerAt(seq, this.now);
+    return { r: log.root, e: log.epochAt(seq), s: seq, line: log.line.filter((segment) => segment[1] <= seq), ...ledger.write(), has: false, z: 0 };
+  }
+
+  /** Give up what we have and go on from `snap`. */
+  install(snap: Snapshot): void {
+    const { log, outbox } = this;
+    const had = log.root !== 0;
+    const stood: Place = { r: log.root, e: log.epochAt(this.delivered), s: this.delivered };
+    const continues = !had || lies(stood, snap);
+    const ledger = Ledger.read(snap, this.now);
+    const forked = lies(snap, log);
+    const founding = snap.line.length === 1 && snap.line[0]?.[1] === snap.s;
+    if (this.#asking) this.unasked();
+    if (snap.has) this.#already.clear();
+    else for (const [from, n] of this.applied.write().counts) this.#already.set(from, Math.max(n, this.#already.get(from) ?? 0));
+    const old = this.applied.members;
+    // Entries before a fork are as good as ever: others may lack them.
+    if (snap.s >= log.base && forked) log.truncate(snap.s);
+    else log.reset(snap.r, snap.s, snap.line, ledger.clone());
+    this.applied = ledger;
+    this.delivered = snap.s;
+    this.highest = Math.max(this.highest, snap.s);
+    outbox.again(ledger.count(this.id), (place) => lies(place, snap));
+    if (snap.has) this.out.push({ type: "restore", state: snap.state });
+    this.#tellMembers(old, ledger.members);
+    this.whole = snap.has || (!had && founding);
+    const complete = snap.has ? continues : !had && founding;
+    const via = snap.has ? "snapshot" : complete || forked ? "log" : "none";
+    this.notice({ kind: "recovered", complete, via, awayMs: had ? this.now - (this.lost ?? this.shared) : 0 });
+    this.lost = undefined;
+    this.settle(outbox.settle(ledger.count(this.id), this.now, { r: snap.r, e: snap.e, s: snap.s }));
+  }
+
+  #tellMembers(old: ReadonlyMap<PeerId, unknown>, fresh: Ledger["members"]): void {
+    for (const id of old.keys()) if (!fresh.has(id) && id !== this.id) this.notice({ kind: "member", change: "leave", id });
+    for (const [id, info] of fresh) if (!old.has(id) && id !== this.id) this.notice({ kind: "member", change: "join", id, profile: info.profile });
+  }
+
+  /**
+   * Bring one who stands at `at` onto our history: entries where they fit, else a snapshot of our page, else what is
+   * kept. Done by a member for its host.
+   */
+  give(to: PeerId, epoch: number, at: Standing): void {
+    const { log, settings } = this;
+    const from = common(at, log);
+    if (from >= at.done && from >= log.base) {
+      const x = log.run(from + 1, settings.batchBytes);
+      this.transmit(to, { t: "fill", e: epoch, r: log.root, p: log.epochAt(from), s: from + 1, x });
+      return;
+    }
+    const heal: Place = { r: at.r, e: at.e, s: at.s };
+    this.ask((snap) => {
+      // A page that failed once is asked again when the host asks again.
+      if (this.epoch !== epoch || (!snap && this.gives)) return;
+      this.transmit(to, { t: "restore", e: epoch, heal, snap: snap ?? this.bare(at) });
+    });
+  }
+}
+

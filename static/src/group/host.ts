@@ -1,0 +1,474 @@
+// The host: stamps what members send into one log, feeds it to them, and hands it to its own page once another has it.
+
+import type { Core } from "./core.ts";
+import { Feed } from "./feed.ts";
+import { common, lies } from "./history.ts";
+import type { Ledger } from "./ledger.ts";
+import { Peer } from "./peer.ts";
+import { Restorer } from "./restorer.ts";
+import type { Role } from "./role.ts";
+import { Takeover } from "./takeover.ts";
+import type { TimerName } from "./timers.ts";
+import type { Entry, EntryKind, MemberInfo, Path, PeerId, RosterEntry, Standing } from "./types.ts";
+import type { Ack, Beat, Fill, Send, Wire } from "./wire.ts";
+
+type Phase = "taking" | "stamping" | "resigning";
+
+const WITNESSES = 2;
+const NEED_MS = 60;
+const ASK_MS = 150;
+/** The host's page has waited so long for a witness: try others. */
+const LAG_MS = 300;
+
+export class Host implements Role {
+  readonly #core: Core;
+  readonly #cause: string;
+  readonly #began: number;
+  readonly #peers = new Map<PeerId, Peer>();
+  #takeover: Takeover;
+  #restorer: Restorer;
+  #feed: Feed;
+  #phase: Phase = "taking";
+  /** The log added up to its end, further than our page has been handed it. */
+  #ahead: Ledger;
+  /** Another member has said in this epoch that it has everything up to here. */
+  #acked = 0;
+  /** The server still took us for the host when everything up to here was stamped. */
+  #proved = 0;
+  #proving: { token: number; seq: number } | undefined;
+  /** Nobody's log can continue ours any more: entries of this epoch are in it. */
+  #stamped = false;
+  #witnesses: PeerId[] = [];
+  #lagSince = 0;
+  #turn = 0;
+
+  constructor(core: Core, cause: string, deposed: PeerId | undefined, roster: readonly RosterEntry[], first: boolean) {
+    this.#core = core;
+    this.#cause = cause;
+    this.#began = core.now;
+    this.#ahead = core.applied;
+    for (const member of roster) if (member.id !== core.id) this.#peer(member);
+    this.#takeover = new Takeover(core, this.#peers, cause, deposed, first, () => this.#begin());
+    this.#restorer = new Restorer(core, this.#peers);
+    this.#feed = this.#newFeed();
+  }
+
+  start(): void {
+    this.#core.outbox.sent = 0;
+    this.#takeover.start();
+  }
+
+  stop(): void {
+    this.#core.timers.clear("beat", "take", "give", "resign");
+  }
+
+  #newFeed(): Feed {
+    return new Feed(this.#core, this.#peers, (peer) => this.#lost(peer));
+  }
+
+  #peer(member: RosterEntry): Peer {
+    const info: MemberInfo = { group: member.group, profile: member.profile };
+    let peer = this.#peers.get(member.id);
+    if (!peer) this.#peers.set(member.id, (peer = new Peer(member.id, info, this.#core.now)));
+    peer.info = info;
+    peer.present = true;
+    peer.missing = 0;
+    peer.gone = false;
+    return peer;
+  }
+
+  // --- taking over ---
+
+  /** We have the highest log: from here on we stamp. */
+  #begin(): void {
+    const core = this.#core;
+    const { log, timers, settings, now, delivered } = core;
+    this.#phase = "stamping";
+    this.#ahead = core.applied.clone();
+    for (let s = delivered + 1; s <= log.last; s++) this.#ahead.apply(log.at(s) as Entry, now);
+    this.#feed = this.#newFeed();
+    core.stale = false;
+    core.touch();
+    core.notice({ kind: "host", host: core.id, epoch: core.epoch, isHost: true, cause: this.#cause, tookMs: now - this.#began });
+    this.#beat();
+    const answered = [...this.#peers.values()].filter((peer) => peer.at);
+    this.#feed.begin(answered.map((peer) => common(peer.at as Standing, log)));
+    for (const peer of answered) this.#place(peer, peer.at as Standing);
+    this.#reconcile();
+    this.#unpark();
+    timers.set("beat", now + settings.beatMs);
+  }
+
+  #unpark(): void {
+    for (const peer of this.#peers.values()) for (const send of peer.unpark()) this.#onSend(peer, send);
+  }
+
+  /** Somebody came back with the history ours was founded beside. */
+  #again(): void {
+    this.#phase = "taking";
+    this.#stamped = false;
+    this.#acked = 0;
+    this.#proved = 0;
+    this.#proving = undefined;
+    this.#restorer = new Restorer(this.#core, this.#peers);
+    this.#takeover = new Takeover(this.#core, this.#peers, this.#cause, undefined, false, () => this.#begin());
+    for (const peer of this.#peers.values()) peer.live = false;
+    this.#takeover.start();
+  }
+
+  /** Stamp who came and who went. */
+  #reconcile(): void {
+    const { id, links, now, settings } = this.#core;
+    const { members } = this.#ahead;
+    if (!members.has(id)) this.#stamp("j", id, 0, { group: true }, 0);
+    for (const peer of this.#peers.values()) {
+      // Without a socket, yet on its data channel: it has not gone.
+      const here = peer.present || (!peer.gone && (links.good(peer.id, now) || (peer.missing !== 0 && now < peer.missing + settings.graceMs)));
+      if (here && !members.has(peer.id)) this.#stamp("j", peer.id, 0, peer.info, 0);
+      if (!here && members.has(peer.id)) this.#stamp("l", peer.id, 0, null, 0);
+    }
+    for (const member of [...members.keys()]) if (member !== id && !this.#peers.has(member)) this.#stamp("l", member, 0, null, 0);
+  }
+
+  // --- members ---
+
+  receive(from: PeerId, _via: Path, message: Wire): void {
+    const peer = this.#peers.get(from) ?? this.#stranger(from);
+    if (message.t === "bye") {
+      peer.missing = 0;
+      peer.gone = true;
+      return this.left(from);
+    }
+    peer.heard = this.#core.now;
+    this.#core.touch();
+    switch (message.t) {
+      case "at": this.#onAt(peer, message.at); break;
+      case "ack": this.#onAck(peer, message); break;
+      case "send": this.#onSend(peer, message); break;
+      case "snap": this.#restorer.gave(from, message.k, message.snap); break;
+      case "fill": this.#onFill(from, message); break;
+      case "restore": if (this.#phase === "taking") this.#takeover.restored(from, message); break;
+      default: break;
+    }
+  }
+
+  /** Its JOIN is on the way, or its socket is down and its data channel is not. */
+  #stranger(id: PeerId): Peer {
+    const peer = new Peer(id, this.#ahead.members.get(id) ?? { group: true }, this.#core.now);
+    peer.present = false;
+    this.#peers.set(id, peer);
+    return peer;
+  }
+
+  #onAt(peer: Peer, at: Standing): void {
+    this.#core.highest = Math.max(this.#core.highest, at.s);
+    peer.at = at;
+    if (this.#phase === "taking") this.#takeover.answered();
+    else this.#place(peer, at);
+  }
+
+  /** Fill it, restore it, or learn from it. */
+  #place(peer: Peer, at: Standing): void {
+    const core = this.#core;
+    const { log } = core;
+    if (at.r !== 0 && !at.stale && at.r < log.root && (peer.present || core.links.good(peer.id, core.now))) return this.#again();
+    const upTo = common(at, log);
+    if (upTo >= 0 && upTo === log.last && at.s > upTo && !this.#stamped) {
+      core.transmit(peer.id, { t: "pull", e: core.epoch, at: core.standing() });
+    } else if (upTo < at.done || upTo < log.base) {
+      peer.live = false;
+      return this.#restorer.request(peer, at);
+    }
+    this.#restorer.done(peer.id);
+    const first = !peer.live;
+    peer.live = true;
+    if (first) this.#chooseWitnesses();
+    this.#feed.place(peer, upTo);
+    this.#have(upTo);
+  }
+
+  #onAck(peer: Peer, { at, gap }: Ack): void {
+    if (this.#phase === "taking") return;
+    if (!lies(at, this.#core.log)) return this.#ask(peer);
+    if (!peer.live) {
+      if (at.s < this.#core.log.base) return this.#ask(peer);
+      peer.live = true;
+      this.#restorer.done(peer.id);
+      this.#feed.place(peer, at.s);
+      this.#chooseWitnesses();
+    } else this.#feed.acked(peer, at.s, gap);
+    this.#have(at.s);
+  }
+
+  #have(seq: number): void {
+    this.#core.confirm();
+    if (seq > this.#acked) this.#acked = seq;
+  }
+
+  /** It fell behind what we keep. */
+  #lost(peer: Peer): void {
+    peer.live = false;
+    this.#ask(peer);
+  }
+
+  #ask(peer: Peer): void {
+    const core = this.#core;
+    if (core.now - peer.asked < ASK_MS) return;
+    peer.asked = core.now;
+    core.transmit(peer.id, { t: "ask", e: core.epoch, cause: this.#cause });
+  }
+
+  #onFill(from: PeerId, fill: Fill): void {
+    if (this.#phase === "taking") return this.#takeover.filled(from, fill);
+    const core = this.#core;
+    const { log } = core;
+    const before = log.last;
+    if (this.#stamped || fill.s !== before + 1) return;
+    if (core.absorb(fill.r, fill.p, fill.s, fill.x) !== "ok") return;
+    for (let s = before + 1; s <= log.last; s++) this.#ahead.apply(log.at(s) as Entry, core.now);
+    this.#have(log.last);
+  }
+
+  // --- stamping ---
+
+  #onSend(peer: Peer, send: Send): void {
+    const core = this.#core;
+    const { log, now } = core;
+    if (this.#phase !== "stamping") return peer.park(send, this.#share());
+    // One that stands elsewhere may count on entries we do not have: its messages wait until it is on our log.
+    if (send.at.r !== 0 && !lies(send.at, log)) return this.#ask(peer);
+    let next = this.#ahead.count(peer.id) + 1;
+    // The sender gave up those between; or left so long ago that we forgot its count.
+    if (send.low > next) next = send.low;
+    for (const item of send.x) {
+      if (item.n < next) continue;
+      if (item.n > next) {
+        peer.hold(item, this.#share());
+        continue;
+      }
+      if (core.full()) return;
+      this.#stamp("d", peer.id, next++, item.d, item.z);
+      for (let held = peer.unhold(next); held; held = peer.unhold(next)) this.#stamp("d", peer.id, next++, held.d, held.z);
+    }
+    for (const n of peer.held.keys()) if (n < next) peer.unhold(n);
+    if (peer.held.size > 0 && now - peer.needed >= NEED_MS) {
+      peer.needed = now;
+      core.transmit(peer.id, { t: "need", e: core.epoch, n: next });
+    }
+  }
+
+  /** What may be kept of one member's before its turn: all of them together no more than a log. */
+  #share(): number {
+    const { settings } = this.#core;
+    return Math.min(2 * settings.windowBytes, settings.logBytes / (this.#peers.size + 1));
+  }
+
+  #stamp(k: EntryKind, f: PeerId, n: number, d: unknown, z: number): void {
+    const { log, epoch, now } = this.#core;
+    const entry = { s: log.last + 1, e: epoch, f, n, k, d, z };
+    log.append(entry, now);
+    this.#ahead.apply(entry, now);
+    this.#stamped = true;
+  }
+
+  sending(): void {
+    const core = this.#core;
+    const { outbox, id } = core;
+    if (this.#phase !== "stamping") return;
+    let n = this.#ahead.count(id);
+    for (let item = outbox.after(n); item && !core.full(); item = outbox.after(n)) {
+      n = item.n;
+      this.#stamp("d", id, n, item.d, item.z);
+      outbox.mark(n);
+    }
+  }
+
+  // --- our own page ---
+
+  /** How far our page may be handed the log: what another has; alone, what the server lets us. */
+  #limit(): number {
+    const { links, now, settings, log, seated, unsure, delivered } = this.#core;
+    if (this.#acked >= log.last) return log.last;
+    let anyone = false;
+    for (const peer of this.#peers.values()) {
+      if (!peer.info.group || peer.gone || !(peer.present || links.good(peer.id, now))) continue;
+      anyone = true;
+      if (now - Math.max(peer.heard, peer.since) > settings.peerSilentMs) continue;
+      // What the server said before does not count when they fall silent later.
+      this.#proved = 0;
+      this.#proving = undefined;
+      return this.#acked;
+    }
+    if (!seated) return this.#acked;
+    if (!anyone && !unsure) return log.last;
+    const limit = Math.max(this.#acked, this.#proved);
+    if (limit < log.last && limit <= delivered && !this.#proving) this.#prove();
+    return limit;
+  }
+
+  /** Everybody else is silent: the server is asked whether we are still the host. */
+  #prove(): void {
+    const core = this.#core;
+    this.#proving = { token: core.token(), seq: core.log.last };
+    core.out.push({ type: "prove", token: this.#proving.token });
+  }
+
+  proved(token: number): void {
+    this.#core.stale = false;
+    if (this.#proving?.token !== token) return;
+    this.#proved = Math.max(this.#proved, this.#proving.seq);
+    this.#proving = undefined;
+  }
+
+  // --- heartbeat ---
+
+  #beat(): void {
+    const core = this.#core;
+    const { log, links, epoch, out, now } = core;
+    if (this.#phase === "taking") return;
+    const base = { t: "beat", e: epoch, at: log.place, w: this.#witnesses, cause: this.#cause } as const;
+    let relayed = false;
+    for (const peer of this.#peers.values()) {
+      if (!peer.info.group) continue;
+      if (links.up(peer.id)) {
+        const beat: Beat = { ...base, sent: peer.live ? this.#feed.sent(peer) : 0 };
+        out.push({ type: "transmit", to: peer.id, via: "p2p", message: beat });
+      }
+      if (peer.present && !links.good(peer.id, now)) relayed = true;
+    }
+    if (relayed && links.relay) out.push({ type: "fanout", message: { ...base, sent: this.#feed.sent(undefined) } });
+  }
+
+  #chooseWitnesses(): void {
+    const { links, now } = this.#core;
+    const live = [...this.#peers.values()].filter((peer) => peer.live && peer.present);
+    const near = live.filter((peer) => links.good(peer.id, now));
+    const among = near.length > 0 ? near : live;
+    const chosen = among.map((_, i) => among[(i + this.#turn) % among.length] as Peer).slice(0, WITNESSES).map((peer) => peer.id);
+    if (chosen.length === this.#witnesses.length && chosen.every((id, i) => id === this.#witnesses[i])) return;
+    this.#witnesses = chosen;
+    this.#beat();
+  }
+
+  timer(name: TimerName): void {
+    const core = this.#core;
+    const { now, timers, settings } = core;
+    switch (name) {
+      case "take": this.#takeover.timer(); break;
+      case "give": this.#restorer.late(); break;
+      case "beat":
+        if (this.#phase === "taking") break;
+        if (this.#lagSince !== 0 && now - this.#lagSince > LAG_MS) this.#turn++;
+        if (this.#phase === "stamping") this.#reconcile();
+        this.#chooseWitnesses();
+        for (const peer of this.#peers.values()) if (peer.info.group && peer.present) core.tellPath(peer.id);
+        this.#feed.retry();
+        this.#feed.wake();
+        this.#beat();
+        timers.set("beat", now + settings.beatMs * (this.#peers.size > settings.largePage ? 2 : 1));
+        break;
+      case "resign":
+        if (this.#phase !== "resigning") break;
+        this.#phase = "stamping";
+        this.#unpark();
+        break;
+      default: break;
+    }
+  }
+
+  // --- events ---
+
+  drained(): void {
+    this.#feed.wake();
+  }
+
+  linked(id: PeerId | "relay"): void {
+    const { links } = this.#core;
+    if (id === "relay") {
+      if (!links.relay) this.#proving = undefined;
+      return;
+    }
+    const peer = this.#peers.get(id);
+    if (!peer) return;
+    if (peer.live && this.#phase !== "taking") this.#feed.place(peer, peer.have);
+    if (links.up(id)) this.#ask(peer);
+    this.#feed.wake();
+  }
+
+  opened(roster: readonly RosterEntry[] | undefined): void {
+    const { now } = this.#core;
+    this.#core.touch();
+    this.#proving = undefined;
+    const here = new Set((roster ?? []).map((member) => member.id));
+    for (const member of roster ?? []) if (member.id !== this.#core.id) this.joined(member);
+    // The others are coming back, too: that they are not here yet says nothing.
+    for (const peer of this.#peers.values()) {
+      if (here.has(peer.id) || !peer.present) continue;
+      peer.present = false;
+      peer.missing = now;
+    }
+    if (this.#phase === "taking") this.#takeover.again();
+    else this.#beat();
+  }
+
+  joined(member: RosterEntry): void {
+    const peer = this.#peer(member);
+    if (this.#phase === "stamping") this.#reconcile();
+    if (!peer.live && peer.info.group) {
+      peer.asked = -Infinity;
+      this.#ask(peer);
+    }
+  }
+
+  left(id: PeerId): void {
+    const peer = this.#peers.get(id);
+    if (!peer) return;
+    peer.present = false;
+    if (!this.#core.links.good(id, this.#core.now)) {
+      peer.live = false;
+      peer.at = undefined;
+    }
+    if (this.#phase === "taking") return this.#takeover.left(id);
+    this.#restorer.left(id);
+    this.#chooseWitnesses();
+    if (this.#phase === "stamping") this.#reconcile();
+  }
+
+  thawed(): void {
+    const { now } = this.#core;
+    for (const peer of this.#peers.values()) if (peer.heard > -Infinity) peer.heard = now;
+    if (this.#phase === "taking") this.#takeover.again();
+    if (!this.#proving && this.#core.stale && this.#core.seated) this.#prove();
+  }
+
+  resign(to: PeerId | undefined): void {
+    const core = this.#core;
+    if (this.#phase !== "stamping" || !core.seated) return;
+    let best: Peer | undefined;
+    for (const peer of this.#peers.values()) if (peer.live && peer.present && (!best || peer.have > best.have)) best = peer;
+    const heir = to ?? best?.id;
+    if (heir === undefined) return;
+    this.#phase = "resigning";
+    core.timers.set("resign", core.now + core.settings.resignMs);
+    core.out.push({ type: "resign", epoch: core.epoch, to: heir });
+  }
+
+  /** Seated and stamping, our history is the group's. */
+  lead(): void {
+    const core = this.#core;
+    if (!core.seated || this.#phase === "taking") return;
+    core.share();
+    core.lost = undefined;
+  }
+
+  flush(): void {
+    const core = this.#core;
+    if (this.#phase === "taking") return;
+    this.lead();
+    this.sending();
+    this.#feed.flush();
+    core.deliver(this.#limit());
+    if (core.delivered >= core.log.last) this.#lagSince = 0;
+    else if (this.#lagSince === 0) this.#lagSince = core.now;
+  }
+}

@@ -1,0 +1,339 @@
+// A member: takes what the host of this epoch says, in order, and sends what its page sends.
+
+import type { Core } from "./core.ts";
+import { same } from "./history.ts";
+import type { Role } from "./role.ts";
+import type { TimerName } from "./timers.ts";
+import type { Entry, Path, PeerId } from "./types.ts";
+import type { Ack, Beat, Data, Restore, Wire } from "./wire.ts";
+
+export class Member implements Role {
+  readonly #core: Core;
+  readonly #host: PeerId;
+  readonly #began: number;
+  /** The host has its own log together, and our last entry is one of its. */
+  #anchored = false;
+  #announced = false;
+  #cause: string;
+  /** Asked to acknowledge at once: the host's own page waits for it. */
+  #witness = false;
+  #ahead = new Map<number, Entry>();
+  #aheadBytes = 0;
+  #aheadRoot = 0;
+  #acked = -1;
+  #ackedAt = -Infinity;
+  #gapAt = -Infinity;
+  #helloMs: number;
+  #resendMs: number;
+  #toldRelay: boolean | undefined;
+
+  constructor(core: Core, host: PeerId, cause: string) {
+    this.#core = core;
+    this.#host = host;
+    this.#cause = cause;
+    this.#began = core.now;
+    this.#helloMs = core.settings.helloMs;
+    this.#resendMs = core.settings.resendMs;
+  }
+
+  start(): void {
+    const { timers, settings, now, outbox } = this.#core;
+    outbox.sent = 0;
+    timers.set("suspect", now + settings.suspectMs);
+    this.#tellRelay();
+    this.#hello();
+  }
+
+  stop(): void {
+    this.#core.timers.clear("hello", "ack", "gap", "resend", "suspect");
+  }
+
+  receive(from: PeerId, via: Path, message: Wire): void {
+    if (from !== this.#host) return;
+    const core = this.#core;
+    // On its log, the host counts us in, however far behind we are.
+    if (this.#anchored) core.confirm();
+    else core.touch();
+    core.timers.set("suspect", core.now + core.settings.suspectMs);
+    switch (message.t) {
+      case "ask": this.say(); break;
+      case "data": this.#onHost(); this.#onData(message); break;
+      case "beat": this.#onHost(); this.#onBeat(message); break;
+      case "restore": this.#onHost(); this.#onRestore(message); break;
+      case "need": core.outbox.sent = Math.min(core.outbox.sent, message.n - 1); this.sending(); break;
+      case "pull": core.give(this.#host, core.epoch, message.at); break;
+      case "want": this.#onWant(message.k); break;
+      case "at": case "ack": case "send": case "fill": case "snap": case "fence": case "bye": break;
+    }
+    this.#tellRelay(via);
+  }
+
+  // --- where we stand ---
+
+  say(): void {
+    const core = this.#core;
+    core.transmit(this.#host, { t: "at", e: core.epoch, at: core.standing() });
+  }
+
+  /** Until the host has us on its log: say where we stand. */
+  #hello(): void {
+    const { timers, now, settings } = this.#core;
+    this.say();
+    timers.set("hello", now + this.#helloMs);
+    this.#helloMs = Math.min(this.#helloMs * 1.5, settings.restoreRepeatMs * 2);
+  }
+
+  #anchor(): void {
+    const core = this.#core;
+    if (!this.#anchored) {
+      this.#anchored = true;
+      this.#helloMs = core.settings.helloMs;
+      core.timers.clear("hello");
+    }
+    core.stale = false;
+  }
+
+  /** Out of step: the host must fill or restore us. */
+  #adrift(): void {
+    if (this.#anchored || !this.#core.timers.has("hello")) {
+      this.#anchored = false;
+      this.#hello();
+    }
+  }
+
+  // --- what the host says ---
+
+  #onHost(): void {
+    const core = this.#core;
+    if (!this.#announced) {
+      this.#announced = true;
+      core.notice({ kind: "host", host: this.#host, epoch: core.epoch, isHost: false, cause: this.#cause, tookMs: core.now - this.#began });
+      for (const id of core.links.ids()) if (id !== this.#host) core.out.push({ type: "unlink", id });
+    }
+    // The host stamps only what comes from one standing on its log, so its first word of a new epoch lets the outbox go.
+    this.sending();
+  }
+
+  #onBeat({ at, sent, w, cause }: Beat): void {
+    const core = this.#core;
+    const { log } = core;
+    if (this.#cause === "") this.#cause = cause;
+    this.#witness = w.includes(core.id);
+    core.highest = Math.max(core.highest, at.s);
+    if (at.r !== log.root) return this.#adrift();
+    if (at.s < log.last || (at.s === log.last && log.epochAt(at.s) !== at.e)) return this.#adrift();
+    if (at.s === log.last) this.#caughtUp();
+    else if (sent > log.last) this.#gap();
+    if ((this.#witness && this.#acked < log.last) || core.now - this.#ackedAt >= core.settings.relayAckMs) this.#ack(false);
+  }
+
+  #onData({ r, p, s, x }: Data): void {
+    const core = this.#core;
+    const { log } = core;
+    // We ask again when it is done.
+    if (core.blocked()) return;
+    const before = log.last;
+    const fit = core.absorb(r, p, s, x);
+    if (fit === "foreign" || fit === "fork") {
+      if (log.root === 0) this.#keep(r, x);
+      return this.#adrift();
+    }
+    if (fit === "gap") {
+      this.#keep(r, x);
+      return this.#gap();
+    }
+    this.#anchor();
+    this.#useKept();
+    core.deliver(log.last);
+    core.confirm();
+    this.#dropKept();
+    if (log.last === before) return;
+    if (this.#witness) this.#ack(false);
+    else this.#ackSoon();
+  }
+
+  #onRestore({ heal, snap }: Restore): void {
+    const core = this.#core;
+    if (!same(heal, core.log.place)) return;
+    core.install(snap);
+    this.#anchor();
+    core.confirm();
+    this.#useKept();
+    core.deliver(core.log.last);
+    core.outbox.sent = 0;
+    this.#ack(this.#ahead.size > 0);
+    this.sending();
+  }
+
+  #onWant(k: number): void {
+    const core = this.#core;
+    const epoch = core.epoch;
+    core.ask((snap) => {
+      if (core.epoch === epoch) core.transmit(this.#host, { t: "snap", e: epoch, k, snap });
+    });
+  }
+
+  /** Standing where the host stands. */
+  #caughtUp(): void {
+    const core = this.#core;
+    this.#anchor();
+    core.deliver(core.log.last);
+    core.confirm();
+    if (core.lost !== undefined) core.notice({ kind: "recovered", complete: true, via: "log", awayMs: core.now - core.lost });
+    core.lost = undefined;
+  }
+
+  // --- entries before their turn ---
+
+  #keep(root: number, entries: readonly Entry[]): void {
+    const { settings, log } = this.#core;
+    if (root !== this.#aheadRoot) {
+      this.#ahead.clear();
+      this.#aheadBytes = 0;
+      this.#aheadRoot = root;
+    }
+    for (const entry of entries) {
+      if (entry.s <= log.last || this.#ahead.has(entry.s)) continue;
+      if (this.#ahead.size >= settings.aheadCount || this.#aheadBytes + entry.z > settings.aheadBytes) return;
+      this.#ahead.set(entry.s, entry);
+      this.#aheadBytes += entry.z;
+    }
+  }
+
+  /** All of them come from this host, in this epoch and history, and our last entry is on its log: they follow. */
+  #useKept(): void {
+    const { log, now } = this.#core;
+    if (log.root !== this.#aheadRoot) return;
+    for (let next = this.#ahead.get(log.last + 1); next && !this.#core.blocked(); next = this.#ahead.get(log.last + 1)) log.append(next, now);
+  }
+
+  #dropKept(): void {
+    if (this.#ahead.size === 0) return;
+    const { log } = this.#core;
+    for (const [seq, entry] of this.#ahead) {
+      if (seq > log.last) continue;
+      this.#ahead.delete(seq);
+      this.#aheadBytes -= entry.z;
+    }
+  }
+
+  // --- reports ---
+
+  #ack(gap: boolean): void {
+    const core = this.#core;
+    const message: Ack = { t: "ack", e: core.epoch, at: core.log.place, gap };
+    if (!core.transmit(this.#host, message)) return;
+    this.#acked = core.log.last;
+    this.#ackedAt = core.now;
+    core.timers.clear("ack");
+  }
+
+  #ackSoon(): void {
+    const { timers, links, now, settings } = this.#core;
+    const wait = links.good(this.#host, now) ? settings.ackMs : settings.relayAckMs;
+    timers.soon("ack", now + wait);
+  }
+
+  #gap(): void {
+    const { timers, settings, now, log } = this.#core;
+    if (log.root === 0) return this.#adrift();
+    if (now - this.#gapAt < settings.gapMs) return timers.soon("gap", this.#gapAt + settings.gapMs);
+    this.#gapAt = now;
+    this.#ack(true);
+  }
+
+  /** The server is to relay to us unless the host reaches us by itself. */
+  #tellRelay(via?: Path): void {
+    const { links, now, out } = this.#core;
+    this.#core.tellPath(this.#host);
+    const good = links.good(this.#host, now);
+    if (good && via !== "p2p" && this.#toldRelay !== false) return;
+    if (this.#toldRelay === !good) return;
+    this.#toldRelay = !good;
+    out.push({ type: "relayWanted", wanted: !good });
+  }
+
+  // --- sending ---
+
+  sending(): void {
+    const core = this.#core;
+    const { outbox, settings, timers } = core;
+    if (outbox.size === 0) return timers.clear("resend");
+    if (!this.#announced) return;
+    if (core.links.pressed(core.links.path(this.#host, core.now) === "relay" ? "relay" : this.#host)) return;
+    for (;;) {
+      const x = outbox.next(settings.windowBytes, settings.batchBytes);
+      const last = x[x.length - 1];
+      if (!last || !core.transmit(this.#host, { t: "send", e: core.epoch, at: core.log.place, low: outbox.low, x })) break;
+      outbox.mark(last.n);
+    }
+    timers.soon("resend", core.now + this.#resendMs);
+  }
+
+  // --- events ---
+
+  timer(name: TimerName): void {
+    const core = this.#core;
+    const { timers, settings, now, outbox } = core;
+    switch (name) {
+      case "hello": this.#hello(); break;
+      case "ack": this.#ack(false); break;
+      case "gap": this.#gap(); break;
+      case "resend":
+        outbox.sent = 0;
+        this.#resendMs = Math.min(this.#resendMs * 2, settings.resendMaxMs);
+        this.sending();
+        break;
+      case "suspect":
+        this.#suspect();
+        this.#tellRelay();
+        timers.set("suspect", now + settings.suspectMs);
+        break;
+      default: break;
+    }
+  }
+
+  #suspect(): void {
+    const core = this.#core;
+    if (!core.online) return;
+    if (core.told >= core.epoch) return void core.out.push({ type: "suspect", host: this.#host, epoch: core.epoch });
+    // It came back from a restart without having heard of this epoch, whose host is gone: our claim will tell it.
+    core.told = core.epoch;
+    core.out.push({ type: "redial" });
+  }
+
+  drained(): void {
+    this.sending();
+  }
+
+  linked(id: PeerId | "relay"): void {
+    if (id !== "relay" && id !== this.#host) return;
+    this.#tellRelay();
+    // Whatever was under way on the way that failed is lost; say anew where we are.
+    if (this.#anchored) this.#ack(false);
+    else this.#hello();
+    this.#core.outbox.sent = 0;
+    this.sending();
+  }
+
+  opened(): void {
+    this.#toldRelay = undefined;
+    this.linked("relay");
+  }
+
+  joined(): void {}
+
+  left(): void {}
+
+  thawed(): void {
+    const { timers, settings, now } = this.#core;
+    timers.set("suspect", now + settings.suspectMs);
+  }
+
+  flush(): void {
+    const { log, outbox } = this.#core;
+    if (outbox.size === 0) this.#resendMs = this.#core.settings.resendMs;
+    if (this.#anchored && log.last > this.#acked) this.#ackSoon();
+  }
+}
+

@@ -1,0 +1,62 @@
+// Times in milliseconds, sizes in bytes.
+
+export interface Settings {
+  /** The host's heartbeat. */
+  readonly beatMs: number;
+  /** A beat of a page this large goes half as often. */
+  readonly largePage: number;
+  /** Nothing heard from the host for so long: SUSPECT. */
+  readonly suspectMs: number;
+  /** A new host waits so long for where everyone stands. */
+  readonly askMs: number;
+  /** The same where there is no relay: data channels must be dialled first. */
+  readonly askDialMs: number;
+  readonly askRepeatMs: number;
+  /** A new host asks so long for what a member said it has. */
+  readonly pullMs: number;
+  readonly pullRepeatMs: number;
+  /** A host without any history waits so long for someone who has one: about the server's `return_ms`. */
+  readonly foundMs: number;
+  /** At most so often does a member report what it has, unless asked to witness. */
+  readonly ackMs: number;
+  readonly relayAckMs: number;
+  readonly gapMs: number;
+  readonly helloMs: number;
+  /** A send not seen again by then is sent again. */
+  readonly resendMs: number;
+  readonly resendMaxMs: number;
+  /** Who gives a snapshot has so long. */
+  readonly snapshotMs: number;
+  readonly restoreRepeatMs: number;
+  /** A snapshot serves all who come within this time. */
+  readonly snapshotAgeMs: number;
+  /** A data channel on which nothing was heard so long is not used. */
+  readonly linkSilentMs: number;
+  /** A member not heard of for so long does not hold up the host's own page. */
+  readonly peerSilentMs: number;
+  /** A member missing after the server came back is only then said to have left. */
+  readonly graceMs: number;
+  readonly resignMs: number;
+  readonly messageBytes: number;
+  readonly outboxBytes: number;
+  readonly outboxCount: number;
+  readonly logBytes: number;
+  readonly logCount: number;
+  /** Under way to one member and not acknowledged. */
+  readonly windowBytes: number;
+  readonly batchBytes: number;
+  /** Entries a member keeps that came before their turn. */
+  readonly aheadCount: number;
+  readonly aheadBytes: number;
+}
+
+export const defaults: Settings = {
+  beatMs: 500, largePage: 64, suspectMs: 1600,
+  askMs: 500, askDialMs: 2500, askRepeatMs: 120, pullMs: 1500, pullRepeatMs: 150, foundMs: 3000,
+  ackMs: 100, relayAckMs: 1000, gapMs: 80, helloMs: 300, resendMs: 700, resendMaxMs: 4000,
+  snapshotMs: 2000, restoreRepeatMs: 1000, snapshotAgeMs: 3000,
+  linkSilentMs: 2500, peerSilentMs: 3000, graceMs: 3000, resignMs: 2000,
+  messageBytes: 1 << 20, outboxBytes: 4 << 20, outboxCount: 8192,
+  logBytes: 16 << 20, logCount: 32768, windowBytes: 1 << 20, batchBytes: 48 << 10,
+  aheadCount: 2048, aheadBytes: 4 << 20,
+};

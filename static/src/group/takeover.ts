@@ -1,0 +1,173 @@
+// Taking over: learn where everyone stands, get hold of the highest log, and only then stamp.
+
+import type { Core } from "./core.ts";
+import { common, outranks, same } from "./history.ts";
+import type { Peer } from "./peer.ts";
+import type { PeerId, Standing } from "./types.ts";
+import type { Fill, Restore } from "./wire.ts";
+
+/** From so many on, the server's fan-out asks. */
+const CROWD = 16;
+/** So often may one fail to hand over what it has. */
+const TRIES = 3;
+const HEARD_MS = 1500;
+
+type Step = "ask" | "pull" | "wait";
+
+export class Takeover {
+  readonly #core: Core;
+  readonly #peers: ReadonlyMap<PeerId, Peer>;
+  #began: number;
+  #step: Step = "ask";
+  #deadline: number;
+  #source: PeerId | undefined;
+  /** Said to have more, and did not hand it over in time: how often. */
+  readonly #failed = new Map<PeerId, number>();
+
+  constructor(
+    core: Core,
+    peers: ReadonlyMap<PeerId, Peer>,
+    readonly cause: string,
+    /** The host before us: not waited for unless it resigned. */
+    readonly deposed: PeerId | undefined,
+    /** Nobody was here: no history can be missing. */
+    readonly first: boolean,
+    readonly done: () => void,
+  ) {
+    this.#core = core;
+    this.#peers = peers;
+    this.#began = core.now;
+    this.#deadline = core.now + this.#askMs;
+  }
+
+  get #askMs(): number {
+    const { relayAllowed, settings } = this.#core;
+    return relayAllowed ? settings.askMs : settings.askDialMs;
+  }
+
+  start(): void {
+    this.#ask();
+    this.answered();
+  }
+
+  /** Somebody said where it stands. */
+  answered(): void {
+    if (this.#step === "ask" && this.#waiting().length > 0) return;
+    if (this.#step !== "pull") this.#decide();
+  }
+
+  /** We were frozen, or cut off: what was said meanwhile is still on its way, or to be said again. */
+  again(): void {
+    const { now, settings, timers } = this.#core;
+    this.#began = now;
+    this.#deadline = now + (this.#step === "ask" ? this.#askMs : this.#step === "pull" ? settings.pullMs : settings.foundMs);
+    timers.set("take", now + settings.askRepeatMs);
+  }
+
+  left(id: PeerId): void {
+    if (this.#step === "ask") return this.answered();
+    if (this.#step === "pull" && id === this.#source && !this.#core.links.good(id, this.#core.now)) this.#decide();
+  }
+
+  filled(from: PeerId, { r, p, s, x }: Fill): void {
+    if (this.#step !== "pull" || from !== this.#source) return;
+    const { log } = this.#core;
+    const before = log.place;
+    if (this.#core.absorb(r, p, s, x) === "ok" && !same(before, log.place)) this.#decide();
+  }
+
+  restored(from: PeerId, { heal, snap }: Restore): void {
+    if (this.#step !== "pull" || from !== this.#source || !same(heal, this.#core.log.place)) return;
+    this.#core.install(snap);
+    this.#decide();
+  }
+
+  timer(): void {
+    const { now, online, settings, timers } = this.#core;
+    // Who cannot be heard has not been silent.
+    if (now >= this.#deadline && !online) return this.again();
+    if (now >= this.#deadline) {
+      if (this.#step === "pull" && this.#source) this.#fail(this.#source);
+      return this.#decide();
+    }
+    if (this.#step === "pull") this.#pull();
+    else {
+      this.#ask();
+      timers.set("take", Math.min(this.#deadline, now + settings.askRepeatMs));
+    }
+  }
+
+  /** Unless it was just heard, and only the link is bad, what it said counts no more until it says it again. */
+  #fail(id: PeerId): void {
+    this.#failed.set(id, (this.#failed.get(id) ?? 0) + 1);
+    const peer = this.#peers.get(id);
+    if (peer && this.#core.now - peer.heard > HEARD_MS) peer.at = undefined;
+  }
+
+  #waiting(): Peer[] {
+    const { links, now } = this.#core;
+    return [...this.#peers.values()].filter((peer) =>
+      peer.info.group && !peer.at && (peer.present || links.good(peer.id, now)) && (peer.id !== this.deposed || this.cause === "resigned"));
+  }
+
+  #ask(): void {
+    const { epoch, links, now, out, settings, timers } = this.#core;
+    const ask = { t: "ask", e: epoch, cause: this.cause } as const;
+    const silent = [...this.#peers.values()].filter((peer) => peer.info.group && !peer.at);
+    const far = silent.filter((peer) => links.path(peer.id, now) === "relay");
+    const crowd = far.length > CROWD;
+    if (crowd) out.push({ type: "fanout", message: ask });
+    for (const peer of silent) if (!crowd || links.path(peer.id, now) !== "relay") this.#core.transmit(peer.id, ask);
+    timers.set("take", Math.min(this.#deadline, now + settings.askRepeatMs));
+  }
+
+  #decide(): void {
+    const core = this.#core;
+    const own: Standing = core.standing();
+    let best: Standing = this.cause === "restarted" ? { ...own, stale: false } : own;
+    let source: PeerId | undefined;
+    for (const peer of this.#peers.values()) {
+      if (!peer.at || (this.#failed.get(peer.id) ?? 0) >= TRIES || !(peer.present || core.links.good(peer.id, core.now))) continue;
+      if (outranks(peer.at, best)) {
+        best = peer.at;
+        source = peer.id;
+      }
+    }
+    const from = common(own, best);
+    if (source !== undefined && from < best.s) return this.#pullFrom(source, from < Math.max(own.done, best.base));
+    // Another that was not away has no more than we do.
+    if (source !== undefined) core.stale = false;
+    if (best.r !== 0) return this.#finish();
+    if (this.first) return this.#found(true);
+    if (core.now >= this.#began + core.settings.foundMs) return this.#found(false);
+    this.#step = "wait";
+    this.#deadline = this.#began + core.settings.foundMs;
+    core.timers.set("take", Math.min(this.#deadline, core.now + core.settings.askRepeatMs));
+  }
+
+  #pullFrom(source: PeerId, snapshot: boolean): void {
+    const { now, settings } = this.#core;
+    this.#step = "pull";
+    this.#source = source;
+    // A page may take its time to make a snapshot, or need to be asked twice.
+    this.#deadline = now + settings.pullMs + (snapshot ? settings.snapshotMs * 1.5 : 0);
+    this.#pull();
+  }
+
+  #pull(): void {
+    const core = this.#core;
+    core.transmit(this.#source as PeerId, { t: "pull", e: core.epoch, at: core.standing() });
+    core.timers.set("take", Math.min(this.#deadline, core.now + core.settings.pullRepeatMs));
+  }
+
+  #found(complete: boolean): void {
+    this.#core.found(this.#core.epoch);
+    if (!complete) this.#core.notice({ kind: "recovered", complete: false, via: "none", awayMs: 0 });
+    this.#finish();
+  }
+
+  #finish(): void {
+    this.#core.timers.clear("take");
+    this.done();
+  }
+}

@@ -1,0 +1,85 @@
+// What members and host say to each other over their links. Links may lose, repeat and reorder: every message
+// stands by itself and carries the epoch `e` it belongs to.
+
+import type { Entry, PeerId, Place, Snapshot, Standing } from "./types.ts";
+
+/** Said as `&group=` in the WebSocket's address; the server refuses another. */
+export const PROTOCOL = 1;
+
+/** host -> member: where do you stand? The first word of a new epoch, and whenever the host is unsure of someone. */
+export interface Ask { readonly t: "ask"; readonly e: number; readonly cause: string }
+/** member -> host: here. Sent on every change of host and on returning, until the host fills or restores. */
+export interface At { readonly t: "at"; readonly e: number; readonly at: Standing }
+/** host -> members: entries after `s - 1`, whose epoch is `p`. */
+export interface Data { readonly t: "data"; readonly e: number; readonly r: number; readonly p: number; readonly s: number; readonly x: readonly Entry[] }
+/** host -> members: I live, this is my last entry, and up to `sent` you should have; `w` acknowledge at once. */
+export interface Beat { readonly t: "beat"; readonly e: number; readonly at: Place; readonly sent: number; readonly w: readonly PeerId[]; readonly cause: string }
+/** member -> host: I have everything up to here. `gap`: and lack what follows. */
+export interface Ack { readonly t: "ack"; readonly e: number; readonly at: Place; readonly gap: boolean }
+export interface Item { readonly n: number; readonly d: unknown; readonly z: number }
+/** member -> host: stamp these. Nothing below `low` will ever be sent (again). */
+export interface Send { readonly t: "send"; readonly e: number; readonly at: Place; readonly low: number; readonly x: readonly Item[] }
+/** host -> sender: I wait for your `n`. */
+export interface Need { readonly t: "need"; readonly e: number; readonly n: number }
+/** host -> member: send me what I lack, standing where `at` says. */
+export interface Pull { readonly t: "pull"; readonly e: number; readonly at: Standing }
+/** member -> host: the answer to `pull`, shaped as `data`. */
+export interface Fill { readonly t: "fill"; readonly e: number; readonly r: number; readonly p: number; readonly s: number; readonly x: readonly Entry[] }
+/** host -> member: give me a snapshot. */
+export interface Want { readonly t: "want"; readonly e: number; readonly k: number }
+/** member -> host: the answer to `want`; none when the page gave none. */
+export interface Snap { readonly t: "snap"; readonly e: number; readonly k: number; readonly snap: Snapshot | null }
+/** To one that cannot be filled: start again from here. Void unless it still stands at `heal`. */
+export interface Restore { readonly t: "restore"; readonly e: number; readonly heal: Place; readonly snap: Snapshot }
+/** To one that speaks for an older epoch: you are deposed. */
+export interface Fence { readonly t: "fence"; readonly e: number; readonly host: PeerId }
+/** member -> host: I go for good. */
+export interface Bye { readonly t: "bye"; readonly e: number }
+
+export type Wire = Ask | At | Data | Beat | Ack | Send | Need | Pull | Fill | Want | Snap | Restore | Fence | Bye;
+
+type Check = (value: unknown) => boolean;
+type Fields = Readonly<Record<string, Check>>;
+
+const count: Check = (v) => typeof v === "number" && Number.isSafeInteger(v) && v >= 0;
+const text: Check = (v) => typeof v === "string";
+const flag: Check = (v) => typeof v === "boolean";
+const any: Check = () => true;
+const list = (of: Check): Check => (v) => Array.isArray(v) && v.every(of);
+const shape = (fields: Fields): Check => {
+  const checks = Object.entries(fields);
+  return (v) => typeof v === "object" && v !== null && checks.every(([name, check]) => check((v as Record<string, unknown>)[name]));
+};
+const pair = (a: Check, b: Check): Check => (v) => Array.isArray(v) && v.length === 2 && a(v[0]) && b(v[1]);
+
+const place: Fields = { r: count, e: count, s: count };
+const line = list(pair(count, count));
+const standing = shape({ ...place, done: count, base: count, line, snap: flag, stale: flag });
+const entry = shape({ s: count, e: count, f: text, n: count, k: (v) => v === "d" || v === "j" || v === "l", d: any, z: count });
+const info = shape({ group: flag });
+const snapshot = shape({ ...place, line, counts: list(pair(text, count)), members: list(pair(text, info)), has: flag, z: count });
+const run: Fields = { r: count, p: count, s: count, x: list(entry) };
+
+const shapes: Readonly<Record<Wire["t"], Check>> = {
+  ask: shape({ cause: text }),
+  at: shape({ at: standing }),
+  data: shape(run),
+  beat: shape({ at: shape(place), sent: count, w: list(text), cause: text }),
+  ack: shape({ at: shape(place), gap: flag }),
+  send: shape({ at: shape(place), low: count, x: list(shape({ n: count, z: count })) }),
+  need: shape({ n: count }),
+  pull: shape({ at: standing }),
+  fill: shape(run),
+  want: shape({ k: count }),
+  snap: shape({ k: count, snap: (v) => v === null || snapshot(v) }),
+  restore: shape({ heal: shape(place), snap: snapshot }),
+  fence: shape({ host: text }),
+  bye: any,
+};
+
+/** Another member's page may run anything: what has not the shape of a message is none. */
+export function isWire(value: unknown): value is Wire {
+  if (typeof value !== "object" || value === null) return false;
+  const { t, e } = value as { t?: unknown; e?: unknown };
+  return typeof t === "string" && Object.hasOwn(shapes, t) && count(e) && shapes[t as Wire["t"]](value);
+}

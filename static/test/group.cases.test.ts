@@ -1,0 +1,272 @@
+// The hard cases of docs/DELIVERY.md, each laid out by hand.
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { isWire } from "../src/group/index.ts";
+import { Rig } from "./group.rig.ts";
+
+test("everyone delivers in one order, and the sender's promise resolves", () => {
+  const rig = new Rig();
+  rig.together("a", "b", "c");
+  rig.send("b", "one");
+  rig.send("c", "two");
+  rig.send("a", "three");
+  rig.settle();
+  assert.equal(rig.state("a").split(" ").length, 3);
+  assert.equal(rig.state("a"), rig.state("b"));
+  assert.equal(rig.state("a"), rig.state("c"));
+  assert.deepEqual(rig.settled.get("b"), ["ok"]);
+});
+
+test("the host's own page waits for another to have it", () => {
+  const rig = new Rig();
+  rig.together("a", "b");
+  rig.send("a", "x");
+  assert.equal(rig.state("a"), "");
+  rig.settle();
+  assert.equal(rig.state("a"), "x");
+});
+
+test("alone, the host delivers only while its socket is open", () => {
+  const rig = new Rig();
+  rig.add("a");
+  rig.open("a", "a", 10, ["a"]);
+  rig.send("a", "x");
+  assert.equal(rig.state("a"), "x");
+  rig.feed("a", { type: "offline" });
+  rig.send("a", "y");
+  assert.equal(rig.state("a"), "x");
+  rig.open("a", "a", 10, ["a"]);
+  assert.equal(rig.state("a"), "x y");
+});
+
+test("what only one survivor has reaches everyone, in its place", () => {
+  const rig = new Rig();
+  rig.together("a", "b", "c");
+  rig.send("a", "x");
+  rig.hand(rig.take(({ to }) => to === "c"));
+  rig.kill("a");
+  rig.send("b", "y");
+  rig.host("b", "b", 11, "left", ["b", "c"]);
+  rig.host("c", "b", 11, "left");
+  rig.pass(1000);
+  assert.equal(rig.state("b"), "x y");
+  assert.equal(rig.state("c"), "x y");
+});
+
+test("the new host dies while taking over", () => {
+  const rig = new Rig();
+  rig.together("a", "b", "c", "d");
+  rig.send("a", "x");
+  rig.hand(rig.take(({ to }) => to === "d"));
+  rig.kill("a");
+  rig.host("b", "b", 11, "left", ["b", "c", "d"]);
+  rig.hand(rig.take(({ to }) => to === "c" || to === "d"));
+  rig.kill("b");
+  rig.host("c", "c", 12, "left", ["c", "d"]);
+  rig.host("d", "c", 12, "left");
+  rig.pass(1000);
+  assert.equal(rig.state("c"), "x");
+  assert.equal(rig.state("d"), "x");
+});
+
+test("the old host comes back: its tail that nobody had is taken back, and sent again", () => {
+  const rig = new Rig();
+  rig.together("a", "b", "c");
+  rig.send("a", "old");
+  rig.letters = [];
+  rig.feed("a", { type: "offline" });
+  rig.host("b", "b", 11, "left", ["b", "c"]);
+  rig.host("c", "b", 11, "left");
+  rig.send("c", "new");
+  rig.pass(1000, "b", "c");
+  assert.equal(rig.state("c"), "new");
+  rig.letters = [];
+  rig.feed("b", { type: "joined", member: { id: "a", group: true } });
+  rig.open("a", "b", 11);
+  rig.pass(1000);
+  for (const id of ["a", "b", "c"]) assert.equal(rig.state(id), "new old");
+  assert.deepEqual(rig.settled.get("a"), ["ok"]);
+});
+
+test("a deposed host that does not know reaches nobody, and is told", () => {
+  const rig = new Rig();
+  rig.together("a", "b", "c");
+  rig.host("b", "b", 11, "stalled", ["a", "b", "c"]);
+  rig.host("c", "b", 11, "stalled");
+  rig.settle("b", "c");
+  rig.letters = [];
+  rig.send("a", "late");
+  rig.pass(200, "a", "c");
+  assert.equal(rig.state("c"), "");
+  assert.equal(rig.state("a"), "");
+  assert.equal(rig.groups.get("a")?.view().host, "b");
+});
+
+test("an away member alone had the tail: it is restored and told, and its own messages go again", () => {
+  const rig = new Rig();
+  rig.together("a", "b", "c");
+  rig.send("c", "mine");
+  rig.hand(rig.take(({ to }) => to === "a"));
+  rig.hand(rig.take(({ from, to }) => from === "a" && to === "c"));
+  assert.equal(rig.state("c"), "mine");
+  rig.kill("a");
+  rig.letters = [];
+  rig.feed("c", { type: "offline" });
+  rig.host("b", "b", 11, "left", ["b"]);
+  rig.send("b", "theirs");
+  rig.pass(600, "b");
+  assert.equal(rig.state("b"), "theirs");
+  rig.feed("b", { type: "joined", member: { id: "c", group: true } });
+  rig.open("c", "b", 11);
+  rig.pass(2000);
+  assert.equal(rig.state("c"), "theirs mine");
+  assert.equal(rig.state("b"), "theirs mine");
+  assert.deepEqual(rig.noticed("c", "recovered").map(({ complete, via }) => [complete, via]).at(-1), [false, "snapshot"]);
+});
+
+test("the relay delivers after the data channel did: once is once", () => {
+  const rig = new Rig();
+  rig.together("a", "b");
+  rig.send("a", "x");
+  const letters = rig.take(({ to }) => to === "b");
+  rig.hand(letters);
+  rig.hand(letters);
+  rig.send("a", "y");
+  rig.settle();
+  rig.hand(letters);
+  assert.equal(rig.state("b"), "x y");
+});
+
+test("the server restarts and the host stands: nobody notices", () => {
+  const rig = new Rig();
+  rig.together("a", "b");
+  rig.feed("a", { type: "link", id: "b", up: true });
+  rig.feed("b", { type: "link", id: "a", up: true });
+  for (const id of ["a", "b"]) rig.feed(id, { type: "offline" });
+  rig.send("b", "x");
+  rig.pass(300);
+  assert.equal(rig.state("a"), "x");
+  rig.open("b", "a", 10, [], true);
+  rig.open("a", "a", 10, ["a", "b"]);
+  rig.send("b", "y");
+  rig.pass(300);
+  assert.equal(rig.state("a"), "x y");
+  assert.equal(rig.noticed("b", "host").length, 1);
+  assert.equal(rig.noticed("b", "member").length, 1);
+});
+
+test("a late joiner arrives during a take-over", () => {
+  const rig = new Rig();
+  rig.together("a", "b", "c");
+  rig.send("a", "x");
+  rig.settle();
+  rig.kill("a");
+  rig.host("b", "b", 11, "left", ["b", "c"]);
+  rig.add("d");
+  rig.feed("b", { type: "joined", member: { id: "d", group: true } });
+  rig.open("d", "b", 11);
+  rig.send("d", "z");
+  rig.host("c", "b", 11, "left");
+  rig.pass(1500);
+  for (const id of ["b", "c", "d"]) assert.equal(rig.state(id), "x z");
+  assert.deepEqual(rig.noticed("d", "recovered").map(({ complete, via }) => [complete, via]), [[true, "snapshot"]]);
+});
+
+test("who only just came and gives way to one with a history takes that, and sends again", () => {
+  const rig = new Rig();
+  rig.together("a", "b");
+  rig.send("a", "old");
+  rig.settle();
+  for (const id of ["a", "b"]) rig.feed(id, { type: "offline" });
+  rig.add("f");
+  rig.open("f", "f", 20, ["f"]);
+  rig.send("f", "fresh");
+  assert.equal(rig.state("f"), "fresh");
+  rig.open("b", "f", 20);
+  rig.host("b", "b", 21, "restarted", ["f", "b"]);
+  rig.host("f", "b", 21, "restarted");
+  rig.kill("a");
+  rig.pass(1500);
+  assert.equal(rig.state("b"), "old fresh");
+  assert.equal(rig.state("f"), "old fresh");
+});
+
+test("no snapshots: a joiner gets the kept log", () => {
+  const rig = new Rig();
+  rig.together("a", "b");
+  for (const id of ["a", "b"]) rig.feed(id, { type: "snapshots", able: false });
+  rig.pass(4000);
+  rig.send("b", "x");
+  rig.settle();
+  rig.add("c");
+  rig.feed("c", { type: "snapshots", able: false });
+  rig.feed("a", { type: "joined", member: { id: "c", group: true } });
+  rig.open("c", "a", 10);
+  rig.pass(1500);
+  assert.equal(rig.state("c"), "x");
+  assert.deepEqual(rig.noticed("c", "recovered").map(({ complete, via }) => [complete, via]), [[true, "log"]]);
+});
+
+test("beyond the limits send rejects, and nothing is dropped", () => {
+  const rig = new Rig();
+  rig.together("a", "b");
+  rig.feed("b", { type: "send", token: 900, data: "", size: 2 << 20 });
+  assert.deepEqual(rig.settled.get("b"), ["TooLarge"]);
+  for (let i = 0; i < 5; i++) rig.feed("b", { type: "send", token: 901 + i, data: `m${i}`, size: 1 << 20 });
+  assert.deepEqual(rig.settled.get("b"), ["TooLarge", "Backpressure"]);
+  rig.pass(3000);
+  assert.equal(rig.state("a"), "m0 m1 m2 m3");
+  rig.feed("b", { type: "leave" });
+  rig.feed("b", { type: "send", token: 990, data: "", size: 1 });
+  assert.equal(rig.settled.get("b")?.at(-1), "Closed");
+});
+
+test("away too long: pending sends are uncertain, later ones are not", () => {
+  const rig = new Rig();
+  rig.together("a", "b");
+  rig.send("b", "lost?");
+  rig.letters = [];
+  rig.feed("b", { type: "offline" });
+  rig.pass(31_000, "b");
+  assert.deepEqual(rig.settled.get("b"), ["Uncertain"]);
+  rig.send("b", "after");
+  rig.feed("a", { type: "left", id: "b" });
+  rig.feed("a", { type: "joined", member: { id: "b", group: true } });
+  rig.open("b", "a", 10);
+  rig.pass(2000);
+  assert.equal(rig.state("a"), "after");
+  assert.deepEqual(rig.settled.get("b"), ["Uncertain", "ok"]);
+});
+
+test("a silent host is suspected, again and again", () => {
+  const rig = new Rig();
+  rig.together("a", "b");
+  rig.kill("a");
+  rig.pass(5000);
+  const suspicions = rig.effects.get("b")?.filter(({ type }) => type === "suspect") ?? [];
+  assert.ok(suspicions.length >= 2);
+});
+
+test("resigning names the member that has most, and stamps no more", () => {
+  const rig = new Rig();
+  rig.together("a", "b", "c");
+  rig.feed("a", { type: "resign" });
+  assert.ok(rig.effects.get("a")?.some((effect) => effect.type === "resign" && effect.epoch === 10 && effect.to !== undefined));
+  rig.send("a", "x");
+  rig.host("b", "b", 11, "resigned", ["a", "b", "c"]);
+  for (const id of ["a", "c"]) rig.host(id, "b", 11, "resigned");
+  rig.pass(500);
+  for (const id of ["a", "b", "c"]) assert.equal(rig.state(id), "x");
+});
+
+test("what has not the shape of a message is none", () => {
+  const rig = new Rig();
+  rig.together("a", "b");
+  const good = { t: "data", e: 10, r: 10, p: 10, s: 1, x: [] };
+  assert.ok(isWire(good));
+  for (const bad of [null, 1, "x", [], {}, { t: "data" }, { ...good, e: -1 }, { ...good, x: [1] }, { ...good, s: "1" }, { t: "toString", e: 1 }, { t: "at", e: 1, at: {} }]) {
+    assert.ok(!isWire(bad));
+    rig.feed("b", { type: "received", from: "a", via: "relay", message: bad });
+  }
+});

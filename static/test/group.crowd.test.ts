@@ -1,0 +1,77 @@
+// A page of a thousand over the relay, through three changes of host: everyone the same, and quick enough.
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { Group, type Effect, type Event, type RosterEntry, type Wire } from "../src/group/index.ts";
+
+const MEMBERS = 1000;
+const NOBODY: readonly RosterEntry[] = [];
+
+test("a page of 1,000 delivers the same through three changes of host", () => {
+  let now = 1000;
+  let frames = 0;
+  const groups = new Map<string, Group>();
+  const seen = new Map<string, string[]>();
+  let post: { to: string; from: string; message: Wire }[] = [];
+  const ids = Array.from({ length: MEMBERS }, (_, i) => `m${i}`);
+  const feed = (id: string, event: Event): void => {
+    const group = groups.get(id);
+    if (group) perform(id, group.handle(event, now));
+  };
+  const perform = (id: string, effects: readonly Effect[]): void => {
+    for (const effect of effects) {
+      if (effect.type === "transmit") {
+        frames++;
+        post.push({ to: effect.to, from: id, message: effect.message });
+      } else if (effect.type === "fanout") {
+        frames++;
+        for (const to of groups.keys()) if (to !== id) post.push({ to, from: id, message: effect.message });
+      } else if (effect.type === "deliver") seen.get(id)?.push(effect.data as string);
+      else if (effect.type === "restore") seen.set(id, [...(effect.state as string[])]);
+      else if (effect.type === "askSnapshot") feed(id, { type: "snapshot", token: effect.token, given: true, state: [...(seen.get(id) ?? [])], size: 10 });
+    }
+  };
+  const pass = (ms: number): void => {
+    for (const end = now + ms; now < end;) {
+      now += 20;
+      for (const [id, group] of groups) if (group.nextDeadline() <= now) feed(id, { type: "timer" });
+      const due = post;
+      post = [];
+      for (const { to, from, message } of due) feed(to, { type: "received", from, via: "relay", message });
+    }
+  };
+  const name = (host: string, epoch: number): void => {
+    const roster = [...groups.keys()].map((id) => ({ id, group: true }));
+    for (const id of groups.keys()) feed(id, { type: "host", host: { host, epoch, cause: "left", ...(id === host ? { roster } : {}) } });
+  };
+  for (const id of ids) {
+    groups.set(id, new Group(id));
+    seen.set(id, []);
+    feed(id, { type: "snapshots", able: true });
+    if (id !== "m0") feed("m0", { type: "joined", member: { id, group: true } });
+    feed(id, { type: "open", open: { host: "m0", epoch: 5, members: 1, relay: true, resumeMs: 30_000, ...(id === "m0" ? { roster: NOBODY } : {}) } });
+  }
+  pass(4000);
+  let n = 0;
+  const talk = (): void => {
+    for (let i = 0; i < 20; i++) {
+      const id = ids[(n * 37 + 5) % MEMBERS] as string;
+      n++;
+      if (groups.has(id)) feed(id, { type: "send", token: n, data: `${id}#${n}`, size: 40 });
+      pass(20);
+    }
+  };
+  for (let change = 1; change <= 3; change++) {
+    talk();
+    groups.delete(`m${change - 1}`);
+    talk();
+    name(`m${change}`, 5 + change);
+    const before = frames;
+    pass(1000);
+    assert.ok(frames - before < 6 * MEMBERS, `a change of host cost ${frames - before} frames`);
+  }
+  pass(3000);
+  const model = seen.get("m3")?.join(" ");
+  assert.ok(model && model.length > 100);
+  for (const id of groups.keys()) assert.equal(seen.get(id)?.join(" "), model);
+});

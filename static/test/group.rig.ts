@@ -1,0 +1,128 @@
+// A few machines on a table: messages wait in the open until a test hands them over, so that a hard case can be laid
+// out by hand. Not a test itself.
+
+import assert from "node:assert/strict";
+import { Group, type Effect, type Event, type Notice, type RosterEntry, type Wire } from "../src/group/index.ts";
+
+export interface Letter {
+  readonly from: string;
+  readonly to: string;
+  readonly message: Wire;
+}
+
+export class Rig {
+  now = 1000;
+  readonly groups = new Map<string, Group>();
+  readonly app = new Map<string, string[]>();
+  readonly notices = new Map<string, Notice[]>();
+  readonly settled = new Map<string, string[]>();
+  readonly effects = new Map<string, Effect[]>();
+  letters: Letter[] = [];
+  #token = 0;
+
+  add(...ids: string[]): void {
+    for (const id of ids) {
+      this.groups.set(id, new Group(id));
+      this.app.set(id, []);
+      this.notices.set(id, []);
+      this.settled.set(id, []);
+      this.effects.set(id, []);
+      this.feed(id, { type: "snapshots", able: true });
+    }
+  }
+
+  feed(id: string, event: Event): void {
+    const group = this.groups.get(id);
+    if (group) this.#perform(id, group.handle(event, this.now));
+  }
+
+  #perform(id: string, effects: readonly Effect[]): void {
+    const app = this.app.get(id) as string[];
+    for (const effect of effects) {
+      this.effects.get(id)?.push(effect);
+      if (effect.type === "transmit") this.letters.push({ from: id, to: effect.to, message: effect.message });
+      else if (effect.type === "fanout") for (const to of this.groups.keys()) if (to !== id) this.letters.push({ from: id, to, message: effect.message });
+      if (effect.type === "deliver") app.push(String(effect.data));
+      else if (effect.type === "restore") app.splice(0, app.length, ...(effect.state as string[]));
+      else if (effect.type === "askSnapshot") this.feed(id, { type: "snapshot", token: effect.token, given: true, state: app.slice(), size: 1 });
+      else if (effect.type === "notice") this.notices.get(id)?.push(effect.notice);
+      else if (effect.type === "settle") this.settled.get(id)?.push(effect.error ?? "ok");
+    }
+  }
+
+  open(id: string, host: string, epoch: number, roster: readonly string[] = [], recovering = false): void {
+    const open = { host, epoch, members: 1, relay: true, resumeMs: 30_000, ...(recovering ? { recovering } : {}), ...(host === id ? { roster: entries(roster) } : {}) };
+    this.feed(id, { type: "open", open });
+  }
+
+  host(to: string, host: string, epoch: number, cause: string, roster: readonly string[] = []): void {
+    this.feed(to, { type: "host", host: { host, epoch, cause, ...(host === to ? { roster: entries(roster) } : {}) } });
+  }
+
+  send(id: string, data: string): void {
+    this.feed(id, { type: "send", token: ++this.#token, data, size: data.length });
+  }
+
+  /** Take the letters that fit off the table; the rest stays. */
+  take(fits: (letter: Letter) => boolean): Letter[] {
+    const taken = this.letters.filter(fits);
+    this.letters = this.letters.filter((letter) => !fits(letter));
+    return taken;
+  }
+
+  hand(letters: readonly Letter[]): void {
+    for (const { from, to, message } of letters) this.feed(to, { type: "received", from, via: "relay", message: JSON.parse(JSON.stringify(message)) });
+  }
+
+  /** Hand over everything between these until nothing more comes. */
+  settle(...among: readonly string[]): void {
+    for (let round = 0; round < 200; round++) {
+      const letters = this.take(({ from, to }) => among.length === 0 || (among.includes(from) && among.includes(to)));
+      if (letters.length === 0) return;
+      this.hand(letters);
+    }
+    assert.fail("they never stop talking");
+  }
+
+  /** Time passes; timers ring, and what is said among these arrives. */
+  pass(ms: number, ...among: readonly string[]): void {
+    const end = this.now + ms;
+    while (this.now < end) {
+      this.now = Math.min(end, this.now + 50);
+      for (const [id, group] of this.groups) if (group.nextDeadline() <= this.now) this.feed(id, { type: "timer" });
+      this.settle(...among);
+    }
+  }
+
+  /** The first opens the page, the others join, everyone is on one log. */
+  together(...ids: string[]): void {
+    this.add(...ids);
+    const [first = ""] = ids;
+    this.open(first, first, 10, [first]);
+    for (const id of ids.slice(1)) {
+      this.feed(first, { type: "joined", member: { id, group: true } });
+      this.open(id, first, 10);
+      this.settle();
+    }
+    this.pass(1200);
+    this.letters = [];
+  }
+
+  /** Its tab is gone. */
+  kill(id: string): void {
+    this.groups.delete(id);
+    this.letters = this.letters.filter(({ from, to }) => from !== id && to !== id);
+  }
+
+  state(id: string): string {
+    return (this.app.get(id) ?? []).join(" ");
+  }
+
+  noticed<K extends Notice["kind"]>(id: string, kind: K): Extract<Notice, { kind: K }>[] {
+    return (this.notices.get(id) ?? []).filter((notice): notice is Extract<Notice, { kind: K }> => notice.kind === kind);
+  }
+}
+
+function entries(ids: readonly string[]): RosterEntry[] {
+  return ids.map((id) => ({ id, group: true }));
+}

@@ -1,0 +1,39 @@
+// Thousands of whole groups, simulated: every guarantee holds in each, and everything that can go wrong did.
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { simulate, trace } from "../sim/run.ts";
+
+const SCHEDULES = Number(process.env["PEERSTAR_SIM_SCHEDULES"] ?? 5000);
+const SEED = Number(process.env["PEERSTAR_SIM_SEED"] ?? 1);
+
+/** What must have happened in so many schedules, or they prove little. */
+const EXERCISED = [
+  "join", "link opened", "rejected Backpressure", "rejected TooLarge", "rejected Uncertain", "rejected Closed",
+  "fault: crash", "fault: leave", "fault: freeze", "fault: resign", "fault: server restart", "fault: socket lost", "fault: slow member",
+  "fault: cut off, unnoticed", "fault: link lost", "fault: link lost, one end unaware", "fault: link blocked",
+  "fault: crash, and the next in take-over", "fault: new host dies while taking over",
+  "message ack", "message ask", "message at", "message beat", "message bye", "message data", "message fence", "message fill",
+  "message need", "message pull", "message restore", "message send", "message snap", "message want",
+  "recovered log complete", "recovered log complete (joiner)", "recovered log incomplete",
+  "recovered none incomplete", "recovered none incomplete (joiner)",
+  "recovered snapshot complete", "recovered snapshot complete (joiner)", "recovered snapshot incomplete",
+  "host: asks the server whether it still is", "take-over: an answer was overtaken before",
+  "server: host changed, left", "server: host changed, resigned", "server: host changed, restarted", "server: host changed, stalled",
+  "server: host stands after restart", "server: election after restart", "server: newcomer gives way to a claimant",
+  "status away", "status open",
+];
+
+test(`${SCHEDULES} schedules from seed ${SEED} keep the six guarantees`, () => {
+  const { counts, failed } = simulate(SCHEDULES, SEED);
+  if (failed) {
+    console.log(trace(failed.seed).slice(-80).join("\n"));
+    assert.fail(`seed ${failed.seed}: ${failed.error.message}\n(the whole story: scripts/sim 1 ${failed.seed} --trace)`);
+  }
+  for (const [what, n] of [...counts].sort()) console.log(`${String(n).padStart(10)}  ${what}`);
+  if (SCHEDULES >= 1000) for (const what of EXERCISED) assert.ok((counts.get(what) ?? 0) > 0, `never happened: ${what}`);
+});
+
+test("the same seed tells the same story, bit for bit", () => {
+  for (const seed of [3, 1421, 52_108]) assert.deepEqual(trace(seed), trace(seed));
+});
