@@ -24,10 +24,6 @@ const DRAIN: Duration = Duration::from_secs(10);
 /// How long plain HTTP requests may take after that.
 const LAST_REQUESTS_S: u64 = 2;
 
-/// How long a connection that was closed is read on, so that its last words are not lost to a reset. Not less: actix
-/// counts from a clock that is up to 500 ms late, and never ends a connection whose time is over from the start.
-const LINGER: Duration = Duration::from_millis(600);
-
 /// Listens where the settings say.
 ///
 /// # Errors
@@ -74,8 +70,6 @@ pub async fn run(settings: Settings, listener: TcpListener, stop: impl Future<Ou
         .backlog(BACKLOG as u32)
         // ours is checked where the reason can be told
         .max_connections(usize::try_from(descriptors).unwrap_or(usize::MAX))
-        // a browser tells a page that its socket was closed when we end it, and actix waits so long before it does
-        .client_disconnect_timeout(LINGER)
         .shutdown_timeout(LAST_REQUESTS_S)
         .disable_signals()
         .on_connect(move |connection, _| {

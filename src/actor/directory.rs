@@ -108,6 +108,10 @@ impl Handler<ToDirectory> for PageDirectory {
                 }
                 Admission::Refuse(close) => line.send_anyway(ToSession::Close(close)),
             },
+            ToDirectory::Seek { key, line } => {
+                let page = self.pages.get(&key).cloned();
+                line.send_anyway(ToSession::PageLost(page.map(Addr::recipient)));
+            }
             ToDirectory::Gone { key, session, departure } => {
                 self.tell(&key, ToPage::Input(Input::Gone { session, departure }));
             }

@@ -26,6 +26,13 @@ pub enum ToDirectory {
         /// How to reach it.
         line: Line,
     },
+    /// A member's page has died, and its successor too before it heard who is on it: where is it now?
+    Seek {
+        /// Which page.
+        key: PageKey,
+        /// How to reach the member.
+        line: Line,
+    },
     /// A session has ended; the page it may be on is to know.
     Gone {
         /// Which page.

@@ -165,6 +165,10 @@ impl Session {
         self.directory.do_send(message);
     }
 
+    fn has_page(&self) -> bool {
+        self.page.as_ref().is_some_and(Recipient::connected)
+    }
+
     /// To the page, or kept until there is one.
     #[expect(clippy::disallowed_methods, reason = "the guard bounds how fast we can send")]
     fn say(&mut self, input: Input) {
@@ -255,6 +259,8 @@ impl Session {
     fn tick(&mut self, ctx: &mut Context) {
         if !self.is_member {
             self.join(ctx);
+        } else if !self.has_page() {
+            self.report(ToDirectory::Seek { key: self.me.key.clone(), line: self.line(ctx) });
         } else if self.shared.clock.now() >= self.pulse.heard().plus(self.ping_interval()) {
             ctx.ping(b"");
         }
@@ -268,7 +274,7 @@ impl Session {
         let interval = self.ping_interval();
         let now = self.shared.clock.now();
         let due = self.pulse.heard().plus(interval).since(now);
-        let delay = match self.is_member {
+        let delay = match self.has_page() {
             false => ASK_AGAIN,
             true if due.is_zero() => interval,
             true => due,
@@ -383,11 +389,12 @@ impl Handler<ToSession> for Session {
 
 impl Session {
     #[expect(clippy::disallowed_methods, reason = "one message")]
-    fn page_lost(&mut self, page: Recipient<ToPage>, ctx: &Context) {
+    fn page_lost(&mut self, page: Recipient<ToPage>, ctx: &mut Context) {
         if self.is_member {
             self.page = None;
             self.pulse.forget_under_way();
             page.do_send(self.resume(ctx));
+            self.rearm(ctx);
         } else {
             self.join(ctx);
         }
