@@ -32,6 +32,8 @@ type Context = WebsocketContext<Session>;
 
 /// How long to wait for the page's word before asking again: it may have died with our question in its mailbox.
 const ASK_AGAIN: Duration = Duration::from_secs(4);
+/// The same for a member, which is missed.
+const SEEK_AGAIN: Duration = Duration::from_millis(500);
 
 /// Who a client says it is, checked.
 #[derive(Debug)]
@@ -274,10 +276,11 @@ impl Session {
         let interval = self.ping_interval();
         let now = self.shared.clock.now();
         let due = self.pulse.heard().plus(interval).since(now);
-        let delay = match self.has_page() {
-            false => ASK_AGAIN,
-            true if due.is_zero() => interval,
-            true => due,
+        let delay = match (self.has_page(), self.is_member) {
+            (false, true) => SEEK_AGAIN,
+            (false, false) => ASK_AGAIN,
+            (true, _) if due.is_zero() => interval,
+            (true, _) => due,
         };
         self.timer = Some(ctx.run_later(delay, Self::tick));
     }

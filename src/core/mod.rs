@@ -1,7 +1,7 @@
 //! What is decided, and nothing else: no actix, tokio, clock, randomness or I/O.
 //!
 //! Time, random numbers and facts about sockets come in as arguments, effects go out as values.
-//! `tests/purity.rs` keeps it so.
+//! `tests/core/purity.rs` keeps it so.
 //!
 //! In reading order: what things are called ([`id`], [`time`]), what is said ([`wire`], [`inbound`],
 //! [`close`]), who hosts ([`election`]), the page ([`page`] over [`member`], [`waiting`],

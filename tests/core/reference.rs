@@ -375,15 +375,22 @@ impl Model {
             None if hosting => p.id != sender.id && p.relay,
             None => self.host.as_ref() == Some(&p.id),
         };
-        let to: Vec<_> =
-            self.here.iter().filter(receives).filter(|p| sender.group > 0 && p.group > 0).map(|p| p.id.clone()).collect();
+        let to: Vec<_> = self
+            .here
+            .iter()
+            .filter(receives)
+            .filter(|p| self.named && sender.group > 0 && p.group > 0)
+            .map(|p| p.id.clone())
+            .collect();
         for id in to {
             self.tell(&id, format!("RELAY from {} n={n}", sender.id));
         }
     }
 
     pub(crate) fn suspect(&mut self, session: SessionId, epoch: u64) {
-        let suspects = self.here.iter().find(|p| p.session == session).is_some_and(|p| self.host.as_ref() != Some(&p.id));
+        let hosts = |p: &Person| self.host.as_ref() == Some(&p.id);
+        let suspects = self.here.iter().any(|p| p.session == session && !hosts(p) && p.group > 0)
+            && self.here.iter().any(|p| hosts(p) && p.group > 0);
         if let Some(host) = self.host.clone().filter(|_| suspects && epoch == self.epoch && self.probe.is_none()) {
             self.probe = Some((self.now + PROBE, self.person(&host).spoken));
             self.tell(&host, format!("PROBE epoch={epoch}"));

@@ -53,7 +53,9 @@ impl PageState {
 
     pub(super) fn suspect(&mut self, outside: Outside<'_>, session: SessionId, suspicion: &Suspicion, out: &mut Vec<Output>) {
         let (Some(host), Some((epoch, id))) = (self.host_seat(), self.assignment()) else { return };
-        let suspects = self.seat_of(session).is_some_and(|seat| seat != host);
+        // a stock client knows no PROBE: whoever suspects it could depose it
+        let grouped = |seat: Seat| self.members.get(&seat).is_some_and(|m| m.group > 0);
+        let suspects = self.seat_of(session).is_some_and(|seat| seat != host && grouped(seat) && grouped(host));
         if !suspects || suspicion.epoch != epoch || suspicion.host != id {
             return;
         }

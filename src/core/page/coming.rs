@@ -94,12 +94,15 @@ impl PageState {
             return refuse(joiner.session, Close::PageFull, out);
         }
         let Joiner { session, id, token, group, claim, resumed } = joiner;
-        let contacts = self.welcome_back(&id, token.as_ref(), resumed.is_some(), out);
+        let known = self.welcome_back(&id, token.as_ref(), resumed.is_some(), out);
         let seat = Seat(self.next_seat);
         self.next_seat += 1;
         self.by_id.insert(id.clone(), seat);
         self.by_session.insert(session, seat);
         let silent = resumed.is_some();
+        // one that was away for so long that it was said to be gone is news, although it knows nothing of that
+        let news = !silent || known.is_none();
+        let contacts = known.unwrap_or_default();
         let claim = claim.filter(|c| self.is_named() && c.is_credible(outside.unix_ms));
         // what a resumed one claims, we told it
         let told = claim.as_ref().filter(|_| silent).map(|c| (c.epoch, c.epoch));
@@ -114,8 +117,8 @@ impl PageState {
         self.settle(outside, out);
         // a host that is new itself learns of the newcomer from its roster
         match self.host_seat() {
-            None if !silent && self.recovery_deadline().is_some() => self.strangers.push(seat),
-            host if !silent && host == host_before => self.tell_host_of(seat, out),
+            None if news && self.recovery_deadline().is_some() => self.strangers.push(seat),
+            host if news && host == host_before => self.tell_host_of(seat, out),
             _ => {}
         }
         for parked in self.waiting.take(&id) {
@@ -127,14 +130,20 @@ impl PageState {
     }
 
     /// The contacts of one that comes back as the same. Anybody else with its id shows that it is gone for good.
-    pub(super) fn welcome_back(&mut self, id: &PeerId, token: Option<&Token>, resumes: bool, out: &mut Vec<Output>) -> Contacts {
-        let known = self.returning.iter().position(|r| r.id == *id);
-        let Some(gone) = known.and_then(|at| self.returning.remove(at)) else { return Contacts::default() };
+    pub(super) fn welcome_back(
+        &mut self,
+        id: &PeerId,
+        token: Option<&Token>,
+        resumes: bool,
+        out: &mut Vec<Output>,
+    ) -> Option<Contacts> {
+        let at = self.returning.iter().position(|r| r.id == *id)?;
+        let gone = self.returning.remove(at)?;
         if resumes || Token::same(gone.token.as_ref(), token) {
-            return gone.contacts;
+            return Some(gone.contacts);
         }
         self.say_gone(&gone, out);
-        Contacts::default()
+        None
     }
 
     /// `JOIN`: the roster entry of a member, new or changed, for the host.

@@ -40,7 +40,7 @@ impl PageState {
     /// knows it by its epoch.
     pub(super) fn relay(&self, session: SessionId, dst: Option<&PeerId>, frame: &Frame, out: &mut Vec<Output>) {
         let Some((seat, sender)) = self.seat_of(session).and_then(|seat| Some((seat, self.members.get(&seat)?))) else { return };
-        if self.rules.terms.relay.is_none() || sender.group == 0 {
+        if !self.is_named() || self.rules.terms.relay.is_none() || sender.group == 0 {
             return;
         }
         let mut tell = |member: &Member| {
