@@ -1,6 +1,7 @@
 // Builds the browser side.
-//   node build.mjs          dist/: the demo page, embedded by the server's binary
+//   node build.mjs          dist/: the demo page and the library, peerstar.js, embedded by the server's binary
 //   node build.mjs --test   dist-test/: every *.test.ts, bundled for `node --test`
+//   node build.mjs --npm    dist-npm/: the library for bundlers, PeerJS left to them; `npm run build:npm` adds the types
 // The same sources give the same bytes: no hashes, no dates, sorted lists.
 import { build } from "esbuild";
 import { cp, mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
@@ -30,8 +31,8 @@ async function demo() {
   await cp(at("src/demo/index.html"), at("dist/index.html"));
 }
 
-// The library, `peerstar.js`, is one more line here once src/group/ has its entry:
-//   await bundle({ in: "src/peerstar.ts", out: "peerstar", format: "esm" });
+/** The library for pages without a bundler: one file, PeerJS included. */
+const library = () => bundle({ in: "src/served.ts", out: "peerstar", format: "esm" });
 
 async function bundle({ in: entry, out, format }) {
   const { outputFiles, metafile } = await build({
@@ -56,6 +57,21 @@ async function notices(inputs) {
   }
   if (texts.length === 0) return "";
   return `/*!\n${texts.join("\n\n---\n\n").replaceAll("*/", "* /")}\n*/\n`;
+}
+
+async function npm() {
+  await build({
+    absWorkingDir: root,
+    entryPoints: { index: "src/index.ts" },
+    outdir: "dist-npm",
+    bundle: true,
+    format: "esm",
+    target: ["es2022"],
+    external: ["peerjs"],
+    charset: "utf8",
+    sourcemap: true,
+    logLevel: "warning",
+  });
 }
 
 async function tests() {
@@ -86,7 +102,9 @@ async function clear(folder) {
 }
 
 if (process.argv.includes("--test")) await tests();
+else if (process.argv.includes("--npm")) await npm();
 else {
   await clear(at("dist"));
   await demo();
+  await library();
 }

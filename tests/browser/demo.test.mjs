@@ -1,4 +1,4 @@
-// The demo page as a person meets it: three tabs, a chat, a host that goes. Screenshots go to shots/.
+// The demo page as people meet it: one board on several screens, a host that goes. Screenshots go to shots/.
 import assert from "node:assert/strict";
 import { mkdirSync } from "node:fs";
 import { dirname, join } from "node:path";
@@ -9,14 +9,15 @@ import { untilState } from "./support/until.mjs";
 const shots = join(dirname(fileURLToPath(import.meta.url)), "shots");
 mkdirSync(shots, { recursive: true });
 
-const WIDE = { viewport: { width: 1280, height: 900 }, colorScheme: "light" };
-const NARROW = { viewport: { width: 390, height: 844 }, colorScheme: "light", hasTouch: true };
-const DARK = { viewport: { width: 1280, height: 900 }, colorScheme: "dark" };
+const WIDE = { viewport: { width: 1280, height: 860 }, colorScheme: "light" };
+const PHONE = { viewport: { width: 390, height: 844 }, colorScheme: "light", hasTouch: true, isMobile: true, deviceScaleFactor: 2 };
+const DARK = { viewport: { width: 1280, height: 860 }, colorScheme: "dark" };
 
 /** What the page says, read as a person would. */
 const read = (tab) =>
   tab.evaluate(() => {
     const text = (id) => document.getElementById(id).textContent.trim();
+    const all = (selector) => [...document.querySelectorAll(selector)];
     return {
       id: text("my-id"),
       page: text("page"),
@@ -25,87 +26,217 @@ const read = (tab) =>
       epoch: text("epoch"),
       count: text("count"),
       link: text("link"),
+      took: `${text("took")} ${text("took-unit")}`,
       change: text("change"),
-      members: [...document.querySelectorAll("#members li")].map((item) => item.dataset.id).sort(),
-      rays: document.querySelectorAll("#star .ray.open").length,
-      log: [...document.querySelectorAll("#log li:not(.note)")].map((item) => item.textContent),
-      notes: [...document.querySelectorAll("#log .note")].map((item) => item.textContent),
+      said: text("said"),
+      members: all("#members li").map((item) => item.dataset.id).sort(),
+      names: all("#members li b").map((item) => item.textContent).sort(),
+      links: all("#members .path").map((item) => item.textContent).filter(Boolean),
+      rays: all("#star .ray.p2p").length,
+      steps: all(".step").map((box) => `${box.querySelector(".name").textContent} ${box.style.transform}`).sort(),
+      wires: all(".wire").map((wire) => wire.getAttribute("aria-label")).sort(),
       hand: text("hand-result"),
     };
   });
 
 const readAll = (tabs) => () => Promise.all(tabs.map(read));
+const name = (step) => step.replace(/ translate.*/, "");
+const names = ({ steps }) => steps.map(name);
+const sameBoard = (pages) => pages.every(({ steps, wires }) => String([steps, wires]) === String([pages[0].steps, pages[0].wires]));
 
-/** All say the same of the star, and all its rays are open. */
+/** All say the same of the star, and all its rays are direct. */
 function isWhole(pages) {
   const ids = pages.map(({ id }) => id).sort();
   return pages.every(({ host, epoch, members, rays }) => host === pages[0].host && epoch === pages[0].epoch && String(members) === String(ids) && rays === ids.length - 1);
 }
 
-const shoot = (tab, name) => tab.screenshot({ path: join(shots, `${name}.png`), fullPage: true });
+/** Every tab shows the same board, and it is as wanted. */
+const untilBoard = (what, tabs, good) => untilState(what, readAll(tabs), (pages) => sameBoard(pages) && good(pages[0]));
 
-async function say(tab, text) {
-  await tab.getByLabel("Say something").fill(text);
-  await tab.getByLabel("Say something").press("Enter");
+const shoot = (tab, name) => tab.screenshot({ path: join(shots, `${name}.png`), fullPage: true });
+const button = (tab, name) => tab.getByRole("button", { name, exact: true });
+const step = (tab, name) => tab.locator(".step", { hasText: name });
+
+async function drag(tab, name, dx, dy, from = {}) {
+  const box = await step(tab, name).boundingBox();
+  const [x, y] = [box.x + (from.x ?? 40), box.y + (from.y ?? 20)];
+  await tab.mouse.move(x, y);
+  await tab.mouse.down();
+  await tab.mouse.move(x + dx, y + dy, { steps: 12 });
+  await tab.mouse.up();
 }
 
-scenario("three tabs form a star, chat, and lose their host", async (world) => {
+/** From the dot of one step onto another. */
+async function wire(tab, from, to) {
+  const [dot, target] = [await step(tab, from).locator(".port").boundingBox(), await step(tab, to).boundingBox()];
+  await tab.mouse.move(dot.x + dot.width / 2, dot.y + dot.height / 2);
+  await tab.mouse.down();
+  await tab.mouse.move(target.x + 60, target.y + 20, { steps: 8 });
+  await tab.mouse.up();
+}
+
+async function watchJumps(tab) {
+  await tab.evaluate(() => {
+    window.jumped = 0;
+    new PerformanceObserver((list) => list.getEntries().forEach((entry) => (window.jumped += entry.hadRecentInput ? 0 : entry.value))).observe({ type: "layout-shift" });
+  });
+}
+
+scenario("three tabs edit one board, lose their host, and go on", async (world) => {
   const [server, browser] = await Promise.all([world.server(), world.browser()]);
   const url = `${server.url}/`;
   const first = await browser.tab(url, WIDE);
   const [alone] = await untilState("the first tab to be the host", readAll([first]), ([page]) => page.host === page.id && page.count === "only you");
   assert.equal(alone.page, url, "without ?page= the page is the address");
-  assert.ok(await first.getByRole("link", { name: "Open this page in another tab" }).isVisible(), "the empty state says what to do");
-  await shoot(first, "alone-wide");
-  // From here on nothing may jump.
-  await first.evaluate(() => {
-    window.jumped = 0;
-    new PerformanceObserver((list) => list.getEntries().forEach(({ value }) => (window.jumped += value))).observe({ type: "layout-shift" });
-  });
+  assert.ok(await first.getByText("An empty workflow").isVisible(), "the empty state says what to do");
+  assert.ok(await first.getByRole("link", { name: "open this page in another tab" }).isVisible());
+  assert.ok(await button(first, "Drop the host").isDisabled(), "nobody could take over");
+  await shoot(first, "board-empty");
+  await watchJumps(first);
 
-  const second = await browser.tab(url, NARROW);
-  const third = await browser.tab(url, DARK);
-  const whole = await untilState("three tabs to show one whole star", readAll([first, second, third]), isWhole);
+  const [second, third] = [await browser.tab(url, PHONE), await browser.tab(url, DARK)];
+  const tabs = [first, second, third];
+  await first.getByLabel("Your name").fill("Ann");
+  await first.keyboard.press("Enter");
+  const whole = await untilState("three tabs to show one whole star, with names", readAll(tabs), (pages) => isWhole(pages) && pages.every(({ names }) => names.includes("Ann") && names.every((name) => !/^[0-9a-f]{6}$/.test(name))));
   assert.equal(whole[0].host, alone.id);
-  assert.equal(await first.getByRole("link", { name: "Open this page in another tab" }).isVisible(), false);
 
-  // Everyone has the same lines in the same order, each sender's own among them.
-  await say(second, "hello from the phone");
-  await say(third, "<b>hello</b> from the dark");
-  await say(first, "hello from the host");
-  const words = (page) => page.log.map((line) => line.replace(/^\S+ /, ""));
-  const talked = await untilState("three lines in three tabs", readAll([first, second, third]), (pages) => pages.every(({ log }) => log.length === 3));
-  for (const page of talked) assert.deepEqual(words(page), words(talked[0]));
-  assert.ok(words(talked[0]).includes("<b>hello</b> from the dark"), "what is said is text, never markup");
+  await button(first, "Start with an example").click();
+  await untilBoard("the example everywhere", tabs, ({ steps, wires }) => steps.length === 6 && wires.length === 5);
 
-  // By hand, with the keyboard alone, from the beginning of an id.
-  await second.getByLabel("Id of someone").fill(talked[2].id.slice(0, 8));
-  await second.keyboard.press("Enter");
-  await untilState("a connection by hand to say hello", readAll([second, third]), ([from, to]) => from.hand.startsWith("Connected to") && to.notes.some((note) => note.includes("hello")));
-  await second.getByLabel("Id of someone").fill("nobody-here");
-  await second.keyboard.press("Enter");
-  await untilState("an unknown id to be said so", readAll([second]), ([page]) => page.hand === "Nobody on this page has that id.");
+  await third.getByLabel("Name of another step").fill("<b>Quality check</b>");
+  await third.keyboard.press("Enter");
+  await untilBoard("a step with free text everywhere, as text", tabs, (page) => names(page).includes("<b>Quality check</b>"));
+  const [before] = await untilState("a board at rest", readAll([third]), () => true);
+  await drag(third, "Quality check", 228, 24);
+  await untilBoard("the drag everywhere", tabs, ({ steps }) => !steps.some((step) => before.steps.includes(step) && step.startsWith("<b>")));
+  await wire(third, "GLM", "Quality check");
+  await untilBoard("the wire everywhere", tabs, ({ wires }) => wires.includes("Wire from GLM to <b>Quality check</b>"));
 
-  await shoot(first, "star-wide");
-  await shoot(second, "star-narrow");
-  await shoot(third, "star-dark");
+  // A circle is refused, and said so.
+  await wire(third, "Quality check", "Load DICOM");
+  await untilState("the circle to be refused in words", readAll([third]), ([page]) => page.said.includes("circle") && page.wires.length === 6);
+
+  await third.locator(".step", { hasText: "Quality check" }).dblclick();
+  await third.keyboard.type("Check quality");
+  await third.keyboard.press("Enter");
+  await untilBoard("the name everywhere", tabs, (page) => names(page).includes("Check quality"));
+
+  // By finger: choose, delete, undo. Only one's own is undone.
+  await step(second, "Smooth 6 mm").tap();
+  await button(second, "Delete").tap();
+  await untilBoard("a step less, with its wires", tabs, ({ steps, wires }) => steps.length === 6 && wires.length === 4);
+  await button(third, "Undo").click();
+  await untilBoard("the new name undone, the deletion not", tabs, (page) => names(page).includes("<b>Quality check</b>") && page.steps.length === 6);
+  await button(second, "Undo").tap();
+  await untilBoard("the step back with its wires", tabs, ({ steps, wires }) => steps.length === 7 && wires.length === 6);
+  await button(third, "Redo").click();
+  const [full] = await untilBoard("the new name again", tabs, (page) => names(page).includes("Check quality"));
+
+  await step(third, "Register to MNI").click();
+  // Links are measured and told within seconds.
+  await untilState("every link to have a round trip", readAll(tabs), (pages) => pages.every(({ links }) => links.length === 2 && links.every((link) => /^direct \(P2P\), .*ms$/.test(link))));
+  await shoot(first, "board-wide");
+  await shoot(second, "board-phone");
+  await shoot(third, "board-dark");
   const [wide, shown] = await second.evaluate(() => [document.documentElement.scrollWidth, innerWidth]);
-  assert.ok(wide <= shown, `the narrow page scrolls sideways: ${wide} > ${shown}`);
-  assert.ok((await first.evaluate(() => window.jumped)) < 0.02, "the page jumps about");
+  assert.ok(wide <= shown && shown === 390, `the phone's page scrolls sideways: ${wide} > ${shown}`);
+  const jumped = await first.evaluate(() => window.jumped);
+  assert.ok(jumped < 0.02, `the page jumps about: ${jumped}`);
 
-  await first.close();
-  const left = await untilState("the others to show a new host and a whole star", readAll([second, third]), isWhole);
+  // The host's tab is closed while an edit is under way.
+  await Promise.all([first.close(), button(second, "GLM").or(second.getByRole("button", { name: "GLM" })).first().click()]);
+  const rest = [second, third];
+  const left = await untilState("the others to show a new host and a whole star", readAll(rest), isWhole);
   assert.notEqual(left[0].host, alone.id);
   assert.ok(Number(left[0].epoch) > Number(alone.epoch));
-  for (const { change } of left) assert.match(change, /took over: the last host left/);
-  await say(second, "who is it now?");
-  await untilState("the chat to go on over the new host", readAll([second, third]), (pages) => pages.every(({ log }) => log.length === 4));
+  for (const { change, took } of left) {
+    assert.match(change, /took over from Ann: the last host left/);
+    assert.match(took, /^\d+ m?s$/);
+  }
+  world.note(`the host's tab closed: ${left.map(({ took }) => took).join(", ")}`);
+  await untilBoard("the board intact, and the edit in it", rest, ({ steps, wires }) => steps.length === 8 && full.steps.every((step) => steps.includes(step)) && wires.length === 6);
 
-  // A newcomer is told what was said.
   const fourth = await browser.tab(url, WIDE);
-  await untilState("a newcomer to have the four lines", readAll([fourth]), ([page]) => page.log.length === 4);
-  await shoot(second, "new-host-narrow");
-  await shoot(third, "new-host-dark");
+  await untilBoard("a newcomer to have the board", [...rest, fourth], ({ steps }) => steps.length === 8);
+  const [now] = await untilState("one whole star of three", readAll([second, third, fourth]), isWhole);
+  await shoot(third, "board-new-host-dark");
+  await shoot(second, "board-new-host-phone");
+
+  // Anyone may drop the host.
+  await button(fourth, "Drop the host").click();
+  const dropped = await untilState("another host by resignation", readAll([second, third, fourth]), (pages) => isWhole(pages) && pages[0].host !== now.host);
+  for (const { change } of dropped) assert.match(change, /handed over/);
+  world.note(`the host dropped: ${dropped.map(({ took }) => took).join(", ")}`);
+});
+
+scenario("everything by keyboard alone", async (world) => {
+  const [server, browser] = await Promise.all([world.server(), world.browser()]);
+  const tab = await browser.tab(`${server.url}/`, { ...WIDE, reducedMotion: "reduce" });
+  await untilState("to be connected", readAll([tab]), ([page]) => page.host === page.id);
+  const press = async (...keys) => {
+    for (const key of keys) await tab.keyboard.press(key);
+  };
+  const focused = () => tab.evaluate(() => document.activeElement.getAttribute("aria-label") ?? document.activeElement.textContent);
+  const tabTo = async (label) => {
+    for (let n = 0; n < 40 && !(await focused()).startsWith(label); n++) await press("Tab");
+    assert.ok((await focused()).startsWith(label), `no Tab leads to ${label}`);
+  };
+  await tabTo("Load DICOM");
+  await press("Enter");
+  await tabTo("GLM");
+  await press("Enter");
+  const [start] = await untilState("two steps", readAll([tab]), ([page]) => page.steps.length === 2);
+  await tab.evaluate(() => document.getElementById("fit").focus());
+  await press("Tab");
+  assert.equal(await focused(), "Load DICOM");
+  await press("ArrowDown", "ArrowDown", "Shift+ArrowRight");
+  await untilState("the step to have moved", readAll([tab]), ([page]) => page.steps.some((step) => step.startsWith("Load DICOM") && !start.steps.includes(step)));
+  await press("Enter");
+  await tab.keyboard.type("Load NIfTI");
+  await press("Enter");
+  assert.equal(await focused(), "Load NIfTI", "the focus is back on the step");
+  await press("w", "Tab", "Enter");
+  await untilState("a wire", readAll([tab]), ([page]) => String(page.wires) === "Wire from Load NIfTI to GLM");
+  await tabTo("Wire from Load NIfTI");
+  await press("Delete");
+  await untilState("no wire", readAll([tab]), ([page]) => page.wires.length === 0);
+  await press("Control+z");
+  await untilState("the wire again", readAll([tab]), ([page]) => page.wires.length === 1);
+  await press("Control+z", "Control+z", "Control+z");
+  await untilState("wire, name and place undone", readAll([tab]), ([page]) => page.wires.length === 0 && String(page.steps) === String(start.steps));
+  await press("Control+Shift+z", "Control+y");
+  await untilState("place and name again", readAll([tab]), ([page]) => page.steps.some((step) => step.startsWith("Load NIfTI")));
+  await tab.locator(".step").first().focus();
+  await press("Delete");
+  assert.equal(await focused(), "GLM", "the focus goes to the next step");
+  await press("Delete");
+  await untilState("an empty board", readAll([tab]), ([page]) => page.steps.length === 0);
+  assert.equal(await tab.evaluate(() => document.activeElement.id), "view", "and stays at the board");
+});
+
+scenario("the board of one who was alone is there after a reload", async (world) => {
+  const [server, browser] = await Promise.all([world.server(), world.browser()]);
+  const tab = await browser.tab(`${server.url}/`, WIDE);
+  await button(tab, "Start with an example").click();
+  const [before] = await untilState("the example", readAll([tab]), ([page]) => page.steps.length === 6 && page.said.includes("added"));
+  await tab.reload();
+  const [after] = await untilState("the kept board", readAll([tab]), ([page]) => page.steps.length === 6 && page.wires.length === 5);
+  assert.notEqual(after.id, before.id);
+  assert.deepEqual(after.steps, before.steps);
+});
+
+scenario("a plain PeerJS connection by id", async (world) => {
+  const [server, browser] = await Promise.all([world.server(), world.browser()]);
+  const tabs = await Promise.all([1, 2].map(() => browser.tab(`${server.url}/`, WIDE)));
+  const pages = await untilState("two tabs to show one whole star", readAll(tabs), isWhole);
+  await tabs[0].getByText("Your id, and connecting by id").click();
+  await tabs[0].getByLabel("Id of someone here").fill(pages[1].id.slice(0, 8));
+  await tabs[0].keyboard.press("Enter");
+  await untilState("hello over a connection of their own", readAll(tabs), ([from, to]) => from.hand.startsWith("Connected to") && to.hand.includes("says “hello”"));
+  await tabs[0].getByLabel("Id of someone here").fill("nobody-here");
+  await tabs[0].keyboard.press("Enter");
+  await untilState("an unknown id to be said so", readAll(tabs), ([page]) => page.hand === "Nobody here has that id.");
 });
 
 scenario("two pages of one server do not meet", async (world) => {
@@ -121,23 +252,23 @@ scenario("the page under a path of the server's works the same", async (world) =
   await untilState("two tabs to show one whole star", readAll(tabs), isWhole);
 });
 
-scenario("a lost server is said so, links go on, and the page comes back by itself", async (world) => {
+scenario("a lost server is said so, the board goes on, and the page comes back by itself", async (world) => {
   const [server, browser] = await Promise.all([world.server(), world.browser()]);
-  const tabs = [await browser.tab(`${server.url}/`, NARROW), await browser.tab(`${server.url}/`, WIDE)];
-  await untilState("two tabs to show one whole star", readAll(tabs), isWhole);
+  const tabs = [await browser.tab(`${server.url}/`, PHONE), await browser.tab(`${server.url}/`, WIDE)];
+  const [before] = await untilState("two tabs to show one whole star", readAll(tabs), isWhole);
   await server.end("SIGKILL");
-  await untilState("both to say that the server is out of reach", readAll(tabs), (pages) => pages.every(({ status }) => status.startsWith("Server out of reach") || status.startsWith("Connecting")));
-  await say(tabs[1], "still there?");
-  await untilState("the chat to go on without a server", readAll(tabs), (pages) => pages.every(({ log }) => log.length === 1));
-  await tabs[0].getByRole("button", { name: "Try now" }).waitFor();
-  await shoot(tabs[0], "away-narrow");
-  await shoot(tabs[1], "away-wide");
+  await untilState("both to say that the server is out of reach", readAll(tabs), (pages) => pages.every(({ status }) => status.startsWith("Server out of reach")));
+  await tabs[1].getByRole("button", { name: "GLM" }).click();
+  await untilBoard("the board to go on over the direct link", tabs, ({ steps }) => steps.length === 1);
+  await shoot(tabs[0], "away-phone");
   await server.begin();
-  await untilState("both to be back in one whole star", readAll(tabs), (pages) => isWhole(pages) && pages.every(({ status }) => status === "Connected"), 30_000);
+  const [after] = await untilState("both to be back in one whole star", readAll(tabs), (pages) => isWhole(pages) && pages.every(({ status }) => status === "Connected"), 30_000);
+  assert.deepEqual([after.host, after.epoch], [before.host, before.epoch], "a restart changes no host");
 });
 
 scenario("a wrong key is explained in words", async (world) => {
   const [server, browser] = await Promise.all([world.server(), world.browser()]);
   const tab = await browser.tab(`${server.url}/?key=wrong`, WIDE);
-  await untilState("the page to explain the key", readAll([tab]), ([page]) => page.status.includes("does not accept this page's key"));
+  await untilState("the page to explain the key", readAll([tab]), ([page]) => page.status.includes("key"));
+  await button(tab, "Reload").waitFor();
 });

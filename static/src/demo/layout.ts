@@ -2,9 +2,9 @@
 
 export type Spot = { readonly id: string; readonly x: number; readonly y: number; readonly r: number };
 
-export const SIZE = { width: 360, height: 270 };
-const MIDDLE = { x: SIZE.width / 2, y: 130 };
-const RING = { x: 128, y: 88 };
+export const SIZE = { width: 360, height: 240 };
+const MIDDLE = { x: SIZE.width / 2, y: 112 };
+const RING = { x: 128, y: 80 };
 export const HOST_R = 26;
 
 /** More would not be told apart; the list beside the drawing names all. */

@@ -22,11 +22,12 @@ const args = [
 ];
 
 export class Browser {
-  static async start() {
+  /** `without`: flags that Playwright gives by itself and that stand in a test's way. */
+  static async start({ without = [] } = {}) {
     if (!existsSync(executablePath)) throw new Error(`${executablePath} is missing: apt-get install chromium`);
     // A killed browser cannot clear up after itself.
     const scratch = mkdtempSync(join(tmpdir(), "peerstar-browser-"));
-    const server = await chromium.launchServer({ executablePath, args, headless: true, env: marked({ TMPDIR: scratch }) });
+    const server = await chromium.launchServer({ executablePath, args, ignoreDefaultArgs: without, headless: true, env: marked({ TMPDIR: scratch }) });
     const pid = server.process().pid;
     adopt(pid);
     return new Browser(server, pid, scratch, await chromium.connect(server.wsEndpoint()));

@@ -20,7 +20,7 @@ export function scenario(name, body, timeout = 60_000) {
   });
 }
 
-class World {
+export class World {
   /** Promises, in the order of their beginning: what is still starting when a test fails has to be ended, too. */
   #started = [];
 
@@ -34,7 +34,7 @@ class World {
   }
 
   server = (settings) => this.#keep(Server.start(settings));
-  browser = () => this.#keep(Browser.start());
+  browser = (options) => this.#keep(Browser.start(options));
   site = () => this.#keep(Site.start());
   proxy = (port) => this.#keep(Proxy.start(port));
 

@@ -13,6 +13,8 @@ const files = {
   "/stock.html": ["text/html", join(here, "../pages/stock.html")],
   "/member.html": ["text/html", join(here, "../pages/member.html")],
   "/peerjs.js": ["text/javascript", peerjs],
+  "/group.html": ["text/html", join(here, "../pages/group.html")],
+  "/peerstar.js": ["text/javascript", process.env.PEERSTAR_JS ?? join(here, "../../../static/dist/peerstar.js")],
 };
 
 export class Site {

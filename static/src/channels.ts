@@ -1,0 +1,373 @@
+// Data channels of the star: one for each pair. PeerJS makes them; when they are dead, nobody but us notices.
+
+import type { Env, Timer } from "./env.ts";
+import { cut, Joiner } from "./pieces.ts";
+
+/** As much of PeerJS's DataConnection as is used here. */
+export interface Connection {
+  readonly peer: string;
+  readonly connectionId: string;
+  readonly open: boolean;
+  readonly dataChannel: RTCDataChannel | undefined;
+  on(name: "open" | "close", listener: () => void): unknown;
+  on(name: "data", listener: (data: unknown) => void): unknown;
+  on(name: "error", listener: (error: unknown) => void): unknown;
+  close(): void;
+}
+
+export interface ChannelHooks {
+  up(id: string, up: boolean): void;
+  received(id: string, message: unknown): void;
+  /** In the middle of something long. */
+  heard(id: string): void;
+  pressure(id: string, high: boolean): void;
+  rtt(id: string, ms: number): void;
+  /** Dialling the host has failed so often in a row. */
+  failed(id: string, times: number): void;
+  connect(id: string): Connection | undefined;
+  /** Nothing more is to be heard of that one. */
+  over(connectionId: string): void;
+  /** The WebSocket is up: signalling works. */
+  online(): boolean;
+}
+
+/** ICE through a TURN server takes a few seconds; beyond this nobody answers. */
+const OPEN_MS = 8_000;
+const PING_MS = 2_000;
+const SILENT_MS = 6_000;
+const AGAIN_MS = 1_000;
+const AGAIN_MOST_MS = 30_000;
+/** PeerJS closes a connection on a message above 262,144 bytes; a character is three at most. */
+const WHOLE = 64 << 10;
+const PIECE = 16 << 10;
+/** Far below the 8 MB at which PeerJS begins to queue. */
+const IN_CHANNEL = 256 << 10;
+const HIGH = 768 << 10;
+const LOW = 192 << 10;
+const HEARD_MS = 500;
+/** Two that opened so close to each other were dialled from both sides. */
+const TWICE_MS = 4_000;
+
+export class Channels {
+  readonly #env: Env;
+  readonly #hooks: ChannelHooks;
+  readonly #open = new Map<string, Channel>();
+  readonly #opening = new Set<Channel>();
+  #host: string | undefined;
+  #failures = 0;
+  #timer: Timer;
+  #due = false;
+
+  constructor(env: Env, hooks: ChannelHooks) {
+    this.#env = env;
+    this.#hooks = hooks;
+  }
+
+  /** Whom to have a channel to; nobody if we host, or are not to. */
+  aim(host: string | undefined): void {
+    if (host === this.#host) return;
+    this.#host = host;
+    this.#failures = 0;
+    for (const channel of [...this.#opening]) if (channel.dialled && channel.id !== host) channel.end();
+    this.#plan(this.#env.random() * 60);
+  }
+
+  /** The WebSocket is back. */
+  online(): void {
+    this.#failures = 0;
+    this.#plan(this.#env.random() * 100);
+  }
+
+  #plan(ms: number): void {
+    this.#env.cancel(this.#timer);
+    this.#due = true;
+    this.#timer = this.#env.after(ms, () => {
+      this.#due = false;
+      this.#dial();
+    });
+  }
+
+  #dial(): void {
+    const host = this.#host;
+    if (host === undefined || this.#open.has(host) || !this.#hooks.online()) return;
+    for (const channel of this.#opening) if (channel.id === host && channel.dialled) return;
+    let connection: Connection | undefined;
+    try {
+      connection = this.#hooks.connect(host);
+    } catch (error) {
+      // Too many RTCPeerConnections, or none at all in this browser.
+      console.warn("peerstar: no data channel:", error);
+    }
+    if (connection) this.#take(connection, true);
+    else this.#again();
+  }
+
+  /** A little later each time, and not all members of a page at the same moment. */
+  #again(): void {
+    if (this.#host === undefined || this.#due) return;
+    const ms = Math.min(AGAIN_MOST_MS, AGAIN_MS * 2 ** this.#failures);
+    this.#failures++;
+    this.#hooks.failed(this.#host, this.#failures);
+    this.#plan(ms * (0.5 + this.#env.random()));
+  }
+
+  /** One that another member dialled. */
+  accept(connection: Connection): void {
+    this.#take(connection, false);
+  }
+
+  #take(connection: Connection, dialled: boolean): void {
+    const channel = new Channel(this.#env, connection, dialled, {
+      opened: () => this.#opened(channel),
+      received: (message) => {
+        if (this.#open.get(channel.id) === channel) this.#hooks.received(channel.id, message);
+      },
+      heard: () => {
+        if (this.#open.get(channel.id) === channel) this.#hooks.heard(channel.id);
+      },
+      pressure: (high) => {
+        if (this.#open.get(channel.id) === channel) this.#hooks.pressure(channel.id, high);
+      },
+      rtt: (ms) => this.#hooks.rtt(channel.id, ms),
+      ended: () => this.#ended(channel),
+    });
+    this.#opening.add(channel);
+  }
+
+  #opened(channel: Channel): void {
+    const { id } = channel;
+    this.#opening.delete(channel);
+    const old = this.#open.get(id);
+    if (old) {
+      // Both sides must choose the same one.
+      const twice = channel.openedAt - old.openedAt < TWICE_MS && channel.dialled !== old.dialled;
+      if (twice && old.key > channel.key) return channel.end();
+      this.#open.delete(id);
+      old.end();
+      this.#hooks.up(id, false);
+    }
+    this.#open.set(id, channel);
+    if (id === this.#host) this.#failures = 0;
+    this.#hooks.up(id, true);
+  }
+
+  #ended(channel: Channel): void {
+    this.#opening.delete(channel);
+    this.#hooks.over(channel.key);
+    const was = this.#open.get(channel.id) === channel;
+    if (was) {
+      this.#open.delete(channel.id);
+      this.#hooks.up(channel.id, false);
+    }
+    if (channel.id === this.#host && (was || channel.dialled) && !this.#open.has(channel.id)) this.#again();
+  }
+
+  send(id: string, text: string, bulk: boolean): void {
+    this.#open.get(id)?.send(text, bulk);
+  }
+
+  has(id: string): boolean {
+    return this.#open.has(id);
+  }
+
+  /** Who was dialled is not there. */
+  absent(id: string): void {
+    for (const channel of [...this.#opening]) if (channel.id === id && channel.dialled) channel.end();
+  }
+
+  isDialling(id: string): boolean {
+    return [...this.#opening].some((channel) => channel.id === id && channel.dialled);
+  }
+
+  close(id: string): void {
+    this.#open.get(id)?.end();
+  }
+
+  /** The page goes; `aim` may follow if it comes back. */
+  end(): void {
+    this.#host = undefined;
+    this.#env.cancel(this.#timer);
+    this.#due = false;
+    for (const channel of [...this.#opening, ...this.#open.values()]) channel.end();
+  }
+}
+
+interface OneHooks {
+  opened(): void;
+  received(message: unknown): void;
+  heard(): void;
+  pressure(high: boolean): void;
+  rtt(ms: number): void;
+  ended(): void;
+}
+
+/**
+ * One channel. A frame is a whole message (JSON), `c<k>,<i>,<of>:<text>` a piece of one, `p<time>` a ping and
+ * `q<time>` its answer.
+ */
+class Channel {
+  readonly id: string;
+  readonly key: string;
+  openedAt = Infinity;
+  readonly #env: Env;
+  readonly #connection: Connection;
+  readonly #hooks: OneHooks;
+  readonly #joiner = new Joiner();
+  readonly #lanes: { small: string[]; bulk: string[] } = { small: [], bulk: [] };
+  #dc: RTCDataChannel | undefined;
+  #waiting = 0;
+  #high = false;
+  #turn = false;
+  #next = 0;
+  #heardAt = 0;
+  #toldAt = -Infinity;
+  #tickDue = 0;
+  #timer: Timer;
+  #ended = false;
+
+  constructor(env: Env, connection: Connection, readonly dialled: boolean, hooks: OneHooks) {
+    this.#env = env;
+    this.#connection = connection;
+    this.#hooks = hooks;
+    this.id = connection.peer;
+    this.key = connection.connectionId;
+    this.#timer = env.after(OPEN_MS, () => this.end());
+    connection.on("open", () => this.#opened());
+    connection.on("data", (data) => this.#heard(data));
+    connection.on("close", () => this.end());
+    connection.on("error", () => this.end());
+  }
+
+  #opened(): void {
+    const dc = this.#connection.dataChannel;
+    if (this.#ended || this.#dc || !dc) return;
+    this.#dc = dc;
+    this.#env.cancel(this.#timer);
+    dc.bufferedAmountLowThreshold = LOW / 2;
+    dc.addEventListener("bufferedamountlow", () => this.#pump());
+    const now = this.#env.now();
+    this.openedAt = now;
+    this.#heardAt = now;
+    this.#hooks.opened();
+    if (this.#ended) return;
+    this.#ping();
+    this.#schedule();
+  }
+
+  // --- in ---
+
+  #heard(data: unknown): void {
+    if (this.#ended || typeof data !== "string") return;
+    this.#heardAt = this.#env.now();
+    switch (data[0]) {
+      case "{": return this.#message(data);
+      case "c": return this.#piece(data);
+      case "p": return void this.#write(`q${data.slice(1)}`);
+      case "q": {
+        const ms = this.#env.now() - Number(data.slice(1));
+        if (ms >= 0 && ms < 60_000) this.#hooks.rtt(ms);
+        return;
+      }
+      default: return;
+    }
+  }
+
+  #message(text: string): void {
+    let message: unknown;
+    try {
+      message = JSON.parse(text);
+    } catch {
+      return;
+    }
+    this.#hooks.received(message);
+  }
+
+  #piece(data: string): void {
+    const match = /^c(\d+),(\d+),(\d+):/.exec(data);
+    if (!match) return;
+    const text = this.#joiner.add("", { k: Number(match[1]), i: Number(match[2]), of: Number(match[3]), x: data.slice(match[0].length) });
+    if (text !== undefined) return this.#message(text);
+    const now = this.#env.now();
+    if (now - this.#toldAt < HEARD_MS) return;
+    this.#toldAt = now;
+    this.#hooks.heard();
+  }
+
+  // --- out ---
+
+  send(text: string, bulk: boolean): void {
+    if (text.length <= WHOLE) this.#push(text, bulk);
+    else {
+      const k = ++this.#next;
+      const pieces = cut(text, PIECE, () => 1);
+      pieces.forEach((x, i) => this.#push(`c${k},${i},${pieces.length}:${x}`, bulk));
+    }
+    this.#pump();
+  }
+
+  #push(frame: string, bulk: boolean): void {
+    this.#lanes[bulk ? "bulk" : "small"].push(frame);
+    this.#waiting += frame.length;
+  }
+
+  #pump(): void {
+    const dc = this.#dc;
+    if (!dc || this.#ended) return;
+    const { small, bulk } = this.#lanes;
+    let [s, b] = [0, 0];
+    while ((s < small.length || b < bulk.length) && dc.bufferedAmount < IN_CHANNEL) {
+      this.#turn = !this.#turn;
+      const frame = s < small.length && (this.#turn || b >= bulk.length) ? (small[s++] as string) : (bulk[b++] as string);
+      this.#waiting -= frame.length;
+      if (!this.#write(frame)) break;
+    }
+    small.splice(0, s);
+    bulk.splice(0, b);
+    const load = this.#waiting + dc.bufferedAmount;
+    const high = this.#high ? load > LOW : load > HIGH;
+    if (high === this.#high || this.#ended) return;
+    this.#high = high;
+    this.#hooks.pressure(high);
+  }
+
+  #write(frame: string): boolean {
+    const dc = this.#dc;
+    if (dc?.readyState !== "open") return false;
+    try {
+      dc.send(frame);
+      return true;
+    } catch {
+      this.end();
+      return false;
+    }
+  }
+
+  // --- life ---
+
+  #ping(): void {
+    this.#write(`p${this.#env.now().toFixed(1)}`);
+  }
+
+  #schedule(): void {
+    this.#tickDue = this.#env.now() + PING_MS;
+    this.#timer = this.#env.after(PING_MS, () => this.#tick());
+  }
+
+  #tick(): void {
+    const now = this.#env.now();
+    // A page that slept itself has heard nothing either: give the other side a chance first.
+    if (now - this.#tickDue > PING_MS) this.#heardAt = now;
+    if (now - this.#heardAt > SILENT_MS) return this.end();
+    this.#ping();
+    this.#schedule();
+  }
+
+  /** Once, however it ended. The other side comes back to life after a stop, and must then find nothing here. */
+  end(): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    this.#env.cancel(this.#timer);
+    this.#connection.close();
+    this.#hooks.ended();
+  }
+}

@@ -1,0 +1,103 @@
+// The board on the screen: steps, wires, its size and its scale.
+import { need } from "./dom.ts";
+import type { Editor, Selection } from "./editor.ts";
+import { Glide } from "./glide.ts";
+import { BOX, type Board, type Point } from "./model/types.ts";
+import type { View } from "./place.ts";
+import { StepView, type StepEvents } from "./step-view.ts";
+import { WireView } from "./wire-view.ts";
+
+const AROUND = 40;
+const SMALLEST = 0.5;
+const EASE_MS = 60;
+
+export class BoardView {
+  readonly wires: WireView;
+  readonly steps: StepView;
+  private readonly view = need("view");
+  private readonly sizer = need("sizer");
+  private readonly surface = need("surface");
+  private readonly glide: Glide;
+  private scale = 1;
+  private fitted = false;
+  private extent = { width: 0, height: 0 };
+
+  constructor(events: StepEvents) {
+    this.glide = new Glide((ids) => {
+      this.steps.draw(ids);
+      this.wires.draw(ids);
+    }, EASE_MS);
+    this.steps = new StepView(this.glide, events);
+    this.wires = new WireView(this.glide);
+    new ResizeObserver(() => this.size()).observe(this.view);
+  }
+
+  /** `held` follows the pointer at once. */
+  render(board: Board, editor: Editor, held: string | undefined): void {
+    const wasEmpty = this.extent.width === 0;
+    this.steps.render(board, held);
+    this.wires.render(board);
+    this.steps.state(editor.selected?.id, editor.wiring, editor.renaming);
+    this.wires.select(editor.selected?.id);
+    this.extent = extentOf(board);
+    // Who opens a board that is larger than the window sees all of it first.
+    if (wasEmpty && this.extent.width > this.view.clientWidth) this.fitted = true;
+    this.size();
+  }
+
+  get isFitted(): boolean {
+    return this.fitted;
+  }
+
+  toggleFit(): void {
+    this.fitted = !this.fitted;
+    this.size();
+    if (this.fitted) this.view.scrollTo(0, 0);
+  }
+
+  /** A place on the screen, as a place on the board. */
+  point(clientX: number, clientY: number): Point {
+    const { left, top } = this.surface.getBoundingClientRect();
+    return { x: (clientX - left) / this.scale, y: (clientY - top) / this.scale };
+  }
+
+  visible(): View {
+    const { scrollLeft, scrollTop, clientWidth, clientHeight } = this.view;
+    return { x: scrollLeft / this.scale, y: scrollTop / this.scale, width: clientWidth / this.scale, height: clientHeight / this.scale };
+  }
+
+  focus(selection: Selection | undefined): void {
+    const target = selection && (selection.kind === "step" ? this.steps.box(selection.id) : this.wires.group(selection.id));
+    (target ?? this.view).focus({ preventScroll: true });
+  }
+
+  /** Scrolls the board, and only the board, until the box is in view. */
+  reveal({ x, y }: Point): void {
+    const edge = 12;
+    const [left, top] = [x * this.scale - edge, y * this.scale - edge];
+    const [right, bottom] = [(x + BOX.width) * this.scale + edge, (y + BOX.height) * this.scale + edge];
+    const { view } = this;
+    if (left < view.scrollLeft) view.scrollLeft = left;
+    else if (right > view.scrollLeft + view.clientWidth) view.scrollLeft = right - view.clientWidth;
+    if (top < view.scrollTop) view.scrollTop = top;
+    else if (bottom > view.scrollTop + view.clientHeight) view.scrollTop = bottom - view.clientHeight;
+  }
+
+  private size(): void {
+    const [width, height] = [this.view.clientWidth, this.view.clientHeight];
+    const fit = Math.min(1, width / Math.max(1, this.extent.width), height / Math.max(1, this.extent.height));
+    this.scale = this.fitted ? Math.max(SMALLEST, fit) : 1;
+    const full = { width: Math.max(width / this.scale, this.extent.width), height: Math.max(height / this.scale, this.extent.height) };
+    this.surface.style.width = `${full.width}px`;
+    this.surface.style.height = `${full.height}px`;
+    this.surface.style.transform = this.scale === 1 ? "" : `scale(${this.scale})`;
+    this.sizer.style.width = `${Math.floor(full.width * this.scale)}px`;
+    this.sizer.style.height = `${Math.floor(full.height * this.scale)}px`;
+  }
+}
+
+function extentOf({ steps }: Board): { width: number; height: number } {
+  if (steps.size === 0) return { width: 0, height: 0 };
+  const all = [...steps.values()];
+  return { width: Math.max(...all.map(({ x }) => x)) + BOX.width + AROUND, height: Math.max(...all.map(({ y }) => y)) + BOX.height + AROUND };
+}

@@ -1,0 +1,39 @@
+// Small helpers over the document.
+
+export function need<T extends Element = HTMLElement>(id: string): T {
+  const found = document.getElementById(id);
+  if (!found) throw new Error(`the page has no #${id}`);
+  return found as unknown as T;
+}
+
+/** Writes only what differs, so that a live region says nothing twice. */
+export function put(target: string | Element, text: string): void {
+  const element = typeof target === "string" ? need(target) : target;
+  if (element.textContent !== text) element.textContent = text;
+}
+
+export function html<K extends keyof HTMLElementTagNameMap>(name: K, className = "", ...children: (Node | string)[]): HTMLElementTagNameMap[K] {
+  const made = document.createElement(name);
+  if (className) made.className = className;
+  made.append(...children);
+  return made;
+}
+
+export function svg<K extends keyof SVGElementTagNameMap>(name: K, attributes: Record<string, string | number> = {}, ...children: (Node | string)[]): SVGElementTagNameMap[K] {
+  const made = document.createElementNS("http://www.w3.org/2000/svg", name);
+  for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, String(value));
+  made.append(...children);
+  return made;
+}
+
+export const click = (id: string, then: () => void): void => need(id).addEventListener("click", then);
+
+/** `then` gets what was typed, without blanks around it; never nothing. */
+export function onSubmit(form: string, field: string, then: (text: string, input: HTMLInputElement) => void): void {
+  need(form).addEventListener("submit", (event) => {
+    event.preventDefault();
+    const input = need<HTMLInputElement>(field);
+    const text = input.value.trim();
+    if (text) then(text, input);
+  });
+}

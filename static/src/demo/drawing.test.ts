@@ -1,0 +1,79 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { addressOf, pageProblem } from "./address.ts";
+import { example } from "./example.ts";
+import { HOST_R, MOST, SIZE, spots } from "./layout.ts";
+import { messageIn } from "./message.ts";
+import { reduce } from "./model/reduce.ts";
+import { BOX, EMPTY, type Step } from "./model/types.ts";
+import { hueOf, someName } from "./people.ts";
+import { freePlace } from "./place.ts";
+import { wirePath } from "./wire-path.ts";
+import { changeInWords, errorInWords, took } from "./words.ts";
+
+test("the page is the address without its query; ?page=, ?key= and ?server= name others", () => {
+  const address = (url: string) => addressOf(new URL(url));
+  assert.deepEqual(address("https://host.example/a/?x=1#y"), { page: "https://host.example/a/", server: "https://host.example/a/", key: "peerjs" });
+  assert.deepEqual(address("http://localhost:9000/deep/index.html?page=b%C3%BCro&key=k").server, "http://localhost:9000/deep/");
+  assert.deepEqual(address("http://localhost:9000/?page=b%C3%BCro&key=k&server=https://x.example/p/"), { page: "büro", server: "https://x.example/p/", key: "k" });
+});
+
+test("a page's name is measured in bytes", () => {
+  assert.equal(pageProblem("ü".repeat(512)), undefined);
+  assert.match(pageProblem("ü".repeat(513))!, /1026 bytes/);
+});
+
+test("the host stands in the middle and nobody on anyone else", () => {
+  for (const count of [1, 2, 3, 5, 9, 10, 24, 40, 200]) {
+    const ids = Array.from({ length: count }, (_, i) => `m${String(i).padStart(3, "0")}`);
+    const all = spots(ids, "m000", ids.at(-1)!);
+    assert.ok(all.length === Math.min(count, MOST + 1) || all.length === MOST + 2);
+    assert.ok(count === 1 || all.some(({ id }) => id === ids.at(-1)), "one's own place is always drawn");
+    assert.deepEqual([all[0]!.id, all[0]!.r], ["m000", HOST_R]);
+    for (const [i, a] of all.entries()) {
+      assert.ok(a.x - a.r > 0 && a.x + a.r < SIZE.width && a.y - a.r > 0 && a.y + a.r + 18 < SIZE.height, `${a.id} of ${count} is outside`);
+      for (const b of all.slice(i + 1)) assert.ok(Math.hypot(a.x - b.x, a.y - b.y) > Math.min(a.r, b.r), `${a.id} is on ${b.id} of ${count}`);
+    }
+  }
+});
+
+test("new steps go where there is room, in view first", () => {
+  const view = { x: 100, y: 50, width: 800, height: 500 };
+  const steps: Step[] = [];
+  for (let n = 0; n < 30; n++) {
+    const at = freePlace(steps, view);
+    for (const step of steps) assert.ok(Math.abs(step.x - at.x) >= BOX.width || Math.abs(step.y - at.y) >= BOX.height, `${n} lies on ${step.id}`);
+    if (n < 9) assert.ok(at.x >= view.x && at.x + BOX.width <= view.x + view.width && at.y >= view.y && at.y + BOX.height <= view.y + view.height);
+    steps.push({ id: `s${n}`, name: "n", by: "me", ...at });
+  }
+});
+
+test("the example fits its window and is one workflow", () => {
+  for (const width of [360, 700, 1400]) {
+    let n = 0;
+    const { board } = reduce(EMPTY, "me", example(width, () => `s${n++}`));
+    assert.deepEqual([board.steps.size, board.wires.size], [6, 5]);
+    assert.equal(reduce(board, "me", { do: "undo" }).board.steps.size, 0, "and one thing to undo");
+  }
+});
+
+test("a wire leaves on the side that faces the other box", () => {
+  assert.match(wirePath({ x: 0, y: 0 }, { x: 400, y: 0 }), /^M172 28C.* 400 28$/);
+  assert.match(wirePath({ x: 0, y: 0 }, { x: 0, y: 300 }), /^M86 56C.* 86 300$/);
+});
+
+test("messages are read as untrusted data", () => {
+  for (const odd of [undefined, 7, {}, { type: "do", n: 1 }, { type: "do", operation: { do: "undo" } }, { type: "name", name: " " }, { type: "links", links: 1 }, { type: "drop" }]) assert.equal(messageIn(odd), undefined);
+  assert.deepEqual(messageIn({ type: "links", links: [{ id: "a", path: "p2p", rttMs: 3 }, { id: "b", path: "smoke" }, null] }), { type: "links", links: [{ id: "a", path: "p2p", rttMs: 3 }] });
+});
+
+test("words for a room", () => {
+  assert.deepEqual([took(86.6), took(12_340)], [{ value: "87", unit: "ms" }, { value: "12", unit: "s" }]);
+  assert.match(errorInWords({ code: "Uncertain" }), /may not have reached/);
+  assert.equal(errorInWords(new Error("plain")), "plain");
+  const one = reduce(EMPTY, "me", { do: "add", id: "a", name: "GLM", x: 0, y: 0 });
+  assert.equal(changeInWords(one, EMPTY), "added “GLM”");
+  assert.equal(changeInWords(reduce(one.board, "me", { do: "undo" }), one.board), "removed “GLM” (undo)");
+  assert.match(someName(() => 0), /^\S+ \S+$/);
+  assert.ok(hueOf("a") >= 0 && hueOf("a") < 360 && hueOf("abc") === hueOf("abc"));
+});

@@ -1,0 +1,167 @@
+// What a person does to the board, however: pointer, keyboard and buttons all come here.
+import { example } from "./example.ts";
+import { canRevert } from "./model/reduce.ts";
+import { nameIn, within } from "./model/read.ts";
+import { LIMITS, wireId, type Point } from "./model/types.ts";
+import type { Mover } from "./mover.ts";
+import { freePlace, type View } from "./place.ts";
+import type { SharedBoard } from "./shared.ts";
+
+export type Selection = { readonly kind: "step" | "wire"; readonly id: string };
+
+export type EditorEvents = {
+  changed(): void;
+  say(text: string): void;
+  focus(selection: Selection | undefined): void;
+  /** Draws at once, and scrolls until a box at this place is in view. */
+  reveal(place: Point): void;
+  /** The part of the board that is in view. */
+  view(): View;
+};
+
+/** Arrow presses closer together than this are one move to undo. */
+const BURST_MS = 1200;
+
+export class Editor {
+  selected: Selection | undefined;
+  /** The step a wire is being drawn from. */
+  wiring: string | undefined;
+  renaming: string | undefined;
+  private burst = { gesture: "", id: "", until: 0 };
+
+  constructor(private readonly shared: SharedBoard, private readonly mover: Mover, private readonly me: string, private readonly events: EditorEvents) {}
+
+  select(selection: Selection | undefined): void {
+    if (this.selected?.id === selection?.id) return;
+    this.selected = selection;
+    this.events.changed();
+  }
+
+  add(text: string): void {
+    const name = nameIn(text);
+    if (!name) return;
+    if (this.shared.board.steps.size >= LIMITS.steps) return this.events.say(`The board is full: ${LIMITS.steps} steps are the most.`);
+    const id = newId();
+    const place = freePlace(this.shared.board.steps.values(), this.events.view());
+    this.shared.do({ do: "add", id, name, ...place });
+    this.select({ kind: "step", id });
+    this.events.reveal(place);
+  }
+
+  example(): void {
+    this.shared.do(example(this.events.view().width, newId));
+  }
+
+  /** Opens the name of the selected step. */
+  startRename(): void {
+    const step = this.selected?.kind === "step" ? this.shared.board.steps.get(this.selected.id) : undefined;
+    if (!step) return;
+    this.stopWire();
+    this.renaming = step.id;
+    // At once: the next key is already part of the name.
+    this.events.reveal(step);
+  }
+
+  /** `undefined` leaves the name as it was. */
+  rename(text: string | undefined): void {
+    const id = this.renaming;
+    if (id === undefined) return;
+    this.renaming = undefined;
+    const name = nameIn(text);
+    if (name && this.shared.board.steps.get(id)?.name !== name) this.shared.do({ do: "rename", id, name });
+    else this.events.changed();
+  }
+
+  remove(): void {
+    const { selected } = this;
+    if (!selected) return;
+    const { steps, wires } = this.shared.board;
+    const ids = [...(selected.kind === "step" ? steps : wires).keys()];
+    const at = ids.indexOf(selected.id);
+    const next = ids[at + 1] ?? ids[at - 1];
+    const wire = wires.get(selected.id);
+    if (selected.kind === "step") this.shared.do({ do: "remove", id: selected.id });
+    else if (wire) this.shared.do({ do: "disconnect", from: wire.from, to: wire.to });
+    // The keyboard's place must not fall off the board.
+    this.select(next === undefined ? undefined : { kind: selected.kind, id: next });
+    this.events.focus(this.selected);
+  }
+
+  toggleWire(from = this.selected?.kind === "step" ? this.selected.id : undefined): void {
+    if (this.wiring !== undefined || from === undefined) return this.stopWire();
+    this.wiring = from;
+    this.events.say(`Choose the step that “${this.nameOf(from)}” leads to. Esc lets go.`);
+    this.events.changed();
+  }
+
+  stopWire(): void {
+    if (this.wiring === undefined) return;
+    this.wiring = undefined;
+    this.events.say("");
+    this.events.changed();
+  }
+
+  /** Draws the wire, or cuts it if it is there. */
+  wireTo(to: string): void {
+    const from = this.wiring;
+    if (from === undefined || from === to) return;
+    this.wiring = undefined;
+    this.events.say("");
+    const cut = this.shared.board.wires.has(wireId(from, to));
+    this.shared.do({ do: cut ? "disconnect" : "connect", from, to });
+    if (!cut && !this.shared.board.wires.has(wireId(from, to))) this.events.say("No wire was drawn: it would have closed a circle, and a workflow has none.");
+  }
+
+  /** By arrow keys. */
+  nudge(dx: number, dy: number): void {
+    const step = this.selected?.kind === "step" ? this.shared.board.steps.get(this.selected.id) : undefined;
+    if (!step) return;
+    const now = performance.now();
+    const goesOn = this.burst.id === step.id && now < this.burst.until;
+    this.burst = { gesture: goesOn ? this.burst.gesture : newId(), id: step.id, until: now + BURST_MS };
+    const place = { x: step.x + dx, y: step.y + dy };
+    this.drag(step.id, place, this.burst.gesture);
+    this.events.reveal(place);
+  }
+
+  drag(id: string, { x, y }: Point, gesture: string): void {
+    this.mover.move(id, { x: within(x, LIMITS.x), y: within(y, LIMITS.y) }, gesture);
+  }
+
+  drop(): void {
+    this.mover.flush();
+  }
+
+  can = (how: "undo" | "redo"): boolean => canRevert(this.shared.board, this.me, how);
+
+  revert(how: "undo" | "redo"): void {
+    this.mover.flush();
+    this.burst.until = 0;
+    if (this.can(how)) this.shared.do({ do: how });
+    else this.events.say(how === "undo" ? "Nothing of yours is left to undo." : "Nothing to redo.");
+  }
+
+  /** Lets go of one thing at a time. */
+  escape(): void {
+    if (this.wiring !== undefined) this.stopWire();
+    else this.select(undefined);
+  }
+
+  /** What is gone cannot stay selected, wired from or renamed. */
+  tidy(): void {
+    const { steps, wires } = this.shared.board;
+    if (this.selected && !(this.selected.kind === "step" ? steps : wires).has(this.selected.id)) this.selected = undefined;
+    if (this.wiring !== undefined && !steps.has(this.wiring)) this.wiring = undefined;
+    if (this.renaming !== undefined && !steps.has(this.renaming)) this.renaming = undefined;
+  }
+
+  private nameOf(id: string): string {
+    return this.shared.board.steps.get(id)?.name ?? "it";
+  }
+}
+
+/** Unlikely enough to meet another on one board; no secret. */
+export function newId(): string {
+  const bytes = crypto.getRandomValues(new Uint8Array(9));
+  return Array.from(bytes, (byte) => byte.toString(36).padStart(2, "0")).join("");
+}

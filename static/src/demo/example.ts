@@ -1,0 +1,22 @@
+// Steps people of the field know, and a small workflow made of them.
+import { BOX, type Operation } from "./model/types.ts";
+
+export const PRESETS = ["Load DICOM", "Skull strip", "Register to MNI", "Smooth 6 mm", "GLM"];
+
+export const PITCH = { x: BOX.width + 56, y: BOX.height + 52 };
+export const MARGIN = 28;
+
+/** In rows that turn at the end, so that it fits where it is first seen. */
+export function example(width: number, newId: () => string): Operation {
+  const columns = width >= MARGIN + 3 * PITCH.x ? 3 : 2;
+  const names = ["Load DICOM", "Skull strip", "Register to MNI", "Smooth 6 mm", "GLM", "Design matrix"];
+  const steps = names.map((name, index) => {
+    const row = Math.floor(index / columns);
+    const along = index % columns;
+    const column = row % 2 === 0 ? along : columns - 1 - along;
+    return { id: newId(), name, x: MARGIN + column * PITCH.x, y: MARGIN + row * PITCH.y };
+  });
+  const id = (index: number) => steps[index]!.id;
+  const wires = [[0, 1], [1, 2], [2, 3], [3, 4], [5, 4]].map(([from, to]) => ({ from: id(from!), to: id(to!) }));
+  return { do: "load", steps, wires, kept: false };
+}

@@ -1,0 +1,164 @@
+// The page: a group, the board and the star it shares, and what a person sees and does.
+import { PageGroup } from "../index.ts";
+import { addressOf, pageProblem } from "./address.ts";
+import { BoardView } from "./board-view.ts";
+import { click, need, onSubmit, put } from "./dom.ts";
+import { Editor } from "./editor.ts";
+import { Hand } from "./hand.ts";
+import { keepBoard, keepName, keptBoard, keptName } from "./keep.ts";
+import { listenToKeys } from "./keys.ts";
+import { TELL_EVERY_MS } from "./links.ts";
+import { MAX_NAME } from "./message.ts";
+import { nameIn } from "./model/read.ts";
+import { Mover } from "./mover.ts";
+import { showFacts } from "./panel.ts";
+import { someName } from "./people.ts";
+import { Pointer } from "./pointer.ts";
+import { Session } from "./session.ts";
+import { StarView } from "./star-view.ts";
+import { awaitServer, showStatus } from "./status.ts";
+import { Tools } from "./tools.ts";
+import { changeInWords, errorInWords } from "./words.ts";
+
+const KEEP_AFTER_MS = 300;
+
+const address = addressOf(new URL(location.href));
+const problem = pageProblem(address.page);
+if (problem) showStatus("closed", problem);
+else start();
+
+function start(): void {
+  let myName = keptName() ?? someName();
+  keepName(myName);
+  const group = new PageGroup({ ...address, profile: { name: myName } });
+
+  const keep = later(() => keepBoard(address.page, session.shared.delivered), KEEP_AFTER_MS);
+  const session: Session = new Session(group, () => myName, {
+    changed: () => render(),
+    delivered(from, seq, outcome, before) {
+      keep();
+      star.pulse(from);
+      const words = changeInWords(outcome, before);
+      if (!words) return;
+      say(`${capital(session.people.said(from))} ${words}`, seq);
+      const { change } = outcome;
+      if (from === group.id || !change) return;
+      const touched = change.kind === "moved" || change.kind === "renamed" ? [change.id] : change.steps.map(({ id }) => id);
+      view.render(session.shared.board, editor, pointer.held);
+      for (const id of touched) view.steps.mark(id, from, session.people.of(from));
+    },
+    restored: keep,
+    failed: (error) => say(errorInWords(error)),
+    resign: () => group.resign(),
+  });
+
+  const mover = new Mover(session.shared);
+  const editor = new Editor(session.shared, mover, group.id, {
+    changed: () => render(),
+    say,
+    focus: (selection) => view.focus(selection),
+    reveal: (place) => {
+      draw();
+      view.reveal(place);
+    },
+    view: () => view.visible(),
+  });
+  const view = new BoardView({ renamed: (text) => editor.rename(text) });
+  const pointer = new Pointer(editor, view, (id) => session.shared.board.steps.get(id));
+  const tools = new Tools(editor, view);
+  const star = new StarView();
+  listenToKeys(editor);
+
+  const render = once(draw);
+  function draw(): void {
+    const { board } = session.shared;
+    const { links, people } = session;
+    const { host } = group;
+    editor.tidy();
+    view.render(board, editor, pointer.held);
+    if (editor.wiring === undefined) view.wires.pull(undefined);
+    tools.render();
+    const link = (id: string) => links.of(id, group.id, host);
+    star.render({ ids: group.members, host, me: group.id, name: (id) => people.of(id), link });
+    showFacts({ me: group.id, host, epoch: group.epoch, members: group.members, people, lastChange: session.lastChange, link });
+    document.body.dataset["empty"] = board.steps.size > 0 ? "false" : host === undefined ? "unknown" : "true";
+    need("alone-words").classList.toggle("hushed", group.members.length > 1);
+  }
+
+  addEventListener("pagehide", () => keep.now());
+  setInterval(() => session.tellLinks(), TELL_EVERY_MS);
+
+  group.onSnapshot = () => session.snapshot();
+  group.onRestore = (state) => session.restore(state);
+  group.on("open", (event) => session.opened(event, keptBoard(address.page)));
+  group.on("message", (data, { from, seq }) => session.message(data, from, seq));
+  group.on("host", (event) => session.hostChanged(event));
+  group.on("member", (event) => session.member(event));
+  group.on("link", (event) => session.link(event));
+  group.on("status", ({ state }) => showStatus(state));
+  group.on("recovered", ({ complete }) => {
+    showStatus("open");
+    if (!complete) say("You were away for long. The board is what the others made of it meanwhile.");
+  });
+  group.on("error", (error) => {
+    // The group itself may go on over direct links, and then says nothing of it.
+    if (error.code === "Unreachable" && group.host !== undefined) awaitServer(address.server);
+    else say(errorInWords(error));
+  });
+  group.on("close", ({ reason }) => showStatus("closed", reason));
+
+  new Hand(group.peer, group.id, () => group.members, session.people);
+  click("drop", () => session.dropHost());
+  click("retry", () => location.reload());
+  need<HTMLInputElement>("my-name").value = myName;
+  need("my-name").addEventListener("change", rename);
+  onSubmit("name-form", "my-name", (_, input) => input.blur());
+  put("page", address.page);
+  document.querySelectorAll<HTMLAnchorElement>("a.again").forEach((link) => (link.href = location.href));
+  render();
+
+  function rename(): void {
+    const input = need<HTMLInputElement>("my-name");
+    myName = nameIn(input.value, MAX_NAME) ?? myName;
+    input.value = myName;
+    keepName(myName);
+    session.rename(myName);
+  }
+}
+
+/** The line under the board; `seq` is the change's place in the one order of all. */
+function say(text: string, seq?: number): void {
+  put("said", text);
+  const line = need("said");
+  if (seq === undefined) delete line.dataset["seq"];
+  else line.dataset["seq"] = String(seq);
+}
+
+const capital = (text: string): string => text.charAt(0).toUpperCase() + text.slice(1);
+
+/** At most once a frame; a hidden page draws seldom, but is never far behind. */
+function once(draw: () => void): () => void {
+  let waiting = false;
+  const run = () => {
+    if (!waiting) return;
+    waiting = false;
+    draw();
+  };
+  return () => {
+    if (waiting) return;
+    waiting = true;
+    if (document.hidden) setTimeout(run, 250);
+    else requestAnimationFrame(run);
+  };
+}
+
+function later(then: () => void, ms: number): { (): void; now(): void } {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const now = () => {
+    if (timer === undefined) return;
+    clearTimeout(timer);
+    timer = undefined;
+    then();
+  };
+  return Object.assign(() => void (timer ??= setTimeout(now, ms)), { now });
+}

@@ -1,0 +1,62 @@
+// Who is who. A name comes with a member's profile, and a later one by message; both in the group's order.
+import { MAX_NAME } from "./message.ts";
+import { nameIn, record } from "./model/read.ts";
+
+const KEPT = 400;
+
+export class People {
+  private readonly names = new Map<string, string>();
+
+  constructor(private readonly me: string) {}
+
+  /** A profile is only believed of someone who has not said a name since. */
+  profile(id: string, profile: unknown): void {
+    const name = nameIn(record(profile)["name"], MAX_NAME);
+    if (name && !this.names.has(id)) this.name(id, name);
+  }
+
+  name(id: string, name: string): void {
+    this.names.delete(id);
+    this.names.set(id, name);
+    if (this.names.size > KEPT) this.names.delete(this.names.keys().next().value!);
+  }
+
+  /** Ids are long; people compare their beginnings. */
+  of(id: string | undefined): string {
+    return id === undefined ? "nobody yet" : (this.names.get(id) ?? id.slice(0, 6));
+  }
+
+  /** The same, when spoken to the one it is. */
+  said(id: string | undefined): string {
+    return id === this.me ? "you" : this.of(id);
+  }
+
+  packed(): unknown {
+    return [...this.names];
+  }
+
+  restore(state: unknown): void {
+    for (const pair of Array.isArray(state) ? state : []) {
+      const [id, raw] = Array.isArray(pair) ? (pair as readonly unknown[]) : [];
+      const name = nameIn(raw, MAX_NAME);
+      if (typeof id === "string" && name) this.name(id, name);
+    }
+  }
+}
+
+/** A colour for each, the same on every screen. */
+export function hueOf(id: string): number {
+  let hash = 0x811c9dc5;
+  for (const letter of id) hash = Math.imul(hash ^ letter.codePointAt(0)!, 0x01000193) >>> 0;
+  hash = Math.imul(hash ^ (hash >>> 15), 0x2c1b3c6d);
+  return ((hash >>> 8) % 12) * 30;
+}
+
+const FIRST = ["Calm", "Bright", "Quiet", "Swift", "Kind", "Brave", "Clear", "Gentle", "Merry", "Patient", "Steady", "Warm"];
+const LAST = ["Heron", "Otter", "Finch", "Lynx", "Marten", "Plover", "Hare", "Wren", "Badger", "Ibis", "Tern", "Vole"];
+
+/** Somebody to be until they say who they are. */
+export function someName(random: () => number = Math.random): string {
+  const pick = (words: readonly string[]) => words[Math.floor(random() * words.length)]!;
+  return `${pick(FIRST)} ${pick(LAST)}`;
+}

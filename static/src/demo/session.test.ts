@@ -1,0 +1,201 @@
+// Whole members over a group that orders in memory: everything but the browser.
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import type { OrderedGroup } from "./group.ts";
+import { reduce } from "./model/reduce.ts";
+import { EMPTY, type Board, type Operation } from "./model/types.ts";
+import { Mover } from "./mover.ts";
+import { Session } from "./session.ts";
+
+type Entry = { readonly from: string; readonly data: unknown; readonly done: () => void };
+
+const made = (operations: readonly Operation[]): Board => operations.reduce((board, operation) => reduce(board, "before", operation).board, EMPTY);
+
+/** Stamps in the order asked, delivers when told. Data goes through JSON, as on a wire. */
+class Room {
+  readonly members = new Map<string, Member>();
+  host = "";
+  epoch = 1;
+  private readonly log: Entry[] = [];
+  private seq = 0;
+
+  join(id: string, kept?: Operation[]): Member {
+    const giver = [...this.members.values()][0];
+    this.host ||= id;
+    const member = new Member(this, id);
+    this.members.set(id, member);
+    for (const { session } of this.members.values()) session.member({ kind: "join", id, profile: { name: `name of ${id}` } });
+    if (giver) member.session.restore(JSON.parse(JSON.stringify(giver.session.snapshot())));
+    member.session.opened({ id, host: this.host, epoch: this.epoch, first: !giver }, kept && made(kept));
+    return member;
+  }
+
+  send(from: string, data: unknown): Promise<void> {
+    const text = JSON.stringify(data);
+    return new Promise((done) => this.log.push({ from, data: JSON.parse(text), done }));
+  }
+
+  elect(host: string, cause: string): void {
+    this.host = host;
+    this.epoch++;
+    for (const { session, id } of this.members.values()) session.hostChanged({ host, epoch: this.epoch, isHost: host === id, cause, tookMs: 42 });
+  }
+
+  deliver(): void {
+    for (let entry = this.log.shift(); entry; entry = this.log.shift()) {
+      this.seq++;
+      for (const { session } of this.members.values()) session.message(entry.data, entry.from, this.seq);
+      entry.done();
+    }
+  }
+}
+
+class Member {
+  readonly session: Session;
+  resigned = 0;
+
+  constructor(room: Room, readonly id: string) {
+    const group: OrderedGroup = {
+      id,
+      get host() {
+        return room.host;
+      },
+      get epoch() {
+        return room.epoch;
+      },
+      get isHost() {
+        return room.host === id;
+      },
+      get members() {
+        return [...room.members.keys()];
+      },
+      send: (data) => room.send(id, data),
+    };
+    const nothing = () => {};
+    this.session = new Session(group, () => `name of ${id}`, { changed: nothing, delivered: nothing, restored: nothing, failed: assert.fail, resign: () => this.resigned++ });
+  }
+
+  do(operation: Operation): void {
+    this.session.shared.do(operation);
+  }
+
+  get shown(): string[] {
+    return [...this.session.shared.board.steps.values()].map(({ name, x }) => `${name}@${x}`);
+  }
+
+  get truth(): string {
+    return JSON.stringify(this.session.shared.snapshot());
+  }
+}
+
+const add = (id: string, x = 0): Operation => ({ do: "add", id, name: id, x, y: 0 });
+const move = (id: string, x: number): Operation => ({ do: "move", id, x, y: 0, gesture: "g" });
+
+test("mine is shown at once, and the delivered order decides", () => {
+  const room = new Room();
+  const [ann, bob] = [room.join("ann"), room.join("bob")];
+  ann.do(add("a"));
+  assert.deepEqual([ann.shown, bob.shown], [["a@0"], []]);
+  room.deliver();
+  bob.do(move("a", 20));
+  ann.do(move("a", 10));
+  assert.deepEqual([ann.shown, bob.shown], [["a@10"], ["a@20"]]);
+  room.deliver();
+  assert.deepEqual([ann.shown, bob.shown], [["a@10"], ["a@10"]], "ann's came later");
+  assert.equal(ann.truth, bob.truth);
+});
+
+test("a member that comes in the middle has what all have, undo included", () => {
+  const room = new Room();
+  const ann = room.join("ann");
+  ann.do(add("a"));
+  ann.do(move("a", 10));
+  room.deliver();
+  const bob = room.join("bob");
+  ann.do({ do: "undo" });
+  bob.do(add("b", 5));
+  room.deliver();
+  assert.deepEqual(bob.shown, ["a@0", "b@5"]);
+  assert.equal(ann.truth, bob.truth);
+});
+
+test("a kept board counts only for the first", () => {
+  const room = new Room();
+  const ann = room.join("ann", [add("a")]);
+  room.deliver();
+  const bob = room.join("bob", [add("b")]);
+  room.deliver();
+  assert.deepEqual([ann.shown, bob.shown], [["a@0"], ["a@0"]]);
+});
+
+test("what waits is let go when it has come, even if only a snapshot brought it", async () => {
+  const room = new Room();
+  const [ann, bob] = [room.join("ann"), room.join("bob")];
+  ann.do(add("a"));
+  room.deliver();
+  assert.equal(ann.session.shared.waiting, 0);
+  bob.do(add("b"));
+  assert.equal(bob.session.shared.waiting, 1);
+  room.members.delete("bob"); // away: the others have it delivered, bob gets a snapshot
+  room.deliver();
+  bob.session.restore(JSON.parse(JSON.stringify(ann.session.snapshot())));
+  await Promise.resolve();
+  assert.equal(bob.session.shared.waiting, 0);
+  assert.deepEqual(bob.shown, ["a@0", "b@0"]);
+});
+
+test("names come with the profile, by message, and to those who come late", () => {
+  const room = new Room();
+  const [ann, bob] = [room.join("ann"), room.join("bob")];
+  assert.equal(ann.session.people.of("bob"), "name of bob");
+  bob.session.rename("Bobby");
+  room.deliver();
+  const cid = room.join("cid");
+  assert.deepEqual([ann, cid].map(({ session }) => session.people.of("bob")), ["Bobby", "Bobby"]);
+  assert.equal(bob.session.people.said("bob"), "you");
+});
+
+test("the host is dropped once, however many ask", () => {
+  const room = new Room();
+  const [ann, bob, cid] = [room.join("ann"), room.join("bob"), room.join("cid")];
+  bob.session.dropHost();
+  cid.session.dropHost();
+  room.deliver();
+  assert.equal(ann.resigned, 2, "asked twice in its epoch; the library hands over once");
+  cid.session.dropHost();
+  room.elect("bob", "resigned");
+  room.deliver();
+  assert.equal(bob.resigned, 0, "what was meant for the last host does not drop the next");
+  assert.deepEqual([ann.session.lastChange?.before, ann.session.lastChange?.tookMs], ["ann", 42]);
+});
+
+test("the host tells what it measures, and only news", () => {
+  const room = new Room();
+  const [ann, bob] = [room.join("ann"), room.join("bob")];
+  room.deliver();
+  ann.session.link({ id: "bob", path: "p2p", rttMs: 12.34 });
+  ann.session.tellLinks();
+  room.deliver();
+  assert.deepEqual(bob.session.links.of("bob", "bob", "ann"), { id: "bob", path: "p2p", rttMs: 12.3 });
+  ann.session.link({ id: "bob", path: "p2p", rttMs: 12.9 });
+  assert.equal(ann.session.links.news(["ann", "bob"]), undefined);
+  ann.session.link({ id: "bob", path: "relay", rttMs: 12.9 });
+  assert.equal(ann.session.links.news(["ann", "bob"])?.length, 1);
+});
+
+test("a drag is sent some fifteen times a second, and its end always", () => {
+  const sent: Operation[] = [];
+  let now = 0;
+  let timers: { at: number; then: () => void }[] = [];
+  const mover = new Mover({ do: (operation) => void sent.push(operation), preview: () => {} }, { now: () => now, later: (then, ms) => timers.push({ at: now + ms, then }) });
+  for (; now < 1000; now += 8) {
+    mover.move("a", { x: now, y: 0 }, "g");
+    const due = timers.filter(({ at }) => at <= now);
+    timers = timers.filter(({ at }) => at > now);
+    for (const { then } of due) then();
+  }
+  mover.move("a", { x: 9999, y: 0 }, "g");
+  mover.flush();
+  assert.ok(sent.length >= 12 && sent.length <= 16, `${sent.length} were sent`);
+  assert.deepEqual(sent.at(-1), { do: "move", id: "a", x: 9999, y: 0, gesture: "g" });
+});

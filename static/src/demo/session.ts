@@ -1,0 +1,120 @@
+// One member's part in the page: what comes from the group, in its order, and what goes to it.
+import type { GroupEvents, OrderedGroup } from "./group.ts";
+import { Links } from "./links.ts";
+import { messageIn, type Message } from "./message.ts";
+import { record } from "./model/read.ts";
+import type { Outcome } from "./model/reduce.ts";
+import type { Board } from "./model/types.ts";
+import type { HostChange } from "./panel.ts";
+import { People } from "./people.ts";
+import { SharedBoard } from "./shared.ts";
+
+export type SessionEvents = {
+  /** Something to be shown anew. */
+  changed(): void;
+  /** The next change of the board, with its place in the order. */
+  delivered(from: string, seq: number, outcome: Outcome, before: Board): void;
+  /** The whole board has been replaced. */
+  restored(): void;
+  failed(error: unknown): void;
+  resign(): void;
+};
+
+export class Session {
+  readonly shared: SharedBoard;
+  readonly people: People;
+  readonly links = new Links();
+  lastChange: HostChange | undefined;
+  private host: string | undefined;
+
+  constructor(private readonly group: OrderedGroup, private readonly myName: () => string, private readonly events: SessionEvents) {
+    this.people = new People(group.id);
+    this.people.name(group.id, myName());
+    this.shared = new SharedBoard(group, events);
+  }
+
+  /** `kept` is what this browser had: it counts only when nobody else was here. */
+  opened({ host, first }: GroupEvents["open"], kept: Board | undefined): void {
+    this.host = host;
+    if (first && kept && this.shared.delivered.steps.size === 0) this.shared.do({ do: "load", steps: [...kept.steps.values()], wires: [...kept.wires.values()], kept: true });
+    // A profile told to the server may come to the host after the member did; in the group's order all hear it.
+    this.say({ type: "name", name: this.myName() });
+    this.events.changed();
+  }
+
+  message(data: unknown, from: string, seq: number): void {
+    const message = messageIn(data);
+    switch (message?.type) {
+      case "do": {
+        const before = this.shared.delivered;
+        this.events.delivered(from, seq, this.shared.deliver(from, message.n, message.operation), before);
+        break;
+      }
+      case "name":
+        this.people.name(from, message.name);
+        break;
+      case "links":
+        if (from === this.group.host) this.links.heard(message.links);
+        break;
+      case "drop":
+        // Two who ask at once drop one host, not two.
+        if (this.group.isHost && message.epoch === this.group.epoch) this.events.resign();
+    }
+    this.events.changed();
+  }
+
+  hostChanged({ host, cause, tookMs }: GroupEvents["host"]): void {
+    const before = this.host;
+    this.host = host;
+    this.links.newHost();
+    if (before !== undefined && before !== host) this.lastChange = { host, before, cause, tookMs, at: new Date() };
+    this.events.changed();
+  }
+
+  member({ kind, id, profile }: GroupEvents["member"]): void {
+    if (kind === "join") {
+      this.people.profile(id, profile);
+      this.links.forgetSaid();
+    } else this.links.measured(id, "none", undefined);
+    this.events.changed();
+  }
+
+  link({ id, path, rttMs }: GroupEvents["link"]): void {
+    this.links.measured(id, path, rttMs);
+    this.events.changed();
+  }
+
+  rename(name: string): void {
+    this.people.name(this.group.id, name);
+    this.say({ type: "name", name });
+    this.events.changed();
+  }
+
+  dropHost(): void {
+    if (this.group.isHost) this.events.resign();
+    else this.say({ type: "drop", epoch: this.group.epoch });
+  }
+
+  /** For a host, now and then. */
+  tellLinks(): void {
+    const links = this.group.isHost && this.group.members.length > 1 ? this.links.news(this.group.members) : undefined;
+    if (links) this.say({ type: "links", links });
+  }
+
+  snapshot(): unknown {
+    return { board: this.shared.snapshot(), names: this.people.packed() };
+  }
+
+  restore(state: unknown): void {
+    const { board, names } = record(state);
+    this.people.restore(names);
+    // The one name I know better than the others.
+    this.people.name(this.group.id, this.myName());
+    this.shared.restore(board);
+    this.events.restored();
+  }
+
+  private say(message: Message): void {
+    this.group.send(message).catch((error: unknown) => this.events.failed(error));
+  }
+}

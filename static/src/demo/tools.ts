@@ -1,0 +1,62 @@
+// The buttons around the board.
+import type { BoardView } from "./board-view.ts";
+import { click, html, need, onSubmit } from "./dom.ts";
+import type { Editor } from "./editor.ts";
+import { PRESETS } from "./example.ts";
+
+export class Tools {
+  constructor(private readonly editor: Editor, private readonly view: BoardView) {
+    need("presets").append(...PRESETS.map((name) => preset(name, () => editor.add(name))));
+    onSubmit("add-form", "new-step", (text, input) => {
+      input.value = "";
+      editor.add(text);
+    });
+    click("rename", () => editor.startRename());
+    click("wire", () => {
+      editor.toggleWire();
+      // The next Tab should lead to a step.
+      if (editor.wiring !== undefined) view.focus(editor.selected);
+    });
+    click("remove", () => editor.remove());
+    click("undo", () => editor.revert("undo"));
+    click("redo", () => editor.revert("redo"));
+    click("fit", () => {
+      view.toggleFit();
+      this.render();
+    });
+    click("example", () => {
+      editor.example();
+      view.focus(undefined);
+    });
+  }
+
+  render(): void {
+    const kind = this.editor.selected?.kind;
+    enable("rename", kind === "step");
+    enable("wire", kind === "step" || this.editor.wiring !== undefined);
+    enable("remove", kind !== undefined);
+    enable("undo", this.editor.can("undo"));
+    enable("redo", this.editor.can("redo"));
+    need("wire").setAttribute("aria-pressed", String(this.editor.wiring !== undefined));
+    need("fit").setAttribute("aria-pressed", String(this.view.isFitted));
+  }
+}
+
+function preset(name: string, then: () => void): HTMLElement {
+  const button = html("button", "preset", name);
+  button.type = "button";
+  button.addEventListener("click", then);
+  return button;
+}
+
+/** A button that is switched off while it has the focus would lose it, and the keyboard its place. */
+function enable(id: string, on: boolean): void {
+  const button = need<HTMLButtonElement>(id);
+  if (document.activeElement === button) {
+    button.setAttribute("aria-disabled", String(!on));
+    button.addEventListener("blur", () => enable(id, button.getAttribute("aria-disabled") !== "true"), { once: true });
+    return;
+  }
+  button.removeAttribute("aria-disabled");
+  button.disabled = !on;
+}

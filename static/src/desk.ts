@@ -1,0 +1,39 @@
+// What reaches the page, one after another: while its onSnapshot or onRestore is at work, the rest waits.
+
+type Job = () => void | Promise<void>;
+
+export class Desk {
+  #jobs: Job[] = [];
+  #next = 0;
+  #busy = false;
+
+  do(job: Job): void {
+    this.#jobs.push(job);
+    if (!this.#busy) this.#run();
+  }
+
+  #run(): void {
+    this.#busy = true;
+    while (this.#next < this.#jobs.length) {
+      const job = this.#jobs[this.#next++] as Job;
+      let done: unknown;
+      try {
+        done = job();
+      } catch (error) {
+        console.error("peerstar:", error);
+        continue;
+      }
+      if (done instanceof Promise) {
+        const on = (): void => this.#run();
+        void done.then(on, (error: unknown) => {
+          console.error("peerstar:", error);
+          on();
+        });
+        return;
+      }
+    }
+    this.#jobs = [];
+    this.#next = 0;
+    this.#busy = false;
+  }
+}

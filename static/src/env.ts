@@ -1,0 +1,48 @@
+// What the library takes from the browser around it, in one place, so that tests can give it something else.
+
+export interface SocketLike {
+  readonly readyState: number;
+  readonly bufferedAmount: number;
+  onmessage: ((event: { readonly data: unknown }) => void) | null;
+  onclose: ((event: { readonly code: number; readonly reason: string }) => void) | null;
+  send(text: string): void;
+  close(code?: number, reason?: string): void;
+}
+
+export type Timer = unknown;
+
+export interface Env {
+  dial(url: string): SocketLike;
+  now(): number;
+  random(): number;
+  after(ms: number, then: () => void): Timer;
+  cancel(timer: Timer): void;
+  /** After what the browser has waiting already; never throttled. */
+  soon(then: () => void): void;
+}
+
+export function browserEnv(): Env {
+  const { port1, port2 } = new MessageChannel();
+  const waiting: (() => void)[] = [];
+  port1.onmessage = () => waiting.shift()?.();
+  return {
+    dial: (url) => new WebSocket(url) as unknown as SocketLike,
+    now: () => performance.now(),
+    random: () => Math.random(),
+    after: (ms, then) => setTimeout(then, Math.min(ms, 0x7fffffff)),
+    cancel: (timer) => clearTimeout(timer as ReturnType<typeof setTimeout>),
+    soon(then) {
+      waiting.push(then);
+      port2.postMessage(null);
+    },
+  };
+}
+
+/** `crypto.randomUUID` is missing on plain http; this looks the same. */
+export function randomId(): string {
+  const bytes = crypto.getRandomValues(new Uint8Array(16));
+  bytes[6] = ((bytes[6] as number) & 0x0f) | 0x40;
+  bytes[8] = ((bytes[8] as number) & 0x3f) | 0x80;
+  const hex = Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+  return hex.replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, "$1-$2-$3-$4-$5");
+}

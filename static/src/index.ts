@@ -1,0 +1,4 @@
+// The library, as a page imports it.
+
+export { PageGroup, type MessageInfo, type PageGroupEvents, type PageGroupOptions } from "./page-group.ts";
+export { PeerstarError, type PeerstarErrorCode } from "./errors.ts";

@@ -1,0 +1,248 @@
+// The public class: the page's events and methods over the shell, and the page's life over both.
+
+import type Peer from "peerjs";
+import { base64url, pack } from "./codec.ts";
+import { teller } from "./debug.ts";
+import { browserEnv, randomId } from "./env.ts";
+import type { PeerstarError } from "./errors.ts";
+import { Emitter } from "./events.ts";
+import { PROTOCOL, type Notice } from "./group/index.ts";
+import { home } from "./home.ts";
+import { createPeer, isGroupOffer, setIce, Signalling, type GroupPeer, type PeerAddress } from "./peer.ts";
+import { Shell } from "./shell.ts";
+import type { End, ServerMessage } from "./socket.ts";
+
+export interface PageGroupOptions {
+  /** What people look at together; everyone with the same one meets. Default: this page's address without query and hash. */
+  readonly page?: string;
+  /** The server's address, with its path. Default: where peerstar.js came from; in a bundle, the root of this origin. */
+  readonly server?: string;
+  /** The server's key. Default "peerjs". */
+  readonly key?: string;
+  /** For servers that let in only those with a signed ticket. */
+  readonly ticket?: string;
+  /** Anything JSON of at most 1 KB; the others are told with `member`. */
+  readonly profile?: unknown;
+  /** Tell in the console what happens. */
+  readonly debug?: boolean;
+  /** `false`: everything goes over the server, and no other member learns this one's address. Default true. */
+  readonly p2p?: boolean;
+}
+
+export interface MessageInfo {
+  /** The sender's id; one's own messages come as well. */
+  readonly from: string;
+  /** Place in the order that all share. */
+  readonly seq: number;
+  /** Of the host that put it in order. */
+  readonly epoch: number;
+}
+
+export interface PageGroupEvents {
+  open: [event: { readonly id: string; readonly host: string; readonly epoch: number; readonly first: boolean }];
+  message: [data: unknown, info: MessageInfo];
+  host: [event: { readonly host: string; readonly epoch: number; readonly isHost: boolean; readonly cause: string; readonly tookMs: number }];
+  member: [event: { readonly kind: "join" | "leave"; readonly id: string; readonly profile: unknown }];
+  recovered: [event: { readonly complete: boolean; readonly via: "log" | "snapshot" | "none"; readonly awayMs: number }];
+  link: [event: { readonly id: string; readonly path: "p2p" | "relay" | "none"; readonly rttMs: number | undefined }];
+  status: [event: { readonly state: "connecting" | "open" | "away" | "closed" }];
+  error: [error: PeerstarError];
+  close: [event: { readonly code: number; readonly reason: string }];
+}
+
+/** The server closes who says more. */
+const PROFILE_BYTES = 1024;
+
+export class PageGroup {
+  /** Fresh for each load of the page, and never stored: a copied tab must not speak as this one. */
+  readonly id: string = randomId();
+  readonly #events = new Emitter<PageGroupEvents>();
+  readonly #peer: GroupPeer;
+  readonly #shell: Shell;
+  readonly #unwatch: () => void;
+  #onSnapshot: (() => unknown) | undefined;
+  #onRestore: ((state: unknown) => unknown) | undefined;
+
+  constructor(options: PageGroupOptions = {}) {
+    const env = browserEnv();
+    const { id } = this;
+    if (options.profile !== undefined && pack(options.profile).size > PROFILE_BYTES) throw new RangeError(`a profile may be ${PROFILE_BYTES} bytes of JSON at most`);
+    const token = randomId();
+    const page = options.page ?? location.origin + location.pathname;
+    const address = addressOf(new URL(options.server ?? home.url ?? `${location.origin}/`, location.href), page, options.key ?? "peerjs");
+    const p2p = options.p2p !== false && typeof RTCPeerConnection !== "undefined";
+    const signalling = new Signalling((message) => this.#shell.signal(message));
+    this.#peer = createPeer(id, address, token, signalling, (connection) => this.#shell.accept(connection));
+    this.#shell = new Shell(env, { id, profile: options.profile, p2p }, {
+      url: (claim) => socketUrl(address, { id, token, page, ticket: options.ticket, ...claim }),
+      visible: () => document.visibilityState !== "hidden",
+      notice: (notice, rttMs) => this.#notice(notice, rttMs),
+      message: (data, info) => this.#events.emit("message", data, info),
+      snapshot: () => this.#onSnapshot,
+      restore: (state) => this.#onRestore?.(state),
+      error: (error) => this.#events.emit("error", error),
+      closed: (end) => this.#closed(end),
+      signal: (message) => this.#signal(signalling, message, p2p),
+      opened: (ice) => {
+        if (ice) setIce(this.#peer, ice);
+        signalling.opened();
+      },
+      ice: (ice) => setIce(this.#peer, ice),
+      connect: (to) => this.#peer.dialGroup(to),
+      over: (connectionId) => this.#peer.over(connectionId),
+    }, teller(options.debug === true, id, env.now));
+    this.#unwatch = watch(this.#shell);
+    this.#shell.start();
+  }
+
+  on<Name extends keyof PageGroupEvents>(name: Name, listener: (...args: PageGroupEvents[Name]) => void): this {
+    this.#events.on(name, listener);
+    return this;
+  }
+
+  off<Name extends keyof PageGroupEvents>(name: Name, listener: (...args: PageGroupEvents[Name]) => void): this {
+    this.#events.off(name, listener);
+    return this;
+  }
+
+  /**
+   * Resolves when delivered, in order, to this page too. Rejects with a PeerstarError, or a TypeError for what cannot be
+   * sent at all.
+   */
+  send(data: unknown): Promise<void> {
+    return this.#shell.send(data);
+  }
+
+  /** Asked when someone joins late, between two deliveries: everything delivered so far, as anything `send` takes. */
+  get onSnapshot(): (() => unknown) | undefined {
+    return this.#onSnapshot;
+  }
+
+  set onSnapshot(give: (() => unknown) | null | undefined) {
+    this.#onSnapshot = give ?? undefined;
+    this.#shell.able(this.#onSnapshot !== undefined);
+  }
+
+  /** Given what a member's `onSnapshot` gave; then only later messages follow. */
+  get onRestore(): ((state: unknown) => unknown) | undefined {
+    return this.#onRestore;
+  }
+
+  set onRestore(take: ((state: unknown) => unknown) | null | undefined) {
+    this.#onRestore = take ?? undefined;
+  }
+
+  get host(): string | undefined {
+    return this.#shell.host;
+  }
+
+  get epoch(): number {
+    return this.#shell.epoch;
+  }
+
+  get isHost(): boolean {
+    return this.#shell.host === this.id;
+  }
+
+  /** Everybody's ids, one's own included. */
+  get members(): string[] {
+    return this.#shell.members;
+  }
+
+  /** The stock Peer: `call()` and `connect()` as ever. The group's own connections do not show in its events. */
+  get peer(): Peer {
+    return this.#peer as unknown as Peer;
+  }
+
+  /** Hand over, to `to` or whoever is best. Does nothing unless this page hosts. */
+  resign(to?: string): void {
+    this.#shell.resign(to);
+  }
+
+  /** For good; the others are told at once. */
+  leave(): void {
+    this.#shell.leave();
+  }
+
+  #notice(notice: Notice, rttMs: number | undefined): void {
+    switch (notice.kind) {
+      case "open": return this.#events.emit("open", { id: this.id, host: notice.host, epoch: notice.epoch, first: notice.first });
+      case "host": {
+        const { host, epoch, isHost, cause, tookMs } = notice;
+        return this.#events.emit("host", { host, epoch, isHost, cause, tookMs });
+      }
+      case "member": return this.#events.emit("member", { kind: notice.change, id: notice.id, profile: notice.profile });
+      case "recovered": return this.#events.emit("recovered", { complete: notice.complete, via: notice.via, awayMs: notice.awayMs });
+      case "link": return this.#events.emit("link", { id: notice.id, path: notice.path, rttMs });
+      case "status": return this.#events.emit("status", { state: notice.state });
+    }
+  }
+
+  #signal(signalling: Signalling, message: ServerMessage, p2p: boolean): void {
+    // PeerJS would make a connection, and tell our addresses, before anybody could refuse it.
+    if (!p2p && isGroupOffer(message)) return this.#peer.over((message.payload as { connectionId?: unknown }).connectionId);
+    if (this.#peer.isStale(message)) return;
+    // An absent host is the group's business, unless the app has dialled it as well.
+    if (message.type === "EXPIRE" && message.src !== undefined && !this.#peer.hasOthers(message.src)) return;
+    signalling.said(message);
+  }
+
+  #closed(end: End): void {
+    this.#unwatch();
+    this.#peer.destroy();
+    this.#events.emit("close", { code: end.code, reason: end.reason });
+  }
+}
+
+/** The page's own life: hidden, frozen, left, back again. */
+function watch(shell: Shell): () => void {
+  const listeners: [EventTarget, string, (event: Event) => void][] = [
+    [globalThis, "online", () => shell.wake()],
+    [globalThis, "pagehide", (event) => ((event as PageTransitionEvent).persisted ? shell.pause() : shell.leave())],
+    [globalThis, "pageshow", (event) => (event as PageTransitionEvent).persisted && shell.resume()],
+    [document, "visibilitychange", () => shell.looked()],
+    [document, "resume", () => shell.wake()],
+  ];
+  for (const [target, name, listener] of listeners) target.addEventListener(name, listener);
+  return () => {
+    for (const [target, name, listener] of listeners) target.removeEventListener(name, listener);
+  };
+}
+
+interface Address extends PeerAddress {
+  /** Of the WebSocket, without query. */
+  readonly socket: string;
+}
+
+function addressOf(server: URL, page: string, key: string): Address {
+  const secure = server.protocol === "https:" || server.protocol === "wss:";
+  const base = server.pathname.endsWith("/") ? server.pathname : `${server.pathname}/`;
+  return {
+    host: server.hostname,
+    port: Number(server.port) || (secure ? 443 : 80),
+    path: `${base}pages/~${base64url(page)}/`,
+    secure,
+    key,
+    socket: `${secure ? "wss" : "ws"}://${server.host}${base}peerjs`,
+  };
+}
+
+interface Handshake {
+  readonly id: string;
+  readonly token: string;
+  readonly page: string;
+  readonly ticket: string | undefined;
+  /** What we were last told, so that a server that has lost its memory keeps host and epoch. */
+  readonly epoch?: number;
+  readonly host?: string;
+}
+
+function socketUrl(address: Address, { id, token, page, ticket, epoch, host }: Handshake): string {
+  const query = new URLSearchParams({ key: address.key, id, token, page, group: String(PROTOCOL) });
+  if (ticket !== undefined) query.set("ticket", ticket);
+  if (epoch !== undefined && host !== undefined) {
+    query.set("epoch", String(epoch));
+    query.set("host", host);
+  }
+  return `${address.socket}?${query}`;
+}

@@ -1,0 +1,160 @@
+// The stock Peer, over our WebSocket. The one file that knows what PeerJS keeps private: `_createServerConnection`, which
+// its constructor calls, and the events its socket has; test/peer.test.ts notices if a new version has it otherwise.
+
+import { Peer as Stock, type DataConnection, type PeerJSOption } from "peerjs";
+import type { Connection } from "./channels.ts";
+import type { ServerMessage } from "./socket.ts";
+
+type Listener = (...args: readonly unknown[]) => void;
+
+/** Stands where PeerJS has its own Socket, whose closes say no code and whose losses make the Peer forget its id. */
+export class Signalling {
+  readonly #send: (message: object) => void;
+  readonly #listeners = new Map<string, Set<Listener>>();
+  #open = false;
+  #started = false;
+
+  constructor(send: (message: object) => void) {
+    this.#send = send;
+  }
+
+  // What PeerJS calls.
+
+  start(_id: string, _token: string): void {
+    this.#started = true;
+    if (this.#open) this.emit("message", { type: "OPEN" });
+  }
+
+  send(message: object): void {
+    if (this.#started) this.#send(message);
+  }
+
+  /** `peer.disconnect()`: no more calls; the group goes on. */
+  close(): void {
+    this.#started = false;
+  }
+
+  on(name: string, listener: Listener): this {
+    let set = this.#listeners.get(name);
+    if (!set) this.#listeners.set(name, (set = new Set()));
+    set.add(listener);
+    return this;
+  }
+
+  off(name: string, listener: Listener): this {
+    this.#listeners.get(name)?.delete(listener);
+    return this;
+  }
+
+  removeAllListeners(): this {
+    this.#listeners.clear();
+    return this;
+  }
+
+  emit(name: string, ...args: readonly unknown[]): boolean {
+    const listeners = [...(this.#listeners.get(name) ?? [])];
+    for (const listener of listeners) {
+      try {
+        listener(...args);
+      } catch (error) {
+        // PeerJS throws on an OFFER it does not understand; anybody on the page can send one.
+        console.warn("peerstar: PeerJS failed on a message:", error);
+      }
+    }
+    return listeners.length > 0;
+  }
+
+  // What we call.
+
+  /** The first OPEN only: a lost and found WebSocket is nothing a Peer need know of. */
+  opened(): void {
+    if (this.#open) return;
+    this.#open = true;
+    if (this.#started) this.emit("message", { type: "OPEN" });
+  }
+
+  said(message: ServerMessage): void {
+    if (this.#started) this.emit("message", message);
+  }
+}
+
+/** Marks the group's own connections, which are none of the app's business. */
+const LABEL = "peerstar:group";
+
+interface Emits {
+  emit(name: string, ...args: readonly unknown[]): boolean;
+}
+type Public = Pick<Stock, Exclude<keyof Stock, "emit">> & Emits;
+type Options = PeerJSOption & { readonly signalling: Signalling; readonly onGroup: (connection: Connection) => void };
+const Base = Stock as unknown as new (id: string, options: Options) => Public;
+
+const OVER = 256;
+
+export class GroupPeer extends Base {
+  readonly #over = new Set<string>();
+
+  /** Called inside the constructor of PeerJS's Peer, before this class has any fields of its own. */
+  _createServerConnection(): Signalling {
+    const { signalling } = this.options as unknown as Options;
+    const self = this as unknown as { _handleMessage(message: unknown): void };
+    signalling.on("message", (message) => self._handleMessage(message));
+    return signalling;
+  }
+
+  override emit(name: string, ...args: readonly unknown[]): boolean {
+    const connection = args[0] as DataConnection | undefined;
+    if (name === "connection" && connection?.label === LABEL) {
+      (this.options as unknown as Options).onGroup(connection as unknown as Connection);
+      return true;
+    }
+    return super.emit(name, ...args);
+  }
+
+  /** What is said about a connection that is no more; PeerJS would keep it for ever. */
+  isStale({ type, payload }: ServerMessage): boolean {
+    if (type !== "CANDIDATE" && type !== "ANSWER") return false;
+    const { connectionId } = (payload ?? {}) as { connectionId?: unknown };
+    return typeof connectionId === "string" && this.#over.has(connectionId);
+  }
+
+  over(connectionId: unknown): void {
+    if (typeof connectionId !== "string") return;
+    this.#over.add(connectionId);
+    const oldest = this.#over.values().next();
+    if (this.#over.size > OVER && !oldest.done) this.#over.delete(oldest.value);
+  }
+
+  dialGroup(id: string): Connection | undefined {
+    if (this.destroyed || this.disconnected) return undefined;
+    return this.connect(id, { label: LABEL, serialization: "raw", reliable: true }) as unknown as Connection;
+  }
+
+  /** The app has connections of its own to that one. */
+  hasOthers(id: string): boolean {
+    const connections = (this.connections as Record<string, readonly { readonly label?: string }[]>)[id] ?? [];
+    return connections.some(({ label }) => label !== LABEL);
+  }
+}
+
+/** An OFFER for a connection of the group. */
+export function isGroupOffer({ type, payload }: ServerMessage): boolean {
+  return type === "OFFER" && typeof payload === "object" && payload !== null && (payload as { label?: unknown }).label === LABEL;
+}
+
+export interface PeerAddress {
+  readonly host: string;
+  readonly port: number;
+  readonly path: string;
+  readonly secure: boolean;
+  readonly key: string;
+}
+
+export function createPeer(id: string, { host, port, path, secure, key }: PeerAddress, token: string, signalling: Signalling, onGroup: (connection: Connection) => void): GroupPeer {
+  // PeerJS's own default has a TURN server shared by everyone; only the server's list counts here, and comes with OPEN.
+  return new GroupPeer(id, { host, port, path, secure, key, token, config: { iceServers: [] }, signalling, onGroup });
+}
+
+/** What new connections of the Peer use. */
+export function setIce(peer: GroupPeer, servers: RTCIceServer[]): void {
+  (peer.options as { config?: RTCConfiguration }).config = { iceServers: servers };
+}

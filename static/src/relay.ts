@@ -1,0 +1,211 @@
+// Data over the server: RELAY within the size it takes, and no more in the socket than can leave soon.
+
+import { utf8Length } from "./codec.ts";
+import type { Env, Timer } from "./env.ts";
+import { cut, Joiner, pieceIn, quotedCost } from "./pieces.ts";
+import type { ServerSocket } from "./socket.ts";
+
+/** Left in the socket at once; the rest waits here, so that heartbeats pass it. */
+const IN_SOCKET = 256 << 10;
+const HIGH = 512 << 10;
+const LOW = 128 << 10;
+const LOOK_MS = 15;
+/** For type, src and dst around the payload. */
+const AROUND = 640;
+/** Under way to one member: the server closes whoever it must keep more than a megabyte for. */
+const TO_ONE = 384 << 10;
+const MARK = 64 << 10;
+/** No answer to a mark for so long: it is gone, or was, and what was under way is lost. */
+const STUCK_MS = 4_000;
+
+export interface RelayHooks {
+  received(from: string, message: unknown): void;
+  pressure(high: boolean): void;
+  rtt(id: string, ms: number): void;
+}
+
+/** What goes to one member, and how much of it is known to have come. */
+interface Way {
+  sent: number;
+  marked: number;
+  echoed: number;
+  /** When that last grew. */
+  at: number;
+  waiting: { readonly frame: string; readonly bulk: boolean }[];
+}
+
+/** Between two relays: `m` that much I sent you, `e` and that came; `p` a ping, with the last round trip, `q` its answer. */
+type Control = { readonly r: "m" | "e"; readonly n: number } | { readonly r: "p"; readonly n: number; readonly ms?: number } | { readonly r: "q"; readonly n: number };
+
+export class Relay {
+  readonly #env: Env;
+  readonly #socket: ServerSocket;
+  readonly #hooks: RelayHooks;
+  readonly #joiner = new Joiner();
+  /** Small frames and pieces of state take turns: a snapshot must not hold up what others said. */
+  readonly #lanes: { small: string[]; bulk: string[] } = { small: [], bulk: [] };
+  readonly #ways = new Map<string, Way>();
+  #waiting = 0;
+  #high = false;
+  #next = 0;
+  #room = 65_536 - AROUND;
+  #timer: Timer;
+  #looking = false;
+
+  constructor(env: Env, socket: ServerSocket, hooks: RelayHooks) {
+    this.#env = env;
+    this.#socket = socket;
+    this.#hooks = hooks;
+  }
+
+  /** A new socket: what was under way is lost. */
+  open(maxMessageBytes: number): void {
+    this.#room = Math.max(1024, maxMessageBytes - AROUND);
+    this.close();
+  }
+
+  close(): void {
+    this.#lanes.small = [];
+    this.#lanes.bulk = [];
+    this.#waiting = 0;
+    this.#ways.clear();
+    this.#joiner.forget();
+    this.#press();
+  }
+
+  /** Measures the way to one and back; `ms`, what was measured last, is told along. */
+  ping(to: string, ms: number | undefined): void {
+    this.#control(to, { r: "p", n: this.#env.now(), ...(ms === undefined ? {} : { ms: Math.round(ms * 10) / 10 }) });
+  }
+
+  /** Without `to`: to all, if we host; else to the host. */
+  send(to: string | undefined, text: string, bulk: boolean): void {
+    const head = to === undefined ? '{"type":"RELAY","payload":' : `{"type":"RELAY","dst":${JSON.stringify(to)},"payload":`;
+    const put = (payload: string): void => (to === undefined ? this.#push(`${head}${payload}}`, bulk) : this.#pushTo(to, `${head}${payload}}`, bulk));
+    // A third is sure to fit without counting.
+    if (text.length * 3 <= this.#room || utf8Length(text) <= this.#room) put(text);
+    else {
+      const k = ++this.#next;
+      const pieces = cut(text, this.#room - 64, quotedCost);
+      pieces.forEach((x, i) => put(JSON.stringify({ k, i, of: pieces.length, x })));
+    }
+    this.pump();
+  }
+
+  #pushTo(to: string, frame: string, bulk: boolean): void {
+    let way = this.#ways.get(to);
+    if (!way) this.#ways.set(to, (way = { sent: 0, marked: 0, echoed: 0, at: this.#env.now(), waiting: [] }));
+    if (way.waiting.length > 0 || way.sent - way.echoed > TO_ONE) {
+      if (this.#env.now() - way.at <= STUCK_MS) {
+        way.waiting.push({ frame, bulk });
+        return;
+      }
+      way.waiting = [];
+      way.echoed = way.sent;
+    }
+    this.#fly(to, way, frame, bulk);
+  }
+
+  #fly(to: string, way: Way, frame: string, bulk: boolean): void {
+    if (way.sent === way.echoed) way.at = this.#env.now();
+    this.#push(frame, bulk);
+    way.sent += frame.length;
+    if (way.sent - way.marked < MARK) return;
+    way.marked = way.sent;
+    this.#push(control(to, { r: "m", n: way.sent }), bulk);
+  }
+
+  #echoed(from: string, n: number): void {
+    const way = this.#ways.get(from);
+    if (!way || n <= way.echoed || n > way.sent) return;
+    way.echoed = n;
+    way.at = this.#env.now();
+    let next = 0;
+    for (; next < way.waiting.length && way.sent - way.echoed <= TO_ONE; next++) {
+      const { frame, bulk } = way.waiting[next] as Way["waiting"][number];
+      this.#fly(from, way, frame, bulk);
+    }
+    way.waiting.splice(0, next);
+    this.pump();
+  }
+
+  #control(to: string, message: Control): void {
+    this.#socket.send(control(to, message));
+  }
+
+  /** True if that was for us. */
+  #controlled(from: string, payload: unknown): boolean {
+    if (typeof payload !== "object" || payload === null) return false;
+    const { r, n, ms } = payload as { r?: unknown; n?: unknown; ms?: unknown };
+    if (typeof r !== "string" || typeof n !== "number") return false;
+    switch (r) {
+      case "m": this.#control(from, { r: "e", n }); break;
+      case "e": this.#echoed(from, n); break;
+      case "p":
+        this.#control(from, { r: "q", n });
+        if (typeof ms === "number") this.#hooks.rtt(from, ms);
+        break;
+      case "q": {
+        const took = this.#env.now() - n;
+        if (took >= 0 && took < 60_000) this.#hooks.rtt(from, took);
+        break;
+      }
+      default: break;
+    }
+    return true;
+  }
+
+  received(from: string, payload: unknown): void {
+    if (this.#controlled(from, payload)) return;
+    const piece = pieceIn(payload);
+    if (!piece) return this.#hooks.received(from, payload);
+    const text = this.#joiner.add(from, piece);
+    if (text === undefined) return;
+    try {
+      this.#hooks.received(from, JSON.parse(text));
+    } catch {
+      // Pieces of no message: as good as lost.
+    }
+  }
+
+  #push(frame: string, bulk: boolean): void {
+    this.#lanes[bulk ? "bulk" : "small"].push(frame);
+    this.#waiting += frame.length;
+  }
+
+  pump(): void {
+    const { small, bulk } = this.#lanes;
+    let [s, b] = [0, 0];
+    let turn = false;
+    while ((s < small.length || b < bulk.length) && this.#socket.buffered < IN_SOCKET) {
+      turn = !turn;
+      const frame = s < small.length && (turn || b >= bulk.length) ? (small[s++] as string) : (bulk[b++] as string);
+      this.#waiting -= frame.length;
+      if (!this.#socket.send(frame)) break;
+    }
+    small.splice(0, s);
+    bulk.splice(0, b);
+    this.#press();
+  }
+
+  /** A WebSocket does not tell when it has room again. */
+  #press(): void {
+    const load = this.#waiting + this.#socket.buffered;
+    const high = this.#high ? load > LOW : load > HIGH;
+    if (high !== this.#high) {
+      this.#high = high;
+      this.#hooks.pressure(high);
+    }
+    if (this.#looking || (!high && this.#waiting === 0)) return;
+    this.#looking = true;
+    this.#env.cancel(this.#timer);
+    this.#timer = this.#env.after(LOOK_MS, () => {
+      this.#looking = false;
+      this.pump();
+    });
+  }
+}
+
+function control(to: string, message: Control): string {
+  return JSON.stringify({ type: "RELAY", dst: to, payload: message });
+}

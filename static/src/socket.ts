@@ -1,0 +1,308 @@
+// The way to the server: one WebSocket after another, until the server says that coming back is of no use.
+
+import type { Env, SocketLike, Timer } from "./env.ts";
+
+export interface ServerMessage {
+  readonly type: string;
+  readonly src?: string;
+  readonly payload?: unknown;
+}
+
+export interface End {
+  readonly code: number;
+  readonly reason: string;
+}
+
+export interface SocketHooks {
+  /** Where to, with the claim as of now. */
+  url(): string;
+  /** Everything but heartbeats; OPEN means that we are in. */
+  said(message: ServerMessage): void;
+  /** We were in, and are no more. */
+  lost(): void;
+  /** For good. */
+  ended(end: End): void;
+  proved(token: number): void;
+  /** Another try failed. */
+  failed(times: number): void;
+}
+
+const CONNECT_MS = 10_000;
+const FIRST_MS = 150;
+const MOST_MS = 10_000;
+/** What came back from sleep has so long to show that it lives. */
+const CHECK_MS = 2_500;
+
+/** Whether a close says that trying again cannot help. */
+export function isTerminal(code: number): boolean {
+  if (code >= 4400 && code < 4500) return true;
+  // 1005 and 1006 are no codes but the lack of one; 1001 is a proxy or server going away.
+  return code >= 1002 && code <= 1009 && code !== 1005 && code !== 1006;
+}
+
+/** `attempt` counts from 0; the first try comes soon, since most outages are one lost connection. */
+export function backoffMs(attempt: number, random: number): number {
+  return Math.round(Math.min(MOST_MS, FIRST_MS * 1.6 ** attempt) * (0.5 + random / 2));
+}
+
+export class ServerSocket {
+  readonly #env: Env;
+  readonly #hooks: SocketHooks;
+  #ws: SocketLike | undefined;
+  #up = false;
+  #state: "paused" | "dialling" | "waiting" | "ended" = "paused";
+  #attempt = 0;
+  /** For the next dial, or for giving up on this one. */
+  #timer: Timer;
+  #pulse: Timer;
+  #pulseDue = 0;
+  #pingMs = 5000;
+  #heardAt = 0;
+  #retryMs: number | undefined;
+  /** A reason told before the close, for closes that come without their code. */
+  #refusal: End | undefined;
+  #asked = 0;
+  #answered = 0;
+  #proofs: { token: number; beat: number }[] = [];
+  #askedAt = 0;
+  rttMs: number | undefined;
+
+  constructor(env: Env, hooks: SocketHooks) {
+    this.#env = env;
+    this.#hooks = hooks;
+  }
+
+  get up(): boolean {
+    return this.#up;
+  }
+
+  get buffered(): number {
+    return this.#ws?.bufferedAmount ?? 0;
+  }
+
+  dial(): void {
+    if (this.#state === "ended") return;
+    this.#drop();
+    this.#state = "dialling";
+    this.#refusal = undefined;
+    let ws: SocketLike;
+    try {
+      ws = this.#env.dial(this.#hooks.url());
+    } catch (error) {
+      // An address no browser dials, such as ws: from an https page.
+      return this.#end({ code: 4400, reason: error instanceof Error ? error.message : String(error) });
+    }
+    this.#ws = ws;
+    ws.onmessage = ({ data }) => {
+      if (ws === this.#ws) this.#heard(data);
+    };
+    ws.onclose = ({ code, reason }) => {
+      if (ws === this.#ws) this.#closed(code, reason);
+    };
+    this.#set(CONNECT_MS, () => this.#closed(1006, "no answer"));
+  }
+
+  send(text: string): boolean {
+    if (!this.#up || this.#ws?.readyState !== 1) return false;
+    this.#ws.send(text);
+    return true;
+  }
+
+  /** HEARTBEAT; its answer on this very socket is `proved(token)`. */
+  prove(token: number): void {
+    if (!this.#beat()) return;
+    this.#proofs.push({ token, beat: this.#asked });
+  }
+
+  /** The network is back, or the tab is looked at: now is the time. */
+  wake(): void {
+    if (this.#state === "waiting") {
+      this.#attempt = 0;
+      this.dial();
+    } else if (this.#up) this.check();
+  }
+
+  /** Is it still alive? */
+  check(): void {
+    if (!this.#up || !this.#beat()) return;
+    this.#env.cancel(this.#pulse);
+    const asked = this.#env.now();
+    this.#pulse = this.#env.after(CHECK_MS, () => {
+      if (this.#heardAt >= asked) this.#schedule();
+      else this.redial();
+    });
+  }
+
+  /** Drop this one and dial again at once. */
+  redial(): void {
+    if (this.#state === "ended" || this.#state === "paused") return;
+    this.#down();
+    this.dial();
+  }
+
+  /** Goodbye: everybody is told at once. */
+  leave(): void {
+    this.#goodbye();
+    this.#state = "ended";
+  }
+
+  /** The same, but `dial` may follow: the page may come back. */
+  pause(): void {
+    if (this.#state === "ended") return;
+    this.#goodbye();
+    this.#state = "paused";
+    this.#down();
+  }
+
+  #goodbye(): void {
+    const ws = this.#ws;
+    if (this.#up && ws?.readyState === 1) ws.send('{"type":"LEAVE"}');
+    this.#drop(1000);
+    this.#clear();
+  }
+
+  #down(): void {
+    this.#drop();
+    if (!this.#up) return;
+    this.#up = false;
+    this.#hooks.lost();
+  }
+
+  #drop(code?: number): void {
+    const ws = this.#ws;
+    this.#ws = undefined;
+    if (!ws) return;
+    ws.onmessage = ws.onclose = null;
+    try {
+      ws.close(code);
+    } catch {
+      // Closed already, in a way its browser minds.
+    }
+  }
+
+  #clear(): void {
+    this.#env.cancel(this.#timer);
+    this.#env.cancel(this.#pulse);
+    this.#proofs = [];
+  }
+
+  #set(ms: number, then: () => void): void {
+    this.#env.cancel(this.#timer);
+    this.#timer = this.#env.after(ms, then);
+  }
+
+  // --- what comes ---
+
+  #heard(data: unknown): void {
+    this.#heardAt = this.#env.now();
+    const message = messageIn(data);
+    if (!message) return;
+    switch (message.type) {
+      case "HEARTBEAT": return this.#beaten();
+      case "PROBE":
+        // Nobody but this page's code may answer, and at once: it is asked whether that still runs.
+        this.send('{"type":"PROBE"}');
+        break;
+      case "OPEN": this.#opened(message.payload); break;
+      case "RESTART": this.#retryMs = field(message.payload, "retryMs"); break;
+      case "ERROR": case "ID-TAKEN": case "INVALID-KEY": return this.#refused(message.payload);
+      default: break;
+    }
+    this.#hooks.said(message);
+  }
+
+  #opened(payload: unknown): void {
+    this.#up = true;
+    this.#attempt = 0;
+    this.#retryMs = undefined;
+    this.#refusal = undefined;
+    this.#asked = this.#answered = 0;
+    this.#proofs = [];
+    this.#env.cancel(this.#timer);
+    this.#pingMs = Math.max(field(payload, "pingMs") ?? this.#pingMs, 500);
+    this.#schedule();
+  }
+
+  #refused(payload: unknown): void {
+    const { msg } = (payload ?? {}) as { msg?: unknown };
+    this.#refusal = { code: field(payload, "code") ?? 1006, reason: typeof msg === "string" ? msg : "refused" };
+  }
+
+  // --- life ---
+
+  #beat(): boolean {
+    if (!this.send('{"type":"HEARTBEAT"}')) return false;
+    this.#asked++;
+    this.#askedAt = this.#env.now();
+    return true;
+  }
+
+  #beaten(): void {
+    this.#answered++;
+    if (this.#answered === this.#asked) this.rttMs = this.#env.now() - this.#askedAt;
+    while (this.#proofs[0] && this.#proofs[0].beat <= this.#answered) this.#hooks.proved((this.#proofs.shift() as { token: number }).token);
+  }
+
+  #schedule(): void {
+    this.#env.cancel(this.#pulse);
+    this.#pulseDue = this.#env.now() + this.#pingMs;
+    this.#pulse = this.#env.after(this.#pingMs, () => this.#tick());
+  }
+
+  #tick(): void {
+    const now = this.#env.now();
+    // A page that slept has heard nothing either: what waits comes first.
+    if (now - this.#pulseDue > this.#pingMs) return this.check();
+    if (now - this.#heardAt > 2 * this.#pingMs) return this.redial();
+    this.#beat();
+    this.#schedule();
+  }
+
+  // --- the end of one ---
+
+  #closed(code: number, reason: string): void {
+    const told = this.#refusal;
+    const end: End = told && !isTerminal(code) ? told : { code, reason: told?.reason ?? reason };
+    this.#clear();
+    if (isTerminal(end.code)) return this.#end(end);
+    const wasUp = this.#up;
+    this.#state = "waiting";
+    this.#down();
+    if (this.#state !== "waiting") return;
+    const wait = this.#wait(end.code);
+    this.#attempt++;
+    this.#set(wait, () => this.dial());
+    if (!wasUp) this.#hooks.failed(this.#attempt);
+  }
+
+  #wait(code: number): number {
+    const backoff = backoffMs(this.#attempt, this.#env.random());
+    // All of a server's clients are told at once: they must not come at once.
+    if (this.#retryMs !== undefined) return this.#retryMs * (1 + this.#env.random() / 2) + (this.#attempt > 0 ? backoff : 0);
+    // Full: hurrying helps nobody.
+    return code >= 4500 && code !== 4504 && code !== 4508 ? Math.max(backoff, 1000 * (1 + this.#env.random())) : backoff;
+  }
+
+  #end(end: End): void {
+    this.#state = "ended";
+    this.#clear();
+    this.#down();
+    this.#hooks.ended(end);
+  }
+}
+
+function messageIn(data: unknown): ServerMessage | undefined {
+  if (typeof data !== "string") return undefined;
+  try {
+    const message: unknown = JSON.parse(data);
+    if (typeof message === "object" && message !== null && typeof (message as { type?: unknown }).type === "string") return message as ServerMessage;
+  } catch {
+    // Not from a server we know.
+  }
+  return undefined;
+}
+
+function field(payload: unknown, name: string): number | undefined {
+  const value = typeof payload === "object" && payload !== null ? (payload as Record<string, unknown>)[name] : undefined;
+  return typeof value === "number" && Number.isFinite(value) ? value : undefined;
+}

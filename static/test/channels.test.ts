@@ -1,0 +1,215 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { Channels, type Connection } from "../src/channels.ts";
+import { FakeEnv } from "./rig.ts";
+
+/** A DataConnection whose other side is the test. */
+class FakeLink implements Connection {
+  readonly listeners = new Map<string, ((data?: unknown) => void)[]>();
+  readonly sent: string[] = [];
+  open = false;
+  closed = false;
+  drain = (): void => {};
+  readonly raw = {
+    readyState: "open", bufferedAmount: 0, bufferedAmountLowThreshold: 0,
+    send: (text: string) => void this.sent.push(text),
+    addEventListener: (_: string, then: () => void) => (this.drain = then),
+  };
+
+  constructor(readonly peer: string, readonly connectionId: string) {}
+
+  get dataChannel(): RTCDataChannel {
+    return this.raw as unknown as RTCDataChannel;
+  }
+
+  on(name: string, listener: (data?: never) => void): void {
+    this.listeners.set(name, [...(this.listeners.get(name) ?? []), listener as (data?: unknown) => void]);
+  }
+
+  close(): void {
+    this.closed = true;
+  }
+
+  happens(name: string, data?: unknown): void {
+    for (const listener of this.listeners.get(name) ?? []) listener(data);
+  }
+
+  opens(): void {
+    this.open = true;
+    this.happens("open");
+  }
+}
+
+function rig() {
+  const env = new FakeEnv();
+  const dialled: FakeLink[] = [];
+  const story: string[] = [];
+  const heard: unknown[] = [];
+  let online = true;
+  const channels = new Channels(env, {
+    up: (id, up) => story.push(`${id} ${up ? "up" : "down"}`),
+    received: (_, message) => heard.push(message),
+    heard: (id) => story.push(`${id} heard`),
+    pressure: (id, high) => story.push(`${id} ${high ? "high" : "low"}`),
+    rtt: (id, ms) => story.push(`${id} ${ms} ms`),
+    failed: (id, times) => story.push(`${id} failed ${times}`),
+    connect: (id) => {
+      const link = new FakeLink(id, `dc_${dialled.length}`);
+      dialled.push(link);
+      return link;
+    },
+    over() {},
+    online: () => online,
+  });
+  return { env, channels, dialled, story, heard, setOnline: (on: boolean) => (online = on), last: () => dialled.at(-1) as FakeLink };
+}
+
+/** Answers pings for so long. */
+function live(env: FakeEnv, link: FakeLink, ms: number): void {
+  for (let passed = 0; passed < ms; passed += 500) {
+    env.pass(500);
+    link.happens("data", "q0");
+  }
+}
+
+test("the host is dialled once, and the channel stays as long as it is answered", () => {
+  const { env, channels, dialled, story, last } = rig();
+  channels.aim("h");
+  channels.aim("h");
+  env.pass(100);
+  last().opens();
+  live(env, last(), 60_000);
+  assert.equal(dialled.length, 1);
+  assert.deepEqual(story.filter((line) => !line.endsWith("ms")), ["h up"]);
+});
+
+test("who does not answer the dial is dialled again, later each time and not for ever more often", () => {
+  const { env, channels, dialled, story } = rig();
+  channels.aim("h");
+  env.pass(8_200);
+  assert.deepEqual(story, ["h failed 1"]);
+  assert.ok(dialled[0]?.closed);
+  env.pass(30_000);
+  assert.ok(dialled.length >= 3 && dialled.length <= 5, `${dialled.length}`);
+  env.pass(300_000);
+  assert.ok(dialled.length < 15, `${dialled.length}`);
+});
+
+test("silence ends it, on our side too, and it is dialled again", () => {
+  const { env, channels, dialled, story, last } = rig();
+  channels.aim("h");
+  env.pass(100);
+  last().opens();
+  env.pass(9_000);
+  assert.deepEqual(story.slice(0, 2), ["h up", "h down"]);
+  assert.ok(dialled[0]?.closed);
+  env.pass(2_000);
+  assert.equal(dialled.length, 2);
+  // A stopped peer that comes back speaks on the old one: nobody listens.
+  dialled[0]?.happens("data", '{"t":"late"}');
+  assert.equal(story.filter((line) => line.includes("up")).length, 1);
+});
+
+test("a page that slept does not take its own silence for the other's", () => {
+  const { env, channels, story, last } = rig();
+  channels.aim("h");
+  env.pass(100);
+  last().opens();
+  env.freeze(60_000);
+  env.pass(3_000);
+  assert.deepEqual(story, ["h up"]);
+});
+
+test("another host: the dial to the old one is given up, an open channel is the machine's to close", () => {
+  const { env, channels, dialled, last } = rig();
+  channels.aim("h");
+  env.pass(100);
+  channels.aim("i");
+  assert.ok(dialled[0]?.closed);
+  env.pass(100);
+  assert.equal(last().peer, "i");
+  last().opens();
+  channels.aim("j");
+  assert.equal(dialled[1]?.closed, false);
+  channels.close("i");
+  assert.equal(dialled[1]?.closed, true);
+});
+
+test("without a WebSocket nobody is dialled; with it again, at once", () => {
+  const { env, channels, dialled, setOnline } = rig();
+  setOnline(false);
+  channels.aim("h");
+  env.pass(60_000);
+  assert.equal(dialled.length, 0);
+  setOnline(true);
+  channels.online();
+  env.pass(150);
+  assert.equal(dialled.length, 1);
+});
+
+test("when both sides dialled, both keep the same one", () => {
+  for (const first of [0, 1]) {
+    const { env, channels, last } = rig();
+    channels.aim("h");
+    env.pass(100);
+    const own = last();
+    const other = new FakeLink("h", "dc_9");
+    channels.accept(other);
+    const order = first === 0 ? [own, other] : [other, own];
+    order.forEach((link) => link.opens());
+    assert.deepEqual([own.closed, other.closed], [true, false]);
+    assert.ok(channels.has("h"));
+  }
+});
+
+test("long messages go in pieces, of which PeerJS takes each, and are whole again", () => {
+  const [a, b] = [rig(), rig()];
+  const [from, to] = [new FakeLink("b", "dc_1"), new FakeLink("a", "dc_1")];
+  a.channels.accept(from);
+  b.channels.accept(to);
+  from.opens();
+  to.opens();
+  const message = { t: "data", x: "ü€😀".repeat(40_000) };
+  a.channels.send("b", JSON.stringify(message), false);
+  const frames = from.sent.filter((frame) => frame[0] === "c");
+  assert.ok(frames.length > 5);
+  for (const frame of frames) assert.ok(new TextEncoder().encode(frame).length < 262_144);
+  for (const frame of frames) to.happens("data", frame);
+  assert.deepEqual(b.heard, [message]);
+  assert.ok(b.story.includes("a heard"));
+});
+
+test("what the channel does not take yet waits, and is told of as pressure", () => {
+  const { channels, story } = rig();
+  const link = new FakeLink("m", "dc_1");
+  channels.accept(link);
+  link.opens();
+  link.raw.bufferedAmount = 300 << 10;
+  for (let i = 0; i < 40; i++) channels.send("m", JSON.stringify({ x: "x".repeat(30_000) }), false);
+  assert.deepEqual([link.sent.filter((frame) => frame[0] === "{").length, story.at(-1)], [0, "m high"]);
+  link.raw.bufferedAmount = 0;
+  link.drain();
+  assert.deepEqual([link.sent.filter((frame) => frame[0] === "{").length, story.at(-1)], [40, "m low"]);
+});
+
+test("pings are answered, and measure", () => {
+  const { env, channels, story } = rig();
+  const link = new FakeLink("m", "dc_1");
+  channels.accept(link);
+  link.opens();
+  link.happens("data", "p123.4");
+  assert.equal(link.sent.at(-1), "q123.4");
+  const ping = link.sent.find((frame) => frame[0] === "p") as string;
+  env.freeze(25);
+  link.happens("data", `q${ping.slice(1)}`);
+  assert.equal(story.at(-1), "m 25 ms");
+});
+
+test("what is no message harms nobody", () => {
+  const { channels, heard } = rig();
+  const link = new FakeLink("m", "dc_1");
+  channels.accept(link);
+  link.opens();
+  for (const junk of [new ArrayBuffer(3), 7, null, "", "{", "c1,2", "c1,0,2:x", "z", "qx"]) link.happens("data", junk);
+  assert.deepEqual(heard, []);
+});

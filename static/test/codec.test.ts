@@ -1,0 +1,55 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { base64url, pack, unpack, utf8Length } from "../src/codec.ts";
+
+const trip = (data: unknown): unknown => unpack(pack(data).text);
+
+test("JSON comes out as it went in", () => {
+  for (const data of [null, true, 0, -1.5, "", "text", "ü€😀\u0000\"\\", [], {}, [1, [2, { a: null }]], { v: 1, b: [["x"]] }, "b64", "a", "xyz"]) assert.deepEqual(trip(data), data);
+});
+
+test("bytes come out as what they went in, wherever they are", () => {
+  const bytes = Uint8Array.from({ length: 70_000 }, (_, i) => i * 31);
+  assert.deepEqual(trip(bytes), bytes);
+  assert.ok(trip(bytes) instanceof Uint8Array);
+  const buffer = trip(bytes.buffer);
+  assert.ok(buffer instanceof ArrayBuffer);
+  assert.deepEqual(new Uint8Array(buffer), bytes);
+  const mixed = { a: [1, bytes.subarray(3, 9)], b: { c: new ArrayBuffer(2) }, d: "x", "": bytes.subarray(0, 0) };
+  assert.deepEqual(trip(mixed), { ...mixed, a: [1, bytes.slice(3, 9)] });
+});
+
+test("sizes are those of what was sent", () => {
+  assert.equal(pack(new Uint8Array(1000)).size, 1000);
+  assert.equal(pack("ü€😀a").size, 2 + 2 + 3 + 4 + 1);
+  const { size } = pack({ x: new Uint8Array(3000) });
+  assert.ok(size >= 3000 && size < 3060, `${size}`);
+});
+
+test("the same text, whatever the page does to its object afterwards", () => {
+  const data = { list: [1] };
+  const { text } = pack(data);
+  data.list.push(2);
+  assert.deepEqual(unpack(text), { list: [1] });
+  assert.notEqual(unpack(text), unpack(text));
+});
+
+test("what cannot be sent is a TypeError", () => {
+  const loop: { self?: unknown } = {};
+  loop.self = loop;
+  for (const data of [undefined, () => 1, Symbol("x"), 1n, loop]) assert.throws(() => pack(data), TypeError);
+});
+
+test("what is no packed value throws, and touches nothing", () => {
+  for (const text of [1, null, {}, "", "{", "b!", 'x{"v":null,"b":[[["__proto__","x"],"b",""]]}', 'x{"v":{},"b":[[[],"b",""]]}']) assert.throws(() => unpack(text));
+  assert.equal(({} as { x?: unknown }).x, undefined);
+});
+
+test("UTF-8 is counted as it is written", () => {
+  for (const text of ["", "abc", "ü", "€", "😀", "a😀€ü\u0000"]) assert.equal(utf8Length(text), new TextEncoder().encode(text).length);
+});
+
+test("a page's name in a path", () => {
+  assert.equal(base64url("https://example.org/board"), "aHR0cHM6Ly9leGFtcGxlLm9yZy9ib2FyZA");
+  assert.equal(base64url("ü?>"), Buffer.from("ü?>").toString("base64url"));
+});

@@ -1,0 +1,56 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { Desk } from "../src/desk.ts";
+import { Emitter } from "../src/events.ts";
+
+test("a listener that throws or rejects is reported, and stops nobody", async (t) => {
+  const reported = t.mock.method(console, "error", () => {});
+  const emitter = new Emitter<{ say: [word: string] }>();
+  const heard: string[] = [];
+  emitter.on("say", () => {
+    throw new Error("at once");
+  });
+  emitter.on("say", (async () => {
+    await Promise.resolve();
+    throw new Error("later");
+  }) as () => void);
+  emitter.on("say", (word) => heard.push(word));
+  emitter.emit("say", "hello");
+  await new Promise((done) => setImmediate(done));
+  assert.deepEqual(heard, ["hello"]);
+  assert.equal(reported.mock.callCount(), 2);
+});
+
+test("listeners come and go, also while they are called", () => {
+  const emitter = new Emitter<{ say: [] }>();
+  let calls = 0;
+  const once = (): void => {
+    calls++;
+    emitter.off("say", once);
+    emitter.on("say", () => calls++);
+  };
+  emitter.on("say", once);
+  emitter.emit("say");
+  assert.equal(calls, 1);
+  emitter.emit("say");
+  assert.equal(calls, 2);
+});
+
+test("the desk lets nothing pass one that takes time, and goes on after one that fails", async (t) => {
+  t.mock.method(console, "error", () => {});
+  const desk = new Desk();
+  const done: number[] = [];
+  let finish = (): void => {};
+  desk.do(() => void done.push(1));
+  desk.do(() => new Promise<void>((resolve) => (finish = resolve)));
+  desk.do(() => void done.push(2));
+  desk.do(() => Promise.reject(new Error("no")));
+  desk.do(() => {
+    throw new Error("no");
+  });
+  desk.do(() => void done.push(3));
+  assert.deepEqual(done, [1]);
+  finish();
+  await new Promise((resolve) => setImmediate(resolve));
+  assert.deepEqual(done, [1, 2, 3]);
+});

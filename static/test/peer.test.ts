@@ -1,0 +1,101 @@
+// What peer.ts knows of PeerJS's insides. If this fails after an update of PeerJS, that file is where to look.
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { createPeer, isGroupOffer, setIce, Signalling } from "../src/peer.ts";
+
+class FakeConnection {
+  static readonly all: FakeConnection[] = [];
+  signalingState = "stable";
+  localDescription: unknown;
+  readonly channels: { label: string; init: unknown }[] = [];
+
+  constructor(readonly config: unknown) {
+    FakeConnection.all.push(this);
+  }
+
+  createDataChannel(label: string, init: unknown): unknown {
+    this.channels.push({ label, init });
+    return { readyState: "connecting", addEventListener() {}, close() {} };
+  }
+
+  createOffer = () => Promise.resolve({ type: "offer", sdp: "v=0" });
+  createAnswer = () => Promise.resolve({ type: "answer", sdp: "v=0" });
+  setLocalDescription = () => Promise.resolve();
+  setRemoteDescription = () => Promise.resolve();
+  addIceCandidate = () => Promise.resolve();
+  close(): void {}
+}
+Object.assign(globalThis, { RTCPeerConnection: FakeConnection, RTCSessionDescription: class {} });
+
+function rig() {
+  const sent: { type: string; dst?: string; payload?: { label?: string; connectionId?: string } }[] = [];
+  const events: string[] = [];
+  const accepted: string[] = [];
+  const signalling = new Signalling((message) => sent.push(message as (typeof sent)[number]));
+  const peer = createPeer("me", { host: "server", port: 443, path: "/x/", secure: true, key: "k" }, "token", signalling, ({ peer: id }) => accepted.push(id));
+  for (const name of ["open", "connection", "disconnected", "close"]) (peer as unknown as { on(name: string, then: () => void): void }).on(name, () => events.push(name));
+  // Outside a browser PeerJS finds no WebRTC and never starts by itself.
+  signalling.start("me", "token");
+  return { signalling, peer, sent, events, accepted };
+}
+
+/** Promises only: on its first timer PeerJS finds that Node has no WebRTC, and gives up. */
+const tick = async () => {
+  for (let i = 0; i < 20; i++) await Promise.resolve();
+};
+const offer = (label: string) => ({ type: "OFFER", src: "you", payload: { type: "data", connectionId: "dc_1", label, serialization: "raw", reliable: true, sdp: {} } });
+
+test("the Peer uses our socket, and only the first OPEN is one to it", () => {
+  const { signalling, peer, events } = rig();
+  assert.equal(peer.socket as unknown, signalling);
+  signalling.opened();
+  signalling.opened();
+  assert.deepEqual(events, ["open"]);
+  assert.equal(peer.open, true);
+});
+
+test("a group's connection is raw, reliable, and offered through our socket", async () => {
+  const { signalling, peer, sent } = rig();
+  signalling.opened();
+  setIce(peer, [{ urls: "stun:x" }]);
+  const connection = peer.dialGroup("you");
+  await tick();
+  assert.equal(connection?.peer, "you");
+  assert.equal(typeof connection?.connectionId, "string");
+  const rtc = FakeConnection.all.at(-1);
+  assert.deepEqual(rtc?.config, { iceServers: [{ urls: "stun:x" }] });
+  assert.deepEqual(rtc?.channels.map(({ init }) => init), [{ ordered: true }]);
+  assert.deepEqual(sent.map(({ type, dst }) => [type, dst]), [["OFFER", "you"]]);
+  assert.ok(isGroupOffer(sent[0] as Parameters<typeof isGroupOffer>[0]));
+  assert.equal(peer.hasOthers("you"), false);
+});
+
+test("a group's connection from outside goes to us, any other to the app", async () => {
+  const { signalling, events, accepted } = rig();
+  signalling.opened();
+  signalling.said(offer("peerstar:group"));
+  await tick();
+  assert.deepEqual([accepted, events], [["you"], ["open"]]);
+  signalling.said({ ...offer("own"), payload: { ...offer("own").payload, connectionId: "dc_2" } });
+  await tick();
+  assert.deepEqual([accepted, events], [["you"], ["open", "connection"]]);
+});
+
+test("an OFFER that PeerJS fails on harms nobody", (t) => {
+  const { signalling, peer } = rig();
+  t.mock.method(console, "warn", () => {});
+  signalling.opened();
+  signalling.said({ type: "OFFER", src: "you" });
+  signalling.said({ type: "OFFER", src: "you", payload: { type: "data", serialization: "none such" } });
+  assert.equal(peer.open, true);
+});
+
+test("LEAVE takes away what there is to the one who left", () => {
+  const { signalling, peer } = rig();
+  signalling.opened();
+  peer.dialGroup("you");
+  assert.deepEqual(Object.keys(peer.connections), ["you"]);
+  signalling.said({ type: "LEAVE", src: "you" });
+  assert.deepEqual(Object.keys(peer.connections), []);
+});

@@ -1,0 +1,45 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { utf8Length } from "../src/codec.ts";
+import { cut, Joiner, pieceIn, quotedCost } from "../src/pieces.ts";
+
+const texts = ["", "short", "x".repeat(1000), "😀".repeat(333), JSON.stringify({ a: "ü\"\\€😀".repeat(99) })];
+
+test("pieces fit, and together are the whole", () => {
+  for (const text of texts) {
+    for (const room of [16, 64, 1001]) {
+      const pieces = cut(text, room, quotedCost);
+      assert.equal(pieces.join(""), text);
+      for (const piece of pieces) {
+        assert.ok(utf8Length(JSON.stringify(piece)) - 2 <= room + 2, `${piece.length} in ${room}`);
+        assert.ok(!JSON.stringify(piece).includes("\\ud"), "a pair was cut");
+      }
+    }
+  }
+});
+
+test("pieces join in whatever order, once", () => {
+  const joiner = new Joiner();
+  const piece = (i: number, x: string) => ({ k: 1, i, of: 3, x });
+  assert.equal(joiner.add("a", piece(0, "one ")), undefined);
+  assert.equal(joiner.add("a", piece(2, "three")), undefined);
+  assert.equal(joiner.add("b", piece(0, "another's ")), undefined);
+  assert.equal(joiner.add("a", piece(2, "three")), undefined);
+  assert.equal(joiner.add("a", piece(1, "two ")), "one two three");
+  assert.equal(joiner.add("a", piece(1, "two ")), undefined);
+});
+
+test("a message whose beginning was missed is none; unfinished ones are few", () => {
+  const joiner = new Joiner();
+  assert.equal(joiner.add("a", { k: 1, i: 1, of: 2, x: "end" }), undefined);
+  assert.equal(joiner.add("a", { k: 1, i: 0, of: 2, x: "late" }), undefined);
+  for (let k = 10; k < 30; k++) joiner.add("a", { k, i: 0, of: 2, x: "x" });
+  assert.equal(joiner.add("a", { k: 10, i: 1, of: 2, x: "y" }), undefined);
+  assert.equal(joiner.add("a", { k: 29, i: 1, of: 2, x: "y" }), "xy");
+});
+
+test("what is no piece is none", () => {
+  for (const value of [null, 1, {}, { k: 1, i: 0, of: 2 }, { k: "1", i: 0, of: 2, x: "" }, { k: 1, i: 0.5, of: 2, x: "" }]) assert.equal(pieceIn(value), undefined);
+  const joiner = new Joiner();
+  for (const bad of [{ k: 1, i: -1, of: 2, x: "" }, { k: 1, i: 0, of: 0, x: "" }, { k: 1, i: 0, of: 1e9, x: "" }]) assert.equal(joiner.add("a", bad), undefined);
+});

@@ -1,0 +1,106 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { Relay } from "../src/relay.ts";
+import { ServerSocket } from "../src/socket.ts";
+import { FakeEnv } from "./rig.ts";
+
+interface Frame {
+  readonly type: string;
+  readonly dst?: string;
+  readonly payload: { readonly r?: string; readonly n?: number; readonly k?: number; readonly x?: string };
+}
+
+function rig(max = 65_536) {
+  const env = new FakeEnv();
+  const heard: [string, unknown][] = [];
+  const pressure: boolean[] = [];
+  const rtts: number[] = [];
+  const socket = new ServerSocket(env, {
+    url: () => "ws://x", lost() {}, ended() {}, proved() {}, failed() {},
+    said: ({ type, src, payload }) => type === "RELAY" && relay.received(src as string, payload),
+  });
+  const relay: Relay = new Relay(env, socket, { received: (from, message) => heard.push([from, message]), pressure: (high) => pressure.push(high), rtt: (_, ms) => rtts.push(ms) });
+  socket.dial();
+  env.last.opens();
+  relay.open(max);
+  const frames = (): Frame[] => env.last.sent.map((text) => JSON.parse(text) as Frame);
+  /** As the server passes it on. */
+  const passOn = (to: { socket: typeof env.last }, from: string): void => {
+    for (const { payload } of frames()) to.socket.says({ type: "RELAY", src: from, payload });
+  };
+  return { env, relay, heard, pressure, rtts, frames, passOn };
+}
+
+test("a short message is one frame, with or without dst", () => {
+  const { relay, frames } = rig();
+  relay.send("you", '{"t":"x"}', false);
+  relay.send(undefined, '{"t":"y"}', false);
+  assert.deepEqual(frames(), [{ type: "RELAY", dst: "you", payload: { t: "x" } }, { type: "RELAY", payload: { t: "y" } }]);
+});
+
+test("a long one goes in frames the server takes, and is whole on the other side", () => {
+  const [a, b] = [rig(8192), rig()];
+  const message = { t: "data", x: 'ü€😀"\\'.repeat(5000) };
+  a.relay.send("b", JSON.stringify(message), false);
+  for (const text of a.env.last.sent) assert.ok(new TextEncoder().encode(text).length <= 8192);
+  assert.ok(a.env.last.sent.length > 5);
+  a.passOn({ socket: b.env.last }, "a");
+  assert.deepEqual(b.heard, [["a", message]]);
+});
+
+test("what does not fit into the socket waits, and is told of as pressure", () => {
+  const { env, relay, pressure, frames } = rig();
+  env.last.bufferedAmount = 300 << 10;
+  for (let i = 0; i < 60; i++) relay.send(undefined, JSON.stringify({ t: "x", x: "x".repeat(10_000) }), false);
+  assert.deepEqual([frames().length, pressure], [0, [true]]);
+  env.last.bufferedAmount = 0;
+  env.pass(50);
+  assert.deepEqual([frames().length, pressure], [60, [true, false]]);
+});
+
+test("to one who does not take it in no more goes than it said it has; the others are not held up", () => {
+  const { env, relay, frames } = rig();
+  const big = JSON.stringify({ t: "data", x: "x".repeat(48_000) });
+  for (let i = 0; i < 20; i++) relay.send("slow", big, false);
+  const toSlow = () => frames().filter(({ dst, payload }) => dst === "slow" && payload.r === undefined).length;
+  assert.ok(toSlow() >= 8 && toSlow() <= 10, `${toSlow()}`);
+  relay.send("quick", '{"t":"x"}', false);
+  assert.equal(frames().at(-1)?.dst, "quick");
+  for (let i = 0; i < 20; i++) {
+    const mark = frames().filter(({ dst, payload }) => dst === "slow" && payload.r === "m").at(-1);
+    env.last.says({ type: "RELAY", src: "slow", payload: { r: "e", n: mark?.payload.n } });
+  }
+  assert.equal(toSlow(), 20);
+});
+
+test("who never answers is taken to have lost it", () => {
+  const { env, relay, frames } = rig();
+  const big = JSON.stringify({ t: "data", x: "x".repeat(48_000) });
+  for (let i = 0; i < 20; i++) relay.send("gone", big, false);
+  const before = frames().length;
+  env.pass(5000);
+  relay.send("gone", '{"t":"x"}', false);
+  assert.equal(frames().filter(({ type }) => type === "RELAY").length, before + 1);
+});
+
+test("state and talk take turns", () => {
+  const { env, relay, frames } = rig();
+  env.last.bufferedAmount = 300 << 10;
+  for (let i = 0; i < 5; i++) relay.send(undefined, '{"t":"restore"}', true);
+  for (let i = 0; i < 2; i++) relay.send(undefined, '{"t":"data"}', false);
+  env.last.bufferedAmount = 0;
+  relay.pump();
+  assert.deepEqual(frames().map(({ payload }) => (payload as { t?: string }).t), ["data", "restore", "data", "restore", "restore", "restore", "restore"]);
+});
+
+test("a ping is answered, and measures", () => {
+  const [a, b] = [rig(), rig()];
+  a.relay.ping("b", undefined);
+  b.env.last.says({ type: "RELAY", src: "a", payload: a.frames().at(-1)?.payload });
+  a.env.freeze(40);
+  a.env.last.says({ type: "RELAY", src: "b", payload: b.frames().at(-1)?.payload });
+  assert.deepEqual(a.rtts, [40]);
+  a.relay.ping("b", 40);
+  b.env.last.says({ type: "RELAY", src: "a", payload: a.frames().at(-1)?.payload });
+  assert.deepEqual(b.rtts, [40]);
+});

@@ -1,0 +1,122 @@
+// A browser in small: a clock that is moved by hand, and sockets that a test answers.
+
+import type { Env, SocketLike } from "../src/env.ts";
+
+export class FakeSocket implements SocketLike {
+  readyState = 0;
+  bufferedAmount = 0;
+  readonly sent: string[] = [];
+  closedWith: number | undefined;
+  /** Answers heartbeats by itself. */
+  alive = false;
+  onmessage: SocketLike["onmessage"] = null;
+  onclose: SocketLike["onclose"] = null;
+
+  constructor(readonly url: string) {}
+
+  send(text: string): void {
+    this.sent.push(text);
+    if (this.alive && text === '{"type":"HEARTBEAT"}') queueMicrotask(() => this.says({ type: "HEARTBEAT" }));
+  }
+
+  close(code?: number): void {
+    this.readyState = 3;
+    this.closedWith = code ?? 1005;
+  }
+
+  // What the server does.
+
+  says(message: object): void {
+    this.readyState = 1;
+    this.onmessage?.({ data: JSON.stringify(message) });
+  }
+
+  opens(payload: object = {}): void {
+    this.says({ type: "OPEN", payload: { host: "h", epoch: 1, pingMs: 5000, ...payload } });
+  }
+
+  ends(code: number, reason = ""): void {
+    this.readyState = 3;
+    this.onclose?.({ code, reason });
+  }
+
+  types(): string[] {
+    return this.sent.map((text) => (JSON.parse(text) as { type: string }).type);
+  }
+}
+
+interface Due {
+  readonly at: number;
+  readonly then: () => void;
+}
+
+export class FakeEnv implements Env {
+  readonly sockets: FakeSocket[] = [];
+  chance = 0.5;
+  alive = false;
+  #now = 0;
+  #due = new Set<Due>();
+  readonly #soon: (() => void)[] = [];
+
+  get last(): FakeSocket {
+    const socket = this.sockets.at(-1);
+    if (!socket) throw new Error("nothing was dialled");
+    return socket;
+  }
+
+  dial(url: string): FakeSocket {
+    const socket = new FakeSocket(url);
+    socket.alive = this.alive;
+    this.sockets.push(socket);
+    return socket;
+  }
+
+  now(): number {
+    return this.#now;
+  }
+
+  random(): number {
+    return this.chance;
+  }
+
+  after(ms: number, then: () => void): Due {
+    const due = { at: this.#now + ms, then };
+    this.#due.add(due);
+    return due;
+  }
+
+  cancel(timer: unknown): void {
+    this.#due.delete(timer as Due);
+  }
+
+  soon(then: () => void): void {
+    this.#soon.push(then);
+  }
+
+  /** Lets time pass, ringing what is due. */
+  pass(ms: number): void {
+    const end = this.#now + ms;
+    for (;;) {
+      let next: Due | undefined;
+      for (const due of this.#due) if (due.at <= end && (!next || due.at < next.at)) next = due;
+      if (!next) break;
+      this.#due.delete(next);
+      this.#now = Math.max(this.#now, next.at);
+      next.then();
+    }
+    this.#now = end;
+  }
+
+  /** As a stopped page: the clock goes on, timers ring late. */
+  freeze(ms: number): void {
+    this.#now += ms;
+  }
+
+  /** Microtasks, and what was put off. */
+  async settle(): Promise<void> {
+    for (let i = 0; i < 20; i++) {
+      await Promise.resolve();
+      for (const then of this.#soon.splice(0)) then();
+    }
+  }
+}

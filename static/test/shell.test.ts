@@ -1,0 +1,154 @@
+// The shell around the machine: what it says to the server, and what reaches the page.
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { Shell } from "../src/shell.ts";
+import { FakeEnv } from "./rig.ts";
+
+function rig({ profile }: { profile?: unknown } = {}) {
+  const env = new FakeEnv();
+  // A host that is alone asks the server before it hands anything out.
+  env.alive = true;
+  const story: string[] = [];
+  let visible = true;
+  const claims: unknown[] = [];
+  const signals: string[] = [];
+  let give: (() => unknown) | undefined;
+  const shell = new Shell(env, { id: "me", profile, p2p: true }, {
+    url: (claim) => {
+      claims.push(claim);
+      return "ws://x";
+    },
+    visible: () => visible,
+    notice: (notice) => story.push(notice.kind === "status" ? notice.state : notice.kind),
+    message: (data, { from, epoch }) => story.push(`${from}: ${JSON.stringify(data)} @${epoch}`),
+    snapshot: () => give,
+    restore: () => undefined,
+    error: ({ code }) => story.push(`error ${code}`),
+    closed: ({ code, reason }) => story.push(`closed ${code} ${reason}`),
+    signal: ({ type }) => signals.push(type),
+    opened() {}, ice() {}, connect: () => undefined, over() {},
+  }, () => {});
+  shell.start();
+  const alone = { host: "me", epoch: 5, members: 1, roster: [{ id: "me", group: 1 }], p2p: true, relay: { maxMessageBytes: 65_536, maxBytesPerS: 0 }, resumeMs: 30_000, pingMs: 5000 };
+  const sent = (type: string): unknown[] => env.last.sent.map((text) => JSON.parse(text) as { type: string; payload: unknown }).filter((m) => m.type === type).map(({ payload }) => payload);
+  return { env, shell, story, claims, signals, alone, sent, hide: (hidden: boolean) => (visible = !hidden), onSnapshot: (f: () => unknown) => (give = f) };
+}
+
+test("alone: open, and what is sent comes back", async () => {
+  const { env, shell, story, alone, sent } = rig({ profile: { name: "Ann" } });
+  const early = shell.send({ a: 1 });
+  env.last.says({ type: "OPEN", payload: alone });
+  await env.settle();
+  await early;
+  await Promise.all([shell.send("x"), env.settle()]);
+  assert.deepEqual(story, ["open", "open", "host", 'me: {"a":1} @5', 'me: "x" @5']);
+  assert.deepEqual(sent("STATUS"), [{ eligible: true, visible: true, relay: true, profile: { name: "Ann" } }]);
+  assert.deepEqual(shell.members, ["me"]);
+});
+
+test("STATUS again after every OPEN and when the tab is hidden or shown; the claim is what we were told", async () => {
+  const { env, shell, alone, sent, claims, hide } = rig();
+  env.last.says({ type: "OPEN", payload: alone });
+  await env.settle();
+  hide(true);
+  shell.looked();
+  assert.deepEqual(sent("STATUS").at(-1), { visible: false });
+  env.last.ends(1006);
+  env.pass(200);
+  env.last.says({ type: "OPEN", payload: { ...alone, recovering: true } });
+  await env.settle();
+  assert.deepEqual(sent("STATUS"), [{ eligible: true, visible: false, relay: true }]);
+  assert.deepEqual(claims, [undefined, { epoch: 5, host: "me" }]);
+});
+
+test("signalling waits for a socket that is away, not for long", async () => {
+  const { env, shell, alone, sent } = rig();
+  env.last.says({ type: "OPEN", payload: alone });
+  env.last.ends(1006);
+  shell.signal({ type: "OFFER", dst: "old", payload: { n: 1 } });
+  env.freeze(6000);
+  shell.signal({ type: "OFFER", dst: "you", payload: { n: 2 } });
+  env.pass(200);
+  env.last.says({ type: "OPEN", payload: alone });
+  await env.settle();
+  assert.deepEqual(sent("OFFER"), [{ n: 2 }]);
+});
+
+test("a refusal rejects what waits, tells why, and ends it", async () => {
+  const { env, shell, story } = rig();
+  const waiting = shell.send(1).catch((error: { code: string }) => error.code);
+  env.last.ends(4426, "unknown-version");
+  await env.settle();
+  assert.equal(await waiting, "Refused");
+  assert.equal(await shell.send(2).catch((error: { code: string }) => error.code), "Refused");
+  assert.deepEqual(story.filter((line) => /error|closed \d/.test(line)), ["error Refused", "closed 4426 This page's version of the library is not this server's: reload the page."]);
+});
+
+test("leave() rejects what waits as Closed, says LEAVE, and nothing is heard after it", async () => {
+  const { env, shell, story, alone } = rig();
+  env.last.says({ type: "OPEN", payload: { ...alone, host: "you", members: 2 } });
+  await env.settle();
+  const waiting = shell.send(1).catch((error: { code: string }) => error.code);
+  await env.settle();
+  shell.leave();
+  shell.leave();
+  assert.equal(await waiting, "Closed");
+  assert.equal(env.last.sent.at(-1), '{"type":"LEAVE"}');
+  assert.equal(env.last.closedWith, 1000);
+  assert.deepEqual(story.slice(-2), ["closed", "closed 1000 left"]);
+});
+
+test("leave() in a listener is the end of it", async () => {
+  const env = new FakeEnv();
+  // A host that is alone asks the server before it hands anything out.
+  env.alive = true;
+  const heard: unknown[] = [];
+  const shell: Shell = new Shell(env, { id: "me", profile: undefined, p2p: false }, {
+    url: () => "ws://x", visible: () => true, notice() {}, snapshot: () => undefined, restore() {}, error() {}, signal() {}, opened() {}, ice() {}, connect: () => undefined, over() {},
+    message: (data) => {
+      heard.push(data);
+      shell.leave();
+    },
+    closed: () => heard.push("closed"),
+  }, () => {});
+  shell.start();
+  for (const word of ["a", "b", "c"]) void shell.send(word);
+  env.last.says({ type: "OPEN", payload: { host: "me", epoch: 1, members: 1, roster: [], relay: false, resumeMs: 30_000 } });
+  await env.settle();
+  assert.deepEqual(heard, ["a", "closed"]);
+});
+
+test("many sends that come together are handled together, and in order", async () => {
+  const { env, shell, story, alone } = rig();
+  env.last.says({ type: "OPEN", payload: alone });
+  await env.settle();
+  const sends = Array.from({ length: 50 }, (_, i) => shell.send(i));
+  await env.settle();
+  await Promise.all(sends);
+  assert.deepEqual(story.slice(-50), Array.from({ length: 50 }, (_, i) => `me: ${i} @5`));
+});
+
+test("four failed tries are told as Unreachable, once", async () => {
+  const { env, story } = rig();
+  for (let i = 0; i < 6; i++) {
+    env.last.ends(1006);
+    env.pass(11_000);
+  }
+  await env.settle();
+  assert.deepEqual(story, ["error Unreachable"]);
+});
+
+test("what nobody can read is skipped, and said so", async (t) => {
+  const reported = t.mock.method(console, "error", () => {});
+  const { env, story, alone } = rig();
+  env.last.says({ type: "OPEN", payload: { ...alone, host: "you", members: 2, roster: undefined } });
+  const entry = (s: number, d: unknown) => ({ s, e: 5, f: "you", n: s, k: "d", d, z: 1 });
+  const restore = { t: "restore", e: 5, heal: { r: 0, e: 0, s: 0 }, snap: { r: 5, e: 5, s: 0, line: [[5, 0]], counts: [], members: [], has: false, z: 0 } };
+  env.last.says({ type: "RELAY", src: "you", payload: restore });
+  env.last.says({ type: "RELAY", src: "you", payload: { t: "data", e: 5, r: 5, p: 5, s: 1, x: [entry(1, '"good"'), entry(2, { not: "packed" }), entry(3, '"better"')] } });
+  await env.settle();
+  await env.settle();
+  assert.deepEqual(story.filter((line) => line.startsWith("you")), ['you: "good" @5', 'you: "better" @5']);
+  assert.equal(reported.mock.callCount(), 1);
+});

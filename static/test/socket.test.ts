@@ -1,0 +1,232 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { backoffMs, isTerminal, ServerSocket } from "../src/socket.ts";
+import { FakeEnv } from "./rig.ts";
+
+function rig() {
+  const env = new FakeEnv();
+  const story: string[] = [];
+  let dials = 0;
+  const socket = new ServerSocket(env, {
+    url: () => `ws://server/?dial=${++dials}`,
+    said: ({ type }) => story.push(type),
+    lost: () => story.push("lost"),
+    ended: ({ code, reason }) => story.push(`ended ${code} ${reason}`),
+    proved: (token) => story.push(`proved ${token}`),
+    failed: (times) => story.push(`failed ${times}`),
+  });
+  return { env, socket, story };
+}
+
+test("close codes say whether to come back", () => {
+  for (const code of [1002, 1003, 1007, 1008, 1009, 4400, 4401, 4409, 4410, 4426, 4499]) assert.ok(isTerminal(code), `${code}`);
+  for (const code of [1000, 1001, 1005, 1006, 1011, 1012, 1013, 4500, 4503, 4504, 4508, 4529]) assert.ok(!isTerminal(code), `${code}`);
+});
+
+test("the wait grows, is never all the same, and has an end", () => {
+  assert.ok(backoffMs(0, 0) < backoffMs(0, 0.99));
+  assert.ok(backoffMs(0, 0.99) <= 150);
+  assert.ok(backoffMs(3, 0) > backoffMs(0, 0.99));
+  for (const attempt of [20, 1000]) assert.ok(backoffMs(attempt, 0.99) <= 10_000 && backoffMs(attempt, 0) >= 5_000);
+});
+
+test("a lost socket is dialled again, with the claim as of then, and heard of once", () => {
+  const { env, socket, story } = rig();
+  socket.dial();
+  env.last.opens();
+  env.last.ends(1006);
+  assert.deepEqual(story, ["OPEN", "lost"]);
+  env.pass(200);
+  assert.equal(env.sockets.length, 2);
+  assert.equal(env.last.url, "ws://server/?dial=2");
+  env.last.opens();
+  assert.deepEqual(story, ["OPEN", "lost", "OPEN"]);
+});
+
+test("failed tries are counted and spaced out", () => {
+  const { env, socket, story } = rig();
+  socket.dial();
+  for (let i = 0; i < 4; i++) {
+    env.last.ends(1006);
+    env.pass(2000);
+  }
+  assert.deepEqual(story, ["failed 1", "failed 2", "failed 3", "failed 4"]);
+});
+
+test("a dial that nobody answers is given up", () => {
+  const { env, socket, story } = rig();
+  socket.dial();
+  env.pass(11_000);
+  assert.deepEqual(story, ["failed 1"]);
+  assert.equal(env.sockets[0]?.closedWith, 1005);
+  assert.equal(env.sockets.length, 2);
+});
+
+test("a terminal close ends it, and nothing is dialled again", () => {
+  const { env, socket, story } = rig();
+  socket.dial();
+  env.last.opens();
+  env.last.ends(4410, "replaced");
+  env.pass(60_000);
+  socket.wake();
+  socket.dial();
+  assert.deepEqual(story, ["OPEN", "lost", "ended 4410 replaced"]);
+  assert.equal(env.sockets.length, 1);
+});
+
+test("a reason told in a frame stands in for a close whose code got lost", () => {
+  const { env, socket, story } = rig();
+  socket.dial();
+  env.last.says({ type: "ERROR", payload: { msg: "page is empty", code: 4405, retry: false } });
+  env.last.ends(1006);
+  assert.deepEqual(story, ["ended 4405 page is empty"]);
+});
+
+test("who is told to come back waits as long as told, not all the same time", () => {
+  const { env, socket } = rig();
+  socket.dial();
+  env.last.opens();
+  env.last.says({ type: "RESTART", payload: { retryMs: 1000, code: 1012 } });
+  env.last.ends(1012, "restart");
+  env.pass(1200);
+  assert.equal(env.sockets.length, 1);
+  env.pass(200);
+  assert.equal(env.sockets.length, 2);
+});
+
+test("a full server is not hurried", () => {
+  const { env, socket } = rig();
+  socket.dial();
+  env.last.ends(4503, "full");
+  env.pass(900);
+  assert.equal(env.sockets.length, 1);
+  env.pass(1200);
+  assert.equal(env.sockets.length, 2);
+});
+
+test("heartbeats that are answered keep the socket; silence for twice as long ends it", () => {
+  const { env, socket, story } = rig();
+  socket.dial();
+  env.last.opens();
+  const first = env.last;
+  for (let i = 0; i < 4; i++) {
+    env.pass(5000);
+    first.says({ type: "HEARTBEAT" });
+  }
+  assert.equal(env.sockets.length, 1);
+  assert.deepEqual(first.types(), ["HEARTBEAT", "HEARTBEAT", "HEARTBEAT", "HEARTBEAT"]);
+  env.pass(15_001);
+  assert.deepEqual(story, ["OPEN", "lost"]);
+  assert.equal(env.sockets.length, 2);
+});
+
+test("a page that slept gives its socket a chance first", () => {
+  const { env, socket, story } = rig();
+  socket.dial();
+  env.last.opens();
+  env.freeze(60_000);
+  env.pass(0);
+  assert.deepEqual(env.last.types(), ["HEARTBEAT"]);
+  env.pass(100);
+  env.last.says({ type: "HEARTBEAT" });
+  env.pass(3000);
+  assert.deepEqual(story, ["OPEN"]);
+});
+
+test("and if it is dead, dials soon", () => {
+  const { env, socket, story } = rig();
+  socket.dial();
+  env.last.opens();
+  env.freeze(60_000);
+  env.pass(2600);
+  assert.deepEqual(story, ["OPEN", "lost"]);
+  assert.equal(env.sockets.length, 2);
+});
+
+test("online, or looked at: dials at once instead of waiting", () => {
+  const { env, socket } = rig();
+  socket.dial();
+  for (let i = 0; i < 12; i++) {
+    env.last.ends(1006);
+    if (i < 11) env.pass(backoffMs(i, env.chance));
+  }
+  const before = env.sockets.length;
+  env.pass(100);
+  assert.equal(env.sockets.length, before);
+  socket.wake();
+  assert.equal(env.sockets.length, before + 1);
+});
+
+test("PROBE is answered at once", () => {
+  const { env, socket } = rig();
+  socket.dial();
+  env.last.opens();
+  env.last.says({ type: "PROBE", payload: { epoch: 7 } });
+  assert.deepEqual(env.last.types(), ["PROBE"]);
+});
+
+test("a proof is the answer to that very heartbeat, on that very socket", () => {
+  const { env, socket, story } = rig();
+  socket.dial();
+  env.last.opens();
+  env.pass(5000);
+  socket.prove(1);
+  env.last.says({ type: "HEARTBEAT" });
+  assert.deepEqual(story, ["OPEN"]);
+  env.last.says({ type: "HEARTBEAT" });
+  assert.deepEqual(story, ["OPEN", "proved 1"]);
+  socket.prove(2);
+  env.last.ends(1006);
+  env.pass(200);
+  env.last.opens();
+  env.last.says({ type: "HEARTBEAT" });
+  assert.deepEqual(story, ["OPEN", "proved 1", "lost", "OPEN"]);
+});
+
+test("goodbye is said, and the socket closed with 1000", () => {
+  const { env, socket } = rig();
+  socket.dial();
+  env.last.opens();
+  socket.leave();
+  assert.deepEqual(env.last.types(), ["LEAVE"]);
+  assert.equal(env.last.closedWith, 1000);
+  env.pass(60_000);
+  assert.equal(env.sockets.length, 1);
+});
+
+test("a paused one says goodbye as well, and may dial again", () => {
+  const { env, socket, story } = rig();
+  socket.dial();
+  env.last.opens();
+  socket.pause();
+  assert.deepEqual(env.last.types(), ["LEAVE"]);
+  env.pass(60_000);
+  socket.wake();
+  assert.equal(env.sockets.length, 1);
+  socket.dial();
+  env.last.opens();
+  assert.deepEqual(story, ["OPEN", "lost", "OPEN"]);
+});
+
+test("what an old socket still says is not heard", () => {
+  const { env, socket, story } = rig();
+  socket.dial();
+  const old = env.last;
+  old.opens();
+  const { onmessage, onclose } = old;
+  socket.redial();
+  onmessage?.({ data: '{"type":"HOST"}' });
+  onclose?.({ code: 4410, reason: "replaced" });
+  assert.deepEqual(story, ["OPEN", "lost"]);
+});
+
+test("an address that cannot be dialled ends it with the browser's words", () => {
+  const env = new FakeEnv();
+  const ends: string[] = [];
+  env.dial = () => {
+    throw new SyntaxError("insecure");
+  };
+  const hooks = { url: () => "ws://x", said() {}, lost() {}, ended: ({ reason }: { reason: string }) => void ends.push(reason), proved() {}, failed() {} };
+  new ServerSocket(env, hooks).dial();
+  assert.deepEqual(ends, ["insecure"]);
+});

@@ -1,0 +1,255 @@
+// The library in a page: order over every path, late joiners, sizes, refusals, and pages shared with stock PeerJS.
+import assert from "node:assert/strict";
+import { Member, modes } from "./support/group.mjs";
+import { scenario } from "./support/scenario.mjs";
+import { until, untilState } from "./support/until.mjs";
+
+const page = "https://example.org/group";
+
+/** Members in tabs of one browser. */
+async function open(world, { settings = {}, options = {}, names = ["ann", "bob", "cyd"], browser: flags } = {}) {
+  const [server, site, browser] = await Promise.all([world.server(settings), world.site(), world.browser(flags)]);
+  const join = (name, own = {}) => Member.join(browser, site, name, { page, server: server.url, ...options, ...own });
+  const members = [];
+  for (const name of names) members.push(await join(name));
+  return { server, site, browser, members, join };
+}
+
+const all = (members, body) => Promise.all(members.map(({ tab }) => tab.evaluate(body)));
+
+const together = (members, path) =>
+  untilState("all to be together", () => all(members, () => summary()), (each) =>
+    each.every((s) => s.members === members.length && s.host === each[0].host && (!path || s.isHost || s.path === path)), 15_000);
+
+const events = ({ tab }, kind) => tab.evaluate((kind) => diary.events.filter((event) => event.kind === kind), kind);
+const happened = (member, kind, good = () => true, within = 10_000) =>
+  untilState(`${kind} at ${member.name}`, () => events(member, kind), (list) => list.some(good), within);
+
+for (const [mode, { server: settings, options }] of Object.entries(modes)) {
+  scenario(`three members say the same in the same order, ${mode}`, async (world) => {
+    const { members } = await open(world, { settings, options });
+    await together(members, mode === "relay only" ? "relay" : "p2p");
+    await all(members, async () => {
+      for (let i = 0; i < 10; i++) await Promise.all([say(), say(), say()]);
+    });
+    const heard = await untilState("90 messages each", () => all(members, () => diary.messages), (each) => each.every((m) => m.length === 90));
+    for (const each of heard) assert.deepEqual(each, heard[0]);
+    for (const name of ["ann", "bob", "cyd"]) assert.deepEqual(heard[0].filter((w) => w.startsWith(name)), Array.from({ length: 30 }, (_, i) => `${name}#${i + 1}`));
+    const [seqs] = await all(members, () => diary.times.map(([, , , seq]) => seq));
+    assert.deepEqual(seqs, [...seqs].sort((a, b) => a - b));
+  });
+}
+
+scenario("who comes late starts from a snapshot, and misses nothing after it", async (world) => {
+  const { members, join } = await open(world, { names: ["ann", "bob"] });
+  await together(members, "p2p");
+  await all(members, () => chat(20));
+  await until("some talk", () => members[0].tab.evaluate(() => diary.messages.length > 40));
+  const late = [await join("cyd"), await join("dan")];
+  for (const member of late) await happened(member, "restore");
+  await all(members, () => hush());
+  await all(late, () => say());
+  const everyone = [...members, ...late];
+  const [first, ...others] = await untilState("the same everywhere", () => all(everyone, () => getState()), (each) => each.every((s) => s.length === each[0].length && s.some((w) => w.startsWith("dan"))));
+  for (const other of others) assert.deepEqual(other, first);
+  for (const member of late) {
+    const [recovered] = await events(member, "recovered");
+    assert.deepEqual([recovered.complete, recovered.via], [true, "snapshot"]);
+  }
+});
+
+scenario("anything JSON and bytes, up to a megabyte, over P2P and over the relay", async (world) => {
+  for (const p2p of [true, false]) {
+    const { members } = await open(world, { names: ["ann", "bob"], options: { p2p } });
+    await together(members, p2p ? "p2p" : "relay");
+    await all(members, () => {
+      window.got = [];
+      const tell = (d) => d instanceof ArrayBuffer ? ["buffer", d.byteLength, new Uint8Array(d).reduce((a, b) => (a * 31 + b) % 65_521, 7)] : d instanceof Uint8Array ? ["bytes", d.length, d.reduce((a, b) => (a * 31 + b) % 65_521, 7)] : typeof d === "string" && d.length > 99 ? ["text", d.length] : Array.isArray(d) ? d.map(tell) : d;
+      group.on("message", (data) => window.got.push(tell(data)));
+      window.tell = tell;
+    });
+    const sent = await members[1].tab.evaluate(async () => {
+      const bytes = new Uint8Array(1_000_000).map((_, i) => (i * 7919) >> 3);
+      const things = [null, 0, "", "ü€😀", [1, [2, { a: null }]], { "": [] }, bytes, bytes.slice(0, 70_001).buffer, [1, bytes.slice(0, 3), { x: 1 }], "x\"\\ü😀".repeat(90_000), "after"];
+      await Promise.all(things.map((thing) => group.send(thing)));
+      return things.map(tell);
+    });
+    const heard = await untilState("all of it", () => all(members, () => window.got), (each) => each.every((got) => got.length === sent.length), 20_000);
+    for (const got of heard) assert.deepEqual(got, sent);
+    const code = await members[0].tab.evaluate(() => group.send(new Uint8Array((1 << 20) + 1)).then(() => "sent", (error) => error.code));
+    assert.equal(code, "TooLarge");
+  }
+}, 90_000);
+
+scenario("a state of several megabytes reaches a late joiner, while the others go on", async (world) => {
+  for (const p2p of [true, false]) {
+    const { members, join } = await open(world, { names: ["ann", "bob"], options: { p2p } });
+    await together(members, p2p ? "p2p" : "relay");
+    await all(members, () => {
+      group.onSnapshot = () => ({ words: getState(), load: "ü\"x".repeat(1_500_000) });
+      chat(50);
+    });
+    // One snapshot serves all who come within three seconds: bob's, from before.
+    await new Promise((done) => setTimeout(done, 3_200));
+    const cyd = await join("cyd");
+    await happened(cyd, "restore", ({ load }) => load === 4_500_000, 20_000);
+    await all(members, () => hush());
+    const everyone = [...members, cyd];
+    const [first, ...others] = await untilState("the same everywhere", () => all(everyone, () => getState()), (each) => each.every((s) => s.length === each[0].length));
+    for (const other of others) assert.deepEqual(other, first);
+    for (const member of everyone) assert.deepEqual((await events(member, "status")).map(({ state }) => state), ["open"]);
+  }
+}, 90_000);
+
+scenario("too much at once is refused with Backpressure, and everything taken arrives", async (world) => {
+  const { members } = await open(world, { names: ["ann", "bob"] });
+  await together(members, "p2p");
+  const { sent, refused } = await members[1].tab.evaluate(async () => {
+    const load = "x".repeat(20_000);
+    const ends = await Promise.all(Array.from({ length: 400 }, () => say(load).then(() => "sent", (error) => error.code)));
+    return { sent: ends.filter((end) => end === "sent").length, refused: ends.filter((end) => end === "Backpressure").length };
+  });
+  assert.equal(sent + refused, 400);
+  assert.ok(refused > 100 && sent > 150, `${sent} sent, ${refused} refused`);
+  const heard = await untilState("all that was taken", () => all(members, () => diary.messages.length), (each) => each.every((n) => n === sent));
+  assert.deepEqual(heard, [sent, sent]);
+});
+
+scenario("who is refused is told why, and its sends are rejected", async (world) => {
+  const { join } = await open(world, { names: [] });
+  const member = await join("ann", { key: "wrong" });
+  const [{ code, reason }] = await happened(member, "close");
+  assert.equal(code, 4401);
+  assert.match(reason, /key/i);
+  assert.deepEqual((await events(member, "error")).map(({ code }) => code), ["Refused"]);
+  assert.equal(await member.tab.evaluate(() => group.send(1).catch((error) => error.code)), "Refused");
+});
+
+scenario("a server that is not there is Unreachable, and found when it comes", async (world) => {
+  const { server, join } = await open(world, { names: [] });
+  await server.end();
+  const member = await join("ann");
+  const sending = member.tab.evaluate(() => say());
+  await happened(member, "error", ({ code }) => code === "Unreachable");
+  await server.begin();
+  await sending;
+  assert.deepEqual(await member.tab.evaluate(() => diary.messages), ["ann#1"]);
+});
+
+scenario("leave() is told to the others, and ends everything here", async (world) => {
+  const { members } = await open(world);
+  await together(members);
+  const [host, bob, cyd] = members;
+  await host.tab.evaluate(() => group.leave());
+  await happened(host, "close", ({ code, reason }) => code === 1000 && reason === "left");
+  assert.equal(await host.tab.evaluate(() => group.send(1).catch((error) => error.code)), "Closed");
+  await happened(bob, "member", ({ change, id }) => change === "leave" && id === host.id);
+  await all([bob, cyd], () => say());
+  await together([bob, cyd]);
+});
+
+scenario("a listener that throws breaks nothing", async (world) => {
+  const { members } = await open(world, { names: ["ann", "bob"] });
+  await together(members);
+  await all(members, () => {
+    group.on("message", () => {
+      throw new Error("a listener's own fault");
+    });
+    for (const kind of ["host", "link", "member"]) group.on(kind, () => Promise.reject(new Error("and later")));
+  });
+  await all(members, () => Promise.all([say(), say()]));
+  await untilState("four messages each", () => all(members, () => diary.messages), (each) => each.every((m) => m.length === 4));
+});
+
+scenario("a slow onSnapshot and a slow onRestore hold up delivery, and lose nothing", async (world) => {
+  const { members, join } = await open(world, { names: ["ann", "bob"] });
+  await together(members, "p2p");
+  await all(members, () => {
+    const give = () => getState();
+    group.onSnapshot = async () => {
+      const before = diary.messages.length;
+      await new Promise((done) => setTimeout(done, 400));
+      if (diary.messages.length !== before) diary.events.push({ kind: "error", code: "delivered meanwhile" });
+      return give();
+    };
+    chat(25);
+  });
+  const cyd = await join("cyd");
+  await happened(cyd, "restore");
+  await all(members, () => hush());
+  const states = () => all([...members, cyd], () => getState());
+  const [first, ...others] = await untilState("the same everywhere", states, (each) => each.every((s) => s.length === each[0].length) && each[0].length > 20);
+  for (const other of others) assert.deepEqual(other, first);
+  for (const member of members) assert.deepEqual(await events(member, "error"), []);
+});
+
+scenario("a page back from the back-forward cache is in again, with the same id, and misses nothing", async (world) => {
+  const { site, members } = await open(world, { browser: { without: ["--disable-back-forward-cache"] } });
+  await together(members, "p2p");
+  const cyd = members[2];
+  await all(members, () => say());
+  await until("three messages", () => cyd.tab.evaluate(() => diary.messages.length === 3));
+  await cyd.tab.evaluate(() => { window.same = true; });
+  await cyd.tab.goto(`${site.url}/stock.html`);
+  await happened(members[0], "member", ({ change, id }) => change === "leave" && id === cyd.id);
+  await all(members.slice(0, 2), () => Promise.all([say(), say()]));
+  // A page that comes out of the cache has no `load`.
+  await cyd.tab.goBack({ waitUntil: "commit" });
+  assert.equal(await cyd.tab.evaluate(() => window.same), true, "the browser did not keep the page");
+  await together(members, "p2p");
+  await cyd.tab.evaluate(() => say());
+  const states = await untilState("eight messages", () => all(members, () => getState()), (each) => each.every((s) => s.length === 8));
+  for (const state of states) assert.deepEqual(state, states[0]);
+  assert.equal((await cyd.summary()).id, cyd.id);
+});
+
+scenario("a cut WebSocket comes back by itself, and over P2P nobody notices", async (world) => {
+  const [server, site, browser] = await Promise.all([world.server(), world.site(), world.browser()]);
+  const wire = await world.proxy(server.port);
+  const options = { page, server: `http://127.0.0.1:${wire.port}` };
+  const members = [];
+  for (const name of ["ann", "bob", "cyd"]) members.push(await Member.join(browser, site, name, options));
+  await together(members, "p2p");
+  await all(members, () => chat(25));
+  for (let round = 0; round < 3; round++) {
+    wire.cut();
+    await new Promise((done) => setTimeout(done, 700));
+  }
+  await all(members, () => hush());
+  await untilState("all sends resolved", () => all(members, () => summary()), (each) => each.every((s) => s.resolved === s.said));
+  const states = await untilState("the same everywhere", () => all(members, () => diary.messages), (each) => each.every((m) => m.length === each[0].length));
+  for (const state of states) assert.deepEqual(state, states[0]);
+  assert.equal(new Set(states[0]).size, states[0].length);
+  for (const member of members) assert.deepEqual(await events(member, "recovered").then((list) => list.filter((e) => !e.complete)), []);
+});
+
+scenario("stock clients and group members share a page", async (world) => {
+  const { server, site, browser, join } = await open(world, { names: [] });
+  const path = `/pages/~${Buffer.from(page).toString("base64url")}/`;
+  const stock = await browser.tab(`${site.url}/member.html`);
+  assert.equal(await stock.evaluate(([options]) => begin("sam", options), [{ ...server.peerOptions, path }]), "open");
+  assert.equal(await stock.evaluate(() => assigned.host), "sam");
+  const members = [await join("ann"), await join("bob")];
+  // A stock client cannot put messages in order for others.
+  await untilState("ann to host", () => stock.evaluate(() => assigned), ({ host, cause }) => host === members[0].id && cause === "upgraded");
+  await all(members, () => Promise.all([say(), say(), say()]));
+  const heard = await untilState("six messages", () => all(members, () => getState()), (each) => each.every((m) => m.length === 6));
+  assert.deepEqual(heard[0], heard[1]);
+  // Stock PeerJS works both ways beside the group, which shows nothing of its own.
+  await members[0].tab.evaluate(() => {
+    window.talks = [];
+    group.peer.on("connection", (c) => c.on("data", (data) => window.talks.push([c.peer, data])));
+    for (const c of Object.values(group.peer.connections).flat()) if (!c.label.startsWith("peerstar:")) c.on("data", (data) => window.talks.push([c.peer, data]));
+  });
+  await until("sam to be linked to the host", () => stock.evaluate(() => links.get(assigned.host)?.open));
+  await stock.evaluate(() => say("hello from stock"));
+  await untilState("the host's app to hear sam", () => members[0].tab.evaluate(() => window.talks), (talks) => talks.some(([from, data]) => from === "sam" && data === "hello from stock"));
+  await members[1].tab.evaluate(() => {
+    const c = group.peer.connect("sam", { reliable: true });
+    c.on("open", () => c.send("hello from group"));
+  });
+  await untilState("sam to hear bob", () => stock.evaluate(() => heard), (heard) => heard.includes("hello from group"));
+  // All three are members, to the group as well.
+  const everyone = [members[0].id, members[1].id, "sam"].sort();
+  for (const ids of await all(members, () => group.members)) assert.deepEqual([...ids].sort(), everyone);
+});

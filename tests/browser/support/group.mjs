@@ -1,0 +1,164 @@
+// A page of group members that talk all the time, while hosts die in one way after another: every browser is a process of
+// its own, everybody keeps a diary, and in the end all diaries must be the same.
+import assert from "node:assert/strict";
+import { kill } from "./process.mjs";
+import { show, until, untilState } from "./until.mjs";
+
+/** How a server and its members are set up. */
+export const modes = {
+  "p2p": { server: {}, options: {} },
+  "relay only": { server: {}, options: { p2p: false } },
+  "relay forbidden": { server: { RELAY__ENABLED: "false" }, options: {} },
+};
+
+export const kinds = ["killed", "stopped", "closed", "navigated", "resigned", "server"];
+
+const clock = () => performance.timeOrigin + performance.now();
+const sleep = (ms) => new Promise((done) => setTimeout(done, ms));
+
+export class Member {
+  static async join(browser, site, name, options) {
+    const tab = await browser.tab(`${site.url}/group.html`);
+    await tab.waitForFunction(() => window.ready);
+    const id = await tab.evaluate(([name, options]) => begin(name, options, { snapshots: true }), [name, options]);
+    return new Member(browser, tab, name, id);
+  }
+
+  constructor(browser, tab, name, id) {
+    Object.assign(this, { browser, tab, name, id });
+  }
+
+  summary = () => this.tab.evaluate(() => summary());
+}
+
+export class Crowd {
+  members = [];
+  #names = 0;
+
+  constructor(world, server, site, options) {
+    Object.assign(this, { world, server, site, options });
+  }
+
+  /** `count` members, each in a browser of its own; all over their usual paths, and talking. */
+  static async gather(world, { mode = "p2p", count = 5, everyMs = 50, settings = {} } = {}) {
+    const { server: modeSettings, options } = modes[mode];
+    const [server, site] = await Promise.all([world.server({ ...modeSettings, ...settings }), world.site()]);
+    const crowd = new Crowd(world, server, site, { page: "https://example.org/crowd", server: server.url, debug: true, ...options });
+    crowd.everyMs = everyMs;
+    crowd.mode = mode;
+    for (let i = 0; i < count; i++) await crowd.add(await world.browser());
+    await crowd.settled();
+    return crowd;
+  }
+
+  async add(browser) {
+    const member = await Member.join(browser, this.site, `m${++this.#names}`, this.options);
+    this.members.push(member);
+    if (this.everyMs > 0) await member.tab.evaluate((ms) => chat(ms), this.everyMs);
+    return member;
+  }
+
+  /** All see all, and have the path their mode lets them have. */
+  async settled(within = 25_000) {
+    const path = this.mode === "relay only" ? "relay" : "p2p";
+    await untilState("all to be together", () => Promise.all(this.members.map((m) => m.summary())), (all) =>
+      all.every((s) => s.members === this.members.length && s.host === all[0].host && (s.isHost || s.path === path)), within);
+  }
+
+  async host() {
+    const { host } = await this.members[0].summary();
+    return this.members.find(({ id }) => id === host);
+  }
+
+  /** Lets the host die, and waits until everyone has heard from the next. Gives the times that took, in ms. */
+  async death(kind) {
+    const host = await this.host();
+    const { epoch } = await host.summary();
+    const survivors = this.members.filter((member) => member !== host);
+    if (kind === "server") return this.#serverDies(epoch);
+    const at = clock();
+    await this.#die(kind, host);
+    const firsts = () => Promise.all(survivors.map(({ tab }) => tab.evaluate((epoch) => {
+      const first = diary.times.find(([, e]) => e > epoch);
+      return first?.[0];
+    }, epoch)));
+    const times = await untilState(`the survivors to hear the next host (${kind})`, firsts, (all) => all.every(Boolean), 20_000);
+    const took = times.map((time) => time - at);
+    await this.#replace(kind, host);
+    return { kind, first: Math.min(...took), last: Math.max(...took) };
+  }
+
+  async #die(kind, host) {
+    switch (kind) {
+      case "killed": return host.browser.kill();
+      case "stopped": return kill(host.browser.pid, "SIGSTOP");
+      case "closed": return host.tab.close();
+      case "navigated": return void (await host.tab.goto("about:blank"));
+      case "resigned": return host.tab.evaluate(() => group.resign());
+    }
+  }
+
+  async #replace(kind, host) {
+    if (kind === "resigned") return this.settled();
+    if (kind === "stopped") {
+      // It finds out that it hosts no more, and is a member like any other.
+      await sleep(1_500);
+      kill(host.browser.pid, "SIGCONT");
+      return this.settled();
+    }
+    this.members = this.members.filter((member) => member !== host);
+    if (kind === "navigated") await host.tab.close();
+    await this.add(kind === "killed" ? await this.world.browser() : host.browser);
+    await this.settled();
+  }
+
+  /** No host changes; what is measured is the longest that anybody heard nothing. */
+  async #serverDies(epoch) {
+    const at = clock();
+    await this.server.end("SIGKILL");
+    await sleep(700);
+    await this.server.begin();
+    await until("all to be back", async () => {
+      const times = await Promise.all(this.members.map(({ tab }) => tab.evaluate(() => [group.epoch, diary.events.filter((e) => e.kind === "status").at(-1)?.state])));
+      return clock() - at > 3_000 && times.every(([, state]) => state === "open");
+    });
+    await this.settled();
+    const gaps = await Promise.all(this.members.map(({ tab }) => tab.evaluate((at) => {
+      const times = diary.times.map(([t]) => t).filter((t) => t > at - 1000);
+      return Math.max(...times.slice(1).map((t, i) => t - times[i]));
+    }, at)));
+    const epochs = await Promise.all(this.members.map(({ tab }) => tab.evaluate(() => group.epoch)));
+    assert.deepEqual(epochs, epochs.map(() => epoch), "a restart must change no host");
+    return { kind: "server", first: Math.min(...gaps), last: Math.max(...gaps) };
+  }
+
+  /** Stops the talk, waits until all is said, and compares the diaries. Gives the counts. */
+  async compare({ strict = true } = {}) {
+    await Promise.all(this.members.map(({ tab }) => tab.evaluate(() => hush())));
+    const all = () => Promise.all(this.members.map((m) => m.summary()));
+    await untilState("every send to be resolved", all, (all) => all.every((s) => s.resolved === s.said), 15_000);
+    const lengths = () => Promise.all(this.members.map(({ tab }) => tab.evaluate(() => getState().length)));
+    await untilState("all to have as much", lengths, (all) => all.every((n) => n === all[0]), 8_000);
+    const diaries = await Promise.all(this.members.map(({ tab }) => tab.evaluate(() => ({ state: getState(), said: diary.resolved, rejected: diary.rejected, events: diary.events }))));
+    const [{ state }] = diaries;
+    const present = new Map(this.members.map(({ name }, i) => [name, diaries[i].said]));
+    const counts = new Map();
+    let repeated = 0;
+    let lost = 0;
+    for (const word of state) {
+      const [name, n] = [word.split("#")[0], Number(word.split("#")[1])];
+      const last = counts.get(name) ?? 0;
+      if (n <= last) repeated++;
+      else if (n > last + 1) lost += n - last - 1;
+      counts.set(name, Math.max(n, last));
+    }
+    for (const [name, said] of present) lost += said - (counts.get(name) ?? 0);
+    const reordered = diaries.filter(({ state: other }) => JSON.stringify(other) !== JSON.stringify(state)).length;
+    const result = { messages: state.length, lost, repeated, reordered };
+    const rejected = diaries.flatMap(({ rejected }) => rejected);
+    const incomplete = diaries.flatMap(({ events }) => events.filter((e) => e.kind === "recovered" && !e.complete));
+    if (strict || rejected.length + incomplete.length > 0) assert.deepEqual({ ...result, rejected, incomplete }, { messages: state.length, lost: 0, repeated: 0, reordered: 0, rejected: [], incomplete: [] }, show(await all()));
+    if (this.everyMs > 0) await Promise.all(this.members.map(({ tab }) => tab.evaluate((ms) => chat(ms), this.everyMs)));
+    return result;
+  }
+}
