@@ -80,9 +80,13 @@ pub async fn run(settings: Settings, listener: TcpListener, stop: impl Future<Ou
         .listen(listener)?
         .run();
     let handle = server.handle();
-    let serving = actix_web::rt::spawn(server);
+    let mut serving = actix_web::rt::spawn(server);
 
-    stop.await;
+    tokio::select! {
+        () = stop => (),
+        // it never ends by itself, unless it could not begin
+        ended = &mut serving => return ended.unwrap_or_else(|e| Err(io::Error::other(e))).and(Err(io::Error::other("the server ended"))),
+    }
     shared.draining.store(true, Ordering::Relaxed);
     let open = || shared.counters.connections.load(Ordering::Relaxed);
     log::info!("draining connections={}", open());

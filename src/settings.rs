@@ -187,7 +187,7 @@ impl Settings {
     }
 
     fn check(&self) -> Result<(), BadSettings> {
-        let ranges: [(&str, u64, RangeInclusive<u64>); 15] = [
+        let ranges: [(&str, u64, RangeInclusive<u64>); 17] = [
             ("server.workers", self.server.workers as u64, 0..=1024),
             ("peerjs.expire_ms", self.peerjs.expire_ms, 100..=60_000),
             ("pages.star", self.pages.star as u64, 1..=256),
@@ -195,13 +195,15 @@ impl Settings {
             ("election.recovery_ms", self.election.recovery_ms, 100..=60_000),
             ("election.hidden_ms", self.election.hidden_ms, 0..=3_600_000),
             ("liveness.ping_ms", self.liveness.ping_ms, 100..=60_000),
-            ("liveness.timeout_ms", self.liveness.timeout_ms, 2 * self.liveness.ping_ms..=600_000),
+            ("liveness.timeout_ms", self.liveness.timeout_ms, self.liveness.ping_ms.saturating_mul(2)..=600_000),
             ("liveness.host_timeout_ms", self.liveness.host_timeout_ms, 300..=600_000),
             ("liveness.return_ms", self.liveness.return_ms, 0..=60_000),
             ("liveness.probe_ms", self.liveness.probe_ms, 100..=60_000),
             ("limits.message_bytes", self.limits.message_bytes as u64, 16_384..=16_777_216),
             ("relay.max_message_bytes", self.relay.max_message_bytes as u64, 1024..=self.limits.message_bytes as u64),
             ("limits.queue_bytes", self.limits.queue_bytes as u64, self.limits.message_bytes as u64..=1 << 32),
+            ("limits.messages_per_s", self.limits.messages_per_s, 0..=1_000_000),
+            ("relay.max_bytes_per_s", self.relay.max_bytes_per_s, 0..=1 << 40),
             ("ice.turn_ttl_s", self.ice.turn_ttl_s, 60..=86_400),
         ];
         for (key, value, allowed) in ranges {
@@ -209,6 +211,13 @@ impl Settings {
                 let (least, most) = allowed.into_inner();
                 return Err(BadSettings(format!("{key} = {value}: must be {least} to {most}")));
             }
+        }
+        let slowest = self.relay.max_message_bytes as u64;
+        if (1..slowest).contains(&self.relay.max_bytes_per_s) {
+            let is = self.relay.max_bytes_per_s;
+            return Err(BadSettings(format!(
+                "relay.max_bytes_per_s = {is}: must be 0 or at least relay.max_message_bytes, {slowest}"
+            )));
         }
         let choices: [(&str, &str, &[&str]); 2] = [
             ("election.policy", &self.election.policy, &["random", "oldest"]),
@@ -228,7 +237,7 @@ impl Settings {
             return wrong("peerjs.key", &self.peerjs.key, "letters, digits and - _ . ~");
         }
         if let Some(origin) = self.cors.origins.iter().find(|o| !is_origin(o)) {
-            return wrong("cors.origins", origin, "origins such as \"https://example.org\", without a path");
+            return wrong("cors.origins", origin, "origins such as \"https://example.org\", in lower case and without a path");
         }
         // a lock that is not there must not look as if it were
         let later = [
@@ -277,8 +286,10 @@ pub const fn limit(number: usize) -> usize {
 }
 
 fn is_origin(text: &str) -> bool {
-    text == "null"
-        || text.split_once("://").is_some_and(|(scheme, host)| !scheme.is_empty() && !host.is_empty() && !host.contains('/'))
+    let uri = text.parse::<actix_web::http::Uri>();
+    uri.is_ok_and(|uri| {
+        uri.scheme().is_some() && uri.authority().is_some_and(|a| text.ends_with(a.as_str())) && *text == text.to_lowercase()
+    })
 }
 
 fn one_line(text: &str) -> String {

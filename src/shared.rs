@@ -111,7 +111,7 @@ impl Drop for Place {
 }
 
 fn rules(settings: &Settings) -> Rules {
-    let Settings { pages, election, liveness, peerjs, relay, ice, .. } = settings;
+    let Settings { pages, election, liveness, peerjs, relay, limits, ice, .. } = settings;
     let ice = serde_json::value::to_raw_value(&ice.servers).unwrap_or_default();
     // without a relay nobody serves those who do not dial the host
     let most = if relay.enabled { usize::MAX } else { pages.star };
@@ -127,6 +127,7 @@ fn rules(settings: &Settings) -> Rules {
         fresh: ms(liveness.ping_ms * 3 / 2),
         return_after: ms(liveness.return_ms),
         expire: ms(peerjs.expire_ms),
+        waiting_bytes: limits.queue_bytes / 2,
         probe: ms(liveness.probe_ms),
         hidden: (election.hidden_ms > 0).then(|| ms(election.hidden_ms)),
         terms: Terms { relay: relay_terms, resume_ms: pages.resume_ms, ping_ms: liveness.ping_ms, ice },

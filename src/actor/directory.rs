@@ -62,16 +62,16 @@ impl PageDirectory {
             Succession::Expected => return,
             Succession::Recreate(incarnation) => {
                 log::error!("page actor died, starting another: page={key} sessions={}", lines.len());
-                Some(self.create(key, incarnation, estate, ctx))
+                self.create(key, incarnation, estate, ctx)
             }
-            Succession::Abandon => {
-                log::error!("page actor dies again and again, giving up: page={key} sessions={}", lines.len());
+            Succession::Abandon(close) => {
+                log::error!("page actor died, giving it up: page={key} sessions={} close={}", lines.len(), close.name());
                 self.pages.remove(key);
-                None
+                return lines.iter().for_each(|line| line.send_anyway(ToSession::Close(close)));
             }
         };
         for line in lines {
-            line.send_anyway(ToSession::PageLost(successor.clone().map(Addr::recipient)));
+            line.send_anyway(ToSession::PageLost(Some(successor.clone().recipient())));
         }
     }
 

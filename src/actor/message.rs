@@ -168,7 +168,7 @@ impl Pulse {
         self.spoken.load(Ordering::Relaxed)
     }
 
-    /// How many messages are on their way to the page; so many more, or less.
+    /// How many messages are on their way to the page.
     pub fn under_way(&self) -> usize {
         self.under_way.load(Ordering::Relaxed)
     }
@@ -180,7 +180,8 @@ impl Pulse {
 
     /// The page took one.
     pub fn arrive(&self) {
-        self.under_way.fetch_sub(1, Ordering::Relaxed);
+        // not below zero: what was on its way to a page that died is forgotten, and may arrive all the same
+        let _ = self.under_way.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| n.checked_sub(1));
     }
 
     /// The page's actor died, and what was on its way with it.
@@ -227,7 +228,7 @@ impl Line {
         Ok(())
     }
 
-    /// Sends the last message there will be.
+    /// Sends a message that must arrive: the first, the last, or word of a lost page.
     #[expect(clippy::disallowed_methods, reason = "what waits is counted in bytes, which bounds more than a mailbox does")]
     pub fn send_anyway(&self, message: ToSession) {
         self.pulse.queued.fetch_add(message.weight(), Ordering::Relaxed);

@@ -17,6 +17,9 @@ use crate::core::page::{Estate, Input, Output, Outside, PageState};
 use crate::core::time::Time;
 use crate::shared::Shared;
 
+/// How many times `limits.queue_bytes` may wait for a host when a crowd comes or goes.
+const NEWS: usize = 16;
+
 /// The actor of one page.
 pub struct Page {
     key: PageKey,
@@ -78,6 +81,15 @@ impl Page {
             }
             Output::Appoint { to, frame, assignment } => self.tell(to, ToSession::Appoint { frame, assignment }),
             Output::Tell { to, frame } => self.tell(to, ToSession::Tell(frame)),
+            Output::Pass { to, frame, from } => {
+                let sent = self.lines.get(&to)?.send(ToSession::Tell(frame), self.shared.settings.limits.queue_bytes);
+                from.filter(|_| sent.is_err()).map(|(session, dst)| Input::Undelivered { session, dst })
+            }
+            Output::News { to, frame } => {
+                let most = self.shared.settings.limits.queue_bytes.saturating_mul(NEWS);
+                let sent = self.lines.get(&to)?.send(ToSession::Tell(frame), most);
+                sent.is_err().then_some(Input::Congested(to))
+            }
             Output::Ping(to) => self.tell(to, ToSession::Ping),
             Output::Dismiss { session, close } => {
                 if let Some(line) = self.lines.remove(&session) {
@@ -150,6 +162,11 @@ impl Page {
 impl Actor for Page {
     type Context = Context<Self>;
 
+    /// A successor may have deadlines before anybody says anything.
+    fn started(&mut self, ctx: &mut Self::Context) {
+        self.drive(Input::Timer, ctx);
+    }
+
     /// The directory starts a successor, unless it ordered this. Runs while a panic unwinds too: it must not panic.
     fn stopped(&mut self, _: &mut Self::Context) {
         let lines = self.lines.drain().map(|(_, line)| line).collect();
@@ -167,7 +184,13 @@ impl Handler<ToPage> for Page {
                 self.lines.insert(line.session, line);
                 self.drive(Input::Join(*joiner), ctx);
             }
-            ToPage::Input(input) => self.drive(input, ctx),
+            ToPage::Input(input) => {
+                let gone = if let Input::Gone { session, .. } = input { Some(session) } else { None };
+                self.drive(input, ctx);
+                if let Some(session) = gone {
+                    self.lines.remove(&session);
+                }
+            }
             ToPage::Said { session, input } => {
                 if let Some(line) = self.lines.get(&session) {
                     line.pulse.arrive();

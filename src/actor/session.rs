@@ -62,6 +62,8 @@ pub struct Session {
     /// None until the page let us in, and between the death of its actor and our word to the next.
     page: Option<Recipient<ToPage>>,
     is_member: bool,
+    /// The successor to which we have said who we are. It may be named to us twice.
+    resumed_at: Option<Recipient<ToPage>>,
     /// What the client said meanwhile. The guard lets few through.
     early: Vec<Input>,
     /// What we tell a page whose actor died.
@@ -99,6 +101,7 @@ pub fn start(
         fragments: Reassembly::default(),
         page: None,
         is_member: false,
+        resumed_at: None,
         early: Vec::new(),
         status: Status::default(),
         assignment: None,
@@ -183,7 +186,6 @@ impl Session {
         }
     }
 
-    /// Who read a frame lets the guard hand over the next, unless we had to keep it.
     fn heard(&mut self) {
         self.pulse.beat(self.shared.clock.now());
         if std::mem::take(&mut self.owes_sign_of_life) {
@@ -331,7 +333,12 @@ impl StreamHandler<Result<Message, ProtocolError>> for Session {
             Ok(Message::Binary(_)) => self.close_with(Close::BinaryRefused, ctx),
             Ok(Message::Close(reason)) => {
                 self.closing = true;
-                self.departure = if reason.is_some() { Departure::Goodbye } else { Departure::Disconnected };
+                self.departure = match &reason {
+                    None => Departure::Disconnected,
+                    Some(said) if matches!(said.code, CloseCode::Normal | CloseCode::Away) => Departure::Goodbye,
+                    // an application's own codes may mean anything, such as: I dial again
+                    Some(_) => Departure::Lost,
+                };
                 ctx.close(reason);
                 ctx.stop();
             }
@@ -340,6 +347,7 @@ impl StreamHandler<Result<Message, ProtocolError>> for Session {
             Err(ProtocolError::Overflow) => self.close_with(Close::TooBig, ctx),
             Err(_) => self.close_with(Close::ProtocolError, ctx),
         }
+        // the guard may hand over the next, unless we had to keep this one
         if self.early.len() == kept {
             self.inflow.seen(1);
         }
@@ -394,6 +402,10 @@ impl Session {
     #[expect(clippy::disallowed_methods, reason = "one message")]
     fn page_lost(&mut self, page: Recipient<ToPage>, ctx: &mut Context) {
         if self.is_member {
+            if self.resumed_at.as_ref() == Some(&page) {
+                return;
+            }
+            self.resumed_at = Some(page.clone());
             self.page = None;
             self.pulse.forget_under_way();
             page.do_send(self.resume(ctx));

@@ -44,8 +44,8 @@ pub enum Succession {
     Expected,
     /// Start another and let the sessions tell it who they are.
     Recreate(Incarnation),
-    /// It dies again and again: send its sessions away.
-    Abandon,
+    /// It dies again and again, or the server goes away: send its sessions away.
+    Abandon(Close),
 }
 
 /// All pages.
@@ -110,14 +110,18 @@ impl DirectoryState {
     pub fn stopped(&mut self, now: Time, key: &PageKey, incarnation: Incarnation, told: Epoch) -> Succession {
         self.told = self.told.max(told);
         let next = Incarnation(self.next + 1);
-        let Some(entry) = self.pages.get_mut(key).filter(|e| e.incarnation == incarnation && !self.draining) else {
+        let Some(entry) = self.pages.get_mut(key).filter(|e| e.incarnation == incarnation) else {
             return Succession::Expected;
         };
+        if self.draining {
+            self.pages.remove(key);
+            return Succession::Abandon(Close::Restart);
+        }
         entry.crashes.retain(|at| now.since(*at) < CRASH_WINDOW);
         entry.crashes.push_back(now);
         if entry.crashes.len() > MOST_CRASHES {
             self.pages.remove(key);
-            return Succession::Abandon;
+            return Succession::Abandon(Close::Internal);
         }
         // what was passed on to the dead one is asked for again by its session
         *entry = Entry { incarnation: next, joins: 0, crashes: std::mem::take(&mut entry.crashes) };
@@ -178,7 +182,7 @@ mod tests {
             assert!(next > life);
             life = next;
         }
-        assert_eq!(pages.stopped(Time(9), &key("a"), life, Epoch(0)), Succession::Abandon);
+        assert_eq!(pages.stopped(Time(9), &key("a"), life, Epoch(0)), Succession::Abandon(Close::Internal));
         assert_eq!(pages.stopped(Time(9), &key("a"), life, Epoch(0)), Succession::Expected);
         let (mut life, _) = pass_on(pages.join(&key("a")));
         for n in 0..100 {

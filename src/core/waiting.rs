@@ -11,8 +11,13 @@ use super::wire::Frame;
 /// What one sender may have waiting: a few connections' worth.
 const MOST_PER_SENDER: usize = 256;
 const MOST_BYTES_PER_SENDER: usize = 512 * 1024;
+/// What may wait for one receiver, besides its limit in bytes: an attempt is expired by looking through these.
+const MOST_PER_RECEIVER: usize = 512;
 /// What one page may have waiting.
+const MOST: usize = 65_536;
 const MOST_BYTES: usize = 64 * 1024 * 1024;
+/// How many attempts expire in one step: a page must not keep its thread from others.
+const MOST_A_STEP: usize = 1024;
 
 /// One waiting message.
 #[derive(Debug, Clone)]
@@ -33,7 +38,10 @@ pub struct Waiting {
     /// (when, sender, receiver), in order: every message waits equally long.
     due: VecDeque<(Time, PeerId, PeerId)>,
     by_sender: BTreeMap<PeerId, (usize, usize)>,
+    /// For each receiver.
+    bytes_for: BTreeMap<PeerId, usize>,
     bytes: usize,
+    most_bytes_for_one: usize,
 }
 
 /// There is no room: the message expires at once.
@@ -41,6 +49,12 @@ pub struct Waiting {
 pub struct NoRoom;
 
 impl Waiting {
+    /// Empty. For one receiver no more than `most_bytes` wait: it is to get them all at once.
+    #[must_use]
+    pub fn new(most_bytes: usize) -> Self {
+        Self { most_bytes_for_one: most_bytes, ..Self::default() }
+    }
+
     /// Keeps a message for `dst` for as long as `wait`.
     ///
     /// # Errors
@@ -55,12 +69,18 @@ impl Waiting {
         frame: &Frame,
     ) -> Result<(), NoRoom> {
         let (count, bytes) = self.by_sender.get(src).copied().unwrap_or_default();
+        let waiting_for_it = self.for_peer.get(dst).map_or(0, VecDeque::len);
+        let bytes_for_it = self.bytes_for.get(dst).copied().unwrap_or_default() + frame.len();
+        if waiting_for_it >= MOST_PER_RECEIVER || bytes_for_it > self.most_bytes_for_one || self.due.len() >= MOST {
+            return Err(NoRoom);
+        }
         if count >= MOST_PER_SENDER || bytes + frame.len() > MOST_BYTES_PER_SENDER || self.bytes + frame.len() > MOST_BYTES {
             return Err(NoRoom);
         }
         let until = now.plus(wait);
         self.by_sender.insert(src.clone(), (count + 1, bytes + frame.len()));
         self.bytes += frame.len();
+        self.bytes_for.insert(dst.clone(), bytes_for_it);
         self.due.push_back((until, src.clone(), dst.clone()));
         let parked = Parked { src: src.clone(), kind, frame: frame.clone(), until };
         self.for_peer.entry(dst.clone()).or_default().push_back(parked);
@@ -70,20 +90,23 @@ impl Waiting {
     /// Hands over what waits for `dst`, in the order it was sent.
     pub fn take(&mut self, dst: &PeerId) -> Vec<Parked> {
         let parked: Vec<_> = self.for_peer.remove(dst).unwrap_or_default().into();
-        parked.iter().for_each(|p| self.forget(p));
+        parked.iter().for_each(|p| self.forget(p, dst));
         if !parked.is_empty() {
             self.due.retain(|(_, _, absent)| absent != dst);
         }
         parked
     }
 
-    /// Drops what waited too long and returns (sender, absent receiver) of each attempt that failed.
+    /// Drops what waited too long, as much as fits in one step, and returns (sender, absent receiver) of each attempt that failed.
     ///
     /// An attempt is an OFFER with what follows it: its candidates are worth nothing without it, so all
     /// expire together, and its sender is told once.
     pub fn expire(&mut self, now: Time) -> Vec<(PeerId, PeerId)> {
         let mut failed = Vec::new();
-        while self.due.front().is_some_and(|(until, ..)| *until <= now) {
+        for _ in 0..MOST_A_STEP {
+            if self.due.front().is_none_or(|(until, ..)| *until > now) {
+                break;
+            }
             let Some((_, src, dst)) = self.due.pop_front() else { break };
             let Some(mut queue) = self.for_peer.remove(&dst) else { continue };
             let due = |p: &Parked| p.src == src && p.until <= now;
@@ -102,7 +125,7 @@ impl Waiting {
                     }
                     !attempt_is_due
                 });
-                expired.iter().for_each(|p| self.forget(p));
+                expired.iter().for_each(|p| self.forget(p, &dst));
                 failed.push((src, dst.clone()));
             }
             if !queue.is_empty() {
@@ -144,10 +167,19 @@ impl Waiting {
             && bytes <= MOST_BYTES
             && self.by_sender.values().all(|(n, b)| *n <= MOST_PER_SENDER && *b <= MOST_BYTES_PER_SENDER)
             && self.by_sender.values().map(|(n, _)| n).sum::<usize>() == self.len()
+            && self.for_peer.values().all(|queue| queue.len() <= MOST_PER_RECEIVER)
+            && self.bytes_for.values().sum::<usize>() == self.bytes
+            && self.bytes_for.values().all(|bytes| *bytes <= self.most_bytes_for_one)
     }
 
-    fn forget(&mut self, parked: &Parked) {
+    fn forget(&mut self, parked: &Parked, dst: &PeerId) {
         self.bytes -= parked.frame.len();
+        if let Some(bytes) = self.bytes_for.get_mut(dst) {
+            *bytes -= parked.frame.len();
+            if *bytes == 0 {
+                self.bytes_for.remove(dst);
+            }
+        }
         if let Some((count, bytes)) = self.by_sender.get_mut(&parked.src) {
             *count -= 1;
             *bytes -= parked.frame.len();
@@ -178,7 +210,7 @@ mod tests {
 
     #[test]
     fn what_waits_is_delivered_in_the_order_it_was_sent() {
-        let mut waiting = Waiting::default();
+        let mut waiting = Waiting::new(1 << 20);
         for (at, src) in [(1, "a"), (2, "c"), (3, "a")] {
             assert_eq!(park(&mut waiting, at, src, Kind::Candidate), Ok(()));
         }
@@ -189,7 +221,7 @@ mod tests {
 
     #[test]
     fn an_attempt_expires_as_a_whole_and_a_later_one_waits_its_own_time() {
-        let mut waiting = Waiting::default();
+        let mut waiting = Waiting::new(1 << 20);
         for (at, kind) in
             [(0, Kind::Offer), (10, Kind::Candidate), (2000, Kind::Candidate), (4900, Kind::Offer), (4950, Kind::Candidate)]
         {
@@ -205,10 +237,19 @@ mod tests {
 
     #[test]
     fn one_sender_cannot_fill_it() {
-        let mut waiting = Waiting::default();
+        let mut waiting = Waiting::new(1 << 20);
         let accepted = (0..1000).filter(|_| park(&mut waiting, 0, "a", Kind::Offer).is_ok()).count();
         assert_eq!(accepted, MOST_PER_SENDER);
         assert_eq!(park(&mut waiting, 0, "c", Kind::Offer), Ok(()), "others are not hurt");
         assert!(waiting.is_bounded());
+    }
+
+    #[test]
+    fn many_senders_cannot_drown_one_receiver() {
+        let mut waiting = Waiting::new(1000);
+        let accepted = (0..600).filter(|n| park(&mut waiting, 0, &format!("s{n}"), Kind::Offer).is_ok()).count();
+        assert!(accepted < MOST_PER_RECEIVER && waiting.is_bounded(), "{accepted}");
+        let delivered: usize = waiting.take(&id("b")).iter().map(|p| p.frame.len()).sum();
+        assert!(delivered <= 1000, "{delivered}");
     }
 }

@@ -131,10 +131,13 @@ fn is_admin(world: &World, request: &HttpRequest) -> bool {
 }
 
 /// The page in the path as it was sent: actix decodes all but `%2F`, and once is right.
+fn page_segment<'a>(world: &World, request: &'a HttpRequest) -> Result<&'a str, Refused> {
+    let below = request.uri().path().strip_prefix(&*world.shared.settings.server.path);
+    below.and_then(|below| below.split('/').nth(1)).ok_or_else(|| Close::BadPage.into())
+}
+
 fn page_of(world: &World, request: &HttpRequest) -> Result<PageKey, Refused> {
-    let below = request.uri().path().strip_prefix(&*world.shared.settings.server.path).unwrap_or_default();
-    let segment = below.split('/').nth(1).unwrap_or_default();
-    handshake::page_in_path(segment).map(PageKey::Named)
+    page_segment(world, request).and_then(handshake::page_in_path).map(PageKey::Named)
 }
 
 async fn websocket(world: web::Data<World>, request: HttpRequest, payload: web::Payload) -> actix_web::Result<HttpResponse> {
@@ -147,9 +150,8 @@ async fn websocket_on_page(
     request: HttpRequest,
     payload: web::Payload,
 ) -> actix_web::Result<HttpResponse> {
-    let below = request.uri().path().strip_prefix(&*world.shared.settings.server.path).unwrap_or_default();
-    let segment = below.split('/').nth(1);
-    let identity = handshake::read(request.query_string(), segment, &world.shared.settings.peerjs.key);
+    let identity = page_segment(&world, &request)
+        .and_then(|segment| handshake::read(request.query_string(), Some(segment), &world.shared.settings.peerjs.key));
     answer(&world, identity, &request, payload)
 }
 
@@ -180,12 +182,12 @@ fn answer(
 
 /// Whose connection it is. A proxy says so, but only one on a private network is believed.
 fn client_address(shared: &Shared, request: &HttpRequest) -> Option<IpAddr> {
-    let peer = request.peer_addr()?.ip();
+    let peer = request.peer_addr()?.ip().to_canonical();
     if !shared.settings.server.proxied || !is_private(peer) {
         return Some(peer);
     }
-    let forwarded = request.headers().get("x-forwarded-for").and_then(|value| value.to_str().ok());
-    // the last is what our own proxy saw; those before it are what it was told
+    let forwarded = request.headers().get_all("x-forwarded-for").last().and_then(|value| value.to_str().ok());
+    // the last of the last line is what our own proxy saw; what is before it, it was told
     forwarded.and_then(|list| list.rsplit(',').next()?.trim().parse().ok()).or(Some(peer))
 }
 

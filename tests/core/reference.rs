@@ -138,7 +138,7 @@ impl Model {
                 self.here[at].session = session;
                 let had_profile = self.here[at].profile.is_some();
                 (self.here[at].eligible, self.here[at].visible, self.here[at].profile) = (true, true, None);
-                (self.here[at].relay, self.here[at].spoken) = (true, 0);
+                (self.here[at].relay, self.here[at].spoken, self.here[at].stalled_at) = (true, 0, None);
                 if self.host.as_deref() == Some(id) {
                     self.hidden_since = None;
                 }

@@ -32,6 +32,7 @@ pub(crate) fn rules() -> Rules {
         fresh: Duration::from_millis(7500),
         return_after: Duration::from_secs(3),
         expire: Duration::from_secs(5),
+        waiting_bytes: 1 << 20,
         probe: Duration::from_secs(2),
         hidden: Some(Duration::from_secs(10)),
         terms: Terms {
@@ -247,7 +248,7 @@ impl World {
                     self.told(to, assignment.epoch.0, assignment.host.to_string());
                     got.push(Got { who: to, what: summary(&frame) });
                 }
-                Output::Tell { to, frame } => {
+                Output::Tell { to, frame } | Output::Pass { to, frame, .. } | Output::News { to, frame } => {
                     assert!(self.clients.get(&to).is_some_and(|c| c.joined), "told one who is gone: {frame}");
                     got.push(Got { who: to, what: summary(&frame) });
                 }

@@ -76,6 +76,7 @@ impl PageState {
             return self.admit(outside, Joiner { claim: None, ..joiner }, out);
         }
         member.session = new;
+        member.stalled_at = None;
         // a status is a session's word: the new one is to say it again, after every OPEN
         let had_profile = std::mem::take(&mut member.status).profile.is_some();
         refuse(old, Close::Replaced, out);
@@ -150,7 +151,7 @@ impl PageState {
     pub(super) fn tell_host_of(&self, seat: Seat, out: &mut Vec<Output>) {
         let host = self.host_seat().filter(|host| *host != seat).and_then(|host| self.members.get(&host));
         if let (Some(host), Some(member)) = (host, self.members.get(&seat)) {
-            out.push(Output::Tell { to: host.session, frame: wire::join(&member.entry()) });
+            out.push(Output::News { to: host.session, frame: wire::join(&member.entry()) });
         }
     }
 }

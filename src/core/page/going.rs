@@ -66,7 +66,7 @@ impl PageState {
         let frame = wire::leave(&gone.id);
         let host = self.host_seat().and_then(|seat| self.members.get(&seat)).map(|host| host.session);
         let contacts = gone.contacts.iter().filter_map(|id| self.session_of(id)).filter(|s| Some(*s) != host);
-        out.extend(contacts.chain(host).map(|to| Output::Tell { to, frame: frame.clone() }));
+        out.extend(contacts.chain(host).map(|to| Output::News { to, frame: frame.clone() }));
     }
 
     pub(super) fn drain(&mut self, out: &mut Vec<Output>) {

@@ -89,6 +89,13 @@ pub enum Input {
         /// Who is to follow, if it can.
         to: Option<PeerId>,
     },
+    /// An [`Output::Pass`] met a receiver that has too much to read already.
+    Undelivered {
+        /// Who sent it.
+        session: SessionId,
+        /// For whom it was.
+        dst: PeerId,
+    },
     /// A session answered our [`Output::Ping`].
     Alive(SessionId),
     /// More is queued for a session than it may have.
@@ -125,6 +132,23 @@ pub enum Output {
         /// Which.
         to: SessionId,
         /// What.
+        frame: Frame,
+    },
+    /// The same for what one peer says to another: if the receiver has too much to read already it is not sent, and the
+    /// receiver is not to blame ([`Input::Undelivered`]).
+    Pass {
+        /// Which.
+        to: SessionId,
+        /// What.
+        frame: Frame,
+        /// Who is to be told if it is not sent, and who the receiver was.
+        from: Option<(SessionId, PeerId)>,
+    },
+    /// Send word of a member to the host. A crowd that comes or goes at once is much to read, and not its fault.
+    News {
+        /// Which.
+        to: SessionId,
+        /// `JOIN` or `LEAVE`.
         frame: Frame,
     },
     /// See whether a session lives: its next frame is to come back as [`Input::Alive`].
@@ -168,7 +192,7 @@ pub struct Estate {
     pub claim: Option<Claim>,
     /// Who was on the page, or away: a member that does not resume is gone.
     pub(super) returning: VecDeque<Returning>,
-    pub(super) waiting: Waiting,
+    pub(super) waiting: Option<Waiting>,
 }
 
 impl Estate {

@@ -55,6 +55,8 @@ pub struct Rules {
     pub return_after: Duration,
     /// How long messages wait for an absent receiver.
     pub expire: Duration,
+    /// How much may wait for one absent receiver, in bytes.
+    pub waiting_bytes: usize,
     /// How long a suspected host's page has to answer.
     pub probe: Duration,
     /// How long a host may be hidden while somebody visible could host; none: for ever.
@@ -102,6 +104,7 @@ impl PageState {
             Some(expected) => Term::Recovering { expected, until: now.plus(rules.recovery), told },
             None => Term::Vacant { told },
         };
+        let waiting = waiting.unwrap_or_else(|| Waiting::new(rules.waiting_bytes));
         Self {
             key,
             rules,
@@ -133,11 +136,14 @@ impl PageState {
         for (_, Member { id, token, contacts, .. }) in std::mem::take(&mut self.members) {
             returning.push_back(Returning { id, token, contacts, announced: true, until: Time::default() });
         }
-        Estate { told, claim, returning, waiting: std::mem::take(&mut self.waiting) }
+        Estate { told, claim, returning, waiting: Some(std::mem::take(&mut self.waiting)) }
     }
 
     /// Takes one input in; `out` gets what is to be done.
     pub fn handle(&mut self, outside: Outside<'_>, input: Input, out: &mut Vec<Output>) {
+        // who else could host changes by these alone
+        let may_relieve = !self.draining
+            && matches!(input, Input::Join(_) | Input::Gone { .. } | Input::Status { .. } | Input::Timer | Input::Congested(_));
         match input {
             Input::Join(Joiner { session, .. }) if self.draining => refuse(session, Close::Restart, out),
             Input::Join(joiner) => self.join(outside, joiner, out),
@@ -150,6 +156,7 @@ impl PageState {
             | Input::Suspect { .. }
             | Input::Resign { .. }
             | Input::Alive(_)
+            | Input::Undelivered { .. }
             | Input::Congested(_)
             | Input::Timer
                 if self.draining => {}
@@ -159,10 +166,11 @@ impl PageState {
             Input::Suspect { session, suspicion } => self.suspect(outside, session, &suspicion, out),
             Input::Resign { session, epoch, to } => self.resign(outside, session, epoch, to.as_ref(), out),
             Input::Alive(session) => self.alive(session, out),
+            Input::Undelivered { session, dst } => self.undelivered(session, &dst, out),
             Input::Congested(session) => self.dismiss(outside, session, Close::Slow, Departure::Lost, out),
             Input::Timer => self.timer(outside, out),
         }
-        if !self.draining {
+        if may_relieve {
             self.relieve_hidden_host(outside, out);
         }
         self.settle(outside, out);

@@ -22,9 +22,17 @@ impl PageState {
             if kind.acquaints() {
                 self.acquaint(&src, dst);
             }
-            out.push(Output::Tell { to, frame });
+            let from = kind.waits().then(|| (session, dst.clone()));
+            out.push(Output::Pass { to, frame, from });
         } else if kind.waits() && self.waiting.park(outside.now, self.rules.expire, &src, dst, kind, &frame).is_err() {
             out.push(Output::Tell { to: session, frame: wire::expire(dst.as_str(), &src) });
+        }
+    }
+
+    /// As if the receiver had never come.
+    pub(super) fn undelivered(&self, session: SessionId, dst: &PeerId, out: &mut Vec<Output>) {
+        if let Some(src) = self.id_of(session) {
+            out.push(Output::Tell { to: session, frame: wire::expire(dst.as_str(), src) });
         }
     }
 
