@@ -1,0 +1,84 @@
+//! Who sends too much is told, and who is sent too much is not to blame.
+
+mod common;
+
+use std::collections::BTreeMap;
+
+use common::{Server, eventually, frame};
+use serde_json::json;
+
+/// A message of `bytes` or a little more for `dst`.
+fn offer(dst: &str, bytes: usize) -> serde_json::Value {
+    json!({"type": "OFFER", "dst": dst, "payload": {"sdp": "x".repeat(bytes)}})
+}
+
+#[tokio::test]
+async fn what_waits_for_a_newcomer_does_not_drown_it_and_the_rest_expires() {
+    const EACH: usize = 16;
+    let server = Server::start(&[("peerjs.expire_ms", "60000"), ("peerjs.allow_discovery", "true")]);
+    let mut dialers = Vec::new();
+    for n in 0..12 {
+        let mut dialer = server.peer(&format!("d{n}")).await;
+        (0..EACH).for_each(|_| dialer.send(offer("v", 31_000)));
+        // all of them have been parked or refused
+        dialer.send_to("CANDIDATE", &format!("d{n}"), json!({"end": true}));
+        let mut expired = 0;
+        while dialer.next().await["type"] == "EXPIRE" {
+            expired += 1;
+        }
+        dialers.push(expired);
+    }
+    let mut newcomer = server.peer("v").await;
+    newcomer.send_to("CANDIDATE", "v", json!({"end": true}));
+    let mut delivered = BTreeMap::<String, usize>::new();
+    loop {
+        let message = newcomer.next().await;
+        if message["type"] == "CANDIDATE" {
+            break;
+        }
+        assert_eq!(message["type"], "OFFER");
+        *delivered.entry(message["src"].as_str().expect("a sender").to_owned()).or_default() += 1;
+    }
+    for (n, expired) in dialers.iter().enumerate() {
+        let delivered = delivered.get(&format!("d{n}")).copied().unwrap_or_default();
+        assert_eq!(delivered + expired, EACH, "each of d{n}'s was delivered or expired");
+    }
+    assert!(!delivered.is_empty() && dialers.iter().sum::<usize>() > 0, "{delivered:?} {dialers:?}");
+    newcomer.nothing_more().await;
+}
+
+#[tokio::test]
+async fn a_stranger_who_sends_more_than_one_reads_does_not_throw_it_off() {
+    let server = Server::start(&[("limits.queue_bytes", "131072"), ("peerjs.allow_discovery", "true")]);
+    let mut reader = server.narrow_websocket("id=r&token=t").await;
+    reader.expect("OPEN").await;
+    let mut stranger = server.raw_websocket("id=s&token=t").await;
+    stranger.expect("OPEN").await;
+    let flood = frame(0x81, offer("r", 60_000).to_string().as_bytes());
+    for _ in 0..20 {
+        stranger.send(&flood).await;
+    }
+    // the first that finds the queue full comes back
+    stranger.expect("EXPIRE").await;
+    assert_eq!(server.peers().await.as_array().map(Vec::len), Some(2), "the reader is still there");
+}
+
+#[tokio::test]
+async fn a_crowd_that_comes_at_once_does_not_throw_off_its_host() {
+    common::many_sockets();
+    let server = Server::start(&[("limits.queue_bytes", "131072"), ("auth.admin_token", "admin")]);
+    let mut host = server.narrow_websocket("id=h&page=p&token=t").await;
+    host.expect("OPEN").await;
+    let crowd = futures_util::future::join_all((0..1000).map(|n| {
+        let server = &server;
+        async move { server.member("p", &format!("m{n}")).await }
+    }));
+    let crowd = crowd.await;
+    for member in &crowd {
+        assert_eq!(member.open["host"], "h");
+    }
+    eventually("the host hears of all", async || server.pages().await[0]["members"] == 1001).await;
+    for _ in 0..1000 {
+        host.expect("JOIN").await;
+    }
+}
