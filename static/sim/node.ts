@@ -12,9 +12,10 @@ import { Failure, type World } from "./world.ts";
 
 const DIAL_MS = 400;
 const SILENT_LINK_MS = 3000;
-/** After trouble it may take a while until all is asked and answered again. */
-const BLINK_MS = 800;
-const TROUBLE_MS = 3000;
+/** A browser's clock does not go by whole milliseconds. */
+const FRACTION_MS = 0.3;
+/** After a freeze a host must hear the server before it counts as in step: so long may that take. */
+const HEARD_MS = 1000;
 
 export class Node implements End {
   readonly machine: Group;
@@ -34,13 +35,18 @@ export class Node implements End {
   readonly known = new Set<string>();
   /** Where those stood who answered the present take-over. */
   readonly answers = new Map<string, Standing>();
-  provedAt = -1;
-  blinkedAt = -1;
-  #frozenAt = 0;
+  /** When it was named host. */
+  takingSince = 0;
   /** Until when it could not be talked to, or not well. */
   troubledUntil = -1;
   /** Sent, and not given back with an error. */
   readonly owed = new Set<string>();
+  readonly #sizes: number[] = [];
+  readonly #sentAt: number[] = [];
+  #longAwayAt = -1;
+  /** Its last beat, and the last before it was frozen: who answers that says nothing of now. */
+  #beats = 0;
+  #beatsAsleep = 0;
   readonly #tokens = new Map<number, string>();
   readonly #links = new Map<string, Link>();
   #socket: ServerSocket | undefined;
@@ -67,14 +73,14 @@ export class Node implements End {
     this.machine = new Group(id, world.profile.settings);
     this.#heardAt = world.now;
     this.#lazyMs = world.random.chance(0.15) ? 900 : world.random.chance(0.3) ? 50 : 0;
-    this.feed({ type: "snapshots", able: world.profile.snapshots });
+    this.feed({ type: "snapshots", able: world.profile.snapshots && !(world.profile.mixed && world.random.chance(0.5)) });
     this.connect();
     this.#keepDialing();
   }
 
-  /** Could be talked to right now. */
-  get reachable(): boolean {
-    return this.alive && this.world.now - this.troubledUntil > TROUBLE_MS && !this.frozen && this.online && !this.reallyCut && [...this.#links.values()].every((link) => !link.blocked);
+  /** Could be talked to all the while. */
+  wellSince(since: number): boolean {
+    return this.alive && this.troubledUntil < since && !this.frozen && this.online && !this.reallyCut && [...this.#links.values()].every((link) => !link.blocked);
   }
 
   // --- the machine ---
@@ -92,7 +98,7 @@ export class Node implements End {
     const old = event.type === "received" && isWire(event.message) && event.message.e < machine.epoch;
     if (world.trace) this.#traceEvent(event);
     this.#learn(event);
-    for (const effect of machine.handle(event, world.now)) this.#perform(effect, stood);
+    for (const effect of machine.handle(event, world.now + FRACTION_MS)) this.#perform(effect, stood);
     this.#advanced = machine.place.s > before.s;
     observer.stepped(this, before, old);
     if (machine.host === this.id) this.judge();
@@ -113,6 +119,7 @@ export class Node implements End {
 
   #perform(effect: Effect, stood: () => Place): void {
     const { world } = this;
+    if ((effect.type === "transmit" || effect.type === "fanout") && effect.message.t === "beat") this.#beats = effect.message.k;
     switch (effect.type) {
       case "transmit": {
         world.sent(effect.message.t);
@@ -161,10 +168,10 @@ export class Node implements End {
     this.world.say(this.id, () => `${message} rejected ${error}`);
     this.owed.delete(message);
     this.observer.rejected(message, error);
-    // What counts as in step differs a little between the machine and us, who see everything.
-    const awayMs = this.world.now - this.#heardAt;
-    if (error === "Uncertain" && this.machine.host !== this.id && awayMs < this.world.profile.resumeMs / 2) {
-      throw new Failure("6 uncertain", `${this.id} gives up ${message}, away for ${awayMs}`);
+    this.judge();
+    const sentAt = this.#sentAt[token - 1] as number;
+    if (error === "Uncertain" && this.#longAwayAt < sentAt) {
+      throw new Failure("6 uncertain", `${this.id} gives up ${message}, never away so long since it was sent at ${sentAt}`);
     }
   }
 
@@ -188,7 +195,8 @@ export class Node implements End {
       world.count(`recovered ${notice.via} ${notice.complete ? "complete" : "incomplete"}${stood.r === 0 ? " (joiner)" : ""}`);
       if (!notice.complete) this.observer.incomplete(this, stood, notice.via);
       if (notice.via !== "snapshot" && !notice.complete) {
-        if (!world.profile.snapshots || stood.r !== 0) app.partial = true;
+        // Founding a history of one's own is whole; all others lack what was before.
+        if (stood.r !== 0 || this.machine.host !== this.id || this.machine.place.r !== this.machine.epoch) app.partial = true;
         app.seq = -1;
       }
     } else if (notice.kind === "host" && notice.isHost) {
@@ -205,7 +213,27 @@ export class Node implements End {
     const message = `${this.id}#${token}`;
     this.#tokens.set(token, message);
     this.owed.add(message);
-    this.feed({ type: "send", token, data: message, size: this.world.random.int(8, this.world.random.chance(0.02) ? 120 : 60) });
+    const size = this.world.random.int(8, this.world.random.chance(0.02) ? 120 : 60);
+    this.#sizes.push(size);
+    this.#sentAt.push(this.world.now);
+    this.feed({ type: "send", token, data: message, size });
+  }
+
+  /** Is this entry in its log, not trimmed? */
+  keeps({ r, e, s }: Place): boolean {
+    const { place, line, load } = this.machine;
+    return this.alive && r === place.r && s <= place.s && s > place.s - load.entries && epochAt(line, s) === e;
+  }
+
+  /** So many messages has its page sent. */
+  get sends(): number {
+    return this.#token;
+  }
+
+  /** From this message to its `last`. */
+  bytesSent(message: string, last: number): number {
+    const n = Number(message.slice(message.indexOf("#") + 1));
+    return this.#sizes.slice(n - 1, last).reduce((sum, size) => sum + size, 0);
   }
 
   // --- the server ---
@@ -259,8 +287,6 @@ export class Node implements End {
         this.#heard(message.from, message.message);
         break;
       case "heartbeat":
-        // Answered in time, if read late.
-        this.provedAt = this.frozen ? Infinity : this.world.now;
         this.feed({ type: "proved", token: message.token });
         break;
       case "probe": if (!this.frozen) socket.up({ kind: "probed" }); break;
@@ -280,6 +306,7 @@ export class Node implements End {
     for (const { id } of told.roster ?? []) if (id !== this.id) this.known.add(id);
     if (this.#taking) return;
     this.#taking = true;
+    this.takingSince = this.world.now;
     this.onTaking(this);
   }
 
@@ -292,12 +319,12 @@ export class Node implements End {
     if (!this.frozen && message.e === this.machine.epoch && this.#taking) this.answers.set(from, message.at);
   }
 
-  /** In touch is who hears its host, or hosts and hears anyone. */
+  /** In step is who follows its host, or hosts and hears that it is followed. */
   #heard(from: string, message: Wire): void {
     if (this.frozen || message.e < this.machine.epoch) return;
     const { machine } = this;
     if (machine.host === this.id) {
-      if (this.#taking) return;
+      if (this.#taking || message.t !== "ack" || message.k <= this.#beatsAsleep) return;
     } else {
       // In step is who follows its host: takes what it says, or has it all.
       const { place } = machine;
@@ -310,8 +337,11 @@ export class Node implements End {
 
   judge(): void {
     const { now, profile } = this.world;
-    if (now - this.#heardAt >= profile.resumeMs * 0.9) this.stayed = false;
-    if (!this.frozen && this.online && this.machine.host === this.id && this.server.host === this.id && !this.#taking) this.#heardAt = now;
+    if (now - this.#heardAt >= profile.resumeMs * 0.9) {
+      this.stayed = false;
+      this.#longAwayAt = now;
+    }
+    if (!this.frozen && this.online && !this.reallyCut && now - this.troubledUntil > HEARD_MS && this.machine.host === this.id && this.server.host === this.id && !this.#taking) this.#heardAt = now;
   }
 
   // --- data channels ---
@@ -410,7 +440,7 @@ export class Node implements End {
 
   freeze(): void {
     this.judge();
-    this.#frozenAt = this.world.now;
+    this.#beatsAsleep = this.#beats;
     this.frozen = true;
   }
 
@@ -418,9 +448,6 @@ export class Node implements End {
   thaw(): void {
     this.judge();
     this.frozen = false;
-    // So short a stop no page can notice.
-    this.blinkedAt = this.world.now - this.#frozenAt < BLINK_MS ? this.world.now : -1;
-    this.provedAt = Math.min(this.provedAt, this.world.now);
     this.troubledUntil = this.world.now;
     const backlog = this.#backlog;
     this.#backlog = [];

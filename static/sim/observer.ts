@@ -8,6 +8,8 @@ import { Failure, type World } from "./world.ts";
 
 /** How long the truth about a change of host may be on its way. */
 const ON_THE_WAY_MS = 1500;
+/** So long may it take until someone who has what another lacks was asked for it, again and again. */
+const HANDED_ON_MS = 3000;
 
 export class Observer {
   /** Which message an entry is: for ever. */
@@ -18,10 +20,10 @@ export class Observer {
   readonly #holder = new Map<number, string>();
   /** When an entry was stamped. */
   readonly #stamped = new Map<number, number>();
-  /** Who was told that something is missing. */
-  readonly #told = new Set<Node>();
+  /** Who was told that something is missing, and how much it had sent by then. */
+  readonly #told = new Map<Node, number>();
 
-  constructor(readonly world: World, readonly server: Server) {}
+  constructor(readonly world: World, readonly server: Server, readonly nodes: () => readonly Node[]) {}
 
   /** One number for root, epoch and seq: entries are looked up by the million. */
   #key(r: number, e: number, s: number): number {
@@ -60,7 +62,7 @@ export class Observer {
       else if (state !== app.hash) this.#fail("5 no gap, no overlap", `${node.id} has another state than others at ${show(place)}, after ${message}`);
     }
     if (this.#rejected.has(message)) this.#fail("6 rejected is not delivered", `${node.id} delivers ${message}`);
-    if (node.machine.host === node.id) this.#mayHost(node, key, message, place);
+    this.#runsAhead(node, key, message, place);
   }
 
   readonly #rejected = new Set<string>();
@@ -73,18 +75,14 @@ export class Observer {
     if (!node.app.has.has(message) && !node.app.partial) this.#fail("2 resolved is delivered", `${node.id} resolves ${message} and has not got it`);
   }
 
-  /** A host's own page comes last, or the server still names it host, or it is alone as far as it was told. */
-  #mayHost(node: Node, key: number, message: string, place: Place): void {
+  /** What nobody else has a host may hand its page only while it is the host; the truth about that may be on its way. */
+  #runsAhead(node: Node, key: number, message: string, place: Place): void {
     const holder = this.#holder.get(key);
     if (holder !== undefined && holder !== node.id) return;
-    const { epoch } = node.machine;
+    const { epoch, host } = node.machine;
     const ended = this.server.ended.get(epoch);
-    const deposed = ended !== undefined && this.world.now - ended > ON_THE_WAY_MS;
-    const alone = [...node.known].every((id) => !node.peerOf(id)?.alive);
-    if (node.provedAt >= 0 && this.world.now - node.provedAt < ON_THE_WAY_MS) return;
-    if (node.online && !deposed && alone) return;
-    if (alone && (node.blinkedAt === this.world.now || (node.online && node.reallyCut))) return;
-    this.#fail("4 runs ahead", `host ${node.id} hands ${message} (${show(place)}) to its page, and nobody else has it`);
+    if (host === node.id && (ended === undefined || this.world.now - ended <= ON_THE_WAY_MS)) return;
+    this.#fail("4 runs ahead", `${node.id} hands ${message} (${show(place)}) to its page, is not the host, and nobody else has it`);
   }
 
   /** After each step of a node. */
@@ -111,15 +109,19 @@ export class Observer {
 
   /** A node was told that something is missing; its page stood there before. It must be true. */
   incomplete(node: Node, stood: Place, via: string): void {
-    this.#told.add(node);
+    this.#told.set(node, node.sends);
     const { place, line } = node.machine;
     const on = stood.r !== 0 && stood.r === place.r && stood.s <= place.s && epochAt(line, stood.s) === stood.e;
     if (!on) return;
-    // Kept for `resumeMs` by everyone: what is missing must be older.
-    const { profile, now } = this.world;
-    const missed = this.#stamped.get(this.#key(place.r, epochAt(line, stood.s + 1), stood.s + 1)) ?? 0;
-    if (via === "snapshot" || (now - missed < profile.resumeMs && !profile.small)) {
-      this.#fail("5 complete", `${node.id} is told that something is missing (${via}), and stood at ${show(stood)}, which its history continues`);
+    // The state that continues it is complete. Entries that someone still has are handed on, unless the host itself had
+    // them and trimmed them: as too old, or (under the smallest limits only) as too much.
+    const { now, profile } = this.world;
+    const next: Place = { r: place.r, e: epochAt(line, stood.s + 1), s: stood.s + 1 };
+    const keeper = this.nodes().find((other) => other !== node && other.keeps(next) && other.wellSince(now - HANDED_ON_MS));
+    const stamped = this.#stamped.get(this.#key(next.r, next.e, next.s)) ?? 0;
+    const owed = !profile.small && stood.s < place.s && now - stamped < profile.resumeMs * 1.5;
+    if (via === "snapshot" || (owed && keeper && node.wellSince(now - HANDED_ON_MS))) {
+      this.#fail("5 complete", `${node.id} is told that something is missing (${via}), and stood at ${show(stood)}, which its history continues${keeper ? `, and ${keeper.id} has what follows` : ""}`);
     }
   }
 
@@ -129,20 +131,21 @@ export class Observer {
     for (const at of node.answers.values()) {
       if (at.r === place.r && epochAt(line, at.done) !== epochAt(at.line, at.done)) this.world.count("take-over: an answer was overtaken before");
     }
-    if (!node.reachable) return;
+    const since = node.takingSince;
+    if (!node.wellSince(since)) return;
     const { relay, loss, reorder, latencyMs } = this.world.profile;
     const owed = new Map<string, Place>();
     for (const [id, at] of node.answers) {
       const peer = node.peerOf(id);
       // One that has moved on to a later epoch owes this one nothing.
-      if (!peer?.reachable || peer.machine.epoch > node.machine.epoch || at.stale) continue;
+      if (!peer?.wellSince(since) || peer.machine.epoch > node.machine.epoch || at.stale) continue;
       owed.set(id, { r: at.r, e: epochAt(at.line, at.done), s: at.done });
     }
     // Where answers cannot take long, whoever is well answers in time: what it has is asked for, not only what it said.
     if (relay && loss <= 0.02 && reorder === 0 && latencyMs <= 20) {
       for (const id of node.known) {
         const peer = node.peerOf(id);
-        if (!peer?.reachable || owed.has(id) || id === node.deposed || peer.machine.stale || peer.machine.epoch > node.machine.epoch) continue;
+        if (!peer?.wellSince(since) || owed.has(id) || id === node.deposed || peer.machine.stale || peer.machine.epoch > node.machine.epoch) continue;
         owed.set(id, { r: peer.machine.place.r, e: epochAt(peer.machine.line, peer.machine.delivered), s: peer.machine.delivered });
       }
     }
@@ -155,6 +158,13 @@ export class Observer {
         this.#fail("3 nothing delivered is lost", `host ${node.id} begins at ${show(place)} though ${id} had delivered up to ${show(at)}`);
       }
     }
+  }
+
+  /** It was told that what it had is given up, and had sent more since than it keeps to be sent again. */
+  #beyondKeeping(sender: Node, message: string): boolean {
+    const told = this.#told.get(sender);
+    if (told === undefined) return false;
+    return sender.bytesSent(message, told) > (this.world.profile.settings.outboxBytes ?? Infinity);
   }
 
   #fail(guarantee: string, detail: string): never {
@@ -192,9 +202,9 @@ export class Observer {
     }
     for (const node of nodes) node.judge();
     for (const sender of nodes) {
-      // With so small a log a tail that is given up may be trimmed already, and cannot go again: it was told.
-      if (!sender.stayed || (this.world.profile.small && this.#told.has(sender))) continue;
+      if (!sender.stayed) continue;
       for (const message of sender.owed) {
+        if (this.#beyondKeeping(sender, message)) continue;
         for (const node of whole) if (!node.app.has.has(message)) this.#fail("2 nothing lost", `${message} of ${sender.id}, who stayed, is missing at ${node.id}`);
       }
     }

@@ -20,7 +20,7 @@ export class Schedule {
   constructor(seed: number, counts: Map<string, number>, traced: boolean) {
     this.world = new World(seed, counts, traced);
     this.#server = new Server(this.world);
-    this.#observer = new Observer(this.world, this.#server);
+    this.#observer = new Observer(this.world, this.#server, () => this.#nodes);
   }
 
   run(): void {

@@ -97,6 +97,7 @@ export class Server {
 
   restart(downMs: number): void {
     this.up = false;
+    this.#end();
     const sessions = [...this.#sessions.values()];
     this.#sessions.clear();
     this.#page = undefined;

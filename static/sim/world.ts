@@ -9,6 +9,8 @@ export interface Profile {
   readonly nodes: number;
   readonly activeMs: number;
   readonly snapshots: boolean;
+  /** Only some pages give them. */
+  readonly mixed: boolean;
   readonly relay: boolean;
   readonly p2p: boolean;
   readonly loss: number;
@@ -92,6 +94,7 @@ function draw(random: Prng): Profile {
     resumeMs: random.pick([4000, 7000]),
     small,
     storm: random.chance(0.25),
+    mixed: random.chance(0.2),
     settings: small ? { outboxBytes: 400, outboxCount: 12, logBytes: 1500, logCount: 24, windowBytes: 200, batchBytes: 120, aheadCount: 12, aheadBytes: 600, messageBytes: 90 } : {},
   };
 }

@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { best } from "../src/group/history.ts";
 import { isWire } from "../src/group/index.ts";
 import { Rig } from "./group.rig.ts";
 
@@ -269,4 +270,234 @@ test("what has not the shape of a message is none", () => {
     assert.ok(!isWire(bad));
     rig.feed("b", { type: "received", from: "a", via: "relay", message: bad });
   }
+});
+
+test("what a page was handed goes before a tail that was only stamped, of a later epoch", () => {
+  const rig = new Rig();
+  rig.together("a", "b", "c", "d");
+  rig.send("a", "seen");
+  rig.hand(rig.take(({ to }) => to === "d"));
+  assert.equal(rig.state("d"), "seen");
+  rig.kill("a");
+  rig.letters = [];
+  // b hosts without d in its view, stamps, and is cut off before anyone has it.
+  rig.feed("d", { type: "offline" });
+  rig.host("b", "b", 11, "left", ["b", "c"]);
+  rig.host("c", "b", 11, "left");
+  rig.hand(rig.take(({ message }) => message.t === "at"));
+  rig.send("b", "tail");
+  rig.letters = [];
+  assert.equal(rig.groups.get("b")?.place.e, 11);
+  rig.feed("b", { type: "offline" });
+  for (const id of ["b", "d"]) rig.open(id, "c", 12);
+  rig.host("c", "c", 12, "left", ["b", "c", "d"]);
+  rig.pass(2000);
+  for (const id of ["b", "c", "d"]) assert.equal(rig.state(id), "seen tail");
+  assert.ok(rig.noticed("d", "recovered").every(({ complete }) => complete));
+});
+
+test("which log a new host takes does not hang on the order of the answers", () => {
+  const at = (e: number, s: number, done: number, line: readonly (readonly [number, number])[]) =>
+    ({ r: 1, e, s, done, base: 0, line, stale: false });
+  const seen = at(1, 8, 8, [[1, 0]]);
+  const longer = at(6, 9, 5, [[1, 0], [6, 9]]);
+  const without = at(7, 12, 5, [[1, 0], [7, 6]]);
+  const all = [seen, longer, without];
+  for (const own of all) for (const others of [all, all.slice().reverse()]) assert.equal(best(own, others), longer);
+});
+
+test("entries that came early of a history that is given up are not taken for those of the one that stays", () => {
+  const rig = new Rig();
+  rig.together("a", "b");
+  rig.send("a", "old");
+  rig.settle();
+  rig.kill("a");
+  rig.feed("b", { type: "offline" });
+  rig.add("f", "g");
+  rig.open("f", "f", 20, ["f"]);
+  rig.feed("f", { type: "joined", member: { id: "g", group: true } });
+  rig.open("g", "f", 20);
+  for (const word of ["one", "two", "three", "four", "five"]) rig.send("f", word);
+  // g keeps them until it is restored; that is lost.
+  for (let round = 0; round < 3; round++) {
+    rig.take(({ message }) => message.t === "restore");
+    rig.hand(rig.take(({ to, message }) => to === "g" && (message.t === "data" || message.t === "beat")));
+  }
+  assert.equal(rig.state("g"), "");
+  rig.letters = [];
+  rig.feed("f", { type: "joined", member: { id: "b", group: true } });
+  rig.open("b", "f", 20);
+  for (let round = 0; round < 20; round++) {
+    rig.now += 100;
+    for (const id of ["b", "f", "g"]) rig.feed(id, { type: "timer" });
+    rig.take(({ to, message }) => to === "g" && message.t !== "restore" && message.t !== "ask");
+    rig.hand(rig.take(() => true));
+  }
+  assert.ok(rig.state("g").startsWith("old"));
+  rig.pass(3000);
+  assert.ok(rig.state("f").startsWith("old"));
+  assert.equal(rig.state("g"), rig.state("f"));
+  assert.equal(rig.state("b"), rig.state("f"));
+  assert.equal(rig.state("f").split(" ").length, 6);
+});
+
+test("a page that was told something is missing gives nobody its state", () => {
+  const rig = new Rig();
+  rig.together("a", "b", "c");
+  for (const id of ["a", "b"]) rig.feed(id, { type: "snapshots", able: false });
+  rig.settle();
+  // c alone is handed what the group then goes on without, and nobody can give it a state.
+  rig.send("c", "mine");
+  rig.hand(rig.take(({ to }) => to === "a"));
+  rig.hand(rig.take(({ from, to }) => from === "a" && to === "c"));
+  rig.kill("a");
+  rig.letters = [];
+  rig.feed("c", { type: "offline" });
+  rig.host("b", "b", 11, "left", ["b"]);
+  rig.send("b", "theirs");
+  rig.pass(600, "b");
+  rig.feed("b", { type: "joined", member: { id: "c", group: true } });
+  rig.open("c", "b", 11);
+  rig.pass(2000);
+  assert.equal(rig.noticed("c", "recovered").at(-1)?.complete, false);
+  rig.add("d");
+  rig.feed("b", { type: "joined", member: { id: "d", group: true } });
+  rig.open("d", "b", 11);
+  rig.pass(4000);
+  // d starts from the kept log and is told, not from what c makes of it.
+  assert.deepEqual(rig.noticed("d", "recovered").map(({ complete, via }) => [complete, via]), [[false, "none"]]);
+  assert.equal(rig.state("d"), rig.state("b"));
+});
+
+test("a deposed host does not hand its page the tail it stamped", () => {
+  const rig = new Rig();
+  rig.together("a", "b", "c");
+  rig.send("a", "seen");
+  const early = rig.take(({ from, to, message }) => from === "a" && to === "b" && message.t === "data");
+  rig.hand(early);
+  rig.settle();
+  rig.send("a", "tail");
+  rig.letters = [];
+  rig.host("b", "b", 11, "stalled", ["a", "b", "c"]);
+  for (const id of ["a", "c"]) rig.host(id, "b", 11, "stalled");
+  const [data] = early;
+  // What b has, repeated in its own epoch, ends before a's tail does.
+  if (data && data.message.t === "data") rig.hand([{ from: "b", to: "a", message: { ...data.message, e: 11 } }]);
+  assert.equal(rig.state("a"), "seen");
+  rig.pass(1500);
+  for (const id of ["a", "b", "c"]) assert.equal(rig.state(id), "seen tail");
+});
+
+test("a host that came late hands on what it never had", () => {
+  const rig = new Rig();
+  rig.together("a", "b", "c");
+  for (const id of ["a", "b", "c"]) rig.send(id, `${id}1`);
+  rig.settle();
+  rig.feed("c", { type: "offline" });
+  rig.letters = [];
+  for (const id of ["a", "b"]) rig.send(id, `${id}2`);
+  rig.pass(4000, "a", "b");
+  rig.add("d");
+  rig.feed("a", { type: "joined", member: { id: "d", group: true } });
+  rig.open("d", "a", 10);
+  rig.settle("a", "b", "d");
+  rig.letters = [];
+  for (const id of ["a", "b", "d"]) rig.feed(id, { type: "snapshots", able: false });
+  rig.kill("a");
+  rig.host("d", "d", 11, "left", ["b", "d"]);
+  rig.host("b", "d", 11, "left");
+  rig.pass(1000, "b", "d");
+  rig.feed("d", { type: "joined", member: { id: "c", group: true } });
+  rig.open("c", "d", 11);
+  rig.pass(4000);
+  assert.equal(rig.state("c"), rig.state("b"));
+  assert.ok(rig.noticed("c", "recovered").every(({ complete }) => complete));
+});
+
+test("sends that come together go out together", () => {
+  const rig = new Rig();
+  rig.together("a", "b");
+  const group = rig.groups.get("b");
+  const effects = group?.handleAll([1, 2, 3].map((token) => ({ type: "send", token, data: `m${token}`, size: 2 }) as const), rig.now) ?? [];
+  assert.deepEqual(effects.flatMap((effect) => (effect.type === "transmit" && effect.message.t === "send" ? [effect.message.x.length] : [])), [3]);
+});
+
+test("a host in the middle of a long message is not silent", () => {
+  const rig = new Rig();
+  rig.together("a", "b");
+  rig.feed("b", { type: "link", id: "a", up: true });
+  for (let ms = 0; ms < 6000; ms += 500) {
+    rig.now += 500;
+    rig.feed("b", { type: "heard", from: "a" });
+    rig.feed("b", { type: "timer" });
+  }
+  assert.ok(!rig.effects.get("b")?.some(({ type }) => type === "suspect"));
+});
+
+test("a lone host that was frozen does not take its history for the group's until the server has answered", () => {
+  const rig = new Rig();
+  rig.add("a");
+  rig.open("a", "a", 10, ["a"]);
+  rig.send("a", "old");
+  rig.deaf.add("a");
+  rig.now += 20_000;
+  rig.feed("a", { type: "timer" });
+  rig.add("b");
+  rig.open("b", "b", 20, ["b"]);
+  rig.send("b", "new");
+  rig.feed("a", { type: "offline" });
+  rig.pass(15_000);
+  rig.open("a", "b", 20);
+  rig.host("b", "b", 21, "resigned", ["a", "b"]);
+  rig.host("a", "b", 21, "resigned");
+  rig.pass(2000);
+  assert.equal(rig.state("b"), "new");
+  assert.equal(rig.state("a"), "new");
+  assert.deepEqual(rig.noticed("a", "recovered").map(({ complete }) => complete), [false]);
+});
+
+test("a history long away is not fresh again for having been handed on", () => {
+  const rig = new Rig();
+  rig.add("a");
+  rig.open("a", "a", 10, ["a"]);
+  rig.send("a", "old");
+  rig.feed("a", { type: "offline" });
+  rig.pass(28_000);
+  rig.add("e");
+  rig.deaf.add("e");
+  rig.open("e", "a", 11);
+  rig.open("a", "e", 12);
+  rig.now += 400;
+  // e is named and takes what a has, but cannot be sure that it is not asleep.
+  rig.host("e", "e", 12, "left", ["a", "e"]);
+  while (rig.state("e") !== "old") rig.hand(rig.take(() => true));
+  rig.kill("a");
+  rig.letters = [];
+  rig.pass(3000);
+  rig.letters = [];
+  rig.add("c");
+  rig.host("e", "c", 30, "stalled");
+  const standing = rig.take(({ from, message }) => from === "e" && message.t === "at").at(-1)?.message;
+  assert.ok(standing?.t === "at" && standing.at.r === 10 && standing.at.stale);
+});
+
+test("two groups for longer than entries are kept: what is given up is sent again all the same", () => {
+  const rig = new Rig();
+  rig.together("a", "b", "c");
+  for (const [id, other] of [["a", "b"], ["b", "a"]] as const) rig.feed(id, { type: "link", id: other, up: true });
+  // a and b lose the server and go on; c goes on with the server.
+  for (const id of ["a", "b"]) rig.feed(id, { type: "offline" });
+  rig.host("c", "c", 11, "left", ["c"]);
+  rig.send("b", "there");
+  rig.send("c", "here");
+  rig.pass(60_000, "a", "b");
+  assert.equal(rig.state("a"), "there");
+  assert.equal(rig.state("c"), "here");
+  for (const id of ["a", "b"]) {
+    rig.feed("c", { type: "joined", member: { id, group: true } });
+    rig.open(id, "c", 11);
+  }
+  rig.pass(5000);
+  for (const id of ["a", "b", "c"]) assert.equal(rig.state(id), "here there");
+  for (const id of ["a", "b"]) assert.equal(rig.noticed(id, "recovered").at(-1)?.complete, false);
 });

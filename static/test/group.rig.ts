@@ -18,6 +18,8 @@ export class Rig {
   readonly settled = new Map<string, string[]>();
   readonly effects = new Map<string, Effect[]>();
   letters: Letter[] = [];
+  /** Whom the server does not answer. */
+  readonly deaf = new Set<string>();
   #token = 0;
 
   add(...ids: string[]): void {
@@ -45,6 +47,8 @@ export class Rig {
       if (effect.type === "deliver") app.push(String(effect.data));
       else if (effect.type === "restore") app.splice(0, app.length, ...(effect.state as string[]));
       else if (effect.type === "askSnapshot") this.feed(id, { type: "snapshot", token: effect.token, given: true, state: app.slice(), size: 1 });
+      // The server answers at once; a deposed host is told so before.
+      else if (effect.type === "prove" && !this.deaf.has(id)) this.feed(id, { type: "proved", token: effect.token });
       else if (effect.type === "notice") this.notices.get(id)?.push(effect.notice);
       else if (effect.type === "settle") this.settled.get(id)?.push(effect.error ?? "ok");
     }

@@ -48,14 +48,19 @@ export class Core {
   #refused = 0;
   /** Away too long to outrank anyone; until this history is the group's again. */
   stale = false;
-  /** We were frozen: whatever we are told may be old, and the socket dead. Until the server has answered. */
+  /** We may have been frozen: what we are told may be old. Until the server has answered that we are the host still. */
   unsure = false;
+  /** How many beats this member has sent as a host; who has heard a later one than then answered after it. */
+  beats = 0;
+  #doubtedAt = 0;
   /** When this member last heard from its host, or as a host from another. */
   contact = 0;
   /** When our history was last known to be the group's. */
   shared = 0;
   /** When another was last known to have our history, too. */
   confirmed = 0;
+  /** When a history taken from another will be one long away. */
+  #expires = Infinity;
   /** Out of step since then, and not caught up yet. */
   lost: number | undefined;
   state: Status = "connecting";
@@ -99,8 +104,8 @@ export class Core {
     for (const id of this.#paths.keys()) if (!ids.has(id)) this.#paths.delete(id);
   }
 
-  transmit(to: PeerId, message: Wire): boolean {
-    const via = this.links.path(to, this.now);
+  transmit(to: PeerId, message: Wire, by?: Path): boolean {
+    const via = by ?? this.links.path(to, this.now);
     if (via === "none") return false;
     this.out.push({ type: "transmit", to, via, message });
     return true;
@@ -128,7 +133,7 @@ export class Core {
 
   standing(): Standing {
     const { log } = this;
-    return { ...log.place, done: this.delivered, base: log.base, line: log.line.slice(), snap: this.gives, stale: this.stale };
+    return { ...log.place, done: this.delivered, base: log.base, line: log.line.slice(), snap: this.gives, stale: this.stale || this.now >= this.#expires, age: Math.max(0, Math.round(this.now - Math.min(this.shared, this.#expires - this.resumeMs))) };
   }
 
   touch(): void {
@@ -144,7 +149,27 @@ export class Core {
   /** Another has our history, as far as it goes. */
   confirm(): void {
     this.share();
-    this.confirmed = this.now;
+    // Cut off from the server together with our host, we may all have to give it up.
+    if (this.online && this.told === this.epoch) this.confirmed = this.now;
+  }
+
+  /** A pause: we cannot tell for how long. */
+  doubt(): void {
+    this.unsure = true;
+    this.#doubtedAt = this.beats;
+  }
+
+  /** Another has our log, as the host's, and has heard this beat of ours. */
+  followed(beat: number): void {
+    if (this.unsure && beat <= this.#doubtedAt) return this.touch();
+    if (this.unsure) this.stale = false;
+    this.unsure = false;
+    this.confirm();
+  }
+
+  /** Our history is from another, and was last known to be the group's then: until we lead it, it grows old with that. */
+  inherit(since: number): void {
+    this.#expires = since + this.resumeMs;
   }
 
   /** In step: the group goes on with the history we have. */
@@ -152,6 +177,7 @@ export class Core {
     this.touch();
     if (this.now - this.shared > RETURN_MS && this.lost === undefined) this.lost = this.shared;
     this.shared = this.now;
+    this.#expires = Infinity;
   }
 
   // --- the log ---

@@ -41,7 +41,7 @@ export class Group {
 
   constructor(id: PeerId, settings: Partial<Settings> = {}) {
     this.#core = new Core(id, { ...defaults, ...settings });
-    this.#core.resume = () => this.#resume();
+    this.#core.resume = () => this.#role?.resume();
   }
 
   handle(event: Event, now: number): Effect[] {
@@ -49,14 +49,16 @@ export class Group {
   }
 
   /** Several that came together: what they cause goes out together. */
-  handleAll(events: readonly Event[], now: number): Effect[] {
+  handleAll(events: readonly Event[], at: number): Effect[] {
+    // Whole milliseconds: with fractions, what is due may after rounding be not quite due, for ever.
+    const now = Math.floor(at);
     const core = this.#core;
     if (core.state === "closed") return events.flatMap((event) => (event.type === "send" ? [{ type: "settle", token: event.token, error: "Closed" } as const] : []));
     const overdue = now - Math.max(this.#last, core.timers.next());
     this.#idle = now - this.#last > PAUSED_MS;
     core.now = now;
     core.timers.soon("trim", now + TRIM_MS);
-    if (overdue > PAUSED_MS) core.unsure = true;
+    if (overdue > PAUSED_MS) core.doubt();
     if (overdue > FROZEN_MS) this.#thawed(now - this.#last);
     this.#last = now;
     for (const event of events) this.#take(event);
@@ -131,6 +133,7 @@ export class Group {
         this.#role?.linked(event.id);
         break;
       case "received": this.#receive(event.from, event.via, event.message); break;
+      case "heard": this.#heard(event.from); break;
       case "pressure":
         core.links.press(event.link, event.high);
         if (!event.high) this.#role?.drained();
@@ -142,10 +145,7 @@ export class Group {
         if (this.#role instanceof Member) this.#role.say();
         break;
       case "snapshot": core.answer(event.token, event.given, event.state, event.size); break;
-      case "proved":
-        core.unsure = false;
-        if (this.#role instanceof Host) this.#role.proved(event.token);
-        break;
+      case "proved": if (this.#role instanceof Host) this.#role.proved(event.token); break;
       case "resign": if (this.#role instanceof Host) this.#role.resign(event.to); break;
       case "leave": this.#leave(); break;
       case "timer": break;
@@ -170,7 +170,7 @@ export class Group {
       core.notice({ kind: "open", host: open.host, epoch: open.epoch, first });
     }
     core.told = open.epoch;
-    core.seat(open.host === core.id && open.epoch >= core.epoch);
+    core.seat(open.host === core.id && !open.recovering && open.epoch >= core.epoch);
     if (!this.#adopt(open.epoch, open.host, open.recovering ? "restarted" : "", open.roster, first)) this.#role?.opened(open.roster);
   }
 
@@ -199,7 +199,7 @@ export class Group {
     core.epoch = epoch;
     core.host = host;
     // The news of our seat may be as old as that while.
-    if (host === core.id && this.#idle) core.unsure = true;
+    if (host === core.id && this.#idle) core.doubt();
     this.#role = host === core.id ? new Host(core, cause, deposed, roster ?? [], first) : new Member(core, host, cause);
     this.#role.start();
     return true;
@@ -222,6 +222,13 @@ export class Group {
     this.#role?.receive(from, via, message);
   }
 
+  /** Somebody is in the middle of saying something long. */
+  #heard(from: PeerId): void {
+    const core = this.#core;
+    core.links.heard(from, core.now);
+    if (from === core.host && this.#role instanceof Member) this.#role.heard();
+  }
+
   /** Whoever speaks for an older epoch is told so, and not heard. */
   #old(from: PeerId, message: Wire): void {
     const core = this.#core;
@@ -239,11 +246,6 @@ export class Group {
     if (outbox.bytes + size > settings.outboxBytes || outbox.size >= settings.outboxCount) return this.#core.settle([token], "Backpressure");
     outbox.add(token, data, size);
     this.#role?.sending();
-  }
-
-  #resume(): void {
-    const core = this.#core;
-    if (this.#role instanceof Member) core.deliver(core.log.last);
   }
 
   #leave(): void {

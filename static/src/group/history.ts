@@ -45,28 +45,37 @@ export function same(a: Place, b: Place): boolean {
   return a.r === b.r && a.e === b.e && a.s === b.s;
 }
 
-type Rank = Pick<Standing, "r" | "e" | "s" | "done" | "line" | "stale">;
+type Rank = Pick<Standing, "r" | "e" | "s" | "done" | "base" | "line" | "stale">;
 
 /** Where its page stands. */
 function delivered({ r, done, line }: Rank): Place {
   return { r, e: epochAt(line, done), s: done };
 }
 
-/**
- * Which log a new host takes: one in use before one long away, the older history before one founded beside it, then the
- * one that has what pages were last handed: what a page has seen goes before what was only stamped. Then the later
- * epoch, then the longer log.
- */
-export function outranks(a: Rank, b: Rank): boolean {
+/** One in use before one long away, the older history before one founded beside it, then what pages were last handed. */
+function seenLater(a: Rank, b: Rank): boolean {
   if (a.r === 0 || b.r === 0) return a.r !== 0 && b.r === 0;
   if (a.stale !== b.stale) return b.stale;
   if (a.r !== b.r) return a.r < b.r;
   const x = delivered(a);
   const y = delivered(b);
-  if (x.e !== y.e) return x.e > y.e;
-  const aHas = lies(y, a);
-  const bHas = lies(x, b);
-  if (aHas !== bHas) return aHas;
-  if (a.e !== b.e) return a.e > b.e;
-  return a.s > b.s;
+  return x.e !== y.e ? x.e > y.e : x.s > y.s;
+}
+
+/**
+ * Which log a new host takes. First it is found what pages were last handed: that goes before anything that was only
+ * stamped. Among the logs that contain it, the one of the latest epoch, then the longest, then the one that reaches back furthest. In one step over pairs it would
+ * not be an order: two logs may each contain what the other's page was handed, and only one what a third's was.
+ */
+export function best<T extends Rank>(own: T, others: readonly T[]): T {
+  let seen = own;
+  for (const at of others) if (seenLater(at, seen)) seen = at;
+  const must = delivered(seen);
+  let longest = seen;
+  for (const at of [own, ...others]) {
+    if (at.stale !== seen.stale || !lies(must, at)) continue;
+    const further = at.e !== longest.e ? at.e - longest.e : at.s - longest.s;
+    if (further > 0 || (further === 0 && longest !== own && (at === own || at.base < longest.base))) longest = at;
+  }
+  return longest;
 }

@@ -2,7 +2,7 @@
 
 import type { Core } from "./core.ts";
 import { Feed } from "./feed.ts";
-import { common, lies } from "./history.ts";
+import { common, lies, same } from "./history.ts";
 import type { Ledger } from "./ledger.ts";
 import { Peer } from "./peer.ts";
 import { Restorer } from "./restorer.ts";
@@ -10,13 +10,18 @@ import type { Role } from "./role.ts";
 import { Takeover } from "./takeover.ts";
 import type { TimerName } from "./timers.ts";
 import type { Entry, EntryKind, MemberInfo, Path, PeerId, RosterEntry, Standing } from "./types.ts";
-import type { Ack, Beat, Fill, Send, Wire } from "./wire.ts";
+import type { Ack, Beat, Fill, Restore, Send, Wire } from "./wire.ts";
 
 type Phase = "taking" | "stamping" | "resigning";
 
 const WITNESSES = 2;
 const NEED_MS = 60;
 const ASK_MS = 150;
+/** So often in vain is another asked for what is older than our log. */
+const OLDER_TRIES = 4;
+/** So long ago the server may have said that we are the host; longer, where it takes longer to answer. */
+const PROOF_MS = 1000;
+const PROOF_MAX_MS = 16_000;
 /** The host's page has waited so long for a witness: try others. */
 const LAG_MS = 300;
 
@@ -35,7 +40,9 @@ export class Host implements Role {
   #acked = 0;
   /** The server still took us for the host when everything up to here was stamped. */
   #proved = 0;
-  #proving: { token: number; seq: number } | undefined;
+  #proving: { readonly token: number; readonly seq: number; readonly at: number } | undefined;
+  /** An answer read later than this is asked for again. */
+  #proofMs = PROOF_MS;
   /** Nobody's log can continue ours any more: entries of this epoch are in it. */
   #stamped = false;
   #witnesses: PeerId[] = [];
@@ -87,7 +94,7 @@ export class Host implements Role {
     this.#ahead = core.applied.clone();
     for (let s = delivered + 1; s <= log.last; s++) this.#ahead.apply(log.at(s) as Entry, now);
     this.#feed = this.#newFeed();
-    core.stale = false;
+    if (!core.unsure) core.stale = false;
     core.touch();
     core.notice({ kind: "host", host: core.id, epoch: core.epoch, isHost: true, cause: this.#cause, tookMs: now - this.#began });
     this.#beat();
@@ -147,7 +154,10 @@ export class Host implements Role {
       case "send": this.#onSend(peer, message); break;
       case "snap": this.#restorer.gave(from, message.k, message.snap); break;
       case "fill": this.#onFill(from, message); break;
-      case "restore": if (this.#phase === "taking") this.#takeover.restored(from, message); break;
+      case "restore":
+        if (this.#phase === "taking") this.#takeover.restored(from, message);
+        else this.#hasNotOlder(from, message);
+        break;
       default: break;
     }
   }
@@ -163,6 +173,7 @@ export class Host implements Role {
   #onAt(peer: Peer, at: Standing): void {
     this.#core.highest = Math.max(this.#core.highest, at.s);
     peer.at = at;
+    peer.saidAt = this.#core.now;
     if (this.#phase === "taking") this.#takeover.answered();
     else this.#place(peer, at);
   }
@@ -177,8 +188,10 @@ export class Host implements Role {
       core.transmit(peer.id, { t: "pull", e: core.epoch, at: core.standing() });
     } else if (upTo < at.done || upTo < log.base) {
       peer.live = false;
+      if (upTo >= at.done && this.#backfill(peer, at, upTo)) return;
       return this.#restorer.request(peer, at);
     }
+    peer.older = undefined;
     this.#restorer.done(peer.id);
     const first = !peer.live;
     peer.live = true;
@@ -187,7 +200,39 @@ export class Host implements Role {
     this.#have(upTo);
   }
 
-  #onAck(peer: Peer, { at, gap }: Ack): void {
+  /** It lacks what is older than our log. Another may have that still: it is asked, and we hand it on. False if nobody has. */
+  #backfill(peer: Peer, at: Standing, upTo: number): boolean {
+    const core = this.#core;
+    // What we trimmed ourselves the others have trimmed, too.
+    if (core.log.base > core.log.origin) return false;
+    const tries = peer.older && peer.older.after >= upTo ? peer.older.tries + 1 : 0;
+    if (tries >= OLDER_TRIES) return false;
+    const givers = [...this.#peers.values()].filter((giver) =>
+      giver !== peer && giver.at && giver.at.base <= upTo && core.now - giver.heard <= core.settings.peerSilentMs && common(giver.at, core.log) > upTo);
+    const giver = givers[tries % givers.length];
+    if (!giver) return false;
+    peer.older = { giver: giver.id, after: upTo, tries, at };
+    return core.transmit(giver.id, { t: "pull", e: core.epoch, at });
+  }
+
+  /** Asked for entries it offers a snapshot: it has trimmed them meanwhile. */
+  #hasNotOlder(from: PeerId, { heal }: Restore): void {
+    for (const peer of this.#peers.values()) {
+      if (peer.live || peer.older?.giver !== from || !same(peer.older.at, heal)) continue;
+      peer.older = { ...peer.older, tries: OLDER_TRIES };
+      this.#restorer.request(peer, peer.older.at);
+    }
+  }
+
+  #handOn(peer: Peer, at: Standing, { r, p, s, x }: Fill): void {
+    const core = this.#core;
+    const last = x[x.length - 1];
+    if (!last || !lies({ r, e: last.e, s: last.s }, core.log)) return;
+    core.transmit(peer.id, { t: "data", e: core.epoch, r, p, s, x });
+    if (last.s < core.log.base) this.#backfill(peer, { ...at, r, e: last.e, s: last.s, done: last.s }, last.s);
+  }
+
+  #onAck(peer: Peer, { at, gap, k }: Ack): void {
     if (this.#phase === "taking") return;
     if (!lies(at, this.#core.log)) return this.#ask(peer);
     if (!peer.live) {
@@ -197,11 +242,11 @@ export class Host implements Role {
       this.#feed.place(peer, at.s);
       this.#chooseWitnesses();
     } else this.#feed.acked(peer, at.s, gap);
-    this.#have(at.s);
+    this.#have(at.s, k);
   }
 
-  #have(seq: number): void {
-    this.#core.confirm();
+  #have(seq: number, beat = 0): void {
+    this.#core.followed(beat);
     if (seq > this.#acked) this.#acked = seq;
   }
 
@@ -223,6 +268,10 @@ export class Host implements Role {
     const core = this.#core;
     const { log } = core;
     const before = log.last;
+    for (const peer of this.#peers.values()) {
+      if (peer.live || peer.older?.giver !== from || peer.older.after !== fill.s - 1) continue;
+      this.#handOn(peer, peer.older.at, fill);
+    }
     if (this.#stamped || fill.s !== before + 1) return;
     if (core.absorb(fill.r, fill.p, fill.s, fill.x) !== "ok") return;
     for (let s = before + 1; s <= log.last; s++) this.#ahead.apply(log.at(s) as Entry, core.now);
@@ -287,37 +336,43 @@ export class Host implements Role {
 
   /** How far our page may be handed the log: what another has; alone, what the server lets us. */
   #limit(): number {
-    const { links, now, settings, log, seated, unsure, delivered } = this.#core;
+    const { links, now, settings, log, seated, delivered } = this.#core;
     if (this.#acked >= log.last) return log.last;
-    let anyone = false;
     for (const peer of this.#peers.values()) {
       if (!peer.info.group || peer.gone || !(peer.present || links.good(peer.id, now))) continue;
-      anyone = true;
       if (now - Math.max(peer.heard, peer.since) > settings.peerSilentMs) continue;
       // What the server said before does not count when they fall silent later.
       this.#proved = 0;
-      this.#proving = undefined;
+      if (this.#proving) this.#proving = { ...this.#proving, seq: 0 };
       return this.#acked;
     }
     if (!seated) return this.#acked;
-    if (!anyone && !unsure) return log.last;
     const limit = Math.max(this.#acked, this.#proved);
-    if (limit < log.last && limit <= delivered && !this.#proving) this.#prove();
+    if (limit < log.last && limit <= delivered && !this.#proving?.seq) this.#prove();
     return limit;
   }
 
-  /** Everybody else is silent: the server is asked whether we are still the host. */
+  /** Alone, or everybody else is silent: the server is asked whether we are still the host. */
   #prove(): void {
     const core = this.#core;
-    this.#proving = { token: core.token(), seq: core.log.last };
+    const seq = this.#phase === "taking" ? 0 : core.log.last;
+    this.#proving = { token: core.token(), seq, at: core.now };
     core.out.push({ type: "prove", token: this.#proving.token });
   }
 
   proved(token: number): void {
-    this.#core.stale = false;
+    const core = this.#core;
     if (this.#proving?.token !== token) return;
-    this.#proved = Math.max(this.#proved, this.#proving.seq);
+    const { seq, at } = this.#proving;
     this.#proving = undefined;
+    if (core.now - at > this.#proofMs) {
+      // We may have slept over it.
+      this.#proofMs = Math.min(this.#proofMs * 2, PROOF_MAX_MS);
+      return this.#prove();
+    }
+    core.unsure = false;
+    if (this.#phase !== "taking") core.stale = false;
+    this.#proved = Math.max(this.#proved, seq);
   }
 
   // --- heartbeat ---
@@ -326,7 +381,7 @@ export class Host implements Role {
     const core = this.#core;
     const { log, links, epoch, out, now } = core;
     if (this.#phase === "taking") return;
-    const base = { t: "beat", e: epoch, at: log.place, w: this.#witnesses, cause: this.#cause } as const;
+    const base = { t: "beat", e: epoch, at: log.place, w: this.#witnesses, k: ++core.beats, cause: this.#cause } as const;
     let relayed = false;
     for (const peer of this.#peers.values()) {
       if (!peer.info.group) continue;
@@ -360,6 +415,7 @@ export class Host implements Role {
         if (this.#phase === "taking") break;
         if (this.#lagSince !== 0 && now - this.#lagSince > LAG_MS) this.#turn++;
         if (this.#phase === "stamping") this.#reconcile();
+        this.#ahead.prune(now - 2 * core.resumeMs);
         this.#chooseWitnesses();
         for (const peer of this.#peers.values()) if (peer.info.group && peer.present) core.tellPath(peer.id);
         this.#feed.retry();
@@ -438,8 +494,10 @@ export class Host implements Role {
     const { now } = this.#core;
     for (const peer of this.#peers.values()) if (peer.heard > -Infinity) peer.heard = now;
     if (this.#phase === "taking") this.#takeover.again();
-    if (!this.#proving && this.#core.stale && this.#core.seated) this.#prove();
   }
+
+  /** The last thing in every step hands our page what it may have. */
+  resume(): void {}
 
   resign(to: PeerId | undefined): void {
     const core = this.#core;
@@ -456,15 +514,17 @@ export class Host implements Role {
   /** Seated and stamping, our history is the group's. */
   lead(): void {
     const core = this.#core;
-    if (!core.seated || this.#phase === "taking") return;
+    if (!core.seated) return;
+    if (core.unsure && !this.#proving) this.#prove();
+    if (core.unsure || this.#phase === "taking") return;
     core.share();
     core.lost = undefined;
   }
 
   flush(): void {
     const core = this.#core;
-    if (this.#phase === "taking") return;
     this.lead();
+    if (this.#phase === "taking") return;
     this.sending();
     this.#feed.flush();
     core.deliver(this.#limit());

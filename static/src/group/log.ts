@@ -11,6 +11,8 @@ const LINE_LENGTH = 256;
 export class Log {
   root = 0;
   base = 0;
+  /** Where it began, before anything was trimmed. */
+  origin = 0;
   line: Segment[] = [];
   /** What everything up to the base adds up to. */
   floor = new Ledger();
@@ -105,6 +107,7 @@ export class Log {
   reset(root: number, seq: number, line: Line, floor: Ledger): void {
     this.root = root;
     this.base = seq;
+    this.origin = seq;
     this.line = line.filter((segment) => segment[1] <= seq);
     this.floor = floor;
     this.#entries = [];

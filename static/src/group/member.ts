@@ -13,7 +13,12 @@ export class Member implements Role {
   readonly #began: number;
   /** The host has its own log together, and our last entry is one of its. */
   #anchored = false;
+  /** The host's log has ours up to here; what we have beyond may be our own tail from when we hosted. */
+  #sure = 0;
   #announced = false;
+  #unsent = false;
+  /** The host's latest beat. */
+  #beat = 0;
   #cause: string;
   /** Asked to acknowledge at once: the host's own page waits for it. */
   #witness = false;
@@ -56,7 +61,7 @@ export class Member implements Role {
     else core.touch();
     core.timers.set("suspect", core.now + core.settings.suspectMs);
     switch (message.t) {
-      case "ask": this.say(); break;
+      case "ask": this.say(via); break;
       case "data": this.#onHost(); this.#onData(message); break;
       case "beat": this.#onHost(); this.#onBeat(message); break;
       case "restore": this.#onHost(); this.#onRestore(message); break;
@@ -68,11 +73,19 @@ export class Member implements Role {
     this.#tellRelay(via);
   }
 
+  /** The host lives, and is in the middle of saying something long. */
+  heard(): void {
+    const core = this.#core;
+    core.touch();
+    core.timers.set("suspect", core.now + core.settings.suspectMs);
+  }
+
   // --- where we stand ---
 
-  say(): void {
+  say(via?: Path): void {
     const core = this.#core;
-    core.transmit(this.#host, { t: "at", e: core.epoch, at: core.standing() });
+    // The way the question came is open.
+    core.transmit(this.#host, { t: "at", e: core.epoch, at: core.standing() }, via);
   }
 
   /** Until the host has us on its log: say where we stand. */
@@ -114,8 +127,9 @@ export class Member implements Role {
     this.sending();
   }
 
-  #onBeat({ at, sent, w, cause }: Beat): void {
+  #onBeat({ at, sent, w, k, cause }: Beat): void {
     const core = this.#core;
+    this.#beat = Math.max(this.#beat, k);
     const { log } = core;
     if (this.#cause === "") this.#cause = cause;
     this.#witness = w.includes(core.id);
@@ -143,8 +157,9 @@ export class Member implements Role {
       return this.#gap();
     }
     this.#anchor();
+    this.#sure = Math.max(this.#sure, s + x.length - 1);
     this.#useKept();
-    core.deliver(log.last);
+    this.resume();
     core.confirm();
     this.#dropKept();
     if (log.last === before) return;
@@ -157,9 +172,12 @@ export class Member implements Role {
     if (!same(heal, core.log.place)) return;
     core.install(snap);
     this.#anchor();
+    this.#sure = snap.s;
     core.confirm();
+    // That has been told already.
+    core.lost = undefined;
     this.#useKept();
-    core.deliver(core.log.last);
+    this.resume();
     core.outbox.sent = 0;
     this.#ack(this.#ahead.size > 0);
     this.sending();
@@ -177,7 +195,8 @@ export class Member implements Role {
   #caughtUp(): void {
     const core = this.#core;
     this.#anchor();
-    core.deliver(core.log.last);
+    this.#sure = core.log.last;
+    this.resume();
     core.confirm();
     if (core.lost !== undefined) core.notice({ kind: "recovered", complete: true, via: "log", awayMs: core.now - core.lost });
     core.lost = undefined;
@@ -203,8 +222,11 @@ export class Member implements Role {
   /** All of them come from this host, in this epoch and history, and our last entry is on its log: they follow. */
   #useKept(): void {
     const { log, now } = this.#core;
-    if (log.root !== this.#aheadRoot) return;
-    for (let next = this.#ahead.get(log.last + 1); next && !this.#core.blocked(); next = this.#ahead.get(log.last + 1)) log.append(next, now);
+    if (log.root !== this.#aheadRoot || this.#sure < log.last) return;
+    for (let next = this.#ahead.get(log.last + 1); next && !this.#core.blocked(); next = this.#ahead.get(log.last + 1)) {
+      log.append(next, now);
+      this.#sure = log.last;
+    }
   }
 
   #dropKept(): void {
@@ -217,11 +239,16 @@ export class Member implements Role {
     }
   }
 
+  /** Hand the page what the host's log has, too. */
+  resume(): void {
+    this.#core.deliver(this.#sure);
+  }
+
   // --- reports ---
 
   #ack(gap: boolean): void {
     const core = this.#core;
-    const message: Ack = { t: "ack", e: core.epoch, at: core.log.place, gap };
+    const message: Ack = { t: "ack", e: core.epoch, at: core.log.place, gap, k: this.#beat };
     if (!core.transmit(this.#host, message)) return;
     this.#acked = core.log.last;
     this.#ackedAt = core.now;
@@ -255,8 +282,14 @@ export class Member implements Role {
 
   // --- sending ---
 
+  /** What came together goes out together, at the end of the step. */
   sending(): void {
+    this.#unsent = true;
+  }
+
+  #send(): void {
     const core = this.#core;
+    this.#unsent = false;
     const { outbox, settings, timers } = core;
     if (outbox.size === 0) return timers.clear("resend");
     if (!this.#announced) return;
@@ -332,6 +365,7 @@ export class Member implements Role {
 
   flush(): void {
     const { log, outbox } = this.#core;
+    if (this.#unsent) this.#send();
     if (outbox.size === 0) this.#resendMs = this.#core.settings.resendMs;
     if (this.#anchored && log.last > this.#acked) this.#ackSoon();
   }

@@ -12,6 +12,9 @@ export class Peer {
   missing = 0;
   /** Where it last said it stands. */
   at: Standing | undefined;
+  saidAt = 0;
+  /** It lacks what is older than our log: whom we asked for that, from where on, and how often in vain. */
+  older: { readonly giver: PeerId; readonly after: number; readonly tries: number; readonly at: Standing } | undefined;
   /** Known to stand on our log: it is fed. */
   live = false;
   /** It has everything up to here. */

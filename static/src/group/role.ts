@@ -19,6 +19,8 @@ export interface Role {
   opened(roster: readonly RosterEntry[] | undefined): void;
   joined(member: RosterEntry): void;
   left(id: PeerId): void;
+  /** The page has made its snapshot: what waited for that may be delivered. */
+  resume(): void;
   /** We were stopped for a while: silence then proves nothing. */
   thawed(): void;
   /** The last thing in every step. */

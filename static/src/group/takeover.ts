@@ -1,7 +1,7 @@
 // Taking over: learn where everyone stands, get hold of the highest log, and only then stamp.
 
 import type { Core } from "./core.ts";
-import { common, outranks, same } from "./history.ts";
+import { best, common, same } from "./history.ts";
 import type { Peer } from "./peer.ts";
 import type { PeerId, Standing } from "./types.ts";
 import type { Fill, Restore } from "./wire.ts";
@@ -21,6 +21,7 @@ export class Takeover {
   #step: Step = "ask";
   #deadline: number;
   #source: PeerId | undefined;
+  #repeated = false;
   /** Said to have more, and did not hand it over in time: how often. */
   readonly #failed = new Map<PeerId, number>();
 
@@ -78,7 +79,10 @@ export class Takeover {
 
   restored(from: PeerId, { heal, snap }: Restore): void {
     if (this.#step !== "pull" || from !== this.#source || !same(heal, this.#core.log.place)) return;
+    const peer = this.#peers.get(from);
     this.#core.install(snap);
+    // It is no fresher for having been handed on.
+    if (peer?.at) this.#core.inherit(peer.saidAt - peer.at.age);
     this.#decide();
   }
 
@@ -117,27 +121,32 @@ export class Takeover {
     const far = silent.filter((peer) => links.path(peer.id, now) === "relay");
     const crowd = far.length > CROWD;
     if (crowd) out.push({ type: "fanout", message: ask });
-    for (const peer of silent) if (!crowd || links.path(peer.id, now) !== "relay") this.#core.transmit(peer.id, ask);
+    for (const peer of silent) {
+      if (crowd && links.path(peer.id, now) === "relay") continue;
+      this.#core.transmit(peer.id, ask);
+      // A data channel may be dead and not known to be yet; the server knows another way.
+      if (this.#repeated && links.relay && links.good(peer.id, now)) this.#core.transmit(peer.id, ask, "relay");
+    }
+    this.#repeated = true;
     timers.set("take", Math.min(this.#deadline, now + settings.askRepeatMs));
   }
 
   #decide(): void {
     const core = this.#core;
     const own: Standing = core.standing();
-    let best: Standing = this.cause === "restarted" ? { ...own, stale: false } : own;
-    let source: PeerId | undefined;
+    const mine: Standing = this.cause === "restarted" ? { ...own, stale: false } : own;
+    const givers = new Map<Standing, PeerId>();
     for (const peer of this.#peers.values()) {
       if (!peer.at || (this.#failed.get(peer.id) ?? 0) >= TRIES || !(peer.present || core.links.good(peer.id, core.now))) continue;
-      if (outranks(peer.at, best)) {
-        best = peer.at;
-        source = peer.id;
-      }
+      givers.set(peer.at, peer.id);
     }
-    const from = common(own, best);
-    if (source !== undefined && from < best.s) return this.#pullFrom(source, from < Math.max(own.done, best.base));
+    const chosen = best(mine, [...givers.keys()]);
+    const source = givers.get(chosen);
+    const from = common(own, chosen);
+    if (source !== undefined && from < chosen.s) return this.#pullFrom(source, from < Math.max(own.done, chosen.base));
     // Another that was not away has no more than we do.
     if (source !== undefined) core.stale = false;
-    if (best.r !== 0) return this.#finish();
+    if (chosen.r !== 0) return this.#finish();
     if (this.first) return this.#found(true);
     if (core.now >= this.#began + core.settings.foundMs) return this.#found(false);
     this.#step = "wait";

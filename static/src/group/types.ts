@@ -45,6 +45,8 @@ export interface Standing extends Place {
   readonly snap: boolean;
   /** Away longer than `resumeMs`: outranks nobody. */
   readonly stale: boolean;
+  /** So long ago this history was last known to be the group's. */
+  readonly age: number;
 }
 
 export interface MemberInfo {

@@ -12,10 +12,10 @@ export interface Ask { readonly t: "ask"; readonly e: number; readonly cause: st
 export interface At { readonly t: "at"; readonly e: number; readonly at: Standing }
 /** host -> members: entries after `s - 1`, whose epoch is `p`. */
 export interface Data { readonly t: "data"; readonly e: number; readonly r: number; readonly p: number; readonly s: number; readonly x: readonly Entry[] }
-/** host -> members: I live, this is my last entry, and up to `sent` you should have; `w` acknowledge at once. */
-export interface Beat { readonly t: "beat"; readonly e: number; readonly at: Place; readonly sent: number; readonly w: readonly PeerId[]; readonly cause: string }
-/** member -> host: I have everything up to here. `gap`: and lack what follows. */
-export interface Ack { readonly t: "ack"; readonly e: number; readonly at: Place; readonly gap: boolean }
+/** host -> members: I live, this is my last entry, and up to `sent` you should have; `w` acknowledge at once. `k` counts beats. */
+export interface Beat { readonly t: "beat"; readonly e: number; readonly at: Place; readonly sent: number; readonly w: readonly PeerId[]; readonly k: number; readonly cause: string }
+/** member -> host: I have everything up to here. `gap`: and lack what follows. `k`: your last beat I heard. */
+export interface Ack { readonly t: "ack"; readonly e: number; readonly at: Place; readonly gap: boolean; readonly k: number }
 export interface Item { readonly n: number; readonly d: unknown; readonly z: number }
 /** member -> host: stamp these. Nothing below `low` will ever be sent (again). */
 export interface Send { readonly t: "send"; readonly e: number; readonly at: Place; readonly low: number; readonly x: readonly Item[] }
@@ -54,7 +54,7 @@ const pair = (a: Check, b: Check): Check => (v) => Array.isArray(v) && v.length 
 
 const place: Fields = { r: count, e: count, s: count };
 const line = list(pair(count, count));
-const standing = shape({ ...place, done: count, base: count, line, snap: flag, stale: flag });
+const standing = shape({ ...place, done: count, base: count, line, snap: flag, stale: flag, age: count });
 const entry = shape({ s: count, e: count, f: text, n: count, k: (v) => v === "d" || v === "j" || v === "l", d: any, z: count });
 const info = shape({ group: flag });
 const snapshot = shape({ ...place, line, counts: list(pair(text, count)), members: list(pair(text, info)), has: flag, z: count });
@@ -64,8 +64,8 @@ const shapes: Readonly<Record<Wire["t"], Check>> = {
   ask: shape({ cause: text }),
   at: shape({ at: standing }),
   data: shape(run),
-  beat: shape({ at: shape(place), sent: count, w: list(text), cause: text }),
-  ack: shape({ at: shape(place), gap: flag }),
+  beat: shape({ at: shape(place), sent: count, w: list(text), k: count, cause: text }),
+  ack: shape({ at: shape(place), gap: flag, k: count }),
   send: shape({ at: shape(place), low: count, x: list(shape({ n: count, z: count })) }),
   need: shape({ n: count }),
   pull: shape({ at: standing }),
