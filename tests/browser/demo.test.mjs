@@ -178,6 +178,9 @@ scenario("everything by keyboard alone", async (world) => {
     for (const key of keys) await tab.keyboard.press(key);
   };
   const focused = () => tab.evaluate(() => document.activeElement.getAttribute("aria-label") ?? document.activeElement.textContent);
+  /** The focus follows what the group delivers, a moment after the key. */
+  const untilFocused = (label, what) =>
+    untilState(what, focused, (now) => now === label);
   const tabTo = async (label) => {
     for (let n = 0; n < 40 && !(await focused()).startsWith(label); n++) await press("Tab");
     assert.ok((await focused()).startsWith(label), `no Tab leads to ${label}`);
@@ -189,13 +192,13 @@ scenario("everything by keyboard alone", async (world) => {
   const [start] = await untilState("two steps", readAll([tab]), ([page]) => page.steps.length === 2);
   await tab.evaluate(() => document.getElementById("fit").focus());
   await press("Tab");
-  assert.equal(await focused(), "Load DICOM");
+  await untilFocused("Load DICOM", "the focus on the step");
   await press("ArrowDown", "ArrowDown", "Shift+ArrowRight");
   await untilState("the step to have moved", readAll([tab]), ([page]) => page.steps.some((step) => step.startsWith("Load DICOM") && !start.steps.includes(step)));
   await press("Enter");
   await tab.keyboard.type("Load NIfTI");
   await press("Enter");
-  assert.equal(await focused(), "Load NIfTI", "the focus is back on the step");
+  await untilFocused("Load NIfTI", "the focus to be back on the step");
   await press("w", "Tab", "Enter");
   await untilState("a wire", readAll([tab]), ([page]) => String(page.wires) === "Wire from Load NIfTI to GLM");
   await tabTo("Wire from Load NIfTI");
@@ -209,10 +212,10 @@ scenario("everything by keyboard alone", async (world) => {
   await untilState("place and name again", readAll([tab]), ([page]) => page.steps.some((step) => step.startsWith("Load NIfTI")));
   await tab.locator(".step").first().focus();
   await press("Delete");
-  assert.equal(await focused(), "GLM", "the focus goes to the next step");
+  await untilFocused("GLM", "the focus to go to the next step");
   await press("Delete");
   await untilState("an empty board", readAll([tab]), ([page]) => page.steps.length === 0);
-  assert.equal(await tab.evaluate(() => document.activeElement.id), "view", "and stays at the board");
+  await untilState("the focus to stay at the board", () => tab.evaluate(() => document.activeElement.id), (id) => id === "view");
 });
 
 scenario("the board of one who was alone is there after a reload", async (world) => {
