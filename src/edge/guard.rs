@@ -1,4 +1,4 @@
-//! Stands between the socket and the WebSocket codec, which has no limits of its own (ACTIX: it buffers whatever comes).
+//! Stands between the socket and the WebSocket codec, which has no limits of its own: it buffers whatever comes.
 //!
 //! Lengths are checked before bytes are buffered, frames pass at the allowed pace, and never more of them than the
 //! session has use for; what is not read stays in the socket, and its sender waits.
