@@ -5,17 +5,6 @@ mod common;
 use common::{Client, Server};
 use serde_json::{Value, json};
 
-async fn group(server: &Server, ids: &[&str]) -> Vec<Client> {
-    let mut members = Vec::new();
-    for id in ids {
-        members.push(server.grouped("p", id).await);
-    }
-    for id in &ids[1..] {
-        members[0].expect_from("JOIN", id).await;
-    }
-    members
-}
-
 fn suspect(client: &Client, host: &str, epoch: &Value) {
     client.send(json!({"type": "SUSPECT", "payload": {"host": host, "epoch": epoch}}));
 }
@@ -30,7 +19,7 @@ async fn all_are_told(members: &mut [Client], host: &str, cause: &str) {
 #[tokio::test]
 async fn a_suspected_host_that_answers_stays_whoever_suspects_it() {
     let server = Server::start(&[("liveness.probe_ms", "300"), ("peerjs.expire_ms", "900")]);
-    let mut members = group(&server, &["h", "a", "b", "c"]).await;
+    let mut members = server.group("p", &["h", "a", "b", "c"]).await;
     let epoch = members[0].open["epoch"].clone();
     for _ in 0..3 {
         members[1..].iter().for_each(|member| suspect(member, "h", &epoch));
@@ -49,7 +38,7 @@ async fn a_suspected_host_that_answers_stays_whoever_suspects_it() {
 #[tokio::test]
 async fn a_suspected_host_that_only_answers_pings_is_replaced_and_stays_a_member() {
     let server = Server::start(&[("liveness.probe_ms", "300"), ("election.policy", "oldest")]);
-    let mut members = group(&server, &["h", "a", "b"]).await;
+    let mut members = server.group("p", &["h", "a", "b"]).await;
     let epoch = members[0].open["epoch"].clone();
     suspect(&members[2], "h", &epoch);
     members[0].expect("PROBE").await;
@@ -61,7 +50,7 @@ async fn a_suspected_host_that_only_answers_pings_is_replaced_and_stays_a_member
 #[tokio::test]
 async fn suspicions_of_the_past_of_others_and_of_strangers_count_for_nothing() {
     let server = Server::start(&[("liveness.probe_ms", "100"), ("peerjs.expire_ms", "400")]);
-    let mut members = group(&server, &["h", "a"]).await;
+    let mut members = server.group("p", &["h", "a"]).await;
     let epoch = members[0].open["epoch"].as_u64().expect("an epoch");
     suspect(&members[1], "h", &json!(epoch - 1));
     suspect(&members[1], "h", &json!(epoch + 1));
@@ -76,7 +65,7 @@ async fn suspicions_of_the_past_of_others_and_of_strangers_count_for_nothing() {
 #[tokio::test]
 async fn without_a_relay_more_than_half_replace_a_host_they_cannot_reach() {
     let server = Server::start(&[("relay.enabled", "false"), ("liveness.probe_ms", "60000"), ("election.policy", "oldest")]);
-    let mut members = group(&server, &["h", "a", "b", "c"]).await;
+    let mut members = server.group("p", &["h", "a", "b", "c"]).await;
     let epoch = members[0].open["epoch"].clone();
     suspect(&members[1], "h", &epoch);
     suspect(&members[1], "h", &epoch);
@@ -90,7 +79,7 @@ async fn without_a_relay_more_than_half_replace_a_host_they_cannot_reach() {
 #[tokio::test]
 async fn a_host_may_hand_over_to_one_it_names_or_to_anyone() {
     let server = Server::start(&[]);
-    let mut members = group(&server, &["h", "a", "b"]).await;
+    let mut members = server.group("p", &["h", "a", "b"]).await;
     let mut epoch = members[0].open["epoch"].clone();
     // not its to give, or not any more
     members[1].send(json!({"type": "RESIGN", "payload": {"epoch": epoch, "to": "a"}}));
@@ -126,7 +115,7 @@ async fn one_who_is_alone_cannot_resign() {
 #[tokio::test]
 async fn a_hidden_host_gives_way_to_one_that_is_seen() {
     let server = Server::start(&[("election.hidden_ms", "300"), ("peerjs.expire_ms", "900")]);
-    let mut members = group(&server, &["h", "a", "b"]).await;
+    let mut members = server.group("p", &["h", "a", "b"]).await;
     for member in &members {
         member.status(json!({"visible": false}));
     }
@@ -140,7 +129,7 @@ async fn a_hidden_host_gives_way_to_one_that_is_seen() {
 #[tokio::test]
 async fn a_host_that_is_seen_again_in_time_stays() {
     let server = Server::start(&[("election.hidden_ms", "600000"), ("peerjs.expire_ms", "300")]);
-    let mut members = group(&server, &["h", "a"]).await;
+    let mut members = server.group("p", &["h", "a"]).await;
     members[0].status(json!({"visible": false}));
     members[0].nothing_until_expire().await;
     members[1].nothing_more().await;

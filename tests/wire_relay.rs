@@ -6,17 +6,6 @@ use common::{Client, MIB, Server, eventually, figure};
 use serde_json::json;
 use tokio::time::{Duration, Instant};
 
-async fn group(server: &Server, ids: &[&str]) -> Vec<Client> {
-    let mut members = Vec::new();
-    for id in ids {
-        members.push(server.grouped("p", id).await);
-    }
-    for id in &ids[1..] {
-        members[0].expect_from("JOIN", id).await;
-    }
-    members
-}
-
 fn relay(client: &Client, payload: &str) {
     client.send_text(format!(r#"{{"type":"RELAY","src":"mallory","payload":{payload}}}"#));
 }
@@ -24,7 +13,7 @@ fn relay(client: &Client, payload: &str) {
 #[tokio::test]
 async fn the_hosts_word_goes_to_all_who_want_it_and_anyone_elses_to_the_host() {
     let server = Server::start(&[]);
-    let mut members = group(&server, &["h", "a", "b", "c"]).await;
+    let mut members = server.group("p", &["h", "a", "b", "c"]).await;
     let mut stock = server.member("p", "stock").await;
     let mut elsewhere = server.grouped("q", "a").await;
     members[0].expect_from("JOIN", "stock").await;
@@ -54,7 +43,7 @@ async fn the_hosts_word_goes_to_all_who_want_it_and_anyone_elses_to_the_host() {
 #[tokio::test]
 async fn who_no_longer_hosts_speaks_to_the_host_alone() {
     let server = Server::start(&[]);
-    let mut members = group(&server, &["h", "a", "b"]).await;
+    let mut members = server.group("p", &["h", "a", "b"]).await;
     let epoch = members[0].open["epoch"].clone();
     members[0].send(json!({"type": "RESIGN", "payload": {"epoch": epoch, "to": "a"}}));
     for member in &mut members {
@@ -68,7 +57,7 @@ async fn who_no_longer_hosts_speaks_to_the_host_alone() {
 #[tokio::test]
 async fn order_is_kept_from_each_sender_to_each_receiver() {
     let server = Server::start(&[("limits.messages_per_s", "0")]);
-    let mut members = group(&server, &["h", "a", "b"]).await;
+    let mut members = server.group("p", &["h", "a", "b"]).await;
     for n in 0..500 {
         relay(&members[0], &n.to_string());
     }
@@ -82,7 +71,7 @@ async fn order_is_kept_from_each_sender_to_each_receiver() {
 #[tokio::test]
 async fn a_relayed_message_that_is_too_long_is_refused() {
     let server = Server::start(&[("relay.max_message_bytes", "2000")]);
-    let mut members = group(&server, &["h", "a"]).await;
+    let mut members = server.group("p", &["h", "a"]).await;
     relay(&members[0], &format!("\"{}\"", "x".repeat(1800)));
     members[1].expect_from("RELAY", "h").await;
     relay(&members[1], &format!("\"{}\"", "x".repeat(2100)));
@@ -95,7 +84,7 @@ async fn a_relayed_message_that_is_too_long_is_refused() {
 #[tokio::test]
 async fn without_a_relay_nothing_is_relayed_and_all_dial_the_host() {
     let server = Server::start(&[("relay.enabled", "false")]);
-    let mut members = group(&server, &["h", "a"]).await;
+    let mut members = server.group("p", &["h", "a"]).await;
     assert!(members.iter().all(|m| m.open["relay"] == false && m.open["p2p"] == true));
     relay(&members[0], "1");
     relay(&members[1], "1");
@@ -107,7 +96,7 @@ async fn without_a_relay_nothing_is_relayed_and_all_dial_the_host() {
 #[tokio::test]
 async fn the_longest_present_dial_the_host_and_the_others_do_not() {
     let server = Server::start(&[("pages.star", "3")]);
-    let mut members = group(&server, &["a", "b", "c", "d", "e"]).await;
+    let mut members = server.group("p", &["a", "b", "c", "d", "e"]).await;
     let dial: Vec<_> = members.iter().map(|m| m.open["p2p"].as_bool()).collect();
     assert_eq!(dial, [true, true, true, false, false].map(Some));
     members.remove(0).goodbye().await;
@@ -119,7 +108,7 @@ async fn the_longest_present_dial_the_host_and_the_others_do_not() {
 #[tokio::test]
 async fn relaying_over_the_rate_is_slowed_and_nothing_is_skipped() {
     let server = Server::start(&[("relay.max_bytes_per_s", "100000")]);
-    let mut members = group(&server, &["h", "a"]).await;
+    let mut members = server.group("p", &["h", "a"]).await;
     let started = Instant::now();
     let data = "x".repeat(10_000);
     for n in 0..40 {
@@ -143,7 +132,7 @@ async fn a_member_that_does_not_read_is_closed_and_the_others_get_everything() {
         ("auth.admin_token", "admin"),
     ];
     let server = Server::start(&settings);
-    let mut members = group(&server, &["h", "a", "b"]).await;
+    let mut members = server.group("p", &["h", "a", "b"]).await;
     let (memory, descriptors) = (server.memory(), server.descriptors());
     let mut jammed = server.narrow_websocket("id=j&page=p&group=1").await;
     jammed.expect("OPEN").await;

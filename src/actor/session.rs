@@ -135,30 +135,19 @@ fn reason(close: Close) -> CloseReason {
 
 impl Session {
     fn join(&self, ctx: &Context) {
-        let Identity { key, id, token, group, claim } = &self.me;
-        let joiner = Joiner {
-            session: self.session,
-            id: id.clone(),
-            token: token.clone(),
-            group: *group,
-            claim: claim.clone(),
-            resumed: None,
-        };
-        self.report(ToDirectory::Join { key: key.clone(), joiner: Box::new(joiner), line: self.line(ctx) });
+        let joiner = self.joiner(self.me.claim.clone(), None);
+        self.report(ToDirectory::Join { key: self.me.key.clone(), joiner, line: self.line(ctx) });
     }
 
     /// To a page whose actor is new: we were a member, and this is what we know.
     fn resume(&self, ctx: &Context) -> ToPage {
         let claim = self.assignment.as_ref().map(|a| Claim { epoch: a.epoch, host: a.host.clone() });
-        let joiner = Joiner {
-            session: self.session,
-            id: self.me.id.clone(),
-            token: self.me.token.clone(),
-            group: self.me.group,
-            claim,
-            resumed: Some(self.status.clone()),
-        };
-        ToPage::Join { joiner: Box::new(joiner), line: self.line(ctx) }
+        ToPage::Join { joiner: self.joiner(claim, Some(self.status.clone())), line: self.line(ctx) }
+    }
+
+    fn joiner(&self, claim: Option<Claim>, resumed: Option<Status>) -> Box<Joiner> {
+        let Identity { id, token, group, .. } = &self.me;
+        Box::new(Joiner { session: self.session, id: id.clone(), token: token.clone(), group: *group, claim, resumed })
     }
 
     fn line(&self, ctx: &Context) -> Line {

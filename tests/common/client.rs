@@ -97,6 +97,18 @@ impl Server {
         self.join(&format!("id={id}&token=t&page={page}&group=1")).await
     }
 
+    /// Several group members of one page: the first hosts, and has heard of the others.
+    pub(crate) async fn group(&self, page: &str, ids: &[&str]) -> Vec<Client> {
+        let mut members = Vec::new();
+        for id in ids {
+            members.push(self.grouped(page, id).await);
+        }
+        for id in &ids[1..] {
+            members[0].expect_from("JOIN", id).await;
+        }
+        members
+    }
+
     /// Connects to be refused: the words before the close, and its code.
     pub(crate) async fn refusal(&self, path_and_query: &str) -> (Value, u16) {
         self.connect(path_and_query).await.refused().await
