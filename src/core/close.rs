@@ -23,10 +23,16 @@ pub enum Close {
     InvalidKey,
     /// Its `Origin` is not among those allowed.
     OriginRefused,
+    /// No ticket, or one that is not for this: another page or id, not signed by us.
+    TicketRefused,
+    /// The ticket has run out: a fresh one may do.
+    TicketExpired,
     /// Another client has the id, and is alive.
     IdTaken,
     /// A newer socket with the same id and token took its place.
     Replaced,
+    /// The operator threw it out.
+    Kicked,
     /// It speaks a version of the group protocol that this server does not.
     UnknownVersion,
     /// A text frame that is no message.
@@ -47,6 +53,8 @@ pub enum Close {
     Full,
     /// The page has as many members as it may have.
     PageFull,
+    /// Nobody on the page may host it.
+    NoHost,
     /// There are as many pages as there may be.
     PagesFull,
     /// Its address has as many connections as it may have.
@@ -59,7 +67,7 @@ pub enum Close {
 
 impl Close {
     /// All of them, for tests and documentation.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 27] = [
         Self::Left,
         Self::MissingParameter,
         Self::BadId,
@@ -67,8 +75,11 @@ impl Close {
         Self::BadParameter,
         Self::InvalidKey,
         Self::OriginRefused,
+        Self::TicketRefused,
+        Self::TicketExpired,
         Self::IdTaken,
         Self::Replaced,
+        Self::Kicked,
         Self::UnknownVersion,
         Self::BadMessage,
         Self::BinaryRefused,
@@ -79,6 +90,7 @@ impl Close {
         Self::Timeout,
         Self::Full,
         Self::PageFull,
+        Self::NoHost,
         Self::PagesFull,
         Self::AddressFull,
         Self::Restart,
@@ -102,7 +114,9 @@ impl Close {
             Self::BadPage => 4405,
             Self::BadParameter => 4406,
             Self::IdTaken => 4409,
+            Self::TicketRefused => 4407,
             Self::Replaced => 4410,
+            Self::Kicked => 4411,
             Self::BadMessage => 4422,
             Self::UnknownVersion => 4426,
             Self::Internal => 4500,
@@ -110,7 +124,9 @@ impl Close {
             Self::Timeout => 4504,
             Self::PageFull => 4505,
             Self::PagesFull => 4506,
+            Self::TicketExpired => 4507,
             Self::Slow => 4508,
+            Self::NoHost => 4509,
             Self::AddressFull => 4529,
         }
     }
@@ -126,8 +142,11 @@ impl Close {
             Self::BadParameter => "bad-parameter",
             Self::InvalidKey => "invalid-key",
             Self::OriginRefused => "origin-refused",
+            Self::TicketRefused => "ticket-refused",
+            Self::TicketExpired => "ticket-expired",
             Self::IdTaken => "id-taken",
             Self::Replaced => "replaced",
+            Self::Kicked => "kicked",
             Self::UnknownVersion => "unknown-version",
             Self::BadMessage => "bad-message",
             Self::BinaryRefused => "binary-refused",
@@ -138,6 +157,7 @@ impl Close {
             Self::Timeout => "timeout",
             Self::Full => "full",
             Self::PageFull => "page-full",
+            Self::NoHost => "no-host",
             Self::PagesFull => "pages-full",
             Self::AddressFull => "address-full",
             Self::Restart => "restart",
@@ -165,6 +185,9 @@ impl Close {
             Self::BadPage => "page must be 1 to 1024 bytes of UTF-8",
             Self::BadParameter => "a parameter of the address has a value that is not allowed",
             Self::OriginRefused => "this origin is not allowed to use this server",
+            Self::TicketRefused => "this needs a ticket for this page and id, signed for this server",
+            Self::TicketExpired => "the ticket has run out: ask for a fresh one",
+            Self::Kicked => "the operator of the server ended this connection",
             Self::Replaced => "a newer connection with the same id and token took over",
             Self::UnknownVersion => "this server speaks version 1 of the group protocol: reload the page",
             Self::BadMessage => "a message must be a JSON object with a string \"type\"",
@@ -175,6 +198,7 @@ impl Close {
             Self::Slow => "the connection was read too slowly",
             Self::Timeout => "the connection was silent for too long",
             Self::PageFull => "the page has as many members as it may have",
+            Self::NoHost => "nobody who may host the page is there",
             Self::PagesFull => "the server has as many pages as it may have",
             Self::AddressFull => "this address has as many connections as it may have",
             Self::Restart => "the server restarts",
@@ -198,6 +222,9 @@ impl Close {
             | Self::BadPage
             | Self::BadParameter
             | Self::OriginRefused
+            | Self::TicketRefused
+            | Self::TicketExpired
+            | Self::Kicked
             | Self::UnknownVersion
             | Self::BadMessage
             | Self::BinaryRefused
@@ -208,6 +235,7 @@ impl Close {
             | Self::Timeout
             | Self::Full
             | Self::PageFull
+            | Self::NoHost
             | Self::PagesFull
             | Self::AddressFull
             | Self::Internal => "ERROR",
