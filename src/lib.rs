@@ -8,8 +8,8 @@
 //! - [`actor`]: who acts. Thin shells that put the core's words into practice: a `PageDirectory`, a `Page` for each
 //!   page, a `Session` for each WebSocket.
 //! - [`edge`]: HTTP. Routes, the handshake's parameters, the files for the browser.
-//! - [`settings`]: what can be set. [`shared`]: what all of them share. [`server`]: how it is put together, runs and
-//!   stops.
+//! - [`settings`]: what can be set. [`shared`]: what all of them share. [`tls`]: the certificate.
+//!   [`server`]: how it is put together, runs and stops.
 
 pub mod core;
 
@@ -21,3 +21,4 @@ pub mod clock;
 pub mod server;
 pub mod settings;
 pub mod shared;
+pub mod tls;

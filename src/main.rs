@@ -3,10 +3,12 @@
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::Parser;
 use peerstar::server;
 use peerstar::settings::{Settings, Sources};
+use peerstar::tls::Certificate;
 use tokio::signal::unix::{SignalKind, signal};
 
 /// A PeerJS server in which every page has a host.
@@ -37,6 +39,10 @@ fn main() -> ExitCode {
         Ok(settings) => settings,
         Err(error) => return fail(2, &error),
     };
+    let certificate = match Certificate::load(&settings.tls) {
+        Ok(certificate) => certificate,
+        Err(error) => return fail(2, &error),
+    };
     if check {
         // nobody is there to complain to when the reader has gone
         let _ = std::io::stdout().write_all(settings.print().as_bytes());
@@ -49,7 +55,13 @@ fn main() -> ExitCode {
             return fail(1, &format!("cannot listen on {}:{}: {error}", settings.server.host, settings.server.port));
         }
     };
-    match actix_web::rt::System::new().block_on(server::run(settings, listener, stop_signal())) {
+    let serve = async {
+        if let Some(certificate) = certificate.clone() {
+            actix_web::rt::spawn(reload_on_hangup(certificate));
+        }
+        server::run(settings, listener, certificate, stop_signal()).await
+    };
+    match actix_web::rt::System::new().block_on(serve) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(1, &error),
     }
@@ -69,6 +81,17 @@ async fn stop_signal() {
     tokio::select! {
         _ = term.recv() => (),
         _ = int.recv() => (),
+    }
+}
+
+/// On SIGHUP the certificate is read anew; a bad one is not taken.
+async fn reload_on_hangup(certificate: Arc<Certificate>) {
+    let Ok(mut hangup) = signal(SignalKind::hangup()) else { return };
+    while hangup.recv().await.is_some() {
+        match certificate.reload() {
+            Ok(()) => log::info!("certificate read anew"),
+            Err(error) => log::error!("the old certificate stays: {error}"),
+        }
     }
 }
 

@@ -7,15 +7,19 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use actix::Actor;
+use actix_tls::accept::rustls_0_23::TlsStream;
+use actix_web::rt::net::TcpStream;
 use actix_web::{App, HttpServer};
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::actor::directory::PageDirectory;
 use crate::actor::message::ToDirectory;
+use crate::edge::ticket::TicketCheck;
 use crate::edge::{origin, routes};
 use crate::settings::{Settings, ms};
 use crate::shared::Shared;
+use crate::tls::Certificate;
 
 /// How many connections may wait to be accepted: after a restart all clients come at once.
 const BACKLOG: i32 = 8192;
@@ -39,28 +43,39 @@ pub fn listen(settings: &Settings) -> io::Result<TcpListener> {
     Ok(socket.into())
 }
 
-/// Serves until `stop` is ready, then drains and returns. Must run inside an actix `System`.
+/// Serves until `stop` is ready, then drains and returns; over TLS where there is a certificate. Must run inside an actix
+/// `System`.
 ///
 /// # Errors
 /// When serving fails.
-pub async fn run(settings: Settings, listener: TcpListener, stop: impl Future<Output = ()>) -> io::Result<()> {
+pub async fn run(
+    settings: Settings,
+    listener: TcpListener,
+    certificate: Option<Arc<Certificate>>,
+    stop: impl Future<Output = ()>,
+) -> io::Result<()> {
     let descriptors = rlimit::increase_nofile_limit(u64::MAX).unwrap_or(1024);
     let shared = Shared::new(settings, descriptors);
     let settings = &shared.settings;
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let workers = if settings.server.workers == 0 { cores } else { settings.server.workers };
     let directory = PageDirectory::new(Arc::clone(&shared), workers / 2).start();
-    let world = routes::World { shared: Arc::clone(&shared), directory: directory.clone() };
+    let secret = &settings.auth.ticket_secret;
+    let tickets = (!secret.is_empty()).then(|| Arc::new(TicketCheck::new(secret)));
+    let world = routes::World { shared: Arc::clone(&shared), directory: directory.clone(), tickets };
     log::info!(
-        "listening address={} path={} max_connections={}",
+        "listening address={} tls={} path={} max_connections={}",
         listener.local_addr()?,
+        certificate.is_some(),
         settings.server.path,
         shared.max_connections
     );
     if !settings.server.public_url.is_empty() {
         log::info!("public url={}", settings.server.public_url);
     }
-    log::info!("anyone may join any page: no tickets are asked for");
+    if secret.is_empty() {
+        log::info!("anyone may join any page: no tickets are asked for");
+    }
 
     let origins = settings.cors.origins.clone();
     let unread = ms(settings.liveness.timeout_ms);
@@ -73,12 +88,16 @@ pub async fn run(settings: Settings, listener: TcpListener, stop: impl Future<Ou
         .shutdown_timeout(LAST_REQUESTS_S)
         .disable_signals()
         .on_connect(move |connection, _| {
-            if let Some(tcp) = connection.downcast_ref::<actix_web::rt::net::TcpStream>() {
+            let tls = connection.downcast_ref::<TlsStream<TcpStream>>().map(|tls| tls.get_ref().0);
+            if let Some(tcp) = tls.or_else(|| connection.downcast_ref()) {
                 prepare(tcp, unread);
             }
-        })
-        .listen(listener)?
-        .run();
+        });
+    let server = match certificate {
+        Some(certificate) => server.listen_rustls_0_23(listener, certificate.server_config().map_err(io::Error::other)?)?,
+        None => server.listen(listener)?,
+    };
+    let server = server.run();
     let handle = server.handle();
     let mut serving = actix_web::rt::spawn(server);
 
@@ -111,7 +130,7 @@ fn tell(directory: &actix::Addr<PageDirectory>) {
 
 /// A client that stops reading stops its session actor; only the kernel can still notice and end it. Small messages
 /// go out at once.
-fn prepare(tcp: &actix_web::rt::net::TcpStream, unread: Duration) {
+fn prepare(tcp: &TcpStream, unread: Duration) {
     let socket = SockRef::from(tcp);
     let prepared = socket.set_tcp_user_timeout(Some(unread)).and_then(|()| socket.set_tcp_nodelay(true));
     if let Err(error) = prepared {

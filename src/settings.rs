@@ -10,6 +10,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::core::election::Policy;
+use crate::core::ice::IceServer;
 
 /// Everything that can be set.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -95,20 +96,6 @@ section!(Cors {
 });
 section!(Tls { cert: String = String::new(), key: String = String::new() });
 section!(Log { filter: String = "info".into(), format: String = "text".into() });
-
-/// One entry of `ice.servers`, as `RTCPeerConnection` takes it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct IceServer {
-    /// `stun:` and `turn:` URLs.
-    pub urls: Vec<String>,
-    /// For TURN.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub username: Option<String>,
-    /// For TURN.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub credential: Option<String>,
-}
 
 /// A list in the file, one text in the environment.
 #[derive(Deserialize)]
@@ -204,7 +191,7 @@ impl Settings {
             ("limits.queue_bytes", self.limits.queue_bytes as u64, self.limits.message_bytes as u64..=1 << 32),
             ("limits.messages_per_s", self.limits.messages_per_s, 0..=1_000_000),
             ("relay.max_bytes_per_s", self.relay.max_bytes_per_s, 0..=1 << 40),
-            ("ice.turn_ttl_s", self.ice.turn_ttl_s, 60..=86_400),
+            ("ice.turn_ttl_s", self.ice.turn_ttl_s, 5..=86_400),
         ];
         for (key, value, allowed) in ranges {
             if !allowed.contains(&value) {
@@ -239,17 +226,18 @@ impl Settings {
         if let Some(origin) = self.cors.origins.iter().find(|o| !is_origin(o)) {
             return wrong("cors.origins", origin, "origins such as \"https://example.org\", in lower case and without a path");
         }
-        // a lock that is not there must not look as if it were
-        let later = [
-            ("auth.ticket_secret", &self.auth.ticket_secret),
-            ("ice.turn_secret", &self.ice.turn_secret),
-            ("tls.cert", &self.tls.cert),
-            ("tls.key", &self.tls.key),
-        ];
-        for (key, value) in later {
-            if !value.is_empty() {
-                return Err(BadSettings(format!("{key} is set, but this version does not support it yet: must be \"\"")));
-            }
+        if self.tls.cert.is_empty() != self.tls.key.is_empty() {
+            return Err(BadSettings("tls.cert and tls.key go together: set both, or neither".into()));
+        }
+        // RFC 7518, 3.2: a shorter key is weaker than the signature
+        if (1..32).contains(&self.auth.ticket_secret.len()) {
+            return Err(BadSettings(
+                "auth.ticket_secret: must be at least 32 bytes; `openssl rand -hex 32` makes a good one".into(),
+            ));
+        }
+        if !self.ice.turn_secret.is_empty() && !self.ice.servers.iter().any(IceServer::lacks_credentials) {
+            let lacks = "ice.turn_secret is set, but no turn: server in ice.servers is without a username of its own";
+            return Err(BadSettings(lacks.into()));
         }
         Ok(())
     }
@@ -352,7 +340,9 @@ mod tests {
             ("[liveness]\ntimeout_ms = 9999", &[], &["liveness.timeout_ms = 9999", "10000 to"]),
             ("[election]\npolicy = 'best'", &[], &["election.policy = \"best\"", "oldest"]),
             ("[cors]\norigins = ['example.org']", &[], &["cors.origins = \"example.org\"", "https://"]),
-            ("[auth]\nticket_secret = 'x'", &[], &["auth.ticket_secret", "not support"]),
+            ("[auth]\nticket_secret = 'x'", &[], &["auth.ticket_secret", "at least 32 bytes"]),
+            ("[ice]\nturn_secret = 'x'", &[], &["ice.turn_secret", "no turn: server"]),
+            ("[tls]\ncert = 'x'", &[], &["tls.cert and tls.key", "both"]),
             ("", &[("PEERSTAR__SERVER__WORKERS", "many")], &["server.workers", "many"]),
             ("", &[("PEERSTAR__FOO__BAR", "1")], &["foo"]),
             ("nonsense", &[], &["settings.toml"]),

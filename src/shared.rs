@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::clock::Clock;
 use crate::core::close::Close;
+use crate::core::ice::IceServers;
 use crate::core::id::SessionId;
 use crate::core::page::Rules;
 use crate::core::wire::{RelayTerms, Terms};
@@ -112,7 +113,6 @@ impl Drop for Place {
 
 fn rules(settings: &Settings) -> Rules {
     let Settings { pages, election, liveness, peerjs, relay, limits, ice, .. } = settings;
-    let ice = serde_json::value::to_raw_value(&ice.servers).unwrap_or_default();
     // without a relay nobody serves those who do not dial the host
     let most = if relay.enabled { usize::MAX } else { pages.star };
     let relay_terms = RelayTerms { max_message_bytes: relay.max_message_bytes, max_bytes_per_s: relay.max_bytes_per_s };
@@ -130,6 +130,7 @@ fn rules(settings: &Settings) -> Rules {
         waiting_bytes: limits.queue_bytes / 2,
         probe: ms(liveness.probe_ms),
         hidden: (election.hidden_ms > 0).then(|| ms(election.hidden_ms)),
-        terms: Terms { relay: relay_terms, resume_ms: pages.resume_ms, ping_ms: liveness.ping_ms, ice },
+        terms: Terms { relay: relay_terms, resume_ms: pages.resume_ms, ping_ms: liveness.ping_ms },
+        ice: IceServers::new(ice.servers.clone(), &ice.turn_secret, ice.turn_ttl_s),
     }
 }

@@ -15,12 +15,13 @@ use actix_web_actors::ws::{CloseCode, CloseReason, Message, ProtocolError, Webso
 
 use super::directory::PageDirectory;
 use super::message::{Line, Pulse, ToDirectory, ToPage, ToSession};
+use crate::clock::unix_ms;
 use crate::core::claim::Claim;
 use crate::core::close::Close;
 use crate::core::frame_guard::Breach;
 use crate::core::id::{PageKey, PeerId, SessionId, Token};
 use crate::core::inbound::{self, Inbound};
-use crate::core::member::{Departure, Joiner, Status};
+use crate::core::member::{Departure, Joiner, Rights, Status};
 use crate::core::page::{Assignment, Input};
 use crate::core::reassembly::{Broken, Reassembly};
 use crate::core::wire::{self, Frame};
@@ -46,6 +47,8 @@ pub struct Identity {
     pub token: Option<Token>,
     /// The version of the group protocol it speaks; 0 for a stock client.
     pub group: u32,
+    /// What it may do.
+    pub rights: Rights,
     /// What it was last told.
     pub claim: Option<Claim>,
 }
@@ -298,6 +301,11 @@ impl Actor for Session {
         self.pulse.beat(self.shared.clock.now());
         self.join(ctx);
         self.rearm(ctx);
+        if let (PageKey::Named(_), Some(every)) = (&self.me.key, self.shared.rules.ice.renewed_every()) {
+            ctx.run_interval(every, |session, ctx| {
+                ctx.text(wire::ice(&session.shared.rules.ice.for_client(&session.me.id, unix_ms())));
+            });
+        }
     }
 
     /// The one place where a departure is announced; it runs on every way to end. It must not panic.

@@ -48,6 +48,20 @@ impl Status {
     }
 }
 
+/// What the operator lets a member do: its ticket says so.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rights {
+    /// It may be elected.
+    pub host: bool,
+    /// Data may go over the server, from it and to it.
+    pub relay: bool,
+}
+
+impl Rights {
+    /// Of one about whom nothing else is said.
+    pub const ALL: Self = Self { host: true, relay: true };
+}
+
 /// One who asks to be let in: what its URL says.
 #[derive(Debug, Clone)]
 pub struct Joiner {

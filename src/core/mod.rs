@@ -4,7 +4,7 @@
 //! `tests/core/purity.rs` keeps it so.
 //!
 //! In reading order: what things are called ([`id`], [`time`]), what is said ([`wire`], [`inbound`],
-//! [`close`]), who hosts ([`election`]), the page ([`page`] over [`member`], [`waiting`],
+//! [`close`], [`ice`]), who hosts ([`election`]), the page ([`page`] over [`member`], [`waiting`],
 //! [`contacts`]), which pages there are ([`directory`]), and the bytes before they are messages
 //! ([`frame_guard`], [`pace`], [`reassembly`]).
 
@@ -12,6 +12,7 @@ pub mod id;
 pub mod time;
 
 pub mod close;
+pub mod ice;
 pub mod inbound;
 pub mod wire;
 

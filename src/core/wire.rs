@@ -38,8 +38,6 @@ pub struct Terms {
     pub resume_ms: u64,
     /// How often the server pings, in ms.
     pub ping_ms: u64,
-    /// ICE servers, as `RTCPeerConnection` takes them.
-    pub ice: Box<RawValue>,
 }
 
 /// What may be relayed.
@@ -81,6 +79,8 @@ pub struct Open<'a> {
     /// The server's own facts.
     #[serde(flatten)]
     pub terms: &'a Terms,
+    /// ICE servers, as `RTCPeerConnection` takes them.
+    pub ice: &'a RawValue,
 }
 
 /// What `HOST` says.
@@ -161,6 +161,16 @@ pub fn expire(absent: &str, dst: &PeerId) -> Frame {
 #[must_use]
 pub fn heartbeat() -> Frame {
     Frame::from_static(r#"{"type":"HEARTBEAT"}"#)
+}
+
+/// `ICE`: what [`Open::ice`] said, anew: its credentials run out.
+#[must_use]
+pub fn ice(ice: &RawValue) -> Frame {
+    #[derive(Serialize)]
+    struct Ice<'a> {
+        ice: &'a RawValue,
+    }
+    encode("ICE", None, None, Some(Ice { ice }))
 }
 
 /// `PROBE`: whether the page of the host of `epoch` still runs. Its code is to send it back.

@@ -2,10 +2,12 @@
 
 use percent_encoding::percent_decode_str;
 
+use super::ticket::TicketCheck;
 use crate::actor::session::Identity;
 use crate::core::claim::Claim;
 use crate::core::close::Close;
 use crate::core::id::{BadName, Epoch, PageKey, PageName, PeerId, Token};
+use crate::core::member::Rights;
 use crate::core::wire::GROUP_VERSION;
 
 /// Why a handshake is refused: the close, and better words than its own where there are any.
@@ -22,11 +24,12 @@ fn named(close: Close) -> impl Fn(BadName) -> Refused {
     move |bad| Refused(close, Some(bad.to_string()))
 }
 
-/// Reads the query of `GET …/peerjs`. `page` is what the path says, undecoded; `key` is the server's own.
+/// Reads the query of `GET …/peerjs`. `page` is what the path says, undecoded; `key` is the server's own; `tickets` checks
+/// those that are needed, where they are.
 ///
 /// # Errors
 /// Why this client cannot be let in.
-pub fn read(query: &str, page: Option<&str>, key: &str) -> Result<Identity, Refused> {
+pub fn read(query: &str, page: Option<&str>, key: &str, tickets: Option<&TicketCheck>) -> Result<Identity, Refused> {
     let mut parameters = Parameters::default();
     for pair in query.split('&').filter(|pair| !pair.is_empty()) {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
@@ -37,7 +40,7 @@ pub fn read(query: &str, page: Option<&str>, key: &str) -> Result<Identity, Refu
         }
         *slot = Some(value);
     }
-    let Parameters { key: said_key, id, token, page: page_in_query, group, epoch, host } = parameters;
+    let Parameters { key: said_key, id, token, ticket, page: page_in_query, group, epoch, host } = parameters;
 
     let in_path = page.map(page_in_path).transpose()?;
     let in_query = page_in_query.as_deref().map(PageName::parse).transpose().map_err(named(Close::BadPage))?;
@@ -72,13 +75,10 @@ pub fn read(query: &str, page: Option<&str>, key: &str) -> Result<Identity, Refu
         (None, None) => None,
         _ => return Err(Refused(Close::BadParameter, Some("epoch and host go together".into()))),
     };
-    Ok(Identity {
-        id: PeerId::parse(&id).map_err(named(Close::BadId))?,
-        token: token.as_deref().map(Token::parse).transpose().map_err(named(Close::BadParameter))?,
-        key: page,
-        group,
-        claim,
-    })
+    let id = PeerId::parse(&id).map_err(named(Close::BadId))?;
+    let token = token.as_deref().map(Token::parse).transpose().map_err(named(Close::BadParameter))?;
+    let rights = tickets.map_or(Ok(Rights::ALL), |tickets| tickets.check(ticket.as_deref(), &page, &id))?;
+    Ok(Identity { id, token, key: page, group, rights, claim })
 }
 
 #[derive(Default)]
@@ -86,6 +86,7 @@ struct Parameters {
     key: Option<String>,
     id: Option<String>,
     token: Option<String>,
+    ticket: Option<String>,
     page: Option<String>,
     group: Option<String>,
     epoch: Option<String>,
@@ -98,6 +99,7 @@ impl Parameters {
             "key" => &mut self.key,
             "id" => &mut self.id,
             "token" => &mut self.token,
+            "ticket" => &mut self.ticket,
             "page" => &mut self.page,
             "group" => &mut self.group,
             "epoch" => &mut self.epoch,
@@ -139,7 +141,7 @@ mod tests {
     use super::*;
 
     fn refused(query: &str, page: Option<&str>) -> &'static str {
-        read(query, page, "peerjs").map_or_else(|Refused(close, _)| close.name(), |_| "")
+        read(query, page, "peerjs", None).map_or_else(|Refused(close, _)| close.name(), |_| "")
     }
 
     #[test]
@@ -180,7 +182,7 @@ mod tests {
 
     #[test]
     fn the_token_of_a_stock_client_may_bring_the_page_along() {
-        let Ok(me) = read("key=peerjs&id=a&token=xyz&page=p%2Fq&version=1.5.5", None, "peerjs") else { panic!("refused") };
+        let Ok(me) = read("key=peerjs&id=a&token=xyz&page=p%2Fq&version=1.5.5", None, "peerjs", None) else { panic!("refused") };
         assert_eq!(me.key.to_string(), "\"p/q\"");
         assert!(me.token.is_some() && me.group == 0 && me.claim.is_none());
     }

@@ -10,6 +10,7 @@ use actix_web::{HttpRequest, HttpResponse, Responder, Route, guard, web};
 use subtle::ConstantTimeEq;
 
 use super::handshake::{self, Refused};
+use super::ticket::TicketCheck;
 use super::{assets, origin};
 use crate::actor::directory::PageDirectory;
 use crate::actor::message::{IdsOf, SummariseAll};
@@ -25,6 +26,8 @@ pub struct World {
     pub shared: Arc<Shared>,
     /// Where pages are found.
     pub directory: Addr<PageDirectory>,
+    /// Checks tickets, where they are needed.
+    pub tickets: Option<Arc<TicketCheck>>,
 }
 
 /// All routes.
@@ -89,19 +92,22 @@ async fn id() -> String {
     uuid::Uuid::new_v4().to_string()
 }
 
-async fn peers(world: web::Data<World>, key: web::Path<String>) -> HttpResponse {
-    list_peers(&world, &key, PageKey::Pageless).await
+async fn peers(world: web::Data<World>, key: web::Path<String>, request: HttpRequest) -> HttpResponse {
+    list_peers(&world, &key, PageKey::Pageless, &request).await
 }
 
 async fn peers_on_page(world: web::Data<World>, path: web::Path<(String, String)>, request: HttpRequest) -> HttpResponse {
     match page_of(&world, &request) {
-        Ok(page) => list_peers(&world, &path.1, page).await,
+        Ok(page) => list_peers(&world, &path.1, page, &request).await,
         Err(Refused(close, detail)) => HttpResponse::BadRequest().body(detail.unwrap_or_else(|| close.message().into())),
     }
 }
 
-async fn list_peers(world: &World, key: &str, page: PageKey) -> HttpResponse {
+async fn list_peers(world: &World, key: &str, page: PageKey, request: &HttpRequest) -> HttpResponse {
     let settings = &world.shared.settings.peerjs;
+    if world.tickets.is_some() && !is_admin(world, request) {
+        return needs_admin();
+    }
     if !settings.allow_discovery || key != settings.key {
         return HttpResponse::Unauthorized().body("peerjs.allow_discovery is off, or the key is wrong\n");
     }
@@ -113,14 +119,18 @@ async fn list_peers(world: &World, key: &str, page: PageKey) -> HttpResponse {
 
 async fn pages(world: web::Data<World>, request: HttpRequest) -> HttpResponse {
     if !is_admin(&world, &request) {
-        return HttpResponse::Unauthorized()
-            .insert_header((header::WWW_AUTHENTICATE, "Bearer"))
-            .body("needs auth.admin_token as `Authorization: Bearer`\n");
+        return needs_admin();
     }
     match world.directory.send(SummariseAll).await {
         Ok(pages) => HttpResponse::Ok().json(pages),
         Err(_) => HttpResponse::InternalServerError().finish(),
     }
+}
+
+fn needs_admin() -> HttpResponse {
+    HttpResponse::Unauthorized()
+        .insert_header((header::WWW_AUTHENTICATE, "Bearer"))
+        .body("needs auth.admin_token as `Authorization: Bearer`\n")
 }
 
 /// Nobody is, while no token is set.
@@ -141,8 +151,7 @@ fn page_of(world: &World, request: &HttpRequest) -> Result<PageKey, Refused> {
 }
 
 async fn websocket(world: web::Data<World>, request: HttpRequest, payload: web::Payload) -> actix_web::Result<HttpResponse> {
-    let identity = handshake::read(request.query_string(), None, &world.shared.settings.peerjs.key);
-    answer(&world, identity, &request, payload)
+    answer(&world, identity(&world, &request, None), &request, payload)
 }
 
 async fn websocket_on_page(
@@ -150,9 +159,12 @@ async fn websocket_on_page(
     request: HttpRequest,
     payload: web::Payload,
 ) -> actix_web::Result<HttpResponse> {
-    let identity = page_segment(&world, &request)
-        .and_then(|segment| handshake::read(request.query_string(), Some(segment), &world.shared.settings.peerjs.key));
+    let identity = page_segment(&world, &request).and_then(|segment| identity(&world, &request, Some(segment)));
     answer(&world, identity, &request, payload)
+}
+
+fn identity(world: &World, request: &HttpRequest, page: Option<&str>) -> Result<session::Identity, Refused> {
+    handshake::read(request.query_string(), page, &world.shared.settings.peerjs.key, world.tickets.as_deref())
 }
 
 /// Every refusal is a WebSocket too: a browser shows a page nothing of a failed handshake.
@@ -162,7 +174,7 @@ fn answer(
     request: &HttpRequest,
     payload: web::Payload,
 ) -> actix_web::Result<HttpResponse> {
-    let World { shared, directory } = world;
+    let World { shared, directory, .. } = world;
     let admitted = identity.and_then(|identity| {
         if !origin::allows(&shared.settings.cors.origins, request) {
             return Err(Close::OriginRefused.into());

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use peerstar::core::claim::Claim;
 use peerstar::core::election::Policy;
+use peerstar::core::ice::IceServers;
 use peerstar::core::id::{Epoch, PageKey, PageName, PeerId, SessionId, Token};
 use peerstar::core::inbound::{Inbound, read};
 use peerstar::core::member::{Departure, Joiner, Status};
@@ -39,8 +40,8 @@ pub(crate) fn rules() -> Rules {
             relay: Some(RelayTerms { max_message_bytes: 65_536, max_bytes_per_s: 0 }),
             resume_ms: 30_000,
             ping_ms: 5000,
-            ice: serde_json::value::to_raw_value(&Vec::<u8>::new()).unwrap(),
         },
+        ice: IceServers::new(Vec::new(), "", 0),
     }
 }
 

@@ -84,7 +84,7 @@ impl PageState {
         self.by_session.insert(new, seat);
         self.watch(outside, seat);
         self.note_visibility(outside, seat);
-        self.welcome(seat, true, out);
+        self.welcome(outside, seat, true, out);
         if had_profile {
             self.tell_host_of(seat, out);
         }
@@ -113,7 +113,7 @@ impl PageState {
         let host_before = self.host_seat();
         self.consider_newcomer(outside, seat, out);
         self.watch(outside, seat);
-        self.welcome(seat, !silent, out);
+        self.welcome(outside, seat, !silent, out);
         self.catch_up(seat);
         self.settle(outside, out);
         // a host that is new itself learns of the newcomer from its roster

@@ -273,8 +273,9 @@ impl PageState {
     }
 
     /// Tells one that it is a member and who hosts; `aloud` with `OPEN`.
-    pub(super) fn welcome(&mut self, seat: Seat, aloud: bool, out: &mut Vec<Output>) {
-        let Some(to) = self.members.get(&seat).map(|m| m.session) else { return };
+    pub(super) fn welcome(&mut self, outside: Outside<'_>, seat: Seat, aloud: bool, out: &mut Vec<Output>) {
+        let Some(member) = self.members.get(&seat) else { return };
+        let to = member.session;
         let (Some(page), Some((epoch, host))) = (self.name(), self.assignment()) else {
             let open = aloud.then(wire::open);
             return out.push(Output::Welcome { to, open, assignment: None });
@@ -290,6 +291,7 @@ impl PageState {
                 p2p: self.dials(self.rank(seat)),
                 recovering: self.recovery_deadline().is_some(),
                 terms: &self.rules.terms,
+                ice: &self.rules.ice.for_client(&member.id, outside.unix_ms),
             })
         });
         if aloud && let Some(member) = self.members.get_mut(&seat) {

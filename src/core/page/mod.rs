@@ -24,6 +24,7 @@ use std::time::Duration;
 use crate::core::claim::Claim;
 use crate::core::close::Close;
 use crate::core::election::Policy;
+use crate::core::ice::IceServers;
 use crate::core::id::{PageKey, PeerId, SessionId};
 use crate::core::member::{Departure, Held, Joiner, Member, Returning, Seat};
 use crate::core::time::Time;
@@ -63,6 +64,8 @@ pub struct Rules {
     pub hidden: Option<Duration>,
     /// What every `OPEN` on a page says.
     pub terms: Terms,
+    /// ICE servers, for `OPEN`.
+    pub ice: IceServers,
 }
 
 /// Everything known of one page.

@@ -1,0 +1,74 @@
+//! Tickets: who is let in where `auth.ticket_secret` is set. What a ticket may say is tested beside its code.
+
+mod common;
+
+use common::{Server, http};
+use jsonwebtoken::{EncodingKey, Header, encode, get_current_timestamp};
+use serde_json::{Value, json};
+
+const SECRET: &str = "0123456789abcdef0123456789abcdef";
+
+fn server() -> Server {
+    Server::start(&[("auth.ticket_secret", SECRET), ("peerjs.allow_discovery", "true"), ("auth.admin_token", "admin")])
+}
+
+/// A ticket that runs out in a minute.
+fn ticket(mut claims: Value) -> String {
+    claims["exp"] = json!(get_current_timestamp() + 60);
+    encode(&Header::default(), &claims, &EncodingKey::from_secret(SECRET.as_bytes())).expect("signed")
+}
+
+#[tokio::test]
+async fn a_ticket_lets_in_where_it_says_and_nowhere_else() {
+    let server = server();
+    let (page, any, nowhere) = (ticket(json!({"page": "p"})), ticket(json!({"page_prefix": ""})), ticket(json!({})));
+    for (query, path) in [
+        (format!("id=a&token=t&page=p&group=1&ticket={page}"), "/peerjs"),
+        (format!("id=b&page=q&ticket={any}"), "/peerjs"),
+        (format!("id=c&token=t&ticket={page}"), "/pages/p/peerjs"),
+        (format!("id=d&token=t&ticket={nowhere}"), "/peerjs"),
+    ] {
+        server.join_at(path, &query).await;
+    }
+    for (query, words) in [
+        ("id=x&token=t&page=p".to_owned(), "a ticket is needed"),
+        ("id=x&token=t&page=p&ticket=".into(), "not a JSON Web Token"),
+        (format!("id=x&token=t&page=q&ticket={page}"), "another page"),
+        (format!("id=x&token=t&ticket={page}"), "another page"),
+        (format!("id=x&token=t&page=p&ticket={nowhere}"), "another page"),
+    ] {
+        let (told, code) = server.refusal(&format!("/peerjs?key=peerjs&{query}")).await;
+        assert_eq!((&told["type"], &told["payload"]["code"], code), (&json!("ERROR"), &json!(4407), 4407), "{query}: {told}");
+        assert!(told["payload"]["msg"].as_str().is_some_and(|msg| msg.contains(words)), "{query}: {told}");
+    }
+}
+
+#[tokio::test]
+async fn one_that_has_run_out_is_told_to_bring_another() {
+    let server = server();
+    let claims = json!({"page": "p", "exp": get_current_timestamp() - 40});
+    let old = encode(&Header::default(), &claims, &EncodingKey::from_secret(SECRET.as_bytes())).expect("signed");
+    let (told, code) = server.refusal(&format!("/peerjs?key=peerjs&id=a&token=t&page=p&ticket={old}")).await;
+    assert_eq!((&told["payload"]["retry"], code), (&json!(true), 4507), "{told}");
+}
+
+#[tokio::test]
+async fn ids_are_listed_for_the_admin_alone_where_tickets_are_needed() {
+    let server = server();
+    server.join(&format!("id=a&token=t&page=p&ticket={}", ticket(json!({"page": "p"})))).await;
+    for path in ["/peerjs/peers", "/pages/p/peerjs/peers"] {
+        assert_eq!(server.get(path).await.status, 401, "{path}");
+        assert_eq!(http(&server, "GET", path, &[("Authorization", "Bearer admin")]).await.status, 200, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn the_log_says_whether_anyone_may_join_and_no_secret() {
+    let says_open = |server: &Server| server.log().iter().any(|line| line.contains("anyone may join"));
+    let with = server();
+    with.get("/health").await;
+    assert!(!says_open(&with), "{:#?}", with.log());
+    let told = format!("{:?}", with.log());
+    assert!(!told.contains(SECRET) && !told.contains("admin"), "{told}");
+    assert!(says_open(&Server::start(&[])));
+}
