@@ -20,7 +20,7 @@ use crate::core::close::Close;
 use crate::core::frame_guard::Breach;
 use crate::core::id::{PageKey, PeerId, SessionId, Token};
 use crate::core::inbound::{self, Inbound};
-use crate::core::member::{Departure, Joiner, Status};
+use crate::core::member::{Departure, Joiner, Rights, Status};
 use crate::core::page::{Assignment, Input};
 use crate::core::reassembly::{Broken, Reassembly};
 use crate::core::wire::{self, Frame};
@@ -46,6 +46,8 @@ pub struct Identity {
     pub token: Option<Token>,
     /// The version of the group protocol it speaks; 0 for a stock client.
     pub group: u32,
+    /// What it may do.
+    pub rights: Rights,
     /// What it was last told.
     pub claim: Option<Claim>,
 }
@@ -146,8 +148,9 @@ impl Session {
     }
 
     fn joiner(&self, claim: Option<Claim>, resumed: Option<Status>) -> Box<Joiner> {
-        let Identity { id, token, group, .. } = &self.me;
-        Box::new(Joiner { session: self.session, id: id.clone(), token: token.clone(), group: *group, claim, resumed })
+        let Identity { id, token, group, rights, .. } = &self.me;
+        let (id, token) = (id.clone(), token.clone());
+        Box::new(Joiner { session: self.session, id, token, group: *group, rights: *rights, claim, resumed })
     }
 
     fn line(&self, ctx: &Context) -> Line {

@@ -48,6 +48,20 @@ impl Status {
     }
 }
 
+/// What the operator lets a member do: its ticket says so.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rights {
+    /// It may be elected.
+    pub host: bool,
+    /// Data may go over the server, from it and to it.
+    pub relay: bool,
+}
+
+impl Rights {
+    /// Of one about whom nothing else is said.
+    pub const ALL: Self = Self { host: true, relay: true };
+}
+
 /// One who asks to be let in: what its URL says.
 #[derive(Debug, Clone)]
 pub struct Joiner {
@@ -59,6 +73,8 @@ pub struct Joiner {
     pub token: Option<Token>,
     /// The version of the group protocol it speaks; 0 for a stock client.
     pub group: u32,
+    /// What it may do.
+    pub rights: Rights,
     /// What it was last told.
     pub claim: Option<Claim>,
     /// Set by a session that was a member already when the page's actor died. It is told nothing that it knows.
@@ -76,6 +92,8 @@ pub struct Member {
     pub token: Option<Token>,
     /// The version of the group protocol it speaks; 0 for a stock client.
     pub group: u32,
+    /// What it may do.
+    pub rights: Rights,
     /// What it says of itself.
     pub status: Status,
     /// Whom to tell when it is gone for good.

@@ -2,6 +2,8 @@
 //!
 //! The shape is PeerJS's, `{type, src, dst, payload}`. docs/PROTOCOL.md shows an example of each.
 
+use std::borrow::Cow;
+
 use bytestring::ByteString;
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -80,7 +82,15 @@ pub struct Open<'a> {
     pub recovering: bool,
     /// The server's own facts.
     #[serde(flatten)]
-    pub terms: &'a Terms,
+    pub terms: Cow<'a, Terms>,
+}
+
+impl Terms {
+    /// For one that may not relay.
+    #[must_use]
+    pub fn without_relay(&self) -> Self {
+        Self { relay: None, ..self.clone() }
+    }
 }
 
 /// What `HOST` says.
@@ -98,6 +108,9 @@ pub struct Host<'a> {
     pub members: usize,
     /// Whether the one told should dial the host.
     pub p2p: bool,
+    /// `false` for one that may not relay, as in its `OPEN`; nothing for all others, whose terms stand.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub relay: Option<bool>,
     /// Who is here; for the new host alone.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub roster: Option<Vec<RosterEntry<'a>>>,

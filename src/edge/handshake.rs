@@ -6,6 +6,7 @@ use crate::actor::session::Identity;
 use crate::core::claim::Claim;
 use crate::core::close::Close;
 use crate::core::id::{BadName, Epoch, PageKey, PageName, PeerId, Token};
+use crate::core::member::Rights;
 use crate::core::wire::GROUP_VERSION;
 
 /// Why a handshake is refused: the close, and better words than its own where there are any.
@@ -77,6 +78,7 @@ pub fn read(query: &str, page: Option<&str>, key: &str) -> Result<Identity, Refu
         token: token.as_deref().map(Token::parse).transpose().map_err(named(Close::BadParameter))?,
         key: page,
         group,
+        rights: Rights::ALL,
         claim,
     })
 }
