@@ -53,6 +53,29 @@ async fn one_that_has_run_out_is_told_to_bring_another() {
 }
 
 #[tokio::test]
+async fn one_that_may_not_host_is_never_elected_and_waits_for_somebody_who_may() {
+    let server = server();
+    let guest = ticket(json!({"page": "p", "host": false}));
+    let guest = format!("token=t&page=p&group=1&ticket={guest}");
+    let (told, code) = server.refusal(&format!("/peerjs?key=peerjs&id=early&{guest}")).await;
+    assert_eq!((&told["payload"]["retry"], code), (&json!(true), 4509), "{told}");
+    let host = server.join(&format!("id=a&token=t&page=p&group=1&ticket={}", ticket(json!({"page": "p"})))).await;
+    let mut guest = server.join(&format!("id=b&{guest}")).await;
+    assert_eq!(guest.open["host"], "a");
+    host.goodbye().await;
+    assert_eq!(guest.refused().await.1, 4509, "nobody is left who may host");
+}
+
+#[tokio::test]
+async fn one_that_may_not_relay_is_told_so_and_dials() {
+    let server = Server::start(&[("auth.ticket_secret", SECRET), ("pages.star", "1")]);
+    let _host = server.join(&format!("id=a&token=t&page=p&group=1&ticket={}", ticket(json!({"page": "p"})))).await;
+    let ticket = ticket(json!({"page": "p", "relay": false}));
+    let told = server.join(&format!("id=b&token=t&page=p&group=1&ticket={ticket}")).await;
+    assert_eq!((&told.open["relay"], &told.open["p2p"]), (&json!(false), &json!(true)));
+}
+
+#[tokio::test]
 async fn ids_are_listed_for_the_admin_alone_where_tickets_are_needed() {
     let server = server();
     server.join(&format!("id=a&token=t&page=p&ticket={}", ticket(json!({"page": "p"})))).await;

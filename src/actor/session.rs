@@ -149,8 +149,9 @@ impl Session {
     }
 
     fn joiner(&self, claim: Option<Claim>, resumed: Option<Status>) -> Box<Joiner> {
-        let Identity { id, token, group, .. } = &self.me;
-        Box::new(Joiner { session: self.session, id: id.clone(), token: token.clone(), group: *group, claim, resumed })
+        let Identity { id, token, group, rights, .. } = &self.me;
+        let (id, token) = (id.clone(), token.clone());
+        Box::new(Joiner { session: self.session, id, token, group: *group, rights: *rights, claim, resumed })
     }
 
     fn line(&self, ctx: &Context) -> Line {

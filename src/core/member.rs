@@ -73,6 +73,8 @@ pub struct Joiner {
     pub token: Option<Token>,
     /// The version of the group protocol it speaks; 0 for a stock client.
     pub group: u32,
+    /// What it may do.
+    pub rights: Rights,
     /// What it was last told.
     pub claim: Option<Claim>,
     /// Set by a session that was a member already when the page's actor died. It is told nothing that it knows.
@@ -90,6 +92,8 @@ pub struct Member {
     pub token: Option<Token>,
     /// The version of the group protocol it speaks; 0 for a stock client.
     pub group: u32,
+    /// What it may do.
+    pub rights: Rights,
     /// What it says of itself.
     pub status: Status,
     /// Whom to tell when it is gone for good.

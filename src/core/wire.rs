@@ -28,7 +28,7 @@ pub struct RosterEntry<'a> {
 }
 
 /// Facts of this server that every `OPEN` on a page carries.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Copy, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Terms {
     /// Whether data may go over the server, and how much.
@@ -40,8 +40,16 @@ pub struct Terms {
     pub ping_ms: u64,
 }
 
+impl Terms {
+    /// For one that may not relay.
+    #[must_use]
+    pub const fn without_relay(self) -> Self {
+        Self { relay: None, ..self }
+    }
+}
+
 /// What may be relayed.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Copy, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RelayTerms {
     /// The longest message.
@@ -78,7 +86,7 @@ pub struct Open<'a> {
     pub recovering: bool,
     /// The server's own facts.
     #[serde(flatten)]
-    pub terms: &'a Terms,
+    pub terms: Terms,
     /// ICE servers, as `RTCPeerConnection` takes them.
     pub ice: &'a RawValue,
 }
@@ -98,6 +106,9 @@ pub struct Host<'a> {
     pub members: usize,
     /// Whether the one told should dial the host.
     pub p2p: bool,
+    /// `false` for one that may not relay, as in its `OPEN`; nothing for all others, whose terms stand.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub relay: Option<bool>,
     /// Who is here; for the new host alone.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub roster: Option<Vec<RosterEntry<'a>>>,

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use peerstar::core::id::SessionId;
-use peerstar::core::member::Departure;
+use peerstar::core::member::{Departure, Rights};
 use proptest::prelude::*;
 
 use super::random::run;
@@ -71,6 +71,7 @@ impl Life {
             return;
         }
         let session = self.world.dial(&format!("p{who}"), Some("token"), u32::from(group));
+        self.world.grant(session, Rights { host: who != 5, relay: who != 4 });
         // nothing it is told may be older than what it says itself
         self.world.clients.get_mut(&session).unwrap().told = claim.clone().filter(|_| self.memory.get(&who) == claim.as_ref());
         self.world.join(session, claim.as_ref().map(|(epoch, host)| (*epoch, host.as_str())), false);

@@ -6,7 +6,7 @@
 use std::fmt::Write;
 
 use peerstar::core::election::Policy;
-use peerstar::core::member::Departure;
+use peerstar::core::member::{Departure, Rights};
 use peerstar::core::page::Input;
 
 use super::world::{Got, World, rules};
@@ -70,6 +70,9 @@ fn act(world: &mut World, line: &str) -> Vec<Got> {
                 let before = names.iter().filter(|name| name.trim_end_matches('\'') == id).count();
                 names.push(format!("{id}{}", "'".repeat(before)));
             });
+            // a word of its own in the script: a ticket that says so
+            let rights = Rights { host: !words.contains(&"never-host"), relay: !words.contains(&"never-relay") };
+            world.grant(session, rights);
             let claim = set("claim").map(|claim| claim.split_once('@').unwrap());
             world.join(session, claim.map(|(host, epoch)| (epoch.parse().unwrap(), host)), false)
         }
@@ -90,6 +93,10 @@ fn act(world: &mut World, line: &str) -> Vec<Got> {
         [kind @ ("OFFER" | "ANSWER" | "CANDIDATE" | "LEAVE"), src, "to", dst, ..] => {
             let message = format!(r#"{{"type":"{kind}","dst":"{dst}","payload":{{"n":"{}"}}}}"#, set("n").unwrap_or("1"));
             world.say(session(world, src), &message)
+        }
+        ["RELAY", src] => world.say(session(world, src), r#"{"type":"RELAY","payload":{"n":1}}"#),
+        ["RELAY", src, "to", dst] => {
+            world.say(session(world, src), &format!(r#"{{"type":"RELAY","dst":"{dst}","payload":{{"n":1}}}}"#))
         }
         ["wait", ms] => world.pass(ms.parse().unwrap()),
         ["drain"] => world.step(Input::Drain),

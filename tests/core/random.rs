@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use peerstar::core::id::SessionId;
-use peerstar::core::member::Departure;
+use peerstar::core::member::{Departure, Rights};
 use peerstar::core::page::Input;
 use proptest::prelude::*;
 use proptest::sample::Index;
@@ -15,7 +15,7 @@ use super::world::{Got, World, rules};
 /// Everything that can happen to a page. An `Index` picks among those there are.
 #[derive(Debug, Clone)]
 enum Transition {
-    Join { id: u8, token: u8, group: bool },
+    Join { id: u8, token: u8, group: bool, rights: Rights },
     Depart { who: Index, how: Departure },
     Say { who: Index, kind: &'static str, dst: u8 },
     Status { who: Index, eligible: bool, visible: bool, relay: bool, profile: Option<u8> },
@@ -30,13 +30,18 @@ enum Transition {
     PageDies { shuffle: u64 },
 }
 
+fn rights() -> impl Strategy<Value = Rights> {
+    (prop::bool::weighted(0.7), prop::bool::weighted(0.8)).prop_map(|(host, relay)| Rights { host, relay })
+}
+
 fn transition() -> impl Strategy<Value = Transition> {
     let who = any::<Index>;
     let how = prop::sample::select(vec![Departure::Goodbye, Departure::Disconnected, Departure::Lost, Departure::Expelled]);
     let kind = prop::sample::select(vec!["OFFER", "OFFER", "ANSWER", "CANDIDATE", "LEAVE"]);
     let ms = prop::sample::select(vec![0, 1, 10, 500, 1999, 2000, 2999, 3001, 5000, 6000, 16_000]);
     prop_oneof![
-        9 => (0..16_u8, 0..3_u8, prop::bool::weighted(0.3)).prop_map(|(id, token, group)| Transition::Join { id, token, group }),
+        9 => (0..16_u8, 0..3_u8, prop::bool::weighted(0.3), rights())
+            .prop_map(|(id, token, group, rights)| Transition::Join { id, token, group, rights }),
         4 => (who(), how).prop_map(|(who, how)| Transition::Depart { who, how }),
         8 => (who(), kind, 0..16_u8).prop_map(|(who, kind, dst)| Transition::Say { who, kind, dst }),
         3 => (who(), any::<bool>(), any::<bool>(), any::<bool>(), prop::option::of(0..3_u8))
@@ -89,14 +94,16 @@ impl Life {
         assert_eq!(ids, self.model.ids(), "members");
         let host = self.world.page.assignment().map(|(epoch, host)| (epoch.0, host.to_string()));
         assert_eq!(host, self.model.assignment(), "assignment");
+        assert_eq!(self.world.ignored, self.model.ignored, "ignored");
     }
 
     fn act(&mut self, transition: &Transition) -> Option<Vec<Got>> {
         let world = &mut self.world;
         Some(match *transition {
-            Transition::Join { id, token, group } => {
+            Transition::Join { id, token, group, rights } => {
                 let token = token_of(token);
                 let session = world.dial(&format!("p{id}"), token, u32::from(group));
+                world.grant(session, rights);
                 world.join(session, None, false)
             }
             Transition::Depart { who, how } => {
@@ -178,9 +185,9 @@ impl Life {
         let picked = self.model_picked(transition);
         let model = &mut self.model;
         match (transition, picked) {
-            (Transition::Join { id, token, group }, _) => {
+            (Transition::Join { id, token, group, rights }, _) => {
                 let session = self.world.last_session();
-                model.join(session, &format!("p{id}"), token_of(*token), u32::from(*group));
+                model.join(session, &format!("p{id}"), token_of(*token), u32::from(*group), *rights);
             }
             (Transition::Depart { how, .. }, Some(session)) => model.gone(session, *how),
             (Transition::Say { kind, dst, .. }, Some(session)) => {

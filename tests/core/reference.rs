@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use peerstar::core::id::SessionId;
-use peerstar::core::member::Departure;
+use peerstar::core::member::{Departure, Rights};
 
 use super::world::{Got, START_MS};
 
@@ -24,6 +24,7 @@ struct Person {
     id: String,
     token: Option<String>,
     group: u32,
+    rights: Rights,
     eligible: bool,
     visible: bool,
     profile: Option<String>,
@@ -70,6 +71,8 @@ pub(crate) struct Model {
     probe: Option<(u64, u64)>,
     epoch: u64,
     got: Vec<Got>,
+    /// What was said without the right to.
+    pub ignored: u32,
     /// What the page chose; taken over if it is among those who may be elected.
     chosen: BTreeMap<u64, String>,
 }
@@ -109,12 +112,13 @@ impl Model {
 
     // === coming ===
 
-    pub(crate) fn join(&mut self, session: SessionId, id: &str, token: Option<&str>, group: u32) {
+    pub(crate) fn join(&mut self, session: SessionId, id: &str, token: Option<&str>, group: u32, rights: Rights) {
         let newcomer = Person {
             session,
             id: id.into(),
             token: token.map(Into::into),
             group,
+            rights,
             eligible: true,
             visible: true,
             profile: None,
@@ -134,7 +138,7 @@ impl Model {
             }
             let old = self.here[at].session;
             self.close(old, "replaced");
-            if group == 0 && self.here[at].group == 0 {
+            if group == 0 && self.here[at].group == 0 && rights == self.here[at].rights {
                 self.here[at].session = session;
                 let had_profile = self.here[at].profile.is_some();
                 (self.here[at].eligible, self.here[at].visible, self.here[at].profile) = (true, true, None);
@@ -168,8 +172,13 @@ impl Model {
     }
 
     fn admit(&mut self, mut newcomer: Person) {
-        if self.here.len() >= MAX_MEMBERS {
+        let must_dial = self.here.iter().filter(|p| !p.rights.relay).count();
+        if self.here.len() >= MAX_MEMBERS || (self.named && !newcomer.rights.relay && must_dial == STAR) {
             return self.close(newcomer.session, "page-full");
+        }
+        let hosted = self.host.as_ref().is_some_and(|host| newcomer.group == 0 || self.person(host).group > 0);
+        if self.named && !newcomer.rights.host && !hosted {
+            return self.close(newcomer.session, "no-host");
         }
         let id = newcomer.id.clone();
         if let Some(at) = self.away.iter().position(|a| a.id == id) {
@@ -180,7 +189,7 @@ impl Model {
                 self.gone_for_good(&away);
             }
         }
-        let grouped = newcomer.group > 0;
+        let leads = newcomer.group > 0 && newcomer.rights.host;
         self.here.push(newcomer);
         if self.named {
             match self.host.clone() {
@@ -189,7 +198,7 @@ impl Model {
                     self.install(&id, epoch);
                     self.open(&id);
                 }
-                Some(host) if grouped && self.person(&host).group == 0 => {
+                Some(host) if leads && self.person(&host).group == 0 => {
                     self.install(&id, self.next_epoch());
                     self.open(&id);
                     self.announce("upgraded", Some(&id));
@@ -211,19 +220,33 @@ impl Model {
 
     fn open(&mut self, id: &str) {
         let Some((epoch, host)) = self.assignment().filter(|_| self.named) else { return self.tell(id, "OPEN".into()) };
-        let p2p = self.ids().iter().position(|i| i == id).unwrap() < STAR;
+        let p2p = self.dials(id);
         let roster = if host == id { format!(" roster={}", self.roster()) } else { String::new() };
         let members = self.here.len();
-        self.tell(id, format!("OPEN host={host} epoch={epoch} members={members} p2p={p2p}{roster}"));
+        let relay = self.relay_denied(id);
+        self.tell(id, format!("OPEN host={host} epoch={epoch} members={members} p2p={p2p}{relay}{roster}"));
+    }
+
+    /// Those who may not relay always dial; of the others those longest present, up to the size of the star.
+    /// Where the host may not, all do.
+    fn dials(&self, id: &str) -> bool {
+        let (cannot_but, others): (Vec<_>, Vec<_>) = self.here.iter().partition(|p| !p.rights.relay);
+        let host_relays = self.host.as_ref().is_none_or(|host| self.person(host).rights.relay);
+        let longest: Vec<_> = others.iter().take(STAR - cannot_but.len()).collect();
+        !host_relays || cannot_but.iter().any(|p| p.id == id) || longest.iter().any(|p| p.id == id)
+    }
+
+    fn relay_denied(&self, id: &str) -> &'static str {
+        if self.person(id).rights.relay { "" } else { " relay=false" }
     }
 
     fn announce(&mut self, cause: &str, but: Option<&str>) {
         let (epoch, host) = self.assignment().unwrap();
         let (members, roster) = (self.here.len(), self.roster());
-        for (rank, id) in self.ids().into_iter().enumerate().filter(|(_, id)| Some(id.as_str()) != but) {
+        for id in self.ids().into_iter().filter(|id| Some(id.as_str()) != but) {
             let roster = if id == host { format!(" roster={roster}") } else { String::new() };
-            let p2p = rank < STAR;
-            self.tell(&id, format!("HOST host={host} epoch={epoch} cause={cause} members={members} p2p={p2p}{roster}"));
+            let (p2p, relay) = (self.dials(&id), self.relay_denied(&id));
+            self.tell(&id, format!("HOST host={host} epoch={epoch} cause={cause} members={members} p2p={p2p}{relay}{roster}"));
         }
     }
 
@@ -275,8 +298,10 @@ impl Model {
 
     fn depart(&mut self, at: usize, departure: Departure) {
         let person = self.here.remove(at);
+        let mut stranded = Vec::new();
         if self.host.as_ref() == Some(&person.id) {
             self.host = None;
+            stranded = self.strand();
             if !self.here.is_empty() {
                 let epoch = self.next_epoch();
                 let host = self.choose(epoch, None);
@@ -284,6 +309,24 @@ impl Model {
                 self.announce(if departure == Departure::Silent { "timeout" } else { "left" }, None);
             }
         }
+        for person in stranded {
+            self.see_off(person, Departure::Lost);
+        }
+        self.see_off(person, departure);
+    }
+
+    /// Nobody who may host any of these is here.
+    fn strand(&mut self) -> Vec<Person> {
+        let grouped_lead = self.here.iter().any(|p| p.rights.host && p.group > 0);
+        let any_lead = self.here.iter().any(|p| p.rights.host);
+        let (stranded, here) = self.here.drain(..).partition(|p| if p.group > 0 { !grouped_lead } else { !any_lead });
+        self.here = here;
+        let stranded: Vec<Person> = stranded;
+        stranded.iter().for_each(|p| self.close(p.session, "no-host"));
+        stranded
+    }
+
+    fn see_off(&mut self, person: Person, departure: Departure) {
         let away = Away {
             id: person.id.clone(),
             token: person.token,
@@ -322,14 +365,15 @@ impl Model {
         host
     }
 
-    /// Who may host, by DESIGN's words: group, eligible, visible, heard from lately.
+    /// Who may host: group, eligible, able to relay, visible, heard from lately.
     fn fit(&self, but: Option<&str>) -> Vec<String> {
-        let mut fit: Vec<&Person> = self.here.iter().filter(|p| Some(p.id.as_str()) != but).collect();
+        let mut fit: Vec<&Person> = self.here.iter().filter(|p| p.rights.host && Some(p.id.as_str()) != but).collect();
         let now = self.now;
-        let merits: [&dyn Fn(&Person) -> bool; 4] = [&|p| p.group > 0, &|p| p.eligible, &|p| p.visible, &|p| {
-            let runs = p.stalled_at.is_none_or(|at| p.spoken > at);
-            runs && p.silent_since.is_none_or(|since| now - since <= FRESH)
-        }];
+        let merits: [&dyn Fn(&Person) -> bool; 5] =
+            [&|p| p.group > 0, &|p| p.eligible, &|p| p.rights.relay, &|p| p.visible, &|p| {
+                let runs = p.stalled_at.is_none_or(|at| p.spoken > at);
+                runs && p.silent_since.is_none_or(|since| now - since <= FRESH)
+            }];
         for merit in merits {
             if fit.iter().any(|p| merit(p)) {
                 fit.retain(|p| merit(p));
@@ -380,8 +424,10 @@ impl Model {
             .iter()
             .filter(receives)
             .filter(|p| self.named && sender.group > 0 && p.group > 0)
+            .filter(|p| sender.rights.relay && p.rights.relay)
             .map(|p| p.id.clone())
             .collect();
+        self.ignored += u32::from(self.named && sender.group > 0 && !sender.rights.relay);
         for id in to {
             self.tell(&id, format!("RELAY from {} n={n}", sender.id));
         }
@@ -407,7 +453,7 @@ impl Model {
     fn replace(&mut self, cause: &str, to: Option<&str>) {
         let old = self.host.clone().unwrap();
         let grouped = self.here.iter().any(|p| p.group > 0);
-        let can = |p: &&Person| p.id != old && (p.group > 0 || !grouped);
+        let can = |p: &&Person| p.id != old && p.rights.host && (p.group > 0 || !grouped);
         let named = self.here.iter().filter(can).find(|p| Some(p.id.as_str()) == to).map(|p| p.id.clone());
         if !self.here.iter().any(|p| can(&p)) {
             return;
@@ -425,8 +471,10 @@ impl Model {
             return;
         }
         let grouped = self.here.iter().any(|p| p.group > 0);
-        let better = |p: &Person| p.id != host && p.visible && p.eligible && (p.group > 0 || !grouped);
-        if self.here.iter().any(better) {
+        // who would be elected, if that one is visible: one who cannot relay is not preferred to one who is hidden
+        let fit = self.fit(Some(&host));
+        let better = |p: &Person| p.visible && p.eligible && (p.group > 0 || !grouped);
+        if fit.iter().any(|id| better(self.person(id))) {
             self.replace("resigned", None);
         }
     }

@@ -10,7 +10,7 @@ use peerstar::core::election::Policy;
 use peerstar::core::ice::IceServers;
 use peerstar::core::id::{Epoch, PageKey, PageName, PeerId, SessionId, Token};
 use peerstar::core::inbound::{Inbound, read};
-use peerstar::core::member::{Departure, Joiner, Status};
+use peerstar::core::member::{Departure, Joiner, Rights, Status};
 use peerstar::core::page::{Estate, Input, Output, Outside, PageState, Rules};
 use peerstar::core::time::Time;
 use peerstar::core::wire::{RelayTerms, Terms};
@@ -51,6 +51,7 @@ pub(crate) struct Client {
     pub id: String,
     pub token: Option<String>,
     pub group: u32,
+    pub rights: Rights,
     pub status: Status,
     pub joined: bool,
     /// The last (epoch, host) it was told.
@@ -85,6 +86,8 @@ pub(crate) struct World {
     pub idle: bool,
     /// The client that the last transition was about.
     pub last_picked: Option<SessionId>,
+    /// How often a member said what is not for it to say.
+    pub ignored: u32,
 }
 
 impl World {
@@ -103,6 +106,7 @@ impl World {
             elections: Vec::new(),
             idle: false,
             last_picked: None,
+            ignored: 0,
         }
     }
 
@@ -122,6 +126,7 @@ impl World {
             id: id.into(),
             token: token.map(Into::into),
             group,
+            rights: Rights::ALL,
             status: Status::default(),
             joined: false,
             told: None,
@@ -133,6 +138,10 @@ impl World {
         session
     }
 
+    pub(crate) fn grant(&mut self, session: SessionId, rights: Rights) {
+        self.clients.get_mut(&session).unwrap().rights = rights;
+    }
+
     pub(crate) fn join(&mut self, session: SessionId, claim: Option<(u64, &str)>, resumed: bool) -> Vec<Got> {
         let client = self.clients[&session].clone();
         let joiner = Joiner {
@@ -140,6 +149,7 @@ impl World {
             id: id(&client.id),
             token: client.token.as_deref().map(|t| Token::parse(t).unwrap()),
             group: client.group,
+            rights: client.rights,
             claim: claim.map(|(epoch, host)| Claim { epoch: Epoch(epoch), host: id(host) }),
             resumed: resumed.then_some(client.status),
         };
@@ -263,6 +273,7 @@ impl World {
                 Output::Elected { assignment, cause } => {
                     self.elections.push((assignment.epoch.0, assignment.host.to_string(), cause.name()));
                 }
+                Output::Ignored => self.ignored += 1,
                 Output::Idle { .. } => self.idle = true,
             }
         }
@@ -316,6 +327,7 @@ pub(crate) fn summary(frame: &str) -> String {
             }
         }
     }
+    words.extend((payload["relay"] == false).then(|| "relay=false".to_owned()));
     if let Some(roster) = payload["roster"].as_array() {
         let ids: Vec<_> = roster.iter().map(entry).collect();
         words.push(format!("roster={}", ids.join(",")));

@@ -59,7 +59,7 @@ impl PageState {
         if !suspects || suspicion.epoch != epoch || suspicion.host != id {
             return;
         }
-        if self.rules.terms.relay.is_none() {
+        if !self.relays() {
             self.challenge.suspecting.insert(session);
             self.challenge.suspecting.retain(|session| self.by_session.contains_key(session));
             let many = self.challenge.suspecting.len();

@@ -34,6 +34,8 @@ impl PageState {
         holds("P1", "a page with members that is not recovering has one host, a member", hosted)?;
         let indexed = self.by_id.len() == self.members.len() && self.by_session.len() == self.members.len();
         holds("P2", "ids and sessions are unique", indexed)?;
+        let rightly = self.host_seat().and_then(|host| self.members.get(&host)).is_none_or(|host| host.rights.host);
+        holds("P11", "a host may host", rightly)?;
         let strange = self.strangers.is_empty() || self.recovery_deadline().is_some();
         holds("P10", "strangers are kept only for a host that is yet to resume", strange)?;
         let awake = self.members.is_empty() || self.draining || self.next_deadline().is_some();
@@ -56,6 +58,9 @@ impl PageState {
             let sequences = grouped || self.members.values().all(|m| m.group == 0);
             holds("P5", "a stock client does not host while a group member is there", sequences)?;
         }
+        let unrelayed = self.members.values().filter(|m| !m.rights.relay).count();
+        let placed = !self.relays() || unrelayed <= self.rules.star;
+        holds("P12", "all who may not relay can dial the host", placed && unrelayed == self.unrelayed)?;
         holds("P6", "waiting messages are bounded", self.waiting.is_bounded())?;
         let absent = self.members.values().all(|m| !self.waiting.has(&m.id));
         holds("P7", "nothing waits for one who is here", absent)?;

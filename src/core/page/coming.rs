@@ -6,6 +6,7 @@ use crate::core::id::{PeerId, SessionId, Token};
 use crate::core::member::{Departure, Held, Joiner, Member, Seat};
 use crate::core::wire;
 
+use super::hosting::Term;
 use super::{Output, Outside, PageState, refuse};
 
 impl PageState {
@@ -64,13 +65,14 @@ impl PageState {
         self.held.remove(at)
     }
 
-    /// A newer socket of the same user. It keeps the seat, unless it is a group member that does not know what the
-    /// old one knew: a second tab with copied storage must not speak as host.
+    /// A newer socket of the same user. It keeps the seat, unless its rights are others, or it is a group member that does
+    /// not know what the old one knew: a second tab with copied storage must not speak as host.
     pub(super) fn take_over(&mut self, outside: Outside<'_>, seat: Seat, joiner: Joiner, out: &mut Vec<Output>) {
         let knows = joiner.claim.as_ref().is_some_and(|claim| self.was_told(seat, claim));
         let Some(member) = self.members.get_mut(&seat) else { return };
         let (old, new) = (member.session, joiner.session);
-        if joiner.group != member.group || (joiner.group > 0 && !knows) {
+        let is_same = (joiner.group, joiner.rights) == (member.group, member.rights);
+        if !is_same || (joiner.group > 0 && !knows) {
             self.dismiss(outside, old, Close::Replaced, Departure::Expelled, out);
             // what it says it was told, it was not
             return self.admit(outside, Joiner { claim: None, ..joiner }, out);
@@ -91,10 +93,14 @@ impl PageState {
     }
 
     pub(super) fn admit(&mut self, outside: Outside<'_>, joiner: Joiner, out: &mut Vec<Output>) {
-        if self.members.len() >= self.rules.max_members {
+        let no_place = !joiner.rights.relay && self.relays() && self.unrelayed >= self.rules.star;
+        if self.members.len() >= self.rules.max_members || no_place {
             return refuse(joiner.session, Close::PageFull, out);
         }
-        let Joiner { session, id, token, group, claim, resumed } = joiner;
+        if self.has_nobody_for(outside, &joiner) {
+            return refuse(joiner.session, Close::NoHost, out);
+        }
+        let Joiner { session, id, token, group, rights, claim, resumed } = joiner;
         let known = self.welcome_back(&id, token.as_ref(), resumed.is_some(), out);
         let seat = Seat(self.next_seat);
         self.next_seat += 1;
@@ -108,10 +114,14 @@ impl PageState {
         // what a resumed one claims, we told it
         let told = claim.as_ref().filter(|_| silent).map(|c| (c.epoch, c.epoch));
         let status = resumed.unwrap_or_default();
-        self.members
-            .insert(seat, Member { session, id: id.clone(), token, group, status, contacts, claim, told, stalled_at: None });
+        let member = Member { session, id: id.clone(), token, group, rights, status, contacts, claim, told, stalled_at: None };
+        self.members.insert(seat, member);
+        self.unrelayed += usize::from(!rights.relay);
         let host_before = self.host_seat();
         self.consider_newcomer(outside, seat, out);
+        if !self.members.contains_key(&seat) {
+            return; // it was waited for, and may not host
+        }
         self.watch(outside, seat);
         self.welcome(outside, seat, !silent, out);
         self.catch_up(seat);
@@ -127,6 +137,21 @@ impl PageState {
                 self.acquaint(&parked.src, &id);
             }
             out.push(Output::Tell { to: session, frame: parked.frame });
+        }
+    }
+
+    /// Whether there is no host for one that may not host itself, nor one yet to come.
+    fn has_nobody_for(&self, outside: Outside<'_>, joiner: &Joiner) -> bool {
+        if joiner.rights.host || !self.is_named() {
+            return false;
+        }
+        match self.term {
+            Term::Hosted { host, .. } => joiner.group > 0 && self.members.get(&host).is_none_or(|host| host.group == 0),
+            Term::Recovering { .. } => false,
+            Term::Vacant { .. } | Term::Open { .. } => {
+                let claim = joiner.claim.as_ref().filter(|claim| claim.is_credible(outside.unix_ms));
+                claim.is_none_or(|claim| claim.host == joiner.id)
+            }
         }
     }
 

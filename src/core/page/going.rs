@@ -31,14 +31,38 @@ impl PageState {
     }
 
     pub(super) fn depart(&mut self, outside: Outside<'_>, seat: Seat, departure: Departure, out: &mut Vec<Output>) {
-        let Some(member) = self.members.remove(&seat) else { return };
-        let Member { session, id, token, contacts, .. } = member;
-        self.by_id.remove(&id);
-        self.by_session.remove(&session);
-        out.push(Output::Left { session, id: id.clone(), departure });
-        self.vacate(seat, if departure == Departure::Silent { Cause::Timeout } else { Cause::Left });
+        let Some(member) = self.remove(seat, departure, out) else { return };
         // the new host first: everybody waits for it
         self.settle(outside, out);
+        self.see_off(outside, member, departure, out);
+    }
+
+    /// Those who may not host, and whom nobody that is here may host: sent away, and yet to be seen off.
+    pub(super) fn strand(&mut self, out: &mut Vec<Output>) -> Vec<Member> {
+        let leads = |group: u32| self.members.values().any(|m| m.rights.host && m.group >= group);
+        let (anybody, group_member) = (leads(0), leads(1));
+        let is_stranded = |m: &Member| !anybody || (m.group > 0 && !group_member);
+        let stranded: Vec<_> = self.members.iter().filter(|(_, m)| is_stranded(m)).map(|(seat, m)| (*seat, m.session)).collect();
+        let send_away = |(seat, session)| {
+            refuse(session, Close::NoHost, out);
+            self.remove(seat, Departure::Lost, out)
+        };
+        stranded.into_iter().filter_map(send_away).collect()
+    }
+
+    fn remove(&mut self, seat: Seat, departure: Departure, out: &mut Vec<Output>) -> Option<Member> {
+        let member = self.members.remove(&seat)?;
+        self.unrelayed -= usize::from(!member.rights.relay);
+        self.by_id.remove(&member.id);
+        self.by_session.remove(&member.session);
+        out.push(Output::Left { session: member.session, id: member.id.clone(), departure });
+        self.vacate(seat, if departure == Departure::Silent { Cause::Timeout } else { Cause::Left });
+        Some(member)
+    }
+
+    /// What becomes of one that is on the page no more, and of its id.
+    pub(super) fn see_off(&mut self, outside: Outside<'_>, member: Member, departure: Departure, out: &mut Vec<Output>) {
+        let Member { id, token, contacts, .. } = member;
         let announced = departure != Departure::Disconnected || self.is_named();
         let gone = Returning { id: id.clone(), token, contacts, announced, until: outside.now.plus(self.rules.return_after) };
         // a host that is yet to resume has to hear of it too

@@ -3,7 +3,7 @@
 use crate::core::claim::{Claim, most_claimed};
 use crate::core::election::{Candidate, Cause, pick};
 use crate::core::id::{Epoch, PageKey, PageName, PeerId};
-use crate::core::member::{Member, Seat};
+use crate::core::member::{Departure, Member, Seat};
 use crate::core::time::Time;
 use crate::core::wire::{self, Frame, RosterEntry};
 
@@ -102,7 +102,7 @@ impl PageState {
             return;
         }
         let Some(newcomer) = self.members.get(&seat) else { return };
-        let (grouped, claim) = (newcomer.group > 0, newcomer.claim.clone());
+        let (leads, claim) = (newcomer.group > 0 && newcomer.rights.host, newcomer.claim.clone());
         match (&mut self.term, claim) {
             (Term::Vacant { told } | Term::Open { told, .. }, None) => {
                 let epoch = above(outside, *told);
@@ -122,7 +122,7 @@ impl PageState {
             self.recover(outside, out);
         }
         if let Term::Hosted { host, epoch, .. } = self.term
-            && grouped
+            && leads
             && self.members.get(&host).is_some_and(|h| h.group == 0)
         {
             self.elect(outside, seat, above(outside, epoch), Cause::Upgraded, out);
@@ -149,6 +149,8 @@ impl PageState {
     fn recover(&mut self, outside: Outside<'_>, out: &mut Vec<Output>) {
         let Term::Recovering { expected, told, .. } = &self.term else { return };
         let (expected, told) = (expected.clone(), *told);
+        self.term = Term::Vacant { told: expected.epoch.max(told) };
+        let stranded = self.strand(out);
         let claims: Vec<_> = self.members.values().filter_map(|m| Some((&m.id, m.claim.as_ref()?))).collect();
         let unanimous = claims.iter().all(|(_, claim)| **claim == expected);
         let seat_of = |id: &PeerId| self.by_id.get(id).copied().filter(|seat| self.may_host(*seat));
@@ -165,10 +167,9 @@ impl PageState {
         } else if let Some(host) = claimed.or_else(|| self.pick_host(outside)) {
             // `expected` is the highest claim there was
             self.elect(outside, host, above(outside, expected.epoch.max(told)), Cause::Restarted, out);
-        } else {
-            self.term = Term::Vacant { told: expected.epoch.max(told) };
         }
         self.members.values_mut().for_each(|m| m.claim = None);
+        self.see_all_off(outside, stranded, out);
     }
 
     pub(super) fn end_recovery(&mut self, outside: Outside<'_>, out: &mut Vec<Output>) {
@@ -187,10 +188,12 @@ impl PageState {
 
     /// Elects if a host has left, and tells all who do not know who hosts.
     pub(super) fn settle(&mut self, outside: Outside<'_>, out: &mut Vec<Output>) {
+        let mut stranded = Vec::new();
         if let Term::Open { told, cause } = self.term {
-            match self.pick_host(outside) {
-                Some(host) => self.elect(outside, host, above(outside, told), cause, out),
-                None => self.term = Term::Vacant { told },
+            self.term = Term::Vacant { told };
+            stranded = self.strand(out);
+            if let Some(host) = self.pick_host(outside) {
+                self.elect(outside, host, above(outside, told), cause, out);
             }
         }
         if let Term::Hosted { host, epoch, cause, ref mut announced, .. } = self.term
@@ -198,6 +201,11 @@ impl PageState {
         {
             self.announce(host, epoch, cause, out);
         }
+        self.see_all_off(outside, stranded, out);
+    }
+
+    fn see_all_off(&mut self, outside: Outside<'_>, stranded: Vec<Member>, out: &mut Vec<Output>) {
+        stranded.into_iter().for_each(|member| self.see_off(outside, member, Departure::Lost, out));
     }
 
     fn pick_host(&self, outside: Outside<'_>) -> Option<Seat> {
@@ -211,16 +219,18 @@ impl PageState {
             who: *seat,
             group: m.group > 0,
             eligible: m.status.eligible,
+            relay: m.rights.relay,
             visible: m.status.visible,
             fresh: outside.now.since((outside.heard)(m.session)) <= self.rules.fresh && runs(m),
         };
-        let candidates: Vec<_> = self.members.iter().filter(|(s, _)| Some(**s) != seat).map(candidate).collect();
+        let candidates: Vec<_> = self.members.iter().filter(|(s, m)| Some(**s) != seat && m.rights.host).map(candidate).collect();
         pick(&candidates, self.rules.policy, outside.random)
     }
 
-    /// While a group member is here only group members may host.
+    /// While a group member is here only group members may host; and never one without the right.
     pub(super) fn may_host(&self, seat: Seat) -> bool {
-        self.members.get(&seat).is_some_and(|m| m.group > 0) || self.members.values().all(|m| m.group == 0)
+        let member = self.members.get(&seat).filter(|m| m.rights.host);
+        member.is_some_and(|m| m.group > 0 || self.members.values().all(|m| m.group == 0))
     }
 
     pub(super) fn elect(&mut self, outside: Outside<'_>, host: Seat, epoch: Epoch, cause: Cause, out: &mut Vec<Output>) {
@@ -249,21 +259,29 @@ impl PageState {
     fn announce(&mut self, host: Seat, epoch: Epoch, cause: Cause, out: &mut Vec<Output>) {
         let (Some(page), Some((_, host_id))) = (self.name().cloned(), self.assignment()) else { return };
         let members = self.members.len();
-        let encode = |p2p, roster| wire::host(&wire::Host { page: &page, host: &host_id, epoch, cause, members, p2p, roster });
-        // encoded once for the many: those who dial the host and those who do not
-        let mut plain: [Option<Frame>; 2] = [None, None];
+        let encode = |p2p, may_relay: bool, roster| {
+            let relay = (!may_relay).then_some(false);
+            wire::host(&wire::Host { page: &page, host: &host_id, epoch, cause, members, p2p, relay, roster })
+        };
+        // encoded once for the many: those who dial the host, those who do not, those who cannot but dial
+        let mut plain: [Option<Frame>; 3] = [None, None, None];
+        let mut places = self.places();
         let mut first = None;
         let mut others = Vec::new();
-        for (rank, (seat, member)) in self.members.iter().enumerate() {
+        for (seat, member) in &self.members {
+            let may_relay = member.rights.relay;
+            let p2p = !may_relay || places > 0;
+            places = places.saturating_sub(usize::from(may_relay));
             if member.told.is_some_and(|(_, last)| last == epoch) {
                 continue;
             }
-            let (to, p2p, hosting) = (member.session, self.dials(rank), *seat == host);
+            let (to, hosting) = (member.session, *seat == host);
             let assignment = Assignment { epoch, host: host_id.clone(), hosting };
             if hosting {
-                first = Some(Output::Appoint { to, frame: encode(p2p, Some(self.roster())), assignment });
+                first = Some(Output::Appoint { to, frame: encode(p2p, may_relay, Some(self.roster())), assignment });
             } else {
-                let frame = plain[usize::from(p2p)].get_or_insert_with(|| encode(p2p, None)).clone();
+                let same = usize::from(p2p) + usize::from(!may_relay);
+                let frame = plain[same].get_or_insert_with(|| encode(p2p, may_relay, None)).clone();
                 others.push(Output::Appoint { to, frame, assignment });
             }
         }
@@ -275,7 +293,7 @@ impl PageState {
     /// Tells one that it is a member and who hosts; `aloud` with `OPEN`.
     pub(super) fn welcome(&mut self, outside: Outside<'_>, seat: Seat, aloud: bool, out: &mut Vec<Output>) {
         let Some(member) = self.members.get(&seat) else { return };
-        let to = member.session;
+        let (to, may_relay) = (member.session, member.rights.relay);
         let (Some(page), Some((epoch, host))) = (self.name(), self.assignment()) else {
             let open = aloud.then(wire::open);
             return out.push(Output::Welcome { to, open, assignment: None });
@@ -288,9 +306,9 @@ impl PageState {
                 epoch,
                 members: self.members.len(),
                 roster: hosting.then(|| self.roster()),
-                p2p: self.dials(self.rank(seat)),
+                p2p: !may_relay || self.has_place(seat),
                 recovering: self.recovery_deadline().is_some(),
-                terms: &self.rules.terms,
+                terms: if may_relay { self.rules.terms } else { self.rules.terms.without_relay() },
                 ice: &self.rules.ice.for_client(&member.id, outside.unix_ms),
             })
         });
@@ -300,14 +318,25 @@ impl PageState {
         out.push(Output::Welcome { to, open, assignment: Some(Assignment { epoch, host, hosting }) });
     }
 
-    /// Whether the member that came `rank`-th is to dial the host itself.
-    fn dials(&self, rank: usize) -> bool {
-        self.rules.terms.relay.is_none() || rank < self.rules.star
+    /// Whether anything may be relayed on this page.
+    pub(super) fn relays(&self) -> bool {
+        self.is_named() && self.rules.terms.relay.is_some()
+    }
+
+    /// How many members may dial the host, besides those who cannot but dial it: those longest present.
+    fn places(&self) -> usize {
+        let host = self.host_seat().and_then(|host| self.members.get(&host));
+        if !self.relays() || host.is_some_and(|host| !host.rights.relay) {
+            return usize::MAX; // there is no other way
+        }
+        self.rules.star.saturating_sub(self.unrelayed)
     }
 
     /// Counted only as far as it matters, so that joining a large page costs what joining a small one does.
-    fn rank(&self, seat: Seat) -> usize {
-        self.members.keys().take(self.rules.star).take_while(|s| **s < seat).count()
+    fn has_place(&self, seat: Seat) -> bool {
+        let places = self.places();
+        let mut before = self.members.iter().take_while(|(s, _)| **s < seat).filter(|(_, m)| m.rights.relay);
+        places == usize::MAX || before.by_ref().take(places).count() < places
     }
 
     fn roster(&self) -> Vec<RosterEntry<'_>> {

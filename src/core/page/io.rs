@@ -151,6 +151,8 @@ pub enum Output {
         /// `JOIN` or `LEAVE`.
         frame: Frame,
     },
+    /// What a member said is not for it to say. For the count of what was ignored.
+    Ignored,
     /// See whether a session lives: its next frame is to come back as [`Input::Alive`].
     Ping(SessionId),
     /// Close a session, which is no member (any more).

@@ -77,6 +77,8 @@ pub struct PageState {
     members: BTreeMap<Seat, Member>,
     by_id: HashMap<PeerId, Seat>,
     by_session: HashMap<SessionId, Seat>,
+    /// How many members may not relay.
+    unrelayed: usize,
     next_seat: u64,
     term: Term,
     /// Whether who hosts is known from somebody who was here before, and not just first to come.
@@ -115,6 +117,7 @@ impl PageState {
             members: BTreeMap::new(),
             by_id: HashMap::new(),
             by_session: HashMap::new(),
+            unrelayed: 0,
             next_seat: 0,
             term,
             has_history: false,

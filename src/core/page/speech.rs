@@ -44,15 +44,18 @@ impl PageState {
         }
     }
 
-    /// Data goes between group members only. What comes from a host that is host no more goes to its successor, who
+    /// Data goes between group members only, and those who may. What comes from a host that is host no more goes to its successor, who
     /// knows it by its epoch.
     pub(super) fn relay(&self, session: SessionId, dst: Option<&PeerId>, frame: &Frame, out: &mut Vec<Output>) {
         let Some((seat, sender)) = self.seat_of(session).and_then(|seat| Some((seat, self.members.get(&seat)?))) else { return };
-        if !self.is_named() || self.rules.terms.relay.is_none() || sender.group == 0 {
+        if !self.relays() || sender.group == 0 {
             return;
         }
+        if !sender.rights.relay {
+            return out.push(Output::Ignored);
+        }
         let mut tell = |member: &Member| {
-            if member.group > 0 {
+            if member.group > 0 && member.rights.relay {
                 out.push(Output::Tell { to: member.session, frame: frame.clone() });
             }
         };
