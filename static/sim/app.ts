@@ -11,6 +11,8 @@ export class App {
   has = new Set<string>();
   /** The last count seen of each sender. */
   last = new Map<string, number>();
+  /** The others, as it was told of them, with their profiles. */
+  readonly members = new Map<string, unknown>();
   hash = 0;
   seq = -1;
   /** It came late where nobody gives snapshots, or was told that something is missing: comparable to nobody. */

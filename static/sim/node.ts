@@ -47,6 +47,7 @@ export class Node implements End {
   /** Its last beat, and the last before it was frozen: who answers that says nothing of now. */
   #beats = 0;
   #beatsAsleep = 0;
+  profile: string;
   readonly #tokens = new Map<number, string>();
   readonly #links = new Map<string, Link>();
   #socket: ServerSocket | undefined;
@@ -71,11 +72,20 @@ export class Node implements End {
     readonly onTaking: (node: Node) => void,
   ) {
     this.machine = new Group(id, world.profile.settings);
+    this.profile = `${id}, at first`;
     this.#heardAt = world.now;
     this.#lazyMs = world.random.chance(0.15) ? 900 : world.random.chance(0.3) ? 50 : 0;
     this.feed({ type: "snapshots", able: world.profile.snapshots && !(world.profile.mixed && world.random.chance(0.5)) });
+    this.feed({ type: "profile", profile: this.profile });
     this.connect();
     this.#keepDialing();
+  }
+
+  rename(profile: string): void {
+    if (this.frozen) return;
+    this.profile = profile;
+    this.feed({ type: "profile", profile });
+    this.#socket?.up({ kind: "status", profile });
   }
 
   /** Could be talked to all the while. */
@@ -190,7 +200,8 @@ export class Node implements End {
   #noticed(notice: Notice, stoodAt: () => Place): void {
     const { world, app } = this;
     world.say(this.id, () => `* ${JSON.stringify(notice)}`);
-    if (notice.kind === "recovered") {
+    if (notice.kind === "member" || notice.kind === "profile") this.observer.member(this, notice);
+    else if (notice.kind === "recovered") {
       const stood = stoodAt();
       world.count(`recovered ${notice.via} ${notice.complete ? "complete" : "incomplete"}${stood.r === 0 ? " (joiner)" : ""}`);
       if (!notice.complete) this.observer.incomplete(this, stood, notice.via);
@@ -270,6 +281,7 @@ export class Node implements End {
       case "open":
         this.online = true;
         this.troubledUntil = this.world.now;
+        socket.up({ kind: "status", profile: this.profile });
         this.feed({ type: "open", open: message.open });
         break;
       case "host":

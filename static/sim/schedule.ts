@@ -184,6 +184,11 @@ export class Schedule {
     },
     () => {
       const node = this.#someone();
+      node?.rename(`${node.id}, at ${this.world.now}`);
+      return node && "profile changed";
+    },
+    () => {
+      const node = this.#someone();
       if (!node) return undefined;
       const link = this.world.random.chance(0.3) ? "relay" : this.world.random.pick(this.#nodes).id;
       node.feed({ type: "pressure", link, high: true });

@@ -11,7 +11,7 @@ export interface Claim {
 
 export type Up =
   | { readonly kind: "relay"; readonly to?: string; readonly message: Wire }
-  | { readonly kind: "status"; readonly relay: boolean }
+  | { readonly kind: "status"; readonly relay?: boolean; readonly profile?: string }
   | { readonly kind: "suspect"; readonly host: string; readonly epoch: number }
   | { readonly kind: "resign"; readonly epoch: number; readonly to?: string }
   | { readonly kind: "heartbeat"; readonly token: number }
@@ -33,6 +33,7 @@ interface Session {
   readonly socket: ServerSocket;
   readonly claim: Claim | undefined;
   relay: boolean;
+  profile?: string;
   heard: number;
 }
 
@@ -143,7 +144,7 @@ export class Server {
     }
     this.#open(session);
     if (live.recovering) return;
-    if (id !== live.host) this.#sessions.get(live.host)?.socket.down({ kind: "join", member: { id, group: true } });
+    this.#tellHost(session);
     if (!live.claimed && claim && now - live.madeAt < RECOVERY_MS && id !== live.host) {
       live.claimed = true;
       this.#world.count("server: newcomer gives way to a claimant");
@@ -164,7 +165,12 @@ export class Server {
   }
 
   #roster(): RosterEntry[] {
-    return [...this.#sessions.keys()].map((id) => ({ id, group: true }));
+    return [...this.#sessions.values()].map(entry);
+  }
+
+  #tellHost(session: Session): void {
+    const page = this.#page as Page;
+    if (!page.recovering && session.id !== page.host) this.#sessions.get(page.host)?.socket.down({ kind: "join", member: entry(session) });
   }
 
   #gone(id: string, socket: ServerSocket): void {
@@ -236,7 +242,12 @@ export class Server {
     const page = this.#page as Page;
     switch (message.kind) {
       case "relay": this.#relay(session, message.to, message.message); break;
-      case "status": session.relay = message.relay; break;
+      case "status":
+        session.relay = message.relay ?? session.relay;
+        if (message.profile === undefined || message.profile === session.profile) break;
+        session.profile = message.profile;
+        this.#tellHost(session);
+        break;
       case "heartbeat": socket.down({ kind: "heartbeat", token: message.token }); break;
       case "suspect": if (!page.recovering && message.epoch === page.epoch && message.host === page.host) this.#probe(page); break;
       case "resign":
@@ -279,4 +290,8 @@ export class Server {
     session.socket.down(down, random.chance(profile.reorder) ? random.int(1, 300) : 0);
     if (random.chance(profile.repeat)) session.socket.down(down, random.int(0, 600));
   }
+}
+
+function entry({ id, profile }: Session): RosterEntry {
+  return { id, group: true, ...(profile === undefined ? {} : { profile }) };
 }
