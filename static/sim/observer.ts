@@ -3,6 +3,7 @@
 import { epochAt } from "../src/group/history.ts";
 import type { Notice } from "../src/group/index.ts";
 import type { Place } from "../src/group/types.ts";
+import { origin } from "./app.ts";
 import type { Node } from "./node.ts";
 import type { Server } from "./server.ts";
 import { Failure, type World } from "./world.ts";
@@ -24,7 +25,7 @@ export class Observer {
   /** Who was told that something is missing, and how much it had sent by then. */
   readonly #told = new Map<Node, number>();
 
-  constructor(readonly world: World, readonly server: Server, readonly nodes: () => readonly Node[]) {}
+  constructor(readonly world: World, readonly server: Server, readonly nodes: () => readonly Node[], readonly stock: () => readonly string[]) {}
 
   /** One number for root, epoch and seq: entries are looked up by the million. */
   #key(r: number, e: number, s: number): number {
@@ -54,8 +55,8 @@ export class Observer {
     const { app } = node;
     if (place.s <= app.seq) this.#fail("1 same order", `${node.id} delivers ${message} at seq ${place.s} after ${app.seq}`);
     if (app.has.has(message)) this.#fail("2 exactly once", `${node.id} delivers ${message} twice, at ${show(place)}`);
-    const [sender, n] = message.split("#") as [string, string];
-    if (Number(n) <= (app.last.get(sender) ?? 0)) this.#fail("1 per sender", `${node.id} delivers ${message} after #${app.last.get(sender)}`);
+    const [sender, n] = origin(message);
+    if (n <= (app.last.get(sender) ?? 0)) this.#fail("1 per sender", `${node.id} delivers ${message} after #${app.last.get(sender)}`);
     app.take(message, place.s);
     if (!app.partial) {
       const state = this.#state.get(key);
@@ -187,13 +188,14 @@ export class Observer {
     const first = nodes[0];
     if (!first || !this.server.steady) return first === undefined;
     const { place } = first.machine;
-    const here = names(nodes.map((node) => node.id));
+    const stock = this.stock();
+    const here = names([...stock, ...nodes.map((node) => node.id)]);
     return nodes.every(({ id, machine, online, app }) => {
       const at = machine.place;
       return online && at.r !== 0 && at.s === place.s && at.e === place.e && at.r === place.r && machine.delivered === at.s
         && machine.epoch === this.server.epoch && machine.host === this.server.host && machine.load.outbox === 0
         && names(machine.view().members) === here
-        && app.members.size === nodes.length - 1 && nodes.every((other) => other.id === id || app.members.get(other.id) === other.profile);
+        && app.members.size === nodes.length + stock.length - 1 && nodes.every((other) => other.id === id || app.members.get(other.id) === other.profile);
     });
   }
 
@@ -202,7 +204,7 @@ export class Observer {
     if (!first) return;
     if (!this.converged(nodes)) {
       const views = nodes.map(({ id, machine, online, app }) => `${id}${online ? "" : " offline"} host ${machine.host} epoch ${machine.epoch} at ${show(machine.place)} delivered ${machine.delivered} pending ${machine.load.outbox} sees ${names(machine.view().members)} told ${JSON.stringify([...app.members])}`);
-      this.#fail("2 nothing is stuck", `not together after the quiet tail (server: ${this.server.host} ${this.server.epoch})\n  ${views.join("\n  ")}`);
+      this.#fail("2 nothing is stuck", `not together after the quiet tail (server: ${this.server.host} ${this.server.epoch}, stock clients: ${this.stock().join(" ")})\n  ${views.join("\n  ")}`);
     }
     const whole = nodes.filter((node) => !node.app.partial);
     const model = whole[0];

@@ -530,3 +530,18 @@ test("one comes with its profile, once, and has another later", () => {
   assert.deepEqual(rig.groups.get("c")?.profile("a"), { name: "Anne" });
   assert.equal(told("b").length, 2);
 });
+
+test("where nothing is relayed, a host that waits for a history goes on speaking", () => {
+  const rig = new Rig();
+  const ids = ["a", "b", "c"];
+  rig.add(...ids);
+  const open = { host: "x", epoch: 10, members: 3, relay: false, resumeMs: 30_000 };
+  for (const id of ids) rig.feed(id, { type: "open", open });
+  for (const id of ["b", "c"]) for (const [one, other] of [["a", id], [id, "a"]] as const) rig.feed(one, { type: "link", id: other, up: true });
+  for (const id of ids) rig.host(id, "a", 11, "left", ids);
+  rig.pass(4000);
+  for (const id of ["b", "c"]) assert.deepEqual(rig.effects.get(id)?.filter(({ type }) => type === "suspect"), [], `${id} hears that it lives`);
+  rig.send("b", "x");
+  rig.pass(1000);
+  for (const id of ids) assert.equal(rig.state(id), "x");
+});

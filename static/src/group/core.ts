@@ -134,7 +134,9 @@ export class Core {
 
   standing(): Standing {
     const { log } = this;
-    return { ...log.place, done: this.delivered, base: log.base, line: log.line.slice(), snap: this.gives, stale: this.stale || this.now >= this.#expires, age: Math.max(0, Math.round(this.now - Math.min(this.shared, this.#expires - this.resumeMs))) };
+    const { r, e, s } = log.place;
+    const age = Math.max(0, Math.round(this.now - Math.min(this.shared, this.#expires - this.resumeMs)));
+    return { r, e, s, done: this.delivered, base: log.base, line: log.line.slice(), snap: this.gives, stale: this.stale || this.now >= this.#expires, age };
   }
 
   touch(): void {
