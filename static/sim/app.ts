@@ -6,11 +6,18 @@ export interface AppState {
   readonly hash: number;
 }
 
+/** Messages are `a#7`: whose, and its how manieth. A member's name is one letter. */
+export function origin(message: string): readonly [sender: string, n: number] {
+  return [message[0] as string, Number(message.slice(2))];
+}
+
 export class App {
   list: string[] = [];
   has = new Set<string>();
   /** The last count seen of each sender. */
   last = new Map<string, number>();
+  /** The others, as it was told of them, with their profiles. */
+  readonly members = new Map<string, unknown>();
   hash = 0;
   seq = -1;
   /** It came late where nobody gives snapshots, or was told that something is missing: comparable to nobody. */
@@ -38,8 +45,8 @@ export class App {
   #add(message: string): void {
     this.list.push(message);
     this.has.add(message);
-    const cut = message.indexOf("#");
-    this.last.set(message.slice(0, cut), Number(message.slice(cut + 1)));
+    const [sender, n] = origin(message);
+    this.last.set(sender, n);
     let { hash } = this;
     for (let i = 0; i < message.length; i++) hash = Math.imul(hash ^ message.charCodeAt(i), 0x01000193);
     this.hash = hash ^ (hash >>> 15);

@@ -8,8 +8,12 @@ interface Planned {
 
 export class Clock {
   now = 0;
+  #steps = 0;
   #order = 0;
   #heap: Planned[] = [];
+
+  /** `tired` is called when more than `limit` things have happened. */
+  constructor(readonly limit: number, readonly tired: () => never) {}
 
   after(ms: number, run: () => void): void {
     this.at(this.now + ms, run);
@@ -34,6 +38,7 @@ export class Clock {
     for (let next = this.#heap[0]; next && next.at <= end; next = this.#heap[0]) {
       this.#pop();
       this.now = next.at;
+      if (++this.#steps > this.limit) this.tired();
       next.run();
     }
     this.now = end;

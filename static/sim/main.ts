@@ -1,23 +1,71 @@
-// node main.js N [seed]: N schedules from a seed on; prints what happened in them, and on a failure the seed that
-// reproduces it. node main.js 1 seed --trace tells one schedule line by line.
+// node main.js N [SEED] [--jobs J]: N schedules from a seed on, in J processes; prints what happened in them, and on a
+// failure the seed that reproduces it. Stopped by a signal (with --jobs) it says how far it came.
+// node main.js 1 SEED --trace tells one schedule line by line.
 
-import { simulate, trace } from "./run.ts";
+import { fork } from "node:child_process";
+import { argv, env } from "node:process";
+import { parseArgs } from "node:util";
+import { add, simulate, trace, type Outcome } from "./run.ts";
 
-const [count = "5000", from, flag] = process.argv.slice(2);
-const brief = process.env["PEERSTAR_SIM_BRIEF"] !== undefined;
+/** Handed to a worker at a time. */
+const PART = 200;
+
+const { positionals: [count = "5000", from], values } = parseArgs({
+  allowPositionals: true,
+  options: { trace: { type: "boolean" }, jobs: { type: "string" }, worker: { type: "boolean" } },
+});
+const brief = env["PEERSTAR_SIM_BRIEF"] !== undefined;
 const seed = from === undefined ? Date.now() % 1_000_000_000 : Number(from);
+const began = Date.now();
 
-if (flag === "--trace") console.log(trace(seed).join("\n"));
-else run();
+if (values.worker) work();
+else if (values.trace) console.log(trace(seed).join("\n"));
+else report(values.jobs === undefined ? simulate(Number(count), seed) : await share(Number(values.jobs)));
 
-function run(): void {
-  const began = Date.now();
-  const { schedules, counts, failed } = simulate(Number(count), seed);
+function report({ schedules, counts, failed }: Outcome): void {
   if (!brief) for (const [what, n] of [...counts].sort()) console.log(`${String(n).padStart(10)}  ${what}`);
   console.log(`${schedules} schedules from seed ${seed} in ${((Date.now() - began) / 1000).toFixed(1)} s`);
   if (!failed) return;
-  console.log(`seed ${failed.seed} failed: ${failed.error.message}`);
+  console.log(`seed ${failed.seed} failed: ${failed.error}`);
   if (!brief) console.log(`its story: scripts/sim 1 ${failed.seed} --trace`);
   // Not exit(): what was printed may still be on its way through a pipe.
   process.exitCode = 1;
+}
+
+/** The whole among so many processes, each given the next part as it has done one. What is reported is without a hole. */
+async function share(jobs: number): Promise<Outcome> {
+  const parts: (Outcome | undefined)[] = [];
+  const all = Math.ceil(Number(count) / PART);
+  let next = 0;
+  let stopped = false;
+  const workers = Array.from({ length: jobs }, () => fork(argv[1] as string, ["--worker"]));
+  const stop = (): void => {
+    stopped = true;
+    for (const worker of workers) worker.kill("SIGKILL");
+  };
+  for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, stop);
+  await Promise.all(workers.map((worker) => new Promise<void>((resolve, reject) => {
+    const hand = (): void => {
+      if (next >= all || stopped) return worker.disconnect();
+      const part = next++;
+      worker.once("message", (outcome: [Outcome, [string, number][]]) => {
+        parts[part] = { ...outcome[0], counts: new Map(outcome[1]) };
+        if (outcome[0].failed) stopped = true;
+        hand();
+      });
+      worker.send([Math.min(PART, Number(count) - part * PART), seed + part * PART]);
+    };
+    worker.once("exit", (code) => (code === 0 || stopped ? resolve() : reject(new Error(`a worker ended with ${code}`))));
+    hand();
+  })));
+  let whole: Outcome = { schedules: 0, counts: new Map(), failed: undefined };
+  for (let i = 0; i < next && parts[i] && !whole.failed; i++) whole = add(whole, parts[i] as Outcome);
+  return whole;
+}
+
+function work(): void {
+  process.on("message", ([n, first]: [number, number]) => {
+    const outcome = simulate(n, first);
+    process.send?.([{ ...outcome, counts: undefined }, [...outcome.counts]]);
+  });
 }

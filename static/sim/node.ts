@@ -1,12 +1,13 @@
 // One browser: the machine under test, a shell as thin as the real one should be, and the page above.
 
-import { Group, isWire, type Effect, type Event, type Notice, type Wire } from "../src/group/index.ts";
+import { Group, type Effect, type Event, type Notice, type Wire } from "../src/group/index.ts";
 import { epochAt } from "../src/group/history.ts";
 import type { Place, Standing } from "../src/group/types.ts";
-import { App, type AppState } from "./app.ts";
+import { App, origin, type AppState } from "./app.ts";
 import { show, type Observer } from "./observer.ts";
 import { Link, type End } from "./p2p.ts";
-import type { Down, Server, ServerSocket } from "./server.ts";
+import type { Server } from "./server.ts";
+import type { Down, ServerSocket } from "./session.ts";
 import { Socket } from "./socket.ts";
 import { Failure, type World } from "./world.ts";
 
@@ -14,7 +15,7 @@ const DIAL_MS = 400;
 const SILENT_LINK_MS = 3000;
 /** A browser's clock does not go by whole milliseconds. */
 const FRACTION_MS = 0.3;
-/** After a freeze a host must hear the server before it counts as in step: so long may that take. */
+/** After a freeze, and when it is named, a host must hear the server before it counts as in step: so long may that take. */
 const HEARD_MS = 1000;
 
 export class Node implements End {
@@ -47,6 +48,7 @@ export class Node implements End {
   /** Its last beat, and the last before it was frozen: who answers that says nothing of now. */
   #beats = 0;
   #beatsAsleep = 0;
+  profile: string;
   readonly #tokens = new Map<number, string>();
   readonly #links = new Map<string, Link>();
   #socket: ServerSocket | undefined;
@@ -71,11 +73,20 @@ export class Node implements End {
     readonly onTaking: (node: Node) => void,
   ) {
     this.machine = new Group(id, world.profile.settings);
+    this.profile = `${id}, at first`;
     this.#heardAt = world.now;
     this.#lazyMs = world.random.chance(0.15) ? 900 : world.random.chance(0.3) ? 50 : 0;
     this.feed({ type: "snapshots", able: world.profile.snapshots && !(world.profile.mixed && world.random.chance(0.5)) });
+    this.feed({ type: "profile", profile: this.profile });
     this.connect();
     this.#keepDialing();
+  }
+
+  rename(profile: string): void {
+    if (this.frozen) return;
+    this.profile = profile;
+    this.feed({ type: "profile", profile });
+    this.#socket?.up({ kind: "status", profile });
   }
 
   /** Could be talked to all the while. */
@@ -95,7 +106,7 @@ export class Node implements End {
     const before = machine.place;
     const { line, delivered } = machine;
     const stood = (): Place => ({ r: before.r, e: epochAt(line, delivered), s: delivered });
-    const old = event.type === "received" && isWire(event.message) && event.message.e < machine.epoch;
+    const old = event.type === "received" && (event.message as Wire).e < machine.epoch;
     if (world.trace) this.#traceEvent(event);
     this.#learn(event);
     for (const effect of machine.handle(event, world.now + FRACTION_MS)) this.#perform(effect, stood);
@@ -190,7 +201,8 @@ export class Node implements End {
   #noticed(notice: Notice, stoodAt: () => Place): void {
     const { world, app } = this;
     world.say(this.id, () => `* ${JSON.stringify(notice)}`);
-    if (notice.kind === "recovered") {
+    if (notice.kind === "member" || notice.kind === "profile") this.observer.member(this, notice);
+    else if (notice.kind === "recovered") {
       const stood = stoodAt();
       world.count(`recovered ${notice.via} ${notice.complete ? "complete" : "incomplete"}${stood.r === 0 ? " (joiner)" : ""}`);
       if (!notice.complete) this.observer.incomplete(this, stood, notice.via);
@@ -232,7 +244,7 @@ export class Node implements End {
 
   /** From this message to its `last`. */
   bytesSent(message: string, last: number): number {
-    const n = Number(message.slice(message.indexOf("#") + 1));
+    const [, n] = origin(message);
     return this.#sizes.slice(n - 1, last).reduce((sum, size) => sum + size, 0);
   }
 
@@ -247,7 +259,7 @@ export class Node implements End {
     socket.onClientClose = () => this.#closed(socket);
     const claim = machine.host !== undefined ? { epoch: machine.epoch, host: machine.host } : undefined;
     world.clock.after(world.latency(), () => {
-      if (socket.clientOpen && this.alive) server.connect(id, claim, socket);
+      if (socket.clientOpen && this.alive) server.connect(id, true, claim, socket);
     });
   }
 
@@ -270,6 +282,7 @@ export class Node implements End {
       case "open":
         this.online = true;
         this.troubledUntil = this.world.now;
+        socket.up({ kind: "status", profile: this.profile });
         this.feed({ type: "open", open: message.open });
         break;
       case "host":
@@ -341,7 +354,7 @@ export class Node implements End {
       this.stayed = false;
       this.#longAwayAt = now;
     }
-    if (!this.frozen && this.online && !this.reallyCut && now - this.troubledUntil > HEARD_MS && this.machine.host === this.id && this.server.host === this.id && !this.#taking) this.#heardAt = now;
+    if (!this.frozen && this.online && !this.reallyCut && now - Math.max(this.troubledUntil, this.takingSince) > HEARD_MS && this.machine.host === this.id && this.server.host === this.id && !this.#taking) this.#heardAt = now;
   }
 
   // --- data channels ---
@@ -434,7 +447,7 @@ export class Node implements End {
     const socket = this.#socket;
     if (!socket) return;
     socket.clientOpen = false;
-    this.world.clock.after(this.world.random.int(1, 60), () => socket.closeServer());
+    this.world.clock.after(this.world.random.int(1, 60), () => socket.closeServer(true));
     for (const link of this.#links.values()) link.die(-1, -1);
   }
 

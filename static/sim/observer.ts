@@ -1,7 +1,9 @@
 // Watches every step of every node and checks the six guarantees, in the words of docs/DELIVERY.md.
 
 import { epochAt } from "../src/group/history.ts";
+import type { Notice } from "../src/group/index.ts";
 import type { Place } from "../src/group/types.ts";
+import { origin } from "./app.ts";
 import type { Node } from "./node.ts";
 import type { Server } from "./server.ts";
 import { Failure, type World } from "./world.ts";
@@ -23,7 +25,7 @@ export class Observer {
   /** Who was told that something is missing, and how much it had sent by then. */
   readonly #told = new Map<Node, number>();
 
-  constructor(readonly world: World, readonly server: Server, readonly nodes: () => readonly Node[]) {}
+  constructor(readonly world: World, readonly server: Server, readonly nodes: () => readonly Node[], readonly stock: () => readonly string[]) {}
 
   /** One number for root, epoch and seq: entries are looked up by the million. */
   #key(r: number, e: number, s: number): number {
@@ -53,8 +55,8 @@ export class Observer {
     const { app } = node;
     if (place.s <= app.seq) this.#fail("1 same order", `${node.id} delivers ${message} at seq ${place.s} after ${app.seq}`);
     if (app.has.has(message)) this.#fail("2 exactly once", `${node.id} delivers ${message} twice, at ${show(place)}`);
-    const [sender, n] = message.split("#") as [string, string];
-    if (Number(n) <= (app.last.get(sender) ?? 0)) this.#fail("1 per sender", `${node.id} delivers ${message} after #${app.last.get(sender)}`);
+    const [sender, n] = origin(message);
+    if (n <= (app.last.get(sender) ?? 0)) this.#fail("1 per sender", `${node.id} delivers ${message} after #${app.last.get(sender)}`);
     app.take(message, place.s);
     if (!app.partial) {
       const state = this.#state.get(key);
@@ -125,6 +127,15 @@ export class Observer {
     }
   }
 
+  /** A page is told of another: once that it came, and then of its profile until it goes. */
+  member({ id, app }: Node, notice: Extract<Notice, { kind: "member" | "profile" }>): void {
+    const here = app.members.has(notice.id);
+    const comes = notice.kind === "member" && notice.change === "join";
+    if (here === comes) this.#fail("1 members", `${id} is told of ${notice.id}: ${JSON.stringify(notice)}, and it was ${here ? "" : "not "}here`);
+    if (notice.kind === "member" && notice.change === "leave") app.members.delete(notice.id);
+    else app.members.set(notice.id, notice.profile);
+  }
+
   /** A new host begins to stamp: what those who answered it had delivered must be in its log. */
   took(node: Node): void {
     const { place, line } = node.machine;
@@ -177,12 +188,14 @@ export class Observer {
     const first = nodes[0];
     if (!first || !this.server.steady) return first === undefined;
     const { place } = first.machine;
-    const here = names(nodes.map((node) => node.id));
-    return nodes.every(({ machine, online }) => {
+    const stock = this.stock();
+    const here = names([...stock, ...nodes.map((node) => node.id)]);
+    return nodes.every(({ id, machine, online, app }) => {
       const at = machine.place;
       return online && at.r !== 0 && at.s === place.s && at.e === place.e && at.r === place.r && machine.delivered === at.s
         && machine.epoch === this.server.epoch && machine.host === this.server.host && machine.load.outbox === 0
-        && names(machine.view().members) === here;
+        && names(machine.view().members) === here
+        && app.members.size === nodes.length + stock.length - 1 && nodes.every((other) => other.id === id || app.members.get(other.id) === other.profile);
     });
   }
 
@@ -190,8 +203,8 @@ export class Observer {
     const first = nodes[0];
     if (!first) return;
     if (!this.converged(nodes)) {
-      const views = nodes.map(({ id, machine, online }) => `${id}${online ? "" : " offline"} host ${machine.host} epoch ${machine.epoch} at ${show(machine.place)} delivered ${machine.delivered} pending ${machine.load.outbox} sees ${names(machine.view().members)}`);
-      this.#fail("2 nothing is stuck", `not together after the quiet tail (server: ${this.server.host} ${this.server.epoch})\n  ${views.join("\n  ")}`);
+      const views = nodes.map(({ id, machine, online, app }) => `${id}${online ? "" : " offline"} host ${machine.host} epoch ${machine.epoch} at ${show(machine.place)} delivered ${machine.delivered} pending ${machine.load.outbox} sees ${names(machine.view().members)} told ${JSON.stringify([...app.members])}`);
+      this.#fail("2 nothing is stuck", `not together after the quiet tail (server: ${this.server.host} ${this.server.epoch}, stock clients: ${this.stock().join(" ")})\n  ${views.join("\n  ")}`);
     }
     const whole = nodes.filter((node) => !node.app.partial);
     const model = whole[0];

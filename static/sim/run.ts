@@ -6,7 +6,8 @@ import { Failure } from "./world.ts";
 export interface Outcome {
   readonly schedules: number;
   readonly counts: Map<string, number>;
-  readonly failed: { readonly seed: number; readonly error: Error } | undefined;
+  /** What it failed by, in words. */
+  readonly failed: { readonly seed: number; readonly error: string } | undefined;
 }
 
 export function simulate(schedules: number, seed: number): Outcome {
@@ -18,12 +19,18 @@ export function simulate(schedules: number, seed: number): Outcome {
   return { schedules, counts, failed: undefined };
 }
 
-function once(seed: number, counts: Map<string, number>): Error | undefined {
+export function add(a: Outcome, b: Outcome): Outcome {
+  const counts = new Map(a.counts);
+  for (const [what, n] of b.counts) counts.set(what, (counts.get(what) ?? 0) + n);
+  return { schedules: a.schedules + b.schedules, counts, failed: a.failed ?? b.failed };
+}
+
+function once(seed: number, counts: Map<string, number>): string | undefined {
   try {
     new Schedule(seed, counts, false).run();
     return undefined;
   } catch (error) {
-    return error as Error;
+    return error instanceof Failure ? error.message : `the machine itself: ${(error as Error).stack}`;
   }
 }
 

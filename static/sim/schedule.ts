@@ -3,6 +3,7 @@
 import { Node } from "./node.ts";
 import { Observer } from "./observer.ts";
 import { Server } from "./server.ts";
+import { Stock } from "./stock.ts";
 import { World } from "./world.ts";
 
 const TAIL_MS = 45_000;
@@ -15,18 +16,20 @@ export class Schedule {
   readonly #server: Server;
   readonly #observer: Observer;
   readonly #nodes: Node[] = [];
+  readonly #stock: Stock[] = [];
   #killTaking = 0;
 
   constructor(seed: number, counts: Map<string, number>, traced: boolean) {
     this.world = new World(seed, counts, traced);
     this.#server = new Server(this.world);
-    this.#observer = new Observer(this.world, this.#server, () => this.#nodes);
+    this.#observer = new Observer(this.world, this.#server, () => this.#nodes, () => this.#present.map(({ id }) => id));
   }
 
   run(): void {
     const { world } = this;
     const { profile, random, clock } = world;
     world.say("", () => JSON.stringify(profile));
+    if (profile.stock && random.chance(0.5)) this.#stockComes();
     this.#join();
     for (let i = 1; i < profile.nodes; i++) clock.after(random.int(0, random.chance(0.5) ? 300 : profile.activeMs / 2), () => this.#join());
     this.#fault();
@@ -50,6 +53,16 @@ export class Schedule {
     this.world.count("join");
     this.world.say(id, () => "joins");
     this.#nodes.push(new Node(id, this.world, this.#server, this.#observer, (peer) => this.#nodes.find((node) => node.id === peer), (node) => this.#taking(node)));
+  }
+
+  get #present(): Stock[] {
+    return this.#stock.filter(({ here }) => here);
+  }
+
+  #stockComes(): void {
+    const id = `S${this.#stock.length}`;
+    this.world.say(id, () => "joins, a stock client");
+    this.#stock.push(new Stock(id, this.world, this.#server));
   }
 
   #talk(): void {
@@ -181,6 +194,27 @@ export class Schedule {
       this.#killTaking = this.world.random.int(1, 2);
       this.#crash(host);
       return "crash, and the next in take-over";
+    },
+    () => {
+      if (!this.#server.up || !this.world.random.chance(0.5)) return undefined;
+      this.world.say("srv", () => "loses its page");
+      this.#server.losePage();
+      return "page lost";
+    },
+    () => {
+      if (!this.world.profile.stock) return undefined;
+      const present = this.#present;
+      if (present.length < 2 && this.world.random.chance(0.6)) return (this.#stockComes(), "stock client comes");
+      if (present.length === 0) return undefined;
+      const stock = this.world.random.pick(present);
+      this.world.say(stock.id, () => "leaves");
+      stock.leave(this.world.random.chance(0.5));
+      return "stock client goes";
+    },
+    () => {
+      const node = this.#someone();
+      node?.rename(`${node.id}, at ${this.world.now}`);
+      return node && "profile changed";
     },
     () => {
       const node = this.#someone();

@@ -14,7 +14,8 @@ export class Socket<Up, Down> {
   onUp: (message: Up) => void = () => {};
   onDown: (message: Down) => void = () => {};
   onClientClose: () => void = () => {};
-  onServerClose: () => void = () => {};
+  /** Its client may have said goodbye. */
+  onServerClose: (goodbye: boolean) => void = () => {};
 
   constructor(readonly world: World, readonly id: string) {}
 
@@ -51,9 +52,9 @@ export class Socket<Up, Down> {
     this.onClientClose();
   }
 
-  closeServer(): void {
+  closeServer(goodbye = false): void {
     if (!this.serverOpen) return;
     this.serverOpen = false;
-    this.onServerClose();
+    this.onServerClose(goodbye);
   }
 }

@@ -24,7 +24,12 @@ export interface Profile {
   readonly small: boolean;
   /** Hosts go one after another, and come back. */
   readonly storm: boolean;
+  /** Stock clients come, too. */
+  readonly stock: boolean;
 }
+
+/** A schedule of a sound protocol has some thousands. */
+const STEPS = 200_000;
 
 const names = new Map<string, string>();
 
@@ -35,7 +40,9 @@ export class Failure extends Error {
 }
 
 export class World {
-  readonly clock = new Clock();
+  readonly clock = new Clock(STEPS, () => {
+    throw new Failure("2 nothing is stuck", `they come to no rest in ${STEPS} steps`);
+  });
   readonly random: Prng;
   readonly profile: Profile;
   readonly counts: Map<string, number>;
@@ -95,6 +102,7 @@ function draw(random: Prng): Profile {
     small,
     storm: random.chance(0.25),
     mixed: random.chance(0.2),
+    stock: random.chance(0.2),
     settings: small ? { outboxBytes: 400, outboxCount: 12, logBytes: 1500, logCount: 24, windowBytes: 200, batchBytes: 120, aheadCount: 12, aheadBytes: 600, messageBytes: 90 } : {},
   };
 }

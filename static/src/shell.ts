@@ -123,6 +123,7 @@ export class Shell {
   // --- the page's side ---
 
   start(): void {
+    if (this.#profile !== undefined) this.feed({ type: "profile", profile: this.#profile });
     this.#socket.dial();
   }
 
@@ -588,6 +589,7 @@ function tellNotice(notice: Notice): string {
     case "open": return `in, host ${short(notice.host)} epoch ${notice.epoch}${notice.first ? ", the first" : ""}`;
     case "host": return `host ${notice.isHost ? "is this page" : short(notice.host)}, epoch ${notice.epoch} (${notice.cause}), took ${Math.round(notice.tookMs)} ms`;
     case "member": return `${short(notice.id)} ${notice.change === "join" ? "came" : "left"}`;
+    case "profile": return `${short(notice.id)} has another profile`;
     case "recovered": return `recovered by ${notice.via}${notice.complete ? "" : ", NOT complete"}, away ${Math.round(notice.awayMs)} ms`;
     case "link": return `${short(notice.id)} over ${notice.path}`;
     case "status": return notice.state;

@@ -501,3 +501,47 @@ test("two groups for longer than entries are kept: what is given up is sent agai
   for (const id of ["a", "b", "c"]) assert.equal(rig.state(id), "here there");
   for (const id of ["a", "b"]) assert.equal(rig.noticed(id, "recovered").at(-1)?.complete, false);
 });
+
+test("one comes with its profile, once, and has another later", () => {
+  const rig = new Rig();
+  rig.add("a", "b", "c");
+  rig.feed("a", { type: "profile", profile: { name: "Ann" } });
+  rig.open("a", "a", 10, ["a"]);
+  rig.feed("a", { type: "joined", member: { id: "b", group: true } });
+  rig.open("b", "a", 10);
+  rig.feed("a", { type: "joined", member: { id: "c", group: true } });
+  assert.deepEqual(rig.noticed("a", "member"), [], "they have not spoken");
+  // The server has c's profile before c says its first word.
+  rig.feed("a", { type: "joined", member: { id: "c", group: true, profile: { name: "Cay" } } });
+  rig.open("c", "a", 10);
+  rig.pass(1200);
+  const told = (id: string) => rig.noticed(id, "member").map(({ change, id: of, profile }) => ({ change, id: of, profile }));
+  assert.deepEqual(told("b"), [{ change: "join", id: "a", profile: { name: "Ann" } }, { change: "join", id: "c", profile: { name: "Cay" } }]);
+  assert.deepEqual(rig.noticed("a", "profile"), []);
+  // On a new socket it has not said its profile yet: no news. Then another: news, and no second join.
+  rig.feed("a", { type: "joined", member: { id: "c", group: true } });
+  rig.feed("a", { type: "joined", member: { id: "c", group: true, profile: { name: "Kay" } } });
+  rig.feed("a", { type: "profile", profile: { name: "Anne" } });
+  rig.pass(1200);
+  for (const id of ["a", "b"]) {
+    assert.deepEqual(rig.noticed(id, "profile").filter((notice) => notice.id === "c").map(({ profile }) => profile), [{ name: "Kay" }]);
+    assert.deepEqual(rig.groups.get(id)?.profile("c"), { name: "Kay" });
+  }
+  assert.deepEqual(rig.groups.get("c")?.profile("a"), { name: "Anne" });
+  assert.equal(told("b").length, 2);
+});
+
+test("where nothing is relayed, a host that waits for a history goes on speaking", () => {
+  const rig = new Rig();
+  const ids = ["a", "b", "c"];
+  rig.add(...ids);
+  const open = { host: "x", epoch: 10, members: 3, relay: false, resumeMs: 30_000 };
+  for (const id of ids) rig.feed(id, { type: "open", open });
+  for (const id of ["b", "c"]) for (const [one, other] of [["a", id], [id, "a"]] as const) rig.feed(one, { type: "link", id: other, up: true });
+  for (const id of ids) rig.host(id, "a", 11, "left", ids);
+  rig.pass(4000);
+  for (const id of ["b", "c"]) assert.deepEqual(rig.effects.get(id)?.filter(({ type }) => type === "suspect"), [], `${id} hears that it lives`);
+  rig.send("b", "x");
+  rig.pass(1000);
+  for (const id of ids) assert.equal(rig.state(id), "x");
+});

@@ -8,7 +8,7 @@ import { Log } from "./log.ts";
 import { Outbox } from "./outbox.ts";
 import type { Settings } from "./settings.ts";
 import { Timers } from "./timers.ts";
-import type { Entry, ErrorCode, Path, PeerId, Place, Snapshot, Standing } from "./types.ts";
+import { sameProfile, type Entry, type ErrorCode, type MemberInfo, type Path, type PeerId, type Place, type Snapshot, type Standing } from "./types.ts";
 import type { Wire } from "./wire.ts";
 
 /** How entries fit onto the log: `gap` something is missing before, `fork` the page was handed others, `foreign` another history. */
@@ -40,6 +40,7 @@ export class Core {
   seated = false;
   relayAllowed = false;
   resumeMs = 30_000;
+  profile: unknown;
   /** The page has an onSnapshot. */
   able = false;
   /** The page's state is all of this history: it was not told that something is missing. */
@@ -133,7 +134,9 @@ export class Core {
 
   standing(): Standing {
     const { log } = this;
-    return { ...log.place, done: this.delivered, base: log.base, line: log.line.slice(), snap: this.gives, stale: this.stale || this.now >= this.#expires, age: Math.max(0, Math.round(this.now - Math.min(this.shared, this.#expires - this.resumeMs))) };
+    const { r, e, s } = log.place;
+    const age = Math.max(0, Math.round(this.now - Math.min(this.shared, this.#expires - this.resumeMs)));
+    return { r, e, s, done: this.delivered, base: log.base, line: log.line.slice(), snap: this.gives, stale: this.stale || this.now >= this.#expires, age };
   }
 
   touch(): void {
@@ -216,15 +219,15 @@ export class Core {
   }
 
   #apply(entry: Entry): void {
+    const known = this.applied.members.get(entry.f);
     this.applied.apply(entry, this.now);
     if (entry.k === "d") {
       if (entry.n > (this.#already.get(entry.f) ?? 0)) {
         this.out.push({ type: "deliver", from: entry.f, n: entry.n, seq: entry.s, epoch: entry.e, data: entry.d });
       }
       if (entry.f === this.id) this.settle(this.outbox.settle(entry.n, this.now, { r: this.log.root, e: entry.e, s: entry.s }));
-    } else if (entry.f !== this.id) {
-      const info = entry.d as { profile?: unknown } | null;
-      this.notice({ kind: "member", change: entry.k === "j" ? "join" : "leave", id: entry.f, profile: info?.profile });
+    } else {
+      this.#tellMember(entry.f, known, this.applied.members.get(entry.f));
     }
   }
 
@@ -341,9 +344,17 @@ export class Core {
     this.settle(outbox.settle(ledger.count(this.id), this.now, { r: snap.r, e: snap.e, s: snap.s }));
   }
 
-  #tellMembers(old: ReadonlyMap<PeerId, unknown>, fresh: Ledger["members"]): void {
-    for (const id of old.keys()) if (!fresh.has(id) && id !== this.id) this.notice({ kind: "member", change: "leave", id });
-    for (const [id, info] of fresh) if (!old.has(id) && id !== this.id) this.notice({ kind: "member", change: "join", id, profile: info.profile });
+  #tellMembers(old: Ledger["members"], fresh: Ledger["members"]): void {
+    for (const [id, info] of old) if (!fresh.has(id)) this.#tellMember(id, info, undefined);
+    for (const [id, info] of fresh) this.#tellMember(id, old.get(id), info);
+  }
+
+  /** What our page is told of another, by what it was told before. */
+  #tellMember(id: PeerId, old: MemberInfo | undefined, info: MemberInfo | undefined): void {
+    if (id === this.id) return;
+    if (info && !old) this.notice({ kind: "member", change: "join", id, profile: info.profile });
+    else if (old && !info) this.notice({ kind: "member", change: "leave", id });
+    else if (old && info && !sameProfile(old, info)) this.notice({ kind: "profile", id, profile: info.profile });
   }
 
   /**

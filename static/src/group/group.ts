@@ -88,6 +88,11 @@ export class Group {
     };
   }
 
+  /** Of one that is here. */
+  profile(id: PeerId): unknown {
+    return id === this.#core.id ? this.#core.profile : this.#core.applied.members.get(id)?.profile;
+  }
+
   /** Where the log ends: cheap, for those who watch every step. */
   get place(): Place {
     return this.#core.log.place;
@@ -145,6 +150,10 @@ export class Group {
         if (this.#role instanceof Member) this.#role.say();
         break;
       case "snapshot": core.answer(event.token, event.given, event.state, event.size); break;
+      case "profile":
+        core.profile = event.profile;
+        if (this.#role instanceof Host) this.#role.reconcile();
+        break;
       case "proved": if (this.#role instanceof Host) this.#role.proved(event.token); break;
       case "resign": if (this.#role instanceof Host) this.#role.resign(event.to); break;
       case "leave": this.#leave(); break;

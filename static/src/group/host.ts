@@ -9,7 +9,7 @@ import { Restorer } from "./restorer.ts";
 import type { Role } from "./role.ts";
 import { Takeover } from "./takeover.ts";
 import type { TimerName } from "./timers.ts";
-import type { Entry, EntryKind, MemberInfo, Path, PeerId, RosterEntry, Standing } from "./types.ts";
+import { sameProfile, type Entry, type EntryKind, type MemberInfo, type Path, type PeerId, type RosterEntry, type Standing } from "./types.ts";
 import type { Ack, Beat, Fill, Restore, Send, Wire } from "./wire.ts";
 
 type Phase = "taking" | "stamping" | "resigning";
@@ -74,8 +74,10 @@ export class Host implements Role {
   }
 
   #peer(member: RosterEntry): Peer {
-    const info: MemberInfo = { group: member.group, profile: member.profile };
     let peer = this.#peers.get(member.id);
+    // On a new socket it has not said its profile yet: that is no change.
+    const profile = member.profile ?? peer?.info.profile;
+    const info: MemberInfo = { group: member.group, ...(profile === undefined ? {} : { profile }) };
     if (!peer) this.#peers.set(member.id, (peer = new Peer(member.id, info, this.#core.now)));
     peer.info = info;
     peer.present = true;
@@ -101,7 +103,7 @@ export class Host implements Role {
     const answered = [...this.#peers.values()].filter((peer) => peer.at);
     this.#feed.begin(answered.map((peer) => common(peer.at as Standing, log)));
     for (const peer of answered) this.#place(peer, peer.at as Standing);
-    this.#reconcile();
+    this.reconcile();
     this.#unpark();
     timers.set("beat", now + settings.beatMs);
   }
@@ -123,18 +125,29 @@ export class Host implements Role {
     this.#takeover.start();
   }
 
-  /** Stamp who came and who went. */
-  #reconcile(): void {
-    const { id, links, now, settings } = this.#core;
-    const { members } = this.#ahead;
-    if (!members.has(id)) this.#stamp("j", id, 0, { group: true }, 0);
-    for (const peer of this.#peers.values()) {
-      // Without a socket, yet on its data channel: it has not gone.
-      const here = peer.present || (!peer.gone && (links.good(peer.id, now) || (peer.missing !== 0 && now < peer.missing + settings.graceMs)));
-      if (here && !members.has(peer.id)) this.#stamp("j", peer.id, 0, peer.info, 0);
-      if (!here && members.has(peer.id)) this.#stamp("l", peer.id, 0, null, 0);
-    }
-    for (const member of [...members.keys()]) if (member !== id && !this.#peers.has(member)) this.#stamp("l", member, 0, null, 0);
+  /** Stamp who came, who went, and whose profile is new. */
+  reconcile(): void {
+    if (this.#phase !== "stamping") return;
+    const { id, profile } = this.#core;
+    this.#came(id, { group: true, ...(profile === undefined ? {} : { profile }) });
+    for (const peer of this.#peers.values()) this.#account(peer);
+    for (const member of [...this.#ahead.members.keys()]) if (member !== id && !this.#peers.has(member)) this.#stamp("l", member, 0, null, 0);
+  }
+
+  #account(peer: Peer): void {
+    const { links, now, settings } = this.#core;
+    // Without a socket, yet on its data channel: it has not gone.
+    const here = peer.present || (!peer.gone && (links.good(peer.id, now) || (peer.missing !== 0 && now < peer.missing + settings.graceMs)));
+    if (here) peer.info = this.#came(peer.id, peer.info, peer.heard > -Infinity || !peer.info.group);
+    else if (this.#ahead.members.has(peer.id)) this.#stamp("l", peer.id, 0, null, 0);
+  }
+
+  /** A group member has come once it speaks: by then the server has told its profile. */
+  #came(id: PeerId, info: MemberInfo, speaks = true): MemberInfo {
+    const known = this.#ahead.members.get(id);
+    if (known && (info.profile === undefined || sameProfile(known, info))) return known.group === info.group ? known : info;
+    if (known || speaks) this.#stamp("j", id, 0, info, 0);
+    return info;
   }
 
   // --- members ---
@@ -146,7 +159,9 @@ export class Host implements Role {
       peer.gone = true;
       return this.left(from);
     }
+    const first = peer.heard === -Infinity;
     peer.heard = this.#core.now;
+    if (first && this.#phase === "stamping") this.#account(peer);
     this.#core.touch();
     switch (message.t) {
       case "at": this.#onAt(peer, message.at); break;
@@ -414,7 +429,7 @@ export class Host implements Role {
       case "beat":
         if (this.#phase === "taking") break;
         if (this.#lagSince !== 0 && now - this.#lagSince > LAG_MS) this.#turn++;
-        if (this.#phase === "stamping") this.#reconcile();
+        this.reconcile();
         this.#ahead.prune(now - 2 * core.resumeMs);
         this.#chooseWitnesses();
         for (const peer of this.#peers.values()) if (peer.info.group && peer.present) core.tellPath(peer.id);
@@ -469,7 +484,7 @@ export class Host implements Role {
 
   joined(member: RosterEntry): void {
     const peer = this.#peer(member);
-    if (this.#phase === "stamping") this.#reconcile();
+    this.reconcile();
     if (!peer.live && peer.info.group) {
       peer.asked = -Infinity;
       this.#ask(peer);
@@ -487,7 +502,7 @@ export class Host implements Role {
     if (this.#phase === "taking") return this.#takeover.left(id);
     this.#restorer.left(id);
     this.#chooseWitnesses();
-    if (this.#phase === "stamping") this.#reconcile();
+    this.reconcile();
   }
 
   thawed(): void {

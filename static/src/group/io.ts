@@ -29,7 +29,7 @@ export type Event =
   /** The WebSocket is down. */
   | { readonly type: "offline" }
   | { readonly type: "host"; readonly host: HostPayload }
-  /** JOIN and LEAVE: the server tells the host only. */
+  /** JOIN and LEAVE: the server tells the host only. JOIN again: its profile is new. */
   | { readonly type: "joined"; readonly member: RosterEntry }
   | { readonly type: "left"; readonly id: PeerId }
   /** A data channel to `id` opened or closed. */
@@ -46,6 +46,8 @@ export type Event =
   | { readonly type: "snapshots"; readonly able: boolean }
   /** The answer to `askSnapshot`; `given` false if the app had none. */
   | { readonly type: "snapshot"; readonly token: number; readonly given: boolean; readonly state?: unknown; readonly size: number }
+  /** This member's own profile, at the start and when it changes. The server is told, too: it tells the host (`joined`). */
+  | { readonly type: "profile"; readonly profile: unknown }
   /** The answer to `prove`. */
   | { readonly type: "proved"; readonly token: number }
   | { readonly type: "resign"; readonly to?: PeerId }
@@ -60,7 +62,10 @@ export type Status = "connecting" | "open" | "away" | "closed";
 export type Notice =
   | { readonly kind: "open"; readonly host: PeerId; readonly epoch: number; readonly first: boolean }
   | { readonly kind: "host"; readonly host: PeerId; readonly epoch: number; readonly isHost: boolean; readonly cause: string; readonly tookMs: number }
+  /** Another member came or went: once for each time it is here. Its profile with `join`, and with `leave` no more. */
   | { readonly kind: "member"; readonly change: "join" | "leave"; readonly id: PeerId; readonly profile?: unknown }
+  /** One that is here has another profile now. */
+  | { readonly kind: "profile"; readonly id: PeerId; readonly profile: unknown }
   | { readonly kind: "recovered"; readonly complete: boolean; readonly via: Via; readonly awayMs: number }
   | { readonly kind: "link"; readonly id: PeerId; readonly path: Path | "none" }
   | { readonly kind: "status"; readonly state: Status };

@@ -87,7 +87,7 @@ export class Takeover {
   }
 
   timer(): void {
-    const { now, online, settings, timers } = this.#core;
+    const { now, online, relayAllowed } = this.#core;
     // Who cannot be heard has not been silent.
     if (now >= this.#deadline && !online) return this.again();
     if (now >= this.#deadline) {
@@ -95,10 +95,7 @@ export class Takeover {
       return this.#decide();
     }
     if (this.#step === "pull") this.#pull();
-    else {
-      this.#ask();
-      timers.set("take", Math.min(this.#deadline, now + settings.askRepeatMs));
-    }
+    if (this.#step !== "pull" || !relayAllowed) this.#ask();
   }
 
   /** Unless it was just heard, and only the link is bad, what it said counts no more until it says it again. */
@@ -115,9 +112,10 @@ export class Takeover {
   }
 
   #ask(): void {
-    const { epoch, links, now, out, settings, timers } = this.#core;
+    const { epoch, links, now, out, relayAllowed, settings, timers } = this.#core;
     const ask = { t: "ask", e: epoch, cause: this.cause } as const;
-    const silent = [...this.#peers.values()].filter((peer) => peer.info.group && !peer.at);
+    // Where nothing is relayed the server believes the many who hear nothing of their host: they hear that it lives.
+    const silent = [...this.#peers.values()].filter((peer) => peer.info.group && (!peer.at || !relayAllowed));
     const far = silent.filter((peer) => links.path(peer.id, now) === "relay");
     const crowd = far.length > CROWD;
     if (crowd) out.push({ type: "fanout", message: ask });

@@ -6,19 +6,22 @@ export type TimerName =
 
 export class Timers {
   readonly #due = new Map<TimerName, number>();
+  /** The earliest; undefined when it is to be looked for. */
+  #next: number | undefined = Infinity;
 
   set(name: TimerName, at: number): void {
     this.#due.set(name, at);
+    this.#next = undefined;
   }
 
   /** Keeps an earlier deadline. */
   soon(name: TimerName, at: number): void {
     const due = this.#due.get(name);
-    if (due === undefined || at < due) this.#due.set(name, at);
+    if (due === undefined || at < due) this.set(name, at);
   }
 
   clear(...names: TimerName[]): void {
-    for (const name of names) this.#due.delete(name);
+    for (const name of names) if (this.#due.delete(name)) this.#next = undefined;
   }
 
   has(name: TimerName): boolean {
@@ -26,22 +29,21 @@ export class Timers {
   }
 
   next(): number {
+    if (this.#next !== undefined) return this.#next;
     let next = Infinity;
     for (const at of this.#due.values()) if (at < next) next = at;
-    return next;
+    return (this.#next = next);
   }
 
   /** Takes out the earliest that is due. */
   pop(now: number): TimerName | undefined {
-    let first: TimerName | undefined;
-    let when = now;
+    const next = this.next();
+    if (next > now) return undefined;
     for (const [name, at] of this.#due) {
-      if (at < when || (at === when && first === undefined)) {
-        first = name;
-        when = at;
-      }
+      if (at !== next) continue;
+      this.clear(name);
+      return name;
     }
-    if (first) this.#due.delete(first);
-    return first;
+    return undefined;
   }
 }

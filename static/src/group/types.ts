@@ -3,7 +3,7 @@
 export type PeerId = string;
 export type Path = "p2p" | "relay";
 
-/** `d` a message, `j` a member came, `l` a member went. */
+/** `d` a message, `j` a member came (or, of one that is here: its profile is another), `l` a member went. */
 export type EntryKind = "d" | "j" | "l";
 
 /** One line of the log. Never changed once stamped, so it is shared freely. */
@@ -51,7 +51,12 @@ export interface Standing extends Place {
 
 export interface MemberInfo {
   readonly group: boolean;
+  /** Opaque to the machine; without one, none was said (yet). */
   readonly profile?: unknown;
+}
+
+export function sameProfile(a: MemberInfo, b: MemberInfo): boolean {
+  return a.profile === b.profile || JSON.stringify(a.profile) === JSON.stringify(b.profile);
 }
 
 export interface RosterEntry extends MemberInfo {

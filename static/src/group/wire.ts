@@ -45,10 +45,20 @@ const count: Check = (v) => typeof v === "number" && Number.isSafeInteger(v) && 
 const text: Check = (v) => typeof v === "string";
 const flag: Check = (v) => typeof v === "boolean";
 const any: Check = () => true;
-const list = (of: Check): Check => (v) => Array.isArray(v) && v.every(of);
+const list = (of: Check): Check => (v) => {
+  if (!Array.isArray(v)) return false;
+  for (const item of v) if (!of(item)) return false;
+  return true;
+};
 const shape = (fields: Fields): Check => {
-  const checks = Object.entries(fields);
-  return (v) => typeof v === "object" && v !== null && checks.every(([name, check]) => check((v as Record<string, unknown>)[name]));
+  const names = Object.keys(fields);
+  const checks = Object.values(fields);
+  // Everything that comes is checked, entry by entry.
+  return (v) => {
+    if (typeof v !== "object" || v === null) return false;
+    for (let i = 0; i < checks.length; i++) if (!(checks[i] as Check)((v as Record<string, unknown>)[names[i] as string])) return false;
+    return true;
+  };
 };
 const pair = (a: Check, b: Check): Check => (v) => Array.isArray(v) && v.length === 2 && a(v[0]) && b(v[1]);
 
