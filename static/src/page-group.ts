@@ -6,11 +6,12 @@ import { teller } from "./debug.ts";
 import { browserEnv, randomId } from "./env.ts";
 import type { PeerstarError } from "./errors.ts";
 import { Emitter } from "./events.ts";
-import { PROTOCOL, type Notice } from "./group/index.ts";
+import { PROTOCOL } from "./group/index.ts";
 import { home } from "./home.ts";
 import { createPeer, isGroupOffer, setIce, Signalling, type GroupPeer, type PeerAddress } from "./peer.ts";
-import { Shell } from "./shell.ts";
+import { Shell, type Told } from "./shell.ts";
 import type { End, ServerMessage } from "./socket.ts";
+import type { Ticket } from "./ticket.ts";
 
 export interface PageGroupOptions {
   /** What people look at together; everyone with the same one meets. Default: this page's address without query and hash. */
@@ -19,8 +20,11 @@ export interface PageGroupOptions {
   readonly server?: string;
   /** The server's key. Default "peerjs". */
   readonly key?: string;
-  /** For servers that let in only those with a signed ticket. */
-  readonly ticket?: string;
+  /**
+   * For servers that let in only those with a signed ticket. A function is asked before every connection, and may take
+   * 10 s; a text is good until it expires, and then the group ends.
+   */
+  readonly ticket?: Ticket;
   /** Anything JSON of at most 1 KB; the others are told with `member`. */
   readonly profile?: unknown;
   /** Tell in the console what happens. */
@@ -45,7 +49,7 @@ export interface PageGroupEvents {
   member: [event: { readonly kind: "join" | "leave"; readonly id: string; readonly profile: unknown }];
   recovered: [event: { readonly complete: boolean; readonly via: "log" | "snapshot" | "none"; readonly awayMs: number }];
   link: [event: { readonly id: string; readonly path: "p2p" | "relay" | "none"; readonly rttMs: number | undefined }];
-  status: [event: { readonly state: "connecting" | "open" | "away" | "closed" }];
+  status: [event: { readonly state: "connecting" | "open" | "away" | "closed"; readonly server: boolean }];
   error: [error: PeerstarError];
   close: [event: { readonly code: number; readonly reason: string }];
 }
@@ -73,10 +77,11 @@ export class PageGroup {
     const p2p = options.p2p !== false && typeof RTCPeerConnection !== "undefined";
     const signalling = new Signalling((message) => this.#shell.signal(message));
     this.#peer = createPeer(id, address, token, signalling, (connection) => this.#shell.accept(connection));
-    this.#shell = new Shell(env, { id, profile: options.profile, p2p }, {
-      url: (claim) => socketUrl(address, { id, token, page, ticket: options.ticket, ...claim }),
+    this.#shell = new Shell(env, { id, profile: options.profile, p2p, ticket: options.ticket }, {
+      url: (claim, ticket) => socketUrl(address, { id, token, page, ticket, ...claim }),
       visible: () => document.visibilityState !== "hidden",
       notice: (notice, rttMs) => this.#notice(notice, rttMs),
+      status: (state, server) => this.#events.emit("status", { state, server }),
       message: (data, info) => this.#events.emit("message", data, info),
       snapshot: () => this.#onSnapshot,
       restore: (state) => this.#onRestore?.(state),
@@ -164,7 +169,7 @@ export class PageGroup {
     this.#shell.leave();
   }
 
-  #notice(notice: Notice, rttMs: number | undefined): void {
+  #notice(notice: Told, rttMs: number | undefined): void {
     switch (notice.kind) {
       case "open": return this.#events.emit("open", { id: this.id, host: notice.host, epoch: notice.epoch, first: notice.first });
       case "host": {
@@ -174,7 +179,6 @@ export class PageGroup {
       case "member": return this.#events.emit("member", { kind: notice.change, id: notice.id, profile: notice.profile });
       case "recovered": return this.#events.emit("recovered", { complete: notice.complete, via: notice.via, awayMs: notice.awayMs });
       case "link": return this.#events.emit("link", { id: notice.id, path: notice.path, rttMs });
-      case "status": return this.#events.emit("status", { state: notice.state });
     }
   }
 

@@ -16,7 +16,7 @@ import { someName } from "./people.ts";
 import { Pointer } from "./pointer.ts";
 import { Session } from "./session.ts";
 import { StarView } from "./star-view.ts";
-import { awaitServer, showStatus } from "./status.ts";
+import { showEnd, statusChanged } from "./status.ts";
 import { Tools } from "./tools.ts";
 import { changeInWords, errorInWords } from "./words.ts";
 
@@ -24,7 +24,7 @@ const KEEP_AFTER_MS = 300;
 
 const address = addressOf(new URL(location.href));
 const problem = pageProblem(address.page);
-if (problem) showStatus("closed", problem);
+if (problem) showEnd(problem);
 else start();
 
 function start(): void {
@@ -95,17 +95,15 @@ function start(): void {
   group.on("host", (event) => session.hostChanged(event));
   group.on("member", (event) => session.member(event));
   group.on("link", (event) => session.link(event));
-  group.on("status", ({ state }) => showStatus(state));
+  group.on("status", statusChanged);
   group.on("recovered", ({ complete }) => {
-    showStatus("open");
     if (!complete) say("You were away for long. The board is what the others made of it meanwhile.");
   });
   group.on("error", (error) => {
-    // The group itself may go on over direct links, and then says nothing of it.
-    if (error.code === "Unreachable" && group.host !== undefined) awaitServer(address.server);
-    else say(errorInWords(error));
+    // How it stands with the server is told by the status.
+    if (error.code !== "Unreachable" || group.host === undefined) say(errorInWords(error));
   });
-  group.on("close", ({ reason }) => showStatus("closed", reason));
+  group.on("close", ({ reason }) => showEnd(reason));
 
   new Hand(group.peer, group.id, () => group.members, session.people);
   click("drop", () => session.dropHost());
