@@ -8,7 +8,7 @@ import type { PeerstarError } from "./errors.ts";
 import { Emitter } from "./events.ts";
 import { PROTOCOL } from "./group/index.ts";
 import { home } from "./home.ts";
-import { createPeer, isGroupOffer, setIce, Signalling, type GroupPeer, type PeerAddress } from "./peer.ts";
+import { createPeer, isGroupOffer, Signalling, type GroupPeer, type PeerAddress } from "./peer.ts";
 import { Shell, type Told } from "./shell.ts";
 import type { End, ServerMessage } from "./socket.ts";
 import type { Ticket } from "./ticket.ts";
@@ -29,6 +29,11 @@ export interface PageGroupOptions {
   readonly profile?: unknown;
   /** Tell in the console what happens. */
   readonly debug?: boolean;
+  /**
+   * For every RTCPeerConnection of the group and of `peer`. `iceServers` come before those of the server;
+   * `iceTransportPolicy: "relay"` hides addresses behind TURN.
+   */
+  readonly rtc?: RTCConfiguration;
   /** `false`: everything goes over the server, and no other member learns this one's address. Default true. */
   readonly p2p?: boolean;
 }
@@ -76,7 +81,7 @@ export class PageGroup {
     const address = addressOf(new URL(options.server ?? home.url ?? `${location.origin}/`, location.href), page, options.key ?? "peerjs");
     const p2p = options.p2p !== false && typeof RTCPeerConnection !== "undefined";
     const signalling = new Signalling((message) => this.#shell.signal(message));
-    this.#peer = createPeer(id, address, token, signalling, (connection) => this.#shell.accept(connection));
+    this.#peer = createPeer(id, address, token, options.rtc ?? {}, signalling, (connection) => this.#shell.accept(connection));
     this.#shell = new Shell(env, { id, profile: options.profile, p2p, ticket: options.ticket }, {
       url: (claim, ticket) => socketUrl(address, { id, token, page, ticket, ...claim }),
       visible: () => document.visibilityState !== "hidden",
@@ -89,10 +94,10 @@ export class PageGroup {
       closed: (end) => this.#closed(end),
       signal: (message) => this.#signal(signalling, message, p2p),
       opened: (ice) => {
-        if (ice) setIce(this.#peer, ice);
+        if (ice) this.#peer.useIce(ice);
         signalling.opened();
       },
-      ice: (ice) => setIce(this.#peer, ice),
+      ice: (ice) => this.#peer.useIce(ice),
       connect: (to) => this.#peer.dialGroup(to),
       over: (connectionId) => this.#peer.over(connectionId),
     }, teller(options.debug === true, id, env.now));

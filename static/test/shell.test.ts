@@ -15,6 +15,7 @@ function rig({ profile, ticket }: { profile?: unknown; ticket?: Ticket } = {}) {
   const claims: unknown[] = [];
   const signals: string[] = [];
   const words: string[] = [];
+  const ices: unknown[] = [];
   let give: (() => unknown) | undefined;
   const shell = new Shell(env, { id: "me", profile, ticket, p2p: true }, {
     url: (claim) => {
@@ -33,7 +34,9 @@ function rig({ profile, ticket }: { profile?: unknown; ticket?: Ticket } = {}) {
     },
     closed: ({ code, reason }) => story.push(`closed ${code} ${reason}`),
     signal: ({ type }) => signals.push(type),
-    opened() {}, ice() {}, connect: () => undefined, over() {},
+    opened: (ice) => ices.push(ice),
+    ice: (ice) => ices.push(ice),
+    connect: () => undefined, over() {},
   }, () => {});
   shell.start();
   const alone = { host: "me", epoch: 5, members: 1, roster: [{ id: "me", group: 1 }], p2p: true, relay: { maxMessageBytes: 65_536, maxBytesPerS: 0 }, resumeMs: 30_000, pingMs: 5000 };
@@ -43,7 +46,7 @@ function rig({ profile, ticket }: { profile?: unknown; ticket?: Ticket } = {}) {
     made.opens();
   };
   const sent = (type: string): unknown[] => env.last.sent.map((text) => JSON.parse(text) as { type: string; payload: unknown }).filter((m) => m.type === type).map(({ payload }) => payload);
-  return { env, shell, story, claims, signals, words, alone, link, sent, hide: (hidden: boolean) => (visible = !hidden), onSnapshot: (f: () => unknown) => (give = f) };
+  return { env, shell, story, claims, signals, words, ices, alone, link, sent, hide: (hidden: boolean) => (visible = !hidden), onSnapshot: (f: () => unknown) => (give = f) };
 }
 
 test("alone: open, and what is sent comes back", async () => {
@@ -84,6 +87,21 @@ test("signalling waits for a socket that is away, not for long", async () => {
   env.last.says({ type: "OPEN", payload: alone });
   await env.settle();
   assert.deepEqual(sent("OFFER"), [{ n: 2 }]);
+});
+
+test("ICE servers come with every OPEN, and by ICE", async () => {
+  const { env, ices, alone } = rig();
+  const [one, two, three] = [[{ urls: "stun:1" }], [{ urls: "stun:2" }], [{ urls: "stun:3" }]];
+  env.last.says({ type: "OPEN", payload: { ...alone, ice: one } });
+  env.last.says({ type: "ICE", payload: { ice: two } });
+  env.last.says({ type: "ICE" });
+  env.last.ends(1006);
+  env.pass(200);
+  env.last.says({ type: "OPEN", payload: { ...alone, ice: three } });
+  env.last.ends(1006);
+  env.pass(200);
+  env.last.says({ type: "OPEN", payload: alone });
+  assert.deepEqual(ices, [one, two, three, undefined]);
 });
 
 test("a refusal rejects what waits, tells why, and ends it", async () => {
