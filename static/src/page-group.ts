@@ -1,7 +1,7 @@
 // The public class: the page's events and methods over the shell, and the page's life over both.
 
 import type Peer from "peerjs";
-import { base64url, pack } from "./codec.ts";
+import { base64url, utf8Length } from "./codec.ts";
 import { teller } from "./debug.ts";
 import { browserEnv, randomId } from "./env.ts";
 import type { PeerstarError } from "./errors.ts";
@@ -25,7 +25,7 @@ export interface PageGroupOptions {
    * 10 s; a text is good until it expires, and then the group ends.
    */
   readonly ticket?: Ticket;
-  /** Anything JSON of at most 1 KB; the others are told with `member`. */
+  /** Anything JSON of at most 1 KB; the others are told with `member`, and of a later one with `profile`. */
   readonly profile?: unknown;
   /** Tell in the console what happens. */
   readonly debug?: boolean;
@@ -52,6 +52,7 @@ export interface PageGroupEvents {
   message: [data: unknown, info: MessageInfo];
   host: [event: { readonly host: string; readonly epoch: number; readonly isHost: boolean; readonly cause: string; readonly tookMs: number }];
   member: [event: { readonly kind: "join" | "leave"; readonly id: string; readonly profile: unknown }];
+  profile: [event: { readonly id: string; readonly profile: unknown }];
   recovered: [event: { readonly complete: boolean; readonly via: "log" | "snapshot" | "none"; readonly awayMs: number }];
   link: [event: { readonly id: string; readonly path: "p2p" | "relay" | "none"; readonly rttMs: number | undefined }];
   status: [event: { readonly state: "connecting" | "open" | "away" | "closed"; readonly server: boolean }];
@@ -75,14 +76,14 @@ export class PageGroup {
   constructor(options: PageGroupOptions = {}) {
     const env = browserEnv();
     const { id } = this;
-    if (options.profile !== undefined && pack(options.profile).size > PROFILE_BYTES) throw new RangeError(`a profile may be ${PROFILE_BYTES} bytes of JSON at most`);
+    const profile = options.profile === undefined ? undefined : profileIn(options.profile);
     const token = randomId();
     const page = options.page ?? location.origin + location.pathname;
     const address = addressOf(new URL(options.server ?? home.url ?? `${location.origin}/`, location.href), page, options.key ?? "peerjs");
     const p2p = options.p2p !== false && typeof RTCPeerConnection !== "undefined";
     const signalling = new Signalling((message) => this.#shell.signal(message));
     this.#peer = createPeer(id, address, token, options.rtc ?? {}, signalling, (connection) => this.#shell.accept(connection));
-    this.#shell = new Shell(env, { id, profile: options.profile, p2p, ticket: options.ticket }, {
+    this.#shell = new Shell(env, { id, profile, p2p, ticket: options.ticket }, {
       url: (claim, ticket) => socketUrl(address, { id, token, page, ticket, ...claim }),
       visible: () => document.visibilityState !== "hidden",
       notice: (notice, rttMs) => this.#notice(notice, rttMs),
@@ -142,6 +143,20 @@ export class PageGroup {
     this.#onRestore = take ?? undefined;
   }
 
+  /** This member's own. Another one is told to the others, in the group's order; it cannot be taken back. */
+  get profile(): unknown {
+    return this.#shell.profile;
+  }
+
+  set profile(profile: unknown) {
+    this.#shell.introduce(profileIn(profile));
+  }
+
+  /** Of a member that is here; undefined if it has none. */
+  profileOf(id: string): unknown {
+    return this.#shell.profileOf(id);
+  }
+
   get host(): string | undefined {
     return this.#shell.host;
   }
@@ -182,6 +197,7 @@ export class PageGroup {
         return this.#events.emit("host", { host, epoch, isHost, cause, tookMs });
       }
       case "member": return this.#events.emit("member", { kind: notice.change, id: notice.id, profile: notice.profile });
+      case "profile": return this.#events.emit("profile", { id: notice.id, profile: notice.profile });
       case "recovered": return this.#events.emit("recovered", { complete: notice.complete, via: notice.via, awayMs: notice.awayMs });
       case "link": return this.#events.emit("link", { id: notice.id, path: notice.path, rttMs });
     }
@@ -201,6 +217,15 @@ export class PageGroup {
     this.#peer.destroy();
     this.#events.emit("close", { code: end.code, reason: end.reason });
   }
+}
+
+/** As the others will have it, whatever becomes of the original. */
+function profileIn(profile: unknown): unknown {
+  const text = JSON.stringify(profile) as string | undefined;
+  if (text === undefined || text === "null") throw new TypeError(`a profile is anything JSON but null, and this is ${profile === null ? "null" : typeof profile}`);
+  const bytes = utf8Length(text);
+  if (bytes > PROFILE_BYTES) throw new RangeError(`a profile is ${PROFILE_BYTES} bytes of JSON at most, and this has ${bytes}`);
+  return JSON.parse(text);
 }
 
 /** The page's own life: hidden, frozen, left, back again. */

@@ -151,6 +151,22 @@ export class Shell {
     return this.#machine.view().members;
   }
 
+  get profile(): unknown {
+    return this.#profile;
+  }
+
+  /** Of one that is here. */
+  profileOf(id: string): unknown {
+    return this.#machine.profile(id);
+  }
+
+  /** JSON within the server's limit. Away, it is said with the next OPEN. */
+  introduce(profile: unknown): void {
+    this.#profile = profile;
+    this.feed({ type: "profile", profile });
+    this.#status({ profile });
+  }
+
   send(data: unknown): Promise<void> {
     if (this.#closed) return rejected(this.#closedError());
     let packed;

@@ -76,6 +76,22 @@ test("STATUS again after every OPEN and when the tab is hidden or shown; the cla
   assert.deepEqual(claims, [undefined, { epoch: 5, host: "me" }]);
 });
 
+test("another profile is told at once; away, with the next OPEN", async () => {
+  const { env, shell, alone, sent } = rig({ profile: { name: "Ann" } });
+  env.last.says({ type: "OPEN", payload: alone });
+  await env.settle();
+  shell.introduce({ name: "Anne" });
+  await env.settle();
+  assert.deepEqual(sent("STATUS").at(-1), { profile: { name: "Anne" } });
+  assert.deepEqual([shell.profile, shell.profileOf("me")], [{ name: "Anne" }, { name: "Anne" }]);
+  env.last.ends(1006);
+  shell.introduce({ name: "Annie" });
+  env.pass(200);
+  env.last.says({ type: "OPEN", payload: alone });
+  await env.settle();
+  assert.deepEqual(sent("STATUS"), [{ eligible: true, visible: true, relay: true, profile: { name: "Annie" } }]);
+});
+
 test("signalling waits for a socket that is away, not for long", async () => {
   const { env, shell, alone, sent } = rig();
   env.last.says({ type: "OPEN", payload: alone });

@@ -8,11 +8,10 @@ import { Hand } from "./hand.ts";
 import { keepBoard, keepName, keptBoard, keptName } from "./keep.ts";
 import { listenToKeys } from "./keys.ts";
 import { TELL_EVERY_MS } from "./links.ts";
-import { MAX_NAME } from "./message.ts";
 import { nameIn } from "./model/read.ts";
 import { Mover } from "./mover.ts";
 import { showFacts } from "./panel.ts";
-import { someName } from "./people.ts";
+import { MAX_NAME, someName } from "./people.ts";
 import { Pointer } from "./pointer.ts";
 import { Session } from "./session.ts";
 import { StarView } from "./star-view.ts";
@@ -33,7 +32,7 @@ function start(): void {
   const group = new PageGroup({ ...address, profile: { name: myName } });
 
   const keep = later(() => keepBoard(address.page, session.shared.delivered), KEEP_AFTER_MS);
-  const session: Session = new Session(group, () => myName, {
+  const session: Session = new Session(group, {
     changed: () => render(),
     delivered(from, seq, outcome, before) {
       keep();
@@ -94,6 +93,7 @@ function start(): void {
   group.on("message", (data, { from, seq }) => session.message(data, from, seq));
   group.on("host", (event) => session.hostChanged(event));
   group.on("member", (event) => session.member(event));
+  group.on("profile", (event) => session.profile(event));
   group.on("link", (event) => session.link(event));
   group.on("status", statusChanged);
   group.on("recovered", ({ complete }) => {

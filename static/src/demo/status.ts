@@ -5,8 +5,8 @@ import { need, put } from "./dom.ts";
 const WORDS = {
   connecting: "Connecting to the server…",
   open: "Connected",
-  direct: "Server out of reach, trying again. Direct links go on.",
-  away: "Server out of reach, trying again. Your changes wait.",
+  direct: "Server out of reach. Direct links go on.",
+  away: "Server out of reach. Your changes wait.",
   closed: "The connection has ended.",
 } as const;
 
