@@ -1,6 +1,6 @@
 // The public class: the page's events and methods over the shell, and the page's life over both.
 
-import type Peer from "peerjs";
+import type { Peer } from "peerjs";
 import { base64url, utf8Length } from "./codec.ts";
 import { teller } from "./debug.ts";
 import { browserEnv, randomId } from "./env.ts";

@@ -1,7 +1,8 @@
 // The stock Peer, over our WebSocket. The one file that knows what PeerJS keeps private: `_createServerConnection`, which
 // its constructor calls, and the events its socket has; test/peer.test.ts notices if a new version has it otherwise.
 
-import { Peer as Stock, type DataConnection, type PeerJSOption } from "peerjs";
+import * as peerjs from "peerjs";
+import type { DataConnection, PeerJSOption } from "peerjs";
 import type { Connection } from "./channels.ts";
 import type { ServerMessage } from "./socket.ts";
 
@@ -84,8 +85,10 @@ const LABEL = "peerstar:group";
 interface Emits {
   emit(name: string, ...args: readonly unknown[]): boolean;
 }
-type Public = Pick<Stock, Exclude<keyof Stock, "emit">> & Emits;
+type Public = Pick<peerjs.Peer, Exclude<keyof peerjs.Peer, "emit">> & Emits;
 type Options = PeerJSOption & { readonly signalling: Signalling; readonly rtc: RTCConfiguration; readonly onGroup: (connection: Connection) => void };
+/** Node, where a page may be rendered, gets PeerJS as CommonJS, with everything in its default export. */
+const Stock = peerjs.Peer ?? (peerjs.default as unknown as typeof peerjs).Peer;
 const Base = Stock as unknown as new (id: string, options: Options) => Public;
 
 /** What PeerJS has for each connection, the app's own and calls included. */
