@@ -70,6 +70,8 @@ export class PageGroup {
   readonly #peer: GroupPeer;
   readonly #shell: Shell;
   readonly #unwatch: () => void;
+  /** Of the others, as the page was told. */
+  readonly #profiles = new Map<string, unknown>();
   #onSnapshot: (() => unknown) | undefined;
   #onRestore: ((state: unknown) => unknown) | undefined;
 
@@ -154,7 +156,7 @@ export class PageGroup {
 
   /** Of a member that is here; undefined if it has none. */
   profileOf(id: string): unknown {
-    return this.#shell.profileOf(id);
+    return id === this.id ? this.#shell.profile : this.#profiles.get(id);
   }
 
   get host(): string | undefined {
@@ -196,8 +198,16 @@ export class PageGroup {
         const { host, epoch, isHost, cause, tookMs } = notice;
         return this.#events.emit("host", { host, epoch, isHost, cause, tookMs });
       }
-      case "member": return this.#events.emit("member", { kind: notice.change, id: notice.id, profile: notice.profile });
-      case "profile": return this.#events.emit("profile", { id: notice.id, profile: notice.profile });
+      case "member": {
+        const { change: kind, id } = notice;
+        const profile = kind === "join" ? notice.profile : this.#profiles.get(id);
+        if (kind === "join") this.#profiles.set(id, profile);
+        else this.#profiles.delete(id);
+        return this.#events.emit("member", { kind, id, profile });
+      }
+      case "profile":
+        this.#profiles.set(notice.id, notice.profile);
+        return this.#events.emit("profile", { id: notice.id, profile: notice.profile });
       case "recovered": return this.#events.emit("recovered", { complete: notice.complete, via: notice.via, awayMs: notice.awayMs });
       case "link": return this.#events.emit("link", { id: notice.id, path: notice.path, rttMs });
     }

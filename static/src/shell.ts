@@ -155,11 +155,6 @@ export class Shell {
     return this.#profile;
   }
 
-  /** Of one that is here. */
-  profileOf(id: string): unknown {
-    return this.#machine.profile(id);
-  }
-
   /** JSON within the server's limit. Away, it is said with the next OPEN. */
   introduce(profile: unknown): void {
     this.#profile = profile;
