@@ -1,16 +1,17 @@
 // The public class: the page's events and methods over the shell, and the page's life over both.
 
-import type Peer from "peerjs";
-import { base64url, pack } from "./codec.ts";
+import type { Peer } from "peerjs";
+import { base64url, utf8Length } from "./codec.ts";
 import { teller } from "./debug.ts";
 import { browserEnv, randomId } from "./env.ts";
 import type { PeerstarError } from "./errors.ts";
 import { Emitter } from "./events.ts";
-import { PROTOCOL, type Notice } from "./group/index.ts";
+import { PROTOCOL } from "./group/index.ts";
 import { home } from "./home.ts";
-import { createPeer, isGroupOffer, setIce, Signalling, type GroupPeer, type PeerAddress } from "./peer.ts";
-import { Shell } from "./shell.ts";
+import { createPeer, isGroupOffer, Signalling, type GroupPeer, type PeerAddress } from "./peer.ts";
+import { Shell, type Told } from "./shell.ts";
 import type { End, ServerMessage } from "./socket.ts";
+import type { Ticket } from "./ticket.ts";
 
 export interface PageGroupOptions {
   /** What people look at together; everyone with the same one meets. Default: this page's address without query and hash. */
@@ -19,12 +20,20 @@ export interface PageGroupOptions {
   readonly server?: string;
   /** The server's key. Default "peerjs". */
   readonly key?: string;
-  /** For servers that let in only those with a signed ticket. */
-  readonly ticket?: string;
-  /** Anything JSON of at most 1 KB; the others are told with `member`. */
+  /**
+   * For servers that let in only those with a signed ticket. A function is asked before every connection, and may take
+   * 10 s; a text is good until it expires, and then the group ends.
+   */
+  readonly ticket?: Ticket;
+  /** Anything JSON of at most 1 KB; the others are told with `member`, and of a later one with `profile`. */
   readonly profile?: unknown;
   /** Tell in the console what happens. */
   readonly debug?: boolean;
+  /**
+   * For every RTCPeerConnection of the group and of `peer`. `iceServers` come before those of the server;
+   * `iceTransportPolicy: "relay"` hides addresses behind TURN.
+   */
+  readonly rtc?: RTCConfiguration;
   /** `false`: everything goes over the server, and no other member learns this one's address. Default true. */
   readonly p2p?: boolean;
 }
@@ -43,9 +52,10 @@ export interface PageGroupEvents {
   message: [data: unknown, info: MessageInfo];
   host: [event: { readonly host: string; readonly epoch: number; readonly isHost: boolean; readonly cause: string; readonly tookMs: number }];
   member: [event: { readonly kind: "join" | "leave"; readonly id: string; readonly profile: unknown }];
+  profile: [event: { readonly id: string; readonly profile: unknown }];
   recovered: [event: { readonly complete: boolean; readonly via: "log" | "snapshot" | "none"; readonly awayMs: number }];
   link: [event: { readonly id: string; readonly path: "p2p" | "relay" | "none"; readonly rttMs: number | undefined }];
-  status: [event: { readonly state: "connecting" | "open" | "away" | "closed" }];
+  status: [event: { readonly state: "connecting" | "open" | "away" | "closed"; readonly server: boolean }];
   error: [error: PeerstarError];
   close: [event: { readonly code: number; readonly reason: string }];
 }
@@ -60,23 +70,26 @@ export class PageGroup {
   readonly #peer: GroupPeer;
   readonly #shell: Shell;
   readonly #unwatch: () => void;
+  /** Of the others, as the page was told. */
+  readonly #profiles = new Map<string, unknown>();
   #onSnapshot: (() => unknown) | undefined;
   #onRestore: ((state: unknown) => unknown) | undefined;
 
   constructor(options: PageGroupOptions = {}) {
     const env = browserEnv();
     const { id } = this;
-    if (options.profile !== undefined && pack(options.profile).size > PROFILE_BYTES) throw new RangeError(`a profile may be ${PROFILE_BYTES} bytes of JSON at most`);
+    const profile = options.profile === undefined ? undefined : profileIn(options.profile);
     const token = randomId();
     const page = options.page ?? location.origin + location.pathname;
     const address = addressOf(new URL(options.server ?? home.url ?? `${location.origin}/`, location.href), page, options.key ?? "peerjs");
     const p2p = options.p2p !== false && typeof RTCPeerConnection !== "undefined";
     const signalling = new Signalling((message) => this.#shell.signal(message));
-    this.#peer = createPeer(id, address, token, signalling, (connection) => this.#shell.accept(connection));
-    this.#shell = new Shell(env, { id, profile: options.profile, p2p }, {
-      url: (claim) => socketUrl(address, { id, token, page, ticket: options.ticket, ...claim }),
+    this.#peer = createPeer(id, address, token, options.rtc ?? {}, signalling, (connection) => this.#shell.accept(connection));
+    this.#shell = new Shell(env, { id, profile, p2p, ticket: options.ticket }, {
+      url: (claim, ticket) => socketUrl(address, { id, token, page, ticket, ...claim }),
       visible: () => document.visibilityState !== "hidden",
       notice: (notice, rttMs) => this.#notice(notice, rttMs),
+      status: (state, server) => this.#events.emit("status", { state, server }),
       message: (data, info) => this.#events.emit("message", data, info),
       snapshot: () => this.#onSnapshot,
       restore: (state) => this.#onRestore?.(state),
@@ -84,10 +97,10 @@ export class PageGroup {
       closed: (end) => this.#closed(end),
       signal: (message) => this.#signal(signalling, message, p2p),
       opened: (ice) => {
-        if (ice) setIce(this.#peer, ice);
+        if (ice) this.#peer.useIce(ice);
         signalling.opened();
       },
-      ice: (ice) => setIce(this.#peer, ice),
+      ice: (ice) => this.#peer.useIce(ice),
       connect: (to) => this.#peer.dialGroup(to),
       over: (connectionId) => this.#peer.over(connectionId),
     }, teller(options.debug === true, id, env.now));
@@ -132,6 +145,20 @@ export class PageGroup {
     this.#onRestore = take ?? undefined;
   }
 
+  /** This member's own. Another one is told to the others, in the group's order; it cannot be taken back. */
+  get profile(): unknown {
+    return this.#shell.profile;
+  }
+
+  set profile(profile: unknown) {
+    this.#shell.introduce(profileIn(profile));
+  }
+
+  /** Of a member that is here; undefined if it has none. */
+  profileOf(id: string): unknown {
+    return id === this.id ? this.#shell.profile : this.#profiles.get(id);
+  }
+
   get host(): string | undefined {
     return this.#shell.host;
   }
@@ -164,17 +191,25 @@ export class PageGroup {
     this.#shell.leave();
   }
 
-  #notice(notice: Notice, rttMs: number | undefined): void {
+  #notice(notice: Told, rttMs: number | undefined): void {
     switch (notice.kind) {
       case "open": return this.#events.emit("open", { id: this.id, host: notice.host, epoch: notice.epoch, first: notice.first });
       case "host": {
         const { host, epoch, isHost, cause, tookMs } = notice;
         return this.#events.emit("host", { host, epoch, isHost, cause, tookMs });
       }
-      case "member": return this.#events.emit("member", { kind: notice.change, id: notice.id, profile: notice.profile });
+      case "member": {
+        const { change: kind, id } = notice;
+        const profile = kind === "join" ? notice.profile : this.#profiles.get(id);
+        if (kind === "join") this.#profiles.set(id, profile);
+        else this.#profiles.delete(id);
+        return this.#events.emit("member", { kind, id, profile });
+      }
+      case "profile":
+        this.#profiles.set(notice.id, notice.profile);
+        return this.#events.emit("profile", { id: notice.id, profile: notice.profile });
       case "recovered": return this.#events.emit("recovered", { complete: notice.complete, via: notice.via, awayMs: notice.awayMs });
       case "link": return this.#events.emit("link", { id: notice.id, path: notice.path, rttMs });
-      case "status": return this.#events.emit("status", { state: notice.state });
     }
   }
 
@@ -192,6 +227,15 @@ export class PageGroup {
     this.#peer.destroy();
     this.#events.emit("close", { code: end.code, reason: end.reason });
   }
+}
+
+/** As the others will have it, whatever becomes of the original. */
+function profileIn(profile: unknown): unknown {
+  const text = JSON.stringify(profile) as string | undefined;
+  if (text === undefined || text === "null") throw new TypeError(`a profile is anything JSON but null, and this is ${profile === null ? "null" : typeof profile}`);
+  const bytes = utf8Length(text);
+  if (bytes > PROFILE_BYTES) throw new RangeError(`a profile is ${PROFILE_BYTES} bytes of JSON at most, and this has ${bytes}`);
+  return JSON.parse(text);
 }
 
 /** The page's own life: hidden, frozen, left, back again. */

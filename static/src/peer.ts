@@ -1,7 +1,8 @@
 // The stock Peer, over our WebSocket. The one file that knows what PeerJS keeps private: `_createServerConnection`, which
 // its constructor calls, and the events its socket has; test/peer.test.ts notices if a new version has it otherwise.
 
-import { Peer as Stock, type DataConnection, type PeerJSOption } from "peerjs";
+import * as peerjs from "peerjs";
+import type { DataConnection, PeerJSOption } from "peerjs";
 import type { Connection } from "./channels.ts";
 import type { ServerMessage } from "./socket.ts";
 
@@ -84,9 +85,16 @@ const LABEL = "peerstar:group";
 interface Emits {
   emit(name: string, ...args: readonly unknown[]): boolean;
 }
-type Public = Pick<Stock, Exclude<keyof Stock, "emit">> & Emits;
-type Options = PeerJSOption & { readonly signalling: Signalling; readonly onGroup: (connection: Connection) => void };
+type Public = Pick<peerjs.Peer, Exclude<keyof peerjs.Peer, "emit">> & Emits;
+type Options = PeerJSOption & { readonly signalling: Signalling; readonly rtc: RTCConfiguration; readonly onGroup: (connection: Connection) => void };
+/** Node, where a page may be rendered, gets PeerJS as CommonJS, with everything in its default export. */
+const Stock = peerjs.Peer ?? (peerjs.default as unknown as typeof peerjs).Peer;
 const Base = Stock as unknown as new (id: string, options: Options) => Public;
+
+/** What PeerJS has for each connection, the app's own and calls included. */
+interface Standing {
+  readonly peerConnection: RTCPeerConnection | null | undefined;
+}
 
 const OVER = 256;
 
@@ -129,6 +137,21 @@ export class GroupPeer extends Base {
     return this.connect(id, { label: LABEL, serialization: "raw", reliable: true }) as unknown as Connection;
   }
 
+  /** The server's: for new connections, and for those that stand, should they have to look for a way again. */
+  useIce(servers: readonly RTCIceServer[]): void {
+    const options = this.options as unknown as Options & { config: RTCConfiguration };
+    const iceServers = [...(options.rtc.iceServers ?? []), ...servers];
+    options.config = { ...options.rtc, iceServers };
+    for (const { peerConnection } of Object.values(this.connections as Record<string, readonly Standing[]>).flat()) {
+      try {
+        peerConnection?.setConfiguration({ ...peerConnection.getConfiguration(), iceServers });
+      } catch (error) {
+        // Closed meanwhile; or a list that this browser does not take, and then new connections will say so, too.
+        console.warn("peerstar: a connection keeps its ICE servers:", error);
+      }
+    }
+  }
+
   /** The app has connections of its own to that one. */
   hasOthers(id: string): boolean {
     const connections = (this.connections as Record<string, readonly { readonly label?: string }[]>)[id] ?? [];
@@ -149,12 +172,9 @@ export interface PeerAddress {
   readonly key: string;
 }
 
-export function createPeer(id: string, { host, port, path, secure, key }: PeerAddress, token: string, signalling: Signalling, onGroup: (connection: Connection) => void): GroupPeer {
+/** `rtc` is for every connection; its ICE servers come before the server's. */
+export function createPeer(id: string, { host, port, path, secure, key }: PeerAddress, token: string, rtc: RTCConfiguration, signalling: Signalling, onGroup: (connection: Connection) => void): GroupPeer {
   // PeerJS's own default has a TURN server shared by everyone; only the server's list counts here, and comes with OPEN.
-  return new GroupPeer(id, { host, port, path, secure, key, token, config: { iceServers: [] }, signalling, onGroup });
-}
-
-/** What new connections of the Peer use. */
-export function setIce(peer: GroupPeer, servers: RTCIceServer[]): void {
-  (peer.options as { config?: RTCConfiguration }).config = { iceServers: servers };
+  const config: RTCConfiguration = { iceServers: [], ...rtc };
+  return new GroupPeer(id, { host, port, path, secure, key, token, config, rtc, signalling, onGroup });
 }

@@ -6,14 +6,20 @@ import { short, type Teller } from "./debug.ts";
 import { Desk } from "./desk.ts";
 import type { Env, Timer } from "./env.ts";
 import { PeerstarError, type PeerstarErrorCode } from "./errors.ts";
-import { Group, type Effect, type Event, type HostPayload, type Notice, type OpenPayload, type RosterEntry, type Wire } from "./group/index.ts";
+import { Group, type Effect, type Event, type HostPayload, type Notice, type OpenPayload, type RosterEntry, type Status, type Wire } from "./group/index.ts";
 import { Relay } from "./relay.ts";
-import { ServerSocket, type End, type ServerMessage } from "./socket.ts";
+import { ServerSocket, type End, type Failure, type ServerMessage } from "./socket.ts";
+import type { Ticket } from "./ticket.ts";
+
+/** What the machine has to tell, but for the status, to which the shell adds what it knows of the WebSocket. */
+export type Told = Exclude<Notice, { readonly kind: "status" }>;
 
 export interface ShellHooks {
-  url(claim: { readonly epoch: number; readonly host: string } | undefined): string;
+  url(claim: { readonly epoch: number; readonly host: string } | undefined, ticket: string | undefined): string;
   visible(): boolean;
-  notice(notice: Notice, rttMs: number | undefined): void;
+  notice(notice: Told, rttMs: number | undefined): void;
+  /** `server`: the WebSocket is up; data channels may carry the group without. */
+  status(state: Status, server: boolean): void;
   message(data: unknown, about: { readonly from: string; readonly seq: number; readonly epoch: number }): void;
   snapshot(): (() => unknown) | undefined;
   /** A promise if that takes time. */
@@ -32,6 +38,7 @@ export interface ShellOptions {
   readonly id: string;
   readonly profile: unknown;
   readonly p2p: boolean;
+  readonly ticket?: Ticket | undefined;
 }
 
 interface Promised {
@@ -42,7 +49,7 @@ interface Promised {
 /** Signalling said while the WebSocket is away waits so long; the server would drop it as well. */
 const SIGNAL_MS = 5_000;
 const SIGNALS = 256;
-/** Not in by then: the page is told that the server cannot be reached. */
+/** Not in by then, or by one try that took its whole time: the page is told that the server cannot be reached. */
 const UNREACHABLE_TRIES = 4;
 /** Where nothing may be relayed, and no data channel opens. */
 const UNREACHABLE_DIALS = 3;
@@ -76,6 +83,10 @@ export class Shell {
   #relayWanted = true;
   #relayAllowed = true;
   #mayDial = false;
+  #state: Status = "connecting";
+  #server = false;
+  /** The page was told so, and has not been in since. */
+  #unreachable = false;
   #closed = false;
   #why: PeerstarErrorCode = "Closed";
   #reason: string | undefined;
@@ -88,12 +99,13 @@ export class Shell {
     this.#profile = options.profile;
     this.#machine = new Group(options.id);
     this.#socket = new ServerSocket(env, {
-      url: () => hooks.url(this.#machine.host === undefined ? undefined : { epoch: this.#machine.epoch, host: this.#machine.host }),
+      ticket: options.ticket,
+      url: (ticket) => hooks.url(this.#machine.host === undefined ? undefined : { epoch: this.#machine.epoch, host: this.#machine.host }, ticket),
       said: (message) => this.#said(message),
       lost: () => this.#lost(),
       ended: (end) => this.#ended(end),
       proved: (token) => this.feed({ type: "proved", token }),
-      failed: (times) => this.#failed(times),
+      failed: (failure) => this.#failed(failure),
     });
     this.#relay = new Relay(env, this.#socket, {
       received: (from, message) => this.feed({ type: "received", from, via: "relay", message }),
@@ -137,6 +149,17 @@ export class Shell {
 
   get members(): string[] {
     return this.#machine.view().members;
+  }
+
+  get profile(): unknown {
+    return this.#profile;
+  }
+
+  /** JSON within the server's limit. Away, it is said with the next OPEN. */
+  introduce(profile: unknown): void {
+    this.#profile = profile;
+    this.feed({ type: "profile", profile });
+    this.#status({ profile });
   }
 
   send(data: unknown): Promise<void> {
@@ -233,6 +256,7 @@ export class Shell {
       this.#events = [];
       this.#step(events);
     }
+    if (this.#socket.up !== this.#server) this.#desk.do(() => this.#tellStatus(this.#state));
     this.#aim();
     this.#wake();
     if (this.#cooling) return;
@@ -380,12 +404,22 @@ export class Shell {
   }
 
   #notice(notice: Notice): void {
+    if (notice.kind === "status") return this.#tellStatus(notice.state);
     this.#tell(() => tellNotice(notice));
     if (notice.kind !== "link") return this.#hooks.notice(notice, undefined);
     const { id, path } = notice;
     this.#paths.set(id, path);
     if (path === "relay" && id === this.#machine.host) this.#pingHost();
     this.#hooks.notice(notice, path === "none" ? undefined : this.#rtts[path].get(id));
+  }
+
+  #tellStatus(state: Status): void {
+    const server = this.#socket.up && state !== "closed";
+    if (state === this.#state && server === this.#server) return;
+    this.#state = state;
+    this.#server = server;
+    this.#tell(() => `${state}${server ? "" : ", without the server"}`);
+    this.#hooks.status(state, server);
   }
 
   // --- round trips ---
@@ -457,6 +491,7 @@ export class Shell {
     if (!told) return this.#ended({ code: 4400, reason: "This server has no pages: it is not Peerstar." });
     const { open, p2p, maxMessageBytes, ice } = told;
     this.#tell(() => `OPEN host ${short(open.host)} epoch ${open.epoch}, ${open.members} here${open.recovering ? ", recovering" : ""}`);
+    this.#unreachable = false;
     this.#mayDial = p2p;
     this.#relayAllowed = open.relay;
     this.#relay.open(maxMessageBytes);
@@ -482,8 +517,11 @@ export class Shell {
     this.feed({ type: "offline" });
   }
 
-  #failed(times: number): void {
-    if (times === UNREACHABLE_TRIES) this.#error("Unreachable", "The server cannot be reached; trying on.");
+  #failed({ times, why, late }: Failure): void {
+    this.#tell(() => `not in, ${times}×${why && `: ${why}`}`);
+    if (this.#unreachable || (times < UNREACHABLE_TRIES && !late)) return;
+    this.#unreachable = true;
+    this.#error("Unreachable", `The server cannot be reached${why && ` (${why})`}; trying on.`);
   }
 
   #aim(): void {
@@ -584,7 +622,7 @@ function openIn(payload: unknown): { open: OpenPayload; p2p: boolean; maxMessage
   };
 }
 
-function tellNotice(notice: Notice): string {
+function tellNotice(notice: Told): string {
   switch (notice.kind) {
     case "open": return `in, host ${short(notice.host)} epoch ${notice.epoch}${notice.first ? ", the first" : ""}`;
     case "host": return `host ${notice.isHost ? "is this page" : short(notice.host)}, epoch ${notice.epoch} (${notice.cause}), took ${Math.round(notice.tookMs)} ms`;
@@ -592,6 +630,5 @@ function tellNotice(notice: Notice): string {
     case "profile": return `${short(notice.id)} has another profile`;
     case "recovered": return `recovered by ${notice.via}${notice.complete ? "" : ", NOT complete"}, away ${Math.round(notice.awayMs)} ms`;
     case "link": return `${short(notice.id)} over ${notice.path}`;
-    case "status": return notice.state;
   }
 }

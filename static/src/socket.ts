@@ -1,6 +1,7 @@
 // The way to the server: one WebSocket after another, until the server says that coming back is of no use.
 
 import type { Env, SocketLike, Timer } from "./env.ts";
+import { fetched, type Ticket } from "./ticket.ts";
 
 export interface ServerMessage {
   readonly type: string;
@@ -13,9 +14,20 @@ export interface End {
   readonly reason: string;
 }
 
+/** A dial that came to nothing. */
+export interface Failure {
+  /** So many in a row. */
+  readonly times: number;
+  /** In words; empty where the browser tells none. */
+  readonly why: string;
+  /** It was waited for as long as one waits. */
+  readonly late: boolean;
+}
+
 export interface SocketHooks {
+  readonly ticket?: Ticket | undefined;
   /** Where to, with the claim as of now. */
-  url(): string;
+  url(ticket: string | undefined): string;
   /** Everything but heartbeats; OPEN means that we are in. */
   said(message: ServerMessage): void;
   /** We were in, and are no more. */
@@ -23,8 +35,8 @@ export interface SocketHooks {
   /** For good. */
   ended(end: End): void;
   proved(token: number): void;
-  /** Another try failed. */
-  failed(times: number): void;
+  /** Another try failed; the next will come. */
+  failed(failure: Failure): void;
 }
 
 const CONNECT_MS = 10_000;
@@ -32,6 +44,7 @@ const FIRST_MS = 150;
 const MOST_MS = 10_000;
 /** What came back from sleep has so long to show that it lives. */
 const CHECK_MS = 2_500;
+const EXPIRED = 4507;
 
 /** Whether a close says that trying again cannot help. */
 export function isTerminal(code: number): boolean {
@@ -51,6 +64,8 @@ export class ServerSocket {
   #ws: SocketLike | undefined;
   #up = false;
   #state: "paused" | "dialling" | "waiting" | "ended" = "paused";
+  /** Which ticket is asked for: an answer to an earlier question is of no use. */
+  #asking = 0;
   #attempt = 0;
   /** For the next dial, or for giving up on this one. */
   #timer: Timer;
@@ -85,9 +100,21 @@ export class ServerSocket {
     this.#drop();
     this.#state = "dialling";
     this.#refusal = undefined;
+    const { ticket } = this.#hooks;
+    if (typeof ticket !== "function") return this.#connect(ticket);
+    const asking = this.#asking;
+    const without = (why: string, late = false): void => this.#closed(1006, `no ticket could be had: ${why}`, late);
+    this.#set(CONNECT_MS, () => without(`nothing came in ${CONNECT_MS / 1000} s`, true));
+    fetched(ticket).then(
+      (text) => asking === this.#asking && this.#connect(text),
+      (error: unknown) => asking === this.#asking && without(error instanceof Error ? error.message : String(error)),
+    );
+  }
+
+  #connect(ticket: string | undefined): void {
     let ws: SocketLike;
     try {
-      ws = this.#env.dial(this.#hooks.url());
+      ws = this.#env.dial(this.#hooks.url(ticket));
     } catch (error) {
       // An address no browser dials, such as ws: from an https page.
       return this.#end({ code: 4400, reason: error instanceof Error ? error.message : String(error) });
@@ -99,7 +126,7 @@ export class ServerSocket {
     ws.onclose = ({ code, reason }) => {
       if (ws === this.#ws) this.#closed(code, reason);
     };
-    this.#set(CONNECT_MS, () => this.#closed(1006, "no answer"));
+    this.#set(CONNECT_MS, () => this.#closed(1006, "no answer", true));
   }
 
   send(text: string): boolean {
@@ -169,6 +196,7 @@ export class ServerSocket {
   }
 
   #drop(code?: number): void {
+    this.#asking++;
     const ws = this.#ws;
     this.#ws = undefined;
     if (!ws) return;
@@ -260,11 +288,14 @@ export class ServerSocket {
 
   // --- the end of one ---
 
-  #closed(code: number, reason: string): void {
+  #closed(code: number, reason: string, late = false): void {
     const told = this.#refusal;
     const end: End = told && !isTerminal(code) ? told : { code, reason: told?.reason ?? reason };
     this.#clear();
     if (isTerminal(end.code)) return this.#end(end);
+    if (end.code === EXPIRED && typeof this.#hooks.ticket !== "function") {
+      return this.#end({ ...end, reason: "The ticket has run out. Give the option `ticket` a function, which is asked for a fresh one before every connection." });
+    }
     const wasUp = this.#up;
     this.#state = "waiting";
     this.#down();
@@ -272,15 +303,15 @@ export class ServerSocket {
     const wait = this.#wait(end.code);
     this.#attempt++;
     this.#set(wait, () => this.dial());
-    if (!wasUp) this.#hooks.failed(this.#attempt);
+    if (!wasUp) this.#hooks.failed({ times: this.#attempt, why: end.reason, late });
   }
 
   #wait(code: number): number {
     const backoff = backoffMs(this.#attempt, this.#env.random());
     // All of a server's clients are told at once: they must not come at once.
     if (this.#retryMs !== undefined) return this.#retryMs * (1 + this.#env.random() / 2) + (this.#attempt > 0 ? backoff : 0);
-    // Full: hurrying helps nobody.
-    return code >= 4500 && code !== 4504 && code !== 4508 ? Math.max(backoff, 1000 * (1 + this.#env.random())) : backoff;
+    // Full, or without a host: hurrying helps nobody.
+    return code >= 4500 && ![4504, EXPIRED, 4508].includes(code) ? Math.max(backoff, 1000 * (1 + this.#env.random())) : backoff;
   }
 
   #end(end: End): void {

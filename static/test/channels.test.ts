@@ -1,44 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { Channels, type Connection } from "../src/channels.ts";
-import { FakeEnv } from "./rig.ts";
-
-/** A DataConnection whose other side is the test. */
-class FakeLink implements Connection {
-  readonly listeners = new Map<string, ((data?: unknown) => void)[]>();
-  readonly sent: string[] = [];
-  open = false;
-  closed = false;
-  drain = (): void => {};
-  readonly raw = {
-    readyState: "open", bufferedAmount: 0, bufferedAmountLowThreshold: 0,
-    send: (text: string) => void this.sent.push(text),
-    addEventListener: (_: string, then: () => void) => (this.drain = then),
-  };
-
-  constructor(readonly peer: string, readonly connectionId: string) {}
-
-  get dataChannel(): RTCDataChannel {
-    return this.raw as unknown as RTCDataChannel;
-  }
-
-  on(name: string, listener: (data?: never) => void): void {
-    this.listeners.set(name, [...(this.listeners.get(name) ?? []), listener as (data?: unknown) => void]);
-  }
-
-  close(): void {
-    this.closed = true;
-  }
-
-  happens(name: string, data?: unknown): void {
-    for (const listener of this.listeners.get(name) ?? []) listener(data);
-  }
-
-  opens(): void {
-    this.open = true;
-    this.happens("open");
-  }
-}
+import { Channels } from "../src/channels.ts";
+import { FakeEnv, FakeLink } from "./rig.ts";
 
 function rig() {
   const env = new FakeEnv();

@@ -2,16 +2,26 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { createPeer, isGroupOffer, setIce, Signalling } from "../src/peer.ts";
+import { createPeer, isGroupOffer, Signalling } from "../src/peer.ts";
 
 class FakeConnection {
   static readonly all: FakeConnection[] = [];
   signalingState = "stable";
+  broken = false;
   localDescription: unknown;
   readonly channels: { label: string; init: unknown }[] = [];
 
-  constructor(readonly config: unknown) {
+  constructor(public config: object) {
     FakeConnection.all.push(this);
+  }
+
+  getConfiguration(): object {
+    return { ...this.config, bundlePolicy: "balanced" };
+  }
+
+  setConfiguration(config: object): void {
+    if (this.broken) throw new Error("InvalidStateError");
+    this.config = config;
   }
 
   createDataChannel(label: string, init: unknown): unknown {
@@ -28,12 +38,12 @@ class FakeConnection {
 }
 Object.assign(globalThis, { RTCPeerConnection: FakeConnection, RTCSessionDescription: class {} });
 
-function rig() {
+function rig(rtc: RTCConfiguration = {}) {
   const sent: { type: string; dst?: string; payload?: { label?: string; connectionId?: string } }[] = [];
   const events: string[] = [];
   const accepted: string[] = [];
   const signalling = new Signalling((message) => sent.push(message as (typeof sent)[number]));
-  const peer = createPeer("me", { host: "server", port: 443, path: "/x/", secure: true, key: "k" }, "token", signalling, ({ peer: id }) => accepted.push(id));
+  const peer = createPeer("me", { host: "server", port: 443, path: "/x/", secure: true, key: "k" }, "token", rtc, signalling, ({ peer: id }) => accepted.push(id));
   for (const name of ["open", "connection", "disconnected", "close"]) (peer as unknown as { on(name: string, then: () => void): void }).on(name, () => events.push(name));
   // Outside a browser PeerJS finds no WebRTC and never starts by itself.
   signalling.start("me", "token");
@@ -58,7 +68,7 @@ test("the Peer uses our socket, and only the first OPEN is one to it", () => {
 test("a group's connection is raw, reliable, and offered through our socket", async () => {
   const { signalling, peer, sent } = rig();
   signalling.opened();
-  setIce(peer, [{ urls: "stun:x" }]);
+  peer.useIce([{ urls: "stun:x" }]);
   const connection = peer.dialGroup("you");
   await tick();
   assert.equal(connection?.peer, "you");
@@ -69,6 +79,27 @@ test("a group's connection is raw, reliable, and offered through our socket", as
   assert.deepEqual(sent.map(({ type, dst }) => [type, dst]), [["OFFER", "you"]]);
   assert.ok(isGroupOffer(sent[0] as Parameters<typeof isGroupOffer>[0]));
   assert.equal(peer.hasOthers("you"), false);
+});
+
+test("new ICE servers are for connections to come and for those that stand, whoever made them; the page's own stay", async (t) => {
+  const warned = t.mock.method(console, "warn", () => {});
+  const { signalling, peer } = rig({ iceTransportPolicy: "relay", iceServers: [{ urls: "turn:own" }] });
+  signalling.opened();
+  peer.dialGroup("you");
+  const dialled = FakeConnection.all.at(-1) as FakeConnection;
+  assert.deepEqual(dialled.config, { iceTransportPolicy: "relay", iceServers: [{ urls: "turn:own" }] });
+  peer.dialGroup("dead");
+  (FakeConnection.all.at(-1) as FakeConnection).broken = true;
+  signalling.said(offer("own"));
+  const offered = FakeConnection.all.at(-1) as FakeConnection;
+  assert.notEqual(offered, dialled);
+  const iceServers = [{ urls: "turn:own" }, { urls: "turn:x", username: "2:me", credential: "c" }];
+  peer.useIce(iceServers.slice(1));
+  for (const { config } of [dialled, offered]) assert.deepEqual(config, { iceTransportPolicy: "relay", iceServers, bundlePolicy: "balanced" });
+  assert.equal(warned.mock.callCount(), 1);
+  await tick();
+  peer.dialGroup("another");
+  assert.deepEqual(FakeConnection.all.at(-1)?.config, { iceTransportPolicy: "relay", iceServers });
 });
 
 test("a group's connection from outside goes to us, any other to the app", async () => {

@@ -1,5 +1,6 @@
-// A browser in small: a clock that is moved by hand, and sockets that a test answers.
+// A browser in small: a clock that is moved by hand, and sockets and data channels whose other side is the test.
 
+import type { Connection } from "../src/channels.ts";
 import type { Env, SocketLike } from "../src/env.ts";
 
 export class FakeSocket implements SocketLike {
@@ -42,6 +43,43 @@ export class FakeSocket implements SocketLike {
 
   types(): string[] {
     return this.sent.map((text) => (JSON.parse(text) as { type: string }).type);
+  }
+}
+
+/** A DataConnection of PeerJS's. */
+export class FakeLink implements Connection {
+  readonly listeners = new Map<string, ((data?: unknown) => void)[]>();
+  readonly sent: string[] = [];
+  open = false;
+  closed = false;
+  drain = (): void => {};
+  readonly raw = {
+    readyState: "open", bufferedAmount: 0, bufferedAmountLowThreshold: 0,
+    send: (text: string) => void this.sent.push(text),
+    addEventListener: (_: string, then: () => void) => (this.drain = then),
+  };
+
+  constructor(readonly peer: string, readonly connectionId: string) {}
+
+  get dataChannel(): RTCDataChannel {
+    return this.raw as unknown as RTCDataChannel;
+  }
+
+  on(name: string, listener: (data?: never) => void): void {
+    this.listeners.set(name, [...(this.listeners.get(name) ?? []), listener as (data?: unknown) => void]);
+  }
+
+  close(): void {
+    this.closed = true;
+  }
+
+  happens(name: string, data?: unknown): void {
+    for (const listener of this.listeners.get(name) ?? []) listener(data);
+  }
+
+  opens(): void {
+    this.open = true;
+    this.happens("open");
   }
 }
 

@@ -3,9 +3,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Shell } from "../src/shell.ts";
-import { FakeEnv } from "./rig.ts";
+import type { Ticket } from "../src/ticket.ts";
+import { FakeEnv, FakeLink } from "./rig.ts";
 
-function rig({ profile }: { profile?: unknown } = {}) {
+function rig({ profile, ticket }: { profile?: unknown; ticket?: Ticket } = {}) {
   const env = new FakeEnv();
   // A host that is alone asks the server before it hands anything out.
   env.alive = true;
@@ -13,26 +14,39 @@ function rig({ profile }: { profile?: unknown } = {}) {
   let visible = true;
   const claims: unknown[] = [];
   const signals: string[] = [];
+  const words: string[] = [];
+  const ices: unknown[] = [];
   let give: (() => unknown) | undefined;
-  const shell = new Shell(env, { id: "me", profile, p2p: true }, {
+  const shell = new Shell(env, { id: "me", profile, ticket, p2p: true }, {
     url: (claim) => {
       claims.push(claim);
       return "ws://x";
     },
     visible: () => visible,
-    notice: (notice) => story.push(notice.kind === "status" ? notice.state : notice.kind),
+    notice: ({ kind }) => story.push(kind),
+    status: (state, server) => story.push(server ? state : `${state} (no server)`),
     message: (data, { from, epoch }) => story.push(`${from}: ${JSON.stringify(data)} @${epoch}`),
     snapshot: () => give,
     restore: () => undefined,
-    error: ({ code }) => story.push(`error ${code}`),
+    error: ({ code, message }) => {
+      story.push(`error ${code}`);
+      words.push(message);
+    },
     closed: ({ code, reason }) => story.push(`closed ${code} ${reason}`),
     signal: ({ type }) => signals.push(type),
-    opened() {}, ice() {}, connect: () => undefined, over() {},
+    opened: (ice) => ices.push(ice),
+    ice: (ice) => ices.push(ice),
+    connect: () => undefined, over() {},
   }, () => {});
   shell.start();
   const alone = { host: "me", epoch: 5, members: 1, roster: [{ id: "me", group: 1 }], p2p: true, relay: { maxMessageBytes: 65_536, maxBytesPerS: 0 }, resumeMs: 30_000, pingMs: 5000 };
+  const link = (id: string): void => {
+    const made = new FakeLink(id, `dc_${id}`);
+    shell.accept(made);
+    made.opens();
+  };
   const sent = (type: string): unknown[] => env.last.sent.map((text) => JSON.parse(text) as { type: string; payload: unknown }).filter((m) => m.type === type).map(({ payload }) => payload);
-  return { env, shell, story, claims, signals, alone, sent, hide: (hidden: boolean) => (visible = !hidden), onSnapshot: (f: () => unknown) => (give = f) };
+  return { env, shell, story, claims, signals, words, ices, alone, link, sent, hide: (hidden: boolean) => (visible = !hidden), onSnapshot: (f: () => unknown) => (give = f) };
 }
 
 test("alone: open, and what is sent comes back", async () => {
@@ -62,6 +76,22 @@ test("STATUS again after every OPEN and when the tab is hidden or shown; the cla
   assert.deepEqual(claims, [undefined, { epoch: 5, host: "me" }]);
 });
 
+test("another profile is told at once; away, with the next OPEN", async () => {
+  const { env, shell, alone, sent } = rig({ profile: { name: "Ann" } });
+  env.last.says({ type: "OPEN", payload: alone });
+  await env.settle();
+  shell.introduce({ name: "Anne" });
+  await env.settle();
+  assert.deepEqual(sent("STATUS").at(-1), { profile: { name: "Anne" } });
+  assert.deepEqual(shell.profile, { name: "Anne" });
+  env.last.ends(1006);
+  shell.introduce({ name: "Annie" });
+  env.pass(200);
+  env.last.says({ type: "OPEN", payload: alone });
+  await env.settle();
+  assert.deepEqual(sent("STATUS"), [{ eligible: true, visible: true, relay: true, profile: { name: "Annie" } }]);
+});
+
 test("signalling waits for a socket that is away, not for long", async () => {
   const { env, shell, alone, sent } = rig();
   env.last.says({ type: "OPEN", payload: alone });
@@ -73,6 +103,21 @@ test("signalling waits for a socket that is away, not for long", async () => {
   env.last.says({ type: "OPEN", payload: alone });
   await env.settle();
   assert.deepEqual(sent("OFFER"), [{ n: 2 }]);
+});
+
+test("ICE servers come with every OPEN, and by ICE", async () => {
+  const { env, ices, alone } = rig();
+  const [one, two, three] = [[{ urls: "stun:1" }], [{ urls: "stun:2" }], [{ urls: "stun:3" }]];
+  env.last.says({ type: "OPEN", payload: { ...alone, ice: one } });
+  env.last.says({ type: "ICE", payload: { ice: two } });
+  env.last.says({ type: "ICE" });
+  env.last.ends(1006);
+  env.pass(200);
+  env.last.says({ type: "OPEN", payload: { ...alone, ice: three } });
+  env.last.ends(1006);
+  env.pass(200);
+  env.last.says({ type: "OPEN", payload: alone });
+  assert.deepEqual(ices, [one, two, three, undefined]);
 });
 
 test("a refusal rejects what waits, tells why, and ends it", async () => {
@@ -96,7 +141,30 @@ test("leave() rejects what waits as Closed, says LEAVE, and nothing is heard aft
   assert.equal(await waiting, "Closed");
   assert.equal(env.last.sent.at(-1), '{"type":"LEAVE"}');
   assert.equal(env.last.closedWith, 1000);
-  assert.deepEqual(story.slice(-2), ["closed", "closed 1000 left"]);
+  assert.deepEqual(story.slice(-2), ["closed (no server)", "closed 1000 left"]);
+});
+
+test("whether there is a server is told apart from how the group is", async () => {
+  const { env, shell, story, alone, link } = rig();
+  env.last.says({ type: "OPEN", payload: { ...alone, host: "you", members: 2, roster: undefined } });
+  await env.settle();
+  link("you");
+  await env.settle();
+  story.splice(0);
+  env.last.ends(1006);
+  await env.settle();
+  assert.deepEqual(story.splice(0), ["open (no server)"], "the data channel carries the group");
+  env.pass(200);
+  env.last.says({ type: "OPEN", payload: { ...alone, host: "you", members: 2, roster: undefined } });
+  await env.settle();
+  assert.deepEqual(story.splice(0), ["open"]);
+  env.last.ends(1006);
+  shell.pause();
+  await env.settle();
+  assert.deepEqual(story.splice(0), ["link", "away (no server)"]);
+  shell.leave();
+  await env.settle();
+  assert.deepEqual(story, ["closed (no server)", "closed 1000 left"]);
 });
 
 test("leave() in a listener is the end of it", async () => {
@@ -105,7 +173,7 @@ test("leave() in a listener is the end of it", async () => {
   env.alive = true;
   const heard: unknown[] = [];
   const shell: Shell = new Shell(env, { id: "me", profile: undefined, p2p: false }, {
-    url: () => "ws://x", visible: () => true, notice() {}, snapshot: () => undefined, restore() {}, error() {}, signal() {}, opened() {}, ice() {}, connect: () => undefined, over() {},
+    url: () => "ws://x", visible: () => true, notice() {}, status() {}, snapshot: () => undefined, restore() {}, error() {}, signal() {}, opened() {}, ice() {}, connect: () => undefined, over() {},
     message: (data) => {
       heard.push(data);
       shell.leave();
@@ -137,6 +205,29 @@ test("four failed tries are told as Unreachable, once", async () => {
   }
   await env.settle();
   assert.deepEqual(story, ["error Unreachable"]);
+});
+
+test("the words of Unreachable say why, and a try that took its whole time is enough", async () => {
+  const none = rig({ ticket: () => new Promise(() => {}) });
+  none.env.pass(10_000);
+  none.env.pass(11_000);
+  await none.env.settle();
+  assert.deepEqual(none.words, ["The server cannot be reached (no ticket could be had: nothing came in 10 s); trying on."]);
+  const full = rig();
+  const again = (): void => {
+    for (let i = 0; i < 4; i++) {
+      full.env.last.says({ type: "ERROR", payload: { msg: "nobody who may host the page is there", code: 4509, retry: true } });
+      full.env.last.ends(4509);
+      full.env.pass(5_000);
+    }
+  };
+  again();
+  full.env.last.says({ type: "OPEN", payload: full.alone });
+  full.env.last.ends(1006);
+  full.env.pass(200);
+  again();
+  await full.env.settle();
+  assert.deepEqual(full.words, Array(2).fill("The server cannot be reached (nobody who may host the page is there); trying on."));
 });
 
 test("what nobody can read is skipped, and said so", async (t) => {

@@ -1,26 +1,28 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { backoffMs, isTerminal, ServerSocket } from "../src/socket.ts";
+import type { Ticket } from "../src/ticket.ts";
 import { FakeEnv } from "./rig.ts";
 
-function rig() {
+function rig(ticket?: Ticket) {
   const env = new FakeEnv();
   const story: string[] = [];
   let dials = 0;
   const socket = new ServerSocket(env, {
-    url: () => `ws://server/?dial=${++dials}`,
+    ticket,
+    url: (ticket) => `ws://server/?dial=${++dials}${ticket === undefined ? "" : `&ticket=${ticket}`}`,
     said: ({ type }) => story.push(type),
     lost: () => story.push("lost"),
     ended: ({ code, reason }) => story.push(`ended ${code} ${reason}`),
     proved: (token) => story.push(`proved ${token}`),
-    failed: (times) => story.push(`failed ${times}`),
+    failed: ({ times, why, late }) => story.push(`failed ${times}${why && `: ${why}`}${late ? " (late)" : ""}`),
   });
   return { env, socket, story };
 }
 
 test("close codes say whether to come back", () => {
-  for (const code of [1002, 1003, 1007, 1008, 1009, 4400, 4401, 4409, 4410, 4426, 4499]) assert.ok(isTerminal(code), `${code}`);
-  for (const code of [1000, 1001, 1005, 1006, 1011, 1012, 1013, 4500, 4503, 4504, 4508, 4529]) assert.ok(!isTerminal(code), `${code}`);
+  for (const code of [1002, 1003, 1007, 1008, 1009, 4400, 4401, 4407, 4409, 4410, 4411, 4426, 4499]) assert.ok(isTerminal(code), `${code}`);
+  for (const code of [1000, 1001, 1005, 1006, 1011, 1012, 1013, 4500, 4503, 4504, 4507, 4508, 4509, 4529]) assert.ok(!isTerminal(code), `${code}`);
 });
 
 test("the wait grows, is never all the same, and has an end", () => {
@@ -57,7 +59,7 @@ test("a dial that nobody answers is given up", () => {
   const { env, socket, story } = rig();
   socket.dial();
   env.pass(11_000);
-  assert.deepEqual(story, ["failed 1"]);
+  assert.deepEqual(story, ["failed 1: no answer (late)"]);
   assert.equal(env.sockets[0]?.closedWith, 1005);
   assert.equal(env.sockets.length, 2);
 });
@@ -229,4 +231,97 @@ test("an address that cannot be dialled ends it with the browser's words", () =>
   const hooks = { url: () => "ws://x", said() {}, lost() {}, ended: ({ reason }: { reason: string }) => void ends.push(reason), proved() {}, failed() {} };
   new ServerSocket(env, hooks).dial();
   assert.deepEqual(ends, ["insecure"]);
+});
+
+test("a ticket that is a text goes along with every dial, and its end is the end", () => {
+  const { env, socket, story } = rig("abc");
+  socket.dial();
+  assert.equal(env.last.url, "ws://server/?dial=1&ticket=abc");
+  env.last.opens();
+  env.last.ends(1006);
+  env.pass(200);
+  assert.equal(env.last.url, "ws://server/?dial=2&ticket=abc");
+  env.last.ends(4507, "ticket-expired");
+  env.pass(60_000);
+  assert.equal(env.sockets.length, 2);
+  assert.match(story.at(-1) ?? "", /^ended 4507 The ticket has run out.*function/);
+});
+
+test("a function is asked for a ticket before every dial; one that ran out is soon replaced", async () => {
+  let asked = 0;
+  const { env, socket, story } = rig(() => Promise.resolve(`t${++asked}`));
+  socket.dial();
+  assert.equal(env.sockets.length, 0);
+  await env.settle();
+  assert.equal(env.last.url, "ws://server/?dial=1&ticket=t1");
+  env.last.says({ type: "ERROR", payload: { msg: "the ticket has run out", code: 4507, retry: true } });
+  env.last.ends(4507, "ticket-expired");
+  env.pass(200);
+  await env.settle();
+  assert.equal(env.last.url, "ws://server/?dial=2&ticket=t2");
+  env.last.opens();
+  assert.deepEqual(story, ["failed 1: the ticket has run out", "OPEN"]);
+});
+
+test("no ticket, no dial: it is tried again, and said why", async () => {
+  const answers: (() => string | Promise<string>)[] = [
+    () => { throw new Error("not signed in"); },
+    () => Promise.reject(new Error("Failed to fetch")),
+    () => "",
+    () => undefined as unknown as string,
+    () => "good",
+  ];
+  const { env, socket, story } = rig(() => (answers.shift() as () => string)());
+  socket.dial();
+  for (let i = 0; i < 4; i++) {
+    await env.settle();
+    assert.equal(env.sockets.length, 0);
+    env.pass(1000);
+  }
+  await env.settle();
+  assert.equal(env.last.url, "ws://server/?dial=1&ticket=good");
+  assert.deepEqual(story, [
+    "failed 1: no ticket could be had: not signed in",
+    "failed 2: no ticket could be had: Failed to fetch",
+    "failed 3: no ticket could be had: the ticket function gave an empty text, not a ticket",
+    "failed 4: no ticket could be had: the ticket function gave undefined, not a ticket",
+  ]);
+});
+
+test("a ticket is waited for ten seconds, and one that comes later is not used", async () => {
+  const answers: ((ticket: string) => void)[] = [];
+  const { env, socket, story } = rig(() => new Promise((answer) => answers.push(answer)));
+  socket.dial();
+  await env.settle();
+  env.pass(9_900);
+  assert.deepEqual(story, []);
+  env.pass(100);
+  assert.deepEqual(story, ["failed 1: no ticket could be had: nothing came in 10 s (late)"]);
+  env.pass(200);
+  await env.settle();
+  answers[0]?.("late");
+  await env.settle();
+  assert.equal(env.sockets.length, 0);
+  answers[1]?.("good");
+  await env.settle();
+  assert.deepEqual(env.sockets.map(({ url }) => url), ["ws://server/?dial=1&ticket=good"]);
+});
+
+test("who left while a ticket was asked for does not dial", async () => {
+  const { env, socket } = rig(() => "t");
+  socket.dial();
+  socket.leave();
+  await env.settle();
+  assert.equal(env.sockets.length, 0);
+});
+
+test("a page that nobody may host is not hurried", () => {
+  const { env, socket, story } = rig();
+  socket.dial();
+  env.last.ends(4509, "no-host");
+  env.pass(900);
+  assert.equal(env.sockets.length, 1);
+  env.pass(1200);
+  assert.equal(env.sockets.length, 2);
+  assert.deepEqual(story, ["failed 1: no-host"]);
 });

@@ -256,8 +256,10 @@ scenario("the page under a path of the server's works the same", async (world) =
 });
 
 scenario("a lost server is said so, the board goes on, and the page comes back by itself", async (world) => {
-  const [server, browser] = await Promise.all([world.server(), world.browser()]);
-  const tabs = [await browser.tab(`${server.url}/`, PHONE), await browser.tab(`${server.url}/`, WIDE)];
+  // The page is from another server than the one it talks to.
+  const [server, from, browser] = await Promise.all([world.server(), world.server(), world.browser()]);
+  const url = `${from.url}/?server=${server.url}/`;
+  const tabs = [await browser.tab(url, PHONE), await browser.tab(url, WIDE)];
   const [before] = await untilState("two tabs to show one whole star", readAll(tabs), isWhole);
   await server.end("SIGKILL");
   await untilState("both to say that the server is out of reach", readAll(tabs), (pages) => pages.every(({ status }) => status.startsWith("Server out of reach")));

@@ -58,6 +58,36 @@ scenario("who comes late starts from a snapshot, and misses nothing after it", a
   }
 });
 
+scenario("everyone knows everyone's profile, from the start and when it changes, whoever hosts", async (world) => {
+  const { members, join } = await open(world, { names: [] });
+  const add = async (name) => members.push(await join(name, { profile: { name } }));
+  for (const name of ["ann", "bob", "cyd"]) await add(name);
+  await together(members);
+  const names = (member) => member.tab.evaluate((ids) => ids.map((id) => group.profileOf(id)?.name), members.map(({ id }) => id));
+  const known = (...wanted) => untilState(`all to know ${wanted}`, () => Promise.all(members.map(names)), (each) => each.every((seen) => String(seen) === String(wanted)));
+  await known("ann", "bob", "cyd");
+  await members[1].tab.evaluate(() => { group.profile = { name: "Bobby" }; });
+  await members[0].tab.evaluate(() => { group.profile = { name: "Anne" }; });
+  await known("Anne", "Bobby", "cyd");
+  await add("dan");
+  await known("Anne", "Bobby", "cyd", "dan");
+  const [host] = members.splice(0, 1);
+  await host.tab.close();
+  await together(members);
+  await add("eve");
+  await members[1].tab.evaluate(() => { group.profile = { name: "Cydney" }; });
+  await known("Bobby", "Cydney", "dan", "eve");
+  // Each came once, with the profile of then; what was new later was told once.
+  const told = async (member, of, kind) => (await events(member, kind)).filter(({ id, change }) => id === of.id && change !== "leave").map(({ profile }) => profile.name);
+  const [bob, cyd, dan, eve] = members;
+  assert.deepEqual([await told(cyd, bob, "member"), await told(cyd, bob, "profile")], [["bob"], ["Bobby"]]);
+  assert.deepEqual([await told(dan, cyd, "member"), await told(dan, cyd, "profile")], [["cyd"], ["Cydney"]]);
+  assert.deepEqual([await told(bob, eve, "member"), await told(eve, bob, "member"), await told(eve, bob, "profile")], [["eve"], ["Bobby"], []]);
+  for (const bad of [null, "undefined", "'x'.repeat(1023)"]) {
+    assert.match(await bob.tab.evaluate((bad) => { try { group.profile = bad && eval(bad); return "taken"; } catch (error) { return error.message; } }, bad), /^a profile is .*JSON.* and this/);
+  }
+});
+
 scenario("anything JSON and bytes, up to a megabyte, over P2P and over the relay", async (world) => {
   for (const p2p of [true, false]) {
     const { members } = await open(world, { names: ["ann", "bob"], options: { p2p } });

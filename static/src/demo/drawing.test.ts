@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { addressOf, pageProblem } from "./address.ts";
 import { example } from "./example.ts";
-import { HOST_R, MOST, SIZE, spots } from "./layout.ts";
+import { HOST_R, MOST, SIZE, spots, type Spot } from "./layout.ts";
 import { messageIn } from "./message.ts";
 import { reduce } from "./model/reduce.ts";
 import { BOX, EMPTY, type Step } from "./model/types.ts";
@@ -30,7 +30,10 @@ test("the host stands in the middle and nobody on anyone else", () => {
     assert.ok(all.length === Math.min(count, MOST + 1) || all.length === MOST + 2);
     assert.ok(count === 1 || all.some(({ id }) => id === ids.at(-1)), "one's own place is always drawn");
     assert.deepEqual([all[0]!.id, all[0]!.r], ["m000", HOST_R]);
+    const [host, ...others] = all as [Spot, ...Spot[]];
+    assert.ok(!others.some(({ x, y }) => Math.abs(x - host.x) < 1 && y > host.y), `of ${count}, one stands where the host's name is`);
     for (const [i, a] of all.entries()) {
+      assert.ok(a.y + a.name > 6, `the name of ${a.id} of ${count} is cut off`);
       assert.ok(a.x - a.r > 0 && a.x + a.r < SIZE.width && a.y - a.r > 0 && a.y + a.r + 18 < SIZE.height, `${a.id} of ${count} is outside`);
       for (const b of all.slice(i + 1)) assert.ok(Math.hypot(a.x - b.x, a.y - b.y) > Math.min(a.r, b.r), `${a.id} is on ${b.id} of ${count}`);
     }

@@ -9,6 +9,8 @@ export interface OrderedGroup {
   readonly epoch: number;
   readonly isHost: boolean;
   readonly members: readonly string[];
+  /** One's own, to be replaced. */
+  profile: unknown;
   /** Resolves when delivered here, too. */
   send(data: unknown): Promise<void>;
 }

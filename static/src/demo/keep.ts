@@ -1,7 +1,7 @@
 // The board and the name, kept in this browser: for the one who was alone, and for the next visit.
 import { boardIn, nameIn } from "./model/read.ts";
 import type { Board } from "./model/types.ts";
-import { MAX_NAME } from "./message.ts";
+import { MAX_NAME } from "./people.ts";
 
 const NAME = "peerstar:name";
 const board = (page: string) => `peerstar:board:${page}`;

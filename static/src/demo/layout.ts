@@ -1,6 +1,7 @@
 // Where the members stand in the drawing: the host in the middle, the others around it.
 
-export type Spot = { readonly id: string; readonly x: number; readonly y: number; readonly r: number };
+/** `name`: how far below the middle its name stands; above it where the line to the host goes down. */
+export type Spot = { readonly id: string; readonly x: number; readonly y: number; readonly r: number; readonly name: number };
 
 export const SIZE = { width: 360, height: 240 };
 const MIDDLE = { x: SIZE.width / 2, y: 112 };
@@ -15,11 +16,15 @@ export function spots(ids: readonly string[], host: string | undefined, me: stri
   const sorted = ids.filter((id) => id !== host).sort();
   const others = sorted.filter((id, index) => index < MOST || id === me);
   const r = Math.max(4, Math.min(18, 320 / Math.max(1, others.length) - 3));
+  // Nobody straight below the host: its name is there.
+  const count = others.length;
+  const first = count === 1 ? 0 : count % 2 === 1 ? -Math.PI / 2 : Math.PI / count - Math.PI / 2;
   const around = others.map((id, index) => {
-    const angle = (Math.PI * (2 * index + 1)) / others.length - Math.PI / 2;
-    return { id, x: round(MIDDLE.x + RING.x * Math.cos(angle)), y: round(MIDDLE.y + RING.y * Math.sin(angle)), r: round(r) };
+    const angle = first + (2 * Math.PI * index) / count;
+    const [x, y] = [round(MIDDLE.x + RING.x * Math.cos(angle)), round(MIDDLE.y + RING.y * Math.sin(angle))];
+    return { id, x, y, r: round(r), name: y < MIDDLE.y - r ? -round(r + 6) : round(r + 14) };
   });
-  return host !== undefined && ids.includes(host) ? [{ id: host, ...MIDDLE, r: HOST_R }, ...around] : around;
+  return host !== undefined && ids.includes(host) ? [{ id: host, ...MIDDLE, r: HOST_R, name: HOST_R + 14 }, ...around] : around;
 }
 
 const round = (value: number): number => Math.round(value * 10) / 10;

@@ -8,15 +8,14 @@ import { Hand } from "./hand.ts";
 import { keepBoard, keepName, keptBoard, keptName } from "./keep.ts";
 import { listenToKeys } from "./keys.ts";
 import { TELL_EVERY_MS } from "./links.ts";
-import { MAX_NAME } from "./message.ts";
 import { nameIn } from "./model/read.ts";
 import { Mover } from "./mover.ts";
 import { showFacts } from "./panel.ts";
-import { someName } from "./people.ts";
+import { MAX_NAME, someName } from "./people.ts";
 import { Pointer } from "./pointer.ts";
 import { Session } from "./session.ts";
 import { StarView } from "./star-view.ts";
-import { awaitServer, showStatus } from "./status.ts";
+import { showEnd, statusChanged } from "./status.ts";
 import { Tools } from "./tools.ts";
 import { changeInWords, errorInWords } from "./words.ts";
 
@@ -24,7 +23,7 @@ const KEEP_AFTER_MS = 300;
 
 const address = addressOf(new URL(location.href));
 const problem = pageProblem(address.page);
-if (problem) showStatus("closed", problem);
+if (problem) showEnd(problem);
 else start();
 
 function start(): void {
@@ -33,7 +32,7 @@ function start(): void {
   const group = new PageGroup({ ...address, profile: { name: myName } });
 
   const keep = later(() => keepBoard(address.page, session.shared.delivered), KEEP_AFTER_MS);
-  const session: Session = new Session(group, () => myName, {
+  const session: Session = new Session(group, {
     changed: () => render(),
     delivered(from, seq, outcome, before) {
       keep();
@@ -94,18 +93,17 @@ function start(): void {
   group.on("message", (data, { from, seq }) => session.message(data, from, seq));
   group.on("host", (event) => session.hostChanged(event));
   group.on("member", (event) => session.member(event));
+  group.on("profile", (event) => session.profile(event));
   group.on("link", (event) => session.link(event));
-  group.on("status", ({ state }) => showStatus(state));
+  group.on("status", statusChanged);
   group.on("recovered", ({ complete }) => {
-    showStatus("open");
     if (!complete) say("You were away for long. The board is what the others made of it meanwhile.");
   });
   group.on("error", (error) => {
-    // The group itself may go on over direct links, and then says nothing of it.
-    if (error.code === "Unreachable" && group.host !== undefined) awaitServer(address.server);
-    else say(errorInWords(error));
+    // How it stands with the server is told by the status.
+    if (error.code !== "Unreachable" || group.host === undefined) say(errorInWords(error));
   });
-  group.on("close", ({ reason }) => showStatus("closed", reason));
+  group.on("close", ({ reason }) => showEnd(reason));
 
   new Hand(group.peer, group.id, () => group.members, session.people);
   click("drop", () => session.dropHost());

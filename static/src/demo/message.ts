@@ -1,5 +1,5 @@
 // What the members of this page say to each other, in the group's order.
-import { nameIn, operationIn, record } from "./model/read.ts";
+import { operationIn, record } from "./model/read.ts";
 import type { Operation } from "./model/types.ts";
 
 /** What the host says of its link to a member. */
@@ -8,12 +8,10 @@ export type LinkReport = { readonly id: string; readonly path: "p2p" | "relay"; 
 export type Message =
   /** `n`, the sender's own count, tells it which of its operations has come back. */
   | { readonly type: "do"; readonly n: number; readonly operation: Operation }
-  | { readonly type: "name"; readonly name: string }
   | { readonly type: "links"; readonly links: readonly LinkReport[] }
   /** Asks the host of that epoch, and no later one, to hand over. */
   | { readonly type: "drop"; readonly epoch: number };
 
-export const MAX_NAME = 24;
 /** More are neither drawn nor worth the bytes. */
 export const MAX_LINKS = 64;
 
@@ -23,10 +21,6 @@ export function messageIn(data: unknown): Message | undefined {
     case "do": {
       const operation = operationIn(raw["operation"]);
       return operation && typeof raw["n"] === "number" ? { type: "do", n: raw["n"], operation } : undefined;
-    }
-    case "name": {
-      const name = nameIn(raw["name"], MAX_NAME);
-      return name ? { type: "name", name } : undefined;
     }
     case "links":
       return Array.isArray(raw["links"]) ? { type: "links", links: raw["links"].slice(0, MAX_LINKS).flatMap(linkIn) } : undefined;

@@ -1,7 +1,7 @@
-// Who is who. A name comes with a member's profile, and a later one by message; both in the group's order.
-import { MAX_NAME } from "./message.ts";
+// Who is who: by the names in the members' profiles, also of those who have left.
 import { nameIn, record } from "./model/read.ts";
 
+export const MAX_NAME = 24;
 const KEPT = 400;
 
 export class People {
@@ -9,10 +9,9 @@ export class People {
 
   constructor(private readonly me: string) {}
 
-  /** A profile is only believed of someone who has not said a name since. */
   profile(id: string, profile: unknown): void {
     const name = nameIn(record(profile)["name"], MAX_NAME);
-    if (name && !this.names.has(id)) this.name(id, name);
+    if (name) this.name(id, name);
   }
 
   name(id: string, name: string): void {
@@ -29,18 +28,6 @@ export class People {
   /** The same, when spoken to the one it is. */
   said(id: string | undefined): string {
     return id === this.me ? "you" : this.of(id);
-  }
-
-  packed(): unknown {
-    return [...this.names];
-  }
-
-  restore(state: unknown): void {
-    for (const pair of Array.isArray(state) ? state : []) {
-      const [id, raw] = Array.isArray(pair) ? (pair as readonly unknown[]) : [];
-      const name = nameIn(raw, MAX_NAME);
-      if (typeof id === "string" && name) this.name(id, name);
-    }
   }
 }
 

@@ -24,7 +24,11 @@ class Room {
     this.host ||= id;
     const member = new Member(this, id);
     this.members.set(id, member);
-    for (const { session } of this.members.values()) session.member({ kind: "join", id, profile: { name: `name of ${id}` } });
+    for (const other of this.members.values()) {
+      if (other === member) continue;
+      other.session.member({ kind: "join", id, profile: member.profile });
+      member.session.member({ kind: "join", id: other.id, profile: other.profile });
+    }
     if (giver) member.session.restore(JSON.parse(JSON.stringify(giver.session.snapshot())));
     member.session.opened({ id, host: this.host, epoch: this.epoch, first: !giver }, kept && made(kept));
     return member;
@@ -33,6 +37,10 @@ class Room {
   send(from: string, data: unknown): Promise<void> {
     const text = JSON.stringify(data);
     return new Promise((done) => this.log.push({ from, data: JSON.parse(text), done }));
+  }
+
+  introduce(member: Member): void {
+    for (const { session, id } of this.members.values()) if (id !== member.id) session.profile({ id: member.id, profile: member.profile });
   }
 
   elect(host: string, cause: string): void {
@@ -53,8 +61,11 @@ class Room {
 class Member {
   readonly session: Session;
   resigned = 0;
+  profile: unknown;
 
   constructor(room: Room, readonly id: string) {
+    this.profile = { name: `name of ${id}` };
+    const member = this;
     const group: OrderedGroup = {
       id,
       get host() {
@@ -69,10 +80,17 @@ class Member {
       get members() {
         return [...room.members.keys()];
       },
+      get profile() {
+        return member.profile;
+      },
+      set profile(profile) {
+        member.profile = profile;
+        room.introduce(member);
+      },
       send: (data) => room.send(id, data),
     };
     const nothing = () => {};
-    this.session = new Session(group, () => `name of ${id}`, { changed: nothing, delivered: nothing, restored: nothing, failed: assert.fail, resign: () => this.resigned++ });
+    this.session = new Session(group, { changed: nothing, delivered: nothing, restored: nothing, failed: assert.fail, resign: () => this.resigned++ });
   }
 
   do(operation: Operation): void {
@@ -144,7 +162,7 @@ test("what waits is let go when it has come, even if only a snapshot brought it"
   assert.deepEqual(bob.shown, ["a@0", "b@0"]);
 });
 
-test("names come with the profile, by message, and to those who come late", () => {
+test("names come with the profile, change with it, and outlast the one who left", () => {
   const room = new Room();
   const [ann, bob] = [room.join("ann"), room.join("bob")];
   assert.equal(ann.session.people.of("bob"), "name of bob");
@@ -153,6 +171,10 @@ test("names come with the profile, by message, and to those who come late", () =
   const cid = room.join("cid");
   assert.deepEqual([ann, cid].map(({ session }) => session.people.of("bob")), ["Bobby", "Bobby"]);
   assert.equal(bob.session.people.said("bob"), "you");
+  assert.equal(bob.session.people.of("bob"), "Bobby");
+  room.members.delete("bob");
+  ann.session.member({ kind: "leave", id: "bob", profile: undefined });
+  assert.equal(ann.session.people.of("bob"), "Bobby");
 });
 
 test("the host is dropped once, however many ask", () => {

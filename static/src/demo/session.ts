@@ -27,9 +27,9 @@ export class Session {
   lastChange: HostChange | undefined;
   private host: string | undefined;
 
-  constructor(private readonly group: OrderedGroup, private readonly myName: () => string, private readonly events: SessionEvents) {
+  constructor(private readonly group: OrderedGroup, private readonly events: SessionEvents) {
     this.people = new People(group.id);
-    this.people.name(group.id, myName());
+    this.people.profile(group.id, group.profile);
     this.shared = new SharedBoard(group, events);
   }
 
@@ -37,8 +37,6 @@ export class Session {
   opened({ host, first }: GroupEvents["open"], kept: Board | undefined): void {
     this.host = host;
     if (first && kept && this.shared.delivered.steps.size === 0) this.shared.do({ do: "load", steps: [...kept.steps.values()], wires: [...kept.wires.values()], kept: true });
-    // A profile told to the server may come to the host after the member did; in the group's order all hear it.
-    this.say({ type: "name", name: this.myName() });
     this.events.changed();
   }
 
@@ -50,9 +48,6 @@ export class Session {
         this.events.delivered(from, seq, this.shared.deliver(from, message.n, message.operation), before);
         break;
       }
-      case "name":
-        this.people.name(from, message.name);
-        break;
       case "links":
         if (from === this.group.host) this.links.heard(message.links);
         break;
@@ -79,15 +74,19 @@ export class Session {
     this.events.changed();
   }
 
+  profile({ id, profile }: GroupEvents["profile"]): void {
+    this.people.profile(id, profile);
+    this.events.changed();
+  }
+
   link({ id, path, rttMs }: GroupEvents["link"]): void {
     this.links.measured(id, path, rttMs);
     this.events.changed();
   }
 
   rename(name: string): void {
-    this.people.name(this.group.id, name);
-    this.say({ type: "name", name });
-    this.events.changed();
+    this.group.profile = { name };
+    this.profile({ id: this.group.id, profile: this.group.profile });
   }
 
   dropHost(): void {
@@ -102,15 +101,11 @@ export class Session {
   }
 
   snapshot(): unknown {
-    return { board: this.shared.snapshot(), names: this.people.packed() };
+    return { board: this.shared.snapshot() };
   }
 
   restore(state: unknown): void {
-    const { board, names } = record(state);
-    this.people.restore(names);
-    // The one name I know better than the others.
-    this.people.name(this.group.id, this.myName());
-    this.shared.restore(board);
+    this.shared.restore(record(state)["board"]);
     this.events.restored();
   }
 

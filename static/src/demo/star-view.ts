@@ -82,7 +82,7 @@ export class StarView {
     const node = this.nodes.get(spot.id) ?? this.make(spot.id);
     node.group.setAttribute("class", ["person", isHost && "host", spot.id === me && "me"].filter(Boolean).join(" "));
     node.circle.setAttribute("r", String(spot.r));
-    node.name.setAttribute("y", String(spot.r + 14));
+    node.name.setAttribute("y", String(spot.name));
     const words = name(spot.id);
     put(node.letter, spot.r >= 12 ? initials(words) : "");
     put(node.name, named ? (spot.id === me ? "you" : words) : "");

@@ -1,34 +1,32 @@
-// How it stands with the server.
+// How it stands with the server and the group.
+import type { GroupEvents } from "./group.ts";
 import { need, put } from "./dom.ts";
 
-export type State = "connecting" | "open" | "away" | "closed";
-
-const WORDS: Readonly<Record<State, string>> = {
+const WORDS = {
   connecting: "Connecting to the server…",
   open: "Connected",
-  away: "Server out of reach, trying again. Direct links go on.",
+  direct: "Server out of reach. Direct links go on.",
+  away: "Server out of reach. Your changes wait.",
   closed: "The connection has ended.",
-};
+} as const;
 
-export function showStatus(state: State, why?: string): void {
-  // The reason of an end comes after the end; neither may hide the other.
-  if (document.body.dataset["server"] === "closed" && state === "closed" && !why) return;
+/** A shorter absence of the server, while direct links go on, is not worth a word. */
+const WORTH_MS = 1000;
+let timer: ReturnType<typeof setTimeout> | undefined;
+
+export function statusChanged({ state, server }: GroupEvents["status"]): void {
+  clearTimeout(timer);
+  if (state === "open" && !server) timer = setTimeout(() => show("direct"), WORTH_MS);
+  else show(state);
+}
+
+/** The end; `why` comes after the status says so. */
+export function showEnd(why: string): void {
+  show("closed", why);
+}
+
+function show(state: keyof typeof WORDS, why?: string): void {
   document.body.dataset["server"] = state;
   put("status", why || WORDS[state]);
   need("retry").hidden = state !== "closed";
-}
-
-const ASK_EVERY_MS = 1000;
-
-/** While the group goes on over direct links, nothing else tells that the server is there again. */
-export function awaitServer(server: string): void {
-  if (document.body.dataset["server"] === "away") return;
-  showStatus("away");
-  const timer = setInterval(() => {
-    if (document.body.dataset["server"] !== "away") return clearInterval(timer);
-    fetch(new URL("health", server), { cache: "no-store" }).then(
-      ({ ok }) => ok && document.body.dataset["server"] === "away" && showStatus("open"),
-      () => undefined, // not yet
-    );
-  }, ASK_EVERY_MS);
 }

@@ -7,21 +7,27 @@ import { fileURLToPath } from "node:url";
 
 const here = dirname(fileURLToPath(import.meta.url));
 const require = createRequire(import.meta.url);
-const peerjs = join(dirname(require.resolve("peerjs/package.json")), "dist/peerjs.min.js");
+const packaged = (name) => dirname(require.resolve(`${name}/package.json`));
 
 const files = {
   "/stock.html": ["text/html", join(here, "../pages/stock.html")],
   "/member.html": ["text/html", join(here, "../pages/member.html")],
-  "/peerjs.js": ["text/javascript", peerjs],
+  "/recipe.html": ["text/html", join(here, "../pages/recipe.html")],
+  "/peerjs.js": ["text/javascript", join(packaged("peerjs"), "dist/peerjs.min.js")],
+  "/yjs.js": ["text/javascript", join(packaged("yjs"), "dist/yjs.mjs")],
   "/group.html": ["text/html", join(here, "../pages/group.html")],
   "/peerstar.js": ["text/javascript", process.env.PEERSTAR_JS ?? join(here, "../../../static/dist/peerstar.js")],
 };
+
+/** What Yjs is made of, by the names it imports. */
+const lib0 = /^\/lib0\/([\w/.]+?)(\.js)?$/;
+const find = (path) => files[path] ?? (lib0.test(path) ? ["text/javascript", join(packaged("lib0"), path.replace(lib0, "$1.js"))] : []);
 
 export class Site {
   static start() {
     return new Promise((done) => {
       const server = createServer(async (request, response) => {
-        const [type, path] = files[new URL(request.url, "http://site").pathname] ?? [];
+        const [type, path] = find(new URL(request.url, "http://site").pathname);
         if (!path) return response.writeHead(404).end();
         response.writeHead(200, { "content-type": `${type}; charset=utf-8` }).end(await readFile(path));
       });
