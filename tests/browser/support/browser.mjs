@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { chromium } from "playwright-core";
 import { adopt, kill, marked } from "./process.mjs";
 
-const executablePath = "/usr/bin/chromium";
+export const executablePath = "/usr/bin/chromium";
 
 const args = [
   "--headless",
@@ -22,12 +22,12 @@ const args = [
 ];
 
 export class Browser {
-  /** `without`: flags that Playwright gives by itself and that stand in a test's way. */
-  static async start({ without = [] } = {}) {
+  /** `flags`: more of them. `without`: those that Playwright gives by itself and that stand in a test's way. */
+  static async start({ flags = [], without = [] } = {}) {
     if (!existsSync(executablePath)) throw new Error(`${executablePath} is missing: apt-get install chromium`);
     // A killed browser cannot clear up after itself.
     const scratch = mkdtempSync(join(tmpdir(), "peerstar-browser-"));
-    const server = await chromium.launchServer({ executablePath, args, ignoreDefaultArgs: without, headless: true, env: marked({ TMPDIR: scratch }) });
+    const server = await chromium.launchServer({ executablePath, args: [...args, ...flags], ignoreDefaultArgs: without, headless: true, env: marked({ TMPDIR: scratch }) });
     const pid = server.process().pid;
     adopt(pid);
     return new Browser(server, pid, scratch, await chromium.connect(server.wsEndpoint()));
