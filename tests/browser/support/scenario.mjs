@@ -2,6 +2,7 @@
 import { test } from "node:test";
 import { BareBrowser } from "./bare.mjs";
 import { Browser } from "./browser.mjs";
+import { Firefox } from "./firefox.mjs";
 import { PlainMembers } from "./plain.mjs";
 import { nothingLeft } from "./process.mjs";
 import { Proxy } from "./proxy.mjs";
@@ -37,6 +38,7 @@ export class World {
 
   server = (settings) => this.#keep(Server.start(settings));
   browser = (options) => this.#keep(Browser.start(options));
+  firefox = () => this.#keep(Firefox.start());
   site = () => this.#keep(Site.start());
   bare = () => this.#keep(BareBrowser.start());
   plain = (server, page) => this.#keep(PlainMembers.start(server, page));
