@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { chromium } from "playwright-core";
 import { adopt, kill, marked } from "./process.mjs";
 
-const executablePath = "/usr/bin/chromium";
+export const executablePath = "/usr/bin/chromium";
 
 const args = [
   "--headless",
@@ -22,7 +22,7 @@ const args = [
 ];
 
 export class Browser {
-  /** `flags`: more of them; `without`: those that Playwright gives by itself and that stand in a test's way. */
+  /** `flags`: more of them. `without`: those that Playwright gives by itself and that stand in a test's way. */
   static async start({ flags = [], without = [] } = {}) {
     if (!existsSync(executablePath)) throw new Error(`${executablePath} is missing: apt-get install chromium`);
     // A killed browser cannot clear up after itself.

@@ -51,8 +51,8 @@ export class Crowd {
     return crowd;
   }
 
-  async add(browser) {
-    const member = await Member.join(browser, this.site, `m${++this.#names}`, this.options);
+  async add(browser, name = `m${++this.#names}`) {
+    const member = await Member.join(browser, this.site, name, this.options);
     this.members.push(member);
     if (this.everyMs > 0) await member.tab.evaluate((ms) => chat(ms), this.everyMs);
     return member;

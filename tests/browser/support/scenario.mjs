@@ -1,6 +1,9 @@
 // A test with a world of its own: what it starts is ended, whatever happens, and nothing may be left.
 import { test } from "node:test";
+import { BareBrowser } from "./bare.mjs";
 import { Browser } from "./browser.mjs";
+import { Firefox } from "./firefox.mjs";
+import { PlainMembers } from "./plain.mjs";
 import { nothingLeft } from "./process.mjs";
 import { Proxy } from "./proxy.mjs";
 import { Server } from "./server.mjs";
@@ -35,7 +38,10 @@ export class World {
 
   server = (settings) => this.#keep(Server.start(settings));
   browser = (options) => this.#keep(Browser.start(options));
+  firefox = () => this.#keep(Firefox.start());
   site = () => this.#keep(Site.start());
+  bare = () => this.#keep(BareBrowser.start());
+  plain = (server, page) => this.#keep(PlainMembers.start(server, page));
   proxy = (port) => this.#keep(Proxy.start(port));
 
   #keep(starting) {

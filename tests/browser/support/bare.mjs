@@ -1,0 +1,68 @@
+// Chromium as people have it: Playwright tells it to throttle nothing, and every tab that it is looked at. Here a tab behind
+// another is hidden, its timers are slowed, a page may be frozen, and one that was left is kept for `back`.
+import { existsSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import puppeteer from "puppeteer-core";
+import { executablePath } from "./browser.mjs";
+import { adopt, kill, marked } from "./process.mjs";
+
+const args = [
+  "--headless",
+  "--no-sandbox",
+  "--disable-gpu",
+  "--disable-quic",
+  "--no-first-run",
+  "--disable-background-networking",
+  "--disable-features=WebRtcHideLocalIpsWithMdns",
+  "--allow-loopback-in-peer-connection",
+  "--remote-debugging-port=0",
+];
+
+export class BareBrowser {
+  static async start() {
+    if (!existsSync(executablePath)) throw new Error(`${executablePath} is missing: apt-get install chromium`);
+    const scratch = mkdtempSync(join(tmpdir(), "peerstar-browser-"));
+    const browser = await puppeteer.launch({
+      executablePath, ignoreDefaultArgs: true, defaultViewport: null, args: [...args, `--user-data-dir=${scratch}`], env: marked({ TMPDIR: scratch }),
+    });
+    adopt(browser.process().pid);
+    return new BareBrowser(browser, scratch);
+  }
+
+  /** What the pages wrote to their consoles; shown when a test fails. */
+  log = [];
+
+  constructor(browser, scratch) {
+    Object.assign(this, { browser, scratch });
+  }
+
+  /** In front of all others. */
+  async tab(url) {
+    const { origin } = new URL(url);
+    // Chromium offers loopback addresses only to pages that may use the microphone.
+    if (origin !== "null") await this.browser.defaultBrowserContext().overridePermissions(origin, ["microphone"]);
+    const page = await this.browser.newPage();
+    page.on("console", (message) => this.log.push(message.text()));
+    page.on("pageerror", (error) => this.log.push(`uncaught: ${error.message}`));
+    await page.goto(url);
+    return page;
+  }
+
+  /** As the browser does to tabs that were hidden for long: nothing runs in it until it is thawed. */
+  freeze = (tab) => this.#lifecycle(tab, "frozen");
+  thaw = (tab) => this.#lifecycle(tab, "active");
+
+  async #lifecycle(tab, state) {
+    const session = await tab.createCDPSession();
+    await session.send("Page.setWebLifecycleState", { state });
+    await session.detach();
+  }
+
+  async end() {
+    const { pid } = this.browser.process();
+    await this.browser.close().catch(() => {});
+    kill(pid);
+    rmSync(this.scratch, { recursive: true, force: true, maxRetries: 5 });
+  }
+}

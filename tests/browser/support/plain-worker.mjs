@@ -1,0 +1,108 @@
+// Members of a page without a browser: the library's own shell and machine over `ws`, hundreds of them in one thread. They
+// are not to host (`eligible: false`), and have no data channels. Bundled and started by plain.mjs.
+import { randomUUID } from "node:crypto";
+import { parentPort, workerData } from "node:worker_threads";
+import WebSocket from "ws";
+import { PROTOCOL } from "../../../static/src/group/index.ts";
+import { Shell } from "../../../static/src/shell.ts";
+
+const { server, page } = workerData;
+
+const env = {
+  dial(url) {
+    const socket = new WebSocket(url, { perMessageDeflate: false });
+    socket.onerror = () => {}; // `close` follows, and says more
+    const send = socket.send;
+    // The library says so of every page it runs in.
+    socket.send = (text) => send.call(socket, text.startsWith('{"type":"STATUS"') ? text.replace('"eligible":true', '"eligible":false') : text);
+    return socket;
+  },
+  now: () => performance.now(),
+  random: Math.random,
+  after: (ms, then) => setTimeout(then, ms),
+  cancel: clearTimeout,
+  soon: setImmediate,
+};
+
+class Member {
+  id = randomUUID();
+  state = [];
+  /** Of the last message delivered. */
+  epoch = 0;
+  said = 0;
+  resolved = 0;
+  troubles = [];
+
+  constructor(name) {
+    this.name = name;
+    const token = randomUUID();
+    this.shell = new Shell(env, { id: this.id, profile: undefined, p2p: false }, {
+      url: (claim) => `${server.replace("http", "ws")}/peerjs?${new URLSearchParams({ key: "peerjs", id: this.id, token, page, group: String(PROTOCOL), ...claim })}`,
+      visible: () => true,
+      notice: (notice) => this.#noticed(notice),
+      message: (word, { epoch }) => {
+        this.state.push(word);
+        this.epoch = epoch;
+      },
+      snapshot: () => () => this.state,
+      restore: (state) => (this.state = [...state]),
+      error: ({ code }) => this.troubles.push(code),
+      closed: ({ code, reason }) => this.troubles.push(`closed: ${code} ${reason}`),
+      signal() {}, opened() {}, ice() {}, over() {}, connect: () => undefined,
+    }, () => {});
+    this.shell.able(true);
+    this.shell.start();
+  }
+
+  #noticed(notice) {
+    if (notice.kind === "recovered" && !notice.complete) this.troubles.push(`incomplete: ${JSON.stringify(notice)}`);
+  }
+
+  say() {
+    this.shell.send(`${this.name}#${++this.said}`).then(() => this.resolved++, () => {}); // told by `error`
+  }
+}
+
+/** A machine too slow for them is not to be swamped. */
+const UNDER_WAY = 64;
+
+const members = [];
+const underWay = () => members.reduce((sum, { said, resolved }) => sum + said - resolved, 0);
+let chatter;
+let turn = 0;
+
+const commands = {
+  join(count) {
+    for (let i = 0; i < count; i++) members.push(new Member(`plain${members.length + 1}`));
+    return members.length;
+  },
+  /** They take turns, so many words a second in all. What a late timer left out is made up for, as far as they keep up. */
+  chat(perS) {
+    let said = performance.now();
+    chatter = setInterval(() => {
+      for (; said <= performance.now(); said += 1000 / perS) {
+        if (underWay() < UNDER_WAY) members[(turn++ * 37) % members.length].say();
+      }
+    }, 20);
+  },
+  hush: () => clearInterval(chatter),
+  /** Whether each of them sees so many. */
+  see: (count) => members.every(({ shell }) => shell.members.length >= count),
+  summary() {
+    const lengths = members.map(({ state }) => state.length);
+    return {
+      epoch: Math.min(...members.map(({ epoch }) => epoch)),
+      unresolved: underWay(),
+      delivered: [Math.min(...lengths), Math.max(...lengths)],
+      troubles: members.flatMap(({ name, troubles }) => troubles.map((trouble) => `${name}: ${trouble}`)),
+    };
+  },
+  /** How much each has said. */
+  said: () => members.map(({ name, said }) => [name, said]),
+  /** Who was not handed just this, and from where on. */
+  others: (model) => members
+    .filter(({ state }) => state.length !== model.length || state.some((word, i) => word !== model[i]))
+    .map(({ name, state }) => ({ name, delivered: state.length, from: state.findIndex((word, i) => word !== model[i]) })),
+};
+
+parentPort.on("message", ({ token, command, argument }) => parentPort.postMessage({ token, answer: commands[command](argument) }));
