@@ -1,6 +1,7 @@
 // A test with a world of its own: what it starts is ended, whatever happens, and nothing may be left.
 import { test } from "node:test";
 import { Browser } from "./browser.mjs";
+import { PeerServer } from "./plain.mjs";
 import { nothingLeft } from "./process.mjs";
 import { Proxy } from "./proxy.mjs";
 import { Server } from "./server.mjs";
@@ -34,6 +35,7 @@ export class World {
   }
 
   server = (settings) => this.#keep(Server.start(settings));
+  plainServer = () => this.#keep(PeerServer.start());
   browser = (options) => this.#keep(Browser.start(options));
   site = () => this.#keep(Site.start());
   proxy = (port) => this.#keep(Proxy.start(port));

@@ -12,6 +12,10 @@ const peerjs = join(dirname(require.resolve("peerjs/package.json")), "dist/peerj
 const files = {
   "/stock.html": ["text/html", join(here, "../pages/stock.html")],
   "/member.html": ["text/html", join(here, "../pages/member.html")],
+  "/plain.html": ["text/html", join(here, "../pages/plain.html")],
+  "/throughput-group.html": ["text/html", join(here, "../pages/throughput-group.html")],
+  "/throughput-plain.html": ["text/html", join(here, "../pages/throughput-plain.html")],
+  "/throughput.js": ["text/javascript", join(here, "../pages/throughput.js")],
   "/peerjs.js": ["text/javascript", peerjs],
   "/group.html": ["text/html", join(here, "../pages/group.html")],
   "/peerstar.js": ["text/javascript", process.env.PEERSTAR_JS ?? join(here, "../../../static/dist/peerstar.js")],
