@@ -28,3 +28,16 @@ npm_ready() {
     npm --prefix "$1" ci --no-audit --no-fund
   fi
 }
+
+# What scripts need that measure in browsers: the library, and the server as it is shipped. Sets PEERSTAR_BIN.
+ready_for_browsers() {
+  has_node || fail "Node 20 or newer is missing, with npm"
+  [[ -x /usr/bin/chromium ]] || fail "/usr/bin/chromium is missing: apt-get install chromium"
+  npm_ready "$root/static"
+  npm_ready "$root/tests/browser"
+  npm --prefix "$root/static" run --silent build
+  [[ -n ${PEERSTAR_BIN:-} ]] && return
+  local target=${CARGO_TARGET_DIR:-$root/target}
+  cargo build --release --manifest-path "$root/Cargo.toml" --target-dir "$target"
+  export PEERSTAR_BIN=$target/release/peerstar
+}

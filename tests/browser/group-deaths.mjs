@@ -1,60 +1,103 @@
-// scripts/deaths: how long it takes until a page goes on when its host dies, over many deaths of each kind.
-//   node group-deaths.mjs [N] [mode] [kind]
-import { Crowd, kinds, modes } from "./support/group.mjs";
+// scripts/deaths: how long it takes until a page goes on when its host dies, over many deaths of each kind; beside it the
+// same with stock PeerJS alone.
+import { appendFileSync, existsSync, readFileSync, writeFileSync } from "node:fs";
+import { parseArgs } from "node:util";
+import { Crowd, kinds, modes, sleep } from "./support/group.mjs";
+import { kinds as plainKinds, PlainCrowd } from "./support/plain.mjs";
 import { nothingLeft } from "./support/process.mjs";
 import { World } from "./support/scenario.mjs";
+import { quantile, table } from "./support/tally.mjs";
 
-const [times = "30", onlyMode, onlyKind] = process.argv.slice(2);
-const rows = [];
+const PLAIN = "plain PeerJS";
 
-const at = (sorted, share) => sorted[Math.min(sorted.length - 1, Math.ceil(sorted.length * share) - 1)];
-const ms = (value) => (value === undefined ? "–" : String(Math.round(value)));
+const { values: { out }, positionals: [times = "30", onlyModes, onlyKinds] } = parseArgs({ options: { out: { type: "string", short: "o" } }, allowPositionals: true });
+const wanted = { kinds: chosen("kind", kinds, onlyKinds), modes: chosen("mode", [...Object.keys(modes), PLAIN], onlyModes) };
+if (!/^[1-9]\d*$/.test(times)) fail(`N is how many hosts die in each way, not "${times}"`);
 
-function row(mode, kind, deaths, totals) {
-  const of = (name) => deaths.map((death) => death[name]).sort((a, b) => a - b);
-  const [first, last] = [of("first"), of("last")];
-  return [mode, kind, deaths.length, ms(at(first, 0.5)), ms(at(last, 0.5)), ms(at(last, 0.95)), ms(last.at(-1)), totals.messages, totals.lost, totals.repeated, totals.reordered];
+function chosen(what, all, given) {
+  if (given === undefined) return all;
+  const names = given.split(",");
+  for (const name of names) if (!all.includes(name)) fail(`no ${what} "${name}"; there are: ${all.join(", ")}`);
+  return names;
 }
 
-const head = ["mode", "kind of death", "deaths", "first, median", "all, median", "all, p95", "all, max", "messages", "lost", "repeated", "reordered"];
-
-function print(rows) {
-  const widths = head.map((_, i) => Math.max(...[head, ...rows].map((row) => String(row[i]).length)));
-  const line = (row) => `| ${row.map((cell, i) => (i < 2 ? String(cell).padEnd(widths[i]) : String(cell).padStart(widths[i]))).join(" | ")} |`;
-  console.log([line(head), `|${widths.map((width) => "-".repeat(width + 2)).join("|")}|`, ...rows.map(line)].join("\n"));
+function fail(why) {
+  console.error(why);
+  process.exit(2);
 }
 
-for (const mode of Object.keys(modes)) {
-  if (onlyMode && mode !== onlyMode) continue;
-  for (const kind of kinds) {
-    if (onlyKind && kind !== onlyKind) continue;
-    const world = new World({ diagnostic: (text) => console.error(text) });
-    const deaths = [];
-    const totals = { messages: 0, lost: 0, repeated: 0, reordered: 0 };
-    try {
-      const crowd = await Crowd.gather(world, { mode });
-      for (let i = 0; i < Number(times); i++) {
-        deaths.push(await crowd.death(kind));
-        const { messages, lost, repeated, reordered } = await crowd.compare({ strict: false });
-        totals.messages = messages;
-        totals.lost += lost;
-        totals.repeated += repeated;
-        totals.reordered += reordered;
-        process.stderr.write(`\r${mode}, ${kind}: ${i + 1}/${times}   `);
-      }
-    } catch (error) {
-      process.exitCode = 1;
-      console.error(`\n${mode}, ${kind}: ${error.message}`);
-      await world.tell();
-    } finally {
-      await world.end().catch((error) => console.error(error.message));
+/** With -o, a line of JSON for each death is kept, so that the work can be done in parts. */
+const kept = out && `${out}.jsonl`;
+const deaths = kept && existsSync(kept) ? readFileSync(kept, "utf8").trim().split("\n").map((line) => JSON.parse(line)) : [];
+const of = (kind, mode) => deaths.filter((death) => death.kind === kind && death.mode === mode);
+
+function keep(death) {
+  deaths.push(death);
+  if (kept) appendFileSync(kept, `${JSON.stringify(death)}\n`);
+}
+
+/** What was said before is compared with every death; only what is new is counted. */
+async function* ours(crowd, kind) {
+  let before = 0;
+  for (;;) {
+    const took = await crowd.death(kind);
+    const { messages, ...counts } = await crowd.compare({ strict: false });
+    yield { took, messages: messages - before, ...counts };
+    before = messages;
+  }
+}
+
+async function* plain(crowd, kind) {
+  for (;;) yield await crowd.death(kind);
+}
+
+async function letDie(kind, mode) {
+  const world = new World({ diagnostic: (text) => console.error(text) });
+  try {
+    const crowd = mode === PLAIN ? await PlainCrowd.gather(world) : await Crowd.gather(world, { mode });
+    const dying = (mode === PLAIN ? plain : ours)(crowd, kind);
+    while (of(kind, mode).length < Number(times)) {
+      if (mode === PLAIN) await crowd.talk(0);
+      // So that it happens anywhere between two messages.
+      await sleep(500 + 500 * Math.random());
+      keep({ kind, mode, ...(await dying.next()).value });
+      process.stderr.write(`\r${kind}, ${mode}: ${of(kind, mode).length}/${times}   `);
     }
-    rows.push(row(mode, kind, deaths, totals));
-    if (totals.lost + totals.repeated + totals.reordered > 0) process.exitCode = 1;
+  } catch (error) {
+    process.exitCode = 1;
+    console.error(`\n${kind}, ${mode}: ${error.message}`);
+    await world.tell();
+  } finally {
+    await world.end().catch((error) => console.error(error.message));
+  }
+}
+
+function report() {
+  const rows = [];
+  for (const kind of kinds) {
+    for (const mode of [...Object.keys(modes), PLAIN]) {
+      const all = of(kind, mode);
+      if (all.length === 0) continue;
+      const took = all.flatMap((death) => death.took);
+      const sum = (name) => all.reduce((sum, death) => sum + death[name], 0);
+      rows.push([kind, mode, all.length, ...[0.5, 0.95, 1].map((share) => Math.round(quantile(took, share))), sum("messages"), sum("lost"), sum("repeated"), sum("reordered")]);
+    }
+  }
+  return table(["host", "mode", "deaths", "median", "p95", "max", "messages", "lost", "repeated", "reordered"], rows, 2);
+}
+
+for (const kind of wanted.kinds) {
+  for (const mode of wanted.modes) {
+    if (mode === PLAIN && !plainKinds.includes(kind)) continue;
+    if (of(kind, mode).length < Number(times)) await letDie(kind, mode);
   }
 }
 await nothingLeft();
+if (deaths.some(({ mode, lost, repeated, reordered }) => mode !== PLAIN && lost + repeated + reordered > 0)) process.exitCode = 1;
 process.stderr.write("\n");
-console.log("From a host's death to the first message delivered through the next, in ms: at the first survivor, and at all of them.");
-console.log("For the server, which is killed and started again 0.7 s later: the longest that anybody heard nothing.\n");
-print(rows);
+console.log(`Five members, each saying 20 messages a second. In ms, over all survivors: from the host's death to the first message
+delivered through the next host; for the server, killed and started again 0.7 s later, the longest that a member heard
+nothing. Lost and repeated: deliveries, of what survivors said; reordered: members that had another order than the first.
+`);
+console.log(report());
+if (out) writeFileSync(`${out}.md`, `${report()}\n`);

@@ -20,7 +20,7 @@ const page = "https://example.org/large";
 class Page {
   static async gather(world) {
     const [server, site] = await Promise.all([world.server(), world.site()]);
-    const crowd = await world.plain(server, page);
+    const crowd = await world.sockets(server, page);
     const members = [];
     for (let i = 1; i <= BROWSERS; i++) members.push(await Member.join(await world.browser(), site, `browser${i}`, { page, server: server.url }));
     for (let joined = 0; joined < CROWD;) {

@@ -2,6 +2,7 @@
 // its own, everybody keeps a diary, and in the end all diaries must be the same.
 import assert from "node:assert/strict";
 import { kill } from "./process.mjs";
+import { tally } from "./tally.mjs";
 import { show, until, untilState } from "./until.mjs";
 
 /** How a server and its members are set up. */
@@ -13,8 +14,20 @@ export const modes = {
 
 export const kinds = ["killed", "stopped", "closed", "navigated", "resigned", "server"];
 
-const clock = () => performance.timeOrigin + performance.now();
-const sleep = (ms) => new Promise((done) => setTimeout(done, ms));
+/** What the pages' `now()` says, too. */
+export const clock = () => performance.timeOrigin + performance.now();
+export const sleep = (ms) => new Promise((done) => setTimeout(done, ms));
+
+/** Lets a host die. */
+export async function die(kind, { browser, tab }) {
+  switch (kind) {
+    case "killed": return browser.kill();
+    case "stopped": return kill(browser.pid, "SIGSTOP");
+    case "closed": return tab.close();
+    case "navigated": return void (await tab.goto("about:blank"));
+    case "resigned": return tab.evaluate(() => group.resign());
+  }
+}
 
 export class Member {
   static async join(browser, site, name, options) {
@@ -70,32 +83,21 @@ export class Crowd {
     return this.members.find(({ id }) => id === host);
   }
 
-  /** Lets the host die, and waits until everyone has heard from the next. Gives the times that took, in ms. */
+  /** Lets the host die, and waits until everyone has heard from the next. Gives how long each survivor took, in ms. */
   async death(kind) {
     const host = await this.host();
     const { epoch } = await host.summary();
     const survivors = this.members.filter((member) => member !== host);
     if (kind === "server") return this.#serverDies(epoch);
     const at = clock();
-    await this.#die(kind, host);
+    await die(kind, host);
     const firsts = () => Promise.all(survivors.map(({ tab }) => tab.evaluate((epoch) => {
       const first = diary.times.find(([, e]) => e > epoch);
       return first?.[0];
     }, epoch)));
     const times = await untilState(`the survivors to hear the next host (${kind})`, firsts, (all) => all.every(Boolean), 20_000);
-    const took = times.map((time) => time - at);
     await this.#replace(kind, host);
-    return { kind, first: Math.min(...took), last: Math.max(...took) };
-  }
-
-  async #die(kind, host) {
-    switch (kind) {
-      case "killed": return host.browser.kill();
-      case "stopped": return kill(host.browser.pid, "SIGSTOP");
-      case "closed": return host.tab.close();
-      case "navigated": return void (await host.tab.goto("about:blank"));
-      case "resigned": return host.tab.evaluate(() => group.resign());
-    }
+    return times.map((time) => time - at);
   }
 
   async #replace(kind, host) {
@@ -112,7 +114,7 @@ export class Crowd {
     await this.settled();
   }
 
-  /** No host changes; what is measured is the longest that anybody heard nothing. */
+  /** No host changes; gives the longest that each heard nothing. */
   async #serverDies(epoch) {
     const at = clock();
     await this.server.end("SIGKILL");
@@ -129,7 +131,7 @@ export class Crowd {
     }, at)));
     const epochs = await Promise.all(this.members.map(({ tab }) => tab.evaluate(() => group.epoch)));
     assert.deepEqual(epochs, epochs.map(() => epoch), "a restart must change no host");
-    return { kind: "server", first: Math.min(...gaps), last: Math.max(...gaps) };
+    return gaps;
   }
 
   /** Stops the talk, waits until all is said, and compares the diaries. Gives the counts. */
@@ -139,25 +141,12 @@ export class Crowd {
     await untilState("every send to be resolved", all, (all) => all.every((s) => s.resolved === s.said), 15_000);
     const lengths = () => Promise.all(this.members.map(({ tab }) => tab.evaluate(() => getState().length)));
     await untilState("all to have as much", lengths, (all) => all.every((n) => n === all[0]), 8_000);
-    const diaries = await Promise.all(this.members.map(({ tab }) => tab.evaluate(() => ({ state: getState(), said: diary.resolved, rejected: diary.rejected, events: diary.events }))));
-    const [{ state }] = diaries;
-    const present = new Map(this.members.map(({ name }, i) => [name, diaries[i].said]));
-    const counts = new Map();
-    let repeated = 0;
-    let lost = 0;
-    for (const word of state) {
-      const [name, n] = [word.split("#")[0], Number(word.split("#")[1])];
-      const last = counts.get(name) ?? 0;
-      if (n <= last) repeated++;
-      else if (n > last + 1) lost += n - last - 1;
-      counts.set(name, Math.max(n, last));
-    }
-    for (const [name, said] of present) lost += said - (counts.get(name) ?? 0);
-    const reordered = diaries.filter(({ state: other }) => JSON.stringify(other) !== JSON.stringify(state)).length;
-    const result = { messages: state.length, lost, repeated, reordered };
+    const diaries = await Promise.all(this.members.map(({ tab }) => tab.evaluate(() => ({ name, heard: getState(), said: diary.resolved, rejected: diary.rejected, events: diary.events }))));
+    const messages = diaries[0].heard.length;
+    const result = { messages, ...tally(diaries) };
     const rejected = diaries.flatMap(({ rejected }) => rejected);
     const incomplete = diaries.flatMap(({ events }) => events.filter((e) => e.kind === "recovered" && !e.complete));
-    if (strict || rejected.length + incomplete.length > 0) assert.deepEqual({ ...result, rejected, incomplete }, { messages: state.length, lost: 0, repeated: 0, reordered: 0, rejected: [], incomplete: [] }, show(await all()));
+    if (strict || rejected.length + incomplete.length > 0) assert.deepEqual({ ...result, rejected, incomplete }, { messages, lost: 0, repeated: 0, reordered: 0, rejected: [], incomplete: [] }, show(await all()));
     if (this.everyMs > 0) await Promise.all(this.members.map(({ tab }) => tab.evaluate((ms) => chat(ms), this.everyMs)));
     return result;
   }

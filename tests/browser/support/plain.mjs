@@ -1,55 +1,119 @@
-// A crowd of members without browsers, in one thread of this process: see plain-worker.mjs.
+// The same page of talking members on stock PeerJS and stock PeerServer alone (pages/plain.html), dying in the same ways.
 import { createRequire } from "node:module";
-import { fileURLToPath } from "node:url";
-import { Worker } from "node:worker_threads";
+import { dirname, join } from "node:path";
+import { clock, die, sleep } from "./group.mjs";
+import { kill, marked, start } from "./process.mjs";
+import { freePort } from "./server.mjs";
+import { tally } from "./tally.mjs";
+import { until, untilState } from "./until.mjs";
 
-const { build } = createRequire(new URL("../../../static/package.json", import.meta.url))("esbuild");
+const require = createRequire(import.meta.url);
+const command = join(dirname(require.resolve("peer")), "bin/peerjs.js");
 
-export class PlainMembers {
-  static async start(server, page) {
-    const { outputFiles: [bundle] } = await build({
-      entryPoints: [fileURLToPath(new URL("plain-worker.mjs", import.meta.url))],
-      bundle: true,
-      platform: "node",
-      format: "cjs",
-      write: false,
-      logLevel: "warning",
-    });
-    return new PlainMembers(new Worker(bundle.text, { eval: true, workerData: { server: server.url, page } }));
+export const kinds = ["killed", "stopped", "closed", "navigated"];
+
+export class PeerServer {
+  static async start() {
+    const server = new PeerServer(await freePort());
+    server.child = start(process.execPath, [command, "--host", "127.0.0.1", "--port", String(server.port)], marked());
+    for (const stream of [server.child.stdout, server.child.stderr]) stream.on("data", (text) => server.log.push(String(text)));
+    await until("PeerServer to answer", async () => (await fetch(`http://127.0.0.1:${server.port}/`)).ok);
+    return server;
   }
 
-  /** What went wrong; shown when a test fails. */
   log = [];
-  #token = 0;
-  #asked = new Map();
 
-  constructor(worker) {
-    this.worker = worker;
-    worker.on("message", ({ token, answer }) => {
-      this.#asked.get(token).done(answer);
-      this.#asked.delete(token);
-    });
-    worker.on("error", (error) => {
-      this.log.push(error.stack);
-      for (const { fail } of this.#asked.values()) fail(error);
-    });
+  constructor(port) {
+    this.port = port;
+    this.peerOptions = { host: "127.0.0.1", port, path: "/", secure: false, config: { iceServers: [] } };
   }
 
-  #ask(command, argument) {
-    const token = ++this.#token;
-    return new Promise((done, fail) => {
-      this.#asked.set(token, { done, fail });
-      this.worker.postMessage({ token, command, argument });
-    });
+  async end() {
+    const gone = new Promise((done) => this.child.once("exit", done));
+    kill(this.child.pid);
+    await gone;
+  }
+}
+
+export class PlainCrowd {
+  members = []; // in the order in which they may host
+  #names = 0;
+
+  constructor(world, server, site, everyMs) {
+    Object.assign(this, { world, server, site, everyMs });
   }
 
-  join = (count) => this.#ask("join", count);
-  chat = (perS) => this.#ask("chat", perS);
-  hush = () => this.#ask("hush");
-  see = (count) => this.#ask("see", count);
-  summary = () => this.#ask("summary");
-  said = () => this.#ask("said");
-  others = (model) => this.#ask("others", model);
+  static async gather(world, { count = 5, everyMs = 50 } = {}) {
+    const [server, site] = await Promise.all([world.plainServer(), world.site()]);
+    const crowd = new PlainCrowd(world, server, site, everyMs);
+    for (let i = 0; i < count; i++) await crowd.#add(await world.browser());
+    await crowd.#settled();
+    return crowd;
+  }
 
-  end = () => this.worker.terminate();
+  async #add(browser) {
+    const name = `p${++this.#names}`;
+    const tab = await browser.tab(`${this.site.url}/plain.html`);
+    await tab.evaluate(([name, options]) => begin(name, options), [name, this.server.peerOptions]);
+    this.members.push({ browser, tab, name });
+  }
+
+  /** In each member's page, at once. */
+  #each = (work, argument) => Promise.all(this.members.map(({ tab }) => tab.evaluate(work, argument)));
+
+  /** All are told the line, and have a link. */
+  async #settled() {
+    const names = this.members.map(({ name }) => name);
+    await this.#each((names) => lineUp(names), names);
+    await untilState("all to be linked", () => this.#each(() => summary()), (all) =>
+      all.every(({ host, linked }, i) => host === names[0] && linked === (i === 0 ? names.length - 1 : 1)));
+  }
+
+  talk(ms) {
+    return this.#talking().then(() => sleep(ms));
+  }
+
+  async #talking() {
+    await this.#each(() => forget());
+    await Promise.all(this.members.map(({ tab, name }) => tab.evaluate(([name, ms]) => chat(name, ms), [name, this.everyMs])));
+  }
+
+  /** Lets the host die; gives how long each survivor took to hear the next one, in ms, and what was lost. */
+  async death(kind) {
+    const [host, ...survivors] = this.members;
+    const at = clock();
+    await die(kind, host);
+    this.members = survivors;
+    const firsts = () => this.#each((old) => diary.find(([, , by]) => by !== old)?.[1], host.name);
+    const times = await untilState(`the survivors to hear the next host (${kind})`, firsts, (all) => all.every(Boolean), 60_000);
+    const counts = await this.#compare();
+    await this.#replace(kind, host);
+    return { took: times.map((time) => time - at), ...counts };
+  }
+
+  async #compare() {
+    await this.#each(() => hush());
+    let before;
+    await until("nothing more to come", async () => {
+      const heard = (await this.#each(() => diary.length)).join();
+      await sleep(300);
+      const same = heard === before;
+      before = heard;
+      return same;
+    });
+    const diaries = await this.#each(() => ({ said, heard: diary.map(([word]) => word) }));
+    const { lost, repeated, reordered } = tally(diaries.map((diary, i) => ({ ...diary, name: this.members[i].name })));
+    return { messages: diaries.reduce((sum, { said }) => sum + said, 0), lost, repeated, reordered };
+  }
+
+  async #replace(kind, host) {
+    if (kind === "killed" || kind === "stopped") {
+      if (kind === "stopped") await host.browser.kill();
+      await this.#add(await this.world.browser());
+    } else {
+      await host.tab.close();
+      await this.#add(host.browser);
+    }
+    await this.#settled();
+  }
 }

@@ -3,11 +3,12 @@ import { test } from "node:test";
 import { BareBrowser } from "./bare.mjs";
 import { Browser } from "./browser.mjs";
 import { Firefox } from "./firefox.mjs";
-import { PlainMembers } from "./plain.mjs";
+import { PeerServer } from "./plain.mjs";
 import { nothingLeft } from "./process.mjs";
 import { Proxy } from "./proxy.mjs";
 import { Server } from "./server.mjs";
 import { Site } from "./site.mjs";
+import { SocketMembers } from "./sockets.mjs";
 
 export function scenario(name, body, timeout = 60_000) {
   test(name, { timeout }, async (t) => {
@@ -37,11 +38,12 @@ export class World {
   }
 
   server = (settings) => this.#keep(Server.start(settings));
+  plainServer = () => this.#keep(PeerServer.start());
   browser = (options) => this.#keep(Browser.start(options));
   firefox = () => this.#keep(Firefox.start());
   site = () => this.#keep(Site.start());
   bare = () => this.#keep(BareBrowser.start());
-  plain = (server, page) => this.#keep(PlainMembers.start(server, page));
+  sockets = (server, page) => this.#keep(SocketMembers.start(server, page));
   proxy = (port) => this.#keep(Proxy.start(port));
 
   #keep(starting) {
