@@ -11,6 +11,8 @@ FROM rust:1-bookworm AS server
 WORKDIR /build
 COPY Cargo.toml Cargo.lock build.rs ./
 COPY src/ src/
+# not built, but named in Cargo.toml
+COPY tests/load/ tests/load/
 COPY --from=static /build/static/dist/ static/dist/
 RUN cargo build --release --locked
 

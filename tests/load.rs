@@ -1,0 +1,49 @@
+//! Thousands of members while the server is killed, replaced, or opened to all at once. scripts/soak does worse.
+
+use std::time::Duration;
+
+use peerstar_load::server::Server;
+use peerstar_load::{deploy, restart, run};
+
+const SERVER: &str = env!("CARGO_BIN_EXE_peerstar");
+const NONE: (usize, Vec<String>) = (0, Vec::new());
+
+#[test]
+fn two_thousand_keep_their_hosts_when_the_server_is_killed_and_are_back_soon() {
+    run(async {
+        let server = Server::start(SERVER, &[])?;
+        let swarm = restart::settled(&server, 200, 10, 1).await?;
+        let (server, report) = restart::restart(server, &swarm).await?;
+        assert_eq!(report.faults, NONE);
+        assert!(report.kept * 100 >= report.pages * 99, "{report}");
+        assert!(report.back.most() < Duration::from_secs(10), "{report}");
+        assert_eq!(server.complaints(), [""; 0]);
+        Ok(())
+    })
+    .expect("it can be done");
+}
+
+/// 15,000 are for `load crowd`.
+#[test]
+fn a_crowd_gets_in_at_the_first_try() {
+    run(async {
+        let server = Server::start(SERVER, &[])?;
+        let (_swarm, report) = restart::crowd(&server, 100, 3000, 1).await?;
+        assert_eq!((&report.faults, report.failed_dials), (&NONE, 0), "{report}");
+        assert_eq!(server.complaints(), [""; 0]);
+        Ok(())
+    })
+    .expect("it can be done");
+}
+
+#[test]
+fn pages_heal_that_a_deploy_tore_in_two_and_the_others_keep_their_hosts() {
+    run(async {
+        let server = Server::start(SERVER, &[])?;
+        let report = deploy::overlapping(server, 40, 10, Duration::from_millis(500), 1).await?;
+        assert_eq!(report.faults, NONE);
+        assert_eq!((report.kept, report.split), (20, 20), "{report}");
+        Ok(())
+    })
+    .expect("it can be done");
+}

@@ -1,0 +1,26 @@
+//! Thousands of clients for peerstar, cheap enough that the server is what is measured: see docs/RELIABILITY.md.
+//!
+//! One thread drives them all ([`run`]); what they are told is checked by one [`ledger`].
+
+pub mod backoff;
+pub mod deploy;
+pub mod frame;
+pub mod ledger;
+pub mod member;
+pub mod restart;
+pub mod server;
+pub mod socket;
+pub mod spread;
+pub mod swarm;
+pub mod switch;
+pub mod words;
+
+/// Runs a scenario on this thread, with as many descriptors as there may be.
+///
+/// # Errors
+/// As the scenario.
+pub fn run<T>(scenario: impl Future<Output = std::io::Result<T>>) -> std::io::Result<T> {
+    rlimit::increase_nofile_limit(u64::MAX)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    tokio::task::LocalSet::new().block_on(&runtime, scenario)
+}

@@ -1,0 +1,96 @@
+//! `load`: thousands of clients for peerstar. docs/RELIABILITY.md says what it found.
+#![allow(clippy::print_stdout, reason = "it reports to whoever runs it")]
+
+use std::io;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Parser, Subcommand};
+use peerstar_load::server::Server;
+use peerstar_load::{deploy, restart, run};
+
+/// Thousands of clients for peerstar.
+#[derive(Parser)]
+struct Arguments {
+    /// The server's binary; the one beside this binary if left out.
+    #[arg(long, env = "PEERSTAR_BIN", global = true)]
+    server: Option<PathBuf>,
+    /// What chance begins with.
+    #[arg(long, default_value_t = 1, global = true)]
+    seed: u64,
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Subcommand)]
+enum What {
+    /// Kills the server under load and starts it again.
+    Restart {
+        #[arg(long, default_value_t = 200)]
+        pages: usize,
+        /// Members of each page.
+        #[arg(long, default_value_t = 10)]
+        each: usize,
+        /// How many times.
+        #[arg(long, default_value_t = 10)]
+        times: usize,
+    },
+    /// Comes all at once.
+    Crowd {
+        #[arg(long, default_value_t = 1500)]
+        pages: usize,
+        /// Members of each page.
+        #[arg(long, default_value_t = 10)]
+        each: usize,
+    },
+    /// Replaces the server by another that already serves before the first goes.
+    Deploy {
+        #[arg(long, default_value_t = 100)]
+        pages: usize,
+        /// Members of each page.
+        #[arg(long, default_value_t = 10)]
+        each: usize,
+        /// How long both serve, in ms.
+        #[arg(long, default_value_t = 2000)]
+        overlap: u64,
+    },
+}
+
+fn main() -> io::Result<()> {
+    let Arguments { server, seed, what } = Arguments::parse();
+    let beside = std::env::current_exe()?.with_file_name("peerstar");
+    let binary = server.unwrap_or(beside);
+    let found = run(async move {
+        match what {
+            What::Restart { pages, each, times } => {
+                let mut server = Server::start(binary, &[])?;
+                let swarm = restart::settled(&server, pages, each, seed).await?;
+                let mut faults = 0;
+                for _ in 0..times {
+                    let report;
+                    (server, report) = restart::restart(server, &swarm).await?;
+                    println!("{report}");
+                    faults = report.faults.0;
+                    report.faults.1.iter().for_each(|fault| println!("  {fault}"));
+                }
+                Ok(faults)
+            }
+            What::Crowd { pages, each } => {
+                let server = Server::start(binary, &[])?;
+                let (swarm, report) = restart::crowd(&server, pages, pages * each, seed).await?;
+                println!("first: {report}");
+                let (_server, report) = restart::restart(server, &swarm).await?;
+                println!("after a restart: {report}");
+                Ok(report.faults.0)
+            }
+            What::Deploy { pages, each, overlap } => {
+                let server = Server::start(binary, &[])?;
+                let report = deploy::overlapping(server, pages, each, Duration::from_millis(overlap), seed).await?;
+                println!("{report}");
+                report.faults.1.iter().for_each(|fault| println!("  {fault}"));
+                Ok(report.faults.0)
+            }
+        }
+    })?;
+    if found == 0 { Ok(()) } else { Err(io::Error::other(format!("{found} faults"))) }
+}

@@ -1,0 +1,280 @@
+//! A well-behaved group member, as the browser library is one: it answers, beats, and comes back with a claim.
+
+use std::cell::{Cell, RefCell};
+use std::io;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::time::Duration;
+
+use rand::SeedableRng;
+use rand::rngs::SmallRng;
+use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::time::{Instant, sleep, sleep_until, timeout};
+
+use crate::backoff::{Backoff, is_terminal};
+use crate::frame::{self, Frame};
+use crate::ledger::Ledger;
+use crate::socket::{Route, Socket};
+use crate::words::{self, Assigned, Message, Restart};
+
+const CONNECT: Duration = Duration::from_secs(10);
+const LAST_WORDS: Duration = Duration::from_secs(2);
+
+/// What all members of a run share.
+#[derive(Debug)]
+pub struct World {
+    /// Where the server is.
+    pub server: Cell<SocketAddr>,
+    /// What they were told.
+    pub ledger: Ledger,
+}
+
+/// What a member was last told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Told {
+    /// The host's term.
+    pub epoch: u64,
+    /// Who hosts, or is to come back and host: if it does, nobody is told.
+    pub host: Box<str>,
+}
+
+/// A member as others see it.
+#[derive(Debug)]
+pub struct Seat {
+    /// The number of its page, which is called `p{page}`.
+    pub page: usize,
+    /// Its id.
+    pub id: Box<str>,
+    /// Which source address it dials from.
+    pub number: usize,
+    /// Whether it is in.
+    pub up: Cell<bool>,
+    /// When it last got in.
+    pub opened: Cell<Option<Instant>>,
+    /// How often it got in.
+    pub opens: Cell<usize>,
+    /// How often it dialled.
+    pub dials: Cell<usize>,
+    /// How many of its sockets have ended.
+    pub ends: Cell<usize>,
+    /// Who hosts.
+    pub told: RefCell<Option<Told>>,
+}
+
+impl Seat {
+    /// One that has not come yet.
+    #[must_use]
+    pub fn new(page: usize, id: &str, number: usize) -> Rc<Self> {
+        Rc::new(Self {
+            page,
+            id: id.into(),
+            number,
+            up: Cell::default(),
+            opened: Cell::default(),
+            opens: Cell::default(),
+            dials: Cell::default(),
+            ends: Cell::default(),
+            told: RefCell::default(),
+        })
+    }
+
+    /// Whether it hosts, as far as it knows.
+    #[must_use]
+    pub fn hosts(&self) -> bool {
+        self.told.borrow().as_ref().is_some_and(|told| told.host == self.id)
+    }
+}
+
+/// What a scenario tells a member to do.
+#[derive(Debug)]
+pub enum Order {
+    /// Go for good, with a word.
+    Leave,
+    /// Lose the socket (RST), and come back.
+    Lose,
+    /// Say this.
+    Say(String),
+}
+
+/// What a member does besides being there.
+pub trait Role {
+    /// It is in.
+    fn opened(&mut self, _out: &mut Vec<u8>) {}
+    /// It was told something that is not about being there.
+    fn said(&mut self, _message: &Message<'_>, _out: &mut Vec<u8>) {}
+    /// When it wants to act, while it is in.
+    fn due(&self) -> Option<Instant> {
+        None
+    }
+    /// It is due.
+    fn act(&mut self, _out: &mut Vec<u8>) {}
+}
+
+/// It is just there.
+#[derive(Debug)]
+pub struct Idle;
+
+impl Role for Idle {}
+
+enum End {
+    Left,
+    Lost(u16),
+}
+
+/// The life of one member, until it leaves or is sent away.
+pub async fn live(world: Rc<World>, me: Rc<Seat>, mut role: impl Role, seed: u64, mut orders: UnboundedReceiver<Order>) {
+    let mut random = SmallRng::seed_from_u64(seed);
+    let mut backoff = Backoff::default();
+    loop {
+        world.ledger.comes(&me);
+        let end = connection(&world, &me, &mut role, &mut backoff, &mut orders).await;
+        me.up.set(false);
+        me.ends.set(me.ends.get() + 1);
+        world.ledger.goes(&me);
+        let code = match end {
+            Ok(End::Left) => return,
+            Ok(End::Lost(code)) => code,
+            Err(_) => 1006,
+        };
+        world.ledger.closed(code);
+        if is_terminal(code) {
+            return world.ledger.fault(format!("page {}: {} was sent away with {code}", me.page, me.id));
+        }
+        let back = Instant::now() + backoff.wait(code, &mut random);
+        loop {
+            tokio::select! {
+                () = sleep_until(back) => break,
+                order = orders.recv() => match order {
+                    Some(Order::Leave) | None => return,
+                    Some(Order::Lose | Order::Say(_)) => {}
+                },
+            }
+        }
+    }
+}
+
+/// One socket's time.
+async fn connection(
+    world: &World,
+    me: &Seat,
+    role: &mut impl Role,
+    backoff: &mut Backoff,
+    orders: &mut UnboundedReceiver<Order>,
+) -> io::Result<End> {
+    me.dials.set(me.dials.get() + 1);
+    let claim = me.told.borrow().clone();
+    let address = words::address(&format!("p{}", me.page), &me.id, claim.as_ref().map(|told| (told.epoch, &*told.host)));
+    let dial = timeout(CONNECT, Socket::open(Route::nth(world.server.get(), me.number), &address));
+    let mut socket = dial.await.map_err(io::Error::from)??;
+    let mut ear = Ear { world, me, role, backoff, ping: Duration::from_secs(5), heard: Instant::now(), end: None };
+    let mut beat = ear.heard + CONNECT;
+    let mut alarm = std::pin::pin!(sleep(CONNECT));
+    loop {
+        let due = ear.role.due().filter(|_| me.up.get()).unwrap_or(beat).min(beat);
+        if alarm.deadline() != due {
+            alarm.as_mut().reset(due);
+        }
+        tokio::select! {
+            ready = socket.ready() => {
+                ready?;
+                let (opens, open) = (me.opens.get(), socket.read(|frame, out| ear.hear(frame, out))?);
+                if let Some(code) = ear.end {
+                    return Ok(End::Lost(code));
+                }
+                if !open {
+                    return Ok(End::Lost(1006));
+                }
+                if me.opens.get() > opens {
+                    beat = Instant::now() + ear.ping;
+                }
+            }
+            () = &mut alarm => {
+                let now = Instant::now();
+                if now >= beat {
+                    if ear.heard + 2 * ear.ping < now || !me.up.get() {
+                        return Ok(End::Lost(1006)); // nothing heard for so long: a dead socket
+                    }
+                    frame::push(&mut socket.out, frame::TEXT, br#"{"type":"HEARTBEAT"}"#);
+                    beat = now + ear.ping;
+                }
+                if me.up.get() && ear.role.due().is_some_and(|due| now >= due) {
+                    ear.role.act(&mut socket.out);
+                }
+                socket.flush()?;
+            }
+            order = orders.recv() => match order {
+                Some(Order::Say(text)) => {
+                    frame::push(&mut socket.out, frame::TEXT, text.as_bytes());
+                    socket.flush()?;
+                }
+                Some(Order::Lose) => {
+                    socket.reset();
+                    return Ok(End::Lost(1006));
+                }
+                Some(Order::Leave) | None => {
+                    frame::push(&mut socket.out, frame::TEXT, br#"{"type":"LEAVE"}"#);
+                    frame::push(&mut socket.out, frame::CLOSE, &1000_u16.to_be_bytes());
+                    socket.finish(LAST_WORDS).await;
+                    return Ok(End::Left);
+                }
+            },
+        }
+    }
+}
+
+/// Hears what comes in on one socket.
+struct Ear<'a, R> {
+    world: &'a World,
+    me: &'a Seat,
+    role: &'a mut R,
+    backoff: &'a mut Backoff,
+    ping: Duration,
+    heard: Instant,
+    end: Option<u16>,
+}
+
+impl<R: Role> Ear<'_, R> {
+    fn hear(&mut self, frame: Frame<'_>, out: &mut Vec<u8>) {
+        self.heard = Instant::now();
+        match frame.opcode {
+            frame::TEXT => {
+                let Ok(message) = Message::parse(frame.body) else {
+                    return self.fault(format!("no message: {}", String::from_utf8_lossy(frame.body)));
+                };
+                self.told(&message, out);
+            }
+            frame::PING => frame::push(out, frame::PONG, frame.body),
+            frame::CLOSE => self.end = Some(frame.close_code()),
+            other => self.fault(format!("a frame with opcode {other}")),
+        }
+    }
+
+    fn told(&mut self, message: &Message<'_>, out: &mut Vec<u8>) {
+        let me = self.me;
+        match message.r#type {
+            "OPEN" | "HOST" => {
+                let Ok(now) = message.read::<Assigned>() else {
+                    return self.fault(format!("{} says {:?}", message.r#type, message.payload));
+                };
+                self.world.ledger.told(me, &now);
+                self.ping = now.ping_ms.map_or(self.ping, Duration::from_millis);
+                *me.told.borrow_mut() = Some(Told { epoch: now.epoch, host: now.host });
+                if message.r#type == "OPEN" {
+                    me.up.set(true);
+                    me.opens.set(me.opens.get() + 1);
+                    me.opened.set(Some(self.heard));
+                    self.backoff.reset();
+                    self.role.opened(out);
+                }
+            }
+            "PROBE" => frame::push(out, frame::TEXT, br#"{"type":"PROBE"}"#),
+            "RESTART" => self.backoff.retry_ms = message.read::<Restart>().ok().map(|said| said.retry_ms),
+            "HEARTBEAT" | "ERROR" => {}
+            _ => self.role.said(message, out),
+        }
+    }
+
+    fn fault(&self, what: String) {
+        self.world.ledger.fault(format!("page {}: {} was sent {what}", self.me.page, self.me.id));
+    }
+}

@@ -1,0 +1,173 @@
+//! One WebSocket over bare TCP. It has no buffers of its own while nothing is under way.
+
+use std::cell::RefCell;
+use std::io::{self, ErrorKind};
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use socket2::SockRef;
+use tokio::io::Interest;
+use tokio::net::{TcpSocket, TcpStream};
+
+use crate::frame::{self, Frame};
+
+/// Where to, and from where.
+#[derive(Debug, Clone, Copy)]
+pub struct Route {
+    /// The server.
+    pub to: SocketAddr,
+    /// The address to come from; one has only some 28,000 ports.
+    pub from: IpAddr,
+    /// The kernel's buffer for what is not read yet, in bytes. None: as it pleases.
+    pub receive_buffer: Option<u32>,
+}
+
+impl Route {
+    /// The way of the `n`-th client: they come from 127.0.1.0/28 in turn.
+    #[must_use]
+    pub fn nth(to: SocketAddr, n: usize) -> Self {
+        Self { to, from: IpAddr::from([127, 0, 1, 1 + (n % 14) as u8]), receive_buffer: None }
+    }
+
+    /// Connects, and says nothing yet.
+    ///
+    /// # Errors
+    /// As the kernel says.
+    pub async fn connect(self) -> io::Result<TcpStream> {
+        let socket = TcpSocket::new_v4()?;
+        if let Some(bytes) = self.receive_buffer {
+            socket.set_recv_buffer_size(bytes)?;
+        }
+        socket.bind(SocketAddr::new(self.from, 0))?;
+        let stream = socket.connect(self.to).await?;
+        stream.set_nodelay(true)?;
+        Ok(stream)
+    }
+}
+
+thread_local! {
+    /// Where all sockets of a thread read into; what is not a whole frame yet is kept by its socket.
+    static SCRATCH: RefCell<Vec<u8>> = RefCell::new(vec![0; 64 * 1024]);
+}
+
+/// An open WebSocket.
+#[derive(Debug)]
+pub struct Socket {
+    stream: TcpStream,
+    unread: Vec<u8>,
+    /// Frames to be sent; see [`frame::push`] and [`Socket::flush`].
+    pub out: Vec<u8>,
+}
+
+impl Socket {
+    /// Connects and shakes hands. The caller sets the time limit.
+    ///
+    /// # Errors
+    /// As the kernel says, or when the answer is not 101.
+    pub async fn open(route: Route, path_and_query: &str) -> io::Result<Self> {
+        let mut socket = Self { stream: route.connect().await?, unread: Vec::new(), out: Vec::new() };
+        let request = format!(
+            "GET {path_and_query} HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+             Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+        );
+        socket.out.extend_from_slice(request.as_bytes());
+        socket.flush()?;
+        let mut head = Vec::new();
+        let end = loop {
+            socket.stream.readable().await?;
+            let mut chunk = [0; 1024];
+            match socket.stream.try_read(&mut chunk) {
+                Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
+                Ok(read) => head.extend_from_slice(&chunk[..read]),
+                Err(e) if e.kind() == ErrorKind::WouldBlock => {}
+                Err(e) => return Err(e),
+            }
+            if let Some(at) = head.windows(4).position(|four| four == b"\r\n\r\n") {
+                break at + 4;
+            }
+        };
+        if !head.starts_with(b"HTTP/1.1 101") {
+            return Err(io::Error::other(String::from_utf8_lossy(&head[..end]).into_owned()));
+        }
+        socket.unread = head.split_off(end);
+        Ok(socket)
+    }
+
+    /// Waits until there is something to read, or room for what is to be sent.
+    ///
+    /// # Errors
+    /// As the kernel says.
+    pub async fn ready(&self) -> io::Result<()> {
+        if !self.unread.is_empty() && matches!(frame::first(&self.unread), Ok(Some(_))) {
+            return Ok(()); // came together with the handshake's answer
+        }
+        let interest = if self.out.is_empty() { Interest::READABLE } else { Interest::READABLE | Interest::WRITABLE };
+        self.stream.ready(interest).await.map(drop)
+    }
+
+    /// Reads what there is, hands over each whole frame together with `out`, and sends what was put there.
+    /// False: the other side has closed.
+    ///
+    /// # Errors
+    /// As the kernel says, or when the bytes are no frames.
+    pub fn read(&mut self, mut each: impl FnMut(Frame<'_>, &mut Vec<u8>)) -> io::Result<bool> {
+        let open = SCRATCH.with_borrow_mut(|scratch| {
+            loop {
+                let kept = self.unread.len();
+                if scratch.len() < 2 * kept {
+                    scratch.resize(2 * kept, 0);
+                }
+                scratch[..kept].copy_from_slice(&self.unread);
+                let (read, more) = match self.stream.try_read(&mut scratch[kept..]) {
+                    Ok(0) => return Ok(false),
+                    Ok(read) => (read, kept + read == scratch.len()),
+                    Err(e) if e.kind() == ErrorKind::WouldBlock => (0, false),
+                    Err(e) => return Err(e),
+                };
+                let mut rest = &scratch[..kept + read];
+                while let Some((frame, length)) = frame::first(rest).map_err(io::Error::other)? {
+                    each(frame, &mut self.out);
+                    rest = &rest[length..];
+                }
+                self.unread = rest.to_vec();
+                if !more {
+                    return Ok(true);
+                }
+            }
+        })?;
+        if open {
+            self.flush()?;
+        }
+        Ok(open)
+    }
+
+    /// Sends as much as the kernel takes; the rest when [`Socket::ready`] says so.
+    ///
+    /// # Errors
+    /// As the kernel says.
+    pub fn flush(&mut self) -> io::Result<()> {
+        if self.out.is_empty() {
+            return Ok(());
+        }
+        match self.stream.try_write(&self.out) {
+            Ok(sent) if sent == self.out.len() => self.out = Vec::new(),
+            Ok(sent) => drop(self.out.drain(..sent)),
+            Err(e) if e.kind() == ErrorKind::WouldBlock => {}
+            Err(e) => return Err(e),
+        }
+        Ok(())
+    }
+
+    /// Sends what is left and reads on until the other side closes, but no longer than `most`: one that closes with
+    /// bytes unread would reset the connection.
+    pub async fn finish(mut self, most: Duration) {
+        let end =
+            async { while self.flush().is_ok() && self.ready().await.is_ok() && matches!(self.read(|_, _| ()), Ok(true)) {} };
+        let _ = tokio::time::timeout(most, end).await;
+    }
+
+    /// Ends the connection as a dying network would: RST, nothing said.
+    pub fn reset(self) {
+        let _ = SockRef::from(&self.stream).set_linger(Some(Duration::ZERO));
+    }
+}

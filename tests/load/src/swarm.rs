@@ -1,0 +1,161 @@
+//! Many members at once.
+
+use std::cell::{Cell, RefCell};
+use std::io;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::time::Duration;
+
+use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
+use tokio::task::{JoinHandle, spawn_local};
+use tokio::time::{Instant, sleep};
+
+use crate::ledger::Ledger;
+use crate::member::{Order, Role, Seat, Told, World, live};
+
+/// One of the swarm.
+#[derive(Debug)]
+pub struct Bee {
+    /// As others see it.
+    pub seat: Rc<Seat>,
+    orders: UnboundedSender<Order>,
+    life: JoinHandle<()>,
+}
+
+impl Bee {
+    /// Tells it what to do; one that is gone does nothing.
+    pub fn order(&self, order: Order) {
+        let _ = self.orders.send(order);
+    }
+
+    /// Whether it is gone for good.
+    #[must_use]
+    pub fn is_gone(&self) -> bool {
+        self.life.is_finished()
+    }
+}
+
+/// All members of a run. Those dropped with it are cut off.
+#[derive(Debug)]
+pub struct Swarm {
+    /// What they share.
+    pub world: Rc<World>,
+    /// Those who came and are not forgotten.
+    pub bees: RefCell<Vec<Bee>>,
+    seed: u64,
+    named: Cell<usize>,
+}
+
+impl Drop for Swarm {
+    fn drop(&mut self) {
+        self.bees.borrow().iter().for_each(|bee| bee.life.abort());
+    }
+}
+
+impl Swarm {
+    /// Nobody yet.
+    #[must_use]
+    pub fn new(server: SocketAddr, seed: u64) -> Self {
+        let world = Rc::new(World { server: Cell::new(server), ledger: Ledger::default() });
+        Self { world, bees: RefCell::default(), seed, named: Cell::default() }
+    }
+
+    /// One more member for `page`, under a name nobody had.
+    pub fn join<R: Role + 'static>(&self, page: usize, role: impl FnOnce(&Rc<Seat>) -> R) -> Rc<Seat> {
+        let number = self.named.get();
+        self.named.set(number + 1);
+        let seat = Seat::new(page, &format!("m{number}"), number);
+        let (orders, obey) = unbounded_channel();
+        let role = role(&seat);
+        let life = spawn_local(live(Rc::clone(&self.world), Rc::clone(&seat), role, self.seed ^ number as u64, obey));
+        self.bees.borrow_mut().push(Bee { seat: Rc::clone(&seat), orders, life });
+        seat
+    }
+
+    /// How many are in.
+    #[must_use]
+    pub fn up(&self) -> usize {
+        self.bees.borrow().iter().filter(|bee| bee.seat.up.get()).count()
+    }
+
+    /// Waits until all are in.
+    ///
+    /// # Errors
+    /// When it takes longer than `most`.
+    pub async fn all_up(&self, most: Duration) -> io::Result<()> {
+        let count = self.bees.borrow().len();
+        until("all are in", most, || self.up() == count).await
+    }
+
+    /// The seats of all, page by page.
+    #[must_use]
+    pub fn by_page(&self) -> Vec<Vec<Rc<Seat>>> {
+        let mut pages = Vec::new();
+        for bee in self.bees.borrow().iter() {
+            if pages.len() <= bee.seat.page {
+                pages.resize_with(bee.seat.page + 1, Vec::new);
+            }
+            pages[bee.seat.page].push(Rc::clone(&bee.seat));
+        }
+        pages
+    }
+
+    /// Waits until on every page all know the same host, which is one of them; gives host and epoch of each.
+    ///
+    /// # Errors
+    /// When it takes longer than `most`; names a page.
+    pub async fn agreed(&self, most: Duration) -> io::Result<Vec<Option<Told>>> {
+        let deadline = Instant::now() + most;
+        loop {
+            let pages = self.by_page();
+            let agreed: Result<Vec<_>, _> = pages.iter().map(|members| agreement(members)).collect();
+            match agreed {
+                Ok(agreed) => return Ok(agreed),
+                Err(page) if Instant::now() > deadline => return Err(io::Error::other(page)),
+                Err(_) => sleep(Duration::from_millis(20)).await,
+            }
+        }
+    }
+
+    /// All leave with a word, and are forgotten.
+    ///
+    /// # Errors
+    /// When it takes longer than `most`.
+    pub async fn leave(&self, most: Duration) -> io::Result<()> {
+        self.bees.borrow().iter().for_each(|bee| bee.order(Order::Leave));
+        until("all have left", most, || self.bees.borrow().iter().all(Bee::is_gone)).await?;
+        self.bees.borrow_mut().clear();
+        self.world.ledger.forget_members();
+        Ok(())
+    }
+}
+
+/// Host and epoch that all of a page know; None for an empty page.
+fn agreement(members: &[Rc<Seat>]) -> Result<Option<Told>, String> {
+    let Some(first) = members.first() else { return Ok(None) };
+    let known = first.told.borrow().clone();
+    let differs = members.iter().find(|member| !member.up.get() || *member.told.borrow() != known);
+    if let Some(member) = differs {
+        let say = |seat: &Seat| format!("{} (up: {}) was told {:?}", seat.id, seat.up.get(), seat.told.borrow());
+        return Err(format!("page {} does not agree: {}, {}", first.page, say(first), say(member)));
+    }
+    if !members.iter().any(|member| known.as_ref().is_some_and(|told| told.host == member.id)) {
+        return Err(format!("page {}: its host {known:?} is none of its members", first.page));
+    }
+    Ok(known)
+}
+
+/// Waits for something, looking often.
+///
+/// # Errors
+/// When it takes longer than `most`.
+pub async fn until(what: &str, most: Duration, mut ask: impl FnMut() -> bool) -> io::Result<()> {
+    let deadline = Instant::now() + most;
+    while !ask() {
+        if Instant::now() > deadline {
+            return Err(io::Error::other(format!("not within {most:?}: {what}")));
+        }
+        sleep(Duration::from_millis(10)).await;
+    }
+    Ok(())
+}
