@@ -123,7 +123,7 @@ export class Shell {
       pressure: (link, high) => this.feed({ type: "pressure", link, high }),
       rtt: (id, ms) => this.#measured(id, ms, "p2p"),
       failed: (id, times) => {
-        tell(() => `no data channel to ${short(id)}, ${times}×`);
+        tell(() => `no data channel to ${short(id)}, ${times}×: dialling again in a while`);
         if (!this.#relayAllowed && times === UNREACHABLE_DIALS) this.#error("Unreachable", "No data channel to the host can be opened, and this server does not relay.");
       },
       connect: (id) => hooks.connect(id),
@@ -625,7 +625,7 @@ function openIn(payload: unknown): { open: OpenPayload; p2p: boolean; maxMessage
 function tellNotice(notice: Told): string {
   switch (notice.kind) {
     case "open": return `in, host ${short(notice.host)} epoch ${notice.epoch}${notice.first ? ", the first" : ""}`;
-    case "host": return `host ${notice.isHost ? "is this page" : short(notice.host)}, epoch ${notice.epoch} (${notice.cause}), took ${Math.round(notice.tookMs)} ms`;
+    case "host": return `host ${notice.isHost ? "is this page" : short(notice.host)}, epoch ${notice.epoch}${notice.cause && ` (${notice.cause})`}, took ${Math.round(notice.tookMs)} ms`;
     case "member": return `${short(notice.id)} ${notice.change === "join" ? "came" : "left"}`;
     case "profile": return `${short(notice.id)} has another profile`;
     case "recovered": return `recovered by ${notice.via}${notice.complete ? "" : ", NOT complete"}, away ${Math.round(notice.awayMs)} ms`;

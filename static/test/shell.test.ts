@@ -16,6 +16,7 @@ function rig({ profile, ticket }: { profile?: unknown; ticket?: Ticket } = {}) {
   const signals: string[] = [];
   const words: string[] = [];
   const ices: unknown[] = [];
+  const lines: string[] = [];
   let give: (() => unknown) | undefined;
   const shell = new Shell(env, { id: "me", profile, ticket, p2p: true }, {
     url: (claim) => {
@@ -37,16 +38,17 @@ function rig({ profile, ticket }: { profile?: unknown; ticket?: Ticket } = {}) {
     opened: (ice) => ices.push(ice),
     ice: (ice) => ices.push(ice),
     connect: () => undefined, over() {},
-  }, () => {});
+  }, (line) => lines.push(line()));
   shell.start();
   const alone = { host: "me", epoch: 5, members: 1, roster: [{ id: "me", group: 1 }], p2p: true, relay: { maxMessageBytes: 65_536, maxBytesPerS: 0 }, resumeMs: 30_000, pingMs: 5000 };
-  const link = (id: string): void => {
+  const link = (id: string): FakeLink => {
     const made = new FakeLink(id, `dc_${id}`);
     shell.accept(made);
     made.opens();
+    return made;
   };
   const sent = (type: string): unknown[] => env.last.sent.map((text) => JSON.parse(text) as { type: string; payload: unknown }).filter((m) => m.type === type).map(({ payload }) => payload);
-  return { env, shell, story, claims, signals, words, ices, alone, link, sent, hide: (hidden: boolean) => (visible = !hidden), onSnapshot: (f: () => unknown) => (give = f) };
+  return { env, shell, story, claims, signals, words, ices, lines, alone, link, sent, hide: (hidden: boolean) => (visible = !hidden), onSnapshot: (f: () => unknown) => (give = f) };
 }
 
 test("alone: open, and what is sent comes back", async () => {
@@ -242,4 +244,42 @@ test("what nobody can read is skipped, and said so", async (t) => {
   await env.settle();
   assert.deepEqual(story.filter((line) => line.startsWith("you")), ['you: "good" @5', 'you: "better" @5']);
   assert.equal(reported.mock.callCount(), 1);
+});
+
+test("debug: an election is told in ten lines, whoever wins it", async () => {
+  for (const next of ["me", "him"]) {
+    const { env, lines, link } = rig();
+    const says = async (message: object): Promise<void> => {
+      env.last.says(message);
+      await env.settle();
+    };
+    const line = [[5, 0]];
+    await says({ type: "OPEN", payload: { host: "you", epoch: 5, members: 3, p2p: true, relay: { maxMessageBytes: 65_536 }, resumeMs: 30_000 } });
+    const members = ["you", "me", "him"].map((id) => [id, { group: true }]);
+    await says({ type: "RELAY", src: "you", payload: { t: "restore", e: 5, heal: { r: 0, e: 0, s: 0 }, snap: { r: 5, e: 5, s: 0, line, counts: [], members, has: false, z: 0 } } });
+    const toYou = link("you");
+    await env.settle();
+    assert.deepEqual(lines.splice(0), [
+      "OPEN host you epoch 5, 3 here", "open", "in, host you epoch 5", "you over relay", "host you, epoch 5, took 0 ms",
+      "you came", "him came", "recovered by log, away 0 ms", "data channel to you open", "you over p2p",
+    ]);
+
+    toYou.happens("close");
+    await env.settle();
+    await says({ type: "HOST", payload: { host: next, epoch: 6, cause: "left", members: 2, p2p: true, roster: ["me", "him"].map((id) => ({ id, group: 1 })) } });
+    const place = { r: 5, e: 5, s: 0 };
+    if (next === "me") await says({ type: "RELAY", src: "him", payload: { t: "at", e: 6, at: { ...place, done: 0, base: 0, line, snap: false, stale: false, age: 0 } } });
+    else {
+      const x = [{ s: 1, e: 6, f: "you", n: 0, k: "l", d: null, z: 0 }];
+      await says({ type: "RELAY", src: "him", payload: { t: "data", e: 6, r: 5, p: 5, s: 1, x } });
+    }
+    const toHim = link("him");
+    toHim.happens("data", JSON.stringify({ t: "ack", e: 6, at: { r: 5, e: 6, s: 1 }, gap: false, k: 9 }));
+    env.pass(1_000);
+    await env.settle();
+    const dead = ["data channel to you closed", "you over relay", `HOST ${next} epoch 6 (left)`];
+    assert.deepEqual(lines, next === "me"
+      ? [...dead, "host is this page, epoch 6 (left), took 0 ms", "data channel to him open", "him over p2p", "you left"]
+      : [...dead, "him over relay", "host him, epoch 6 (left), took 0 ms", "you left", "data channel to him open", "him over p2p"]);
+  }
 });

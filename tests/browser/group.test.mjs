@@ -155,6 +155,26 @@ scenario("who is refused is told why, and its sends are rejected", async (world)
   assert.equal(await member.tab.evaluate(() => group.send(1).catch((error) => error.code)), "Refused");
 });
 
+scenario("an old page and a new server say that they do not understand each other", async (world) => {
+  const [server, site, browser] = await Promise.all([world.server(), world.site(), world.browser()]);
+  const tab = await browser.tab(`${site.url}/group.html`);
+  await tab.waitForFunction(() => window.ready);
+  // A library of another version differs for the server in this one word.
+  await tab.evaluate(() => {
+    window.WebSocket = class extends WebSocket {
+      constructor(url) {
+        super(url.replace("group=1", "group=2"));
+      }
+    };
+  });
+  const id = await tab.evaluate((options) => begin("ann", options), { page, server: server.url });
+  const member = new Member(browser, tab, "ann", id);
+  const [{ code, reason }] = await happened(member, "close");
+  assert.equal(code, 4426);
+  assert.match(reason, /reload the page/);
+  assert.match((await events(member, "error"))[0].message, /reload the page/);
+});
+
 scenario("a server that is not there is Unreachable, and found when it comes", async (world) => {
   const { server, join } = await open(world, { names: [] });
   await server.end();
@@ -250,7 +270,12 @@ scenario("a cut WebSocket comes back by itself, and over P2P nobody notices", as
   const states = await untilState("the same everywhere", () => all(members, () => diary.messages), (each) => each.every((m) => m.length === each[0].length));
   for (const state of states) assert.deepEqual(state, states[0]);
   assert.equal(new Set(states[0]).size, states[0].length);
-  for (const member of members) assert.deepEqual(await events(member, "recovered").then((list) => list.filter((e) => !e.complete)), []);
+  for (const member of members) {
+    assert.deepEqual(await events(member, "recovered").then((list) => list.filter((e) => !e.complete)), []);
+    // Told that there was no server, and again that there is.
+    const told = await untilState("the server to be there", () => events(member, "status"), (list) => list.at(-1).server);
+    assert.ok(told.some(({ server }) => !server));
+  }
 });
 
 scenario("stock clients and group members share a page", async (world) => {
