@@ -132,6 +132,20 @@ test("a refusal rejects what waits, tells why, and ends it", async () => {
   assert.deepEqual(story.filter((line) => /error|closed \d/.test(line)), ["error Refused", "closed 4426 This page's version of the library is not this server's: reload the page."]);
 });
 
+test("who is sent away by the operator, or has a ticket that ran out, is told so and does not come back", async () => {
+  for (const [code, told, reason] of [[4411, "the operator of the server ended this connection", /^the operator/], [4507, "the ticket has run out", /^The ticket has run out.*function/]] as const) {
+    const { env, story, words, alone } = rig({ ticket: "fixed" });
+    env.last.says({ type: "OPEN", payload: alone });
+    env.last.says({ type: "ERROR", payload: { msg: told, code, retry: code >= 4500 } });
+    env.last.ends(code);
+    env.pass(60_000);
+    await env.settle();
+    assert.equal(env.sockets.length, 1);
+    assert.equal(story.filter((line) => line === "error Refused").length, 1);
+    assert.match(words.at(-1)?.replace("The server does not let this page in: ", "") ?? "", reason);
+  }
+});
+
 test("leave() rejects what waits as Closed, says LEAVE, and nothing is heard after it", async () => {
   const { env, shell, story, alone } = rig();
   env.last.says({ type: "OPEN", payload: { ...alone, host: "you", members: 2 } });

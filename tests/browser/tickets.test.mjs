@@ -1,0 +1,97 @@
+// Servers that ask for a ticket, or hand out credentials that run out: what the library does about it.
+import assert from "node:assert/strict";
+import { createHmac } from "node:crypto";
+import { Member } from "./support/group.mjs";
+import { scenario } from "./support/scenario.mjs";
+import { until, untilState } from "./support/until.mjs";
+
+const page = "https://example.org/ticket";
+const secret = "0123456789abcdef0123456789abcdef";
+const guarded = { AUTH__TICKET_SECRET: secret };
+
+/** As a site signs one: for this page, and good for a minute. */
+function ticket(claims = {}, key = secret) {
+  const part = (value) => Buffer.from(JSON.stringify(value)).toString("base64url");
+  const signed = `${part({ alg: "HS256", typ: "JWT" })}.${part({ page, exp: Math.floor(Date.now() / 1000) + 60, ...claims })}`;
+  return `${signed}.${createHmac("sha256", key).update(signed).digest("base64url")}`;
+}
+
+const expired = () => ticket({ exp: Math.floor(Date.now() / 1000) - 60 });
+
+/** `give(n)` is asked for the n-th ticket; without it `options` has one, or none. */
+async function join(browser, site, name, options, give) {
+  const tab = await browser.tab(`${site.url}/group.html`);
+  await tab.waitForFunction(() => window.ready);
+  const asked = [];
+  await tab.exposeFunction("ask", () => give(asked.push(performance.now())));
+  const id = await tab.evaluate(([name, options, asks]) => begin(name, { ...options, ...(asks && { ticket: () => ask() }) }), [name, { page, ...options }, give !== undefined]);
+  return Object.assign(new Member(browser, tab, name, id), { asked });
+}
+
+const events = ({ tab }, kind) => tab.evaluate((kind) => diary.events.filter((event) => event.kind === kind), kind);
+const happened = (member, kind, good = () => true) =>
+  untilState(`${kind} at ${member.name}`, () => events(member, kind), (list) => list.some(good), 15_000);
+
+scenario("a ticket is asked for before every connection, and one that ran out is replaced", async (world) => {
+  const [server, site, browser] = await Promise.all([world.server(guarded), world.site(), world.browser()]);
+  const wire = await world.proxy(server.port);
+  const ann = await join(browser, site, "ann", { server: `http://127.0.0.1:${wire.port}` }, (n) => (n === 1 ? expired() : ticket()));
+  await happened(ann, "open");
+  assert.equal(ann.asked.length, 2);
+  wire.cut();
+  await until("a third ticket", () => ann.asked.length === 3);
+  await ann.tab.evaluate(() => say());
+  const status = await untilState("the server to be there again", () => events(ann, "status"), (list) => list.at(-1).server);
+  assert.ok(status.some(({ server }) => !server));
+  assert.deepEqual(await events(ann, "error"), []);
+});
+
+scenario("a ticket that is no good, or a text that ran out, is the end, in words that help", async (world) => {
+  const [server, site, browser] = await Promise.all([world.server(guarded), world.site(), world.browser()]);
+  for (const [given, code, words] of [
+    [undefined, 4407, /a ticket is needed/],
+    [ticket({ page: "https://example.org/other" }), 4407, /for another page/],
+    [ticket({}, "another secret of 32 characters!"), 4407, /not signed with this server's secret/],
+    [expired(), 4507, /has run out.*`ticket` a function/],
+  ]) {
+    const member = await join(browser, site, "ann", { server: server.url, ...(given && { ticket: given }) });
+    const [end] = await happened(member, "close");
+    assert.equal(end.code, code);
+    assert.match(end.reason, words);
+    const [error] = await events(member, "error");
+    assert.equal(error.code, "Refused");
+    assert.match(error.message, words);
+  }
+});
+
+scenario("who may not host waits for someone who may", async (world) => {
+  const [server, site, browser] = await Promise.all([world.server(guarded), world.site(), world.browser()]);
+  const guest = await join(browser, site, "guest", { server: server.url }, () => ticket({ host: false }));
+  const [error] = await happened(guest, "error");
+  assert.equal(error.code, "Unreachable");
+  assert.match(error.message, /nobody who may host the page is there.*trying on/);
+  assert.deepEqual(await events(guest, "status"), [], "it is connecting, as at first");
+  const host = await join(browser, site, "host", { server: server.url }, () => ticket());
+  await happened(guest, "open", ({ host: id }) => id === host.id);
+  await guest.tab.evaluate(() => say());
+});
+
+scenario("TURN credentials are renewed, for connections to come and for those that stand", async (world) => {
+  const settings = { ICE__SERVERS: '[{"urls":["turn:127.0.0.1:9"]}]', ICE__TURN_SECRET: "north", ICE__TURN_TTL_S: 5 };
+  const [server, site, browser] = await Promise.all([world.server(settings), world.site(), world.browser()]);
+  const members = [];
+  for (const name of ["ann", "bob"]) members.push(await join(browser, site, name, { server: server.url, rtc: { bundlePolicy: "max-bundle" } }));
+  const [ann, bob] = members;
+  await happened(ann, "link", ({ path }) => path === "p2p");
+  /** What new connections get, and what the one to bob has. */
+  const used = () => ann.tab.evaluate((id) => {
+    const standing = group.peer.connections[id].find(({ open }) => open).peerConnection.getConfiguration();
+    return [group.peer.options.config, standing].map(({ iceServers: [{ username }], bundlePolicy }) => [username, bundlePolicy]);
+  }, bob.id);
+  const [[first]] = await used();
+  const [, id] = first.split(":");
+  assert.equal(id, ann.id);
+  const now = await untilState("fresh ones", used, ([[fresh]]) => fresh !== first);
+  assert.deepEqual(now[0], now[1]);
+  assert.equal(now[0][1], "max-bundle");
+});
