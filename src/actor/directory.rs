@@ -11,7 +11,7 @@ use std::time::Duration;
 use actix::{Actor, Addr, Arbiter, AsyncContext, Context, Handler, ResponseFuture};
 use futures_util::future::join_all;
 
-use super::message::{Ids, IdsOf, Line, Summarise, SummariseAll, Summary, ToDirectory, ToPage, ToSession};
+use super::message::{Ids, IdsOf, Kick, KickFrom, Line, Summarise, SummariseAll, Summary, ToDirectory, ToPage, ToSession};
 use super::page::Page;
 use crate::core::directory::{Admission, DirectoryState, Incarnation, Succession};
 use crate::core::id::{PageKey, PeerId};
@@ -139,6 +139,20 @@ impl Handler<IdsOf> for PageDirectory {
             match page {
                 Some(page) => page.send(Ids).await.unwrap_or_default(),
                 None => Vec::new(),
+            }
+        })
+    }
+}
+
+impl Handler<KickFrom> for PageDirectory {
+    type Result = ResponseFuture<bool>;
+
+    fn handle(&mut self, KickFrom { key, id }: KickFrom, _: &mut Self::Context) -> Self::Result {
+        let page = self.pages.get(&key).cloned();
+        Box::pin(async move {
+            match page {
+                Some(page) => page.send(Kick(id)).await.unwrap_or_default(),
+                None => false,
             }
         })
     }

@@ -246,6 +246,21 @@ pub struct Ids;
 #[rtype(result = "Vec<PeerId>")]
 pub struct IdsOf(pub PageKey);
 
+/// Sends away the member of a page that has an id. True when there is one.
+#[derive(Debug, Message)]
+#[rtype(result = "bool")]
+pub struct Kick(pub PeerId);
+
+/// The same, asked of the directory.
+#[derive(Debug, Message)]
+#[rtype(result = "bool")]
+pub struct KickFrom {
+    /// Which page.
+    pub key: PageKey,
+    /// Whom.
+    pub id: PeerId,
+}
+
 /// One page as the operator sees it.
 #[derive(Debug, Clone, serde::Serialize)]
 pub struct Summary {

@@ -9,7 +9,7 @@ use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 
 use super::directory::PageDirectory;
-use super::message::{Ids, Line, Summarise, Summary, ToDirectory, ToPage, ToSession};
+use super::message::{Ids, Kick, Line, Summarise, Summary, ToDirectory, ToPage, ToSession};
 use crate::clock::unix_ms;
 use crate::core::directory::Incarnation;
 use crate::core::id::{PageKey, PeerId, SessionId};
@@ -213,6 +213,16 @@ impl Handler<Ids> for Page {
 
     fn handle(&mut self, _: Ids, _: &mut Self::Context) -> Self::Result {
         MessageResult(self.state.ids().cloned().collect::<Vec<PeerId>>())
+    }
+}
+
+impl Handler<Kick> for Page {
+    type Result = bool;
+
+    fn handle(&mut self, Kick(id): Kick, ctx: &mut Self::Context) -> bool {
+        let is_here = self.state.has(&id);
+        self.drive(Input::Kick(id), ctx);
+        is_here
     }
 }
 

@@ -85,6 +85,7 @@ fn act(world: &mut World, line: &str) -> Vec<Got> {
             vec![]
         }
         ["answer", id] => world.step(Input::Alive(session(world, id))),
+        ["kick", id] => world.step(Input::Kick(super::world::id(id))),
         ["congest", id] => world.step(Input::Congested(session(world, id))),
         ["status", id, payload] => {
             let message = format!(r#"{{"type":"STATUS","payload":{payload}}}"#);

@@ -26,6 +26,7 @@ enum Transition {
     Silence { who: Index },
     Answer { who: Index },
     Congest { who: Index },
+    Kick { id: u8 },
     Pass { ms: u64 },
     PageDies { shuffle: u64 },
 }
@@ -53,6 +54,7 @@ fn transition() -> impl Strategy<Value = Transition> {
         2 => who().prop_map(|who| Transition::Silence { who }),
         2 => who().prop_map(|who| Transition::Answer { who }),
         1 => who().prop_map(|who| Transition::Congest { who }),
+        1 => (0..16_u8).prop_map(|id| Transition::Kick { id }),
         6 => ms.prop_map(|ms| Transition::Pass { ms }),
         1 => any::<u64>().prop_map(|shuffle| Transition::PageDies { shuffle }),
     ]
@@ -158,6 +160,7 @@ impl Life {
                 let session = self.pick(who)?;
                 self.world.step(Input::Congested(session))
             }
+            Transition::Kick { id } => world.step(Input::Kick(super::world::id(&format!("p{id}")))),
             Transition::Pass { ms } => world.pass(ms),
             Transition::PageDies { shuffle } => {
                 let members = self.shuffled(shuffle);
@@ -216,6 +219,7 @@ impl Life {
             (Transition::Silence { .. }, Some(session)) => model.silence(session),
             (Transition::Answer { .. }, Some(session)) => model.alive(session),
             (Transition::Congest { .. }, Some(session)) => model.congested(session),
+            (Transition::Kick { id }, _) => model.kick(&format!("p{id}")),
             (Transition::Pass { ms }, _) => model.pass(*ms),
             (Transition::PageDies { shuffle }, _) => {
                 let order = self.shuffled(*shuffle);
@@ -241,7 +245,7 @@ impl Life {
             | Transition::Silence { .. }
             | Transition::Answer { .. }
             | Transition::Congest { .. } => self.world.last_picked,
-            Transition::Join { .. } | Transition::Pass { .. } | Transition::PageDies { .. } => None,
+            Transition::Join { .. } | Transition::Kick { .. } | Transition::Pass { .. } | Transition::PageDies { .. } => None,
         }
     }
 }

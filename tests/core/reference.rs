@@ -296,6 +296,17 @@ impl Model {
         }
     }
 
+    pub(crate) fn kick(&mut self, id: &str) {
+        if let Some(held) = self.held.iter().position(|(p, _)| p.id == id) {
+            let (newcomer, _) = self.held.remove(held);
+            self.close(newcomer.session, "kicked");
+        }
+        if let Some(at) = self.here.iter().position(|p| p.id == id) {
+            self.close(self.here[at].session, "kicked");
+            self.depart(at, Departure::Expelled);
+        }
+    }
+
     fn depart(&mut self, at: usize, departure: Departure) {
         let person = self.here.remove(at);
         let mut stranded = Vec::new();

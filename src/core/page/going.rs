@@ -2,7 +2,7 @@
 
 use crate::core::close::Close;
 use crate::core::election::Cause;
-use crate::core::id::SessionId;
+use crate::core::id::{PeerId, SessionId};
 use crate::core::member::{Departure, Member, Returning, Seat};
 use crate::core::wire;
 
@@ -27,6 +27,15 @@ impl PageState {
         if let Some(seat) = self.seat_of(session) {
             refuse(session, close, out);
             self.depart(outside, seat, departure, out);
+        }
+    }
+
+    pub(super) fn kick(&mut self, outside: Outside<'_>, id: &PeerId, out: &mut Vec<Output>) {
+        if let Some(held) = self.take_held(id) {
+            refuse(held.joiner.session, Close::Kicked, out);
+        }
+        if let Some(session) = self.session_of(id) {
+            self.dismiss(outside, session, Close::Kicked, Departure::Expelled, out);
         }
     }
 

@@ -89,6 +89,8 @@ pub enum Input {
         /// Who is to follow, if it can.
         to: Option<PeerId>,
     },
+    /// The operator sends away whoever has this id, or waits for it.
+    Kick(PeerId),
     /// An [`Output::Pass`] met a receiver that has too much to read already.
     Undelivered {
         /// Who sent it.

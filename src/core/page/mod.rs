@@ -149,7 +149,10 @@ impl PageState {
     pub fn handle(&mut self, outside: Outside<'_>, input: Input, out: &mut Vec<Output>) {
         // who else could host changes by these alone
         let may_relieve = !self.draining
-            && matches!(input, Input::Join(_) | Input::Gone { .. } | Input::Status { .. } | Input::Timer | Input::Congested(_));
+            && matches!(
+                input,
+                Input::Join(_) | Input::Gone { .. } | Input::Status { .. } | Input::Timer | Input::Congested(_) | Input::Kick(_)
+            );
         match input {
             Input::Join(Joiner { session, .. }) if self.draining => refuse(session, Close::Restart, out),
             Input::Join(joiner) => self.join(outside, joiner, out),
@@ -162,6 +165,7 @@ impl PageState {
             | Input::Suspect { .. }
             | Input::Resign { .. }
             | Input::Alive(_)
+            | Input::Kick(_)
             | Input::Undelivered { .. }
             | Input::Congested(_)
             | Input::Timer
@@ -172,6 +176,7 @@ impl PageState {
             Input::Suspect { session, suspicion } => self.suspect(outside, session, &suspicion, out),
             Input::Resign { session, epoch, to } => self.resign(outside, session, epoch, to.as_ref(), out),
             Input::Alive(session) => self.alive(session, out),
+            Input::Kick(id) => self.kick(outside, &id, out),
             Input::Undelivered { session, dst } => self.undelivered(session, &dst, out),
             Input::Congested(session) => self.dismiss(outside, session, Close::Slow, Departure::Lost, out),
             Input::Timer => self.timer(outside, out),
@@ -208,6 +213,12 @@ impl PageState {
     /// The ids of the members, longest present first.
     pub fn ids(&self) -> impl Iterator<Item = &PeerId> {
         self.members.values().map(|m| &m.id)
+    }
+
+    /// Whether a member has `id`.
+    #[must_use]
+    pub fn has(&self, id: &PeerId) -> bool {
+        self.by_id.contains_key(id)
     }
 
     /// How many members there are.
