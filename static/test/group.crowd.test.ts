@@ -75,3 +75,40 @@ test("a page of 1,000 delivers the same through three changes of host", () => {
   assert.ok(model && model.length > 100);
   for (const id of groups.keys()) assert.equal(seen.get(id)?.join(" "), model);
 });
+
+test("a hundred who come at once are restored as fast as the socket takes it, and each in its turn", () => {
+  const STATE = 200_000;
+  const host = new Group("host");
+  let now = 1000;
+  const sent: Extract<Effect, { type: "transmit" }>[] = [];
+  const feed = (event: Event): void => {
+    for (const effect of host.handle(event, now)) {
+      if (effect.type === "askSnapshot") feed({ type: "snapshot", token: effect.token, given: true, state: "s", size: STATE });
+      if (effect.type === "transmit" && effect.message.t === "restore") sent.push(effect);
+    }
+  };
+  feed({ type: "snapshots", able: true });
+  feed({ type: "open", open: { host: "host", epoch: 5, members: 1, relay: true, resumeMs: 30_000, roster: NOBODY } });
+  const nowhere = { r: 0, e: 0, s: 0, done: 0, base: 0, line: [], snap: false, stale: false, age: 0 };
+  const ids = Array.from({ length: 100 }, (_, i) => `m${i}`);
+  const say = (): void => {
+    for (const id of ids) feed({ type: "received", from: id, via: "relay", message: { t: "at", e: 5, at: nowhere } });
+  };
+  for (const id of ids) feed({ type: "joined", member: { id, group: true } });
+  say();
+  assert.ok(sent.length * STATE > 1 << 20 && sent.length * STATE < 2 << 20, `${sent.length} at once`);
+  assert.equal(new Set(sent.map(({ message }) => message)).size, 1, "the same words are written again for each");
+  const first = sent.length;
+  feed({ type: "pressure", link: "relay", high: true });
+  now += 100;
+  say();
+  assert.equal(sent.length, first, "more for a socket that is full");
+  for (let round = 0; sent.length < ids.length; round++) {
+    now += 100;
+    const before = sent.length;
+    feed({ type: "pressure", link: "relay", high: false });
+    assert.ok(sent.length > before && sent.length - before <= first, `${sent.length - before} in round ${round}`);
+    feed({ type: "pressure", link: "relay", high: true });
+  }
+  assert.deepEqual(new Set(sent.slice(0, ids.length).map(({ to }) => to)), new Set(ids));
+});

@@ -450,6 +450,7 @@ export class Host implements Role {
   // --- events ---
 
   drained(): void {
+    this.#restorer.drained();
     this.#feed.wake();
   }
 

@@ -5,12 +5,17 @@ import type { Core } from "./core.ts";
 import { lies, same } from "./history.ts";
 import type { Peer } from "./peer.ts";
 import type { PeerId, Snapshot, Standing } from "./types.ts";
+import type { Restore } from "./wire.ts";
 
 const ROUNDS = 3;
+/** About what a line of the table of members takes. */
+const MEMBER_BYTES = 64;
 const SLOWEST_MS = 16_000;
 
 interface Waiting {
   at: Standing;
+  /** So often it was sent one. */
+  times: number;
   sentAt: number;
   everyMs: number;
 }
@@ -21,6 +26,10 @@ export class Restorer {
   readonly #waiting = new Map<PeerId, Waiting>();
   #snap: Snapshot | undefined;
   #snapAt = 0;
+  /** The same words for all who stand at the same place, most of them nowhere: the shell writes them once. */
+  readonly #words = new Map<string, Restore>();
+  /** What went to the relay in this step, before it can say that it has enough. */
+  #burst = { at: 0, bytes: 0 };
   #asking: { k: number; giver: PeerId } | undefined;
   #askingSelf = false;
   readonly #failed = new Set<PeerId>();
@@ -35,7 +44,7 @@ export class Restorer {
   request(peer: Peer, at: Standing): void {
     const old = this.#waiting.get(peer.id);
     if (!old || !same(old.at, at)) {
-      this.#waiting.set(peer.id, { at, sentAt: -Infinity, everyMs: this.#core.settings.restoreRepeatMs });
+      this.#waiting.set(peer.id, { at, times: 0, sentAt: -Infinity, everyMs: this.#core.settings.restoreRepeatMs });
     }
     this.#serve();
   }
@@ -55,6 +64,11 @@ export class Restorer {
     }
   }
 
+  /** There is room in the socket. */
+  drained(): void {
+    this.#serve();
+  }
+
   /** The giver is too slow, or gone. */
   late(): void {
     if (!this.#asking) return;
@@ -72,6 +86,7 @@ export class Restorer {
   #have(snap: Snapshot): void {
     this.#snap = snap;
     this.#snapAt = this.#core.now;
+    this.#words.clear();
     this.#failed.clear();
     this.#rounds = 0;
     this.#serve();
@@ -83,7 +98,7 @@ export class Restorer {
     if (due.length === 0 || this.#asking || this.#askingSelf) return;
     const snap = this.#snap;
     if (snap && snap.s >= core.log.base && lies(snap, core.log) && core.now - this.#snapAt <= core.settings.snapshotAgeMs) {
-      for (const [id, waiting] of due) this.#send(id, waiting, snap);
+      this.#sendAll(due, snap);
       return;
     }
     const giver = this.#pick();
@@ -109,13 +124,35 @@ export class Restorer {
     });
   }
 
+  /**
+   * Those whom the server relays to wait in one line, who was never served first: no more of them at once than the socket
+   * takes, the others when it has room again or when they say once more where they stand.
+   */
+  #sendAll(due: [PeerId, Waiting][], snap: Snapshot): void {
+    const { links, now, settings } = this.#core;
+    if (now !== this.#burst.at) this.#burst = { at: now, bytes: 0 };
+    const size = snap.z + snap.members.length * MEMBER_BYTES;
+    for (const [id, waiting] of due.sort(([, a], [, b]) => a.times - b.times)) {
+      if (links.path(id, now) === "relay") {
+        if (links.pressed("relay") || this.#burst.bytes > settings.windowBytes) continue;
+        this.#burst.bytes += size;
+      }
+      this.#send(id, waiting, snap);
+    }
+  }
+
   #send(id: PeerId, waiting: Waiting, snap: Snapshot): void {
     const core = this.#core;
     // It may be long under way: not every report of the same place is a cry for another.
-    if (waiting.sentAt > -Infinity) waiting.everyMs = Math.min(waiting.everyMs * 2, SLOWEST_MS);
+    if (waiting.times++ > 0) waiting.everyMs = Math.min(waiting.everyMs * 2, SLOWEST_MS);
     waiting.sentAt = core.now;
     const { r, e, s } = waiting.at;
-    core.transmit(id, { t: "restore", e: core.epoch, heal: { r, e, s }, snap });
+    const heal = { r, e, s };
+    if (snap !== this.#snap) return void core.transmit(id, { t: "restore", e: core.epoch, heal, snap });
+    const place = `${r} ${e} ${s}`;
+    const words = this.#words.get(place) ?? { t: "restore", e: core.epoch, heal, snap };
+    this.#words.set(place, words);
+    core.transmit(id, words);
   }
 
   /** Not the host, whose page has enough to do; one near, who answers. */
