@@ -97,7 +97,7 @@ function draw(random: Prng): Profile {
     latencyMs: random.pick([5, 20, 60]),
     faultMs: random.pick([200, 400, 1000]),
     sendMs: random.pick([80, 150, 400]),
-    resumeMs: random.pick([2000, 4000, 4000, 7000]),
+    resumeMs: random.pick([4000, 7000]),
     small,
     storm: random.chance(0.25),
     stock: random.chance(0.2),
