@@ -28,6 +28,8 @@ export class Node implements End {
   stayed = true;
   /** Its socket is dead and it does not know. */
   reallyCut = false;
+  /** Until then the server is out of its reach. */
+  barredUntil = 0;
   /** Where its page stood when it was named host. */
   stood: Place = { r: 0, e: 0, s: 0 };
   /** The host before it, who is not waited for. */
@@ -76,7 +78,7 @@ export class Node implements End {
     this.profile = `${id}, at first`;
     this.#heardAt = world.now;
     this.#lazyMs = world.random.chance(0.15) ? 900 : world.random.chance(0.3) ? 50 : 0;
-    this.feed({ type: "snapshots", able: world.profile.snapshots && !(world.profile.mixed && world.random.chance(0.5)) });
+    this.feed({ type: "snapshots", able: gives(id, world) });
     this.feed({ type: "profile", profile: this.profile });
     this.connect();
     this.#keepDialing();
@@ -259,7 +261,8 @@ export class Node implements End {
     socket.onClientClose = () => this.#closed(socket);
     const claim = machine.host !== undefined ? { epoch: machine.epoch, host: machine.host } : undefined;
     world.clock.after(world.latency(), () => {
-      if (socket.clientOpen && this.alive) server.connect(id, true, claim, socket);
+      if (world.now < this.barredUntil) socket.closeClient();
+      else if (socket.clientOpen && this.alive) server.connect(id, true, claim, socket);
     });
   }
 
@@ -480,6 +483,15 @@ export class Node implements End {
       if (event.type === "host") return `HOST ${event.host.host} epoch ${event.host.epoch % 100_000} (${event.host.cause})`;
       return JSON.stringify(event);
     });
+  }
+}
+
+function gives(id: string, { profile, random }: World): boolean {
+  switch (profile.givers) {
+    case "all": return true;
+    case "some": return random.chance(0.5);
+    case "first": return id === "a";
+    case "none": return false;
   }
 }
 

@@ -18,6 +18,8 @@ interface Member {
   /** The first and the last epoch it was told of. */
   told: { readonly first: number; readonly last: number } | undefined;
   claim: Claim | undefined;
+  /** It was given the roster by this page. */
+  rostered: boolean;
 }
 
 type Term =
@@ -106,15 +108,15 @@ export class Page {
   #admit(session: Session, claim: Claim | undefined, resumes: boolean): void {
     const { id } = session;
     const known = this.#returning.delete(id);
-    const member: Member = { session, told: resumes && claim ? { first: claim.epoch, last: claim.epoch } : undefined, claim };
+    const member: Member = { session, told: resumes && claim ? { first: claim.epoch, last: claim.epoch } : undefined, claim, rostered: false };
     this.#members.set(id, member);
     session.page = this;
     const before = this.host;
     this.#consider(member);
-    // Elected before it was back, the host has not got it in its roster.
-    const missed = this.#term.kind === "hosted" && member.told?.last !== this.#term.epoch;
+    // A host that has its roster from this page, and not from the one before, has not got those who were not back then.
+    const missed = before !== undefined && this.#members.get(before)?.rostered;
     if (!resumes) this.#open(member);
-    else if (missed && this.#term.kind === "hosted") this.#term.announced = false;
+    else if (this.#term.kind === "hosted" && member.told?.last !== this.#term.epoch) this.#term.announced = false;
     this.#announce();
     if (resumes && known && !missed) return;
     if (this.#term.kind === "recovering") this.#strangers.push(session);
@@ -364,6 +366,7 @@ export class Page {
   }
 
   #tell(member: Member, epoch: number): void {
+    if (this.host === member.session.id) member.rostered = true;
     member.told = { first: member.told?.first ?? epoch, last: epoch };
   }
 

@@ -157,6 +157,7 @@ export class Schedule {
       for (const link of node.links) this.#block(link, long);
       return "cut off, unnoticed";
     },
+    () => this.#split(),
     () => {
       const link = this.#link();
       link?.die(this.world.random.int(0, 500), this.world.random.int(0, 500));
@@ -244,6 +245,22 @@ export class Schedule {
     return "freeze";
   }
 
+  /** The host and some with it lose the server, not each other: an office whose line is down. */
+  #split(): string | undefined {
+    const { random, clock, profile } = this.world;
+    const host = this.#live.find((node) => node.id === this.#server.host);
+    const office = this.#live.filter((node) => node === host || random.chance(0.4));
+    if (!host || !profile.p2p || office.length < 2 || office.length === this.#live.length) return undefined;
+    const long = random.int(500, profile.resumeMs * 2.5);
+    this.world.say("", () => `${office.map(({ id }) => id).join(" ")} are cut off together for ${long}`);
+    for (const node of office) {
+      node.barredUntil = clock.now + long;
+      if (node.online) node.dropSocket(random.int(0, 300), random.int(0, 300));
+      for (const link of node.links) if (!office.some(({ id }) => id === link.other(node.id).id)) this.#block(link, long);
+    }
+    return "cut off together";
+  }
+
   #link() {
     const links = this.#live.flatMap((node) => node.links);
     return links.length > 0 ? this.world.random.pick(links) : undefined;
@@ -260,6 +277,7 @@ export class Schedule {
     world.say("", () => "--- quiet ---");
     for (const node of this.#live) {
       if (node.frozen) node.thaw();
+      node.barredUntil = 0;
       for (const link of node.links) link.blocked = false;
       node.feed({ type: "pressure", link: "relay", high: false });
       for (const other of this.#nodes) node.feed({ type: "pressure", link: other.id, high: false });

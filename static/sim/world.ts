@@ -8,9 +8,8 @@ import { Prng } from "./prng.ts";
 export interface Profile {
   readonly nodes: number;
   readonly activeMs: number;
-  readonly snapshots: boolean;
-  /** Only some pages give them. */
-  readonly mixed: boolean;
+  /** Which pages give snapshots; the first is the first that comes. */
+  readonly givers: "all" | "some" | "first" | "none";
   readonly relay: boolean;
   readonly p2p: boolean;
   readonly loss: number;
@@ -89,7 +88,7 @@ function draw(random: Prng): Profile {
   return {
     nodes: random.int(2, 8),
     activeMs: random.chance(0.2) ? random.int(6000, 14_000) : random.int(2500, 7000),
-    snapshots: random.chance(0.75),
+    givers: random.pick(["all", "all", "all", "all", "some", "first", "none", "none"]),
     relay: links < 0.85,
     p2p: links > 0.2,
     loss: rough ? random.pick([0, 0.02, 0.1, 0.25]) : 0,
@@ -101,7 +100,6 @@ function draw(random: Prng): Profile {
     resumeMs: random.pick([4000, 7000]),
     small,
     storm: random.chance(0.25),
-    mixed: random.chance(0.2),
     stock: random.chance(0.2),
     settings: small ? { outboxBytes: 400, outboxCount: 12, logBytes: 1500, logCount: 24, windowBytes: 200, batchBytes: 120, aheadCount: 12, aheadBytes: 600, messageBytes: 90 } : {},
   };

@@ -21,7 +21,7 @@ const EXERCISED = [
   "host: asks the server whether it still is", "take-over: an answer was overtaken before",
   "server: host changed, left", "server: host changed, resigned", "server: host changed, restarted", "server: host changed, stalled",
   "server: host changed, timeout", "server: host changed, unreachable", "server: host changed, upgraded", "server: a newer socket keeps the seat",
-  "fault: page lost", "fault: stock client comes", "fault: stock client goes",
+  "fault: page lost", "fault: cut off together", "fault: stock client comes", "fault: stock client goes",
   "server: host stands after restart", "server: election after restart", "server: newcomer gives way to a claimant",
   "status away", "status open",
 ];

@@ -1,27 +1,24 @@
 // The host: stamps what members send into one log, feeds it to them, and hands it to its own page once another has it.
 
 import type { Core } from "./core.ts";
+import { Backfill } from "./backfill.ts";
 import { Feed } from "./feed.ts";
-import { common, lies, same } from "./history.ts";
-import type { Ledger } from "./ledger.ts";
+import { common, lies } from "./history.ts";
 import { Peer } from "./peer.ts";
+import { Proof } from "./proof.ts";
 import { Restorer } from "./restorer.ts";
 import type { Role } from "./role.ts";
+import { Stamper } from "./stamper.ts";
 import { Takeover } from "./takeover.ts";
 import type { TimerName } from "./timers.ts";
-import { sameProfile, type Entry, type EntryKind, type MemberInfo, type Path, type PeerId, type RosterEntry, type Standing } from "./types.ts";
-import type { Ack, Beat, Fill, Restore, Send, Wire } from "./wire.ts";
+import type { MemberInfo, Path, PeerId, RosterEntry, Standing } from "./types.ts";
+import type { Ack, Beat, Fill, Send, Wire } from "./wire.ts";
 
 type Phase = "taking" | "stamping" | "resigning";
 
 const WITNESSES = 2;
 const NEED_MS = 60;
 const ASK_MS = 150;
-/** So often in vain is another asked for what is older than our log. */
-const OLDER_TRIES = 4;
-/** So long ago the server may have said that we are the host; longer, where it takes longer to answer. */
-const PROOF_MS = 1000;
-const PROOF_MAX_MS = 16_000;
 /** The host's page has waited so long for a witness: try others. */
 const LAG_MS = 300;
 
@@ -33,18 +30,12 @@ export class Host implements Role {
   #takeover: Takeover;
   #restorer: Restorer;
   #feed: Feed;
+  readonly #stamper: Stamper;
+  readonly #backfill: Backfill;
+  #proof: Proof;
   #phase: Phase = "taking";
-  /** The log added up to its end, further than our page has been handed it. */
-  #ahead: Ledger;
   /** Another member has said in this epoch that it has everything up to here. */
   #acked = 0;
-  /** The server still took us for the host when everything up to here was stamped. */
-  #proved = 0;
-  #proving: { readonly token: number; readonly seq: number; readonly at: number } | undefined;
-  /** An answer read later than this is asked for again. */
-  #proofMs = PROOF_MS;
-  /** Nobody's log can continue ours any more: entries of this epoch are in it. */
-  #stamped = false;
   #witnesses: PeerId[] = [];
   #lagSince = 0;
   #turn = 0;
@@ -53,11 +44,13 @@ export class Host implements Role {
     this.#core = core;
     this.#cause = cause;
     this.#began = core.now;
-    this.#ahead = core.applied;
+    this.#stamper = new Stamper(core);
     for (const member of roster) if (member.id !== core.id) this.#peer(member);
     this.#takeover = new Takeover(core, this.#peers, cause, deposed, first, () => this.#begin());
     this.#restorer = new Restorer(core, this.#peers);
     this.#feed = this.#newFeed();
+    this.#backfill = new Backfill(core, this.#peers, (peer, at) => this.#restorer.request(peer, at));
+    this.#proof = this.#newProof();
   }
 
   start(): void {
@@ -71,6 +64,10 @@ export class Host implements Role {
 
   #newFeed(): Feed {
     return new Feed(this.#core, this.#peers, (peer) => this.#lost(peer));
+  }
+
+  #newProof(): Proof {
+    return new Proof(this.#core, () => (this.#phase === "taking" ? 0 : this.#core.log.last));
   }
 
   #peer(member: RosterEntry): Peer {
@@ -91,10 +88,9 @@ export class Host implements Role {
   /** We have the highest log: from here on we stamp. */
   #begin(): void {
     const core = this.#core;
-    const { log, timers, settings, now, delivered } = core;
+    const { log, timers, settings, now } = core;
     this.#phase = "stamping";
-    this.#ahead = core.applied.clone();
-    for (let s = delivered + 1; s <= log.last; s++) this.#ahead.apply(log.at(s) as Entry, now);
+    this.#stamper.begin();
     this.#feed = this.#newFeed();
     if (!core.unsure) core.stale = false;
     core.touch();
@@ -115,10 +111,9 @@ export class Host implements Role {
   /** Somebody came back with the history ours was founded beside. */
   #again(): void {
     this.#phase = "taking";
-    this.#stamped = false;
+    this.#stamper.begun = false;
     this.#acked = 0;
-    this.#proved = 0;
-    this.#proving = undefined;
+    this.#proof = this.#newProof();
     this.#restorer = new Restorer(this.#core, this.#peers);
     this.#takeover = new Takeover(this.#core, this.#peers, this.#cause, undefined, false, () => this.#begin());
     for (const peer of this.#peers.values()) peer.live = false;
@@ -129,25 +124,17 @@ export class Host implements Role {
   reconcile(): void {
     if (this.#phase !== "stamping") return;
     const { id, profile } = this.#core;
-    this.#came(id, { group: true, ...(profile === undefined ? {} : { profile }) });
+    this.#stamper.came(id, { group: true, ...(profile === undefined ? {} : { profile }) });
     for (const peer of this.#peers.values()) this.#account(peer);
-    for (const member of [...this.#ahead.members.keys()]) if (member !== id && !this.#peers.has(member)) this.#stamp("l", member, 0, null, 0);
+    for (const member of [...this.#stamper.members.keys()]) if (member !== id && !this.#peers.has(member)) this.#stamper.went(member);
   }
 
   #account(peer: Peer): void {
     const { links, now, settings } = this.#core;
     // Without a socket, yet on its data channel: it has not gone.
     const here = peer.present || (!peer.gone && (links.good(peer.id, now) || (peer.missing !== 0 && now < peer.missing + settings.graceMs)));
-    if (here) peer.info = this.#came(peer.id, peer.info, peer.heard > -Infinity || !peer.info.group);
-    else if (this.#ahead.members.has(peer.id)) this.#stamp("l", peer.id, 0, null, 0);
-  }
-
-  /** A group member has come once it speaks: by then the server has told its profile. */
-  #came(id: PeerId, info: MemberInfo, speaks = true): MemberInfo {
-    const known = this.#ahead.members.get(id);
-    if (known && (info.profile === undefined || sameProfile(known, info))) return known.group === info.group ? known : info;
-    if (known || speaks) this.#stamp("j", id, 0, info, 0);
-    return info;
+    if (here) peer.info = this.#stamper.came(peer.id, peer.info, peer.heard > -Infinity || !peer.info.group);
+    else this.#stamper.went(peer.id);
   }
 
   // --- members ---
@@ -171,7 +158,7 @@ export class Host implements Role {
       case "fill": this.#onFill(from, message); break;
       case "restore":
         if (this.#phase === "taking") this.#takeover.restored(from, message);
-        else this.#hasNotOlder(from, message);
+        else this.#backfill.refused(from, message);
         break;
       default: break;
     }
@@ -179,7 +166,7 @@ export class Host implements Role {
 
   /** Its JOIN is on the way, or its socket is down and its data channel is not. */
   #stranger(id: PeerId): Peer {
-    const peer = new Peer(id, this.#ahead.members.get(id) ?? { group: true }, this.#core.now);
+    const peer = new Peer(id, this.#stamper.members.get(id) ?? { group: true }, this.#core.now);
     peer.present = false;
     this.#peers.set(id, peer);
     return peer;
@@ -199,11 +186,11 @@ export class Host implements Role {
     const { log } = core;
     if (at.r !== 0 && !at.stale && at.r < log.root && (peer.present || core.links.good(peer.id, core.now))) return this.#again();
     const upTo = common(at, log);
-    if (upTo >= 0 && upTo === log.last && at.s > upTo && !this.#stamped) {
+    if (upTo >= 0 && upTo === log.last && at.s > upTo && !this.#stamper.begun) {
       core.transmit(peer.id, { t: "pull", e: core.epoch, at: core.standing() });
     } else if (upTo < at.done || upTo < log.base) {
       peer.live = false;
-      if (upTo >= at.done && this.#backfill(peer, at, upTo)) return;
+      if (upTo >= at.done && this.#backfill.request(peer, at, upTo)) return;
       return this.#restorer.request(peer, at);
     }
     peer.older = undefined;
@@ -213,38 +200,6 @@ export class Host implements Role {
     if (first) this.#chooseWitnesses();
     this.#feed.place(peer, upTo);
     this.#have(upTo);
-  }
-
-  /** It lacks what is older than our log. Another may have that still: it is asked, and we hand it on. False if nobody has. */
-  #backfill(peer: Peer, at: Standing, upTo: number): boolean {
-    const core = this.#core;
-    // What we trimmed ourselves the others have trimmed, too.
-    if (core.log.base > core.log.origin) return false;
-    const tries = peer.older && peer.older.after >= upTo ? peer.older.tries + 1 : 0;
-    if (tries >= OLDER_TRIES) return false;
-    const givers = [...this.#peers.values()].filter((giver) =>
-      giver !== peer && giver.at && giver.at.base <= upTo && core.now - giver.heard <= core.settings.peerSilentMs && common(giver.at, core.log) > upTo);
-    const giver = givers[tries % givers.length];
-    if (!giver) return false;
-    peer.older = { giver: giver.id, after: upTo, tries, at };
-    return core.transmit(giver.id, { t: "pull", e: core.epoch, at });
-  }
-
-  /** Asked for entries it offers a snapshot: it has trimmed them meanwhile. */
-  #hasNotOlder(from: PeerId, { heal }: Restore): void {
-    for (const peer of this.#peers.values()) {
-      if (peer.live || peer.older?.giver !== from || !same(peer.older.at, heal)) continue;
-      peer.older = { ...peer.older, tries: OLDER_TRIES };
-      this.#restorer.request(peer, peer.older.at);
-    }
-  }
-
-  #handOn(peer: Peer, at: Standing, { r, p, s, x }: Fill): void {
-    const core = this.#core;
-    const last = x[x.length - 1];
-    if (!last || !lies({ r, e: last.e, s: last.s }, core.log)) return;
-    core.transmit(peer.id, { t: "data", e: core.epoch, r, p, s, x });
-    if (last.s < core.log.base) this.#backfill(peer, { ...at, r, e: last.e, s: last.s, done: last.s }, last.s);
   }
 
   #onAck(peer: Peer, { at, gap, k }: Ack): void {
@@ -283,13 +238,10 @@ export class Host implements Role {
     const core = this.#core;
     const { log } = core;
     const before = log.last;
-    for (const peer of this.#peers.values()) {
-      if (peer.live || peer.older?.giver !== from || peer.older.after !== fill.s - 1) continue;
-      this.#handOn(peer, peer.older.at, fill);
-    }
-    if (this.#stamped || fill.s !== before + 1) return;
+    this.#backfill.filled(from, fill);
+    if (this.#stamper.begun || fill.s !== before + 1) return;
     if (core.absorb(fill.r, fill.p, fill.s, fill.x) !== "ok") return;
-    for (let s = before + 1; s <= log.last; s++) this.#ahead.apply(log.at(s) as Entry, core.now);
+    this.#stamper.follow(before);
     this.#have(log.last);
   }
 
@@ -301,21 +253,8 @@ export class Host implements Role {
     if (this.#phase !== "stamping") return peer.park(send, this.#share());
     // One that stands elsewhere may count on entries we do not have: its messages wait until it is on our log.
     if (send.at.r !== 0 && !lies(send.at, log)) return this.#ask(peer);
-    let next = this.#ahead.count(peer.id) + 1;
-    // The sender gave up those between; or left so long ago that we forgot its count.
-    if (send.low > next) next = send.low;
-    for (const item of send.x) {
-      if (item.n < next) continue;
-      if (item.n > next) {
-        peer.hold(item, this.#share());
-        continue;
-      }
-      if (core.full()) return;
-      this.#stamp("d", peer.id, next++, item.d, item.z);
-      for (let held = peer.unhold(next); held; held = peer.unhold(next)) this.#stamp("d", peer.id, next++, held.d, held.z);
-    }
-    for (const n of peer.held.keys()) if (n < next) peer.unhold(n);
-    if (peer.held.size > 0 && now - peer.needed >= NEED_MS) {
+    const next = this.#stamper.take(peer, send.low, send.x, this.#share());
+    if (next !== undefined && now - peer.needed >= NEED_MS) {
       peer.needed = now;
       core.transmit(peer.id, { t: "need", e: core.epoch, n: next });
     }
@@ -327,22 +266,14 @@ export class Host implements Role {
     return Math.min(2 * settings.windowBytes, settings.logBytes / (this.#peers.size + 1));
   }
 
-  #stamp(k: EntryKind, f: PeerId, n: number, d: unknown, z: number): void {
-    const { log, epoch, now } = this.#core;
-    const entry = { s: log.last + 1, e: epoch, f, n, k, d, z };
-    log.append(entry, now);
-    this.#ahead.apply(entry, now);
-    this.#stamped = true;
-  }
-
   sending(): void {
     const core = this.#core;
     const { outbox, id } = core;
     if (this.#phase !== "stamping") return;
-    let n = this.#ahead.count(id);
+    let n = this.#stamper.count(id);
     for (let item = outbox.after(n); item && !core.full(); item = outbox.after(n)) {
       n = item.n;
-      this.#stamp("d", id, n, item.d, item.z);
+      this.#stamper.message(id, n, item);
       outbox.mark(n);
     }
   }
@@ -357,37 +288,20 @@ export class Host implements Role {
       if (!peer.info.group || peer.gone || !(peer.present || links.good(peer.id, now))) continue;
       if (now - Math.max(peer.heard, peer.since) > settings.peerSilentMs) continue;
       // What the server said before does not count when they fall silent later.
-      this.#proved = 0;
-      if (this.#proving) this.#proving = { ...this.#proving, seq: 0 };
+      this.#proof.void();
       return this.#acked;
     }
     if (!seated) return this.#acked;
-    const limit = Math.max(this.#acked, this.#proved);
-    if (limit < log.last && limit <= delivered && !this.#proving?.seq) this.#prove();
+    const limit = Math.max(this.#acked, this.#proof.seq);
+    // Alone, or everybody else is silent: the server is asked whether we are still the host.
+    if (limit < log.last && limit <= delivered && !this.#proof.awaited) this.#proof.ask();
     return limit;
   }
 
-  /** Alone, or everybody else is silent: the server is asked whether we are still the host. */
-  #prove(): void {
-    const core = this.#core;
-    const seq = this.#phase === "taking" ? 0 : core.log.last;
-    this.#proving = { token: core.token(), seq, at: core.now };
-    core.out.push({ type: "prove", token: this.#proving.token });
-  }
-
   proved(token: number): void {
-    const core = this.#core;
-    if (this.#proving?.token !== token) return;
-    const { seq, at } = this.#proving;
-    this.#proving = undefined;
-    if (core.now - at > this.#proofMs) {
-      // We may have slept over it.
-      this.#proofMs = Math.min(this.#proofMs * 2, PROOF_MAX_MS);
-      return this.#prove();
-    }
-    core.unsure = false;
-    if (this.#phase !== "taking") core.stale = false;
-    this.#proved = Math.max(this.#proved, seq);
+    if (!this.#proof.answered(token)) return;
+    this.#core.unsure = false;
+    if (this.#phase !== "taking") this.#core.stale = false;
   }
 
   // --- heartbeat ---
@@ -430,7 +344,7 @@ export class Host implements Role {
         if (this.#phase === "taking") break;
         if (this.#lagSince !== 0 && now - this.#lagSince > LAG_MS) this.#turn++;
         this.reconcile();
-        this.#ahead.prune(now - 2 * core.resumeMs);
+        this.#stamper.prune(now - 2 * core.resumeMs);
         this.#chooseWitnesses();
         for (const peer of this.#peers.values()) if (peer.info.group && peer.present) core.tellPath(peer.id);
         this.#feed.retry();
@@ -457,7 +371,7 @@ export class Host implements Role {
   linked(id: PeerId | "relay"): void {
     const { links } = this.#core;
     if (id === "relay") {
-      if (!links.relay) this.#proving = undefined;
+      if (!links.relay) this.#proof.forget();
       return;
     }
     const peer = this.#peers.get(id);
@@ -470,7 +384,7 @@ export class Host implements Role {
   opened(roster: readonly RosterEntry[] | undefined): void {
     const { now } = this.#core;
     this.#core.touch();
-    this.#proving = undefined;
+    this.#proof.forget();
     const here = new Set((roster ?? []).map((member) => member.id));
     for (const member of roster ?? []) if (member.id !== this.#core.id) this.joined(member);
     // The others are coming back, too: that they are not here yet says nothing.
@@ -531,7 +445,7 @@ export class Host implements Role {
   lead(): void {
     const core = this.#core;
     if (!core.seated) return;
-    if (core.unsure && !this.#proving) this.#prove();
+    if (core.unsure && !this.#proof.asking) this.#proof.ask();
     if (core.unsure || this.#phase === "taking") return;
     core.share();
     core.lost = undefined;
