@@ -17,7 +17,7 @@ enum Address<'a> {
 pub(crate) fn check(input: &[u8]) {
     match Address::arbitrary_take_rest(Unstructured::new(input)) {
         Ok(Address::Raw(query, segment)) => {
-            let Ok(me) = read(query, segment, "peerjs") else { return };
+            let Ok(me) = read(query, segment, "peerjs", None) else { return };
             assert!(PeerId::parse(me.id.as_str()).is_ok());
             assert!(me.token.is_some() || me.key != PageKey::Pageless, "no token and no page");
             assert!(me.claim.is_none_or(|claim| claim.epoch.0 < 1 << 53));
@@ -30,9 +30,9 @@ pub(crate) fn check(input: &[u8]) {
             let encoded = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
             let (id_said, page_said) = (encoded(id), encoded(page));
             let me = if in_path {
-                read(&format!("key=peerjs&id={id_said}"), Some(&page_said), "peerjs")
+                read(&format!("key=peerjs&id={id_said}"), Some(&page_said), "peerjs", None)
             } else {
-                read(&format!("id={id_said}&key=peerjs&page={page_said}"), None, "peerjs")
+                read(&format!("id={id_said}&key=peerjs&page={page_said}"), None, "peerjs", None)
             };
             match (PeerId::parse(id), PageName::parse(page)) {
                 (Ok(id), Ok(page)) => {

@@ -1,7 +1,7 @@
 //! Lives of a page, from bytes.
 
 use arbitrary::{Result, Unstructured};
-use peerstar::core::member::Departure;
+use peerstar::core::member::{Departure, Rights};
 
 use super::life::{Pick, Transition, live};
 
@@ -28,7 +28,12 @@ fn transition(input: &mut Unstructured<'_>) -> Result<Transition> {
         input.arbitrary::<u8>().map(|pick| Pick(pick.into()))
     }
     Ok(match input.int_in_range(0..=15)? {
-        0..=2 => Transition::Join { id: id(input)?, token: input.int_in_range(0..=2)?, group: input.ratio(1, 3)? },
+        0..=2 => {
+            let (id, token, flags) = (id(input)?, input.int_in_range(0..=2)?, input.arbitrary::<u8>()?);
+            // most may host, most may relay
+            let rights = Rights { host: flags & 0x0c != 0, relay: flags & 0x70 != 0 };
+            Transition::Join { id, token, group: flags & 3 == 0, rights }
+        }
         3 => {
             let how = [Departure::Goodbye, Departure::Disconnected, Departure::Lost, Departure::Expelled];
             Transition::Depart { who: who(input)?, how: *input.choose(&how)? }
