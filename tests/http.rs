@@ -72,6 +72,36 @@ async fn the_pages_are_for_the_admin_alone() {
 }
 
 #[tokio::test]
+async fn the_admin_sends_a_member_away() {
+    let server = Server::start(&[("auth.admin_token", "admin")]);
+    let page = "https://a.org/x";
+    let mut host = server.grouped(&Query::encode(page), "a").await;
+    let mut b = server.join(&format!("id={}&token=t&page={}&group=1", Query::encode("b%41 ü"), Query::encode(page))).await;
+    host.expect("JOIN").await;
+    let url = |id: &str| format!("/pages/{}/peers/{}", Query::encode(page), Query::encode(id));
+    let admin = [("Authorization", "Bearer admin")];
+    for said in [&[][..], &[("Authorization", "Bearer other")]] {
+        assert_eq!(http(&server, "DELETE", &url("b%41 ü"), said).await.status, 401);
+    }
+    for (path, status) in [
+        (url("c"), 404),
+        (format!("/pages/other/peers/{}", Query::encode("b%41 ü")), 404),
+        (url("a/b"), 400),
+        ("/pages/~!/peers/b".into(), 400),
+        (url("b%41 ü"), 204),
+        (url("b%41 ü"), 404),
+        ("/pages/~aHR0cHM6Ly9hLm9yZy94/peers/a".into(), 204),
+    ] {
+        assert_eq!(http(&server, "DELETE", &path, &admin).await.status, status, "{path}");
+    }
+    host.expect("LEAVE").await;
+    for gone in [&mut b, &mut host] {
+        let (words, code) = gone.refused().await;
+        assert_eq!((&words["type"], &words["payload"]["retry"], code), (&json!("ERROR"), &json!(false), 4411), "{words}");
+    }
+}
+
+#[tokio::test]
 async fn the_root_is_a_page_for_browsers_and_peer_servers_json_for_others() {
     let server = Server::start(&[]);
     let answer = server.get("/").await.json();

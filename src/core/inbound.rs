@@ -159,7 +159,7 @@ fn even_null<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option
 /// # Errors
 /// In words for its author, when it is no message or one that would hurt its receiver.
 pub fn read(src: &PeerId, text: &str) -> Result<Inbound, String> {
-    let message: Message<'_> = serde_json::from_str(text).map_err(|e| {
+    let message: Message<'_> = object(text).map_err(|e| {
         format!("a message must be a JSON object with a string \"type\", an optional string \"dst\" and a \"payload\": {e}")
     })?;
     let kind = match &*message.r#type {
@@ -199,7 +199,12 @@ pub fn read(src: &PeerId, text: &str) -> Result<Inbound, String> {
 }
 
 fn parse<'a, T: Deserialize<'a>>(payload: Option<&'a RawValue>, takes: &str) -> Result<T, String> {
-    serde_json::from_str(payload.map_or("null", RawValue::get)).map_err(|e| format!("{takes}: {e}"))
+    object(payload.map_or("null", RawValue::get)).map_err(|e| format!("{takes}: {e}"))
+}
+
+/// A struct from an object alone: serde takes an array as well, its elements for the fields in turn.
+fn object<'a, T: Deserialize<'a>>(json: &'a str) -> serde_json::Result<T> {
+    if json.trim_start().starts_with('{') { serde_json::from_str(json) } else { Err(serde::de::Error::custom("no JSON object")) }
 }
 
 fn relay(src: &PeerId, dst: Option<&str>, payload: Option<&RawValue>) -> Result<Inbound, String> {
@@ -270,6 +275,8 @@ mod tests {
             r#"{"type":"CANDIDATE","dst":"a","payload":"x"}"#,
             r#"{"type":"OFFER","dst":"a","payload":{"#,
             r#"{"type":"A","type":"B"}"#,
+            r#"["OFFER","a",{}]"#,
+            r#"{"type":"STATUS","payload":[true,true,true,null]}"#,
             r#"{"type":"STATUS","payload":{"eligible":"yes"}}"#,
         ] {
             assert!(hear(bad).is_err(), "{bad}");

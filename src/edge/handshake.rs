@@ -136,6 +136,15 @@ pub fn page_in_path(segment: &str) -> Result<PageName, Refused> {
     PageName::parse(&name).map_err(named(Close::BadPage))
 }
 
+/// The id in a path segment, percent-encoded.
+///
+/// # Errors
+/// When it is no good id.
+pub fn id_in_path(segment: &str) -> Result<PeerId, Refused> {
+    let id = percent_decode_str(segment).decode_utf8().map_err(|_| Refused(Close::BadId, Some("id is not UTF-8".into())))?;
+    PeerId::parse(&id).map_err(named(Close::BadId))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

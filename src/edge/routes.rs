@@ -13,7 +13,7 @@ use super::handshake::{self, Refused};
 use super::ticket::TicketCheck;
 use super::{assets, origin};
 use crate::actor::directory::PageDirectory;
-use crate::actor::message::{IdsOf, SummariseAll};
+use crate::actor::message::{IdsOf, KickFrom, SummariseAll};
 use crate::actor::session;
 use crate::core::close::Close;
 use crate::core::id::PageKey;
@@ -42,6 +42,7 @@ pub fn configure(world: World) -> impl FnOnce(&mut web::ServiceConfig) {
                 .route("/health", get().to(|| async { "ok\n" }))
                 .route("/ready", get().to(ready))
                 .route("/pages", get().to(pages))
+                .route("/pages/{page}/peers/{id}", web::delete().to(kick))
                 .route("/peerjs", get().to(websocket))
                 .route("/pages/{page}/peerjs", get().to(websocket_on_page))
                 .route("/pages/{page}/{key}/id", get().to(id))
@@ -99,7 +100,7 @@ async fn peers(world: web::Data<World>, key: web::Path<String>, request: HttpReq
 async fn peers_on_page(world: web::Data<World>, path: web::Path<(String, String)>, request: HttpRequest) -> HttpResponse {
     match page_of(&world, &request) {
         Ok(page) => list_peers(&world, &path.1, page, &request).await,
-        Err(Refused(close, detail)) => HttpResponse::BadRequest().body(detail.unwrap_or_else(|| close.message().into())),
+        Err(refused) => bad_request(refused),
     }
 }
 
@@ -127,6 +128,26 @@ async fn pages(world: web::Data<World>, request: HttpRequest) -> HttpResponse {
     }
 }
 
+async fn kick(world: web::Data<World>, request: HttpRequest) -> HttpResponse {
+    if !is_admin(&world, &request) {
+        return needs_admin();
+    }
+    let id = || handshake::id_in_path(segment(&world, &request, 3)?);
+    let (key, id) = match page_of(&world, &request).and_then(|page| Ok((page, id()?))) {
+        Ok(found) => found,
+        Err(refused) => return bad_request(refused),
+    };
+    match world.directory.send(KickFrom { key, id }).await {
+        Ok(true) => HttpResponse::NoContent().finish(),
+        Ok(false) => HttpResponse::NotFound().body("nobody of that id is on that page\n"),
+        Err(_) => HttpResponse::InternalServerError().finish(),
+    }
+}
+
+fn bad_request(Refused(close, detail): Refused) -> HttpResponse {
+    HttpResponse::BadRequest().body(detail.unwrap_or_else(|| close.message().into()))
+}
+
 fn needs_admin() -> HttpResponse {
     HttpResponse::Unauthorized()
         .insert_header((header::WWW_AUTHENTICATE, "Bearer"))
@@ -140,10 +161,14 @@ fn is_admin(world: &World, request: &HttpRequest) -> bool {
     !token.is_empty() && said.is_some_and(|said| token.as_bytes().ct_eq(said).into())
 }
 
-/// The page in the path as it was sent: actix decodes all but `%2F`, and once is right.
-fn page_segment<'a>(world: &World, request: &'a HttpRequest) -> Result<&'a str, Refused> {
+/// The `n`th part of the path as it was sent: actix decodes all but `%2F`, and once is right.
+fn segment<'a>(world: &World, request: &'a HttpRequest, n: usize) -> Result<&'a str, Refused> {
     let below = request.uri().path().strip_prefix(&*world.shared.settings.server.path);
-    below.and_then(|below| below.split('/').nth(1)).ok_or_else(|| Close::BadPage.into())
+    below.and_then(|below| below.split('/').nth(n)).ok_or_else(|| Close::BadPage.into())
+}
+
+fn page_segment<'a>(world: &World, request: &'a HttpRequest) -> Result<&'a str, Refused> {
+    segment(world, request, 1)
 }
 
 fn page_of(world: &World, request: &HttpRequest) -> Result<PageKey, Refused> {

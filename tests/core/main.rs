@@ -4,6 +4,7 @@
 
 mod claims;
 mod elections;
+mod life;
 mod purity;
 mod random;
 mod reference;

@@ -1,0 +1,251 @@
+//! The life of a page: one thing after another happens to it and to the model, and both must say the same.
+
+use std::collections::BTreeMap;
+
+use peerstar::core::id::SessionId;
+use peerstar::core::member::{Departure, Rights};
+use peerstar::core::page::Input;
+
+use super::reference::Model;
+use super::world::{Got, World, rules};
+
+/// One of those there are at the time, whoever that is.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Pick(pub u16);
+
+impl Pick {
+    fn get<T>(self, among: &[T]) -> &T {
+        &among[usize::from(self.0) % among.len()]
+    }
+}
+
+/// Everything that can happen to a page. A [`Pick`] is one of those there are.
+#[derive(Debug, Clone)]
+pub(crate) enum Transition {
+    Join { id: u8, token: u8, group: bool, rights: Rights },
+    Depart { who: Pick, how: Departure },
+    Say { who: Pick, kind: &'static str, dst: u8 },
+    Status { who: Pick, eligible: bool, visible: bool, relay: bool, profile: Option<u8> },
+    Relay { who: Pick, dst: Option<u8> },
+    Suspect { who: Pick, rightly: bool },
+    Resign { who: Pick, to: u8 },
+    Speak { who: Pick },
+    Silence { who: Pick },
+    Answer { who: Pick },
+    Congest { who: Pick },
+    Kick { id: u8 },
+    Pass { ms: u64 },
+    PageDies { shuffle: u64 },
+}
+
+struct Life {
+    world: World,
+    model: Model,
+    letters: u32,
+}
+
+impl Life {
+    fn members(&self) -> Vec<SessionId> {
+        self.world.clients.iter().filter(|(_, c)| c.joined).map(|(s, _)| *s).collect()
+    }
+
+    fn pick(&mut self, who: Pick) -> Option<SessionId> {
+        let members = self.members();
+        self.world.last_picked = (!members.is_empty()).then(|| *who.get(&members));
+        self.world.last_picked
+    }
+
+    /// Lets one thing happen to both, and compares what everybody was told, what the page holds, and who hosts.
+    fn apply(&mut self, transition: &Transition) {
+        self.world.elections.clear();
+        let Some(got) = self.act(transition) else { return };
+        let told = |got: Vec<Got>| {
+            let mut told: BTreeMap<SessionId, Vec<String>> = BTreeMap::new();
+            for Got { who, what } in got {
+                told.entry(who).or_default().push(what);
+            }
+            told
+        };
+        let got = told(got);
+        self.model.will_elect(&self.world.elections);
+        self.follow(transition);
+        assert_eq!(got, told(self.model.drain()), "left: the page, right: the model");
+        let ids: Vec<_> = self.world.page.ids().map(ToString::to_string).collect();
+        assert_eq!(ids, self.model.ids(), "members");
+        let host = self.world.page.assignment().map(|(epoch, host)| (epoch.0, host.to_string()));
+        assert_eq!(host, self.model.assignment(), "assignment");
+        assert_eq!(self.world.ignored, self.model.ignored, "ignored");
+    }
+
+    fn act(&mut self, transition: &Transition) -> Option<Vec<Got>> {
+        let world = &mut self.world;
+        Some(match *transition {
+            Transition::Join { id, token, group, rights } => {
+                let token = token_of(token);
+                let session = world.dial(&format!("p{id}"), token, u32::from(group));
+                world.grant(session, rights);
+                world.join(session, None, false)
+            }
+            Transition::Depart { who, how } => {
+                let everyone: Vec<_> = world.clients.keys().copied().collect();
+                if everyone.is_empty() {
+                    return None;
+                }
+                world.last_picked = Some(*who.get(&everyone));
+                world.hang_up(*who.get(&everyone), how)
+            }
+            Transition::Say { who, kind, dst } => {
+                let session = self.pick(who)?;
+                self.letters += 1;
+                let n = self.letters;
+                self.world.say(session, &format!(r#"{{"type":"{kind}","dst":"p{dst}","payload":{{"n":{n}}}}}"#))
+            }
+            Transition::Relay { who, dst } => {
+                let session = self.pick(who)?;
+                self.letters += 1;
+                let (n, dst) = (self.letters, dst.map(|dst| format!(r#","dst":"p{dst}""#)).unwrap_or_default());
+                self.world.say(session, &format!(r#"{{"type":"RELAY"{dst},"payload":{{"n":{n}}}}}"#))
+            }
+            Transition::Suspect { who, rightly } => {
+                let (session, (epoch, host)) = (self.pick(who)?, self.model.assignment()?);
+                let epoch = if rightly { epoch } else { epoch - 1 };
+                self.world.say(session, &format!(r#"{{"type":"SUSPECT","payload":{{"host":"{host}","epoch":{epoch}}}}}"#))
+            }
+            Transition::Resign { who, to } => {
+                let (session, (epoch, _)) = (self.pick(who)?, self.model.assignment()?);
+                self.world.say(session, &format!(r#"{{"type":"RESIGN","payload":{{"epoch":{epoch},"to":"p{to}"}}}}"#))
+            }
+            Transition::Speak { who } => {
+                let session = self.pick(who)?;
+                self.world.say(session, r#"{"type":"HEARTBEAT"}"#)
+            }
+            Transition::Status { who, eligible, visible, relay, profile } => {
+                let session = self.pick(who)?;
+                let profile = profile.map(|p| format!(r#","profile":"{p}""#)).unwrap_or_default();
+                let payload = format!(r#"{{"eligible":{eligible},"visible":{visible},"relay":{relay}{profile}}}"#);
+                self.world.say(session, &format!(r#"{{"type":"STATUS","payload":{payload}}}"#))
+            }
+            Transition::Silence { who } => {
+                let session = self.pick(who)?;
+                self.world.silence(session);
+                vec![]
+            }
+            Transition::Answer { who } => {
+                let session = self.pick(who)?;
+                self.world.step(Input::Alive(session))
+            }
+            Transition::Congest { who } => {
+                let session = self.pick(who)?;
+                self.world.step(Input::Congested(session))
+            }
+            Transition::Kick { id } => world.step(Input::Kick(super::world::id(&format!("p{id}")))),
+            Transition::Pass { ms } => world.pass(ms),
+            Transition::PageDies { shuffle } => {
+                let members = self.shuffled(shuffle);
+                let world = &mut self.world;
+                world.lose_page();
+                world.clients.retain(|_, c| c.joined); // newcomers that waited ask again, as newcomers
+                let told = |world: &World, session| world.clients.get(session).and_then(|c| c.told.clone());
+                let resumed: Vec<_> = members.iter().map(|session| (*session, told(world, session))).collect();
+                let resume = |(session, told): (_, Option<(u64, String)>)| {
+                    world.join(session, told.as_ref().map(|(epoch, host)| (*epoch, host.as_str())), true)
+                };
+                resumed.into_iter().flat_map(resume).collect()
+            }
+        })
+    }
+
+    fn shuffled(&self, seed: u64) -> Vec<SessionId> {
+        let mut members = self.members();
+        members.sort_by_key(|s| (s.0 ^ seed).wrapping_mul(0x9E37_79B9_7F4A_7C15));
+        members
+    }
+
+    /// The same for the model. Who was picked is found again: nothing but the page has changed since.
+    fn follow(&mut self, transition: &Transition) {
+        let picked = self.model_picked(transition);
+        let model = &mut self.model;
+        match (transition, picked) {
+            (Transition::Join { id, token, group, rights }, _) => {
+                let session = self.world.last_session();
+                model.join(session, &format!("p{id}"), token_of(*token), u32::from(*group), *rights);
+            }
+            (Transition::Depart { how, .. }, Some(session)) => model.gone(session, *how),
+            (Transition::Say { kind, dst, .. }, Some(session)) => {
+                model.spoke(session);
+                model.forward(session, kind, &format!("p{dst}"), self.letters);
+            }
+            (Transition::Status { eligible, visible, relay, profile, .. }, Some(session)) => {
+                model.spoke(session);
+                model.status(session, *eligible, *visible, *relay, profile.map(|p| p.to_string()).as_deref());
+            }
+            (Transition::Relay { dst, .. }, Some(session)) => {
+                model.spoke(session);
+                model.relay(session, dst.map(|dst| format!("p{dst}")).as_deref(), self.letters);
+            }
+            (Transition::Suspect { rightly, .. }, Some(session)) => {
+                model.spoke(session);
+                let epoch = model.assignment().map_or(0, |(epoch, _)| epoch);
+                model.suspect(session, if *rightly { epoch } else { epoch - 1 });
+            }
+            (Transition::Resign { to, .. }, Some(session)) => {
+                model.spoke(session);
+                let epoch = model.assignment().map_or(0, |(epoch, _)| epoch);
+                model.resign(session, epoch, &format!("p{to}"));
+            }
+            (Transition::Speak { .. }, Some(session)) => model.spoke(session),
+            (Transition::Silence { .. }, Some(session)) => model.silence(session),
+            (Transition::Answer { .. }, Some(session)) => model.alive(session),
+            (Transition::Congest { .. }, Some(session)) => model.congested(session),
+            (Transition::Kick { id }, _) => model.kick(&format!("p{id}")),
+            (Transition::Pass { ms }, _) => model.pass(*ms),
+            (Transition::PageDies { shuffle }, _) => {
+                let order = self.shuffled(*shuffle);
+                self.model.lose_page(&order);
+            }
+            (_, None) => {}
+        }
+        // whatever reaches the page is an occasion to relieve a host
+        if !matches!(transition, Transition::Pass { .. } | Transition::Silence { .. } | Transition::Speak { .. }) {
+            self.model.relieve();
+        }
+    }
+
+    fn model_picked(&self, transition: &Transition) -> Option<SessionId> {
+        match transition {
+            Transition::Depart { .. }
+            | Transition::Say { .. }
+            | Transition::Status { .. }
+            | Transition::Relay { .. }
+            | Transition::Suspect { .. }
+            | Transition::Resign { .. }
+            | Transition::Speak { .. }
+            | Transition::Silence { .. }
+            | Transition::Answer { .. }
+            | Transition::Congest { .. } => self.world.last_picked,
+            Transition::Join { .. } | Transition::Kick { .. } | Transition::Pass { .. } | Transition::PageDies { .. } => None,
+        }
+    }
+}
+
+const fn token_of(token: u8) -> Option<&'static str> {
+    match token {
+        0 => None,
+        1 => Some("one"),
+        _ => Some("two"),
+    }
+}
+
+/// Lives it to its end.
+pub(crate) fn live(named: bool, random: u64, life: &[Transition]) {
+    let mut both = Life { world: World::new(named, random, rules()), model: Model::new(named), letters: 0 };
+    for transition in life {
+        both.apply(transition);
+    }
+    // in the end everybody goes, everything that waits ends, and the page says that it is idle
+    for session in both.world.clients.keys().copied().collect::<Vec<_>>() {
+        both.world.hang_up(session, Departure::Lost);
+    }
+    both.world.pass(60_000);
+    assert!(both.world.page.is_empty() && both.world.page.next_deadline().is_none(), "left: {:?}", both.world.page);
+}

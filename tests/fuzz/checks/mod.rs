@@ -1,0 +1,19 @@
+//! What must hold for any bytes at all. The fuzzer looks for bytes for which it does not; tests/corpus.rs replays those
+//! it kept.
+
+#![allow(dead_code, reason = "each target uses one of them")]
+#![allow(clippy::unwrap_used, reason = "a check that cannot go on should say so at once")]
+
+pub(crate) mod fragments;
+pub(crate) mod frames;
+pub(crate) mod handshake;
+pub(crate) mod messages;
+pub(crate) mod page;
+
+// The model of a page is that of the core's tests.
+#[path = "../../core/life.rs"]
+mod life;
+#[path = "../../core/reference.rs"]
+mod reference;
+#[path = "../../core/world.rs"]
+mod world;

@@ -1,0 +1,60 @@
+//! Lives of a page, from bytes.
+
+use arbitrary::{Result, Unstructured};
+use peerstar::core::member::{Departure, Rights};
+
+use super::life::{Pick, Transition, live};
+
+/// How much one life is made of: a long one costs much, and shows little that a shorter would not.
+const LONGEST: usize = 200;
+
+/// The page does what the model says.
+pub(crate) fn check(input: &[u8]) {
+    let mut input = Unstructured::new(input);
+    let (Ok(named), Ok(random)) = (input.ratio(9, 10), input.arbitrary()) else { return };
+    let mut life = Vec::new();
+    while !input.is_empty() && life.len() < LONGEST {
+        let Ok(transition) = transition(&mut input) else { break };
+        life.push(transition);
+    }
+    live(named, random, &life);
+}
+
+fn transition(input: &mut Unstructured<'_>) -> Result<Transition> {
+    fn id(input: &mut Unstructured<'_>) -> Result<u8> {
+        input.int_in_range(0..=15)
+    }
+    fn who(input: &mut Unstructured<'_>) -> Result<Pick> {
+        input.arbitrary::<u8>().map(|pick| Pick(pick.into()))
+    }
+    Ok(match input.int_in_range(0..=15)? {
+        0..=2 => {
+            let (id, token, flags) = (id(input)?, input.int_in_range(0..=2)?, input.arbitrary::<u8>()?);
+            // most may host, most may relay
+            let rights = Rights { host: flags & 0x0c != 0, relay: flags & 0x70 != 0 };
+            Transition::Join { id, token, group: flags & 3 == 0, rights }
+        }
+        3 => {
+            let how = [Departure::Goodbye, Departure::Disconnected, Departure::Lost, Departure::Expelled];
+            Transition::Depart { who: who(input)?, how: *input.choose(&how)? }
+        }
+        4 | 5 => {
+            let kind = *input.choose(&["OFFER", "ANSWER", "CANDIDATE", "LEAVE"])?;
+            Transition::Say { who: who(input)?, kind, dst: id(input)? }
+        }
+        6 => {
+            let (who, flags) = (who(input)?, input.arbitrary::<u8>()?);
+            let profile = (flags & 8 != 0).then_some(flags >> 6);
+            Transition::Status { who, eligible: flags & 1 != 0, visible: flags & 2 != 0, relay: flags & 4 != 0, profile }
+        }
+        7 => Transition::Relay { who: who(input)?, dst: if input.arbitrary()? { Some(id(input)?) } else { None } },
+        8 => Transition::Suspect { who: who(input)?, rightly: input.ratio(9, 10)? },
+        9 => Transition::Resign { who: who(input)?, to: id(input)? },
+        10 => Transition::Speak { who: who(input)? },
+        11 => Transition::Silence { who: who(input)? },
+        12 => Transition::Answer { who: who(input)? },
+        13 => Transition::Congest { who: who(input)? },
+        14 => Transition::Pass { ms: *input.choose(&[0, 1, 10, 500, 1999, 2000, 2999, 3001, 5000, 6000, 10_000, 16_000])? },
+        _ => Transition::PageDies { shuffle: input.arbitrary::<u8>()?.into() },
+    })
+}
