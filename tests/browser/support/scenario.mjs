@@ -9,6 +9,7 @@ import { Proxy } from "./proxy.mjs";
 import { Server } from "./server.mjs";
 import { Site } from "./site.mjs";
 import { SocketMembers } from "./sockets.mjs";
+import { Turn } from "./turn.mjs";
 
 export function scenario(name, body, timeout = 60_000) {
   test(name, { timeout }, async (t) => {
@@ -42,6 +43,7 @@ export class World {
   browser = (options) => this.#keep(Browser.start(options));
   firefox = () => this.#keep(Firefox.start());
   site = () => this.#keep(Site.start());
+  turn = (secret) => this.#keep(Turn.start(secret));
   bare = () => this.#keep(BareBrowser.start());
   sockets = (server, page) => this.#keep(SocketMembers.start(server, page));
   proxy = (port) => this.#keep(Proxy.start(port));
