@@ -35,6 +35,8 @@ export interface ChannelHooks {
 const OPEN_MS = 8_000;
 const PING_MS = 2_000;
 const SILENT_MS = 6_000;
+/** While a page changes hosts, its data goes over the relay: the work of dialling must not be in its way. */
+const MOVE_MS = 250;
 const AGAIN_MS = 1_000;
 const AGAIN_MOST_MS = 30_000;
 /** PeerJS closes a connection on a message above 262,144 bytes; a character is three at most. */
@@ -63,13 +65,14 @@ export class Channels {
     this.#hooks = hooks;
   }
 
-  /** Whom to have a channel to; nobody if we host, or are not to. */
-  aim(host: string | undefined): void {
+  /** Whom to have a channel to; nobody if we host, or are not to. `relayed`: until then there is another way. */
+  aim(host: string | undefined, relayed = false): void {
     if (host === this.#host) return;
+    const moving = relayed && this.#host !== undefined;
     this.#host = host;
     this.#failures = 0;
     for (const channel of [...this.#opening]) if (channel.dialled && channel.id !== host) channel.end();
-    this.#plan(this.#env.random() * 60);
+    this.#plan(moving ? MOVE_MS * (1 + this.#env.random()) : this.#env.random() * 60);
   }
 
   /** The WebSocket is back. */

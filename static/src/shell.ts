@@ -56,6 +56,9 @@ const UNREACHABLE_DIALS = 3;
 /** A page that takes longer for its state than that has lost its turn; what waits must not grow without end. */
 const PAGE_MS = 30_000;
 const RELAY_PING_MS = 5_000;
+/** More steps than that in so short a time are load. */
+const STEPS = 16;
+const STEPS_MS = 4;
 
 export class Shell {
   readonly #env: Env;
@@ -78,6 +81,9 @@ export class Shell {
   #events: Event[] = [];
   #scheduled = false;
   #cooling = false;
+  /** Steps since then. */
+  #steps = 0;
+  #stepsSince = -Infinity;
   #timer: Timer;
   #timerAt = Infinity;
   #relayWanted = true;
@@ -259,13 +265,23 @@ export class Shell {
     if (this.#socket.up !== this.#server) this.#desk.do(() => this.#tellStatus(this.#state));
     this.#aim();
     this.#wake();
-    if (this.#cooling) return;
-    // What comes before the browser has a moment goes together: one batch under load, no delay without.
+    if (this.#cooling || !this.#loaded()) return;
+    // What comes before the browser has a moment goes together in one batch.
     this.#cooling = true;
     this.#env.soon(() => {
       this.#cooling = false;
       if (this.#events.length > 0) this.#flush();
     });
+  }
+
+  /** Without load nothing waits. */
+  #loaded(): boolean {
+    const now = this.#env.now();
+    if (now - this.#stepsSince > STEPS_MS) {
+      this.#stepsSince = now;
+      this.#steps = 0;
+    }
+    return ++this.#steps > STEPS;
   }
 
   #step(events: readonly Event[]): void {
@@ -526,7 +542,7 @@ export class Shell {
 
   #aim(): void {
     const { host } = this.#machine;
-    this.#channels.aim(this.#closed || !this.#options.p2p || !this.#mayDial || host === this.#options.id ? undefined : host);
+    this.#channels.aim(this.#closed || !this.#options.p2p || !this.#mayDial || host === this.#options.id ? undefined : host, this.#relayAllowed);
   }
 
   // --- the end ---

@@ -98,6 +98,17 @@ test("another host: the dial to the old one is given up, an open channel is the 
   assert.equal(dialled[1]?.closed, true);
 });
 
+test("another host, and a relay until then: dialling it waits until the page goes on", () => {
+  const { env, channels, dialled } = rig();
+  channels.aim("h", true);
+  env.pass(100);
+  channels.aim("i", true);
+  env.pass(240);
+  assert.deepEqual(dialled.map(({ peer }) => peer), ["h"]);
+  env.pass(300);
+  assert.deepEqual(dialled.map(({ peer }) => peer), ["h", "i"]);
+});
+
 test("without a WebSocket nobody is dialled; with it again, at once", () => {
   const { env, channels, dialled, setOnline } = rig();
   setOnline(false);

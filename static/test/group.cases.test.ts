@@ -28,6 +28,23 @@ test("the host's own page waits for another to have it", () => {
   assert.equal(rig.state("a"), "x");
 });
 
+test("one witness acknowledges at once, and not the sender; should it fail, the other does a moment later", () => {
+  for (const [sender, acks, later] of [["b", "c", "b"], ["c", "b", "c"], ["d", "b", "c"], ["a", "b", "c"]] as const) {
+    const rig = new Rig();
+    rig.together("a", "b", "c", "d");
+    rig.send(sender, "x");
+    rig.hand(rig.take(({ message }) => message.t === "send"));
+    rig.hand(rig.take(({ message }) => message.t === "data"));
+    const ackers = () => rig.take(({ message }) => message.t === "ack").map(({ from }) => from);
+    assert.deepEqual(ackers(), [acks], `${sender} sends`);
+    rig.pass(50, "nobody");
+    const second = rig.take(({ message }) => message.t === "ack");
+    assert.deepEqual(second.map(({ from }) => from), [later], `${sender} sends, later`);
+    rig.hand(second);
+    assert.equal(rig.state("a"), "x");
+  }
+});
+
 test("alone, the host delivers only while its socket is open", () => {
   const rig = new Rig();
   rig.add("a");

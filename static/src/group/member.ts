@@ -20,8 +20,8 @@ export class Member implements Role {
   /** The host's latest beat. */
   #beat = 0;
   #cause: string;
-  /** Asked to acknowledge at once: the host's own page waits for it. */
-  #witness = false;
+  /** Who is asked to acknowledge early, for the host's own page waits for it. */
+  #witnesses: readonly PeerId[] = [];
   #ahead = new Map<number, Entry>();
   #aheadBytes = 0;
   #aheadRoot = 0;
@@ -132,13 +132,13 @@ export class Member implements Role {
     this.#beat = Math.max(this.#beat, k);
     const { log } = core;
     if (this.#cause === "") this.#cause = cause;
-    this.#witness = w.includes(core.id);
+    this.#witnesses = w;
     core.highest = Math.max(core.highest, at.s);
     if (at.r !== log.root) return this.#adrift();
     if (at.s < log.last || (at.s === log.last && log.epochAt(at.s) !== at.e)) return this.#adrift();
     if (at.s === log.last) this.#caughtUp();
     else if (sent > log.last) this.#gap();
-    if ((this.#witness && this.#acked < log.last) || core.now - this.#ackedAt >= core.settings.relayAckMs) this.#ack(false);
+    if ((w.includes(core.id) && this.#acked < log.last) || core.now - this.#ackedAt >= core.settings.relayAckMs) this.#ack(false);
   }
 
   #onData({ r, p, s, x }: Data): void {
@@ -163,7 +163,7 @@ export class Member implements Role {
     core.confirm();
     this.#dropKept();
     if (log.last === before) return;
-    if (this.#witness) this.#ack(false);
+    if (this.#mustAck()) this.#ack(false);
     else this.#ackSoon();
   }
 
@@ -255,9 +255,17 @@ export class Member implements Role {
     core.timers.clear("ack");
   }
 
+  /** At once acks the first of the witnesses who is not the sender: that one may have its next message to send. */
+  #mustAck(): boolean {
+    const { id, log } = this.#core;
+    const sender = log.at(log.last)?.f;
+    const [first] = this.#witnesses;
+    return id === (this.#witnesses.find((witness) => witness !== sender) ?? first);
+  }
+
   #ackSoon(): void {
-    const { timers, links, now, settings } = this.#core;
-    const wait = links.good(this.#host, now) ? settings.ackMs : settings.relayAckMs;
+    const { id, timers, links, now, settings } = this.#core;
+    const wait = this.#witnesses.includes(id) ? settings.witnessAckMs : links.good(this.#host, now) ? settings.ackMs : settings.relayAckMs;
     timers.soon("ack", now + wait);
   }
 

@@ -20,6 +20,8 @@ export interface Settings {
   /** At most so often does a member report what it has, unless asked to witness. */
   readonly ackMs: number;
   readonly relayAckMs: number;
+  /** The same of a witness, when another is to do it at once. */
+  readonly witnessAckMs: number;
   readonly gapMs: number;
   readonly helloMs: number;
   /** A send not seen again by then is sent again. */
@@ -53,7 +55,7 @@ export interface Settings {
 export const defaults: Settings = {
   beatMs: 500, largePage: 64, suspectMs: 1600,
   askMs: 500, askDialMs: 2500, askRepeatMs: 120, pullMs: 1500, pullRepeatMs: 150, foundMs: 3000,
-  ackMs: 100, relayAckMs: 1000, gapMs: 80, helloMs: 300, resendMs: 700, resendMaxMs: 4000,
+  ackMs: 100, relayAckMs: 1000, witnessAckMs: 20, gapMs: 80, helloMs: 300, resendMs: 700, resendMaxMs: 4000,
   snapshotMs: 2000, restoreRepeatMs: 1000, snapshotAgeMs: 3000,
   linkSilentMs: 2500, peerSilentMs: 3000, graceMs: 3000, resignMs: 2000,
   messageBytes: 1 << 20, outboxBytes: 4 << 20, outboxCount: 8192,
