@@ -2,14 +2,14 @@
 
 import type { Peer } from "peerjs";
 import { base64url, utf8Length } from "./codec.ts";
-import { teller } from "./debug.ts";
+import { teller, type Told } from "./debug.ts";
 import { browserEnv, randomId } from "./env.ts";
 import type { PeerstarError } from "./errors.ts";
 import { Emitter } from "./events.ts";
 import { PROTOCOL } from "./group/index.ts";
 import { home } from "./home.ts";
 import { createPeer, isGroupOffer, Signalling, type GroupPeer, type PeerAddress } from "./peer.ts";
-import { Shell, type Told } from "./shell.ts";
+import { Shell } from "./shell.ts";
 import type { End, ServerMessage } from "./socket.ts";
 import type { Ticket } from "./ticket.ts";
 

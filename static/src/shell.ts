@@ -2,17 +2,15 @@
 
 import { Channels, type Connection } from "./channels.ts";
 import { pack, unpack } from "./codec.ts";
-import { short, type Teller } from "./debug.ts";
+import { short, tellNotice, type Teller, type Told } from "./debug.ts";
 import { Desk } from "./desk.ts";
 import type { Env, Timer } from "./env.ts";
 import { PeerstarError, type PeerstarErrorCode } from "./errors.ts";
-import { Group, type Effect, type Event, type HostPayload, type Notice, type OpenPayload, type RosterEntry, type Status, type Wire } from "./group/index.ts";
+import { Group, type Effect, type Event, type Notice, type Status, type Wire } from "./group/index.ts";
+import { entryIn, hostIn, openIn } from "./payload.ts";
 import { Relay } from "./relay.ts";
 import { ServerSocket, type End, type Failure, type ServerMessage } from "./socket.ts";
 import type { Ticket } from "./ticket.ts";
-
-/** What the machine has to tell, but for the status, to which the shell adds what it knows of the WebSocket. */
-export type Told = Exclude<Notice, { readonly kind: "status" }>;
 
 export interface ShellHooks {
   url(claim: { readonly epoch: number; readonly host: string } | undefined, ticket: string | undefined): string;
@@ -594,57 +592,4 @@ function rejected(error: Error): Promise<void> {
 
 function isPromise(value: unknown): value is Promise<unknown> {
   return typeof value === "object" && value !== null && typeof (value as { then?: unknown }).then === "function";
-}
-
-// --- what the server says, which is not trusted to have any shape ---
-
-function record(value: unknown): Readonly<Record<string, unknown>> {
-  return typeof value === "object" && value !== null ? (value as Record<string, unknown>) : {};
-}
-
-function entryIn(value: unknown): RosterEntry | undefined {
-  const { id, group, profile } = record(value);
-  if (typeof id !== "string") return undefined;
-  return { id, group: group === 1, ...(profile === undefined ? {} : { profile }) };
-}
-
-function rosterIn(value: unknown): { readonly roster?: RosterEntry[] } {
-  if (!Array.isArray(value)) return {};
-  return { roster: value.map(entryIn).filter((entry) => entry !== undefined) };
-}
-
-function hostIn(payload: unknown): HostPayload | undefined {
-  const { host, epoch, cause, roster } = record(payload);
-  if (typeof host !== "string" || typeof epoch !== "number") return undefined;
-  return { host, epoch, cause: typeof cause === "string" ? cause : "", ...rosterIn(roster) };
-}
-
-function openIn(payload: unknown): { open: OpenPayload; p2p: boolean; maxMessageBytes: number; ice: RTCIceServer[] | undefined } | undefined {
-  const { host, epoch, members, roster, relay, recovering, resumeMs, p2p, ice } = record(payload);
-  if (typeof host !== "string" || typeof epoch !== "number") return undefined;
-  const terms = record(relay);
-  return {
-    open: {
-      host, epoch,
-      members: typeof members === "number" ? members : 1,
-      relay: relay !== false && relay !== undefined,
-      recovering: recovering === true,
-      resumeMs: typeof resumeMs === "number" ? resumeMs : 30_000,
-      ...rosterIn(roster),
-    },
-    p2p: p2p !== false,
-    maxMessageBytes: typeof terms["maxMessageBytes"] === "number" ? terms["maxMessageBytes"] : 65_536,
-    ice: Array.isArray(ice) ? (ice as RTCIceServer[]) : undefined,
-  };
-}
-
-function tellNotice(notice: Told): string {
-  switch (notice.kind) {
-    case "open": return `in, host ${short(notice.host)} epoch ${notice.epoch}${notice.first ? ", the first" : ""}`;
-    case "host": return `host ${notice.isHost ? "is this page" : short(notice.host)}, epoch ${notice.epoch}${notice.cause && ` (${notice.cause})`}, took ${Math.round(notice.tookMs)} ms`;
-    case "member": return `${short(notice.id)} ${notice.change === "join" ? "came" : "left"}`;
-    case "profile": return `${short(notice.id)} has another profile`;
-    case "recovered": return `recovered by ${notice.via}${notice.complete ? "" : ", NOT complete"}, away ${Math.round(notice.awayMs)} ms`;
-    case "link": return `${short(notice.id)} over ${notice.path}`;
-  }
 }

@@ -1,0 +1,43 @@
+// What the server says, which is not trusted to have any shape.
+
+import type { HostPayload, OpenPayload, RosterEntry } from "./group/index.ts";
+
+function record(value: unknown): Readonly<Record<string, unknown>> {
+  return typeof value === "object" && value !== null ? (value as Record<string, unknown>) : {};
+}
+
+export function entryIn(value: unknown): RosterEntry | undefined {
+  const { id, group, profile } = record(value);
+  if (typeof id !== "string") return undefined;
+  return { id, group: group === 1, ...(profile === undefined ? {} : { profile }) };
+}
+
+function rosterIn(value: unknown): { readonly roster?: RosterEntry[] } {
+  if (!Array.isArray(value)) return {};
+  return { roster: value.map(entryIn).filter((entry) => entry !== undefined) };
+}
+
+export function hostIn(payload: unknown): HostPayload | undefined {
+  const { host, epoch, cause, roster } = record(payload);
+  if (typeof host !== "string" || typeof epoch !== "number") return undefined;
+  return { host, epoch, cause: typeof cause === "string" ? cause : "", ...rosterIn(roster) };
+}
+
+export function openIn(payload: unknown): { open: OpenPayload; p2p: boolean; maxMessageBytes: number; ice: RTCIceServer[] | undefined } | undefined {
+  const { host, epoch, members, roster, relay, recovering, resumeMs, p2p, ice } = record(payload);
+  if (typeof host !== "string" || typeof epoch !== "number") return undefined;
+  const terms = record(relay);
+  return {
+    open: {
+      host, epoch,
+      members: typeof members === "number" ? members : 1,
+      relay: relay !== false && relay !== undefined,
+      recovering: recovering === true,
+      resumeMs: typeof resumeMs === "number" ? resumeMs : 30_000,
+      ...rosterIn(roster),
+    },
+    p2p: p2p !== false,
+    maxMessageBytes: typeof terms["maxMessageBytes"] === "number" ? terms["maxMessageBytes"] : 65_536,
+    ice: Array.isArray(ice) ? (ice as RTCIceServer[]) : undefined,
+  };
+}
