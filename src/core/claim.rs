@@ -1,5 +1,7 @@
 //! What a client says it was last told, after the server (or a page of it) lost its memory.
 
+use std::collections::HashMap;
+
 use super::id::{Epoch, PeerId};
 
 /// "On this page `host` hosts, in `epoch`" (`&epoch=&host=`).
@@ -32,13 +34,12 @@ pub fn most_claimed<'a>(claims: &[(&'a PeerId, &'a Claim)], may_host: impl Fn(&P
     if claims.iter().all(|(_, claim)| claim.host == first.host) {
         return may_host(&first.host).then_some(&first.host);
     }
-    let votes = |host: &PeerId| claims.iter().filter(|(who, claim)| claim.host == *host && *who != host).count();
-    claims
-        .iter()
-        .map(|(_, claim)| claim)
-        .filter(|claim| may_host(&claim.host) && votes(&claim.host) > 0)
-        .max_by_key(|claim| (votes(&claim.host), claim.epoch))
-        .map(|claim| &claim.host)
+    let mut votes: HashMap<&PeerId, usize> = HashMap::new();
+    for (_, claim) in claims.iter().filter(|(who, claim)| claim.host != **who) {
+        *votes.entry(&claim.host).or_default() += 1;
+    }
+    let standing = claims.iter().filter_map(|(_, claim)| Some((*votes.get(&claim.host)?, claim.epoch, &claim.host)));
+    standing.filter(|(.., host)| may_host(host)).max_by_key(|(votes, epoch, _)| (*votes, *epoch)).map(|(.., host)| host)
 }
 
 #[cfg(test)]

@@ -1,14 +1,11 @@
 //! One who is on a page, and one who just left it.
 
-use std::time::Duration;
-
 use serde_json::value::RawValue;
 
 use super::claim::Claim;
 use super::contacts::Contacts;
 use super::id::{Epoch, PeerId, SessionId, Token};
 use super::inbound::StatusUpdate;
-use super::time::Time;
 use super::wire::RosterEntry;
 
 /// The order in which members came to a page; a take-over keeps it.
@@ -154,31 +151,13 @@ impl Departure {
     }
 }
 
-/// One who may come back as the same.
+/// One who may come back as the same, before it is gone for good.
 #[derive(Debug)]
 pub struct Returning {
-    /// Its id.
-    pub id: PeerId,
     /// Its proof that the id is its own.
     pub token: Option<Token>,
     /// Whom to tell when it does not.
     pub contacts: Contacts,
     /// Whether they are told at all: not after `disconnect()`, which keeps its connections.
     pub announced: bool,
-    /// When it is gone for good.
-    pub until: Time,
-}
-
-/// A newcomer whose id is in use, while we see whether its user lives.
-#[derive(Debug)]
-pub struct Held {
-    /// The newcomer.
-    pub joiner: Joiner,
-    /// When the user of the id has had time enough to answer.
-    pub until: Time,
-}
-
-impl Held {
-    /// How long a newcomer waits.
-    pub const WAIT: Duration = Duration::from_secs(2);
 }

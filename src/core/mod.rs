@@ -4,8 +4,8 @@
 //! `tests/core/purity.rs` keeps it so.
 //!
 //! In reading order: what things are called ([`id`], [`time`]), what is said ([`wire`], [`inbound`],
-//! [`close`], [`ice`]), who hosts ([`election`]), the page ([`page`] over [`member`], [`waiting`],
-//! [`contacts`]), which pages there are ([`directory`]), and the bytes before they are messages
+//! [`close`], [`ice`]), who hosts ([`election`]), the page ([`page`] over [`member`], [`held`], [`waiting`],
+//! [`contacts`], [`due`]), which pages there are ([`directory`]), and the bytes before they are messages
 //! ([`frame_guard`], [`pace`], [`reassembly`]).
 
 pub mod id;
@@ -18,7 +18,9 @@ pub mod wire;
 
 pub mod claim;
 pub mod contacts;
+pub mod due;
 pub mod election;
+pub mod held;
 pub mod member;
 pub mod page;
 pub mod waiting;

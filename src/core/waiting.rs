@@ -1,8 +1,9 @@
 //! Messages for peers that are not there yet: each ends delivered or expired.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
+use super::due::Due;
 use super::id::PeerId;
 use super::inbound::Kind;
 use super::time::Time;
@@ -20,26 +21,28 @@ const MOST_BYTES: usize = 64 * 1024 * 1024;
 const MOST_A_STEP: usize = 1024;
 
 /// One waiting message.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Parked {
     /// Its sender.
     pub src: PeerId,
+    /// For whom it is.
+    pub dst: PeerId,
     /// Which message.
     pub kind: Kind,
     /// Ready to be sent.
     pub frame: Frame,
-    until: Time,
 }
 
 /// All waiting messages of a page.
 #[derive(Debug, Default)]
 pub struct Waiting {
-    for_peer: BTreeMap<PeerId, VecDeque<Parked>>,
-    /// (when, sender, receiver), in order: every message waits equally long.
-    due: VecDeque<(Time, PeerId, PeerId)>,
-    by_sender: BTreeMap<PeerId, (usize, usize)>,
-    /// For each receiver.
-    bytes_for: BTreeMap<PeerId, usize>,
+    /// By number, in the order they were sent.
+    messages: Due<u64, Parked>,
+    /// The numbers of what waits for each receiver, in the order it was sent, and its bytes.
+    for_peer: HashMap<PeerId, (VecDeque<u64>, usize)>,
+    /// How many messages each sender has waiting, and their bytes.
+    by_sender: HashMap<PeerId, (usize, usize)>,
+    next: u64,
     bytes: usize,
     most_bytes_for_one: usize,
 }
@@ -69,32 +72,29 @@ impl Waiting {
         frame: &Frame,
     ) -> Result<(), NoRoom> {
         let (count, bytes) = self.by_sender.get(src).copied().unwrap_or_default();
-        let waiting_for_it = self.for_peer.get(dst).map_or(0, VecDeque::len);
-        let bytes_for_it = self.bytes_for.get(dst).copied().unwrap_or_default() + frame.len();
-        if waiting_for_it >= MOST_PER_RECEIVER || bytes_for_it > self.most_bytes_for_one || self.due.len() >= MOST {
+        let (waiting_for_it, bytes_for_it) = self.for_peer.get(dst).map_or((0, 0), |(queue, bytes)| (queue.len(), *bytes));
+        let bytes_for_it = bytes_for_it + frame.len();
+        if waiting_for_it >= MOST_PER_RECEIVER || bytes_for_it > self.most_bytes_for_one || self.messages.len() >= MOST {
             return Err(NoRoom);
         }
         if count >= MOST_PER_SENDER || bytes + frame.len() > MOST_BYTES_PER_SENDER || self.bytes + frame.len() > MOST_BYTES {
             return Err(NoRoom);
         }
-        let until = now.plus(wait);
         self.by_sender.insert(src.clone(), (count + 1, bytes + frame.len()));
         self.bytes += frame.len();
-        self.bytes_for.insert(dst.clone(), bytes_for_it);
-        self.due.push_back((until, src.clone(), dst.clone()));
-        let parked = Parked { src: src.clone(), kind, frame: frame.clone(), until };
-        self.for_peer.entry(dst.clone()).or_default().push_back(parked);
+        let (queue, bytes) = self.for_peer.entry(dst.clone()).or_default();
+        queue.push_back(self.next);
+        *bytes = bytes_for_it;
+        let parked = Parked { src: src.clone(), dst: dst.clone(), kind, frame: frame.clone() };
+        self.messages.insert(self.next, now.plus(wait), parked);
+        self.next += 1;
         Ok(())
     }
 
     /// Hands over what waits for `dst`, in the order it was sent.
     pub fn take(&mut self, dst: &PeerId) -> Vec<Parked> {
-        let parked: Vec<_> = self.for_peer.remove(dst).unwrap_or_default().into();
-        parked.iter().for_each(|p| self.forget(p, dst));
-        if !parked.is_empty() {
-            self.due.retain(|(_, _, absent)| absent != dst);
-        }
-        parked
+        let (queue, _) = self.for_peer.remove(dst).unwrap_or_default();
+        queue.into_iter().filter_map(|n| self.remove(n)).collect()
     }
 
     /// Drops what waited too long, as much as fits in one step, and returns (sender, absent receiver) of each attempt that failed.
@@ -104,33 +104,24 @@ impl Waiting {
     pub fn expire(&mut self, now: Time) -> Vec<(PeerId, PeerId)> {
         let mut failed = Vec::new();
         for _ in 0..MOST_A_STEP {
-            if self.due.front().is_none_or(|(until, ..)| *until > now) {
-                break;
-            }
-            let Some((_, src, dst)) = self.due.pop_front() else { break };
-            let Some(mut queue) = self.for_peer.remove(&dst) else { continue };
-            let due = |p: &Parked| p.src == src && p.until <= now;
-            if queue.iter().any(due) {
-                let mut expired = Vec::new();
-                let mut attempt_is_due = false;
-                queue.retain(|p| {
-                    if p.src != src {
-                        return true;
-                    }
-                    if p.until <= now || p.kind == Kind::Offer {
-                        attempt_is_due = p.until <= now;
-                    }
-                    if attempt_is_due {
-                        expired.push(p.clone());
-                    }
-                    !attempt_is_due
-                });
-                expired.iter().for_each(|p| self.forget(p, &dst));
-                failed.push((src, dst.clone()));
-            }
+            let Some((_, first)) = self.messages.due(now).and_then(|n| self.messages.get(n)) else { break };
+            let (src, dst) = (first.src.clone(), first.dst.clone());
+            let Some((mut queue, mut bytes)) = self.for_peer.remove(&dst) else { break };
+            let mut attempt_is_due = false;
+            queue.retain(|n| {
+                let Some((until, p)) = self.messages.get(n).filter(|(_, p)| p.src == src) else { return true };
+                if until <= now || p.kind == Kind::Offer {
+                    attempt_is_due = until <= now;
+                }
+                if attempt_is_due {
+                    bytes -= self.remove(*n).map_or(0, |p| p.frame.len());
+                }
+                !attempt_is_due
+            });
             if !queue.is_empty() {
-                self.for_peer.insert(dst, queue);
+                self.for_peer.insert(dst.clone(), (queue, bytes));
             }
+            failed.push((src, dst));
         }
         failed
     }
@@ -138,13 +129,13 @@ impl Waiting {
     /// When to call [`Waiting::expire`].
     #[must_use]
     pub fn next_deadline(&self) -> Option<Time> {
-        self.due.front().map(|(until, ..)| *until)
+        self.messages.next_deadline()
     }
 
     /// Whether nothing waits.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.for_peer.is_empty()
+        self.messages.is_empty()
     }
 
     /// Whether something waits for `dst`.
@@ -156,30 +147,25 @@ impl Waiting {
     /// How many wait.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.for_peer.values().map(VecDeque::len).sum()
+        self.messages.len()
     }
 
     /// Whether the limits hold.
     #[must_use]
     pub fn is_bounded(&self) -> bool {
-        let bytes: usize = self.for_peer.values().flatten().map(|p| p.frame.len()).sum();
-        bytes == self.bytes
-            && bytes <= MOST_BYTES
+        let sum = |queue: &VecDeque<u64>| queue.iter().filter_map(|n| Some(self.messages.get(n)?.1.frame.len())).sum::<usize>();
+        self.for_peer.values().map(|(_, bytes)| bytes).sum::<usize>() == self.bytes
+            && self.bytes <= MOST_BYTES
             && self.by_sender.values().all(|(n, b)| *n <= MOST_PER_SENDER && *b <= MOST_BYTES_PER_SENDER)
             && self.by_sender.values().map(|(n, _)| n).sum::<usize>() == self.len()
-            && self.for_peer.values().all(|queue| queue.len() <= MOST_PER_RECEIVER)
-            && self.bytes_for.values().sum::<usize>() == self.bytes
-            && self.bytes_for.values().all(|bytes| *bytes <= self.most_bytes_for_one)
+            && self.for_peer.values().map(|(queue, _)| queue.len()).sum::<usize>() == self.len()
+            && self.for_peer.values().all(|(queue, bytes)| *bytes == sum(queue) && *bytes <= self.most_bytes_for_one)
+            && self.for_peer.values().all(|(queue, _)| !queue.is_empty() && queue.len() <= MOST_PER_RECEIVER)
     }
 
-    fn forget(&mut self, parked: &Parked, dst: &PeerId) {
+    fn remove(&mut self, number: u64) -> Option<Parked> {
+        let parked = self.messages.take(&number)?;
         self.bytes -= parked.frame.len();
-        if let Some(bytes) = self.bytes_for.get_mut(dst) {
-            *bytes -= parked.frame.len();
-            if *bytes == 0 {
-                self.bytes_for.remove(dst);
-            }
-        }
         if let Some((count, bytes)) = self.by_sender.get_mut(&parked.src) {
             *count -= 1;
             *bytes -= parked.frame.len();
@@ -187,6 +173,7 @@ impl Waiting {
                 self.by_sender.remove(&parked.src);
             }
         }
+        Some(parked)
     }
 }
 

@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should say so at once")]
 
 mod claims;
+mod crowds;
+mod due;
 mod elections;
 mod life;
 mod purity;

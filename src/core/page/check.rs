@@ -55,18 +55,20 @@ impl PageState {
             let told = self.members.values().all(|m| m.told.is_some_and(|(_, last)| last == epoch));
             holds("P4", "every member's last word is the current assignment", told)?;
             let grouped = self.members.get(&host).is_some_and(|h| h.group > 0);
-            let sequences = grouped || self.members.values().all(|m| m.group == 0);
+            let sequences = grouped || self.grouped == 0;
             holds("P5", "a stock client does not host while a group member is there", sequences)?;
         }
+        let counted = self.grouped == self.members.values().filter(|m| m.group > 0).count();
+        holds("P5", "group members are counted", counted)?;
         let unrelayed = self.members.values().filter(|m| !m.rights.relay).count();
         let placed = !self.relays() || unrelayed <= self.rules.star;
         holds("P12", "all who may not relay can dial the host", placed && unrelayed == self.unrelayed)?;
         holds("P6", "waiting messages are bounded", self.waiting.is_bounded())?;
         let absent = self.members.values().all(|m| !self.waiting.has(&m.id));
         holds("P7", "nothing waits for one who is here", absent)?;
-        let held = self.held.iter().all(|h| self.by_id.contains_key(&h.joiner.id));
+        let held = self.held.iter().all(|joiner| self.by_id.contains_key(&joiner.id));
         holds("P8", "a newcomer is held only for an id in use", held)?;
-        let away = self.returning.iter().all(|r| !self.by_id.contains_key(&r.id));
+        let away = self.returning.iter().all(|(id, _)| !self.by_id.contains_key(id));
         holds("P9", "one who may return is not here", away)
     }
 }

@@ -2,8 +2,9 @@
 
 use crate::core::close::Close;
 use crate::core::contacts::Contacts;
+use crate::core::held;
 use crate::core::id::{PeerId, SessionId, Token};
-use crate::core::member::{Departure, Held, Joiner, Member, Seat};
+use crate::core::member::{Departure, Joiner, Member, Seat};
 use crate::core::wire;
 
 use super::hosting::Term;
@@ -17,7 +18,7 @@ impl PageState {
         }
         self.idle_told = false;
         let session = joiner.session;
-        if self.by_session.contains_key(&session) || self.held.iter().any(|h| h.joiner.session == session) {
+        if self.by_session.contains_key(&session) || self.held.has(session) {
             return; // it asked again, not knowing that we heard it
         }
         let Some((seat, live)) = self.by_id.get(&joiner.id).and_then(|s| Some((*s, self.members.get(s)?))) else {
@@ -27,8 +28,8 @@ impl PageState {
         if !same_user && !resumes {
             return self.hold(outside, joiner, live_session, out);
         }
-        if let Some(held) = self.take_held(&joiner.id) {
-            refuse(held.joiner.session, Close::IdTaken, out);
+        if let Some(held) = self.held.take(&joiner.id) {
+            refuse(held.session, Close::IdTaken, out);
         }
         match (same_user, resumes) {
             (true, false) => self.take_over(outside, seat, joiner, out),
@@ -44,25 +45,17 @@ impl PageState {
 
     /// Lets a newcomer wait while we see whether the user of its id lives: after a network drop it often does not.
     pub(super) fn hold(&mut self, outside: Outside<'_>, joiner: Joiner, live: SessionId, out: &mut Vec<Output>) {
-        let mut until = outside.now.plus(Held::WAIT);
-        if let Some(at) = self.held.iter().position(|h| h.joiner.id == joiner.id) {
-            let first = &self.held[at];
-            if !Token::same(first.joiner.token.as_ref(), joiner.token.as_ref()) {
+        let mut until = outside.now.plus(held::WAIT);
+        if let Some((since, first)) = self.held.waits_for(&joiner.id) {
+            if !Token::same(first.token.as_ref(), joiner.token.as_ref()) {
                 return refuse(joiner.session, Close::IdTaken, out);
             }
             // the same user, who reloaded once more
-            until = first.until;
-            refuse(first.joiner.session, Close::Replaced, out);
-            self.held.remove(at);
+            until = since;
+            refuse(first.session, Close::Replaced, out);
         }
         out.push(Output::Ping(live));
-        let at = self.held.partition_point(|h| h.until <= until);
-        self.held.insert(at, Held { joiner, until });
-    }
-
-    pub(super) fn take_held(&mut self, id: &PeerId) -> Option<Held> {
-        let at = self.held.iter().position(|h| h.joiner.id == *id)?;
-        self.held.remove(at)
+        self.held.hold(joiner, until);
     }
 
     /// A newer socket of the same user. It keeps the seat, unless its rights are others, or it is a group member that does
@@ -116,6 +109,7 @@ impl PageState {
         let status = resumed.unwrap_or_default();
         let member = Member { session, id: id.clone(), token, group, rights, status, contacts, claim, told, stalled_at: None };
         self.members.insert(seat, member);
+        self.grouped += usize::from(group > 0);
         self.unrelayed += usize::from(!rights.relay);
         let host_before = self.host_seat();
         self.consider_newcomer(outside, seat, out);
@@ -163,12 +157,11 @@ impl PageState {
         resumes: bool,
         out: &mut Vec<Output>,
     ) -> Option<Contacts> {
-        let at = self.returning.iter().position(|r| r.id == *id)?;
-        let gone = self.returning.remove(at)?;
+        let gone = self.returning.take(id)?;
         if resumes || Token::same(gone.token.as_ref(), token) {
             return Some(gone.contacts);
         }
-        self.say_gone(&gone, out);
+        self.say_gone(id, &gone, out);
         None
     }
 

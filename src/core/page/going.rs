@@ -1,6 +1,7 @@
 //! Who goes, and who is told that it is for good.
 
 use crate::core::close::Close;
+use crate::core::due::Due;
 use crate::core::election::Cause;
 use crate::core::id::{PeerId, SessionId};
 use crate::core::member::{Departure, Member, Returning, Seat};
@@ -12,7 +13,7 @@ impl PageState {
     pub(super) fn gone(&mut self, outside: Outside<'_>, session: SessionId, departure: Departure, out: &mut Vec<Output>) {
         match self.seat_of(session) {
             Some(seat) => self.depart(outside, seat, departure, out),
-            None => self.held.retain(|h| h.joiner.session != session),
+            None => self.held.forget(session),
         }
     }
 
@@ -31,8 +32,8 @@ impl PageState {
     }
 
     pub(super) fn kick(&mut self, outside: Outside<'_>, id: &PeerId, out: &mut Vec<Output>) {
-        if let Some(held) = self.take_held(id) {
-            refuse(held.joiner.session, Close::Kicked, out);
+        if let Some(held) = self.held.take(id) {
+            refuse(held.session, Close::Kicked, out);
         }
         if let Some(session) = self.session_of(id) {
             self.dismiss(outside, session, Close::Kicked, Departure::Expelled, out);
@@ -61,6 +62,7 @@ impl PageState {
 
     fn remove(&mut self, seat: Seat, departure: Departure, out: &mut Vec<Output>) -> Option<Member> {
         let member = self.members.remove(&seat)?;
+        self.grouped -= usize::from(member.group > 0);
         self.unrelayed -= usize::from(!member.rights.relay);
         self.by_id.remove(&member.id);
         self.by_session.remove(&member.session);
@@ -73,30 +75,25 @@ impl PageState {
     pub(super) fn see_off(&mut self, outside: Outside<'_>, member: Member, departure: Departure, out: &mut Vec<Output>) {
         let Member { id, token, contacts, .. } = member;
         let announced = departure != Departure::Disconnected || self.is_named();
-        let gone = Returning { id: id.clone(), token, contacts, announced, until: outside.now.plus(self.rules.return_after) };
+        let gone = Returning { token, contacts, announced };
         // a host that is yet to resume has to hear of it too
         let unheard = self.recovery_deadline().is_some();
         if (departure.may_return(!self.is_named()) || unheard) && !self.draining {
-            self.returning.push_back(gone);
+            self.returning.insert(id.clone(), outside.now.plus(self.rules.return_after), gone);
         } else {
-            self.say_gone(&gone, out);
+            self.say_gone(&id, &gone, out);
         }
-        if let Some(heir) = self.take_held(&id) {
-            self.admit(outside, heir.joiner, out);
+        if let Some(heir) = self.held.take(&id) {
+            self.admit(outside, heir, out);
         }
-    }
-
-    /// Who is the next not to come back, once there is a host to be told.
-    pub(super) fn gone_for_good(&self) -> Option<&Returning> {
-        self.returning.front().filter(|_| self.recovery_deadline().is_none())
     }
 
     /// Tells those it connected with, and the host, that it will not come back.
-    pub(super) fn say_gone(&self, gone: &Returning, out: &mut Vec<Output>) {
+    pub(super) fn say_gone(&self, id: &PeerId, gone: &Returning, out: &mut Vec<Output>) {
         if self.draining || !gone.announced {
             return;
         }
-        let frame = wire::leave(&gone.id);
+        let frame = wire::leave(id);
         let host = self.host_seat().and_then(|seat| self.members.get(&seat)).map(|host| host.session);
         let contacts = gone.contacts.iter().filter_map(|id| self.session_of(id)).filter(|s| Some(*s) != host);
         out.extend(contacts.chain(host).map(|to| Output::News { to, frame: frame.clone() }));
@@ -108,10 +105,10 @@ impl PageState {
         let hosting = host.and_then(|seat| self.members.get(&seat));
         let others = self.members.iter().filter(|(seat, _)| Some(**seat) != host).map(|(_, m)| m);
         let members = hosting.into_iter().chain(others).map(|m| m.session);
-        for session in members.chain(self.held.iter().map(|h| h.joiner.session)) {
+        for session in members.chain(self.held.iter().map(|joiner| joiner.session)) {
             refuse(session, Close::Restart, out);
         }
         self.held.clear();
-        self.returning.clear();
+        self.returning = Due::default();
     }
 }

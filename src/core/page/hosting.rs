@@ -230,7 +230,7 @@ impl PageState {
     /// While a group member is here only group members may host; and never one without the right.
     pub(super) fn may_host(&self, seat: Seat) -> bool {
         let member = self.members.get(&seat).filter(|m| m.rights.host);
-        member.is_some_and(|m| m.group > 0 || self.members.values().all(|m| m.group == 0))
+        member.is_some_and(|m| m.group > 0 || self.grouped == 0)
     }
 
     pub(super) fn elect(&mut self, outside: Outside<'_>, host: Seat, epoch: Epoch, cause: Cause, out: &mut Vec<Output>) {

@@ -1,7 +1,5 @@
 //! What can happen to a page, and what it wants done.
 
-use std::collections::VecDeque;
-
 use crate::core::claim::Claim;
 use crate::core::close::Close;
 use crate::core::election::Cause;
@@ -195,7 +193,7 @@ pub struct Estate {
     /// Who hosted.
     pub claim: Option<Claim>,
     /// Who was on the page, or away: a member that does not resume is gone.
-    pub(super) returning: VecDeque<Returning>,
+    pub(super) returning: Vec<(PeerId, Returning)>,
     pub(super) waiting: Option<Waiting>,
 }
 

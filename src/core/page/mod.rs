@@ -17,16 +17,18 @@ pub mod hosting;
 
 pub mod check;
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::core::claim::Claim;
 use crate::core::close::Close;
+use crate::core::due::Due;
 use crate::core::election::Policy;
+use crate::core::held::Held;
 use crate::core::ice::IceServers;
 use crate::core::id::{PageKey, PeerId, SessionId};
-use crate::core::member::{Departure, Held, Joiner, Member, Returning, Seat};
+use crate::core::member::{Departure, Joiner, Member, Returning, Seat};
 use crate::core::time::Time;
 use crate::core::waiting::Waiting;
 use crate::core::wire::Terms;
@@ -77,7 +79,8 @@ pub struct PageState {
     members: BTreeMap<Seat, Member>,
     by_id: HashMap<PeerId, Seat>,
     by_session: HashMap<SessionId, Seat>,
-    /// How many members may not relay.
+    /// How many members speak the group protocol, and how many may not relay.
+    grouped: usize,
     unrelayed: usize,
     next_seat: u64,
     term: Term,
@@ -87,8 +90,9 @@ pub struct PageState {
     challenge: Challenge,
     /// Who came while a host that keeps its roster was yet to resume.
     strangers: Vec<Seat>,
-    held: VecDeque<Held>,
-    returning: VecDeque<Returning>,
+    held: Held,
+    /// Who may come back as the same.
+    returning: Due<PeerId, Returning>,
     waiting: Waiting,
     /// When the next member may have been silent for too long.
     sweep_at: Option<Time>,
@@ -101,9 +105,10 @@ impl PageState {
     /// A page that nobody has come to yet, whose epochs start above what was told; or the successor of one.
     #[must_use]
     pub fn new(key: PageKey, rules: Arc<Rules>, now: Time, estate: Estate) -> Self {
-        let Estate { told, claim, mut returning, waiting } = estate;
-        for member in &mut returning {
-            member.until = now.plus(rules.return_after);
+        let Estate { told, claim, returning: absent, waiting } = estate;
+        let mut returning = Due::default();
+        for (id, member) in absent {
+            returning.insert(id, now.plus(rules.return_after), member);
         }
         let term = match claim {
             Some(expected) => Term::Recovering { expected, until: now.plus(rules.recovery), told },
@@ -117,13 +122,14 @@ impl PageState {
             members: BTreeMap::new(),
             by_id: HashMap::new(),
             by_session: HashMap::new(),
+            grouped: 0,
             unrelayed: 0,
             next_seat: 0,
             term,
             has_history: false,
             challenge: Challenge::default(),
             strangers: Vec::new(),
-            held: VecDeque::new(),
+            held: Held::default(),
             returning,
             waiting,
             sweep_at: None,
@@ -138,9 +144,9 @@ impl PageState {
     pub fn leave_estate(&mut self) -> Estate {
         let told = self.told();
         let claim = self.assignment().map(|(epoch, host)| Claim { epoch, host });
-        let mut returning = std::mem::take(&mut self.returning);
+        let mut returning: Vec<_> = self.returning.take_all().collect();
         for (_, Member { id, token, contacts, .. }) in std::mem::take(&mut self.members) {
-            returning.push_back(Returning { id, token, contacts, announced: true, until: Time::default() });
+            returning.push((id, Returning { token, contacts, announced: true }));
         }
         Estate { told, claim, returning, waiting: Some(std::mem::take(&mut self.waiting)) }
     }
@@ -199,8 +205,8 @@ impl PageState {
         }
         [
             self.sweep_at.filter(|_| !self.members.is_empty()),
-            self.held.front().map(|h| h.until),
-            self.gone_for_good().map(|r| r.until),
+            self.held.next_deadline(),
+            self.returning.next_deadline().filter(|_| self.recovery_deadline().is_none()),
             self.waiting.next_deadline(),
             self.recovery_deadline(),
             self.challenge.next_deadline(),

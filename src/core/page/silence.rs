@@ -13,8 +13,8 @@ impl PageState {
     pub(super) fn alive(&mut self, session: SessionId, out: &mut Vec<Output>) {
         let Some(id) = self.id_of(session) else { return };
         let id = id.clone();
-        if let Some(held) = self.take_held(&id) {
-            refuse(held.joiner.session, Close::IdTaken, out);
+        if let Some(held) = self.held.take(&id) {
+            refuse(held.session, Close::IdTaken, out);
         }
     }
 
@@ -22,17 +22,18 @@ impl PageState {
         let now = outside.now;
         self.end_recovery(outside, out);
         self.settle(outside, out);
-        while let Some(held) = self.held.front().filter(|h| h.until <= now) {
+        while let Some(id) = self.held.due(now).cloned() {
             // the newcomer is let in by the departure of the one who did not answer
-            match self.session_of(&held.joiner.id) {
+            match self.session_of(&id) {
                 Some(silent) => self.dismiss(outside, silent, Close::Timeout, Departure::Silent, out),
-                None => drop(self.held.pop_front()),
+                None => drop(self.held.take(&id)),
             }
         }
-        while self.gone_for_good().is_some_and(|r| r.until <= now)
-            && let Some(gone) = self.returning.pop_front()
+        // not before there is a host to be told
+        while self.recovery_deadline().is_none()
+            && let Some((id, gone)) = self.returning.take_due(now)
         {
-            self.say_gone(&gone, out);
+            self.say_gone(&id, &gone, out);
         }
         for (src, absent) in self.waiting.expire(now) {
             if let Some(to) = self.session_of(&src) {

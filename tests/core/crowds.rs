@@ -1,0 +1,116 @@
+//! How long a page is busy with a crowd. Figures for whoever changes it, on the machine at hand:
+//! `cargo test --release --test core crowds -- --ignored --nocapture`.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use peerstar::core::claim::Claim;
+use peerstar::core::id::{Epoch, PageKey, PageName, SessionId};
+use peerstar::core::inbound::Kind;
+use peerstar::core::member::{Departure, Joiner, Rights};
+use peerstar::core::page::{Estate, Input, Outside, PageState, Rules};
+use peerstar::core::time::Time;
+
+use super::world::{START_MS, id, rules};
+
+const MANY: u64 = 10_000;
+
+struct Crowd {
+    page: PageState,
+    now: Time,
+}
+
+impl Crowd {
+    fn new() -> Self {
+        let rules = Rules { max_members: usize::MAX, star: 32, ..rules() };
+        let key = PageKey::Named(PageName::parse("p").unwrap());
+        Self { page: PageState::new(key, Arc::new(rules), Time(0), Estate::default()), now: Time(0) }
+    }
+
+    /// How many things it wants done.
+    fn step(&mut self, input: Input) -> usize {
+        let now = self.now;
+        let (heard, spoken) = (|_| now, |_| 0);
+        let outside = Outside { now, unix_ms: START_MS + now.0, random: 1 << 63, heard: &heard, spoken: &spoken };
+        let mut out = Vec::new();
+        self.page.handle(outside, input, &mut out);
+        out.len()
+    }
+
+    fn join(&mut self, n: u64, claim: Option<(u64, u64)>) {
+        let claim = claim.map(|(epoch, host)| Claim { epoch: Epoch(epoch), host: id(&format!("m{host}")) });
+        let (session, id) = (SessionId(n), id(&format!("m{}", n % MANY)));
+        self.step(Input::Join(Joiner { session, id, token: None, group: 1, rights: Rights::ALL, claim, resumed: None }));
+    }
+
+    fn lose_all(&mut self) {
+        for n in 0..MANY {
+            self.step(Input::Gone { session: SessionId(n), departure: Departure::Lost });
+        }
+    }
+}
+
+/// The time of one piece of a crowd's life.
+#[expect(clippy::print_stderr, reason = "figures are what it is for")]
+fn timed<T>(what: &str, piece: impl FnOnce() -> T) -> T {
+    let start = Instant::now();
+    let outcome = piece();
+    eprintln!("{what:<60} {:>10.1} ms", start.elapsed().as_secs_f64() * 1000.0);
+    outcome
+}
+
+#[test]
+#[ignore = "figures, not a test"]
+fn crowds() {
+    let mut crowd = Crowd::new();
+    timed("all come", || (0..MANY).for_each(|n| crowd.join(n, None)));
+    let dies = Input::Gone { session: SessionId(0), departure: Departure::Goodbye };
+    timed("the host dies: elect, encode, tell", || assert!(crowd.step(dies) as u64 >= MANY - 1));
+    timed("all are lost", || crowd.lose_all());
+    timed("all are back", || (MANY..2 * MANY).for_each(|n| crowd.join(n, None)));
+
+    let mut crowd = Crowd::new();
+    (0..MANY).for_each(|n| crowd.join(n, None));
+    crowd.lose_all();
+    crowd.now = crowd.now.plus(Duration::from_secs(3));
+    timed("nobody of them is back in time", || crowd.step(Input::Timer));
+
+    let mut crowd = Crowd::new();
+    timed("all come to a restarted server, of one mind, the host last", || {
+        (0..MANY).for_each(|n| crowd.join(n, Some((START_MS, MANY - 1))));
+    });
+    assert_eq!(crowd.page.assignment(), Some((Epoch(START_MS), id(&format!("m{}", MANY - 1)))));
+
+    let mut crowd = Crowd::new();
+    timed("all come to a restarted server, of many minds", || {
+        (0..MANY).for_each(|n| crowd.join(n, Some((START_MS, MANY + (n % 5000)))));
+        (0..MANY).for_each(|n| crowd.join(MANY + n, Some((START_MS - 1, n / 2))));
+    });
+    crowd.now = crowd.now.plus(Duration::from_secs(5));
+    timed("their election", || crowd.step(Input::Timer));
+
+    let mut crowd = Crowd::new();
+    (0..MANY).for_each(|n| crowd.join(n, None));
+    let letter =
+        |to| Input::Forward { session: SessionId(to), kind: Kind::Offer, dst: id(&format!("x{to}")), frame: "an offer".into() };
+    timed("each waits for another", || (0..MANY).map(|n| crowd.step(letter(n))).sum::<usize>());
+    timed("who all come", || {
+        for n in 0..MANY {
+            let (session, id) = (SessionId(MANY + n), id(&format!("x{n}")));
+            crowd.step(Input::Join(Joiner {
+                session,
+                id,
+                token: None,
+                group: 1,
+                rights: Rights::ALL,
+                claim: None,
+                resumed: None,
+            }));
+        }
+    });
+
+    let mut crowd = Crowd::new();
+    (0..MANY).for_each(|n| crowd.join(n, None));
+    timed("each id is asked for by another", || (MANY..2 * MANY).for_each(|n| crowd.join(n, None)));
+    timed("all answer", || (0..MANY).map(|n| crowd.step(Input::Alive(SessionId(n)))).sum::<usize>());
+}
