@@ -27,7 +27,7 @@ fn transition(input: &mut Unstructured<'_>) -> Result<Transition> {
     fn who(input: &mut Unstructured<'_>) -> Result<Pick> {
         input.arbitrary::<u8>().map(|pick| Pick(pick.into()))
     }
-    Ok(match input.int_in_range(0..=15)? {
+    Ok(match input.int_in_range(0..=16)? {
         0..=2 => {
             let (id, token, flags) = (id(input)?, input.int_in_range(0..=2)?, input.arbitrary::<u8>()?);
             // most may host, most may relay
@@ -55,6 +55,7 @@ fn transition(input: &mut Unstructured<'_>) -> Result<Transition> {
         12 => Transition::Answer { who: who(input)? },
         13 => Transition::Congest { who: who(input)? },
         14 => Transition::Pass { ms: *input.choose(&[0, 1, 10, 500, 1999, 2000, 2999, 3001, 5000, 6000, 10_000, 16_000])? },
+        15 => Transition::Kick { id: id(input)? },
         _ => Transition::PageDies { shuffle: input.arbitrary::<u8>()?.into() },
     })
 }
