@@ -48,7 +48,7 @@ class Member {
       restore: (state) => (this.state = [...state]),
       error: ({ code }) => this.troubles.push(code),
       closed: ({ code, reason }) => this.troubles.push(`closed: ${code} ${reason}`),
-      signal() {}, opened() {}, ice() {}, over() {}, connect: () => undefined,
+      status() {}, signal() {}, opened() {}, ice() {}, over() {}, connect: () => undefined,
     }, () => {});
     this.shell.able(true);
     this.shell.start();
@@ -65,6 +65,10 @@ class Member {
 
 /** A machine too slow for them is not to be swamped. */
 const UNDER_WAY = 64;
+
+/** What the library complains of. */
+const complaints = [];
+console.error = (...words) => complaints.push(words.map(String).join(" "));
 
 const members = [];
 const underWay = () => members.reduce((sum, { said, resolved }) => sum + said - resolved, 0);
@@ -94,7 +98,7 @@ const commands = {
       epoch: Math.min(...members.map(({ epoch }) => epoch)),
       unresolved: underWay(),
       delivered: [Math.min(...lengths), Math.max(...lengths)],
-      troubles: members.flatMap(({ name, troubles }) => troubles.map((trouble) => `${name}: ${trouble}`)),
+      troubles: [...complaints, ...members.flatMap(({ name, troubles }) => troubles.map((trouble) => `${name}: ${trouble}`))],
     };
   },
   /** How much each has said. */
