@@ -5,10 +5,12 @@
 pub mod backoff;
 pub mod deploy;
 pub mod frame;
+pub mod http;
 pub mod ledger;
 pub mod member;
 pub mod restart;
 pub mod server;
+pub mod soak;
 pub mod socket;
 pub mod spread;
 pub mod swarm;

@@ -2,12 +2,13 @@
 #![allow(clippy::print_stdout, reason = "it reports to whoever runs it")]
 
 use std::io;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 use peerstar_load::server::Server;
-use peerstar_load::{deploy, restart, run};
+use peerstar_load::{deploy, restart, run, soak};
 
 /// Thousands of clients for peerstar.
 #[derive(Parser)]
@@ -54,6 +55,31 @@ enum What {
         #[arg(long, default_value_t = 2000)]
         overlap: u64,
     },
+    /// Everything that can go wrong, again and again. The server must be built with --features faults.
+    Soak {
+        /// How long.
+        #[arg(default_value_t = 2.0)]
+        minutes: f64,
+        #[arg(long, default_value_t = 100)]
+        pages: usize,
+        /// Well-behaved members of each page.
+        #[arg(long, default_value_t = 20)]
+        each: usize,
+        #[arg(long, default_value_t = 600)]
+        attackers: usize,
+    },
+    /// The attackers of the soak, which starts them.
+    #[command(hide = true)]
+    Attack {
+        #[arg(long)]
+        to: SocketAddr,
+        #[arg(long)]
+        pages: usize,
+        #[arg(long)]
+        count: usize,
+        #[arg(long)]
+        steal: bool,
+    },
 }
 
 fn main() -> io::Result<()> {
@@ -89,6 +115,18 @@ fn main() -> io::Result<()> {
                 println!("{report}");
                 report.faults.1.iter().for_each(|fault| println!("  {fault}"));
                 Ok(report.faults.0)
+            }
+            What::Soak { minutes, pages, each, attackers } => {
+                let length = Duration::from_secs_f64(minutes * 60.0);
+                let plan = soak::Plan { length, round: Duration::from_secs(40), pages, each, attackers, seed };
+                println!("seed {seed}: {} members of {pages} pages, {attackers} attackers", pages * each);
+                let soak = soak::Soak::new(Server::start(binary, &soak::SETTINGS)?, plan)?;
+                soak.run(|line| println!("{line}")).await?;
+                Ok(0)
+            }
+            What::Attack { to, pages, count, steal } => {
+                soak::attack::attack(to, pages, count, steal, seed).await;
+                Ok(0)
             }
         }
     })?;

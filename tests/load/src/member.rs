@@ -57,6 +57,8 @@ pub struct Seat {
     pub dials: Cell<usize>,
     /// How many of its sockets have ended.
     pub ends: Cell<usize>,
+    /// When it last lost its socket: the server may notice later.
+    pub lost: Cell<Option<Instant>>,
     /// Who hosts.
     pub told: RefCell<Option<Told>>,
 }
@@ -74,6 +76,7 @@ impl Seat {
             opens: Cell::default(),
             dials: Cell::default(),
             ends: Cell::default(),
+            lost: Cell::default(),
             told: RefCell::default(),
         })
     }
@@ -136,6 +139,7 @@ pub async fn live(world: Rc<World>, me: Rc<Seat>, mut role: impl Role, seed: u64
             Ok(End::Lost(code)) => code,
             Err(_) => 1006,
         };
+        me.lost.set(Some(Instant::now()));
         world.ledger.closed(code);
         if is_terminal(code) {
             return world.ledger.fault(format!("page {}: {} was sent away with {code}", me.page, me.id));

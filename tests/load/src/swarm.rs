@@ -60,7 +60,7 @@ impl Swarm {
         Self { world, bees: RefCell::default(), seed, named: Cell::default() }
     }
 
-    /// One more member for `page`, under a name nobody had.
+    /// One more member for `page`, under a name nobody has had since all left.
     pub fn join<R: Role + 'static>(&self, page: usize, role: impl FnOnce(&Rc<Seat>) -> R) -> Rc<Seat> {
         let number = self.named.get();
         self.named.set(number + 1);
@@ -78,13 +78,16 @@ impl Swarm {
         self.bees.borrow().iter().filter(|bee| bee.seat.up.get()).count()
     }
 
-    /// Waits until all are in.
+    /// Waits until all are in but those who left: they are forgotten.
     ///
     /// # Errors
     /// When it takes longer than `most`.
     pub async fn all_up(&self, most: Duration) -> io::Result<()> {
-        let count = self.bees.borrow().len();
-        until("all are in", most, || self.up() == count).await
+        until("all are in", most, || {
+            self.bees.borrow_mut().retain(|bee| !bee.is_gone());
+            self.up() == self.bees.borrow().len()
+        })
+        .await
     }
 
     /// The seats of all, page by page.
@@ -100,13 +103,14 @@ impl Swarm {
         pages
     }
 
-    /// Waits until on every page all know the same host, which is one of them; gives host and epoch of each.
+    /// Waits until on every page all know the same host, which is one of them; gives host and epoch of each. Those who left are forgotten.
     ///
     /// # Errors
     /// When it takes longer than `most`; names a page.
     pub async fn agreed(&self, most: Duration) -> io::Result<Vec<Option<Told>>> {
         let deadline = Instant::now() + most;
         loop {
+            self.bees.borrow_mut().retain(|bee| !bee.is_gone());
             let pages = self.by_page();
             let agreed: Result<Vec<_>, _> = pages.iter().map(|members| agreement(members)).collect();
             match agreed {
@@ -117,7 +121,7 @@ impl Swarm {
         }
     }
 
-    /// All leave with a word, and are forgotten.
+    /// All leave with a word, and are forgotten: names begin anew.
     ///
     /// # Errors
     /// When it takes longer than `most`.
@@ -125,6 +129,7 @@ impl Swarm {
         self.bees.borrow().iter().for_each(|bee| bee.order(Order::Leave));
         until("all have left", most, || self.bees.borrow().iter().all(Bee::is_gone)).await?;
         self.bees.borrow_mut().clear();
+        self.named.set(0);
         self.world.ledger.forget_members();
         Ok(())
     }
