@@ -4,7 +4,7 @@
 export type Spot = { readonly id: string; readonly x: number; readonly y: number; readonly r: number; readonly name: number };
 
 export const SIZE = { width: 360, height: 240 };
-const MIDDLE = { x: SIZE.width / 2, y: 112 };
+const MIDDLE = { x: SIZE.width / 2, y: 116 };
 const RING = { x: 128, y: 80 };
 export const HOST_R = 26;
 
