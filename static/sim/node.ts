@@ -341,6 +341,8 @@ export class Node implements End {
     const { machine } = this;
     if (machine.host === this.id) {
       if (this.#taking || message.t !== "ack" || message.k <= this.#beatsAsleep) return;
+      // Who lacks what is trimmed does not follow: it is to be restored.
+      if (message.at.s < machine.place.s - machine.load.entries) return;
     } else {
       // In step is who follows its host: takes what it says, or has it all.
       const { place } = machine;
@@ -357,7 +359,7 @@ export class Node implements End {
       this.stayed = false;
       this.#longAwayAt = now;
     }
-    if (!this.frozen && this.online && !this.reallyCut && now - Math.max(this.troubledUntil, this.takingSince) > HEARD_MS && this.machine.host === this.id && this.server.host === this.id && !this.#taking) this.#heardAt = now;
+    if (!this.frozen && this.online && !this.reallyCut && now - Math.max(this.troubledUntil, this.takingSince) > HEARD_MS && this.machine.host === this.id && this.server.host === this.id && this.machine.leads) this.#heardAt = now;
   }
 
   // --- data channels ---

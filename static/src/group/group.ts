@@ -114,6 +114,11 @@ export class Group {
     return this.#core.host;
   }
 
+  /** Hosts, and its take-over is done. */
+  get leads(): boolean {
+    return this.#role instanceof Host && this.#role.leads;
+  }
+
   /** Away so long that its history outranks nobody's. */
   get stale(): boolean {
     return this.#core.stale;

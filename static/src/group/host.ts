@@ -53,6 +53,11 @@ export class Host implements Role {
     this.#proof = this.#newProof();
   }
 
+  /** Not taking over (any more, or again). */
+  get leads(): boolean {
+    return this.#phase !== "taking";
+  }
+
   start(): void {
     this.#core.outbox.sent = 0;
     this.#takeover.start();
