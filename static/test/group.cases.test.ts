@@ -562,3 +562,32 @@ test("where nothing is relayed, a host that waits for a history goes on speaking
   rig.pass(1000);
   for (const id of ids) assert.equal(rig.state(id), "x");
 });
+
+test("a host that changed to an older history does not change back in the same epoch, however old that is by then", () => {
+  const rig = new Rig();
+  rig.together("a");
+  rig.feed("a", { type: "offline" });
+  rig.pass(28_400, "a");
+  rig.add("c", "d");
+  rig.open("c", "c", 20, ["c"]);
+  rig.feed("c", { type: "joined", member: { id: "d", group: true } });
+  rig.open("d", "c", 20);
+  rig.settle("c", "d");
+  rig.pass(1200, "c", "d");
+  rig.send("d", "x");
+  rig.settle("c", "d");
+  assert.equal(rig.groups.get("c")?.place.r, 20);
+  rig.letters = [];
+  rig.feed("c", { type: "joined", member: { id: "a", group: true } });
+  rig.open("a", "c", 20);
+  const given = (letter: { from: string; message: { t: string } }) => letter.from === "a" && letter.message.t === "restore";
+  for (let i = 0; i < 5; i++) rig.hand(rig.take((letter) => !given(letter)));
+  const snapshots = rig.take(given);
+  assert.ok(snapshots.length > 0, "the older history is asked for");
+  rig.now += 900;
+  rig.hand(snapshots);
+  assert.equal(rig.groups.get("c")?.place.r, 10);
+  rig.pass(3000);
+  for (const id of ["a", "c", "d"]) assert.equal(rig.groups.get(id)?.place.r, 10, id);
+  for (const id of ["a", "c", "d"]) assert.equal(rig.state(id), "x");
+});
