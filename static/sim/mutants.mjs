@@ -54,6 +54,8 @@ const mutants = [
     edits: [["member.ts", "this.#core.deliver(this.#sure);", "this.#core.deliver(this.#core.log.last);"]] },
   { name: "a history is fresh again for having been handed on",
     edits: [["takeover.ts", "if (peer?.at) this.#core.inherit(peer.saidAt - peer.at.age);", ""]] },
+  { name: "a host goes back to the younger history it stamped in this epoch",
+    edits: [["takeover.ts", `this.cause === "restarted" || this.stamped ?`, `this.cause === "restarted" ?`]] },
   { name: "cut off together with its host, a sender forgets what it sent",
     edits: [["core.ts", "if (this.online && this.told === this.epoch) this.confirmed", "this.confirmed"]] },
   { name: "a host that came late hands on nothing older",

@@ -15,6 +15,8 @@ const DIAL_MS = 400;
 const SILENT_LINK_MS = 3000;
 /** A browser's clock does not go by whole milliseconds. */
 const FRACTION_MS = 0.3;
+/** A timer rang so late: as far as a host can tell it was frozen. */
+const PAUSED_MS = 250;
 /** After a freeze, and when it is named, a host must hear the server before it counts as in step: so long may that take. */
 const HEARD_MS = 1000;
 
@@ -47,7 +49,7 @@ export class Node implements End {
   readonly #sizes: number[] = [];
   readonly #sentAt: number[] = [];
   #longAwayAt = -1;
-  /** Its last beat, and the last before it was frozen: who answers that says nothing of now. */
+  /** Its last beat, and the last before it was frozen or may have been: who answers that says nothing of now. */
   #beats = 0;
   #beatsAsleep = 0;
   profile: string;
@@ -110,6 +112,7 @@ export class Node implements End {
     const stood = (): Place => ({ r: before.r, e: epochAt(line, delivered), s: delivered });
     const old = event.type === "received" && (event.message as Wire).e < machine.epoch;
     if (world.trace) this.#traceEvent(event);
+    if (world.now - machine.nextDeadline() > PAUSED_MS) this.#beatsAsleep = this.#beats;
     this.#learn(event);
     for (const effect of machine.handle(event, world.now + FRACTION_MS)) this.#perform(effect, stood);
     this.#advanced = machine.place.s > before.s;

@@ -562,3 +562,32 @@ test("where nothing is relayed, a host that waits for a history goes on speaking
   rig.pass(1000);
   for (const id of ids) assert.equal(rig.state(id), "x");
 });
+
+test("a host that changed to an older history does not change back in the same epoch, however old that is by then", () => {
+  const rig = new Rig();
+  rig.together("a");
+  rig.feed("a", { type: "offline" });
+  rig.pass(28_400, "a");
+  rig.add("c", "d");
+  rig.open("c", "c", 20, ["c"]);
+  rig.feed("c", { type: "joined", member: { id: "d", group: true } });
+  rig.open("d", "c", 20);
+  rig.settle("c", "d");
+  rig.pass(1200, "c", "d");
+  rig.send("d", "x");
+  rig.settle("c", "d");
+  assert.equal(rig.groups.get("c")?.place.r, 20);
+  // d says where it stands.
+  rig.feed("d", { type: "snapshots", able: true });
+  rig.settle("c", "d");
+  rig.letters = [];
+  rig.feed("c", { type: "joined", member: { id: "a", group: true } });
+  rig.open("a", "c", 20);
+  // In time when it said so, long away when it gives what it was asked for.
+  rig.hand(rig.take(({ from, message }) => from === "a" && message.t === "at"));
+  rig.now += 700;
+  rig.feed("a", { type: "timer" });
+  rig.pass(3000);
+  for (const id of ["a", "c", "d"]) assert.equal(rig.groups.get(id)?.place.r, 10, id);
+  for (const id of ["a", "c", "d"]) assert.equal(rig.state(id), "x");
+});

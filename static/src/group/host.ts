@@ -46,7 +46,7 @@ export class Host implements Role {
     this.#began = core.now;
     this.#stamper = new Stamper(core);
     for (const member of roster) if (member.id !== core.id) this.#peer(member);
-    this.#takeover = new Takeover(core, this.#peers, cause, deposed, first, () => this.#begin());
+    this.#takeover = new Takeover(core, this.#peers, cause, deposed, first, false, () => this.#begin());
     this.#restorer = new Restorer(core, this.#peers);
     this.#feed = this.#newFeed();
     this.#backfill = new Backfill(core, this.#peers, (peer, at) => this.#restorer.request(peer, at));
@@ -120,7 +120,7 @@ export class Host implements Role {
     this.#acked = 0;
     this.#proof = this.#newProof();
     this.#restorer = new Restorer(this.#core, this.#peers);
-    this.#takeover = new Takeover(this.#core, this.#peers, this.#cause, undefined, false, () => this.#begin());
+    this.#takeover = new Takeover(this.#core, this.#peers, this.#cause, undefined, false, true, () => this.#begin());
     for (const peer of this.#peers.values()) peer.live = false;
     this.#takeover.start();
   }

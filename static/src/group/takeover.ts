@@ -33,6 +33,8 @@ export class Takeover {
     readonly deposed: PeerId | undefined,
     /** Nobody was here: no history can be missing. */
     readonly first: boolean,
+    /** We have stamped in this epoch: our root only gets older now, or one name would be given twice. */
+    readonly stamped: boolean,
     readonly done: () => void,
   ) {
     this.#core = core;
@@ -132,7 +134,7 @@ export class Takeover {
   #decide(): void {
     const core = this.#core;
     const own: Standing = core.standing();
-    const mine: Standing = this.cause === "restarted" ? { ...own, stale: false } : own;
+    const mine: Standing = this.cause === "restarted" || this.stamped ? { ...own, stale: false } : own;
     const givers = new Map<Standing, PeerId>();
     for (const peer of this.#peers.values()) {
       if (!peer.at || (this.#failed.get(peer.id) ?? 0) >= TRIES || !(peer.present || core.links.good(peer.id, core.now))) continue;
