@@ -138,7 +138,10 @@ fn whatever_dies_no_epoch_has_two_hosts_and_all_agree_in_the_end() {
         }
         test.apply(&Transition::Pass { ms: 6000 });
         let told: Vec<_> = test.world.clients.values().map(|c| c.told.clone()).collect();
-        assert!(told.len() == 6 && told[0].is_some() && told.windows(2).all(|pair| pair[0] == pair[1]), "{told:?}");
+        // p5 may not host, and a group member needs a host that is one too
+        let hostless = test.session(5).is_none() && test.world.clients.values().all(|c| c.group == 0);
+        assert_eq!(told.len(), if hostless { 5 } else { 6 }, "{told:?}");
+        assert!(told[0].is_some() && told.windows(2).all(|pair| pair[0] == pair[1]), "{told:?}");
         let host = told[0].as_ref().map(|(_, host)| host.clone()).unwrap_or_default();
         assert!(test.session(host[1..].parse().unwrap()).is_some(), "{host} is not here");
     });
