@@ -7,17 +7,15 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use actix::Actor;
-use actix_tls::accept::rustls_0_23::TlsStream;
-use actix_web::rt::net::TcpStream;
-use actix_web::{App, HttpServer};
-use socket2::{Domain, Protocol, SockRef, Socket, Type};
+use actix_server::Server;
+use socket2::{Domain, Protocol, Socket, Type};
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::actor::directory::PageDirectory;
 use crate::actor::message::ToDirectory;
 use crate::edge::ticket::TicketCheck;
-use crate::edge::{origin, routes};
-use crate::settings::{Settings, ms};
+use crate::edge::{routes, service};
+use crate::settings::Settings;
 use crate::shared::Shared;
 use crate::tls::Certificate;
 
@@ -77,25 +75,19 @@ pub async fn run(
         log::info!("anyone may join any page: no tickets are asked for");
     }
 
-    let origins = settings.cors.origins.clone();
-    let unread = ms(settings.liveness.timeout_ms);
-    let app = move || App::new().wrap(origin::cors(&origins)).configure(routes::configure(world.clone()));
-    let server = HttpServer::new(app)
+    let server = Server::build()
         .workers(workers)
         .backlog(BACKLOG as u32)
         // ours is checked where the reason can be told
-        .max_connections(usize::try_from(descriptors).unwrap_or(usize::MAX))
+        .max_concurrent_connections(usize::try_from(descriptors).unwrap_or(usize::MAX))
         .shutdown_timeout(LAST_REQUESTS_S)
-        .disable_signals()
-        .on_connect(move |connection, _| {
-            let tls = connection.downcast_ref::<TlsStream<TcpStream>>().map(|tls| tls.get_ref().0);
-            if let Some(tcp) = tls.or_else(|| connection.downcast_ref()) {
-                prepare(tcp, unread);
-            }
-        });
+        .disable_signals();
     let server = match certificate {
-        Some(certificate) => server.listen_rustls_0_23(listener, certificate.server_config().map_err(io::Error::other)?)?,
-        None => server.listen(listener)?,
+        Some(certificate) => {
+            let config = certificate.server_config().map_err(io::Error::other)?;
+            server.listen("peerstar", listener, move || service::tls(world.clone(), config.clone()))?
+        }
+        None => server.listen("peerstar", listener, move || service::plain(world.clone()))?,
     };
     let server = server.run();
     let handle = server.handle();
@@ -126,14 +118,4 @@ pub async fn run(
 #[expect(clippy::disallowed_methods, reason = "once")]
 fn tell(directory: &actix::Addr<PageDirectory>) {
     directory.do_send(ToDirectory::Drain);
-}
-
-/// A client that stops reading stops its session actor; only the kernel can still notice and end it. Small messages
-/// go out at once.
-fn prepare(tcp: &TcpStream, unread: Duration) {
-    let socket = SockRef::from(tcp);
-    let prepared = socket.set_tcp_user_timeout(Some(unread)).and_then(|()| socket.set_tcp_nodelay(true));
-    if let Err(error) = prepared {
-        log::debug!("socket options: {error}");
-    }
 }

@@ -60,7 +60,9 @@ impl Certificate {
     pub fn server_config(self: &Arc<Self>) -> Result<ServerConfig, rustls::Error> {
         let config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()));
         let resolver = Arc::clone(self) as Arc<dyn ResolvesServerCert>;
-        Ok(config.with_safe_default_protocol_versions()?.with_no_client_auth().with_cert_resolver(resolver))
+        let mut config = config.with_safe_default_protocol_versions()?.with_no_client_auth().with_cert_resolver(resolver);
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        Ok(config)
     }
 }
 

@@ -125,10 +125,11 @@ pub enum ToSession {
     PageLost(Option<Recipient<ToPage>>),
 }
 
+/// What a message takes in a queue besides its frame, in bytes, near enough.
+const ENVELOPE: usize = 256;
+
 impl ToSession {
-    /// What it takes in a queue, in bytes, near enough.
     fn weight(&self) -> usize {
-        const ENVELOPE: usize = 256;
         let frame = match self {
             Self::Joined { open, .. } => open.as_ref(),
             Self::Appoint { frame, .. } | Self::Tell(frame) => Some(frame),
@@ -189,9 +190,14 @@ impl Pulse {
         self.under_way.store(0, Ordering::Relaxed);
     }
 
-    /// It took a message out of its mailbox.
-    pub fn took(&self, message: &ToSession) {
-        self.queued.fetch_sub(message.weight(), Ordering::Relaxed);
+    /// It is done with a message that brought no frame.
+    pub fn took_word(&self) {
+        self.queued.fetch_sub(ENVELOPE, Ordering::Relaxed);
+    }
+
+    /// A frame of so many bytes, brought by a message, is being written.
+    pub fn wrote(&self, bytes: usize) {
+        self.queued.fetch_sub(ENVELOPE + bytes, Ordering::Relaxed);
     }
 }
 

@@ -1,40 +1,42 @@
-//! A session: one WebSocket, acting. The only file that knows actix-web-actors.
+//! A session: one WebSocket, acting.
 //!
-//! It reads what its client says, passes it on to the page, and writes what it is told to. A client that stops reading
-//! stops this actor altogether (its output is the response body), which is why others judge whether it lives.
+//! It reads what its client says, passes it on to the page, and writes what it is told to. Others judge whether it lives: by
+//! what it noted in its [`Pulse`].
 
-use std::rc::Rc;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::task;
 use std::time::Duration;
 
-use actix::{Actor, ActorContext, Addr, AsyncContext, Handler, Recipient, SpawnHandle, StreamHandler};
-use actix_http::ws::Item;
-use actix_web::{HttpRequest, HttpResponse, web};
-use actix_web_actors::ws::{CloseCode, CloseReason, Message, ProtocolError, WebsocketContext, WsResponseBuilder};
+use actix::fut::ActorFuture;
+use actix::{Actor, ActorContext, Addr, AsyncContext, Context, Handler, Recipient};
+use actix_web::web::Bytes;
+use tokio::time::{Instant, Sleep, sleep};
 
 use super::directory::PageDirectory;
 use super::message::{Line, Pulse, ToDirectory, ToPage, ToSession};
 use crate::clock::unix_ms;
 use crate::core::claim::Claim;
 use crate::core::close::Close;
-use crate::core::frame_guard::Breach;
 use crate::core::id::{PageKey, PeerId, SessionId, Token};
 use crate::core::inbound::{self, Inbound};
 use crate::core::member::{Departure, Joiner, Rights, Status};
 use crate::core::page::{Assignment, Input};
-use crate::core::reassembly::{Broken, Reassembly};
+use crate::core::time::Time;
+use crate::core::websocket::{Breach, Event, Opcode};
 use crate::core::wire::{self, Frame};
-use crate::edge::guard::{InboundGuard, Inflow};
+use crate::edge::socket::{Inflow, Socket};
+use crate::edge::upgrade::Upgraded;
 use crate::settings::ms;
 use crate::shared::{Place, Shared};
-
-type Context = WebsocketContext<Session>;
 
 /// How long to wait for the page's word before asking again: it may have died with our question in its mailbox.
 const ASK_AGAIN: Duration = Duration::from_secs(4);
 /// The same for a member, which is missed.
 const SEEK_AGAIN: Duration = Duration::from_millis(500);
+/// How much of what the client says is kept while there is no page.
+const MOST_EARLY: usize = 32;
 
 /// Who a client says it is, checked.
 #[derive(Debug)]
@@ -60,48 +62,40 @@ pub struct Session {
     shared: Arc<Shared>,
     directory: Addr<PageDirectory>,
     pulse: Arc<Pulse>,
-    inflow: Rc<Inflow>,
-    fragments: Reassembly,
+    /// None when the last was said.
+    socket: Option<Socket>,
     /// None until the page let us in, and between the death of its actor and our word to the next.
     page: Option<Recipient<ToPage>>,
     is_member: bool,
     /// The successor to which we have said who we are. It may be named to us twice.
     resumed_at: Option<Recipient<ToPage>>,
-    /// What the client said meanwhile. The guard lets few through.
+    /// What the client said meanwhile.
     early: Vec<Input>,
     /// What we tell a page whose actor died.
     status: Status,
     assignment: Option<Assignment>,
     /// The page wants to know when the client says something.
     owes_sign_of_life: bool,
-    timer: Option<SpawnHandle>,
-    /// Nothing is read or said any more.
-    closing: bool,
+    /// When to look after things, and when to tell fresh ICE servers.
+    tick_at: Time,
+    ice_at: Option<Time>,
+    alarm: Pin<Box<Sleep>>,
+    alarm_at: Time,
     departure: Departure,
-    _place: Place,
+    place: Option<Place>,
 }
 
-/// Answers a WebSocket handshake with a session.
-///
-/// # Errors
-/// When the request is no proper handshake (RFC 6455, 4.2.1).
-pub fn start(
-    me: Identity,
-    place: Place,
-    shared: &Arc<Shared>,
-    directory: &Addr<PageDirectory>,
-    request: &HttpRequest,
-    payload: web::Payload,
-) -> Result<HttpResponse, actix_web::Error> {
-    let inflow = Rc::new(Inflow::default());
-    let session = Session {
+/// Starts the session of a client, on this thread.
+pub fn start(me: Identity, place: Place, shared: &Arc<Shared>, directory: &Addr<PageDirectory>, upgraded: Upgraded) {
+    let (now, pulse) = (shared.clock.now(), Arc::<Pulse>::default());
+    let renewed = shared.rules.ice.renewed_every().filter(|_| matches!(me.key, PageKey::Named(_)));
+    Session {
         session: shared.next_session(),
         me,
         shared: Arc::clone(shared),
         directory: directory.clone(),
-        pulse: Arc::default(),
-        inflow: Rc::clone(&inflow),
-        fragments: Reassembly::default(),
+        socket: Some(Socket::new(upgraded, Arc::clone(&pulse), shared)),
+        pulse,
         page: None,
         is_member: false,
         resumed_at: None,
@@ -109,41 +103,32 @@ pub fn start(
         status: Status::default(),
         assignment: None,
         owes_sign_of_life: false,
-        timer: None,
-        closing: false,
+        tick_at: now,
+        ice_at: renewed.map(|every| now.plus(every)),
+        alarm: Box::pin(sleep(ASK_AGAIN)),
+        alarm_at: now,
         departure: Departure::Lost,
-        _place: place,
-    };
-    let limits = &shared.settings.limits;
-    let guard = InboundGuard::new(payload, inflow, Arc::clone(&session.pulse), shared);
-    WsResponseBuilder::new(session, request, guard).frame_size(limits.message_bytes).start()
+        place: Some(place),
+    }
+    .start();
 }
 
-/// Answers a WebSocket handshake with a reason and a close, which is how a browser gets to know the reason.
-///
-/// # Errors
-/// When the request is no proper handshake.
-pub fn refuse(
-    close: Close,
-    words: Frame,
-    request: &HttpRequest,
-    payload: web::Payload,
-) -> Result<HttpResponse, actix_web::Error> {
-    WsResponseBuilder::new(Refusal { close, words }, request, payload).start()
-}
-
-fn reason(close: Close) -> CloseReason {
-    CloseReason { code: CloseCode::from(close.code()), description: Some(close.name().to_owned()) }
+/// Tells a client why it may not stay.
+pub fn refuse(close: Close, words: Frame, shared: &Shared, upgraded: Upgraded) {
+    let mut socket = Socket::new(upgraded, Arc::default(), shared);
+    socket.answer(Opcode::Text, words.into_bytes());
+    socket.close(close);
+    socket.hang_up(None);
 }
 
 impl Session {
-    fn join(&self, ctx: &Context) {
+    fn join(&self, ctx: &Context<Self>) {
         let joiner = self.joiner(self.me.claim.clone(), None);
         self.report(ToDirectory::Join { key: self.me.key.clone(), joiner, line: self.line(ctx) });
     }
 
     /// To a page whose actor is new: we were a member, and this is what we know.
-    fn resume(&self, ctx: &Context) -> ToPage {
+    fn resume(&self, ctx: &Context<Self>) -> ToPage {
         let claim = self.assignment.as_ref().map(|a| Claim { epoch: a.epoch, host: a.host.clone() });
         ToPage::Join { joiner: self.joiner(claim, Some(self.status.clone())), line: self.line(ctx) }
     }
@@ -154,7 +139,7 @@ impl Session {
         Box::new(Joiner { session: self.session, id, token, group: *group, rights: *rights, claim, resumed })
     }
 
-    fn line(&self, ctx: &Context) -> Line {
+    fn line(&self, ctx: &Context<Self>) -> Line {
         Line::new(self.session, Arc::clone(&self.pulse), ctx.address().recipient())
     }
 
@@ -179,18 +164,103 @@ impl Session {
         }
     }
 
-    fn heard(&mut self) {
-        self.pulse.beat(self.shared.clock.now());
-        if std::mem::take(&mut self.owes_sign_of_life) {
-            self.say(Input::Alive(self.session));
+    fn answer(&mut self, opcode: Opcode, body: impl Into<Bytes>) {
+        if let Some(socket) = &mut self.socket {
+            socket.answer(opcode, body);
         }
     }
 
-    fn text(&mut self, text: &str, ctx: &mut Context) {
+    fn tell(&mut self, frame: Frame) {
+        if let Some(socket) = &mut self.socket {
+            socket.tell(frame);
+        }
+    }
+
+    /// Writes what there is to be said, hears what has come, and keeps time. Runs after whatever wakes this actor.
+    fn attend(&mut self, ctx: &mut Context<Self>, cx: &mut task::Context<'_>) {
+        loop {
+            let now = self.shared.clock.now();
+            if now >= self.tick_at {
+                self.tick(now, ctx);
+            }
+            let Some(socket) = &mut self.socket else { return };
+            // one that fails says so when it is read
+            let _ = socket.poll_flush(cx);
+            let inflow = if self.early.len() < MOST_EARLY { socket.poll_read(cx, now) } else { Inflow::Nothing(None) };
+            let until = match inflow {
+                Inflow::Bytes(bytes) => {
+                    self.read(bytes, now, ctx);
+                    continue;
+                }
+                Inflow::Nothing(until) => until.map_or(self.tick_at, |until| until.min(self.tick_at)),
+                Inflow::End => return ctx.stop(),
+            };
+            if until != self.alarm_at {
+                self.alarm_at = until;
+                // a part of a millisecond early would be too early
+                let delay = until.since(now) + Duration::from_millis(1);
+                self.alarm.as_mut().reset(Instant::now() + delay);
+            }
+            if self.alarm.as_mut().poll(cx).is_pending() {
+                return;
+            }
+            self.alarm_at = Time(u64::MAX);
+        }
+    }
+
+    fn read(&mut self, mut bytes: Vec<u8>, now: Time, ctx: &mut Context<Self>) {
+        let (mut at, mut frames) = (0, 0);
+        while let Some(socket) = self.socket.as_mut().filter(|_| self.early.len() < MOST_EARLY) {
+            match socket.next(&mut bytes[at..], now) {
+                Ok(Some((event, length))) => {
+                    self.hear(event, now, ctx);
+                    at += length;
+                    frames += 1;
+                }
+                Ok(None) => break,
+                Err(breach) => self.close_with(
+                    match breach {
+                        Breach::TooBig => Close::TooBig,
+                        Breach::Malformed => Close::ProtocolError,
+                        Breach::NotText => Close::InvalidUtf8,
+                        Breach::Binary => Close::BinaryRefused,
+                    },
+                    ctx,
+                ),
+            }
+        }
+        if let Some(socket) = &mut self.socket {
+            socket.keep(bytes, at, frames, now);
+        }
+    }
+
+    fn hear(&mut self, event: Event<'_>, now: Time, ctx: &mut Context<Self>) {
+        self.pulse.beat(now);
+        if std::mem::take(&mut self.owes_sign_of_life) {
+            self.say(Input::Alive(self.session));
+        }
+        match event {
+            Event::Text(text) => self.text(&text, ctx),
+            Event::Ping(body) => self.answer(Opcode::Pong, Bytes::copy_from_slice(body)),
+            Event::Pong | Event::Part => {}
+            Event::Close(code, body) => {
+                self.departure = match code {
+                    None => Departure::Disconnected,
+                    Some(1000 | 1001) => Departure::Goodbye,
+                    // an application's own codes may mean anything, such as: I dial again
+                    Some(_) => Departure::Lost,
+                };
+                self.answer(Opcode::Close, Bytes::copy_from_slice(body));
+                self.hang_up(ctx);
+            }
+        }
+    }
+
+    fn text(&mut self, text: &str, ctx: &mut Context<Self>) {
         self.pulse.speak();
         let session = self.session;
         match inbound::read(&self.me.id, text) {
-            Ok(Inbound::Heartbeat) if self.me.group > 0 => ctx.text(wire::heartbeat()),
+            Ok(Inbound::Heartbeat) if self.me.group > 0 => self.answer(Opcode::Text, wire::heartbeat().into_bytes()),
             Ok(Inbound::Heartbeat | Inbound::Probed) => {}
             Ok(Inbound::Relay { frame, .. }) if frame.len() > self.shared.settings.relay.max_message_bytes => {
                 let why = format!("RELAY is longer than {} bytes", self.shared.settings.relay.max_message_bytes);
@@ -204,7 +274,7 @@ impl Session {
                 self.status.update(update.clone());
                 self.say(Input::Status { session, update });
             }
-            Ok(Inbound::Unreachable(answer)) => ctx.text(answer),
+            Ok(Inbound::Unreachable(answer)) => self.answer(Opcode::Text, answer.into_bytes()),
             Ok(Inbound::Goodbye) => self.close(Close::Left, None, ctx),
             Ok(Inbound::Ignored) => {
                 self.shared.counters.ignored.fetch_add(1, Ordering::Relaxed);
@@ -213,31 +283,12 @@ impl Session {
         }
     }
 
-    fn fragment(&mut self, item: Item, ctx: &mut Context) {
-        let limit = self.shared.settings.limits.message_bytes;
-        let text = match item {
-            Item::FirstText(bytes) => self.fragments.first(&bytes, limit).map(|()| None),
-            Item::Continue(bytes) => self.fragments.more(&bytes, limit).map(|()| None),
-            Item::Last(bytes) => self.fragments.last(&bytes, limit).map(Some),
-            Item::FirstBinary(_) => return self.close_with(Close::BinaryRefused, ctx),
-        };
-        match text {
-            Ok(Some(text)) => self.text(&text, ctx),
-            Ok(None) => {}
-            Err(Broken::OutOfOrder) => self.close_with(Close::ProtocolError, ctx),
-            Err(Broken::NotText) => self.close_with(Close::InvalidUtf8, ctx),
-            Err(Broken::TooBig) => self.close_with(Close::TooBig, ctx),
-        }
-    }
-
-    fn close_with(&mut self, close: Close, ctx: &mut Context) {
+    fn close_with(&mut self, close: Close, ctx: &mut Context<Self>) {
         self.close(close, close.farewell(None), ctx);
     }
 
-    fn close(&mut self, close: Close, last_words: Option<Frame>, ctx: &mut Context) {
-        if std::mem::replace(&mut self.closing, true) {
-            return;
-        }
+    fn close(&mut self, close: Close, last_words: Option<Frame>, ctx: &mut Context<Self>) {
+        let Some(socket) = &mut self.socket else { return };
         self.departure = if close == Close::Left {
             Departure::Goodbye
         } else if close.retry() {
@@ -246,38 +297,48 @@ impl Session {
             Departure::Expelled
         };
         if let Some(words) = last_words {
-            ctx.text(words);
+            socket.answer(Opcode::Text, words.into_bytes());
         }
-        ctx.close(Some(reason(close)));
+        socket.close(close);
+        self.hang_up(ctx);
+    }
+
+    fn hang_up(&mut self, ctx: &mut Context<Self>) {
+        if let Some(socket) = self.socket.take() {
+            socket.hang_up(self.place.take());
+        }
         ctx.stop();
     }
 
     /// Pings a client that has been silent for a while; asks again for a page that has not answered.
-    fn tick(&mut self, ctx: &mut Context) {
+    fn tick(&mut self, now: Time, ctx: &mut Context<Self>) {
         if !self.is_member {
             self.join(ctx);
         } else if !self.has_page() {
             self.report(ToDirectory::Seek { key: self.me.key.clone(), line: self.line(ctx) });
-        } else if self.shared.clock.now() >= self.pulse.heard().plus(self.ping_interval()) {
-            ctx.ping(b"");
+        } else if now >= self.pulse.heard().plus(self.ping_interval()) {
+            self.answer(Opcode::Ping, Bytes::new());
         }
-        self.rearm(ctx);
+        if let (Some(at), Some(every)) = (self.ice_at, self.shared.rules.ice.renewed_every())
+            && now >= at
+        {
+            self.ice_at = Some(now.plus(every));
+            let fresh = wire::ice(&self.shared.rules.ice.for_client(&self.me.id, unix_ms()));
+            self.answer(Opcode::Text, fresh.into_bytes());
+        }
+        self.rearm(now);
     }
 
-    fn rearm(&mut self, ctx: &mut Context) {
-        if let Some(timer) = self.timer.take() {
-            ctx.cancel_future(timer);
-        }
+    fn rearm(&mut self, now: Time) {
         let interval = self.ping_interval();
-        let now = self.shared.clock.now();
-        let due = self.pulse.heard().plus(interval).since(now);
-        let delay = match (self.has_page(), self.is_member) {
-            (false, true) => SEEK_AGAIN,
-            (false, false) => ASK_AGAIN,
-            (true, _) if due.is_zero() => interval,
+        let due = self.pulse.heard().plus(interval);
+        let next = match (self.has_page(), self.is_member) {
+            (false, true) => now.plus(SEEK_AGAIN),
+            (false, false) => now.plus(ASK_AGAIN),
+            (true, _) if due <= now => now.plus(interval),
             (true, _) => due,
         };
-        self.timer = Some(ctx.run_later(delay, Self::tick));
+        self.tick_at = self.ice_at.map_or(next, |at| at.min(next));
     }
 
     fn ping_interval(&self) -> Duration {
@@ -290,115 +351,84 @@ impl Session {
         self.page = Some(page);
         self.is_member = true;
         let early = std::mem::take(&mut self.early);
-        self.inflow.seen(early.len());
         early.into_iter().for_each(|input| self.say(input));
     }
 }
 
-impl Actor for Session {
-    type Context = Context;
+/// The one thing that goes on for as long as the session does.
+struct Attend;
 
-    fn started(&mut self, ctx: &mut Context) {
-        self.pulse.beat(self.shared.clock.now());
-        self.join(ctx);
-        self.rearm(ctx);
-        if let (PageKey::Named(_), Some(every)) = (&self.me.key, self.shared.rules.ice.renewed_every()) {
-            ctx.run_interval(every, |session, ctx| {
-                ctx.text(wire::ice(&session.shared.rules.ice.for_client(&session.me.id, unix_ms())));
-            });
-        }
-    }
+impl ActorFuture<Session> for Attend {
+    type Output = ();
 
-    /// The one place where a departure is announced; it runs on every way to end. It must not panic.
-    fn stopped(&mut self, _: &mut Context) {
-        let (key, session, departure) = (self.me.key.clone(), self.session, self.departure);
-        self.report(ToDirectory::Gone { key, session, departure });
+    fn poll(
+        self: Pin<&mut Self>,
+        session: &mut Session,
+        ctx: &mut Context<Session>,
+        cx: &mut task::Context<'_>,
+    ) -> task::Poll<()> {
+        session.attend(ctx, cx);
+        task::Poll::Pending
     }
 }
 
-impl StreamHandler<Result<Message, ProtocolError>> for Session {
-    fn handle(&mut self, message: Result<Message, ProtocolError>, ctx: &mut Context) {
-        if self.closing {
-            return;
-        }
-        let kept = self.early.len();
-        self.heard();
-        match message {
-            Ok(Message::Text(text)) => self.text(&text, ctx),
-            Ok(Message::Ping(payload)) => ctx.pong(&payload),
-            Ok(Message::Pong(_) | Message::Nop) => {}
-            Ok(Message::Continuation(item)) => self.fragment(item, ctx),
-            Ok(Message::Binary(_)) => self.close_with(Close::BinaryRefused, ctx),
-            Ok(Message::Close(reason)) => {
-                self.closing = true;
-                self.departure = match &reason {
-                    None => Departure::Disconnected,
-                    Some(said) if matches!(said.code, CloseCode::Normal | CloseCode::Away) => Departure::Goodbye,
-                    // an application's own codes may mean anything, such as: I dial again
-                    Some(_) => Departure::Lost,
-                };
-                ctx.close(reason);
-                ctx.stop();
-            }
-            // the guard lets no I/O error through: this one says that text was not UTF-8
-            Err(ProtocolError::Io(_)) => self.close_with(Close::InvalidUtf8, ctx),
-            Err(ProtocolError::Overflow) => self.close_with(Close::TooBig, ctx),
-            Err(_) => self.close_with(Close::ProtocolError, ctx),
-        }
-        // the guard may hand over the next, unless we had to keep this one
-        if self.early.len() == kept {
-            self.inflow.seen(1);
-        }
+impl Actor for Session {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Context<Self>) {
+        let now = self.shared.clock.now();
+        self.pulse.beat(now);
+        self.join(ctx);
+        self.rearm(now);
+        ctx.spawn(Attend);
     }
 
-    /// No more comes in: the socket is gone, or the guard saw enough.
-    fn finished(&mut self, ctx: &mut Context) {
-        match self.inflow.breach() {
-            Some(Breach::TooBig) => self.close_with(Close::TooBig, ctx),
-            Some(Breach::Malformed) => self.close_with(Close::ProtocolError, ctx),
-            None => ctx.stop(),
-        }
+    /// The one place where a departure is announced; it runs on every way to end. It must not panic.
+    fn stopped(&mut self, _: &mut Context<Self>) {
+        let (key, session, departure) = (self.me.key.clone(), self.session, self.departure);
+        self.report(ToDirectory::Gone { key, session, departure });
     }
 }
 
 impl Handler<ToSession> for Session {
     type Result = ();
 
-    fn handle(&mut self, message: ToSession, ctx: &mut Context) {
-        self.pulse.took(&message);
-        if self.closing {
-            return;
-        }
+    fn handle(&mut self, message: ToSession, ctx: &mut Context<Self>) {
         match message {
-            ToSession::Tell(frame) => ctx.text(frame),
+            ToSession::Tell(frame) => self.tell(frame),
             ToSession::Appoint { frame, assignment } => {
-                ctx.text(frame);
+                self.tell(frame);
                 self.assignment = Some(assignment);
                 // a host is watched more closely: it may have been silent for too long already
-                self.tick(ctx);
+                self.tick_at = self.shared.clock.now();
             }
             ToSession::Joined { page, open, assignment } => {
-                if let Some(open) = open {
-                    ctx.text(open);
+                match open {
+                    Some(open) => self.tell(open),
+                    None => self.pulse.took_word(),
                 }
                 self.joined(page);
                 self.assignment = assignment;
-                self.rearm(ctx);
+                self.rearm(self.shared.clock.now());
             }
             ToSession::Ping => {
+                self.pulse.took_word();
                 self.owes_sign_of_life = true;
-                ctx.ping(b"");
+                self.answer(Opcode::Ping, Bytes::new());
             }
             ToSession::Close(close) => self.close_with(close, ctx),
             ToSession::PageLost(None) => self.close_with(Close::Internal, ctx),
-            ToSession::PageLost(Some(page)) => self.page_lost(page, ctx),
+            ToSession::PageLost(Some(page)) => {
+                self.pulse.took_word();
+                self.page_lost(page, ctx);
+            }
         }
     }
 }
 
 impl Session {
     #[expect(clippy::disallowed_methods, reason = "one message")]
-    fn page_lost(&mut self, page: Recipient<ToPage>, ctx: &mut Context) {
+    fn page_lost(&mut self, page: Recipient<ToPage>, ctx: &mut Context<Self>) {
         if self.is_member {
             if self.resumed_at.as_ref() == Some(&page) {
                 return;
@@ -407,29 +437,9 @@ impl Session {
             self.page = None;
             self.pulse.forget_under_way();
             page.do_send(self.resume(ctx));
-            self.rearm(ctx);
+            self.rearm(self.shared.clock.now());
         } else {
             self.join(ctx);
         }
     }
-}
-
-/// A WebSocket that is told why it may not stay.
-struct Refusal {
-    close: Close,
-    words: Frame,
-}
-
-impl Actor for Refusal {
-    type Context = WebsocketContext<Self>;
-
-    fn started(&mut self, ctx: &mut Self::Context) {
-        ctx.text(self.words.clone());
-        ctx.close(Some(reason(self.close)));
-        ctx.stop();
-    }
-}
-
-impl StreamHandler<Result<Message, ProtocolError>> for Refusal {
-    fn handle(&mut self, _: Result<Message, ProtocolError>, _: &mut Self::Context) {}
 }

@@ -6,7 +6,7 @@
 //! In reading order: what things are called ([`id`], [`time`]), what is said ([`wire`], [`inbound`],
 //! [`close`], [`ice`]), who hosts ([`election`]), the page ([`page`] over [`member`], [`held`], [`waiting`],
 //! [`contacts`], [`due`]), which pages there are ([`directory`]), and the bytes before they are messages
-//! ([`frame_guard`], [`pace`], [`reassembly`]).
+//! ([`websocket`], [`reassembly`], [`pace`]).
 
 pub mod id;
 pub mod time;
@@ -27,6 +27,6 @@ pub mod waiting;
 
 pub mod directory;
 
-pub mod frame_guard;
 pub mod pace;
 pub mod reassembly;
+pub mod websocket;

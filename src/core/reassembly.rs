@@ -16,6 +16,18 @@ pub enum Broken {
 pub struct Reassembly(Option<Vec<u8>>);
 
 impl Reassembly {
+    /// How many bytes there are so far.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.0.as_ref().map_or(0, Vec::len)
+    }
+
+    /// Whether no message has begun.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.0.is_none()
+    }
+
     /// The first fragment.
     ///
     /// # Errors

@@ -1,9 +1,14 @@
-//! HTTP: the only way in.
+//! HTTP and WebSockets: the only way in.
 //!
-//! [`routes`] is the map. [`handshake`] reads what a WebSocket's URL says, [`ticket`] whom a site lets in, [`guard`]
-//! watches the bytes, [`origin`] says which sites may use the server, [`assets`] are the files for the browser.
+//! [`service`] is what is done with a connection. [`routes`] is the map, [`handshake`] reads what a WebSocket's URL says,
+//! [`ticket`] whom a site lets in, [`origin`] says which sites may use the server, [`assets`] are the files for the browser.
+//! [`upgrade`] makes a WebSocket of a [`connection`], [`socket`] moves its bytes.
 
-pub mod guard;
+pub mod connection;
+pub mod service;
+pub mod socket;
+pub mod upgrade;
+
 pub mod handshake;
 pub mod origin;
 pub mod ticket;

@@ -11,7 +11,7 @@ use subtle::ConstantTimeEq;
 
 use super::handshake::{self, Refused};
 use super::ticket::TicketCheck;
-use super::{assets, origin};
+use super::{assets, origin, upgrade};
 use crate::actor::directory::PageDirectory;
 use crate::actor::message::{IdsOf, KickFrom, SummariseAll};
 use crate::actor::session;
@@ -175,17 +175,13 @@ fn page_of(world: &World, request: &HttpRequest) -> Result<PageKey, Refused> {
     page_segment(world, request).and_then(handshake::page_in_path).map(PageKey::Named)
 }
 
-async fn websocket(world: web::Data<World>, request: HttpRequest, payload: web::Payload) -> actix_web::Result<HttpResponse> {
-    answer(&world, identity(&world, &request, None), &request, payload)
+async fn websocket(world: web::Data<World>, request: HttpRequest) -> actix_web::Result<HttpResponse> {
+    answer(&world, identity(&world, &request, None), &request)
 }
 
-async fn websocket_on_page(
-    world: web::Data<World>,
-    request: HttpRequest,
-    payload: web::Payload,
-) -> actix_web::Result<HttpResponse> {
+async fn websocket_on_page(world: web::Data<World>, request: HttpRequest) -> actix_web::Result<HttpResponse> {
     let identity = page_segment(&world, &request).and_then(|segment| identity(&world, &request, Some(segment)));
-    answer(&world, identity, &request, payload)
+    answer(&world, identity, &request)
 }
 
 fn identity(world: &World, request: &HttpRequest, page: Option<&str>) -> Result<session::Identity, Refused> {
@@ -193,26 +189,23 @@ fn identity(world: &World, request: &HttpRequest, page: Option<&str>) -> Result<
 }
 
 /// Every refusal is a WebSocket too: a browser shows a page nothing of a failed handshake.
-fn answer(
-    world: &World,
-    identity: Result<session::Identity, Refused>,
-    request: &HttpRequest,
-    payload: web::Payload,
-) -> actix_web::Result<HttpResponse> {
-    let World { shared, directory, .. } = world;
+fn answer(world: &World, identity: Result<session::Identity, Refused>, request: &HttpRequest) -> actix_web::Result<HttpResponse> {
+    let World { shared, directory, .. } = world.clone();
     let admitted = identity.and_then(|identity| {
         if !origin::allows(&shared.settings.cors.origins, request) {
             return Err(Close::OriginRefused.into());
         }
-        let place = shared.take_place(client_address(shared, request))?;
+        let place = shared.take_place(client_address(&shared, request))?;
         Ok((identity, place))
     });
     match admitted {
-        Ok((identity, place)) => session::start(identity, place, shared, directory, request, payload),
+        Ok((identity, place)) => upgrade::answer(request, move |upgraded| {
+            session::start(identity, place, &shared, &directory, upgraded);
+        }),
         Err(Refused(close, detail)) => {
             log::debug!("refused close={} peer={:?}", close.name(), request.peer_addr());
             let words = close.farewell(detail.as_deref()).unwrap_or_default();
-            session::refuse(close, words, request, payload)
+            upgrade::answer(request, move |upgraded| session::refuse(close, words, &shared, upgraded))
         }
     }
 }

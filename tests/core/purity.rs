@@ -52,5 +52,5 @@ fn one_file_knows_actix_web_actors() {
             }
         }
     }
-    assert_eq!(knowing, ["session.rs"]);
+    assert_eq!(knowing, ["upgrade.rs"]);
 }

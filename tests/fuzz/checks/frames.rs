@@ -1,9 +1,9 @@
-//! The frame guard, against one that has all the bytes before it begins, and against the codec that reads what it clears.
+//! The reader of WebSocket frames, against one that has all the bytes before it begins, and against another's codec.
 
-use actix_http::ws::{Codec, ProtocolError};
+use actix_http::ws::{Codec, Frame, Item};
 use actix_web::web::BytesMut;
 use arbitrary::{Arbitrary, Unstructured};
-use peerstar::core::frame_guard::{Breach, FrameGuard};
+use peerstar::core::websocket::{Breach, Event, Reader};
 use tokio_util::codec::Decoder;
 
 /// Bytes as a client might send them.
@@ -51,7 +51,7 @@ impl Piece<'_> {
 struct Truth {
     /// Where each whole frame ends.
     ends: Vec<usize>,
-    /// After how many bytes one can tell that a rule is broken, and which.
+    /// After how many bytes one can tell from a header that a rule is broken, and which.
     breach: Option<(usize, Breach)>,
 }
 
@@ -67,17 +67,29 @@ impl Truth {
                 [_, eight, length @ ..] if eight & 0x7f == 127 && length.len() >= 8 => {
                     (u64::from_be_bytes(length[..8].try_into().unwrap()), 10)
                 }
+                // enough to tell that it is no good, whatever its length
+                [_, _, ..] => (0, usize::MAX),
                 _ => return truth,
             };
             let [fin, rsv, opcode] = [rest[0] >> 7, (rest[0] >> 4) & 7, rest[0] & 15];
-            let control = opcode >= 8;
-            let malformed = rsv != 0 || ![0, 1, 2, 8, 9, 10].contains(&opcode) || (control && length > 125);
+            let (control, masked) = (opcode >= 8, rest[1] & 0x80 != 0);
+            let odd = rsv != 0 || ![0, 1, 2, 8, 9, 10].contains(&opcode) || !masked;
             let too_big = !control && u128::from(message) + u128::from(length) > u128::from(limit);
-            if malformed || too_big {
-                truth.breach = Some((at + length_ends, if malformed { Breach::Malformed } else { Breach::TooBig }));
+            if odd || (control && (length > 125 || fin == 0)) {
+                truth.breach = Some((at + 2, Breach::Malformed));
                 return truth;
             }
-            let body = at + length_ends + if rest[1] & 0x80 == 0 { 0 } else { 4 };
+            if length_ends == usize::MAX {
+                if control {
+                    truth.breach = Some((at + 2, Breach::Malformed));
+                }
+                return truth;
+            }
+            if too_big {
+                truth.breach = Some((at + length_ends, Breach::TooBig));
+                return truth;
+            }
+            let body = at + length_ends + 4;
             let Some(end) = body.checked_add(length as usize).filter(|end| *end <= stream.len()) else { return truth };
             if !control {
                 message = if fin == 1 { 0 } else { message + length };
@@ -88,11 +100,11 @@ impl Truth {
     }
 }
 
-/// However the bytes are cut, the guard says what is true, as soon as it can be known, and never hands on more than was
-/// asked for or than may be buffered; and the codec finds the frames where the guard found them.
+/// However the bytes are cut, the reader finds the frames where they are and says what is wrong as soon as it can be known;
+/// and what it finds in them is what the codec finds.
 pub(crate) fn check(input: &[u8]) {
     let mut input = Unstructured::new(input);
-    let Ok((limit, cuts)) = <(u16, Vec<(u16, u8)>)>::arbitrary(&mut input) else { return };
+    let Ok((limit, cuts)) = <(u16, Vec<u16>)>::arbitrary(&mut input) else { return };
     let Ok(pieces) = Vec::<Piece<'_>>::arbitrary_take_rest(input) else { return };
     let mut stream = Vec::new();
     for piece in pieces.iter().take(64) {
@@ -102,52 +114,67 @@ pub(crate) fn check(input: &[u8]) {
     }
     let limit = usize::from(limit);
     let truth = Truth::of(&stream, limit as u64);
-    let mut guard = FrameGuard::new(limit);
-    let mut codec = Some((Codec::new().max_size(limit.max(125)), BytesMut::new()));
-    let (mut at, mut frames, mut shown) = (0, 0, 0);
-    let mut cuts = cuts.iter().chain(&[(u16::MAX, u8::MAX)]);
-    while at < stream.len() {
-        let &(bytes, most) = cuts.next().unwrap_or(&(u16::MAX, u8::MAX));
-        let (bytes, most) = (usize::from(bytes).max(1), usize::from(most).max(1));
-        shown = (at + bytes).min(stream.len()).max(shown);
-        let cleared = match guard.inspect(&stream[at..shown], most) {
-            Ok(cleared) => cleared,
-            Err(breach) => {
-                let (known_at, kind) = truth.breach.expect("there is nothing wrong");
-                assert_eq!(breach, kind);
-                assert!(known_at <= shown, "seen before it was there");
-                let before = truth.ends.iter().filter(|end| **end < known_at).count();
-                assert!(before - frames < most, "more frames than were asked for");
-                return;
+    let mut ends = truth.ends.iter().copied();
+    let (mut reader, mut codec) = (Reader::new(limit), Codec::new().max_size(limit.max(125)));
+    let (mut rest, mut at, mut shown) = (Vec::new(), 0, 0);
+    let mut cuts = cuts.iter().chain(&[u16::MAX]);
+    while shown < stream.len() {
+        let cut = usize::from(*cuts.next().unwrap_or(&u16::MAX)).max(1);
+        let before = shown;
+        shown = (shown + cut).min(stream.len());
+        rest.extend(&stream[before..shown]);
+        loop {
+            match reader.read(&mut rest) {
+                Ok(Some((event, length))) => {
+                    assert_eq!(ends.next(), Some(at + length), "where the frame ends");
+                    let mut same = BytesMut::from(&stream[at..at + length]);
+                    let frame = codec.decode(&mut same).expect("the codec finds it wrong").expect("the codec wants more");
+                    compare(&event, &frame);
+                    at += length;
+                    rest.drain(..length);
+                }
+                Ok(None) => break,
+                Err(breach) if truth.breach.is_some_and(|(known_at, _)| known_at <= shown && ends.len() == 0) => {
+                    assert_eq!(Some(breach), truth.breach.map(|(_, kind)| kind));
+                    return;
+                }
+                Err(breach) => {
+                    let end = ends.next().expect("found before the frame was there");
+                    let mut same = BytesMut::from(&stream[at..end]);
+                    return wrong_within(breach, codec.decode(&mut same).ok().flatten());
+                }
             }
-        };
-        let before = at;
-        (at, frames) = (at + cleared.bytes, frames + cleared.frames);
-        assert!(at <= shown && cleared.frames <= most);
-        assert_eq!(frames, truth.ends.iter().filter(|end| **end <= at).count(), "frames that end up to {at}");
-        assert!(at == shown || (cleared.frames == most && truth.ends.contains(&at)), "stopped in the middle, at {at}");
-        assert!(truth.breach.is_none_or(|(known_at, _)| at < known_at), "what breaks a rule was handed on");
-        let unfinished = at - truth.ends.get(frames.wrapping_sub(1)).copied().unwrap_or_default();
-        assert!(unfinished <= 14 + limit.max(125), "{unfinished} bytes of a frame to be buffered");
-        codec = codec.and_then(|codec| decode(codec, &stream[before..at], cleared.frames));
+        }
+        let whole = ends.clone().next().filter(|end| *end <= shown);
+        assert_eq!(whole, None, "a frame is there, and was not found");
+        let known = truth.breach.filter(|(known_at, _)| *known_at <= shown && ends.len() == 0);
+        assert_eq!(known, None, "was not seen");
+        assert!(rest.len() <= 14 + limit.max(125), "{} bytes of a frame are kept", rest.len());
     }
-    assert!(truth.breach.is_none(), "{:?} was not seen", truth.breach);
 }
 
-/// The codec after these bytes, unless it had enough: it has rules of its own (masks, the order of fragments).
-fn decode((mut codec, mut buffer): (Codec, BytesMut), bytes: &[u8], frames: usize) -> Option<(Codec, BytesMut)> {
-    buffer.extend_from_slice(bytes);
-    for found in 0.. {
-        match codec.decode(&mut buffer) {
-            Ok(Some(_)) => {}
-            Ok(None) => {
-                assert_eq!(found, frames, "left: frames of the codec, right: of the guard");
-                return Some((codec, buffer));
-            }
-            // of a close frame with one byte it says so, too
-            Err(ProtocolError::Overflow | ProtocolError::InvalidLength(2..)) => panic!("the codec finds it too long"),
-            Err(_) => return None,
+fn compare(event: &Event<'_>, frame: &Frame) {
+    match (event, frame) {
+        (Event::Text(text), Frame::Text(body)) => assert_eq!(text.as_bytes(), body),
+        (Event::Text(text), Frame::Continuation(Item::Last(end))) => assert!(text.as_bytes().ends_with(end)),
+        (Event::Ping(ours), Frame::Ping(body)) => assert_eq!(ours, body),
+        (Event::Close(code, _), Frame::Close(reason)) => {
+            assert_eq!(*code, reason.as_ref().map(|reason| reason.code.into()), "{event:?} {frame:?}");
         }
+        (Event::Part, Frame::Continuation(_)) | (Event::Pong, Frame::Pong(_)) => {}
+        _ => panic!("{event:?} is not {frame:?}"),
     }
-    None
+}
+
+/// What is wrong shows in the body, or in the order of fragments: the codec then has none, or one that shows it.
+fn wrong_within(breach: Breach, frame: Option<Frame>) {
+    let right = match (breach, &frame) {
+        (Breach::Binary, None | Some(Frame::Binary(_) | Frame::Continuation(Item::FirstBinary(_)))) => true,
+        (Breach::NotText, Some(Frame::Text(body))) => std::str::from_utf8(body).is_err(),
+        (Breach::NotText, Some(Frame::Continuation(Item::Last(_)))) => true,
+        // a text between fragments it lets pass, and what is wrong with a close it leaves out
+        (Breach::Malformed, None | Some(Frame::Close(_) | Frame::Text(_))) => true,
+        _ => false,
+    };
+    assert!(right, "{breach:?}: {frame:?}");
 }

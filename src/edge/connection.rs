@@ -1,0 +1,152 @@
+//! A client's connection, plain or TLS, from which HTTP is given one request and a WebSocket the rest.
+//!
+//! actix-http decodes all requests that it has been sent, however many, before it answers the first, and keeps them all:
+//! some 12 KB for each 40 bytes. So no second request is let in. Nobody here needs one: what is served over HTTP is small.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use actix_tls::accept::rustls_0_23::TlsStream;
+use actix_web::rt::net::TcpStream;
+use actix_web::web::Bytes;
+use futures_util::FutureExt;
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
+
+/// Bytes in and out, encrypted or not.
+pub enum Stream {
+    /// As they are.
+    Plain(TcpStream),
+    /// In a box: it is some hundreds of bytes.
+    Tls(Box<TlsStream<TcpStream>>),
+}
+
+impl Stream {
+    /// The socket below.
+    pub fn tcp(&self) -> &TcpStream {
+        match self {
+            Self::Plain(tcp) => tcp,
+            Self::Tls(tls) => tls.get_ref().0,
+        }
+    }
+
+    /// Whether the other side has said its last, though that may not have been read yet.
+    pub fn is_ended(&self) -> bool {
+        let ready = self.tcp().ready(Interest::READABLE).now_or_never();
+        ready.is_some_and(|ready| ready.is_ok_and(|ready| ready.is_read_closed()))
+    }
+}
+
+impl AsyncRead for Stream {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(tcp) => Pin::new(tcp).poll_read(cx, buffer),
+            Self::Tls(tls) => Pin::new(tls).poll_read(cx, buffer),
+        }
+    }
+}
+
+impl AsyncWrite for Stream {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Plain(tcp) => Pin::new(tcp).poll_write(cx, bytes),
+            Self::Tls(tls) => Pin::new(tls).poll_write(cx, bytes),
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(tcp) => Pin::new(tcp).poll_flush(cx),
+            Self::Tls(tls) => Pin::new(tls).poll_flush(cx),
+        }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(tcp) => Pin::new(tcp).poll_shutdown(cx),
+            Self::Tls(tls) => Pin::new(tls).poll_shutdown(cx),
+        }
+    }
+}
+
+/// How much of a request's head has been seen.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Head {
+    /// Nothing, or empty lines, which are ignored.
+    Empty,
+    WithinLine,
+    /// A line has ended. If the next is empty, so has the head. As httparse does, the end of a line may lack its CR.
+    LineEnded,
+    Whole,
+}
+
+impl Head {
+    const fn then(self, byte: u8) -> Self {
+        match (self, byte) {
+            (Self::WithinLine, b'\n') => Self::LineEnded,
+            (Self::LineEnded, b'\n') | (Self::Whole, _) => Self::Whole,
+            (Self::Empty, b'\r' | b'\n') => Self::Empty,
+            (Self::LineEnded, b'\r') => Self::LineEnded,
+            _ => Self::WithinLine,
+        }
+    }
+}
+
+/// A stream that gives no more than the head of the first request. There is nothing here that reads a body.
+pub struct Connection {
+    stream: Stream,
+    head: Head,
+    /// What came after it.
+    ahead: Bytes,
+}
+
+impl Connection {
+    /// Of which nothing has been read.
+    #[must_use]
+    pub const fn new(stream: Stream) -> Self {
+        Self { stream, head: Head::Empty, ahead: Bytes::new() }
+    }
+
+    /// The stream, and what was read of it and not given.
+    #[must_use]
+    pub fn into_parts(self) -> (Stream, Bytes) {
+        (self.stream, self.ahead)
+    }
+}
+
+impl AsyncRead for Connection {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        if this.head == Head::Whole {
+            // its end shows when it is written to
+            return Poll::Pending;
+        }
+        let before = buffer.filled().len();
+        ready!(Pin::new(&mut this.stream).poll_read(cx, buffer))?;
+        let fresh = &buffer.filled()[before..];
+        let end = fresh.iter().position(|byte| {
+            this.head = this.head.then(*byte);
+            this.head == Head::Whole
+        });
+        if let Some(end) = end {
+            let end = before + end + 1;
+            this.ahead = Bytes::copy_from_slice(&buffer.filled()[end..]);
+            buffer.set_filled(end);
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Connection {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.get_mut().stream).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().stream).poll_shutdown(cx)
+    }
+}

@@ -1,0 +1,89 @@
+//! What is done with a connection: HTTP on it, and WebSockets, with TLS or without.
+
+use std::io;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::time::Duration;
+
+use actix_http::error::DispatchError;
+use actix_http::{HttpService, KeepAlive};
+use actix_service::{ServiceFactory, ServiceFactoryExt, fn_factory, fn_service, map_config};
+use actix_tls::accept::rustls_0_23::{Acceptor, TlsStream};
+use actix_web::dev::AppConfig;
+use actix_web::rt::net::TcpStream;
+use actix_web::{App, Error};
+use rustls::ServerConfig;
+use socket2::SockRef;
+
+use super::connection::{Connection, Stream};
+use super::routes::{self, World};
+use super::{origin, upgrade};
+use crate::settings::ms;
+
+/// How long the head of a request may take to come.
+const HEAD_WITHIN: Duration = Duration::from_secs(5);
+/// How long a connection may take to be closed.
+const CLOSED_WITHIN: Duration = Duration::from_secs(1);
+
+/// Serves connections as they are.
+pub fn plain(world: World) -> impl ServiceFactory<TcpStream, Config = (), Response = (), Error = DispatchError, InitError = ()> {
+    let unread = ms(world.shared.settings.liveness.timeout_ms);
+    fn_service(move |tcp: TcpStream| async move {
+        prepare(&tcp, unread);
+        let peer = tcp.peer_addr().ok();
+        Ok((Connection::new(Stream::Plain(tcp)), peer))
+    })
+    .and_then(http(world))
+}
+
+/// Serves connections over TLS.
+pub fn tls(
+    world: World,
+    config: ServerConfig,
+) -> impl ServiceFactory<TcpStream, Config = (), Response = (), Error = DispatchError, InitError = ()> {
+    let unread = ms(world.shared.settings.liveness.timeout_ms);
+    let acceptor = Acceptor::new(config);
+    fn_service(move |tcp: TcpStream| async move {
+        prepare(&tcp, unread);
+        Ok(tcp)
+    })
+    .and_then(acceptor.map_init_err(|_| ()).map_err(|error| DispatchError::Io(io::Error::other(error.to_string()))))
+    .map(|tls: TlsStream<TcpStream>| {
+        let peer = tls.get_ref().0.peer_addr().ok();
+        (Connection::new(Stream::Tls(Box::new(tls))), peer)
+    })
+    .and_then(http(world))
+}
+
+/// HTTP, and the upgrades from it, by the same routes.
+fn http(
+    world: World,
+) -> impl ServiceFactory<(Connection, Option<SocketAddr>), Config = (), Response = (), Error = DispatchError, InitError = ()> {
+    let app = move || {
+        let origins = &world.shared.settings.cors.origins;
+        map_config(App::new().wrap(origin::cors(origins)).configure(routes::configure(world.clone())), |()| AppConfig::default())
+    };
+    let requests = app().map_err(|error: Error| error.error_response());
+    let upgrades = fn_factory(move || {
+        let app = app().new_service(());
+        async move {
+            let app = Rc::new(app.await?);
+            Ok::<_, ()>(fn_service(move |(request, framed)| upgrade::serve(Rc::clone(&app), request, framed)))
+        }
+    });
+    HttpService::build()
+        .keep_alive(KeepAlive::Disabled)
+        .client_request_timeout(HEAD_WITHIN)
+        .client_disconnect_timeout(CLOSED_WITHIN)
+        .upgrade(upgrades)
+        .h1(requests)
+}
+
+/// A client that stops reading is noticed by the kernel alone. Small messages go out at once.
+fn prepare(tcp: &TcpStream, unread: Duration) {
+    let socket = SockRef::from(tcp);
+    let prepared = socket.set_tcp_user_timeout(Some(unread)).and_then(|()| socket.set_tcp_nodelay(true));
+    if let Err(error) = prepared {
+        log::debug!("socket options: {error}");
+    }
+}

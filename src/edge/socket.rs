@@ -1,0 +1,267 @@
+//! One WebSocket: bytes in at the allowed pace, frames out as fast as they are taken.
+//!
+//! At rest it holds no buffer. What is not read stays in the kernel, and its sender waits; what is written together goes
+//! out together.
+
+use std::cell::Cell;
+use std::collections::VecDeque;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use actix_web::web::{BufMut, Bytes};
+use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::time::timeout;
+use tokio_util::io::poll_read_buf;
+
+use super::connection::Stream;
+use super::upgrade::Upgraded;
+use crate::actor::message::Pulse;
+use crate::core::close::Close;
+use crate::core::pace::Pace;
+use crate::core::time::Time;
+use crate::core::websocket::{self, Breach, Event, Opcode, Reader};
+use crate::core::wire::Frame;
+use crate::settings::ms;
+use crate::shared::{Place, Shared};
+
+/// How much is read at once.
+const READ: usize = 16 * 1024;
+/// How much is written at once, or one frame.
+const WRITE: usize = 32 * 1024;
+/// How many answers may wait to be written until no more is read.
+const MOST_ANSWERS: usize = 16;
+/// How many messages may be on their way from the session to its page.
+const MOST_UNDER_WAY: usize = 32;
+/// When to look again whether the page has caught up.
+const LOOK_AGAIN: Duration = Duration::from_millis(5);
+/// How long what a client sent before it went is still read, at the allowed pace.
+const READ_AFTER_END: Duration = Duration::from_secs(1);
+/// How many times `liveness.timeout_ms` a frame may take to be whole; so long its bytes count as life.
+const TIMEOUTS_A_FRAME: u32 = 4;
+/// How long the last words may take to be read.
+const FAREWELL: Duration = Duration::from_secs(1);
+
+thread_local! {
+    /// Where bytes are on their way in or out, of one socket after the other.
+    static SCRATCH: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
+
+/// What there is to be read now.
+pub enum Inflow {
+    /// Nothing, for now. Look again at that time, if not earlier.
+    Nothing(Option<Time>),
+    /// These bytes.
+    Bytes(Vec<u8>),
+    /// Nothing any more.
+    End,
+}
+
+enum Outgoing {
+    /// Counted in [`Pulse`] until it is on its way.
+    Told(Frame),
+    /// What the client itself has caused.
+    Answer(Opcode, Bytes),
+}
+
+/// One WebSocket.
+pub struct Socket {
+    stream: Stream,
+    reader: Reader,
+    pulse: Arc<Pulse>,
+    messages: Pace,
+    bytes: Pace,
+    /// Read, and not handled: it has to wait, or is a part of a frame.
+    rest: Vec<u8>,
+    /// There is a frame in what is not handled.
+    waits: bool,
+    /// Since when a frame is under way that is not whole yet, and how long that may take.
+    begun: Option<Time>,
+    whole_within: Duration,
+    ended_at: Option<Time>,
+    outgoing: VecDeque<Outgoing>,
+    answers: usize,
+    /// Framed, and not taken by the kernel yet.
+    unwritten: Bytes,
+}
+
+impl Socket {
+    /// With the limits of the settings.
+    #[must_use]
+    pub fn new(Upgraded { stream, ahead, answer }: Upgraded, pulse: Arc<Pulse>, shared: &Shared) -> Self {
+        let (limits, relay, now) = (&shared.settings.limits, &shared.settings.relay, shared.clock.now());
+        Self {
+            stream,
+            reader: Reader::new(limits.message_bytes),
+            pulse,
+            messages: Pace::new(now, limits.messages_per_s),
+            bytes: Pace::new(now, relay.max_bytes_per_s),
+            rest: ahead.to_vec(),
+            waits: !ahead.is_empty(),
+            begun: None,
+            whole_within: ms(shared.settings.liveness.timeout_ms) * TIMEOUTS_A_FRAME,
+            ended_at: None,
+            outgoing: VecDeque::new(),
+            answers: 0,
+            unwritten: answer,
+        }
+    }
+
+    /// Queues a frame that was counted when it was sent to the session.
+    pub fn tell(&mut self, frame: Frame) {
+        self.outgoing.push_back(Outgoing::Told(frame));
+    }
+
+    /// Queues an answer to what the client said.
+    pub fn answer(&mut self, opcode: Opcode, body: impl Into<Bytes>) {
+        self.answers += 1;
+        self.outgoing.push_back(Outgoing::Answer(opcode, body.into()));
+    }
+
+    /// Queues the last frame.
+    pub fn close(&mut self, close: Close) {
+        self.answer(Opcode::Close, websocket::close_body(close.code(), close.name()));
+    }
+
+    /// Writes what can be written. A socket that fails says so when it is read.
+    pub fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        loop {
+            if self.unwritten.is_empty() && !self.outgoing.is_empty() {
+                let mut scratch = SCRATCH.take();
+                self.frame_into(&mut scratch);
+                let written = Pin::new(&mut self.stream).poll_write(cx, &scratch);
+                let taken = if let Poll::Ready(Ok(taken)) = written { taken } else { 0 };
+                self.unwritten = Bytes::copy_from_slice(&scratch[taken..]);
+                give_back(scratch);
+                ready!(written)?;
+            } else if self.unwritten.is_empty() {
+                return Pin::new(&mut self.stream).poll_flush(cx);
+            } else {
+                let taken = ready!(Pin::new(&mut self.stream).poll_write(cx, &self.unwritten))?;
+                if taken == 0 {
+                    return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+                }
+                let _ = self.unwritten.split_to(taken);
+            }
+        }
+    }
+
+    fn frame_into(&mut self, scratch: &mut Vec<u8>) {
+        scratch.clear();
+        while let Some(outgoing) = self.outgoing.pop_front() {
+            match outgoing {
+                Outgoing::Told(frame) => {
+                    self.pulse.wrote(frame.len());
+                    websocket::write(Opcode::Text, frame.as_bytes(), scratch);
+                }
+                Outgoing::Answer(opcode, body) => {
+                    self.answers -= 1;
+                    websocket::write(opcode, &body, scratch);
+                }
+            }
+            if scratch.len() >= WRITE {
+                break;
+            }
+        }
+        if self.outgoing.is_empty() {
+            self.outgoing.shrink_to(4);
+        }
+    }
+
+    /// What has come, if it may be read now. What is not handled of it goes back by [`Socket::keep`].
+    pub fn poll_read(&mut self, cx: &mut Context<'_>, now: Time) -> Inflow {
+        let (messages, bytes) = (self.messages.available(now), self.bytes.available(now));
+        let wait = if self.answers >= MOST_ANSWERS {
+            // writing goes on by itself
+            Some(None)
+        } else if self.pulse.under_way() >= MOST_UNDER_WAY {
+            Some(Some(now.plus(LOOK_AGAIN)))
+        } else if messages == 0 {
+            Some(Some(self.messages.next()))
+        } else if bytes == 0 {
+            Some(Some(self.bytes.next()))
+        } else {
+            None
+        };
+        if let Some(until) = wait {
+            if self.ended_at.is_none() && self.stream.is_ended() {
+                self.ended_at = Some(now);
+            }
+            if self.ended_at.is_some_and(|ended| now >= ended.plus(READ_AFTER_END)) {
+                return Inflow::End;
+            }
+            return Inflow::Nothing(until);
+        }
+        let mut scratch = SCRATCH.take();
+        scratch.clear();
+        scratch.extend_from_slice(&self.rest);
+        if !std::mem::take(&mut self.waits) {
+            let most = READ.min(bytes);
+            scratch.reserve(most);
+            let read = poll_read_buf(Pin::new(&mut self.stream), cx, &mut (&mut scratch).limit(most));
+            if let Poll::Ready(Ok(fresh @ 1..)) = read {
+                self.bytes.spend(fresh);
+            } else {
+                give_back(scratch);
+                return if read.is_pending() { Inflow::Nothing(None) } else { Inflow::End };
+            }
+        }
+        self.rest = Vec::new();
+        Inflow::Bytes(scratch)
+    }
+
+    /// The next frame of what [`Socket::poll_read`] gave, and its length; none when there is no whole one, or it is not its
+    /// time yet.
+    ///
+    /// # Errors
+    /// When the client breaks a rule.
+    pub fn next<'a>(&mut self, bytes: &'a mut [u8], now: Time) -> Result<Option<(Event<'a>, usize)>, Breach> {
+        if bytes.is_empty() {
+            return Ok(None);
+        }
+        if self.messages.available(now) == 0 || self.pulse.under_way() >= MOST_UNDER_WAY || self.answers >= MOST_ANSWERS {
+            self.waits = true;
+            return Ok(None);
+        }
+        let next = self.reader.read(bytes)?;
+        self.messages.spend(usize::from(next.is_some()));
+        Ok(next)
+    }
+
+    /// Keeps what was not handled. `frames` says how many were.
+    pub fn keep(&mut self, scratch: Vec<u8>, handled: usize, frames: usize, now: Time) {
+        self.rest = scratch[handled..].to_vec();
+        give_back(scratch);
+        // the bytes of a long frame on a slow line are life; but not for ever, or one that trickles them could stay unseen
+        let partial = !self.rest.is_empty() && !self.waits;
+        self.begun = self.begun.filter(|_| frames == 0).or(Some(now)).filter(|_| partial);
+        if self.begun.is_some_and(|begun| now < begun.plus(self.whole_within)) {
+            self.pulse.beat(now);
+        }
+    }
+
+    /// Says what is left to be said, and closes.
+    pub fn hang_up(mut self, place: Option<Place>) {
+        actix_web::rt::spawn(async move {
+            let farewell = async {
+                std::future::poll_fn(|cx| self.poll_flush(cx)).await?;
+                self.stream.shutdown().await?;
+                // what it has sent, and nobody reads, would make the kernel take back what we said last
+                let mut unread = [0; 1024];
+                while self.stream.read(&mut unread).await? > 0 {}
+                io::Result::Ok(())
+            };
+            let _ = timeout(FAREWELL, farewell).await;
+            drop(place);
+        });
+    }
+}
+
+/// For the next socket, unless it has become large.
+fn give_back(mut scratch: Vec<u8>) {
+    scratch.clear();
+    scratch.shrink_to(2 * WRITE);
+    SCRATCH.set(scratch);
+}
