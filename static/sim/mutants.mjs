@@ -19,7 +19,9 @@ const FURTHER = "const further = at.e !== longest.e ? at.e - longest.e : at.s - 
 
 const mutants = [
   { name: "a new host keeps its own log and skips the fill",
-    edits: [["takeover.ts", "return this.#pullFrom(source, from < Math.max(own.done, chosen.base));", "{}"]] },
+    edits: [["takeover.ts", "return this.#pullFrom(givers.get(giver) as PeerId, !fills(giver, own));", ""]] },
+  { name: "a new host takes the best log from its holder alone",
+    edits: [["takeover.ts", "if (chosen.snap || fills(chosen, own)) return chosen;", "return chosen;"]] },
   { name: "a new host takes the shortest log",
     edits: [["history.ts", "!lies(must, at)", "at.r !== must.r"], ["history.ts", FURTHER, "const further = at.e !== longest.e ? longest.e - at.e : longest.s - at.s;"]] },
   { name: "a new host ranks logs by length and not by epoch",

@@ -591,3 +591,34 @@ test("a host that changed to an older history does not change back in the same e
   for (const id of ["a", "c", "d"]) assert.equal(rig.groups.get(id)?.place.r, 10, id);
   for (const id of ["a", "c", "d"]) assert.equal(rig.state(id), "x");
 });
+
+test("where the best log begins too late and its page gives no state, a new host gets to it through another", () => {
+  for (const heir of ["d", "e"]) {
+    const rig = new Rig();
+    rig.together("a", "b", "d");
+    rig.send("a", "one");
+    rig.pass(500);
+    rig.feed("d", { type: "offline" });
+    if (heir === "e") rig.kill("d");
+    rig.send("a", "two");
+    // c is to start from a snapshot made after that.
+    rig.pass(4000, "a", "b");
+    rig.add("c");
+    rig.feed("c", { type: "snapshots", able: false });
+    rig.feed("a", { type: "joined", member: { id: "c", group: true } });
+    rig.open("c", "a", 10);
+    rig.pass(1000, "a", "b", "c");
+    rig.feed("b", { type: "offline" });
+    rig.send("a", "three");
+    rig.pass(500, "a", "c");
+    assert.equal(rig.state("c"), "one two three");
+    assert.equal(rig.state("b"), "one two");
+    rig.kill("a");
+    if (heir === "e") rig.add("e");
+    rig.letters = [];
+    for (const id of ["b", "c", heir]) rig.open(id, heir, 11, ["b", "c", heir]);
+    rig.pass(2000);
+    for (const id of ["b", "c", heir]) assert.equal(rig.state(id), "one two three", `${id}, under ${heir}`);
+    for (const id of ["b", "c", heir]) assert.ok(rig.noticed(id, "recovered").every(({ complete }) => complete), `${id}, under ${heir}`);
+  }
+});

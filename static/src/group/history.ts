@@ -48,7 +48,7 @@ export function same(a: Place, b: Place): boolean {
 type Rank = Pick<Standing, "r" | "e" | "s" | "done" | "base" | "line" | "stale">;
 
 /** Where its page stands. */
-function delivered({ r, done, line }: Rank): Place {
+export function delivered({ r, done, line }: Pick<Standing, "r" | "done" | "line">): Place {
   return { r, e: epochAt(line, done), s: done };
 }
 

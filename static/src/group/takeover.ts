@@ -1,7 +1,7 @@
 // Taking over: learn where everyone stands, get hold of the highest log, and only then stamp.
 
 import type { Core } from "./core.ts";
-import { best, common, same } from "./history.ts";
+import { best, common, delivered, lies, same } from "./history.ts";
 import type { Peer } from "./peer.ts";
 import type { PeerId, Standing } from "./types.ts";
 import type { Fill, Restore } from "./wire.ts";
@@ -142,8 +142,10 @@ export class Takeover {
     }
     const chosen = best(mine, [...givers.keys()]);
     const source = givers.get(chosen);
-    const from = common(own, chosen);
-    if (source !== undefined && from < chosen.s) return this.#pullFrom(source, from < Math.max(own.done, chosen.base));
+    if (source !== undefined && common(own, chosen) < chosen.s) {
+      const giver = detour(own, chosen, [...givers.keys()]);
+      return this.#pullFrom(givers.get(giver) as PeerId, !fills(giver, own));
+    }
     // Another that was not away has no more than we do.
     if (source !== undefined) core.stale = false;
     if (chosen.r !== 0) return this.#finish();
@@ -179,4 +181,17 @@ export class Takeover {
     this.#core.timers.clear("take");
     this.done();
   }
+}
+
+/** Can its holder send us what comes next? */
+function fills(at: Standing, own: Standing): boolean {
+  return common(own, at) >= Math.max(own.done, at.base);
+}
+
+/** Whose log is taken next: the chosen one; or, where that begins too late for us and its page gives no state, one that leads to it. */
+function detour(own: Standing, chosen: Standing, others: readonly Standing[]): Standing {
+  if (chosen.snap || fills(chosen, own)) return chosen;
+  const from = common(own, chosen);
+  const leads = (at: Standing): boolean => (fills(at, own) ? common(at, chosen) > from : at.snap && at.done > from && lies(delivered(at), chosen));
+  return others.find(leads) ?? chosen;
 }
