@@ -93,7 +93,7 @@ pub fn start(
     request: &HttpRequest,
     payload: web::Payload,
 ) -> Result<HttpResponse, actix_web::Error> {
-    let inflow = Rc::new(Inflow::default());
+    let inflow = Rc::new(Inflow::new(shared.clock.now()));
     let session = Session {
         session: shared.next_session(),
         me,
@@ -252,13 +252,14 @@ impl Session {
         ctx.stop();
     }
 
-    /// Pings a client that has been silent for a while; asks again for a page that has not answered.
+    /// Pings a client that has been silent for a while, or is read so slowly that it may be gone: if so, the kernel finds
+    /// out by what it is sent. Asks again for a page that has not answered.
     fn tick(&mut self, ctx: &mut Context) {
         if !self.is_member {
             self.join(ctx);
         } else if !self.has_page() {
             self.report(ToDirectory::Seek { key: self.me.key.clone(), line: self.line(ctx) });
-        } else if self.shared.clock.now() >= self.pulse.heard().plus(self.ping_interval()) {
+        } else if self.shared.clock.now() >= self.inflow.as_of().plus(self.ping_interval()) {
             ctx.ping(b"");
         }
         self.rearm(ctx);
@@ -270,7 +271,7 @@ impl Session {
         }
         let interval = self.ping_interval();
         let now = self.shared.clock.now();
-        let due = self.pulse.heard().plus(interval).since(now);
+        let due = self.inflow.as_of().plus(interval).since(now);
         let delay = match (self.has_page(), self.is_member) {
             (false, true) => SEEK_AGAIN,
             (false, false) => ASK_AGAIN,

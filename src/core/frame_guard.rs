@@ -43,6 +43,12 @@ impl FrameGuard {
         Self { limit: limit as u64, header: [0; LONGEST_HEADER], header_len: 0, body: None, message: 0 }
     }
 
+    /// Whether a frame has begun that has not ended yet.
+    #[must_use]
+    pub const fn is_within_frame(&self) -> bool {
+        self.header_len > 0 || self.body.is_some()
+    }
+
     /// Looks at the bytes that come next and clears them up to the end of the `most_frames`-th frame.
     /// Bytes not cleared are to be shown again.
     ///
@@ -145,13 +151,17 @@ mod tests {
     fn frames_are_counted_however_the_bytes_are_cut() {
         let stream: Vec<u8> =
             [frame(TEXT, 0), frame(TEXT, 5), frame(PING, 125), frame(TEXT, 126), frame(TEXT, 70_000), frame(TEXT, 1)].concat();
+        let ends = [6, 17, 148, 282, 70_296, 70_303];
         for cut in [1, 2, 3, 7, 1000, stream.len()] {
+            let mut seen = 0;
             let mut guard = FrameGuard::new(70_000);
             let frames: usize = stream
                 .chunks(cut)
                 .map(|part| {
                     let cleared = guard.inspect(part, usize::MAX).unwrap_or_else(|e| panic!("{e:?}"));
                     assert_eq!(cleared.bytes, part.len());
+                    seen += part.len();
+                    assert_eq!(guard.is_within_frame(), !ends.contains(&seen));
                     cleared.frames
                 })
                 .sum();

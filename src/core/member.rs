@@ -160,4 +160,6 @@ pub struct Returning {
     pub contacts: Contacts,
     /// Whether they are told at all: not after `disconnect()`, which keeps its connections.
     pub announced: bool,
+    /// Its host was yet to hear of a new profile when the page's actor died.
+    pub is_news: bool,
 }

@@ -1,10 +1,9 @@
 //! Who comes: newcomers, those who come back, those whose id is in use.
 
 use crate::core::close::Close;
-use crate::core::contacts::Contacts;
 use crate::core::held;
 use crate::core::id::{PeerId, SessionId, Token};
-use crate::core::member::{Departure, Joiner, Member, Seat};
+use crate::core::member::{Departure, Joiner, Member, Returning, Seat};
 use crate::core::wire;
 
 use super::hosting::Term;
@@ -101,8 +100,8 @@ impl PageState {
         self.by_session.insert(session, seat);
         let silent = resumed.is_some();
         // one that was away for so long that it was said to be gone is news, although it knows nothing of that
-        let news = !silent || known.is_none();
-        let contacts = known.unwrap_or_default();
+        let news = !silent || known.as_ref().is_none_or(|known| known.is_news);
+        let contacts = known.map(|known| known.contacts).unwrap_or_default();
         let claim = claim.filter(|c| self.is_named() && c.is_credible(outside.unix_ms));
         // what a resumed one claims, we told it
         let told = claim.as_ref().filter(|_| silent).map(|c| (c.epoch, c.epoch));
@@ -149,17 +148,17 @@ impl PageState {
         }
     }
 
-    /// The contacts of one that comes back as the same. Anybody else with its id shows that it is gone for good.
+    /// What is known of one that comes back as the same. Anybody else with its id shows that it is gone for good.
     pub(super) fn welcome_back(
         &mut self,
         id: &PeerId,
         token: Option<&Token>,
         resumes: bool,
         out: &mut Vec<Output>,
-    ) -> Option<Contacts> {
+    ) -> Option<Returning> {
         let gone = self.returning.take(id)?;
         if resumes || Token::same(gone.token.as_ref(), token) {
-            return Some(gone.contacts);
+            return Some(gone);
         }
         self.say_gone(id, &gone, out);
         None

@@ -91,6 +91,8 @@ pub struct PageState {
     /// Who came while a host that keeps its roster was yet to resume.
     strangers: Vec<Seat>,
     held: Held,
+    /// Whose new profile the host was told of lately, and whether there is another since.
+    profiles: Due<Seat, bool>,
     /// Who may come back as the same.
     returning: Due<PeerId, Returning>,
     waiting: Waiting,
@@ -130,6 +132,7 @@ impl PageState {
             challenge: Challenge::default(),
             strangers: Vec::new(),
             held: Held::default(),
+            profiles: Due::default(),
             returning,
             waiting,
             sweep_at: None,
@@ -145,8 +148,9 @@ impl PageState {
         let told = self.told();
         let claim = self.assignment().map(|(epoch, host)| Claim { epoch, host });
         let mut returning: Vec<_> = self.returning.take_all().collect();
-        for (_, Member { id, token, contacts, .. }) in std::mem::take(&mut self.members) {
-            returning.push((id, Returning { token, contacts, announced: true }));
+        for (seat, Member { id, token, contacts, .. }) in std::mem::take(&mut self.members) {
+            let is_news = self.profiles.get(&seat).is_some_and(|(_, another)| *another);
+            returning.push((id, Returning { token, contacts, announced: true, is_news }));
         }
         Estate { told, claim, returning, waiting: Some(std::mem::take(&mut self.waiting)) }
     }
@@ -206,6 +210,7 @@ impl PageState {
         [
             self.sweep_at.filter(|_| !self.members.is_empty()),
             self.held.next_deadline(),
+            self.profiles.next_deadline(),
             self.returning.next_deadline().filter(|_| self.recovery_deadline().is_none()),
             self.waiting.next_deadline(),
             self.recovery_deadline(),

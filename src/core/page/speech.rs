@@ -1,11 +1,16 @@
 //! What members say to each other, and of themselves.
 
+use std::time::Duration;
+
 use crate::core::id::{PeerId, SessionId};
 use crate::core::inbound::{Kind, StatusUpdate};
-use crate::core::member::Member;
+use crate::core::member::{Member, Seat};
 use crate::core::wire::{self, Frame};
 
 use super::{Output, Outside, PageState};
+
+/// How often the host is told of one member's new profiles; of several only the last.
+const PROFILE_EVERY: Duration = Duration::from_secs(1);
 
 impl PageState {
     pub(super) fn forward(
@@ -74,7 +79,23 @@ impl PageState {
         let new_profile = self.members.get_mut(&seat).is_some_and(|m| m.status.update(update));
         self.note_visibility(outside, seat);
         if new_profile {
-            self.tell_host_of(seat, out);
+            match self.profiles.change(&seat) {
+                Some(another) => *another = true,
+                None => self.tell_of_profile(outside, seat, out),
+            }
+        }
+    }
+
+    fn tell_of_profile(&mut self, outside: Outside<'_>, seat: Seat, out: &mut Vec<Output>) {
+        self.tell_host_of(seat, out);
+        self.profiles.insert(seat, outside.now.plus(PROFILE_EVERY), false);
+    }
+
+    pub(super) fn tell_of_profiles(&mut self, outside: Outside<'_>, out: &mut Vec<Output>) {
+        while let Some((seat, another)) = self.profiles.take_due(outside.now) {
+            if another {
+                self.tell_of_profile(outside, seat, out);
+            }
         }
     }
 }
