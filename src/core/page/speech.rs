@@ -50,7 +50,8 @@ impl PageState {
     }
 
     /// Data goes between group members only, and those who may. What comes from a host that is host no more goes to its successor, who
-    /// knows it by its epoch.
+    /// knows it by its epoch. A member that has no room for what the host says is too slow for its page; for what others say to it
+    /// nobody is to blame.
     pub(super) fn relay(&self, session: SessionId, dst: Option<&PeerId>, frame: &Frame, out: &mut Vec<Output>) {
         let Some((seat, sender)) = self.seat_of(session).and_then(|seat| Some((seat, self.members.get(&seat)?))) else { return };
         if !self.relays() || sender.group == 0 {
@@ -59,12 +60,13 @@ impl PageState {
         if !sender.rights.relay {
             return out.push(Output::Ignored);
         }
+        let host = self.host_seat();
         let mut tell = |member: &Member| {
             if member.group > 0 && member.rights.relay {
-                out.push(Output::Tell { to: member.session, frame: frame.clone() });
+                let (to, frame) = (member.session, frame.clone());
+                out.push(if host == Some(seat) { Output::Tell { to, frame } } else { Output::Pass { to, frame, from: None } });
             }
         };
-        let host = self.host_seat();
         match dst {
             Some(dst) => self.by_id.get(dst).and_then(|seat| self.members.get(seat)).into_iter().for_each(&mut tell),
             None if host == Some(seat) => {
@@ -86,6 +88,7 @@ impl PageState {
         }
     }
 
+    /// In a second its host may be told of another.
     fn tell_of_profile(&mut self, outside: Outside<'_>, seat: Seat, out: &mut Vec<Output>) {
         self.tell_host_of(seat, out);
         self.profiles.insert(seat, outside.now.plus(PROFILE_EVERY), false);
