@@ -183,6 +183,11 @@ async fn everything_can_live_below_a_path() {
             assert_eq!(server.get(&at(path)).await.status, 200, "{path} below {prefix}");
         }
         assert_eq!(server.get("/peerjs/id").await.status, 404);
+        for query in ["", "?page=x%2Fy&z"] {
+            let answer = server.get(&format!("{prefix}{query}")).await;
+            let to = format!("{prefix}/{query}");
+            assert_eq!((answer.status, answer.header("location")), (308, Some(&*to)));
+        }
     }
 }
 

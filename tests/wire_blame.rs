@@ -64,6 +64,37 @@ async fn a_stranger_who_sends_more_than_one_reads_does_not_throw_it_off() {
 }
 
 #[tokio::test]
+async fn a_member_that_relays_more_than_the_host_reads_does_not_have_it_replaced() {
+    let server = Server::start(&[("limits.queue_bytes", "131072"), ("auth.admin_token", "admin")]);
+    let mut host = server.narrow_websocket("id=h&page=p&group=1").await;
+    let epoch = host.expect("OPEN").await["payload"]["epoch"].clone();
+    let mut member = server.grouped("p", "m").await;
+    host.expect("JOIN").await;
+    let data = "x".repeat(60_000);
+    (0..100).for_each(|n| member.send(json!({"type": "RELAY", "payload": [n, data]})));
+    // by now the page knows all that
+    member.send_to("CANDIDATE", "m", json!({}));
+    member.expect("CANDIDATE").await;
+    // there is still room for what the server itself has to say
+    member.send(json!({"type": "SUSPECT", "payload": {"host": "h", "epoch": epoch}}));
+    member.send_to("CANDIDATE", "m", json!({}));
+    member.expect("CANDIDATE").await;
+    assert_eq!(server.pages().await[0], json!({"page": "p", "host": "h", "epoch": epoch, "members": 2}));
+    // what came came in order, and the rest is dropped
+    let mut relayed = Vec::new();
+    loop {
+        let message = host.next().await;
+        if message["type"] == "PROBE" {
+            break;
+        }
+        assert_eq!(message["type"], "RELAY");
+        relayed.push(message["payload"][0].as_u64().expect("its number"));
+    }
+    assert!(relayed.len() < 100 && relayed.is_sorted(), "{relayed:?}");
+    member.nothing_more().await;
+}
+
+#[tokio::test]
 async fn a_crowd_that_comes_at_once_does_not_throw_off_its_host() {
     common::many_sockets();
     let server = Server::start(&[("limits.queue_bytes", "131072"), ("auth.admin_token", "admin")]);

@@ -157,3 +157,30 @@ async fn a_host_that_goes_while_the_server_drains_is_not_replaced() {
     }
     assert!(server.exit_within(SOON).await.success());
 }
+
+#[tokio::test]
+async fn a_page_whose_turn_is_yet_to_come_elects_and_one_that_was_told_does_not() {
+    let mut server = Server::start(&[]);
+    // so many that telling them takes a second
+    let (mut hosts, mut others) = (Vec::new(), Vec::new());
+    for page in 0..100 {
+        hosts.push(server.member(&format!("page{page}"), "h").await);
+        others.push(server.member(&format!("page{page}"), "m").await);
+    }
+    server.signal("TERM");
+    hosts.into_iter().for_each(Client::reset);
+    let mut elected = 0;
+    for member in &mut others {
+        let mut told = member.next().await;
+        if told["type"] == "HOST" {
+            assert_eq!(told["payload"]["host"], "m", "{told}");
+            elected += 1;
+            told = member.next().await;
+        }
+        assert_eq!(told["type"], "RESTART");
+        assert_eq!(member.closed().await, (1012, "restart".into()));
+    }
+    figure("of 100 pages that lost their host in a drain of 1 s, elected", elected);
+    assert!(elected > 0, "no page was yet to be told");
+    assert!(server.exit_within(SOON).await.success());
+}

@@ -4,8 +4,9 @@ mod common;
 
 use std::time::Duration;
 
-use common::{Client, MIB, Raw, Server, eventually, figure};
+use common::{Client, MIB, Raw, Server, eventually, figure, frame};
 use serde_json::json;
+use tokio::io::AsyncWriteExt;
 use tokio::time::{Instant, sleep};
 
 /// As long as settings allow: in effect never.
@@ -202,4 +203,51 @@ async fn one_that_trickles_is_off_the_list_in_time_and_its_memory_is_bounded() {
 async fn trickle(raw: &mut Raw) {
     raw.sip(16).await;
     sleep(Duration::from_millis(20)).await;
+}
+
+#[tokio::test]
+async fn one_that_pours_and_goes_is_missed_though_what_it_poured_is_not_read_yet() {
+    let settings = [
+        ("liveness.ping_ms", "300"),
+        ("liveness.timeout_ms", NEVER),
+        ("liveness.host_timeout_ms", NEVER),
+        ("liveness.return_ms", "0"),
+        ("limits.messages_per_s", "20"),
+    ];
+    let server = Server::start(&settings);
+    let mut host = server.member("p", "h").await;
+    let mut pourer = server.raw_websocket("id=x&page=p").await;
+    host.expect_from("JOIN", "x").await;
+    // with something left to read its system would throw away what it poured
+    pourer.expect("OPEN").await;
+    // to read all this takes more than a minute, with life in it all the time
+    let padding = "x".repeat(1000);
+    pourer.send(&frame(0x81, format!(r#"{{"type":"HEARTBEAT","payload":"{padding}"}}"#).as_bytes()).repeat(1500)).await;
+    drop(pourer);
+    host.expect_from("LEAVE", "x").await;
+}
+
+#[tokio::test]
+async fn a_long_frame_on_a_slow_line_is_life_but_not_for_ever() {
+    let settings = [("liveness.ping_ms", "100"), ("liveness.timeout_ms", "500"), ("liveness.host_timeout_ms", "500")];
+    let server = Server::start(&settings);
+    let mut slow = server.raw_websocket("id=a&page=p").await;
+    slow.expect("OPEN").await;
+    let payload = "x".repeat(1000);
+    let offer = frame(0x81, format!(r#"{{"type":"OFFER","dst":"a","payload":{{"x":"{payload}"}}}}"#).as_bytes());
+    // three times as long as one may be silent
+    for part in offer.chunks(offer.len() / 15) {
+        slow.send(part).await;
+        sleep(Duration::from_millis(100)).await;
+    }
+    slow.expect("OFFER").await;
+    // one that never ends
+    let trickle = async {
+        for byte in &frame(0x81, "x".repeat(10_000).as_bytes())[..200] {
+            slow.stream.write_all(&[*byte]).await?;
+            sleep(Duration::from_millis(50)).await;
+        }
+        std::io::Result::Ok(())
+    };
+    trickle.await.expect_err("the server closes it");
 }

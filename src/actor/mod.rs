@@ -1,7 +1,6 @@
 //! Who acts: thin shells around [`crate::core`].
 //!
-//! What they say to each other is in [`message`]; then the directory, the page and the session. Only [`session`]
-//! knows actix-web-actors.
+//! What they say to each other is in [`message`]; then the directory, the page and the session.
 
 pub mod message;
 

@@ -19,6 +19,9 @@ use crate::shared::Shared;
 
 /// How many times `limits.queue_bytes` may wait for a host when a crowd comes or goes.
 const NEWS: usize = 16;
+/// What part of `limits.queue_bytes` peers may fill with what they say to one: 1 / `PEERS`. One that has no room for the
+/// page's own words, or the host's, is closed, and no peer is to bring that about.
+const PEERS: usize = 2;
 
 /// The actor of one page.
 pub struct Page {
@@ -82,7 +85,8 @@ impl Page {
             Output::Appoint { to, frame, assignment } => self.tell(to, ToSession::Appoint { frame, assignment }),
             Output::Tell { to, frame } => self.tell(to, ToSession::Tell(frame)),
             Output::Pass { to, frame, from } => {
-                let sent = self.lines.get(&to)?.send(ToSession::Tell(frame), self.shared.settings.limits.queue_bytes);
+                let most = self.shared.settings.limits.queue_bytes / PEERS;
+                let sent = self.lines.get(&to)?.send(ToSession::Tell(frame), most);
                 from.filter(|_| sent.is_err()).map(|(session, dst)| Input::Undelivered { session, dst })
             }
             Output::News { to, frame } => {

@@ -310,13 +310,14 @@ impl Session {
         ctx.stop();
     }
 
-    /// Pings a client that has been silent for a while; asks again for a page that has not answered.
+    /// Pings a client that has been silent for a while, or is read so slowly that it may be gone: if so, the kernel finds
+    /// out by what it is sent. Asks again for a page that has not answered.
     fn tick(&mut self, now: Time, ctx: &mut Context<Self>) {
         if !self.is_member {
             self.join(ctx);
         } else if !self.has_page() {
             self.report(ToDirectory::Seek { key: self.me.key.clone(), line: self.line(ctx) });
-        } else if now >= self.pulse.heard().plus(self.ping_interval()) {
+        } else if now >= self.as_of().plus(self.ping_interval()) {
             self.answer(Opcode::Ping, Bytes::new());
         }
         if let (Some(at), Some(every)) = (self.ice_at, self.shared.rules.ice.renewed_every())
@@ -329,9 +330,13 @@ impl Session {
         self.rearm(now);
     }
 
+    fn as_of(&self) -> Time {
+        self.socket.as_ref().map_or(Time(0), Socket::as_of)
+    }
+
     fn rearm(&mut self, now: Time) {
         let interval = self.ping_interval();
-        let due = self.pulse.heard().plus(interval);
+        let due = self.as_of().plus(interval);
         let next = match (self.has_page(), self.is_member) {
             (false, true) => now.plus(SEEK_AGAIN),
             (false, false) => now.plus(ASK_AGAIN),

@@ -45,7 +45,7 @@ pub enum Close {
     InvalidUtf8,
     /// A message longer than `limits.message_bytes`.
     TooBig,
-    /// It read more slowly than others sent to it, by more than `limits.queue_bytes`.
+    /// It read more slowly than its host and the page sent to it, by more than `limits.queue_bytes`.
     Slow,
     /// It was silent for longer than `liveness.timeout_ms`.
     Timeout,

@@ -67,6 +67,16 @@ impl<K: Clone + Eq + Hash, V> Due<K, V> {
         self.things.get(name).map(|((until, _), thing)| (*until, thing))
     }
 
+    /// What has that name, to be changed.
+    pub fn change(&mut self, name: &K) -> Option<&mut V> {
+        self.things.get_mut(name).map(|(_, thing)| thing)
+    }
+
+    /// All, in no order, to be changed.
+    pub fn values_mut(&mut self) -> impl Iterator<Item = &mut V> {
+        self.things.values_mut().map(|(_, thing)| thing)
+    }
+
     /// Whether something has that name.
     #[must_use]
     pub fn has(&self, name: &K) -> bool {

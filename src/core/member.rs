@@ -38,11 +38,14 @@ impl Status {
         self.visible = update.visible.unwrap_or(self.visible);
         self.relay = update.relay.unwrap_or(self.relay);
         let Some(profile) = update.profile else { return false };
-        let text = |p: &Option<Box<RawValue>>| p.as_ref().map(|p| p.get().to_owned());
-        let changed = text(&profile) != text(&self.profile);
+        let changed = !is_same(profile.as_deref(), self.profile.as_deref());
         self.profile = profile;
         changed
     }
+}
+
+fn is_same(one: Option<&RawValue>, other: Option<&RawValue>) -> bool {
+    one.map(RawValue::get) == other.map(RawValue::get)
 }
 
 /// What the operator lets a member do: its ticket says so.
@@ -160,4 +163,16 @@ pub struct Returning {
     pub contacts: Contacts,
     /// Whether they are told at all: not after `disconnect()`, which keeps its connections.
     pub announced: bool,
+    /// Its profile, as the page knew it.
+    pub profile: Option<Box<RawValue>>,
+    /// The host has not heard of it, or not of that: it was told who is here meanwhile, or the page's actor died before.
+    pub is_news: bool,
+}
+
+impl Returning {
+    /// Whether a host that knew it does not know it as it is now.
+    #[must_use]
+    pub fn has_news(&self, now: &Status) -> bool {
+        self.is_news || !is_same(self.profile.as_deref(), now.profile.as_deref())
+    }
 }

@@ -68,8 +68,10 @@ fn wants_html() -> impl guard::Guard {
 }
 
 /// The page's links are relative: its address must end with a slash.
-async fn slash(world: web::Data<World>) -> HttpResponse {
-    HttpResponse::PermanentRedirect().insert_header((header::LOCATION, &*world.shared.settings.server.path)).finish()
+async fn slash(request: HttpRequest, world: web::Data<World>) -> HttpResponse {
+    let path = &world.shared.settings.server.path;
+    let location = request.uri().query().map_or_else(|| path.clone(), |query| format!("{path}?{query}"));
+    HttpResponse::PermanentRedirect().insert_header((header::LOCATION, location)).finish()
 }
 
 /// As PeerServer answers there, which some probe for.

@@ -80,6 +80,9 @@ pub struct Socket {
     /// Since when a frame is under way that is not whole yet, and how long that may take.
     begun: Option<Time>,
     whole_within: Duration,
+    /// All that had come was read.
+    caught_up: bool,
+    as_of: Time,
     ended_at: Option<Time>,
     outgoing: VecDeque<Outgoing>,
     answers: usize,
@@ -102,11 +105,19 @@ impl Socket {
             waits: !ahead.is_empty(),
             begun: None,
             whole_within: ms(shared.settings.liveness.timeout_ms) * TIMEOUTS_A_FRAME,
+            caught_up: true,
+            as_of: now,
             ended_at: None,
             outgoing: VecDeque::new(),
             answers: 0,
             unwritten: answer,
         }
+    }
+
+    /// What has been read was sent since then, or little before. Long ago for one whose bytes wait in the kernel because they
+    /// are too many: it may be gone all the same, and its end waits behind them.
+    pub const fn as_of(&self) -> Time {
+        self.as_of
     }
 
     /// Queues a frame that was counted when it was sent to the session.
@@ -203,8 +214,12 @@ impl Socket {
             let read = poll_read_buf(Pin::new(&mut self.stream), cx, &mut (&mut scratch).limit(most));
             if let Poll::Ready(Ok(fresh @ 1..)) = read {
                 self.bytes.spend(fresh);
+                if std::mem::take(&mut self.caught_up) {
+                    self.as_of = now;
+                }
             } else {
                 give_back(scratch);
+                self.caught_up = true;
                 return if read.is_pending() { Inflow::Nothing(None) } else { Inflow::End };
             }
         }

@@ -12,7 +12,7 @@ const LOW = 128 << 10;
 const LOOK_MS = 15;
 /** For type, src and dst around the payload. */
 const AROUND = 640;
-/** Under way to one member: the server closes whoever it must keep more than a megabyte for. */
+/** Under way to one member: the server keeps half a megabyte of what others than the host send to one, and drops the rest. */
 const TO_ONE = 384 << 10;
 const MARK = 64 << 10;
 /** No answer to a mark for so long: it is gone, or was, and what was under way is lost. */

@@ -33,9 +33,14 @@ enum Transition {
     ServerDies {
         for_ms: u64,
     },
-    /// Its sessions say who they are, but for one that ends meanwhile.
-    PageDies {
-        but: u8,
+    /// Its sessions are yet to say who they are.
+    PageDies,
+    Resume {
+        who: u8,
+    },
+    Rename {
+        who: u8,
+        profile: u8,
     },
     Pass {
         ms: u64,
@@ -50,7 +55,9 @@ fn transition() -> impl Strategy<Value = Transition> {
         1 => (0..6_u8, -5000..0_i64).prop_map(|(who, offset_ms)| Transition::MakeUp { who, offset_ms }),
         3 => (0..6_u8, how).prop_map(|(who, how)| Transition::Go { who, how }),
         2 => (100..3000_u64).prop_map(|for_ms| Transition::ServerDies { for_ms }),
-        1 => (0..6_u8).prop_map(|but| Transition::PageDies { but }),
+        1 => Just(Transition::PageDies),
+        6 => (0..6_u8).prop_map(|who| Transition::Resume { who }),
+        3 => (0..6_u8, 0..3_u8).prop_map(|(who, profile)| Transition::Rename { who, profile }),
         3 => prop::sample::select(vec![1, 100, 3000, 5000]).prop_map(|ms| Transition::Pass { ms }),
     ]
 }
@@ -108,16 +115,15 @@ impl Life {
                 self.world.restart();
                 self.world.now.0 += for_ms;
             }
-            Transition::PageDies { but } => {
-                let members: Vec<_> = self.world.clients.iter().filter(|(_, c)| c.joined).map(|(s, c)| (*s, c.clone())).collect();
-                self.world.lose_page();
-                for (session, client) in members {
-                    if client.id == format!("p{but}") {
-                        self.world.hang_up(session, Departure::Lost);
-                    } else {
-                        let told = client.told.as_ref().map(|(epoch, host)| (*epoch, host.as_str()));
-                        self.world.join(session, told, true);
-                    }
+            Transition::PageDies => self.world.lose_page(),
+            Transition::Resume { who } => {
+                if let Some(session) = self.session(who).filter(|session| self.world.clients[session].kept.is_some()) {
+                    self.world.resume(session);
+                }
+            }
+            Transition::Rename { who, profile } => {
+                if let Some(session) = self.session(who) {
+                    self.world.say(session, &format!(r#"{{"type":"STATUS","payload":{{"profile":{profile}}}}}"#));
                 }
             }
             Transition::Pass { ms } => drop(self.world.pass(ms)),
@@ -133,6 +139,7 @@ fn whatever_dies_no_epoch_has_two_hosts_and_all_agree_in_the_end() {
         for transition in life {
             test.apply(transition);
         }
+        (0..6).for_each(|who| test.apply(&Transition::Resume { who }));
         for who in 0..6 {
             test.apply(&Transition::Come { who, remembers: true, group: true });
         }

@@ -9,6 +9,7 @@ use super::random::run;
 #[derive(Debug, Clone)]
 enum Step {
     Insert { name: u8, until: u64 },
+    Change { name: u8 },
     Take { name: u8 },
     TakeDue { now: u64 },
     TakeAll,
@@ -17,6 +18,7 @@ enum Step {
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         8 => (0..12_u8, 0..8_u64).prop_map(|(name, until)| Step::Insert { name, until }),
+        2 => (0..12_u8).prop_map(|name| Step::Change { name }),
         3 => (0..12_u8).prop_map(|name| Step::Take { name }),
         3 => (0..8_u64).prop_map(|now| Step::TakeDue { now }),
         1 => Just(Step::TakeAll),
@@ -41,6 +43,10 @@ fn apply(due: &mut Due<u8, usize>, list: &mut List, step: &Step, thing: usize) {
         Step::Insert { name, until } => {
             assert_eq!(due.insert(name, Time(until), thing), take(list, name));
             list.push((name, until, thing));
+        }
+        Step::Change { name } => {
+            let changed = list.iter_mut().find(|(n, ..)| *n == name).map(|(.., it)| std::mem::replace(it, thing));
+            assert_eq!(due.change(&name).map(|it| std::mem::replace(it, thing)), changed);
         }
         Step::Take { name } => assert_eq!(due.take(&name), take(list, name)),
         Step::TakeDue { now } => {

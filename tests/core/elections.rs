@@ -106,13 +106,16 @@ fn act(world: &mut World, line: &str) -> Vec<Got> {
             vec![]
         }
         ["page", "dies"] => {
-            let sessions: Vec<_> = world.clients.iter().filter(|(_, c)| c.joined).map(|(s, c)| (*s, c.told.clone())).collect();
+            let sessions: Vec<_> = world.clients.iter().filter(|(_, c)| c.joined).map(|(session, _)| *session).collect();
             world.lose_page();
-            let resume = |(session, told): (_, Option<(u64, String)>)| {
-                world.join(session, told.as_ref().map(|(epoch, host)| (*epoch, host.as_str())), true)
-            };
-            sessions.into_iter().flat_map(resume).collect()
+            sessions.into_iter().flat_map(|session| world.resume(session)).collect()
         }
+        // the same, one by one
+        ["page", "is", "lost"] => {
+            world.lose_page();
+            vec![]
+        }
+        ["resume", id] => world.resume(session(world, id)),
         ["without", "a", "page"] => vec![],
         ["policy", "oldest"] => {
             *world = World::new(true, 7, peerstar::core::page::Rules { policy: Policy::Oldest, ..rules() });

@@ -145,12 +145,7 @@ impl Life {
                 let world = &mut self.world;
                 world.lose_page();
                 world.clients.retain(|_, c| c.joined); // newcomers that waited ask again, as newcomers
-                let told = |world: &World, session| world.clients.get(session).and_then(|c| c.told.clone());
-                let resumed: Vec<_> = members.iter().map(|session| (*session, told(world, session))).collect();
-                let resume = |(session, told): (_, Option<(u64, String)>)| {
-                    world.join(session, told.as_ref().map(|(epoch, host)| (*epoch, host.as_str())), true)
-                };
-                resumed.into_iter().flat_map(resume).collect()
+                members.into_iter().flat_map(|session| world.resume(session)).collect()
             }
         })
     }

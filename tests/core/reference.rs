@@ -10,6 +10,7 @@ use super::world::{Got, START_MS};
 const HOLD: u64 = 2000;
 const RETURN: u64 = 3000;
 const EXPIRE: u64 = 5000;
+const PROFILE_EVERY: u64 = 1000;
 const TIMEOUT: u64 = 15_000;
 const HOST_TIMEOUT: u64 = 6000;
 const FRESH: u64 = 7500;
@@ -28,6 +29,8 @@ struct Person {
     eligible: bool,
     visible: bool,
     profile: Option<String>,
+    /// Until when the host hears of no other profile, and whether there is one.
+    profile_told: Option<(u64, bool)>,
     contacts: Vec<String>,
     relay: bool,
     spoken: u64,
@@ -122,6 +125,7 @@ impl Model {
             eligible: true,
             visible: true,
             profile: None,
+            profile_told: None,
             contacts: vec![],
             relay: true,
             spoken: 0,
@@ -501,9 +505,21 @@ impl Model {
         if news {
             person.profile = profile.map(Into::into);
         }
-        let id = person.id.clone();
-        if news && let Some(host) = self.host.clone().filter(|host| *host != id) {
-            self.tell_host_of(&host, &id);
+        if news {
+            match &mut person.profile_told {
+                Some((_, another)) => *another = true,
+                None => {
+                    person.profile_told = Some((now + PROFILE_EVERY, false));
+                    let id = person.id.clone();
+                    self.tell_host_of_profile(&id);
+                }
+            }
+        }
+    }
+
+    fn tell_host_of_profile(&mut self, id: &str) {
+        if let Some(host) = self.host.clone().filter(|host| host != id) {
+            self.tell_host_of(&host, id);
         }
     }
 
@@ -549,7 +565,8 @@ impl Model {
         // a host hidden for too long is relieved by whatever happens next
         let hidden = self.hidden_since.map(|since| since + HIDDEN).filter(|at| *at > self.now);
         let probe = self.probe.map(|(until, _)| until);
-        held.chain(away).chain(letters).chain(silent).chain(hidden).chain(probe).collect()
+        let profiles = self.here.iter().filter_map(|p| Some(p.profile_told?.0));
+        held.chain(profiles).chain(away).chain(letters).chain(silent).chain(hidden).chain(probe).collect()
     }
 
     fn timer(&mut self) {
@@ -565,6 +582,15 @@ impl Model {
         while let Some(at) = self.away.iter().position(|a| a.until <= now) {
             let away = self.away.remove(at);
             self.gone_for_good(&away);
+        }
+        let mut changed: Vec<_> = self.here.iter().filter_map(|p| Some((p.profile_told?, p.id.clone()))).collect();
+        changed.sort_by_key(|((until, _), _)| *until);
+        for ((_, another), id) in changed.into_iter().filter(|((until, _), _)| *until <= now) {
+            let person = self.here.iter_mut().find(|p| p.id == id).unwrap();
+            person.profile_told = another.then_some((now + PROFILE_EVERY, false));
+            if another {
+                self.tell_host_of_profile(&id);
+            }
         }
         while let Some(due) = self.letters.iter().find(|l| l.until <= now).cloned() {
             let mut in_attempt = false;
@@ -610,6 +636,9 @@ impl Model {
             self.hidden_since = (!self.person(&host).visible).then_some(self.now);
         }
         self.held.clear();
+        // what the host was yet to hear of it hears now
+        let news: Vec<_> = self.here.iter_mut().filter_map(|p| p.profile_told.take()?.1.then(|| p.id.clone())).collect();
+        news.iter().for_each(|id| self.tell_host_of_profile(id));
         // those who are away are given their time anew, and are told apart no more from those who lost their socket
         let until = self.now + RETURN;
         self.away.iter_mut().for_each(|away| away.until = until);

@@ -54,8 +54,14 @@ pub(crate) struct Client {
     pub rights: Rights,
     pub status: Status,
     pub joined: bool,
+    /// What it said since the page's actor died and before its session resumed.
+    pub kept: Option<Vec<String>>,
     /// The last (epoch, host) it was told.
     pub told: Option<(u64, String)>,
+    /// Who is there, as it was told while it hosted: id → profile.
+    roster: BTreeMap<String, Option<String>>,
+    /// When the page last heard a status from it.
+    renamed_at: Time,
     /// It answers pings, and so is heard from all the time.
     pub alive: bool,
     pub heard: Time,
@@ -129,7 +135,10 @@ impl World {
             rights: Rights::ALL,
             status: Status::default(),
             joined: false,
+            kept: None,
             told: None,
+            roster: BTreeMap::new(),
+            renamed_at: self.now,
             alive: true,
             heard: self.now,
             spoken: 0,
@@ -153,7 +162,16 @@ impl World {
             claim: claim.map(|(epoch, host)| Claim { epoch: Epoch(epoch), host: id(host) }),
             resumed: resumed.then_some(client.status),
         };
-        self.step(Input::Join(joiner))
+        let mut got = self.step(Input::Join(joiner));
+        let kept = self.clients.get_mut(&session).and_then(|client| client.kept.take());
+        got.extend(kept.into_iter().flatten().flat_map(|text| self.pass_on(session, &text)));
+        got
+    }
+
+    /// A session that was a member says so to the page's successor.
+    pub(crate) fn resume(&mut self, session: SessionId) -> Vec<Got> {
+        let told = self.clients[&session].told.clone();
+        self.join(session, told.as_ref().map(|(epoch, host)| (*epoch, host.as_str())), true)
     }
 
     pub(crate) fn hang_up(&mut self, session: SessionId, departure: Departure) -> Vec<Got> {
@@ -165,10 +183,21 @@ impl World {
     pub(crate) fn say(&mut self, session: SessionId, text: &str) -> Vec<Got> {
         let client = self.clients.get_mut(&session).unwrap();
         client.spoken += 1;
-        match read(&id(&client.id), text).unwrap() {
+        if let Inbound::Status(update) = read(&id(&client.id), text).unwrap() {
+            client.status.update(update);
+        }
+        if let Some(kept) = &mut client.kept {
+            kept.push(text.to_owned());
+            return vec![];
+        }
+        self.pass_on(session, text)
+    }
+
+    fn pass_on(&mut self, session: SessionId, text: &str) -> Vec<Got> {
+        match read(&id(&self.clients[&session].id), text).unwrap() {
             Inbound::Forward { kind, dst, frame } => self.step(Input::Forward { session, kind, dst, frame }),
             Inbound::Status(update) => {
-                self.clients.get_mut(&session).unwrap().status.update(update.clone());
+                self.clients.get_mut(&session).unwrap().renamed_at = self.now;
                 self.step(Input::Status { session, update })
             }
             Inbound::Relay { dst, frame } => self.step(Input::Relay { session, dst, frame }),
@@ -210,13 +239,16 @@ impl World {
     pub(crate) fn lose_page(&mut self) {
         let estate = self.page.leave_estate();
         self.page = PageState::new(key(self.named), Arc::clone(&self.rules), self.now, estate);
+        for client in self.clients.values_mut().filter(|client| client.joined) {
+            client.kept.get_or_insert_default();
+        }
     }
 
     /// The whole server dies: nobody knows anything but the clients.
     pub(crate) fn restart(&mut self) {
         self.page = PageState::new(key(self.named), Arc::clone(&self.rules), self.now, Estate::default());
         for client in self.clients.values_mut() {
-            client.joined = false;
+            (client.joined, client.kept) = (false, None);
         }
     }
 
@@ -247,21 +279,31 @@ impl World {
                 Output::Welcome { to, open, assignment } => {
                     let client = self.clients.get_mut(&to).expect("a welcome to one who is gone");
                     client.joined = true;
-                    if let Some(a) = assignment
-                        && open.is_some()
-                    {
-                        self.told(to, a.epoch.0, a.host.to_string());
+                    if let Some(open) = open {
+                        if let Some(a) = assignment {
+                            self.told(to, a.epoch.0, a.host.to_string());
+                            self.note_roster(to, &open, a.hosting);
+                        }
+                        got.push(Got { who: to, what: summary(&open) });
                     }
-                    got.extend(open.map(|open| Got { who: to, what: summary(&open) }));
                 }
                 Output::Appoint { to, frame, assignment } => {
                     assert!(self.clients[&to].joined, "HOST to one who is not a member");
                     self.told(to, assignment.epoch.0, assignment.host.to_string());
+                    self.note_roster(to, &frame, assignment.hosting);
                     got.push(Got { who: to, what: summary(&frame) });
                 }
-                Output::Tell { to, frame } | Output::Pass { to, frame, .. } | Output::News { to, frame } => {
+                Output::Tell { to, ref frame } | Output::Pass { to, ref frame, .. } | Output::News { to, ref frame } => {
                     assert!(self.clients.get(&to).is_some_and(|c| c.joined), "told one who is gone: {frame}");
-                    got.push(Got { who: to, what: summary(&frame) });
+                    let what = summary(frame);
+                    let is_blamed = !matches!(output, Output::Pass { .. });
+                    if let Some(src) = what.strip_prefix("RELAY from ").and_then(|rest| rest.split(' ').next()) {
+                        let hosts = self.page.assignment().is_some_and(|(_, host)| host.as_str() == src);
+                        assert_eq!(is_blamed, hosts, "only what the host says may have one closed as slow: {frame}");
+                    }
+                    // a LEAVE may also be what another says to it
+                    self.note_roster(to, frame, matches!(output, Output::News { .. }));
+                    got.push(Got { who: to, what });
                 }
                 Output::Ping(to) => got.push(Got { who: to, what: "ping".into() }),
                 Output::Dismiss { session, close } => {
@@ -278,6 +320,25 @@ impl World {
             }
         }
         got
+    }
+
+    /// As a host keeps it.
+    fn note_roster(&mut self, who: SessionId, frame: &str, concerns_it: bool) {
+        if !concerns_it {
+            return;
+        }
+        let message: Value = serde_json::from_str(frame).unwrap();
+        let roster = &mut self.clients.get_mut(&who).unwrap().roster;
+        let profile = |entry: &Value| Some(&entry["profile"]).filter(|profile| !profile.is_null()).map(ToString::to_string);
+        let payload = &message["payload"];
+        match (message["type"].as_str().unwrap(), payload["roster"].as_array()) {
+            ("OPEN" | "HOST", Some(entries)) => {
+                *roster = entries.iter().map(|entry| (entry["id"].as_str().unwrap().to_owned(), profile(entry))).collect();
+            }
+            ("JOIN", _) => drop(roster.insert(payload["id"].as_str().unwrap().to_owned(), profile(payload))),
+            ("LEAVE", _) => drop(roster.remove(message["src"].as_str().unwrap())),
+            _ => {}
+        }
     }
 
     fn told(&mut self, who: SessionId, epoch: u64, host: String) {
@@ -304,6 +365,18 @@ impl World {
             let recovering = !self.page.ids().any(|id| *id == host);
             let knows = member.told == Some((epoch.0, host.to_string()));
             assert!(knows || recovering, "{} believes {:?}, but it is {host} in {}", member.id, member.told, epoch.0);
+        }
+        let Some(host) = members.iter().find(|m| m.id == host.as_str() && m.kept.is_none()) else { return };
+        for member in members.iter().filter(|m| m.id != host.id && m.kept.is_none() && self.page.has(&id(&m.id))) {
+            let profile = member.status.profile.as_ref().map(|profile| profile.get().to_owned());
+            let lately = self.now <= member.renamed_at.plus(Duration::from_secs(1));
+            let known = host.roster.get(&member.id);
+            assert!(
+                known.is_some_and(|known| lately || *known == profile),
+                "{} believes that {} is {known:?}",
+                host.id,
+                member.id
+            );
         }
     }
 }

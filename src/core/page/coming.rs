@@ -1,10 +1,9 @@
 //! Who comes: newcomers, those who come back, those whose id is in use.
 
 use crate::core::close::Close;
-use crate::core::contacts::Contacts;
 use crate::core::held;
 use crate::core::id::{PeerId, SessionId, Token};
-use crate::core::member::{Departure, Joiner, Member, Seat};
+use crate::core::member::{Departure, Joiner, Member, Returning, Seat};
 use crate::core::wire;
 
 use super::hosting::Term;
@@ -100,18 +99,18 @@ impl PageState {
         self.by_id.insert(id.clone(), seat);
         self.by_session.insert(session, seat);
         let silent = resumed.is_some();
+        let status = resumed.unwrap_or_default();
+        let host_before = self.host_seat();
         // one that was away for so long that it was said to be gone is news, although it knows nothing of that
-        let news = !silent || known.is_none();
-        let contacts = known.unwrap_or_default();
+        let news = !silent || known.as_ref().is_none_or(|known| known.has_news(&status));
+        let contacts = known.map(|known| known.contacts).unwrap_or_default();
         let claim = claim.filter(|c| self.is_named() && c.is_credible(outside.unix_ms));
         // what a resumed one claims, we told it
         let told = claim.as_ref().filter(|_| silent).map(|c| (c.epoch, c.epoch));
-        let status = resumed.unwrap_or_default();
         let member = Member { session, id: id.clone(), token, group, rights, status, contacts, claim, told, stalled_at: None };
         self.members.insert(seat, member);
         self.grouped += usize::from(group > 0);
         self.unrelayed += usize::from(!rights.relay);
-        let host_before = self.host_seat();
         self.consider_newcomer(outside, seat, out);
         if !self.members.contains_key(&seat) {
             return; // it was waited for, and may not host
@@ -121,10 +120,8 @@ impl PageState {
         self.catch_up(seat);
         self.settle(outside, out);
         // a host that is new itself learns of the newcomer from its roster
-        match self.host_seat() {
-            None if news && self.recovery_deadline().is_some() => self.strangers.push(seat),
-            host if news && host == host_before => self.tell_host_of(seat, out),
-            _ => {}
+        if news && self.host_seat() == host_before {
+            self.tell_host_of(seat, out);
         }
         for parked in self.waiting.take(&id) {
             if parked.kind.acquaints() {
@@ -149,24 +146,27 @@ impl PageState {
         }
     }
 
-    /// The contacts of one that comes back as the same. Anybody else with its id shows that it is gone for good.
+    /// What is known of one that comes back as the same. Anybody else with its id shows that it is gone for good.
     pub(super) fn welcome_back(
         &mut self,
         id: &PeerId,
         token: Option<&Token>,
         resumes: bool,
         out: &mut Vec<Output>,
-    ) -> Option<Contacts> {
+    ) -> Option<Returning> {
         let gone = self.returning.take(id)?;
         if resumes || Token::same(gone.token.as_ref(), token) {
-            return Some(gone.contacts);
+            return Some(gone);
         }
         self.say_gone(id, &gone, out);
         None
     }
 
-    /// `JOIN`: the roster entry of a member, new or changed, for the host.
-    pub(super) fn tell_host_of(&self, seat: Seat, out: &mut Vec<Output>) {
+    /// `JOIN`: the roster entry of a member, new or changed, for the host; or for one that is yet to resume.
+    pub(super) fn tell_host_of(&mut self, seat: Seat, out: &mut Vec<Output>) {
+        if self.recovery_deadline().is_some() {
+            self.strangers.insert(seat);
+        }
         let host = self.host_seat().filter(|host| *host != seat).and_then(|host| self.members.get(&host));
         if let (Some(host), Some(member)) = (host, self.members.get(&seat)) {
             out.push(Output::News { to: host.session, frame: wire::join(&member.entry()) });

@@ -64,6 +64,7 @@ impl PageState {
         let member = self.members.remove(&seat)?;
         self.grouped -= usize::from(member.group > 0);
         self.unrelayed -= usize::from(!member.rights.relay);
+        self.profiles.take(&seat);
         self.by_id.remove(&member.id);
         self.by_session.remove(&member.session);
         out.push(Output::Left { session: member.session, id: member.id.clone(), departure });
@@ -73,9 +74,9 @@ impl PageState {
 
     /// What becomes of one that is on the page no more, and of its id.
     pub(super) fn see_off(&mut self, outside: Outside<'_>, member: Member, departure: Departure, out: &mut Vec<Output>) {
-        let Member { id, token, contacts, .. } = member;
+        let Member { id, token, contacts, status, .. } = member;
         let announced = departure != Departure::Disconnected || self.is_named();
-        let gone = Returning { token, contacts, announced };
+        let gone = Returning { token, contacts, announced, profile: status.profile, is_news: false };
         // a host that is yet to resume has to hear of it too
         let unheard = self.recovery_deadline().is_some();
         if (departure.may_return(!self.is_named()) || unheard) && !self.draining {

@@ -286,6 +286,9 @@ impl PageState {
             }
         }
         self.members.values_mut().for_each(|m| m.tell(epoch));
+        if first.is_some() {
+            self.note_roster();
+        }
         // the host first: the others will turn to it
         out.extend(first.into_iter().chain(others));
     }
@@ -315,7 +318,15 @@ impl PageState {
         if aloud && let Some(member) = self.members.get_mut(&seat) {
             member.tell(epoch);
         }
+        if aloud && hosting {
+            self.note_roster();
+        }
         out.push(Output::Welcome { to, open, assignment: Some(Assignment { epoch, host, hosting }) });
+    }
+
+    /// The host was given a roster: whoever is not in it, and comes back, is news to it.
+    fn note_roster(&mut self) {
+        self.returning.values_mut().for_each(|gone| gone.is_news = true);
     }
 
     /// Whether anything may be relayed on this page.

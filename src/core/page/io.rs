@@ -141,7 +141,7 @@ pub enum Output {
         to: SessionId,
         /// What.
         frame: Frame,
-        /// Who is to be told if it is not sent, and who the receiver was.
+        /// Who is to be told if it is not sent, and who the receiver was; none: nobody.
         from: Option<(SessionId, PeerId)>,
     },
     /// Send word of a member to the host. A crowd that comes or goes at once is much to read, and not its fault.

@@ -17,7 +17,7 @@ pub mod hosting;
 
 pub mod check;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -88,9 +88,11 @@ pub struct PageState {
     has_history: bool,
     /// Why the present host may have to go.
     challenge: Challenge,
-    /// Who came while a host that keeps its roster was yet to resume.
-    strangers: Vec<Seat>,
+    /// Who came, or changed, while a host that keeps its roster was yet to resume.
+    strangers: BTreeSet<Seat>,
     held: Held,
+    /// Whose new profile the host was told of lately, and whether there is another since.
+    profiles: Due<Seat, bool>,
     /// Who may come back as the same.
     returning: Due<PeerId, Returning>,
     waiting: Waiting,
@@ -128,8 +130,9 @@ impl PageState {
             term,
             has_history: false,
             challenge: Challenge::default(),
-            strangers: Vec::new(),
+            strangers: BTreeSet::new(),
             held: Held::default(),
+            profiles: Due::default(),
             returning,
             waiting,
             sweep_at: None,
@@ -145,8 +148,9 @@ impl PageState {
         let told = self.told();
         let claim = self.assignment().map(|(epoch, host)| Claim { epoch, host });
         let mut returning: Vec<_> = self.returning.take_all().collect();
-        for (_, Member { id, token, contacts, .. }) in std::mem::take(&mut self.members) {
-            returning.push((id, Returning { token, contacts, announced: true }));
+        for (seat, Member { id, token, contacts, status, .. }) in std::mem::take(&mut self.members) {
+            let is_news = self.strangers.contains(&seat) || self.profiles.get(&seat).is_some_and(|(_, another)| *another);
+            returning.push((id, Returning { token, contacts, announced: true, profile: status.profile, is_news }));
         }
         Estate { told, claim, returning, waiting: Some(std::mem::take(&mut self.waiting)) }
     }
@@ -206,6 +210,7 @@ impl PageState {
         [
             self.sweep_at.filter(|_| !self.members.is_empty()),
             self.held.next_deadline(),
+            self.profiles.next_deadline(),
             self.returning.next_deadline().filter(|_| self.recovery_deadline().is_none()),
             self.waiting.next_deadline(),
             self.recovery_deadline(),

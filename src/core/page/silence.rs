@@ -35,6 +35,7 @@ impl PageState {
         {
             self.say_gone(&id, &gone, out);
         }
+        self.tell_of_profiles(outside, out);
         for (src, absent) in self.waiting.expire(now) {
             if let Some(to) = self.session_of(&src) {
                 out.push(Output::Tell { to, frame: wire::expire(absent.as_str(), &src) });

@@ -1,11 +1,16 @@
 //! What members say to each other, and of themselves.
 
+use std::time::Duration;
+
 use crate::core::id::{PeerId, SessionId};
 use crate::core::inbound::{Kind, StatusUpdate};
-use crate::core::member::Member;
+use crate::core::member::{Member, Seat};
 use crate::core::wire::{self, Frame};
 
 use super::{Output, Outside, PageState};
+
+/// How often the host is told of one member's new profiles; of several only the last.
+const PROFILE_EVERY: Duration = Duration::from_secs(1);
 
 impl PageState {
     pub(super) fn forward(
@@ -45,7 +50,8 @@ impl PageState {
     }
 
     /// Data goes between group members only, and those who may. What comes from a host that is host no more goes to its successor, who
-    /// knows it by its epoch.
+    /// knows it by its epoch. A member that has no room for what the host says is too slow for its page; for what others say to it
+    /// nobody is to blame.
     pub(super) fn relay(&self, session: SessionId, dst: Option<&PeerId>, frame: &Frame, out: &mut Vec<Output>) {
         let Some((seat, sender)) = self.seat_of(session).and_then(|seat| Some((seat, self.members.get(&seat)?))) else { return };
         if !self.relays() || sender.group == 0 {
@@ -54,12 +60,13 @@ impl PageState {
         if !sender.rights.relay {
             return out.push(Output::Ignored);
         }
+        let host = self.host_seat();
         let mut tell = |member: &Member| {
             if member.group > 0 && member.rights.relay {
-                out.push(Output::Tell { to: member.session, frame: frame.clone() });
+                let (to, frame) = (member.session, frame.clone());
+                out.push(if host == Some(seat) { Output::Tell { to, frame } } else { Output::Pass { to, frame, from: None } });
             }
         };
-        let host = self.host_seat();
         match dst {
             Some(dst) => self.by_id.get(dst).and_then(|seat| self.members.get(seat)).into_iter().for_each(&mut tell),
             None if host == Some(seat) => {
@@ -74,7 +81,24 @@ impl PageState {
         let new_profile = self.members.get_mut(&seat).is_some_and(|m| m.status.update(update));
         self.note_visibility(outside, seat);
         if new_profile {
-            self.tell_host_of(seat, out);
+            match self.profiles.change(&seat) {
+                Some(another) => *another = true,
+                None => self.tell_of_profile(outside, seat, out),
+            }
+        }
+    }
+
+    /// In a second its host may be told of another.
+    fn tell_of_profile(&mut self, outside: Outside<'_>, seat: Seat, out: &mut Vec<Output>) {
+        self.tell_host_of(seat, out);
+        self.profiles.insert(seat, outside.now.plus(PROFILE_EVERY), false);
+    }
+
+    pub(super) fn tell_of_profiles(&mut self, outside: Outside<'_>, out: &mut Vec<Output>) {
+        while let Some((seat, another)) = self.profiles.take_due(outside.now) {
+            if another {
+                self.tell_of_profile(outside, seat, out);
+            }
         }
     }
 }
