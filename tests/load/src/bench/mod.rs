@@ -5,8 +5,10 @@
 pub mod churn;
 pub mod contender;
 pub mod crowd;
+pub mod death;
 pub mod fanout;
 pub mod idle;
+pub mod latency;
 pub mod message;
 pub mod meter;
 pub mod relay;

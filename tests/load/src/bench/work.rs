@@ -7,7 +7,7 @@ use super::contender::Contender::{self, Bare, Matchbox, PeerServer, Peerstar, YW
 use super::contender::Places;
 use super::relay::Pairs;
 use super::sample::Sample;
-use super::{churn, fanout, idle, relay};
+use super::{churn, death, fanout, idle, latency, relay};
 
 /// What a figure counts in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -158,4 +158,116 @@ pub const WORKS: &[Work] = &[
             server.is_well().map(|()| vec![sample])
         },
     },
+    Work {
+        key: "death-1000",
+        contenders: &[Peerstar],
+        figures: &[Figure {
+            key: "death-1000",
+            title: "a host of 1,000 dies: from the close of its socket until the last survivor knows the next",
+            unit: Unit::Millis,
+            aims: &[Aim::Most(10.0)],
+        }],
+        run: |contender, places, _| {
+            let server = contender.start(places)?;
+            let sample = death::run(&server, 1000, 9)?;
+            server.is_well().map(|()| vec![sample.into()])
+        },
+    },
+    Work {
+        key: "death-10000",
+        contenders: &[Peerstar],
+        figures: &[Figure { key: "death-10000", title: "a host of 10,000 dies", unit: Unit::Millis, aims: &[Aim::Most(80.0)] }],
+        run: |contender, places, _| {
+            let server = contender.start(places)?;
+            let sample = death::run(&server, 10_000, 5)?;
+            server.is_well().map(|()| vec![sample.into()])
+        },
+    },
+    Work {
+        key: "connections",
+        contenders: &[Peerstar, Bare],
+        figures: &[
+            Figure {
+                key: "connections-100",
+                title: "CPU a message, 100 connections that all talk",
+                unit: Unit::Micros,
+                aims: &[],
+            },
+            Figure { key: "connections-15000", title: "CPU a message, 15,000 connections", unit: Unit::Micros, aims: &[] },
+            Figure { key: "connections", title: "so it grows", unit: Unit::Times, aims: &[Aim::Of(Bare, 1.1)] },
+        ],
+        run: |contender, places, scale| {
+            let few = Pairs { pairs: 50, under_way: 1, pages: 0 };
+            growth(contender, places, scale, few, Pairs { pairs: scale.crowd / 2, ..few })
+        },
+    },
+    Work {
+        key: "pages",
+        contenders: &[Peerstar, Bare],
+        figures: &[
+            Figure { key: "pages-1", title: "CPU a message, 10,000 connections on one page", unit: Unit::Micros, aims: &[] },
+            Figure { key: "pages-5000", title: "CPU a message, the same on 5,000 pages", unit: Unit::Micros, aims: &[] },
+            Figure { key: "pages", title: "so it grows", unit: Unit::Times, aims: &[Aim::Of(Bare, 1.1)] },
+        ],
+        run: |contender, places, scale| {
+            let one = Pairs { pairs: scale.crowd / 3, under_way: 1, pages: 1 };
+            growth(contender, places, scale, one, Pairs { pages: one.pairs, ..one })
+        },
+    },
+    Work {
+        key: "joins",
+        contenders: &[Peerstar, Bare],
+        figures: &[
+            Figure {
+                key: "joins-10",
+                title: "a join and a leave on a page of 10, whose host is told: CPU",
+                unit: Unit::Micros,
+                aims: &[],
+            },
+            Figure { key: "joins-10000", title: "the same on a page of 10,000", unit: Unit::Micros, aims: &[] },
+            Figure { key: "joins", title: "so it grows", unit: Unit::Times, aims: &[Aim::Most(1.2)] },
+        ],
+        run: |contender, places, scale| {
+            let on = |members| {
+                let server = contender.start(places)?;
+                let sample = churn::run(&server, members, scale.comings)?;
+                server.is_well().map(|()| sample)
+            };
+            grown(on(10)?, on(10_000)?)
+        },
+    },
+    Work {
+        key: "latency",
+        contenders: &[Peerstar],
+        figures: &[
+            Figure { key: "latency-p50", title: "signalling at half load, 50 pairs: median", unit: Unit::Millis, aims: &[] },
+            Figure { key: "latency-p99", title: "99 of 100 take at most", unit: Unit::Millis, aims: &[] },
+            Figure {
+                key: "storm-p50",
+                title: "the same while a page of 10,000 elects and another relays at full speed: median",
+                unit: Unit::Millis,
+                aims: &[],
+            },
+            Figure { key: "storm-p99", title: "99 of 100 take at most", unit: Unit::Millis, aims: &[Aim::Most(5.0)] },
+        ],
+        run: |contender, places, scale| {
+            let server = contender.start(places)?;
+            let samples = latency::run(&server, 10_000, 2 * scale.length)?;
+            server.is_well().map(|()| samples.map(Sample::from).into())
+        },
+    },
 ];
+
+/// Signalling among few and among many, each with a fresh server; and how many times dearer the latter is.
+fn growth(contender: Contender, places: &Places, scale: Scale, few: Pairs, many: Pairs) -> io::Result<Vec<Sample>> {
+    let on = |pairs| {
+        let server = contender.start(places)?;
+        let sample = relay::run(&server, pairs, scale.length)?;
+        server.is_well().map(|()| sample)
+    };
+    grown(on(few)?, on(many)?)
+}
+
+fn grown(few: Sample, many: Sample) -> io::Result<Vec<Sample>> {
+    Ok(vec![few, many, (many.value / few.value).into()])
+}
