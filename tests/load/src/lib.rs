@@ -3,6 +3,7 @@
 //! One thread drives them all ([`run`]); what they are told is checked by one [`ledger`].
 
 pub mod backoff;
+pub mod bench;
 pub mod deploy;
 pub mod frame;
 pub mod http;

@@ -109,6 +109,12 @@ impl Server {
         Ok(self.child.try_wait()?.map(|status| status.success()))
     }
 
+    /// Its process.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// What it uses.
     ///
     /// # Errors

@@ -1,0 +1,223 @@
+//! Thousands of WebSockets on one thread, for a few hundred nanoseconds each time one of them has something to do: bare
+//! epoll, one buffer to read into for all.
+
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::{SocketAddr, TcpStream as StdStream};
+use std::time::Duration;
+
+use mio::event::Event;
+use mio::net::TcpStream;
+use mio::{Events, Interest, Poll, Token};
+use socket2::{Domain, Socket as RawSocket, Type};
+
+use crate::frame;
+use crate::socket::Route;
+
+/// What happened to a socket.
+#[derive(Debug, Clone, Copy)]
+pub enum Heard<'a> {
+    /// It is open: the server answered 101.
+    Open,
+    /// A text.
+    Text(&'a [u8]),
+    /// It is closed, after a close frame with this code or (1006) without. Its number is free.
+    Gone(u16),
+}
+
+#[derive(Debug)]
+struct Socket {
+    stream: TcpStream,
+    is_open: bool,
+    /// The beginning of something whose end is yet to come.
+    unread: Vec<u8>,
+    out: Vec<u8>,
+    close_code: u16,
+}
+
+/// Many WebSockets, known by their number.
+#[derive(Debug)]
+pub struct Crowd {
+    to: SocketAddr,
+    poll: Poll,
+    sockets: Vec<Option<Socket>>,
+    free: Vec<usize>,
+    dialled: usize,
+    scratch: Vec<u8>,
+    happened: Option<Events>,
+}
+
+impl Crowd {
+    /// Nobody yet.
+    ///
+    /// # Errors
+    /// As the kernel says.
+    pub fn new(to: SocketAddr) -> io::Result<Self> {
+        Ok(Self {
+            to,
+            poll: Poll::new()?,
+            sockets: Vec::new(),
+            free: Vec::new(),
+            dialled: 0,
+            scratch: vec![0; 256 * 1024],
+            happened: Some(Events::with_capacity(1024)),
+        })
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub const fn count(&self) -> usize {
+        self.sockets.len() - self.free.len()
+    }
+
+    /// Begins one more; gives its number.
+    ///
+    /// # Errors
+    /// As the kernel says.
+    pub fn dial(&mut self, path_and_query: &str) -> io::Result<usize> {
+        let Route { from, .. } = Route::nth(self.to, self.dialled);
+        self.dialled += 1;
+        let raw = RawSocket::new(Domain::IPV4, Type::STREAM, None)?;
+        raw.set_nonblocking(true)?;
+        raw.set_tcp_nodelay(true)?;
+        raw.bind(&SocketAddr::new(from, 0).into())?;
+        match raw.connect(&self.to.into()) {
+            Err(e) if e.raw_os_error() != Some(EINPROGRESS) => return Err(e),
+            _ => {}
+        }
+        let mut stream = TcpStream::from_std(StdStream::from(raw));
+        let number = self.free.pop().unwrap_or_else(|| {
+            self.sockets.push(None);
+            self.sockets.len() - 1
+        });
+        self.poll.registry().register(&mut stream, Token(number), Interest::READABLE | Interest::WRITABLE)?;
+        let out = format!(
+            "GET {path_and_query} HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+             Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+        )
+        .into_bytes();
+        self.sockets[number] = Some(Socket { stream, is_open: false, unread: Vec::new(), out, close_code: 1006 });
+        Ok(number)
+    }
+
+    /// Sends `frames` (see [`frame::push`]) on socket `number`, after what still waits there.
+    ///
+    /// # Errors
+    /// As the kernel says, or when it is closed.
+    pub fn send(&mut self, number: usize, frames: &[u8]) -> io::Result<()> {
+        let socket = self.sockets.get_mut(number).and_then(Option::as_mut).ok_or(ErrorKind::NotConnected)?;
+        socket.out.extend_from_slice(frames);
+        socket.flush()
+    }
+
+    /// Closes it without a word, as when the browser is killed.
+    pub fn drop(&mut self, number: usize) {
+        if self.sockets.get_mut(number).and_then(Option::take).is_some() {
+            self.free.push(number);
+        }
+    }
+
+    /// Waits until something happens, at most `most`, and says what happened: to which socket, what, and where to put
+    /// frames that are its answer. False: nothing happened.
+    ///
+    /// # Errors
+    /// As the kernel says, or `each`.
+    pub fn turn(
+        &mut self,
+        most: Duration,
+        mut each: impl FnMut(usize, Heard<'_>, &mut Vec<u8>) -> io::Result<()>,
+    ) -> io::Result<bool> {
+        let mut happened = self.happened.take().unwrap_or_else(|| Events::with_capacity(1024));
+        self.poll.poll(&mut happened, Some(most))?;
+        for event in &happened {
+            let number = event.token().0;
+            let Some(socket) = self.sockets.get_mut(number).and_then(Option::as_mut) else { continue };
+            let lives = socket.turn(event, &mut self.scratch, |heard, out| each(number, heard, out))?;
+            if !lives {
+                let code = socket.close_code;
+                self.drop(number);
+                each(number, Heard::Gone(code), &mut Vec::new())?;
+            }
+        }
+        let any = !happened.is_empty();
+        self.happened = Some(happened);
+        Ok(any)
+    }
+}
+
+/// Linux's "on its way".
+const EINPROGRESS: i32 = 115;
+
+impl Socket {
+    /// False: it has ended.
+    fn turn(
+        &mut self,
+        event: &Event,
+        scratch: &mut Vec<u8>,
+        mut each: impl FnMut(Heard<'_>, &mut Vec<u8>) -> io::Result<()>,
+    ) -> io::Result<bool> {
+        if event.is_readable() {
+            loop {
+                let kept = self.unread.len();
+                scratch[..kept].copy_from_slice(&self.unread);
+                let read = match self.stream.read(&mut scratch[kept..]) {
+                    Ok(0) => return Ok(false),
+                    Ok(read) => read,
+                    Err(e) if e.kind() == ErrorKind::WouldBlock => break,
+                    Err(e) if e.kind() == ErrorKind::ConnectionReset => return Ok(false),
+                    Err(e) => return Err(e),
+                };
+                let whole = kept + read;
+                let done = self.hear(&scratch[..whole], &mut each)?;
+                self.unread.clear();
+                self.unread.extend_from_slice(&scratch[done..whole]);
+                if scratch.len() < 2 * self.unread.len() {
+                    scratch.resize(4 * self.unread.len(), 0);
+                } else if whole < scratch.len() && !event.is_read_closed() {
+                    break; // a short read: there was no more
+                }
+            }
+        }
+        match self.flush() {
+            Err(e) if matches!(e.kind(), ErrorKind::BrokenPipe | ErrorKind::ConnectionReset) => Ok(false),
+            sent => sent.map(|()| true),
+        }
+    }
+
+    /// Gives how many of the bytes are done with.
+    fn hear(&mut self, bytes: &[u8], each: &mut impl FnMut(Heard<'_>, &mut Vec<u8>) -> io::Result<()>) -> io::Result<usize> {
+        let mut done = 0;
+        if !self.is_open {
+            let Some(at) = bytes.windows(4).position(|four| four == b"\r\n\r\n") else { return Ok(0) };
+            if !bytes.starts_with(b"HTTP/1.1 101") {
+                return Err(io::Error::other(String::from_utf8_lossy(&bytes[..at]).into_owned()));
+            }
+            done = at + 4;
+            self.is_open = true;
+            each(Heard::Open, &mut self.out)?;
+        }
+        while let Some((frame, length)) = frame::first(&bytes[done..]).map_err(io::Error::other)? {
+            match frame.opcode {
+                frame::TEXT => each(Heard::Text(frame.body), &mut self.out)?,
+                frame::PING => frame::push(&mut self.out, frame::PONG, frame.body),
+                frame::CLOSE => self.close_code = frame.close_code(),
+                _ => {}
+            }
+            done += length;
+        }
+        Ok(done)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        if self.out.is_empty() {
+            return Ok(());
+        }
+        match self.stream.write(&self.out) {
+            Ok(sent) if sent == self.out.len() => self.out.clear(),
+            Ok(sent) => drop(self.out.drain(..sent)),
+            // not connected yet, or the kernel is full: there will be an event
+            Err(e) if matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::NotConnected) => {}
+            Err(e) => return Err(e),
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,106 @@
+//! One host tells all on its page, over the server.
+
+use std::io;
+use std::time::{Duration, Instant};
+
+use super::contender::{Contender, Running};
+use super::crowd::{Crowd, Heard};
+use super::message::{Incoming, Outgoing, state};
+use super::sample::{Metered, Sample};
+use super::seats::{PATIENCE, Seat, all_in, gone};
+
+/// Bytes of one message.
+const LENGTH: usize = 200;
+const PAGE: &str = "stage";
+
+/// A host that keeps some messages under way to all its members.
+#[derive(Debug)]
+pub struct Stage {
+    host: usize,
+    members: usize,
+    outgoing: Outgoing,
+    incoming: Vec<Incoming>,
+    /// Messages delivered so far.
+    pub heard: u64,
+}
+
+impl Stage {
+    /// The host comes, then the others.
+    ///
+    /// # Errors
+    /// When not all get in.
+    pub fn set(crowd: &mut Crowd, contender: Contender, members: usize) -> io::Result<Self> {
+        let host = crowd.count();
+        // with y-webrtc's one hears oneself on a page where one listens
+        let page = if contender == Contender::YWebrtc { "backstage" } else { PAGE };
+        all_in(crowd, contender, &mut [Seat { page: page.into(), id: "host".into() }])?;
+        let mut seats: Vec<_> = (0..members).map(|n| Seat { page: PAGE.into(), id: format!("m{n}") }).collect();
+        all_in(crowd, contender, &mut seats)?;
+        let outgoing = Outgoing::new(&state(LENGTH, |payload| contender.to_all(PAGE, payload)))?;
+        Ok(Self { host, members, outgoing, incoming: (0..members).map(|_| Incoming::default()).collect(), heard: 0 })
+    }
+
+    /// How many messages are yet to be delivered.
+    #[must_use]
+    pub const fn missing(&self) -> u64 {
+        self.outgoing.sent * self.members as u64 - self.heard
+    }
+
+    /// What happens in a moment; before, the host sends until it has so many under way.
+    ///
+    /// # Errors
+    /// When a message is lost, or a member.
+    pub fn turn(&mut self, crowd: &mut Crowd, under_way: u64) -> io::Result<()> {
+        let mut out = Vec::new();
+        while self.missing() + self.members as u64 <= under_way * self.members as u64 {
+            self.outgoing.push(&mut out);
+        }
+        if !out.is_empty() {
+            crowd.send(self.host, &out)?;
+        }
+        crowd.turn(Duration::from_millis(100), |number, heard, _| {
+            match heard {
+                Heard::Text(text) => {
+                    let member = number.checked_sub(self.host + 1).and_then(|n| self.incoming.get_mut(n));
+                    if let Some(member) = member
+                        && member.hear(text)?
+                    {
+                        self.heard += 1;
+                    }
+                }
+                Heard::Gone(code) => return Err(gone(number, code)),
+                Heard::Open => {}
+            }
+            Ok(())
+        })?;
+        Ok(())
+    }
+}
+
+/// A host tells `members` others.
+///
+/// # Errors
+/// When a message is lost.
+pub fn run(server: &Running, members: usize, under_way: u64, length: Duration) -> io::Result<Sample> {
+    let mut crowd = Crowd::new(server.address)?;
+    let mut stage = Stage::set(&mut crowd, server.contender, members)?;
+    let begin = Instant::now() + length / 2;
+    while Instant::now() < begin {
+        stage.turn(&mut crowd, under_way)?;
+    }
+    let before = stage.heard;
+    let metered = Metered::begin(server.pid)?;
+    let end = Instant::now() + length;
+    while Instant::now() < end {
+        stage.turn(&mut crowd, under_way)?;
+    }
+    let sample = metered.end(stage.heard - before)?;
+    let deadline = Instant::now() + PATIENCE;
+    while stage.missing() > 0 {
+        stage.turn(&mut crowd, 0)?;
+        if Instant::now() > deadline {
+            return Err(io::Error::other(format!("{}: {} deliveries were lost", server.contender, stage.missing())));
+        }
+    }
+    Ok(sample)
+}

@@ -1,0 +1,70 @@
+//! The benchmark: peerstar beside others, each by itself on this machine. See docs/PERFORMANCE.md.
+//!
+//! Every message is numbered, and every work checks that all arrived: who loses one fails.
+
+pub mod churn;
+pub mod contender;
+pub mod crowd;
+pub mod death;
+pub mod fanout;
+pub mod idle;
+pub mod latency;
+pub mod message;
+pub mod meter;
+pub mod relay;
+pub mod sample;
+pub mod seats;
+pub mod table;
+pub mod work;
+
+use std::io;
+
+use contender::{Contender, Places};
+use table::Samples;
+use work::{Scale, WORKS, Work};
+
+/// What to do.
+#[derive(Debug)]
+pub struct Plan {
+    /// Which works, by key; all if empty.
+    pub only: Vec<String>,
+    /// Whom; all that are installed if empty.
+    pub whom: Vec<Contender>,
+    /// How often each.
+    pub rounds: usize,
+    /// How much of it.
+    pub scale: Scale,
+}
+
+/// Does it, one contender after the other in every round, and says each sample as it comes.
+///
+/// # Errors
+/// When a contender does not start, or loses anything.
+pub fn run(plan: &Plan, places: &Places, mut say: impl FnMut(&str)) -> io::Result<Samples> {
+    rlimit::increase_nofile_limit(u64::MAX)?;
+    let mut samples = Samples::default();
+    let works = WORKS.iter().filter(|work| plan.only.is_empty() || plan.only.iter().any(|key| key == work.key));
+    for Work { key, contenders, figures, run } in works {
+        let whom: Vec<_> = contenders
+            .iter()
+            .filter(|contender| plan.whom.is_empty() || plan.whom.contains(contender))
+            .filter(|contender| contender.is_there(places))
+            .collect();
+        for round in 1..=plan.rounds {
+            for contender in &whom {
+                let taken = run(**contender, places, plan.scale)
+                    .map_err(|e| io::Error::new(e.kind(), format!("{key}, round {round}, {contender}: {e}")))?;
+                for (figure, sample) in figures.iter().zip(taken) {
+                    let generator = if sample.rate > 0.0 {
+                        format!("; {:.0}/s, generator {:.2} µs", sample.rate, sample.generator)
+                    } else {
+                        String::new()
+                    };
+                    say(&format!("{}, round {round}, {contender}: {}{generator}", figure.key, figure.unit.say(sample.value)));
+                    samples.add(figure.key, **contender, sample);
+                }
+            }
+        }
+    }
+    Ok(samples)
+}

@@ -1,0 +1,273 @@
+//! What is measured, of whom, and what is wanted.
+
+use std::io;
+use std::time::Duration;
+
+use super::contender::Contender::{self, Bare, Matchbox, PeerServer, Peerstar, YWebrtc};
+use super::contender::Places;
+use super::relay::Pairs;
+use super::sample::Sample;
+use super::{churn, death, fanout, idle, latency, relay};
+
+/// What a figure counts in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unit {
+    /// Microseconds of the server's processor time.
+    Micros,
+    /// Bytes.
+    Bytes,
+    /// Milliseconds.
+    Millis,
+    /// A ratio.
+    Times,
+}
+
+/// What is wanted of peerstar.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Aim {
+    /// At most so much, in the figure's unit.
+    Most(f64),
+    /// At most so many times what another needs.
+    Of(Contender, f64),
+}
+
+/// One line of the table.
+#[derive(Debug)]
+pub struct Figure {
+    /// How it is called in files.
+    pub key: &'static str,
+    /// How it is called for people.
+    pub title: &'static str,
+    /// In which unit.
+    pub unit: Unit,
+    /// What is wanted.
+    pub aims: &'static [Aim],
+}
+
+/// How much of it.
+#[derive(Debug, Clone, Copy)]
+pub struct Scale {
+    /// How long each run measures.
+    pub length: Duration,
+    /// Connections where they are many.
+    pub crowd: usize,
+    /// How many come and go.
+    pub comings: usize,
+}
+
+impl Scale {
+    /// For the document.
+    pub const FULL: Self = Self { length: Duration::from_millis(1500), crowd: 15_000, comings: 5000 };
+    /// For now and then.
+    pub const QUICK: Self = Self { length: Duration::from_millis(400), crowd: 3000, comings: 1500 };
+}
+
+/// One run of one contender: starts it, puts it to work, gives a sample for each figure.
+pub type Run = fn(Contender, &Places, Scale) -> io::Result<Vec<Sample>>;
+
+/// Something to do.
+#[derive(Debug)]
+pub struct Work {
+    /// How it is called.
+    pub key: &'static str,
+    /// Who can.
+    pub contenders: &'static [Contender],
+    /// What it shows.
+    pub figures: &'static [Figure],
+    /// How it goes.
+    pub run: Run,
+}
+
+/// All there is.
+pub const WORKS: &[Work] = &[
+    Work {
+        key: "relay-1",
+        contenders: &[Peerstar, Bare, PeerServer, Matchbox],
+        figures: &[Figure {
+            key: "relay-1",
+            title: "signalling, 200 pairs with one message under way each: CPU a message",
+            unit: Unit::Micros,
+            aims: &[Aim::Of(PeerServer, 0.30), Aim::Of(Matchbox, 0.55), Aim::Of(Bare, 1.15)],
+        }],
+        run: |contender, places, scale| {
+            let server = contender.start(places)?;
+            let sample = relay::run(&server, Pairs { pairs: 200, under_way: 1, pages: 0 }, scale.length)?;
+            server.is_well().map(|()| vec![sample])
+        },
+    },
+    Work {
+        key: "relay-8",
+        contenders: &[Peerstar, Bare, PeerServer, Matchbox],
+        figures: &[Figure {
+            key: "relay-8",
+            title: "signalling, 100 pairs with 8 under way each: CPU a message",
+            unit: Unit::Micros,
+            aims: &[Aim::Of(Matchbox, 0.7), Aim::Of(Bare, 1.4)],
+        }],
+        run: |contender, places, scale| {
+            let server = contender.start(places)?;
+            let sample = relay::run(&server, Pairs { pairs: 100, under_way: 8, pages: 0 }, scale.length)?;
+            server.is_well().map(|()| vec![sample])
+        },
+    },
+    Work {
+        key: "fan-out",
+        contenders: &[Peerstar, Bare, YWebrtc],
+        figures: &[Figure {
+            key: "fan-out",
+            title: "a host to 500 members, 4 messages under way: CPU a delivery",
+            unit: Unit::Micros,
+            aims: &[Aim::Of(YWebrtc, 0.25), Aim::Of(Bare, 1.0)],
+        }],
+        run: |contender, places, scale| {
+            let server = contender.start(places)?;
+            let sample = fanout::run(&server, 500, 4, scale.length)?;
+            server.is_well().map(|()| vec![sample])
+        },
+    },
+    Work {
+        key: "memory",
+        contenders: &[Peerstar, Bare, PeerServer, Matchbox],
+        figures: &[
+            Figure { key: "memory-base", title: "memory before anyone came", unit: Unit::Bytes, aims: &[Aim::Most(12.0e6)] },
+            Figure {
+                key: "memory",
+                title: "memory, 10 to a page, all idle: a connection",
+                unit: Unit::Bytes,
+                aims: &[Aim::Most(10_000.0), Aim::Most(7000.0)],
+            },
+        ],
+        run: |contender, places, scale| {
+            let server = contender.start(places)?;
+            let samples = idle::run(&server, scale.crowd)?;
+            server.is_well().map(|()| samples.map(Sample::from).into())
+        },
+    },
+    Work {
+        key: "churn",
+        contenders: &[Peerstar, Bare, PeerServer, Matchbox],
+        figures: &[Figure {
+            key: "churn",
+            title: "a join and a leave, 64 at a time: CPU for both",
+            unit: Unit::Micros,
+            aims: &[Aim::Most(70.0)],
+        }],
+        run: |contender, places, scale| {
+            let server = contender.start(places)?;
+            let sample = churn::run(&server, 0, scale.comings)?;
+            server.is_well().map(|()| vec![sample])
+        },
+    },
+    Work {
+        key: "death-1000",
+        contenders: &[Peerstar],
+        figures: &[Figure {
+            key: "death-1000",
+            title: "a host of 1,000 dies: from the close of its socket until the last survivor knows the next",
+            unit: Unit::Millis,
+            aims: &[Aim::Most(10.0)],
+        }],
+        run: |contender, places, _| {
+            let server = contender.start(places)?;
+            let sample = death::run(&server, 1000, 9)?;
+            server.is_well().map(|()| vec![sample.into()])
+        },
+    },
+    Work {
+        key: "death-10000",
+        contenders: &[Peerstar],
+        figures: &[Figure { key: "death-10000", title: "a host of 10,000 dies", unit: Unit::Millis, aims: &[Aim::Most(80.0)] }],
+        run: |contender, places, _| {
+            let server = contender.start(places)?;
+            let sample = death::run(&server, 10_000, 5)?;
+            server.is_well().map(|()| vec![sample.into()])
+        },
+    },
+    Work {
+        key: "connections",
+        contenders: &[Peerstar, Bare],
+        figures: &[
+            Figure {
+                key: "connections-100",
+                title: "CPU a message, 100 connections that all talk",
+                unit: Unit::Micros,
+                aims: &[],
+            },
+            Figure { key: "connections-15000", title: "CPU a message, 15,000 connections", unit: Unit::Micros, aims: &[] },
+            Figure { key: "connections", title: "so it grows", unit: Unit::Times, aims: &[Aim::Of(Bare, 1.1)] },
+        ],
+        run: |contender, places, scale| {
+            let few = Pairs { pairs: 50, under_way: 1, pages: 0 };
+            growth(contender, places, scale, few, Pairs { pairs: scale.crowd / 2, ..few })
+        },
+    },
+    Work {
+        key: "pages",
+        contenders: &[Peerstar, Bare],
+        figures: &[
+            Figure { key: "pages-1", title: "CPU a message, 10,000 connections on one page", unit: Unit::Micros, aims: &[] },
+            Figure { key: "pages-5000", title: "CPU a message, the same on 5,000 pages", unit: Unit::Micros, aims: &[] },
+            Figure { key: "pages", title: "so it grows", unit: Unit::Times, aims: &[Aim::Of(Bare, 1.1)] },
+        ],
+        run: |contender, places, scale| {
+            let one = Pairs { pairs: scale.crowd / 3, under_way: 1, pages: 1 };
+            growth(contender, places, scale, one, Pairs { pages: one.pairs, ..one })
+        },
+    },
+    Work {
+        key: "joins",
+        contenders: &[Peerstar, Bare],
+        figures: &[
+            Figure {
+                key: "joins-10",
+                title: "a join and a leave on a page of 10, whose host is told: CPU",
+                unit: Unit::Micros,
+                aims: &[],
+            },
+            Figure { key: "joins-10000", title: "the same on a page of 10,000", unit: Unit::Micros, aims: &[] },
+            Figure { key: "joins", title: "so it grows", unit: Unit::Times, aims: &[Aim::Most(1.2)] },
+        ],
+        run: |contender, places, scale| {
+            let on = |members| {
+                let server = contender.start(places)?;
+                let sample = churn::run(&server, members, scale.comings)?;
+                server.is_well().map(|()| sample)
+            };
+            grown(on(10)?, on(10_000)?)
+        },
+    },
+    Work {
+        key: "latency",
+        contenders: &[Peerstar],
+        figures: &[
+            Figure { key: "latency-p50", title: "signalling at half load, 50 pairs: median", unit: Unit::Millis, aims: &[] },
+            Figure { key: "latency-p99", title: "99 of 100 take at most", unit: Unit::Millis, aims: &[] },
+            Figure {
+                key: "storm-p50",
+                title: "the same while a page of 10,000 elects and another relays at full speed: median",
+                unit: Unit::Millis,
+                aims: &[],
+            },
+            Figure { key: "storm-p99", title: "99 of 100 take at most", unit: Unit::Millis, aims: &[Aim::Most(5.0)] },
+        ],
+        run: |contender, places, scale| {
+            let server = contender.start(places)?;
+            let samples = latency::run(&server, 10_000, 2 * scale.length)?;
+            server.is_well().map(|()| samples.map(Sample::from).into())
+        },
+    },
+];
+
+/// Signalling among few and among many, each with a fresh server; and how many times dearer the latter is.
+fn growth(contender: Contender, places: &Places, scale: Scale, few: Pairs, many: Pairs) -> io::Result<Vec<Sample>> {
+    let on = |pairs| {
+        let server = contender.start(places)?;
+        let sample = relay::run(&server, pairs, scale.length)?;
+        server.is_well().map(|()| sample)
+    };
+    grown(on(few)?, on(many)?)
+}
+
+fn grown(few: Sample, many: Sample) -> io::Result<Vec<Sample>> {
+    Ok(vec![few, many, (many.value / few.value).into()])
+}
