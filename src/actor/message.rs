@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use actix::{Message, Recipient};
 
+use super::switchboard::Switchboard;
 use crate::core::close::Close;
 use crate::core::directory::Incarnation;
 use crate::core::id::{Epoch, PageKey, PeerId, SessionId};
@@ -103,6 +104,8 @@ pub enum ToSession {
     Joined {
         /// The page's address.
         page: Recipient<ToPage>,
+        /// Who else is there.
+        switchboard: Arc<Switchboard>,
         /// `OPEN`, unless it was a member already.
         open: Option<Frame>,
         /// Who hosts.
@@ -227,11 +230,17 @@ impl Line {
     /// # Errors
     /// When nothing was sent.
     pub fn send(&self, message: ToSession, most: usize) -> Result<(), Congested> {
-        if self.pulse.queued.load(Ordering::Relaxed) > most {
+        if !self.has_room(most) {
             return Err(Congested);
         }
         self.send_anyway(message);
         Ok(())
+    }
+
+    /// Whether no more than `most` bytes wait.
+    #[must_use]
+    pub fn has_room(&self, most: usize) -> bool {
+        self.pulse.queued.load(Ordering::Relaxed) <= most
     }
 
     /// Sends a message that must arrive: the first, the last, or word of a lost page.

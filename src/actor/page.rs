@@ -10,6 +10,7 @@ use rand::{Rng, SeedableRng};
 
 use super::directory::PageDirectory;
 use super::message::{Ids, Kick, Line, Summarise, Summary, ToDirectory, ToPage, ToSession};
+use super::switchboard::Switchboard;
 use crate::clock::unix_ms;
 use crate::core::directory::Incarnation;
 use crate::core::id::{PageKey, PeerId, SessionId};
@@ -32,6 +33,9 @@ pub struct Page {
     state: PageState,
     /// How to reach members, and newcomers that wait.
     lines: HashMap<SessionId, Line>,
+    switchboard: Arc<Switchboard>,
+    /// Who came with the present input.
+    arrived: Vec<SessionId>,
     /// Empty between inputs; kept for its memory.
     outbox: Vec<Output>,
     timer: Option<(Time, SpawnHandle)>,
@@ -50,8 +54,9 @@ impl Page {
     ) -> Self {
         let state = PageState::new(key.clone(), Arc::clone(&shared.rules), shared.clock.now(), estate);
         let random = SmallRng::from_rng(&mut rand::rng());
-        let (lines, outbox) = (HashMap::new(), Vec::new());
-        Self { key, incarnation, shared, directory, state, lines, outbox, timer: None, random }
+        let switchboard = Arc::new(Switchboard::new(shared.settings.limits.queue_bytes / PEERS));
+        let (lines, arrived, outbox) = (HashMap::new(), Vec::new(), Vec::new());
+        Self { key, incarnation, shared, directory, state, lines, switchboard, arrived, outbox, timer: None, random }
     }
 
     /// One input in, everything that follows from it done, one timer set.
@@ -67,6 +72,12 @@ impl Page {
             inputs.extend(outbox.drain(..).filter_map(|output| self.perform(output, ctx)));
             self.outbox = outbox;
         }
+        // what waited for a newcomer is on its way now; what others hand it themselves comes after that
+        for session in self.arrived.drain(..) {
+            if let (Some(id), Some(line)) = (self.state.id_of(session), self.lines.get(&session)) {
+                self.switchboard.connect(id.clone(), line.clone());
+            }
+        }
         self.check();
         self.rearm(ctx);
     }
@@ -77,8 +88,10 @@ impl Page {
             Output::Welcome { to, open, assignment } => {
                 let page = ctx.address().recipient();
                 if let Some(line) = self.lines.get(&to) {
+                    self.arrived.push(to);
                     log::debug!("join page={} session={} members={}", self.key, to.0, self.state.len());
-                    line.send_anyway(ToSession::Joined { page, open, assignment });
+                    let switchboard = Arc::clone(&self.switchboard);
+                    line.send_anyway(ToSession::Joined { page, switchboard, open, assignment });
                 }
                 None
             }
@@ -109,6 +122,7 @@ impl Page {
             Output::Left { session, id, departure } => {
                 log::debug!("leave page={} id={id:?} departure={} members={}", self.key, departure.name(), self.state.len());
                 self.lines.remove(&session);
+                self.switchboard.disconnect(&id, session);
                 None
             }
             Output::Elected { assignment, cause } => {
@@ -200,10 +214,12 @@ impl Handler<ToPage> for Page {
                 }
             }
             ToPage::Said { session, input } => {
-                if let Some(line) = self.lines.get(&session) {
-                    line.pulse.arrive();
-                }
+                let pulse = self.lines.get(&session).map(|line| Arc::clone(&line.pulse));
                 self.drive(input, ctx);
+                // not earlier: what follows may take the shorter way
+                if let Some(pulse) = pulse {
+                    pulse.arrive();
+                }
             }
             ToPage::Retire => ctx.stop(),
             #[cfg(feature = "faults")]

@@ -16,11 +16,12 @@ use tokio::time::{Instant, Sleep, sleep};
 
 use super::directory::PageDirectory;
 use super::message::{Line, Pulse, ToDirectory, ToPage, ToSession};
+use super::switchboard::Switchboard;
 use crate::clock::unix_ms;
 use crate::core::claim::Claim;
 use crate::core::close::Close;
 use crate::core::id::{PageKey, PeerId, SessionId, Token};
-use crate::core::inbound::{self, Inbound};
+use crate::core::inbound::{self, Inbound, Kind};
 use crate::core::member::{Departure, Joiner, Rights, Status};
 use crate::core::page::{Assignment, Input};
 use crate::core::time::Time;
@@ -66,6 +67,7 @@ pub struct Session {
     socket: Option<Socket>,
     /// None until the page let us in, and between the death of its actor and our word to the next.
     page: Option<Recipient<ToPage>>,
+    switchboard: Option<Arc<Switchboard>>,
     is_member: bool,
     /// The successor to which we have said who we are. It may be named to us twice.
     resumed_at: Option<Recipient<ToPage>>,
@@ -97,6 +99,7 @@ pub fn start(me: Identity, place: Place, shared: &Arc<Shared>, directory: &Addr<
         socket: Some(Socket::new(upgraded, Arc::clone(&pulse), shared)),
         pulse,
         page: None,
+        switchboard: None,
         is_member: false,
         resumed_at: None,
         early: Vec::new(),
@@ -269,7 +272,7 @@ impl Session {
             Ok(Inbound::Relay { dst, frame }) => self.say(Input::Relay { session, dst, frame }),
             Ok(Inbound::Suspect(suspicion)) => self.say(Input::Suspect { session, suspicion }),
             Ok(Inbound::Resign { epoch, to }) => self.say(Input::Resign { session, epoch, to }),
-            Ok(Inbound::Forward { kind, dst, frame }) => self.say(Input::Forward { session, kind, dst, frame }),
+            Ok(Inbound::Forward { kind, dst, frame }) => self.forward(kind, dst, frame),
             Ok(Inbound::Status(update)) => {
                 self.status.update(update.clone());
                 self.say(Input::Status { session, update });
@@ -280,6 +283,18 @@ impl Session {
                 self.shared.counters.ignored.fetch_add(1, Ordering::Relaxed);
             }
             Err(why) => self.close(Close::BadMessage, Close::BadMessage.farewell(Some(&why)), ctx),
+        }
+    }
+
+    /// To the receiver itself, if the page need not know; but not past what is still on its way to the page.
+    fn forward(&mut self, kind: Kind, dst: PeerId, frame: Frame) {
+        let may = !kind.acquaints() && self.pulse.under_way() == 0 && self.has_page();
+        let passed = match self.switchboard.as_ref().filter(|_| may) {
+            Some(switchboard) => switchboard.pass(&dst, frame),
+            None => Err(frame),
+        };
+        if let Err(frame) = passed {
+            self.say(Input::Forward { session: self.session, kind, dst, frame });
         }
     }
 
@@ -407,7 +422,8 @@ impl Handler<ToSession> for Session {
                 // a host is watched more closely: it may have been silent for too long already
                 self.tick_at = self.shared.clock.now();
             }
-            ToSession::Joined { page, open, assignment } => {
+            ToSession::Joined { page, switchboard, open, assignment } => {
+                self.switchboard = Some(switchboard);
                 match open {
                     Some(open) => self.tell(open),
                     None => self.pulse.took_word(),

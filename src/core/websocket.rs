@@ -86,9 +86,7 @@ impl Reader {
     pub fn read<'a>(&mut self, bytes: &'a mut [u8]) -> Result<Option<(Event<'a>, usize)>, Breach> {
         let Some(Header { first, mask, begin, end }) = self.header(bytes)? else { return Ok(None) };
         let Some(body) = bytes.get_mut(begin..end) else { return Ok(None) };
-        for chunk in body.chunks_mut(mask.len()) {
-            chunk.iter_mut().zip(mask).for_each(|(byte, mask)| *byte ^= mask);
-        }
+        unmask(body, mask);
         Ok(Some((self.event(first, body)?, end)))
     }
 
@@ -137,6 +135,16 @@ impl Reader {
             _ => return Err(Breach::Malformed),
         })
     }
+}
+
+/// Eight bytes at a time: the compiler makes more of that.
+fn unmask(body: &mut [u8], [a, b, c, d]: [u8; 4]) {
+    let mask = [a, b, c, d, a, b, c, d];
+    let (eights, rest) = body.as_chunks_mut::<8>();
+    for eight in eights {
+        *eight = (u64::from_ne_bytes(*eight) ^ u64::from_ne_bytes(mask)).to_ne_bytes();
+    }
+    rest.iter_mut().zip(mask).for_each(|(byte, mask)| *byte ^= mask);
 }
 
 /// Which codes may be sent: RFC 6455, 7.4, and the registry it names.

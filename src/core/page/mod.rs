@@ -260,7 +260,9 @@ impl PageState {
         Some(self.members.get(self.by_id.get(id)?)?.session)
     }
 
-    fn id_of(&self, session: SessionId) -> Option<&PeerId> {
+    /// The id of the member behind a session.
+    #[must_use]
+    pub fn id_of(&self, session: SessionId) -> Option<&PeerId> {
         Some(&self.members.get(self.by_session.get(&session)?)?.id)
     }
 }
