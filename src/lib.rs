@@ -8,7 +8,8 @@
 //! - [`actor`]: who acts. Thin shells that put the core's words into practice: a `PageDirectory`, a `Page` for each
 //!   page, a `Session` for each WebSocket.
 //! - [`edge`]: HTTP. Routes, the handshake's parameters, the files for the browser.
-//! - [`settings`]: what can be set. [`shared`]: what all of them share. [`tls`]: the certificate.
+//! - [`settings`]: what can be set. [`shared`]: what all of them share. [`metrics`]: what is counted.
+//!   [`tls`]: the certificate.
 //!   [`server`]: how it is put together, runs and stops.
 
 pub mod core;
@@ -18,6 +19,7 @@ pub mod actor;
 pub mod edge;
 
 pub mod clock;
+pub mod metrics;
 pub mod server;
 pub mod settings;
 pub mod shared;

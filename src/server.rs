@@ -99,7 +99,7 @@ pub async fn run(
         ended = &mut serving => return ended.unwrap_or_else(|e| Err(io::Error::other(e))).and(Err(io::Error::other("the server ended"))),
     }
     shared.draining.store(true, Ordering::Relaxed);
-    let open = || shared.counters.connections.load(Ordering::Relaxed);
+    let open = || shared.metrics.connections.get();
     log::info!("draining connections={}", open());
     tell(&directory);
     let deadline = Instant::now() + DRAIN;

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::clock::Clock;
@@ -11,6 +11,7 @@ use crate::core::ice::IceServers;
 use crate::core::id::SessionId;
 use crate::core::page::Rules;
 use crate::core::wire::{RelayTerms, Terms};
+use crate::metrics::Metrics;
 use crate::settings::{Settings, limit, ms};
 
 /// One server's settings, clock and counters.
@@ -25,22 +26,11 @@ pub struct Shared {
     /// Set when the server goes away: not ready any more.
     pub draining: AtomicBool,
     /// Counted for the operator.
-    pub counters: Counters,
+    pub metrics: Metrics,
     /// The most sockets at once.
     pub max_connections: usize,
     next_session: AtomicU64,
     addresses: Mutex<HashMap<IpAddr, usize>>,
-}
-
-/// What is counted.
-#[derive(Debug, Default)]
-pub struct Counters {
-    /// WebSockets that were let in and are open.
-    pub connections: AtomicUsize,
-    /// Messages of unknown type, or without a receiver.
-    pub ignored: AtomicU64,
-    /// Broken invariants: faults of ours.
-    pub violations: AtomicU64,
 }
 
 impl Shared {
@@ -55,7 +45,7 @@ impl Shared {
             rules: Arc::new(rules(&settings)),
             clock: Clock::start(),
             draining: AtomicBool::new(false),
-            counters: Counters::default(),
+            metrics: Metrics::default(),
             max_connections,
             next_session: AtomicU64::new(0),
             addresses: Mutex::default(),
@@ -83,9 +73,9 @@ impl Shared {
             }
             *count += 1;
         }
-        let before = self.counters.connections.fetch_add(1, Ordering::Relaxed);
+        let before = self.metrics.connections.inc();
         let place = Place { shared: Arc::clone(self), address: counted };
-        if before >= most { Err(Close::Full) } else { Ok(place) }
+        if usize::try_from(before).is_ok_and(|before| before >= most) { Err(Close::Full) } else { Ok(place) }
     }
 }
 
@@ -98,7 +88,7 @@ pub struct Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.shared.counters.connections.fetch_sub(1, Ordering::Relaxed);
+        self.shared.metrics.connections.dec();
         if let Some(address) = self.address {
             let mut addresses = self.shared.addresses.lock().unwrap_or_else(PoisonError::into_inner);
             if let Some(count) = addresses.get_mut(&address) {

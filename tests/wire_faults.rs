@@ -173,6 +173,18 @@ async fn panics_one_right_after_the_other_lose_nobody() {
 }
 
 #[tokio::test]
+async fn it_is_counted_and_nobody_joined_again() {
+    let server = server();
+    let _members = server.group("p", &["a", "b"]).await;
+    fail(&server, "p").await;
+    eventually("the death is counted", async || {
+        let metrics = http(&server, "GET", "/metrics", &[("Authorization", "Bearer admin")]).await.body;
+        metrics.contains("peerstar_page_restarts_total 1\n") && metrics.contains("peerstar_joins_total 2\n")
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn other_pages_notice_nothing() {
     let server = server();
     let (mut p, mut q) = (server.member("p", "a").await, server.member("q/%", "a").await);

@@ -5,7 +5,6 @@
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use actix::{Actor, Addr, Arbiter, AsyncContext, Context, Handler, ResponseFuture};
@@ -61,6 +60,7 @@ impl PageDirectory {
         let successor = match succession {
             Succession::Expected => return,
             Succession::Recreate(incarnation) => {
+                self.shared.metrics.page_restarts.inc();
                 log::error!("page actor died, starting another: page={key} sessions={}", lines.len());
                 self.create(key, incarnation, estate, ctx)
             }
@@ -78,7 +78,7 @@ impl PageDirectory {
     /// Tells one page after the other, so that not all clients come back in the same moment.
     fn drain(&mut self, ctx: &mut Context<Self>) {
         self.state.drain();
-        let sockets = self.shared.counters.connections.load(Ordering::Relaxed);
+        let sockets = self.shared.metrics.connections.get();
         let spread = LONGEST_SPREAD.min(Duration::from_millis(5) * u32::try_from(sockets).unwrap_or(u32::MAX));
         let pages = u32::try_from(self.pages.len()).unwrap_or(u32::MAX);
         for (n, key) in (0_u32..).zip(self.pages.keys().cloned().collect::<Vec<_>>()) {
@@ -127,6 +127,7 @@ impl Handler<ToDirectory> for PageDirectory {
             }
             ToDirectory::Drain => self.drain(ctx),
         }
+        self.shared.metrics.pages.set(i64::try_from(self.pages.len()).unwrap_or(i64::MAX));
     }
 }
 

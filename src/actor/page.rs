@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::time::Instant;
 
 use actix::{Actor, ActorContext, Addr, AsyncContext, Context, Handler, MessageResult, SpawnHandle};
 use rand::rngs::SmallRng;
@@ -13,6 +13,7 @@ use super::message::{Ids, Kick, Line, Summarise, Summary, ToDirectory, ToPage, T
 use super::switchboard::Switchboard;
 use crate::clock::unix_ms;
 use crate::core::directory::Incarnation;
+use crate::core::election::Cause;
 use crate::core::id::{PageKey, PeerId, SessionId};
 use crate::core::page::{Estate, Input, Output, Outside, PageState};
 use crate::core::time::Time;
@@ -34,8 +35,11 @@ pub struct Page {
     /// How to reach members, and newcomers that wait.
     lines: HashMap<SessionId, Line>,
     switchboard: Arc<Switchboard>,
-    /// Who came with the present input.
+    /// Who came with the present input, and why hosts were named.
     arrived: Vec<SessionId>,
+    elected: Vec<Cause>,
+    /// How many messages wait here, as the metrics know it.
+    waiting: i64,
     /// Empty between inputs; kept for its memory.
     outbox: Vec<Output>,
     timer: Option<(Time, SpawnHandle)>,
@@ -55,12 +59,26 @@ impl Page {
         let state = PageState::new(key.clone(), Arc::clone(&shared.rules), shared.clock.now(), estate);
         let random = SmallRng::from_rng(&mut rand::rng());
         let switchboard = Arc::new(Switchboard::new(shared.settings.limits.queue_bytes / PEERS));
-        let (lines, arrived, outbox) = (HashMap::new(), Vec::new(), Vec::new());
-        Self { key, incarnation, shared, directory, state, lines, switchboard, arrived, outbox, timer: None, random }
+        Self {
+            key,
+            incarnation,
+            shared,
+            directory,
+            state,
+            lines: HashMap::new(),
+            switchboard,
+            arrived: Vec::new(),
+            elected: Vec::new(),
+            waiting: 0,
+            outbox: Vec::new(),
+            timer: None,
+            random,
+        }
     }
 
     /// One input in, everything that follows from it done, one timer set.
     fn drive(&mut self, input: Input, ctx: &mut Context<Self>) {
+        let begun = Instant::now();
         let mut inputs = VecDeque::from([input]);
         while let Some(input) = inputs.pop_front() {
             let now = self.shared.clock.now();
@@ -78,8 +96,20 @@ impl Page {
                 self.switchboard.connect(id.clone(), line.clone());
             }
         }
+        for cause in self.elected.drain(..) {
+            self.shared.metrics.elected(cause, begun.elapsed());
+        }
+        self.count_waiting(self.state.waiting());
         self.check();
         self.rearm(ctx);
+    }
+
+    fn count_waiting(&mut self, waiting: usize) {
+        let waiting = i64::try_from(waiting).unwrap_or(i64::MAX);
+        if waiting != self.waiting {
+            self.shared.metrics.waiting.inc_by(waiting - self.waiting);
+            self.waiting = waiting;
+        }
     }
 
     /// Does one thing; gives what it leads to.
@@ -107,10 +137,7 @@ impl Page {
                 let sent = self.lines.get(&to)?.send(ToSession::Tell(frame), most);
                 sent.is_err().then_some(Input::Congested(to))
             }
-            Output::Ignored => {
-                self.shared.counters.ignored.fetch_add(1, Ordering::Relaxed);
-                None
-            }
+            Output::Ignored => None,
             Output::Ping(to) => self.tell(to, ToSession::Ping),
             Output::Dismiss { session, close } => {
                 if let Some(line) = self.lines.remove(&session) {
@@ -133,6 +160,7 @@ impl Page {
                     assignment.epoch.0,
                     cause.name()
                 );
+                self.elected.push(cause);
                 None
             }
             Output::Idle { joins_seen } => {
@@ -158,7 +186,7 @@ impl Page {
         let thorough = cfg!(debug_assertions) && self.state.len() <= 64;
         let checked = if thorough { self.state.check() } else { self.state.check_quickly() };
         if let Err(violation) = checked {
-            self.shared.counters.violations.fetch_add(1, Ordering::Relaxed);
+            self.shared.metrics.violations.inc();
             log::error!("{violation} page={}", self.key);
         }
     }
@@ -191,6 +219,7 @@ impl Actor for Page {
 
     /// The directory starts a successor, unless it ordered this. Runs while a panic unwinds too: it must not panic.
     fn stopped(&mut self, _: &mut Self::Context) {
+        self.count_waiting(0);
         let lines = self.lines.drain().map(|(_, line)| line).collect();
         let (key, incarnation, estate) = (self.key.clone(), self.incarnation, Box::new(self.state.leave_estate()));
         self.report(ToDirectory::Stopped { key, incarnation, estate, lines });

@@ -5,7 +5,6 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::task;
 use std::time::Duration;
 
@@ -118,6 +117,7 @@ pub fn start(me: Identity, place: Place, shared: &Arc<Shared>, directory: &Addr<
 
 /// Tells a client why it may not stay.
 pub fn refuse(close: Close, words: Frame, shared: &Shared, upgraded: Upgraded) {
+    shared.metrics.refused(close);
     let mut socket = Socket::new(upgraded, Arc::default(), shared);
     socket.answer(Opcode::Text, words.into_bytes());
     socket.close(close);
@@ -262,9 +262,13 @@ impl Session {
     fn text(&mut self, text: &str, ctx: &mut Context<Self>) {
         self.pulse.speak();
         let session = self.session;
-        match inbound::read(&self.me.id, text) {
+        let message = inbound::read(&self.me.id, text);
+        if let Ok(message) = &message {
+            self.shared.metrics.said(message);
+        }
+        match message {
             Ok(Inbound::Heartbeat) if self.me.group > 0 => self.answer(Opcode::Text, wire::heartbeat().into_bytes()),
-            Ok(Inbound::Heartbeat | Inbound::Probed) => {}
+            Ok(Inbound::Heartbeat | Inbound::Probed | Inbound::Ignored) => {}
             Ok(Inbound::Relay { frame, .. }) if frame.len() > self.shared.settings.relay.max_message_bytes => {
                 let why = format!("RELAY is longer than {} bytes", self.shared.settings.relay.max_message_bytes);
                 self.close(Close::TooBig, Close::TooBig.farewell(Some(&why)), ctx);
@@ -279,9 +283,6 @@ impl Session {
             }
             Ok(Inbound::Unreachable(answer)) => self.answer(Opcode::Text, answer.into_bytes()),
             Ok(Inbound::Goodbye) => self.close(Close::Left, None, ctx),
-            Ok(Inbound::Ignored) => {
-                self.shared.counters.ignored.fetch_add(1, Ordering::Relaxed);
-            }
             Err(why) => self.close(Close::BadMessage, Close::BadMessage.farewell(Some(&why)), ctx),
         }
     }
@@ -304,6 +305,12 @@ impl Session {
 
     fn close(&mut self, close: Close, last_words: Option<Frame>, ctx: &mut Context<Self>) {
         let Some(socket) = &mut self.socket else { return };
+        let metrics = &self.shared.metrics;
+        if self.is_member {
+            metrics.closed(close)
+        } else {
+            metrics.refused(close)
+        }
         self.departure = if close == Close::Left {
             Departure::Goodbye
         } else if close.retry() {
@@ -368,6 +375,9 @@ impl Session {
     }
 
     fn joined(&mut self, page: Recipient<ToPage>) {
+        if !self.is_member {
+            self.shared.metrics.joins.inc();
+        }
         self.page = Some(page);
         self.is_member = true;
         let early = std::mem::take(&mut self.early);

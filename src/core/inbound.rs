@@ -107,6 +107,40 @@ pub enum Inbound {
     Ignored,
 }
 
+impl Inbound {
+    /// All that [`Inbound::type_name`] may be.
+    pub const TYPES: [&'static str; 12] = [
+        "CANDIDATE",
+        "RELAY",
+        "HEARTBEAT",
+        "OFFER",
+        "ANSWER",
+        "STATUS",
+        "LEAVE",
+        "EXPIRE",
+        "PROBE",
+        "SUSPECT",
+        "RESIGN",
+        "other",
+    ];
+
+    /// Its `type`; `other` for one that is not known, or cannot be delivered.
+    #[must_use]
+    pub const fn type_name(&self) -> &'static str {
+        match self {
+            Self::Heartbeat => "HEARTBEAT",
+            Self::Probed => "PROBE",
+            Self::Forward { kind, .. } => kind.name(),
+            Self::Goodbye => "LEAVE",
+            Self::Status(_) => "STATUS",
+            Self::Relay { .. } => "RELAY",
+            Self::Suspect(_) => "SUSPECT",
+            Self::Resign { .. } => "RESIGN",
+            Self::Unreachable(_) | Self::Ignored => "other",
+        }
+    }
+}
+
 /// Which host, in which term, is said not to answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Suspicion {

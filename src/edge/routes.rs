@@ -41,6 +41,7 @@ pub fn configure(world: World) -> impl FnOnce(&mut web::ServiceConfig) {
                 .route("", get().to(slash))
                 .route("/health", get().to(|| async { "ok\n" }))
                 .route("/ready", get().to(ready))
+                .route("/metrics", get().to(metrics))
                 .route("/pages", get().to(pages))
                 .route("/pages/{page}/peers/{id}", web::delete().to(kick))
                 .route("/peerjs", get().to(websocket))
@@ -128,6 +129,17 @@ async fn pages(world: web::Data<World>, request: HttpRequest) -> HttpResponse {
         Ok(pages) => HttpResponse::Ok().json(pages),
         Err(_) => HttpResponse::InternalServerError().finish(),
     }
+}
+
+/// For everybody, unless a token is set.
+async fn metrics(world: web::Data<World>, request: HttpRequest) -> HttpResponse {
+    if !world.shared.settings.auth.admin_token.is_empty() && !is_admin(&world, &request) {
+        return needs_admin();
+    }
+    // https://prometheus.io/docs/specs/om/open_metrics_spec
+    HttpResponse::Ok()
+        .content_type("application/openmetrics-text; version=1.0.0; charset=utf-8")
+        .body(world.shared.metrics.text())
 }
 
 async fn kick(world: web::Data<World>, request: HttpRequest) -> HttpResponse {

@@ -260,6 +260,12 @@ impl PageState {
         Some(self.members.get(self.by_id.get(id)?)?.session)
     }
 
+    /// How many messages wait for peers that are not there yet.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.waiting.len()
+    }
+
     /// The id of the member behind a session.
     #[must_use]
     pub fn id_of(&self, session: SessionId) -> Option<&PeerId> {

@@ -1,0 +1,121 @@
+//! What is counted for the operator, as Prometheus reads it (`GET {path}metrics`).
+
+use std::time::Duration;
+
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::registry::{Registry, Unit};
+
+use crate::core::close::Close;
+use crate::core::election::Cause;
+use crate::core::inbound::Inbound;
+
+type Label = [(&'static str, &'static str); 1];
+type Labelled = Family<Label, Counter>;
+
+/// All counters of one server. Cheap to count with: nothing here waits for anything else.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    /// WebSockets that were let in and are open.
+    pub connections: Gauge,
+    /// Pages that have members, or messages that wait for some.
+    pub pages: Gauge,
+    /// Joins that were let in.
+    pub joins: Counter,
+    /// How long from what caused an election until all were sent the new host, in seconds.
+    pub election_seconds: Histogram,
+    /// Bytes of `RELAY`, as they came in.
+    pub relayed_bytes: Counter,
+    /// Messages for peers that are not there yet.
+    pub waiting: Gauge,
+    /// Pages whose actor died and was made anew.
+    pub page_restarts: Counter,
+    /// Broken invariants: faults of ours.
+    pub violations: Counter,
+    elections: Labelled,
+    refusals: Labelled,
+    closes: Labelled,
+    messages: [(&'static str, Counter); Inbound::TYPES.len()],
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        let mut registry = Registry::with_prefix("peerstar");
+        let messages = Labelled::default();
+        let metrics = Self {
+            connections: Gauge::default(),
+            pages: Gauge::default(),
+            joins: Counter::default(),
+            election_seconds: Histogram::new(exponential_buckets(0.000_01, 4.0, 10)),
+            relayed_bytes: Counter::default(),
+            waiting: Gauge::default(),
+            page_restarts: Counter::default(),
+            violations: Counter::default(),
+            elections: Labelled::default(),
+            refusals: Labelled::default(),
+            closes: Labelled::default(),
+            messages: Inbound::TYPES.map(|name| (name, messages.get_or_create(&[("type", name)]).clone())),
+            registry: Registry::default(),
+        };
+        registry.register("connections", "WebSockets that are open", metrics.connections.clone());
+        registry.register("pages", "Pages that are open", metrics.pages.clone());
+        registry.register("joins", "Joins that were let in", metrics.joins.clone());
+        registry.register("elections", "Changes of host, by cause", metrics.elections.clone());
+        registry.register_with_unit(
+            "election",
+            "From what caused an election until all were sent the new host",
+            Unit::Seconds,
+            metrics.election_seconds.clone(),
+        );
+        registry.register("messages", "Messages from clients, by type; other: unknown types", messages);
+        registry.register_with_unit("relayed", "RELAY, as it came in", Unit::Bytes, metrics.relayed_bytes.clone());
+        registry.register("waiting_messages", "Messages for peers that are not there yet", metrics.waiting.clone());
+        registry.register("refusals", "Clients that were not let in, by reason", metrics.refusals.clone());
+        registry.register("closes", "Members that were sent away, by reason", metrics.closes.clone());
+        registry.register("page_restarts", "Pages whose actor died and was made anew", metrics.page_restarts.clone());
+        registry.register("invariant_violations", "Faults of the server's own", metrics.violations.clone());
+        Self { registry, ..metrics }
+    }
+}
+
+impl Metrics {
+    /// All of them in OpenMetrics' text format.
+    #[must_use]
+    pub fn text(&self) -> String {
+        let mut text = String::new();
+        // writing to a string cannot fail
+        let _ = encode(&mut text, &self.registry);
+        text
+    }
+
+    /// A host was named, so long after its cause.
+    pub fn elected(&self, cause: Cause, after: Duration) {
+        self.elections.get_or_create(&[("cause", cause.name())]).inc();
+        self.election_seconds.observe(after.as_secs_f64());
+    }
+
+    /// A client was not let in.
+    pub fn refused(&self, close: Close) {
+        self.refusals.get_or_create(&[("reason", close.name())]).inc();
+    }
+
+    /// A member was sent away.
+    pub fn closed(&self, close: Close) {
+        self.closes.get_or_create(&[("reason", close.name())]).inc();
+    }
+
+    /// A client said something.
+    pub fn said(&self, message: &Inbound) {
+        let name = message.type_name();
+        if let Some((_, counter)) = self.messages.iter().find(|(known, _)| *known == name) {
+            counter.inc();
+        }
+        if let Inbound::Relay { frame, .. } = message {
+            self.relayed_bytes.inc_by(frame.len() as u64);
+        }
+    }
+}
