@@ -337,6 +337,7 @@ export class Shell {
         this.#status({ relay: effect.wanted });
         break;
       case "prove": this.#socket.prove(effect.token); break;
+      case "check": this.#socket.wake(); break;
       case "redial":
         this.#tell(() => "the server has forgotten our epoch: dialling again to tell it");
         this.#socket.redial();

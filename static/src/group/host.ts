@@ -3,13 +3,13 @@
 import type { Core } from "./core.ts";
 import { Backfill } from "./backfill.ts";
 import { Feed } from "./feed.ts";
-import { common, lies } from "./history.ts";
+import { common, isEmpty, lies } from "./history.ts";
 import { Peer } from "./peer.ts";
 import { Proof } from "./proof.ts";
 import { Restorer } from "./restorer.ts";
 import type { Role } from "./role.ts";
 import { Stamper } from "./stamper.ts";
-import { Takeover } from "./takeover.ts";
+import { Takeover, TRIES } from "./takeover.ts";
 import type { TimerName } from "./timers.ts";
 import type { MemberInfo, Path, PeerId, RosterEntry, Standing } from "./types.ts";
 import type { Ack, Beat, Fill, Send, Wire } from "./wire.ts";
@@ -189,7 +189,7 @@ export class Host implements Role {
   #place(peer: Peer, at: Standing): void {
     const core = this.#core;
     const { log } = core;
-    if (at.r !== 0 && !at.stale && at.r < log.root && (peer.present || core.links.good(peer.id, core.now))) return this.#again();
+    if (!isEmpty(at) && !at.stale && at.r < log.root && peer.failed < TRIES && (peer.present || core.links.good(peer.id, core.now))) return this.#again();
     const upTo = common(at, log);
     if (upTo >= 0 && upTo === log.last && at.s > upTo && !this.#stamper.begun) {
       core.transmit(peer.id, { t: "pull", e: core.epoch, at: core.standing() });
