@@ -260,6 +260,35 @@ test("what nobody can read is skipped, and said so", async (t) => {
   assert.equal(reported.mock.callCount(), 1);
 });
 
+test("somebody knows of a later host than the server has told: a WebSocket that does not answer is dropped, one that is down is dialled now", async () => {
+  const { env, link, claims } = rig();
+  env.last.says({ type: "OPEN", payload: { host: "you", epoch: 5, members: 2, p2p: true, relay: { maxMessageBytes: 65_536 }, resumeMs: 30_000, pingMs: 60_000 } });
+  const toYou = link("you");
+  await env.settle();
+  const hears = async (): Promise<void> => {
+    toYou.happens("data", JSON.stringify({ t: "fence", e: 6, host: "him" }));
+    await env.settle();
+  };
+  env.last.alive = false;
+  env.pass(10);
+  await hears();
+  env.pass(2_600);
+  await env.settle();
+  assert.equal(env.sockets.length, 2);
+  // What a member said is no claim.
+  assert.deepEqual(claims.at(-1), { epoch: 5, host: "you" });
+  // That one fails: before its turn comes again, something is heard.
+  env.chance = 1;
+  for (let i = 0; i < 3; i++) {
+    env.last.ends(1006);
+    env.pass(1_000);
+  }
+  env.last.ends(1006);
+  const dialled = env.sockets.length;
+  await hears();
+  assert.equal(env.sockets.length, dialled + 1);
+});
+
 test("debug: an election is told in ten lines, whoever wins it", async () => {
   for (const next of ["me", "him"]) {
     const { env, lines, link } = rig();
