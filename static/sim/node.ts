@@ -349,7 +349,7 @@ export class Node implements End {
 
   /** In step is who follows its host, or hosts and hears that it is followed. */
   #heard(from: string, message: Wire): void {
-    if (this.frozen || message.e < this.machine.epoch) return;
+    if (this.frozen || message.e !== this.machine.epoch) return;
     const { machine } = this;
     if (machine.host === this.id) {
       if (this.#taking || message.t !== "ack" || message.k <= this.#beatsAsleep) return;

@@ -414,30 +414,39 @@ test("a deposed host does not hand its page the tail it stamped", () => {
   for (const id of ["a", "b", "c"]) assert.equal(rig.state(id), "seen tail");
 });
 
-test("a host that came late hands on what it never had", () => {
-  const rig = new Rig();
-  rig.together("a", "b", "c");
-  for (const id of ["a", "b", "c"]) rig.send(id, `${id}1`);
-  rig.settle();
-  rig.feed("c", { type: "offline" });
-  rig.letters = [];
-  for (const id of ["a", "b"]) rig.send(id, `${id}2`);
-  rig.pass(4000, "a", "b");
-  rig.add("d");
-  rig.feed("a", { type: "joined", member: { id: "d", group: true } });
-  rig.open("d", "a", 10);
-  rig.settle("a", "b", "d");
-  rig.letters = [];
-  for (const id of ["a", "b", "d"]) rig.feed(id, { type: "snapshots", able: false });
-  rig.kill("a");
-  rig.host("d", "d", 11, "left", ["b", "d"]);
-  rig.host("b", "d", 11, "left");
-  rig.pass(1000, "b", "d");
-  rig.feed("d", { type: "joined", member: { id: "c", group: true } });
-  rig.open("c", "d", 11);
-  rig.pass(4000);
-  assert.equal(rig.state("c"), rig.state("b"));
-  assert.ok(rig.noticed("c", "recovered").every(({ complete }) => complete));
+test("a host that came late hands on what it never had, of whom it reaches", () => {
+  for (const online of [true, false]) {
+    const rig = new Rig();
+    // So many that it would be tired of asking them before it comes to e.
+    const far = ["b", "f", "g", "h"];
+    rig.together("a", ...far, "e", "c");
+    for (const id of ["a", "b", "c"]) rig.send(id, `${id}1`);
+    rig.settle();
+    rig.feed("c", { type: "offline" });
+    rig.letters = [];
+    for (const id of ["a", "b"]) rig.send(id, `${id}2`);
+    rig.pass(4000, "a", ...far, "e");
+    rig.add("d");
+    rig.feed("a", { type: "joined", member: { id: "d", group: true } });
+    rig.open("d", "a", 10);
+    rig.settle("a", ...far, "e", "d");
+    rig.letters = [];
+    for (const id of ["a", ...far, "d", "e"]) rig.feed(id, { type: "snapshots", able: false });
+    rig.kill("a");
+    rig.host("d", "d", 11, "left", [...far, "e", "d"]);
+    for (const id of [...far, "e"]) rig.host(id, "d", 11, "left");
+    rig.pass(1000, ...far, "e", "d");
+    rig.feed("d", { type: "joined", member: { id: "c", group: true } });
+    if (!online) {
+      for (const id of ["c", "e"]) for (const [one, other] of [["d", id], [id, "d"]] as const) rig.feed(one, { type: "link", id: other, up: true });
+      rig.feed("d", { type: "offline" });
+    }
+    rig.open("c", "d", 11);
+    rig.pass(4000, ...(online ? [] : ["c", "d", "e"]));
+    assert.equal(rig.state("c"), rig.state("e"));
+    assert.equal(rig.state("c").split(" ").length, 5);
+    assert.ok(rig.noticed("c", "recovered").every(({ complete }) => complete));
+  }
 });
 
 test("sends that come together go out together", () => {
