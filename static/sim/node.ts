@@ -4,6 +4,7 @@ import { Group, type Effect, type Event, type Notice, type Wire } from "../src/g
 import { epochAt } from "../src/group/history.ts";
 import type { Place, Standing } from "../src/group/types.ts";
 import { App, origin, type AppState } from "./app.ts";
+import { lie } from "./lies.ts";
 import { show, type Observer } from "./observer.ts";
 import { Link, type End } from "./p2p.ts";
 import type { Server } from "./server.ts";
@@ -13,6 +14,8 @@ import { Failure, type World } from "./world.ts";
 
 const DIAL_MS = 400;
 const SILENT_LINK_MS = 3000;
+/** A socket that does not answer a HEARTBEAT by then is dead. */
+const CHECK_MS = 2500;
 /** A browser's clock does not go by whole milliseconds. */
 const FRACTION_MS = 0.3;
 /** A timer rang so late: as far as a host can tell it was frozen. */
@@ -34,7 +37,7 @@ export class Node implements End {
   barredUntil = 0;
   /** Where its page stood when it was named host. */
   stood: Place = { r: 0, e: 0, s: 0 };
-  /** The host before it, who is not waited for. */
+  /** The host before it, where that is not waited for. */
   deposed: string | undefined;
   /** Whom the server told it of, as a host. */
   readonly known = new Set<string>();
@@ -66,7 +69,6 @@ export class Node implements End {
   #taking = false;
   /** The last step took entries. */
   #advanced = false;
-  #name = "";
 
   constructor(
     readonly id: string,
@@ -167,6 +169,7 @@ export class Node implements End {
         world.count("host: asks the server whether it still is");
         this.#socket?.up({ kind: "heartbeat", token: effect.token });
         break;
+      case "check": this.#check(); break;
       case "redial":
         world.count("redial to claim a later epoch");
         this.#socket?.die(0, 0);
@@ -213,7 +216,7 @@ export class Node implements End {
       if (!notice.complete) this.observer.incomplete(this, stood, notice.via);
       if (notice.via !== "snapshot" && !notice.complete) {
         // Founding a history of one's own is whole; all others lack what was before.
-        if (stood.r !== 0 || this.machine.host !== this.id || this.machine.place.r !== this.machine.epoch) app.partial = true;
+        if (app.list.length > 0 || this.machine.host !== this.id || this.machine.place.r !== this.machine.epoch) app.partial = true;
         app.seq = -1;
       }
     } else if (notice.kind === "host" && notice.isHost) {
@@ -269,6 +272,14 @@ export class Node implements End {
     });
   }
 
+  /** As the shell does: a socket that does not answer is dropped, one that is gone is dialled now. */
+  #check(): void {
+    const socket = this.#socket;
+    this.world.count("others know of a later epoch");
+    if (socket?.cut && socket.clientOpen) this.world.clock.after(CHECK_MS, () => socket.closeClient());
+    else if (socket && !socket.clientOpen) this.connect();
+  }
+
   #closed(socket: ServerSocket): void {
     if (this.#socket !== socket || !this.alive) return;
     this.reallyCut = false;
@@ -317,30 +328,28 @@ export class Node implements End {
     if (event.type === "joined") this.known.add(event.member.id);
     else if (event.type === "left") this.known.delete(event.id);
     const told = event.type === "open" ? event.open : event.type === "host" ? event.host : undefined;
-    if (told?.host !== this.id) return;
-    const { place, line, delivered } = this.machine;
-    this.stood = { r: place.r, e: epochAt(line, delivered), s: delivered };
-    this.deposed = event.type === "host" && event.host.cause === "resigned" ? undefined : this.machine.host;
+    if (!told) return;
+    const news = told.epoch > this.machine.epoch;
+    if (news) this.#taking = told.host === this.id;
+    if (told.host !== this.id) return;
     this.known.clear();
     for (const { id } of told.roster ?? []) if (id !== this.id) this.known.add(id);
-    if (this.#taking) return;
-    this.#taking = true;
+    if (!news) return;
+    const { place, line, delivered } = this.machine;
+    this.stood = { r: place.r, e: epochAt(line, delivered), s: delivered };
+    this.deposed = event.type === "host" && ["stalled", "unreachable"].includes(event.host.cause) ? this.machine.host : undefined;
+    this.answers.clear();
     this.takingSince = this.world.now;
     this.onTaking(this);
   }
 
   #note(from: string, message: Wire): void {
-    if (message.t !== "at") return;
-    if (`${message.e}` !== this.#name) {
-      this.#name = `${message.e}`;
-      this.answers.clear();
-    }
-    if (!this.frozen && message.e === this.machine.epoch && this.#taking) this.answers.set(from, message.at);
+    if (message.t === "at" && !this.frozen && message.e === this.machine.epoch && this.#taking) this.answers.set(from, message.at);
   }
 
   /** In step is who follows its host, or hosts and hears that it is followed. */
   #heard(from: string, message: Wire): void {
-    if (this.frozen || message.e < this.machine.epoch) return;
+    if (this.frozen || message.e !== this.machine.epoch) return;
     const { machine } = this;
     if (machine.host === this.id) {
       if (this.#taking || message.t !== "ack" || message.k <= this.#beatsAsleep) return;
@@ -447,6 +456,17 @@ export class Node implements End {
     }
     // Nobody is told that the other side of a data channel is gone.
     for (const link of this.#links.values()) link.die(-1, -1);
+  }
+
+  /** Its page runs something else, too, which says to these in its name what is not so. */
+  lie(ids: readonly string[]): void {
+    if (!this.alive || this.frozen) return;
+    for (const to of ids) {
+      const message = lie(this.world.random, this.machine.place, ids);
+      this.world.say(this.id, () => `lies to ${to}: ${tell(message)}`);
+      this.#socket?.up({ kind: "relay", to, message });
+      this.#links.get(to)?.send(this.id, message);
+    }
   }
 
   leave(): void {

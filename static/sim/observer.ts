@@ -1,6 +1,6 @@
 // Watches every step of every node and checks the six guarantees, in the words of docs/DELIVERY.md.
 
-import { epochAt } from "../src/group/history.ts";
+import { epochAt, isEmpty } from "../src/group/history.ts";
 import type { Notice } from "../src/group/index.ts";
 import type { Place } from "../src/group/types.ts";
 import { origin } from "./app.ts";
@@ -50,7 +50,7 @@ export class Observer {
   delivered(node: Node, message: string, place: Place): void {
     const key = this.#key(place.r, place.e, place.s);
     const known = this.#message.get(key);
-    if (known === undefined) this.#message.set(key, message);
+    if (known === undefined) this.#first(node, key, message, place);
     else if (known !== message) this.#fail("1 same order", `${node.id} delivers ${message} at ${show(place)}, others ${known}`);
     const { app } = node;
     if (place.s <= app.seq) this.#fail("1 same order", `${node.id} delivers ${message} at seq ${place.s} after ${app.seq}`);
@@ -65,6 +65,13 @@ export class Observer {
     }
     if (this.#rejected.has(message)) this.#fail("6 rejected is not delivered", `${node.id} delivers ${message}`);
     this.#runsAhead(node, key, message, place);
+  }
+
+  #first({ id }: Node, key: number, message: string, place: Place): void {
+    const [sender, n] = origin(message);
+    const sent = this.nodes().find((node) => node.id === sender)?.sends ?? 0;
+    if (n > sent) this.#fail("4 nobody speaks but the host", `${id} delivers ${message} at ${show(place)}, which nobody sent`);
+    this.#message.set(key, message);
   }
 
   readonly #rejected = new Set<string>();
@@ -149,14 +156,14 @@ export class Observer {
     for (const [id, at] of node.answers) {
       const peer = node.peerOf(id);
       // One that has moved on to a later epoch owes this one nothing.
-      if (!peer?.wellSince(since) || peer.machine.epoch > node.machine.epoch || at.stale) continue;
+      if (!peer?.wellSince(since) || peer.machine.epoch > node.machine.epoch || at.stale || isEmpty(at)) continue;
       owed.set(id, { r: at.r, e: epochAt(at.line, at.done), s: at.done });
     }
     // Where answers cannot take long, whoever is well answers in time: what it has is asked for, not only what it said.
     if (relay && loss <= 0.02 && reorder === 0 && latencyMs <= 20) {
       for (const id of node.known) {
         const peer = node.peerOf(id);
-        if (!peer?.wellSince(since) || owed.has(id) || id === node.deposed || peer.machine.stale || peer.machine.epoch > node.machine.epoch) continue;
+        if (!peer?.wellSince(since) || owed.has(id) || isEmpty({ ...peer.machine.place, line: peer.machine.line }) || id === node.deposed || peer.machine.stale || peer.machine.epoch > node.machine.epoch) continue;
         owed.set(id, { r: peer.machine.place.r, e: epochAt(peer.machine.line, peer.machine.delivered), s: peer.machine.delivered });
       }
     }

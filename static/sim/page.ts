@@ -10,6 +10,8 @@ const RETURN_MS = 3000;
 const PROBE_MS = 2000;
 /** The server's clock: it goes on through restarts. */
 const CLOCK = 1_000_000;
+/** No epoch is honestly so far above it. */
+const AHEAD_MS = 60_000;
 
 export type Departure = "goodbye" | "lost" | "silent" | "expelled";
 
@@ -105,8 +107,9 @@ export class Page {
     if (old.profile !== undefined) this.#tellHostOf(session);
   }
 
-  #admit(session: Session, claim: Claim | undefined, resumes: boolean): void {
+  #admit(session: Session, claimed: Claim | undefined, resumes: boolean): void {
     const { id } = session;
+    const claim = claimed && claimed.epoch <= CLOCK + this.#world.now + AHEAD_MS ? claimed : undefined;
     const known = this.#returning.delete(id);
     const member: Member = { session, told: resumes && claim ? { first: claim.epoch, last: claim.epoch } : undefined, claim, rostered: false };
     this.#members.set(id, member);

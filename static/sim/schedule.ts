@@ -213,6 +213,13 @@ export class Schedule {
       return "stock client goes";
     },
     () => {
+      const liar = this.#someone();
+      const others = this.#live.filter((node) => node !== liar).map(({ id }) => id);
+      if (!liar || others.length === 0) return undefined;
+      for (let n = this.world.random.int(1, 5); n > 0; n--) this.world.clock.after(this.world.random.int(0, 1000), () => liar.lie(others));
+      return "lies";
+    },
+    () => {
       const node = this.#someone();
       node?.rename(`${node.id}, at ${this.world.now}`);
       return node && "profile changed";

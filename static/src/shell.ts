@@ -1,28 +1,25 @@
 // Around the machine: its events come from WebSocket, data channels, clock and page, and its effects go there.
 
 import { Channels, type Connection } from "./channels.ts";
-import { pack, unpack } from "./codec.ts";
+import { pack } from "./codec.ts";
 import { short, tellNotice, type Teller, type Told } from "./debug.ts";
-import { Desk } from "./desk.ts";
-import type { Env, Timer } from "./env.ts";
+import { Drive } from "./drive.ts";
+import type { Env } from "./env.ts";
 import { PeerstarError, type PeerstarErrorCode } from "./errors.ts";
+import { Front, type FrontHooks } from "./front.ts";
 import { Group, type Effect, type Event, type Notice, type Status, type Wire } from "./group/index.ts";
 import { entryIn, hostIn, openIn } from "./payload.ts";
+import { Reach } from "./reach.ts";
 import { Relay } from "./relay.ts";
 import { ServerSocket, type End, type Failure, type ServerMessage } from "./socket.ts";
 import type { Ticket } from "./ticket.ts";
 
-export interface ShellHooks {
+export interface ShellHooks extends FrontHooks {
   url(claim: { readonly epoch: number; readonly host: string } | undefined, ticket: string | undefined): string;
   visible(): boolean;
   notice(notice: Told, rttMs: number | undefined): void;
   /** `server`: the WebSocket is up; data channels may carry the group without. */
   status(state: Status, server: boolean): void;
-  message(data: unknown, about: { readonly from: string; readonly seq: number; readonly epoch: number }): void;
-  snapshot(): (() => unknown) | undefined;
-  /** A promise if that takes time. */
-  restore(state: unknown): unknown;
-  error(error: PeerstarError): void;
   closed(end: End): void;
   /** OFFER and the like. */
   signal(message: ServerMessage): void;
@@ -39,11 +36,6 @@ export interface ShellOptions {
   readonly ticket?: Ticket | undefined;
 }
 
-interface Promised {
-  readonly resolve: () => void;
-  readonly reject: (error: PeerstarError) => void;
-}
-
 /** Signalling said while the WebSocket is away waits so long; the server would drop it as well. */
 const SIGNAL_MS = 5_000;
 const SIGNALS = 256;
@@ -51,12 +43,6 @@ const SIGNALS = 256;
 const UNREACHABLE_TRIES = 4;
 /** Where nothing may be relayed, and no data channel opens. */
 const UNREACHABLE_DIALS = 3;
-/** A page that takes longer for its state than that has lost its turn; what waits must not grow without end. */
-const PAGE_MS = 30_000;
-const RELAY_PING_MS = 5_000;
-/** More steps than that in so short a time are load. */
-const STEPS = 16;
-const STEPS_MS = 4;
 
 export class Shell {
   readonly #env: Env;
@@ -67,23 +53,13 @@ export class Shell {
   readonly #socket: ServerSocket;
   readonly #relay: Relay;
   readonly #channels: Channels;
-  readonly #desk = new Desk();
+  readonly #drive: Drive;
+  readonly #front: Front;
+  readonly #reach: Reach;
   readonly #texts = new WeakMap<Wire, string>();
-  readonly #promises = new Map<number, Promised>();
-  readonly #rtts = { p2p: new Map<string, number>(), relay: new Map<string, number>() };
-  readonly #paths = new Map<string, "p2p" | "relay" | "none">();
-  #pingTimer: Timer;
   #signals: { readonly text: string; readonly at: number }[] = [];
   #profile: unknown;
   #token = 0;
-  #events: Event[] = [];
-  #scheduled = false;
-  #cooling = false;
-  /** Steps since then. */
-  #steps = 0;
-  #stepsSince = -Infinity;
-  #timer: Timer;
-  #timerAt = Infinity;
   #relayWanted = true;
   #relayAllowed = true;
   #mayDial = false;
@@ -92,8 +68,6 @@ export class Shell {
   /** The page was told so, and has not been in since. */
   #unreachable = false;
   #closed = false;
-  #why: PeerstarErrorCode = "Closed";
-  #reason: string | undefined;
 
   constructor(env: Env, options: ShellOptions, hooks: ShellHooks, tell: Teller) {
     this.#env = env;
@@ -102,6 +76,21 @@ export class Shell {
     this.#options = options;
     this.#profile = options.profile;
     this.#machine = new Group(options.id);
+    this.#drive = new Drive(env, this.#machine, {
+      perform: (effect) => this.#perform(effect),
+      stepped: () => {
+        if (this.#socket.up !== this.#server) this.#front.do(() => this.#tellStatus(this.#state));
+        this.#aim();
+      },
+    });
+    this.#front = new Front(env, hooks, tell, (event) => this.feed(event));
+    this.#reach = new Reach(env, {
+      host: () => (this.#closed ? undefined : this.#machine.host),
+      ping: (id, lastMs) => {
+        if (this.#socket.up) this.#relay.ping(id, lastMs);
+      },
+      news: (id, path, ms) => this.#front.do(() => hooks.notice({ kind: "link", id, path }, ms)),
+    });
     this.#socket = new ServerSocket(env, {
       ticket: options.ticket,
       url: (ticket) => hooks.url(this.#machine.host === undefined ? undefined : { epoch: this.#machine.epoch, host: this.#machine.host }, ticket),
@@ -114,18 +103,18 @@ export class Shell {
     this.#relay = new Relay(env, this.#socket, {
       received: (from, message) => this.feed({ type: "received", from, via: "relay", message }),
       pressure: (high) => this.feed({ type: "pressure", link: "relay", high }),
-      rtt: (id, ms) => this.#measured(id, ms, "relay"),
+      rtt: (id, ms) => this.#reach.measured(id, ms, "relay"),
     });
     this.#channels = new Channels(env, {
       up: (id, up) => {
         tell(() => `data channel to ${short(id)} ${up ? "open" : "closed"}`);
-        if (!up) this.#rtts.p2p.delete(id);
+        if (!up) this.#reach.closed(id);
         this.feed({ type: "link", id, up });
       },
       received: (from, message) => this.feed({ type: "received", from, via: "p2p", message }),
       heard: (from) => this.feed({ type: "heard", from }),
       pressure: (link, high) => this.feed({ type: "pressure", link, high }),
-      rtt: (id, ms) => this.#measured(id, ms, "p2p"),
+      rtt: (id, ms) => this.#reach.measured(id, ms, "p2p"),
       failed: (id, times) => {
         tell(() => `no data channel to ${short(id)}, ${times}×: dialling again in a while`);
         if (!this.#relayAllowed && times === UNREACHABLE_DIALS) this.#error("Unreachable", "No data channel to the host can be opened, and this server does not relay.");
@@ -167,7 +156,7 @@ export class Shell {
   }
 
   send(data: unknown): Promise<void> {
-    if (this.#closed) return rejected(this.#closedError());
+    if (this.#closed) return rejected(this.#front.end);
     let packed;
     try {
       packed = pack(data);
@@ -175,9 +164,7 @@ export class Shell {
       return rejected(error instanceof Error ? error : new TypeError(String(error)));
     }
     const token = ++this.#token;
-    const promise = new Promise<void>((resolve, reject) => this.#promises.set(token, { resolve, reject }));
-    // Who does not look at it has the `error` event.
-    promise.catch(() => {});
+    const promise = this.#front.promise(token);
     this.feed({ type: "send", token, data: packed.text, size: packed.size });
     return promise;
   }
@@ -191,7 +178,7 @@ export class Shell {
   }
 
   leave(): void {
-    this.#close({ code: 1000, reason: "left" }, "Closed");
+    this.#close({ code: 1000, reason: "left" });
   }
 
   /** pagehide of a page that may come back: gone for the others, with everything kept. */
@@ -200,7 +187,7 @@ export class Shell {
     this.#tell(() => "the page goes, and may come back");
     this.#socket.pause();
     this.#channels.end();
-    this.#flush();
+    this.#drive.flush();
   }
 
   resume(): void {
@@ -212,7 +199,7 @@ export class Shell {
 
   wake(): void {
     this.#socket.wake();
-    this.#kick();
+    this.#drive.kick();
   }
 
   /** Visible or not. */
@@ -237,80 +224,7 @@ export class Shell {
   // --- the machine ---
 
   feed(event: Event): void {
-    this.#events.push(event);
-    if (this.#scheduled || this.#cooling) return;
-    this.#scheduled = true;
-    queueMicrotask(() => this.#flush());
-  }
-
-  /** Whole milliseconds: the machine's times go over the wire. */
-  #now(): number {
-    return Math.floor(this.#env.now());
-  }
-
-  /** A timer may be late in a hidden tab: whatever wakes the page lets it ring. */
-  #kick(): void {
-    if (this.#machine.nextDeadline() <= this.#now()) this.feed({ type: "timer" });
-  }
-
-  #flush(): void {
-    this.#scheduled = false;
-    while (this.#events.length > 0) {
-      const events = this.#events;
-      this.#events = [];
-      this.#step(events);
-    }
-    if (this.#socket.up !== this.#server) this.#desk.do(() => this.#tellStatus(this.#state));
-    this.#aim();
-    this.#wake();
-    if (this.#cooling || !this.#loaded()) return;
-    // What comes before the browser has a moment goes together in one batch.
-    this.#cooling = true;
-    this.#env.soon(() => {
-      this.#cooling = false;
-      if (this.#events.length > 0) this.#flush();
-    });
-  }
-
-  /** Without load nothing waits. */
-  #loaded(): boolean {
-    const now = this.#env.now();
-    if (now - this.#stepsSince > STEPS_MS) {
-      this.#stepsSince = now;
-      this.#steps = 0;
-    }
-    return ++this.#steps > STEPS;
-  }
-
-  #step(events: readonly Event[]): void {
-    let effects: Effect[];
-    try {
-      effects = this.#machine.handleAll(events, this.#now());
-    } catch (error) {
-      console.error("peerstar: the group's machine failed; please report this:", error);
-      return;
-    }
-    for (const effect of effects) {
-      try {
-        this.#perform(effect);
-      } catch (error) {
-        console.error("peerstar:", effect.type, "failed:", error);
-      }
-    }
-  }
-
-  #wake(): void {
-    const at = this.#machine.nextDeadline();
-    if (at === this.#timerAt) return;
-    this.#env.cancel(this.#timer);
-    this.#timerAt = at;
-    if (at === Infinity) return;
-    // Never early: a timer that rings before its time would ring again and again.
-    this.#timer = this.#env.after(Math.max(0, Math.ceil(at - this.#env.now())), () => {
-      this.#timerAt = -Infinity;
-      this.#events.push({ type: "timer" });
-      this.#flush();
-    });
+    this.#drive.feed(event);
   }
 
   #perform(effect: Effect): void {
@@ -323,10 +237,7 @@ export class Shell {
         break;
       }
       case "fanout": this.#relay.send(undefined, this.#text(effect.message), isBulk(effect.message)); break;
-      case "deliver": this.#desk.do(() => this.#deliver(effect)); break;
-      case "settle": this.#desk.do(() => this.#settle(effect.token, effect.error)); break;
-      case "askSnapshot": this.#desk.do(() => this.#askSnapshot(effect.token)); break;
-      case "restore": this.#desk.do(() => this.#restore(effect.state)); break;
+      case "deliver": case "settle": case "askSnapshot": case "restore": this.#front.hand(effect); break;
       case "suspect":
         this.#tell(() => `no word from the host ${short(effect.host)}: SUSPECT`);
         this.#say("SUSPECT", { host: effect.host, epoch: effect.epoch });
@@ -337,12 +248,13 @@ export class Shell {
         this.#status({ relay: effect.wanted });
         break;
       case "prove": this.#socket.prove(effect.token); break;
+      case "check": this.#socket.wake(); break;
       case "redial":
         this.#tell(() => "the server has forgotten our epoch: dialling again to tell it");
         this.#socket.redial();
         break;
       case "unlink": this.#channels.close(effect.id); break;
-      case "notice": this.#desk.do(() => this.#notice(effect.notice)); break;
+      case "notice": this.#front.do(() => this.#notice(effect.notice)); break;
     }
   }
 
@@ -355,76 +267,11 @@ export class Shell {
 
   // --- to the page ---
 
-  #deliver({ from, seq, epoch, data }: Extract<Effect, { type: "deliver" }>): void {
-    let unpacked: unknown;
-    try {
-      unpacked = unpack(data);
-    } catch (error) {
-      console.error(`peerstar: a message of ${from} cannot be read:`, error);
-      return;
-    }
-    // leave() in a listener is the last that is heard.
-    if (!this.#closed) this.#hooks.message(unpacked, { from, seq, epoch });
-  }
-
-  #settle(token: number, code: PeerstarErrorCode | undefined): void {
-    const promised = this.#promises.get(token);
-    if (!promised) return;
-    this.#promises.delete(token);
-    if (code === undefined) return promised.resolve();
-    const error = code === "Closed" ? this.#closedError() : new PeerstarError(code);
-    promised.reject(error);
-    // What the end rejects is told once, by the end.
-    if (code !== "Closed") this.#hooks.error(error);
-  }
-
-  #askSnapshot(token: number): void | Promise<void> {
-    const give = this.#hooks.snapshot();
-    if (!give) return this.feed({ type: "snapshot", token, given: false, size: 0 });
-    const given = (state: unknown): void => {
-      const { text, size } = pack(state);
-      this.#tell(() => `gave a snapshot of ${size} bytes`);
-      this.feed({ type: "snapshot", token, given: true, state: text, size });
-    };
-    const failed = (error: unknown): void => {
-      console.error("peerstar: onSnapshot failed:", error);
-      this.feed({ type: "snapshot", token, given: false, size: 0 });
-    };
-    try {
-      const state = give();
-      if (isPromise(state)) return this.#limited(state.then(given), "onSnapshot").catch(failed);
-      given(state);
-    } catch (error) {
-      failed(error);
-    }
-  }
-
-  #restore(packed: unknown): void | Promise<void> {
-    try {
-      const done = this.#hooks.restore(unpack(packed));
-      if (isPromise(done)) {
-        return this.#limited(done, "onRestore").catch((error: unknown) => console.error("peerstar: onRestore failed:", error));
-      }
-    } catch (error) {
-      console.error("peerstar: onRestore failed:", error);
-    }
-  }
-
-  #limited(work: Promise<unknown>, name: string): Promise<void> {
-    return new Promise((resolve, reject) => {
-      const timer = this.#env.after(PAGE_MS, () => reject(new Error(`${name} took longer than ${PAGE_MS / 1000} s`)));
-      work.then(() => resolve(), reject).finally(() => this.#env.cancel(timer));
-    });
-  }
-
   #notice(notice: Notice): void {
     if (notice.kind === "status") return this.#tellStatus(notice.state);
     this.#tell(() => tellNotice(notice));
     if (notice.kind !== "link") return this.#hooks.notice(notice, undefined);
-    const { id, path } = notice;
-    this.#paths.set(id, path);
-    if (path === "relay" && id === this.#machine.host) this.#pingHost();
-    this.#hooks.notice(notice, path === "none" ? undefined : this.#rtts[path].get(id));
+    this.#hooks.notice(notice, this.#reach.by(notice.id, notice.path));
   }
 
   #tellStatus(state: Status): void {
@@ -434,26 +281,6 @@ export class Shell {
     this.#server = server;
     this.#tell(() => `${state}${server ? "" : ", without the server"}`);
     this.#hooks.status(state, server);
-  }
-
-  // --- round trips ---
-
-  /** Data channels measure themselves. */
-  #pingHost(): void {
-    this.#env.cancel(this.#pingTimer);
-    const { host } = this.#machine;
-    if (this.#closed || host === undefined || this.#paths.get(host) !== "relay") return;
-    if (this.#socket.up) this.#relay.ping(host, this.#rtts.relay.get(host));
-    this.#pingTimer = this.#env.after(RELAY_PING_MS, () => this.#pingHost());
-  }
-
-  #measured(id: string, ms: number, path: "p2p" | "relay"): void {
-    const rtts = this.#rtts[path];
-    const old = rtts.get(id);
-    const rtt = old === undefined ? ms : (old + ms) / 2;
-    rtts.set(id, rtt);
-    const news = old === undefined || Math.abs(rtt - old) > Math.max(2, old * 0.2);
-    if (news && this.#paths.get(id) === path) this.#desk.do(() => this.#hooks.notice({ kind: "link", id, path }, rtt));
   }
 
   // --- the server ---
@@ -477,8 +304,7 @@ export class Shell {
       }
       case "LEAVE":
         if (src === undefined) break;
-        this.#paths.delete(src);
-        this.#rtts.relay.delete(src);
+        this.#reach.gone(src);
         this.#channels.close(src);
         this.#hooks.signal(message);
         this.feed({ type: "left", id: src });
@@ -497,7 +323,7 @@ export class Shell {
       default: break;
     }
     this.#relay.pump();
-    this.#kick();
+    this.#drive.kick();
   }
 
   #opened(payload: unknown): void {
@@ -547,35 +373,25 @@ export class Shell {
 
   #ended(end: End): void {
     const reason = end.code === 4426 ? "This page's version of the library is not this server's: reload the page." : end.reason;
-    this.#close({ code: end.code, reason }, end.code === 4410 ? "Closed" : "Refused");
+    const refused = end.code !== 4410;
+    this.#close({ code: end.code, reason }, refused ? new PeerstarError("Refused", `The server does not let this page in: ${reason}`) : undefined);
   }
 
-  #close(end: End, why: PeerstarErrorCode): void {
+  #close(end: End, error = new PeerstarError("Closed")): void {
     if (this.#closed) return;
-    this.#why = why;
-    this.#reason = end.reason;
+    this.#front.end = error;
     this.#tell(() => `closed: ${end.code} ${end.reason}`);
-    this.#events.push({ type: "leave" });
-    this.#flush();
+    this.#drive.flush({ type: "leave" });
     this.#closed = true;
     this.#socket.leave();
     this.#channels.end();
-    this.#env.cancel(this.#timer);
-    this.#env.cancel(this.#pingTimer);
-    this.#desk.do(() => {
-      // Whatever the machine no longer knows of.
-      for (const token of [...this.#promises.keys()]) this.#settle(token, "Closed");
-      if (why !== "Closed") this.#hooks.error(this.#closedError());
-      this.#hooks.closed(end);
-    });
-  }
-
-  #closedError(): PeerstarError {
-    return this.#why === "Refused" ? new PeerstarError("Refused", `The server does not let this page in: ${this.#reason ?? ""}`) : new PeerstarError("Closed");
+    this.#drive.stop();
+    this.#reach.stop();
+    this.#front.close(() => this.#hooks.closed(end));
   }
 
   #error(code: PeerstarErrorCode, message: string): void {
-    this.#desk.do(() => this.#hooks.error(new PeerstarError(code, message)));
+    this.#front.error(new PeerstarError(code, message));
   }
 }
 
@@ -588,8 +404,4 @@ function rejected(error: Error): Promise<void> {
   const promise = Promise.reject(error);
   promise.catch(() => {});
   return promise;
-}
-
-function isPromise(value: unknown): value is Promise<unknown> {
-  return typeof value === "object" && value !== null && typeof (value as { then?: unknown }).then === "function";
 }

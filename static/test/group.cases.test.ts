@@ -107,7 +107,7 @@ test("the old host comes back: its tail that nobody had is taken back, and sent 
   assert.deepEqual(rig.settled.get("a"), ["ok"]);
 });
 
-test("a deposed host that does not know reaches nobody, and is told", () => {
+test("a deposed host that does not know reaches nobody, and hears that it had better look after its socket", () => {
   const rig = new Rig();
   rig.together("a", "b", "c");
   rig.host("b", "b", 11, "stalled", ["a", "b", "c"]);
@@ -118,7 +118,11 @@ test("a deposed host that does not know reaches nobody, and is told", () => {
   rig.pass(200, "a", "c");
   assert.equal(rig.state("c"), "");
   assert.equal(rig.state("a"), "");
-  assert.equal(rig.groups.get("a")?.view().host, "b");
+  assert.ok(rig.effects.get("a")?.some(({ type }) => type === "check"));
+  rig.feed("a", { type: "offline" });
+  rig.open("a", "b", 11);
+  rig.pass(1000);
+  for (const id of ["a", "b", "c"]) assert.equal(rig.state(id), "late");
 });
 
 test("an away member alone had the tail: it is restored and told, and its own messages go again", () => {
@@ -283,7 +287,12 @@ test("what has not the shape of a message is none", () => {
   rig.together("a", "b");
   const good = { t: "data", e: 10, r: 10, p: 10, s: 1, x: [] };
   assert.ok(isWire(good));
-  for (const bad of [null, 1, "x", [], {}, { t: "data" }, { ...good, e: -1 }, { ...good, x: [1] }, { ...good, s: "1" }, { t: "toString", e: 1 }, { t: "at", e: 1, at: {} }]) {
+  // What is in it belongs to no later epoch than itself.
+  const entry = { s: 1, e: 11, f: "a", n: 1, k: "d", d: "", z: 0 };
+  const at = { r: 10, e: 10, s: 1, done: 1, base: 0, line: [[10, 0]], snap: true, stale: false, age: 0 };
+  assert.ok(isWire({ t: "at", e: 10, at }));
+  const later = [{ ...good, x: [entry] }, { t: "at", e: 10, at: { ...at, e: 11 } }, { t: "at", e: 10, at: { ...at, line: [[10, 0], [11, 1]] } }, { t: "ack", e: 10, at: { r: 10, e: 11, s: 1 }, gap: false, k: 1 }];
+  for (const bad of [null, 1, "x", [], {}, { t: "data" }, { ...good, e: -1 }, { ...good, x: [1] }, { ...good, s: "1" }, { t: "toString", e: 1 }, { t: "at", e: 1, at: {} }, ...later]) {
     assert.ok(!isWire(bad));
     rig.feed("b", { type: "received", from: "a", via: "relay", message: bad });
   }
@@ -405,30 +414,39 @@ test("a deposed host does not hand its page the tail it stamped", () => {
   for (const id of ["a", "b", "c"]) assert.equal(rig.state(id), "seen tail");
 });
 
-test("a host that came late hands on what it never had", () => {
-  const rig = new Rig();
-  rig.together("a", "b", "c");
-  for (const id of ["a", "b", "c"]) rig.send(id, `${id}1`);
-  rig.settle();
-  rig.feed("c", { type: "offline" });
-  rig.letters = [];
-  for (const id of ["a", "b"]) rig.send(id, `${id}2`);
-  rig.pass(4000, "a", "b");
-  rig.add("d");
-  rig.feed("a", { type: "joined", member: { id: "d", group: true } });
-  rig.open("d", "a", 10);
-  rig.settle("a", "b", "d");
-  rig.letters = [];
-  for (const id of ["a", "b", "d"]) rig.feed(id, { type: "snapshots", able: false });
-  rig.kill("a");
-  rig.host("d", "d", 11, "left", ["b", "d"]);
-  rig.host("b", "d", 11, "left");
-  rig.pass(1000, "b", "d");
-  rig.feed("d", { type: "joined", member: { id: "c", group: true } });
-  rig.open("c", "d", 11);
-  rig.pass(4000);
-  assert.equal(rig.state("c"), rig.state("b"));
-  assert.ok(rig.noticed("c", "recovered").every(({ complete }) => complete));
+test("a host that came late hands on what it never had, of whom it reaches", () => {
+  for (const online of [true, false]) {
+    const rig = new Rig();
+    // So many that it would be tired of asking them before it comes to e.
+    const far = ["b", "f", "g", "h"];
+    rig.together("a", ...far, "e", "c");
+    for (const id of ["a", "b", "c"]) rig.send(id, `${id}1`);
+    rig.settle();
+    rig.feed("c", { type: "offline" });
+    rig.letters = [];
+    for (const id of ["a", "b"]) rig.send(id, `${id}2`);
+    rig.pass(4000, "a", ...far, "e");
+    rig.add("d");
+    rig.feed("a", { type: "joined", member: { id: "d", group: true } });
+    rig.open("d", "a", 10);
+    rig.settle("a", ...far, "e", "d");
+    rig.letters = [];
+    for (const id of ["a", ...far, "d", "e"]) rig.feed(id, { type: "snapshots", able: false });
+    rig.kill("a");
+    rig.host("d", "d", 11, "left", [...far, "e", "d"]);
+    for (const id of [...far, "e"]) rig.host(id, "d", 11, "left");
+    rig.pass(1000, ...far, "e", "d");
+    rig.feed("d", { type: "joined", member: { id: "c", group: true } });
+    if (!online) {
+      for (const id of ["c", "e"]) for (const [one, other] of [["d", id], [id, "d"]] as const) rig.feed(one, { type: "link", id: other, up: true });
+      rig.feed("d", { type: "offline" });
+    }
+    rig.open("c", "d", 11);
+    rig.pass(4000, ...(online ? [] : ["c", "d", "e"]));
+    assert.equal(rig.state("c"), rig.state("e"));
+    assert.equal(rig.state("c").split(" ").length, 5);
+    assert.ok(rig.noticed("c", "recovered").every(({ complete }) => complete));
+  }
 });
 
 test("sends that come together go out together", () => {
@@ -621,4 +639,141 @@ test("where the best log begins too late and its page gives no state, a new host
     for (const id of ["b", "c", heir]) assert.equal(rig.state(id), "one two three", `${id}, under ${heir}`);
     for (const id of ["b", "c", heir]) assert.ok(rig.noticed(id, "recovered").every(({ complete }) => complete), `${id}, under ${heir}`);
   }
+});
+
+test("only the server names hosts: what members say of a later epoch moves nobody, online or not", () => {
+  const later = [10, 60_000, Number.MAX_SAFE_INTEGER - 11].map((ahead) => 10 + ahead);
+  for (const e of later) {
+    const place = { r: 10, e: 10, s: 1 };
+    const lies = [
+      { t: "ask", e, cause: "left" }, { t: "fence", e, host: "m" }, { t: "fence", e, host: "b" }, { t: "beat", e, at: place, sent: 9, w: [], k: 1, cause: "" },
+      { t: "data", e, r: 10, p: 10, s: 2, x: [{ s: 2, e, f: "m", n: 1, k: "d", d: "false", z: 5 }] }, { t: "need", e, n: 1 }, { t: "want", e, k: 1 },
+      { t: "restore", e, heal: place, snap: { ...place, line: [[10, 0]], counts: [], members: [], has: true, state: ["false"], z: 5 } },
+    ];
+    for (const online of [true, false]) {
+      const rig = new Rig();
+      rig.together("a", "b", "c");
+      for (const [one, other] of [["a", "b"], ["b", "a"], ["a", "c"], ["c", "a"]] as const) rig.feed(one, { type: "link", id: other, up: true });
+      rig.send("b", "before");
+      rig.pass(500);
+      if (!online) for (const id of ["a", "b", "c"]) rig.feed(id, { type: "offline" });
+      for (const id of ["a", "b", "c"]) for (const via of ["relay", "p2p"] as const) for (const message of lies) rig.feed(id, { type: "received", from: "m", via, message });
+      rig.send("b", "between");
+      rig.pass(500);
+      if (!online) for (const id of ["a", "b", "c"]) rig.open(id, "a", 10, ["a", "b", "c"]);
+      for (const id of ["a", "b", "c"]) rig.host(id, "b", 11, "resigned", ["a", "b", "c"]);
+      rig.send("c", "after");
+      rig.pass(1000);
+      for (const id of ["a", "b", "c"]) {
+        assert.equal(rig.state(id), "before between after");
+        assert.deepEqual([rig.groups.get(id)?.host, rig.groups.get(id)?.epoch], ["b", 11]);
+        // However much is said, the socket is looked after now and then.
+        assert.ok((rig.effects.get(id)?.filter(({ type }) => type === "check") ?? []).length <= 1);
+      }
+    }
+  }
+});
+
+test("where the histories part, not before, starts who is given no state", () => {
+  const rig = new Rig();
+  rig.together("a", "b", "c");
+  for (const id of ["a", "b", "c"]) rig.feed(id, { type: "snapshots", able: false });
+  rig.send("a", "one");
+  rig.pass(500);
+  const parted = rig.groups.get("b")?.place.s;
+  // b alone is handed what the group goes on without.
+  rig.send("b", "two");
+  rig.hand(rig.take(({ to }) => to === "a"));
+  rig.hand(rig.take(({ to }) => to === "b"));
+  assert.equal(rig.state("b"), "one two");
+  rig.kill("a");
+  rig.letters = [];
+  rig.feed("b", { type: "offline" });
+  rig.host("c", "c", 11, "left", ["c"]);
+  rig.send("c", "three");
+  rig.pass(600, "c");
+  // The next host has it all from c, and has handed its page nothing when it answers b.
+  rig.add("d");
+  rig.feed("d", { type: "snapshots", able: false });
+  for (const id of ["b", "c", "d"]) rig.open(id, "d", 12, ["b", "c", "d"]);
+  let restore;
+  for (let round = 0; round < 20 && !restore; round++) {
+    const letters = rig.take(() => true);
+    restore = letters.find(({ to, message }) => to === "b" && message.t === "restore")?.message;
+    rig.hand(letters);
+  }
+  assert.ok(restore?.t === "restore" && restore.snap.s === parted);
+});
+
+test("who stands where a history was founded has none of it: should its host be gone, that history may come back", () => {
+  const rig = new Rig();
+  rig.add("a", "b");
+  for (const id of ["a", "b"]) rig.feed(id, { type: "snapshots", able: false });
+  rig.open("a", "a", 10, ["a"]);
+  rig.send("a", "old");
+  rig.feed("a", { type: "joined", member: { id: "b", group: true } });
+  rig.open("b", "a", 10);
+  // b is told where to begin, and no more.
+  for (let round = 0; round < 5; round++) rig.hand(rig.take(({ message }) => message.t !== "data"));
+  assert.deepEqual(rig.groups.get("b")?.place, { r: 10, e: 10, s: 0 });
+  rig.letters = [];
+  rig.feed("a", { type: "offline" });
+  rig.host("b", "b", 11, "left", ["b"]);
+  rig.send("b", "new");
+  rig.pass(5000, "b");
+  assert.equal(rig.state("b"), "new");
+  assert.equal(rig.noticed("b", "recovered").at(-1)?.complete, false);
+  rig.feed("b", { type: "joined", member: { id: "a", group: true } });
+  rig.open("a", "b", 11);
+  rig.pass(3000);
+  assert.equal(rig.state("a"), "old new");
+  assert.deepEqual(rig.noticed("a", "recovered").filter(({ complete }) => !complete), []);
+});
+
+test("a deposed host that is back after a restart is waited for", () => {
+  const rig = new Rig();
+  rig.together("a", "b", "c");
+  rig.send("a", "x");
+  rig.take(({ to }) => to === "b");
+  rig.pass(150, "a", "c");
+  assert.equal(rig.state("a"), "x");
+  rig.kill("c");
+  rig.letters = [];
+  for (const id of ["a", "b"]) rig.feed(id, { type: "offline" });
+  rig.open("b", "a", 10, [], true);
+  rig.host("b", "b", 11, "restarted", ["a", "b"]);
+  rig.pass(100, "b");
+  rig.open("a", "b", 11);
+  rig.pass(1000);
+  for (const id of ["a", "b"]) assert.equal(rig.state(id), "x");
+  assert.ok(rig.noticed("a", "recovered").every(({ complete }) => complete));
+});
+
+test("a place that nobody comes to is not taken for where to begin above", () => {
+  const rig = new Rig();
+  rig.add("a", "b");
+  rig.open("a", "a", 10, ["a", "b"]);
+  rig.open("b", "a", 10);
+  const at = { r: 0, e: 0, s: Number.MAX_SAFE_INTEGER, done: 0, base: 0, line: [], snap: false, stale: false, age: 0 };
+  rig.feed("a", { type: "received", from: "m", via: "relay", message: { t: "at", e: 10, at } });
+  rig.send("b", "x");
+  rig.pass(5000);
+  for (const id of ["a", "b"]) assert.equal(rig.state(id), "x");
+});
+
+test("one that says it has an older history, and never hands it over, holds its page up for some seconds, and no more", () => {
+  const rig = new Rig();
+  rig.together("a", "b");
+  rig.feed("a", { type: "joined", member: { id: "m", group: true } });
+  const at = { r: 1, e: 1, s: 9, done: 9, base: 0, line: [[1, 0]], snap: false, stale: false, age: 0 };
+  const say = () => rig.feed("a", { type: "received", from: "m", via: "relay", message: { t: "at", e: 10, at } });
+  for (let ms = 0; ms < 16_000; ms += 200) {
+    say();
+    rig.pass(200);
+  }
+  rig.send("b", "x");
+  say();
+  rig.settle();
+  say();
+  for (const id of ["a", "b"]) assert.equal(rig.state(id), "x");
 });

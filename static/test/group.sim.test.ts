@@ -11,7 +11,7 @@ const SEED = Number(process.env["PEERSTAR_SIM_SEED"] ?? 1);
 const EXERCISED = [
   "join", "link opened", "rejected Backpressure", "rejected TooLarge", "rejected Uncertain", "rejected Closed",
   "fault: crash", "fault: leave", "fault: freeze", "fault: resign", "fault: server restart", "fault: socket lost", "fault: slow member",
-  "fault: cut off, unnoticed", "fault: profile changed", "fault: link lost", "fault: link lost, one end unaware", "fault: link blocked",
+  "fault: cut off, unnoticed", "fault: profile changed", "fault: lies", "others know of a later epoch", "fault: link lost", "fault: link lost, one end unaware", "fault: link blocked",
   "fault: crash, and the next in take-over", "fault: new host dies while taking over",
   "message ack", "message ask", "message at", "message beat", "message bye", "message data", "message fence", "message fill",
   "message need", "message pull", "message restore", "message send", "message snap", "message want",

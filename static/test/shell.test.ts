@@ -260,6 +260,35 @@ test("what nobody can read is skipped, and said so", async (t) => {
   assert.equal(reported.mock.callCount(), 1);
 });
 
+test("somebody knows of a later host than the server has told: a WebSocket that does not answer is dropped, one that is down is dialled now", async () => {
+  const { env, link, claims } = rig();
+  env.last.says({ type: "OPEN", payload: { host: "you", epoch: 5, members: 2, p2p: true, relay: { maxMessageBytes: 65_536 }, resumeMs: 30_000, pingMs: 60_000 } });
+  const toYou = link("you");
+  await env.settle();
+  const hears = async (): Promise<void> => {
+    toYou.happens("data", JSON.stringify({ t: "fence", e: 6, host: "him" }));
+    await env.settle();
+  };
+  env.last.alive = false;
+  env.pass(10);
+  await hears();
+  env.pass(2_600);
+  await env.settle();
+  assert.equal(env.sockets.length, 2);
+  // What a member said is no claim.
+  assert.deepEqual(claims.at(-1), { epoch: 5, host: "you" });
+  // That one fails: before its turn comes again, something is heard.
+  env.chance = 1;
+  for (let i = 0; i < 3; i++) {
+    env.last.ends(1006);
+    env.pass(1_000);
+  }
+  env.last.ends(1006);
+  const dialled = env.sockets.length;
+  await hears();
+  assert.equal(env.sockets.length, dialled + 1);
+});
+
 test("debug: an election is told in ten lines, whoever wins it", async () => {
   for (const next of ["me", "him"]) {
     const { env, lines, link } = rig();
@@ -271,6 +300,7 @@ test("debug: an election is told in ten lines, whoever wins it", async () => {
     await says({ type: "OPEN", payload: { host: "you", epoch: 5, members: 3, p2p: true, relay: { maxMessageBytes: 65_536 }, resumeMs: 30_000 } });
     const members = ["you", "me", "him"].map((id) => [id, { group: true }]);
     await says({ type: "RELAY", src: "you", payload: { t: "restore", e: 5, heal: { r: 0, e: 0, s: 0 }, snap: { r: 5, e: 5, s: 0, line, counts: [], members, has: false, z: 0 } } });
+    await says({ type: "RELAY", src: "you", payload: { t: "data", e: 5, r: 5, p: 5, s: 1, x: [{ s: 1, e: 5, f: "you", n: 0, k: "j", d: { group: true }, z: 0 }] } });
     const toYou = link("you");
     await env.settle();
     assert.deepEqual(lines.splice(0), [
@@ -281,14 +311,14 @@ test("debug: an election is told in ten lines, whoever wins it", async () => {
     toYou.happens("close");
     await env.settle();
     await says({ type: "HOST", payload: { host: next, epoch: 6, cause: "left", members: 2, p2p: true, roster: ["me", "him"].map((id) => ({ id, group: 1 })) } });
-    const place = { r: 5, e: 5, s: 0 };
-    if (next === "me") await says({ type: "RELAY", src: "him", payload: { t: "at", e: 6, at: { ...place, done: 0, base: 0, line, snap: false, stale: false, age: 0 } } });
+    const place = { r: 5, e: 5, s: 1 };
+    if (next === "me") await says({ type: "RELAY", src: "him", payload: { t: "at", e: 6, at: { ...place, done: 1, base: 0, line, snap: false, stale: false, age: 0 } } });
     else {
-      const x = [{ s: 1, e: 6, f: "you", n: 0, k: "l", d: null, z: 0 }];
-      await says({ type: "RELAY", src: "him", payload: { t: "data", e: 6, r: 5, p: 5, s: 1, x } });
+      const x = [{ s: 2, e: 6, f: "you", n: 0, k: "l", d: null, z: 0 }];
+      await says({ type: "RELAY", src: "him", payload: { t: "data", e: 6, r: 5, p: 5, s: 2, x } });
     }
     const toHim = link("him");
-    toHim.happens("data", JSON.stringify({ t: "ack", e: 6, at: { r: 5, e: 6, s: 1 }, gap: false, k: 9 }));
+    toHim.happens("data", JSON.stringify({ t: "ack", e: 6, at: { r: 5, e: 6, s: 2 }, gap: false, k: 9 }));
     env.pass(1_000);
     await env.settle();
     const dead = ["data channel to you closed", "you over relay", `HOST ${next} epoch 6 (left)`];

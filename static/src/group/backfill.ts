@@ -28,12 +28,16 @@ export class Backfill {
     if (core.log.base > core.log.origin) return false;
     const tries = peer.older && peer.older.after >= upTo ? peer.older.tries + 1 : 0;
     if (tries >= TRIES) return false;
-    const givers = [...this.#peers.values()].filter((giver) =>
+    const have = [...this.#peers.values()].filter((giver) =>
       giver !== peer && giver.at && giver.at.base <= upTo && core.now - giver.heard <= core.settings.peerSilentMs && common(giver.at, core.log) > upTo);
+    const near = have.filter((giver) => core.links.path(giver.id, core.now) !== "none");
+    // Whom we do not reach now we may reach when it is asked for again.
+    const givers = near.length > 0 ? near : have;
     const giver = givers[tries % givers.length];
     if (!giver) return false;
     peer.older = { giver: giver.id, after: upTo, tries, at };
-    return core.transmit(giver.id, { t: "pull", e: core.epoch, at });
+    core.transmit(giver.id, { t: "pull", e: core.epoch, at });
+    return true;
   }
 
   filled(from: PeerId, fill: Fill): void {

@@ -1,6 +1,6 @@
 // What both roles share: the log, how far the page has been handed it, what waits to be sent, and the ways out.
 
-import { common, lies } from "./history.ts";
+import { common, isEmpty, lies } from "./history.ts";
 import type { Effect, Notice, Status } from "./io.ts";
 import { Ledger } from "./ledger.ts";
 import { Links } from "./links.ts";
@@ -18,6 +18,7 @@ export type Fit = "ok" | "gap" | "fork" | "foreign";
 const RETURN_MS = 1500;
 /** A page that fails to give a snapshot so often is taken to have none. */
 const REFUSALS = 3;
+const HIGHEST = Number.MAX_SAFE_INTEGER / 2;
 
 type Taken = (snap: Snapshot | null) => void;
 
@@ -244,7 +245,8 @@ export class Core {
 
   /** Begin a history of one's own. */
   found(epoch: number): void {
-    const seq = this.highest;
+    // Nobody comes so far: what was heard of is a lie.
+    const seq = this.highest < HIGHEST ? this.highest : 0;
     this.log.reset(epoch, seq, [[epoch, seq]], new Ledger());
     this.applied = new Ledger();
     this.delivered = seq;
@@ -306,10 +308,10 @@ export class Core {
     if (this.#asking) this.answer(this.#asking.token, false, undefined, 0);
   }
 
-  /** Where one starts who gets no state: as far back as the log is kept. */
+  /** Where one starts who gets no state: where its own history ends to be ours, or as far back as the log is kept. */
   bare(at: Standing): Snapshot {
     const { log } = this;
-    const seq = Math.min(Math.max(common(at, log), log.base), this.delivered);
+    const seq = Math.max(common(at, log), log.base);
     const ledger = log.ledgerAt(seq, this.now);
     return { r: log.root, e: log.epochAt(seq), s: seq, line: log.line.filter((segment) => segment[1] <= seq), ...ledger.write(), has: false, z: 0 };
   }
@@ -322,7 +324,7 @@ export class Core {
     const continues = !had || lies(stood, snap);
     const ledger = Ledger.read(snap, this.now);
     const forked = lies(snap, log);
-    const founding = snap.line.length === 1 && snap.line[0]?.[1] === snap.s;
+    const founding = isEmpty(snap);
     if (this.#asking) this.unasked();
     if (snap.has) this.#already.clear();
     else for (const [from, n] of this.applied.write().counts) this.#already.set(from, Math.max(n, this.#already.get(from) ?? 0));

@@ -11,6 +11,8 @@ import { isWire, type Wire } from "./wire.ts";
 
 const TRIM_MS = 1000;
 const FENCE_MS = 100;
+/** Longer than a check takes. */
+const CHECK_MS = 5000;
 /** Something was due so long: what we are told next may be old. */
 const PAUSED_MS = 250;
 /** Nothing handled for so long though something was due: we were frozen. */
@@ -37,6 +39,7 @@ export class Group {
   /** Nothing was handled for a while: we cannot tell whether we were frozen. */
   #idle = false;
   #fenced = -Infinity;
+  #checked = -Infinity;
   #greeted = false;
 
   constructor(id: PeerId, settings: Partial<Settings> = {}) {
@@ -226,12 +229,7 @@ export class Group {
     if (from === core.id || !isWire(message)) return;
     if (via === "p2p") core.links.heard(from, core.now);
     if (message.e < core.epoch) return this.#old(from, message);
-    if (message.e > core.epoch) {
-      const host = hostOf(from, message);
-      // Our own seat only the server gives.
-      if (host === undefined || host === core.id) return;
-      this.#adopt(message.e, host, message.t === "ask" || message.t === "beat" ? message.cause : "", undefined, false);
-    }
+    if (message.e > core.epoch) return this.#later();
     if (core.state === "away") core.setState("open");
     this.#role?.receive(from, via, message);
   }
@@ -241,6 +239,14 @@ export class Group {
     const core = this.#core;
     core.links.heard(from, core.now);
     if (from === core.host && this.#role instanceof Member) this.#role.heard();
+  }
+
+  /** Only the server names hosts. Its word of this one is on the way to us; or our socket is dead, and we do not know. */
+  #later(): void {
+    const core = this.#core;
+    if (core.now - this.#checked < CHECK_MS) return;
+    this.#checked = core.now;
+    core.out.push({ type: "check" });
   }
 
   /** Whoever speaks for an older epoch is told so, and not heard. */
@@ -305,14 +311,5 @@ export class Group {
   #thawed(forMs: number): void {
     if (forMs >= this.#core.resumeMs) this.#uncertain();
     this.#role?.thawed();
-  }
-}
-
-/** Whom a message makes out to be the host of its epoch. */
-function hostOf(from: PeerId, message: Wire): PeerId | undefined {
-  switch (message.t) {
-    case "fence": return message.host;
-    case "ask": case "data": case "beat": case "need": case "pull": case "want": case "restore": return from;
-    case "at": case "ack": case "send": case "fill": case "snap": case "bye": return undefined;
   }
 }

@@ -45,6 +45,11 @@ export function same(a: Place, b: Place): boolean {
   return a.r === b.r && a.e === b.e && a.s === b.s;
 }
 
+/** Where a history was founded nothing is in it yet: it is as good as none. */
+export function isEmpty({ r, s, line }: Track): boolean {
+  return r === 0 || (line.length === 1 && line[0]?.[1] === s);
+}
+
 type Rank = Pick<Standing, "r" | "e" | "s" | "done" | "base" | "line" | "stale">;
 
 /** Where its page stands. */
@@ -54,7 +59,7 @@ export function delivered({ r, done, line }: Pick<Standing, "r" | "done" | "line
 
 /** One in use before one long away, the older history before one founded beside it, then what pages were last handed. */
 function seenLater(a: Rank, b: Rank): boolean {
-  if (a.r === 0 || b.r === 0) return a.r !== 0 && b.r === 0;
+  if (isEmpty(a) || isEmpty(b)) return !isEmpty(a) && isEmpty(b);
   if (a.stale !== b.stale) return b.stale;
   if (a.r !== b.r) return a.r < b.r;
   const x = delivered(a);

@@ -3,54 +3,57 @@
 import type { Core } from "./core.ts";
 import { Backfill } from "./backfill.ts";
 import { Feed } from "./feed.ts";
-import { common, lies } from "./history.ts";
+import { common, isEmpty, lies } from "./history.ts";
 import { Peer } from "./peer.ts";
 import { Proof } from "./proof.ts";
+import { Pulse } from "./pulse.ts";
 import { Restorer } from "./restorer.ts";
 import type { Role } from "./role.ts";
+import { Roster } from "./roster.ts";
 import { Stamper } from "./stamper.ts";
-import { Takeover } from "./takeover.ts";
+import { Takeover, TRIES } from "./takeover.ts";
 import type { TimerName } from "./timers.ts";
-import type { MemberInfo, Path, PeerId, RosterEntry, Standing } from "./types.ts";
-import type { Ack, Beat, Fill, Send, Wire } from "./wire.ts";
+import type { Path, PeerId, RosterEntry, Standing } from "./types.ts";
+import type { Ack, Fill, Send, Wire } from "./wire.ts";
 
 type Phase = "taking" | "stamping" | "resigning";
 
-const WITNESSES = 2;
 const NEED_MS = 60;
 const ASK_MS = 150;
-/** The host's page has waited so long for a witness: try others. */
-const LAG_MS = 300;
 
 export class Host implements Role {
   readonly #core: Core;
   readonly #cause: string;
   readonly #began: number;
-  readonly #peers = new Map<PeerId, Peer>();
+  readonly #roster: Roster;
   #takeover: Takeover;
   #restorer: Restorer;
   #feed: Feed;
   readonly #stamper: Stamper;
+  readonly #pulse: Pulse;
   readonly #backfill: Backfill;
   #proof: Proof;
   #phase: Phase = "taking";
   /** Another member has said in this epoch that it has everything up to here. */
   #acked = 0;
-  #witnesses: PeerId[] = [];
-  #lagSince = 0;
-  #turn = 0;
 
   constructor(core: Core, cause: string, deposed: PeerId | undefined, roster: readonly RosterEntry[], first: boolean) {
     this.#core = core;
     this.#cause = cause;
     this.#began = core.now;
     this.#stamper = new Stamper(core);
-    for (const member of roster) if (member.id !== core.id) this.#peer(member);
+    this.#roster = new Roster(core, this.#stamper);
+    for (const member of roster) if (member.id !== core.id) this.#roster.told(member);
     this.#takeover = new Takeover(core, this.#peers, cause, deposed, first, false, () => this.#begin());
     this.#restorer = new Restorer(core, this.#peers);
     this.#feed = this.#newFeed();
     this.#backfill = new Backfill(core, this.#peers, (peer, at) => this.#restorer.request(peer, at));
     this.#proof = this.#newProof();
+    this.#pulse = new Pulse(core, this.#peers, cause, (peer) => this.#feed.sent(peer), () => this.leads);
+  }
+
+  get #peers(): ReadonlyMap<PeerId, Peer> {
+    return this.#roster.peers;
   }
 
   /** Not taking over (any more, or again). */
@@ -75,19 +78,6 @@ export class Host implements Role {
     return new Proof(this.#core, () => (this.#phase === "taking" ? 0 : this.#core.log.last));
   }
 
-  #peer(member: RosterEntry): Peer {
-    let peer = this.#peers.get(member.id);
-    // On a new socket it has not said its profile yet: that is no change.
-    const profile = member.profile ?? peer?.info.profile;
-    const info: MemberInfo = { group: member.group, ...(profile === undefined ? {} : { profile }) };
-    if (!peer) this.#peers.set(member.id, (peer = new Peer(member.id, info, this.#core.now)));
-    peer.info = info;
-    peer.present = true;
-    peer.missing = 0;
-    peer.gone = false;
-    return peer;
-  }
-
   // --- taking over ---
 
   /** We have the highest log: from here on we stamp. */
@@ -100,13 +90,18 @@ export class Host implements Role {
     if (!core.unsure) core.stale = false;
     core.touch();
     core.notice({ kind: "host", host: core.id, epoch: core.epoch, isHost: true, cause: this.#cause, tookMs: now - this.#began });
-    this.#beat();
+    this.#pulse.beat();
     const answered = [...this.#peers.values()].filter((peer) => peer.at);
     this.#feed.begin(answered.map((peer) => common(peer.at as Standing, log)));
     for (const peer of answered) this.#place(peer, peer.at as Standing);
     this.reconcile();
     this.#unpark();
     timers.set("beat", now + settings.beatMs);
+  }
+
+  /** Stamp who came, who went, and whose profile is new. */
+  reconcile(): void {
+    if (this.#phase === "stamping") this.#roster.reconcile();
   }
 
   #unpark(): void {
@@ -125,27 +120,10 @@ export class Host implements Role {
     this.#takeover.start();
   }
 
-  /** Stamp who came, who went, and whose profile is new. */
-  reconcile(): void {
-    if (this.#phase !== "stamping") return;
-    const { id, profile } = this.#core;
-    this.#stamper.came(id, { group: true, ...(profile === undefined ? {} : { profile }) });
-    for (const peer of this.#peers.values()) this.#account(peer);
-    for (const member of [...this.#stamper.members.keys()]) if (member !== id && !this.#peers.has(member)) this.#stamper.went(member);
-  }
-
-  #account(peer: Peer): void {
-    const { links, now, settings } = this.#core;
-    // Without a socket, yet on its data channel: it has not gone.
-    const here = peer.present || (!peer.gone && (links.good(peer.id, now) || (peer.missing !== 0 && now < peer.missing + settings.graceMs)));
-    if (here) peer.info = this.#stamper.came(peer.id, peer.info, peer.heard > -Infinity || !peer.info.group);
-    else this.#stamper.went(peer.id);
-  }
-
   // --- members ---
 
   receive(from: PeerId, _via: Path, message: Wire): void {
-    const peer = this.#peers.get(from) ?? this.#stranger(from);
+    const peer = this.#peers.get(from) ?? this.#roster.stranger(from);
     if (message.t === "bye") {
       peer.missing = 0;
       peer.gone = true;
@@ -153,7 +131,7 @@ export class Host implements Role {
     }
     const first = peer.heard === -Infinity;
     peer.heard = this.#core.now;
-    if (first && this.#phase === "stamping") this.#account(peer);
+    if (first && this.#phase === "stamping") this.#roster.account(peer);
     this.#core.touch();
     switch (message.t) {
       case "at": this.#onAt(peer, message.at); break;
@@ -169,14 +147,6 @@ export class Host implements Role {
     }
   }
 
-  /** Its JOIN is on the way, or its socket is down and its data channel is not. */
-  #stranger(id: PeerId): Peer {
-    const peer = new Peer(id, this.#stamper.members.get(id) ?? { group: true }, this.#core.now);
-    peer.present = false;
-    this.#peers.set(id, peer);
-    return peer;
-  }
-
   #onAt(peer: Peer, at: Standing): void {
     this.#core.highest = Math.max(this.#core.highest, at.s);
     peer.at = at;
@@ -189,7 +159,7 @@ export class Host implements Role {
   #place(peer: Peer, at: Standing): void {
     const core = this.#core;
     const { log } = core;
-    if (at.r !== 0 && !at.stale && at.r < log.root && (peer.present || core.links.good(peer.id, core.now))) return this.#again();
+    if (!isEmpty(at) && !at.stale && at.r < log.root && peer.failed < TRIES && (peer.present || core.links.good(peer.id, core.now))) return this.#again();
     const upTo = common(at, log);
     if (upTo >= 0 && upTo === log.last && at.s > upTo && !this.#stamper.begun) {
       core.transmit(peer.id, { t: "pull", e: core.epoch, at: core.standing() });
@@ -202,7 +172,7 @@ export class Host implements Role {
     this.#restorer.done(peer.id);
     const first = !peer.live;
     peer.live = true;
-    if (first) this.#chooseWitnesses();
+    if (first) this.#pulse.choose();
     this.#feed.place(peer, upTo);
     this.#have(upTo);
   }
@@ -215,7 +185,7 @@ export class Host implements Role {
       peer.live = true;
       this.#restorer.done(peer.id);
       this.#feed.place(peer, at.s);
-      this.#chooseWitnesses();
+      this.#pulse.choose();
     } else this.#feed.acked(peer, at.s, gap);
     this.#have(at.s, k);
   }
@@ -309,35 +279,7 @@ export class Host implements Role {
     if (this.#phase !== "taking") this.#core.stale = false;
   }
 
-  // --- heartbeat ---
-
-  #beat(): void {
-    const core = this.#core;
-    const { log, links, epoch, out, now } = core;
-    if (this.#phase === "taking") return;
-    const base = { t: "beat", e: epoch, at: log.place, w: this.#witnesses, k: ++core.beats, cause: this.#cause } as const;
-    let relayed = false;
-    for (const peer of this.#peers.values()) {
-      if (!peer.info.group) continue;
-      if (links.up(peer.id)) {
-        const beat: Beat = { ...base, sent: peer.live ? this.#feed.sent(peer) : 0 };
-        out.push({ type: "transmit", to: peer.id, via: "p2p", message: beat });
-      }
-      if (peer.present && !links.good(peer.id, now)) relayed = true;
-    }
-    if (relayed && links.relay) out.push({ type: "fanout", message: { ...base, sent: this.#feed.sent(undefined) } });
-  }
-
-  #chooseWitnesses(): void {
-    const { links, now } = this.#core;
-    const live = [...this.#peers.values()].filter((peer) => peer.live && peer.present);
-    const near = live.filter((peer) => links.good(peer.id, now));
-    const among = near.length > 0 ? near : live;
-    const chosen = among.map((_, i) => among[(i + this.#turn) % among.length] as Peer).slice(0, WITNESSES).map((peer) => peer.id);
-    if (chosen.length === this.#witnesses.length && chosen.every((id, i) => id === this.#witnesses[i])) return;
-    this.#witnesses = chosen;
-    this.#beat();
-  }
+  // --- time ---
 
   timer(name: TimerName): void {
     const core = this.#core;
@@ -347,14 +289,14 @@ export class Host implements Role {
       case "give": this.#restorer.late(); break;
       case "beat":
         if (this.#phase === "taking") break;
-        if (this.#lagSince !== 0 && now - this.#lagSince > LAG_MS) this.#turn++;
+        this.#pulse.turn();
         this.reconcile();
         this.#stamper.prune(now - 2 * core.resumeMs);
-        this.#chooseWitnesses();
+        this.#pulse.choose();
         for (const peer of this.#peers.values()) if (peer.info.group && peer.present) core.tellPath(peer.id);
         this.#feed.retry();
         this.#feed.wake();
-        this.#beat();
+        this.#pulse.beat();
         timers.set("beat", now + settings.beatMs * (this.#peers.size > settings.largePage ? 2 : 1));
         break;
       case "resign":
@@ -387,23 +329,16 @@ export class Host implements Role {
   }
 
   opened(roster: readonly RosterEntry[] | undefined): void {
-    const { now } = this.#core;
     this.#core.touch();
     this.#proof.forget();
-    const here = new Set((roster ?? []).map((member) => member.id));
     for (const member of roster ?? []) if (member.id !== this.#core.id) this.joined(member);
-    // The others are coming back, too: that they are not here yet says nothing.
-    for (const peer of this.#peers.values()) {
-      if (here.has(peer.id) || !peer.present) continue;
-      peer.present = false;
-      peer.missing = now;
-    }
+    this.#roster.miss(new Set((roster ?? []).map(({ id }) => id)));
     if (this.#phase === "taking") this.#takeover.again();
-    else this.#beat();
+    else this.#pulse.beat();
   }
 
   joined(member: RosterEntry): void {
-    const peer = this.#peer(member);
+    const peer = this.#roster.told(member);
     this.reconcile();
     if (!peer.live && peer.info.group) {
       peer.asked = -Infinity;
@@ -421,7 +356,7 @@ export class Host implements Role {
     }
     if (this.#phase === "taking") return this.#takeover.left(id);
     this.#restorer.left(id);
-    this.#chooseWitnesses();
+    this.#pulse.choose();
     this.reconcile();
   }
 
@@ -463,7 +398,6 @@ export class Host implements Role {
     this.sending();
     this.#feed.flush();
     core.deliver(this.#limit());
-    if (core.delivered >= core.log.last) this.#lagSince = 0;
-    else if (this.#lagSince === 0) this.#lagSince = core.now;
+    this.#pulse.waits(core.delivered < core.log.last);
   }
 }

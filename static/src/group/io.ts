@@ -88,6 +88,8 @@ export type Effect =
   | { readonly type: "relayWanted"; readonly wanted: boolean }
   /** Send HEARTBEAT; when that one is answered on the same socket: `proved`. */
   | { readonly type: "prove"; readonly token: number }
+  /** Others know of a later epoch than we were told: does the WebSocket live? If it is down, dial now. */
+  | { readonly type: "check" }
   /** The server does not know of an epoch we know: drop the WebSocket and dial again, with our claim. */
   | { readonly type: "redial" }
   /** Close the data channel to one that no longer hosts. */

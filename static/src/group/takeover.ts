@@ -1,16 +1,18 @@
 // Taking over: learn where everyone stands, get hold of the highest log, and only then stamp.
 
 import type { Core } from "./core.ts";
-import { best, common, delivered, lies, same } from "./history.ts";
+import { best, common, delivered, isEmpty, lies, same } from "./history.ts";
 import type { Peer } from "./peer.ts";
 import type { PeerId, Standing } from "./types.ts";
 import type { Fill, Restore } from "./wire.ts";
 
 /** From so many on, the server's fan-out asks. */
 const CROWD = 16;
-/** So often may one fail to hand over what it has. */
-const TRIES = 3;
+/** So often may one fail to hand over what it has, in one epoch: then it has left the view. */
+export const TRIES = 3;
 const HEARD_MS = 1500;
+/** Why a host that is still there was replaced, if it will hardly answer: it is asked, and not waited for. */
+const SILENT: ReadonlySet<string> = new Set(["stalled", "unreachable"]);
 
 type Step = "ask" | "pull" | "wait";
 
@@ -22,14 +24,12 @@ export class Takeover {
   #deadline: number;
   #source: PeerId | undefined;
   #repeated = false;
-  /** Said to have more, and did not hand it over in time: how often. */
-  readonly #failed = new Map<PeerId, number>();
 
   constructor(
     core: Core,
     peers: ReadonlyMap<PeerId, Peer>,
     readonly cause: string,
-    /** The host before us: not waited for unless it resigned. */
+    /** The host before us. */
     readonly deposed: PeerId | undefined,
     /** Nobody was here: no history can be missing. */
     readonly first: boolean,
@@ -102,15 +102,16 @@ export class Takeover {
 
   /** Unless it was just heard, and only the link is bad, what it said counts no more until it says it again. */
   #fail(id: PeerId): void {
-    this.#failed.set(id, (this.#failed.get(id) ?? 0) + 1);
     const peer = this.#peers.get(id);
-    if (peer && this.#core.now - peer.heard > HEARD_MS) peer.at = undefined;
+    if (!peer) return;
+    peer.failed++;
+    if (this.#core.now - peer.heard > HEARD_MS) peer.at = undefined;
   }
 
   #waiting(): Peer[] {
     const { links, now } = this.#core;
     return [...this.#peers.values()].filter((peer) =>
-      peer.info.group && !peer.at && (peer.present || links.good(peer.id, now)) && (peer.id !== this.deposed || this.cause === "resigned"));
+      peer.info.group && !peer.at && (peer.present || links.good(peer.id, now)) && !(peer.id === this.deposed && SILENT.has(this.cause)));
   }
 
   #ask(): void {
@@ -137,7 +138,7 @@ export class Takeover {
     const mine: Standing = this.cause === "restarted" || this.stamped ? { ...own, stale: false } : own;
     const givers = new Map<Standing, PeerId>();
     for (const peer of this.#peers.values()) {
-      if (!peer.at || (this.#failed.get(peer.id) ?? 0) >= TRIES || !(peer.present || core.links.good(peer.id, core.now))) continue;
+      if (!peer.at || peer.failed >= TRIES || !(peer.present || core.links.good(peer.id, core.now))) continue;
       givers.set(peer.at, peer.id);
     }
     const chosen = best(mine, [...givers.keys()]);
@@ -148,7 +149,7 @@ export class Takeover {
     }
     // Another that was not away has no more than we do.
     if (source !== undefined) core.stale = false;
-    if (chosen.r !== 0) return this.#finish();
+    if (!isEmpty(chosen)) return this.#finish();
     if (this.first) return this.#found(true);
     if (core.now >= this.#began + core.settings.foundMs) return this.#found(false);
     this.#step = "wait";

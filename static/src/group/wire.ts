@@ -91,5 +91,19 @@ const shapes: Readonly<Record<Wire["t"], Check>> = {
 export function isWire(value: unknown): value is Wire {
   if (typeof value !== "object" || value === null) return false;
   const { t, e } = value as { t?: unknown; e?: unknown };
-  return typeof t === "string" && Object.hasOwn(shapes, t) && count(e) && shapes[t as Wire["t"]](value);
+  return typeof t === "string" && Object.hasOwn(shapes, t) && count(e) && shapes[t as Wire["t"]](value) && isTimely(value as Wire);
+}
+
+/** Nothing is of a later epoch than the message that speaks of it: of those only the server can tell. */
+function isTimely(message: Wire): boolean {
+  const { e } = message;
+  const upTo = (track: Snapshot | Standing): boolean => track.e <= e && track.line.every(([epoch]) => epoch <= e);
+  switch (message.t) {
+    case "data": case "fill": return message.x.every((entry) => entry.e <= e);
+    case "at": case "pull": return upTo(message.at);
+    case "restore": return upTo(message.snap);
+    case "snap": return message.snap === null || upTo(message.snap);
+    case "beat": case "ack": case "send": return message.at.e <= e;
+    case "ask": case "need": case "want": case "fence": case "bye": return true;
+  }
 }

@@ -1,0 +1,150 @@
+// The page's side: what the machine has for it is handed over, one after another, and what it was promised is kept.
+
+import { pack, unpack } from "./codec.ts";
+import type { Teller } from "./debug.ts";
+import { Desk } from "./desk.ts";
+import type { Env } from "./env.ts";
+import { PeerstarError, type PeerstarErrorCode } from "./errors.ts";
+import type { Effect, Event } from "./group/index.ts";
+
+export interface FrontHooks {
+  message(data: unknown, about: { readonly from: string; readonly seq: number; readonly epoch: number }): void;
+  snapshot(): (() => unknown) | undefined;
+  /** A promise if that takes time. */
+  restore(state: unknown): unknown;
+  error(error: PeerstarError): void;
+}
+
+type Handed = Extract<Effect, { type: "deliver" | "settle" | "askSnapshot" | "restore" }>;
+
+interface Promised {
+  readonly resolve: () => void;
+  readonly reject: (error: PeerstarError) => void;
+}
+
+/** A page that takes longer for its state than that has lost its turn; what waits must not grow without end. */
+const PAGE_MS = 30_000;
+
+export class Front {
+  readonly #env: Env;
+  readonly #hooks: FrontHooks;
+  readonly #tell: Teller;
+  readonly #feed: (event: Event) => void;
+  readonly #desk = new Desk();
+  readonly #promises = new Map<number, Promised>();
+  /** What is rejected because it ends is rejected with this. */
+  end = new PeerstarError("Closed");
+  #closed = false;
+
+  constructor(env: Env, hooks: FrontHooks, tell: Teller, feed: (event: Event) => void) {
+    this.#env = env;
+    this.#hooks = hooks;
+    this.#tell = tell;
+    this.#feed = feed;
+  }
+
+  /** In its turn. */
+  do(job: () => void): void {
+    this.#desk.do(job);
+  }
+
+  hand(effect: Handed): void {
+    this.#desk.do(() => {
+      switch (effect.type) {
+        case "deliver": return this.#deliver(effect);
+        case "settle": return this.#settle(effect.token, effect.error);
+        case "askSnapshot": return this.#askSnapshot(effect.token);
+        case "restore": return this.#restore(effect.state);
+      }
+    });
+  }
+
+  /** Kept or broken as the machine settles it. */
+  promise(token: number): Promise<void> {
+    const promise = new Promise<void>((resolve, reject) => this.#promises.set(token, { resolve, reject }));
+    // Who does not look at it has the `error` event.
+    promise.catch(() => {});
+    return promise;
+  }
+
+  error(error: PeerstarError): void {
+    this.#desk.do(() => this.#hooks.error(error));
+  }
+
+  /** Nothing is delivered any more; what waits is rejected, and the page hears of it last. */
+  close(closed: () => void): void {
+    this.#closed = true;
+    this.#desk.do(() => {
+      // Whatever the machine no longer knows of.
+      for (const token of [...this.#promises.keys()]) this.#settle(token, "Closed");
+      if (this.end.code !== "Closed") this.#hooks.error(this.end);
+      closed();
+    });
+  }
+
+  #deliver({ from, seq, epoch, data }: Extract<Effect, { type: "deliver" }>): void {
+    let unpacked: unknown;
+    try {
+      unpacked = unpack(data);
+    } catch (error) {
+      console.error(`peerstar: a message of ${from} cannot be read:`, error);
+      return;
+    }
+    // leave() in a listener is the last that is heard.
+    if (!this.#closed) this.#hooks.message(unpacked, { from, seq, epoch });
+  }
+
+  #settle(token: number, code: PeerstarErrorCode | undefined): void {
+    const promised = this.#promises.get(token);
+    if (!promised) return;
+    this.#promises.delete(token);
+    if (code === undefined) return promised.resolve();
+    const error = code === "Closed" ? this.end : new PeerstarError(code);
+    promised.reject(error);
+    // What the end rejects is told once, by the end.
+    if (code !== "Closed") this.#hooks.error(error);
+  }
+
+  #askSnapshot(token: number): void | Promise<void> {
+    const give = this.#hooks.snapshot();
+    if (!give) return this.#feed({ type: "snapshot", token, given: false, size: 0 });
+    const given = (state: unknown): void => {
+      const { text, size } = pack(state);
+      this.#tell(() => `gave a snapshot of ${size} bytes`);
+      this.#feed({ type: "snapshot", token, given: true, state: text, size });
+    };
+    const failed = (error: unknown): void => {
+      console.error("peerstar: onSnapshot failed:", error);
+      this.#feed({ type: "snapshot", token, given: false, size: 0 });
+    };
+    try {
+      const state = give();
+      if (isPromise(state)) return this.#limited(state.then(given), "onSnapshot").catch(failed);
+      given(state);
+    } catch (error) {
+      failed(error);
+    }
+  }
+
+  #restore(packed: unknown): void | Promise<void> {
+    try {
+      const done = this.#hooks.restore(unpack(packed));
+      if (isPromise(done)) {
+        return this.#limited(done, "onRestore").catch((error: unknown) => console.error("peerstar: onRestore failed:", error));
+      }
+    } catch (error) {
+      console.error("peerstar: onRestore failed:", error);
+    }
+  }
+
+  #limited(work: Promise<unknown>, name: string): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const timer = this.#env.after(PAGE_MS, () => reject(new Error(`${name} took longer than ${PAGE_MS / 1000} s`)));
+      work.then(() => resolve(), reject).finally(() => this.#env.cancel(timer));
+    });
+  }
+}
+
+function isPromise(value: unknown): value is Promise<unknown> {
+  return typeof value === "object" && value !== null && typeof (value as { then?: unknown }).then === "function";
+}

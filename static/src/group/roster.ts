@@ -1,0 +1,65 @@
+// Who is here: as the server tells its host, and as data channels show. What the log says of who came and went follows.
+
+import type { Core } from "./core.ts";
+import { Peer } from "./peer.ts";
+import type { Stamper } from "./stamper.ts";
+import type { MemberInfo, PeerId, RosterEntry } from "./types.ts";
+
+export class Roster {
+  readonly peers = new Map<PeerId, Peer>();
+  readonly #core: Core;
+  readonly #stamper: Stamper;
+
+  constructor(core: Core, stamper: Stamper) {
+    this.#core = core;
+    this.#stamper = stamper;
+  }
+
+  /** The server says that it is here. */
+  told(member: RosterEntry): Peer {
+    let peer = this.peers.get(member.id);
+    // On a new socket it has not said its profile yet: that is no change.
+    const profile = member.profile ?? peer?.info.profile;
+    const info: MemberInfo = { group: member.group, ...(profile === undefined ? {} : { profile }) };
+    if (!peer) this.peers.set(member.id, (peer = new Peer(member.id, info, this.#core.now)));
+    peer.info = info;
+    peer.present = true;
+    peer.missing = 0;
+    peer.gone = false;
+    return peer;
+  }
+
+  /** Its JOIN is on the way, or its socket is down and its data channel is not. */
+  stranger(id: PeerId): Peer {
+    const peer = new Peer(id, this.#stamper.members.get(id) ?? { group: true }, this.#core.now);
+    peer.present = false;
+    this.peers.set(id, peer);
+    return peer;
+  }
+
+  /** After a break these are here. The others are coming back, too: that they are not here yet says nothing. */
+  miss(here: ReadonlySet<PeerId>): void {
+    for (const peer of this.peers.values()) {
+      if (here.has(peer.id) || !peer.present) continue;
+      peer.present = false;
+      peer.missing = this.#core.now;
+    }
+  }
+
+  /** Stamp who came, who went, and whose profile is new. */
+  reconcile(): void {
+    const { id, profile } = this.#core;
+    this.#stamper.came(id, { group: true, ...(profile === undefined ? {} : { profile }) });
+    for (const peer of this.peers.values()) this.account(peer);
+    for (const member of [...this.#stamper.members.keys()]) if (member !== id && !this.peers.has(member)) this.#stamper.went(member);
+  }
+
+  /** The same of one. */
+  account(peer: Peer): void {
+    const { links, now, settings } = this.#core;
+    // Without a socket, yet on its data channel: it has not gone.
+    const here = peer.present || (!peer.gone && (links.good(peer.id, now) || (peer.missing !== 0 && now < peer.missing + settings.graceMs)));
+    if (here) peer.info = this.#stamper.came(peer.id, peer.info, peer.heard > -Infinity || !peer.info.group);
+    else this.#stamper.went(peer.id);
+  }
+}
