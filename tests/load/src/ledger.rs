@@ -1,7 +1,7 @@
 //! What all clients of a run were told, held against what must always be true.
 
 use std::cell::{Cell, RefCell};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -20,13 +20,26 @@ const KEPT: usize = 20;
 /// A member: the number of its page, and its id.
 type Name = (usize, Box<str>);
 
+/// What is known of a member that came.
+#[derive(Debug, Clone, Copy, Default)]
+struct Presence {
+    /// It dials, or is connected.
+    here: bool,
+    /// When it last lost its socket.
+    gone: Option<Instant>,
+}
+
 /// The view from outside.
 #[derive(Debug, Default)]
 pub struct Ledger {
     /// By page and epoch.
     hosts: RefCell<HashMap<(usize, u64), Box<str>>>,
-    /// When members that are not connected any more were last; None: they are.
-    present: RefCell<HashMap<Name, Option<Instant>>>,
+    present: RefCell<HashMap<Name, Presence>>,
+    /// Members who were told to hand over.
+    resigned: RefCell<HashSet<Name>>,
+    /// Hosts that were replaced because they had gone, and when that was heard.
+    succeeded: RefCell<Vec<(Name, Instant)>>,
+    joins: Cell<usize>,
     faults: RefCell<Vec<String>>,
     fault_count: Cell<usize>,
     closes: RefCell<BTreeMap<u16, usize>>,
@@ -50,12 +63,34 @@ impl Ledger {
 
     /// A member dials.
     pub fn comes(&self, member: &Seat) {
-        self.present.borrow_mut().insert((member.page, member.id.clone()), None);
+        self.present.borrow_mut().entry(name(member)).or_default().here = true;
+    }
+
+    /// A member is in.
+    pub fn joined(&self) {
+        self.joins.set(self.joins.get() + 1);
     }
 
     /// A member's socket has ended.
     pub fn goes(&self, member: &Seat) {
-        self.present.borrow_mut().insert((member.page, member.id.clone()), Some(Instant::now()));
+        self.present.borrow_mut().insert(name(member), Presence { here: false, gone: Some(Instant::now()) });
+    }
+
+    /// A member is about to say that somebody else is to host.
+    pub fn resigns(&self, member: &Seat) {
+        self.resigned.borrow_mut().insert(name(member));
+    }
+
+    /// How often a member got in.
+    #[must_use]
+    pub fn joins(&self) -> usize {
+        self.joins.get()
+    }
+
+    /// How many terms of hosts members were told of.
+    #[must_use]
+    pub fn terms(&self) -> usize {
+        self.hosts.borrow().len()
     }
 
     /// A server's close.
@@ -69,8 +104,8 @@ impl Ledger {
         self.closes.borrow().clone()
     }
 
-    /// A member was told who hosts: one host for a page and epoch, no older epoch after a newer one, and the host is
-    /// there.
+    /// A member was told who hosts: one host for a page and epoch, no older epoch after a newer one, the host is there, and
+    /// the one before it gave a reason.
     pub fn told(&self, member: &Seat, now: &Assigned) {
         let (page, id) = (member.page, &member.id);
         if let Some(before) = member.told.borrow().as_ref()
@@ -83,20 +118,54 @@ impl Ledger {
         if *host != now.host {
             self.fault(format!("page {page}, epoch {}: {host} and {} host", now.epoch, now.host));
         }
+        self.succeeds(member, now);
         if now.recovering || now.host.starts_with(STRANGER) {
             return;
         }
         match self.present.borrow().get(&(page, now.host.clone())) {
             None => self.fault(format!("page {page}: {id} was told that {} hosts, who never came", now.host)),
-            Some(Some(gone)) if gone.elapsed() > GRACE => {
+            Some(Presence { here: false, gone: Some(gone) }) if gone.elapsed() > GRACE => {
                 self.fault(format!("page {page}: {id} was told that {} hosts, gone {:?} ago", now.host, gone.elapsed()));
             }
             Some(_) => {}
         }
     }
 
+    /// A host moves for a reason, and no newcomer is one.
+    fn succeeds(&self, member: &Seat, now: &Assigned) {
+        let before = member.told.borrow();
+        let Some(before) = before.as_ref().filter(|before| before.host != now.host && !before.host.starts_with(STRANGER)) else {
+            return;
+        };
+        let host = (member.page, before.host.clone());
+        let fault = |why| self.fault(format!("page {}: {} was replaced, {why}", member.page, before.host));
+        match now.cause.as_deref() {
+            Some("left" | "timeout") => self.succeeded.borrow_mut().push((host, Instant::now())),
+            Some("resigned") if !self.resigned.borrow().contains(&host) => fault("as if it had resigned"),
+            Some(cause @ ("stalled" | "unreachable" | "upgraded")) => fault(cause),
+            // what a liar claims may move a host; in OPEN no cause is told
+            Some(_) | None => {}
+        }
+    }
+
+    /// All hosts that were replaced because they had gone had indeed gone; to be asked when all is quiet.
+    pub fn explain_successions(&self) {
+        let present = self.present.borrow();
+        for (host, at) in self.succeeded.borrow_mut().drain(..) {
+            if present.get(&host).and_then(|presence| presence.gone).is_none_or(|gone| gone + GRACE < at) {
+                self.fault(format!("page {}: {} was replaced as if it had gone", host.0, host.1));
+            }
+        }
+    }
+
     /// Forgets who came and went, once all are gone.
     pub fn forget_members(&self) {
         self.present.borrow_mut().clear();
+        self.resigned.borrow_mut().clear();
+        self.succeeded.borrow_mut().clear();
     }
+}
+
+fn name(member: &Seat) -> Name {
+    (member.page, member.id.clone())
 }

@@ -81,6 +81,9 @@ enum What {
         pages: usize,
         #[arg(long)]
         count: usize,
+        /// The number of the first member: one for each page follows who stays.
+        #[arg(long)]
+        first: usize,
         #[arg(long)]
         steal: bool,
     },
@@ -167,13 +170,14 @@ fn main() -> io::Result<()> {
                 let length = Duration::from_secs_f64(minutes * 60.0);
                 let plan = soak::Plan { length, round: Duration::from_secs(40), pages, each, attackers, seed };
                 println!("seed {seed}: {} members of {pages} pages, {attackers} attackers", pages * each);
-                let soak = soak::Soak::new(Server::start(binary, &soak::SETTINGS)?, plan)?;
+                let soak = soak::Soak::new(Server::start(binary, &soak::SETTINGS)?, plan).await?;
                 soak.run(|line| println!("{line}")).await?;
                 Ok(0)
             }
             What::Bench(_) => unreachable!("done above"),
-            What::Attack { to, pages, count, steal } => {
-                soak::attack::attack(to, pages, count, steal, seed).await;
+            What::Attack { to, pages, count, first, steal } => {
+                let plan = soak::attack::Plan { to, pages, first, steal };
+                soak::attack::attack(plan, count, seed, |lives| println!("{lives}")).await;
                 Ok(0)
             }
         }

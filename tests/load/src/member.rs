@@ -264,6 +264,7 @@ impl<R: Role> Ear<'_, R> {
                 self.ping = now.ping_ms.map_or(self.ping, Duration::from_millis);
                 *me.told.borrow_mut() = Some(Told { epoch: now.epoch, host: now.host });
                 if message.r#type == "OPEN" {
+                    self.world.ledger.joined();
                     me.up.set(true);
                     me.opens.set(me.opens.get() + 1);
                     me.opened.set(Some(self.heard));

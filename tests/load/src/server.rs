@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 /// How long it may take to start.
 const START: Duration = Duration::from_secs(30);
@@ -101,6 +101,25 @@ impl Server {
         if sent.success() { Ok(()) } else { Err(io::Error::other("kill(1) failed")) }
     }
 
+    /// Tells it to stop, and waits until it has.
+    ///
+    /// # Errors
+    /// When it takes longer than `most`, or does not end well.
+    pub fn stop(&mut self, most: Duration) -> io::Result<()> {
+        self.terminate()?;
+        let deadline = Instant::now() + most;
+        loop {
+            match self.ended()? {
+                Some(true) => return Ok(()),
+                Some(false) => return Err(io::Error::other("the server did not end well")),
+                None if Instant::now() > deadline => {
+                    return Err(io::Error::other(format!("the server did not end within {most:?}")));
+                }
+                None => std::thread::sleep(Duration::from_millis(20)),
+            }
+        }
+    }
+
     /// Whether it has ended, and well.
     ///
     /// # Errors
@@ -160,6 +179,18 @@ pub fn usage(pid: u32) -> io::Result<Usage> {
         descriptors: std::fs::read_dir(format!("/proc/{pid}/fd"))?.count(),
         cpu: ticks.ok_or_else(odd)? as f64 / 100.0,
     })
+}
+
+/// Processor time that all processes of this machine have used, in s.
+///
+/// # Errors
+/// When this is not Linux.
+pub fn machine_cpu() -> io::Result<f64> {
+    let stat = std::fs::read_to_string("/proc/stat")?;
+    let ticks = stat.lines().next().map(|line| line.split_whitespace().skip(1).map_while(|ticks| ticks.parse::<u64>().ok()));
+    // user, nice, system, idle, iowait, irq, softirq, and what other machines took
+    let busy = ticks.into_iter().flatten().enumerate().filter(|(field, _)| matches!(field, 0..=2 | 5..=7));
+    Ok(busy.map(|(_, ticks)| ticks).sum::<u64>() as f64 / 100.0)
 }
 
 fn launch(binary: &PathBuf, settings: &[(String, String)], log: &Arc<Mutex<Log>>) -> io::Result<(Child, SocketAddr)> {

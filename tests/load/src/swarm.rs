@@ -60,7 +60,13 @@ impl Swarm {
         Self { world, bees: RefCell::default(), seed, named: Cell::default() }
     }
 
-    /// One more member for `page`, under a name nobody has had since all left.
+    /// The number of the next member.
+    #[must_use]
+    pub const fn next(&self) -> usize {
+        self.named.get()
+    }
+
+    /// One more member for `page`, under a name nobody had.
     pub fn join<R: Role + 'static>(&self, page: usize, role: impl FnOnce(&Rc<Seat>) -> R) -> Rc<Seat> {
         let number = self.named.get();
         self.named.set(number + 1);
@@ -121,7 +127,7 @@ impl Swarm {
         }
     }
 
-    /// All leave with a word, and are forgotten: names begin anew.
+    /// All leave with a word, and are forgotten.
     ///
     /// # Errors
     /// When it takes longer than `most`.
@@ -129,7 +135,6 @@ impl Swarm {
         self.bees.borrow().iter().for_each(|bee| bee.order(Order::Leave));
         until("all have left", most, || self.bees.borrow().iter().all(Bee::is_gone)).await?;
         self.bees.borrow_mut().clear();
-        self.named.set(0);
         self.world.ledger.forget_members();
         Ok(())
     }

@@ -26,6 +26,9 @@ pub struct Assigned {
     pub host: Box<str>,
     /// Since which term.
     pub epoch: u64,
+    /// Why; in `HOST` only.
+    #[serde(default)]
+    pub cause: Option<Box<str>>,
     /// Whether the server still waits for the host.
     #[serde(default)]
     pub recovering: bool,

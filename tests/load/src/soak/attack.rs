@@ -1,6 +1,7 @@
 //! Clients that mean harm, or are just broken. They run in a process of their own, so that what they cost here is not
 //! taken for what they cost others.
 
+use std::cell::Cell;
 use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -23,28 +24,41 @@ const FLOODS: usize = 8;
 /// Pairs of one that does not read and one that sends to it.
 const JAMS: usize = 12;
 
+/// Whom to attack.
+#[derive(Debug, Clone, Copy)]
+pub struct Plan {
+    /// The server.
+    pub to: SocketAddr,
+    /// How many pages there are.
+    pub pages: usize,
+    /// The number of the first member. With it begin those who stay, one on each page; others come and go.
+    pub first: usize,
+    /// Whether ids are stolen. One whose owner is away can be had: this is for when those who stay do.
+    pub steal: bool,
+}
+
 /// One attacker after another life.
 struct Attacker {
-    to: SocketAddr,
+    plan: Plan,
     number: usize,
     lives: usize,
-    pages: usize,
     random: SmallRng,
     floods: Rc<Semaphore>,
     jams: Rc<Semaphore>,
-    steals: bool,
 }
 
-/// `count` of them against `pages` pages, until this process is killed. Those who steal ids would get one whose owner
-/// is away: `steals` is for when all stay.
-pub async fn attack(to: SocketAddr, pages: usize, count: usize, steals: bool, seed: u64) {
+/// `count` of them, until this process is killed. Says how many lives they have begun, now and then.
+pub async fn attack(plan: Plan, count: usize, seed: u64, say: impl Fn(usize)) {
+    let lives = Rc::new(Cell::new(0_usize));
     let (floods, jams) = (Rc::new(Semaphore::new(FLOODS)), Rc::new(Semaphore::new(JAMS)));
     for number in 0..count {
         let random = SmallRng::seed_from_u64(seed ^ (number as u64).rotate_left(32));
         let (floods, jams) = (Rc::clone(&floods), Rc::clone(&jams));
-        let mut attacker = Attacker { to, number, lives: 0, pages, random, floods, jams, steals };
+        let mut attacker = Attacker { plan, number, lives: 0, random, floods, jams };
+        let lives = Rc::clone(&lives);
         spawn_local(async move {
             loop {
+                lives.set(lives.get() + 1);
                 let life = attacker.life();
                 // whatever ends it: the next
                 let _ = timeout(Duration::from_secs(30), life).await;
@@ -53,7 +67,10 @@ pub async fn attack(to: SocketAddr, pages: usize, count: usize, steals: bool, se
             }
         });
     }
-    std::future::pending().await
+    loop {
+        sleep(Duration::from_millis(500)).await;
+        say(lives.get());
+    }
 }
 
 impl Attacker {
@@ -72,11 +89,11 @@ impl Attacker {
     }
 
     fn route(&self) -> Route {
-        Route::nth(self.to, self.number)
+        Route::nth(self.plan.to, self.number)
     }
 
     fn page(&mut self) -> usize {
-        self.random.random_range(0..self.pages)
+        self.random.random_range(0..self.plan.pages)
     }
 
     fn ms(&mut self, most: u64) -> Duration {
@@ -89,14 +106,15 @@ impl Attacker {
         format!("/peerjs?key=peerjs&id={STRANGER}{number}-{lives}{name}&token=t&page=p{page}&group={group}")
     }
 
-    async fn join(&mut self) -> io::Result<Socket> {
-        let address = self.address("");
+    /// The name says in logs and complaints what it was up to.
+    async fn join(&mut self, name: &str) -> io::Result<Socket> {
+        let address = self.address(name);
         Socket::open(self.route(), &address).await
     }
 
     /// Comes, and loses its socket.
     async fn vanish(&mut self) -> io::Result<()> {
-        let socket = self.join().await?;
+        let socket = self.join("-vanish").await?;
         sleep(self.ms(3000)).await;
         if self.random.random() {
             socket.reset();
@@ -106,7 +124,7 @@ impl Attacker {
 
     /// Comes, and leaves in one of the ways there are.
     async fn come_and_go(&mut self) -> io::Result<()> {
-        let mut socket = self.join().await?;
+        let mut socket = self.join("-come-and-go").await?;
         sleep(self.ms(1000)).await;
         match self.random.random_range(0..5) {
             0 => frame::push(&mut socket.out, frame::TEXT, br#"{"type":"LEAVE"}"#),
@@ -119,19 +137,18 @@ impl Attacker {
 
     /// Comes, and neither reads nor answers anything any more.
     async fn freeze(&mut self) -> io::Result<()> {
-        let _socket = self.join().await?;
+        let _socket = self.join("-freeze").await?;
         sleep(self.ms(30_000)).await;
         Ok(())
     }
 
     /// Wants a member's id, or takes its own over.
     async fn steal(&mut self) -> io::Result<()> {
-        let address = if self.steals {
-            // that of the first of a page, which is always there
+        let address = if self.plan.steal {
             let page = self.page();
-            format!("/peerjs?key=peerjs&id=m{page}&token=stolen&page=p{page}&group=1")
+            format!("/peerjs?key=peerjs&id=m{}&token=stolen&page=p{page}&group=1", self.plan.first + page)
         } else {
-            self.address("")
+            self.address("-steal")
         };
         let first = Socket::open(self.route(), &address).await?;
         let second = Socket::open(self.route(), &address).await?;
@@ -144,7 +161,7 @@ impl Attacker {
     async fn lie(&mut self) -> io::Result<()> {
         let ahead = self.random.random_range(0..120_000);
         let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64);
-        let address = format!("{}&epoch={}&host={STRANGER}", self.address(""), now + ahead - 60_000);
+        let address = format!("{}&epoch={}&host={STRANGER}", self.address("-lie"), now + ahead - 60_000);
         Socket::open(self.route(), &address).await?.finish(self.ms(2000)).await;
         Ok(())
     }
@@ -164,7 +181,7 @@ impl Attacker {
             let _ = timeout(self.ms(5000), stream.read(&mut [0; 64])).await;
             return Ok(());
         }
-        let mut socket = self.join().await?;
+        let mut socket = self.join("-garbage").await?;
         let out = &mut socket.out;
         match kind {
             2 => out.extend_from_slice(&noise),
@@ -187,14 +204,15 @@ impl Attacker {
     async fn jam(&mut self) -> io::Result<()> {
         let jams = Rc::clone(&self.jams);
         let Ok(_permit) = jams.try_acquire() else { return self.vanish().await };
-        let address = self.address("jam");
+        let address = self.address("-jam");
         let route = Route { receive_buffer: Some(4096), ..self.route() };
         let _jammed = Socket::open(route, &address).await?;
-        let target = format!("{STRANGER}{}-{}jam", self.number, self.lives);
+        let target = format!("{STRANGER}{}-{}-jam", self.number, self.lives);
         let page = address.split("&page=").nth(1).unwrap_or_default();
-        let name = format!("/peerjs?key=peerjs&id={STRANGER}{}-{}send&token=t&page={page}", self.number, self.lives);
+        let name = format!("/peerjs?key=peerjs&id={STRANGER}{}-{}-send&token=t&page={page}", self.number, self.lives);
         let mut sender = Socket::open(self.route(), &name).await?;
-        let text = format!(r#"{{"type":"OFFER","dst":"{target}","payload":{{"x":"{}"}}}}"#, "x".repeat(16_000));
+        let kind = if self.random.random() { "OFFER" } else { "RELAY" };
+        let text = format!(r#"{{"type":"{kind}","dst":"{target}","payload":{{"x":"{}"}}}}"#, "x".repeat(16_000));
         for _ in 0..400 {
             frame::push(&mut sender.out, frame::TEXT, text.as_bytes());
             self.pump(&mut sender).await?;
@@ -207,10 +225,10 @@ impl Attacker {
     async fn flood(&mut self) -> io::Result<()> {
         let floods = Rc::clone(&self.floods);
         let Ok(_permit) = floods.try_acquire() else { return self.vanish().await };
-        let mut socket = self.join().await?;
+        let mut socket = self.join("-flood").await?;
         let reads = self.random.random_ratio(3, 4);
         let until = Instant::now() + Duration::from_secs(5);
-        let target = self.random.random_range(0..4000);
+        let target = self.plan.first + self.random.random_range(0..4000);
         let payload = format!(r#"{{"n":0,"x":"{}"}}"#, "x".repeat(self.random.random_range(0..2000)));
         let words = [
             r#"{"type":"HEARTBEAT"}"#.to_owned(),

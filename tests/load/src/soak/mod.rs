@@ -1,12 +1,12 @@
 //! Rounds of calm and of everything that can go wrong, with all that is seen checked.
 
 pub mod attack;
+mod attackers;
+mod report;
 mod talker;
 mod town;
 
-use std::fmt;
 use std::io;
-use std::process::{Child, Command, Stdio};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -18,10 +18,11 @@ use tokio::time::{Instant, sleep};
 
 use crate::http;
 use crate::member::{Order, Seat, Told};
-use crate::server::{Server, Usage};
-use crate::spread::Spread;
+use crate::server::{self, Server, Usage};
 use crate::swarm::{Swarm, until};
 
+use attackers::Attackers;
+use report::{Round, Total};
 use talker::Talker;
 use town::Town;
 
@@ -29,6 +30,8 @@ use town::Town;
 pub const SETTINGS: [(&str, &str); 1] = [("peerjs.allow_discovery", "true")];
 
 const PATIENCE: Duration = Duration::from_secs(60);
+/// A server that is told to go has gone after that.
+const DRAINED: Duration = Duration::from_secs(15);
 /// A well-behaved member leaves, or loses its socket, so often.
 const CHURN: Duration = Duration::from_millis(100);
 /// A page's actor panics so often.
@@ -37,8 +40,10 @@ const PANIC: Duration = Duration::from_millis(700);
 const SLOWER: u32 = 3;
 /// Times shorter than that are the machine's own, not the server's.
 const NOISE: Duration = Duration::from_millis(5);
-/// After all have left, memory may be above what it was after the first round of the same process by a quarter, and so
-/// many bytes: allocators keep some.
+/// So many processors used by others spoil what is measured.
+const OTHERS: f64 = 0.3;
+/// After all have left, memory may be above what it was after the first whole round of the same process by a quarter, and
+/// so many bytes: allocators keep some.
 const KEPT: usize = 16 * 1024 * 1024;
 /// Descriptors that the server may have more than when it started: connections of ours that it has yet to close.
 const SPARE: usize = 4;
@@ -60,45 +65,6 @@ pub struct Plan {
     pub seed: u64,
 }
 
-/// What one round saw.
-#[derive(Debug)]
-pub struct Round {
-    /// Whether the server was killed in it.
-    killed: bool,
-    calm: Spread,
-    attacked: Spread,
-    panics: usize,
-    answered: u64,
-    expired: u64,
-    excused: u64,
-    relayed: u64,
-    peak: Usage,
-    left: Usage,
-}
-
-impl fmt::Display for Round {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let ms = |spread: &Spread| spread.at(0.99).as_secs_f64() * 1000.0;
-        let mib = |usage: &Usage| usage.memory as f64 / 1024.0 / 1024.0;
-        let Self { killed, calm, attacked, panics, answered, expired, excused, relayed, peak, left } = self;
-        write!(f, "{}: ", if *killed { "killed" } else { "attack" })?;
-        write!(f, "p99 {:.1} ms calm, {:.1} ms attacked; {panics} panics; ", ms(calm), ms(attacked))?;
-        write!(f, "{answered} answered, {expired} expired, {excused} excused, {relayed} relayed; ")?;
-        write!(f, "{:.0} MiB and {} descriptors, ", mib(peak), peak.descriptors)?;
-        write!(f, "{:.0} MiB and {} after all left", mib(left), left.descriptors)
-    }
-}
-
-/// The attackers' process; killed when dropped, and all their sockets with it.
-struct Attackers(Child);
-
-impl Drop for Attackers {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
 /// The soak: prints each round, and fails loudly.
 pub struct Soak {
     plan: Plan,
@@ -108,19 +74,20 @@ pub struct Soak {
     random: SmallRng,
     /// Descriptors of a server that has just started.
     fresh: usize,
-    /// Memory after the first round of this process.
+    /// Memory after the first whole round of this process.
     first: Option<usize>,
     ordered_panics: usize,
-    calm: Vec<Duration>,
-    attacked: Vec<Duration>,
+    total: Total,
 }
 
 impl Soak {
     /// With a server that has just started.
     ///
     /// # Errors
-    /// When its usage cannot be read.
-    pub fn new(server: Server, plan: Plan) -> io::Result<Self> {
+    /// When it does not answer.
+    pub async fn new(server: Server, plan: Plan) -> io::Result<Self> {
+        // all that a server at rest has open is open once it has answered
+        http::ask(server.address, "GET", "/health").await?;
         Ok(Self {
             plan,
             fresh: server.usage()?.descriptors,
@@ -130,38 +97,42 @@ impl Soak {
             random: SmallRng::seed_from_u64(plan.seed),
             first: None,
             ordered_panics: 0,
-            calm: Vec::new(),
-            attacked: Vec::new(),
+            total: Total::default(),
         })
     }
 
-    /// Round after round until the time is over. The server is killed in the first, and in every fourth after it.
+    /// Round after round until the time is over. In the first, and in every tenth after it, the server is killed and later
+    /// replaced.
     ///
     /// # Errors
-    /// At the end of the first round in which something was wrong.
+    /// At the end of the first round in which something was wrong, or of the third in a row that was too slow under
+    /// attack, of those in which the machine had nothing else to do.
     pub async fn run(mut self, say: impl Fn(String)) -> io::Result<()> {
         let end = Instant::now() + self.plan.length;
-        let mut rounds = 0;
-        while rounds < 2 || Instant::now() + self.plan.round < end {
-            let killed = rounds % 4 == 0;
-            let round = self.round(killed).await;
-            rounds += 1;
+        let (mut slow, mut judged) = (0, 0);
+        while self.total.rounds < 2 || slow > 0 || Instant::now() + self.plan.round < end {
+            let number = self.total.rounds + 1;
+            let round = self.round(number % 10 == 1).await;
             let (count, faults) = self.swarm.world.ledger.faults();
             if count > 0 {
                 faults.iter().for_each(|fault| say(format!("  {fault}")));
-                return Err(io::Error::other(format!("{count} faults in round {rounds}, seed {}", self.plan.seed)));
+                return Err(io::Error::other(format!("{count} faults in round {number}, seed {}", self.plan.seed)));
             }
             let round = round?;
-            say(format!("{rounds}. {round}"));
+            say(format!("{number}. {round}"));
             self.check(&round)?;
+            let [calm, attacked] = round.trips.each_ref().map(|trips| trips.at(0.99));
+            let judges = !round.upheaval && round.others < OTHERS;
+            judged += usize::from(judges);
+            slow = if judges && attacked > calm.max(NOISE) * SLOWER { slow + 1 } else { 0 };
+            if slow == 3 {
+                return Err(io::Error::other(format!("under attack p99 is more than {SLOWER} times that of the calm")));
+            }
         }
-        let (calm, attacked): (Spread, Spread) = (self.calm.iter().copied().collect(), self.attacked.iter().copied().collect());
-        say(format!("round trips, calm: {calm}"));
-        say(format!("round trips, under attack: {attacked}"));
-        say(format!("closes: {:?}", self.swarm.world.ledger.closes()));
-        if attacked.at(0.99) > calm.at(0.99).max(NOISE) * SLOWER {
-            return Err(io::Error::other(format!("under attack p99 is more than {SLOWER} times that of the calm")));
-        }
+        let ledger = &self.swarm.world.ledger;
+        say(format!("{}", self.total));
+        say(format!("round trips were judged in {judged} rounds: in the others the machine had more to do, or the server died"));
+        say(format!("terms of hosts: {}; closes: {:?}; nothing that must not be", ledger.terms(), ledger.closes()));
         Ok(())
     }
 
@@ -169,38 +140,50 @@ impl Soak {
         self.server.as_ref().ok_or_else(|| io::Error::other("the server did not come back"))
     }
 
-    async fn round(&mut self, killed: bool) -> io::Result<Round> {
+    async fn round(&mut self, upheaval: bool) -> io::Result<Round> {
         let panics = self.ordered_panics;
         let Plan { pages, each, round, .. } = self.plan;
+        let half = round / 2;
         self.town.talking.set(true);
+        let first = self.swarm.next();
         for n in 0..pages * each {
             self.come(n % pages);
         }
         self.swarm.all_up(PATIENCE).await?;
-        self.phase(round / 2, false, false).await?;
+        let before = self.server()?.usage()?.cpu;
+        self.phase(half, false).await?;
+        let calm_cpu = self.server()?.usage()?.cpu - before;
         let calm = self.town.trips.take();
-        let attackers = self.attackers(!killed)?;
+        let whom = attack::Plan { to: self.server()?.address, pages, first, steal: !upheaval };
+        let attackers = Attackers::start(whom, self.plan.attackers, self.random.random())?;
         // they have come
         sleep(Duration::from_secs(2)).await;
-        self.phase(round / 2, true, killed).await?;
+        if upheaval {
+            self.phase(half / 2, true).await?;
+            self.restart(false).await?;
+            self.phase(half / 2, true).await?;
+            self.restart(true).await?;
+        }
+        let (before, others) = (self.server()?.usage()?.cpu, self.others(&attackers)?);
+        self.phase(half, true).await?;
         let attacked = self.town.trips.take();
         let peak = self.server()?.usage()?;
+        let others = self.others(&attackers)? - others;
+        self.total.joins[1] += attackers.lives();
         drop(attackers);
         self.town.talking.set(false);
         self.settle().await?;
+        self.swarm.world.ledger.explain_successions();
         self.swarm.leave(PATIENCE).await?;
+        self.total.joins[0] = self.swarm.world.ledger.joins();
         self.town.pages.iter().for_each(|page| page.borrow_mut().clear());
         let left = self.emptied().await?;
-        // what follows a kill is a restart, not an attack
-        if !killed {
-            self.calm.extend_from_slice(&calm);
-            self.attacked.extend_from_slice(&attacked);
-        }
         let counts = &self.town.counts;
-        Ok(Round {
-            killed,
-            calm: calm.into_iter().collect(),
-            attacked: attacked.into_iter().collect(),
+        let round = Round {
+            upheaval,
+            busy: [calm_cpu, peak.cpu - before].map(|cpu| cpu / half.as_secs_f64()),
+            others: others / half.as_secs_f64(),
+            trips: [&calm, &attacked].map(|trips| trips.iter().copied().collect()),
             panics: self.ordered_panics - panics,
             answered: counts.answered.take(),
             expired: counts.expired.take(),
@@ -208,7 +191,16 @@ impl Soak {
             relayed: counts.relayed.take(),
             peak,
             left,
-        })
+        };
+        self.total.add(&round, &calm, &attacked);
+        Ok(round)
+    }
+
+    /// Processor time that nobody here has used, in s.
+    fn others(&self, attackers: &Attackers) -> io::Result<f64> {
+        let ours = [std::process::id(), attackers.pid()].map(|pid| Ok(server::usage(pid)?.cpu));
+        let ours = ours.into_iter().sum::<io::Result<f64>>()? + self.server()?.usage()?.cpu;
+        Ok(server::machine_cpu()? - ours)
     }
 
     fn come(&self, page: usize) {
@@ -217,27 +209,12 @@ impl Soak {
         self.town.pages[page].borrow_mut().push(seat);
     }
 
-    fn attackers(&mut self, steal: bool) -> io::Result<Attackers> {
-        let (address, plan) = (self.server()?.address, self.plan);
-        let mut command = Command::new("nice");
-        // they stand for other people's machines: they must not take ours from the server
-        command.args(["-n", "10"]).arg(std::env::current_exe()?).arg("attack");
-        command.args(["--to", &address.to_string(), "--pages", &plan.pages.to_string()]);
-        command.args(["--count", &plan.attackers.to_string(), "--seed", &self.random.random::<u64>().to_string()]);
-        if steal {
-            command.arg("--steal");
-        }
-        command.stdin(Stdio::null()).spawn().map(Attackers)
-    }
-
-    /// Members come and go, and talk, for `length`. With `faults` page actors panic, too; with `kill` the server is
-    /// killed halfway and started again.
-    async fn phase(&mut self, length: Duration, faults: bool, kill: bool) -> io::Result<()> {
+    /// Members come and go, and talk, for `length`. With `faults` page actors panic, too.
+    async fn phase(&mut self, length: Duration, faults: bool) -> io::Result<()> {
         self.town.trips.borrow_mut().clear();
         self.town.recording.set(true);
         let began = Instant::now();
         let (mut churn, mut panic) = (began, began);
-        let mut kill = kill.then(|| began + length / 2);
         while began.elapsed() < length {
             sleep(Duration::from_millis(10)).await;
             let now = Instant::now();
@@ -248,9 +225,6 @@ impl Soak {
             if faults && now >= panic {
                 panic += PANIC;
                 self.panic().await?;
-            }
-            if kill.take_if(|at| now >= *at).is_some() {
-                self.kill().await?;
             }
         }
         self.town.recording.set(false);
@@ -268,6 +242,7 @@ impl Soak {
         let page = chosen.seat.page;
         if chosen.seat.hosts() && self.random.random() {
             let epoch = chosen.seat.told.borrow().as_ref().map_or(0, |told| told.epoch);
+            self.swarm.world.ledger.resigns(&chosen.seat);
             return chosen.order(Order::Say(format!(r#"{{"type":"RESIGN","payload":{{"epoch":{epoch}}}}}"#)));
         }
         if self.random.random_ratio(1, 3) {
@@ -296,12 +271,22 @@ impl Soak {
         Ok(())
     }
 
-    async fn kill(&mut self) -> io::Result<()> {
+    /// The server is killed, or told to go, and started again.
+    async fn restart(&mut self, politely: bool) -> io::Result<()> {
         self.town.is_killed();
         let Some(mut server) = self.server.take() else { return Ok(()) };
-        let again = spawn_blocking(move || server.kill().and_then(|()| server.start_again()).map(|()| server)).await;
-        self.server = Some(again.map_err(io::Error::other)??);
+        let again = spawn_blocking(move || {
+            if politely {
+                server.stop(DRAINED)?
+            } else {
+                server.kill()?
+            }
+            server.start_again().map(|()| server)
+        });
+        self.server = Some(again.await.map_err(io::Error::other)??);
+        self.town.is_killed();
         self.first = None;
+        *if politely { &mut self.total.drains } else { &mut self.total.kills } += 1;
         Ok(())
     }
 
@@ -356,10 +341,13 @@ impl Soak {
     /// Waits until the server has let go of all; what it uses then.
     async fn emptied(&self) -> io::Result<Usage> {
         let server = self.server()?;
-        until("all descriptors are given back", PATIENCE, || {
+        let given_back = until("all descriptors are given back", PATIENCE, || {
             server.usage().is_ok_and(|usage| usage.descriptors <= self.fresh + SPARE)
-        })
-        .await?;
+        });
+        if given_back.await.is_err() {
+            let left = server.usage()?.descriptors;
+            return Err(io::Error::other(format!("the server has {left} descriptors, not {}, after all left", self.fresh)));
+        }
         let (_, pages) = http::ask(server.address, "GET", "/pages").await?;
         if pages != "[]" {
             return Err(io::Error::other(format!("pages are left over: {pages}")));
@@ -374,6 +362,9 @@ impl Soak {
         if !complaints.is_empty() || panics > self.ordered_panics {
             let what = format!("{panics} panics, {} of them ordered; {complaints:#?}", self.ordered_panics);
             return Err(io::Error::other(what));
+        }
+        if round.upheaval {
+            return Ok(());
         }
         let first = *self.first.get_or_insert(memory);
         if memory > first + first / 4 + KEPT {

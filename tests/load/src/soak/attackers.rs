@@ -1,0 +1,56 @@
+//! The attackers' process, as the soak sees it.
+
+use std::io::{self, BufRead, BufReader};
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use super::attack::Plan;
+
+/// Killed when dropped, and all its sockets with it.
+pub(super) struct Attackers {
+    process: Child,
+    lives: Arc<AtomicUsize>,
+}
+
+impl Attackers {
+    /// `count` of them.
+    pub(super) fn start(plan: Plan, count: usize, seed: u64) -> io::Result<Self> {
+        let Plan { to, pages, first, steal } = plan;
+        let mut command = Command::new("nice");
+        // they stand for other people's machines: they must not take ours from the server
+        command.args(["-n", "10"]).arg(std::env::current_exe()?).arg("attack").args(["--to", &to.to_string()]);
+        for (name, number) in [("--pages", pages), ("--first", first), ("--count", count)] {
+            command.args([name, &number.to_string()]);
+        }
+        command.args(["--seed", &seed.to_string()]).args(steal.then_some("--steal"));
+        let mut process = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?;
+        let lives = Arc::<AtomicUsize>::default();
+        if let Some(stdout) = process.stdout.take() {
+            let lives = Arc::clone(&lives);
+            // it ends with the process
+            std::thread::spawn(move || {
+                let numbers = BufReader::new(stdout).lines().map_while(Result::ok).filter_map(|line| line.parse().ok());
+                numbers.for_each(|number| lives.store(number, Ordering::Relaxed));
+            });
+        }
+        Ok(Self { process, lives })
+    }
+
+    /// Its process's number.
+    pub(super) fn pid(&self) -> u32 {
+        self.process.id()
+    }
+
+    /// How many lives they have begun, half a second ago or less.
+    pub(super) fn lives(&self) -> usize {
+        self.lives.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for Attackers {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
