@@ -3,9 +3,9 @@
 use std::io;
 use std::path::Path;
 
-use super::plot;
 use super::table::Samples;
 use super::work::WORKS;
+use super::{meter, plot};
 
 const BEGIN: &str = "<!-- figures: made by scripts/bench --write -->\n";
 const END: &str = "<!-- end of figures -->\n";
@@ -26,11 +26,12 @@ pub fn write(docs: &Path, samples: Samples) -> io::Result<()> {
     all.0.extend(samples.0);
     std::fs::write(raw, serde_json::to_string_pretty(&all)? + "\n")?;
 
-    let mut figures = format!("{}\n{}\n", all.markdown(), all.generator());
+    let mut figures = format!("\nMeasured on {}.\n\n{}\n{}\n", meter::machine()?, all.markdown(), all.generator());
     for work in WORKS.iter().filter(|work| work.figures.iter().any(|figure| all.0.contains_key(figure.key))) {
         std::fs::write(folder.join(format!("{}.svg", work.key)), plot::bars(work, &all))?;
         figures.push_str(&format!("![{0}](performance/{0}.svg)\n", work.key));
     }
+    figures.push('\n');
     let document = docs.join("PERFORMANCE.md");
     let text = std::fs::read_to_string(&document)?;
     let odd = || io::Error::other(format!("{} has no place for figures", document.display()));

@@ -28,7 +28,8 @@ type Ratios = BTreeMap<String, f64>;
 pub fn guard(places: &Places, file: &Path, keep: bool, mut say: impl FnMut(&str)) -> io::Result<()> {
     if keep {
         let ratios = measured(places, WORKS.map(String::from).into(), 2 * ROUNDS, &mut say)?;
-        let kept: Ratios = ratios.into_iter().map(|(figure, ratio)| (figure, (ratio * 100.0).round() / 100.0)).collect();
+        let ratios = ratios.into_iter().filter(|(figure, _)| WORKS.contains(&figure.as_str()));
+        let kept: Ratios = ratios.map(|(figure, ratio)| (figure, (ratio * 100.0).round() / 100.0)).collect();
         return std::fs::write(file, serde_json::to_string_pretty(&kept)? + "\n");
     }
     let text = std::fs::read_to_string(file).map_err(|e| io::Error::new(e.kind(), format!("{}: {e}", file.display())))?;
