@@ -246,13 +246,13 @@ pub const WORKS: &[Work] = &[
     },
     Work {
         key: "latency",
-        contenders: &[Peerstar],
+        contenders: &[Peerstar, Bare],
         figures: &[
             Figure { key: "latency-p50", title: "signalling at half load, 50 pairs: median", unit: Unit::Millis, aims: &[] },
             Figure { key: "latency-p99", title: "99 of 100 take at most", unit: Unit::Millis, aims: &[] },
             Figure {
                 key: "storm-p50",
-                title: "the same while a page of 10,000 elects and another relays at full speed: median",
+                title: "the same while a page of 10,000 elects (not for the bare relay) and another relays at full speed: median",
                 unit: Unit::Millis,
                 aims: &[],
             },
