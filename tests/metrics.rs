@@ -25,7 +25,7 @@ async fn what_happens_is_counted() {
     b.send(json!({"type": "NONSENSE"}));
     b.send(json!({"type": "HEARTBEAT"}));
     b.expect("HEARTBEAT").await;
-    let _ = server.join("id=c&token=t&page=p&key=wrong").await;
+    server.refusal("/peerjs?key=wrong&id=c&token=t&page=p").await;
     for (line, wanted) in [
         ("peerstar_connections", 2.0),
         ("peerstar_pages", 1.0),

@@ -1,4 +1,4 @@
-//! `load`: thousands of clients for peerstar. docs/RELIABILITY.md says what it found.
+//! `load`: thousands of clients for peerstar. docs/RELIABILITY.md and docs/PERFORMANCE.md say what it found.
 #![allow(clippy::print_stdout, reason = "it reports to whoever runs it")]
 
 use std::io;
@@ -7,10 +7,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand};
-use peerstar_load::bench::contender::{Contender, Places};
-use peerstar_load::bench::work::{Scale, WORKS};
+use peerstar_load::bench::command::Bench;
 use peerstar_load::server::Server;
-use peerstar_load::{bench, deploy, restart, run, soak};
+use peerstar_load::{deploy, restart, run, soak};
 
 /// Thousands of clients for peerstar.
 #[derive(Parser)]
@@ -89,52 +88,12 @@ enum What {
     },
 }
 
-/// What to measure.
-#[derive(clap::Args)]
-struct Bench {
-    /// Less of everything, in under two minutes.
-    #[arg(long)]
-    quick: bool,
-    /// How often each; the median counts.
-    #[arg(long)]
-    rounds: Option<usize>,
-    /// Only these works, such as relay-1.
-    #[arg(long, value_delimiter = ',')]
-    only: Vec<String>,
-    /// Only peerstar and the bare relay.
-    #[arg(long)]
-    bare: bool,
-    /// Where the others are installed.
-    #[arg(long)]
-    cache: Option<PathBuf>,
-}
-
-impl Bench {
-    fn run(self, peerstar: PathBuf) -> io::Result<()> {
-        let Self { quick, rounds, only, bare, cache } = self;
-        if let Some(unknown) = only.iter().find(|key| WORKS.iter().all(|work| work.key != key.as_str())) {
-            let known: Vec<_> = WORKS.iter().map(|work| work.key).collect();
-            return Err(io::Error::other(format!("--only {unknown}: there are {}", known.join(", "))));
-        }
-        let places = Places { peerstar, cache: cache.unwrap_or_default() };
-        let plan = bench::Plan {
-            only,
-            whom: if bare { vec![Contender::Peerstar, Contender::Bare] } else { Vec::new() },
-            rounds: rounds.unwrap_or(if quick { 3 } else { 5 }),
-            scale: if quick { Scale::QUICK } else { Scale::FULL },
-        };
-        let samples = bench::run(&plan, &places, |line| println!("{line}"))?;
-        println!("\n{}\n{}", samples.markdown(), samples.generator());
-        Ok(())
-    }
-}
-
 fn main() -> io::Result<()> {
     let Arguments { server, seed, what } = Arguments::parse();
     let beside = std::env::current_exe()?.with_file_name("peerstar");
     let binary = server.unwrap_or(beside);
     if let What::Bench(bench) = what {
-        return bench.run(binary);
+        return bench.run(binary, |line| println!("{line}"));
     }
     let found = run(async move {
         match what {

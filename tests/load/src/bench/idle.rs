@@ -10,20 +10,18 @@ use super::seats::{Seat, all_in, gone};
 
 /// Members of a page.
 const EACH: usize = 10;
-/// In this time everyone is pinged once.
-const SETTLE: Duration = Duration::from_secs(7);
 
-/// Resident memory before anyone came, and what each of so many costs, in bytes.
+/// Resident memory before anyone came, and what each of so many costs after they were idle for `length`, in bytes.
 ///
 /// # Errors
 /// When not all get in, or stay.
-pub fn run(server: &Running, connections: usize) -> io::Result<[f64; 2]> {
+pub fn run(server: &Running, connections: usize, length: Duration) -> io::Result<[f64; 2]> {
     let base = meter::memory(server.pid)?;
     let mut crowd = Crowd::new(server.address)?;
     let mut seats: Vec<_> =
         (0..connections).map(|n| Seat { page: format!("page{}", n / EACH), id: format!("peer{n}") }).collect();
     all_in(&mut crowd, server.contender, &mut seats)?;
-    let end = Instant::now() + SETTLE;
+    let end = Instant::now() + length;
     while Instant::now() < end {
         crowd.turn(Duration::from_millis(100), |number, heard, _| match heard {
             Heard::Gone(code) => Err(gone(number, code)),

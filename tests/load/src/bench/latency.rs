@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::contender::Running;
+use super::contender::{Contender, Running};
 use super::crowd::{Crowd, Heard};
 use super::death::Throne;
 use super::fanout::Stage;
@@ -24,7 +24,7 @@ const UNDER_WAY: u64 = 4;
 const BETWEEN: Duration = Duration::from_millis(300);
 
 /// Milliseconds: median and 99 of 100 alone, then both beside a page of `members` whose host dies again and again and a
-/// page that relays as fast as it goes. Half as many messages a second as the server can do with as many senders.
+/// page that relays as fast as it goes (the bare relay has no hosts that die: the latter only). Half as many messages a second as the server can do with as many senders.
 ///
 /// # Errors
 /// When anything is lost.
@@ -36,10 +36,12 @@ pub fn run(server: &Running, members: usize, length: Duration) -> io::Result<[f6
 
     let is_over = AtomicBool::new(false);
     let (mut throne_crowd, mut stage_crowd) = (Crowd::new(server.address)?, Crowd::new(server.address)?);
-    let mut throne = Throne::set(&mut throne_crowd, server.contender, members)?;
+    let has_hosts = server.contender == Contender::Peerstar;
+    let mut throne = if has_hosts { Some(Throne::set(&mut throne_crowd, server.contender, members)?) } else { None };
     let mut stage = Stage::set(&mut stage_crowd, server.contender, LISTENERS)?;
     let beside = thread::scope(|scope| {
         let dying = scope.spawn(|| {
+            let Some(throne) = &mut throne else { return Ok(()) };
             while !is_over.load(Ordering::Relaxed) {
                 throne.death(&mut throne_crowd)?;
                 let next = Instant::now() + BETWEEN;

@@ -43,3 +43,16 @@ pub fn own_cpu() -> io::Result<Duration> {
 pub fn memory(pid: u32) -> io::Result<usize> {
     usage(pid).map(|usage| usage.memory)
 }
+
+/// What this machine is, as far as figures depend on it.
+///
+/// # Errors
+/// When /proc is not there.
+pub fn machine() -> io::Result<String> {
+    let cpus = std::fs::read_to_string("/proc/cpuinfo")?;
+    let model =
+        cpus.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": ")).map_or("processor", |(_, name)| name);
+    let kernel = std::fs::read_to_string("/proc/sys/kernel/osrelease")?;
+    let cores = std::thread::available_parallelism()?;
+    Ok(format!("{cores} cores of {model}, Linux {}", kernel.trim()))
+}

@@ -3,14 +3,18 @@
 //! Every message is numbered, and every work checks that all arrived: who loses one fails.
 
 pub mod churn;
+pub mod command;
 pub mod contender;
 pub mod crowd;
 pub mod death;
+pub mod document;
 pub mod fanout;
+pub mod guard;
 pub mod idle;
 pub mod latency;
 pub mod message;
 pub mod meter;
+pub mod plot;
 pub mod relay;
 pub mod sample;
 pub mod seats;
@@ -28,7 +32,7 @@ use work::{Scale, WORKS, Work};
 pub struct Plan {
     /// Which works, by key; all if empty.
     pub only: Vec<String>,
-    /// Whom; all that are installed if empty.
+    /// Whom.
     pub whom: Vec<Contender>,
     /// How often each.
     pub rounds: usize,
@@ -45,11 +49,10 @@ pub fn run(plan: &Plan, places: &Places, mut say: impl FnMut(&str)) -> io::Resul
     let mut samples = Samples::default();
     let works = WORKS.iter().filter(|work| plan.only.is_empty() || plan.only.iter().any(|key| key == work.key));
     for Work { key, contenders, figures, run } in works {
-        let whom: Vec<_> = contenders
-            .iter()
-            .filter(|contender| plan.whom.is_empty() || plan.whom.contains(contender))
-            .filter(|contender| contender.is_there(places))
-            .collect();
+        let whom: Vec<_> = contenders.iter().filter(|contender| plan.whom.contains(contender)).collect();
+        if let Some(missing) = whom.iter().find(|contender| !contender.is_there(places)) {
+            return Err(io::Error::other(format!("{missing} is not installed: scripts/bench does that")));
+        }
         for round in 1..=plan.rounds {
             for contender in &whom {
                 let taken = run(**contender, places, plan.scale)

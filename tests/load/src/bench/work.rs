@@ -49,17 +49,25 @@ pub struct Figure {
 pub struct Scale {
     /// How long each run measures.
     pub length: Duration,
-    /// Connections where they are many.
+    /// Connections where they are 15,000.
     pub crowd: usize,
+    /// Members of a page where they are 10,000.
+    pub page: usize,
     /// How many come and go.
     pub comings: usize,
+    /// How long the idle are looked at.
+    pub idle: Duration,
 }
 
 impl Scale {
-    /// For the document.
-    pub const FULL: Self = Self { length: Duration::from_millis(1500), crowd: 15_000, comings: 5000 };
+    /// For the document. All that are idle are pinged at least once.
+    pub const FULL: Self =
+        Self { length: Duration::from_millis(1500), crowd: 15_000, page: 10_000, comings: 5000, idle: Duration::from_secs(7) };
     /// For now and then.
-    pub const QUICK: Self = Self { length: Duration::from_millis(400), crowd: 3000, comings: 1500 };
+    pub const QUICK: Self =
+        Self { length: Duration::from_millis(300), crowd: 3000, page: 2000, comings: 1000, idle: Duration::from_millis(500) };
+    /// For the comparison with the bare relay alone.
+    pub const GUARD: Self = Self { crowd: 1500, ..Self::QUICK };
 }
 
 /// One run of one contender: starts it, puts it to work, gives a sample for each figure.
@@ -139,7 +147,7 @@ pub const WORKS: &[Work] = &[
         ],
         run: |contender, places, scale| {
             let server = contender.start(places)?;
-            let samples = idle::run(&server, scale.crowd)?;
+            let samples = idle::run(&server, scale.crowd, scale.idle)?;
             server.is_well().map(|()| samples.map(Sample::from).into())
         },
     },
@@ -177,9 +185,9 @@ pub const WORKS: &[Work] = &[
         key: "death-10000",
         contenders: &[Peerstar],
         figures: &[Figure { key: "death-10000", title: "a host of 10,000 dies", unit: Unit::Millis, aims: &[Aim::Most(80.0)] }],
-        run: |contender, places, _| {
+        run: |contender, places, scale| {
             let server = contender.start(places)?;
-            let sample = death::run(&server, 10_000, 5)?;
+            let sample = death::run(&server, scale.page, 5)?;
             server.is_well().map(|()| vec![sample.into()])
         },
     },
@@ -233,18 +241,18 @@ pub const WORKS: &[Work] = &[
                 let sample = churn::run(&server, members, scale.comings)?;
                 server.is_well().map(|()| sample)
             };
-            grown(on(10)?, on(10_000)?)
+            grown(on(10)?, on(scale.page)?)
         },
     },
     Work {
         key: "latency",
-        contenders: &[Peerstar],
+        contenders: &[Peerstar, Bare],
         figures: &[
             Figure { key: "latency-p50", title: "signalling at half load, 50 pairs: median", unit: Unit::Millis, aims: &[] },
             Figure { key: "latency-p99", title: "99 of 100 take at most", unit: Unit::Millis, aims: &[] },
             Figure {
                 key: "storm-p50",
-                title: "the same while a page of 10,000 elects and another relays at full speed: median",
+                title: "the same while a page of 10,000 elects (not for the bare relay) and another relays at full speed: median",
                 unit: Unit::Millis,
                 aims: &[],
             },
@@ -252,7 +260,7 @@ pub const WORKS: &[Work] = &[
         ],
         run: |contender, places, scale| {
             let server = contender.start(places)?;
-            let samples = latency::run(&server, 10_000, 2 * scale.length)?;
+            let samples = latency::run(&server, scale.page, 2 * scale.length)?;
             server.is_well().map(|()| samples.map(Sample::from).into())
         },
     },
