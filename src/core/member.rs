@@ -165,6 +165,8 @@ pub struct Returning {
     pub announced: bool,
     /// Its profile, as the page knew it.
     pub profile: Option<Box<RawValue>>,
+    /// Its session may still be here, and is yet to say so to the page's new actor.
+    pub awaited: bool,
     /// The host has not heard of it, or not of that: it was told who is here meanwhile, or the page's actor died before.
     pub is_news: bool,
 }

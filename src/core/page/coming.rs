@@ -20,6 +20,10 @@ impl PageState {
         if self.by_session.contains_key(&session) || self.held.has(session) {
             return; // it asked again, not knowing that we heard it
         }
+        let awaited = self.returning.get(&joiner.id).filter(|(_, gone)| gone.awaited && !resumes);
+        if awaited.is_some_and(|(_, gone)| !Token::same(gone.token.as_ref(), joiner.token.as_ref())) {
+            return refuse(session, Close::Internal, out); // whose id this is shows in a moment
+        }
         let Some((seat, live)) = self.by_id.get(&joiner.id).and_then(|s| Some((*s, self.members.get(s)?))) else {
             return self.admit(outside, joiner, out);
         };

@@ -76,7 +76,7 @@ impl PageState {
     pub(super) fn see_off(&mut self, outside: Outside<'_>, member: Member, departure: Departure, out: &mut Vec<Output>) {
         let Member { id, token, contacts, status, .. } = member;
         let announced = departure != Departure::Disconnected || self.is_named();
-        let gone = Returning { token, contacts, announced, profile: status.profile, is_news: false };
+        let gone = Returning { token, contacts, announced, profile: status.profile, awaited: false, is_news: false };
         // a host that is yet to resume has to hear of it too
         let unheard = self.recovery_deadline().is_some();
         if (departure.may_return(!self.is_named()) || unheard) && !self.draining {

@@ -150,7 +150,7 @@ impl PageState {
         let mut returning: Vec<_> = self.returning.take_all().collect();
         for (seat, Member { id, token, contacts, status, .. }) in std::mem::take(&mut self.members) {
             let is_news = self.strangers.contains(&seat) || self.profiles.get(&seat).is_some_and(|(_, another)| *another);
-            returning.push((id, Returning { token, contacts, announced: true, profile: status.profile, is_news }));
+            returning.push((id, Returning { token, contacts, announced: true, profile: status.profile, awaited: true, is_news }));
         }
         Estate { told, claim, returning, waiting: Some(std::mem::take(&mut self.waiting)) }
     }

@@ -37,8 +37,8 @@ pub struct Ledger {
     present: RefCell<HashMap<Name, Presence>>,
     /// Members who were told to hand over.
     resigned: RefCell<HashSet<Name>>,
-    /// Hosts that were replaced because they had gone, and when that was heard.
-    succeeded: RefCell<Vec<(Name, Instant)>>,
+    /// Hosts that were replaced because they had gone; in which epoch, and when that was heard first.
+    succeeded: RefCell<BTreeMap<(usize, u64), (Box<str>, Instant)>>,
     joins: Cell<usize>,
     faults: RefCell<Vec<String>>,
     fault_count: Cell<usize>,
@@ -137,11 +137,14 @@ impl Ledger {
         let Some(before) = before.as_ref().filter(|before| before.host != now.host && !before.host.starts_with(STRANGER)) else {
             return;
         };
-        let host = (member.page, before.host.clone());
-        let fault = |why| self.fault(format!("page {}: {} was replaced, {why}", member.page, before.host));
+        let fault = |why| self.fault(format!("page {}, epoch {}: {} was replaced: {why}", member.page, now.epoch, before.host));
+        let resigned = || self.resigned.borrow().contains(&(member.page, before.host.clone()));
         match now.cause.as_deref() {
-            Some("left" | "timeout") => self.succeeded.borrow_mut().push((host, Instant::now())),
-            Some("resigned") if !self.resigned.borrow().contains(&host) => fault("as if it had resigned"),
+            Some("left" | "timeout") => {
+                let succession = || (before.host.clone(), Instant::now());
+                self.succeeded.borrow_mut().entry((member.page, now.epoch)).or_insert_with(succession);
+            }
+            Some("resigned") if !resigned() => fault("nobody had told it to resign"),
             Some(cause @ ("stalled" | "unreachable" | "upgraded")) => fault(cause),
             // what a liar claims may move a host; in OPEN no cause is told
             Some(_) | None => {}
@@ -151,9 +154,13 @@ impl Ledger {
     /// All hosts that were replaced because they had gone had indeed gone; to be asked when all is quiet.
     pub fn explain_successions(&self) {
         let present = self.present.borrow();
-        for (host, at) in self.succeeded.borrow_mut().drain(..) {
-            if present.get(&host).and_then(|presence| presence.gone).is_none_or(|gone| gone + GRACE < at) {
-                self.fault(format!("page {}: {} was replaced as if it had gone", host.0, host.1));
+        for ((page, epoch), (host, at)) in std::mem::take(&mut *self.succeeded.borrow_mut()) {
+            let gone = present.get(&(page, host.clone())).and_then(|presence| presence.gone);
+            if gone.is_none_or(|gone| gone + GRACE < at) {
+                let before = gone.map(|gone| at - gone);
+                self.fault(format!(
+                    "page {page}, epoch {epoch}: {host} was replaced as if it had gone; it went {before:?} before"
+                ));
             }
         }
     }
