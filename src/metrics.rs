@@ -32,6 +32,8 @@ pub struct Metrics {
     pub relayed_bytes: Counter,
     /// Messages for peers that are not there yet.
     pub waiting: Gauge,
+    /// Messages that the sender's ticket does not allow.
+    pub not_allowed: Counter,
     /// Pages whose actor died and was made anew.
     pub page_restarts: Counter,
     /// Broken invariants: faults of ours.
@@ -53,6 +55,7 @@ impl Default for Metrics {
             election_seconds: Histogram::new(exponential_buckets(0.000_01, 4.0, 10)),
             relayed_bytes: Counter::default(),
             waiting: Gauge::default(),
+            not_allowed: Counter::default(),
             page_restarts: Counter::default(),
             violations: Counter::default(),
             elections: Labelled::default(),
@@ -76,6 +79,7 @@ impl Default for Metrics {
         registry.register("waiting_messages", "Messages for peers that are not there yet", metrics.waiting.clone());
         registry.register("refusals", "Clients that were not let in, by reason", metrics.refusals.clone());
         registry.register("closes", "Members that were sent away, by reason", metrics.closes.clone());
+        registry.register("not_allowed", "Messages that the sender's ticket does not allow", metrics.not_allowed.clone());
         registry.register("page_restarts", "Pages whose actor died and was made anew", metrics.page_restarts.clone());
         registry.register("invariant_violations", "Faults of the server's own", metrics.violations.clone());
         Self { registry, ..metrics }

@@ -77,8 +77,7 @@ pub async fn run(
 
     let server = Server::build()
         .workers(workers)
-        .backlog(BACKLOG as u32)
-        // ours is checked where the reason can be told
+        // counts what is still HTTP, for each worker; sockets are counted where the reason can be told
         .max_concurrent_connections(usize::try_from(descriptors).unwrap_or(usize::MAX))
         .shutdown_timeout(LAST_REQUESTS_S)
         .disable_signals();
@@ -107,8 +106,7 @@ pub async fn run(
         sleep(Duration::from_millis(20)).await;
     }
     let left = open();
-    // what is left would hold up a graceful stop for as long as it pleases
-    let stopping = handle.stop(left == 0);
+    let stopping = handle.stop(true);
     let _ = timeout(Duration::from_secs(LAST_REQUESTS_S + 1), stopping).await;
     serving.abort();
     log::info!("stopped connections_cut={left}");

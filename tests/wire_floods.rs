@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use common::{MIB, Raw, Server, eventually, figure, frame, many_sockets};
 use serde_json::json;
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::Instant;
 
 #[tokio::test]
@@ -92,6 +92,40 @@ async fn a_rate_of_zero_is_no_limit() {
     for n in 0..5000 {
         assert_eq!(a.expect("OFFER").await["payload"]["n"], n);
     }
+}
+
+#[tokio::test]
+async fn one_connection_carries_one_request() {
+    let server = Server::start(&[]);
+    for end in ["\r\n", "\n"] {
+        let request = format!("GET /health HTTP/1.1{end}Host: x{end}{end}");
+        let mut raw = server.raw().await;
+        raw.send(format!("\r\n{}", request.repeat(3000)).as_bytes()).await;
+        let mut answers = Vec::new();
+        // it may end by a reset: there was more to read
+        let _ = raw.stream.read_to_end(&mut answers).await;
+        let answers = String::from_utf8_lossy(&answers).to_ascii_lowercase();
+        assert_eq!(answers.matches("http/1.1 200").count(), 1, "{end:?}: {answers}");
+        assert!(answers.contains("connection: close"), "{answers}");
+    }
+}
+
+#[tokio::test]
+async fn requests_whose_bodies_never_end_leave_nothing_behind() {
+    let server = Server::start(&[]);
+    server.get("/health").await;
+    let before = server.descriptors();
+    let upgrade = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
+                   Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+    for (path, more) in [("/health", ""), ("/peerjs?key=peerjs&id=a&token=t", upgrade), ("/health", "Upgrade: h2c\r\n")] {
+        for _ in 0..20 {
+            let mut raw = server.raw().await;
+            let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n{more}\r\n");
+            raw.send(request.as_bytes()).await;
+            raw.sip(1).await;
+        }
+    }
+    eventually("all descriptors are given back", async || server.descriptors() <= before).await;
 }
 
 #[tokio::test]

@@ -264,6 +264,22 @@ async fn strange_close_frames_end_the_connection_and_nothing_else() {
 }
 
 #[tokio::test]
+async fn what_is_said_together_with_the_handshake_is_heard_to_its_end() {
+    let server = Server::start(&[("liveness.return_ms", "60000")]);
+    let mut b = server.peer("b").await;
+    let offer = |n: usize| frame(TEXT, format!(r#"{{"type":"OFFER","dst":"b","payload":{{"n":{n}}}}}"#).as_bytes());
+    // more than is kept while there is no page
+    let said = [(0..100).flat_map(offer).collect(), frame(CLOSE, &1000_u16.to_be_bytes())].concat();
+    let mut a = server.raw().await;
+    a.shake_hands_and_say("id=a&token=t", &said).await;
+    for n in 0..100 {
+        assert_eq!(b.expect_from("OFFER", "a").await["payload"]["n"], n);
+    }
+    // at once, as it said goodbye
+    b.expect_from("LEAVE", "a").await;
+}
+
+#[tokio::test]
 async fn after_both_have_closed_the_server_ends_the_connection() {
     let server = Server::start(&[]);
     for (what, bytes) in

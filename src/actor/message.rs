@@ -142,7 +142,7 @@ impl ToSession {
     }
 }
 
-/// What may be known of a session without asking it: one that is jammed answers nothing.
+/// What may be known of a session without asking it, and waiting for its thread.
 #[derive(Debug, Default)]
 pub struct Pulse {
     heard: AtomicU64,
@@ -174,7 +174,8 @@ impl Pulse {
 
     /// How many messages are on their way to the page.
     pub fn under_way(&self) -> usize {
-        self.under_way.load(Ordering::Relaxed)
+        // none: what the page did with them is seen, too
+        self.under_way.load(Ordering::Acquire)
     }
 
     /// One more message is on its way to the page.
@@ -185,7 +186,7 @@ impl Pulse {
     /// The page took one.
     pub fn arrive(&self) {
         // not below zero: what was on its way to a page that died is forgotten, and may arrive all the same
-        let _ = self.under_way.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| n.checked_sub(1));
+        let _ = self.under_way.fetch_update(Ordering::Release, Ordering::Relaxed, |n| n.checked_sub(1));
     }
 
     /// The page's actor died, and what was on its way with it.

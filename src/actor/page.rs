@@ -137,7 +137,10 @@ impl Page {
                 let sent = self.lines.get(&to)?.send(ToSession::Tell(frame), most);
                 sent.is_err().then_some(Input::Congested(to))
             }
-            Output::Ignored => None,
+            Output::Ignored => {
+                self.shared.metrics.not_allowed.inc();
+                None
+            }
             Output::Ping(to) => self.tell(to, ToSession::Ping),
             Output::Dismiss { session, close } => {
                 if let Some(line) = self.lines.remove(&session) {

@@ -232,8 +232,9 @@ impl Session {
                 ),
             }
         }
+        let held = self.early.len() >= MOST_EARLY;
         if let Some(socket) = &mut self.socket {
-            socket.keep(bytes, at, frames, now);
+            socket.keep(bytes, at, frames, held, now);
         }
     }
 

@@ -6,12 +6,14 @@
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use actix_tls::accept::rustls_0_23::TlsStream;
 use actix_web::rt::net::TcpStream;
 use actix_web::web::Bytes;
 use futures_util::FutureExt;
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
+use tokio::time::{Sleep, sleep};
 
 /// Bytes in and out, encrypted or not.
 pub enum Stream {
@@ -92,19 +94,23 @@ impl Head {
     }
 }
 
+/// How long after the head of its request a stream ends, as HTTP sees it.
+const ENDED_AFTER: Duration = Duration::from_secs(1);
+
 /// A stream that gives no more than the head of the first request. There is nothing here that reads a body.
 pub struct Connection {
     stream: Stream,
     head: Head,
     /// What came after it.
     ahead: Bytes,
+    end: Option<Pin<Box<Sleep>>>,
 }
 
 impl Connection {
     /// Of which nothing has been read.
     #[must_use]
     pub const fn new(stream: Stream) -> Self {
-        Self { stream, head: Head::Empty, ahead: Bytes::new() }
+        Self { stream, head: Head::Empty, ahead: Bytes::new(), end: None }
     }
 
     /// The stream, and what was read of it and not given.
@@ -118,8 +124,9 @@ impl AsyncRead for Connection {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         if this.head == Head::Whole {
-            // its end shows when it is written to
-            return Poll::Pending;
+            // an answer takes less; without an end a body that nobody reads would be waited for
+            let end = this.end.get_or_insert_with(|| Box::pin(sleep(ENDED_AFTER)));
+            return end.as_mut().poll(cx).map(Ok);
         }
         let before = buffer.filled().len();
         ready!(Pin::new(&mut this.stream).poll_read(cx, buffer))?;

@@ -75,8 +75,9 @@ pub struct Socket {
     bytes: Pace,
     /// Read, and not handled: it has to wait, or is a part of a frame.
     rest: Vec<u8>,
-    /// There is a frame in what is not handled.
+    /// There may be a frame in what is not handled.
     waits: bool,
+    in_place: bool,
     /// Since when a frame is under way that is not whole yet, and how long that may take.
     begun: Option<Time>,
     whole_within: Duration,
@@ -103,6 +104,7 @@ impl Socket {
             bytes: Pace::new(now, relay.max_bytes_per_s),
             rest: ahead.to_vec(),
             waits: !ahead.is_empty(),
+            in_place: false,
             begun: None,
             whole_within: ms(shared.settings.liveness.timeout_ms) * TIMEOUTS_A_FRAME,
             caught_up: true,
@@ -183,7 +185,7 @@ impl Socket {
 
     /// What has come, if it may be read now. What is not handled of it goes back by [`Socket::keep`].
     pub fn poll_read(&mut self, cx: &mut Context<'_>, now: Time) -> Inflow {
-        let (messages, bytes) = (self.messages.available(now), self.bytes.available(now));
+        let (messages, allowed) = (self.messages.available(now), self.bytes.available(now));
         let wait = if self.answers >= MOST_ANSWERS {
             // writing goes on by itself
             Some(None)
@@ -191,7 +193,7 @@ impl Socket {
             Some(Some(now.plus(LOOK_AGAIN)))
         } else if messages == 0 {
             Some(Some(self.messages.next()))
-        } else if bytes == 0 {
+        } else if allowed == 0 {
             Some(Some(self.bytes.next()))
         } else {
             None
@@ -200,31 +202,35 @@ impl Socket {
             if self.ended_at.is_none() && self.stream.is_ended() {
                 self.ended_at = Some(now);
             }
-            if self.ended_at.is_some_and(|ended| now >= ended.plus(READ_AFTER_END)) {
+            let last = self.ended_at.map(|ended| ended.plus(READ_AFTER_END));
+            if last.is_some_and(|last| now >= last) {
                 return Inflow::End;
             }
-            return Inflow::Nothing(until);
+            return Inflow::Nothing(until.into_iter().chain(last).min());
         }
-        let mut scratch = SCRATCH.take();
-        scratch.clear();
-        scratch.extend_from_slice(&self.rest);
+        // a long frame grows where it is
+        self.in_place = !self.rest.is_empty();
+        let mut bytes = if self.in_place { std::mem::take(&mut self.rest) } else { SCRATCH.take() };
         if !std::mem::take(&mut self.waits) {
-            let most = READ.min(bytes);
-            scratch.reserve(most);
-            let read = poll_read_buf(Pin::new(&mut self.stream), cx, &mut (&mut scratch).limit(most));
+            let most = READ.min(allowed);
+            bytes.reserve(most);
+            let read = poll_read_buf(Pin::new(&mut self.stream), cx, &mut (&mut bytes).limit(most));
             if let Poll::Ready(Ok(fresh @ 1..)) = read {
                 self.bytes.spend(fresh);
                 if std::mem::take(&mut self.caught_up) {
                     self.as_of = now;
                 }
             } else {
-                give_back(scratch);
                 self.caught_up = true;
+                if self.in_place {
+                    self.rest = bytes;
+                } else {
+                    give_back(bytes);
+                }
                 return if read.is_pending() { Inflow::Nothing(None) } else { Inflow::End };
             }
         }
-        self.rest = Vec::new();
-        Inflow::Bytes(scratch)
+        Inflow::Bytes(bytes)
     }
 
     /// The next frame of what [`Socket::poll_read`] gave, and its length; none when there is no whole one, or it is not its
@@ -245,10 +251,17 @@ impl Socket {
         Ok(next)
     }
 
-    /// Keeps what was not handled. `frames` says how many were.
-    pub fn keep(&mut self, scratch: Vec<u8>, handled: usize, frames: usize, now: Time) {
-        self.rest = scratch[handled..].to_vec();
-        give_back(scratch);
+    /// Keeps what was not handled of what [`Socket::poll_read`] gave. `frames` says how many were, `held` that the session has
+    /// no use for more.
+    pub fn keep(&mut self, mut bytes: Vec<u8>, handled: usize, frames: usize, held: bool, now: Time) {
+        if self.in_place {
+            bytes.drain(..handled);
+            self.rest = bytes;
+        } else {
+            self.rest = bytes[handled..].to_vec();
+            give_back(bytes);
+        }
+        self.waits |= held;
         // the bytes of a long frame on a slow line are life; but not for ever, or one that trickles them could stay unseen
         let partial = !self.rest.is_empty() && !self.waits;
         self.begun = self.begun.filter(|_| frames == 0).or(Some(now)).filter(|_| partial);

@@ -10,7 +10,7 @@ use std::time::Duration;
 use actix_codec::{Encoder, Framed};
 use actix_http::body::BodySize;
 use actix_http::h1::{Codec, Message, SendResponse};
-use actix_http::{Request, Response};
+use actix_http::{ConnectionType, Request, Response};
 use actix_service::Service;
 use actix_web::body::MessageBody;
 use actix_web::web::Bytes;
@@ -20,7 +20,7 @@ use tokio::time::timeout;
 
 use super::connection::{Connection, Stream};
 
-/// How long the answer may take to be written.
+/// How long an answer that is no WebSocket may take to be written. (`SendResponse` may miss that it is.)
 const ANSWERED_WITHIN: Duration = Duration::from_secs(15);
 
 /// The stream of a client whose handshake is answered.
@@ -57,6 +57,7 @@ where
 {
     let mut response: Response<B> = app.call(request).await?.into();
     let Some(take_over) = response.extensions_mut().remove::<TakeOver>() else {
+        response.head_mut().set_connection_type(ConnectionType::Close);
         let _ = timeout(ANSWERED_WITHIN, SendResponse::new(framed, response)).await;
         return Ok(());
     };

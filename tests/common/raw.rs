@@ -44,11 +44,16 @@ impl Server {
 
 impl Raw {
     pub(crate) async fn shake_hands(&mut self, query: &str) {
+        self.shake_hands_and_say(query, &[]).await;
+    }
+
+    /// Sends frames ahead, together with the handshake.
+    pub(crate) async fn shake_hands_and_say(&mut self, query: &str, frames: &[u8]) {
         let request = format!(
             "GET /peerjs?key=peerjs&{query} HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
              Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
         );
-        self.send(request.as_bytes()).await;
+        self.send(&[request.as_bytes(), frames].concat()).await;
         let head = loop {
             if let Some(end) = self.unread.windows(4).position(|four| four == b"\r\n\r\n") {
                 break self.unread.drain(..end + 4).collect::<Vec<_>>();
