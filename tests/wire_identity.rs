@@ -143,17 +143,19 @@ async fn the_id_of_one_who_does_not_answer_goes_to_the_newcomer() {
 
 #[tokio::test]
 async fn what_is_sent_while_a_newcomer_waits_is_not_lost() {
-    let server = Server::start(&[]);
+    // no pong wakes what lies there
+    let settings = [("liveness.ping_ms", "60000"), ("liveness.timeout_ms", "200000"), ("liveness.host_timeout_ms", "200000")];
+    let server = Server::start(&settings);
     let mut silent = server.raw_websocket("id=a&token=t").await;
     silent.expect("OPEN").await;
     let mut other = server.peer("b").await;
-    // it talks before it is let in
+    // it talks before it is let in, more than is kept for it
     let mut newcomer = server.connect("/peerjs?key=peerjs&id=a&token=other").await;
-    for n in 0..20 {
+    for n in 0..100 {
         newcomer.send_to("OFFER", "b", json!({"n": n}));
     }
     newcomer.expect("OPEN").await;
-    for n in 0..20 {
+    for n in 0..100 {
         assert_eq!(other.expect_from("OFFER", "a").await["payload"]["n"], n);
     }
 }
