@@ -47,6 +47,10 @@ export class Node implements End {
   takingSince = 0;
   /** Until when it could not be talked to, or not well. */
   troubledUntil = -1;
+  /** When it last heard one it shares its log with while the server was there. */
+  servedAt = -Infinity;
+  /** When what it sent came back. */
+  readonly resolvedAt = new Map<string, number>();
   /** Sent, and not given back with an error. */
   readonly owed = new Set<string>();
   readonly #sizes: number[] = [];
@@ -182,7 +186,10 @@ export class Node implements End {
   #settle(token: number, error: string | undefined): void {
     const message = this.#tokens.get(token) as string;
     this.#tokens.delete(token);
-    if (error === undefined) return this.observer.resolved(this, message);
+    if (error === undefined) {
+      this.resolvedAt.set(message, this.world.now);
+      return this.observer.resolved(this, message);
+    }
     this.world.count(`rejected ${error}`);
     this.world.say(this.id, () => `${message} rejected ${error}`);
     this.owed.delete(message);
@@ -351,6 +358,7 @@ export class Node implements End {
   #heard(from: string, message: Wire): void {
     if (this.frozen || message.e !== this.machine.epoch) return;
     const { machine } = this;
+    if (this.online && (machine.host === from || message.t === "ack")) this.servedAt = this.world.now;
     if (machine.host === this.id) {
       if (this.#taking || message.t !== "ack" || message.k <= this.#beatsAsleep) return;
       // Who lacks what is trimmed does not follow: it is to be restored.

@@ -22,8 +22,8 @@ export class Observer {
   readonly #holder = new Map<number, string>();
   /** When an entry was stamped. */
   readonly #stamped = new Map<number, number>();
-  /** Who was told that something is missing, and how much it had sent by then. */
-  readonly #told = new Map<Node, number>();
+  /** Who was told that something is missing, how much it had sent by then, and when the server and others last went on with what it had. */
+  readonly #told = new Map<Node, { readonly sends: number; readonly servedAt: number }>();
 
   constructor(readonly world: World, readonly server: Server, readonly nodes: () => readonly Node[], readonly stock: () => readonly string[]) {}
 
@@ -118,7 +118,7 @@ export class Observer {
 
   /** A node was told that something is missing; its page stood there before. It must be true. */
   incomplete(node: Node, stood: Place, via: string): void {
-    this.#told.set(node, node.sends);
+    this.#told.set(node, { sends: node.sends, servedAt: node.servedAt });
     const { place, line } = node.machine;
     const on = stood.r !== 0 && stood.r === place.r && stood.s <= place.s && epochAt(line, stood.s) === stood.e;
     if (!on) return;
@@ -178,11 +178,13 @@ export class Observer {
     }
   }
 
-  /** It was told that what it had is given up, and had sent more since than it keeps to be sent again. */
+  /** It was told that what it had is given up, and had sent more since than it keeps to be sent again, or longer ago. */
   #beyondKeeping(sender: Node, message: string): boolean {
     const told = this.#told.get(sender);
     if (told === undefined) return false;
-    return sender.bytesSent(message, told) > (this.world.profile.settings.outboxBytes ?? Infinity);
+    const { settings, resumeMs } = this.world.profile;
+    if (sender.bytesSent(message, told.sends) > (settings.outboxBytes ?? Infinity)) return true;
+    return (sender.resolvedAt.get(message) ?? Infinity) < told.servedAt - 1.5 * resumeMs;
   }
 
   #fail(guarantee: string, detail: string): never {

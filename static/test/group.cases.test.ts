@@ -777,3 +777,33 @@ test("one that says it has an older history, and never hands it over, holds its 
   say();
   for (const id of ["a", "b"]) assert.equal(rig.state(id), "x");
 });
+
+test("a host that changed to an older history does not go back, though its holder goes when it has said no more than where that begins", () => {
+  const rig = new Rig();
+  rig.add("a", "c", "d");
+  for (const id of ["a", "c", "d"]) rig.feed(id, { type: "snapshots", able: false });
+  rig.open("a", "a", 10, ["a"]);
+  rig.send("a", "old");
+  rig.feed("a", { type: "offline" });
+  rig.open("c", "c", 20, ["c", "d"]);
+  rig.open("d", "c", 20);
+  rig.pass(4000, "c", "d");
+  rig.send("c", "new");
+  rig.pass(1000, "c", "d");
+  assert.equal(rig.groups.get("c")?.place.r, 20);
+  // d says where it stands.
+  rig.feed("d", { type: "snapshots", able: false });
+  rig.settle("c", "d");
+  rig.letters = [];
+  rig.feed("c", { type: "joined", member: { id: "a", group: true } });
+  rig.open("a", "c", 20);
+  for (let round = 0; round < 20 && rig.groups.get("c")?.place.r === 20; round++) rig.hand(rig.take(() => true));
+  assert.deepEqual(rig.groups.get("c")?.place, { r: 10, e: 10, s: 0 });
+  rig.kill("a");
+  rig.feed("c", { type: "left", id: "a" });
+  rig.pass(8000);
+  for (const id of ["c", "d"]) {
+    assert.equal(rig.groups.get(id)?.place.r, 10, id);
+    assert.equal(rig.state(id), "new", id);
+  }
+});

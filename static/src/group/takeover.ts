@@ -139,6 +139,7 @@ export class Takeover {
     const givers = new Map<Standing, PeerId>();
     for (const peer of this.#peers.values()) {
       if (!peer.at || peer.failed >= TRIES || !(peer.present || core.links.good(peer.id, core.now))) continue;
+      if (this.stamped && peer.at.r > own.r) continue;
       givers.set(peer.at, peer.id);
     }
     const chosen = best(mine, [...givers.keys()]);
@@ -149,7 +150,7 @@ export class Takeover {
     }
     // Another that was not away has no more than we do.
     if (source !== undefined) core.stale = false;
-    if (!isEmpty(chosen)) return this.#finish();
+    if (!isEmpty(chosen) || this.stamped) return this.#finish();
     if (this.first) return this.#found(true);
     if (core.now >= this.#began + core.settings.foundMs) return this.#found(false);
     this.#step = "wait";
