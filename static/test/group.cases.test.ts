@@ -807,3 +807,37 @@ test("a host that changed to an older history does not go back, though its holde
     assert.equal(rig.state(id), "new", id);
   }
 });
+
+test("who is away for long, and is given no state, is not handed again what one sent who has left since", () => {
+  const rig = new Rig();
+  rig.together("a", "b", "c", "e");
+  for (const id of ["a", "b", "c", "e"]) rig.feed(id, { type: "snapshots", able: false });
+  rig.send("b", "x");
+  rig.hand(rig.take(({ to }) => to === "a"));
+  rig.hand(rig.take(({ to }) => to === "e"));
+  assert.equal(rig.state("e"), "x");
+  // e had it alone, and that b left; the others go on, and b says it again before it goes.
+  rig.hand([{ from: "b", to: "a", message: { t: "bye", e: 10 } }]);
+  rig.hand(rig.take(({ from, to }) => from === "a" && to === "e"));
+  rig.kill("a");
+  rig.letters = [];
+  rig.feed("e", { type: "offline" });
+  rig.host("c", "c", 11, "left", ["b", "c"]);
+  rig.host("b", "c", 11, "left");
+  rig.pass(1000, "b", "c");
+  assert.equal(rig.state("c"), "x");
+  rig.kill("b");
+  rig.feed("c", { type: "left", id: "b" });
+  rig.pass(40_000, "c");
+  // A newcomer keeps the log from when it got it.
+  rig.add("d");
+  rig.feed("d", { type: "snapshots", able: false });
+  rig.feed("c", { type: "joined", member: { id: "d", group: true } });
+  rig.open("d", "c", 11);
+  rig.pass(30_000, "c", "d");
+  rig.letters = [];
+  for (const id of ["c", "d", "e"]) rig.open(id, "d", 12, ["c", "d", "e"]);
+  rig.send("c", "y");
+  rig.pass(5000);
+  for (const id of ["c", "d", "e"]) assert.equal(rig.state(id), "x y", id);
+});

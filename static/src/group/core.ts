@@ -265,9 +265,10 @@ export class Core {
     // Longer than resumeMs, for one who returned in time is then still to be filled.
     const before = now - 1.5 * this.resumeMs;
     log.trim(before, settings.logBytes, settings.logCount, this.delivered, now);
-    // Who is out of touch may learn late that its history was given up.
-    this.outbox.trim(Math.min(now, this.confirmed) - 1.5 * this.resumeMs, settings.outboxBytes);
-    this.applied.prune(now - 2 * this.resumeMs);
+    // Who is out of touch may learn late that its history was given up: then it needs its own messages, and what its page was handed.
+    const since = Math.min(now, this.confirmed);
+    this.outbox.trim(since - 1.5 * this.resumeMs, settings.outboxBytes);
+    this.applied.prune(since - 2 * this.resumeMs);
     log.floor.prune(now - 2 * this.resumeMs);
   }
 
