@@ -29,6 +29,14 @@ struct Presence {
     gone: Option<Instant>,
 }
 
+/// A host was replaced.
+#[derive(Debug)]
+struct Succession {
+    before: Box<str>,
+    /// When somebody first heard of it.
+    heard: Instant,
+}
+
 /// The view from outside.
 #[derive(Debug, Default)]
 pub struct Ledger {
@@ -37,8 +45,8 @@ pub struct Ledger {
     present: RefCell<HashMap<Name, Presence>>,
     /// Members who were told to hand over.
     resigned: RefCell<HashSet<Name>>,
-    /// Hosts that were replaced because they had gone; in which epoch, and when that was heard first.
-    succeeded: RefCell<BTreeMap<(usize, u64), (Box<str>, Instant)>>,
+    /// Hosts that were replaced because they had gone, by page and the epoch that followed.
+    succeeded: RefCell<BTreeMap<(usize, u64), Succession>>,
     joins: Cell<usize>,
     faults: RefCell<Vec<String>>,
     fault_count: Cell<usize>,
@@ -141,7 +149,7 @@ impl Ledger {
         let resigned = || self.resigned.borrow().contains(&(member.page, before.host.clone()));
         match now.cause.as_deref() {
             Some("left" | "timeout") => {
-                let succession = || (before.host.clone(), Instant::now());
+                let succession = || Succession { before: before.host.clone(), heard: Instant::now() };
                 self.succeeded.borrow_mut().entry((member.page, now.epoch)).or_insert_with(succession);
             }
             Some("resigned") if !resigned() => fault("nobody had told it to resign"),
@@ -154,12 +162,12 @@ impl Ledger {
     /// All hosts that were replaced because they had gone had indeed gone; to be asked when all is quiet.
     pub fn explain_successions(&self) {
         let present = self.present.borrow();
-        for ((page, epoch), (host, at)) in std::mem::take(&mut *self.succeeded.borrow_mut()) {
-            let gone = present.get(&(page, host.clone())).and_then(|presence| presence.gone);
-            if gone.is_none_or(|gone| gone + GRACE < at) {
-                let before = gone.map(|gone| at - gone);
+        for ((page, epoch), Succession { before, heard }) in std::mem::take(&mut *self.succeeded.borrow_mut()) {
+            let gone = present.get(&(page, before.clone())).and_then(|presence| presence.gone);
+            if gone.is_none_or(|gone| gone + GRACE < heard) {
+                let since = gone.map(|gone| heard - gone);
                 self.fault(format!(
-                    "page {page}, epoch {epoch}: {host} was replaced as if it had gone; it went {before:?} before"
+                    "page {page}, epoch {epoch}: {before} was replaced as if it had gone; it had since {since:?}"
                 ));
             }
         }
