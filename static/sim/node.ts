@@ -59,6 +59,8 @@ export class Node implements End {
   /** Its last beat, and the last before it was frozen or may have been: who answers that says nothing of now. */
   #beats = 0;
   #beatsAsleep = 0;
+  /** As far as it can tell it may have been frozen, and the server has not answered since. */
+  #paused = false;
   profile: string;
   readonly #tokens = new Map<number, string>();
   readonly #links = new Map<string, Link>();
@@ -118,7 +120,10 @@ export class Node implements End {
     const stood = (): Place => ({ r: before.r, e: epochAt(line, delivered), s: delivered });
     const old = event.type === "received" && (event.message as Wire).e < machine.epoch;
     if (world.trace) this.#traceEvent(event);
-    if (world.now - machine.nextDeadline() > PAUSED_MS) this.#beatsAsleep = this.#beats;
+    if (world.now - machine.nextDeadline() > PAUSED_MS) {
+      this.#beatsAsleep = this.#beats;
+      this.#paused = true;
+    }
     this.#learn(event);
     for (const effect of machine.handle(event, world.now + FRACTION_MS)) this.#perform(effect, stood);
     this.#advanced = machine.place.s > before.s;
@@ -325,6 +330,7 @@ export class Node implements End {
         break;
       case "heartbeat":
         this.feed({ type: "proved", token: message.token });
+        this.#paused = this.frozen;
         break;
       case "probe": if (!this.frozen) socket.up({ kind: "probed" }); break;
     }
@@ -379,7 +385,7 @@ export class Node implements End {
       this.stayed = false;
       this.#longAwayAt = now;
     }
-    if (!this.frozen && this.online && !this.reallyCut && now - Math.max(this.troubledUntil, this.takingSince) > HEARD_MS && this.machine.host === this.id && this.server.host === this.id && this.machine.leads) this.#heardAt = now;
+    if (!this.frozen && !this.#paused && this.online && !this.reallyCut && now - Math.max(this.troubledUntil, this.takingSince) > HEARD_MS && this.machine.host === this.id && this.server.host === this.id && this.machine.leads) this.#heardAt = now;
   }
 
   // --- data channels ---
