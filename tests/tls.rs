@@ -89,9 +89,10 @@ async fn one_who_stops_reading_is_thrown_off_over_tls_too() {
     // once a connection was served, all threads have what they need
     let mut first = dial(&server, &trusted).await.expect("TLS");
     first.write_all(b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n").await.expect("sent");
-    first.read_u8().await.expect("an answer");
+    first.read_to_end(&mut Vec::new()).await.expect("an answer, and the end");
+    let idle = dial(&server, &trusted).await.expect("TLS");
     let before = server.descriptors() - 1;
-    drop(first);
+    drop((first, idle));
     eventually("its descriptor back", async || server.descriptors() == before).await;
 
     let jammed = dial(&server, &trusted).await.expect("TLS");
