@@ -156,7 +156,7 @@ impl Session {
     }
 
     /// To the page, or kept until there is one.
-    #[expect(clippy::disallowed_methods, reason = "the guard bounds how fast we can send")]
+    #[expect(clippy::disallowed_methods, reason = "the socket bounds how fast we can send")]
     fn say(&mut self, input: Input) {
         match self.page.as_ref().filter(|page| page.connected()) {
             Some(page) => {

@@ -183,21 +183,21 @@ impl Socket {
         }
     }
 
-    /// What has come, if it may be read now. What is not handled of it goes back by [`Socket::keep`].
-    pub fn poll_read(&mut self, cx: &mut Context<'_>, now: Time) -> Inflow {
-        let (messages, allowed) = (self.messages.available(now), self.bytes.available(now));
-        let wait = if self.answers >= MOST_ANSWERS {
-            // writing goes on by itself
+    /// Whether no frame may be handled now, and when to look again: never by itself while answers are not written.
+    fn held(&mut self, now: Time) -> Option<Option<Time>> {
+        if self.answers >= MOST_ANSWERS {
             Some(None)
         } else if self.pulse.under_way() >= MOST_UNDER_WAY {
             Some(Some(now.plus(LOOK_AGAIN)))
-        } else if messages == 0 {
-            Some(Some(self.messages.next()))
-        } else if allowed == 0 {
-            Some(Some(self.bytes.next()))
         } else {
-            None
-        };
+            (self.messages.available(now) == 0).then(|| Some(self.messages.next()))
+        }
+    }
+
+    /// What has come, if it may be read now. What is not handled of it goes back by [`Socket::keep`].
+    pub fn poll_read(&mut self, cx: &mut Context<'_>, now: Time) -> Inflow {
+        let allowed = self.bytes.available(now);
+        let wait = self.held(now).or_else(|| (allowed == 0).then(|| Some(self.bytes.next())));
         if let Some(until) = wait {
             if self.ended_at.is_none() && self.stream.is_ended() {
                 self.ended_at = Some(now);
@@ -242,7 +242,7 @@ impl Socket {
         if bytes.is_empty() {
             return Ok(None);
         }
-        if self.messages.available(now) == 0 || self.pulse.under_way() >= MOST_UNDER_WAY || self.answers >= MOST_ANSWERS {
+        if self.held(now).is_some() {
             self.waits = true;
             return Ok(None);
         }

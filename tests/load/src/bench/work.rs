@@ -4,7 +4,7 @@ use std::io;
 use std::time::Duration;
 
 use super::contender::Contender::{self, Bare, Matchbox, PeerServer, Peerstar, YWebrtc};
-use super::contender::Places;
+use super::contender::{Places, Running};
 use super::relay::Pairs;
 use super::sample::Sample;
 use super::{churn, death, fanout, idle, latency, relay};
@@ -86,6 +86,13 @@ pub struct Work {
     pub run: Run,
 }
 
+/// Starts a contender, puts it to work, and sees that nothing went wrong with it.
+fn at_work<T>(contender: Contender, places: &Places, work: impl FnOnce(&Running) -> io::Result<T>) -> io::Result<T> {
+    let server = contender.start(places)?;
+    let done = work(&server)?;
+    server.is_well().map(|()| done)
+}
+
 /// All there is.
 pub const WORKS: &[Work] = &[
     Work {
@@ -98,9 +105,8 @@ pub const WORKS: &[Work] = &[
             aims: &[Aim::Of(PeerServer, 0.30), Aim::Of(Matchbox, 0.55), Aim::Of(Bare, 1.15)],
         }],
         run: |contender, places, scale| {
-            let server = contender.start(places)?;
-            let sample = relay::run(&server, Pairs { pairs: 200, under_way: 1, pages: 0 }, scale.length)?;
-            server.is_well().map(|()| vec![sample])
+            at_work(contender, places, |server| relay::run(server, Pairs { pairs: 200, under_way: 1, pages: 0 }, scale.length))
+                .map(|sample| vec![sample])
         },
     },
     Work {
@@ -113,9 +119,8 @@ pub const WORKS: &[Work] = &[
             aims: &[Aim::Of(Matchbox, 0.7), Aim::Of(Bare, 1.4)],
         }],
         run: |contender, places, scale| {
-            let server = contender.start(places)?;
-            let sample = relay::run(&server, Pairs { pairs: 100, under_way: 8, pages: 0 }, scale.length)?;
-            server.is_well().map(|()| vec![sample])
+            at_work(contender, places, |server| relay::run(server, Pairs { pairs: 100, under_way: 8, pages: 0 }, scale.length))
+                .map(|sample| vec![sample])
         },
     },
     Work {
@@ -128,9 +133,7 @@ pub const WORKS: &[Work] = &[
             aims: &[Aim::Of(YWebrtc, 0.25), Aim::Of(Bare, 1.0)],
         }],
         run: |contender, places, scale| {
-            let server = contender.start(places)?;
-            let sample = fanout::run(&server, 500, 4, scale.length)?;
-            server.is_well().map(|()| vec![sample])
+            at_work(contender, places, |server| fanout::run(server, 500, 4, scale.length)).map(|sample| vec![sample])
         },
     },
     Work {
@@ -146,9 +149,8 @@ pub const WORKS: &[Work] = &[
             },
         ],
         run: |contender, places, scale| {
-            let server = contender.start(places)?;
-            let samples = idle::run(&server, scale.crowd, scale.idle)?;
-            server.is_well().map(|()| samples.map(Sample::from).into())
+            at_work(contender, places, |server| idle::run(server, scale.crowd, scale.idle))
+                .map(|samples| samples.map(Sample::from).into())
         },
     },
     Work {
@@ -161,9 +163,7 @@ pub const WORKS: &[Work] = &[
             aims: &[Aim::Most(70.0)],
         }],
         run: |contender, places, scale| {
-            let server = contender.start(places)?;
-            let sample = churn::run(&server, 0, scale.comings)?;
-            server.is_well().map(|()| vec![sample])
+            at_work(contender, places, |server| churn::run(server, 0, scale.comings)).map(|sample| vec![sample])
         },
     },
     Work {
@@ -176,9 +176,7 @@ pub const WORKS: &[Work] = &[
             aims: &[Aim::Most(10.0)],
         }],
         run: |contender, places, _| {
-            let server = contender.start(places)?;
-            let sample = death::run(&server, 1000, 9)?;
-            server.is_well().map(|()| vec![sample.into()])
+            at_work(contender, places, |server| death::run(server, 1000, 9)).map(|sample| vec![sample.into()])
         },
     },
     Work {
@@ -186,9 +184,7 @@ pub const WORKS: &[Work] = &[
         contenders: &[Peerstar],
         figures: &[Figure { key: "death-10000", title: "a host of 10,000 dies", unit: Unit::Millis, aims: &[Aim::Most(80.0)] }],
         run: |contender, places, scale| {
-            let server = contender.start(places)?;
-            let sample = death::run(&server, scale.page, 5)?;
-            server.is_well().map(|()| vec![sample.into()])
+            at_work(contender, places, |server| death::run(server, scale.page, 5)).map(|sample| vec![sample.into()])
         },
     },
     Work {
@@ -236,11 +232,7 @@ pub const WORKS: &[Work] = &[
             Figure { key: "joins", title: "so it grows", unit: Unit::Times, aims: &[Aim::Most(1.2)] },
         ],
         run: |contender, places, scale| {
-            let on = |members| {
-                let server = contender.start(places)?;
-                let sample = churn::run(&server, members, scale.comings)?;
-                server.is_well().map(|()| sample)
-            };
+            let on = |members| at_work(contender, places, |server| churn::run(server, members, scale.comings));
             grown(on(10)?, on(scale.page)?)
         },
     },
@@ -259,20 +251,15 @@ pub const WORKS: &[Work] = &[
             Figure { key: "storm-p99", title: "99 of 100 take at most", unit: Unit::Millis, aims: &[Aim::Most(5.0)] },
         ],
         run: |contender, places, scale| {
-            let server = contender.start(places)?;
-            let samples = latency::run(&server, scale.page, 2 * scale.length)?;
-            server.is_well().map(|()| samples.map(Sample::from).into())
+            at_work(contender, places, |server| latency::run(server, scale.page, 2 * scale.length))
+                .map(|samples| samples.map(Sample::from).into())
         },
     },
 ];
 
 /// Signalling among few and among many, each with a fresh server; and how many times dearer the latter is.
 fn growth(contender: Contender, places: &Places, scale: Scale, few: Pairs, many: Pairs) -> io::Result<Vec<Sample>> {
-    let on = |pairs| {
-        let server = contender.start(places)?;
-        let sample = relay::run(&server, pairs, scale.length)?;
-        server.is_well().map(|()| sample)
-    };
+    let on = |pairs| at_work(contender, places, |server| relay::run(server, pairs, scale.length));
     grown(on(few)?, on(many)?)
 }
 
