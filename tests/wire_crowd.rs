@@ -44,7 +44,7 @@ async fn a_thousand_members_whose_host_dies_are_told_the_same_once() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_join_that_races_with_the_end_of_its_page_is_let_in() {
     let server = Server::start(&[("liveness.return_ms", "0"), ("auth.admin_token", "admin")]);
-    let rounds = 150;
+    let rounds = 600;
     let come_and_go = async |task: usize| {
         let mut last = 0;
         for round in 0..rounds {

@@ -119,6 +119,10 @@ impl Page {
                 let page = ctx.address().recipient();
                 if let Some(line) = self.lines.get(&to) {
                     self.arrived.push(to);
+                    // from now on nobody means the session that had its id until now
+                    if let Some(id) = self.state.id_of(to) {
+                        self.switchboard.vacate(id);
+                    }
                     log::debug!("join page={} session={} members={}", self.key, to.0, self.state.len());
                     let switchboard = Arc::clone(&self.switchboard);
                     line.send_anyway(ToSession::Joined { page, switchboard, open, assignment });
@@ -152,7 +156,7 @@ impl Page {
             Output::Left { session, id, departure } => {
                 log::debug!("leave page={} id={id:?} departure={} members={}", self.key, departure.name(), self.state.len());
                 self.lines.remove(&session);
-                self.switchboard.disconnect(&id, session);
+                self.switchboard.vacate(&id);
                 None
             }
             Output::Elected { assignment, cause } => {

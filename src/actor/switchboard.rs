@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::sync::{PoisonError, RwLock};
 
 use super::message::{Line, ToSession};
-use crate::core::id::{PeerId, SessionId};
+use crate::core::id::PeerId;
 use crate::core::wire::Frame;
 
 /// Who is on a page. Only the page writes it.
@@ -29,12 +29,9 @@ impl Switchboard {
         self.lines.write().unwrap_or_else(PoisonError::into_inner).insert(id, line);
     }
 
-    /// A member has gone, unless another session has its id already.
-    pub fn disconnect(&self, id: &PeerId, session: SessionId) {
-        let mut lines = self.lines.write().unwrap_or_else(PoisonError::into_inner);
-        if lines.get(id).is_some_and(|line| line.session == session) {
-            lines.remove(id);
-        }
+    /// The member with this id has gone, or is another session now that is yet to be connected.
+    pub fn vacate(&self, id: &PeerId) {
+        self.lines.write().unwrap_or_else(PoisonError::into_inner).remove(id);
     }
 
     /// Hands a frame to the member `to`. The frame comes back when there is none, or it has no room.
