@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use actix::Actor;
 use actix_server::Server;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::time::{Instant, sleep, timeout};
@@ -57,7 +56,7 @@ pub async fn run(
     let settings = &shared.settings;
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let workers = if settings.server.workers == 0 { cores } else { settings.server.workers };
-    let directory = PageDirectory::new(Arc::clone(&shared), workers / 2).start();
+    let directory = PageDirectory::start_with_pages(Arc::clone(&shared), workers / 2);
     let secret = &settings.auth.ticket_secret;
     let tickets = (!secret.is_empty()).then(|| Arc::new(TicketCheck::new(secret)));
     let world = routes::World { shared: Arc::clone(&shared), directory: directory.clone(), tickets };

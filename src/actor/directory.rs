@@ -10,7 +10,8 @@ use std::time::Duration;
 use actix::{Actor, Addr, Arbiter, AsyncContext, Context, Handler, ResponseFuture};
 use futures_util::future::join_all;
 
-use super::message::{Ids, IdsOf, Kick, KickFrom, Line, Summarise, SummariseAll, Summary, ToDirectory, ToPage, ToSession};
+use super::courier::{Bags, Line, Word};
+use super::message::{Ids, IdsOf, Kick, KickFrom, Summarise, SummariseAll, Summary, ToDirectory, ToPage, ToSession};
 use super::page::Page;
 use crate::core::directory::{Admission, DirectoryState, Incarnation, Succession};
 use crate::core::id::{PageKey, PeerId};
@@ -31,12 +32,14 @@ pub struct PageDirectory {
 }
 
 impl PageDirectory {
-    /// No pages yet, and `threads` (at least one) for them to live on.
+    /// No pages yet, and `threads` (at least one) for them to live on. The directory is on the first: every coming and going
+    /// takes both, and to another thread is a long way.
     #[must_use]
-    pub fn new(shared: Arc<Shared>, threads: usize) -> Self {
+    pub fn start_with_pages(shared: Arc<Shared>, threads: usize) -> Addr<Self> {
         let state = DirectoryState::new(limit(shared.settings.pages.max));
-        let arbiters = (0..threads.max(1)).map(|_| Arbiter::new()).collect();
-        Self { shared, state, pages: HashMap::new(), arbiters }
+        let arbiters: Vec<_> = (0..threads.max(1)).map(|_| Arbiter::new()).collect();
+        let first = arbiters[0].handle();
+        Self::start_in_arbiter(&first, move |_| Self { shared, state, pages: HashMap::new(), arbiters })
     }
 
     fn create(&mut self, key: &PageKey, incarnation: Incarnation, estate: Estate, ctx: &Context<Self>) -> Addr<Page> {
@@ -57,22 +60,23 @@ impl PageDirectory {
     }
 
     fn succeed(&mut self, key: &PageKey, succession: Succession, estate: Estate, lines: &[Line], ctx: &Context<Self>) {
-        let successor = match succession {
+        let mut bags = Bags::default();
+        match succession {
             Succession::Expected => return,
             Succession::Recreate(incarnation) => {
                 self.shared.metrics.page_restarts.inc();
                 log::error!("page actor died, starting another: page={key} sessions={}", lines.len());
-                self.create(key, incarnation, estate, ctx)
+                let successor = self.create(key, incarnation, estate, ctx);
+                let note = || ToSession::PageLost(Some(successor.clone().recipient()));
+                lines.iter().for_each(|line| bags.put(line, Word::Note(note())));
             }
             Succession::Abandon(close) => {
                 log::error!("page actor died, giving it up: page={key} sessions={} close={}", lines.len(), close.name());
                 self.pages.remove(key);
-                return lines.iter().for_each(|line| line.send_anyway(ToSession::Close(close)));
+                lines.iter().for_each(|line| bags.put(line, Word::Note(ToSession::Close(close))));
             }
-        };
-        for line in lines {
-            line.send_anyway(ToSession::PageLost(Some(successor.clone().recipient())));
         }
+        bags.send();
     }
 
     /// Tells one page after the other, so that not all clients come back in the same moment.
@@ -106,11 +110,11 @@ impl Handler<ToDirectory> for PageDirectory {
                     }
                     self.tell(&key, ToPage::Join { joiner, line });
                 }
-                Admission::Refuse(close) => line.send_anyway(ToSession::Close(close)),
+                Admission::Refuse(close) => line.send(Word::Note(ToSession::Close(close))),
             },
             ToDirectory::Seek { key, line } => {
                 let page = self.pages.get(&key).cloned();
-                line.send_anyway(ToSession::PageLost(page.map(Addr::recipient)));
+                line.send(Word::Note(ToSession::PageLost(page.map(Addr::recipient))));
             }
             ToDirectory::Gone { key, session, departure } => {
                 self.tell(&key, ToPage::Input(Input::Gone { session, departure }));

@@ -5,14 +5,14 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use actix::{Message, Recipient};
 
+use super::courier::Line;
 use super::switchboard::Switchboard;
 use crate::core::close::Close;
 use crate::core::directory::Incarnation;
 use crate::core::id::{Epoch, PageKey, PeerId, SessionId};
 use crate::core::member::{Departure, Joiner};
-use crate::core::page::{Assignment, Estate, Input};
+use crate::core::page::{Estate, Input};
 use crate::core::time::Time;
-use crate::core::wire::Frame;
 
 /// To the directory.
 #[derive(Debug, Message)]
@@ -106,20 +106,9 @@ pub enum ToSession {
         page: Recipient<ToPage>,
         /// Who else is there.
         switchboard: Arc<Switchboard>,
-        /// `OPEN`, unless it was a member already.
-        open: Option<Frame>,
-        /// Who hosts.
-        assignment: Option<Assignment>,
     },
-    /// Who hosts has changed.
-    Appoint {
-        /// `HOST`.
-        frame: Frame,
-        /// The same, for the session itself.
-        assignment: Assignment,
-    },
-    /// A frame for its client.
-    Tell(Frame),
+    /// Its client hosts from now on.
+    Hosts,
     /// See whether the client lives: the next frame from it is to be reported.
     Ping,
     /// The end, and why.
@@ -128,19 +117,8 @@ pub enum ToSession {
     PageLost(Option<Recipient<ToPage>>),
 }
 
-/// What a message takes in a queue besides its frame, in bytes, near enough.
+/// What a frame on its way takes besides its bytes, near enough.
 const ENVELOPE: usize = 256;
-
-impl ToSession {
-    fn weight(&self) -> usize {
-        let frame = match self {
-            Self::Joined { open, .. } => open.as_ref(),
-            Self::Appoint { frame, .. } | Self::Tell(frame) => Some(frame),
-            Self::Ping | Self::Close(_) | Self::PageLost(_) => None,
-        };
-        ENVELOPE + frame.map_or(0, |frame| frame.len())
-    }
-}
 
 /// What may be known of a session without asking it, and waiting for its thread.
 #[derive(Debug, Default)]
@@ -194,61 +172,19 @@ impl Pulse {
         self.under_way.store(0, Ordering::Relaxed);
     }
 
-    /// It is done with a message that brought no frame.
-    pub fn took_word(&self) {
-        self.queued.fetch_sub(ENVELOPE, Ordering::Relaxed);
+    /// One more frame of so many bytes is on its way to the client.
+    pub fn tell(&self, bytes: usize) {
+        self.queued.fetch_add(ENVELOPE + bytes, Ordering::Relaxed);
     }
 
-    /// A frame of so many bytes, brought by a message, is being written.
+    /// It is being written.
     pub fn wrote(&self, bytes: usize) {
         self.queued.fetch_sub(ENVELOPE + bytes, Ordering::Relaxed);
     }
-}
 
-/// How to reach a session, without piling up what it does not take.
-#[derive(Debug, Clone)]
-pub struct Line {
-    /// Which session.
-    pub session: SessionId,
-    /// What is known of it.
-    pub pulse: Arc<Pulse>,
-    to: Recipient<ToSession>,
-}
-
-/// More waits for the session than it may have.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Congested;
-
-impl Line {
-    /// To the session behind `to`.
-    #[must_use]
-    pub const fn new(session: SessionId, pulse: Arc<Pulse>, to: Recipient<ToSession>) -> Self {
-        Self { session, pulse, to }
-    }
-
-    /// Sends, unless more than `most` bytes wait already: so there is never more than that and one message.
-    ///
-    /// # Errors
-    /// When nothing was sent.
-    pub fn send(&self, message: ToSession, most: usize) -> Result<(), Congested> {
-        if !self.has_room(most) {
-            return Err(Congested);
-        }
-        self.send_anyway(message);
-        Ok(())
-    }
-
-    /// Whether no more than `most` bytes wait.
-    #[must_use]
+    /// Whether no more than `most` bytes are on their way: so there are never more than that and one frame.
     pub fn has_room(&self, most: usize) -> bool {
-        self.pulse.queued.load(Ordering::Relaxed) <= most
-    }
-
-    /// Sends a message that must arrive: the first, the last, or word of a lost page.
-    #[expect(clippy::disallowed_methods, reason = "what waits is counted in bytes, which bounds more than a mailbox does")]
-    pub fn send_anyway(&self, message: ToSession) {
-        self.pulse.queued.fetch_add(message.weight(), Ordering::Relaxed);
-        self.to.do_send(message);
+        self.queued.load(Ordering::Relaxed) <= most
     }
 }
 

@@ -1,24 +1,32 @@
 //! A page, acting: what [`PageState`] decides is done here.
 
 use std::collections::{HashMap, VecDeque};
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{self, Poll};
 use std::time::Instant;
 
+use actix::fut::ActorFuture;
 use actix::{Actor, ActorContext, Addr, AsyncContext, Context, Handler, MessageResult, SpawnHandle};
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 
+use super::courier::{Bags, Line, Word};
 use super::directory::PageDirectory;
-use super::message::{Ids, Kick, Line, Summarise, Summary, ToDirectory, ToPage, ToSession};
+use super::message::{Ids, Kick, Pulse, Summarise, Summary, ToDirectory, ToPage, ToSession};
 use super::switchboard::Switchboard;
 use crate::clock::unix_ms;
+use crate::core::claim::Claim;
 use crate::core::directory::Incarnation;
 use crate::core::election::Cause;
 use crate::core::id::{PageKey, PeerId, SessionId};
-use crate::core::page::{Estate, Input, Output, Outside, PageState};
+use crate::core::page::{Assignment, Estate, Input, Output, Outside, PageState};
 use crate::core::time::Time;
+use crate::core::wire::Frame;
 use crate::shared::Shared;
 
+/// How much is decided before it is delivered.
+const MOST_UNDELIVERED: usize = 2048;
 /// How many times `limits.queue_bytes` may wait for a host when a crowd comes or goes.
 const NEWS: usize = 16;
 /// What part of `limits.queue_bytes` peers may fill with what they say to one: 1 / `PEERS`. One that has no room for the
@@ -35,9 +43,13 @@ pub struct Page {
     /// How to reach members, and newcomers that wait.
     lines: HashMap<SessionId, Line>,
     switchboard: Arc<Switchboard>,
-    /// Who came with the present input, and why hosts were named.
+    /// What is not delivered yet: what is for sessions, who was named host, why and since when, who came, and who said
+    /// something.
+    bags: Bags,
+    named: Option<Claim>,
+    elected: Vec<(Cause, Instant)>,
     arrived: Vec<SessionId>,
-    elected: Vec<Cause>,
+    spoke: Vec<Arc<Pulse>>,
     /// How many messages wait here, as the metrics know it.
     waiting: i64,
     /// Empty between inputs; kept for its memory.
@@ -67,8 +79,11 @@ impl Page {
             state,
             lines: HashMap::new(),
             switchboard,
-            arrived: Vec::new(),
+            bags: Bags::default(),
+            named: None,
             elected: Vec::new(),
+            arrived: Vec::new(),
+            spoke: Vec::new(),
             waiting: 0,
             outbox: Vec::new(),
             timer: None,
@@ -76,7 +91,7 @@ impl Page {
         }
     }
 
-    /// One input in, everything that follows from it done, one timer set.
+    /// One input in, everything that follows from it decided, one timer set.
     fn drive(&mut self, input: Input, ctx: &mut Context<Self>) {
         let begun = Instant::now();
         let mut inputs = VecDeque::from([input]);
@@ -87,8 +102,22 @@ impl Page {
             let outside = Outside { now, unix_ms: unix_ms(), random: self.random.next_u64(), heard: &heard, spoken: &spoken };
             self.state.handle(outside, input, &mut self.outbox);
             let mut outbox = std::mem::take(&mut self.outbox);
-            inputs.extend(outbox.drain(..).filter_map(|output| self.perform(output, ctx)));
+            inputs.extend(outbox.drain(..).filter_map(|output| self.perform(output, begun, ctx)));
             self.outbox = outbox;
+        }
+        self.count_waiting(self.state.waiting());
+        self.check();
+        self.rearm(ctx);
+        if self.bags.count() >= MOST_UNDELIVERED {
+            self.deliver();
+        }
+    }
+
+    /// What was decided is said.
+    fn deliver(&mut self) {
+        self.bags.send();
+        if let Some(claim) = self.named.take() {
+            self.switchboard.appoint(claim);
         }
         // what waited for a newcomer is on its way now; what others hand it themselves comes after that
         for session in self.arrived.drain(..) {
@@ -96,12 +125,11 @@ impl Page {
                 self.switchboard.connect(id.clone(), line.clone());
             }
         }
-        for cause in self.elected.drain(..) {
+        // not earlier: what follows may take the shorter way
+        self.spoke.drain(..).for_each(|pulse| pulse.arrive());
+        for (cause, begun) in self.elected.drain(..) {
             self.shared.metrics.elected(cause, begun.elapsed());
         }
-        self.count_waiting(self.state.waiting());
-        self.check();
-        self.rearm(ctx);
     }
 
     fn count_waiting(&mut self, waiting: usize) {
@@ -113,43 +141,52 @@ impl Page {
     }
 
     /// Does one thing; gives what it leads to.
-    fn perform(&mut self, output: Output, ctx: &mut Context<Self>) -> Option<Input> {
+    fn perform(&mut self, output: Output, begun: Instant, ctx: &mut Context<Self>) -> Option<Input> {
         match output {
             Output::Welcome { to, open, assignment } => {
-                let page = ctx.address().recipient();
-                if let Some(line) = self.lines.get(&to) {
-                    self.arrived.push(to);
-                    // from now on nobody means the session that had its id until now
-                    if let Some(id) = self.state.id_of(to) {
-                        self.switchboard.vacate(id);
-                    }
-                    log::debug!("join page={} session={} members={}", self.key, to.0, self.state.len());
-                    let switchboard = Arc::clone(&self.switchboard);
-                    line.send_anyway(ToSession::Joined { page, switchboard, open, assignment });
+                let line = self.lines.get(&to)?;
+                self.arrived.push(to);
+                // from now on nobody means the session that had its id until now
+                if let Some(id) = self.state.id_of(to) {
+                    self.switchboard.vacate(id);
                 }
+                log::debug!("join page={} session={} members={}", self.key, to.0, self.state.len());
+                if let Some(open) = open {
+                    self.bags.put(line, Word::Frame(open));
+                }
+                let (page, switchboard) = (ctx.address().recipient(), Arc::clone(&self.switchboard));
+                self.bags.put(line, Word::Note(ToSession::Joined { page, switchboard }));
+                self.named = assignment.map(Assignment::into_claim).or(self.named.take());
                 None
             }
-            Output::Appoint { to, frame, assignment } => self.tell(to, ToSession::Appoint { frame, assignment }),
-            Output::Tell { to, frame } => self.tell(to, ToSession::Tell(frame)),
+            Output::Appoint { to, frame, assignment } => {
+                if let Some(line) = self.lines.get(&to).filter(|_| assignment.hosting) {
+                    self.bags.put(line, Word::Note(ToSession::Hosts));
+                }
+                self.named = Some(assignment.into_claim());
+                self.tell(to, frame)
+            }
+            Output::Tell { to, frame } => self.tell(to, frame),
             Output::Pass { to, frame, from } => {
-                let most = self.shared.settings.limits.queue_bytes / PEERS;
-                let sent = self.lines.get(&to)?.send(ToSession::Tell(frame), most);
-                from.filter(|_| sent.is_err()).map(|(session, dst)| Input::Undelivered { session, dst })
+                let sent = self.send(to, frame, self.shared.settings.limits.queue_bytes / PEERS);
+                from.filter(|_| !sent).map(|(session, dst)| Input::Undelivered { session, dst })
             }
             Output::News { to, frame } => {
-                let most = self.shared.settings.limits.queue_bytes.saturating_mul(NEWS);
-                let sent = self.lines.get(&to)?.send(ToSession::Tell(frame), most);
-                sent.is_err().then_some(Input::Congested(to))
+                let sent = self.send(to, frame, self.shared.settings.limits.queue_bytes.saturating_mul(NEWS));
+                (!sent).then_some(Input::Congested(to))
             }
             Output::Ignored => {
                 self.shared.metrics.not_allowed.inc();
                 None
             }
-            Output::Ping(to) => self.tell(to, ToSession::Ping),
+            Output::Ping(to) => {
+                self.bags.put(self.lines.get(&to)?, Word::Note(ToSession::Ping));
+                None
+            }
             Output::Dismiss { session, close } => {
                 if let Some(line) = self.lines.remove(&session) {
                     log::debug!("dismiss page={} session={} close={}", self.key, session.0, close.name());
-                    line.send_anyway(ToSession::Close(close));
+                    self.bags.put(&line, Word::Note(ToSession::Close(close)));
                 }
                 None
             }
@@ -167,7 +204,7 @@ impl Page {
                     assignment.epoch.0,
                     cause.name()
                 );
-                self.elected.push(cause);
+                self.elected.push((cause, begun));
                 None
             }
             Output::Idle { joins_seen } => {
@@ -178,9 +215,19 @@ impl Page {
         }
     }
 
-    fn tell(&self, to: SessionId, message: ToSession) -> Option<Input> {
-        let sent = self.lines.get(&to)?.send(message, self.shared.settings.limits.queue_bytes);
-        sent.is_err().then_some(Input::Congested(to))
+    fn tell(&mut self, to: SessionId, frame: Frame) -> Option<Input> {
+        let sent = self.send(to, frame, self.shared.settings.limits.queue_bytes);
+        (!sent).then_some(Input::Congested(to))
+    }
+
+    /// Whether it had room, if it is still here.
+    fn send(&mut self, to: SessionId, frame: Frame, most: usize) -> bool {
+        let Some(line) = self.lines.get(&to) else { return true };
+        let has_room = line.pulse.has_room(most);
+        if has_room {
+            self.bags.put(line, Word::Frame(frame));
+        }
+        has_room
     }
 
     #[expect(clippy::disallowed_methods, reason = "the directory does little, and never waits")]
@@ -211,8 +258,21 @@ impl Page {
         let timer = ctx.run_later(delay, |page, ctx| {
             page.timer = None;
             page.drive(Input::Timer, ctx);
+            page.deliver();
         });
         self.timer = Some((deadline, timer));
+    }
+}
+
+/// Runs after whatever was in the mailbox: what several messages lead to goes out together.
+struct Delivering;
+
+impl ActorFuture<Page> for Delivering {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, page: &mut Page, _: &mut Context<Page>, _: &mut task::Context<'_>) -> Poll<()> {
+        page.deliver();
+        Poll::Pending
     }
 }
 
@@ -222,11 +282,13 @@ impl Actor for Page {
     /// A successor may have deadlines before anybody says anything.
     fn started(&mut self, ctx: &mut Self::Context) {
         self.drive(Input::Timer, ctx);
+        ctx.spawn(Delivering);
     }
 
     /// The directory starts a successor, unless it ordered this. Runs while a panic unwinds too: it must not panic.
     fn stopped(&mut self, _: &mut Self::Context) {
         self.count_waiting(0);
+        self.deliver();
         let lines = self.lines.drain().map(|(_, line)| line).collect();
         let (key, incarnation, estate) = (self.key.clone(), self.incarnation, Box::new(self.state.leave_estate()));
         self.report(ToDirectory::Stopped { key, incarnation, estate, lines });
@@ -252,10 +314,7 @@ impl Handler<ToPage> for Page {
             ToPage::Said { session, input } => {
                 let pulse = self.lines.get(&session).map(|line| Arc::clone(&line.pulse));
                 self.drive(input, ctx);
-                // not earlier: what follows may take the shorter way
-                if let Some(pulse) = pulse {
-                    pulse.arrive();
-                }
+                self.spoke.extend(pulse);
             }
             ToPage::Retire => ctx.stop(),
             #[cfg(feature = "faults")]

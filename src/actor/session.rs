@@ -3,7 +3,9 @@
 //! It reads what its client says, passes it on to the page, and writes what it is told to. Others judge whether it lives: by
 //! what it noted in its [`Pulse`].
 
+use std::cell::RefCell;
 use std::pin::Pin;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::task;
 use std::time::Duration;
@@ -13,8 +15,9 @@ use actix::{Actor, ActorContext, Addr, AsyncContext, Context, Handler, Recipient
 use actix_web::web::Bytes;
 use tokio::time::{Instant, Sleep, sleep};
 
+use super::courier::{Line, Round};
 use super::directory::PageDirectory;
-use super::message::{Line, Pulse, ToDirectory, ToPage, ToSession};
+use super::message::{Pulse, ToDirectory, ToPage, ToSession};
 use super::switchboard::Switchboard;
 use crate::clock::unix_ms;
 use crate::core::claim::Claim;
@@ -22,11 +25,11 @@ use crate::core::close::Close;
 use crate::core::id::{PageKey, PeerId, SessionId, Token};
 use crate::core::inbound::{self, Inbound, Kind};
 use crate::core::member::{Departure, Joiner, Rights, Status};
-use crate::core::page::{Assignment, Input};
+use crate::core::page::Input;
 use crate::core::time::Time;
 use crate::core::websocket::{Breach, Event, Opcode};
 use crate::core::wire::{self, Frame};
-use crate::edge::socket::{Inflow, Socket};
+use crate::edge::socket::{Inflow, Socket, hang_up};
 use crate::edge::upgrade::Upgraded;
 use crate::settings::ms;
 use crate::shared::{Place, Shared};
@@ -63,7 +66,9 @@ pub struct Session {
     directory: Addr<PageDirectory>,
     pulse: Arc<Pulse>,
     /// None when the last was said.
-    socket: Option<Socket>,
+    socket: Option<Rc<RefCell<Socket>>>,
+    /// That of this thread's courier.
+    round: Round,
     /// None until the page let us in, and between the death of its actor and our word to the next.
     page: Option<Recipient<ToPage>>,
     switchboard: Option<Arc<Switchboard>>,
@@ -74,7 +79,6 @@ pub struct Session {
     early: Vec<Input>,
     /// What we tell a page whose actor died.
     status: Status,
-    assignment: Option<Assignment>,
     /// The page wants to know when the client says something.
     owes_sign_of_life: bool,
     /// When to look after things, and when to tell fresh ICE servers.
@@ -87,7 +91,14 @@ pub struct Session {
 }
 
 /// Starts the session of a client, on this thread.
-pub fn start(me: Identity, place: Place, shared: &Arc<Shared>, directory: &Addr<PageDirectory>, upgraded: Upgraded) {
+pub fn start(
+    me: Identity,
+    place: Place,
+    shared: &Arc<Shared>,
+    directory: &Addr<PageDirectory>,
+    round: Round,
+    upgraded: Upgraded,
+) {
     let (now, pulse) = (shared.clock.now(), Arc::<Pulse>::default());
     let renewed = shared.rules.ice.renewed_every().filter(|_| matches!(me.key, PageKey::Named(_)));
     Session {
@@ -95,7 +106,8 @@ pub fn start(me: Identity, place: Place, shared: &Arc<Shared>, directory: &Addr<
         me,
         shared: Arc::clone(shared),
         directory: directory.clone(),
-        socket: Some(Socket::new(upgraded, Arc::clone(&pulse), shared)),
+        socket: Some(Rc::new(RefCell::new(Socket::new(upgraded, Arc::clone(&pulse), shared)))),
+        round,
         pulse,
         page: None,
         switchboard: None,
@@ -103,7 +115,6 @@ pub fn start(me: Identity, place: Place, shared: &Arc<Shared>, directory: &Addr<
         resumed_at: None,
         early: Vec::new(),
         status: Status::default(),
-        assignment: None,
         owes_sign_of_life: false,
         tick_at: now,
         ice_at: renewed.map(|every| now.plus(every)),
@@ -121,19 +132,19 @@ pub fn refuse(close: Close, words: Frame, shared: &Shared, upgraded: Upgraded) {
     let mut socket = Socket::new(upgraded, Arc::default(), shared);
     socket.answer(Opcode::Text, words.into_bytes());
     socket.close(close);
-    socket.hang_up(None);
+    hang_up(Rc::new(RefCell::new(socket)), None);
 }
 
 impl Session {
-    fn join(&self, ctx: &Context<Self>) {
+    fn join(&self) {
         let joiner = self.joiner(self.me.claim.clone(), None);
-        self.report(ToDirectory::Join { key: self.me.key.clone(), joiner, line: self.line(ctx) });
+        self.report(ToDirectory::Join { key: self.me.key.clone(), joiner, line: self.line() });
     }
 
     /// To a page whose actor is new: we were a member, and this is what we know.
-    fn resume(&self, ctx: &Context<Self>) -> ToPage {
-        let claim = self.assignment.as_ref().map(|a| Claim { epoch: a.epoch, host: a.host.clone() });
-        ToPage::Join { joiner: self.joiner(claim, Some(self.status.clone())), line: self.line(ctx) }
+    fn resume(&self) -> ToPage {
+        let claim = self.switchboard.as_ref().and_then(|switchboard| switchboard.host());
+        ToPage::Join { joiner: self.joiner(claim, Some(self.status.clone())), line: self.line() }
     }
 
     fn joiner(&self, claim: Option<Claim>, resumed: Option<Status>) -> Box<Joiner> {
@@ -142,8 +153,8 @@ impl Session {
         Box::new(Joiner { session: self.session, id, token, group: *group, rights: *rights, claim, resumed })
     }
 
-    fn line(&self, ctx: &Context<Self>) -> Line {
-        Line::new(self.session, Arc::clone(&self.pulse), ctx.address().recipient())
+    fn line(&self) -> Line {
+        self.round.line(self.session, Arc::clone(&self.pulse))
     }
 
     #[expect(clippy::disallowed_methods, reason = "the directory does little, and never waits")]
@@ -167,15 +178,9 @@ impl Session {
         }
     }
 
-    fn answer(&mut self, opcode: Opcode, body: impl Into<Bytes>) {
-        if let Some(socket) = &mut self.socket {
-            socket.answer(opcode, body);
-        }
-    }
-
-    fn tell(&mut self, frame: Frame) {
-        if let Some(socket) = &mut self.socket {
-            socket.tell(frame);
+    fn answer(&self, opcode: Opcode, body: impl Into<Bytes>) {
+        if let Some(socket) = &self.socket {
+            socket.borrow_mut().answer(opcode, body);
         }
     }
 
@@ -184,12 +189,14 @@ impl Session {
         loop {
             let now = self.shared.clock.now();
             if now >= self.tick_at {
-                self.tick(now, ctx);
+                self.tick(now);
             }
-            let Some(socket) = &mut self.socket else { return };
+            let Some(socket) = &self.socket else { return };
+            let mut socket = socket.borrow_mut();
             // one that fails says so when it is read
             let _ = socket.poll_flush(cx);
             let inflow = if self.early.len() < MOST_EARLY { socket.poll_read(cx, now) } else { Inflow::Nothing(None) };
+            drop(socket);
             let until = match inflow {
                 Inflow::Bytes(bytes) => {
                     self.read(bytes, now, ctx);
@@ -213,8 +220,9 @@ impl Session {
 
     fn read(&mut self, mut bytes: Vec<u8>, now: Time, ctx: &mut Context<Self>) {
         let (mut at, mut frames) = (0, 0);
-        while let Some(socket) = self.socket.as_mut().filter(|_| self.early.len() < MOST_EARLY) {
-            match socket.next(&mut bytes[at..], now) {
+        while let Some(socket) = self.socket.as_ref().filter(|_| self.early.len() < MOST_EARLY) {
+            let next = socket.borrow_mut().next(&mut bytes[at..], now);
+            match next {
                 Ok(Some((event, length))) => {
                     self.hear(event, now, ctx);
                     at += length;
@@ -232,9 +240,10 @@ impl Session {
                 ),
             }
         }
+        self.round.serve();
         let held = self.early.len() >= MOST_EARLY;
-        if let Some(socket) = &mut self.socket {
-            socket.keep(bytes, at, frames, held, now);
+        if let Some(socket) = &self.socket {
+            socket.borrow_mut().keep(bytes, at, frames, held, now);
         }
     }
 
@@ -292,7 +301,7 @@ impl Session {
     fn forward(&mut self, kind: Kind, dst: PeerId, frame: Frame) {
         let may = !kind.acquaints() && self.pulse.under_way() == 0 && self.has_page();
         let passed = match self.switchboard.as_ref().filter(|_| may) {
-            Some(switchboard) => switchboard.pass(&dst, frame),
+            Some(switchboard) => switchboard.pass(&dst, frame, &self.round),
             None => Err(frame),
         };
         if let Err(frame) = passed {
@@ -305,7 +314,7 @@ impl Session {
     }
 
     fn close(&mut self, close: Close, last_words: Option<Frame>, ctx: &mut Context<Self>) {
-        let Some(socket) = &mut self.socket else { return };
+        let Some(socket) = &self.socket else { return };
         let metrics = &self.shared.metrics;
         if self.is_member {
             metrics.closed(close)
@@ -319,27 +328,29 @@ impl Session {
         } else {
             Departure::Expelled
         };
+        let mut socket = socket.borrow_mut();
         if let Some(words) = last_words {
             socket.answer(Opcode::Text, words.into_bytes());
         }
         socket.close(close);
+        drop(socket);
         self.hang_up(ctx);
     }
 
     fn hang_up(&mut self, ctx: &mut Context<Self>) {
         if let Some(socket) = self.socket.take() {
-            socket.hang_up(self.place.take());
+            hang_up(socket, self.place.take());
         }
         ctx.stop();
     }
 
     /// Pings a client that has been silent for a while, or is read so slowly that it may be gone: if so, the kernel finds
     /// out by what it is sent. Asks again for a page that has not answered.
-    fn tick(&mut self, now: Time, ctx: &mut Context<Self>) {
+    fn tick(&mut self, now: Time) {
         if !self.is_member {
-            self.join(ctx);
+            self.join();
         } else if !self.has_page() {
-            self.report(ToDirectory::Seek { key: self.me.key.clone(), line: self.line(ctx) });
+            self.report(ToDirectory::Seek { key: self.me.key.clone(), line: self.line() });
         } else if now >= self.as_of().plus(self.ping_interval()) {
             self.answer(Opcode::Ping, Bytes::new());
         }
@@ -354,7 +365,7 @@ impl Session {
     }
 
     fn as_of(&self) -> Time {
-        self.socket.as_ref().map_or(Time(0), Socket::as_of)
+        self.socket.as_ref().map_or(Time(0), |socket| socket.borrow().as_of())
     }
 
     fn rearm(&mut self, now: Time) {
@@ -371,7 +382,7 @@ impl Session {
 
     fn ping_interval(&self) -> Duration {
         let liveness = &self.shared.settings.liveness;
-        let hosting = self.assignment.as_ref().is_some_and(|a| a.hosting);
+        let hosting = self.switchboard.as_ref().is_some_and(|switchboard| switchboard.is_host(&self.me.id));
         ms(if hosting { liveness.ping_ms.min(liveness.host_timeout_ms / 3) } else { liveness.ping_ms })
     }
 
@@ -409,13 +420,17 @@ impl Actor for Session {
     fn started(&mut self, ctx: &mut Context<Self>) {
         let now = self.shared.clock.now();
         self.pulse.beat(now);
-        self.join(ctx);
+        if let Some(socket) = &self.socket {
+            self.round.add(self.session, Rc::clone(socket), ctx.address().recipient());
+        }
+        self.join();
         self.rearm(now);
         ctx.spawn(Attend);
     }
 
     /// The one place where a departure is announced; it runs on every way to end. It must not panic.
     fn stopped(&mut self, _: &mut Context<Self>) {
+        self.round.remove(self.session);
         let (key, session, departure) = (self.me.key.clone(), self.session, self.departure);
         self.report(ToDirectory::Gone { key, session, departure });
     }
@@ -426,41 +441,29 @@ impl Handler<ToSession> for Session {
 
     fn handle(&mut self, message: ToSession, ctx: &mut Context<Self>) {
         match message {
-            ToSession::Tell(frame) => self.tell(frame),
-            ToSession::Appoint { frame, assignment } => {
-                self.tell(frame);
-                self.assignment = Some(assignment);
-                // a host is watched more closely: it may have been silent for too long already
-                self.tick_at = self.shared.clock.now();
-            }
-            ToSession::Joined { page, switchboard, open, assignment } => {
+            ToSession::Joined { page, switchboard } => {
                 self.switchboard = Some(switchboard);
-                match open {
-                    Some(open) => self.tell(open),
-                    None => self.pulse.took_word(),
-                }
                 self.joined(page);
-                self.assignment = assignment;
                 self.rearm(self.shared.clock.now());
             }
+            // a host is watched more closely: it may have been silent for too long already
+            ToSession::Hosts => self.tick_at = self.shared.clock.now(),
             ToSession::Ping => {
-                self.pulse.took_word();
-                self.owes_sign_of_life = true;
-                self.answer(Opcode::Ping, Bytes::new());
+                // one that is under way is enough
+                if !std::mem::replace(&mut self.owes_sign_of_life, true) {
+                    self.answer(Opcode::Ping, Bytes::new());
+                }
             }
             ToSession::Close(close) => self.close_with(close, ctx),
             ToSession::PageLost(None) => self.close_with(Close::Internal, ctx),
-            ToSession::PageLost(Some(page)) => {
-                self.pulse.took_word();
-                self.page_lost(page, ctx);
-            }
+            ToSession::PageLost(Some(page)) => self.page_lost(page),
         }
     }
 }
 
 impl Session {
     #[expect(clippy::disallowed_methods, reason = "one message")]
-    fn page_lost(&mut self, page: Recipient<ToPage>, ctx: &mut Context<Self>) {
+    fn page_lost(&mut self, page: Recipient<ToPage>) {
         if self.is_member {
             if self.resumed_at.as_ref() == Some(&page) {
                 return;
@@ -468,10 +471,10 @@ impl Session {
             self.resumed_at = Some(page.clone());
             self.page = None;
             self.pulse.forget_under_way();
-            page.do_send(self.resume(ctx));
+            page.do_send(self.resume());
             self.rearm(self.shared.clock.now());
         } else {
-            self.join(ctx);
+            self.join();
         }
     }
 }

@@ -1,12 +1,13 @@
-//! How to reach the members of a page, kept by it for its sessions to read.
+//! What a page lets its sessions read, without asking it: how to reach its members, and who hosts.
 //!
-//! A candidate changes nothing on the page. So a session hands it to the receiver's session itself, and saves the page, its
-//! thread and two messages.
+//! A candidate changes nothing on the page. So a session hands it to the receiver's courier itself, and saves the page and its
+//! thread.
 
 use std::collections::HashMap;
 use std::sync::{PoisonError, RwLock};
 
-use super::message::{Line, ToSession};
+use super::courier::{Line, Round};
+use crate::core::claim::Claim;
 use crate::core::id::PeerId;
 use crate::core::wire::Frame;
 
@@ -14,6 +15,7 @@ use crate::core::wire::Frame;
 #[derive(Debug)]
 pub struct Switchboard {
     lines: RwLock<HashMap<PeerId, Line>>,
+    host: RwLock<Option<Claim>>,
     room: usize,
 }
 
@@ -21,7 +23,7 @@ impl Switchboard {
     /// Nobody's. No more than `room` bytes wait for one member of what others say to it.
     #[must_use]
     pub fn new(room: usize) -> Self {
-        Self { lines: RwLock::default(), room }
+        Self { lines: RwLock::default(), host: RwLock::default(), room }
     }
 
     /// A member has come.
@@ -34,16 +36,31 @@ impl Switchboard {
         self.lines.write().unwrap_or_else(PoisonError::into_inner).remove(id);
     }
 
-    /// Hands a frame to the member `to`. The frame comes back when there is none, or it has no room.
+    /// Hands a frame to the member `to`, from a session whose thread's is `round`. The frame comes back when there is none, or it has no room.
     ///
     /// # Errors
     /// With the frame, for the page to decide about.
-    pub fn pass(&self, to: &PeerId, frame: Frame) -> Result<(), Frame> {
+    pub fn pass(&self, to: &PeerId, frame: Frame, round: &Round) -> Result<(), Frame> {
         let lines = self.lines.read().unwrap_or_else(PoisonError::into_inner);
-        match lines.get(to).filter(|line| line.has_room(self.room)) {
-            Some(line) => line.send_anyway(ToSession::Tell(frame)),
+        match lines.get(to).filter(|line| line.pulse.has_room(self.room)) {
+            Some(line) => round.send(line, frame),
             None => return Err(frame),
         }
         Ok(())
+    }
+
+    /// Members were told who hosts.
+    pub fn appoint(&self, host: Claim) {
+        *self.host.write().unwrap_or_else(PoisonError::into_inner) = Some(host);
+    }
+
+    /// What they were told, if anything.
+    pub fn host(&self) -> Option<Claim> {
+        self.host.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Whether that is `id`.
+    pub fn is_host(&self, id: &PeerId) -> bool {
+        self.host.read().unwrap_or_else(PoisonError::into_inner).as_ref().is_some_and(|claim| claim.host == *id)
     }
 }

@@ -12,6 +12,7 @@ use subtle::ConstantTimeEq;
 use super::handshake::{self, Refused};
 use super::ticket::TicketCheck;
 use super::{assets, origin, upgrade};
+use crate::actor::courier::Round;
 use crate::actor::directory::PageDirectory;
 use crate::actor::message::{IdsOf, KickFrom, SummariseAll};
 use crate::actor::session;
@@ -30,11 +31,11 @@ pub struct World {
     pub tickets: Option<Arc<TicketCheck>>,
 }
 
-/// All routes.
-pub fn configure(world: World) -> impl FnOnce(&mut web::ServiceConfig) {
+/// All routes, as one thread serves them, with the courier of which `round` is.
+pub fn configure(world: World, round: Round) -> impl FnOnce(&mut web::ServiceConfig) {
     move |app| {
         let path = world.shared.settings.server.path.trim_end_matches('/').to_owned();
-        app.app_data(web::Data::new(world)).service(
+        app.app_data(web::Data::new(world)).app_data(web::Data::new(round)).service(
             web::scope(&path)
                 .route("/", get().guard(wants_html()).to(|request: HttpRequest| async move { assets::index(&request) }))
                 .route("/", get().to(about))
@@ -189,13 +190,17 @@ fn page_of(world: &World, request: &HttpRequest) -> Result<PageKey, Refused> {
     page_segment(world, request).and_then(handshake::page_in_path).map(PageKey::Named)
 }
 
-async fn websocket(world: web::Data<World>, request: HttpRequest) -> actix_web::Result<HttpResponse> {
-    answer(&world, identity(&world, &request, None), &request)
+async fn websocket(world: web::Data<World>, round: web::Data<Round>, request: HttpRequest) -> actix_web::Result<HttpResponse> {
+    answer(&world, &round, identity(&world, &request, None), &request)
 }
 
-async fn websocket_on_page(world: web::Data<World>, request: HttpRequest) -> actix_web::Result<HttpResponse> {
+async fn websocket_on_page(
+    world: web::Data<World>,
+    round: web::Data<Round>,
+    request: HttpRequest,
+) -> actix_web::Result<HttpResponse> {
     let identity = page_segment(&world, &request).and_then(|segment| identity(&world, &request, Some(segment)));
-    answer(&world, identity, &request)
+    answer(&world, &round, identity, &request)
 }
 
 fn identity(world: &World, request: &HttpRequest, page: Option<&str>) -> Result<session::Identity, Refused> {
@@ -203,8 +208,13 @@ fn identity(world: &World, request: &HttpRequest, page: Option<&str>) -> Result<
 }
 
 /// Every refusal is a WebSocket too: a browser shows a page nothing of a failed handshake.
-fn answer(world: &World, identity: Result<session::Identity, Refused>, request: &HttpRequest) -> actix_web::Result<HttpResponse> {
-    let World { shared, directory, .. } = world.clone();
+fn answer(
+    world: &World,
+    round: &Round,
+    identity: Result<session::Identity, Refused>,
+    request: &HttpRequest,
+) -> actix_web::Result<HttpResponse> {
+    let (World { shared, directory, .. }, round) = (world.clone(), round.clone());
     let admitted = identity.and_then(|identity| {
         if !origin::allows(&shared.settings.cors.origins, request) {
             return Err(Close::OriginRefused.into());
@@ -214,7 +224,7 @@ fn answer(world: &World, identity: Result<session::Identity, Refused>, request: 
     });
     match admitted {
         Ok((identity, place)) => upgrade::answer(request, move |upgraded| {
-            session::start(identity, place, &shared, &directory, upgraded);
+            session::start(identity, place, &shared, &directory, round, upgraded);
         }),
         Err(Refused(close, detail)) => {
             log::debug!("refused close={} peer={:?}", close.name(), request.peer_addr());

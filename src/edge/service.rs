@@ -18,6 +18,7 @@ use socket2::SockRef;
 use super::connection::{Connection, Stream};
 use super::routes::{self, World};
 use super::{origin, upgrade};
+use crate::actor::courier::Round;
 use crate::settings::ms;
 
 /// How long the head of a request may take to come.
@@ -55,13 +56,15 @@ pub fn tls(
     .and_then(http(world))
 }
 
-/// HTTP, and the upgrades from it, by the same routes.
+/// HTTP, and the upgrades from it, by the same routes; on the thread that is to serve it.
 fn http(
     world: World,
 ) -> impl ServiceFactory<(Connection, Option<SocketAddr>), Config = (), Response = (), Error = DispatchError, InitError = ()> {
+    let round = Round::start();
     let app = move || {
         let origins = &world.shared.settings.cors.origins;
-        map_config(App::new().wrap(origin::cors(origins)).configure(routes::configure(world.clone())), |()| AppConfig::default())
+        let routes = routes::configure(world.clone(), round.clone());
+        map_config(App::new().wrap(origin::cors(origins)).configure(routes), |()| AppConfig::default())
     };
     let requests = app().map_err(|error: Error| error.error_response());
     let upgrades = fn_factory(move || {

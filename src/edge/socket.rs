@@ -3,16 +3,18 @@
 //! At rest it holds no buffer. What is not read stays in the kernel, and its sender waits; what is written together goes
 //! out together.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
+use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
+use std::rc::Rc;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use actix_web::web::{BufMut, Bytes};
-use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::timeout;
 use tokio_util::io::poll_read_buf;
 
@@ -89,6 +91,8 @@ pub struct Socket {
     answers: usize,
     /// Framed, and not taken by the kernel yet.
     unwritten: Bytes,
+    /// Whoever writes the rest when there is room.
+    writer: Waker,
 }
 
 impl Socket {
@@ -113,6 +117,7 @@ impl Socket {
             outgoing: VecDeque::new(),
             answers: 0,
             unwritten: answer,
+            writer: Waker::noop().clone(),
         }
     }
 
@@ -122,9 +127,11 @@ impl Socket {
         self.as_of
     }
 
-    /// Queues a frame that was counted when it was sent to the session.
-    pub fn tell(&mut self, frame: Frame) {
+    /// Queues a frame that was counted when it was sent. Whether nothing else waits, so that nobody is about to write.
+    pub fn tell(&mut self, frame: Frame) -> bool {
+        let is_idle = self.outgoing.is_empty() && self.unwritten.is_empty();
         self.outgoing.push_back(Outgoing::Told(frame));
+        is_idle
     }
 
     /// Queues an answer to what the client said.
@@ -138,8 +145,20 @@ impl Socket {
         self.answer(Opcode::Close, websocket::close_body(close.code(), close.name()));
     }
 
-    /// Writes what can be written. A socket that fails says so when it is read.
+    /// Writes what can be written; when there is more, the caller is woken. A socket that fails says so when it is read.
     pub fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.writer.clone_from(cx.waker());
+        self.write(cx)
+    }
+
+    /// The same for another: who last wrote goes on with what cannot be written now.
+    pub fn flush(&mut self) {
+        let writer = std::mem::replace(&mut self.writer, Waker::noop().clone());
+        let _ = self.write(&mut Context::from_waker(&writer));
+        self.writer = writer;
+    }
+
+    fn write(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         loop {
             if self.unwritten.is_empty() && !self.outgoing.is_empty() {
                 let mut scratch = SCRATCH.take();
@@ -269,22 +288,28 @@ impl Socket {
             self.pulse.beat(now);
         }
     }
+}
 
-    /// Says what is left to be said, and closes.
-    pub fn hang_up(mut self, place: Option<Place>) {
-        actix_web::rt::spawn(async move {
-            let farewell = async {
-                std::future::poll_fn(|cx| self.poll_flush(cx)).await?;
-                self.stream.shutdown().await?;
-                // what it has sent, and nobody reads, would make the kernel take back what we said last
-                let mut unread = [0; 1024];
-                while self.stream.read(&mut unread).await? > 0 {}
-                io::Result::Ok(())
-            };
-            let _ = timeout(FAREWELL, farewell).await;
-            drop(place);
-        });
-    }
+/// Says what is left to be said, and closes.
+pub fn hang_up(socket: Rc<RefCell<Socket>>, place: Option<Place>) {
+    actix_web::rt::spawn(async move {
+        let farewell = async {
+            poll_fn(|cx| socket.borrow_mut().poll_flush(cx)).await?;
+            poll_fn(|cx| Pin::new(&mut socket.borrow_mut().stream).poll_shutdown(cx)).await?;
+            // what it has sent, and nobody reads, would make the kernel take back what we said last
+            let mut unread = [0; 1024];
+            while poll_fn(|cx| {
+                let mut unread = ReadBuf::new(&mut unread);
+                let read = ready!(Pin::new(&mut socket.borrow_mut().stream).poll_read(cx, &mut unread));
+                Poll::Ready(read.map(|()| !unread.filled().is_empty()))
+            })
+            .await?
+            {}
+            io::Result::Ok(())
+        };
+        let _ = timeout(FAREWELL, farewell).await;
+        drop(place);
+    });
 }
 
 /// For the next socket, unless it has become large.

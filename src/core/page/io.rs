@@ -215,3 +215,11 @@ pub struct Assignment {
     /// Whether the one told is the host.
     pub hosting: bool,
 }
+
+impl Assignment {
+    /// The same, as one that was told it would claim it.
+    #[must_use]
+    pub fn into_claim(self) -> Claim {
+        Claim { epoch: self.epoch, host: self.host }
+    }
+}

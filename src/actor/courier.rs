@@ -1,0 +1,263 @@
+//! From pages to clients: one actor on each thread that has sockets.
+//!
+//! Frames for many members of a page are one message to it, not one for each; it puts them into the sockets itself, and
+//! wakes no session. What comes for a socket while it has others to write to goes out together.
+
+use std::cell::{Cell, RefCell};
+use std::collections::{HashMap, VecDeque};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{self, Poll};
+
+use actix::fut::ActorFuture;
+use actix::{Actor, Addr, AsyncContext, Context, Handler, Message, Recipient};
+use futures_util::FutureExt;
+use tokio::task::coop::unconstrained;
+
+use super::message::{Pulse, ToSession};
+use crate::core::id::SessionId;
+use crate::core::wire::Frame;
+use crate::edge::socket::Socket;
+
+/// How many sockets are written to until others on the thread have their turn.
+const MOST_AT_ONCE: usize = 64;
+/// For how many parcels memory is kept.
+const KEPT: usize = 1024;
+
+/// What a session is brought.
+#[derive(Debug)]
+pub enum Word {
+    /// For its client.
+    Frame(Frame),
+    /// For itself, after what came before for its client.
+    Note(ToSession),
+}
+
+/// Something for one session.
+#[derive(Debug)]
+struct Parcel {
+    to: SessionId,
+    word: Word,
+}
+
+/// To a courier: there is something to be taken.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+struct Come;
+
+/// Where a courier takes what it is to bring.
+#[derive(Debug)]
+struct Desk {
+    parcels: Mutex<Vec<Parcel>>,
+    courier: Addr<Courier>,
+}
+
+impl Desk {
+    fn parcels(&self) -> MutexGuard<'_, Vec<Parcel>> {
+        self.parcels.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "once for all that lies here; and that is counted in bytes")]
+    fn call(&self) {
+        self.courier.do_send(Come);
+    }
+
+    fn leave(&self, put: impl FnOnce(&mut Vec<Parcel>)) {
+        let mut parcels = self.parcels();
+        let knows = !parcels.is_empty();
+        put(&mut parcels);
+        drop(parcels);
+        if !knows {
+            self.call();
+        }
+    }
+}
+
+/// How to reach a session, without piling up what its client does not read.
+#[derive(Debug, Clone)]
+pub struct Line {
+    /// Which session.
+    pub session: SessionId,
+    /// What is known of it.
+    pub pulse: Arc<Pulse>,
+    desk: Arc<Desk>,
+}
+
+impl Line {
+    fn parcel(&self, word: Word) -> Parcel {
+        if let Word::Frame(frame) = &word {
+            self.pulse.tell(frame.len());
+        }
+        Parcel { to: self.session, word }
+    }
+
+    /// Sends one thing.
+    pub fn send(&self, word: Word) {
+        self.desk.leave(|parcels| parcels.push(self.parcel(word)));
+    }
+}
+
+/// What is to be sent in one moment, by the couriers that take it.
+#[derive(Debug, Default)]
+pub struct Bags(Vec<(Arc<Desk>, Vec<Parcel>)>);
+
+impl Bags {
+    /// One thing more.
+    pub fn put(&mut self, line: &Line, word: Word) {
+        let parcel = line.parcel(word);
+        match self.0.iter_mut().find(|(desk, _)| Arc::ptr_eq(desk, &line.desk)) {
+            Some((_, parcels)) => parcels.push(parcel),
+            None => self.0.push((Arc::clone(&line.desk), vec![parcel])),
+        }
+    }
+
+    /// How much there is.
+    pub fn count(&self) -> usize {
+        self.0.iter().map(|(_, parcels)| parcels.len()).sum()
+    }
+
+    /// Sends all of it.
+    pub fn send(&mut self) {
+        for (desk, parcels) in &mut self.0 {
+            if !parcels.is_empty() {
+                desk.leave(|all| all.append(parcels));
+                parcels.shrink_to(KEPT);
+            }
+        }
+    }
+}
+
+struct Stop {
+    socket: Rc<RefCell<Socket>>,
+    session: Recipient<ToSession>,
+}
+
+#[derive(Default)]
+struct Stops {
+    all: RefCell<HashMap<SessionId, Stop>>,
+    /// What was put into them is not written yet.
+    unwritten: RefCell<VecDeque<Rc<RefCell<Socket>>>>,
+    /// For its memory.
+    spare: Cell<Vec<Parcel>>,
+}
+
+impl Stops {
+    #[expect(clippy::disallowed_methods, reason = "a session takes what it is told at once")]
+    fn put(&self, Parcel { to, word }: Parcel) {
+        let all = self.all.borrow();
+        // or it has gone
+        let Some(stop) = all.get(&to) else { return };
+        match word {
+            Word::Frame(frame) => {
+                if stop.socket.borrow_mut().tell(frame) {
+                    self.unwritten.borrow_mut().push_back(Rc::clone(&stop.socket));
+                }
+            }
+            Word::Note(note) => stop.session.do_send(note),
+        }
+    }
+
+    /// Puts what lies on the desk where it belongs, and writes for a while. Whether there is more to write.
+    fn serve(&self, desk: &Desk) -> bool {
+        let mut parcels = std::mem::replace(&mut *desk.parcels(), self.spare.take());
+        parcels.drain(..).for_each(|parcel| self.put(parcel));
+        parcels.shrink_to(KEPT);
+        self.spare.set(parcels);
+        let mut unwritten = self.unwritten.borrow_mut();
+        let most = MOST_AT_ONCE.min(unwritten.len());
+        let some = async { unwritten.drain(..most).for_each(|socket| socket.borrow_mut().flush()) };
+        // tokio would let one task write 128 times, and then send each session to do it itself
+        unconstrained(some).now_or_never();
+        !unwritten.is_empty()
+    }
+}
+
+/// The sockets of a thread, to which its courier goes.
+#[derive(Clone)]
+pub struct Round {
+    desk: Arc<Desk>,
+    stops: Rc<Stops>,
+}
+
+impl Round {
+    /// None yet, on this thread.
+    #[must_use]
+    pub fn start() -> Self {
+        let stops = Rc::<Stops>::default();
+        let context = Context::new();
+        let desk = Arc::new(Desk { parcels: Mutex::default(), courier: context.address() });
+        let _ = context.run(Courier { stops: Rc::clone(&stops), desk: Arc::clone(&desk) });
+        Self { desk, stops }
+    }
+
+    /// How others reach a session here.
+    #[must_use]
+    pub fn line(&self, session: SessionId, pulse: Arc<Pulse>) -> Line {
+        Line { session, pulse, desk: Arc::clone(&self.desk) }
+    }
+
+    /// A session has begun.
+    pub fn add(&self, id: SessionId, socket: Rc<RefCell<Socket>>, session: Recipient<ToSession>) {
+        self.stops.all.borrow_mut().insert(id, Stop { socket, session });
+    }
+
+    /// It has ended, perhaps by a panic before it served.
+    pub fn remove(&self, id: SessionId) {
+        self.stops.all.borrow_mut().remove(&id);
+        if std::thread::panicking() {
+            self.desk.call();
+        }
+    }
+
+    /// Sends a frame from a session on this thread, which is to [`serve`](Round::serve) soon.
+    pub fn send(&self, line: &Line, frame: Frame) {
+        if Arc::ptr_eq(&line.desk, &self.desk) {
+            self.desk.parcels().push(line.parcel(Word::Frame(frame)));
+        } else {
+            line.send(Word::Frame(frame));
+        }
+    }
+
+    /// Does the courier's work, for a while. A session that reads and reads must not keep it from it.
+    pub fn serve(&self) {
+        if self.stops.serve(&self.desk) {
+            self.desk.call();
+        }
+    }
+}
+
+/// The actor. What it does must not fail: all sockets of its thread are in its hands.
+pub struct Courier {
+    stops: Rc<Stops>,
+    desk: Arc<Desk>,
+}
+
+impl Actor for Courier {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Context<Self>) {
+        ctx.spawn(Serving);
+    }
+}
+
+impl Handler<Come> for Courier {
+    type Result = ();
+
+    /// What it comes for is done after this.
+    fn handle(&mut self, Come: Come, _: &mut Context<Self>) {}
+}
+
+/// Runs whenever the courier is woken.
+struct Serving;
+
+impl ActorFuture<Courier> for Serving {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, courier: &mut Courier, _: &mut Context<Courier>, cx: &mut task::Context<'_>) -> Poll<()> {
+        if courier.stops.serve(&courier.desk) {
+            cx.waker().wake_by_ref();
+        }
+        Poll::Pending
+    }
+}
