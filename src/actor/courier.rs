@@ -22,8 +22,8 @@ use crate::edge::socket::Socket;
 
 /// How many sockets are written to until others on the thread have their turn.
 const MOST_AT_ONCE: usize = 64;
-/// For how many parcels memory is kept.
-const KEPT: usize = 1024;
+/// How many parcels are not sent together with more, and for how many memory is kept.
+const MUCH: usize = 1024;
 
 /// What a session is brought.
 #[derive(Debug)]
@@ -103,27 +103,23 @@ impl Line {
 pub struct Bags(Vec<(Arc<Desk>, Vec<Parcel>)>);
 
 impl Bags {
-    /// One thing more.
+    /// One thing more. What has become much is sent.
     pub fn put(&mut self, line: &Line, word: Word) {
-        let parcel = line.parcel(word);
-        match self.0.iter_mut().find(|(desk, _)| Arc::ptr_eq(desk, &line.desk)) {
-            Some((_, parcels)) => parcels.push(parcel),
-            None => self.0.push((Arc::clone(&line.desk), vec![parcel])),
+        let at = self.0.iter().position(|(desk, _)| Arc::ptr_eq(desk, &line.desk)).unwrap_or_else(|| {
+            self.0.push((Arc::clone(&line.desk), Vec::new()));
+            self.0.len() - 1
+        });
+        let (desk, parcels) = &mut self.0[at];
+        parcels.push(line.parcel(word));
+        if parcels.len() >= MUCH {
+            desk.leave(|all| all.append(parcels));
         }
-    }
-
-    /// How much there is.
-    pub fn count(&self) -> usize {
-        self.0.iter().map(|(_, parcels)| parcels.len()).sum()
     }
 
     /// Sends all of it.
     pub fn send(&mut self) {
-        for (desk, parcels) in &mut self.0 {
-            if !parcels.is_empty() {
-                desk.leave(|all| all.append(parcels));
-                parcels.shrink_to(KEPT);
-            }
+        for (desk, mut parcels) in self.0.drain(..).filter(|(_, parcels)| !parcels.is_empty()) {
+            desk.leave(|all| all.append(&mut parcels));
         }
     }
 }
@@ -162,7 +158,7 @@ impl Stops {
     fn serve(&self, desk: &Desk) -> bool {
         let mut parcels = std::mem::replace(&mut *desk.parcels(), self.spare.take());
         parcels.drain(..).for_each(|parcel| self.put(parcel));
-        parcels.shrink_to(KEPT);
+        parcels.shrink_to(MUCH);
         self.spare.set(parcels);
         let mut unwritten = self.unwritten.borrow_mut();
         let most = MOST_AT_ONCE.min(unwritten.len());

@@ -25,8 +25,6 @@ use crate::core::time::Time;
 use crate::core::wire::Frame;
 use crate::shared::Shared;
 
-/// How much is decided before it is delivered.
-const MOST_UNDELIVERED: usize = 2048;
 /// How many times `limits.queue_bytes` may wait for a host when a crowd comes or goes.
 const NEWS: usize = 16;
 /// What part of `limits.queue_bytes` peers may fill with what they say to one: 1 / `PEERS`. One that has no room for the
@@ -108,9 +106,6 @@ impl Page {
         self.count_waiting(self.state.waiting());
         self.check();
         self.rearm(ctx);
-        if self.bags.count() >= MOST_UNDELIVERED {
-            self.deliver();
-        }
     }
 
     /// What was decided is said.
