@@ -5,7 +5,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, VecDeque};
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{self, Poll};
@@ -14,6 +14,7 @@ use actix::fut::ActorFuture;
 use actix::{Actor, Addr, AsyncContext, Context, Handler, Message, Recipient};
 use futures_util::FutureExt;
 use tokio::task::coop::unconstrained;
+use tokio::task::yield_now;
 
 use super::message::{Pulse, ToSession};
 use crate::core::id::SessionId;
@@ -103,22 +104,22 @@ impl Line {
 pub struct Bags(Vec<(Arc<Desk>, Vec<Parcel>)>);
 
 impl Bags {
-    /// One thing more. What has become much is sent.
+    /// One thing more. When it has become much, all is sent.
     pub fn put(&mut self, line: &Line, word: Word) {
         let at = self.0.iter().position(|(desk, _)| Arc::ptr_eq(desk, &line.desk)).unwrap_or_else(|| {
             self.0.push((Arc::clone(&line.desk), Vec::new()));
             self.0.len() - 1
         });
-        let (desk, parcels) = &mut self.0[at];
+        let parcels = &mut self.0[at].1;
         parcels.push(line.parcel(word));
         if parcels.len() >= MUCH {
-            desk.leave(|all| all.append(parcels));
+            self.send();
         }
     }
 
     /// Sends all of it.
     pub fn send(&mut self) {
-        for (desk, mut parcels) in self.0.drain(..).filter(|(_, parcels)| !parcels.is_empty()) {
+        for (desk, mut parcels) in self.0.drain(..) {
             desk.leave(|all| all.append(&mut parcels));
         }
     }
@@ -252,7 +253,8 @@ impl ActorFuture<Courier> for Serving {
 
     fn poll(self: Pin<&mut Self>, courier: &mut Courier, _: &mut Context<Courier>, cx: &mut task::Context<'_>) -> Poll<()> {
         if courier.stops.serve(&courier.desk) {
-            cx.waker().wake_by_ref();
+            // it wakes us when all others had their turn, and what comes from outside was looked at
+            let _ = pin!(yield_now()).poll(cx);
         }
         Poll::Pending
     }

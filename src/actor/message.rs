@@ -7,6 +7,7 @@ use actix::{Message, Recipient};
 
 use super::courier::Line;
 use super::switchboard::Switchboard;
+use crate::core::claim::Claim;
 use crate::core::close::Close;
 use crate::core::directory::Incarnation;
 use crate::core::id::{Epoch, PageKey, PeerId, SessionId};
@@ -106,9 +107,11 @@ pub enum ToSession {
         page: Recipient<ToPage>,
         /// Who else is there.
         switchboard: Arc<Switchboard>,
+        /// Who hosts, as its client was told.
+        told: Option<Claim>,
     },
-    /// Its client hosts from now on.
-    Hosts,
+    /// Its client hosts from now on, as it was told.
+    Hosts(Claim),
     /// See whether the client lives: the next frame from it is to be reported.
     Ping,
     /// The end, and why.

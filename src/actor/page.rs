@@ -25,6 +25,8 @@ use crate::core::time::Time;
 use crate::core::wire::Frame;
 use crate::shared::Shared;
 
+/// A session for which more bytes than that are on their way is not kept waiting for the rest of what is decided.
+const MUCH: usize = 32 * 1024;
 /// How many times `limits.queue_bytes` may wait for a host when a crowd comes or goes.
 const NEWS: usize = 16;
 /// What part of `limits.queue_bytes` peers may fill with what they say to one: 1 / `PEERS`. One that has no room for the
@@ -41,7 +43,7 @@ pub struct Page {
     /// How to reach members, and newcomers that wait.
     lines: HashMap<SessionId, Line>,
     switchboard: Arc<Switchboard>,
-    /// What is not delivered yet: what is for sessions, who was named host, why and since when, who came, and who said
+    /// What is not delivered yet: what is for sessions, who was named host to all, why and since when, who came, and who said
     /// something.
     bags: Bags,
     named: Option<Claim>,
@@ -122,6 +124,7 @@ impl Page {
         }
         // not earlier: what follows may take the shorter way
         self.spoke.drain(..).for_each(|pulse| pulse.arrive());
+        self.spoke.shrink_to(64);
         for (cause, begun) in self.elected.drain(..) {
             self.shared.metrics.elected(cause, begun.elapsed());
         }
@@ -150,15 +153,17 @@ impl Page {
                     self.bags.put(line, Word::Frame(open));
                 }
                 let (page, switchboard) = (ctx.address().recipient(), Arc::clone(&self.switchboard));
-                self.bags.put(line, Word::Note(ToSession::Joined { page, switchboard }));
-                self.named = assignment.map(Assignment::into_claim).or(self.named.take());
+                let told = assignment.map(Assignment::into_claim);
+                self.bags.put(line, Word::Note(ToSession::Joined { page, switchboard, told }));
                 None
             }
             Output::Appoint { to, frame, assignment } => {
-                if let Some(line) = self.lines.get(&to).filter(|_| assignment.hosting) {
-                    self.bags.put(line, Word::Note(ToSession::Hosts));
+                let hosting = assignment.hosting;
+                let claim = assignment.into_claim();
+                if let Some(line) = self.lines.get(&to).filter(|_| hosting) {
+                    self.bags.put(line, Word::Note(ToSession::Hosts(claim.clone())));
                 }
-                self.named = Some(assignment.into_claim());
+                self.named = Some(claim);
                 self.tell(to, frame)
             }
             Output::Tell { to, frame } => self.tell(to, frame),
@@ -221,6 +226,9 @@ impl Page {
         let has_room = line.pulse.has_room(most);
         if has_room {
             self.bags.put(line, Word::Frame(frame));
+            if !line.pulse.has_room(MUCH) {
+                self.bags.send();
+            }
         }
         has_room
     }

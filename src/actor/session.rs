@@ -1,6 +1,6 @@
 //! A session: one WebSocket, acting.
 //!
-//! It reads what its client says, passes it on to the page, and writes what it is told to. Others judge whether it lives: by
+//! It reads what its client says, passes it on to the page, and writes what its courier cannot. Others judge whether it lives: by
 //! what it noted in its [`Pulse`].
 
 use std::cell::RefCell;
@@ -72,6 +72,8 @@ pub struct Session {
     /// None until the page let us in, and between the death of its actor and our word to the next.
     page: Option<Recipient<ToPage>>,
     switchboard: Option<Arc<Switchboard>>,
+    /// Who hosts, as we were told by ourselves and not with all others.
+    told: Option<Claim>,
     is_member: bool,
     /// The successor to which we have said who we are. It may be named to us twice.
     resumed_at: Option<Recipient<ToPage>>,
@@ -111,6 +113,7 @@ pub fn start(
         pulse,
         page: None,
         switchboard: None,
+        told: None,
         is_member: false,
         resumed_at: None,
         early: Vec::new(),
@@ -143,14 +146,19 @@ impl Session {
 
     /// To a page whose actor is new: we were a member, and this is what we know.
     fn resume(&self) -> ToPage {
-        let claim = self.switchboard.as_ref().and_then(|switchboard| switchboard.host());
-        ToPage::Join { joiner: self.joiner(claim, Some(self.status.clone())), line: self.line() }
+        ToPage::Join { joiner: self.joiner(self.told(), Some(self.status.clone())), line: self.line() }
     }
 
     fn joiner(&self, claim: Option<Claim>, resumed: Option<Status>) -> Box<Joiner> {
         let Identity { id, token, group, rights, .. } = &self.me;
         let (id, token) = (id.clone(), token.clone());
         Box::new(Joiner { session: self.session, id, token, group: *group, rights: *rights, claim, resumed })
+    }
+
+    /// Who hosts, as our client was last told.
+    fn told(&self) -> Option<Claim> {
+        let since = self.switchboard.as_ref().and_then(|switchboard| switchboard.host());
+        self.told.iter().cloned().chain(since).max_by_key(|claim| claim.epoch)
     }
 
     fn line(&self) -> Line {
@@ -240,11 +248,11 @@ impl Session {
                 ),
             }
         }
-        self.round.serve();
         let held = self.early.len() >= MOST_EARLY;
         if let Some(socket) = &self.socket {
             socket.borrow_mut().keep(bytes, at, frames, held, now);
         }
+        self.round.serve();
     }
 
     fn hear(&mut self, event: Event<'_>, now: Time, ctx: &mut Context<Self>) {
@@ -338,6 +346,8 @@ impl Session {
     }
 
     fn hang_up(&mut self, ctx: &mut Context<Self>) {
+        // nothing comes after a close frame
+        self.round.remove(self.session);
         if let Some(socket) = self.socket.take() {
             hang_up(socket, self.place.take());
         }
@@ -382,7 +392,7 @@ impl Session {
 
     fn ping_interval(&self) -> Duration {
         let liveness = &self.shared.settings.liveness;
-        let hosting = self.switchboard.as_ref().is_some_and(|switchboard| switchboard.is_host(&self.me.id));
+        let hosting = self.told().is_some_and(|claim| claim.host == self.me.id);
         ms(if hosting { liveness.ping_ms.min(liveness.host_timeout_ms / 3) } else { liveness.ping_ms })
     }
 
@@ -441,13 +451,17 @@ impl Handler<ToSession> for Session {
 
     fn handle(&mut self, message: ToSession, ctx: &mut Context<Self>) {
         match message {
-            ToSession::Joined { page, switchboard } => {
+            ToSession::Joined { page, switchboard, told } => {
                 self.switchboard = Some(switchboard);
+                self.told = told;
                 self.joined(page);
                 self.rearm(self.shared.clock.now());
             }
             // a host is watched more closely: it may have been silent for too long already
-            ToSession::Hosts => self.tick_at = self.shared.clock.now(),
+            ToSession::Hosts(claim) => {
+                self.told = Some(claim);
+                self.tick_at = self.shared.clock.now();
+            }
             ToSession::Ping => {
                 // one that is under way is enough
                 if !std::mem::replace(&mut self.owes_sign_of_life, true) {

@@ -49,18 +49,13 @@ impl Switchboard {
         Ok(())
     }
 
-    /// Members were told who hosts.
+    /// All members were told who hosts.
     pub fn appoint(&self, host: Claim) {
         *self.host.write().unwrap_or_else(PoisonError::into_inner) = Some(host);
     }
 
-    /// What they were told, if anything.
+    /// What all were told last, if anything.
     pub fn host(&self) -> Option<Claim> {
         self.host.read().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    /// Whether that is `id`.
-    pub fn is_host(&self, id: &PeerId) -> bool {
-        self.host.read().unwrap_or_else(PoisonError::into_inner).as_ref().is_some_and(|claim| claim.host == *id)
     }
 }

@@ -57,7 +57,7 @@ pub struct Seat {
     pub dials: Cell<usize>,
     /// How many of its sockets have ended.
     pub ends: Cell<usize>,
-    /// When it last lost its socket: the server may notice later.
+    /// When its socket last ended: its page may hear of it later.
     pub lost: Cell<Option<Instant>>,
     /// Who hosts.
     pub told: RefCell<Option<Told>>,
@@ -133,13 +133,13 @@ pub async fn live(world: Rc<World>, me: Rc<Seat>, mut role: impl Role, seed: u64
         let end = connection(&world, &me, &mut role, &mut backoff, &mut orders).await;
         me.up.set(false);
         me.ends.set(me.ends.get() + 1);
+        me.lost.set(Some(Instant::now()));
         world.ledger.goes(&me);
         let code = match end {
             Ok(End::Left) => return,
             Ok(End::Lost(code)) => code,
             Err(_) => 1006,
         };
-        me.lost.set(Some(Instant::now()));
         world.ledger.closed(code);
         if is_terminal(code) {
             return world.ledger.fault(format!("page {}: {} was sent away with {code}", me.page, me.id));
