@@ -364,9 +364,10 @@ export class Node implements End {
   #heard(from: string, message: Wire): void {
     if (this.frozen || message.e !== this.machine.epoch) return;
     const { machine } = this;
-    if (this.online && (machine.host === from || message.t === "ack")) this.servedAt = this.world.now;
+    const follows = message.t === "ack" || (message.t === "send" && message.at.r !== 0);
+    if (this.online && (machine.host === from || follows)) this.servedAt = this.world.now;
     if (machine.host === this.id) {
-      if (this.#taking || message.t !== "ack" || message.k <= this.#beatsAsleep) return;
+      if (this.#taking || !follows || message.k <= this.#beatsAsleep) return;
       // Who lacks what is trimmed does not follow: it is to be restored.
       if (message.at.s < machine.place.s - machine.load.entries) return;
     } else {

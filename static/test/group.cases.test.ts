@@ -12,7 +12,7 @@ test("everyone delivers in one order, and the sender's promise resolves", () => 
   rig.send("b", "one");
   rig.send("c", "two");
   rig.send("a", "three");
-  rig.settle();
+  rig.pass(60);
   assert.equal(rig.state("a").split(" ").length, 3);
   assert.equal(rig.state("a"), rig.state("b"));
   assert.equal(rig.state("a"), rig.state("c"));
@@ -28,21 +28,37 @@ test("the host's own page waits for another to have it", () => {
   assert.equal(rig.state("a"), "x");
 });
 
-test("one witness acknowledges at once, and not the sender; should it fail, the other does a moment later", () => {
-  for (const [sender, acks, later] of [["b", "c", "b"], ["c", "b", "c"], ["d", "b", "c"], ["a", "b", "c"]] as const) {
+test("the sender acknowledges in a moment, or one witness at once; should it fail, others do a little later", () => {
+  for (const [sender, atOnce, soon, later] of [["b", [], ["b"], ["c"]], ["d", [], ["d"], ["b", "c"]], ["a", ["b"], [], ["c"]]] as const) {
     const rig = new Rig();
     rig.together("a", "b", "c", "d");
     rig.send(sender, "x");
     rig.hand(rig.take(({ message }) => message.t === "send"));
     rig.hand(rig.take(({ message }) => message.t === "data"));
     const ackers = () => rig.take(({ message }) => message.t === "ack").map(({ from }) => from);
-    assert.deepEqual(ackers(), [acks], `${sender} sends`);
+    assert.deepEqual(ackers(), atOnce, `${sender} sends`);
+    rig.pass(2, "nobody");
+    assert.deepEqual(ackers(), soon, `${sender} sends, in a moment`);
     rig.pass(50, "nobody");
     const second = rig.take(({ message }) => message.t === "ack");
-    assert.deepEqual(second.map(({ from }) => from), [later], `${sender} sends, later`);
+    assert.deepEqual(second.map(({ from }) => from), later, `${sender} sends, later`);
     rig.hand(second);
     assert.equal(rig.state("a"), "x");
   }
+});
+
+test("what a member sends next acknowledges what it sent before", () => {
+  const rig = new Rig();
+  rig.together("a", "b", "c");
+  rig.send("b", "x");
+  rig.hand(rig.take(({ message }) => message.t === "send"));
+  rig.hand(rig.take(({ message, to }) => message.t === "data" && to === "b"));
+  assert.equal(rig.state("a"), "");
+  rig.now += 1;
+  rig.send("b", "y");
+  assert.deepEqual(rig.letters.filter(({ from }) => from === "b").map(({ message }) => message.t), ["send"]);
+  rig.hand(rig.take(({ message }) => message.t === "send"));
+  assert.equal(rig.state("a"), "x");
 });
 
 test("alone, the host delivers only while its socket is open", () => {
@@ -773,7 +789,7 @@ test("one that says it has an older history, and never hands it over, holds its 
   }
   rig.send("b", "x");
   say();
-  rig.settle();
+  rig.pass(60);
   say();
   for (const id of ["a", "b"]) assert.equal(rig.state(id), "x");
 });

@@ -135,8 +135,11 @@ export class Host implements Role {
     this.#core.touch();
     switch (message.t) {
       case "at": this.#onAt(peer, message.at); break;
-      case "ack": this.#onAck(peer, message); break;
-      case "send": this.#onSend(peer, message); break;
+      case "ack": this.#onAck(peer, message, message.gap); break;
+      case "send":
+        if (message.at.r !== 0) this.#onAck(peer, message);
+        this.#onSend(peer, message);
+        break;
       case "snap": this.#restorer.gave(from, message.k, message.snap); break;
       case "fill": this.#onFill(from, message); break;
       case "restore":
@@ -177,7 +180,7 @@ export class Host implements Role {
     this.#have(upTo);
   }
 
-  #onAck(peer: Peer, { at, gap, k }: Ack): void {
+  #onAck(peer: Peer, { at, k }: Ack | Send, gap = false): void {
     if (this.#phase === "taking") return;
     if (!lies(at, this.#core.log)) return this.#ask(peer);
     if (!peer.live) {

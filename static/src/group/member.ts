@@ -163,8 +163,7 @@ export class Member implements Role {
     core.confirm();
     this.#dropKept();
     if (log.last === before) return;
-    if (this.#mustAck()) this.#ack(false);
-    else this.#ackSoon();
+    this.#report();
   }
 
   #onRestore({ heal, snap }: Restore): void {
@@ -250,17 +249,23 @@ export class Member implements Role {
     const core = this.#core;
     const message: Ack = { t: "ack", e: core.epoch, at: core.log.place, gap, k: this.#beat };
     if (!core.transmit(this.#host, message)) return;
+    this.#reported();
+  }
+
+  #reported(): void {
+    const core = this.#core;
     this.#acked = core.log.last;
     this.#ackedAt = core.now;
     core.timers.clear("ack");
   }
 
-  /** At once acks the first of the witnesses who is not the sender: that one may have its next message to send. */
-  #mustAck(): boolean {
-    const { id, log } = this.#core;
+  /** The sender does, first: its page may say the next thing now, which says this, too. For the host's own one witness does, at once. */
+  #report(): void {
+    const { id, log, timers, now } = this.#core;
     const sender = log.at(log.last)?.f;
-    const [first] = this.#witnesses;
-    return id === (this.#witnesses.find((witness) => witness !== sender) ?? first);
+    if (sender === id) timers.soon("ack", now + 1);
+    else if (sender === this.#host && id === this.#witnesses[0]) this.#ack(false);
+    else this.#ackSoon();
   }
 
   #ackSoon(): void {
@@ -305,8 +310,9 @@ export class Member implements Role {
     for (;;) {
       const x = outbox.next(settings.windowBytes, settings.batchBytes);
       const last = x[x.length - 1];
-      if (!last || !core.transmit(this.#host, { t: "send", e: core.epoch, at: core.log.place, low: outbox.low, x })) break;
+      if (!last || !core.transmit(this.#host, { t: "send", e: core.epoch, at: core.log.place, k: this.#beat, low: outbox.low, x })) break;
       outbox.mark(last.n);
+      this.#reported();
     }
     timers.soon("resend", core.now + this.#resendMs);
   }
@@ -318,7 +324,10 @@ export class Member implements Role {
     const { timers, settings, now, outbox } = core;
     switch (name) {
       case "hello": this.#hello(); break;
-      case "ack": this.#ack(false); break;
+      case "ack":
+        // What is sent in this step says it.
+        if (!this.#unsent) this.#ack(false);
+        break;
       case "gap": this.#gap(); break;
       case "resend":
         outbox.sent = 0;

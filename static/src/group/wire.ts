@@ -12,13 +12,13 @@ export interface Ask { readonly t: "ask"; readonly e: number; readonly cause: st
 export interface At { readonly t: "at"; readonly e: number; readonly at: Standing }
 /** host -> members: entries after `s - 1`, whose epoch is `p`. */
 export interface Data { readonly t: "data"; readonly e: number; readonly r: number; readonly p: number; readonly s: number; readonly x: readonly Entry[] }
-/** host -> members: I live, this is my last entry, and up to `sent` you should have; `w` acknowledge at once. `k` counts beats. */
+/** host -> members: I live, this is my last entry, and up to `sent` you should have; `w` acknowledge soon. `k` counts beats. */
 export interface Beat { readonly t: "beat"; readonly e: number; readonly at: Place; readonly sent: number; readonly w: readonly PeerId[]; readonly k: number; readonly cause: string }
 /** member -> host: I have everything up to here. `gap`: and lack what follows. `k`: your last beat I heard. */
 export interface Ack { readonly t: "ack"; readonly e: number; readonly at: Place; readonly gap: boolean; readonly k: number }
 export interface Item { readonly n: number; readonly d: unknown; readonly z: number }
-/** member -> host: stamp these. Nothing below `low` will ever be sent (again). */
-export interface Send { readonly t: "send"; readonly e: number; readonly at: Place; readonly low: number; readonly x: readonly Item[] }
+/** member -> host: stamp these. Nothing below `low` will ever be sent (again). `at` and `k` as in `ack`. */
+export interface Send { readonly t: "send"; readonly e: number; readonly at: Place; readonly k: number; readonly low: number; readonly x: readonly Item[] }
 /** host -> sender: I wait for your `n`. */
 export interface Need { readonly t: "need"; readonly e: number; readonly n: number }
 /** host -> member: send me what I lack, standing where `at` says. */
@@ -76,7 +76,7 @@ const shapes: Readonly<Record<Wire["t"], Check>> = {
   data: shape(run),
   beat: shape({ at: shape(place), sent: count, w: list(text), k: count, cause: text }),
   ack: shape({ at: shape(place), gap: flag, k: count }),
-  send: shape({ at: shape(place), low: count, x: list(shape({ n: count, z: count })) }),
+  send: shape({ at: shape(place), k: count, low: count, x: list(shape({ n: count, z: count })) }),
   need: shape({ n: count }),
   pull: shape({ at: standing }),
   fill: shape(run),
