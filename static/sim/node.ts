@@ -367,7 +367,8 @@ export class Node implements End {
     const follows = message.t === "ack" || (message.t === "send" && message.at.r !== 0);
     if (this.online && (machine.host === from || follows)) this.servedAt = this.world.now;
     if (machine.host === this.id) {
-      if (this.#taking || !follows || message.k <= this.#beatsAsleep) return;
+      // It may be taking over once more, for one came back with an older history.
+      if (this.#taking || !machine.leads || !follows || message.k <= this.#beatsAsleep) return;
       // Who lacks what is trimmed does not follow: it is to be restored.
       if (message.at.s < machine.place.s - machine.load.entries) return;
     } else {
