@@ -101,7 +101,7 @@ impl Reader {
             (126 | 127, _) if !reserved && masked && !control => return Ok(None),
             (short, _) => (u64::from(short), 2),
         };
-        if reserved || !masked || (control && (length > MOST_CONTROL as u64 || first & LAST == 0)) {
+        if reserved || !masked || (control && (usize::from(second & 0x7f) > MOST_CONTROL || first & LAST == 0)) {
             return Err(Breach::Malformed);
         }
         let length = usize::try_from(length).map_err(|_| Breach::TooBig)?;
@@ -260,6 +260,7 @@ mod tests {
         assert_eq!(breach(1000, &frame(WHOLE, &[b'a'; 1001])), Some(Breach::TooBig));
         assert_eq!(breach(1000, &frame(WHOLE, &[b'a'; 1000])), None);
         assert_eq!(breach(1000, &[LAST | PING, 0x80 | 126]), Some(Breach::Malformed));
+        assert_eq!(breach(1000, &[LAST | PING, 0x80 | 126, 0, 0, 1, 2, 3, 4]), Some(Breach::Malformed), "a longer form than needed");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 // One browser: the machine under test, a shell as thin as the real one should be, and the page above.
 
 import { Group, type Effect, type Event, type Notice, type Wire } from "../src/group/index.ts";
-import { epochAt } from "../src/group/history.ts";
+import { epochAt, lies } from "../src/group/history.ts";
 import type { Place, Standing } from "../src/group/types.ts";
 import { App, origin, type AppState } from "./app.ts";
 import { lie } from "./lies.ts";
@@ -369,8 +369,8 @@ export class Node implements End {
     if (machine.host === this.id) {
       // It may be taking over once more, for one came back with an older history.
       if (this.#taking || !machine.leads || !follows || message.k <= this.#beatsAsleep) return;
-      // Who lacks what is trimmed does not follow: it is to be restored.
-      if (message.at.s < machine.place.s - machine.load.entries) return;
+      // Nor does one follow that stands elsewhere, or lacks what is trimmed: it is to be restored.
+      if (!lies(message.at, { ...machine.place, line: machine.line }) || message.at.s < machine.place.s - machine.load.entries) return;
     } else {
       // In step is who follows its host: takes what it says, or has it all.
       const { place } = machine;

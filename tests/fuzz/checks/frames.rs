@@ -75,14 +75,12 @@ impl Truth {
             let (control, masked) = (opcode >= 8, rest[1] & 0x80 != 0);
             let odd = rsv != 0 || ![0, 1, 2, 8, 9, 10].contains(&opcode) || !masked;
             let too_big = !control && u128::from(message) + u128::from(length) > u128::from(limit);
-            if odd || (control && (length > 125 || fin == 0)) {
+            // a control frame has no longer form for its length, however short it is
+            if odd || (control && (rest[1] & 0x7f > 125 || fin == 0)) {
                 truth.breach = Some((at + 2, Breach::Malformed));
                 return truth;
             }
             if length_ends == usize::MAX {
-                if control {
-                    truth.breach = Some((at + 2, Breach::Malformed));
-                }
                 return truth;
             }
             if too_big {
