@@ -260,7 +260,11 @@ mod tests {
         assert_eq!(breach(1000, &frame(WHOLE, &[b'a'; 1001])), Some(Breach::TooBig));
         assert_eq!(breach(1000, &frame(WHOLE, &[b'a'; 1000])), None);
         assert_eq!(breach(1000, &[LAST | PING, 0x80 | 126]), Some(Breach::Malformed));
-        assert_eq!(breach(1000, &[LAST | PING, 0x80 | 126, 0, 0, 1, 2, 3, 4]), Some(Breach::Malformed), "a longer form than needed");
+        assert_eq!(
+            breach(1000, &[LAST | PING, 0x80 | 126, 0, 0, 1, 2, 3, 4]),
+            Some(Breach::Malformed),
+            "a longer form than needed"
+        );
     }
 
     #[test]
