@@ -82,6 +82,11 @@ export class Takeover {
   restored(from: PeerId, { heal, snap }: Restore): void {
     if (this.#step !== "pull" || from !== this.#source || !same(heal, this.#core.log.place)) return;
     const peer = this.#peers.get(from);
+    if (this.stamped && snap.r > this.#core.log.root) {
+      // It has moved on to a history that we must not go back to; what it said before counts no more.
+      if (peer) peer.at = undefined;
+      return this.#decide();
+    }
     this.#core.install(snap);
     // It is no fresher for having been handed on.
     if (peer?.at) this.#core.inherit(peer.saidAt - peer.at.age);
