@@ -794,6 +794,26 @@ test("one that says it has an older history, and never hands it over, holds its 
   for (const id of ["a", "b"]) assert.equal(rig.state(id), "x");
 });
 
+test("a host that changed to an older history is not restored to the newer one, should who had the older have moved on", () => {
+  const rig = new Rig();
+  rig.together("a", "b");
+  rig.send("a", "new");
+  rig.pass(100);
+  const say = (message: object) => rig.feed("a", { type: "received", from: "m", via: "relay", message });
+  const place = () => rig.groups.get("a")?.place ?? assert.fail();
+  const line = [[1, 0]];
+  const snap = { r: 1, e: 1, s: 0, line, counts: [], members: [], has: false, z: 0 };
+  rig.feed("a", { type: "joined", member: { id: "m", group: true } });
+  say({ t: "at", e: 10, at: { r: 1, e: 1, s: 9, done: 9, base: 0, line, snap: false, stale: false, age: 0 } });
+  const newer = place();
+  say({ t: "restore", e: 10, heal: newer, snap });
+  assert.deepEqual(place(), { r: 1, e: 1, s: 0 });
+  say({ t: "restore", e: 10, heal: place(), snap: { ...snap, ...newer, s: newer.s - 1, line: [[10, 0]] } });
+  assert.equal(place().r, 1);
+  rig.pass(8000, "a", "b");
+  assert.equal(place().r, 1);
+});
+
 test("a host that changed to an older history does not go back, though its holder goes when it has said no more than where that begins", () => {
   const rig = new Rig();
   rig.add("a", "c", "d");
