@@ -79,6 +79,8 @@ const mutants = [
     edits: [["core.ts", "if (log.epochAt(first - 1) !== prev) {", "if (false) {"]] },
   { name: "the log is trimmed too early",
     edits: [["core.ts", "const before = now - 1.5 * this.resumeMs;", "const before = now - 300;"]] },
+  { name: "what the server said before a snapshot was made counts after it",
+    edits: [["host.ts", "resume(): void {\n    this.#proof.void();", "resume(): void {"]] },
   { name: "a sender forgets what it handed to a host that died",
     edits: [["member.ts", "outbox.sent = 0;\n    timers.set(\"suspect\"", "timers.set(\"suspect\""],
       ["member.ts", "outbox.sent = 0;\n        this.#resendMs", "this.#resendMs"],

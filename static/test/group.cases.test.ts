@@ -507,6 +507,27 @@ test("a lone host that was frozen does not take its history for the group's unti
   assert.deepEqual(rig.noticed("a", "recovered").map(({ complete }) => complete), [false]);
 });
 
+test("what the server said of a lone host before its page made a snapshot does not count after it", () => {
+  const rig = new Rig();
+  rig.add("a", "b");
+  rig.open("a", "a", 10, ["a"]);
+  rig.slow.add("a");
+  rig.feed("a", { type: "joined", member: { id: "b", group: true } });
+  rig.open("b", "a", 10);
+  rig.settle();
+  rig.send("a", "x");
+  rig.feed("b", { type: "leave" });
+  rig.settle();
+  rig.deaf.add("a");
+  assert.equal(rig.state("a"), "");
+  rig.now += 20_000;
+  rig.feed("a", { type: "timer" });
+  assert.equal(rig.state("a"), "");
+  rig.deaf.delete("a");
+  rig.open("a", "a", 10, ["a"]);
+  assert.equal(rig.state("a"), "x");
+});
+
 test("a history long away is not fresh again for having been handed on", () => {
   const rig = new Rig();
   rig.add("a");

@@ -20,6 +20,8 @@ export class Rig {
   letters: Letter[] = [];
   /** Whom the server does not answer. */
   readonly deaf = new Set<string>();
+  /** Whose page never ends making its snapshot. */
+  readonly slow = new Set<string>();
   #token = 0;
 
   add(...ids: string[]): void {
@@ -46,7 +48,7 @@ export class Rig {
       else if (effect.type === "fanout") for (const to of this.groups.keys()) if (to !== id) this.letters.push({ from: id, to, message: effect.message });
       if (effect.type === "deliver") app.push(String(effect.data));
       else if (effect.type === "restore") app.splice(0, app.length, ...(effect.state as string[]));
-      else if (effect.type === "askSnapshot") this.feed(id, { type: "snapshot", token: effect.token, given: true, state: app.slice(), size: 1 });
+      else if (effect.type === "askSnapshot" && !this.slow.has(id)) this.feed(id, { type: "snapshot", token: effect.token, given: true, state: app.slice(), size: 1 });
       // The server answers at once; a deposed host is told so before.
       else if (effect.type === "prove" && !this.deaf.has(id)) this.feed(id, { type: "proved", token: effect.token });
       else if (effect.type === "notice") this.notices.get(id)?.push(effect.notice);

@@ -133,11 +133,16 @@ export class Core {
     this.#refused = 0;
   }
 
+  /** Away too long, or its history was where it is from. */
+  get outdated(): boolean {
+    return this.stale || this.now >= this.#expires;
+  }
+
   standing(): Standing {
     const { log } = this;
     const { r, e, s } = log.place;
     const age = Math.max(0, Math.round(this.now - Math.min(this.shared, this.#expires - this.resumeMs)));
-    return { r, e, s, done: this.delivered, base: log.base, line: log.line.slice(), snap: this.gives, stale: this.stale || this.now >= this.#expires, age };
+    return { r, e, s, done: this.delivered, base: log.base, line: log.line.slice(), snap: this.gives, stale: this.outdated, age };
   }
 
   touch(): void {

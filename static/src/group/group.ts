@@ -124,7 +124,7 @@ export class Group {
 
   /** Away so long that its history outranks nobody's. */
   get stale(): boolean {
-    return this.#core.stale;
+    return this.#core.outdated;
   }
 
   /** What the limits are about. */

@@ -369,8 +369,10 @@ export class Host implements Role {
     if (this.#phase === "taking") this.#takeover.again();
   }
 
-  /** The last thing in every step hands our page what it may have. */
-  resume(): void {}
+  /** Our page has made its snapshot. What the server said before may be old; the last thing in every step hands our page what it may have. */
+  resume(): void {
+    this.#proof.void();
+  }
 
   resign(to: PeerId | undefined): void {
     const core = this.#core;
