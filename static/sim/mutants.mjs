@@ -101,6 +101,8 @@ const mutants = [
     edits: [["member.ts", "if (root !== this.#aheadRoot) {", "if (false) {"], ["member.ts", "if (log.root !== this.#aheadRoot || this.#sure < log.last) return;", ""]] },
   { name: "a member told that something is missing gives snapshots",
     edits: [["core.ts", "return this.able && this.whole && this.#refused < REFUSALS;", "return this.able && this.#refused < REFUSALS;"]] },
+  { name: "a page that was handed more than is in the history it founds gives snapshots",
+    edits: [["core.ts", "this.whole = this.#already.size === 0;", "this.whole = true;"]] },
 ];
 
 async function run({ name, edits }, dir) {

@@ -767,6 +767,28 @@ test("who stands where a history was founded has none of it: should its host be 
   assert.deepEqual(rig.noticed("a", "recovered").filter(({ complete }) => !complete), []);
 });
 
+test("a page that was handed more than is in the history it founds gives nobody its state", () => {
+  const rig = new Rig();
+  rig.add("a", "c", "d");
+  rig.feed("a", { type: "snapshots", able: false });
+  rig.open("a", "a", 10, ["a"]);
+  rig.send("a", "old");
+  rig.feed("a", { type: "offline" });
+  rig.open("c", "c", 20, ["c"]);
+  rig.send("c", "x");
+  rig.open("a", "a", 21, ["a", "c"]);
+  rig.host("c", "a", 21, "restarted");
+  // c is told where the older history begins, and no more.
+  for (let round = 0; round < 5; round++) rig.hand(rig.take(({ message }) => message.t !== "data"));
+  assert.deepEqual(rig.groups.get("c")?.place, { r: 10, e: 10, s: 0 });
+  rig.kill("a");
+  rig.open("d", "c", 22);
+  rig.host("c", "c", 22, "left", ["c", "d"]);
+  rig.pass(5000);
+  assert.equal(rig.state("c"), "x");
+  assert.equal(rig.state("d"), "x");
+});
+
 test("a deposed host that is back after a restart is waited for", () => {
   const rig = new Rig();
   rig.together("a", "b", "c");

@@ -256,7 +256,8 @@ export class Core {
     this.applied = new Ledger();
     this.delivered = seq;
     this.stale = false;
-    this.whole = true;
+    // What it was handed before and gave up is sent again, and is in its state.
+    this.whole = this.#already.size === 0;
   }
 
   /** Well beyond its limits, so that it cannot wait for the next round. */
