@@ -69,6 +69,8 @@ export class Node implements End {
   #backlog: Event[] = [];
   #wakeAt = Infinity;
   #heardAt: number;
+  /** When it last did something. */
+  #ranAt = 0;
   #dialing = false;
   /** How late this tab's timers ring. */
   readonly #lazyMs: number;
@@ -124,6 +126,7 @@ export class Node implements End {
       this.#beatsAsleep = this.#beats;
       this.#paused = true;
     }
+    this.#ranAt = world.now;
     this.#learn(event);
     for (const effect of machine.handle(event, world.now + FRACTION_MS)) this.#perform(effect, stood);
     this.#advanced = machine.place.s > before.s;
@@ -387,7 +390,7 @@ export class Node implements End {
       this.stayed = false;
       this.#longAwayAt = now;
     }
-    if (!this.frozen && !this.#paused && this.online && !this.reallyCut && now - Math.max(this.troubledUntil, this.takingSince) > HEARD_MS && this.machine.host === this.id && this.server.host === this.id && this.machine.leads) this.#heardAt = now;
+    if (!this.frozen && !this.#paused && this.online && !this.reallyCut && now - Math.max(this.troubledUntil, this.takingSince) > HEARD_MS && this.machine.host === this.id && this.server.host === this.id && this.machine.leads) this.#heardAt = Math.max(this.#heardAt, this.#ranAt);
   }
 
   // --- data channels ---
