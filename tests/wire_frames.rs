@@ -30,6 +30,16 @@ async fn is_refused(server: &Server, what: &str, bytes: &[u8], code: u16) -> Val
 }
 
 #[tokio::test]
+async fn open_comes_in_one_piece_with_the_answer_to_the_handshake() {
+    let server = Server::start(&[]);
+    for query in ["id=a&token=t", "id=a&token=t&page=p"] {
+        let mut raw = server.raw_websocket(query).await;
+        assert!(!raw.unread().is_empty(), "{query}");
+        raw.expect("OPEN").await;
+    }
+}
+
+#[tokio::test]
 async fn a_frame_that_declares_a_gigabyte_is_refused_from_its_header() {
     let server = Server::start(&[]);
     for length in [131_073, 1 << 30, 1 << 62, u64::MAX] {

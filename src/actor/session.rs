@@ -34,6 +34,8 @@ use crate::edge::upgrade::Upgraded;
 use crate::settings::ms;
 use crate::shared::{Place, Shared};
 
+/// How long the answer to the handshake waits for the page's word, to go out with it.
+const WELCOME_WITHIN: Duration = Duration::from_millis(250);
 /// How long to wait for the page's word before asking again: it may have died with our question in its mailbox.
 const ASK_AGAIN: Duration = Duration::from_secs(4);
 /// The same for a member, which is missed.
@@ -135,7 +137,7 @@ pub fn refuse(close: Close, words: Frame, shared: &Shared, upgraded: Upgraded) {
     let mut socket = Socket::new(upgraded, Arc::default(), shared);
     socket.answer(Opcode::Text, words.into_bytes());
     socket.close(close);
-    hang_up(Rc::new(RefCell::new(socket)), None);
+    hang_up(Rc::new(RefCell::new(socket)), None, false);
 }
 
 impl Session {
@@ -272,7 +274,7 @@ impl Session {
                     Some(_) => Departure::Lost,
                 };
                 self.answer(Opcode::Close, Bytes::copy_from_slice(body));
-                self.hang_up(ctx);
+                self.hang_up(true, ctx);
             }
         }
     }
@@ -342,23 +344,25 @@ impl Session {
         }
         socket.close(close);
         drop(socket);
-        self.hang_up(ctx);
+        self.hang_up(false, ctx);
     }
 
-    fn hang_up(&mut self, ctx: &mut Context<Self>) {
+    fn hang_up(&mut self, is_last: bool, ctx: &mut Context<Self>) {
         // nothing comes after a close frame
         self.round.remove(self.session);
         if let Some(socket) = self.socket.take() {
-            hang_up(socket, self.place.take());
+            hang_up(socket, self.place.take(), is_last);
         }
         ctx.stop();
     }
 
     /// Pings a client that has been silent for a while, or is read so slowly that it may be gone: if so, the kernel finds
-    /// out by what it is sent. Asks again for a page that has not answered.
+    /// out by what it is sent. A page that takes long to answer keeps no handshake waiting; later it is asked again.
     fn tick(&mut self, now: Time) {
         if !self.is_member {
-            self.join();
+            if !self.socket.as_ref().is_some_and(|socket| socket.borrow_mut().welcome()) {
+                self.join();
+            }
         } else if !self.has_page() {
             self.report(ToDirectory::Seek { key: self.me.key.clone(), line: self.line() });
         } else if now >= self.as_of().plus(self.ping_interval()) {
@@ -434,7 +438,7 @@ impl Actor for Session {
             self.round.add(self.session, Rc::clone(socket), ctx.address().recipient());
         }
         self.join();
-        self.rearm(now);
+        self.tick_at = now.plus(WELCOME_WITHIN);
         ctx.spawn(Attend);
     }
 

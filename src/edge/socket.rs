@@ -62,6 +62,8 @@ pub enum Inflow {
 }
 
 enum Outgoing {
+    /// To the handshake.
+    Welcome(Bytes),
     /// Counted in [`Pulse`] until it is on its way.
     Told(Frame),
     /// What the client itself has caused.
@@ -88,6 +90,8 @@ pub struct Socket {
     as_of: Time,
     ended_at: Option<Time>,
     outgoing: VecDeque<Outgoing>,
+    /// The answer to the handshake waits for what comes next, to go out with it.
+    waits_for_more: bool,
     answers: usize,
     /// Framed, and not taken by the kernel yet.
     unwritten: Bytes,
@@ -114,9 +118,10 @@ impl Socket {
             caught_up: true,
             as_of: now,
             ended_at: None,
-            outgoing: VecDeque::new(),
+            outgoing: VecDeque::from([Outgoing::Welcome(answer)]),
+            waits_for_more: true,
             answers: 0,
-            unwritten: answer,
+            unwritten: Bytes::new(),
             writer: Waker::noop().clone(),
         }
     }
@@ -129,7 +134,7 @@ impl Socket {
 
     /// Queues a frame that was counted when it was sent. Whether nothing else waits, so that nobody is about to write.
     pub fn tell(&mut self, frame: Frame) -> bool {
-        let is_idle = self.outgoing.is_empty() && self.unwritten.is_empty();
+        let is_idle = std::mem::take(&mut self.waits_for_more) || (self.outgoing.is_empty() && self.unwritten.is_empty());
         self.outgoing.push_back(Outgoing::Told(frame));
         is_idle
     }
@@ -137,6 +142,7 @@ impl Socket {
     /// Queues an answer to what the client said.
     pub fn answer(&mut self, opcode: Opcode, body: impl Into<Bytes>) {
         self.answers += 1;
+        self.waits_for_more = false;
         self.outgoing.push_back(Outgoing::Answer(opcode, body.into()));
     }
 
@@ -145,10 +151,15 @@ impl Socket {
         self.answer(Opcode::Close, websocket::close_body(close.code(), close.name()));
     }
 
+    /// Lets the answer to the handshake go, though nothing goes with it. Whether it was waiting.
+    pub const fn welcome(&mut self) -> bool {
+        std::mem::replace(&mut self.waits_for_more, false)
+    }
+
     /// Writes what can be written; when there is more, the caller is woken. A socket that fails says so when it is read.
     pub fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.writer.clone_from(cx.waker());
-        self.write(cx)
+        if self.waits_for_more { Poll::Pending } else { self.write(cx) }
     }
 
     /// The same for another: who last wrote goes on with what cannot be written now.
@@ -184,6 +195,7 @@ impl Socket {
         scratch.clear();
         while let Some(outgoing) = self.outgoing.pop_front() {
             match outgoing {
+                Outgoing::Welcome(answer) => scratch.extend_from_slice(&answer),
                 Outgoing::Told(frame) => {
                     self.pulse.wrote(frame.len());
                     websocket::write(Opcode::Text, frame.as_bytes(), scratch);
@@ -290,11 +302,14 @@ impl Socket {
     }
 }
 
-/// Says what is left to be said, and closes.
-pub fn hang_up(socket: Rc<RefCell<Socket>>, place: Option<Place>) {
+/// Says what is left to be said, and closes: at once, where the client has said that it sends nothing more.
+pub fn hang_up(socket: Rc<RefCell<Socket>>, place: Option<Place>, is_last: bool) {
     actix_web::rt::spawn(async move {
         let farewell = async {
             poll_fn(|cx| socket.borrow_mut().poll_flush(cx)).await?;
+            if is_last && matches!(socket.borrow().stream, Stream::Plain(_)) {
+                return Ok(());
+            }
             poll_fn(|cx| Pin::new(&mut socket.borrow_mut().stream).poll_shutdown(cx)).await?;
             // what it has sent, and nobody reads, would make the kernel take back what we said last
             let mut unread = [0; 1024];

@@ -43,6 +43,11 @@ impl Server {
 }
 
 impl Raw {
+    /// What came already, beyond what was asked for.
+    pub(crate) fn unread(&self) -> &[u8] {
+        &self.unread
+    }
+
     pub(crate) async fn shake_hands(&mut self, query: &str) {
         self.shake_hands_and_say(query, &[]).await;
     }
