@@ -93,6 +93,8 @@ const mutants = [
     edits: [["stamper.ts", "if (low > next) next = low;", ""]] },
   { name: "delivery goes on while the page makes its snapshot",
     edits: [["core.ts", "while (this.delivered < end && !this.#asking) {", "while (this.delivered < end) {"]] },
+  { name: "what waited for a snapshot is delivered when its history is given up",
+    edits: [["core.ts", "this.#forsake();\n    if (snap.has)", "this.unasked();\n    if (snap.has)"]] },
   { name: "a restore is taken wherever one stands",
     edits: [["member.ts", "if (!same(heal, core.log.place)) return;", ""]] },
   { name: "a snapshot older than the kept log is used",

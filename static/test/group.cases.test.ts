@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { best } from "../src/group/history.ts";
-import { isWire } from "../src/group/index.ts";
+import { isWire, type Wire } from "../src/group/index.ts";
 import { Rig } from "./group.rig.ts";
 
 test("everyone delivers in one order, and the sender's promise resolves", () => {
@@ -526,6 +526,20 @@ test("what the server said of a lone host before its page made a snapshot does n
   rig.deaf.delete("a");
   rig.open("a", "a", 10, ["a"]);
   assert.equal(rig.state("a"), "x");
+});
+
+test("what waits for a page to make its snapshot is not handed to it when that history is given up", () => {
+  const rig = new Rig();
+  rig.together("a", "b");
+  rig.slow.add("b");
+  const say = (message: Wire) => rig.feed("b", { type: "received", from: "a", via: "relay", message });
+  say({ t: "want", e: 10, k: 1 });
+  rig.send("a", "x");
+  rig.pass(100);
+  const heal = rig.groups.get("b")?.place;
+  assert.ok(heal && heal.s > (rig.groups.get("b")?.delivered ?? Infinity));
+  say({ t: "restore", e: 10, heal, snap: { r: 5, e: 5, s: 0, line: [[5, 0]], counts: [], members: [], has: false, z: 0 } });
+  assert.equal(rig.state("b"), "");
 });
 
 test("a history long away is not fresh again for having been handed on", () => {

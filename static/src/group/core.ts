@@ -298,6 +298,14 @@ export class Core {
     this.out.push({ type: "askSnapshot", token });
   }
 
+  /** What the page would answer is of what is given up; so is what waits to be delivered after it. */
+  #forsake(): void {
+    const takers = this.#asking?.takers ?? [];
+    this.#asking = undefined;
+    this.timers.clear("asking");
+    for (const taker of takers) taker(null);
+  }
+
   /** The page has answered. */
   answer(token: number, given: boolean, state: unknown, size: number): void {
     const asking = this.#asking;
@@ -332,7 +340,7 @@ export class Core {
     const ledger = Ledger.read(snap, this.now);
     const forked = lies(snap, log);
     const founding = isEmpty(snap);
-    if (this.#asking) this.unasked();
+    this.#forsake();
     if (snap.has) this.#already.clear();
     else for (const [from, n] of this.applied.write().counts) this.#already.set(from, Math.max(n, this.#already.get(from) ?? 0));
     const old = this.applied.members;
