@@ -6,8 +6,10 @@ import type { Peer } from "./peer.ts";
 import type { PeerId, Standing } from "./types.ts";
 import type { Fill, Restore } from "./wire.ts";
 
-/** So often in vain is another asked for what is older than our log. */
-const TRIES = 4;
+/** So often in vain is another asked for what is older than our log, */
+const TRIES = 8;
+/** and not sooner again: it may say several times meanwhile what it lacks. */
+const AGAIN_MS = 300;
 
 export class Backfill {
   readonly #core: Core;
@@ -26,7 +28,9 @@ export class Backfill {
     const core = this.#core;
     // What we trimmed ourselves the others have trimmed, too.
     if (core.log.base > core.log.origin) return false;
-    const tries = peer.older && peer.older.after >= upTo ? peer.older.tries + 1 : 0;
+    const asked = peer.older && peer.older.after >= upTo ? peer.older : undefined;
+    if (asked && core.now - asked.sentAt < AGAIN_MS) return true;
+    const tries = asked ? asked.tries + 1 : 0;
     if (tries >= TRIES) return false;
     const have = [...this.#peers.values()].filter((giver) =>
       giver !== peer && giver.at && giver.at.base <= upTo && core.now - giver.heard <= core.settings.peerSilentMs && common(giver.at, core.log) > upTo);
@@ -35,7 +39,7 @@ export class Backfill {
     const givers = near.length > 0 ? near : have;
     const giver = givers[tries % givers.length];
     if (!giver) return false;
-    peer.older = { giver: giver.id, after: upTo, tries, at };
+    peer.older = { giver: giver.id, after: upTo, tries, at, sentAt: core.now };
     core.transmit(giver.id, { t: "pull", e: core.epoch, at });
     return true;
   }
@@ -51,7 +55,7 @@ export class Backfill {
   refused(from: PeerId, { heal }: Restore): void {
     for (const peer of this.#peers.values()) {
       if (peer.live || peer.older?.giver !== from || !same(peer.older.at, heal)) continue;
-      peer.older = { ...peer.older, tries: TRIES };
+      peer.older = { ...peer.older, tries: TRIES, sentAt: -Infinity };
       this.#failed(peer, peer.older.at);
     }
   }

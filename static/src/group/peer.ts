@@ -15,8 +15,8 @@ export class Peer {
   saidAt = 0;
   /** So often it did not hand over in time what it said it has. */
   failed = 0;
-  /** It lacks what is older than our log: whom we asked for that, from where on, and how often in vain. */
-  older: { readonly giver: PeerId; readonly after: number; readonly tries: number; readonly at: Standing } | undefined;
+  /** It lacks what is older than our log: whom we asked for that, from where on, how often in vain, and when last. */
+  older: { readonly giver: PeerId; readonly after: number; readonly tries: number; readonly at: Standing; readonly sentAt: number } | undefined;
   /** Known to stand on our log: it is fed. */
   live = false;
   /** It has everything up to here. */
