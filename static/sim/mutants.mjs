@@ -57,7 +57,7 @@ const mutants = [
   { name: "a lone host does not ask the server whether it still is",
     edits: [["host.ts", "const limit = Math.max(this.#acked, this.#proof.seq);", "const limit = log.last;"]] },
   { name: "a thawed host believes an old answer",
-    edits: [["proof.ts", "if (this.#core.now - at > this.#patienceMs) {", "if (false) {"]] },
+    edits: [["proof.ts", "if (late || slept) {", "if (false) {"]] },
   { name: "a thawed host takes its history for the group's",
     edits: [["host.ts", "if (core.unsure || this.#phase", "if (this.#phase"]] },
   { name: "a deposed host hands its page the tail it stamped",

@@ -507,6 +507,21 @@ test("a lone host that was frozen does not take its history for the group's unti
   assert.deepEqual(rig.noticed("a", "recovered").map(({ complete }) => complete), [false]);
 });
 
+test("an answer of the server that a lone host reads after a pause is asked for again", () => {
+  const rig = new Rig();
+  rig.add("a");
+  rig.open("a", "a", 10, ["a"]);
+  rig.deaf.add("a");
+  rig.send("a", "x");
+  const asked = () => rig.effects.get("a")?.findLast((effect) => effect.type === "prove")?.token ?? assert.fail();
+  rig.now += 900;
+  rig.feed("a", { type: "proved", token: asked() });
+  assert.equal(rig.state("a"), "");
+  rig.now += 10;
+  rig.feed("a", { type: "proved", token: asked() });
+  assert.equal(rig.state("a"), "x");
+});
+
 test("what the server said of a lone host before its page made a snapshot does not count after it", () => {
   const rig = new Rig();
   rig.add("a", "b");

@@ -55,6 +55,8 @@ export class Core {
   /** How many beats this member has sent as a host; who has heard a later one than then answered after it. */
   beats = 0;
   #doubtedAt = 0;
+  /** So often. */
+  pauses = 0;
   /** When this member last heard from its host, or as a host from another. */
   contact = 0;
   /** When our history was last known to be the group's. */
@@ -165,6 +167,7 @@ export class Core {
   /** A pause: we cannot tell for how long. */
   doubt(): void {
     this.unsure = true;
+    this.pauses++;
     this.#doubtedAt = this.beats;
   }
 

@@ -13,9 +13,11 @@ export class Proof {
   readonly #upTo: () => number;
   /** When everything up to here was stamped we were the host. */
   #seq = 0;
-  #asked: { readonly token: number; readonly seq: number; readonly at: number } | undefined;
-  /** An answer read later than this is asked for again. */
+  #asked: { readonly token: number; readonly seq: number; readonly at: number; readonly pauses: number } | undefined;
+  /** An answer read later than this, or after a pause, is asked for again. */
   #patienceMs = PROOF_MS;
+  /** So it was with the last. */
+  #slept = false;
 
   constructor(core: Core, upTo: () => number) {
     this.#core = core;
@@ -36,18 +38,21 @@ export class Proof {
   }
 
   ask(): void {
-    this.#asked = { token: this.#core.token(), seq: this.#upTo(), at: this.#core.now };
+    this.#asked = { token: this.#core.token(), seq: this.#upTo(), at: this.#core.now, pauses: this.#core.pauses };
     this.#core.out.push({ type: "prove", token: this.#asked.token });
   }
 
   /** True if that is an answer, and read in time. */
   answered(token: number): boolean {
     if (this.#asked?.token !== token) return false;
-    const { seq, at } = this.#asked;
+    const { seq, at, pauses } = this.#asked;
     this.#asked = undefined;
-    if (this.#core.now - at > this.#patienceMs) {
-      // We may have slept over it.
-      this.#patienceMs = Math.min(this.#patienceMs * 2, PROOF_MAX_MS);
+    const late = this.#core.now - at > this.#patienceMs;
+    // Then we may have slept over it. Not said twice in a row, for some tabs are always late.
+    const slept = this.#core.pauses > pauses && !this.#slept;
+    this.#slept = slept;
+    if (late || slept) {
+      if (!slept) this.#patienceMs = Math.min(this.#patienceMs * 2, PROOF_MAX_MS);
       this.ask();
       return false;
     }
