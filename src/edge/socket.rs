@@ -134,7 +134,7 @@ impl Socket {
 
     /// Queues a frame that was counted when it was sent. Whether nothing else waits, so that nobody is about to write.
     pub fn tell(&mut self, frame: Frame) -> bool {
-        let is_idle = std::mem::take(&mut self.waits_for_more) || (self.outgoing.is_empty() && self.unwritten.is_empty());
+        let is_idle = self.welcome() || (self.outgoing.is_empty() && self.unwritten.is_empty());
         self.outgoing.push_back(Outgoing::Told(frame));
         is_idle
     }
@@ -142,7 +142,7 @@ impl Socket {
     /// Queues an answer to what the client said.
     pub fn answer(&mut self, opcode: Opcode, body: impl Into<Bytes>) {
         self.answers += 1;
-        self.waits_for_more = false;
+        self.welcome();
         self.outgoing.push_back(Outgoing::Answer(opcode, body.into()));
     }
 

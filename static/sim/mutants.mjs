@@ -96,7 +96,7 @@ const mutants = [
   { name: "delivery goes on while the page makes its snapshot",
     edits: [["core.ts", "while (this.delivered < end && !this.#asking) {", "while (this.delivered < end) {"]] },
   { name: "what waited for a snapshot is delivered when its history is given up",
-    edits: [["core.ts", "this.#forsake();\n    if (snap.has)", "this.unasked();\n    if (snap.has)"]] },
+    edits: [["core.ts", "this.#asked(null);\n    if (snap.has)", "this.unasked();\n    if (snap.has)"]] },
   { name: "a restore is taken wherever one stands",
     edits: [["member.ts", "if (!same(heal, core.log.place)) return;", ""]] },
   { name: "a snapshot older than the kept log is used",

@@ -301,23 +301,20 @@ export class Core {
     this.out.push({ type: "askSnapshot", token });
   }
 
-  /** What the page would answer is of what is given up; so is what waits to be delivered after it. */
-  #forsake(): void {
+  /** The page is not asked any more. */
+  #asked(snap: Snapshot | null): void {
     const takers = this.#asking?.takers ?? [];
     this.#asking = undefined;
     this.timers.clear("asking");
-    for (const taker of takers) taker(null);
+    for (const taker of takers) taker(snap);
   }
 
   /** The page has answered. */
   answer(token: number, given: boolean, state: unknown, size: number): void {
     const asking = this.#asking;
     if (!asking || asking.token !== token) return;
-    this.#asking = undefined;
-    this.timers.clear("asking");
     this.#refused = given ? 0 : this.#refused + 1;
-    const snap = given ? { ...asking.snap, has: true, state, z: size } : null;
-    for (const taker of asking.takers) taker(snap);
+    this.#asked(given ? { ...asking.snap, has: true, state, z: size } : null);
     this.resume();
   }
 
@@ -343,7 +340,8 @@ export class Core {
     const ledger = Ledger.read(snap, this.now);
     const forked = lies(snap, log);
     const founding = isEmpty(snap);
-    this.#forsake();
+    // The page would answer for what is given up; what waits to be delivered after that is given up, too.
+    this.#asked(null);
     if (snap.has) this.#already.clear();
     else for (const [from, n] of this.applied.write().counts) this.#already.set(from, Math.max(n, this.#already.get(from) ?? 0));
     const old = this.applied.members;
