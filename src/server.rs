@@ -14,7 +14,7 @@ use crate::actor::directory::PageDirectory;
 use crate::actor::message::ToDirectory;
 use crate::edge::ticket::TicketCheck;
 use crate::edge::{routes, service};
-use crate::settings::Settings;
+use crate::settings::{Settings, ms};
 use crate::shared::Shared;
 use crate::tls::Certificate;
 
@@ -35,6 +35,10 @@ pub fn listen(settings: &Settings) -> io::Result<TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_reuse_address(true)?;
     socket.set_nonblocking(true)?;
+    // Linux gives these to each connection. A client that stops reading is noticed by the kernel alone; small messages go out
+    // at once.
+    socket.set_tcp_user_timeout(Some(ms(settings.liveness.timeout_ms)))?;
+    socket.set_tcp_nodelay(true)?;
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
     Ok(socket.into())

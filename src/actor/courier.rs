@@ -21,8 +21,9 @@ use crate::core::id::SessionId;
 use crate::core::wire::Frame;
 use crate::edge::socket::Socket;
 
-/// How many sockets are written to until others on the thread have their turn.
-const MOST_AT_ONCE: usize = 64;
+/// How many sockets are written to until others on the thread have their turn. Few, so that what a sender says next goes out
+/// with what it said before.
+const MOST_AT_ONCE: usize = 8;
 /// How many parcels are not sent together with more, and for how many memory is kept.
 const MUCH: usize = 1024;
 

@@ -13,13 +13,11 @@ use actix_web::dev::AppConfig;
 use actix_web::rt::net::TcpStream;
 use actix_web::{App, Error};
 use rustls::ServerConfig;
-use socket2::SockRef;
 
 use super::connection::{Connection, Stream};
 use super::routes::{self, World};
 use super::{origin, upgrade};
 use crate::actor::courier::Round;
-use crate::settings::ms;
 
 /// How long the head of a request may take to come.
 const HEAD_WITHIN: Duration = Duration::from_secs(5);
@@ -28,9 +26,7 @@ const CLOSED_WITHIN: Duration = Duration::from_secs(1);
 
 /// Serves connections as they are.
 pub fn plain(world: World) -> impl ServiceFactory<TcpStream, Config = (), Response = (), Error = DispatchError, InitError = ()> {
-    let unread = ms(world.shared.settings.liveness.timeout_ms);
-    fn_service(move |tcp: TcpStream| async move {
-        prepare(&tcp, unread);
+    fn_service(|tcp: TcpStream| async move {
         let peer = tcp.peer_addr().ok();
         Ok((Connection::new(Stream::Plain(tcp)), peer))
     })
@@ -42,18 +38,14 @@ pub fn tls(
     world: World,
     config: ServerConfig,
 ) -> impl ServiceFactory<TcpStream, Config = (), Response = (), Error = DispatchError, InitError = ()> {
-    let unread = ms(world.shared.settings.liveness.timeout_ms);
     let acceptor = Acceptor::new(config);
-    fn_service(move |tcp: TcpStream| async move {
-        prepare(&tcp, unread);
-        Ok(tcp)
-    })
-    .and_then(acceptor.map_init_err(|_| ()).map_err(|error| DispatchError::Io(io::Error::other(error.to_string()))))
-    .map(|tls: TlsStream<TcpStream>| {
-        let peer = tls.get_ref().0.peer_addr().ok();
-        (Connection::new(Stream::Tls(Box::new(tls))), peer)
-    })
-    .and_then(http(world))
+    let acceptor = acceptor.map_init_err(|_| ()).map_err(|error| DispatchError::Io(io::Error::other(error.to_string())));
+    acceptor
+        .map(|tls: TlsStream<TcpStream>| {
+            let peer = tls.get_ref().0.peer_addr().ok();
+            (Connection::new(Stream::Tls(Box::new(tls))), peer)
+        })
+        .and_then(http(world))
 }
 
 /// HTTP, and the upgrades from it, by the same routes; on the thread that is to serve it.
@@ -80,13 +72,4 @@ fn http(
         .client_disconnect_timeout(CLOSED_WITHIN)
         .upgrade(upgrades)
         .h1(requests)
-}
-
-/// A client that stops reading is noticed by the kernel alone. Small messages go out at once.
-fn prepare(tcp: &TcpStream, unread: Duration) {
-    let socket = SockRef::from(tcp);
-    let prepared = socket.set_tcp_user_timeout(Some(unread)).and_then(|()| socket.set_tcp_nodelay(true));
-    if let Err(error) = prepared {
-        log::debug!("socket options: {error}");
-    }
 }
