@@ -5,6 +5,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, VecDeque};
+use std::iter;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -41,6 +42,8 @@ pub enum Word {
 struct Parcel {
     to: SessionId,
     word: Word,
+    /// Others in the crowd it is one of may wait for it, but nobody else.
+    in_crowd: bool,
 }
 
 /// To a courier: there is something to be taken.
@@ -87,16 +90,16 @@ pub struct Line {
 }
 
 impl Line {
-    fn parcel(&self, word: Word) -> Parcel {
+    fn parcel(&self, word: Word, in_crowd: bool) -> Parcel {
         if let Word::Frame(frame) = &word {
             self.pulse.tell(frame.len());
         }
-        Parcel { to: self.session, word }
+        Parcel { to: self.session, word, in_crowd }
     }
 
     /// Sends one thing.
     pub fn send(&self, word: Word) {
-        self.desk.leave(|parcels| parcels.push(self.parcel(word)));
+        self.desk.leave(|parcels| parcels.push(self.parcel(word, false)));
     }
 }
 
@@ -112,7 +115,7 @@ impl Bags {
             self.0.len() - 1
         });
         let parcels = &mut self.0[at].1;
-        parcels.push(line.parcel(word));
+        parcels.push(line.parcel(word, parcels.len() >= MOST_AT_ONCE));
         if parcels.len() >= MUCH {
             self.send();
         }
@@ -131,25 +134,50 @@ struct Stop {
     session: Recipient<ToSession>,
 }
 
+/// Sockets to be written to. A crowd that is told something takes turns with everybody else.
+#[derive(Default)]
+struct Unwritten {
+    crowd: VecDeque<Rc<RefCell<Socket>>>,
+    others: VecDeque<Rc<RefCell<Socket>>>,
+    crowd_is_next: bool,
+}
+
+impl Unwritten {
+    fn push(&mut self, socket: Rc<RefCell<Socket>>, in_crowd: bool) {
+        if in_crowd { &mut self.crowd } else { &mut self.others }.push_back(socket);
+    }
+
+    fn pop(&mut self) -> Option<Rc<RefCell<Socket>>> {
+        self.crowd_is_next = !self.crowd_is_next;
+        let (first, second) =
+            if self.crowd_is_next { (&mut self.others, &mut self.crowd) } else { (&mut self.crowd, &mut self.others) };
+        first.pop_front().or_else(|| second.pop_front())
+    }
+
+    fn is_empty(&self) -> bool {
+        self.crowd.is_empty() && self.others.is_empty()
+    }
+}
+
 #[derive(Default)]
 struct Stops {
     all: RefCell<HashMap<SessionId, Stop>>,
     /// What was put into them is not written yet.
-    unwritten: RefCell<VecDeque<Rc<RefCell<Socket>>>>,
+    unwritten: RefCell<Unwritten>,
     /// For its memory.
     spare: Cell<Vec<Parcel>>,
 }
 
 impl Stops {
     #[expect(clippy::disallowed_methods, reason = "a session takes what it is told at once")]
-    fn put(&self, Parcel { to, word }: Parcel) {
+    fn put(&self, Parcel { to, word, in_crowd }: Parcel) {
         let all = self.all.borrow();
         // or it has gone
         let Some(stop) = all.get(&to) else { return };
         match word {
             Word::Frame(frame) => {
                 if stop.socket.borrow_mut().tell(frame) {
-                    self.unwritten.borrow_mut().push_back(Rc::clone(&stop.socket));
+                    self.unwritten.borrow_mut().push(Rc::clone(&stop.socket), in_crowd);
                 }
             }
             Word::Note(note) => stop.session.do_send(note),
@@ -163,8 +191,7 @@ impl Stops {
         parcels.shrink_to(MUCH);
         self.spare.set(parcels);
         let mut unwritten = self.unwritten.borrow_mut();
-        let most = MOST_AT_ONCE.min(unwritten.len());
-        let some = async { unwritten.drain(..most).for_each(|socket| socket.borrow_mut().flush()) };
+        let some = async { iter::from_fn(|| unwritten.pop()).take(MOST_AT_ONCE).for_each(|socket| socket.borrow_mut().flush()) };
         // tokio would let one task write 128 times, and then send each session to do it itself
         unconstrained(some).now_or_never();
         !unwritten.is_empty()
@@ -211,7 +238,7 @@ impl Round {
     /// Sends a frame from a session on this thread, which is to [`serve`](Round::serve) soon.
     pub fn send(&self, line: &Line, frame: Frame) {
         if Arc::ptr_eq(&line.desk, &self.desk) {
-            self.desk.parcels().push(line.parcel(Word::Frame(frame)));
+            self.desk.parcels().push(line.parcel(Word::Frame(frame), false));
         } else {
             line.send(Word::Frame(frame));
         }
