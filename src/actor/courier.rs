@@ -4,7 +4,7 @@
 //! wakes no session. What comes for a socket while it has others to write to goes out together.
 
 use std::cell::{Cell, RefCell};
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::iter;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
@@ -19,6 +19,7 @@ use tokio::task::yield_now;
 
 use super::message::{Pulse, ToSession};
 use crate::core::id::SessionId;
+use crate::core::turns::Turns;
 use crate::core::wire::Frame;
 use crate::edge::socket::Socket;
 
@@ -42,7 +43,7 @@ pub enum Word {
 struct Parcel {
     to: SessionId,
     word: Word,
-    /// Others in the crowd it is one of may wait for it, but nobody else.
+    /// It is one of many of the same page's; others need not wait for all of them.
     in_crowd: bool,
 }
 
@@ -134,36 +135,11 @@ struct Stop {
     session: Recipient<ToSession>,
 }
 
-/// Sockets to be written to. A crowd that is told something takes turns with everybody else.
-#[derive(Default)]
-struct Unwritten {
-    crowd: VecDeque<Rc<RefCell<Socket>>>,
-    others: VecDeque<Rc<RefCell<Socket>>>,
-    crowd_is_next: bool,
-}
-
-impl Unwritten {
-    fn push(&mut self, socket: Rc<RefCell<Socket>>, in_crowd: bool) {
-        if in_crowd { &mut self.crowd } else { &mut self.others }.push_back(socket);
-    }
-
-    fn pop(&mut self) -> Option<Rc<RefCell<Socket>>> {
-        self.crowd_is_next = !self.crowd_is_next;
-        let (first, second) =
-            if self.crowd_is_next { (&mut self.others, &mut self.crowd) } else { (&mut self.crowd, &mut self.others) };
-        first.pop_front().or_else(|| second.pop_front())
-    }
-
-    fn is_empty(&self) -> bool {
-        self.crowd.is_empty() && self.others.is_empty()
-    }
-}
-
 #[derive(Default)]
 struct Stops {
     all: RefCell<HashMap<SessionId, Stop>>,
     /// What was put into them is not written yet.
-    unwritten: RefCell<Unwritten>,
+    unwritten: RefCell<Turns<Rc<RefCell<Socket>>>>,
     /// For its memory.
     spare: Cell<Vec<Parcel>>,
 }

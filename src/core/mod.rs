@@ -6,7 +6,7 @@
 //! In reading order: what things are called ([`id`], [`time`]), what is said ([`wire`], [`inbound`],
 //! [`close`], [`ice`]), who hosts ([`election`]), the page ([`page`] over [`member`], [`held`], [`waiting`],
 //! [`contacts`], [`due`]), which pages there are ([`directory`]), and the bytes before they are messages
-//! ([`websocket`], [`reassembly`], [`pace`]).
+//! ([`websocket`], [`reassembly`], [`pace`], [`turns`]).
 
 pub mod id;
 pub mod time;
@@ -29,4 +29,5 @@ pub mod directory;
 
 pub mod pace;
 pub mod reassembly;
+pub mod turns;
 pub mod websocket;
