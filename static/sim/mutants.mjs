@@ -19,7 +19,7 @@ const FURTHER = "const further = at.e !== longest.e ? at.e - longest.e : at.s - 
 
 const mutants = [
   { name: "a new host keeps its own log and skips the fill",
-    edits: [["takeover.ts", "return this.#pullFrom(givers.get(giver) as PeerId, !fills(giver, own));", ""]] },
+    edits: [["takeover.ts", "return this.#pullFrom(givers.get(giver) as PeerId, giver.r, !fills(giver, own));", ""]] },
   { name: "a new host takes the best log from its holder alone",
     edits: [["takeover.ts", "if (chosen.snap || fills(chosen, own)) return chosen;", "return chosen;"]] },
   { name: "a new host takes the shortest log",
@@ -66,9 +66,11 @@ const mutants = [
     edits: [["takeover.ts", "if (peer?.at) this.#core.inherit(peer.saidAt - peer.at.age);", ""]] },
   { name: "a host goes back to the younger history it stamped in this epoch",
     edits: [["takeover.ts", `this.cause === "restarted" || this.stamped ?`, `this.cause === "restarted" ?`],
-      ["takeover.ts", "if (this.stamped && peer.at.r > own.r) continue;", ""], ["takeover.ts", "if (this.stamped && snap.r > this.#core.log.root) {", "if (false) {"]] },
+      ["takeover.ts", "if (this.stamped && peer.at.r > own.r) continue;", ""], ["takeover.ts", "if (snap.r !== this.#root) {", "if (false) {"]] },
   { name: "a host is restored to the younger history it stamped in this epoch",
-    edits: [["takeover.ts", "if (this.stamped && snap.r > this.#core.log.root) {", "if (false) {"]] },
+    edits: [["takeover.ts", "if (snap.r !== this.#root) {", "if (false) {"]] },
+  { name: "a host is restored to before what it stamped in this epoch",
+    edits: [["takeover.ts", "if (snap.r !== this.#root) {", "if (this.stamped && snap.r > this.#core.log.root) {"]] },
   { name: "cut off together with its host, a sender forgets what it sent",
     edits: [["core.ts", "if (this.online && this.told === this.epoch) this.confirmed", "this.confirmed"]] },
   { name: "a host that came late hands on nothing older",

@@ -886,6 +886,39 @@ test("a host that changed to an older history is not restored to the newer one, 
   assert.equal(place().r, 1);
 });
 
+test("a host is not restored to before what it stamped in this epoch, should who had an older history have given that up", () => {
+  const rig = new Rig();
+  rig.together("a", "b");
+  rig.send("a", "x");
+  rig.pass(100);
+  const say = (message: object) => rig.feed("a", { type: "received", from: "m", via: "relay", message });
+  const place = () => rig.groups.get("a")?.place ?? assert.fail();
+  rig.feed("a", { type: "joined", member: { id: "m", group: true } });
+  say({ t: "at", e: 10, at: { r: 1, e: 1, s: 9, done: 9, base: 0, line: [[1, 0]], snap: false, stale: false, age: 0 } });
+  const stamped = place();
+  const snap = { r: 10, e: 10, s: 0, line: [[10, 0]], counts: [], members: [], has: false, z: 0 };
+  say({ t: "restore", e: 10, heal: stamped, snap });
+  assert.deepEqual(place(), stamped);
+  rig.send("a", "y");
+  rig.pass(8000, "a", "b");
+  for (const id of ["a", "b"]) assert.equal(rig.state(id), "x y", id);
+});
+
+test("one that says it has an older history, and hands over another, is believed three times", () => {
+  const rig = new Rig();
+  rig.together("a", "b");
+  rig.send("a", "x");
+  rig.pass(100);
+  const say = (message: object) => rig.feed("a", { type: "received", from: "m", via: "relay", message });
+  rig.feed("a", { type: "joined", member: { id: "m", group: true } });
+  const snap = { r: 10, e: 10, s: 0, line: [[10, 0]], counts: [], members: [], has: false, z: 0 };
+  for (let i = 0; i < 10; i++) {
+    say({ t: "at", e: 10, at: { r: 1, e: 1, s: 9, done: 9, base: 0, line: [[1, 0]], snap: false, stale: false, age: 0 } });
+    say({ t: "restore", e: 10, heal: rig.groups.get("a")?.place, snap });
+  }
+  assert.equal(rig.effects.get("a")?.filter((effect) => effect.type === "transmit" && effect.to === "m" && effect.message.t === "pull").length, 3);
+});
+
 test("a host that changed to an older history does not go back, though its holder goes when it has said no more than where that begins", () => {
   const rig = new Rig();
   rig.add("a", "c", "d");

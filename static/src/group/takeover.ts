@@ -23,6 +23,8 @@ export class Takeover {
   #step: Step = "ask";
   #deadline: number;
   #source: PeerId | undefined;
+  /** Of the history that it was asked for. */
+  #root = 0;
   #repeated = false;
 
   constructor(
@@ -73,7 +75,7 @@ export class Takeover {
   }
 
   filled(from: PeerId, { r, p, s, x }: Fill): void {
-    if (this.#step !== "pull" || from !== this.#source) return;
+    if (this.#step !== "pull" || from !== this.#source || r !== this.#root) return;
     const { log } = this.#core;
     const before = log.place;
     if (this.#core.absorb(r, p, s, x) === "ok" && !same(before, log.place)) this.#decide();
@@ -82,9 +84,12 @@ export class Takeover {
   restored(from: PeerId, { heal, snap }: Restore): void {
     if (this.#step !== "pull" || from !== this.#source || !same(heal, this.#core.log.place)) return;
     const peer = this.#peers.get(from);
-    if (this.stamped && snap.r > this.#core.log.root) {
-      // It has moved on to a history that we must not go back to; what it said before counts no more.
-      if (peer) peer.at = undefined;
+    if (snap.r !== this.#root) {
+      // It has moved on, perhaps to the history we stamped in, and behind what we did; what it said before counts no more.
+      if (peer) {
+        peer.failed++;
+        peer.at = undefined;
+      }
       return this.#decide();
     }
     this.#core.install(snap);
@@ -151,7 +156,7 @@ export class Takeover {
     const source = givers.get(chosen);
     if (source !== undefined && common(own, chosen) < chosen.s) {
       const giver = detour(own, chosen, [...givers.keys()]);
-      return this.#pullFrom(givers.get(giver) as PeerId, !fills(giver, own));
+      return this.#pullFrom(givers.get(giver) as PeerId, giver.r, !fills(giver, own));
     }
     // Another that was not away has no more than we do.
     if (source !== undefined) core.stale = false;
@@ -163,10 +168,11 @@ export class Takeover {
     core.timers.set("take", Math.min(this.#deadline, core.now + core.settings.askRepeatMs));
   }
 
-  #pullFrom(source: PeerId, snapshot: boolean): void {
+  #pullFrom(source: PeerId, root: number, snapshot: boolean): void {
     const { now, settings } = this.#core;
     this.#step = "pull";
     this.#source = source;
+    this.#root = root;
     // A page may take its time to make a snapshot, or need to be asked twice.
     this.#deadline = now + settings.pullMs + (snapshot ? settings.snapshotMs * 1.5 : 0);
     this.#pull();
