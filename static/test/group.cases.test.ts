@@ -88,6 +88,32 @@ test("what only one survivor has reaches everyone, in its place", () => {
   assert.equal(rig.state("c"), "x y");
 });
 
+test("a host gets what it lacks over the relay when the data channel does not answer", () => {
+  const rig = new Rig();
+  rig.together("a", "b", "c");
+  rig.send("a", "x");
+  rig.settle("a", "c");
+  rig.kill("a");
+  rig.feed("b", { type: "link", id: "c", up: true });
+  for (const id of ["b", "c"]) rig.host(id, "b", 11, "left", ["b", "c"]);
+  rig.feed("c", { type: "link", id: "b", up: true });
+  const ways = (id: string, kind: string) =>
+    (rig.effects.get(id) ?? []).flatMap((effect) => (effect.type === "transmit" && effect.message.t === kind ? [effect.via] : []));
+  rig.hand(rig.take(({ message }) => message.t === "ask" || message.t === "at"));
+  rig.hand(rig.take(({ message }) => message.t === "at"));
+  // What is sent over the channel is lost.
+  for (let ms = 0; ms < 750; ms += 50) {
+    rig.letters = [];
+    rig.now += 50;
+    rig.feed("b", { type: "timer" });
+  }
+  assert.deepEqual(ways("b", "pull"), ["p2p", "p2p", "p2p", "p2p", "p2p", "relay"]);
+  rig.settle("b", "c");
+  assert.deepEqual(ways("c", "fill"), ["relay"]);
+  rig.pass(1000);
+  for (const id of ["b", "c"]) assert.equal(rig.state(id), "x");
+});
+
 test("the new host dies while taking over", () => {
   const rig = new Rig();
   rig.together("a", "b", "c", "d");

@@ -377,14 +377,14 @@ export class Core {
 
   /**
    * Bring one who stands at `at` onto our history: entries where they fit, else a snapshot of our page, else what is
-   * kept. Done by a member for its host.
+   * kept. Done by a member for its host; entries go the way they were asked for.
    */
-  give(to: PeerId, epoch: number, at: Standing): void {
+  give(to: PeerId, epoch: number, at: Standing, via: Path): void {
     const { log, settings } = this;
     const from = common(at, log);
     if (from >= at.done && from >= log.base) {
       const x = log.run(from + 1, settings.batchBytes);
-      this.transmit(to, { t: "fill", e: epoch, r: log.root, p: log.epochAt(from), s: from + 1, x });
+      this.transmit(to, { t: "fill", e: epoch, r: log.root, p: log.epochAt(from), s: from + 1, x }, via);
       return;
     }
     const heal: Place = { r: at.r, e: at.e, s: at.s };

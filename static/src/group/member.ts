@@ -66,7 +66,7 @@ export class Member implements Role {
       case "beat": this.#onHost(); this.#onBeat(message); break;
       case "restore": this.#onHost(); this.#onRestore(message); break;
       case "need": core.outbox.sent = Math.min(core.outbox.sent, message.n - 1); this.sending(); break;
-      case "pull": core.give(this.#host, core.epoch, message.at); break;
+      case "pull": core.give(this.#host, core.epoch, message.at, via); break;
       case "want": this.#onWant(message.k); break;
       case "at": case "ack": case "send": case "fill": case "snap": case "fence": case "bye": break;
     }

@@ -11,6 +11,8 @@ const CROWD = 16;
 /** So often may one fail to hand over what it has, in one epoch: then it has left the view. */
 export const TRIES = 3;
 const HEARD_MS = 1500;
+/** A data channel on which no answer came for so long may be dead. */
+const DEAD_MS = 600;
 /** Why a host that is still there was replaced, if it will hardly answer: it is asked, and not waited for. */
 const SILENT: ReadonlySet<string> = new Set(["stalled", "unreachable"]);
 
@@ -23,8 +25,12 @@ export class Takeover {
   #step: Step = "ask";
   #deadline: number;
   #source: PeerId | undefined;
+  /** Since then it is asked. */
+  #asked = 0;
   /** Of the history that it was asked for. */
   #root = 0;
+  /** It cannot send what comes next, and its page is asked for its state. */
+  #snapshot = false;
   #repeated = false;
 
   constructor(
@@ -171,8 +177,10 @@ export class Takeover {
   #pullFrom(source: PeerId, root: number, snapshot: boolean): void {
     const { now, settings } = this.#core;
     this.#step = "pull";
+    if (source !== this.#source) this.#asked = now;
     this.#source = source;
     this.#root = root;
+    this.#snapshot = snapshot;
     // A page may take its time to make a snapshot, or need to be asked twice.
     this.#deadline = now + settings.pullMs + (snapshot ? settings.snapshotMs * 1.5 : 0);
     this.#pull();
@@ -180,7 +188,11 @@ export class Takeover {
 
   #pull(): void {
     const core = this.#core;
-    core.transmit(this.#source as PeerId, { t: "pull", e: core.epoch, at: core.standing() });
+    const { links, now } = core;
+    const source = this.#source as PeerId;
+    // It answers the way it was asked. A state is long in the making, and too much to be sent twice.
+    const dead = !this.#snapshot && links.relay && now - Math.max(links.lastHeard(source), this.#asked) > DEAD_MS;
+    core.transmit(source, { t: "pull", e: core.epoch, at: core.standing() }, dead ? "relay" : undefined);
     core.timers.set("take", Math.min(this.#deadline, core.now + core.settings.pullRepeatMs));
   }
 
