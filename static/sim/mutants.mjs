@@ -73,6 +73,8 @@ const mutants = [
     edits: [["takeover.ts", "if (snap.r !== this.#root) {", "if (this.stamped && snap.r > this.#core.log.root) {"]] },
   { name: "a host asks over a channel that does not answer, and no other way",
     edits: [["takeover.ts", 'dead ? "relay" : undefined', "undefined"]] },
+  { name: "a host that is told of an earlier epoch waits for the server to find out",
+    edits: [["host.ts", "if (core.online && core.told < core.epoch) core.claim();", ""]] },
   { name: "cut off together with its host, a sender forgets what it sent",
     edits: [["core.ts", "if (this.online && this.told === this.epoch) this.confirmed", "this.confirmed"]] },
   { name: "a host that came late hands on nothing older",

@@ -1008,3 +1008,21 @@ test("who is away for long, and is given no state, is not handed again what one 
   rig.pass(5000);
   for (const id of ["c", "d", "e"]) assert.equal(rig.state(id), "x y", id);
 });
+
+test("a host that is told of an earlier epoch, as it dialled before it knew of its own, dials again", () => {
+  const rig = new Rig();
+  rig.together("a", "b");
+  rig.host("b", "b", 11, "left", ["b"]);
+  rig.feed("b", { type: "offline" });
+  rig.open("b", "a", 10, [], true);
+  const redials = () => (rig.effects.get("b") ?? []).filter(({ type }) => type === "redial").length;
+  rig.pass(1000, "b");
+  assert.equal(redials(), 0, "the server may still come to know");
+  rig.pass(1000, "b");
+  assert.equal(redials(), 1);
+  rig.pass(10_000, "b");
+  assert.equal(redials(), 1, "once for each answer");
+  rig.open("b", "b", 11, ["b"]);
+  rig.pass(10_000, "b");
+  assert.equal(redials(), 1);
+});

@@ -164,6 +164,12 @@ export class Core {
     if (this.online && this.told === this.epoch) this.confirmed = this.now;
   }
 
+  /** The server has not heard of our epoch: dial again, our claim will tell it. Once for each of its answers. */
+  claim(): void {
+    this.told = this.epoch;
+    this.out.push({ type: "redial" });
+  }
+
   /** A pause: we cannot tell for how long. */
   doubt(): void {
     this.unsure = true;

@@ -67,7 +67,7 @@ export class Host implements Role {
   }
 
   stop(): void {
-    this.#core.timers.clear("beat", "take", "give", "resign");
+    this.#core.timers.clear("beat", "take", "give", "resign", "suspect");
   }
 
   #newFeed(): Feed {
@@ -302,6 +302,10 @@ export class Host implements Role {
         this.#pulse.beat();
         timers.set("beat", now + settings.beatMs * (this.#peers.size > settings.largePage ? 2 : 1));
         break;
+      case "suspect":
+        // What we dialled with was from before the news that we host.
+        if (core.online && core.told < core.epoch) core.claim();
+        break;
       case "resign":
         if (this.#phase !== "resigning") break;
         this.#phase = "stamping";
@@ -332,6 +336,8 @@ export class Host implements Role {
   }
 
   opened(roster: readonly RosterEntry[] | undefined): void {
+    const { timers, now, settings, told, epoch } = this.#core;
+    if (told < epoch) timers.set("suspect", now + settings.suspectMs);
     this.#core.touch();
     this.#proof.forget();
     for (const member of roster ?? []) if (member.id !== this.#core.id) this.joined(member);

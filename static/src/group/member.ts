@@ -347,9 +347,8 @@ export class Member implements Role {
     const core = this.#core;
     if (!core.online) return;
     if (core.told >= core.epoch) return void core.out.push({ type: "suspect", host: this.#host, epoch: core.epoch });
-    // It came back from a restart without having heard of this epoch, whose host is gone: our claim will tell it.
-    core.told = core.epoch;
-    core.out.push({ type: "redial" });
+    // It came back from a restart without having heard of this epoch, whose host is gone.
+    core.claim();
   }
 
   drained(): void {
