@@ -79,6 +79,8 @@ const mutants = [
     edits: [["core.ts", "if (this.online && this.told === this.epoch) this.confirmed", "this.confirmed"]] },
   { name: "a host that came late hands on nothing older",
     edits: [["host.ts", "if (upTo >= at.done && this.#backfill.request(peer, at, upTo)) return;", ""]] },
+  { name: "a host back from a break asks nobody it has not heard since for what is older than its log",
+    edits: [["backfill.ts", "const givers = near.length > 0 ? near : have;", "const givers = near;"]] },
   { name: "who is out of touch forgets who left",
     edits: [["core.ts", "this.applied.prune(since - 2 * this.resumeMs);", "this.applied.prune(now - 2 * this.resumeMs);"]] },
   { name: "a conflicting tail is kept",

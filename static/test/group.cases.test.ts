@@ -456,8 +456,8 @@ test("a deposed host does not hand its page the tail it stamped", () => {
   for (const id of ["a", "b", "c"]) assert.equal(rig.state(id), "seen tail");
 });
 
-test("a host that came late hands on what it never had, of whom it reaches", () => {
-  for (const online of [true, false]) {
+test("a host that came late hands on what it never had, of whom it reaches, and of whom it has not heard since its own break", () => {
+  for (const host of ["online", "offline", "back"]) {
     const rig = new Rig();
     // So many that it would be tired of asking them before it comes to e.
     const far = ["b", "f", "g", "h"];
@@ -478,13 +478,22 @@ test("a host that came late hands on what it never had, of whom it reaches", () 
     rig.host("d", "d", 11, "left", [...far, "e", "d"]);
     for (const id of [...far, "e"]) rig.host(id, "d", 11, "left");
     rig.pass(1000, ...far, "e", "d");
+    if (host === "back") {
+      rig.pass(4000, "nobody");
+      rig.letters = [];
+      rig.feed("d", { type: "offline" });
+      rig.open("d", "d", 11, [...far, "e", "d"]);
+      // What the others say comes later than what c does.
+      rig.letters = [];
+    }
     rig.feed("d", { type: "joined", member: { id: "c", group: true } });
-    if (!online) {
+    if (host === "offline") {
       for (const id of ["c", "e"]) for (const [one, other] of [["d", id], [id, "d"]] as const) rig.feed(one, { type: "link", id: other, up: true });
       rig.feed("d", { type: "offline" });
     }
     rig.open("c", "d", 11);
-    rig.pass(4000, ...(online ? [] : ["c", "d", "e"]));
+    rig.settle("c", "d");
+    rig.pass(4000, ...(host === "offline" ? ["c", "d", "e"] : []));
     assert.equal(rig.state("c"), rig.state("e"));
     assert.equal(rig.state("c").split(" ").length, 5);
     assert.ok(rig.noticed("c", "recovered").every(({ complete }) => complete));

@@ -33,9 +33,10 @@ export class Backfill {
     const tries = asked ? asked.tries + 1 : 0;
     if (tries >= TRIES) return false;
     const have = [...this.#peers.values()].filter((giver) =>
-      giver !== peer && giver.at && giver.at.base <= upTo && core.now - giver.heard <= core.settings.peerSilentMs && common(giver.at, core.log) > upTo);
-    const near = have.filter((giver) => core.links.path(giver.id, core.now) !== "none");
-    // Whom we do not reach now we may reach when it is asked for again.
+      giver !== peer && giver.at && giver.at.base <= upTo && common(giver.at, core.log) > upTo);
+    const near = have.filter((giver) =>
+      core.links.path(giver.id, core.now) !== "none" && core.now - giver.heard <= core.settings.peerSilentMs);
+    // Whom we do not reach or have not heard, after a break of our own, may answer when it is asked for again.
     const givers = near.length > 0 ? near : have;
     const giver = givers[tries % givers.length];
     if (!giver) return false;
