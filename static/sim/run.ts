@@ -6,23 +6,27 @@ import { Failure } from "./world.ts";
 export interface Outcome {
   readonly schedules: number;
   readonly counts: Map<string, number>;
-  /** What it failed by, in words. */
-  readonly failed: { readonly seed: number; readonly error: string } | undefined;
+  /** What they failed by, in words. */
+  readonly failed: readonly { readonly seed: number; readonly error: string }[];
 }
 
-export function simulate(schedules: number, seed: number): Outcome {
+/** `all`: go on after a failure. */
+export function simulate(schedules: number, seed: number, all = false): Outcome {
   const counts = new Map<string, number>();
+  const failed = [];
   for (let i = 0; i < schedules; i++) {
     const error = once(seed + i, counts);
-    if (error) return { schedules: i + 1, counts, failed: { seed: seed + i, error } };
+    if (!error) continue;
+    failed.push({ seed: seed + i, error });
+    if (!all) return { schedules: i + 1, counts, failed };
   }
-  return { schedules, counts, failed: undefined };
+  return { schedules, counts, failed };
 }
 
 export function add(a: Outcome, b: Outcome): Outcome {
   const counts = new Map(a.counts);
   for (const [what, n] of b.counts) counts.set(what, (counts.get(what) ?? 0) + n);
-  return { schedules: a.schedules + b.schedules, counts, failed: a.failed ?? b.failed };
+  return { schedules: a.schedules + b.schedules, counts, failed: [...a.failed, ...b.failed] };
 }
 
 function once(seed: number, counts: Map<string, number>): string | undefined {

@@ -27,7 +27,7 @@ const EXERCISED = [
 ];
 
 test(`${SCHEDULES} schedules from seed ${SEED} keep the six guarantees`, () => {
-  const { counts, failed } = simulate(SCHEDULES, SEED);
+  const { counts, failed: [failed] } = simulate(SCHEDULES, SEED);
   if (failed) {
     console.log(trace(failed.seed).slice(-80).join("\n"));
     assert.fail(`seed ${failed.seed}: ${failed.error}\n(the whole story: scripts/sim 1 ${failed.seed} --trace)`);
