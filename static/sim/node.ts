@@ -105,7 +105,7 @@ export class Node implements End {
 
   /** Could be talked to all the while. */
   wellSince(since: number): boolean {
-    return this.alive && this.troubledUntil < since && !this.frozen && this.online && !this.reallyCut && [...this.#links.values()].every((link) => !link.blocked);
+    return this.alive && this.troubledUntil < since && !this.frozen && this.online && !this.reallyCut && [...this.#links.values()].every((link) => !link.blocked && link.blockedUntil < since);
   }
 
   // --- the machine ---

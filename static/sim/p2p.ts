@@ -13,11 +13,18 @@ export interface End {
 export class Link {
   /** Nothing gets through though both believe it open. */
   blocked = false;
+  /** Until when it last was so. */
+  blockedUntil = -1;
   dead = false;
   /** When each end last heard the other, for the shell's own doubts. */
   readonly heard = new Map<string, number>();
 
   constructor(readonly world: World, readonly a: End, readonly b: End) {}
+
+  free(): void {
+    if (this.blocked) this.blockedUntil = this.world.now;
+    this.blocked = false;
+  }
 
   other(end: string): End {
     return end === this.a.id ? this.b : this.a;

@@ -2,6 +2,7 @@
 
 import { Node } from "./node.ts";
 import { Observer } from "./observer.ts";
+import type { Link } from "./p2p.ts";
 import { Server } from "./server.ts";
 import { Stock } from "./stock.ts";
 import { World } from "./world.ts";
@@ -273,9 +274,9 @@ export class Schedule {
     return links.length > 0 ? this.world.random.pick(links) : undefined;
   }
 
-  #block(link: { blocked: boolean }, ms: number): void {
+  #block(link: Link, ms: number): void {
     link.blocked = true;
-    this.world.clock.after(ms, () => (link.blocked = false));
+    this.world.clock.after(ms, () => link.free());
   }
 
   #calm(): void {
@@ -285,7 +286,7 @@ export class Schedule {
     for (const node of this.#live) {
       if (node.frozen) node.thaw();
       node.barredUntil = 0;
-      for (const link of node.links) link.blocked = false;
+      for (const link of node.links) link.free();
       node.feed({ type: "pressure", link: "relay", high: false });
       for (const other of this.#nodes) node.feed({ type: "pressure", link: other.id, high: false });
     }

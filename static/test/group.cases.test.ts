@@ -1035,3 +1035,36 @@ test("a host that is told of an earlier epoch, as it dialled before it knew of i
   rig.pass(10_000, "b");
   assert.equal(redials(), 1);
 });
+
+test("a host that has stamped nothing takes what another has beyond its own, though its entries are trimmed and it was away for long", () => {
+  for (const answers of ["in time", "late"]) {
+    const rig = new Rig();
+    rig.together("a", "b");
+    rig.send("a", "x");
+    rig.settle();
+    rig.feed("b", { type: "offline" });
+    rig.send("a", "y");
+    rig.pass(4000, "a");
+    rig.feed("a", { type: "offline" });
+    rig.letters = [];
+    rig.pass(60_000, "nobody");
+    assert.equal(rig.state("a"), "x y");
+    assert.equal(rig.state("b"), "x");
+    rig.letters = [];
+    for (const id of ["a", "b"]) rig.open(id, "b", 10, [], true);
+    rig.host("b", "b", 11, "restarted", ["a", "b"]);
+    if (answers === "late") {
+      rig.pass(1000, "nobody");
+      rig.letters = [];
+    }
+    rig.host("a", "b", 11, "restarted");
+    rig.pass(5000);
+    assert.equal(rig.state("b"), "x y", answers);
+    rig.send("a", "z");
+    rig.pass(1000);
+    for (const id of ["a", "b"]) {
+      assert.equal(rig.state(id), "x y z", answers);
+      assert.ok(rig.noticed(id, "recovered").every(({ complete }) => complete));
+    }
+  }
+});

@@ -69,8 +69,9 @@ function seenLater(a: Rank, b: Rank): boolean {
 
 /**
  * Which log a new host takes. First it is found what pages were last handed: that goes before anything that was only
- * stamped. Among the logs that contain it, the one of the latest epoch, then the longest, then the one that reaches back furthest. In one step over pairs it would
- * not be an order: two logs may each contain what the other's page was handed, and only one what a third's was.
+ * stamped. Among the logs that contain it, of those long away too, for nothing is given up for them: the one of the
+ * latest epoch, then the longest, then the one that reaches back furthest. In one step over pairs it would not be an
+ * order: two logs may each contain what the other's page was handed, and only one what a third's was.
  */
 export function best<T extends Rank>(own: T, others: readonly T[]): T {
   let seen = own;
@@ -78,7 +79,7 @@ export function best<T extends Rank>(own: T, others: readonly T[]): T {
   const must = delivered(seen);
   let longest = seen;
   for (const at of [own, ...others]) {
-    if (at.stale !== seen.stale || !lies(must, at)) continue;
+    if (!lies(must, at)) continue;
     const further = at.e !== longest.e ? at.e - longest.e : at.s - longest.s;
     if (further > 0 || (further === 0 && longest !== own && (at === own || at.base < longest.base))) longest = at;
   }

@@ -108,7 +108,7 @@ export class Host implements Role {
     for (const peer of this.#peers.values()) for (const send of peer.unpark()) this.#onSend(peer, send);
   }
 
-  /** Somebody came back with the history ours was founded beside. */
+  /** Somebody came back with the history ours was founded beside, or with more of ours than it still has the entries of. */
   #again(): void {
     this.#phase = "taking";
     this.#stamper.begun = false;
@@ -162,9 +162,12 @@ export class Host implements Role {
   #place(peer: Peer, at: Standing): void {
     const core = this.#core;
     const { log } = core;
-    if (!isEmpty(at) && !at.stale && at.r < log.root && peer.failed < TRIES && (peer.present || core.links.good(peer.id, core.now))) return this.#again();
     const upTo = common(at, log);
-    if (upTo >= 0 && upTo === log.last && at.s > upTo && !this.#stamper.begun) {
+    const further = upTo >= 0 && upTo === log.last && at.s > upTo && !this.#stamper.begun;
+    const fills = further && at.base <= upTo;
+    const better = further ? !fills : !isEmpty(at) && !at.stale && at.r < log.root;
+    if (better && peer.failed < TRIES && (peer.present || core.links.good(peer.id, core.now))) return this.#again();
+    if (fills) {
       core.transmit(peer.id, { t: "pull", e: core.epoch, at: core.standing() });
     } else if (upTo < at.done || upTo < log.base) {
       peer.live = false;
