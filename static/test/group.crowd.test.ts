@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Group, type Effect, type Event, type RosterEntry, type Wire } from "../src/group/index.ts";
+import { Rig } from "./group.rig.ts";
 
 const MEMBERS = 1000;
 const NOBODY: readonly RosterEntry[] = [];
@@ -111,4 +112,20 @@ test("a hundred who come at once are restored as fast as the socket takes it, an
     feed({ type: "pressure", link: "relay", high: true });
   }
   assert.deepEqual(new Set(sent.slice(0, ids.length).map(({ to }) => to)), new Set(ids));
+});
+
+test("a page that many have come to and left is as quick as one that they never came to", () => {
+  const rig = new Rig();
+  rig.together("a", "b");
+  for (let i = 0; i < 200; i++) {
+    const id = `guest ${i}`;
+    rig.feed("a", { type: "joined", member: { id, group: true } });
+    rig.feed("a", { type: "received", from: id, via: "relay", message: { t: "bye", e: 10 } });
+    rig.feed("a", { type: "left", id });
+  }
+  rig.pass(5000);
+  rig.effects.get("a")?.splice(0);
+  rig.pass(5000);
+  const beats = (rig.effects.get("a") ?? []).filter((effect) => effect.type === "fanout" && effect.message.t === "beat").length;
+  assert.ok(beats >= 9, `${beats} beats in 5 s`);
 });

@@ -297,6 +297,7 @@ export class Host implements Role {
         if (this.#phase === "taking") break;
         this.#pulse.turn();
         this.reconcile();
+        this.#roster.prune();
         this.#stamper.prune(now - 2 * core.resumeMs);
         this.#pulse.choose();
         for (const peer of this.#peers.values()) if (peer.info.group && peer.present) core.tellPath(peer.id);

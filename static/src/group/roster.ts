@@ -56,10 +56,20 @@ export class Roster {
 
   /** The same of one. */
   account(peer: Peer): void {
-    const { links, now, settings } = this.#core;
-    // Without a socket, yet on its data channel: it has not gone.
-    const here = peer.present || (!peer.gone && (links.good(peer.id, now) || (peer.missing !== 0 && now < peer.missing + settings.graceMs)));
-    if (here) peer.info = this.#stamper.came(peer.id, peer.info, peer.heard > -Infinity || !peer.info.group);
+    if (this.#here(peer)) peer.info = this.#stamper.came(peer.id, peer.info, peer.heard > -Infinity || !peer.info.group);
     else this.#stamper.went(peer.id);
+  }
+
+  /** Who has gone is forgotten, once that is stamped: a page sees many come and go. */
+  prune(): void {
+    for (const [id, peer] of this.peers) {
+      if (!this.#here(peer) && !this.#core.links.up(id) && !this.#stamper.members.has(id)) this.peers.delete(id);
+    }
+  }
+
+  /** Without a socket, yet on its data channel, it has not gone. */
+  #here(peer: Peer): boolean {
+    const { links, now, settings } = this.#core;
+    return peer.present || (!peer.gone && (links.good(peer.id, now) || (peer.missing !== 0 && now < peer.missing + settings.graceMs)));
   }
 }
