@@ -14,6 +14,7 @@ interface Mixed {
   readonly b: readonly Bytes[];
 }
 
+/** Throws a TypeError for what cannot be sent. */
 export function pack(data: unknown): Packed {
   const bytes = bytesOf(data);
   if (bytes) return { text: kindOf(data) + toBase64(bytes), size: bytes.length };
@@ -52,6 +53,20 @@ function bytesOf(data: unknown): Uint8Array | undefined {
   return undefined;
 }
 
+/** What JSON would make `{}` or a table of numbers of, without a word. */
+const LOST: ReadonlySet<string> = new Set(["Map", "Set", "Promise", "Blob", "File", "SharedArrayBuffer"]);
+
+function refuse(value: object): void {
+  const prototype: unknown = Object.getPrototypeOf(value);
+  if (prototype === Object.prototype || prototype === Array.prototype) return;
+  const name = Object.prototype.toString.call(value).slice(8, -1);
+  if (ArrayBuffer.isView(value)) throw new TypeError(`${name} cannot be sent as it is: send its bytes, new Uint8Array(it.buffer, it.byteOffset, it.byteLength), or its numbers, Array.from(it)`);
+  if (LOST.has(name)) throw new TypeError(`${name} cannot be sent: only what JSON can hold, ArrayBuffer and Uint8Array`);
+}
+
+/** It says itself what it is in JSON. */
+const hasJson = (value: object): boolean => typeof (value as { toJSON?: unknown }).toJSON === "function";
+
 const kindOf = (data: unknown): Kind => (data instanceof ArrayBuffer ? "a" : "b");
 
 function mayHoldBytes(data: unknown): boolean {
@@ -60,6 +75,8 @@ function mayHoldBytes(data: unknown): boolean {
   const look = (value: unknown): boolean => {
     if (typeof value !== "object" || value === null || seen.has(value)) return false;
     if (bytesOf(value)) return true;
+    if (hasJson(value)) return false;
+    refuse(value);
     seen.add(value);
     return Object.values(value).some(look);
   };
@@ -81,9 +98,10 @@ class Mixer {
       this.saved += base64.length - bytes.length;
       return null;
     }
+    if (hasJson(value)) return value;
+    refuse(value);
     if (path.length > 200) throw new TypeError("what was sent is nested too deeply, or holds itself");
     if (Array.isArray(value)) return value.map((item: unknown, i) => this.take(item, [...path, i]));
-    if (typeof (value as { toJSON?: unknown }).toJSON === "function") return value;
     return Object.fromEntries(Object.entries(value).map(([name, item]) => [name, this.take(item, [...path, name])]));
   }
 }

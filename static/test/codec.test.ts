@@ -40,6 +40,21 @@ test("what cannot be sent is a TypeError", () => {
   for (const data of [undefined, () => 1, Symbol("x"), 1n, loop]) assert.throws(() => pack(data), TypeError);
 });
 
+test("what JSON would lose without a word is a TypeError that names it, wherever it is", () => {
+  for (const data of [new Map(), new Set(), new Blob(), Promise.resolve(1), new Float32Array(1), new DataView(new ArrayBuffer(1)), new SharedArrayBuffer(1)]) {
+    const name = Object.prototype.toString.call(data).slice(8, -1);
+    for (const around of [data, [{ a: data }], { bytes: new Uint8Array(1), a: data }]) assert.throws(() => pack(around), { name: "TypeError", message: new RegExp(`^${name} cannot be sent`) });
+  }
+  class Point {
+    constructor(readonly x: number) {}
+  }
+  class Table {
+    readonly map = new Map([["a", 1]]);
+    toJSON = () => [...this.map];
+  }
+  assert.deepEqual(trip({ at: new Date(0), point: new Point(1), table: new Table(), bare: Object.assign(Object.create(null), { a: 1 }) }), { at: "1970-01-01T00:00:00.000Z", point: { x: 1 }, table: [["a", 1]], bare: { a: 1 } });
+});
+
 test("what is no packed value throws, and touches nothing", () => {
   for (const text of [1, null, {}, "", "{", "b!", 'x{"v":null,"b":[[["__proto__","x"],"b",""]]}', 'x{"v":{},"b":[[[],"b",""]]}']) assert.throws(() => unpack(text));
   assert.equal(({} as { x?: unknown }).x, undefined);
