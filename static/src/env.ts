@@ -13,12 +13,29 @@ export type Timer = unknown;
 
 export interface Env {
   dial(url: string): SocketLike;
+  /** Milliseconds, never backwards, asleep or awake. */
   now(): number;
   random(): number;
   after(ms: number, then: () => void): Timer;
   cancel(timer: Timer): void;
   /** After what the browser has waiting already; never throttled. */
   soon(then: () => void): void;
+}
+
+/** The wall's clock gained so much on the other since it was last looked at: the device slept, or somebody set it. */
+const SLEPT_MS = 2000;
+
+/** `performance.now()` stands still while the device sleeps, in most browsers (w3c/hr-time#115): what the wall's clock gains at a stroke is added. */
+export function wakefulClock(awake: () => number, wall: () => number): () => number {
+  let slept = 0;
+  let ahead = wall() - awake();
+  return () => {
+    const now = awake();
+    const gained = wall() - now - ahead;
+    ahead += gained;
+    if (gained > SLEPT_MS) slept += gained;
+    return now + slept;
+  };
 }
 
 export function browserEnv(): Env {
@@ -31,7 +48,7 @@ export function browserEnv(): Env {
   };
   return {
     dial: (url) => new WebSocket(url) as unknown as SocketLike,
-    now: () => performance.now(),
+    now: wakefulClock(() => performance.now(), () => Date.now()),
     random: () => Math.random(),
     after(ms, then) {
       if (ms > 1 || !document.hidden) return setTimeout(then, Math.min(ms, 0x7fffffff));
