@@ -299,6 +299,8 @@ class Channel {
   // --- out ---
 
   send(text: string, bulk: boolean): void {
+    // One state is enough: another is as good, and asked for again.
+    if (bulk && this.#lanes.bulk.length > 0) return;
     if (text.length <= WHOLE) this.#push(text, bulk);
     else {
       const k = ++this.#next;

@@ -6,14 +6,23 @@ export class Desk {
   #jobs: Job[] = [];
   #next = 0;
   #busy = false;
+  /** For one that takes time. */
+  #waits = false;
 
   do(job: Job): void {
     this.#jobs.push(job);
     if (!this.#busy) this.#run();
   }
 
+  /** The same, and what takes time is not waited for any more. */
+  last(job: Job): void {
+    this.#jobs.push(job);
+    if (!this.#busy || this.#waits) this.#run();
+  }
+
   #run(): void {
     this.#busy = true;
+    this.#waits = false;
     while (this.#next < this.#jobs.length) {
       const job = this.#jobs[this.#next++] as Job;
       let done: unknown;
@@ -24,7 +33,10 @@ export class Desk {
         continue;
       }
       if (done instanceof Promise) {
-        const on = (): void => this.#run();
+        this.#waits = true;
+        const on = (): void => {
+          if (this.#waits) this.#run();
+        };
         void done.then(on, (error: unknown) => {
           console.error("peerstar:", error);
           on();

@@ -20,6 +20,9 @@ export class Drive {
   #events: Event[] = [];
   #scheduled = false;
   #cooling = false;
+  /** Effects are being carried out. */
+  #performing = false;
+  #afterwards: (() => void) | undefined;
   /** Steps since then. */
   #steps = 0;
   #stepsSince = -Infinity;
@@ -65,6 +68,12 @@ export class Drive {
     });
   }
 
+  /** Now; or in the middle of a step, once all of that is carried out. */
+  afterStep(job: () => void): void {
+    if (this.#performing) this.#afterwards ??= job;
+    else job();
+  }
+
   stop(): void {
     this.#env.cancel(this.#timer);
   }
@@ -92,6 +101,7 @@ export class Drive {
       console.error("peerstar: the group's machine failed; please report this:", error);
       return;
     }
+    this.#performing = true;
     for (const effect of effects) {
       try {
         this.#hooks.perform(effect);
@@ -99,6 +109,10 @@ export class Drive {
         console.error("peerstar:", effect.type, "failed:", error);
       }
     }
+    this.#performing = false;
+    const job = this.#afterwards;
+    this.#afterwards = undefined;
+    job?.();
   }
 
   #wake(): void {

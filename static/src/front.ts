@@ -6,6 +6,7 @@ import { Desk } from "./desk.ts";
 import type { Env } from "./env.ts";
 import { PeerstarError, type PeerstarErrorCode } from "./errors.ts";
 import type { Effect, Event } from "./group/index.ts";
+import { LONGEST, quotedChars } from "./pieces.ts";
 
 export interface FrontHooks {
   message(data: unknown, about: { readonly from: string; readonly seq: number; readonly epoch: number }): void;
@@ -22,6 +23,8 @@ interface Promised {
   readonly reject: (error: PeerstarError) => void;
 }
 
+/** Of a state as it stands in a message: beside it are the tables of senders and members. */
+const STATE_CHARS = LONGEST - (8 << 20);
 /** A page that takes longer for its state than that has lost its turn; what waits must not grow without end. */
 const PAGE_MS = 30_000;
 
@@ -43,20 +46,19 @@ export class Front {
     this.#feed = feed;
   }
 
-  /** In its turn. */
-  do(job: () => void): void {
-    this.#desk.do(job);
+  /** In its turn, unless it has ended by then. */
+  do(job: () => void | Promise<void>): void {
+    this.#desk.do(() => (this.#closed ? undefined : job()));
   }
 
   hand(effect: Handed): void {
-    this.#desk.do(() => {
-      switch (effect.type) {
-        case "deliver": return this.#deliver(effect);
-        case "settle": return this.#settle(effect.token, effect.error);
-        case "askSnapshot": return this.#askSnapshot(effect.token);
-        case "restore": return this.#restore(effect.state);
-      }
-    });
+    switch (effect.type) {
+      case "deliver": return this.do(() => this.#deliver(effect));
+      // What was promised is kept to the last.
+      case "settle": return this.#desk.do(() => this.#settle(effect.token, effect.error));
+      case "askSnapshot": return this.do(() => this.#askSnapshot(effect.token));
+      case "restore": return this.do(() => this.#restore(effect.state));
+    }
   }
 
   /** Kept or broken as the machine settles it. */
@@ -68,13 +70,18 @@ export class Front {
   }
 
   error(error: PeerstarError): void {
-    this.#desk.do(() => this.#hooks.error(error));
+    this.do(() => this.#hooks.error(error));
   }
 
-  /** Nothing is delivered any more; what waits is rejected, and the page hears of it last. */
-  close(closed: () => void): void {
+  /** From now on the page hears of nothing but the end, which is for this reason. */
+  hush(end: PeerstarError): void {
     this.#closed = true;
-    this.#desk.do(() => {
+    this.end = end;
+  }
+
+  /** What waits is rejected, and the page hears of it last; its onSnapshot and onRestore are not waited for. */
+  close(closed: () => void): void {
+    this.#desk.last(() => {
       // Whatever the machine no longer knows of.
       for (const token of [...this.#promises.keys()]) this.#settle(token, "Closed");
       if (this.end.code !== "Closed") this.#hooks.error(this.end);
@@ -90,8 +97,7 @@ export class Front {
       console.error(`peerstar: a message of ${from} cannot be read:`, error);
       return;
     }
-    // leave() in a listener is the last that is heard.
-    if (!this.#closed) this.#hooks.message(unpacked, { from, seq, epoch });
+    this.#hooks.message(unpacked, { from, seq, epoch });
   }
 
   #settle(token: number, code: PeerstarErrorCode | undefined): void {
@@ -110,6 +116,8 @@ export class Front {
     if (!give) return this.#feed({ type: "snapshot", token, given: false, size: 0 });
     const given = (state: unknown): void => {
       const { text, size } = pack(state);
+      const chars = quotedChars(text);
+      if (chars > STATE_CHARS) throw new RangeError(`a state may have ${STATE_CHARS} characters of JSON (quotes and backslashes are two), and this has ${chars}`);
       this.#tell(() => `gave a snapshot of ${size} bytes`);
       this.#feed({ type: "snapshot", token, given: true, state: text, size });
     };

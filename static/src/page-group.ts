@@ -8,9 +8,9 @@ import type { PeerstarError } from "./errors.ts";
 import { Emitter } from "./events.ts";
 import { PROTOCOL } from "./group/index.ts";
 import { home } from "./home.ts";
-import { createPeer, isGroupOffer, Signalling, type GroupPeer, type PeerAddress } from "./peer.ts";
+import { createPeer, Signalling, type GroupPeer, type PeerAddress } from "./peer.ts";
 import { Shell } from "./shell.ts";
-import type { End, ServerMessage } from "./socket.ts";
+import type { ServerMessage } from "./socket.ts";
 import type { Ticket } from "./ticket.ts";
 
 export interface PageGroupOptions {
@@ -34,7 +34,10 @@ export interface PageGroupOptions {
    * `iceTransportPolicy: "relay"` hides addresses behind TURN.
    */
   readonly rtc?: RTCConfiguration;
-  /** `false`: everything goes over the server, and no other member learns this one's address. Default true. */
+  /**
+   * `false`: everything goes over the server, and no other member learns this one's address, unless the page makes
+   * connections and calls over `peer`, or takes them. Default true.
+   */
   readonly p2p?: boolean;
 }
 
@@ -70,7 +73,7 @@ export class PageGroup {
   readonly #peer: GroupPeer;
   readonly #shell: Shell;
   readonly #unwatch: () => void;
-  /** Of the others, as the page was told. */
+  /** Of the others, as the page was told that they are here. */
   readonly #profiles = new Map<string, unknown>();
   #onSnapshot: (() => unknown) | undefined;
   #onRestore: ((state: unknown) => unknown) | undefined;
@@ -81,11 +84,12 @@ export class PageGroup {
     const profile = options.profile === undefined ? undefined : profileIn(options.profile);
     const token = randomId();
     const page = options.page ?? location.origin + location.pathname;
-    const address = addressOf(new URL(options.server ?? home.url ?? `${location.origin}/`, location.href), page, options.key ?? "peerjs");
+    const address = addressOf(serverIn(options.server ?? home.url ?? "/"), page, options.key ?? "peerjs");
+    const ticket = ticketIn(options.ticket);
     const p2p = options.p2p !== false && typeof RTCPeerConnection !== "undefined";
     const signalling = new Signalling((message) => this.#shell.signal(message));
     this.#peer = createPeer(id, address, token, options.rtc ?? {}, signalling, (connection) => this.#shell.accept(connection));
-    this.#shell = new Shell(env, { id, profile, p2p, ticket: options.ticket }, {
+    this.#shell = new Shell(env, { id, profile, p2p, ticket }, {
       url: (claim, ticket) => socketUrl(address, { id, token, page, ticket, ...claim }),
       visible: () => document.visibilityState !== "hidden",
       notice: (notice, rttMs) => this.#notice(notice, rttMs),
@@ -94,7 +98,11 @@ export class PageGroup {
       snapshot: () => this.#onSnapshot,
       restore: (state) => this.#onRestore?.(state),
       error: (error) => this.#events.emit("error", error),
-      closed: (end) => this.#closed(end),
+      left: () => {
+        this.#unwatch();
+        this.#peer.destroy();
+      },
+      closed: ({ code, reason }) => this.#events.emit("close", { code, reason }),
       signal: (message) => this.#signal(signalling, message, p2p),
       opened: (ice) => {
         if (ice) this.#peer.useIce(ice);
@@ -147,16 +155,17 @@ export class PageGroup {
 
   /** This member's own. Another one is told to the others, in the group's order; it cannot be taken back. */
   get profile(): unknown {
-    return this.#shell.profile;
+    return this.profileOf(this.id);
   }
 
   set profile(profile: unknown) {
     this.#shell.introduce(profileIn(profile));
   }
 
-  /** Of a member that is here; undefined if it has none. */
+  /** Of a member that is here, a copy; undefined if it has none. */
   profileOf(id: string): unknown {
-    return id === this.id ? this.#shell.profile : this.#profiles.get(id);
+    // What the group hands on to others is not the page's to change.
+    return structuredClone(id === this.id ? this.#shell.profile : this.#profiles.get(id));
   }
 
   get host(): string | undefined {
@@ -171,9 +180,9 @@ export class PageGroup {
     return this.#shell.host === this.id;
   }
 
-  /** Everybody's ids, one's own included. */
+  /** Everybody's ids, one's own included: as the events have told so far. */
   get members(): string[] {
-    return this.#shell.members;
+    return [this.id, ...this.#profiles.keys()];
   }
 
   /** The stock Peer: `call()` and `connect()` as ever. The group's own connections do not show in its events. */
@@ -181,9 +190,10 @@ export class PageGroup {
     return this.#peer as unknown as Peer;
   }
 
-  /** Hand over, to `to` or whoever is best. Does nothing unless this page hosts. */
+  /** Hand over, to `to` or, where that is not here, whoever is best. Does nothing unless this page hosts. */
   resign(to?: string): void {
-    this.#shell.resign(to);
+    if (to !== undefined && typeof to !== "string") throw new TypeError(`resign() takes the id of a member, or nothing, and this is ${to === null ? "null" : typeof to}`);
+    this.#shell.resign(to !== undefined && this.#profiles.has(to) ? to : undefined);
   }
 
   /** For good; the others are told at once. */
@@ -200,32 +210,25 @@ export class PageGroup {
       }
       case "member": {
         const { change: kind, id } = notice;
-        const profile = kind === "join" ? notice.profile : this.#profiles.get(id);
-        if (kind === "join") this.#profiles.set(id, profile);
-        else this.#profiles.delete(id);
+        if (kind === "join") this.#profiles.set(id, notice.profile);
+        const profile = this.profileOf(id);
+        if (kind === "leave") this.#profiles.delete(id);
         return this.#events.emit("member", { kind, id, profile });
       }
       case "profile":
         this.#profiles.set(notice.id, notice.profile);
-        return this.#events.emit("profile", { id: notice.id, profile: notice.profile });
+        return this.#events.emit("profile", { id: notice.id, profile: this.profileOf(notice.id) });
       case "recovered": return this.#events.emit("recovered", { complete: notice.complete, via: notice.via, awayMs: notice.awayMs });
       case "link": return this.#events.emit("link", { id: notice.id, path: notice.path, rttMs });
     }
   }
 
   #signal(signalling: Signalling, message: ServerMessage, p2p: boolean): void {
-    // PeerJS would make a connection, and tell our addresses, before anybody could refuse it.
-    if (!p2p && isGroupOffer(message)) return this.#peer.over((message.payload as { connectionId?: unknown }).connectionId);
+    if (!p2p && this.#peer.isUnwanted(message)) return this.#peer.over((message.payload as { connectionId?: unknown }).connectionId);
     if (this.#peer.isStale(message)) return;
     // An absent host is the group's business, unless the app has dialled it as well.
     if (message.type === "EXPIRE" && message.src !== undefined && !this.#peer.hasOthers(message.src)) return;
     signalling.said(message);
-  }
-
-  #closed(end: End): void {
-    this.#unwatch();
-    this.#peer.destroy();
-    this.#events.emit("close", { code: end.code, reason: end.reason });
   }
 }
 
@@ -236,6 +239,23 @@ function profileIn(profile: unknown): unknown {
   const bytes = utf8Length(text);
   if (bytes > PROFILE_BYTES) throw new RangeError(`a profile is ${PROFILE_BYTES} bytes of JSON at most, and this has ${bytes}`);
   return JSON.parse(text);
+}
+
+/** An address, or a path on this origin. What is neither would be taken for a path, and found to be nobody's much later. */
+function serverIn(server: unknown): URL {
+  if (typeof server === "string" && /^(https?:|wss?:)?\//i.test(server)) {
+    try {
+      return new URL(server, location.href);
+    } catch {
+      // Worded below.
+    }
+  }
+  throw new TypeError(`the option \`server\` is an address such as "https://example.org/path/", or a path such as "/path/", and this is ${JSON.stringify(server)}`);
+}
+
+function ticketIn(ticket: unknown): Ticket | undefined {
+  if (ticket === undefined || typeof ticket === "string" || typeof ticket === "function") return ticket as Ticket | undefined;
+  throw new TypeError(`the option \`ticket\` is a text, or a function that gives one or a promise of one, and this is ${ticket === null ? "null" : typeof ticket}`);
 }
 
 /** The page's own life: hidden, frozen, left, back again. */

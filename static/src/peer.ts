@@ -1,5 +1,6 @@
 // The stock Peer, over our WebSocket. The one file that knows what PeerJS keeps private: `_createServerConnection`, which
-// its constructor calls, and the events its socket has; test/peer.test.ts notices if a new version has it otherwise.
+// its constructor calls, `_cleanupPeer`, and the events its socket has; test/peer.test.ts notices if a new version has it
+// otherwise.
 
 import * as peerjs from "peerjs";
 import type { DataConnection, PeerJSOption } from "peerjs";
@@ -94,6 +95,8 @@ const Base = Stock as unknown as new (id: string, options: Options) => Public;
 /** What PeerJS has for each connection, the app's own and calls included. */
 interface Standing {
   readonly peerConnection: RTCPeerConnection | null | undefined;
+  readonly label?: string;
+  close(): void;
 }
 
 const OVER = 256;
@@ -154,14 +157,23 @@ export class GroupPeer extends Base {
 
   /** The app has connections of its own to that one. */
   hasOthers(id: string): boolean {
-    const connections = (this.connections as Record<string, readonly { readonly label?: string }[]>)[id] ?? [];
-    return connections.some(({ label }) => label !== LABEL);
+    return this.#with(id).some(({ label }) => label !== LABEL);
   }
-}
 
-/** An OFFER for a connection of the group. */
-export function isGroupOffer({ type, payload }: ServerMessage): boolean {
-  return type === "OFFER" && typeof payload === "object" && payload !== null && (payload as { label?: unknown }).label === LABEL;
+  /** An OFFER that PeerJS would answer by itself, with our addresses, though the app wants none of its kind. */
+  isUnwanted({ type, payload }: ServerMessage): boolean {
+    const offered = (payload ?? {}) as { type?: unknown; label?: unknown };
+    return type === "OFFER" && offered.type === "data" && (offered.label === LABEL || this.listenerCount("connection") === 0);
+  }
+
+  /** PeerJS goes through a list from which each connection takes itself as it closes, and misses every second one. */
+  _cleanupPeer(id: string): void {
+    for (const connection of [...this.#with(id)]) connection.close();
+  }
+
+  #with(id: string): readonly Standing[] {
+    return (this.connections as Record<string, readonly Standing[]>)[id] ?? [];
+  }
 }
 
 export interface PeerAddress {

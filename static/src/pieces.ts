@@ -34,56 +34,69 @@ export function quotedCost(code: number): number {
   return code < 0x80 ? 1 : code < 0x800 ? 2 : code >= 0xd800 && code < 0xe000 ? 2 : 3;
 }
 
-interface Parts {
-  readonly texts: (string | undefined)[];
-  missing: number;
+/** How many characters a text of JSON has as a string in JSON: what must be escaped in it are quotes and backslashes. */
+export function quotedChars(text: string): number {
+  let chars = text.length + 2;
+  for (let i = 0; i < text.length; i++) {
+    const code = text.charCodeAt(i);
+    if (code === 0x22 || code === 0x5c) chars++;
+  }
+  return chars;
 }
 
-/** Of one sender, so many unfinished messages at once, and so long. */
-const UNFINISHED = 8;
-const CHARS = 48 << 20;
+/** No message has more characters: every receiver has room for so many, with what else is under way to it. */
+export const LONGEST = 48 << 20;
+/** Characters of all unfinished messages, and what keeping a piece, and beginning a message, takes beside its text. */
+const ROOM = 64 << 20;
+const PIECE_COST = 64;
+const MESSAGE_COST = 512;
 const PIECES = 1 << 16;
 
+interface Parts {
+  readonly from: string;
+  readonly of: number;
+  readonly texts: Map<number, string>;
+  cost: number;
+}
+
 export class Joiner {
-  readonly #senders = new Map<string, Map<number, Parts>>();
-  #chars = 0;
+  /** What was longest without a piece comes first: it goes when there is no room. */
+  readonly #unfinished = new Map<string, Parts>();
+  #cost = 0;
 
   /** The whole message, when that was its last piece. */
   add(from: string, { k, i, of, x }: Piece): string | undefined {
     if (of < 1 || of > PIECES || i < 0 || i >= of) return undefined;
-    let messages = this.#senders.get(from);
-    if (!messages) this.#senders.set(from, (messages = new Map()));
-    let parts = messages.get(k);
+    const key = `${k} ${from}`;
+    let parts = this.#unfinished.get(key);
     if (!parts) {
       // A message whose beginning was missed will never be whole.
       if (i !== 0) return undefined;
-      const oldest = messages.keys().next();
-      if (messages.size >= UNFINISHED && !oldest.done) this.#drop(messages, oldest.value);
-      messages.set(k, (parts = { texts: new Array<string | undefined>(of), missing: of }));
+      parts = { from, of, texts: new Map(), cost: MESSAGE_COST };
+      this.#cost += MESSAGE_COST;
     }
-    if (parts.texts.length !== of || parts.texts[i] !== undefined) return undefined;
-    if (this.#chars + x.length > CHARS) {
-      this.#drop(messages, k);
-      return undefined;
+    if (parts.of !== of || parts.texts.has(i)) return undefined;
+    this.#unfinished.delete(key);
+    this.#unfinished.set(key, parts);
+    parts.texts.set(i, x);
+    parts.cost += x.length + PIECE_COST;
+    this.#cost += x.length + PIECE_COST;
+    for (const oldest of this.#unfinished.keys()) {
+      if (this.#cost <= ROOM) break;
+      this.#drop(oldest);
     }
-    parts.texts[i] = x;
-    this.#chars += x.length;
-    if (--parts.missing > 0) return undefined;
-    this.#drop(messages, k);
-    return parts.texts.join("");
+    if (parts.texts.size < of || !this.#unfinished.has(key)) return undefined;
+    this.#drop(key);
+    return Array.from({ length: of }, (_, n) => parts.texts.get(n)).join("");
   }
 
-  #drop(messages: Map<number, Parts>, k: number): void {
-    for (const text of messages.get(k)?.texts ?? []) this.#chars -= text?.length ?? 0;
-    messages.delete(k);
+  #drop(key: string): void {
+    this.#cost -= this.#unfinished.get(key)?.cost ?? 0;
+    this.#unfinished.delete(key);
   }
 
   forget(from?: string): void {
-    for (const [id, messages] of this.#senders) {
-      if (from !== undefined && id !== from) continue;
-      for (const k of [...messages.keys()]) this.#drop(messages, k);
-      this.#senders.delete(id);
-    }
+    for (const [key, parts] of this.#unfinished) if (from === undefined || parts.from === from) this.#drop(key);
   }
 }
 

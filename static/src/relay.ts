@@ -24,6 +24,12 @@ export interface RelayHooks {
   rtt(id: string, ms: number): void;
 }
 
+/** The frames of one message, each written when it goes: what waits for many is one text. */
+interface Frames {
+  readonly frames: Iterator<string, undefined>;
+  readonly bulk: boolean;
+}
+
 /** What goes to one member, and how much of it is known to have come. */
 interface Way {
   sent: number;
@@ -31,7 +37,7 @@ interface Way {
   echoed: number;
   /** When that last grew. */
   at: number;
-  waiting: { readonly frame: string; readonly bulk: boolean }[];
+  waiting: Frames[];
 }
 
 /** Between two relays: `m` that much I sent you, `e` and that came; `p` a ping, with the last round trip, `q` its answer. */
@@ -78,41 +84,68 @@ export class Relay {
     this.#control(to, { r: "p", n: this.#env.now(), ...(ms === undefined ? {} : { ms: Math.round(ms * 10) / 10 }) });
   }
 
+  /** That one has gone. */
+  gone(id: string): void {
+    this.#ways.delete(id);
+    this.#joiner.forget(id);
+  }
+
+  /** There is another host: nobody listens to what the last one, or anyone to it, has not finished. */
+  turn(): void {
+    const before = this.#env.now() - STUCK_MS;
+    for (const [id, way] of this.#ways) {
+      way.waiting = [];
+      if (way.sent === way.echoed || way.at < before) this.#ways.delete(id);
+    }
+    this.#joiner.forget();
+  }
+
   /** Without `to`: to all, if we host; else to the host. */
   send(to: string | undefined, text: string, bulk: boolean): void {
-    const head = to === undefined ? '{"type":"RELAY","payload":' : `{"type":"RELAY","dst":${JSON.stringify(to)},"payload":`;
-    const put = (payload: string): void => (to === undefined ? this.#push(`${head}${payload}}`, bulk) : this.#pushTo(to, `${head}${payload}}`, bulk));
-    // A third is sure to fit without counting.
-    if (text.length * 3 <= this.#room || utf8Length(text) <= this.#room) put(text);
-    else {
-      const k = ++this.#next;
-      const pieces = cut(text, this.#room - 64, quotedCost);
-      pieces.forEach((x, i) => put(JSON.stringify({ k, i, of: pieces.length, x })));
-    }
+    const frames = this.#frames(to, text);
+    if (to === undefined) for (const frame of frames) this.#push(frame, bulk);
+    else this.#sendTo(to, { frames, bulk });
     this.pump();
   }
 
-  #pushTo(to: string, frame: string, bulk: boolean): void {
+  *#frames(to: string | undefined, text: string): Generator<string, undefined> {
+    const head = to === undefined ? '{"type":"RELAY","payload":' : `{"type":"RELAY","dst":${JSON.stringify(to)},"payload":`;
+    // A third is sure to fit without counting.
+    if (text.length * 3 <= this.#room || utf8Length(text) <= this.#room) return void (yield `${head}${text}}`);
+    const k = ++this.#next;
+    const pieces = cut(text, this.#room - 64, quotedCost);
+    for (const [i, x] of pieces.entries()) yield `${head}${JSON.stringify({ k, i, of: pieces.length, x })}}`;
+  }
+
+  #sendTo(to: string, message: Frames): void {
     let way = this.#ways.get(to);
     if (!way) this.#ways.set(to, (way = { sent: 0, marked: 0, echoed: 0, at: this.#env.now(), waiting: [] }));
-    if (way.waiting.length > 0 || way.sent - way.echoed > TO_ONE) {
-      if (this.#env.now() - way.at <= STUCK_MS) {
-        way.waiting.push({ frame, bulk });
-        return;
-      }
+    if (way.sent - way.echoed > TO_ONE && this.#env.now() - way.at > STUCK_MS) {
       way.waiting = [];
       way.echoed = way.sent;
     }
-    this.#fly(to, way, frame, bulk);
+    // One state is enough: another is as good, and asked for again.
+    if (message.bulk && way.waiting.some(({ bulk }) => bulk)) return;
+    way.waiting.push(message);
+    this.#fly(to, way);
   }
 
-  #fly(to: string, way: Way, frame: string, bulk: boolean): void {
-    if (way.sent === way.echoed) way.at = this.#env.now();
-    this.#push(frame, bulk);
-    way.sent += frame.length;
-    if (way.sent - way.marked < MARK) return;
-    way.marked = way.sent;
-    this.#push(control(to, { r: "m", n: way.sent }), bulk);
+  #fly(to: string, way: Way): void {
+    while (way.sent - way.echoed <= TO_ONE) {
+      const message = way.waiting[0];
+      if (!message) return;
+      const { value: frame } = message.frames.next();
+      if (frame === undefined) {
+        way.waiting.shift();
+        continue;
+      }
+      if (way.sent === way.echoed) way.at = this.#env.now();
+      this.#push(frame, message.bulk);
+      way.sent += frame.length;
+      if (way.sent - way.marked < MARK) continue;
+      way.marked = way.sent;
+      this.#push(control(to, { r: "m", n: way.sent }), message.bulk);
+    }
   }
 
   #echoed(from: string, n: number): void {
@@ -120,12 +153,7 @@ export class Relay {
     if (!way || n <= way.echoed || n > way.sent) return;
     way.echoed = n;
     way.at = this.#env.now();
-    let next = 0;
-    for (; next < way.waiting.length && way.sent - way.echoed <= TO_ONE; next++) {
-      const { frame, bulk } = way.waiting[next] as Way["waiting"][number];
-      this.#fly(from, way, frame, bulk);
-    }
-    way.waiting.splice(0, next);
+    this.#fly(from, way);
     this.pump();
   }
 

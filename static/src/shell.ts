@@ -20,6 +20,9 @@ export interface ShellHooks extends FrontHooks {
   notice(notice: Told, rttMs: number | undefined): void;
   /** `server`: the WebSocket is up; data channels may carry the group without. */
   status(state: Status, server: boolean): void;
+  /** For good: nothing is needed any more. */
+  left(): void;
+  /** The last that the page hears. */
   closed(end: End): void;
   /** OFFER and the like. */
   signal(message: ServerMessage): void;
@@ -140,10 +143,6 @@ export class Shell {
     return this.#machine.epoch;
   }
 
-  get members(): string[] {
-    return this.#machine.view().members;
-  }
-
   get profile(): unknown {
     return this.#profile;
   }
@@ -161,7 +160,8 @@ export class Shell {
     try {
       packed = pack(data);
     } catch (error) {
-      return rejected(error instanceof Error ? error : new TypeError(String(error)));
+      // The page's mistake: where nobody looks at the promise, the browser tells of it.
+      return Promise.reject(error);
     }
     const token = ++this.#token;
     const promise = this.#front.promise(token);
@@ -294,6 +294,7 @@ export class Shell {
         if (!host) break;
         this.#tell(() => `HOST ${short(host.host)} epoch ${host.epoch} (${host.cause})`);
         this.#mayDial = (payload as { p2p?: unknown }).p2p !== false;
+        this.#relay.turn();
         this.feed({ type: "host", host });
         break;
       }
@@ -305,6 +306,7 @@ export class Shell {
       case "LEAVE":
         if (src === undefined) break;
         this.#reach.gone(src);
+        this.#relay.gone(src);
         this.#channels.close(src);
         this.#hooks.signal(message);
         this.feed({ type: "left", id: src });
@@ -379,15 +381,23 @@ export class Shell {
 
   #close(end: End, error = new PeerstarError("Closed")): void {
     if (this.#closed) return;
-    this.#front.end = error;
-    this.#tell(() => `closed: ${end.code} ${end.reason}`);
-    this.#drive.flush({ type: "leave" });
     this.#closed = true;
-    this.#socket.leave();
-    this.#channels.end();
-    this.#drive.stop();
-    this.#reach.stop();
-    this.#front.close(() => this.#hooks.closed(end));
+    this.#tell(() => `closed: ${end.code} ${end.reason}`);
+    this.#front.hush(error);
+    // What is being delivered is settled as delivered, though a listener of it leaves.
+    this.#drive.afterStep(() => {
+      this.#drive.flush({ type: "leave" });
+      this.#socket.leave();
+      this.#relay.close();
+      this.#channels.end();
+      this.#drive.stop();
+      this.#reach.stop();
+      this.#hooks.left();
+      this.#front.close(() => {
+        this.#tellStatus("closed");
+        this.#hooks.closed(end);
+      });
+    });
   }
 
   #error(code: PeerstarErrorCode, message: string): void {

@@ -40,11 +40,17 @@ export interface SocketHooks {
 }
 
 const CONNECT_MS = 10_000;
+/** Somebody looks, or the network is back: a dial that has hung for so long was made into nothing. */
+const HANGS_MS = 2_000;
+/** A socket that is cut before it has been open for so long is one more failed try: the next is not hurried. */
+const STAYED_MS = 2_000;
 const FIRST_MS = 150;
 const MOST_MS = 10_000;
 /** What came back from sleep has so long to show that it lives. */
 const CHECK_MS = 2_500;
 const EXPIRED = 4507;
+/** Said by a client that dials again: to the server a lost socket, not a goodbye, as a close without a code would be. */
+const AGAIN = 4000;
 
 /** Whether a close says that trying again cannot help. */
 export function isTerminal(code: number): boolean {
@@ -66,7 +72,12 @@ export class ServerSocket {
   #state: "paused" | "dialling" | "waiting" | "ended" = "paused";
   /** Which ticket is asked for: an answer to an earlier question is of no use. */
   #asking = 0;
+  /** Tries that came to nothing, or to little; how long the next waits. */
   #attempt = 0;
+  /** Those of them in a row that did not get in. */
+  #failures = 0;
+  #dialledAt = 0;
+  #openedAt = 0;
   /** For the next dial, or for giving up on this one. */
   #timer: Timer;
   #pulse: Timer;
@@ -99,6 +110,7 @@ export class ServerSocket {
     if (this.#state === "ended") return;
     this.#drop();
     this.#state = "dialling";
+    this.#dialledAt = this.#env.now();
     this.#refusal = undefined;
     const { ticket } = this.#hooks;
     if (typeof ticket !== "function") return this.#connect(ticket);
@@ -116,8 +128,9 @@ export class ServerSocket {
     try {
       ws = this.#env.dial(this.#hooks.url(ticket));
     } catch (error) {
-      // An address no browser dials, such as ws: from an https page.
-      return this.#end({ code: 4400, reason: error instanceof Error ? error.message : String(error) });
+      // An address no browser dials, such as ws: from an https page. Who made the group must be able to hear of it.
+      const reason = error instanceof Error ? error.message : String(error);
+      return this.#set(0, () => this.#end({ code: 4400, reason }));
     }
     this.#ws = ws;
     ws.onmessage = ({ data }) => {
@@ -143,10 +156,11 @@ export class ServerSocket {
 
   /** The network is back, or the tab is looked at: now is the time. */
   wake(): void {
-    if (this.#state === "waiting") {
-      this.#attempt = 0;
-      this.dial();
-    } else if (this.#up) this.check();
+    if (this.#up) return this.check();
+    const hangs = this.#state === "dialling" && this.#env.now() - this.#dialledAt > HANGS_MS;
+    if (this.#state !== "waiting" && !hangs) return;
+    this.#attempt = 0;
+    this.dial();
   }
 
   /** Is it still alive? */
@@ -195,7 +209,7 @@ export class ServerSocket {
     this.#hooks.lost();
   }
 
-  #drop(code?: number): void {
+  #drop(code = AGAIN): void {
     this.#asking++;
     const ws = this.#ws;
     this.#ws = undefined;
@@ -241,7 +255,8 @@ export class ServerSocket {
 
   #opened(payload: unknown): void {
     this.#up = true;
-    this.#attempt = 0;
+    this.#openedAt = this.#env.now();
+    this.#failures = 0;
     this.#retryMs = undefined;
     this.#refusal = undefined;
     this.#asked = this.#answered = 0;
@@ -297,13 +312,14 @@ export class ServerSocket {
       return this.#end({ ...end, reason: "The ticket has run out. Give the option `ticket` a function, which is asked for a fresh one before every connection." });
     }
     const wasUp = this.#up;
+    if (wasUp && this.#env.now() - this.#openedAt >= STAYED_MS) this.#attempt = 0;
     this.#state = "waiting";
     this.#down();
     if (this.#state !== "waiting") return;
     const wait = this.#wait(end.code);
     this.#attempt++;
     this.#set(wait, () => this.dial());
-    if (!wasUp) this.#hooks.failed({ times: this.#attempt, why: end.reason, late });
+    if (!wasUp) this.#hooks.failed({ times: ++this.#failures, why: end.reason, late });
   }
 
   #wait(code: number): number {

@@ -166,6 +166,23 @@ test("what the channel does not take yet waits, and is told of as pressure", () 
   assert.deepEqual([link.sent.filter((frame) => frame[0] === "{").length, story.at(-1)], [40, "m low"]);
 });
 
+test("one state is under way to one member, however often it is asked for", () => {
+  const { channels } = rig();
+  const link = new FakeLink("m", "dc_1");
+  channels.accept(link);
+  link.opens();
+  const state = JSON.stringify({ t: "restore", x: "x".repeat(1 << 20) });
+  link.raw.bufferedAmount = 300 << 10;
+  for (let i = 0; i < 5; i++) channels.send("m", state, true);
+  const pieces = (): number => link.sent.filter((frame) => frame[0] === "c").length;
+  link.raw.bufferedAmount = 0;
+  link.drain();
+  const once = pieces();
+  assert.ok(once > 64 && once < 70, `${once}`);
+  channels.send("m", state, true);
+  assert.equal(pieces(), 2 * once, "the next, once that has gone");
+});
+
 test("pings are answered, and measure", () => {
   const { env, channels, story } = rig();
   const link = new FakeLink("m", "dc_1");

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { createPeer, isGroupOffer, Signalling } from "../src/peer.ts";
+import { createPeer, Signalling } from "../src/peer.ts";
 
 class FakeConnection {
   static readonly all: FakeConnection[] = [];
@@ -77,7 +77,7 @@ test("a group's connection is raw, reliable, and offered through our socket", as
   assert.deepEqual(rtc?.config, { iceServers: [{ urls: "stun:x" }] });
   assert.deepEqual(rtc?.channels.map(({ init }) => init), [{ ordered: true }]);
   assert.deepEqual(sent.map(({ type, dst }) => [type, dst]), [["OFFER", "you"]]);
-  assert.ok(isGroupOffer(sent[0] as Parameters<typeof isGroupOffer>[0]));
+  assert.equal(sent[0]?.payload?.label, "peerstar:group");
   assert.equal(peer.hasOthers("you"), false);
 });
 
@@ -122,11 +122,21 @@ test("an OFFER that PeerJS fails on harms nobody", (t) => {
   assert.equal(peer.open, true);
 });
 
-test("LEAVE takes away what there is to the one who left", () => {
+test("LEAVE takes away what there is to the one who left, all of it", () => {
   const { signalling, peer } = rig();
   signalling.opened();
-  peer.dialGroup("you");
+  const made = [peer.dialGroup("you"), peer.connect("you"), peer.connect("you")].map((connection) => connection as unknown as { peerConnection: unknown });
   assert.deepEqual(Object.keys(peer.connections), ["you"]);
+  assert.ok(made.every(({ peerConnection }) => peerConnection));
   signalling.said({ type: "LEAVE", src: "you" });
   assert.deepEqual(Object.keys(peer.connections), []);
+  assert.deepEqual(made.map(({ peerConnection }) => peerConnection), [null, null, null]);
+});
+
+test("offers that PeerJS would answer by itself are unwanted where the app takes no connections; calls wait for the app", () => {
+  const quiet = createPeer("me", { host: "server", port: 443, path: "/x/", secure: true, key: "k" }, "token", {}, new Signalling(() => {}), () => {});
+  const call = { type: "OFFER", src: "you", payload: { type: "media", connectionId: "mc_1" } };
+  assert.deepEqual([offer("peerstar:group"), offer("own"), call, { type: "OFFER" }, { ...offer("own"), type: "ANSWER" }].map((message) => quiet.isUnwanted(message)), [true, true, false, false, false]);
+  (quiet as unknown as { on(name: string, then: () => void): void }).on("connection", () => {});
+  assert.deepEqual([offer("peerstar:group"), offer("own")].map((message) => quiet.isUnwanted(message)), [true, false]);
 });

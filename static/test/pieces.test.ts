@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { utf8Length } from "../src/codec.ts";
-import { cut, Joiner, pieceIn, quotedCost } from "../src/pieces.ts";
+import { cut, Joiner, LONGEST, pieceIn, quotedCost } from "../src/pieces.ts";
 
 const texts = ["", "short", "x".repeat(1000), "😀".repeat(333), JSON.stringify({ a: "ü\"\\€😀".repeat(99) })];
 
@@ -29,13 +29,36 @@ test("pieces join in whatever order, once", () => {
   assert.equal(joiner.add("a", piece(1, "two ")), undefined);
 });
 
-test("a message whose beginning was missed is none; unfinished ones are few", () => {
+test("a message whose beginning was missed is none", () => {
   const joiner = new Joiner();
   assert.equal(joiner.add("a", { k: 1, i: 1, of: 2, x: "end" }), undefined);
   assert.equal(joiner.add("a", { k: 1, i: 0, of: 2, x: "late" }), undefined);
-  for (let k = 10; k < 30; k++) joiner.add("a", { k, i: 0, of: 2, x: "x" });
-  assert.equal(joiner.add("a", { k: 10, i: 1, of: 2, x: "y" }), undefined);
-  assert.equal(joiner.add("a", { k: 29, i: 1, of: 2, x: "y" }), "xy");
+  assert.equal(joiner.add("a", { k: 1, i: 1, of: 2, x: "r" }), "later");
+});
+
+test("what was never finished makes room for what comes now, whoever began it", () => {
+  const joiner = new Joiner();
+  const big = "x".repeat(LONGEST / 8);
+  for (let i = 0; i < 30; i++) joiner.add(`gone ${i}`, { k: 1, i: 0, of: 2, x: big });
+  for (let i = 0; i < 8; i++) {
+    const whole = joiner.add("here", { k: 1, i, of: 8, x: big });
+    assert.equal(whole?.length, i < 7 ? undefined : LONGEST);
+  }
+});
+
+test("unfinished messages are few, however small their pieces", () => {
+  const joiner = new Joiner();
+  const many = 200_000;
+  for (let k = 0; k < many; k++) joiner.add("a", { k, i: 0, of: 2, x: "" });
+  assert.equal(joiner.add("a", { k: 0, i: 1, of: 2, x: "y" }), undefined);
+  assert.equal(joiner.add("a", { k: many - 1, i: 1, of: 2, x: "y" }), "y");
+});
+
+test("who has gone is forgotten, the others are not", () => {
+  const joiner = new Joiner();
+  for (const from of ["a", "b"]) joiner.add(from, { k: 1, i: 0, of: 2, x: from });
+  joiner.forget("a");
+  assert.deepEqual(["a", "b"].map((from) => joiner.add(from, { k: 1, i: 1, of: 2, x: "!" })), [undefined, "b!"]);
 });
 
 test("what is no piece is none", () => {

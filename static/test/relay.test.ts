@@ -93,6 +93,42 @@ test("state and talk take turns", () => {
   assert.deepEqual(frames().map(({ payload }) => (payload as { t?: string }).t), ["data", "restore", "data", "restore", "restore", "restore", "restore"]);
 });
 
+/** A state of eight megabytes for one that takes nothing in. */
+function stuffed() {
+  const made = rig();
+  const big = JSON.stringify({ t: "restore", x: "x".repeat(8 << 20) });
+  const passed = (): number => made.frames().filter(({ dst, payload }) => dst === "slow" && payload.r === undefined).length;
+  const echo = (): void => {
+    const mark = made.frames().filter(({ dst, payload }) => dst === "slow" && payload.r === "m").at(-1);
+    made.env.last.says({ type: "RELAY", src: "slow", payload: { r: "e", n: mark?.payload.n } });
+  };
+  return { ...made, big, passed, echo };
+}
+
+test("one state is under way to one member, however often it is asked for", () => {
+  const { relay, big, passed, echo } = stuffed();
+  for (let i = 0; i < 5; i++) relay.send("slow", big, true);
+  for (let i = 0; i < 100; i++) echo();
+  const pieces = passed();
+  assert.ok(pieces > 120 && pieces < 140, `${pieces}`);
+  relay.send("slow", big, true);
+  for (let i = 0; i < 100; i++) echo();
+  assert.equal(passed(), 2 * pieces, "the next, once that has gone");
+});
+
+test("what waits for one who has gone, or for another host, goes no more", () => {
+  for (const end of [(relay: Relay) => relay.gone("slow"), (relay: Relay) => relay.turn()]) {
+    const { relay, big, passed, echo } = stuffed();
+    relay.send("slow", big, true);
+    const before = passed();
+    end(relay);
+    for (let i = 0; i < 100; i++) echo();
+    assert.equal(passed(), before);
+    relay.send("slow", '{"t":"x"}', false);
+    assert.equal(passed(), before + 1);
+  }
+});
+
 test("a ping is answered, and measures", () => {
   const [a, b] = [rig(), rig()];
   a.relay.ping("b", undefined);

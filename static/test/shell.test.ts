@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { Front } from "../src/front.ts";
 import { Shell } from "../src/shell.ts";
 import type { Ticket } from "../src/ticket.ts";
 import { FakeEnv, FakeLink } from "./rig.ts";
@@ -33,6 +34,7 @@ function rig({ profile, ticket }: { profile?: unknown; ticket?: Ticket } = {}) {
       story.push(`error ${code}`);
       words.push(message);
     },
+    left: () => story.push("left"),
     closed: ({ code, reason }) => story.push(`closed ${code} ${reason}`),
     signal: ({ type }) => signals.push(type),
     opened: (ice) => ices.push(ice),
@@ -60,7 +62,6 @@ test("alone: open, and what is sent comes back", async () => {
   await Promise.all([shell.send("x"), env.settle()]);
   assert.deepEqual(story, ["open", "open", "host", 'me: {"a":1} @5', 'me: "x" @5']);
   assert.deepEqual(sent("STATUS"), [{ eligible: true, visible: true, relay: true, profile: { name: "Ann" } }]);
-  assert.deepEqual(shell.members, ["me"]);
 });
 
 test("STATUS again after every OPEN and when the tab is hidden or shown; the claim is what we were told", async () => {
@@ -180,16 +181,16 @@ test("whether there is a server is told apart from how the group is", async () =
   assert.deepEqual(story.splice(0), ["link", "away (no server)"]);
   shell.leave();
   await env.settle();
-  assert.deepEqual(story, ["closed (no server)", "closed 1000 left"]);
+  assert.deepEqual(story, ["left", "closed (no server)", "closed 1000 left"]);
 });
 
-test("leave() in a listener is the end of it", async () => {
+test("leave() in a listener is the end of it, and what was delivered is settled so", async () => {
   const env = new FakeEnv();
   // A host that is alone asks the server before it hands anything out.
   env.alive = true;
   const heard: unknown[] = [];
   const shell: Shell = new Shell(env, { id: "me", profile: undefined, p2p: false }, {
-    url: () => "ws://x", visible: () => true, notice() {}, status() {}, snapshot: () => undefined, restore() {}, error() {}, signal() {}, opened() {}, ice() {}, connect: () => undefined, over() {},
+    url: () => "ws://x", visible: () => true, notice() {}, status() {}, snapshot: () => undefined, restore() {}, error() {}, signal() {}, opened() {}, ice() {}, left() {}, connect: () => undefined, over() {},
     message: (data) => {
       heard.push(data);
       shell.leave();
@@ -197,10 +198,45 @@ test("leave() in a listener is the end of it", async () => {
     closed: () => heard.push("closed"),
   }, () => {});
   shell.start();
-  for (const word of ["a", "b", "c"]) void shell.send(word);
+  const settled = Promise.allSettled(["a", "b", "c"].map((word) => shell.send(word)));
   env.last.says({ type: "OPEN", payload: { host: "me", epoch: 1, members: 1, roster: [], relay: false, resumeMs: 30_000 } });
   await env.settle();
   assert.deepEqual(heard, ["a", "closed"]);
+  // All three came in one step; that its page did not hear the others is what it asked for.
+  assert.deepEqual((await settled).map(({ status }) => status), ["fulfilled", "fulfilled", "fulfilled"]);
+});
+
+test("leave() does not wait for the page's state, and nothing is heard after the end", async () => {
+  const { env, shell, story, alone, onSnapshot } = rig();
+  let give = (_state: unknown): void => {};
+  onSnapshot(() => new Promise((resolve) => (give = resolve)));
+  shell.able(true);
+  env.last.says({ type: "OPEN", payload: alone });
+  await env.settle();
+  env.last.says({ type: "JOIN", src: "you", payload: { id: "you", group: 1 } });
+  env.last.says({ type: "RELAY", src: "you", payload: { t: "at", e: 5, at: { r: 0, e: 0, s: 0, done: 0, base: 0, line: [], snap: false, stale: false, age: 0 } } });
+  await env.settle();
+  const waiting = shell.send("x").catch((error: { code: string }) => error.code);
+  env.last.says({ type: "RELAY", src: "you", payload: { t: "ack", e: 5, at: { r: 5, e: 5, s: 2 }, gap: false, k: 9 } });
+  await env.settle();
+  story.splice(0);
+  shell.leave();
+  assert.deepEqual(story, ["left", "closed (no server)", "closed 1000 left"]);
+  assert.equal(await waiting, "Closed");
+  give([]);
+  await env.settle();
+  assert.deepEqual(story.slice(3), []);
+});
+
+test("a state that no joiner could put together is none, and said so", async (t) => {
+  const reported = t.mock.method(console, "error", () => {});
+  for (const [quotes, given] of [[9 << 20, true], [11 << 20, false]] as const) {
+    const fed: unknown[] = [];
+    const hooks = { message() {}, error() {}, restore() {}, snapshot: () => () => '"'.repeat(quotes) };
+    new Front(new FakeEnv(), hooks, () => {}, (event) => fed.push(event.type === "snapshot" && event.given)).hand({ type: "askSnapshot", token: 1 });
+    assert.deepEqual(fed, [given]);
+  }
+  assert.match(String(reported.mock.calls[0]?.arguments[1]), /a state may have 41943040 characters of JSON .* and this has 46137\d+/);
 });
 
 test("many sends that come together are handled together, and in order", async () => {
@@ -239,6 +275,7 @@ test("the words of Unreachable say why, and a try that took its whole time is en
   };
   again();
   full.env.last.says({ type: "OPEN", payload: full.alone });
+  full.env.pass(3_000);
   full.env.last.ends(1006);
   full.env.pass(200);
   again();

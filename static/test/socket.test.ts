@@ -60,8 +60,29 @@ test("a dial that nobody answers is given up", () => {
   socket.dial();
   env.pass(11_000);
   assert.deepEqual(story, ["failed 1: no answer (late)"]);
-  assert.equal(env.sockets[0]?.closedWith, 1005);
+  // Not a goodbye, as no code would be.
+  assert.equal(env.sockets[0]?.closedWith, 4000);
   assert.equal(env.sockets.length, 2);
+});
+
+test("a socket that is cut as soon as it is open is not dialled again and again without a pause", () => {
+  const { env, socket, story } = rig();
+  socket.dial();
+  env.last.opens();
+  for (let passed = 0; passed < 60_000; passed += 50) {
+    if (env.last.readyState === 0) env.last.opens();
+    env.last.ends(1006);
+    env.pass(50);
+  }
+  assert.ok(env.sockets.length < 20, `${env.sockets.length}`);
+  env.pass(10_000);
+  env.last.opens();
+  env.pass(3000);
+  env.last.ends(1006);
+  const before = env.sockets.length;
+  env.pass(200);
+  assert.equal(env.sockets.length, before + 1, "one that stayed is dialled soon");
+  assert.ok(!story.some((line) => line.startsWith("failed")), "each of them was in");
 });
 
 test("a terminal close ends it, and nothing is dialled again", () => {
@@ -157,6 +178,12 @@ test("online, or looked at: dials at once instead of waiting", () => {
   assert.equal(env.sockets.length, before);
   socket.wake();
   assert.equal(env.sockets.length, before + 1);
+  env.pass(1000);
+  socket.wake();
+  assert.equal(env.sockets.length, before + 1, "that dial is on its way");
+  env.pass(1500);
+  socket.wake();
+  assert.equal(env.sockets.length, before + 2, "it hangs");
 });
 
 test("PROBE is answered at once", () => {
@@ -230,6 +257,8 @@ test("an address that cannot be dialled ends it with the browser's words", () =>
   };
   const hooks = { url: () => "ws://x", said() {}, lost() {}, ended: ({ reason }: { reason: string }) => void ends.push(reason), proved() {}, failed() {} };
   new ServerSocket(env, hooks).dial();
+  assert.deepEqual(ends, [], "whoever dials must be able to hear of it");
+  env.pass(1);
   assert.deepEqual(ends, ["insecure"]);
 });
 
