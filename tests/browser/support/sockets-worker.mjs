@@ -31,6 +31,8 @@ class Member {
   epoch = 0;
   said = 0;
   resolved = 0;
+  /** Whom it was told of, itself included. */
+  sees = new Set([this.id]);
   troubles = [];
 
   constructor(name) {
@@ -48,13 +50,14 @@ class Member {
       restore: (state) => (this.state = [...state]),
       error: ({ code }) => this.troubles.push(code),
       closed: ({ code, reason }) => this.troubles.push(`closed: ${code} ${reason}`),
-      status() {}, signal() {}, opened() {}, ice() {}, over() {}, connect: () => undefined,
+      status() {}, signal() {}, opened() {}, ice() {}, over() {}, left() {}, connect: () => undefined,
     }, () => {});
     this.shell.able(true);
     this.shell.start();
   }
 
   #noticed(notice) {
+    if (notice.kind === "member") this.sees[notice.change === "join" ? "add" : "delete"](notice.id);
     if (notice.kind === "recovered" && !notice.complete) this.troubles.push(`incomplete: ${JSON.stringify(notice)}`);
   }
 
@@ -91,7 +94,7 @@ const commands = {
   },
   hush: () => clearInterval(chatter),
   /** Whether each of them sees so many. */
-  see: (count) => members.every(({ shell }) => shell.members.length >= count),
+  see: (count) => members.every(({ sees }) => sees.size >= count),
   summary() {
     const lengths = members.map(({ state }) => state.length);
     return {

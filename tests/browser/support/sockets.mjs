@@ -22,6 +22,8 @@ export class SocketMembers {
   log = [];
   #token = 0;
   #asked = new Map();
+  /** Of what. */
+  #died;
 
   constructor(worker) {
     this.worker = worker;
@@ -31,11 +33,13 @@ export class SocketMembers {
     });
     worker.on("error", (error) => {
       this.log.push(error.stack);
+      this.#died = error;
       for (const { fail } of this.#asked.values()) fail(error);
     });
   }
 
   #ask(command, argument) {
+    if (this.#died) return Promise.reject(this.#died);
     const token = ++this.#token;
     return new Promise((done, fail) => {
       this.#asked.set(token, { done, fail });
