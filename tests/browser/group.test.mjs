@@ -88,6 +88,46 @@ scenario("everyone knows everyone's profile, from the start and when it changes,
   }
 });
 
+scenario("what is given wrongly is said at once, and what is given out is the page's own", async (world) => {
+  const { members } = await open(world, { names: ["ann", "bob"], options: { profile: { name: "x", at: [1] } } });
+  await together(members, "p2p");
+  const [ann, bob] = members;
+  const words = await ann.tab.evaluate(() => {
+    const { constructor: PageGroup } = group;
+    const wrongs = [
+      () => new PageGroup({ server: "localhost:9000" }), () => new PageGroup({ server: "example.org/peer" }), () => new PageGroup({ server: "https://" }), () => new PageGroup({ server: "ftp://x/" }),
+      () => new PageGroup({ ticket: null }), () => new PageGroup({ ticket: Promise.resolve("t") }), () => new PageGroup({ profile: null }), () => group.resign(new MouseEvent("click")), () => group.resign(null),
+    ];
+    return wrongs.map((wrong) => {
+      try {
+        wrong();
+        return "nothing";
+      } catch (error) {
+        return `${error.name}: ${error.message}`;
+      }
+    });
+  });
+  for (const word of words.slice(0, 4)) assert.match(word, /^TypeError: the option `server` is an address such as/);
+  for (const word of words.slice(4, 6)) assert.match(word, /^TypeError: the option `ticket` is a text, or a function/);
+  for (const word of words.slice(6)) assert.match(word, /^TypeError: (a profile is anything JSON but null|resign\(\) takes the id of a member)/);
+
+  // What a page does to a profile stays on that page, and breaks nothing.
+  await bob.tab.evaluate(() => {
+    const profile = group.profileOf(group.members.find((id) => id !== group.id));
+    profile.loop = profile;
+    group.profile.at.push(2);
+    group.on("profile", ({ profile }) => (profile.loop = profile));
+  });
+  assert.deepEqual(await bob.tab.evaluate(() => [group.profile, group.profileOf(group.members.find((id) => id !== group.id))]), Array(2).fill({ name: "x", at: [1] }));
+  for (const name of ["y", "z"]) {
+    await ann.tab.evaluate((name) => void (group.profile = { name }), name);
+    await happened(bob, "profile", ({ profile }) => profile.name === name);
+  }
+  // Somebody who is not here cannot be handed anything: another is.
+  await ann.tab.evaluate(() => group.resign("nobody"));
+  await happened(bob, "host", ({ isHost }) => isHost);
+});
+
 scenario("anything JSON and bytes, up to a megabyte, over P2P and over the relay", async (world) => {
   for (const p2p of [true, false]) {
     const { members } = await open(world, { names: ["ann", "bob"], options: { p2p } });
