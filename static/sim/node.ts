@@ -390,7 +390,7 @@ export class Node implements End {
       this.stayed = false;
       this.#longAwayAt = now;
     }
-    if (!this.frozen && !this.#paused && this.online && !this.reallyCut && now - Math.max(this.troubledUntil, this.takingSince) > HEARD_MS && this.machine.host === this.id && this.server.host === this.id && this.machine.leads) this.#heardAt = Math.max(this.#heardAt, this.#ranAt);
+    if (!this.frozen && !this.#paused && this.online && !this.reallyCut && now - Math.max(this.troubledUntil, this.takingSince) > HEARD_MS && this.machine.host === this.id && this.server.host === this.id && this.server.epoch === this.machine.epoch && this.machine.leads) this.#heardAt = Math.max(this.#heardAt, this.#ranAt);
   }
 
   // --- data channels ---

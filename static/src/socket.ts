@@ -45,7 +45,8 @@ const HANGS_MS = 2_000;
 /** A socket that is cut before it has been open for so long is one more failed try: the next is not hurried. */
 const STAYED_MS = 2_000;
 const FIRST_MS = 150;
-const MOST_MS = 10_000;
+/** Within the server's `recovery_ms`: who comes back with a history should be there by the time a page that is opened anew decides. */
+const MOST_MS = 5_000;
 /** What came back from sleep has so long to show that it lives. */
 const CHECK_MS = 2_500;
 const EXPIRED = 4507;

@@ -371,7 +371,7 @@ test("which log a new host takes does not hang on the order of the answers", () 
   const longer = at(6, 9, 5, [[1, 0], [6, 9]]);
   const without = at(7, 12, 5, [[1, 0], [7, 6]]);
   const all = [seen, longer, without];
-  for (const own of all) for (const others of [all, all.slice().reverse()]) assert.equal(best(own, others), longer);
+  for (const own of all) for (const others of [all, all.slice().reverse()]) assert.equal(best(own, others, 0), longer);
 });
 
 test("entries that came early of a history that is given up are not taken for those of the one that stays", () => {
@@ -532,10 +532,11 @@ test("a lone host that was frozen does not take its history for the group's unti
   rig.open("b", "b", 20, ["b"]);
   rig.send("b", "new");
   rig.feed("a", { type: "offline" });
-  rig.pass(15_000);
+  rig.pass(35_000);
   rig.open("a", "b", 20);
-  rig.host("b", "b", 21, "resigned", ["a", "b"]);
-  rig.host("a", "b", 21, "resigned");
+  // Epochs follow the server's clock: what b founded is in use for longer than resumeMs.
+  rig.host("b", "b", 35_020, "resigned", ["a", "b"]);
+  rig.host("a", "b", 35_020, "resigned");
   rig.pass(2000);
   assert.equal(rig.state("b"), "new");
   assert.equal(rig.state("a"), "new");
@@ -1065,6 +1066,32 @@ test("a host that has stamped nothing takes what another has beyond its own, tho
     for (const id of ["a", "b"]) {
       assert.equal(rig.state(id), "x y z", answers);
       assert.ok(rig.noticed(id, "recovered").every(({ complete }) => complete));
+    }
+  }
+});
+
+test("a history that was only just founded gives way to an older one, however long that was away, and nothing is lost for it", () => {
+  for (const [usedMs, wins] of [[20_000, true], [35_000, false]] as const) {
+    for (const named of ["newcomer", "claimant"]) {
+      const rig = new Rig();
+      rig.together("a");
+      rig.send("a", "old");
+      rig.feed("a", { type: "offline" });
+      rig.pass(50_000, "nobody");
+      rig.add("b");
+      rig.open("b", "b", 50_000, ["b"]);
+      rig.send("b", "new");
+      rig.pass(usedMs, "b");
+      const epoch = 50_000 + usedMs;
+      if (named === "newcomer") {
+        rig.feed("b", { type: "joined", member: { id: "a", group: true } });
+        rig.open("a", "b", 50_000);
+      } else {
+        rig.host("b", "a", epoch, "resigned");
+        rig.open("a", "a", epoch, ["a", "b"]);
+      }
+      rig.pass(5000);
+      for (const id of ["a", "b"]) assert.equal(rig.state(id), wins ? "old new" : "new", `${id}, ${named} hosts after ${usedMs} ms`);
     }
   }
 });

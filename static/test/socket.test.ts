@@ -29,7 +29,7 @@ test("the wait grows, is never all the same, and has an end", () => {
   assert.ok(backoffMs(0, 0) < backoffMs(0, 0.99));
   assert.ok(backoffMs(0, 0.99) <= 150);
   assert.ok(backoffMs(3, 0) > backoffMs(0, 0.99));
-  for (const attempt of [20, 1000]) assert.ok(backoffMs(attempt, 0.99) <= 10_000 && backoffMs(attempt, 0) >= 5_000);
+  for (const attempt of [20, 1000]) assert.ok(backoffMs(attempt, 0.99) <= 5_000 && backoffMs(attempt, 0) >= 2_500);
 });
 
 test("a lost socket is dialled again, with the claim as of then, and heard of once", () => {
@@ -74,7 +74,7 @@ test("a socket that is cut as soon as it is open is not dialled again and again 
     env.last.ends(1006);
     env.pass(50);
   }
-  assert.ok(env.sockets.length < 20, `${env.sockets.length}`);
+  assert.ok(env.sockets.length < 30, `${env.sockets.length}`);
   env.pass(10_000);
   env.last.opens();
   env.pass(3000);

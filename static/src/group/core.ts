@@ -33,6 +33,8 @@ export class Core {
   applied = new Ledger();
   delivered = 0;
   epoch = 0;
+  /** When the server told of it. */
+  epochAt = 0;
   host: PeerId | undefined;
   online = false;
   /** The latest epoch the server told on this socket. */
@@ -70,8 +72,8 @@ export class Core {
   state: Status = "connecting";
   /** The highest seq ever heard of, own or not: a history founded anew starts above it. */
   highest = 0;
-  /** Delivered in a history that had to be given up where no snapshot was to be had: not to be handed out twice. */
-  #already = new Map<PeerId, number>();
+  /** The last n of each sender that the page was handed, or has in its state: in whatever history it comes, it is not handed that again. */
+  #handed: Map<PeerId, number> = new Map();
   /** Delivery waits while the page makes a snapshot. */
   #asking: { token: number; snap: Snapshot; takers: Taken[] } | undefined;
   #token = 0;
@@ -138,6 +140,11 @@ export class Core {
   /** Away too long, or its history was where it is from. */
   get outdated(): boolean {
     return this.stale || this.now >= this.#expires;
+  }
+
+  /** Histories founded after this epoch are young: epochs follow the server's clock. */
+  get young(): number {
+    return this.epoch + this.now - this.epochAt - this.resumeMs;
   }
 
   standing(): Standing {
@@ -237,7 +244,8 @@ export class Core {
     const known = this.applied.members.get(entry.f);
     this.applied.apply(entry, this.now);
     if (entry.k === "d") {
-      if (entry.n > (this.#already.get(entry.f) ?? 0)) {
+      if (entry.n > (this.#handed.get(entry.f) ?? 0)) {
+        this.#handed.set(entry.f, entry.n);
         this.out.push({ type: "deliver", from: entry.f, n: entry.n, seq: entry.s, epoch: entry.e, data: entry.d });
       }
       if (entry.f === this.id) this.settle(this.outbox.settle(entry.n, this.now, { r: this.log.root, e: entry.e, s: entry.s }));
@@ -266,7 +274,7 @@ export class Core {
     this.delivered = seq;
     this.stale = false;
     // What it was handed before and gave up is sent again, and is in its state.
-    this.whole = this.#already.size === 0;
+    this.whole = this.#handed.size === 0;
   }
 
   /** Well beyond its limits, so that it cannot wait for the next round. */
@@ -283,7 +291,7 @@ export class Core {
     // Who is out of touch may learn late that its history was given up: then it needs its own messages, and what its page was handed.
     const since = Math.min(now, this.confirmed);
     this.outbox.trim(since - 1.5 * this.resumeMs, settings.outboxBytes);
-    this.applied.prune(since - 2 * this.resumeMs);
+    for (const id of this.applied.prune(since - 2 * this.resumeMs)) this.#handed.delete(id);
     log.floor.prune(now - 2 * this.resumeMs);
   }
 
@@ -348,8 +356,7 @@ export class Core {
     const founding = isEmpty(snap);
     // The page would answer for what is given up; what waits to be delivered after that is given up, too.
     this.#asked(null);
-    if (snap.has) this.#already.clear();
-    else for (const [from, n] of this.applied.write().counts) this.#already.set(from, Math.max(n, this.#already.get(from) ?? 0));
+    if (snap.has) this.#handed = new Map(snap.counts);
     const old = this.applied.members;
     // Entries before a fork are as good as ever: others may lack them.
     if (snap.s >= log.base && forked) log.truncate(snap.s);

@@ -214,6 +214,7 @@ export class Group {
     this.#role?.stop();
     core.keepPaths(new Set([host]));
     core.epoch = epoch;
+    core.epochAt = core.now;
     core.host = host;
     // The news of our seat may be as old as that while.
     if (host === core.id && this.#idle) core.doubt();

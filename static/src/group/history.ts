@@ -57,9 +57,18 @@ export function delivered({ r, done, line }: Pick<Standing, "r" | "done" | "line
   return { r, e: epochAt(line, done), s: done };
 }
 
-/** One in use before one long away, the older history before one founded beside it, then what pages were last handed. */
-function seenLater(a: Rank, b: Rank): boolean {
+/**
+ * Is a history to give way to an older one? To one in use it is; to one long away only while it is young itself, founded
+ * after the epoch `young`: then nothing is lost for it that its senders do not still have.
+ */
+export function givesWay(root: number, older: Pick<Standing, "r" | "stale">, young: number): boolean {
+  return older.r < root && (!older.stale || root > young);
+}
+
+/** The history the other gives way to; of one history one in use before one long away, then what pages were last handed. */
+function seenLater(a: Rank, b: Rank, young: number): boolean {
   if (isEmpty(a) || isEmpty(b)) return !isEmpty(a) && isEmpty(b);
+  if (a.r !== b.r && Math.max(a.r, b.r) > young) return a.r < b.r;
   if (a.stale !== b.stale) return b.stale;
   if (a.r !== b.r) return a.r < b.r;
   const x = delivered(a);
@@ -73,9 +82,9 @@ function seenLater(a: Rank, b: Rank): boolean {
  * latest epoch, then the longest, then the one that reaches back furthest. In one step over pairs it would not be an
  * order: two logs may each contain what the other's page was handed, and only one what a third's was.
  */
-export function best<T extends Rank>(own: T, others: readonly T[]): T {
+export function best<T extends Rank>(own: T, others: readonly T[], young: number): T {
   let seen = own;
-  for (const at of others) if (seenLater(at, seen)) seen = at;
+  for (const at of others) if (seenLater(at, seen, young)) seen = at;
   const must = delivered(seen);
   let longest = seen;
   for (const at of [own, ...others]) {

@@ -3,7 +3,7 @@
 import type { Core } from "./core.ts";
 import { Backfill } from "./backfill.ts";
 import { Feed } from "./feed.ts";
-import { common, isEmpty, lies } from "./history.ts";
+import { common, givesWay, isEmpty, lies } from "./history.ts";
 import { Peer } from "./peer.ts";
 import { Proof } from "./proof.ts";
 import { Pulse } from "./pulse.ts";
@@ -165,7 +165,7 @@ export class Host implements Role {
     const upTo = common(at, log);
     const further = upTo >= 0 && upTo === log.last && at.s > upTo && !this.#stamper.begun;
     const fills = further && at.base <= upTo;
-    const better = further ? !fills : !isEmpty(at) && !at.stale && at.r < log.root;
+    const better = further ? !fills : !isEmpty(at) && givesWay(log.root, at, core.young);
     if (better && peer.failed < TRIES && (peer.present || core.links.good(peer.id, core.now))) return this.#again();
     if (fills) {
       core.transmit(peer.id, { t: "pull", e: core.epoch, at: core.standing() });

@@ -31,9 +31,11 @@ export class Ledger {
     }
   }
 
-  /** Senders that left before `before` cannot be repeating anything any more. */
-  prune(before: number): void {
-    for (const [id, count] of this.#counts) if (count.left !== 0 && count.left < before) this.#counts.delete(id);
+  /** Senders that left before `before` cannot be repeating anything any more: says whom it forgets. */
+  prune(before: number): PeerId[] {
+    const gone = [...this.#counts].filter(([, { left }]) => left !== 0 && left < before).map(([id]) => id);
+    for (const id of gone) this.#counts.delete(id);
+    return gone;
   }
 
   clone(): Ledger {

@@ -151,14 +151,14 @@ export class Takeover {
   #decide(): void {
     const core = this.#core;
     const own: Standing = core.standing();
-    const mine: Standing = this.cause === "restarted" || this.stamped ? { ...own, stale: false } : own;
+    const mine: Standing = this.stamped ? { ...own, stale: false } : own;
     const givers = new Map<Standing, PeerId>();
     for (const peer of this.#peers.values()) {
       if (!peer.at || peer.failed >= TRIES || !(peer.present || core.links.good(peer.id, core.now))) continue;
       if (this.stamped && peer.at.r > own.r) continue;
       givers.set(peer.at, peer.id);
     }
-    const chosen = best(mine, [...givers.keys()]);
+    const chosen = best(mine, [...givers.keys()], core.young);
     const source = givers.get(chosen);
     if (source !== undefined && common(own, chosen) < chosen.s) {
       const giver = detour(own, chosen, [...givers.keys()]);
