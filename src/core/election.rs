@@ -57,6 +57,8 @@ pub struct Candidate<T> {
     pub group: bool,
     /// Says it can host.
     pub eligible: bool,
+    /// Was not found out of reach of most when it hosted: others are tried first.
+    pub reached: bool,
     /// Data may go to it over the server: to one that hosts without that, all have to find a way of their own.
     pub relay: bool,
     /// Its page is being looked at.
@@ -65,14 +67,14 @@ pub struct Candidate<T> {
     pub fresh: bool,
 }
 
-/// Picks a host: group members before others, then the eligible, those who may relay, the visible, the fresh, each
-/// time only if there is one; among those left by `policy`. Each of them is as likely as any, for a uniform `random`.
+/// Picks a host: group members before others, then the eligible, those not known to be out of reach, those who may relay,
+/// the visible, the fresh, each time only if there is one; among those left by `policy`. Each of them is as likely as any, for a uniform `random`.
 ///
 /// None for no candidates.
 #[must_use]
 pub fn pick<T: Copy>(candidates: &[Candidate<T>], policy: Policy, random: u64) -> Option<T> {
     type Merit<T> = fn(&Candidate<T>) -> bool;
-    let merits: [Merit<T>; 5] = [|c| c.group, |c| c.eligible, |c| c.relay, |c| c.visible, |c| c.fresh];
+    let merits: [Merit<T>; 6] = [|c| c.group, |c| c.eligible, |c| c.reached, |c| c.relay, |c| c.visible, |c| c.fresh];
     let mut fit: Vec<Candidate<T>> = candidates.to_vec();
     for merit in merits {
         if fit.iter().any(merit) {
@@ -104,7 +106,7 @@ mod tests {
     }
 
     const fn candidate(who: usize) -> Candidate<usize> {
-        Candidate { who, group: false, eligible: true, relay: true, visible: true, fresh: true }
+        Candidate { who, group: false, eligible: true, reached: true, relay: true, visible: true, fresh: true }
     }
 
     #[test]

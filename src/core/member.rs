@@ -104,13 +104,16 @@ pub struct Member {
     pub told: Option<(Epoch, Epoch)>,
     /// How many text frames it had sent when its page was found not to run: until it sends another it is elected last.
     pub stalled_at: Option<u64>,
+    /// It was replaced because most could not reach it: it is elected last.
+    pub out_of_reach: bool,
 }
 
 impl Member {
     /// Its entry in the roster.
     #[must_use]
     pub fn entry(&self) -> RosterEntry<'_> {
-        RosterEntry { id: &self.id, group: self.group, profile: self.status.profile.as_deref() }
+        let relay = (!self.rights.relay).then_some(false);
+        RosterEntry { id: &self.id, group: self.group, relay, profile: self.status.profile.as_deref() }
     }
 
     /// Takes note that it is told of `epoch`.
@@ -147,6 +150,12 @@ impl Departure {
         }
     }
 
+    /// Only its socket is known to be gone.
+    #[must_use]
+    pub const fn is_loss(self) -> bool {
+        matches!(self, Self::Lost | Self::Silent)
+    }
+
     /// When it is gone for good: at once, or after a while in which it may come back.
     #[must_use]
     pub const fn may_return(self, pageless: bool) -> bool {
@@ -163,6 +172,8 @@ pub struct Returning {
     pub contacts: Contacts,
     /// Whether they are told at all: not after `disconnect()`, which keeps its connections.
     pub announced: bool,
+    /// It did not say that it goes, nor was it sent away.
+    pub lost: bool,
     /// Its profile, as the page knew it.
     pub profile: Option<Box<RawValue>>,
     /// Its session may still be here, and is yet to say so to the page's new actor.

@@ -22,6 +22,9 @@ pub struct RosterEntry<'a> {
     pub id: &'a PeerId,
     /// The version of the group protocol it speaks; 0 for a stock client.
     pub group: u32,
+    /// `false` for one to whom, and from whom, nothing may be relayed: only a data channel reaches it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub relay: Option<bool>,
     /// What it says of itself (`STATUS`).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub profile: Option<&'a RawValue>,
@@ -156,10 +159,15 @@ pub fn join(entry: &RosterEntry<'_>) -> Frame {
     encode("JOIN", Some(entry.id.as_str()), None, Some(entry))
 }
 
-/// `LEAVE`: `src` is gone for good. A stock client closes its connections to it.
+/// `LEAVE`: `src` is gone for good. A stock client closes its connections to it. `lost`: as far as the server can tell;
+/// it did not say so, nor was it sent away.
 #[must_use]
-pub fn leave(src: &PeerId) -> Frame {
-    encode("LEAVE", Some(src.as_str()), None, NOTHING)
+pub fn leave(src: &PeerId, lost: bool) -> Frame {
+    #[derive(Serialize)]
+    struct Leave {
+        lost: bool,
+    }
+    encode("LEAVE", Some(src.as_str()), None, lost.then_some(Leave { lost }))
 }
 
 /// `EXPIRE`: `absent` did not come in time for what `dst` sent it.

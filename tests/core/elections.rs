@@ -99,6 +99,11 @@ fn act(world: &mut World, line: &str) -> Vec<Got> {
         ["RELAY", src, "to", dst] => {
             world.say(session(world, src), &format!(r#"{{"type":"RELAY","dst":"{dst}","payload":{{"n":1}}}}"#))
         }
+        ["suspect", id] => {
+            let (epoch, host) = world.page.assignment().unwrap();
+            let payload = format!(r#"{{"host":"{host}","epoch":{}}}"#, epoch.0);
+            world.say(session(world, id), &format!(r#"{{"type":"SUSPECT","payload":{payload}}}"#))
+        }
         ["wait", ms] => world.pass(ms.parse().unwrap()),
         ["drain"] => world.step(Input::Drain),
         ["restart"] => {

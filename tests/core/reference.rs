@@ -1,6 +1,6 @@
 //! A slow, obvious model of a page: lists, searched from end to end. It says what each client is to be told.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use peerstar::core::id::SessionId;
 use peerstar::core::member::{Departure, Rights};
@@ -36,6 +36,7 @@ struct Person {
     spoken: u64,
     /// What it had spoken when it was found stalled.
     stalled_at: Option<u64>,
+    out_of_reach: bool,
     /// None: it answers every ping.
     silent_since: Option<u64>,
 }
@@ -46,6 +47,8 @@ struct Away {
     token: Option<String>,
     contacts: Vec<String>,
     announced: bool,
+    /// It neither said goodbye nor was sent away.
+    lost: bool,
     until: u64,
 }
 
@@ -68,8 +71,10 @@ pub(crate) struct Model {
     letters: Vec<Letter>,
     host: Option<String>,
     host_since: u64,
-    /// Since when the host is hidden.
+    /// Since when the host is hidden while somebody visible could host.
     hidden_since: Option<u64>,
+    /// Who said that it hears nothing of the host, and may not be relayed to from it.
+    suspecting: BTreeSet<SessionId>,
     /// Until when it has to answer, and what it had spoken when asked.
     probe: Option<(u64, u64)>,
     epoch: u64,
@@ -130,6 +135,7 @@ impl Model {
             relay: true,
             spoken: 0,
             stalled_at: None,
+            out_of_reach: false,
             silent_since: None,
         };
         let same = |a: &Option<String>, b: &Option<String>| a.is_some() && a == b;
@@ -147,9 +153,7 @@ impl Model {
                 let had_profile = self.here[at].profile.is_some();
                 (self.here[at].eligible, self.here[at].visible, self.here[at].profile) = (true, true, None);
                 (self.here[at].relay, self.here[at].spoken, self.here[at].stalled_at) = (true, 0, None);
-                if self.host.as_deref() == Some(id) {
-                    self.hidden_since = None;
-                }
+                self.here[at].out_of_reach = false;
                 self.here[at].silent_since = None;
                 self.open(id);
                 if had_profile && let Some(host) = self.host.clone().filter(|host| host != id) {
@@ -190,7 +194,7 @@ impl Model {
             if away.token.is_some() && away.token == newcomer.token {
                 newcomer.contacts = away.contacts;
             } else {
-                self.gone_for_good(&away);
+                self.gone_for_good(&Away { lost: false, ..away });
             }
         }
         let leads = newcomer.group > 0 && newcomer.rights.host;
@@ -256,7 +260,7 @@ impl Model {
 
     fn entry(person: &Person) -> String {
         let profile = person.profile.as_ref().map(|p| format!(":{p}")).unwrap_or_default();
-        format!("{}{}{profile}", person.id, if person.group > 0 { "*" } else { "" })
+        format!("{}{}{}{profile}", person.id, if person.group > 0 { "*" } else { "" }, if person.rights.relay { "" } else { "-" })
     }
 
     fn roster(&self) -> String {
@@ -281,7 +285,8 @@ impl Model {
         self.host_since = self.now;
         self.epoch = epoch;
         self.probe = None;
-        self.hidden_since = (!self.person(host).visible).then_some(self.now);
+        self.hidden_since = None;
+        self.suspecting.clear();
     }
 
     // === going ===
@@ -347,6 +352,9 @@ impl Model {
             token: person.token,
             contacts: person.contacts,
             announced: self.named || departure != Departure::Disconnected,
+            lost: self.named
+                && matches!(departure, Departure::Lost | Departure::Silent)
+                && self.held.iter().all(|(p, _)| p.id != person.id),
             until: self.now + RETURN,
         };
         let returns = departure == Departure::Lost || (!self.named && departure == Departure::Disconnected);
@@ -368,7 +376,7 @@ impl Model {
         let mut told = away.contacts.clone();
         told.extend(self.host.clone().filter(|host| !away.contacts.contains(host)));
         for id in told {
-            self.tell(&id, format!("LEAVE from {}", away.id));
+            self.tell(&id, format!("LEAVE from {}{}", away.id, if away.lost { " lost" } else { "" }));
         }
     }
 
@@ -384,8 +392,8 @@ impl Model {
     fn fit(&self, but: Option<&str>) -> Vec<String> {
         let mut fit: Vec<&Person> = self.here.iter().filter(|p| p.rights.host && Some(p.id.as_str()) != but).collect();
         let now = self.now;
-        let merits: [&dyn Fn(&Person) -> bool; 5] =
-            [&|p| p.group > 0, &|p| p.eligible, &|p| p.rights.relay, &|p| p.visible, &|p| {
+        let merits: [&dyn Fn(&Person) -> bool; 6] =
+            [&|p| p.group > 0, &|p| p.eligible, &|p| !p.out_of_reach, &|p| p.rights.relay, &|p| p.visible, &|p| {
                 let runs = p.stalled_at.is_none_or(|at| p.spoken > at);
                 runs && p.silent_since.is_none_or(|since| now - since <= FRESH)
             }];
@@ -449,10 +457,22 @@ impl Model {
     }
 
     pub(crate) fn suspect(&mut self, session: SessionId, epoch: u64) {
-        let hosts = |p: &Person| self.host.as_ref() == Some(&p.id);
-        let suspects = self.here.iter().any(|p| p.session == session && !hosts(p) && p.group > 0)
-            && self.here.iter().any(|p| hosts(p) && p.group > 0);
-        if let Some(host) = self.host.clone().filter(|_| suspects && epoch == self.epoch && self.probe.is_none()) {
+        let hosts = |p: &&Person| self.host.as_ref() == Some(&p.id);
+        let suspecting = self.here.iter().find(|p| p.session == session && !hosts(p) && p.group > 0);
+        let Some((suspecting, suspected)) = suspecting.zip(self.here.iter().find(|p| hosts(p) && p.group > 0)) else { return };
+        if epoch != self.epoch {
+            return;
+        }
+        let host = suspected.id.clone();
+        if !suspecting.rights.relay || !suspected.rights.relay {
+            self.suspecting.insert(session);
+            let many = self.here.iter().filter(|p| self.suspecting.contains(&p.session)).count();
+            if many >= 2 && many * 2 > self.here.len() {
+                self.here.iter_mut().filter(|p| p.id == host).for_each(|p| p.out_of_reach = true);
+                return self.replace("unreachable", None);
+            }
+        }
+        if self.probe.is_none() {
             self.probe = Some((self.now + PROBE, self.person(&host).spoken));
             self.tell(&host, format!("PROBE epoch={epoch}"));
         }
@@ -479,17 +499,16 @@ impl Model {
         self.announce(cause, None);
     }
 
-    /// A host that was hidden for long gives way as soon as somebody visible can host.
+    /// A host that is hidden while somebody visible could host gives way after a while.
     pub(crate) fn relieve(&mut self) {
         let Some(host) = self.host.clone() else { return };
-        if self.hidden_since.is_none_or(|since| since + HIDDEN > self.now) {
-            return;
-        }
         let grouped = self.here.iter().any(|p| p.group > 0);
         // who would be elected, if that one is visible: one who cannot relay is not preferred to one who is hidden
-        let fit = self.fit(Some(&host));
         let better = |p: &Person| p.visible && p.eligible && (p.group > 0 || !grouped);
-        if fit.iter().any(|id| better(self.person(id))) {
+        let somebody = self.fit(Some(&host)).iter().any(|id| better(self.person(id)));
+        let waits = !self.person(&host).visible && somebody;
+        self.hidden_since = waits.then(|| self.hidden_since.unwrap_or(self.now));
+        if self.hidden_since.is_some_and(|since| since + HIDDEN <= self.now) {
             self.replace("resigned", None);
         }
     }
@@ -498,9 +517,6 @@ impl Model {
         let now = self.now;
         let person = self.here.iter_mut().find(|p| p.session == session).unwrap();
         (person.eligible, person.visible, person.relay) = (eligible, visible, relay);
-        if self.host.as_ref() == Some(&person.id) {
-            self.hidden_since = (!visible).then(|| self.hidden_since.unwrap_or(now));
-        }
         let news = profile.is_some() && person.profile.as_deref() != profile;
         if news {
             person.profile = profile.map(Into::into);
@@ -562,8 +578,7 @@ impl Model {
         let away = self.away.iter().map(|a| a.until);
         let letters = self.letters.iter().map(|l| l.until);
         let silent = self.here.iter().filter_map(|p| self.patience_ends(p));
-        // a host hidden for too long is relieved by whatever happens next
-        let hidden = self.hidden_since.map(|since| since + HIDDEN).filter(|at| *at > self.now);
+        let hidden = self.hidden_since.map(|since| since + HIDDEN);
         let probe = self.probe.map(|(until, _)| until);
         let profiles = self.here.iter().filter_map(|p| Some(p.profile_told?.0));
         held.chain(profiles).chain(away).chain(letters).chain(silent).chain(hidden).chain(probe).collect()
@@ -631,10 +646,9 @@ impl Model {
         self.here.sort_by_key(|p| order.iter().position(|s| *s == p.session));
         self.host_since = self.now;
         self.probe = None;
-        self.here.iter_mut().for_each(|p| p.stalled_at = None);
-        if let Some(host) = self.host.clone() {
-            self.hidden_since = (!self.person(&host).visible).then_some(self.now);
-        }
+        self.here.iter_mut().for_each(|p| (p.stalled_at, p.out_of_reach) = (None, false));
+        self.hidden_since = None;
+        self.suspecting.clear();
         self.held.clear();
         // what the host was yet to hear of it hears now
         let news: Vec<_> = self.here.iter_mut().filter_map(|p| p.profile_told.take()?.1.then(|| p.id.clone())).collect();

@@ -400,7 +400,8 @@ pub(crate) fn summary(frame: &str) -> String {
             }
         }
     }
-    words.extend((payload["relay"] == false).then(|| "relay=false".to_owned()));
+    words.extend((payload["relay"] == false && message["type"] != "JOIN").then(|| "relay=false".to_owned()));
+    words.extend((payload["lost"] == true).then(|| "lost".to_owned()));
     if let Some(roster) = payload["roster"].as_array() {
         let ids: Vec<_> = roster.iter().map(entry).collect();
         words.push(format!("roster={}", ids.join(",")));
@@ -413,6 +414,7 @@ pub(crate) fn summary(frame: &str) -> String {
 
 fn entry(entry: &Value) -> String {
     let group = if entry["group"] == 0 { "" } else { "*" };
+    let unrelayed = if entry["relay"] == false { "-" } else { "" };
     let profile = entry["profile"].as_str().map(|p| format!(":{p}")).unwrap_or_default();
-    format!("{}{group}{profile}", entry["id"].as_str().unwrap())
+    format!("{}{group}{unrelayed}{profile}", entry["id"].as_str().unwrap())
 }

@@ -16,9 +16,10 @@ use crate::core::wire;
 pub struct Challenge {
     /// Its page was asked to answer.
     probe: Option<Probe>,
-    /// Who said that it does not answer; counted where nothing may be relayed.
+    /// Who said that it does not answer, and has no other way to it: nothing may be relayed between the two.
     suspecting: BTreeSet<SessionId>,
-    hidden: Hidden,
+    /// It is hidden while somebody visible could host; if that is still so then, it gives way.
+    relief: Option<Time>,
 }
 
 #[derive(Debug)]
@@ -28,42 +29,25 @@ struct Probe {
     spoken: u64,
 }
 
-#[derive(Debug, Default, PartialEq, Eq)]
-enum Hidden {
-    #[default]
-    No,
-    Until(Time),
-    /// It gives way to the first that is visible and can host.
-    TooLong,
-}
-
 impl Challenge {
     pub(super) fn next_deadline(&self) -> Option<Time> {
-        let hidden = if let Hidden::Until(at) = self.hidden { Some(at) } else { None };
-        self.probe.as_ref().map(|probe| probe.until).into_iter().chain(hidden).min()
+        self.probe.as_ref().map(|probe| probe.until).into_iter().chain(self.relief).min()
     }
 }
 
 impl PageState {
-    /// A new term: nothing speaks against the host yet, unless it is hidden from the start.
-    pub(super) fn start_term(&mut self, outside: Outside<'_>, host: Seat) {
-        self.challenge = Challenge::default();
-        self.note_visibility(outside, host);
-    }
-
     pub(super) fn suspect(&mut self, outside: Outside<'_>, session: SessionId, suspicion: &Suspicion, out: &mut Vec<Output>) {
         let (Some(host), Some((epoch, id))) = (self.host_seat(), self.assignment()) else { return };
         // a stock client knows no PROBE: whoever suspects it could depose it
-        let grouped = |seat: Seat| self.members.get(&seat).is_some_and(|m| m.group > 0);
-        let suspects = self.seat_of(session).is_some_and(|seat| seat != host && grouped(seat) && grouped(host));
-        if !suspects || suspicion.epoch != epoch || suspicion.host != id {
-            return;
-        }
-        if !self.relays() {
+        let grouped = |seat: Seat| self.members.get(&seat).filter(|m| m.group > 0);
+        let Some(suspecting) = self.seat_of(session).filter(|seat| *seat != host).and_then(grouped) else { return };
+        let Some(suspected) = grouped(host).filter(|_| suspicion.epoch == epoch && suspicion.host == id) else { return };
+        if !self.relays() || !suspecting.rights.relay || !suspected.rights.relay {
             self.challenge.suspecting.insert(session);
             self.challenge.suspecting.retain(|session| self.by_session.contains_key(session));
             let many = self.challenge.suspecting.len();
             if many >= 2 && many * 2 > self.members.len() {
+                self.members.get_mut(&host).into_iter().for_each(|host| host.out_of_reach = true);
                 return self.replace_host(outside, None, Cause::Unreachable, out);
             }
         }
@@ -96,30 +80,22 @@ impl PageState {
         }
     }
 
-    /// Takes note of whether the member on `seat`, if it hosts, is looked at.
-    pub(super) fn note_visibility(&mut self, outside: Outside<'_>, seat: Seat) {
-        let Some(host) = self.members.get(&seat).filter(|_| self.host_seat() == Some(seat)) else { return };
-        match (host.status.visible, self.rules.hidden) {
-            (false, Some(patience)) if self.challenge.hidden == Hidden::No => {
-                self.challenge.hidden = Hidden::Until(outside.now.plus(patience));
-            }
-            (false, Some(_)) => {}
-            (true, _) | (_, None) => self.challenge.hidden = Hidden::No,
+    /// A host that is hidden while somebody visible could host gives way after a while: the other has its state by then.
+    pub(super) fn relieve_hidden_host(&mut self, outside: Outside<'_>, out: &mut Vec<Output>) {
+        let host = self.host_seat().and_then(|seat| self.members.get(&seat));
+        let patience =
+            self.rules.hidden.filter(|_| host.is_some_and(|host| !host.status.visible) && self.somebody_is_seen(outside));
+        self.challenge.relief = patience.map(|after| self.challenge.relief.unwrap_or_else(|| outside.now.plus(after)));
+        if self.challenge.relief.take_if(|at| *at <= outside.now).is_some() {
+            self.replace_host(outside, None, Cause::Resigned, out);
+            self.settle(outside, out);
         }
     }
 
-    /// A host that was hidden for long gives way as soon as somebody visible can host.
-    pub(super) fn relieve_hidden_host(&mut self, outside: Outside<'_>, out: &mut Vec<Output>) {
-        if matches!(self.challenge.hidden, Hidden::Until(at) if at <= outside.now) {
-            self.challenge.hidden = Hidden::TooLong;
-        }
-        if self.challenge.hidden != Hidden::TooLong {
-            return;
-        }
-        let better = self.pick_other_than(self.host_seat(), outside).and_then(|seat| self.members.get(&seat));
-        if better.is_some_and(|m| m.status.visible && m.status.eligible) {
-            self.replace_host(outside, None, Cause::Resigned, out);
-        }
+    /// Whether whoever would be elected next is visible: one who may not relay is not preferred to one who is hidden.
+    fn somebody_is_seen(&self, outside: Outside<'_>) -> bool {
+        let next = self.pick_other_than(self.host_seat(), outside).filter(|next| self.may_host(*next));
+        next.and_then(|seat| self.members.get(&seat)).is_some_and(|m| m.status.visible && m.status.eligible)
     }
 
     /// Elects another, `to` if it can host. The old one stays a member; it stays host if there is nobody else.

@@ -75,13 +75,13 @@ impl PageState {
         }
         member.session = new;
         member.stalled_at = None;
+        member.out_of_reach = false;
         // a status is a session's word: the new one is to say it again, after every OPEN
         let had_profile = std::mem::take(&mut member.status).profile.is_some();
         refuse(old, Close::Replaced, out);
         self.by_session.remove(&old);
         self.by_session.insert(new, seat);
         self.watch(outside, seat);
-        self.note_visibility(outside, seat);
         self.welcome(outside, seat, true, out);
         if had_profile {
             self.tell_host_of(seat, out);
@@ -111,7 +111,9 @@ impl PageState {
         let claim = claim.filter(|c| self.is_named() && c.is_credible(outside.unix_ms));
         // what a resumed one claims, we told it
         let told = claim.as_ref().filter(|_| silent).map(|c| (c.epoch, c.epoch));
-        let member = Member { session, id: id.clone(), token, group, rights, status, contacts, claim, told, stalled_at: None };
+        let (stalled_at, out_of_reach) = (None, false);
+        let member =
+            Member { session, id: id.clone(), token, group, rights, status, contacts, claim, told, stalled_at, out_of_reach };
         self.members.insert(seat, member);
         self.grouped += usize::from(group > 0);
         self.unrelayed += usize::from(!rights.relay);
@@ -162,7 +164,7 @@ impl PageState {
         if resumes || Token::same(gone.token.as_ref(), token) {
             return Some(gone);
         }
-        self.say_gone(id, &gone, out);
+        self.say_gone(id, &Returning { lost: false, ..gone }, out);
         None
     }
 

@@ -76,7 +76,10 @@ impl PageState {
     pub(super) fn see_off(&mut self, outside: Outside<'_>, member: Member, departure: Departure, out: &mut Vec<Output>) {
         let Member { id, token, contacts, status, .. } = member;
         let announced = departure != Departure::Disconnected || self.is_named();
-        let gone = Returning { token, contacts, announced, profile: status.profile, awaited: false, is_news: false };
+        // a newcomer that waits for the id shows that it is not the same one that may come back
+        let heir = self.held.take(&id);
+        let lost = departure.is_loss() && heir.is_none();
+        let gone = Returning { token, contacts, announced, lost, profile: status.profile, awaited: false, is_news: false };
         // a host that is yet to resume has to hear of it too
         let unheard = self.recovery_deadline().is_some();
         if (departure.may_return(!self.is_named()) || unheard) && !self.draining {
@@ -84,7 +87,7 @@ impl PageState {
         } else {
             self.say_gone(&id, &gone, out);
         }
-        if let Some(heir) = self.held.take(&id) {
+        if let Some(heir) = heir {
             self.admit(outside, heir, out);
         }
     }
@@ -94,7 +97,7 @@ impl PageState {
         if self.draining || !gone.announced {
             return;
         }
-        let frame = wire::leave(id);
+        let frame = wire::leave(id, gone.lost && self.is_named());
         let host = self.host_seat().and_then(|seat| self.members.get(&seat)).map(|host| host.session);
         let contacts = gone.contacts.iter().filter_map(|id| self.session_of(id)).filter(|s| Some(*s) != host);
         out.extend(contacts.chain(host).map(|to| Output::News { to, frame: frame.clone() }));

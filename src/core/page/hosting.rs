@@ -7,6 +7,7 @@ use crate::core::member::{Departure, Member, Seat};
 use crate::core::time::Time;
 use crate::core::wire::{self, Frame, RosterEntry};
 
+use super::challenge::Challenge;
 use super::{Assignment, Output, Outside, PageState};
 
 /// Where a page stands with its host.
@@ -219,6 +220,7 @@ impl PageState {
             who: *seat,
             group: m.group > 0,
             eligible: m.status.eligible,
+            reached: !m.out_of_reach,
             relay: m.rights.relay,
             visible: m.status.visible,
             fresh: outside.now.since((outside.heard)(m.session)) <= self.rules.fresh && runs(m),
@@ -243,7 +245,7 @@ impl PageState {
     fn install(&mut self, outside: Outside<'_>, host: Seat, epoch: Epoch, cause: Cause) {
         self.term = Term::Hosted { host, epoch, cause, since: outside.now, announced: false };
         self.watch(outside, host);
-        self.start_term(outside, host);
+        self.challenge = Challenge::default();
     }
 
     /// A member that was here before the page's actor died may have missed what happened meanwhile.

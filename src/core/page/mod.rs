@@ -150,18 +150,21 @@ impl PageState {
         let mut returning: Vec<_> = self.returning.take_all().collect();
         for (seat, Member { id, token, contacts, status, .. }) in std::mem::take(&mut self.members) {
             let is_news = self.strangers.contains(&seat) || self.profiles.get(&seat).is_some_and(|(_, another)| *another);
-            returning.push((id, Returning { token, contacts, announced: true, profile: status.profile, awaited: true, is_news }));
+            returning.push((
+                id,
+                Returning { token, contacts, announced: true, lost: true, profile: status.profile, awaited: true, is_news },
+            ));
         }
         Estate { told, claim, returning, waiting: Some(std::mem::take(&mut self.waiting)) }
     }
 
     /// Takes one input in; `out` gets what is to be done.
     pub fn handle(&mut self, outside: Outside<'_>, input: Input, out: &mut Vec<Output>) {
-        // who else could host changes by these alone
+        // who hosts, and who else could, changes by no others
         let may_relieve = !self.draining
-            && matches!(
+            && !matches!(
                 input,
-                Input::Join(_) | Input::Gone { .. } | Input::Status { .. } | Input::Timer | Input::Congested(_) | Input::Kick(_)
+                Input::Forward { .. } | Input::Relay { .. } | Input::Alive(_) | Input::Undelivered { .. } | Input::Drain
             );
         match input {
             Input::Join(Joiner { session, .. }) if self.draining => refuse(session, Close::Restart, out),
@@ -191,10 +194,10 @@ impl PageState {
             Input::Congested(session) => self.dismiss(outside, session, Close::Slow, Departure::Lost, out),
             Input::Timer => self.timer(outside, out),
         }
+        self.settle(outside, out);
         if may_relieve {
             self.relieve_hidden_host(outside, out);
         }
-        self.settle(outside, out);
         if !self.idle_told && self.is_idle() {
             self.idle_told = true;
             out.push(Output::Idle { joins_seen: self.joins_seen });

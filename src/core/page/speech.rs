@@ -79,7 +79,6 @@ impl PageState {
     pub(super) fn status(&mut self, outside: Outside<'_>, session: SessionId, update: StatusUpdate, out: &mut Vec<Output>) {
         let Some(seat) = self.seat_of(session) else { return };
         let new_profile = self.members.get_mut(&seat).is_some_and(|m| m.status.update(update));
-        self.note_visibility(outside, seat);
         if new_profile {
             match self.profiles.change(&seat) {
                 Some(another) => *another = true,
