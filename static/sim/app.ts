@@ -1,6 +1,8 @@
 // The page above the library: its state is the list of all it was told, so that two states are equal only if
 // everything came once and in one order.
 
+import type { Place } from "../src/group/types.ts";
+
 export interface AppState {
   readonly list: readonly string[];
   readonly hash: number;
@@ -19,6 +21,8 @@ export class App {
   /** The others, as it was told of them, with their profiles. */
   readonly members = new Map<string, unknown>();
   hash = 0;
+  /** The last it was handed, since it was restored or told that something is missing. */
+  latest: { readonly message: string; readonly place: Place } | undefined;
   seq = -1;
   /** It came late where nobody gives snapshots, or was told that something is missing: comparable to nobody. */
   partial = false;
@@ -39,6 +43,7 @@ export class App {
     this.hash = 0;
     for (const message of list) this.#add(message);
     this.seq = -1;
+    this.latest = undefined;
     this.partial = false;
   }
 

@@ -5,7 +5,7 @@ import type { Place } from "../src/group/types.ts";
 import type { Prng } from "./prng.ts";
 
 /** So far above any epoch of a schedule, however long: soon to come, by the server's clock, or as high as numbers go. */
-const SOON = 1_100_000;
+const SOON = 1_500_000;
 
 /** One lie of a member that stands at `at`, about itself or another. */
 export function lie(random: Prng, at: Place, ids: readonly string[]): Wire {

@@ -12,12 +12,19 @@ import type { Down, ServerSocket } from "./session.ts";
 import { Socket } from "./socket.ts";
 import { Failure, type World } from "./world.ts";
 
+type Transmit = Extract<Effect, { type: "transmit" }>;
+
 const DIAL_MS = 400;
 const SILENT_LINK_MS = 3000;
 /** A socket that does not answer a HEARTBEAT by then is dead. */
 const CHECK_MS = 2500;
 /** A browser's clock does not go by whole milliseconds. */
 const FRACTION_MS = 0.3;
+/** How long after a socket was lost the next is dialled (backoffMs of src/socket.ts), with a most that fits the page's RECOVERY_MS. */
+const BACKOFF_MS = 150;
+const BACKOFF_MOST_MS = 2500;
+/** Pieces of a long message are told of so often. */
+const PIECES_MS = 500;
 /** A timer rang so late: as far as a host can tell it was frozen. */
 const PAUSED_MS = 250;
 /** After a freeze, and when it is named, a host must hear the server before it counts as in step: so long may that take. */
@@ -62,6 +69,8 @@ export class Node implements End {
   /** As far as it can tell it may have been frozen, and the server has not answered since. */
   #paused = false;
   profile: string;
+  /** By its ticket. */
+  readonly mayRelay: boolean;
   readonly #tokens = new Map<number, string>();
   readonly #links = new Map<string, Link>();
   #socket: ServerSocket | undefined;
@@ -72,6 +81,12 @@ export class Node implements End {
   /** When it last did something. */
   #ranAt = 0;
   #dialing = false;
+  /** Dials in a row. */
+  #attempt = 0;
+  /** States that are to go out, one after another: the first is on its way. */
+  #states: (() => void)[] = [];
+  /** To whom. */
+  readonly #stateTo = new Set<string>();
   /** How late this tab's timers ring. */
   readonly #lazyMs: number;
   #taking = false;
@@ -88,6 +103,7 @@ export class Node implements End {
   ) {
     this.machine = new Group(id, world.profile.settings);
     this.profile = `${id}, at first`;
+    this.mayRelay = !(world.profile.rights && world.profile.p2p && world.random.chance(0.35));
     this.#heardAt = world.now;
     this.#lazyMs = world.random.chance(0.15) ? 900 : world.random.chance(0.3) ? 50 : 0;
     this.feed({ type: "snapshots", able: gives(id, world) });
@@ -154,8 +170,9 @@ export class Node implements End {
       case "transmit": {
         world.sent(effect.message.t);
         world.say(this.id, () => `-> ${effect.to} ${effect.via} ${tell(effect.message)}`);
-        if (effect.via === "p2p") this.#links.get(effect.to)?.send(this.id, effect.message);
-        else this.#socket?.up({ kind: "relay", to: effect.to, message: effect.message });
+        const { t } = effect.message;
+        if ((t === "restore" || t === "snap") && effect.message.snap?.has && world.profile.stateMs > 0) this.#sendState(effect);
+        else this.#send(effect);
         break;
       }
       case "fanout":
@@ -189,6 +206,39 @@ export class Node implements End {
       case "unlink": this.#hangUp(effect.id); break;
       case "notice": this.#noticed(effect.notice, stood); break;
     }
+  }
+
+  #send({ to, via, message }: Transmit): void {
+    if (via === "p2p") this.#links.get(to)?.send(this.id, message);
+    else this.#socket?.up({ kind: "relay", to, message });
+  }
+
+  /** Each in its time; one to each is enough, and another host ends them all. Other messages pass between their pieces. */
+  #sendState(effect: Transmit): void {
+    const { to, via } = effect;
+    const { clock, profile } = this.world;
+    if (this.#stateTo.has(to)) return;
+    this.#stateTo.add(to);
+    const link = this.#links.get(to);
+    const socket = this.#socket;
+    const states = this.#states;
+    const open = (): boolean => this.alive && states === this.#states
+      && (via === "p2p" ? link !== undefined && this.#links.get(to) === link && !link.dead && !link.blocked : socket === this.#socket && socket?.clientOpen === true && !socket.cut);
+    const go = (): void => {
+      for (let ms = 100; ms < profile.stateMs; ms += PIECES_MS) {
+        clock.after(ms, () => {
+          if (open()) this.peerOf(to)?.feed({ type: "heard", from: this.id, via });
+        });
+      }
+      clock.after(open() ? profile.stateMs : 0, () => {
+        if (open()) this.#send(effect);
+        if (states !== this.#states) return;
+        this.#stateTo.delete(to);
+        states.shift();
+        states[0]?.();
+      });
+    };
+    if (states.push(go) === 1) go();
   }
 
   #settle(token: number, error: string | undefined): void {
@@ -228,7 +278,10 @@ export class Node implements End {
     else if (notice.kind === "recovered") {
       const stood = stoodAt();
       world.count(`recovered ${notice.via} ${notice.complete ? "complete" : "incomplete"}${stood.r === 0 ? " (joiner)" : ""}`);
-      if (!notice.complete) this.observer.incomplete(this, stood, notice.via);
+      if (!notice.complete) {
+        this.observer.incomplete(this, stood, notice.via);
+        app.latest = undefined;
+      }
       if (notice.via !== "snapshot" && !notice.complete) {
         // Founding a history of one's own is whole; all others lack what was before.
         if (app.list.length > 0 || this.machine.host !== this.id || this.machine.place.r !== this.machine.epoch) app.partial = true;
@@ -283,7 +336,7 @@ export class Node implements End {
     const claim = machine.host !== undefined ? { epoch: machine.epoch, host: machine.host } : undefined;
     world.clock.after(world.latency(), () => {
       if (world.now < this.barredUntil) socket.closeClient();
-      else if (socket.clientOpen && this.alive) server.connect(id, true, claim, socket);
+      else if (socket.clientOpen && this.alive) server.connect(id, true, claim, socket, this.mayRelay);
     });
   }
 
@@ -303,7 +356,8 @@ export class Node implements End {
     this.online = false;
     if (was) this.feed({ type: "offline" });
     if (this.frozen) return void this.world.clock.after(300, () => this.#closed(socket));
-    this.world.clock.after(this.world.random.int(20, 600), () => {
+    const wait = Math.min(BACKOFF_MOST_MS, BACKOFF_MS * 1.6 ** this.#attempt++) * (0.5 + this.world.random.unit() / 2);
+    this.world.clock.after(wait, () => {
       if (this.#socket === socket) this.connect();
     });
   }
@@ -313,6 +367,7 @@ export class Node implements End {
     switch (message.kind) {
       case "open":
         this.online = true;
+        this.#attempt = 0;
         this.troubledUntil = this.world.now;
         socket.up({ kind: "status", profile: this.profile });
         this.feed({ type: "open", open: message.open });
@@ -324,6 +379,7 @@ export class Node implements End {
         this.feed({ type: "joined", member: message.member });
         break;
       case "leave":
+        if (!message.lost) this.#hangUp(message.id);
         this.feed({ type: "left", id: message.id });
         break;
       case "relay":
@@ -346,7 +402,11 @@ export class Node implements End {
     const told = event.type === "open" ? event.open : event.type === "host" ? event.host : undefined;
     if (!told) return;
     const news = told.epoch > this.machine.epoch;
-    if (news) this.#taking = told.host === this.id;
+    if (news) {
+      this.#taking = told.host === this.id;
+      this.#states = [];
+      this.#stateTo.clear();
+    }
     if (told.host !== this.id) return;
     this.known.clear();
     for (const { id } of told.roster ?? []) if (id !== this.id) this.known.add(id);
@@ -397,6 +457,12 @@ export class Node implements End {
 
   linkUp(link: Link): void {
     const peer = link.other(this.id).id;
+    // A newer one takes its place.
+    const old = this.#links.get(peer);
+    if (old) {
+      old.die(-1, -1);
+      this.feed({ type: "link", id: peer, up: false });
+    }
     this.#links.set(peer, link);
     link.heard.set(this.id, this.world.now);
     this.feed({ type: "link", id: peer, up: true });
@@ -509,11 +575,22 @@ export class Node implements End {
     this.judge();
     this.frozen = false;
     this.troubledUntil = this.world.now;
-    const backlog = this.#backlog;
+    const backlog = this.#mixed();
     this.#backlog = [];
     for (const event of backlog) this.feed(event);
     this.#wakeAt = Infinity;
     this.feed({ type: "timer" });
+  }
+
+  /** What came on the WebSocket and what came on data channels are two queues of the browser's, each in its order. */
+  #mixed(): Event[] {
+    const { random } = this.world;
+    const near = (event: Event): boolean => event.type === "link" || ((event.type === "heard" || event.type === "received") && event.via === "p2p");
+    const [one, other] = [this.#backlog.filter(near), this.#backlog.filter((event) => !near(event))];
+    const share = random.pick([0, 0.1, 0.5, 0.9, 1]);
+    const all: Event[] = [];
+    while (one.length > 0 || other.length > 0) all.push((other.length === 0 || (one.length > 0 && random.unit() < share) ? one : other).shift() as Event);
+    return all;
   }
 
   // --- the trace ---

@@ -3,7 +3,7 @@
 import { epochAt, isEmpty } from "../src/group/history.ts";
 import type { Notice } from "../src/group/index.ts";
 import type { Place } from "../src/group/types.ts";
-import { origin } from "./app.ts";
+import { origin, type App } from "./app.ts";
 import type { Node } from "./node.ts";
 import type { Server } from "./server.ts";
 import { Failure, type World } from "./world.ts";
@@ -22,6 +22,10 @@ export class Observer {
   readonly #holder = new Map<number, string>();
   /** When an entry was stamped. */
   readonly #stamped = new Map<number, number>();
+  /** Who was here at an entry: all are told the same, each of the others. */
+  readonly #here = new Map<number, { readonly by: string; readonly members: ReadonlyMap<string, unknown> }>();
+  /** What came last before an entry, of what anybody was handed. */
+  readonly #before = new Map<number, { readonly message: string; readonly place: Place }>();
   /** Who was told that something is missing, how much it had sent by then, and when the server and others last went on with what it had. */
   readonly #told = new Map<Node, { readonly sends: number; readonly servedAt: number }>();
 
@@ -64,7 +68,32 @@ export class Observer {
       else if (state !== app.hash) this.#fail("5 no gap, no overlap", `${node.id} has another state than others at ${show(place)}, after ${message}`);
     }
     if (this.#rejected.has(message)) this.#fail("6 rejected is not delivered", `${node.id} delivers ${message}`);
+    this.#members(node, key, message, place);
+    this.#follows(node, key, message, place);
     this.#runsAhead(node, key, message, place);
+  }
+
+  /** Others come and go between the same messages for everyone. */
+  #members({ id, app }: Node, key: number, message: string, place: Place): void {
+    const here = this.#here.get(key);
+    if (!here) return void this.#here.set(key, { by: id, members: new Map(app.members) });
+    for (const other of new Set([...here.members.keys(), ...app.members.keys()])) {
+      if (other === id || other === here.by || (here.members.has(other) === app.members.has(other) && here.members.get(other) === app.members.get(other))) continue;
+      this.#fail("1 members", `at ${message} (${show(place)}) ${id} sees ${other} as ${JSON.stringify(app.members.get(other))}, ${here.by} saw it as ${JSON.stringify(here.members.get(other))}`);
+    }
+  }
+
+  /** Also where nobody has a state to compare: nothing that another was handed in between is left out, unless it had it. */
+  #follows(node: Node, key: number, message: string, place: Place): void {
+    const { app } = node;
+    const last = app.latest;
+    app.latest = { message, place };
+    if (!last) return;
+    const before = this.#before.get(key);
+    if (!before || before.place.s < last.place.s) this.#before.set(key, last);
+    else if (before.place.r === last.place.r && before.place.s > last.place.s && !had(node, before.message)) {
+      this.#fail("5 no gap, no overlap", `${node.id} is handed ${message} at ${show(place)} after ${last.message}, others after ${before.message}, which it has not got`);
+    }
   }
 
   #first({ id }: Node, key: number, message: string, place: Place): void {
@@ -187,6 +216,16 @@ export class Observer {
     return (sender.resolvedAt.get(message) ?? Infinity) < told.servedAt - 1.5 * resumeMs;
   }
 
+  /** What anybody was handed in the history that all have in the end. */
+  #messagesOf({ place, line }: Node["machine"]): ReadonlySet<string> {
+    const messages = new Set<string>();
+    for (let s = 1; s <= place.s; s++) {
+      const message = this.#message.get(this.#key(place.r, epochAt(line, s), s));
+      if (message !== undefined) messages.add(message);
+    }
+    return messages;
+  }
+
   #fail(guarantee: string, detail: string): never {
     throw new Failure(guarantee, detail);
   }
@@ -222,15 +261,27 @@ export class Observer {
         this.#fail("1 same order", `${node.id} and ${model.id} differ\n  ${node.app.list.join(" ")}\n  ${model.app.list.join(" ")}`);
       }
     }
+    const latest = nodes.flatMap(({ app }) => app.latest ?? []).reduce((a, b) => (a && a.place.s >= b.place.s ? a : b), undefined as App["latest"]);
+    for (const node of nodes) {
+      if (latest && node.app.latest && !had(node, latest.message)) this.#fail("5 no gap, no overlap", `${node.id} was not handed ${latest.message} at ${show(latest.place)}, as others were, and not told`);
+    }
     for (const node of nodes) node.judge();
+    const placed = this.#messagesOf(first.machine);
     for (const sender of nodes) {
       if (!sender.stayed) continue;
       for (const message of sender.owed) {
         if (this.#beyondKeeping(sender, message)) continue;
+        if (!placed.has(message) && !nodes.some(({ app }) => app.has.has(message))) this.#fail("2 nothing lost", `${message} of ${sender.id}, who stayed, is nowhere in the history`);
         for (const node of whole) if (!node.app.has.has(message)) this.#fail("2 nothing lost", `${message} of ${sender.id}, who stayed, is missing at ${node.id}`);
       }
     }
   }
+}
+
+/** It was handed that, or a later one of the same sender: then it is not handed it any more. */
+function had({ app }: Node, message: string): boolean {
+  const [sender, n] = origin(message);
+  return n <= (app.last.get(sender) ?? 0);
 }
 
 export function show(place: Place): string {

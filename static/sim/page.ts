@@ -47,8 +47,8 @@ export class Page {
   readonly #world: World;
   readonly #annals: Annals;
   readonly #members = new Map<string, Member>();
-  /** Not said to be gone yet. */
-  readonly #returning = new Set<string>();
+  /** Not said to be gone yet; whether only its socket is known to be. */
+  readonly #returning = new Map<string, boolean>();
   readonly #madeAt: number;
   #term: Term;
   #history = false;
@@ -83,7 +83,7 @@ export class Page {
   die(): Estate {
     this.#dead = true;
     const assignment = this.#assignment;
-    return { told: this.#told, claim: assignment, returning: [...this.#returning, ...this.#members.keys()] };
+    return { told: this.#told, claim: assignment, returning: [...this.#returning.keys(), ...this.#members.keys()] };
   }
 
   // --- coming and going ---
@@ -138,23 +138,24 @@ export class Page {
       if (heir) this.#elect(heir, this.#told, departure === "silent" ? "timeout" : "left");
     }
     this.#announce();
-    if (departure === "lost" || this.#term.kind === "recovering") this.#mayReturn(id);
-    else this.#sayGone(id);
+    const lost = departure === "lost" || departure === "silent";
+    if (departure === "lost" || this.#term.kind === "recovering") this.#mayReturn(id, lost);
+    else this.#sayGone(id, lost);
   }
 
-  #mayReturn(id: string): void {
-    this.#returning.add(id);
+  #mayReturn(id: string, lost = true): void {
+    this.#returning.set(id, lost);
     const wait = (): void => {
       if (this.#dead || !this.#returning.has(id)) return;
       if (this.#term.kind === "recovering") return this.#world.clock.after(RETURN_MS, wait);
       this.#returning.delete(id);
-      this.#sayGone(id);
+      this.#sayGone(id, lost);
     };
     this.#world.clock.after(RETURN_MS, wait);
   }
 
-  #sayGone(id: string): void {
-    this.#hostSession?.down({ kind: "leave", id });
+  #sayGone(id: string, lost: boolean): void {
+    this.#hostSession?.down({ kind: "leave", id, lost });
   }
 
   // --- who hosts ---
@@ -231,6 +232,8 @@ export class Page {
 
   #pick(but?: string): string | undefined {
     let fit = [...this.#members.values()].map(({ session }) => session).filter(({ id }) => id !== but && this.#mayHost(id));
+    if (fit.some(({ outOfReach }) => !outOfReach)) fit = fit.filter(({ outOfReach }) => !outOfReach);
+    if (fit.some(({ mayRelay }) => mayRelay)) fit = fit.filter(({ mayRelay }) => mayRelay);
     if (fit.some(({ stalled }) => !stalled)) fit = fit.filter(({ stalled }) => !stalled);
     return fit.length > 0 ? this.#world.random.pick(fit).id : undefined;
   }
@@ -286,6 +289,10 @@ export class Page {
     this.#announce();
   }
 
+  relieve(): void {
+    if (this.#term.kind === "hosted") this.#replace("resigned");
+  }
+
   // --- what members say ---
 
   resign(session: Session, epoch: number, to: string | undefined): void {
@@ -295,10 +302,13 @@ export class Page {
   suspect(session: Session, host: string, epoch: number): void {
     const suspected = this.#hostSession;
     if (!suspected?.group || host !== this.host || epoch !== this.epoch || session.id === host) return;
-    if (!this.#world.profile.relay) {
+    if (!this.#world.profile.relay || !session.mayRelay || !suspected.mayRelay) {
       this.#suspecting.add(session.id);
       const many = [...this.#suspecting].filter((id) => this.#members.has(id)).length;
-      if (many >= 2 && many * 2 > this.#members.size) return this.#replace("unreachable");
+      if (many >= 2 && many * 2 > this.#members.size) {
+        suspected.outOfReach = true;
+        return this.#replace("unreachable");
+      }
     }
     if (this.#probing) return;
     const probe = (this.#probing = {});
@@ -343,7 +353,7 @@ export class Page {
     const now = this.#assignment as Claim;
     const { relay, resumeMs } = this.#world.profile;
     const open: OpenPayload = {
-      ...now, members: this.#members.size, relay, resumeMs,
+      ...now, members: this.#members.size, relay: relay && member.session.mayRelay, resumeMs,
       ...(this.host === member.session.id ? { roster: this.#roster() } : {}),
       ...(this.#term.kind === "recovering" ? { recovering: true } : {}),
     };
@@ -378,6 +388,6 @@ export class Page {
   }
 }
 
-function entry({ id, group, profile }: Session): RosterEntry {
-  return { id, group, ...(profile === undefined ? {} : { profile }) };
+function entry({ id, group, mayRelay, profile }: Session): RosterEntry {
+  return { id, group, ...(mayRelay ? {} : { relay: false }), ...(profile === undefined ? {} : { profile }) };
 }

@@ -7,7 +7,7 @@ import { Server } from "./server.ts";
 import { Stock } from "./stock.ts";
 import { World } from "./world.ts";
 
-const TAIL_MS = 45_000;
+const TAIL_MS = 120_000;
 const STEP_MS = 500;
 
 type Fault = () => string | undefined;
@@ -35,6 +35,7 @@ export class Schedule {
     for (let i = 1; i < profile.nodes; i++) clock.after(random.int(0, random.chance(0.5) ? 300 : profile.activeMs / 2), () => this.#join());
     this.#fault();
     this.#talk();
+    if (profile.hides) this.#hide();
     clock.until(profile.activeMs);
     this.#calm();
     for (let t = 0; t < TAIL_MS; t += STEP_MS) {
@@ -77,6 +78,17 @@ export class Schedule {
         for (let n = random.chance(0.1) ? random.int(2, 12) : 1; n > 0; n--) node.send();
       }
       this.#talk();
+    });
+  }
+
+  /** Somebody else looks, for long enough. */
+  #hide(): void {
+    const { world } = this;
+    world.clock.after(world.random.int(500, 4000), () => {
+      if (world.quiet) return;
+      world.count("fault: host hidden");
+      this.#server.relieve();
+      this.#hide();
     });
   }
 
@@ -184,7 +196,9 @@ export class Schedule {
     },
     () => {
       if (!this.#server.up || !this.world.random.chance(0.5)) return undefined;
-      const long = this.world.random.int(100, 2500);
+      const { random, profile } = this.world;
+      // Mostly a restart; sometimes longer than what is kept for each other.
+      const long = random.int(100, random.chance(0.15) ? profile.resumeMs * 3 : 2500);
       this.world.say("srv", () => `restarts for ${long}`);
       for (const node of this.#nodes) node.known.clear();
       this.#server.restart(long);

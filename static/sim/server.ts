@@ -32,9 +32,10 @@ export class Server {
     return this.up && this.host !== undefined;
   }
 
-  connect(id: string, group: boolean, claim: Claim | undefined, socket: ServerSocket): void {
+  connect(id: string, group: boolean, claim: Claim | undefined, socket: ServerSocket, mayRelay = true): void {
     if (!this.up) return socket.closeClient();
     const session = new Session(this.#world, id, group, socket, (gone, departure) => this.#left(gone, departure));
+    session.mayRelay = mayRelay;
     this.#sessions.add(session);
     if (!this.#page || this.#page.idle) this.#page = new Page(this.#world, this.#annals, this.#page?.die());
     this.#page.join(session, claim, false);
@@ -59,6 +60,11 @@ export class Server {
         if (this.#page === page && session.page === undefined) session.resumed(page);
       });
     }
+  }
+
+  /** A hidden host gives way without having asked for it. */
+  relieve(): void {
+    this.#page?.relieve();
   }
 
   restart(downMs: number): void {

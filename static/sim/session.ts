@@ -22,7 +22,7 @@ export type Down =
   | { readonly kind: "open"; readonly open: OpenPayload }
   | { readonly kind: "host"; readonly host: HostPayload }
   | { readonly kind: "join"; readonly member: RosterEntry }
-  | { readonly kind: "leave"; readonly id: string }
+  | { readonly kind: "leave"; readonly id: string; readonly lost: boolean }
   | { readonly kind: "relay"; readonly from: string; readonly message: Wire }
   | { readonly kind: "heartbeat"; readonly token: number }
   | { readonly kind: "probe" };
@@ -40,7 +40,11 @@ export class Session {
   spoken = 0;
   /** Its page's code was found not to run: it is elected last until it says something. */
   stalled = false;
+  /** Most could not reach it when it hosted. */
+  outOfReach = false;
   open = true;
+  /** By its ticket. */
+  mayRelay = true;
   #early: Up[] = [];
 
   constructor(readonly world: World, readonly id: string, readonly group: boolean, readonly socket: ServerSocket, readonly left: (session: Session, departure: Departure) => void) {
@@ -96,9 +100,10 @@ export class Session {
   /** The links' contract is weak, so the relay may misbehave as well. */
   #relay(page: Page, to: string | undefined, message: Wire): void {
     const { random, profile, quiet } = this.world;
-    if (!profile.relay) return;
+    if (!profile.relay || !this.mayRelay) return;
     const down: Down = { kind: "relay", from: this.id, message };
     for (const session of page.receivers(this, to)) {
+      if (!session.mayRelay) continue;
       if (quiet) session.down(down);
       else if (!random.chance(profile.loss)) {
         session.down(down, random.chance(profile.reorder) ? random.int(1, 300) : 0);

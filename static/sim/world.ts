@@ -25,6 +25,12 @@ export interface Profile {
   readonly storm: boolean;
   /** Stock clients come, too. */
   readonly stock: boolean;
+  /** Some may not relay. */
+  readonly rights: boolean;
+  /** Hosts are hidden, and relieved. */
+  readonly hides: boolean;
+  /** So long a page's state takes on its way from one to another. */
+  readonly stateMs: number;
 }
 
 /** A schedule of a sound protocol has some thousands. */
@@ -101,6 +107,9 @@ function draw(random: Prng): Profile {
     small,
     storm: random.chance(0.25),
     stock: random.chance(0.2),
+    rights: random.chance(0.15),
+    hides: random.chance(0.15),
+    stateMs: random.chance(0.2) ? random.pick([300, 1000, 2500, 6000]) : 0,
     settings: small ? { outboxBytes: 400, outboxCount: 12, logBytes: 1500, logCount: 24, windowBytes: 200, batchBytes: 120, aheadCount: 12, aheadBytes: 600, messageBytes: 90 } : {},
   };
 }

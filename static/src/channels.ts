@@ -169,8 +169,13 @@ export class Channels {
     this.#open.get(id)?.send(text, bulk);
   }
 
-  has(id: string): boolean {
-    return this.#open.has(id);
+  hasState(id: string): boolean {
+    return this.#open.get(id)?.hasState ?? false;
+  }
+
+  /** There is another host: nobody waits for a state of before. */
+  turn(): void {
+    for (const channel of this.#open.values()) channel.dropState();
   }
 
   /** Who was dialled is not there. */
@@ -218,6 +223,7 @@ class Channel {
   readonly #joiner = new Joiner();
   readonly #lanes: { small: string[]; bulk: string[] } = { small: [], bulk: [] };
   #dc: RTCDataChannel | undefined;
+  /** Without what is bulk: a state on its way holds up nobody's messages. */
   #waiting = 0;
   #high = false;
   #turn = false;
@@ -299,8 +305,6 @@ class Channel {
   // --- out ---
 
   send(text: string, bulk: boolean): void {
-    // One state is enough: another is as good, and asked for again.
-    if (bulk && this.#lanes.bulk.length > 0) return;
     if (text.length <= WHOLE) this.#push(text, bulk);
     else {
       const k = ++this.#next;
@@ -310,9 +314,17 @@ class Channel {
     this.#pump();
   }
 
+  get hasState(): boolean {
+    return this.#lanes.bulk.length > 0;
+  }
+
+  dropState(): void {
+    this.#lanes.bulk = [];
+  }
+
   #push(frame: string, bulk: boolean): void {
     this.#lanes[bulk ? "bulk" : "small"].push(frame);
-    this.#waiting += frame.length;
+    if (!bulk) this.#waiting += frame.length;
   }
 
   #pump(): void {
@@ -322,8 +334,9 @@ class Channel {
     let [s, b] = [0, 0];
     while ((s < small.length || b < bulk.length) && dc.bufferedAmount < IN_CHANNEL) {
       this.#turn = !this.#turn;
-      const frame = s < small.length && (this.#turn || b >= bulk.length) ? (small[s++] as string) : (bulk[b++] as string);
-      this.#waiting -= frame.length;
+      const talk = s < small.length && (this.#turn || b >= bulk.length);
+      const frame = (talk ? small[s++] : bulk[b++]) as string;
+      if (talk) this.#waiting -= frame.length;
       if (!this.#write(frame)) break;
     }
     small.splice(0, s);

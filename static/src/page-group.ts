@@ -8,6 +8,7 @@ import type { PeerstarError } from "./errors.ts";
 import { Emitter } from "./events.ts";
 import { PROTOCOL } from "./group/index.ts";
 import { home } from "./home.ts";
+import { isLost } from "./payload.ts";
 import { createPeer, Signalling, type GroupPeer, type PeerAddress } from "./peer.ts";
 import { Shell } from "./shell.ts";
 import type { ServerMessage } from "./socket.ts";
@@ -228,6 +229,8 @@ export class PageGroup {
     if (this.#peer.isStale(message)) return;
     // An absent host is the group's business, unless the app has dialled it as well.
     if (message.type === "EXPIRE" && message.src !== undefined && !this.#peer.hasOthers(message.src)) return;
+    // The group's own channel goes on without the server.
+    if (message.type === "LEAVE" && message.src !== undefined && isLost(message.payload)) return this.#peer.closeOthers(message.src);
     signalling.said(message);
   }
 }

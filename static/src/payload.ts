@@ -7,14 +7,19 @@ function record(value: unknown): Readonly<Record<string, unknown>> {
 }
 
 export function entryIn(value: unknown): RosterEntry | undefined {
-  const { id, group, profile } = record(value);
+  const { id, group, relay, profile } = record(value);
   if (typeof id !== "string") return undefined;
-  return { id, group: group === 1, ...(profile === undefined ? {} : { profile }) };
+  return { id, group: group === 1, ...(relay === false ? { relay } : {}), ...(profile === undefined ? {} : { profile }) };
 }
 
 function rosterIn(value: unknown): { readonly roster?: RosterEntry[] } {
   if (!Array.isArray(value)) return {};
   return { roster: value.map(entryIn).filter((entry) => entry !== undefined) };
+}
+
+/** Of a LEAVE: the server lost its socket, and knows no more. */
+export function isLost(payload: unknown): boolean {
+  return record(payload)["lost"] === true;
 }
 
 export function hostIn(payload: unknown): HostPayload | undefined {

@@ -157,7 +157,11 @@ export class GroupPeer extends Base {
 
   /** The app has connections of its own to that one. */
   hasOthers(id: string): boolean {
-    return this.#with(id).some(({ label }) => label !== LABEL);
+    return this.#others(id).length > 0;
+  }
+
+  closeOthers(id: string): void {
+    for (const connection of this.#others(id)) connection.close();
   }
 
   /** An OFFER that PeerJS would answer by itself, with our addresses, though the app wants none of its kind. */
@@ -169,6 +173,10 @@ export class GroupPeer extends Base {
   /** PeerJS goes through a list from which each connection takes itself as it closes, and misses every second one. */
   _cleanupPeer(id: string): void {
     for (const connection of [...this.#with(id)]) connection.close();
+  }
+
+  #others(id: string): readonly Standing[] {
+    return this.#with(id).filter(({ label }) => label !== LABEL);
   }
 
   #with(id: string): readonly Standing[] {

@@ -17,9 +17,12 @@ const TO_ONE = 384 << 10;
 const MARK = 64 << 10;
 /** No answer to a mark for so long: it is gone, or was, and what was under way is lost. */
 const STUCK_MS = 4_000;
+const HEARD_MS = 500;
 
 export interface RelayHooks {
   received(from: string, message: unknown): void;
+  /** In the middle of something long. */
+  heard(from: string): void;
   pressure(high: boolean): void;
   rtt(id: string, ms: number): void;
 }
@@ -37,7 +40,10 @@ interface Way {
   echoed: number;
   /** When that last grew. */
   at: number;
-  waiting: Frames[];
+  /** They take turns. */
+  readonly small: Frames[];
+  readonly bulk: Frames[];
+  turn: boolean;
 }
 
 /** Between two relays: `m` that much I sent you, `e` and that came; `p` a ping, with the last round trip, `q` its answer. */
@@ -53,6 +59,8 @@ export class Relay {
   readonly #ways = new Map<string, Way>();
   #waiting = 0;
   #high = false;
+  /** Whom pieces were last heard of, and said so. */
+  #told = { from: "", at: 0 };
   #next = 0;
   #room = 65_536 - AROUND;
   #timer: Timer;
@@ -94,10 +102,15 @@ export class Relay {
   turn(): void {
     const before = this.#env.now() - STUCK_MS;
     for (const [id, way] of this.#ways) {
-      way.waiting = [];
+      drop(way);
       if (way.sent === way.echoed || way.at < before) this.#ways.delete(id);
     }
     this.#joiner.forget();
+  }
+
+  hasState(to: string): boolean {
+    const way = this.#ways.get(to);
+    return way !== undefined && way.bulk.length > 0 && !this.#isStuck(way);
   }
 
   /** Without `to`: to all, if we host; else to the host. */
@@ -119,26 +132,31 @@ export class Relay {
 
   #sendTo(to: string, message: Frames): void {
     let way = this.#ways.get(to);
-    if (!way) this.#ways.set(to, (way = { sent: 0, marked: 0, echoed: 0, at: this.#env.now(), waiting: [] }));
-    if (way.sent - way.echoed > TO_ONE && this.#env.now() - way.at > STUCK_MS) {
-      way.waiting = [];
+    if (!way) this.#ways.set(to, (way = { sent: 0, marked: 0, echoed: 0, at: this.#env.now(), small: [], bulk: [], turn: false }));
+    if (this.#isStuck(way)) {
+      drop(way);
       way.echoed = way.sent;
     }
-    // One state is enough: another is as good, and asked for again.
-    if (message.bulk && way.waiting.some(({ bulk }) => bulk)) return;
-    way.waiting.push(message);
+    (message.bulk ? way.bulk : way.small).push(message);
     this.#fly(to, way);
+  }
+
+  #isStuck({ sent, echoed, at }: Way): boolean {
+    return sent - echoed > TO_ONE && this.#env.now() - at > STUCK_MS;
   }
 
   #fly(to: string, way: Way): void {
     while (way.sent - way.echoed <= TO_ONE) {
-      const message = way.waiting[0];
+      const [one, other] = way.turn ? [way.bulk, way.small] : [way.small, way.bulk];
+      const lane = one.length > 0 ? one : other;
+      const message = lane[0];
       if (!message) return;
       const { value: frame } = message.frames.next();
       if (frame === undefined) {
-        way.waiting.shift();
+        lane.shift();
         continue;
       }
+      way.turn = !way.turn;
       if (way.sent === way.echoed) way.at = this.#env.now();
       this.#push(frame, message.bulk);
       way.sent += frame.length;
@@ -188,12 +206,19 @@ export class Relay {
     const piece = pieceIn(payload);
     if (!piece) return this.#hooks.received(from, payload);
     const text = this.#joiner.add(from, piece);
-    if (text === undefined) return;
+    if (text === undefined) return this.#inPieces(from);
     try {
       this.#hooks.received(from, JSON.parse(text));
     } catch {
       // Pieces of no message: as good as lost.
     }
+  }
+
+  #inPieces(from: string): void {
+    const now = this.#env.now();
+    if (from === this.#told.from && now - this.#told.at < HEARD_MS) return;
+    this.#told = { from, at: now };
+    this.#hooks.heard(from);
   }
 
   #push(frame: string, bulk: boolean): void {
@@ -232,6 +257,11 @@ export class Relay {
       this.pump();
     });
   }
+}
+
+function drop(way: Way): void {
+  way.small.length = 0;
+  way.bulk.length = 0;
 }
 
 function control(to: string, message: Control): string {

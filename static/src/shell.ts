@@ -8,7 +8,7 @@ import type { Env } from "./env.ts";
 import { PeerstarError, type PeerstarErrorCode } from "./errors.ts";
 import { Front, type FrontHooks } from "./front.ts";
 import { Group, type Effect, type Event, type Notice, type Status, type Wire } from "./group/index.ts";
-import { entryIn, hostIn, openIn } from "./payload.ts";
+import { entryIn, hostIn, isLost, openIn } from "./payload.ts";
 import { Reach } from "./reach.ts";
 import { Relay } from "./relay.ts";
 import { ServerSocket, type End, type Failure, type ServerMessage } from "./socket.ts";
@@ -105,6 +105,7 @@ export class Shell {
     });
     this.#relay = new Relay(env, this.#socket, {
       received: (from, message) => this.feed({ type: "received", from, via: "relay", message }),
+      heard: (from) => this.feed({ type: "heard", from, via: "relay" }),
       pressure: (high) => this.feed({ type: "pressure", link: "relay", high }),
       rtt: (id, ms) => this.#reach.measured(id, ms, "relay"),
     });
@@ -115,7 +116,7 @@ export class Shell {
         this.feed({ type: "link", id, up });
       },
       received: (from, message) => this.feed({ type: "received", from, via: "p2p", message }),
-      heard: (from) => this.feed({ type: "heard", from }),
+      heard: (from) => this.feed({ type: "heard", from, via: "p2p" }),
       pressure: (link, high) => this.feed({ type: "pressure", link, high }),
       rtt: (id, ms) => this.#reach.measured(id, ms, "p2p"),
       failed: (id, times) => {
@@ -230,10 +231,12 @@ export class Shell {
   #perform(effect: Effect): void {
     switch (effect.type) {
       case "transmit": {
-        const text = this.#text(effect.message);
-        const bulk = isBulk(effect.message);
-        if (effect.via === "p2p") this.#channels.send(effect.to, text, bulk);
-        else this.#relay.send(effect.to, text, bulk);
+        const { to, via, message } = effect;
+        const bulk = isBulk(message);
+        // One state on its way to one is enough: another is as good, and asked for again.
+        if (bulk && (this.#channels.hasState(to) || this.#relay.hasState(to))) break;
+        if (via === "p2p") this.#channels.send(to, this.#text(message), bulk);
+        else this.#relay.send(to, this.#text(message), bulk);
         break;
       }
       case "fanout": this.#relay.send(undefined, this.#text(effect.message), isBulk(effect.message)); break;
@@ -295,6 +298,7 @@ export class Shell {
         this.#tell(() => `HOST ${short(host.host)} epoch ${host.epoch} (${host.cause})`);
         this.#mayDial = (payload as { p2p?: unknown }).p2p !== false;
         this.#relay.turn();
+        this.#channels.turn();
         this.feed({ type: "host", host });
         break;
       }
@@ -305,9 +309,12 @@ export class Shell {
       }
       case "LEAVE":
         if (src === undefined) break;
-        this.#reach.gone(src);
         this.#relay.gone(src);
-        this.#channels.close(src);
+        // What the server only lost may still be there, on its data channel.
+        if (!isLost(payload)) {
+          this.#reach.gone(src);
+          this.#channels.close(src);
+        }
         this.#hooks.signal(message);
         this.feed({ type: "left", id: src });
         break;

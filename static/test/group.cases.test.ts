@@ -514,7 +514,7 @@ test("a host in the middle of a long message is not silent", () => {
   rig.feed("b", { type: "link", id: "a", up: true });
   for (let ms = 0; ms < 6000; ms += 500) {
     rig.now += 500;
-    rig.feed("b", { type: "heard", from: "a" });
+    rig.feed("b", { type: "heard", from: "a", via: "p2p" });
     rig.feed("b", { type: "timer" });
   }
   assert.ok(!rig.effects.get("b")?.some(({ type }) => type === "suspect"));

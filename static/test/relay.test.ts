@@ -15,11 +15,12 @@ function rig(max = 65_536) {
   const heard: [string, unknown][] = [];
   const pressure: boolean[] = [];
   const rtts: number[] = [];
+  const inPieces: string[] = [];
   const socket = new ServerSocket(env, {
     url: () => "ws://x", lost() {}, ended() {}, proved() {}, failed() {},
     said: ({ type, src, payload }) => type === "RELAY" && relay.received(src as string, payload),
   });
-  const relay: Relay = new Relay(env, socket, { received: (from, message) => heard.push([from, message]), pressure: (high) => pressure.push(high), rtt: (_, ms) => rtts.push(ms) });
+  const relay: Relay = new Relay(env, socket, { received: (from, message) => heard.push([from, message]), heard: (from) => inPieces.push(from), pressure: (high) => pressure.push(high), rtt: (_, ms) => rtts.push(ms) });
   socket.dial();
   env.last.opens();
   relay.open(max);
@@ -28,7 +29,7 @@ function rig(max = 65_536) {
   const passOn = (to: { socket: typeof env.last }, from: string): void => {
     for (const { payload } of frames()) to.socket.says({ type: "RELAY", src: from, payload });
   };
-  return { env, relay, heard, pressure, rtts, frames, passOn };
+  return { env, relay, heard, inPieces, pressure, rtts, frames, passOn };
 }
 
 test("a short message is one frame, with or without dst", () => {
@@ -46,6 +47,7 @@ test("a long one goes in frames the server takes, and is whole on the other side
   assert.ok(a.env.last.sent.length > 5);
   a.passOn({ socket: b.env.last }, "a");
   assert.deepEqual(b.heard, [["a", message]]);
+  assert.deepEqual(b.inPieces, ["a"], "told at once, and not with every piece");
 });
 
 test("what does not fit into the socket waits, and is told of as pressure", () => {
@@ -105,15 +107,27 @@ function stuffed() {
   return { ...made, big, passed, echo };
 }
 
-test("one state is under way to one member, however often it is asked for", () => {
-  const { relay, big, passed, echo } = stuffed();
-  for (let i = 0; i < 5; i++) relay.send("slow", big, true);
+test("a state is on its way until the last of it has gone, or nothing comes back for long", () => {
+  const { env, relay, big, passed, echo } = stuffed();
+  relay.send("slow", big, true);
+  assert.ok(relay.hasState("slow") && !relay.hasState("another"));
   for (let i = 0; i < 100; i++) echo();
+  assert.ok(!relay.hasState("slow"));
   const pieces = passed();
   assert.ok(pieces > 120 && pieces < 140, `${pieces}`);
   relay.send("slow", big, true);
-  for (let i = 0; i < 100; i++) echo();
-  assert.equal(passed(), 2 * pieces, "the next, once that has gone");
+  env.freeze(5000);
+  assert.ok(!relay.hasState("slow"));
+});
+
+test("what is said to one passes the state that is on its way to it", () => {
+  const { relay, big, frames, echo } = stuffed();
+  relay.send("slow", big, true);
+  relay.send("slow", '{"t":"word"}', false);
+  const said = (): number => frames().findIndex(({ payload }) => (payload as { t?: string }).t === "word");
+  assert.equal(said(), -1);
+  echo();
+  assert.ok(said() > 0);
 });
 
 test("what waits for one who has gone, or for another host, goes no more", () => {

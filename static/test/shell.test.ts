@@ -228,6 +228,31 @@ test("leave() does not wait for the page's state, and nothing is heard after the
   assert.deepEqual(story.slice(3), []);
 });
 
+test("one state is on its way to one, however often and by whatever way it is asked for", async () => {
+  const { env, shell, alone, link, onSnapshot } = rig();
+  onSnapshot(() => "x".repeat(2 << 20));
+  shell.able(true);
+  env.last.says({ type: "OPEN", payload: alone });
+  env.last.says({ type: "JOIN", src: "you", payload: { id: "you", group: 1 } });
+  const toYou = link("you");
+  await env.settle();
+  toYou.raw.bufferedAmount = 300 << 10;
+  const nowhere = { t: "at", e: 5, at: { r: 0, e: 0, s: 0, done: 0, base: 0, line: [], snap: false, stale: false, age: 0 } };
+  for (let s = 0; s < 20; s++) {
+    if (s % 2 === 0) toYou.happens("data", JSON.stringify(nowhere));
+    else env.last.says({ type: "RELAY", src: "you", payload: nowhere });
+    await env.settle();
+    env.pass(1000);
+    toYou.happens("data", "q0");
+    await env.settle();
+  }
+  toYou.raw.bufferedAmount = 0;
+  toYou.drain();
+  const pieces = toYou.sent.filter((frame) => frame.startsWith("c")).map((frame) => frame.split(",")[0]);
+  assert.ok(pieces.length > 100 && new Set(pieces).size === 1, `${pieces.length} pieces of ${new Set(pieces).size}`);
+  assert.ok(!env.last.sent.some((frame) => frame.includes('"k":')), "the same over the relay");
+});
+
 test("a state that no joiner could put together is none, and said so", async (t) => {
   const reported = t.mock.method(console, "error", () => {});
   for (const [quotes, given] of [[9 << 20, true], [11 << 20, false]] as const) {

@@ -78,6 +78,8 @@ export class Core {
   #asking: { token: number; snap: Snapshot; takers: Taken[] } | undefined;
   #token = 0;
   readonly #paths = new Map<PeerId, Path | "none">();
+  /** What came since is kept, however old: for one that is being given a state of then. */
+  hold = Infinity;
   /** Called when a stopped delivery may go on. */
   resume: () => void = () => {};
 
@@ -286,7 +288,7 @@ export class Core {
   trim(): void {
     const { log, settings, now } = this;
     // Longer than resumeMs, for one who returned in time is then still to be filled.
-    const before = now - 1.5 * this.resumeMs;
+    const before = Math.min(now - 1.5 * this.resumeMs, this.hold);
     log.trim(before, settings.logBytes, settings.logCount, this.delivered, now);
     // Who is out of touch may learn late that its history was given up: then it needs its own messages, and what its page was handed.
     const since = Math.min(now, this.confirmed);

@@ -146,7 +146,7 @@ export class Group {
         this.#role?.linked(event.id);
         break;
       case "received": this.#receive(event.from, event.via, event.message); break;
-      case "heard": this.#heard(event.from); break;
+      case "heard": this.#heard(event.from, event.via); break;
       case "pressure":
         core.links.press(event.link, event.high);
         if (!event.high) this.#role?.drained();
@@ -215,6 +215,7 @@ export class Group {
     core.keepPaths(new Set([host]));
     core.epoch = epoch;
     core.epochAt = core.now;
+    core.hold = Infinity;
     core.host = host;
     // The news of our seat may be as old as that while.
     if (host === core.id && this.#idle) core.doubt();
@@ -236,10 +237,10 @@ export class Group {
   }
 
   /** Somebody is in the middle of saying something long. */
-  #heard(from: PeerId): void {
+  #heard(from: PeerId, via: Path): void {
     const core = this.#core;
-    core.links.heard(from, core.now);
-    if (from === core.host && this.#role instanceof Member) this.#role.heard();
+    if (via === "p2p") core.links.heard(from, core.now);
+    this.#role?.heard(from);
   }
 
   /** Only the server names hosts. Its word of this one is on the way to us; or our socket is dead, and we do not know. */

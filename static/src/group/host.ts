@@ -150,6 +150,14 @@ export class Host implements Role {
     }
   }
 
+  heard(from: PeerId): void {
+    const peer = this.#peers.get(from);
+    if (peer && peer.heard > -Infinity) peer.heard = this.#core.now;
+    this.#core.touch();
+    if (this.#phase === "taking") this.#takeover.heard(from);
+    else this.#restorer.heard(from);
+  }
+
   #onAt(peer: Peer, at: Standing): void {
     this.#core.highest = Math.max(this.#core.highest, at.s);
     peer.at = at;
@@ -299,6 +307,7 @@ export class Host implements Role {
         this.reconcile();
         this.#roster.prune();
         this.#stamper.prune(now - 2 * core.resumeMs);
+        core.hold = this.#restorer.hold;
         this.#pulse.choose();
         for (const peer of this.#peers.values()) if (peer.info.group && peer.present) core.tellPath(peer.id);
         this.#feed.retry();

@@ -73,8 +73,8 @@ export class Member implements Role {
     this.#tellRelay(via);
   }
 
-  /** The host lives, and is in the middle of saying something long. */
-  heard(): void {
+  heard(from: PeerId): void {
+    if (from !== this.#host) return;
     const core = this.#core;
     core.touch();
     core.timers.set("suspect", core.now + core.settings.suspectMs);

@@ -6,6 +6,8 @@ import type { Item, Send } from "./wire.ts";
 export class Peer {
   /** In the server's roster. */
   present = true;
+  /** What is relayed reaches it; else only a data channel does. */
+  relayed = true;
   /** It said goodbye. */
   gone = false;
   /** When it was found missing, to be told to the others after a while; 0 while it is here. */

@@ -13,7 +13,9 @@ const MEMBER_BYTES = 64;
 const SLOWEST_MS = 16_000;
 
 interface Waiting {
-  at: Standing;
+  readonly at: Standing;
+  /** When the first state was asked for that went to it, and may still be on its way. */
+  since: number;
   /** So often it was sent one. */
   times: number;
   sentAt: number;
@@ -26,11 +28,13 @@ export class Restorer {
   readonly #waiting = new Map<PeerId, Waiting>();
   #snap: Snapshot | undefined;
   #snapAt = 0;
+  /** When its giver was asked. */
+  #askedAt = 0;
   /** The same words for all who stand at the same place, most of them nowhere: the shell writes them once. */
   readonly #words = new Map<string, Restore>();
   /** What went to the relay in this step, before it can say that it has enough. */
   #burst = { at: 0, bytes: 0 };
-  #asking: { k: number; giver: PeerId } | undefined;
+  #asking: { readonly k: number; readonly giver: PeerId; readonly at: number } | undefined;
   #askingSelf = false;
   readonly #failed = new Set<PeerId>();
   /** Times everyone was asked in vain. */
@@ -44,9 +48,17 @@ export class Restorer {
   request(peer: Peer, at: Standing): void {
     const old = this.#waiting.get(peer.id);
     if (!old || !same(old.at, at)) {
-      this.#waiting.set(peer.id, { at, times: 0, sentAt: -Infinity, everyMs: this.#core.settings.restoreRepeatMs });
+      this.#waiting.set(peer.id, { at, since: Infinity, times: 0, sentAt: -Infinity, everyMs: this.#core.settings.restoreRepeatMs });
     }
     this.#serve();
+  }
+
+  /** Since when entries are needed, to follow a state that is on its way here, or from here. */
+  get hold(): number {
+    const { now, settings } = this.#core;
+    const since = Math.min(this.#asking?.at ?? Infinity, ...[...this.#waiting.values()].map((waiting) => waiting.since));
+    // Its page may have been handed a little less than there was by then.
+    return Math.max(since - settings.peerSilentMs, now - settings.stateMs);
   }
 
   done(id: PeerId): void {
@@ -55,9 +67,10 @@ export class Restorer {
 
   gave(from: PeerId, k: number, snap: Snapshot | null): void {
     if (this.#asking?.k !== k || this.#asking.giver !== from) return;
+    const { at } = this.#asking;
     this.#asking = undefined;
     this.#core.timers.clear("give");
-    if (snap && snap.s >= this.#core.log.base && lies(snap, this.#core.log)) this.#have(snap);
+    if (snap && snap.s >= this.#core.log.base && lies(snap, this.#core.log)) this.#have(snap, at);
     else {
       this.#failed.add(from);
       this.#serve();
@@ -67,6 +80,13 @@ export class Restorer {
   /** There is room in the socket. */
   drained(): void {
     this.#serve();
+  }
+
+  /** The giver is in the middle of it. */
+  heard(from: PeerId): void {
+    if (this.#asking?.giver !== from) return;
+    const { now, settings, timers } = this.#core;
+    timers.set("give", Math.min(now + settings.snapshotMs, Math.max(now, this.#asking.at + settings.stateMs)));
   }
 
   /** The giver is too slow, or gone. */
@@ -83,9 +103,10 @@ export class Restorer {
     if (this.#asking?.giver === id) this.late();
   }
 
-  #have(snap: Snapshot): void {
+  #have(snap: Snapshot, askedAt: number): void {
     this.#snap = snap;
     this.#snapAt = this.#core.now;
+    this.#askedAt = askedAt;
     this.#words.clear();
     this.#failed.clear();
     this.#rounds = 0;
@@ -104,17 +125,17 @@ export class Restorer {
     const giver = this.#pick();
     if (giver) {
       const k = core.token();
-      this.#asking = { k, giver };
+      this.#asking = { k, giver, at: core.now };
       core.transmit(giver, { t: "want", e: core.epoch, k });
       core.timers.set("give", core.now + core.settings.snapshotMs);
       return;
     }
-    const epoch = core.epoch;
+    const { epoch, now } = core;
     this.#askingSelf = true;
     core.ask((own) => {
       this.#askingSelf = false;
       if (core.epoch !== epoch) return;
-      if (own) return this.#have(own);
+      if (own) return this.#have(own, now);
       const again = core.gives || (this.#failed.size > 0 && ++this.#rounds < ROUNDS);
       this.#failed.clear();
       // Pages that can give a state and failed are asked again when those who wait ask again.
@@ -149,6 +170,7 @@ export class Restorer {
     const { r, e, s } = waiting.at;
     const heal = { r, e, s };
     if (snap !== this.#snap) return void core.transmit(id, { t: "restore", e: core.epoch, heal, snap });
+    waiting.since = Math.min(waiting.since, this.#askedAt);
     const place = `${r} ${e} ${s}`;
     const words = this.#words.get(place) ?? { t: "restore", e: core.epoch, heal, snap };
     this.#words.set(place, words);

@@ -8,6 +8,8 @@ export interface Role {
   start(): void;
   stop(): void;
   receive(from: PeerId, via: Path, message: Wire): void;
+  /** Pieces of a long message come: it lives. */
+  heard(from: PeerId): void;
   timer(name: TimerName): void;
   /** The app has put something in the outbox. */
   sending(): void;

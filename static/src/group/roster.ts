@@ -23,6 +23,7 @@ export class Roster {
     const info: MemberInfo = { group: member.group, ...(profile === undefined ? {} : { profile }) };
     if (!peer) this.peers.set(member.id, (peer = new Peer(member.id, info, this.#core.now)));
     peer.info = info;
+    peer.relayed = member.relay !== false;
     peer.present = true;
     peer.missing = 0;
     peer.gone = false;

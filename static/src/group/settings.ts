@@ -12,9 +12,8 @@ export interface Settings {
   /** The same where there is no relay: data channels must be dialled first. */
   readonly askDialMs: number;
   readonly askRepeatMs: number;
-  /** A new host asks so long for what a member said it has. */
+  /** A new host asks so long for what a member said it has, again and again as before. */
   readonly pullMs: number;
-  readonly pullRepeatMs: number;
   /** A host without any history waits so long for someone who has one: about the server's `return_ms`. */
   readonly foundMs: number;
   /** At most so often does a member report what it has, unless asked to witness. */
@@ -27,8 +26,10 @@ export interface Settings {
   /** A send not seen again by then is sent again. */
   readonly resendMs: number;
   readonly resendMaxMs: number;
-  /** Who gives a snapshot has so long. */
+  /** Who gives a snapshot has so long to begin, and to go on, */
   readonly snapshotMs: number;
+  /** and so long in all. */
+  readonly stateMs: number;
   readonly restoreRepeatMs: number;
   /** A snapshot serves all who come within this time. */
   readonly snapshotAgeMs: number;
@@ -54,9 +55,9 @@ export interface Settings {
 
 export const defaults: Settings = {
   beatMs: 500, largePage: 64, suspectMs: 1600,
-  askMs: 500, askDialMs: 2500, askRepeatMs: 120, pullMs: 1500, pullRepeatMs: 150, foundMs: 3000,
+  askMs: 500, askDialMs: 2500, askRepeatMs: 120, pullMs: 1500, foundMs: 3000,
   ackMs: 100, relayAckMs: 1000, witnessAckMs: 20, gapMs: 80, helloMs: 300, resendMs: 700, resendMaxMs: 4000,
-  snapshotMs: 2000, restoreRepeatMs: 1000, snapshotAgeMs: 3000,
+  snapshotMs: 2000, stateMs: 60_000, restoreRepeatMs: 1000, snapshotAgeMs: 3000,
   linkSilentMs: 2500, peerSilentMs: 3000, graceMs: 3000, resignMs: 2000,
   messageBytes: 1 << 20, outboxBytes: 4 << 20, outboxCount: 8192,
   logBytes: 16 << 20, logCount: 32768, windowBytes: 1 << 20, batchBytes: 48 << 10,

@@ -23,10 +23,15 @@ export class Takeover {
   readonly #peers: ReadonlyMap<PeerId, Peer>;
   #began: number;
   #step: Step = "ask";
-  #deadline: number;
+  /** Of the other steps. */
+  #deadline = 0;
   #source: PeerId | undefined;
   /** Since then it is asked. */
   #asked = 0;
+  /** It is not waited for longer than this, however much of its state comes. */
+  #patience = 0;
+  /** When it is asked again. */
+  #pullAt = 0;
   /** Of the history that it was asked for. */
   #root = 0;
   /** It cannot send what comes next, and its page is asked for its state. */
@@ -48,16 +53,11 @@ export class Takeover {
     this.#core = core;
     this.#peers = peers;
     this.#began = core.now;
-    this.#deadline = core.now + this.#askMs;
-  }
-
-  get #askMs(): number {
-    const { relayAllowed, settings } = this.#core;
-    return relayAllowed ? settings.askMs : settings.askDialMs;
   }
 
   start(): void {
     this.#ask();
+    this.#alarm();
     this.answered();
   }
 
@@ -69,10 +69,10 @@ export class Takeover {
 
   /** We were frozen, or cut off: what was said meanwhile is still on its way, or to be said again. */
   again(): void {
-    const { now, settings, timers } = this.#core;
+    const { now, settings } = this.#core;
     this.#began = now;
-    this.#deadline = now + (this.#step === "ask" ? this.#askMs : this.#step === "pull" ? settings.pullMs : settings.foundMs);
-    timers.set("take", now + settings.askRepeatMs);
+    if (this.#step !== "ask") this.#deadline = now + (this.#step === "pull" ? settings.pullMs : settings.foundMs);
+    this.#alarm();
   }
 
   left(id: PeerId): void {
@@ -104,16 +104,26 @@ export class Takeover {
     this.#decide();
   }
 
+  /** In the middle of handing over its state, which takes as long as it takes. */
+  heard(from: PeerId): void {
+    if (this.#step !== "pull" || from !== this.#source || !this.#snapshot) return;
+    const { now, settings } = this.#core;
+    this.#deadline = Math.max(this.#deadline, Math.min(now + settings.snapshotMs, this.#patience));
+    this.#pullAt = this.#deadline;
+  }
+
   timer(): void {
-    const { now, online, relayAllowed } = this.#core;
+    const { now, online } = this.#core;
+    const over = this.#step === "ask" ? this.#waiting().length === 0 : now >= this.#deadline;
     // Who cannot be heard has not been silent.
-    if (now >= this.#deadline && !online) return this.again();
-    if (now >= this.#deadline) {
+    if (over && !online) return this.again();
+    if (over) {
       if (this.#step === "pull" && this.#source) this.#fail(this.#source);
       return this.#decide();
     }
-    if (this.#step === "pull") this.#pull();
-    if (this.#step !== "pull" || !relayAllowed) this.#ask();
+    if (this.#step === "pull" && now >= this.#pullAt) this.#pull();
+    this.#ask();
+    this.#alarm();
   }
 
   /** Unless it was just heard, and only the link is bad, what it said counts no more until it says it again. */
@@ -124,17 +134,29 @@ export class Takeover {
     if (this.#core.now - peer.heard > HEARD_MS) peer.at = undefined;
   }
 
+  /** Who has not answered yet, and still may. */
   #waiting(): Peer[] {
     const { links, now } = this.#core;
     return [...this.#peers.values()].filter((peer) =>
-      peer.info.group && !peer.at && (peer.present || links.good(peer.id, now)) && !(peer.id === this.deposed && SILENT.has(this.cause)));
+      peer.info.group && !peer.at && (peer.present || links.good(peer.id, now)) && now < this.#began + this.#askMs(peer)
+      && !(peer.id === this.deposed && SILENT.has(this.cause)));
+  }
+
+  #askMs(peer: Peer): number {
+    const { settings } = this.#core;
+    return this.#relays(peer) ? settings.askMs : settings.askDialMs;
+  }
+
+  /** What the server relays reaches it; else channels must be dialled first. */
+  #relays({ relayed }: Peer): boolean {
+    return this.#core.relayAllowed && relayed;
   }
 
   #ask(): void {
-    const { epoch, links, now, out, relayAllowed, settings, timers } = this.#core;
+    const { epoch, links, now, out } = this.#core;
     const ask = { t: "ask", e: epoch, cause: this.cause } as const;
-    // Where nothing is relayed the server believes the many who hear nothing of their host: they hear that it lives.
-    const silent = [...this.#peers.values()].filter((peer) => peer.info.group && (!peer.at || !relayAllowed));
+    // To whom nothing is relayed the server believes that it hears nothing of its host: it hears that this lives.
+    const silent = [...this.#peers.values()].filter((peer) => peer.info.group && (!this.#relays(peer) || (!peer.at && this.#step !== "pull")));
     const far = silent.filter((peer) => links.path(peer.id, now) === "relay");
     const crowd = far.length > CROWD;
     if (crowd) out.push({ type: "fanout", message: ask });
@@ -145,7 +167,14 @@ export class Takeover {
       if (this.#repeated && links.relay && links.good(peer.id, now)) this.#core.transmit(peer.id, ask, "relay");
     }
     this.#repeated = true;
-    timers.set("take", Math.min(this.#deadline, now + settings.askRepeatMs));
+  }
+
+  /** When there is something to do next, if nothing comes. */
+  #alarm(): void {
+    const { now, settings, timers } = this.#core;
+    const { askMs, askDialMs, askRepeatMs } = settings;
+    const deadline = this.#step === "ask" ? this.#began + (now < this.#began + askMs ? askMs : askDialMs) : this.#deadline;
+    timers.set("take", Math.min(deadline, now + askRepeatMs));
   }
 
   #decide(): void {
@@ -171,13 +200,16 @@ export class Takeover {
     if (core.now >= this.#began + core.settings.foundMs) return this.#found(false);
     this.#step = "wait";
     this.#deadline = this.#began + core.settings.foundMs;
-    core.timers.set("take", Math.min(this.#deadline, core.now + core.settings.askRepeatMs));
+    this.#alarm();
   }
 
   #pullFrom(source: PeerId, root: number, snapshot: boolean): void {
     const { now, settings } = this.#core;
     this.#step = "pull";
-    if (source !== this.#source) this.#asked = now;
+    if (source !== this.#source) {
+      this.#asked = now;
+      this.#patience = now + settings.stateMs;
+    }
     this.#source = source;
     this.#root = root;
     this.#snapshot = snapshot;
@@ -193,7 +225,8 @@ export class Takeover {
     // It answers the way it was asked. A state is long in the making, and too much to be sent twice.
     const dead = !this.#snapshot && links.relay && now - Math.max(links.lastHeard(source), this.#asked) > DEAD_MS;
     core.transmit(source, { t: "pull", e: core.epoch, at: core.standing() }, dead ? "relay" : undefined);
-    core.timers.set("take", Math.min(this.#deadline, core.now + core.settings.pullRepeatMs));
+    this.#pullAt = now + (this.#snapshot ? core.settings.snapshotMs : 0);
+    this.#alarm();
   }
 
   #found(complete: boolean): void {

@@ -61,6 +61,8 @@ export function sameProfile(a: MemberInfo, b: MemberInfo): boolean {
 
 export interface RosterEntry extends MemberInfo {
   readonly id: PeerId;
+  /** False for one to whom nothing may be relayed. */
+  readonly relay?: boolean;
 }
 
 /** State of a group at one place: what a late joiner needs to go on from there. */
