@@ -9,7 +9,7 @@ import { BOX, EMPTY, type Step } from "./model/types.ts";
 import { hueOf, someName } from "./people.ts";
 import { freePlace } from "./place.ts";
 import { wirePath } from "./wire-path.ts";
-import { changeInWords, errorInWords, took } from "./words.ts";
+import { changeInWords, errorInWords, missedInWords, took } from "./words.ts";
 
 test("the page is the address without its query; ?page=, ?key= and ?server= name others", () => {
   const address = (url: string) => addressOf(new URL(url));
@@ -70,13 +70,24 @@ test("messages are read as untrusted data", () => {
   assert.deepEqual(messageIn({ type: "links", links: [{ id: "a", path: "p2p", rttMs: 3 }, { id: "b", path: "smoke" }, null] }), { type: "links", links: [{ id: "a", path: "p2p", rttMs: 3 }] });
 });
 
+test("whoever has changed it since is named when undo leaves it", () => {
+  const said = (id: string) => (id === "me" ? "you" : "Bob");
+  const added = reduce(EMPTY, "me", { do: "add", id: "a", name: "GLM", x: 0, y: 0 }).board;
+  const undone = reduce(reduce(added, "bob", { do: "move", id: "a", x: 9, y: 9, gesture: "g" }).board, "me", { do: "undo" });
+  assert.deepEqual([changeInWords("you", undone, added), missedInWords(undone, said)], [undefined, "Bob has changed “GLM” since; nothing undone."]);
+  const gone = reduce(reduce(added, "bob", { do: "remove", id: "a" }).board, "me", { do: "undo" });
+  assert.equal(missedInWords(gone, said), "Others have changed things since; nothing undone.");
+});
+
 test("words for a room", () => {
   assert.deepEqual([took(86.6), took(12_340)], [{ value: "87", unit: "ms" }, { value: "12", unit: "s" }]);
   assert.match(errorInWords({ code: "Uncertain" }), /may not have reached/);
   assert.equal(errorInWords(new Error("plain")), "plain");
   const one = reduce(EMPTY, "me", { do: "add", id: "a", name: "GLM", x: 0, y: 0 });
-  assert.equal(changeInWords(one, EMPTY), "added “GLM”");
-  assert.equal(changeInWords(reduce(one.board, "me", { do: "undo" }), one.board), "removed “GLM” (undo)");
+  assert.equal(changeInWords("you", one, EMPTY), "You added “GLM”");
+  assert.equal(changeInWords("Ann", reduce(one.board, "me", { do: "undo" }), one.board), "Ann removed “GLM” (undo)");
+  const kept = reduce(EMPTY, "me", { do: "load", steps: [{ id: "a", name: "GLM", x: 0, y: 0 }], wires: [], kept: true });
+  assert.deepEqual([changeInWords("you", kept, EMPTY), changeInWords("Ann", kept, EMPTY)], ["Your board from last time is back", "Ann’s board from last time is back"]);
   assert.match(someName(() => 0), /^\S+ \S+$/);
   assert.ok(hueOf("a") >= 0 && hueOf("a") < 360 && hueOf("abc") === hueOf("abc"));
 });

@@ -17,7 +17,7 @@ import { Session } from "./session.ts";
 import { StarView } from "./star-view.ts";
 import { showEnd, statusChanged } from "./status.ts";
 import { Tools } from "./tools.ts";
-import { changeInWords, errorInWords } from "./words.ts";
+import { changeInWords, errorInWords, missedInWords } from "./words.ts";
 
 const KEEP_AFTER_MS = 300;
 
@@ -37,9 +37,11 @@ function start(): void {
     delivered(from, seq, outcome, before) {
       keep();
       star.pulse(from);
-      const words = changeInWords(outcome, before);
-      if (!words) return;
-      say(`${capital(session.people.said(from))} ${words}`, seq);
+      const said = (id: string) => session.people.said(id);
+      const words = changeInWords(said(from), outcome, before);
+      if (words) say(words, seq);
+      const missed = from === group.id && missedInWords(outcome, said);
+      if (missed) say(missed);
       const { change } = outcome;
       if (from === group.id || !change) return;
       const touched = change.kind === "moved" || change.kind === "renamed" ? [change.id] : change.steps.map(({ id }) => id);
@@ -131,8 +133,6 @@ function say(text: string, seq?: number): void {
   if (seq === undefined) delete line.dataset["seq"];
   else line.dataset["seq"] = String(seq);
 }
-
-const capital = (text: string): string => text.charAt(0).toUpperCase() + text.slice(1);
 
 /** At most once a frame; a hidden page draws seldom, but is never far behind. */
 function once(draw: () => void): () => void {

@@ -37,13 +37,25 @@ export function took(ms: number): { value: string; unit: string } {
 
 export const people = (count: number): string => (count === 1 ? "only you" : `${count} here`);
 
-/** What was done, for the line under the board. `before` still has the names of what is gone. */
-export function changeInWords(outcome: Outcome, before: Board): string | undefined {
+/** What `who` did, for the line under the board. `before` still has the names of what is gone. */
+export function changeInWords(who: string, outcome: Outcome, before: Board): string | undefined {
   const { change, how, board } = outcome;
   if (!change) return undefined;
-  const words = verb(change, (id) => `“${board.steps.get(id)?.name ?? before.steps.get(id)?.name ?? "?"}”`);
+  if (how === "kept") return `${who === "you" ? "Your" : `${who}’s`} board from last time is back`;
+  const words = `${capital(who)} ${verb(change, (id) => `“${board.steps.get(id)?.name ?? before.steps.get(id)?.name ?? "?"}”`)}`;
   return how === "do" ? words : `${words} (${how})`;
 }
+
+/** Why undo or redo did nothing, for the one who asked. `said` gives a name, and "you" for the one it is. */
+export function missedInWords({ missed, board, how }: Outcome, said: (id: string) => string): string | undefined {
+  if (!missed) return undefined;
+  const step = board.steps.get(missed.kind === "moved" || missed.kind === "renamed" ? missed.id : (missed.steps[0]?.id ?? ""));
+  const who = step && said(step.by);
+  const what = !who || who === "you" ? "Others have changed things" : `${who} has changed “${step.name}”`;
+  return `${what} since; nothing ${how}ne.`;
+}
+
+export const capital = (text: string): string => text.charAt(0).toUpperCase() + text.slice(1);
 
 function verb(change: Change, name: (id: string) => string): string {
   switch (change.kind) {

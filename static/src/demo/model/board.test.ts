@@ -69,7 +69,7 @@ test("whatever is done, wires join steps that are there and close no circle", ()
       const before = look(board);
       const next = reduce(board, by, operation);
       assert.equal(look(board), before, "a board is never changed in place");
-      if (next.change === undefined) assert.equal(next.board, board);
+      if (next.change === undefined) assert.deepEqual([next.board.steps, next.board.wires], [board.steps, board.wires]);
       board = next.board;
       for (const { from, to } of board.wires.values()) assert.ok(board.steps.has(from) && board.steps.has(to));
       assert.ok(isOrdered(board), `a circle, seed ${seed}`);
@@ -117,14 +117,23 @@ test("undo is mine alone", () => {
   assert.equal(canRevert(board, "you", "undo"), true);
 });
 
-test("what another has changed since is theirs: undo passes it over", () => {
-  const moved = after([["me", add("a")], ["me", move("a", 10, 10)], ["you", move("a", 99, 99)]]);
-  assert.equal(canRevert(moved, "me", "undo"), false);
-  assert.equal(reduce(moved, "me", undo).board, moved);
-  const earlier = after([["me", add("a")], ["me", add("b")], ["me", rename("a", "A")], ["me", rename("b", "B")], ["you", rename("b", "yours")], ["me", undo]]);
-  assert.deepEqual(names(earlier), ["a", "yours"], "the newest that still makes sense");
+test("what another has changed since is theirs: undo leaves it, takes back nothing else, and goes further back next time", () => {
+  const start = after([["me", add("a")], ["me", add("b")], ["me", move("a", 10, 10)], ["you", move("a", 99, 99)]]);
+  const first = reduce(start, "me", undo);
+  assert.equal(first.change, undefined);
+  assert.deepEqual([first.missed?.kind, first.board.steps], ["moved", start.steps]);
+  assert.deepEqual(names(reduce(first.board, "me", undo).board), ["a"], "the step before");
+  assert.equal(reduce(reduce(first.board, "me", undo).board, "me", redo).change?.kind, "placed", "what was left cannot be done again");
   const wired = after([["me", add("a")], ["you", add("b")], ["you", connect("b", "a")], ["me", undo]]);
   assert.deepEqual(names(wired), ["a", "b"], "a step that another has wired stays");
+  assert.equal(canRevert(wired, "me", "undo"), false);
+  const again = after([["me", add("a")], ["me", rename("a", "A")], ["me", undo], ["you", rename("a", "yours")]]);
+  assert.deepEqual([reduce(again, "me", redo).missed?.kind, names(reduce(again, "me", redo).board)], ["renamed", ["yours"]]);
+});
+
+test("a drag that ends where it began is nothing to undo", () => {
+  const board = after([["me", add("a", "a", 5, 5)], ["me", rename("a", "A")], ["me", move("a", 10, 10)], ["me", move("a", 5, 5)], ["me", undo]]);
+  assert.deepEqual(names(board), ["a"]);
 });
 
 test("one drag is one thing to undo, however many moves it was", () => {
@@ -142,8 +151,8 @@ test("of two wires that close a circle, the second is refused by all", () => {
   const start: Said[] = [["me", add("a")], ["me", add("b")], ["me", add("c")], ["me", connect("a", "b")], ["me", connect("b", "c")]];
   assert.deepEqual(wires(after([...start, ["you", connect("c", "a")]])), ["a b", "b c"]);
   assert.deepEqual(wires(after([["me", add("a")], ["me", connect("a", "a")]])), []);
-  // Undo does not close one either, and goes on to what it can take back.
-  assert.deepEqual(wires(after([...start, ["me", disconnect("a", "b")], ["you", connect("c", "a")], ["me", undo]])), ["c a"]);
+  // Undo does not close one either.
+  assert.deepEqual(wires(after([...start, ["me", disconnect("a", "b")], ["you", connect("c", "a")], ["me", undo]])), ["b c", "c a"]);
 });
 
 test("what was kept comes onto an empty board only, and is nobody's to undo", () => {

@@ -2,8 +2,11 @@
 import { opposite, perform } from "./change.ts";
 import { LIMITS, wireId, type Board, type Change, type MemberId, type Operation, type Past } from "./types.ts";
 
-/** `change` is absent when the operation had no effect. */
-export type Outcome = { readonly board: Board; readonly change?: Change; readonly how: "do" | "undo" | "redo" };
+/**
+ * `change` is absent when the operation had no effect; `missed` is what undo or redo was meant for and others have made
+ * impossible. `how` is "kept" for the board of last time.
+ */
+export type Outcome = { readonly board: Board; readonly change?: Change; readonly missed?: Change; readonly how: "do" | "undo" | "redo" | "kept" };
 
 type Revert = Extract<Operation, { do: "undo" | "redo" }>;
 
@@ -16,28 +19,32 @@ export function reduce(board: Board, by: MemberId, operation: Operation): Outcom
   const wanted = changeOf(board, by, operation);
   const made = wanted && perform(board, by, wanted);
   if (!made) return { board, how: "do" };
-  if (operation.do === "load" && operation.kept) return { board: made.board, change: made.change, how: "do" };
+  if (operation.do === "load" && operation.kept) return { board: made.board, change: made.change, how: "kept" };
   const { done } = board.pasts.get(by) ?? NONE;
   return { board: remember(made.board, by, { done: joined(done, made.change), undone: [] }), change: made.change, how: "do" };
 }
 
-/** Whether undo or redo would do something. */
+/** Whether there is something to undo or redo, though others may have made it impossible. */
 export function canRevert(board: Board, by: MemberId, how: "undo" | "redo"): boolean {
-  return board.pasts.has(by) && revert(board, by, how).change !== undefined;
+  return stackOf(board.pasts.get(by) ?? NONE, how).length > 0;
 }
 
-/** Mine, the newest that still makes sense: what others have changed since is theirs, and passed over. */
+const stackOf = ({ done, undone }: Past, how: "undo" | "redo"): readonly Change[] => (how === "undo" ? done : undone);
+
+/**
+ * Mine, the newest. What others have changed since is theirs: then nothing is done but to forget it, so that the next
+ * time goes further back. To leap over it at once could take back something much larger than was meant.
+ */
 function revert(board: Board, by: MemberId, how: "undo" | "redo"): Outcome {
-  const past = board.pasts.get(by);
-  if (!past) return { board, how };
-  const stack = [...(how === "undo" ? past.done : past.undone)];
-  for (let last = stack.pop(); last; last = stack.pop()) {
-    const made = perform(board, by, opposite(last), true);
-    if (!made) continue;
-    const next = how === "undo" ? { done: stack, undone: [...past.undone, made.change] } : { done: [...past.done, made.change], undone: stack };
-    return { board: remember(made.board, by, next), change: made.change, how };
-  }
-  return { board, how };
+  const past = board.pasts.get(by) ?? NONE;
+  const stack = stackOf(past, how);
+  const last = stack.at(-1);
+  if (!last) return { board, how };
+  const left = stack.slice(0, -1);
+  const made = perform(board, by, opposite(last), true);
+  if (!made) return { board: remember(board, by, how === "undo" ? { ...past, done: left } : { ...past, undone: left }), missed: last, how };
+  const next = how === "undo" ? { done: left, undone: [...past.undone, made.change] } : { done: [...past.done, made.change], undone: left };
+  return { board: remember(made.board, by, next), change: made.change, how };
 }
 
 function changeOf(board: Board, by: MemberId, operation: Exclude<Operation, Revert>): Change | undefined {
@@ -71,11 +78,13 @@ function changeOf(board: Board, by: MemberId, operation: Exclude<Operation, Reve
   }
 }
 
-/** Adds to what was done; a move goes on where the last one of the same gesture ended. */
+/** Adds to what was done; a move goes on where the last one of the same gesture ended, and back at its start it was nothing. */
 function joined(done: readonly Change[], change: Change): readonly Change[] {
   const last = done.at(-1);
   const goesOn = last?.kind === "moved" && change.kind === "moved" && last.id === change.id && last.gesture === change.gesture;
-  return goesOn ? [...done.slice(0, -1), { ...change, from: last.from }] : [...done, change];
+  if (!goesOn) return [...done, change];
+  const back = last.from.x === change.to.x && last.from.y === change.to.y;
+  return back ? done.slice(0, -1) : [...done.slice(0, -1), { ...change, from: last.from }];
 }
 
 /** Bounded: whoever did something longest ago is forgotten first. */
