@@ -6,7 +6,7 @@ import { HOST_R, MOST, SIZE, spots, type Spot } from "./layout.ts";
 import { messageIn } from "./message.ts";
 import { reduce } from "./model/reduce.ts";
 import { BOX, EMPTY, type Step } from "./model/types.ts";
-import { hueOf, someName } from "./people.ts";
+import { distinct, hueOf, MAX_NAME, someName } from "./people.ts";
 import { freePlace } from "./place.ts";
 import { wirePath } from "./wire-path.ts";
 import { changeInWords, errorInWords, missedInWords, took } from "./words.ts";
@@ -77,6 +77,13 @@ test("whoever has changed it since is named when undo leaves it", () => {
   assert.deepEqual([changeInWords("you", undone, added), missedInWords(undone, said)], [undefined, "Bob has changed “GLM” since; nothing undone."]);
   const gone = reduce(reduce(added, "bob", { do: "remove", id: "a" }).board, "me", { do: "undo" });
   assert.equal(missedInWords(gone, said), "Others have changed things since; nothing undone.");
+});
+
+test("two of one name are told apart", () => {
+  assert.equal(distinct("Ann", new Set(["Bob"])), "Ann");
+  assert.equal(distinct("Ann", new Set(["Ann", "Ann 2"])), "Ann 3");
+  const long = "x".repeat(MAX_NAME);
+  assert.equal(distinct(long, new Set([long])).length, MAX_NAME);
 });
 
 test("words for a room", () => {

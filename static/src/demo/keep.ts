@@ -25,5 +25,13 @@ export function keptBoard(page: string): Board | undefined {
   return kept && kept.steps.size > 0 ? kept : undefined;
 }
 
-export const keepName = (name: string): void => void attempt(() => localStorage.setItem(NAME, name));
-export const keptName = (): string | undefined => attempt(() => nameIn(localStorage.getItem(NAME), MAX_NAME));
+/** For a reload of this tab; one that was chosen, for the next visit as well. Two tabs of one browser are two people here. */
+export function keepName(name: string, chosen: boolean): void {
+  attempt(() => sessionStorage.setItem(NAME, name));
+  if (chosen) attempt(() => localStorage.setItem(NAME, name));
+}
+
+export const keptName = (): string | undefined => nameFrom(() => sessionStorage) ?? nameFrom(() => localStorage);
+
+/** Where storage is forbidden, even to name it throws. */
+const nameFrom = (storage: () => Storage): string | undefined => attempt(() => nameIn(storage().getItem(NAME), MAX_NAME));

@@ -27,9 +27,9 @@ if (problem) showEnd(problem);
 else start();
 
 function start(): void {
-  let myName = keptName() ?? someName();
-  keepName(myName);
-  const group = new PageGroup({ ...address, profile: { name: myName } });
+  const name = keptName() ?? someName();
+  keepName(name, false);
+  const group = new PageGroup({ ...address, profile: { name } });
 
   const keep = later(() => keepBoard(address.page, session.shared.delivered), KEEP_AFTER_MS);
   const session: Session = new Session(group, {
@@ -68,6 +68,7 @@ function start(): void {
   const pointer = new Pointer(editor, view, (id) => session.shared.board.steps.get(id));
   const tools = new Tools(editor, view);
   const star = new StarView();
+  const nameInput = need<HTMLInputElement>("my-name");
   listenToKeys(editor);
 
   const render = once(draw);
@@ -84,6 +85,7 @@ function start(): void {
     showFacts({ me: group.id, host, epoch: group.epoch, members: group.members, people, lastChange: session.lastChange, link });
     document.body.dataset["empty"] = board.steps.size > 0 ? "false" : host === undefined ? "unknown" : "true";
     need("alone-words").classList.toggle("hushed", group.members.length > 1);
+    if (document.activeElement !== nameInput) nameInput.value = people.of(group.id);
   }
 
   addEventListener("pagehide", () => keep.now());
@@ -110,19 +112,19 @@ function start(): void {
   new Hand(group.peer, group.id, () => group.members, session.people);
   click("drop", () => session.dropHost());
   click("retry", () => location.reload());
-  need<HTMLInputElement>("my-name").value = myName;
-  need("my-name").addEventListener("change", rename);
+  nameInput.addEventListener("change", rename);
   onSubmit("name-form", "my-name", (_, input) => input.blur());
   put("page", address.page);
   document.querySelectorAll<HTMLAnchorElement>("a.again").forEach((link) => (link.href = location.href));
   render();
 
   function rename(): void {
-    const input = need<HTMLInputElement>("my-name");
-    myName = nameIn(input.value, MAX_NAME) ?? myName;
-    input.value = myName;
-    keepName(myName);
-    session.rename(myName);
+    const chosen = nameIn(nameInput.value, MAX_NAME);
+    if (chosen) {
+      keepName(chosen, true);
+      session.rename(chosen);
+    }
+    nameInput.value = session.people.of(group.id);
   }
 }
 

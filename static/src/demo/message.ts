@@ -10,7 +10,9 @@ export type Message =
   | { readonly type: "do"; readonly n: number; readonly operation: Operation }
   | { readonly type: "links"; readonly links: readonly LinkReport[] }
   /** Asks the host of that epoch, and no later one, to hand over. */
-  | { readonly type: "drop"; readonly epoch: number };
+  | { readonly type: "drop"; readonly epoch: number }
+  /** Tells its sender, when it comes back, that everything before it has been delivered: all who were here are known. */
+  | { readonly type: "here" };
 
 /** More are neither drawn nor worth the bytes. */
 export const MAX_LINKS = 64;

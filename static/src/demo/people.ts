@@ -31,6 +31,13 @@ export class People {
   }
 }
 
+/** The name, or with the first number that makes it another than those taken. */
+export function distinct(name: string, taken: ReadonlySet<string>): string {
+  let own = name;
+  for (let n = 2; taken.has(own); n++) own = `${nameIn(name, MAX_NAME - 1 - String(n).length)} ${n}`;
+  return own;
+}
+
 /** A colour for each, the same on every screen. */
 export function hueOf(id: string): number {
   let hash = 0x811c9dc5;

@@ -19,18 +19,18 @@ class Room {
   private readonly log: Entry[] = [];
   private seq = 0;
 
-  join(id: string, kept?: Operation[]): Member {
+  join(id: string, kept?: Operation[], name?: string): Member {
     const giver = [...this.members.values()][0];
     this.host ||= id;
-    const member = new Member(this, id);
+    const member = new Member(this, id, name);
     this.members.set(id, member);
+    member.session.opened({ id, host: this.host, epoch: this.epoch, first: !giver }, kept && made(kept));
+    if (giver) member.session.restore(JSON.parse(JSON.stringify(giver.session.snapshot())));
     for (const other of this.members.values()) {
       if (other === member) continue;
       other.session.member({ kind: "join", id, profile: member.profile });
       member.session.member({ kind: "join", id: other.id, profile: other.profile });
     }
-    if (giver) member.session.restore(JSON.parse(JSON.stringify(giver.session.snapshot())));
-    member.session.opened({ id, host: this.host, epoch: this.epoch, first: !giver }, kept && made(kept));
     return member;
   }
 
@@ -63,8 +63,8 @@ class Member {
   resigned = 0;
   profile: unknown;
 
-  constructor(room: Room, readonly id: string) {
-    this.profile = { name: `name of ${id}` };
+  constructor(room: Room, readonly id: string, name = `name of ${id}`) {
+    this.profile = { name };
     const member = this;
     const group: OrderedGroup = {
       id,
@@ -175,6 +175,21 @@ test("names come with the profile, change with it, and outlast the one who left"
   room.members.delete("bob");
   ann.session.member({ kind: "leave", id: "bob", profile: undefined });
   assert.equal(ann.session.people.of("bob"), "Bobby");
+});
+
+test("who comes to one of the same name takes another, and leaves a chosen one", async () => {
+  const room = new Room();
+  const settle = async () => {
+    room.deliver();
+    for (let turn = 0; turn < 4; turn++) await Promise.resolve();
+  };
+  const [ann, other] = [room.join("a", [], "Ann"), room.join("b", [], "Ann")];
+  await settle();
+  assert.deepEqual([ann, other].map(({ session }) => ["a", "b"].map((id) => session.people.of(id))), [["Ann", "Ann 2"], ["Ann", "Ann 2"]]);
+  const third = room.join("c", [], "Ann");
+  third.session.rename("Ann 2");
+  await settle();
+  assert.equal(ann.session.people.of("c"), "Ann 2", "as the person wanted");
 });
 
 test("the host is dropped once, however many ask", () => {

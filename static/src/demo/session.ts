@@ -6,7 +6,7 @@ import { record } from "./model/read.ts";
 import type { Outcome } from "./model/reduce.ts";
 import type { Board } from "./model/types.ts";
 import type { HostChange } from "./panel.ts";
-import { People } from "./people.ts";
+import { distinct, People } from "./people.ts";
 import { SharedBoard } from "./shared.ts";
 
 export type SessionEvents = {
@@ -37,6 +37,7 @@ export class Session {
   opened({ host, first }: GroupEvents["open"], kept: Board | undefined): void {
     this.host = host;
     if (first && kept && this.shared.delivered.steps.size === 0) this.shared.do({ do: "load", steps: [...kept.steps.values()], wires: [...kept.wires.values()], kept: true });
+    if (!first) void this.introduce(this.people.of(this.group.id));
     this.events.changed();
   }
 
@@ -91,13 +92,13 @@ export class Session {
 
   dropHost(): void {
     if (this.group.isHost) this.events.resign();
-    else this.say({ type: "drop", epoch: this.group.epoch });
+    else void this.say({ type: "drop", epoch: this.group.epoch });
   }
 
   /** For a host, now and then. */
   tellLinks(): void {
     const links = this.group.isHost && this.group.members.length > 1 ? this.links.news(this.group.members) : undefined;
-    if (links) this.say({ type: "links", links });
+    if (links) void this.say({ type: "links", links });
   }
 
   snapshot(): unknown {
@@ -109,7 +110,23 @@ export class Session {
     this.events.restored();
   }
 
-  private say(message: Message): void {
-    this.group.send(message).catch((error: unknown) => this.events.failed(error));
+  /** Who comes to one of the same name takes another, unless a person has chosen it meanwhile. */
+  private async introduce(name: string): Promise<void> {
+    const { id } = this.group;
+    if (!(await this.say({ type: "here" })) || this.people.of(id) !== name) return;
+    const others = this.group.members.filter((member) => member !== id);
+    const free = distinct(name, new Set(others.map((member) => this.people.of(member))));
+    if (free !== name) this.rename(free);
+  }
+
+  /** Whether it was delivered, in its time. */
+  private say(message: Message): Promise<boolean> {
+    return this.group.send(message).then(
+      () => true,
+      (error: unknown) => {
+        this.events.failed(error);
+        return false;
+      },
+    );
   }
 }
