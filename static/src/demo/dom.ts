@@ -28,6 +28,19 @@ export function svg<K extends keyof SVGElementTagNameMap>(name: K, attributes: R
 
 export const click = (id: string, then: () => void): void => need(id).addEventListener("click", then);
 
+/** A button that is switched off while it has the focus would lose it, and the keyboard its place. */
+export function enable(id: string, on: boolean): void {
+  const button = need<HTMLButtonElement>(id);
+  if (document.activeElement === button) {
+    button.setAttribute("aria-disabled", String(!on));
+    button.onblur = () => enable(id, button.getAttribute("aria-disabled") !== "true");
+    return;
+  }
+  button.onblur = null;
+  button.removeAttribute("aria-disabled");
+  button.disabled = !on;
+}
+
 /** `then` gets what was typed, without blanks around it; never nothing. */
 export function onSubmit(form: string, field: string, then: (text: string, input: HTMLInputElement) => void): void {
   need(form).addEventListener("submit", (event) => {

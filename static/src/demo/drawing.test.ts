@@ -9,7 +9,7 @@ import { BOX, EMPTY, type Step } from "./model/types.ts";
 import { distinct, hueOf, MAX_NAME, someName } from "./people.ts";
 import { freePlace } from "./place.ts";
 import { wirePath } from "./wire-path.ts";
-import { changeInWords, errorInWords, missedInWords, took } from "./words.ts";
+import { changeInWords, errorInWords, hostInWords, missedInWords, took } from "./words.ts";
 
 test("the page is the address without its query; ?page=, ?key= and ?server= name others", () => {
   const address = (url: string) => addressOf(new URL(url));
@@ -95,6 +95,7 @@ test("words for a room", () => {
   assert.equal(changeInWords("Ann", reduce(one.board, "me", { do: "undo" }), one.board), "Ann removed “GLM” (undo)");
   const kept = reduce(EMPTY, "me", { do: "load", steps: [{ id: "a", name: "GLM", x: 0, y: 0 }], wires: [], kept: true });
   assert.deepEqual([changeInWords("you", kept, EMPTY), changeInWords("Ann", kept, EMPTY)], ["Your board from last time is back", "Ann’s board from last time is back"]);
+  assert.deepEqual([hostInWords("you", 14.2), hostInWords("Bob", 14.2)], ["You are the host now, seen here in 14 ms", "Bob is the host now, seen here in 14 ms"]);
   assert.match(someName(() => 0), /^\S+ \S+$/);
   assert.ok(hueOf("a") >= 0 && hueOf("a") < 360 && hueOf("abc") === hueOf("abc"));
 });

@@ -13,11 +13,12 @@ import { Mover } from "./mover.ts";
 import { showFacts } from "./panel.ts";
 import { MAX_NAME, someName } from "./people.ts";
 import { Pointer } from "./pointer.ts";
+import { say, sayChange, sayNews } from "./said.ts";
 import { Session } from "./session.ts";
 import { StarView } from "./star-view.ts";
 import { showEnd, statusChanged } from "./status.ts";
 import { Tools } from "./tools.ts";
-import { changeInWords, errorInWords, missedInWords } from "./words.ts";
+import { changeInWords, errorInWords, hostInWords, missedInWords } from "./words.ts";
 
 const KEEP_AFTER_MS = 300;
 
@@ -39,7 +40,7 @@ function start(): void {
       star.pulse(from);
       const said = (id: string) => session.people.said(id);
       const words = changeInWords(said(from), outcome, before);
-      if (words) say(words, seq);
+      if (words) sayChange(words, seq);
       const missed = from === group.id && missedInWords(outcome, said);
       if (missed) say(missed);
       const { change } = outcome;
@@ -48,6 +49,7 @@ function start(): void {
       view.render(session.shared.board, editor, pointer.held);
       for (const id of touched) view.steps.mark(id, from, session.people.of(from));
     },
+    hostChanged: ({ host, tookMs }) => sayNews(hostInWords(session.people.said(host), tookMs)),
     restored: keep,
     failed: (error) => say(errorInWords(error)),
     resign: () => group.resign(),
@@ -74,15 +76,15 @@ function start(): void {
   const render = once(draw);
   function draw(): void {
     const { board } = session.shared;
-    const { links, people } = session;
+    const { people, lastChange, server } = session;
     const { host } = group;
+    const link = (id: string) => session.linkOf(id);
     editor.tidy();
     view.render(board, editor, pointer.held);
     if (editor.wiring === undefined) view.wires.pull(undefined);
     tools.render();
-    const link = (id: string) => links.of(id, group.id, host);
     star.render({ ids: group.members, host, me: group.id, name: (id) => people.of(id), link });
-    showFacts({ me: group.id, host, epoch: group.epoch, members: group.members, people, lastChange: session.lastChange, link });
+    showFacts({ me: group.id, host, epoch: group.epoch, members: group.members, people, lastChange, server, link });
     document.body.dataset["empty"] = board.steps.size > 0 ? "false" : host === undefined ? "unknown" : "true";
     need("alone-words").classList.toggle("hushed", group.members.length > 1);
     if (document.activeElement !== nameInput) nameInput.value = people.of(group.id);
@@ -99,7 +101,10 @@ function start(): void {
   group.on("member", (event) => session.member(event));
   group.on("profile", (event) => session.profile(event));
   group.on("link", (event) => session.link(event));
-  group.on("status", statusChanged);
+  group.on("status", (event) => {
+    statusChanged(event);
+    session.status(event);
+  });
   group.on("recovered", ({ complete }) => {
     if (!complete) say("You were away for long. The board is what the others made of it meanwhile.");
   });
@@ -115,7 +120,8 @@ function start(): void {
   nameInput.addEventListener("change", rename);
   onSubmit("name-form", "my-name", (_, input) => input.blur());
   put("page", address.page);
-  document.querySelectorAll<HTMLAnchorElement>("a.again").forEach((link) => (link.href = location.href));
+  put("address", location.href);
+  need<HTMLAnchorElement>("again").href = location.href;
   render();
 
   function rename(): void {
@@ -126,14 +132,6 @@ function start(): void {
     }
     nameInput.value = session.people.of(group.id);
   }
-}
-
-/** The line under the board; `seq` is the change's place in the one order of all. */
-function say(text: string, seq?: number): void {
-  put("said", text);
-  const line = need("said");
-  if (seq === undefined) delete line.dataset["seq"];
-  else line.dataset["seq"] = String(seq);
 }
 
 /** At most once a frame; a hidden page draws seldom, but is never far behind. */

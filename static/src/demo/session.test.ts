@@ -5,6 +5,7 @@ import type { OrderedGroup } from "./group.ts";
 import { reduce } from "./model/reduce.ts";
 import { EMPTY, type Board, type Operation } from "./model/types.ts";
 import { Mover } from "./mover.ts";
+import type { HostChange } from "./panel.ts";
 import { Session } from "./session.ts";
 
 type Entry = { readonly from: string; readonly data: unknown; readonly done: () => void };
@@ -24,6 +25,7 @@ class Room {
     this.host ||= id;
     const member = new Member(this, id, name);
     this.members.set(id, member);
+    member.session.status({ state: "open", server: true });
     member.session.opened({ id, host: this.host, epoch: this.epoch, first: !giver }, kept && made(kept));
     if (giver) member.session.restore(JSON.parse(JSON.stringify(giver.session.snapshot())));
     for (const other of this.members.values()) {
@@ -61,6 +63,7 @@ class Room {
 class Member {
   readonly session: Session;
   resigned = 0;
+  readonly told: HostChange[] = [];
   profile: unknown;
 
   constructor(room: Room, readonly id: string, name = `name of ${id}`) {
@@ -90,7 +93,7 @@ class Member {
       send: (data) => room.send(id, data),
     };
     const nothing = () => {};
-    this.session = new Session(group, { changed: nothing, delivered: nothing, restored: nothing, failed: assert.fail, resign: () => this.resigned++ });
+    this.session = new Session(group, { changed: nothing, delivered: nothing, hostChanged: (change) => this.told.push(change), restored: nothing, failed: assert.fail, resign: () => this.resigned++ });
   }
 
   do(operation: Operation): void {
@@ -190,6 +193,42 @@ test("who comes to one of the same name takes another, and leaves a chosen one",
   third.session.rename("Ann 2");
   await settle();
   assert.equal(ann.session.people.of("c"), "Ann 2", "as the person wanted");
+});
+
+test("a change of host is told, by everybody's own measure", () => {
+  const room = new Room();
+  const [ann, bob] = [room.join("ann"), room.join("bob")];
+  room.elect("bob", "resigned");
+  assert.deepEqual([ann, bob].map(({ told }) => told.map(({ host, before, tookMs, seen }) => [host, before, tookMs, seen])), [[["bob", "ann", 42, 1]], [["bob", "ann", 42, 1]]]);
+  room.elect("bob", "restarted");
+  assert.equal(ann.told.length, 1, "a new epoch of the same host is none");
+  room.elect("ann", "left");
+  assert.equal(ann.told[1]?.seen, 2);
+});
+
+test("without the server no host is dropped, now or later", () => {
+  const room = new Room();
+  const [ann, bob] = [room.join("ann"), room.join("bob")];
+  for (const { session } of [ann, bob]) session.status({ state: "open", server: false });
+  bob.session.dropHost();
+  ann.session.dropHost();
+  for (const { session } of [ann, bob]) session.status({ state: "open", server: true });
+  room.deliver();
+  assert.equal(ann.resigned, 0);
+});
+
+test("what goes over the server goes with it", () => {
+  const room = new Room();
+  const [ann, bob] = [room.join("ann"), room.join("bob")];
+  ann.session.link({ id: "bob", path: "relay", rttMs: 29 });
+  ann.session.link({ id: "cid", path: "p2p", rttMs: 2 });
+  const paths = () => ["bob", "cid"].map((id) => ann.session.linkOf(id)?.path);
+  assert.deepEqual(paths(), ["relay", "p2p"]);
+  ann.session.status({ state: "open", server: false });
+  assert.deepEqual(paths(), [undefined, "p2p"]);
+  bob.session.links.heard([{ id: "cid", path: "p2p", rttMs: 2 }]);
+  bob.session.status({ state: "away", server: false });
+  assert.equal(bob.session.linkOf("cid"), undefined, "nobody can know");
 });
 
 test("the host is dropped once, however many ask", () => {

@@ -1,7 +1,7 @@
 // One member's part in the page: what comes from the group, in its order, and what goes to it.
 import type { GroupEvents, OrderedGroup } from "./group.ts";
 import { Links } from "./links.ts";
-import { messageIn, type Message } from "./message.ts";
+import { messageIn, type LinkReport, type Message } from "./message.ts";
 import { record } from "./model/read.ts";
 import type { Outcome } from "./model/reduce.ts";
 import type { Board } from "./model/types.ts";
@@ -14,6 +14,8 @@ export type SessionEvents = {
   changed(): void;
   /** The next change of the board, with its place in the order. */
   delivered(from: string, seq: number, outcome: Outcome, before: Board): void;
+  /** Another hosts. */
+  hostChanged(change: HostChange): void;
   /** The whole board has been replaced. */
   restored(): void;
   failed(error: unknown): void;
@@ -26,6 +28,7 @@ export class Session {
   readonly links = new Links();
   lastChange: HostChange | undefined;
   private host: string | undefined;
+  private reach: GroupEvents["status"] = { state: "connecting", server: false };
 
   constructor(private readonly group: OrderedGroup, private readonly events: SessionEvents) {
     this.people = new People(group.id);
@@ -63,7 +66,10 @@ export class Session {
     const before = this.host;
     this.host = host;
     this.links.newHost();
-    if (before !== undefined && before !== host) this.lastChange = { host, before, cause, tookMs, at: new Date() };
+    if (before !== undefined && before !== host) {
+      this.lastChange = { host, before, cause, tookMs, at: new Date(), seen: (this.lastChange?.seen ?? 0) + 1 };
+      this.events.hostChanged(this.lastChange);
+    }
     this.events.changed();
   }
 
@@ -85,12 +91,29 @@ export class Session {
     this.events.changed();
   }
 
+  status(reach: GroupEvents["status"]): void {
+    this.reach = reach;
+    this.events.changed();
+  }
+
+  /** It names the hosts: without it none is dropped. */
+  get server(): boolean {
+    return this.reach.server;
+  }
+
+  /** The link between the host and `id`, as far as it is known here. What goes over the server goes with it. */
+  linkOf(id: string): LinkReport | undefined {
+    const link = this.links.of(id, this.group.id, this.group.host);
+    return this.reach.state === "away" || (link?.path === "relay" && !this.server) ? undefined : link;
+  }
+
   rename(name: string): void {
     this.group.profile = { name };
     this.profile({ id: this.group.id, profile: this.group.profile });
   }
 
   dropHost(): void {
+    if (!this.server) return;
     if (this.group.isHost) this.events.resign();
     else void this.say({ type: "drop", epoch: this.group.epoch });
   }

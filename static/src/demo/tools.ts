@@ -1,6 +1,6 @@
 // The buttons around the board.
 import type { BoardView } from "./board-view.ts";
-import { click, html, need, onSubmit } from "./dom.ts";
+import { click, enable, html, need, onSubmit } from "./dom.ts";
 import type { Editor } from "./editor.ts";
 import { PRESETS } from "./example.ts";
 
@@ -47,16 +47,4 @@ function preset(name: string, then: () => void): HTMLElement {
   button.type = "button";
   button.addEventListener("click", then);
   return button;
-}
-
-/** A button that is switched off while it has the focus would lose it, and the keyboard its place. */
-function enable(id: string, on: boolean): void {
-  const button = need<HTMLButtonElement>(id);
-  if (document.activeElement === button) {
-    button.setAttribute("aria-disabled", String(!on));
-    button.addEventListener("blur", () => enable(id, button.getAttribute("aria-disabled") !== "true"), { once: true });
-    return;
-  }
-  button.removeAttribute("aria-disabled");
-  button.disabled = !on;
 }

@@ -3,16 +3,17 @@ import type { Outcome } from "./model/reduce.ts";
 import type { Board, Change } from "./model/types.ts";
 
 const CAUSES: Record<string, string> = {
-  left: "the last host left",
-  timeout: "the last host fell silent",
-  stalled: "the last host stopped answering",
-  unreachable: "the others could not reach the last host",
-  resigned: "the last host handed over",
+  left: "left",
+  timeout: "fell silent",
+  stalled: "stopped answering",
+  unreachable: "out of the others’ reach",
+  resigned: "handed over",
   restarted: "the server was restarted",
   upgraded: "a newer client joined",
 };
 
-export const causeInWords = (cause: string | undefined): string => (cause === undefined ? "" : (CAUSES[cause] ?? cause));
+/** What became of the last host. */
+export const causeInWords = (cause: string): string => CAUSES[cause] ?? cause;
 
 const ERRORS: Record<string, string> = {
   Backpressure: "Too much is waiting to be sent. The last change was taken back.",
@@ -33,6 +34,12 @@ export const rtt = (ms: number): string => (ms < 1 ? "<1 ms" : `${Math.round(ms)
 /** Short ones in ms, as they are read out in a room; long ones in seconds. */
 export function took(ms: number): { value: string; unit: string } {
   return ms < 9_950 ? { value: String(Math.round(ms)), unit: "ms" } : { value: (ms / 1000).toFixed(0), unit: "s" };
+}
+
+/** What everybody is told when another hosts; `who` may be "you". */
+export function hostInWords(who: string, tookMs: number): string {
+  const { value, unit } = took(tookMs);
+  return `${capital(who)} ${who === "you" ? "are" : "is"} the host now, seen here in ${value} ${unit}`;
 }
 
 export const people = (count: number): string => (count === 1 ? "only you" : `${count} here`);
