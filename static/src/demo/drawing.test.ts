@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { addressOf, pageProblem } from "./address.ts";
 import { example } from "./example.ts";
-import { HOST_R, MOST, SIZE, spots, type Spot } from "./layout.ts";
+import { HOST_R, MOST, RTT_AT, SIZE, spots, type Spot } from "./layout.ts";
 import { messageIn } from "./message.ts";
 import { reduce } from "./model/reduce.ts";
 import { BOX, EMPTY, type Step } from "./model/types.ts";
@@ -36,6 +36,24 @@ test("the host stands in the middle and nobody on anyone else", () => {
       assert.ok(a.y + a.name > 6, `the name of ${a.id} of ${count} is cut off`);
       assert.ok(a.x - a.r > 0 && a.x + a.r < SIZE.width && a.y - a.r > 0 && a.y + a.r + 18 < SIZE.height, `${a.id} of ${count} is outside`);
       for (const b of all.slice(i + 1)) assert.ok(Math.hypot(a.x - b.x, a.y - b.y) > Math.min(a.r, b.r), `${a.id} is on ${b.id} of ${count}`);
+    }
+  }
+});
+
+test("who does not know the host yet is in the middle", () => {
+  assert.deepEqual(spots(["me"], undefined, "me").map(({ x, r }) => [x, r]), [[SIZE.width / 2, HOST_R]]);
+});
+
+test("of a few, no round trip and no other's circle stands in the host's name, however long", () => {
+  const letter = 8;
+  for (let count = 2; count <= 8; count++) {
+    const [host, ...others] = spots(Array.from({ length: count }, (_, i) => `m${i}`), "m0", "m0") as [Spot, ...Spot[]];
+    const name = { left: host.x - (host.letters * letter) / 2, right: host.x + (host.letters * letter) / 2, top: host.y + host.name - 11 };
+    for (const { id, x, y, r } of others) {
+      const rtt = { x: host.x + (x - host.x) * RTT_AT, y: host.y + (y - host.y) * RTT_AT };
+      const clear = (at: { x: number; y: number }, width: number, height: number) => at.y + height <= name.top || at.x + width <= name.left || at.x - width >= name.right;
+      assert.ok(clear(rtt, 18, 7), `the round trip of ${id} of ${count}`);
+      assert.ok(clear({ x, y }, r, r), `the circle of ${id} of ${count}`);
     }
   }
 });

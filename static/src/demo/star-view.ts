@@ -2,7 +2,7 @@
 // change of the board runs along the rays it took.
 import { need, put, svg } from "./dom.ts";
 import { calm, Glide } from "./glide.ts";
-import { spots, type Spot } from "./layout.ts";
+import { RTT_AT, spots, type Spot } from "./layout.ts";
 import type { LinkReport } from "./message.ts";
 import { hueOf } from "./people.ts";
 import { rtt } from "./words.ts";
@@ -16,13 +16,15 @@ export type Picture = {
 };
 
 type Node = { readonly group: SVGGElement; readonly circle: SVGCircleElement; readonly letter: SVGTextElement; readonly name: SVGTextElement };
-type Ray = { readonly group: SVGGElement; readonly line: SVGLineElement; readonly label: SVGTextElement };
+type Ray = { readonly group: SVGGElement; readonly line: SVGLineElement; readonly label: SVGGElement; readonly back: SVGRectElement; readonly words: SVGTextElement };
 
 const GLIDE_MS = 140;
 const LEG_MS = 300;
 const PULSE_EVERY_MS = 240;
 /** With more around, neither names nor numbers fit. */
-const NAMED = 9;
+const NAMED = 8;
+/** Of a round trip's words: a letter's width, and the height of the line. */
+const RTT = { letter: 7, height: 16 };
 
 export class StarView {
   private readonly rays = svg("g");
@@ -85,7 +87,9 @@ export class StarView {
     node.name.setAttribute("y", String(spot.name));
     const words = name(spot.id);
     put(node.letter, spot.r >= 12 ? initials(words) : "");
-    put(node.name, named ? (spot.id === me ? "you" : words) : "");
+    put(node.name, named ? (spot.id === me ? "you" : shortened(words, spot.letters)) : "");
+    // On its way to the middle it passes before the others.
+    if (isHost && this.people.lastChild !== node.group) this.people.append(node.group);
     this.glide.to(spot.id, { x: spot.x, y: spot.y }, false);
   }
 
@@ -102,12 +106,19 @@ export class StarView {
   private ray(id: string, link: LinkReport | undefined, named: boolean): void {
     const ray = this.lines.get(id) ?? this.makeRay(id);
     ray.line.setAttribute("class", `ray ${link?.path ?? "none"}`);
-    put(ray.label, named && link?.rttMs !== undefined ? rtt(link.rttMs) : "");
+    const words = named && link?.rttMs !== undefined ? rtt(link.rttMs) : "";
+    const width = words.length * RTT.letter;
+    put(ray.words, words);
+    ray.back.setAttribute("width", String(width));
+    ray.back.setAttribute("x", String(-width / 2));
   }
 
   private makeRay(id: string): Ray {
-    const [line, label] = [svg("line"), svg("text", { class: "rtt" })];
-    const ray = { group: svg("g", { "data-id": id }, line, label), line, label };
+    const [line, words] = [svg("line"), svg("text", { class: "rtt" })];
+    // Without it the line would show between the words.
+    const back = svg("rect", { class: "back", y: -RTT.height / 2, height: RTT.height });
+    const label = svg("g", {}, back, words);
+    const ray = { group: svg("g", { "data-id": id }, line, label), line, label, back, words };
     this.rays.append(ray.group);
     this.lines.set(id, ray);
     return ray;
@@ -123,8 +134,7 @@ export class StarView {
       const at = this.glide.now(id);
       if (!at || !middle) continue;
       for (const [key, value] of Object.entries({ x1: at.x, y1: at.y, x2: middle.x, y2: middle.y })) line.setAttribute(key, String(value));
-      label.setAttribute("x", String((at.x + middle.x) / 2));
-      label.setAttribute("y", String((at.y + middle.y) / 2));
+      label.setAttribute("transform", `translate(${middle.x + (at.x - middle.x) * RTT_AT} ${middle.y + (at.y - middle.y) * RTT_AT})`);
     }
   }
 
@@ -139,6 +149,11 @@ export class StarView {
     this.lines.get(id)?.group.remove();
     this.lines.delete(id);
   }
+}
+
+function shortened(name: string, most: number): string {
+  const letters = [...name];
+  return letters.length <= most ? name : `${letters.slice(0, most - 1).join("").trimEnd()}…`;
 }
 
 function initials(name: string): string {
