@@ -4,11 +4,14 @@ import type { Editor, Selection } from "./editor.ts";
 import { Glide } from "./glide.ts";
 import { BOX, type Board, type Point } from "./model/types.ts";
 import type { View } from "./place.ts";
+import type { SharedBoard } from "./shared.ts";
 import { StepView, type StepEvents } from "./step-view.ts";
 import { WireView } from "./wire-view.ts";
 
 const AROUND = 40;
-const SMALLEST = 0.5;
+/** At this scale names are still read; at the smallest, all of the largest board is in view on a phone. */
+const READABLE = 0.75;
+const SMALLEST = 0.05;
 const EASE_MS = 60;
 
 export class BoardView {
@@ -19,7 +22,8 @@ export class BoardView {
   private readonly surface = need("surface");
   private readonly glide: Glide;
   private scale = 1;
-  private fitted = false;
+  /** The smallest scale it may have. */
+  private least = 1;
   private extent = { width: 0, height: 0 };
 
   constructor(events: StepEvents) {
@@ -33,26 +37,29 @@ export class BoardView {
   }
 
   /** `held` follows the pointer at once. */
-  render(board: Board, editor: Editor, held: string | undefined): void {
+  render(shared: SharedBoard, editor: Editor, held: string | undefined): void {
+    const { board } = shared;
+    const waiting = (id: string) => shared.differs(id);
     const wasEmpty = this.extent.width === 0;
     this.steps.render(board, held);
     this.wires.render(board);
-    this.steps.state(editor.selected?.id, editor.wiring, editor.renaming);
-    this.wires.select(editor.selected?.id);
+    this.steps.state(editor.selected?.id, editor.wiring, editor.renaming, waiting);
+    this.wires.state(editor.selected?.id, waiting);
     this.extent = extentOf(board);
-    // Who opens a board that is larger than the window sees all of it first.
-    if (wasEmpty && this.extent.width > this.view.clientWidth) this.fitted = true;
+    // Who opens a board that is larger than the window sees more of it first.
+    if (wasEmpty && this.extent.width > this.view.clientWidth) this.least = READABLE;
     this.size();
   }
 
+  /** The whole board is kept in view. */
   get isFitted(): boolean {
-    return this.fitted;
+    return this.least < 1 && this.scale <= this.fit;
   }
 
   toggleFit(): void {
-    this.fitted = !this.fitted;
+    this.least = this.isFitted ? 1 : SMALLEST;
     this.size();
-    if (this.fitted) this.view.scrollTo(0, 0);
+    if (this.isFitted) this.view.scrollTo(0, 0);
   }
 
   /** A place on the screen, as a place on the board. */
@@ -83,10 +90,14 @@ export class BoardView {
     else if (bottom > view.scrollTop + view.clientHeight) view.scrollTop = bottom - view.clientHeight;
   }
 
+  /** The scale at which all of it is in view. */
+  private get fit(): number {
+    return Math.min(1, this.view.clientWidth / Math.max(1, this.extent.width), this.view.clientHeight / Math.max(1, this.extent.height));
+  }
+
   private size(): void {
     const [width, height] = [this.view.clientWidth, this.view.clientHeight];
-    const fit = Math.min(1, width / Math.max(1, this.extent.width), height / Math.max(1, this.extent.height));
-    this.scale = this.fitted ? Math.max(SMALLEST, fit) : 1;
+    this.scale = Math.max(this.least, this.fit);
     const full = { width: Math.max(width / this.scale, this.extent.width), height: Math.max(height / this.scale, this.extent.height) };
     this.surface.style.width = `${full.width}px`;
     this.surface.style.height = `${full.height}px`;

@@ -1,13 +1,13 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { addressOf, pageProblem } from "./address.ts";
-import { example } from "./example.ts";
+import { example, PITCH } from "./example.ts";
 import { HOST_R, MOST, RTT_AT, SIZE, spots, type Spot } from "./layout.ts";
 import { messageIn } from "./message.ts";
 import { reduce } from "./model/reduce.ts";
 import { BOX, EMPTY, type Step } from "./model/types.ts";
 import { distinct, hueOf, MAX_NAME, someName } from "./people.ts";
-import { freePlace } from "./place.ts";
+import { freePlace, type View } from "./place.ts";
 import { wirePath } from "./wire-path.ts";
 import { changeInWords, errorInWords, hostInWords, missedInWords, took } from "./words.ts";
 
@@ -69,6 +69,19 @@ test("new steps go where there is room, in view first", () => {
   }
 });
 
+test("new steps stand in the same rows and columns, however far the view has scrolled", () => {
+  const columns = (view: View) => [freePlace([], view).x % PITCH.x, freePlace([], view).y % PITCH.y];
+  const straight = columns({ x: 0, y: 0, width: 800, height: 500 });
+  for (const [x, y] of [[7, 3], [100, 50], [300, 99], [1000, 1234]] as const) {
+    const view = { x, y, width: 800, height: 500 };
+    assert.deepEqual(columns(view), straight);
+    const at = freePlace([], view);
+    assert.ok(at.x >= x && at.y >= y, "and are in view");
+  }
+  const narrow = { x: 40, y: 0, width: 364, height: 438 };
+  assert.ok(freePlace([], narrow).x < narrow.x, "where no whole one fits, one that is cut will do");
+});
+
 test("the example fits its window and is one workflow", () => {
   for (const width of [360, 700, 1400]) {
     let n = 0;
@@ -81,6 +94,14 @@ test("the example fits its window and is one workflow", () => {
 test("a wire leaves on the side that faces the other box", () => {
   assert.match(wirePath({ x: 0, y: 0 }, { x: 400, y: 0 }), /^M172 28C.* 400 28$/);
   assert.match(wirePath({ x: 0, y: 0 }, { x: 0, y: 300 }), /^M86 56C.* 86 300$/);
+});
+
+test("what enters a side of a box stands beside what leaves it", () => {
+  const places = [{ x: 400, y: 0 }, { x: -400, y: 0 }, { x: 0, y: 300 }, { x: 0, y: -300 }];
+  const box = { x: 0, y: 0 };
+  const leaving = places.map((other) => /^M(\S+ [^C]+)C/.exec(wirePath(box, other))![1]!);
+  const entering = places.map((other) => / (\S+ \S+)$/.exec(wirePath(other, box))![1]!);
+  assert.equal(new Set([...leaving, ...entering]).size, 8);
 });
 
 test("messages are read as untrusted data", () => {

@@ -46,7 +46,7 @@ function start(): void {
       const { change } = outcome;
       if (from === group.id || !change) return;
       const touched = change.kind === "moved" || change.kind === "renamed" ? [change.id] : change.steps.map(({ id }) => id);
-      view.render(session.shared.board, editor, pointer.held);
+      view.render(session.shared, editor, pointer.held);
       for (const id of touched) view.steps.mark(id, from, session.people.of(from));
     },
     hostChanged: ({ host, tookMs }) => sayNews(hostInWords(session.people.said(host), tookMs)),
@@ -80,7 +80,7 @@ function start(): void {
     const { host } = group;
     const link = (id: string) => session.linkOf(id);
     editor.tidy();
-    view.render(board, editor, pointer.held);
+    view.render(session.shared, editor, pointer.held);
     if (editor.wiring === undefined) view.wires.pull(undefined);
     tools.render();
     star.render({ ids: group.members, host, me: group.id, name: (id) => people.of(id), link });

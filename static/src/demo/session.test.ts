@@ -231,6 +231,21 @@ test("what goes over the server goes with it", () => {
   assert.equal(bob.session.linkOf("cid"), undefined, "nobody can know");
 });
 
+test("what is mine alone so far is told from what all have", () => {
+  const room = new Room();
+  const ann = room.join("ann");
+  ann.do(add("a"));
+  ann.do(add("b"));
+  room.deliver();
+  ann.do(move("a", 10));
+  ann.do({ do: "connect", from: "a", to: "b" });
+  const { shared } = ann.session;
+  const mine = () => ["a", "b", "a b"].map((id) => shared.differs(id));
+  assert.deepEqual(mine(), [true, false, true]);
+  room.deliver();
+  assert.deepEqual(mine(), [false, false, false]);
+});
+
 test("the host is dropped once, however many ask", () => {
   const room = new Room();
   const [ann, bob, cid] = [room.join("ann"), room.join("bob"), room.join("cid")];

@@ -37,6 +37,12 @@ export class SharedBoard {
     return this.pending.length;
   }
 
+  /** Whether a step or a wire is shown as it is not yet in truth. */
+  differs(id: string): boolean {
+    const { steps, wires } = this.board;
+    return steps.get(id) !== this.truth.steps.get(id) || wires.get(id) !== this.truth.wires.get(id);
+  }
+
   /** Mine: shown at once, sent, and true once it comes back. */
   do(operation: Operation): void {
     const n = ++this.count;

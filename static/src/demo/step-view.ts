@@ -31,7 +31,9 @@ export class StepView {
     }
     for (const step of board.steps.values()) {
       const box = this.boxes.get(step.id) ?? this.make(step);
-      put(box.querySelector(".name")!, step.name);
+      const name = box.querySelector<HTMLElement>(".name")!;
+      put(name, step.name);
+      name.title = step.name;
       const label = labelOf(board, step);
       if (box.getAttribute("aria-label") !== label) box.setAttribute("aria-label", label);
       this.glide.to(step.id, step, step.id === held);
@@ -45,10 +47,12 @@ export class StepView {
     }
   }
 
-  state(selected: string | undefined, wiring: string | undefined, renaming: string | undefined): void {
+  /** `waiting`: what I did to it has not been put in order yet. */
+  state(selected: string | undefined, wiring: string | undefined, renaming: string | undefined, waiting: (id: string) => boolean): void {
     for (const [id, box] of this.boxes) {
       box.classList.toggle("selected", id === selected);
       box.classList.toggle("source", id === wiring);
+      box.classList.toggle("waiting", waiting(id));
       box.classList.toggle("target", wiring !== undefined && id !== wiring);
       const open = box.querySelector("input");
       if (id === renaming && !open) this.edit(box);
@@ -81,7 +85,9 @@ export class StepView {
     port.setAttribute("aria-label", "Wire from here");
     const by = html("span", "by");
     by.setAttribute("aria-hidden", "true");
-    const box = html("div", "step", html("span", "name", step.name), port, by);
+    const name = html("span", "name", step.name);
+    name.dir = "auto";
+    const box = html("div", "step", name, port, by);
     box.dataset["id"] = step.id;
     box.tabIndex = 0;
     box.setAttribute("role", "group");

@@ -2,7 +2,8 @@
 import { BOX, type Point } from "./model/types.ts";
 
 const { width: W, height: H } = BOX;
-const DOT = 9;
+/** Against the direction of reading, a wire keeps so far beside the middle: what enters a side is told from what leaves it. */
+const LANE = 14;
 type End = Point & { readonly dx: number; readonly dy: number };
 
 export function wirePath(a: Point, b: Point): string {
@@ -20,13 +21,14 @@ function ends(a: Point, b: Point): [End, End] {
   const left = a.x - (b.x + W);
   const below = b.y - (a.y + H);
   const above = a.y - (b.y + H);
-  const side = (point: Point, dx: number, dy: number): End => ({ x: point.x + W / 2 + (dx * W) / 2, y: point.y + H / 2 + (dy * H) / 2, dx, dy });
+  const side = ({ x, y }: Point, dx: number, dy: number, lane = 0): End => ({
+    x: x + ((1 + dx) * W) / 2 + Math.abs(dy) * lane, y: y + ((1 + dy) * H) / 2 + Math.abs(dx) * lane, dx, dy,
+  });
   const most = Math.max(right, left, below, above);
   if (most === right) return [side(a, 1, 0), side(b, -1, 0)];
   if (most === below) return [side(a, 0, 1), side(b, 0, -1)];
-  // The dot is on that side: the tip stays clear of it.
-  if (most === left) return [side(a, -1, 0), side({ x: b.x + DOT, y: b.y }, 1, 0)];
-  return [side(a, 0, -1), side(b, 0, 1)];
+  if (most === left) return [side(a, -1, 0, LANE), side(b, 1, 0, LANE)];
+  return [side(a, 0, -1, LANE), side(b, 0, 1, LANE)];
 }
 
 function curve(a: End, b: End): string {

@@ -35,8 +35,11 @@ export class WireView {
     for (const drawn of this.drawn.values()) if (ids.has(drawn.wire.from) || ids.has(drawn.wire.to)) this.path(drawn);
   }
 
-  select(id: string | undefined): void {
-    for (const [key, { group }] of this.drawn) group.classList.toggle("selected", key === id);
+  state(selected: string | undefined, waiting: (id: string) => boolean): void {
+    for (const [id, { group }] of this.drawn) {
+      group.classList.toggle("selected", id === selected);
+      group.classList.toggle("waiting", waiting(id));
+    }
   }
 
   /** A wire in the hand, or none. */
@@ -49,7 +52,7 @@ export class WireView {
   private make(id: string, wire: Wire): Drawn {
     const lines = ["reach", "line"].map((name) => svg("path", { class: name }));
     lines[1]!.setAttribute("marker-end", "url(#tip)");
-    const group = svg("g", { class: "wire", tabindex: 0, role: "img", "data-id": id }, ...lines);
+    const group = svg("g", { class: "wire", tabindex: 0, role: "group", "aria-roledescription": "wire", "data-id": id }, ...lines);
     const drawn = { wire, group, lines };
     this.drawn.set(id, drawn);
     this.list.append(group);
