@@ -2,7 +2,7 @@
 import { example } from "./example.ts";
 import { canRevert } from "./model/reduce.ts";
 import { nameIn, within } from "./model/read.ts";
-import { LIMITS, wireId, type Point } from "./model/types.ts";
+import { LIMITS, wireId, type Point, type Step } from "./model/types.ts";
 import type { Mover } from "./mover.ts";
 import { freePlace, type View } from "./place.ts";
 import type { SharedBoard } from "./shared.ts";
@@ -54,7 +54,7 @@ export class Editor {
 
   /** Opens the name of the selected step. */
   startRename(): void {
-    const step = this.selected?.kind === "step" ? this.shared.board.steps.get(this.selected.id) : undefined;
+    const step = this.selectedStep;
     if (!step) return;
     this.stopWire();
     this.renaming = step.id;
@@ -75,14 +75,22 @@ export class Editor {
   remove(): void {
     const { selected } = this;
     if (!selected) return;
+    const wire = this.shared.board.wires.get(selected.id);
+    // Nothing else is selected: a second click would delete it, too.
+    this.select(undefined);
+    if (selected.kind === "step") this.shared.do({ do: "remove", id: selected.id });
+    else if (wire) this.shared.do({ do: "disconnect", from: wire.from, to: wire.to });
+  }
+
+  /** By key: the keyboard's place must not fall off the board. */
+  removeAndGoOn(): void {
+    const { selected } = this;
+    if (!selected) return;
     const { steps, wires } = this.shared.board;
     const ids = [...(selected.kind === "step" ? steps : wires).keys()];
     const at = ids.indexOf(selected.id);
     const next = ids[at + 1] ?? ids[at - 1];
-    const wire = wires.get(selected.id);
-    if (selected.kind === "step") this.shared.do({ do: "remove", id: selected.id });
-    else if (wire) this.shared.do({ do: "disconnect", from: wire.from, to: wire.to });
-    // The keyboard's place must not fall off the board.
+    this.remove();
     this.select(next === undefined ? undefined : { kind: selected.kind, id: next });
     this.events.focus(this.selected);
   }
@@ -101,20 +109,20 @@ export class Editor {
     this.events.changed();
   }
 
-  /** Draws the wire, or cuts it if it is there. */
-  wireTo(to: string): void {
+  /** Draws the wire, or cuts it if it is there and that may be meant. */
+  wireTo(to: string, mayCut = true): void {
     const from = this.wiring;
     if (from === undefined || from === to) return;
-    this.wiring = undefined;
-    this.events.say("");
     const cut = this.shared.board.wires.has(wireId(from, to));
+    this.stopWire();
+    if (cut && !mayCut) return this.events.say(`“${this.nameOf(from)}” leads to “${this.nameOf(to)}” already.`);
     this.shared.do({ do: cut ? "disconnect" : "connect", from, to });
     if (!cut && !this.shared.board.wires.has(wireId(from, to))) this.events.say("No wire was drawn: it would have closed a circle, and a workflow has none.");
   }
 
   /** By arrow keys. */
   nudge(dx: number, dy: number): void {
-    const step = this.selected?.kind === "step" ? this.shared.board.steps.get(this.selected.id) : undefined;
+    const step = this.selectedStep;
     if (!step) return;
     const now = performance.now();
     const goesOn = this.burst.id === step.id && now < this.burst.until;
@@ -128,8 +136,10 @@ export class Editor {
     this.mover.move(id, { x: within(x, LIMITS.x), y: within(y, LIMITS.y) }, gesture);
   }
 
+  /** The hand lets go: the last place goes out, and comes into view. */
   drop(): void {
     this.mover.flush();
+    if (this.selectedStep) this.events.reveal(this.selectedStep);
   }
 
   can = (how: "undo" | "redo"): boolean => canRevert(this.shared.board, this.me, how);
@@ -153,6 +163,10 @@ export class Editor {
     if (this.selected && !(this.selected.kind === "step" ? steps : wires).has(this.selected.id)) this.selected = undefined;
     if (this.wiring !== undefined && !steps.has(this.wiring)) this.wiring = undefined;
     if (this.renaming !== undefined && !steps.has(this.renaming)) this.renaming = undefined;
+  }
+
+  private get selectedStep(): Step | undefined {
+    return this.selected?.kind === "step" ? this.shared.board.steps.get(this.selected.id) : undefined;
   }
 
   private nameOf(id: string): string {

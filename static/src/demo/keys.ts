@@ -1,25 +1,24 @@
 // Every action by keyboard. What has the focus is what is selected.
 import { need } from "./dom.ts";
-import type { Editor } from "./editor.ts";
+import type { Editor, Selection } from "./editor.ts";
+import type { Pointer } from "./pointer.ts";
 
 const ARROWS: Readonly<Record<string, readonly [number, number]>> = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 const SHORT = 12;
 const LONG = 60;
 
-export function listenToKeys(editor: Editor): void {
+export function listenToKeys(editor: Editor, pointer: Pointer): void {
   const area = need("view");
   area.addEventListener("focusin", ({ target }) => {
-    if (!(target instanceof Element)) return;
-    const box = target.closest<HTMLElement>(".step");
-    const wire = target.closest<SVGGElement>(".wire");
-    if (box) editor.select({ kind: "step", id: box.dataset["id"]! });
-    else if (wire) editor.select({ kind: "wire", id: wire.dataset["id"]! });
+    const item = target instanceof Element ? target.closest<HTMLElement | SVGElement>(".step, .wire") : null;
+    if (item) editor.select(selectionOf(item));
   });
   area.addEventListener("keydown", (event) => onItem(editor, event));
   area.addEventListener("keyup", ({ key }) => key in ARROWS && editor.drop());
   document.addEventListener("keydown", (event) => {
-    if (event.target instanceof HTMLInputElement) return; // has an undo of its own
-    if (event.key === "Escape") editor.escape();
+    // What is being typed has an undo of its own.
+    if (event.target instanceof HTMLInputElement && event.target.value !== "") return;
+    if (event.key === "Escape" && !pointer.putBack()) editor.escape();
     const how = revertKey(event);
     if (!how) return;
     event.preventDefault();
@@ -28,18 +27,27 @@ export function listenToKeys(editor: Editor): void {
 }
 
 function onItem(editor: Editor, event: KeyboardEvent): void {
-  const item = event.target instanceof Element && event.target.matches(".step, .wire") ? event.target : undefined;
+  const item = event.target instanceof Element && event.target.matches(".step, .wire") ? (event.target as HTMLElement | SVGElement) : undefined;
   if (!item || event.ctrlKey || event.metaKey || event.altKey) return;
-  const isStep = item.matches(".step");
-  const arrow = ARROWS[event.key];
-  const far = event.shiftKey ? LONG : SHORT;
-  if (isStep && arrow) editor.nudge(arrow[0] * far, arrow[1] * far);
-  else if (isStep && (event.key === "Enter" || event.key === " " || event.key === "F2")) onEnter(editor, (item as HTMLElement).dataset["id"]!);
-  else if (isStep && event.key.toLowerCase() === "w") editor.toggleWire();
-  else if (event.key === "Delete" || event.key === "Backspace") editor.remove();
-  else return;
+  const act = actionOf(editor, selectionOf(item), event);
+  if (!act) return;
+  // After Esc it still has the focus, and is no longer selected.
+  editor.select(selectionOf(item));
+  act();
   event.preventDefault();
 }
+
+function actionOf(editor: Editor, { kind, id }: Selection, { key, shiftKey }: KeyboardEvent): (() => void) | undefined {
+  if (key === "Delete" || key === "Backspace") return () => editor.removeAndGoOn();
+  if (kind === "wire") return undefined;
+  const arrow = ARROWS[key];
+  const far = shiftKey ? LONG : SHORT;
+  if (arrow) return () => editor.nudge(arrow[0] * far, arrow[1] * far);
+  if (key === "Enter" || key === " " || key === "F2") return () => onEnter(editor, id);
+  return key.toLowerCase() === "w" ? () => editor.toggleWire() : undefined;
+}
+
+const selectionOf = (item: HTMLElement | SVGElement): Selection => ({ kind: item.matches(".step") ? "step" : "wire", id: item.dataset["id"]! });
 
 function onEnter(editor: Editor, id: string): void {
   if (editor.wiring === id) editor.stopWire();

@@ -5,6 +5,7 @@ import { BoardView } from "./board-view.ts";
 import { click, need, onSubmit, put } from "./dom.ts";
 import { Editor } from "./editor.ts";
 import { Hand } from "./hand.ts";
+import { listenForHelp } from "./help.ts";
 import { keepBoard, keepName, keptBoard, keptName } from "./keep.ts";
 import { listenToKeys } from "./keys.ts";
 import { TELL_EVERY_MS } from "./links.ts";
@@ -71,7 +72,8 @@ function start(): void {
   const tools = new Tools(editor, view);
   const star = new StarView();
   const nameInput = need<HTMLInputElement>("my-name");
-  listenToKeys(editor);
+  listenToKeys(editor, pointer);
+  listenForHelp();
 
   const render = once(draw);
   function draw(): void {

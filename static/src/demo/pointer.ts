@@ -8,7 +8,7 @@ import type { Point, Step } from "./model/types.ts";
 const SLACK = 4;
 const GRID = 4;
 
-type Drag = { readonly id: string; readonly pointer: number; readonly gesture: string; readonly grip: Point; readonly start: Point; moved: boolean };
+type Drag = { readonly id: string; readonly pointer: number; readonly gesture: string; readonly grip: Point; readonly start: Point; readonly from: Point; moved: boolean };
 
 export class Pointer {
   private drag: Drag | undefined;
@@ -26,6 +26,16 @@ export class Pointer {
   /** The box that follows the pointer. */
   get held(): string | undefined {
     return this.drag?.moved ? this.drag.id : undefined;
+  }
+
+  /** Lets go of the box where it was; whether one was held. */
+  putBack(): boolean {
+    const drag = this.drag;
+    if (!drag?.moved) return false;
+    this.editor.drag(drag.id, drag.from, drag.gesture);
+    this.editor.drop();
+    this.drag = undefined;
+    return true;
   }
 
   private down(event: PointerEvent): void {
@@ -49,7 +59,7 @@ export class Pointer {
       event.preventDefault();
       this.choose(id);
       const at = this.view.point(event.clientX, event.clientY);
-      this.drag = { id, pointer: event.pointerId, gesture: newId(), grip: { x: at.x - step.x, y: at.y - step.y }, start, moved: false };
+      this.drag = { id, pointer: event.pointerId, gesture: newId(), grip: { x: at.x - step.x, y: at.y - step.y }, start, from: { x: step.x, y: step.y }, moved: false };
       return need("view").setPointerCapture(event.pointerId);
     }
     if (wire) return wire.focus({ preventScroll: true });
@@ -85,7 +95,7 @@ export class Pointer {
     this.pull = undefined;
     if (!moved) return; // a tap on the dot: the next tap says where to
     const over = boxUnder(event);
-    if (event.type === "pointerup" && over !== undefined && over !== this.editor.wiring) this.editor.wireTo(over);
+    if (event.type === "pointerup" && over !== undefined && over !== this.editor.wiring) this.editor.wireTo(over, false);
     else this.editor.stopWire();
   }
 

@@ -6,10 +6,10 @@ import { PRESETS } from "./example.ts";
 
 export class Tools {
   constructor(private readonly editor: Editor, private readonly view: BoardView) {
-    need("presets").append(...PRESETS.map((name) => preset(name, () => editor.add(name))));
+    need("presets").append(...PRESETS.map((name) => preset(name, ({ detail }) => this.add(name, detail > 0))));
     onSubmit("add-form", "new-step", (text, input) => {
       input.value = "";
-      editor.add(text);
+      this.add(text, document.activeElement !== input);
     });
     click("rename", () => editor.startRename());
     click("wire", () => {
@@ -40,9 +40,15 @@ export class Tools {
     need("wire").setAttribute("aria-pressed", String(this.editor.wiring !== undefined));
     need("fit").setAttribute("aria-pressed", String(this.view.isFitted));
   }
+
+  /** By pointer, the keyboard goes on at the new step; by key, there may be another to add. */
+  private add(name: string, byPointer: boolean): void {
+    this.editor.add(name);
+    if (byPointer) this.view.focus(this.editor.selected);
+  }
 }
 
-function preset(name: string, then: () => void): HTMLElement {
+function preset(name: string, then: (event: MouseEvent) => void): HTMLElement {
   const button = html("button", "preset", name);
   button.type = "button";
   button.addEventListener("click", then);

@@ -1,0 +1,15 @@
+// The sheet of help lies over the board, and goes as such sheets do: by Esc, or by a press beside it.
+import { need } from "./dom.ts";
+
+export function listenForHelp(): void {
+  const help = need<HTMLDetailsElement>("help");
+  addEventListener("pointerdown", ({ target }) => {
+    if (target instanceof Node && !help.contains(target)) help.open = false;
+  });
+  // Before anybody else: Esc lets go of one thing at a time.
+  addEventListener("keydown", (event) => {
+    if (event.key !== "Escape" || !help.open) return;
+    event.stopPropagation();
+    help.open = false;
+  }, { capture: true });
+}
