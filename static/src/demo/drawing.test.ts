@@ -9,7 +9,7 @@ import { BOX, EMPTY, type Step } from "./model/types.ts";
 import { distinct, hueOf, MAX_NAME, someName } from "./people.ts";
 import { freePlace, type View } from "./place.ts";
 import { wirePath } from "./wire-path.ts";
-import { changeInWords, errorInWords, hostInWords, missedInWords, took } from "./words.ts";
+import { changeInWords, endInWords, errorInWords, hostInWords, missedInWords, took } from "./words.ts";
 
 test("the page is the address without its query; ?page=, ?key= and ?server= name others", () => {
   const address = (url: string) => addressOf(new URL(url));
@@ -127,7 +127,8 @@ test("two of one name are told apart", () => {
 
 test("words for a room", () => {
   assert.deepEqual([took(86.6), took(12_340)], [{ value: "87", unit: "ms" }, { value: "12", unit: "s" }]);
-  assert.match(errorInWords({ code: "Uncertain" }), /may not have reached/);
+  assert.match(errorInWords({ code: "Uncertain" })!, /may not have reached/);
+  assert.equal(errorInWords({ code: "Refused", message: "raw" }), undefined);
   assert.equal(errorInWords(new Error("plain")), "plain");
   const one = reduce(EMPTY, "me", { do: "add", id: "a", name: "GLM", x: 0, y: 0 });
   assert.equal(changeInWords("you", one, EMPTY), "You added “GLM”");
@@ -135,6 +136,8 @@ test("words for a room", () => {
   const kept = reduce(EMPTY, "me", { do: "load", steps: [{ id: "a", name: "GLM", x: 0, y: 0 }], wires: [], kept: true });
   assert.deepEqual([changeInWords("you", kept, EMPTY), changeInWords("Ann", kept, EMPTY)], ["Your board from last time is back", "Ann’s board from last time is back"]);
   assert.deepEqual([hostInWords("you", 14.2), hostInWords("Bob", 14.2)], ["You are the host now, seen here in 14 ms", "Bob is the host now, seen here in 14 ms"]);
+  assert.match(endInWords({ code: 4401, reason: "Invalid key provided" }), /“key”/);
+  assert.equal(endInWords({ code: 4405, reason: "page is empty" }), "page is empty");
   assert.match(someName(() => 0), /^\S+ \S+$/);
   assert.ok(hueOf("a") >= 0 && hueOf("a") < 360 && hueOf("abc") === hueOf("abc"));
 });

@@ -15,12 +15,18 @@ const ANSWER_MS = 8000;
 export class Hand {
   private open: DataConnection | undefined;
 
-  constructor(private readonly peer: Dialler, me: string, private readonly members: () => readonly string[], private readonly people: People) {
+  constructor(private readonly peer: Dialler, me: string, private readonly members: () => readonly string[], private readonly people: People, say: (text: string) => void) {
     put("my-id", me);
     need("copy").addEventListener("click", () => void copy(me));
     onSubmit("hand-form", "hand-id", (text) => this.dial(text));
     peer.on("connection", (connection) => {
-      if (connection.label === LABEL) connection.on("data", (data) => put("hand-result", `${people.of(connection.peer)} says “${nameIn(data, 60) ?? "…"}” over a connection of your own.`));
+      if (connection.label !== LABEL) return;
+      connection.on("data", (data) => {
+        const words = `${people.of(connection.peer)} says “${nameIn(data, 60) ?? "…"}” over a connection of your own.`;
+        put("hand-result", words);
+        // Where it is shown may be folded up.
+        say(words);
+      });
     });
   }
 

@@ -17,9 +17,9 @@ import { Pointer } from "./pointer.ts";
 import { say, sayChange, sayNews } from "./said.ts";
 import { Session } from "./session.ts";
 import { StarView } from "./star-view.ts";
-import { showEnd, statusChanged } from "./status.ts";
+import { showAbsent, showEnd, statusChanged } from "./status.ts";
 import { Tools } from "./tools.ts";
-import { changeInWords, errorInWords, hostInWords, missedInWords } from "./words.ts";
+import { changeInWords, endInWords, errorInWords, hostInWords, missedInWords } from "./words.ts";
 
 const KEEP_AFTER_MS = 300;
 
@@ -52,7 +52,7 @@ function start(): void {
     },
     hostChanged: ({ host, tookMs }) => sayNews(hostInWords(session.people.said(host), tookMs)),
     restored: keep,
-    failed: (error) => say(errorInWords(error)),
+    failed: complain,
     resign: () => group.resign(),
   });
 
@@ -111,12 +111,12 @@ function start(): void {
     if (!complete) say("You were away for long. The board is what the others made of it meanwhile.");
   });
   group.on("error", (error) => {
-    // How it stands with the server is told by the status.
-    if (error.code !== "Unreachable" || group.host === undefined) say(errorInWords(error));
+    if (error.code === "Unreachable" && group.host === undefined) showAbsent();
+    complain(error);
   });
-  group.on("close", ({ reason }) => showEnd(reason));
+  group.on("close", (end) => showEnd(endInWords(end)));
 
-  new Hand(group.peer, group.id, () => group.members, session.people);
+  new Hand(group.peer, group.id, () => group.members, session.people, say);
   click("drop", () => session.dropHost());
   click("retry", () => location.reload());
   nameInput.addEventListener("change", rename);
@@ -125,6 +125,11 @@ function start(): void {
   put("address", location.href);
   need<HTMLAnchorElement>("again").href = location.href;
   render();
+
+  function complain(error: unknown): void {
+    const words = errorInWords(error);
+    if (words) say(words);
+  }
 
   function rename(): void {
     const chosen = nameIn(nameInput.value, MAX_NAME);

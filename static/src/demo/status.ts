@@ -4,6 +4,7 @@ import { need, put } from "./dom.ts";
 
 const WORDS = {
   connecting: "Connecting to the server…",
+  absent: "No server yet; trying again…",
   open: "Connected",
   direct: "Server out of reach. Direct links go on.",
   away: "Server out of reach. Your changes wait.",
@@ -20,6 +21,11 @@ export function statusChanged({ state, server }: GroupEvents["status"]): void {
   else show(state);
 }
 
+/** It could not be reached so far. */
+export function showAbsent(): void {
+  show("absent");
+}
+
 /** The end; `why` comes after the status says so. */
 export function showEnd(why: string): void {
   show("closed", why);
@@ -28,5 +34,9 @@ export function showEnd(why: string): void {
 function show(state: keyof typeof WORDS, why?: string): void {
   document.body.dataset["server"] = state;
   put("status", why || WORDS[state]);
+  // In the middle of a board of which nothing is known yet.
+  if (state === "absent") put("connecting", WORDS[state]);
   need("retry").hidden = state !== "closed";
+  // What would send something.
+  for (const part of document.querySelectorAll<HTMLElement>("[data-live]")) part.inert = state === "closed";
 }

@@ -15,16 +15,28 @@ const CAUSES: Record<string, string> = {
 /** What became of the last host. */
 export const causeInWords = (cause: string): string => CAUSES[cause] ?? cause;
 
+/** By the code of the close, in one line; the server's own words where they say more. */
+const ENDS: Record<number, string> = {
+  4401: "The “key” in the address is wrong.",
+  4410: "A newer connection took over.",
+  4411: "The server’s operator ended this.",
+};
+
+export const endInWords = ({ code, reason }: { readonly code: number; readonly reason: string }): string => ENDS[code] ?? reason;
+
 const ERRORS: Record<string, string> = {
   Backpressure: "Too much is waiting to be sent. The last change was taken back.",
   TooLarge: "That is more than one message carries. The last change was taken back.",
   Uncertain: "You were away for long: the last changes may not have reached the others.",
-  Unreachable: "The server cannot be reached.",
 };
 
+/** How it stands with the server, and the end, are told by the status. */
+const TOLD: readonly unknown[] = ["Unreachable", "Refused", "Closed"];
+
 /** An error of the group's, by its code; its own words when the code says nothing to a person. */
-export function errorInWords(error: unknown): string {
+export function errorInWords(error: unknown): string | undefined {
   const { code, message } = error as { code?: unknown; message?: unknown };
+  if (TOLD.includes(code)) return undefined;
   if (typeof code === "string" && ERRORS[code]) return ERRORS[code];
   return typeof message === "string" && message ? message : "Something went wrong between this page and the server.";
 }
