@@ -4,6 +4,7 @@ import { mkdirSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { scenario } from "./support/scenario.mjs";
+import { freePort } from "./support/server.mjs";
 import { untilState } from "./support/until.mjs";
 
 const shots = join(dirname(fileURLToPath(import.meta.url)), "shots");
@@ -23,14 +24,14 @@ const read = (tab) =>
       page: text("page"),
       status: text("status"),
       host: document.getElementById("host").title,
-      epoch: text("epoch"),
+      epoch: document.getElementById("epoch").title,
       count: text("count"),
       link: text("link"),
       took: `${text("took")} ${text("took-unit")}`,
-      change: text("change"),
+      change: `${text("change-who")}; ${text("change-why")}`,
       said: text("said"),
-      members: all("#members li").map((item) => item.dataset.id).sort(),
-      names: all("#members li b").map((item) => item.textContent).sort(),
+      members: all("#members li[data-id]").map((item) => item.dataset.id).sort(),
+      names: all("#members .who").map((item) => item.textContent).sort(),
       links: all("#members .path").map((item) => item.textContent).filter(Boolean),
       rays: all("#star .ray.p2p").length,
       steps: all(".step").map((box) => `${box.querySelector(".name").textContent} ${box.style.transform}`).sort(),
@@ -90,12 +91,14 @@ scenario("three tabs edit one board, lose their host, and go on", async (world) 
   assert.equal(alone.page, url, "without ?page= the page is the address");
   assert.ok(await first.getByText("An empty workflow").isVisible(), "the empty state says what to do");
   assert.ok(await first.getByRole("link", { name: "open this page in another tab" }).isVisible());
+  assert.ok(await first.locator("#members").getByRole("link", { name: url }).isVisible(), "others are told where to come");
   assert.ok(await button(first, "Drop the host").isDisabled(), "nobody could take over");
   await shoot(first, "board-empty");
   await watchJumps(first);
 
   const [second, third] = [await browser.tab(url, PHONE), await browser.tab(url, DARK)];
   const tabs = [first, second, third];
+  for (const tab of [second, third]) await watchJumps(tab);
   await first.getByLabel("Your name").fill("Ann");
   await first.keyboard.press("Enter");
   const whole = await untilState("three tabs to show one whole star, with names", readAll(tabs), (pages) => isWhole(pages) && pages.every(({ names }) => names.includes("Ann") && names.every((name) => !/^[0-9a-f]{6}$/.test(name))));
@@ -151,7 +154,7 @@ scenario("three tabs edit one board, lose their host, and go on", async (world) 
   assert.notEqual(left[0].host, alone.id);
   assert.ok(Number(left[0].epoch) > Number(alone.epoch));
   for (const { change, took } of left) {
-    assert.match(change, /took over from Ann: the last host left/);
+    assert.match(change, /, from Ann; left · \d\d:\d\d:\d\d$/);
     assert.match(took, /^\d+ m?s$/);
   }
   world.note(`the host's tab closed: ${left.map(({ took }) => took).join(", ")}`);
@@ -166,8 +169,48 @@ scenario("three tabs edit one board, lose their host, and go on", async (world) 
   // Anyone may drop the host.
   await button(fourth, "Drop the host").click();
   const dropped = await untilState("another host by resignation", readAll([second, third, fourth]), (pages) => isWhole(pages) && pages[0].host !== now.host);
-  for (const { change } of dropped) assert.match(change, /handed over/);
+  for (const { change, said, took } of dropped) {
+    assert.match(change, /handed over/);
+    assert.ok(said.endsWith(`the host now, seen here in ${took}`), `also where the star is out of sight: ${said}`);
+  }
   world.note(`the host dropped: ${dropped.map(({ took }) => took).join(", ")}`);
+  for (const tab of [second, third]) {
+    const jumped = await tab.evaluate(() => window.jumped);
+    assert.ok(jumped < 0.02, `the page jumps about when the host changes: ${jumped}`);
+  }
+});
+
+scenario("two tabs of one browser are two people", async (world) => {
+  const [server, browser] = await Promise.all([world.server(), world.browser()]);
+  const first = await browser.tab(`${server.url}/`, WIDE);
+  const open = () => browser.tabIn(first.context(), `${server.url}/`);
+  const second = await open();
+  await untilState("two names", readAll([first, second]), (pages) => pages.every(({ names }) => new Set(names).size === 2));
+  assert.equal(await first.evaluate(() => localStorage.getItem("peerstar:name")), null, "only a name that was chosen is for the next visit");
+  const given = await first.getByLabel("Your name").inputValue();
+  await first.reload();
+  assert.equal(await first.getByLabel("Your name").inputValue(), given, "a reload is no other person");
+  await first.getByLabel("Your name").fill("Ann");
+  await first.keyboard.press("Enter");
+  await untilState("the name to be known", readAll([second]), ([{ names }]) => names.includes("Ann"));
+  const third = await open();
+  await untilState("the third to be another Ann", readAll([first, third]), (pages) => pages.every(({ names }) => names.includes("Ann") && names.includes("Ann 2")));
+  assert.equal(await third.getByLabel("Your name").inputValue(), "Ann 2");
+});
+
+scenario("a finger on the board pushes the page where the board has nothing more to show", async (world) => {
+  const [server, browser] = await Promise.all([world.server(), world.browser()]);
+  const tab = await browser.tab(`${server.url}/`, PHONE);
+  await button(tab, "Start with an example").tap();
+  await untilState("the example", readAll([tab]), ([page]) => page.steps.length === 6);
+  const { x, y, width, height } = await tab.locator("#view").boundingBox();
+  const devtools = await tab.context().newCDPSession(tab);
+  const touch = (type, ...touchPoints) => devtools.send("Input.dispatchTouchEvent", { type, touchPoints });
+  const finger = (up) => ({ x: x + width / 2, y: y + height - 40 - up });
+  await touch("touchStart", finger(0));
+  for (let up = 15; up <= 240; up += 15) await touch("touchMove", finger(up));
+  await touch("touchEnd");
+  await untilState("the star to come nearer", () => tab.evaluate(() => scrollY), (at) => at > 100);
 });
 
 scenario("everything by keyboard alone", async (world) => {
@@ -193,7 +236,8 @@ scenario("everything by keyboard alone", async (world) => {
   await tab.evaluate(() => document.getElementById("fit").focus());
   await press("Tab");
   await untilFocused("Load DICOM", "the focus on the step");
-  await press("ArrowDown", "ArrowDown", "Shift+ArrowRight");
+  // Letting go of it leaves the focus where it is, and the keys go on.
+  await press("Escape", "ArrowDown", "ArrowDown", "Shift+ArrowRight");
   await untilState("the step to have moved", readAll([tab]), ([page]) => page.steps.some((step) => step.startsWith("Load DICOM") && !start.steps.includes(step)));
   await press("Enter");
   await tab.keyboard.type("Load NIfTI");
@@ -216,6 +260,100 @@ scenario("everything by keyboard alone", async (world) => {
   await press("Delete");
   await untilState("an empty board", readAll([tab]), ([page]) => page.steps.length === 0);
   await untilState("the focus to stay at the board", () => tab.evaluate(() => document.activeElement.id), (id) => id === "view");
+  await tabTo("Help");
+  await press("Enter");
+  await tab.locator(".sheet").waitFor();
+  await press("Escape");
+  await tab.locator(".sheet").waitFor({ state: "hidden" });
+  await tab.getByLabel("Name of another step").focus();
+  await tab.keyboard.type("Typed");
+  await press("Enter");
+  await untilBoard("the step", [tab], ({ steps }) => steps.length === 1);
+  await press("Control+z");
+  await untilBoard("a field with nothing in it leaves the keys to the board", [tab], ({ steps }) => steps.length === 0);
+});
+
+scenario("the pointer: what is pressed is what keys are for, and a drag can be called off", async (world) => {
+  const [server, browser] = await Promise.all([world.server(), world.browser()]);
+  const tabs = [await browser.tab(`${server.url}/`, WIDE), await browser.tab(`${server.url}/`, WIDE)];
+  const [tab] = tabs;
+  await untilState("two tabs to show one whole star", readAll(tabs), isWhole);
+  await tab.locator(".preset", { hasText: "Skull strip" }).click();
+  await untilBoard("a step", tabs, ({ steps }) => steps.length === 1);
+  await tab.keyboard.press("Delete");
+  await untilBoard("the new step to be deleted by key", tabs, ({ steps }) => steps.length === 0);
+
+  await button(tab, "Start with an example").click();
+  const [{ steps }] = await untilBoard("the example everywhere", tabs, ({ steps }) => steps.length === 6);
+  await wire(tab, "Load DICOM", "Skull strip");
+  await untilState("the wire that is there to be left", readAll([tab]), ([page]) => page.said.endsWith("already.") && page.wires.length === 5);
+
+  const box = await step(tab, "GLM").boundingBox();
+  await tab.mouse.move(box.x + 40, box.y + 20);
+  await tab.mouse.down();
+  await tab.mouse.move(box.x + 240, box.y + 220, { steps: 12 });
+  await untilBoard("the drag everywhere", tabs, (page) => String(page.steps) !== String(steps));
+  await tab.keyboard.press("Escape");
+  await untilBoard("all as it was", tabs, (page) => String(page.steps) === String(steps));
+  await tab.mouse.move(box.x + 340, box.y + 320, { steps: 4 });
+  await tab.mouse.up();
+  await button(tab, "Undo").click();
+  await untilBoard("undo to take back what was done before the drag", tabs, (page) => page.steps.length === 0);
+  await button(tab, "Redo").click();
+  await untilBoard("the example again", tabs, (page) => page.steps.length === 6);
+
+  await drag(tab, "GLM", 2000, 0);
+  const inView = () => tab.evaluate(() => ["#view", ".step.selected"].map((found) => document.querySelector(found).getBoundingClientRect().right));
+  await untilState("a step at the edge to be whole in view", inView, ([view, step]) => step < view);
+  await button(tab, "Undo").click();
+
+  await tab.getByText("Help").click();
+  await tab.locator(".sheet").waitFor();
+  await step(tab, "GLM").click();
+  await tab.locator(".sheet").waitFor({ state: "hidden" });
+  await button(tab, "Delete").dblclick();
+  await untilBoard("one step less, not two", tabs, (page) => page.steps.length === 5 && !names(page).includes("GLM"));
+});
+
+scenario("a phone comes to a wide board: names can be read, and all can be seen", async (world) => {
+  const [server, browser] = await Promise.all([world.server(), world.browser()]);
+  const wide = await browser.tab(`${server.url}/`, WIDE);
+  await button(wide, "Start with an example").click();
+  await untilBoard("the example", [wide], ({ steps }) => steps.length === 6);
+  const phone = await browser.tab(`${server.url}/`, PHONE);
+  await untilBoard("the example on the phone", [wide, phone], ({ steps }) => steps.length === 6);
+  const look = () =>
+    phone.evaluate(() => {
+      const view = document.getElementById("view").getBoundingClientRect();
+      const boxes = [...document.querySelectorAll(".step")].map((box) => box.getBoundingClientRect());
+      return {
+        scale: boxes[0].width / 172,
+        all: boxes.every(({ left, right, top, bottom }) => left >= view.left && right <= view.right && top >= view.top && bottom <= view.bottom),
+        pressed: document.getElementById("fit").getAttribute("aria-pressed"),
+      };
+    });
+  assert.deepEqual(await look(), { scale: 0.75, all: false, pressed: "false" });
+  await button(phone, "Fit").tap();
+  await untilState("all of it", look, ({ scale, all, pressed }) => all && scale < 0.75 && pressed === "true");
+  await button(phone, "Fit").tap();
+  await untilState("its full size", look, ({ scale, pressed }) => scale === 1 && pressed === "false");
+});
+
+scenario("large letters and narrow windows leave everything in its place", async (world) => {
+  const [server, browser] = await Promise.all([world.server(), world.browser()]);
+  for (const [width, letters] of [[320, 16], [390, 32], [1440, 32]]) {
+    const tab = await browser.tab(`${server.url}/?page=${width}`, { viewport: { width, height: 900 } });
+    await tab.evaluate((px) => (document.documentElement.style.fontSize = `${px}px`), letters);
+    await button(tab, "Start with an example").click();
+    await untilState("the example", readAll([tab]), ([page]) => page.steps.length === 6);
+    const over = await tab.evaluate(() => {
+      const card = document.querySelector(".board").getBoundingClientRect();
+      const out = [...document.querySelectorAll(".bar button")].filter((button) => button.getBoundingClientRect().right > card.right && !button.matches(".preset"));
+      const tall = [...document.querySelectorAll(".step .name")].filter((name) => name.getBoundingClientRect().height > 56);
+      return { sideways: document.documentElement.scrollWidth - innerWidth, out: [...out, ...tall].map((element) => element.textContent) };
+    });
+    assert.ok(over.sideways <= 0 && over.out.length === 0, `${width} wide, letters of ${letters}: ${JSON.stringify(over)}`);
+  }
 });
 
 scenario("the board of one who was alone is there after a reload", async (world) => {
@@ -224,7 +362,7 @@ scenario("the board of one who was alone is there after a reload", async (world)
   await button(tab, "Start with an example").click();
   const [before] = await untilState("the example", readAll([tab]), ([page]) => page.steps.length === 6 && page.said.includes("added"));
   await tab.reload();
-  const [after] = await untilState("the kept board", readAll([tab]), ([page]) => page.steps.length === 6 && page.wires.length === 5);
+  const [after] = await untilState("the kept board", readAll([tab]), ([page]) => page.steps.length === 6 && page.wires.length === 5 && page.said === "Your board from last time is back");
   assert.notEqual(after.id, before.id);
   assert.deepEqual(after.steps, before.steps);
 });
@@ -236,7 +374,7 @@ scenario("a plain PeerJS connection by id", async (world) => {
   await tabs[0].getByText("Your id, and connecting by id").click();
   await tabs[0].getByLabel("Id of someone here").fill(pages[1].id.slice(0, 8));
   await tabs[0].keyboard.press("Enter");
-  await untilState("hello over a connection of their own", readAll(tabs), ([from, to]) => from.hand.startsWith("Connected to") && to.hand.includes("says “hello”"));
+  await untilState("hello over a connection of their own", readAll(tabs), ([from, to]) => from.hand.startsWith("Connected to") && to.hand.includes("says “hello”") && to.said === to.hand);
   await tabs[0].getByLabel("Id of someone here").fill("nobody-here");
   await tabs[0].keyboard.press("Enter");
   await untilState("an unknown id to be said so", readAll(tabs), ([page]) => page.hand === "Nobody here has that id.");
@@ -263,17 +401,47 @@ scenario("a lost server is said so, the board goes on, and the page comes back b
   const [before] = await untilState("two tabs to show one whole star", readAll(tabs), isWhole);
   await server.end("SIGKILL");
   await untilState("both to say that the server is out of reach", readAll(tabs), (pages) => pages.every(({ status }) => status.startsWith("Server out of reach")));
+  for (const tab of tabs) assert.ok(await button(tab, "Drop the host").isDisabled(), "nobody could be chosen");
   await tabs[1].getByRole("button", { name: "GLM" }).click();
   await untilBoard("the board to go on over the direct link", tabs, ({ steps }) => steps.length === 1);
   await shoot(tabs[0], "away-phone");
   await server.begin();
   const [after] = await untilState("both to be back in one whole star", readAll(tabs), (pages) => isWhole(pages) && pages.every(({ status }) => status === "Connected"), 30_000);
   assert.deepEqual([after.host, after.epoch], [before.host, before.epoch], "a restart changes no host");
+  for (const tab of tabs) assert.ok(await button(tab, "Drop the host").isEnabled());
 });
 
-scenario("a wrong key is explained in words", async (world) => {
+scenario("over the relay alone, a lost server leaves no link, and shows what waits", async (world) => {
+  const [server, from, browser] = await Promise.all([world.server({ PAGES__STAR: 1 }), world.server(), world.browser()]);
+  const url = `${from.url}/?server=${server.url}/`;
+  const tabs = [await browser.tab(url, WIDE), await browser.tab(url, WIDE)];
+  await untilState("relayed links", readAll(tabs), (pages) => pages.every(({ links }) => links.length === 1 && /^relayed, .*ms$/.test(links[0])));
+  await server.end("SIGKILL");
+  const waiting = () => tabs[1].evaluate(() => [...document.querySelectorAll(".step.waiting .name")].map(({ textContent }) => textContent));
+  await untilState("no link", readAll(tabs), (pages) => pages.every(({ links, status }) => String(links) === "…" && status.endsWith("Your changes wait.")), 20_000);
+  await tabs[1].locator(".preset", { hasText: "GLM" }).click();
+  await untilState("what was done to wait", waiting, (names) => String(names) === "GLM");
+  await server.begin();
+  await untilBoard("it everywhere", tabs, ({ steps }) => steps.length === 1);
+  assert.deepEqual(await waiting(), []);
+});
+
+scenario("a server that was never there is said so in the middle of the board", async (world) => {
+  const [from, browser] = await Promise.all([world.server(), world.browser()]);
+  const nowhere = await freePort();
+  const tab = await browser.tab(`${from.url}/?server=http://127.0.0.1:${nowhere}/`, WIDE);
+  await tab.locator(".empty").getByText("No server yet; trying again…").waitFor();
+});
+
+scenario("a page that is not let in says why, and takes nothing", async (world) => {
   const [server, browser] = await Promise.all([world.server(), world.browser()]);
-  const tab = await browser.tab(`${server.url}/?key=wrong`, WIDE);
-  await untilState("the page to explain the key", readAll([tab]), ([page]) => page.status.includes("key"));
-  await button(tab, "Reload").waitFor();
+  for (const [query, why] of [["key=wrong", "“key”"], [`page=${"x".repeat(1100)}`, "too long"]]) {
+    const tab = await browser.tab(`${server.url}/?${query}`, WIDE);
+    await untilState("the page to explain", readAll([tab]), ([page]) => page.status.includes(why));
+    await button(tab, "Reload").waitFor();
+    assert.ok(await tab.getByText("Connecting…").isHidden());
+    assert.equal((await read(tab)).said, "", "nothing is said twice");
+    const live = await tab.evaluate(() => [...document.querySelectorAll("#rename, #new-step, #my-name, #drop, #example, #hand-id, #steps")].filter((element) => !element.closest("[inert]")).map(({ id }) => id));
+    assert.deepEqual(live, []);
+  }
 });
