@@ -1095,3 +1095,81 @@ test("a history that was only just founded gives way to an older one, however lo
     }
   }
 });
+
+/** So long its state is on the way from one to another: pieces of it come all the while. */
+function slowly(rig: Rig, from: string, to: string, ms: number, among: readonly string[]): void {
+  const state = rig.take((letter) => letter.from === from && letter.to === to && (letter.message.t === "restore" || letter.message.t === "snap"));
+  assert.ok(state.length > 0);
+  for (let passed = 0; passed < ms; passed += 500) {
+    rig.feed(to, { type: "heard", from, via: "relay" });
+    rig.pass(500, ...among);
+    rig.take((letter) => letter.from === from && letter.to === to && (letter.message.t === "restore" || letter.message.t === "snap"));
+  }
+  rig.hand(state.slice(0, 1));
+}
+
+test("a state that takes long is waited for as long as it comes, by a new host", () => {
+  const rig = new Rig();
+  rig.together("a", "b");
+  rig.send("a", "old");
+  rig.settle();
+  rig.add("d");
+  rig.pass(50_000, "a", "b");
+  rig.letters = [];
+  rig.kill("a");
+  rig.open("d", "d", 11, ["b", "d"]);
+  rig.host("b", "d", 11, "left");
+  rig.hand(rig.take(({ message }) => message.t === "ask" || message.t === "at"));
+  rig.hand(rig.take(({ message }) => message.t === "pull"));
+  slowly(rig, "b", "d", 25_000, ["nobody"]);
+  rig.pass(1000);
+  assert.equal(rig.state("d"), "old");
+  assert.equal(rig.state("b"), "old");
+});
+
+test("a state that takes long is waited for as long as it comes, by a host and by a joiner, and what follows it is kept", () => {
+  const rig = new Rig();
+  rig.together("a", "b", "c");
+  rig.send("a", "old");
+  // What the others started from is too old for another.
+  rig.pass(5000);
+  rig.add("d");
+  rig.feed("a", { type: "joined", member: { id: "d", group: true } });
+  rig.open("d", "a", 10);
+  rig.hand(rig.take(({ message }) => message.t === "at"));
+  const wants = (): string[] => (rig.effects.get("a") ?? []).flatMap((effect) => (effect.type === "transmit" && effect.message.t === "want" ? [effect.to] : []));
+  rig.hand(rig.take(({ message }) => message.t === "want"));
+  const [giver = ""] = wants();
+  slowly(rig, giver, "a", 8000, ["a", "b", "c"]);
+  assert.deepEqual(wants(), [giver], "the others are not asked as well");
+  // d has a data channel, and is fed by nothing else: what goes to all is lost for it.
+  const told: string[] = [];
+  for (let i = 0; i < 48; i++) {
+    rig.send("a", `new${i}`);
+    rig.pass(1000, "a", "b", "c");
+    for (const letter of rig.take(({ to, message }) => to === "d" && message.t !== "ask")) if (letter.message.t === "restore" && told.length === 0) told.push(JSON.stringify(letter));
+  }
+  rig.hand(told.map((letter) => JSON.parse(letter) as (typeof rig.letters)[number]));
+  rig.pass(2000);
+  assert.equal(rig.state("d"), rig.state("a"));
+  assert.equal(rig.state("d").split(" ").length, 49);
+  assert.deepEqual(rig.noticed("d", "recovered").map(({ complete }) => complete), [true], "restored once");
+});
+
+test("a new host waits until one that nothing is relayed to has its data channel", () => {
+  const rig = new Rig();
+  rig.together("a", "b", "c");
+  rig.send("a", "x");
+  rig.hand(rig.take(({ to }) => to === "c"));
+  assert.equal(rig.state("c"), "x");
+  rig.kill("a");
+  rig.letters = [];
+  rig.feed("b", { type: "host", host: { host: "b", epoch: 11, cause: "left", roster: [{ id: "b", group: true }, { id: "c", group: true, relay: false }] } });
+  rig.host("c", "b", 11, "left");
+  rig.pass(1200, "nobody");
+  rig.letters = [];
+  for (const [one, other] of [["b", "c"], ["c", "b"]] as const) rig.feed(one, { type: "link", id: other, up: true });
+  rig.pass(1000);
+  for (const id of ["b", "c"]) assert.equal(rig.state(id), "x");
+  assert.ok(rig.noticed("c", "recovered").every(({ complete }) => complete));
+});
