@@ -104,7 +104,7 @@ const mutants = [
   { name: "the entry before is not checked",
     edits: [["core.ts", "if (log.epochAt(first - 1) !== prev) {", "if (false) {"]] },
   { name: "the log is trimmed too early",
-    edits: [["core.ts", "now - 1.5 * this.resumeMs, this.hold", "now - 300, this.hold"]] },
+    edits: [["core.ts", "const before = now - 1.5 * this.resumeMs;", "const before = now - 300;"]] },
   { name: "what the server said before a snapshot was made counts after it",
     edits: [["host.ts", "resume(): void {\n    this.#proof.void();", "resume(): void {"]] },
   { name: "a sender forgets what it handed to a host that died",

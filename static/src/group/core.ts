@@ -78,7 +78,7 @@ export class Core {
   #asking: { token: number; snap: Snapshot; takers: Taken[] } | undefined;
   #token = 0;
   readonly #paths = new Map<PeerId, Path | "none">();
-  /** What came since is kept, however old: for one that is being given a state of then. */
+  /** What follows this is kept, however old: one is being given a state that ends there. */
   hold = Infinity;
   /** Called when a stopped delivery may go on. */
   resume: () => void = () => {};
@@ -288,8 +288,8 @@ export class Core {
   trim(): void {
     const { log, settings, now } = this;
     // Longer than resumeMs, for one who returned in time is then still to be filled.
-    const before = Math.min(now - 1.5 * this.resumeMs, this.hold);
-    log.trim(before, settings.logBytes, settings.logCount, this.delivered, now);
+    const before = now - 1.5 * this.resumeMs;
+    log.trim(before, this.hold, settings.logBytes, settings.logCount, this.delivered, now);
     // Who is out of touch may learn late that its history was given up: then it needs its own messages, and what its page was handed.
     const since = Math.min(now, this.confirmed);
     this.outbox.trim(since - 1.5 * this.resumeMs, settings.outboxBytes);
@@ -392,7 +392,7 @@ export class Core {
 
   /**
    * Bring one who stands at `at` onto our history: entries where they fit, else a snapshot of our page, else what is
-   * kept. Done by a member for its host; entries go the way they were asked for.
+   * kept. Done by a member for its host; it goes the way it was asked for.
    */
   give(to: PeerId, epoch: number, at: Standing, via: Path): void {
     const { log, settings } = this;
@@ -406,7 +406,7 @@ export class Core {
     this.ask((snap) => {
       // A page that failed once is asked again when the host asks again.
       if (this.epoch !== epoch || (!snap && this.gives)) return;
-      this.transmit(to, { t: "restore", e: epoch, heal, snap: snap ?? this.bare(at) });
+      this.transmit(to, { t: "restore", e: epoch, heal, snap: snap ?? this.bare(at) }, via);
     });
   }
 }

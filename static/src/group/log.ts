@@ -84,13 +84,13 @@ export class Log {
     return i < 0 ? this.#trimmed : this.#sums[Math.min(i, this.#sums.length - 1)] ?? this.#trimmed;
   }
 
-  /** Drop what is older than `before` or beyond the limits, but nothing after `keep`. */
-  trim(before: number, bytes: number, count: number, keep: number, now: number): void {
+  /** Drop what is older than `before`, up to `hold`, or beyond the limits, but nothing after `keep`. */
+  trim(before: number, hold: number, bytes: number, count: number, keep: number, now: number): void {
     const end = this.bytesAt(this.last);
     let drop = 0;
     while (
       this.base + drop < keep
-      && ((this.#times[drop] as number) < before || end - (this.#sums[drop] as number) > bytes || this.#entries.length - drop > count)
+      && ((this.base + drop < hold && (this.#times[drop] as number) < before) || end - (this.#sums[drop] as number) > bytes || this.#entries.length - drop > count)
     ) {
       this.floor.apply(this.#entries[drop] as Entry, now);
       drop++;

@@ -67,7 +67,7 @@ export class Member implements Role {
       case "restore": this.#onHost(); this.#onRestore(message); break;
       case "need": core.outbox.sent = Math.min(core.outbox.sent, message.n - 1); this.sending(); break;
       case "pull": core.give(this.#host, core.epoch, message.at, via); break;
-      case "want": this.#onWant(message.k); break;
+      case "want": this.#onWant(message.k, via); break;
       case "at": case "ack": case "send": case "fill": case "snap": case "fence": case "bye": break;
     }
     this.#tellRelay(via);
@@ -182,11 +182,11 @@ export class Member implements Role {
     this.sending();
   }
 
-  #onWant(k: number): void {
+  #onWant(k: number, via: Path): void {
     const core = this.#core;
     const epoch = core.epoch;
     core.ask((snap) => {
-      if (core.epoch === epoch) core.transmit(this.#host, { t: "snap", e: epoch, k, snap });
+      if (core.epoch === epoch) core.transmit(this.#host, { t: "snap", e: epoch, k, snap }, via);
     });
   }
 

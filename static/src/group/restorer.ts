@@ -14,8 +14,8 @@ const SLOWEST_MS = 16_000;
 
 interface Waiting {
   readonly at: Standing;
-  /** When the first state was asked for that went to it, and may still be on its way. */
-  since: number;
+  /** The first state that went to it, and may still be on its way: where it ends, and since when. */
+  first: { readonly s: number; readonly at: number } | undefined;
   /** So often it was sent one. */
   times: number;
   sentAt: number;
@@ -28,8 +28,6 @@ export class Restorer {
   readonly #waiting = new Map<PeerId, Waiting>();
   #snap: Snapshot | undefined;
   #snapAt = 0;
-  /** When its giver was asked. */
-  #askedAt = 0;
   /** The same words for all who stand at the same place, most of them nowhere: the shell writes them once. */
   readonly #words = new Map<string, Restore>();
   /** What went to the relay in this step, before it can say that it has enough. */
@@ -48,17 +46,17 @@ export class Restorer {
   request(peer: Peer, at: Standing): void {
     const old = this.#waiting.get(peer.id);
     if (!old || !same(old.at, at)) {
-      this.#waiting.set(peer.id, { at, since: Infinity, times: 0, sentAt: -Infinity, everyMs: this.#core.settings.restoreRepeatMs });
+      this.#waiting.set(peer.id, { at, first: undefined, times: 0, sentAt: -Infinity, everyMs: this.#core.settings.restoreRepeatMs });
     }
     this.#serve();
   }
 
-  /** Since when entries are needed, to follow a state that is on its way here, or from here. */
+  /** The entries after this are needed, to follow a state that is on its way here, or from here. */
   get hold(): number {
     const { now, settings } = this.#core;
-    const since = Math.min(this.#asking?.at ?? Infinity, ...[...this.#waiting.values()].map((waiting) => waiting.since));
-    // Its page may have been handed a little less than there was by then.
-    return Math.max(since - settings.peerSilentMs, now - settings.stateMs);
+    if (this.#asking) return 0;
+    const away = [...this.#waiting.values()].flatMap(({ first }) => (first && now - first.at <= settings.stateMs ? first.s : []));
+    return Math.min(Infinity, ...away);
   }
 
   done(id: PeerId): void {
@@ -67,10 +65,9 @@ export class Restorer {
 
   gave(from: PeerId, k: number, snap: Snapshot | null): void {
     if (this.#asking?.k !== k || this.#asking.giver !== from) return;
-    const { at } = this.#asking;
     this.#asking = undefined;
     this.#core.timers.clear("give");
-    if (snap && snap.s >= this.#core.log.base && lies(snap, this.#core.log)) this.#have(snap, at);
+    if (snap && snap.s >= this.#core.log.base && lies(snap, this.#core.log)) this.#have(snap);
     else {
       this.#failed.add(from);
       this.#serve();
@@ -103,10 +100,9 @@ export class Restorer {
     if (this.#asking?.giver === id) this.late();
   }
 
-  #have(snap: Snapshot, askedAt: number): void {
+  #have(snap: Snapshot): void {
     this.#snap = snap;
     this.#snapAt = this.#core.now;
-    this.#askedAt = askedAt;
     this.#words.clear();
     this.#failed.clear();
     this.#rounds = 0;
@@ -130,12 +126,12 @@ export class Restorer {
       core.timers.set("give", core.now + core.settings.snapshotMs);
       return;
     }
-    const { epoch, now } = core;
+    const epoch = core.epoch;
     this.#askingSelf = true;
     core.ask((own) => {
       this.#askingSelf = false;
       if (core.epoch !== epoch) return;
-      if (own) return this.#have(own, now);
+      if (own) return this.#have(own);
       const again = core.gives || (this.#failed.size > 0 && ++this.#rounds < ROUNDS);
       this.#failed.clear();
       // Pages that can give a state and failed are asked again when those who wait ask again.
@@ -170,7 +166,7 @@ export class Restorer {
     const { r, e, s } = waiting.at;
     const heal = { r, e, s };
     if (snap !== this.#snap) return void core.transmit(id, { t: "restore", e: core.epoch, heal, snap });
-    waiting.since = Math.min(waiting.since, this.#askedAt);
+    waiting.first ??= { s: snap.s, at: core.now };
     const place = `${r} ${e} ${s}`;
     const words = this.#words.get(place) ?? { t: "restore", e: core.epoch, heal, snap };
     this.#words.set(place, words);

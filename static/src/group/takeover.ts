@@ -13,6 +13,8 @@ export const TRIES = 3;
 const HEARD_MS = 1500;
 /** A data channel on which no answer came for so long may be dead. */
 const DEAD_MS = 600;
+/** A state of which no piece came for so long is asked for again; all else as often as everything. */
+const STATE_AGAIN_MS = 600;
 /** Why a host that is still there was replaced, if it will hardly answer: it is asked, and not waited for. */
 const SILENT: ReadonlySet<string> = new Set(["stalled", "unreachable"]);
 
@@ -109,7 +111,7 @@ export class Takeover {
     if (this.#step !== "pull" || from !== this.#source || !this.#snapshot) return;
     const { now, settings } = this.#core;
     this.#deadline = Math.max(this.#deadline, Math.min(now + settings.snapshotMs, this.#patience));
-    this.#pullAt = this.#deadline;
+    this.#pullAt = now + settings.snapshotMs;
   }
 
   timer(): void {
@@ -225,7 +227,7 @@ export class Takeover {
     // It answers the way it was asked. A state is long in the making, and too much to be sent twice.
     const dead = !this.#snapshot && links.relay && now - Math.max(links.lastHeard(source), this.#asked) > DEAD_MS;
     core.transmit(source, { t: "pull", e: core.epoch, at: core.standing() }, dead ? "relay" : undefined);
-    this.#pullAt = now + (this.#snapshot ? core.settings.snapshotMs : 0);
+    this.#pullAt = now + (this.#snapshot ? STATE_AGAIN_MS : 0);
     this.#alarm();
   }
 
