@@ -242,7 +242,7 @@ export class Observer {
       const at = machine.place;
       return online && at.r !== 0 && at.s === place.s && at.e === place.e && at.r === place.r && machine.delivered === at.s
         && machine.epoch === this.server.epoch && machine.host === this.server.host && machine.load.outbox === 0
-        && names(machine.view().members) === here
+        && names(machine.members) === here
         && app.members.size === nodes.length + stock.length - 1 && nodes.every((other) => other.id === id || app.members.get(other.id) === other.profile);
     });
   }
@@ -251,7 +251,7 @@ export class Observer {
     const first = nodes[0];
     if (!first) return;
     if (!this.converged(nodes)) {
-      const views = nodes.map(({ id, machine, online, app }) => `${id}${online ? "" : " offline"} host ${machine.host} epoch ${machine.epoch} at ${show(machine.place)} delivered ${machine.delivered} pending ${machine.load.outbox} sees ${names(machine.view().members)} told ${JSON.stringify([...app.members])}`);
+      const views = nodes.map(({ id, machine, online, app }) => `${id}${online ? "" : " offline"} host ${machine.host} epoch ${machine.epoch} at ${show(machine.place)} delivered ${machine.delivered} pending ${machine.load.outbox} sees ${names(machine.members)} told ${JSON.stringify([...app.members])}`);
       this.#fail("2 nothing is stuck", `not together after the quiet tail (server: ${this.server.host} ${this.server.epoch}, stock clients: ${this.stock().join(" ")})\n  ${views.join("\n  ")}`);
     }
     const whole = nodes.filter((node) => !node.app.partial);

@@ -242,7 +242,7 @@ export class Schedule {
     () => {
       const node = this.#someone();
       if (!node) return undefined;
-      const link = this.world.random.chance(0.3) ? "relay" : this.world.random.pick(this.#nodes).id;
+      const link = this.world.random.chance(0.3) ? this.world.random.pick(["relay", "states"] as const) : this.world.random.pick(this.#nodes).id;
       node.feed({ type: "pressure", link, high: true });
       this.world.clock.after(this.#while(), () => node.feed({ type: "pressure", link, high: false }));
       return "slow member";
@@ -301,7 +301,7 @@ export class Schedule {
       if (node.frozen) node.thaw();
       node.barredUntil = 0;
       for (const link of node.links) link.free();
-      node.feed({ type: "pressure", link: "relay", high: false });
+      for (const link of ["relay", "states"] as const) node.feed({ type: "pressure", link, high: false });
       for (const other of this.#nodes) node.feed({ type: "pressure", link: other.id, high: false });
     }
   }

@@ -341,7 +341,8 @@ class Channel {
     }
     small.splice(0, s);
     bulk.splice(0, b);
-    const load = this.#waiting + dc.bufferedAmount;
+    // What a state fills the channel with says nothing of how long the rest waits.
+    const load = this.#waiting + (bulk.length > 0 ? 0 : dc.bufferedAmount);
     const high = this.#high ? load > LOW : load > HIGH;
     if (high === this.#high || this.#ended) return;
     this.#high = high;

@@ -23,15 +23,12 @@ export interface RelayHooks {
   received(from: string, message: unknown): void;
   /** In the middle of something long. */
   heard(from: string): void;
-  pressure(high: boolean): void;
+  pressure(of: "relay" | "states", high: boolean): void;
   rtt(id: string, ms: number): void;
 }
 
 /** The frames of one message, each written when it goes: what waits for many is one text. */
-interface Frames {
-  readonly frames: Iterator<string, undefined>;
-  readonly bulk: boolean;
-}
+type Frames = Iterator<string, undefined>;
 
 /** What goes to one member, and how much of it is known to have come. */
 interface Way {
@@ -57,10 +54,10 @@ export class Relay {
   /** Small frames and pieces of state take turns: a snapshot must not hold up what others said. */
   readonly #lanes: { small: string[]; bulk: string[] } = { small: [], bulk: [] };
   readonly #ways = new Map<string, Way>();
-  #waiting = 0;
-  #high = false;
-  /** Whom pieces were last heard of, and said so. */
-  #told = { from: "", at: 0 };
+  readonly #waiting = { small: 0, bulk: 0 };
+  readonly #high = { relay: false, states: false };
+  /** When it was last said that pieces of one come. */
+  readonly #told = new Map<string, number>();
   #next = 0;
   #room = 65_536 - AROUND;
   #timer: Timer;
@@ -81,8 +78,9 @@ export class Relay {
   close(): void {
     this.#lanes.small = [];
     this.#lanes.bulk = [];
-    this.#waiting = 0;
+    this.#waiting.small = this.#waiting.bulk = 0;
     this.#ways.clear();
+    this.#told.clear();
     this.#joiner.forget();
     this.#press();
   }
@@ -95,6 +93,7 @@ export class Relay {
   /** That one has gone. */
   gone(id: string): void {
     this.#ways.delete(id);
+    this.#told.delete(id);
     this.#joiner.forget(id);
   }
 
@@ -105,6 +104,7 @@ export class Relay {
       drop(way);
       if (way.sent === way.echoed || way.at < before) this.#ways.delete(id);
     }
+    this.#told.clear();
     this.#joiner.forget();
   }
 
@@ -117,7 +117,7 @@ export class Relay {
   send(to: string | undefined, text: string, bulk: boolean): void {
     const frames = this.#frames(to, text);
     if (to === undefined) for (const frame of frames) this.#push(frame, bulk);
-    else this.#sendTo(to, { frames, bulk });
+    else this.#sendTo(to, frames, bulk);
     this.pump();
   }
 
@@ -130,14 +130,14 @@ export class Relay {
     for (const [i, x] of pieces.entries()) yield `${head}${JSON.stringify({ k, i, of: pieces.length, x })}}`;
   }
 
-  #sendTo(to: string, message: Frames): void {
+  #sendTo(to: string, frames: Frames, bulk: boolean): void {
     let way = this.#ways.get(to);
     if (!way) this.#ways.set(to, (way = { sent: 0, marked: 0, echoed: 0, at: this.#env.now(), small: [], bulk: [], turn: false }));
     if (this.#isStuck(way)) {
       drop(way);
       way.echoed = way.sent;
     }
-    (message.bulk ? way.bulk : way.small).push(message);
+    (bulk ? way.bulk : way.small).push(frames);
     this.#fly(to, way);
   }
 
@@ -149,20 +149,21 @@ export class Relay {
     while (way.sent - way.echoed <= TO_ONE) {
       const [one, other] = way.turn ? [way.bulk, way.small] : [way.small, way.bulk];
       const lane = one.length > 0 ? one : other;
-      const message = lane[0];
-      if (!message) return;
-      const { value: frame } = message.frames.next();
+      const frames = lane[0];
+      if (!frames) return;
+      const { value: frame } = frames.next();
+      const bulk = lane === way.bulk;
       if (frame === undefined) {
         lane.shift();
         continue;
       }
       way.turn = !way.turn;
       if (way.sent === way.echoed) way.at = this.#env.now();
-      this.#push(frame, message.bulk);
+      this.#push(frame, bulk);
       way.sent += frame.length;
       if (way.sent - way.marked < MARK) continue;
       way.marked = way.sent;
-      this.#push(control(to, { r: "m", n: way.sent }), message.bulk);
+      this.#push(control(to, { r: "m", n: way.sent }), bulk);
     }
   }
 
@@ -216,14 +217,22 @@ export class Relay {
 
   #inPieces(from: string): void {
     const now = this.#env.now();
-    if (from === this.#told.from && now - this.#told.at < HEARD_MS) return;
-    this.#told = { from, at: now };
+    if (now - (this.#told.get(from) ?? -HEARD_MS) < HEARD_MS) return;
+    this.#told.set(from, now);
     this.#hooks.heard(from);
   }
 
   #push(frame: string, bulk: boolean): void {
-    this.#lanes[bulk ? "bulk" : "small"].push(frame);
-    this.#waiting += frame.length;
+    const lane = bulk ? "bulk" : "small";
+    this.#lanes[lane].push(frame);
+    this.#waiting[lane] += frame.length;
+  }
+
+  #weigh(of: "relay" | "states", load: number): void {
+    const high = this.#high[of] ? load > LOW : load > HIGH;
+    if (high === this.#high[of]) return;
+    this.#high[of] = high;
+    this.#hooks.pressure(of, high);
   }
 
   pump(): void {
@@ -232,8 +241,9 @@ export class Relay {
     let turn = false;
     while ((s < small.length || b < bulk.length) && this.#socket.buffered < IN_SOCKET) {
       turn = !turn;
-      const frame = s < small.length && (turn || b >= bulk.length) ? (small[s++] as string) : (bulk[b++] as string);
-      this.#waiting -= frame.length;
+      const lane = s < small.length && (turn || b >= bulk.length) ? "small" : "bulk";
+      const frame = (lane === "small" ? small[s++] : bulk[b++]) as string;
+      this.#waiting[lane] -= frame.length;
       if (!this.#socket.send(frame)) break;
     }
     small.splice(0, s);
@@ -243,13 +253,11 @@ export class Relay {
 
   /** A WebSocket does not tell when it has room again. */
   #press(): void {
-    const load = this.#waiting + this.#socket.buffered;
-    const high = this.#high ? load > LOW : load > HIGH;
-    if (high !== this.#high) {
-      this.#high = high;
-      this.#hooks.pressure(high);
-    }
-    if (this.#looking || (!high && this.#waiting === 0)) return;
+    const { small, bulk } = this.#waiting;
+    // What states fill the socket with says nothing of how long the rest waits.
+    this.#weigh("relay", small + (bulk > 0 ? 0 : this.#socket.buffered));
+    this.#weigh("states", bulk + this.#socket.buffered);
+    if (this.#looking || (!this.#high.relay && !this.#high.states && small + bulk === 0)) return;
     this.#looking = true;
     this.#env.cancel(this.#timer);
     this.#timer = this.#env.after(LOOK_MS, () => {

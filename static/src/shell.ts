@@ -106,7 +106,7 @@ export class Shell {
     this.#relay = new Relay(env, this.#socket, {
       received: (from, message) => this.feed({ type: "received", from, via: "relay", message }),
       heard: (from) => this.feed({ type: "heard", from, via: "relay" }),
-      pressure: (high) => this.feed({ type: "pressure", link: "relay", high }),
+      pressure: (link, high) => this.feed({ type: "pressure", link, high }),
       rtt: (id, ms) => this.#reach.measured(id, ms, "relay"),
     });
     this.#channels = new Channels(env, {
@@ -273,6 +273,7 @@ export class Shell {
   #notice(notice: Notice): void {
     if (notice.kind === "status") return this.#tellStatus(notice.state);
     this.#tell(() => tellNotice(notice));
+    if (notice.kind === "member" && notice.change === "leave") this.#reach.gone(notice.id);
     if (notice.kind !== "link") return this.#hooks.notice(notice, undefined);
     this.#hooks.notice(notice, this.#reach.by(notice.id, notice.path));
   }
@@ -311,10 +312,7 @@ export class Shell {
         if (src === undefined) break;
         this.#relay.gone(src);
         // What the server only lost may still be there, on its data channel.
-        if (!isLost(payload)) {
-          this.#reach.gone(src);
-          this.#channels.close(src);
-        }
+        if (!isLost(payload)) this.#channels.close(src);
         this.#hooks.signal(message);
         this.feed({ type: "left", id: src });
         break;
@@ -344,6 +342,7 @@ export class Shell {
     this.#mayDial = p2p;
     this.#relayAllowed = open.relay;
     this.#relay.open(maxMessageBytes);
+    if (open.epoch > this.#machine.epoch) this.#channels.turn();
     this.#status({ eligible: true, visible: this.#hooks.visible(), relay: this.#relayWanted, ...(this.#profile === undefined ? {} : { profile: this.#profile }) });
     this.#hooks.opened(ice);
     const since = this.#env.now() - SIGNAL_MS;

@@ -207,6 +207,7 @@ export class ServerSocket {
     this.#drop();
     if (!this.#up) return;
     this.#up = false;
+    if (this.#env.now() - this.#openedAt >= STAYED_MS) this.#attempt = 0;
     this.#hooks.lost();
   }
 
@@ -313,7 +314,6 @@ export class ServerSocket {
       return this.#end({ ...end, reason: "The ticket has run out. Give the option `ticket` a function, which is asked for a fresh one before every connection." });
     }
     const wasUp = this.#up;
-    if (wasUp && this.#env.now() - this.#openedAt >= STAYED_MS) this.#attempt = 0;
     this.#state = "waiting";
     this.#down();
     if (this.#state !== "waiting") return;

@@ -166,6 +166,30 @@ test("what the channel does not take yet waits, and is told of as pressure", () 
   assert.deepEqual([link.sent.filter((frame) => frame[0] === "{").length, story.at(-1)], [40, "m low"]);
 });
 
+test("talk that waits behind more talk is pressure no longer than that, though a state fills the channel", () => {
+  const { channels, story } = rig();
+  const link = new FakeLink("m", "dc_1");
+  channels.accept(link);
+  link.opens();
+  link.raw.bufferedAmount = 300 << 10;
+  channels.send("m", JSON.stringify({ t: "restore", x: "x".repeat(20 << 20) }), true);
+  for (let i = 0; i < 20; i++) channels.send("m", JSON.stringify({ x: "x".repeat(40_000) }), false);
+  assert.equal(story.at(-1), "m high");
+  // The channel takes a few frames each time, and is as full again.
+  const { send } = link.raw;
+  link.raw.send = (text) => {
+    send(text);
+    link.raw.bufferedAmount += text.length;
+  };
+  for (let i = 0; i < 20; i++) {
+    link.raw.bufferedAmount = 200 << 10;
+    link.drain();
+  }
+  assert.equal(link.sent.filter((frame) => frame.startsWith("{")).length, 20);
+  assert.ok(channels.hasState("m"));
+  assert.equal(story.at(-1), "m low");
+});
+
 test("a state on its way is told of, is no pressure, and goes no further when there is another host", () => {
   const { channels, story } = rig();
   const link = new FakeLink("m", "dc_1");

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { best } from "../src/group/history.ts";
-import { isWire, type Wire } from "../src/group/index.ts";
+import { Group, isWire, type Event, type Wire } from "../src/group/index.ts";
 import { Rig } from "./group.rig.ts";
 
 test("everyone delivers in one order, and the sender's promise resolves", () => {
@@ -1172,4 +1172,163 @@ test("a new host waits until one that nothing is relayed to has its data channel
   rig.pass(1000);
   for (const id of ["b", "c"]) assert.equal(rig.state(id), "x");
   assert.ok(rig.noticed("c", "recovered").every(({ complete }) => complete));
+});
+
+/** Pieces come of `from`, and nothing whole, while what the others say arrives. */
+function trickle(rig: Rig, from: string, to: string, ms: number, among: readonly string[]): void {
+  for (let passed = 0; passed < ms; passed += 500) {
+    rig.feed(to, { type: "heard", from, via: "relay" });
+    rig.pass(500, ...among);
+  }
+}
+
+test("a state that comes without end is waited for a minute, by a host, and its giver is asked last from then on", () => {
+  const rig = new Rig();
+  rig.together("a", "b", "c");
+  rig.send("a", "old");
+  rig.settle();
+  rig.pass(5000);
+  const join = (id: string): void => {
+    rig.add(id);
+    rig.feed("a", { type: "joined", member: { id, group: true } });
+    rig.open(id, "a", 10);
+    rig.hand(rig.take(({ message }) => message.t === "at"));
+  };
+  join("d");
+  const wants = (): string[] => (rig.effects.get("a") ?? []).flatMap((effect) => (effect.type === "transmit" && effect.message.t === "want" ? [effect.to] : []));
+  const [slow = ""] = wants();
+  rig.loses = ({ from, message }) => from === slow && message.t === "snap";
+  const all = ["a", "b", "c", "d"];
+  trickle(rig, slow, "a", 58_000, all);
+  assert.equal(rig.state("d"), "");
+  trickle(rig, slow, "a", 6000, all);
+  assert.equal(rig.state("d"), "old");
+  rig.pass(5000, ...all);
+  join("e");
+  rig.pass(1000, ...all, "e");
+  assert.equal(rig.state("e"), "old");
+  assert.equal(wants().filter((id) => id === slow).length, 1);
+});
+
+test("a state that comes without end is waited for a minute, by a new host, and no longer", () => {
+  const rig = new Rig();
+  rig.together("a", "b");
+  rig.send("a", "old");
+  rig.settle();
+  rig.pass(50_000, "a", "b");
+  rig.add("d");
+  rig.kill("a");
+  rig.letters = [];
+  rig.open("d", "d", 11, ["b", "d"]);
+  rig.host("b", "d", 11, "left");
+  rig.hand(rig.take(({ message }) => message.t === "ask" || message.t === "at"));
+  trickle(rig, "b", "d", 55_000, ["nobody"]);
+  assert.deepEqual(rig.noticed("d", "host"), []);
+  // Three times a minute, if it goes on so: then it goes on without.
+  for (let i = 0; i < 4; i++) {
+    trickle(rig, "b", "d", 62_000, ["nobody"]);
+    rig.hand(rig.take(({ from, message }) => from === "b" && message.t === "at").slice(-1));
+  }
+  assert.equal(rig.noticed("d", "host").length, 1);
+});
+
+test("whom the server has lost, and a host that has the server hears on a data channel, is let go after resumeMs", () => {
+  const rig = new Rig();
+  rig.together("a", "b", "c");
+  rig.feed("a", { type: "link", id: "b", up: true });
+  rig.feed("b", { type: "link", id: "a", up: true });
+  rig.feed("b", { type: "offline" });
+  rig.feed("a", { type: "left", id: "b" });
+  const p2p = (ms: number): void => {
+    for (let passed = 0; passed < ms; passed += 50) {
+      rig.pass(50, "a", "c");
+      for (const { from, to, message } of rig.take(({ from, to }) => [from, to].every((id) => id !== "c"))) rig.feed(to, { type: "received", from, via: "p2p", message });
+    }
+  };
+  const unlinked = (): boolean => (rig.effects.get("a") ?? []).some((effect) => effect.type === "unlink" && effect.id === "b");
+  p2p(29_000);
+  assert.ok(!unlinked());
+  rig.send("b", "still here");
+  p2p(200);
+  assert.equal(rig.state("a"), "still here");
+  p2p(2000);
+  assert.ok(unlinked());
+  rig.feed("a", { type: "link", id: "b", up: false });
+  p2p(2000);
+  assert.deepEqual(rig.noticed("a", "member").map(({ change, id }) => `${change} ${id}`).slice(-1), ["leave b"]);
+});
+
+test("a page with many to whom nothing is relayed is not asked again and again as a whole", () => {
+  const host = new Group("host");
+  const far = Array.from({ length: 40 }, (_, i) => ({ id: `far ${i}`, group: true, relay: false }));
+  const near = Array.from({ length: 100 }, (_, i) => ({ id: `near ${i}`, group: true }));
+  let asked = 0;
+  let now = 1000;
+  const feed = (event: Event): void => {
+    for (const effect of host.handle(event, now)) {
+      if (effect.type === "fanout" && effect.message.t === "ask") asked++;
+      if (effect.type === "transmit" && effect.message.t === "ask" && effect.to.startsWith("far")) assert.fail("asked over the relay, which does not reach it");
+    }
+  };
+  feed({ type: "open", open: { host: "host", epoch: 5, members: 141, relay: true, resumeMs: 30_000, roster: [...far, ...near] } });
+  const nowhere = { r: 0, e: 0, s: 0, done: 0, base: 0, line: [], snap: false, stale: false, age: 0 };
+  for (const { id } of near) feed({ type: "received", from: id, via: "relay", message: { t: "at", e: 5, at: nowhere } });
+  for (; now < 6000; now += 50) feed({ type: "timer" });
+  assert.equal(asked, 1);
+});
+
+test("pieces that come over the relay do not make a silent data channel good", () => {
+  const rig = new Rig();
+  rig.together("a", "b");
+  rig.feed("b", { type: "link", id: "a", up: true });
+  for (let ms = 0; ms < 5000; ms += 500) {
+    rig.now += 500;
+    rig.feed("b", { type: "heard", from: "a", via: "relay" });
+    rig.feed("b", { type: "timer" });
+  }
+  rig.send("b", "x");
+  const sends = (rig.effects.get("b") ?? []).flatMap((effect) => (effect.type === "transmit" && effect.message.t === "send" ? [effect.via] : []));
+  assert.deepEqual(sends, ["relay"]);
+});
+
+test("who does not host any more keeps entries no longer than others, whatever state was on its way", () => {
+  const rig = new Rig();
+  rig.together("a", "b");
+  rig.add("d");
+  rig.feed("a", { type: "joined", member: { id: "d", group: true } });
+  rig.open("d", "a", 10);
+  for (let i = 0; i < 5; i++) {
+    rig.send("a", `word ${i}`);
+    rig.pass(600, "a", "b");
+  }
+  rig.loses = ({ message }) => message.t === "restore";
+  rig.settle();
+  rig.pass(1000);
+  for (const id of ["a", "b"]) rig.host(id, "b", 11, "resigned", ["a", "b"]);
+  rig.pass(60_000, "a", "b");
+  assert.deepEqual(["a", "b"].map((id) => rig.groups.get(id)?.load.entries), [0, 0]);
+});
+
+test("no state is sent to one that has gone, by whatever way it went", () => {
+  const rig = new Rig();
+  rig.together("a", "b");
+  rig.send("a", "old");
+  rig.settle();
+  rig.pass(5000);
+  rig.add("d");
+  for (const [one, other] of [["a", "d"], ["d", "a"]] as const) rig.feed(one, { type: "link", id: other, up: true });
+  rig.feed("a", { type: "joined", member: { id: "d", group: true } });
+  rig.feed("a", { type: "left", id: "d" });
+  // It asks over its channel, which then dies.
+  const nowhere = { r: 0, e: 0, s: 0, done: 0, base: 0, line: [], snap: false, stale: false, age: 0 };
+  rig.feed("a", { type: "received", from: "d", via: "p2p", message: { t: "at", e: 10, at: nowhere } });
+  rig.pass(1000, "a", "b");
+  rig.feed("a", { type: "link", id: "d", up: false });
+  rig.pass(2000, "a", "b");
+  rig.effects.get("a")?.splice(0);
+  for (let s = 0; s < 120; s++) {
+    rig.feed("a", { type: "pressure", link: "states", high: false });
+    rig.pass(1000, "a", "b");
+  }
+  assert.ok(!rig.effects.get("a")?.some((effect) => effect.type === "transmit" && effect.message.t === "restore"));
 });

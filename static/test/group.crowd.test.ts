@@ -100,16 +100,16 @@ test("a hundred who come at once are restored as fast as the socket takes it, an
   assert.ok(sent.length * STATE > 1 << 20 && sent.length * STATE < 2 << 20, `${sent.length} at once`);
   assert.equal(new Set(sent.map(({ message }) => message)).size, 1, "the same words are written again for each");
   const first = sent.length;
-  feed({ type: "pressure", link: "relay", high: true });
+  feed({ type: "pressure", link: "states", high: true });
   now += 100;
   say();
   assert.equal(sent.length, first, "more for a socket that is full");
   for (let round = 0; sent.length < ids.length; round++) {
     now += 100;
     const before = sent.length;
-    feed({ type: "pressure", link: "relay", high: false });
+    feed({ type: "pressure", link: "states", high: false });
     assert.ok(sent.length > before && sent.length - before <= first, `${sent.length - before} in round ${round}`);
-    feed({ type: "pressure", link: "relay", high: true });
+    feed({ type: "pressure", link: "states", high: true });
   }
   assert.deepEqual(new Set(sent.slice(0, ids.length).map(({ to }) => to)), new Set(ids));
 });

@@ -13,14 +13,14 @@ interface Frame {
 function rig(max = 65_536) {
   const env = new FakeEnv();
   const heard: [string, unknown][] = [];
-  const pressure: boolean[] = [];
+  const pressure: string[] = [];
   const rtts: number[] = [];
   const inPieces: string[] = [];
   const socket = new ServerSocket(env, {
     url: () => "ws://x", lost() {}, ended() {}, proved() {}, failed() {},
     said: ({ type, src, payload }) => type === "RELAY" && relay.received(src as string, payload),
   });
-  const relay: Relay = new Relay(env, socket, { received: (from, message) => heard.push([from, message]), heard: (from) => inPieces.push(from), pressure: (high) => pressure.push(high), rtt: (_, ms) => rtts.push(ms) });
+  const relay: Relay = new Relay(env, socket, { received: (from, message) => heard.push([from, message]), heard: (from) => inPieces.push(from), pressure: (of, high) => pressure.push(`${of} ${high ? "high" : "low"}`), rtt: (_, ms) => rtts.push(ms) });
   socket.dial();
   env.last.opens();
   relay.open(max);
@@ -54,10 +54,10 @@ test("what does not fit into the socket waits, and is told of as pressure", () =
   const { env, relay, pressure, frames } = rig();
   env.last.bufferedAmount = 300 << 10;
   for (let i = 0; i < 60; i++) relay.send(undefined, JSON.stringify({ t: "x", x: "x".repeat(10_000) }), false);
-  assert.deepEqual([frames().length, pressure], [0, [true]]);
+  assert.deepEqual([frames().length, pressure], [0, ["relay high"]]);
   env.last.bufferedAmount = 0;
   env.pass(50);
-  assert.deepEqual([frames().length, pressure], [60, [true, false]]);
+  assert.deepEqual([frames().length, pressure], [60, ["relay high", "relay low"]]);
 });
 
 test("to one who does not take it in no more goes than it said it has; the others are not held up", () => {
@@ -73,6 +73,19 @@ test("to one who does not take it in no more goes than it said it has; the other
     env.last.says({ type: "RELAY", src: "slow", payload: { r: "e", n: mark?.payload.n } });
   }
   assert.equal(toSlow(), 20);
+});
+
+test("states are a pressure of their own: what is said to all goes on", () => {
+  const { env, relay, pressure, frames } = rig();
+  env.last.bufferedAmount = 300 << 10;
+  const big = JSON.stringify({ t: "restore", x: "x".repeat(2 << 20) });
+  for (const to of ["a", "b", "c"]) relay.send(to, big, true);
+  relay.send(undefined, '{"t":"data"}', false);
+  assert.deepEqual(pressure, ["states high"]);
+  env.last.bufferedAmount = 0;
+  env.pass(50);
+  assert.ok(frames().slice(0, 2).some(({ payload }) => (payload as { t?: string }).t === "data"));
+  assert.deepEqual(pressure, ["states high", "states low"]);
 });
 
 test("who never answers is taken to have lost it", () => {

@@ -228,8 +228,12 @@ test("leave() does not wait for the page's state, and nothing is heard after the
   assert.deepEqual(story.slice(3), []);
 });
 
-test("one state is on its way to one, however often and by whatever way it is asked for", async () => {
-  const { env, shell, alone, link, onSnapshot } = rig();
+const nowhere = { t: "at", e: 5, at: { r: 0, e: 0, s: 0, done: 0, base: 0, line: [], snap: false, stale: false, age: 0 } };
+
+/** A host whose page has a state of two megabytes, and a member that waits for it on a channel that takes nothing. */
+async function stuffed() {
+  const made = rig();
+  const { env, shell, alone, link, onSnapshot } = made;
   onSnapshot(() => "x".repeat(2 << 20));
   shell.able(true);
   env.last.says({ type: "OPEN", payload: alone });
@@ -237,7 +241,52 @@ test("one state is on its way to one, however often and by whatever way it is as
   const toYou = link("you");
   await env.settle();
   toYou.raw.bufferedAmount = 300 << 10;
-  const nowhere = { t: "at", e: 5, at: { r: 0, e: 0, s: 0, done: 0, base: 0, line: [], snap: false, stale: false, age: 0 } };
+  const pieces = (): string[] => toYou.sent.filter((frame) => frame.startsWith("c"));
+  return { ...made, toYou, pieces };
+}
+
+test("a state on its way goes no further when there is another host, by HOST or by OPEN, or when the one it is for has left", async () => {
+  const payload = { host: "him", epoch: 9, cause: "left", members: 3, p2p: true, relay: { maxMessageBytes: 65_536 }, resumeMs: 30_000 };
+  for (const end of ["HOST", "OPEN", "LEAVE"]) {
+    for (const way of ["p2p", "relay"]) {
+      const { env, toYou, pieces } = await stuffed();
+      const relayed = (): number => env.last.sent.filter((frame) => frame.includes('"of":')).length;
+      if (way === "p2p") toYou.happens("data", JSON.stringify(nowhere));
+      else {
+        toYou.happens("close");
+        env.last.says({ type: "RELAY", src: "you", payload: nowhere });
+      }
+      await env.settle();
+      const before = relayed();
+      assert.equal(before > 0, way === "relay");
+      env.last.says(end === "LEAVE" ? { type: "LEAVE", src: "you" } : { type: end, payload });
+      await env.settle();
+      toYou.raw.bufferedAmount = 0;
+      toYou.drain();
+      // What it says it has got would let the rest go.
+      for (let i = 0; i < 20; i++) env.last.says({ type: "RELAY", src: "you", payload: { r: "e", n: 1e6 } });
+      for (const { payload } of env.last.sent.map((text) => JSON.parse(text) as { payload?: { r?: string; n?: number } })) if (payload?.r === "m") env.last.says({ type: "RELAY", src: "you", payload: { r: "e", n: payload.n } });
+      await env.settle();
+      assert.deepEqual([pieces().length, relayed()], [0, before], `${end}, ${way}`);
+    }
+  }
+});
+
+test("whom the server has lost keeps its data channel; who is gone for good does not", async () => {
+  for (const [payload, closed] of [[{ lost: true }, false], [undefined, true]] as const) {
+    const { env, alone, link } = rig();
+    env.last.says({ type: "OPEN", payload: alone });
+    env.last.says({ type: "JOIN", src: "you", payload: { id: "you", group: 1 } });
+    const toYou = link("you");
+    await env.settle();
+    env.last.says({ type: "LEAVE", src: "you", ...(payload ? { payload } : {}) });
+    await env.settle();
+    assert.equal(toYou.closed, closed);
+  }
+});
+
+test("one state is on its way to one, however often and by whatever way it is asked for", async () => {
+  const { env, toYou } = await stuffed();
   for (let s = 0; s < 20; s++) {
     if (s % 2 === 0) toYou.happens("data", JSON.stringify(nowhere));
     else env.last.says({ type: "RELAY", src: "you", payload: nowhere });
@@ -246,11 +295,32 @@ test("one state is on its way to one, however often and by whatever way it is as
     toYou.happens("data", "q0");
     await env.settle();
   }
+  // Silent for a while, it is asked for over the relay, too.
+  env.pass(3000);
+  env.last.says({ type: "RELAY", src: "you", payload: nowhere });
+  await env.settle();
   toYou.raw.bufferedAmount = 0;
   toYou.drain();
   const pieces = toYou.sent.filter((frame) => frame.startsWith("c")).map((frame) => frame.split(",")[0]);
   assert.ok(pieces.length > 100 && new Set(pieces).size === 1, `${pieces.length} pieces of ${new Set(pieces).size}`);
-  assert.ok(!env.last.sent.some((frame) => frame.includes('"k":')), "the same over the relay");
+  assert.ok(!env.last.sent.some((frame) => frame.includes('"of":')), "the same over the relay");
+});
+
+test("a state that goes over the relay does not go over a channel that opens meanwhile as well", async () => {
+  const { env, shell, alone, link, onSnapshot } = rig();
+  onSnapshot(() => "x".repeat(2 << 20));
+  shell.able(true);
+  env.last.says({ type: "OPEN", payload: alone });
+  env.last.says({ type: "JOIN", src: "you", payload: { id: "you", group: 1 } });
+  env.last.says({ type: "RELAY", src: "you", payload: nowhere });
+  await env.settle();
+  assert.ok(env.last.sent.some((frame) => frame.includes('"of":')));
+  const toYou = link("you");
+  await env.settle();
+  env.pass(1500);
+  toYou.happens("data", JSON.stringify(nowhere));
+  await env.settle();
+  assert.ok(!toYou.sent.some((frame) => frame.startsWith("c")));
 });
 
 test("a state that no joiner could put together is none, and said so", async (t) => {

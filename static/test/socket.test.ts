@@ -55,6 +55,25 @@ test("failed tries are counted and spaced out", () => {
   assert.deepEqual(story, ["failed 1", "failed 2", "failed 3", "failed 4"]);
 });
 
+test("a socket that stood for long and was found dead is dialled as if it were the first", () => {
+  const { env, socket } = rig();
+  socket.dial();
+  for (let i = 0; i < 10; i++) {
+    env.last.ends(1006);
+    env.pass(5000);
+  }
+  env.last.opens();
+  for (let i = 0; i < 20; i++) {
+    env.pass(5000);
+    env.last.says({ type: "HEARTBEAT" });
+  }
+  env.pass(15_001);
+  env.last.ends(1006);
+  const before = env.sockets.length;
+  env.pass(200);
+  assert.equal(env.sockets.length, before + 1);
+});
+
 test("a dial that nobody answers is given up", () => {
   const { env, socket, story } = rig();
   socket.dial();

@@ -107,6 +107,10 @@ export class Core {
     this.notice({ kind: "link", id, path });
   }
 
+  forgetPath(id: PeerId): void {
+    this.#paths.delete(id);
+  }
+
   /** Of these only; the others are nobody's business any more. */
   keepPaths(ids: ReadonlySet<PeerId>): void {
     for (const id of this.#paths.keys()) if (!ids.has(id)) this.#paths.delete(id);

@@ -2,7 +2,7 @@
 
 import { Core } from "./core.ts";
 import { Host } from "./host.ts";
-import type { Effect, Event, HostPayload, OpenPayload, Status } from "./io.ts";
+import type { Effect, Event, HostPayload, OpenPayload } from "./io.ts";
 import { Member } from "./member.ts";
 import type { Role } from "./role.ts";
 import { defaults, type Settings } from "./settings.ts";
@@ -17,19 +17,6 @@ const CHECK_MS = 5000;
 const PAUSED_MS = 250;
 /** Nothing handled for so long though something was due: we were frozen. */
 const FROZEN_MS = 1200;
-
-export interface View {
-  readonly id: PeerId;
-  readonly host: PeerId | undefined;
-  readonly epoch: number;
-  readonly isHost: boolean;
-  readonly state: Status;
-  readonly members: PeerId[];
-  readonly place: Place;
-  readonly delivered: number;
-  readonly pending: number;
-  readonly pendingBytes: number;
-}
 
 export class Group {
   readonly #core: Core;
@@ -82,13 +69,9 @@ export class Group {
     return this.#core.timers.next();
   }
 
-  view(): View {
-    const { id, host, epoch, state, applied, log, delivered, outbox } = this.#core;
-    const members = new Set(applied.members.keys()).add(id);
-    return {
-      id, host, epoch, isHost: host === id, state, members: [...members], place: log.place, delivered,
-      pending: outbox.size, pendingBytes: outbox.bytes,
-    };
+  /** Those here as far as the page was handed the log, this one included. */
+  get members(): PeerId[] {
+    return [...new Set(this.#core.applied.members.keys()).add(this.#core.id)];
   }
 
   /** Of one that is here. */

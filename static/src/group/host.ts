@@ -371,7 +371,7 @@ export class Host implements Role {
   left(id: PeerId): void {
     const peer = this.#peers.get(id);
     if (!peer) return;
-    peer.present = false;
+    this.#roster.lost(peer);
     if (!this.#core.links.good(id, this.#core.now)) {
       peer.live = false;
       peer.at = undefined;

@@ -1,6 +1,6 @@
 // The ordered group: a pure machine. Read types, wire, io; then group, member, host.
 
-export { Group, type View } from "./group.ts";
+export { Group } from "./group.ts";
 export { defaults, type Settings } from "./settings.ts";
 export type { Effect, Event, HostPayload, Notice, OpenPayload, Status, Via } from "./io.ts";
 export type { ErrorCode, MemberInfo, Path, PeerId, RosterEntry } from "./types.ts";

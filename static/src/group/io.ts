@@ -38,8 +38,8 @@ export type Event =
   | { readonly type: "received"; readonly from: PeerId; readonly via: Path; readonly message: unknown }
   /** Pieces of a long message came of `from`: it lives, though nothing whole came. Never needed, at most twice a second. */
   | { readonly type: "heard"; readonly from: PeerId; readonly via: Path }
-  /** Bytes wait on the way to `link`; no more data until `high` is false again. */
-  | { readonly type: "pressure"; readonly link: PeerId | "relay"; readonly high: boolean }
+  /** Bytes wait on the way to `link`; no more data until `high` is false again, and over the relay no more states. */
+  | { readonly type: "pressure"; readonly link: PeerId | "relay" | "states"; readonly high: boolean }
   /** The app's send. `token` comes back in `settle`. */
   | { readonly type: "send"; readonly token: number; readonly data: unknown; readonly size: number }
   /** The app set or removed its onSnapshot. */

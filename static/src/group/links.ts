@@ -9,7 +9,7 @@ interface Link {
 
 export class Links {
   readonly #links = new Map<PeerId, Link>();
-  readonly #high = new Set<PeerId | "relay">();
+  readonly #high = new Set<PeerId | "relay" | "states">();
   /** The server relays, and its socket is open. */
   relay = false;
 
@@ -48,12 +48,12 @@ export class Links {
     return this.up(id) ? "p2p" : "none";
   }
 
-  press(link: PeerId | "relay", high: boolean): void {
+  press(link: PeerId | "relay" | "states", high: boolean): void {
     if (high) this.#high.add(link);
     else this.#high.delete(link);
   }
 
-  pressed(link: PeerId | "relay"): boolean {
+  pressed(link: PeerId | "relay" | "states"): boolean {
     return this.#high.has(link);
   }
 

@@ -6,6 +6,8 @@ import type { Item, Send } from "./wire.ts";
 export class Peer {
   /** In the server's roster. */
   present = true;
+  /** Since when not. */
+  absentSince = 0;
   /** What is relayed reaches it; else only a data channel does. */
   relayed = true;
   /** It said goodbye. */

@@ -34,6 +34,7 @@ export class Restorer {
   #burst = { at: 0, bytes: 0 };
   #asking: { readonly k: number; readonly giver: PeerId; readonly at: number } | undefined;
   #askingSelf = false;
+  /** Who gave nothing, or took too long: not asked again before all others are. */
   readonly #failed = new Set<PeerId>();
   /** Times everyone was asked in vain. */
   #rounds = 0;
@@ -104,13 +105,13 @@ export class Restorer {
     this.#snap = snap;
     this.#snapAt = this.#core.now;
     this.#words.clear();
-    this.#failed.clear();
     this.#rounds = 0;
     this.#serve();
   }
 
   #serve(): void {
     const core = this.#core;
+    for (const id of this.#waiting.keys()) if (!this.#peers.has(id)) this.#waiting.delete(id);
     const due = [...this.#waiting].filter(([, waiting]) => core.now >= waiting.sentAt + waiting.everyMs);
     if (due.length === 0 || this.#asking || this.#askingSelf) return;
     const snap = this.#snap;
@@ -151,7 +152,7 @@ export class Restorer {
     const size = snap.z + snap.members.length * MEMBER_BYTES;
     for (const [id, waiting] of due.sort(([, a], [, b]) => a.times - b.times)) {
       if (links.path(id, now) === "relay") {
-        if (links.pressed("relay") || this.#burst.bytes > settings.windowBytes) continue;
+        if (links.pressed("states") || this.#burst.bytes > settings.windowBytes) continue;
         this.#burst.bytes += size;
       }
       this.#send(id, waiting, snap);

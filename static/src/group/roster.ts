@@ -33,7 +33,7 @@ export class Roster {
   /** Its JOIN is on the way, or its socket is down and its data channel is not. */
   stranger(id: PeerId): Peer {
     const peer = new Peer(id, this.#stamper.members.get(id) ?? { group: true }, this.#core.now);
-    peer.present = false;
+    this.lost(peer);
     this.peers.set(id, peer);
     return peer;
   }
@@ -42,9 +42,15 @@ export class Roster {
   miss(here: ReadonlySet<PeerId>): void {
     for (const peer of this.peers.values()) {
       if (here.has(peer.id) || !peer.present) continue;
-      peer.present = false;
+      this.lost(peer);
       peer.missing = this.#core.now;
     }
+  }
+
+  /** It has no socket. */
+  lost(peer: Peer): void {
+    if (peer.present) peer.absentSince = this.#core.now;
+    peer.present = false;
   }
 
   /** Stamp who came, who went, and whose profile is new. */
@@ -63,8 +69,13 @@ export class Roster {
 
   /** Who has gone is forgotten, once that is stamped: a page sees many come and go. */
   prune(): void {
+    const { links, now, online, out, resumeMs } = this.#core;
     for (const [id, peer] of this.peers) {
-      if (!this.#here(peer) && !this.#core.links.up(id) && !this.#stamper.members.has(id)) this.peers.delete(id);
+      // We have the server, and it has not for so long: it is no member any more, whoever it is.
+      if (!peer.present && online && now - peer.absentSince > resumeMs && links.up(id)) out.push({ type: "unlink", id });
+      if (this.#here(peer) || links.up(id) || this.#stamper.members.has(id)) continue;
+      this.peers.delete(id);
+      this.#core.forgetPath(id);
     }
   }
 

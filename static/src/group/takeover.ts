@@ -159,14 +159,15 @@ export class Takeover {
     const ask = { t: "ask", e: epoch, cause: this.cause } as const;
     // To whom nothing is relayed the server believes that it hears nothing of its host: it hears that this lives.
     const silent = [...this.#peers.values()].filter((peer) => peer.info.group && (!this.#relays(peer) || (!peer.at && this.#step !== "pull")));
-    const far = silent.filter((peer) => links.path(peer.id, now) === "relay");
+    const far = silent.filter((peer) => this.#relays(peer) && links.path(peer.id, now) === "relay");
     const crowd = far.length > CROWD;
     if (crowd) out.push({ type: "fanout", message: ask });
     for (const peer of silent) {
-      if (crowd && links.path(peer.id, now) === "relay") continue;
+      const path = links.path(peer.id, now);
+      if (path === "relay" && (crowd || !this.#relays(peer))) continue;
       this.#core.transmit(peer.id, ask);
       // A data channel may be dead and not known to be yet; the server knows another way.
-      if (this.#repeated && links.relay && links.good(peer.id, now)) this.#core.transmit(peer.id, ask, "relay");
+      if (this.#repeated && path === "p2p" && links.relay && this.#relays(peer)) this.#core.transmit(peer.id, ask, "relay");
     }
     this.#repeated = true;
   }
