@@ -12,7 +12,7 @@ pub enum Cause {
     Timeout,
     /// The old one's page did not answer, although its socket did.
     Stalled,
-    /// Most members say that they cannot reach the old one, and nothing may be relayed.
+    /// Most members say that they cannot reach the old one, and have no other way to it: nothing may be relayed between them.
     Unreachable,
     /// The old one handed over, or was hidden for too long.
     Resigned,
@@ -67,20 +67,25 @@ pub struct Candidate<T> {
     pub fresh: bool,
 }
 
-/// Picks a host: group members before others, then the eligible, those not known to be out of reach, those who may relay,
-/// the visible, the fresh, each time only if there is one; among those left by `policy`. Each of them is as likely as any, for a uniform `random`.
+/// The fittest to host: group members before others, then the eligible, those not known to be out of reach, those who may
+/// relay, the visible, the fresh, each time only if there is one.
+#[must_use]
+pub fn fittest<T>(mut candidates: Vec<Candidate<T>>) -> Vec<Candidate<T>> {
+    type Merit<T> = fn(&Candidate<T>) -> bool;
+    let merits: [Merit<T>; 6] = [|c| c.group, |c| c.eligible, |c| c.reached, |c| c.relay, |c| c.visible, |c| c.fresh];
+    for merit in merits {
+        if candidates.iter().any(merit) {
+            candidates.retain(merit);
+        }
+    }
+    candidates
+}
+
+/// Picks a host of those equally fit by `policy`; each is as likely as any, for a uniform `random`.
 ///
 /// None for no candidates.
 #[must_use]
-pub fn pick<T: Copy>(candidates: &[Candidate<T>], policy: Policy, random: u64) -> Option<T> {
-    type Merit<T> = fn(&Candidate<T>) -> bool;
-    let merits: [Merit<T>; 6] = [|c| c.group, |c| c.eligible, |c| c.reached, |c| c.relay, |c| c.visible, |c| c.fresh];
-    let mut fit: Vec<Candidate<T>> = candidates.to_vec();
-    for merit in merits {
-        if fit.iter().any(merit) {
-            fit.retain(merit);
-        }
-    }
+pub fn pick<T: Copy>(fit: &[Candidate<T>], policy: Policy, random: u64) -> Option<T> {
     let index = match policy {
         // the high half of the product: uniform to within n / 2^64
         Policy::Random => (u128::from(random) * fit.len() as u128) >> 64,
@@ -116,8 +121,9 @@ mod tests {
         let eligible = candidates.iter().filter(|c| c.eligible).count();
         let draws = 70_000;
         let mut counts = [0_u32; 10];
+        let fit = fittest(candidates.clone());
         for random in numbers(42).take(draws) {
-            counts[pick(&candidates, Policy::Random, random).unwrap_or(0)] += 1;
+            counts[pick(&fit, Policy::Random, random).unwrap_or(0)] += 1;
         }
         let expected = draws as f64 / eligible as f64;
         let chi_squared: f64 =

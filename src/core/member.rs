@@ -4,6 +4,7 @@ use serde_json::value::RawValue;
 
 use super::claim::Claim;
 use super::contacts::Contacts;
+use super::election::Candidate;
 use super::id::{Epoch, PeerId, SessionId, Token};
 use super::inbound::StatusUpdate;
 use super::wire::RosterEntry;
@@ -114,6 +115,14 @@ impl Member {
     pub fn entry(&self) -> RosterEntry<'_> {
         let relay = (!self.rights.relay).then_some(false);
         RosterEntry { id: &self.id, group: self.group, relay, profile: self.status.profile.as_deref() }
+    }
+
+    /// It, on `seat`, for an election.
+    #[must_use]
+    pub const fn candidate(&self, seat: Seat, fresh: bool) -> Candidate<Seat> {
+        let Status { eligible, visible, .. } = self.status;
+        let (group, reached, relay) = (self.group > 0, !self.out_of_reach, self.rights.relay);
+        Candidate { who: seat, group, eligible, reached, relay, visible, fresh }
     }
 
     /// Takes note that it is told of `epoch`.

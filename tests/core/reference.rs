@@ -29,8 +29,6 @@ struct Person {
     eligible: bool,
     visible: bool,
     profile: Option<String>,
-    /// Until when the host hears of no other profile, and whether there is one.
-    profile_told: Option<(u64, bool)>,
     contacts: Vec<String>,
     relay: bool,
     spoken: u64,
@@ -71,8 +69,10 @@ pub(crate) struct Model {
     letters: Vec<Letter>,
     host: Option<String>,
     host_since: u64,
-    /// Since when the host is hidden while somebody visible could host.
-    hidden_since: Option<u64>,
+    /// Whose profile the host was told of, until when it hears of no other, and whether there is one.
+    profiles: Vec<(String, u64, bool)>,
+    /// Since when somebody is fitter than the host for being visible, while that one is hidden.
+    fitter_since: BTreeMap<String, u64>,
     /// Who said that it hears nothing of the host, and may not be relayed to from it.
     suspecting: BTreeSet<SessionId>,
     /// Until when it has to answer, and what it had spoken when asked.
@@ -83,6 +83,17 @@ pub(crate) struct Model {
     pub ignored: u32,
     /// What the page chose; taken over if it is among those who may be elected.
     chosen: BTreeMap<u64, String>,
+}
+
+/// Those preferred to all others, each merit counting more than those after it.
+fn keep_fittest(fit: &mut Vec<&Person>) {
+    let merits: [fn(&Person) -> bool; 5] =
+        [|p| p.group > 0, |p| p.eligible, |p| !p.out_of_reach, |p| p.rights.relay, |p| p.visible];
+    for merit in merits {
+        if fit.iter().any(|p| merit(p)) {
+            fit.retain(|p| merit(p));
+        }
+    }
 }
 
 impl Model {
@@ -130,7 +141,6 @@ impl Model {
             eligible: true,
             visible: true,
             profile: None,
-            profile_told: None,
             contacts: vec![],
             relay: true,
             spoken: 0,
@@ -285,7 +295,7 @@ impl Model {
         self.host_since = self.now;
         self.epoch = epoch;
         self.probe = None;
-        self.hidden_since = None;
+        self.fitter_since.clear();
         self.suspecting.clear();
     }
 
@@ -314,10 +324,15 @@ impl Model {
             self.close(self.here[at].session, "kicked");
             self.depart(at, Departure::Expelled);
         }
+        if let Some(at) = self.away.iter().position(|a| a.id == id) {
+            let away = self.away.remove(at);
+            self.gone_for_good(&Away { lost: false, ..away });
+        }
     }
 
     fn depart(&mut self, at: usize, departure: Departure) {
         let person = self.here.remove(at);
+        self.forget(&person);
         let mut stranded = Vec::new();
         if self.host.as_ref() == Some(&person.id) {
             self.host = None;
@@ -343,7 +358,13 @@ impl Model {
         self.here = here;
         let stranded: Vec<Person> = stranded;
         stranded.iter().for_each(|p| self.close(p.session, "no-host"));
+        stranded.iter().for_each(|p| self.forget(p));
         stranded
+    }
+
+    fn forget(&mut self, person: &Person) {
+        self.fitter_since.remove(&person.id);
+        self.profiles.retain(|(id, ..)| *id != person.id);
     }
 
     fn see_off(&mut self, person: Person, departure: Departure) {
@@ -391,16 +412,13 @@ impl Model {
     /// Who may host: group, eligible, able to relay, visible, heard from lately.
     fn fit(&self, but: Option<&str>) -> Vec<String> {
         let mut fit: Vec<&Person> = self.here.iter().filter(|p| p.rights.host && Some(p.id.as_str()) != but).collect();
-        let now = self.now;
-        let merits: [&dyn Fn(&Person) -> bool; 6] =
-            [&|p| p.group > 0, &|p| p.eligible, &|p| !p.out_of_reach, &|p| p.rights.relay, &|p| p.visible, &|p| {
-                let runs = p.stalled_at.is_none_or(|at| p.spoken > at);
-                runs && p.silent_since.is_none_or(|since| now - since <= FRESH)
-            }];
-        for merit in merits {
-            if fit.iter().any(|p| merit(p)) {
-                fit.retain(|p| merit(p));
-            }
+        let is_fresh = |p: &&Person| {
+            let runs = p.stalled_at.is_none_or(|at| p.spoken > at);
+            runs && p.silent_since.is_none_or(|since| self.now - since <= FRESH)
+        };
+        keep_fittest(&mut fit);
+        if fit.iter().any(is_fresh) {
+            fit.retain(is_fresh);
         }
         fit.into_iter().map(|p| p.id.clone()).collect()
     }
@@ -499,22 +517,28 @@ impl Model {
         self.announce(cause, None);
     }
 
-    /// A host that is hidden while somebody visible could host gives way after a while.
+    /// A host that is hidden gives way to one that has been fitter for being visible for a while.
     pub(crate) fn relieve(&mut self) {
         let Some(host) = self.host.clone() else { return };
         let grouped = self.here.iter().any(|p| p.group > 0);
-        // who would be elected, if that one is visible: one who cannot relay is not preferred to one who is hidden
-        let better = |p: &Person| p.visible && p.eligible && (p.group > 0 || !grouped);
-        let somebody = self.fit(Some(&host)).iter().any(|id| better(self.person(id)));
-        let waits = !self.person(&host).visible && somebody;
-        self.hidden_since = waits.then(|| self.hidden_since.unwrap_or(self.now));
-        if self.hidden_since.is_some_and(|since| since + HIDDEN <= self.now) {
-            self.replace("resigned", None);
+        let can = |p: &&Person| p.stalled_at.is_none() && p.rights.host && (p.group > 0 || !grouped);
+        let mut fit: Vec<&Person> = self.here.iter().filter(can).collect();
+        keep_fittest(&mut fit);
+        fit.retain(|p| p.visible && p.eligible && !self.person(&host).visible);
+        let since = |p: &Person| self.fitter_since.get(&p.id).copied().unwrap_or(self.now);
+        self.fitter_since = fit.into_iter().map(|p| (p.id.clone(), since(p))).collect();
+        let long = |(id, since): (&String, &u64)| (since + HIDDEN <= self.now).then(|| id.clone());
+        let long: Vec<String> = self.fitter_since.iter().filter_map(long).collect();
+        if !long.is_empty() {
+            let epoch = self.next_epoch();
+            let next = self.chosen.get(&epoch).cloned().unwrap_or_default();
+            assert!(long.contains(&next), "{next:?} was elected, but only {long:?} have been fitter for long enough");
+            self.install(&next, epoch);
+            self.announce("resigned", None);
         }
     }
 
     pub(crate) fn status(&mut self, session: SessionId, eligible: bool, visible: bool, relay: bool, profile: Option<&str>) {
-        let now = self.now;
         let person = self.here.iter_mut().find(|p| p.session == session).unwrap();
         (person.eligible, person.visible, person.relay) = (eligible, visible, relay);
         let news = profile.is_some() && person.profile.as_deref() != profile;
@@ -522,12 +546,12 @@ impl Model {
             person.profile = profile.map(Into::into);
         }
         if news {
-            match &mut person.profile_told {
-                Some((_, another)) => *another = true,
+            let id = person.id.clone();
+            match self.profiles.iter_mut().find(|(told, ..)| *told == id) {
+                Some((.., another)) => *another = true,
                 None => {
-                    person.profile_told = Some((now + PROFILE_EVERY, false));
-                    let id = person.id.clone();
                     self.tell_host_of_profile(&id);
+                    self.profiles.push((id, self.now + PROFILE_EVERY, false));
                 }
             }
         }
@@ -578,9 +602,9 @@ impl Model {
         let away = self.away.iter().map(|a| a.until);
         let letters = self.letters.iter().map(|l| l.until);
         let silent = self.here.iter().filter_map(|p| self.patience_ends(p));
-        let hidden = self.hidden_since.map(|since| since + HIDDEN);
+        let hidden = self.fitter_since.values().map(|since| since + HIDDEN);
         let probe = self.probe.map(|(until, _)| until);
-        let profiles = self.here.iter().filter_map(|p| Some(p.profile_told?.0));
+        let profiles = self.profiles.iter().map(|(_, until, _)| *until);
         held.chain(profiles).chain(away).chain(letters).chain(silent).chain(hidden).chain(probe).collect()
     }
 
@@ -598,13 +622,11 @@ impl Model {
             let away = self.away.remove(at);
             self.gone_for_good(&away);
         }
-        let mut changed: Vec<_> = self.here.iter().filter_map(|p| Some((p.profile_told?, p.id.clone()))).collect();
-        changed.sort_by_key(|((until, _), _)| *until);
-        for ((_, another), id) in changed.into_iter().filter(|((until, _), _)| *until <= now) {
-            let person = self.here.iter_mut().find(|p| p.id == id).unwrap();
-            person.profile_told = another.then_some((now + PROFILE_EVERY, false));
+        while self.profiles.first().is_some_and(|(_, until, _)| *until <= now) {
+            let (id, _, another) = self.profiles.remove(0);
             if another {
                 self.tell_host_of_profile(&id);
+                self.profiles.push((id, now + PROFILE_EVERY, false));
             }
         }
         while let Some(due) = self.letters.iter().find(|l| l.until <= now).cloned() {
@@ -647,12 +669,14 @@ impl Model {
         self.host_since = self.now;
         self.probe = None;
         self.here.iter_mut().for_each(|p| (p.stalled_at, p.out_of_reach) = (None, false));
-        self.hidden_since = None;
+        self.fitter_since.clear();
         self.suspecting.clear();
         self.held.clear();
         // what the host was yet to hear of it hears now
-        let news: Vec<_> = self.here.iter_mut().filter_map(|p| p.profile_told.take()?.1.then(|| p.id.clone())).collect();
-        news.iter().for_each(|id| self.tell_host_of_profile(id));
+        let news: Vec<_> = std::mem::take(&mut self.profiles).into_iter().filter(|(.., another)| *another).collect();
+        for id in self.ids().into_iter().filter(|id| news.iter().any(|(told, ..)| told == id)) {
+            self.tell_host_of_profile(&id);
+        }
         // those who are away are given their time anew, and are told apart no more from those who lost their socket
         let until = self.now + RETURN;
         self.away.iter_mut().for_each(|away| away.until = until);

@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 
 use super::hosting::above;
 use super::{Output, Outside, PageState};
-use crate::core::election::Cause;
+use crate::core::due::Due;
+use crate::core::election::{Candidate, Cause, pick};
 use crate::core::id::{Epoch, PeerId, SessionId};
 use crate::core::inbound::Suspicion;
 use crate::core::member::Seat;
@@ -18,8 +19,8 @@ pub struct Challenge {
     probe: Option<Probe>,
     /// Who said that it does not answer, and has no other way to it: nothing may be relayed between the two.
     suspecting: BTreeSet<SessionId>,
-    /// It is hidden while somebody visible could host; if that is still so then, it gives way.
-    relief: Option<Time>,
+    /// Who is fitter than it for being visible, while it is hidden, and when each has been for long enough to follow it.
+    relief: Due<Seat, ()>,
 }
 
 #[derive(Debug)]
@@ -31,7 +32,7 @@ struct Probe {
 
 impl Challenge {
     pub(super) fn next_deadline(&self) -> Option<Time> {
-        self.probe.as_ref().map(|probe| probe.until).into_iter().chain(self.relief).min()
+        self.probe.as_ref().map(|probe| probe.until).into_iter().chain(self.relief.next_deadline()).min()
     }
 }
 
@@ -76,33 +77,32 @@ impl PageState {
     ) {
         let current = self.assignment().is_some_and(|(current, _)| current == epoch);
         if current && self.seat_of(session).is_some() && self.seat_of(session) == self.host_seat() {
+            let to = to.and_then(|to| self.by_id.get(to).copied());
             self.replace_host(outside, to, Cause::Resigned, out);
         }
     }
 
-    /// A host that is hidden while somebody visible could host gives way after a while: the other has its state by then.
+    /// A host that is hidden gives way to one that has been fitter for a while: that one has its state by then.
     pub(super) fn relieve_hidden_host(&mut self, outside: Outside<'_>, out: &mut Vec<Output>) {
-        let host = self.host_seat().and_then(|seat| self.members.get(&seat));
-        let patience =
-            self.rules.hidden.filter(|_| host.is_some_and(|host| !host.status.visible) && self.somebody_is_seen(outside));
-        self.challenge.relief = patience.map(|after| self.challenge.relief.unwrap_or_else(|| outside.now.plus(after)));
-        if self.challenge.relief.take_if(|at| *at <= outside.now).is_some() {
-            self.replace_host(outside, None, Cause::Resigned, out);
+        let Some(patience) = self.rules.hidden else { return };
+        let is_hidden = self.host_seat().and_then(|seat| self.members.get(&seat)).is_some_and(|host| !host.status.visible);
+        let mut fitter = if is_hidden { self.fitter_than_hidden() } else { Vec::new() };
+        let before = std::mem::take(&mut self.challenge.relief);
+        for Candidate { who, .. } in &fitter {
+            let since = before.get(who).map(|(until, ())| until);
+            self.challenge.relief.insert(*who, since.unwrap_or_else(|| outside.now.plus(patience)), ());
+        }
+        if self.challenge.relief.due(outside.now).is_some() {
+            fitter.retain(|c| self.challenge.relief.get(&c.who).is_some_and(|(until, ())| until <= outside.now));
+            self.replace_host(outside, pick(&fitter, self.rules.policy, outside.random), Cause::Resigned, out);
             self.settle(outside, out);
         }
     }
 
-    /// Whether whoever would be elected next is visible: one who may not relay is not preferred to one who is hidden.
-    fn somebody_is_seen(&self, outside: Outside<'_>) -> bool {
-        let next = self.pick_other_than(self.host_seat(), outside).filter(|next| self.may_host(*next));
-        next.and_then(|seat| self.members.get(&seat)).is_some_and(|m| m.status.visible && m.status.eligible)
-    }
-
     /// Elects another, `to` if it can host. The old one stays a member; it stays host if there is nobody else.
-    fn replace_host(&mut self, outside: Outside<'_>, to: Option<&PeerId>, cause: Cause, out: &mut Vec<Output>) {
+    fn replace_host(&mut self, outside: Outside<'_>, to: Option<Seat>, cause: Cause, out: &mut Vec<Output>) {
         let old = self.host_seat();
-        let named = to.and_then(|to| self.by_id.get(to).copied());
-        let named = named.filter(|seat| Some(*seat) != old && self.may_host(*seat));
+        let named = to.filter(|seat| Some(*seat) != old && self.may_host(*seat));
         if let Some(next) = named.or_else(|| self.pick_other_than(old, outside)).filter(|next| self.may_host(*next)) {
             let epoch = above(outside, self.told());
             self.elect(outside, next, epoch, cause, out);

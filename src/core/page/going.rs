@@ -38,6 +38,12 @@ impl PageState {
         if let Some(session) = self.session_of(id) {
             self.dismiss(outside, session, Close::Kicked, Departure::Expelled, out);
         }
+        // one that lost its socket is waited for no longer, but a host that is yet to resume has to hear of it
+        if self.recovery_deadline().is_some() {
+            self.returning.change(id).into_iter().for_each(|gone| gone.lost = false);
+        } else if let Some(gone) = self.returning.take(id) {
+            self.say_gone(id, &Returning { lost: false, ..gone }, out);
+        }
     }
 
     pub(super) fn depart(&mut self, outside: Outside<'_>, seat: Seat, departure: Departure, out: &mut Vec<Output>) {

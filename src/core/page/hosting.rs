@@ -1,7 +1,7 @@
 //! Who hosts the page, and that everybody is told.
 
 use crate::core::claim::{Claim, most_claimed};
-use crate::core::election::{Candidate, Cause, pick};
+use crate::core::election::{Candidate, Cause, fittest, pick};
 use crate::core::id::{Epoch, PageKey, PageName, PeerId};
 use crate::core::member::{Departure, Member, Seat};
 use crate::core::time::Time;
@@ -216,17 +216,18 @@ impl PageState {
     /// Whoever is to host, but not `seat`.
     pub(super) fn pick_other_than(&self, seat: Option<Seat>, outside: Outside<'_>) -> Option<Seat> {
         let runs = |m: &Member| m.stalled_at.is_none_or(|spoken| (outside.spoken)(m.session) > spoken);
-        let candidate = |(seat, m): (&Seat, &Member)| Candidate {
-            who: *seat,
-            group: m.group > 0,
-            eligible: m.status.eligible,
-            reached: !m.out_of_reach,
-            relay: m.rights.relay,
-            visible: m.status.visible,
-            fresh: outside.now.since((outside.heard)(m.session)) <= self.rules.fresh && runs(m),
-        };
-        let candidates: Vec<_> = self.members.iter().filter(|(s, m)| Some(**s) != seat && m.rights.host).map(candidate).collect();
-        pick(&candidates, self.rules.policy, outside.random)
+        let is_fresh = |m: &Member| outside.now.since((outside.heard)(m.session)) <= self.rules.fresh && runs(m);
+        let others = self.members.iter().filter(|(other, m)| Some(**other) != seat && m.rights.host);
+        let candidates = others.map(|(seat, m)| m.candidate(*seat, is_fresh(m))).collect();
+        pick(&fittest(candidates), self.rules.policy, outside.random)
+    }
+
+    /// Who would be preferred to a host that is hidden, for being visible. One that did not answer when it hosted is not.
+    pub(super) fn fitter_than_hidden(&self) -> Vec<Candidate<Seat>> {
+        let able = self.members.iter().filter(|(seat, m)| m.stalled_at.is_none() && self.may_host(**seat));
+        let mut fit = fittest(able.map(|(seat, m)| m.candidate(*seat, true)).collect());
+        fit.retain(|c| c.visible && c.eligible);
+        fit
     }
 
     /// While a group member is here only group members may host; and never one without the right.

@@ -36,7 +36,7 @@ export type Event =
   | { readonly type: "link"; readonly id: PeerId; readonly up: boolean }
   /** A whole message from `from`, who is really `from` (the link or the server vouches). */
   | { readonly type: "received"; readonly from: PeerId; readonly via: Path; readonly message: unknown }
-  /** Pieces of a long message came of `from`: it lives, though nothing whole came. Never needed, at most twice a second. */
+  /** Pieces of a long message came of `from`: it lives, though nothing whole came. Never needed, of each at most twice a second. */
   | { readonly type: "heard"; readonly from: PeerId; readonly via: Path }
   /** Bytes wait on the way to `link`; no more data until `high` is false again, and over the relay no more states. */
   | { readonly type: "pressure"; readonly link: PeerId | "relay" | "states"; readonly high: boolean }
