@@ -102,6 +102,21 @@ async fn the_admin_sends_a_member_away() {
 }
 
 #[tokio::test]
+async fn one_whose_socket_was_lost_is_waited_for_until_the_admin_sends_it_away() {
+    let server = Server::start(&[("auth.admin_token", "admin"), ("liveness.return_ms", "60000")]);
+    let mut host = server.grouped("p", "a").await;
+    let lost = server.grouped("p", "b").await;
+    host.expect("JOIN").await;
+    lost.reset();
+    while server.pages().await[0]["members"] != 1 {}
+    for status in [204, 404] {
+        assert_eq!(http(&server, "DELETE", "/pages/p/peers/b", &[("Authorization", "Bearer admin")]).await.status, status);
+    }
+    let leave = host.expect("LEAVE").await;
+    assert_eq!((&leave["src"], &leave["payload"]), (&json!("b"), &json!(null)));
+}
+
+#[tokio::test]
 async fn the_root_is_a_page_for_browsers_and_peer_servers_json_for_others() {
     let server = Server::start(&[]);
     let answer = server.get("/").await.json();

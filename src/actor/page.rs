@@ -338,9 +338,9 @@ impl Handler<Kick> for Page {
     type Result = bool;
 
     fn handle(&mut self, Kick(id): Kick, ctx: &mut Self::Context) -> bool {
-        let is_here = self.state.has(&id);
+        let is_known = self.state.has(&id) || self.state.awaits(&id);
         self.drive(Input::Kick(id), ctx);
-        is_here
+        is_known
     }
 }
 

@@ -53,6 +53,7 @@ export class Relay {
   readonly #joiner = new Joiner();
   /** Small frames and pieces of state take turns: a snapshot must not hold up what others said. */
   readonly #lanes: { small: string[]; bulk: string[] } = { small: [], bulk: [] };
+  #turn = false;
   readonly #ways = new Map<string, Way>();
   readonly #waiting = { small: 0, bulk: 0 };
   readonly #high = { relay: false, states: false };
@@ -238,10 +239,9 @@ export class Relay {
   pump(): void {
     const { small, bulk } = this.#lanes;
     let [s, b] = [0, 0];
-    let turn = false;
     while ((s < small.length || b < bulk.length) && this.#socket.buffered < IN_SOCKET) {
-      turn = !turn;
-      const lane = s < small.length && (turn || b >= bulk.length) ? "small" : "bulk";
+      this.#turn = !this.#turn;
+      const lane = s < small.length && (this.#turn || b >= bulk.length) ? "small" : "bulk";
       const frame = (lane === "small" ? small[s++] : bulk[b++]) as string;
       this.#waiting[lane] -= frame.length;
       if (!this.#socket.send(frame)) break;
@@ -254,9 +254,9 @@ export class Relay {
   /** A WebSocket does not tell when it has room again. */
   #press(): void {
     const { small, bulk } = this.#waiting;
-    // What states fill the socket with says nothing of how long the rest waits.
+    // What one lane fills the socket with says nothing of how long the other waits.
     this.#weigh("relay", small + (bulk > 0 ? 0 : this.#socket.buffered));
-    this.#weigh("states", bulk + this.#socket.buffered);
+    this.#weigh("states", bulk + (small > 0 ? 0 : this.#socket.buffered));
     if (this.#looking || (!this.#high.relay && !this.#high.states && small + bulk === 0)) return;
     this.#looking = true;
     this.#env.cancel(this.#timer);

@@ -312,7 +312,10 @@ export class Shell {
         if (src === undefined) break;
         this.#relay.gone(src);
         // What the server only lost may still be there, on its data channel.
-        if (!isLost(payload)) this.#channels.close(src);
+        if (!isLost(payload)) {
+          this.#reach.gone(src);
+          this.#channels.close(src);
+        }
         this.#hooks.signal(message);
         this.feed({ type: "left", id: src });
         break;

@@ -1258,6 +1258,59 @@ test("whom the server has lost, and a host that has the server hears on a data c
   assert.deepEqual(rig.noticed("a", "member").map(({ change, id }) => `${change} ${id}`).slice(-1), ["leave b"]);
 });
 
+test("how long a member may be without the server counts from when its host has it again", () => {
+  const rig = new Rig();
+  rig.together("a", "b");
+  rig.feed("a", { type: "link", id: "b", up: true });
+  rig.feed("b", { type: "link", id: "a", up: true });
+  const p2p = (ms: number): void => {
+    for (let passed = 0; passed < ms; passed += 50) {
+      rig.pass(50, "nobody");
+      for (const { from, to, message } of rig.take(() => true)) rig.feed(to, { type: "received", from, via: "p2p", message });
+    }
+  };
+  const unlinked = (): boolean => (rig.effects.get("a") ?? []).some((effect) => effect.type === "unlink");
+  rig.feed("b", { type: "offline" });
+  rig.feed("a", { type: "left", id: "b" });
+  p2p(10_000);
+  rig.feed("a", { type: "offline" });
+  p2p(25_000);
+  rig.open("a", "a", 10, ["a"]);
+  p2p(25_000);
+  assert.ok(!unlinked());
+  p2p(10_000);
+  assert.ok(unlinked());
+});
+
+test("who lost one state is asked for the next again, before the host's own page is", () => {
+  const rig = new Rig();
+  rig.together("a", "b", "c");
+  rig.send("a", "old");
+  rig.settle();
+  const givers = (): string[] => (rig.effects.get("a") ?? []).flatMap((effect) => {
+    if (effect.type === "askSnapshot") return ["a"];
+    return effect.type === "transmit" && effect.message.t === "want" ? [effect.to] : [];
+  });
+  const join = (id: string): void => {
+    rig.pass(5000);
+    rig.add(id);
+    rig.effects.get("a")?.splice(0);
+    rig.feed("a", { type: "joined", member: { id, group: true } });
+    rig.open(id, "a", 10);
+    rig.pass(6000);
+    assert.equal(rig.state(id), "old");
+  };
+  rig.loses = ({ message }) => message.t === "snap";
+  join("d");
+  assert.deepEqual(givers().sort(), ["a", "b", "c"]);
+  rig.loses = () => false;
+  rig.kill("d");
+  rig.feed("a", { type: "left", id: "d" });
+  join("e");
+  assert.equal(givers().length, 1);
+  assert.notEqual(givers()[0], "a");
+});
+
 test("a page with many to whom nothing is relayed is not asked again and again as a whole", () => {
   const host = new Group("host");
   const far = Array.from({ length: 40 }, (_, i) => ({ id: `far ${i}`, group: true, relay: false }));

@@ -88,6 +88,48 @@ test("states are a pressure of their own: what is said to all goes on", () => {
   assert.deepEqual(pressure, ["states high", "states low"]);
 });
 
+test("a state comes through a socket that takes less than is said, and holds nobody up", () => {
+  const { env, relay, pressure, frames } = rig();
+  const state = JSON.stringify({ t: "restore", x: "x".repeat(1 << 20) });
+  env.last.alive = true;
+  relay.send("you", state, true);
+  let [seen, of, said] = [0, 0, 0];
+  for (let ms = 0; ms < 20_000; ms += 50) {
+    // 500 KB a second are said, while that is allowed; 300 KB go.
+    for (let i = 0; i < 5 && pressure.filter((word) => word.startsWith("relay")).at(-1) !== "relay high"; i++) {
+      relay.send(undefined, JSON.stringify({ t: "data", x: "x".repeat(5000) }), false);
+      said++;
+    }
+    env.last.bufferedAmount = Math.max(0, env.last.bufferedAmount - 15_000);
+    env.pass(50);
+    for (const frame of frames().slice(seen)) {
+      const { dst, payload = {} } = frame;
+      env.last.bufferedAmount += JSON.stringify(frame).length;
+      if (payload.r === "m") env.last.says({ type: "RELAY", src: dst, payload: { r: "e", n: payload.n } });
+      else if (dst === "you") of++;
+    }
+    seen = frames().length;
+  }
+  assert.ok(!relay.hasState("you"), `${of} pieces of the state went`);
+  assert.ok(said > 100, `${said} were said meanwhile`);
+  assert.equal(pressure.filter((word) => word.startsWith("states")).at(-1), "states low", "and another may go");
+});
+
+test("talk that keeps the socket full keeps no state from it", () => {
+  const { env, relay, pressure, frames } = rig();
+  const state = JSON.stringify({ t: "restore", x: "x".repeat(350_000) });
+  let full = true;
+  const gone = (): boolean => frames().reduce((sum, { payload }) => sum + (payload.x?.length ?? 0), 0) >= 2 * state.length;
+  Object.defineProperty(env.last, "bufferedAmount", { get: () => (full || gone() ? 300 << 10 : 0) });
+  for (const to of ["a", "b"]) relay.send(to, state, true);
+  full = false;
+  env.pass(50);
+  assert.ok(gone());
+  assert.deepEqual(pressure, ["states high"]);
+  relay.send(undefined, '{"t":"data"}', false);
+  assert.deepEqual(pressure, ["states high", "states low"]);
+});
+
 test("who never answers is taken to have lost it", () => {
   const { env, relay, frames } = rig();
   const big = JSON.stringify({ t: "data", x: "x".repeat(48_000) });

@@ -409,13 +409,14 @@ impl Model {
         host
     }
 
+    fn was_heard(&self, person: &Person) -> bool {
+        person.silent_since.is_none_or(|since| self.now - since <= FRESH)
+    }
+
     /// Who may host: group, eligible, able to relay, visible, heard from lately.
     fn fit(&self, but: Option<&str>) -> Vec<String> {
         let mut fit: Vec<&Person> = self.here.iter().filter(|p| p.rights.host && Some(p.id.as_str()) != but).collect();
-        let is_fresh = |p: &&Person| {
-            let runs = p.stalled_at.is_none_or(|at| p.spoken > at);
-            runs && p.silent_since.is_none_or(|since| self.now - since <= FRESH)
-        };
+        let is_fresh = |p: &&Person| p.stalled_at.is_none_or(|at| p.spoken > at) && self.was_heard(p);
         keep_fittest(&mut fit);
         if fit.iter().any(is_fresh) {
             fit.retain(is_fresh);
@@ -522,10 +523,13 @@ impl Model {
         let Some(host) = self.host.clone() else { return };
         let grouped = self.here.iter().any(|p| p.group > 0);
         let can = |p: &&Person| p.stalled_at.is_none() && p.rights.host && (p.group > 0 || !grouped);
-        let mut fit: Vec<&Person> = self.here.iter().filter(can).collect();
+        let mut fit: Vec<&Person> = self.here.iter().filter(|p| p.id == host || can(p)).collect();
         keep_fittest(&mut fit);
         fit.retain(|p| p.visible && p.eligible && !self.person(&host).visible);
-        let since = |p: &Person| self.fitter_since.get(&p.id).copied().unwrap_or(self.now);
+        let since = |p: &Person| {
+            let since = self.fitter_since.get(&p.id).copied();
+            since.filter(|since| self.was_heard(p) || self.now < since + HIDDEN).unwrap_or(self.now)
+        };
         self.fitter_since = fit.into_iter().map(|p| (p.id.clone(), since(p))).collect();
         let long = |(id, since): (&String, &u64)| (since + HIDDEN <= self.now).then(|| id.clone());
         let long: Vec<String> = self.fitter_since.iter().filter_map(long).collect();

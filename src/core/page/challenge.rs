@@ -85,12 +85,14 @@ impl PageState {
     /// A host that is hidden gives way to one that has been fitter for a while: that one has its state by then.
     pub(super) fn relieve_hidden_host(&mut self, outside: Outside<'_>, out: &mut Vec<Output>) {
         let Some(patience) = self.rules.hidden else { return };
-        let is_hidden = self.host_seat().and_then(|seat| self.members.get(&seat)).is_some_and(|host| !host.status.visible);
-        let mut fitter = if is_hidden { self.fitter_than_hidden() } else { Vec::new() };
+        let hidden = self.host_seat().filter(|seat| self.members.get(seat).is_some_and(|host| !host.status.visible));
+        let mut fitter = hidden.map(|host| self.fitter_than_hidden(outside, host)).unwrap_or_default();
         let before = std::mem::take(&mut self.challenge.relief);
-        for Candidate { who, .. } in &fitter {
-            let since = before.get(who).map(|(until, ())| until);
-            self.challenge.relief.insert(*who, since.unwrap_or_else(|| outside.now.plus(patience)), ());
+        for Candidate { who, fresh, .. } in &fitter {
+            let until = before.get(who).map(|(until, ())| until);
+            // who may be gone when its time comes begins anew
+            let until = until.filter(|until| *fresh || outside.now < *until);
+            self.challenge.relief.insert(*who, until.unwrap_or_else(|| outside.now.plus(patience)), ());
         }
         if self.challenge.relief.due(outside.now).is_some() {
             fitter.retain(|c| self.challenge.relief.get(&c.who).is_some_and(|(until, ())| until <= outside.now));

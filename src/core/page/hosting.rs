@@ -216,17 +216,27 @@ impl PageState {
     /// Whoever is to host, but not `seat`.
     pub(super) fn pick_other_than(&self, seat: Option<Seat>, outside: Outside<'_>) -> Option<Seat> {
         let runs = |m: &Member| m.stalled_at.is_none_or(|spoken| (outside.spoken)(m.session) > spoken);
-        let is_fresh = |m: &Member| outside.now.since((outside.heard)(m.session)) <= self.rules.fresh && runs(m);
         let others = self.members.iter().filter(|(other, m)| Some(**other) != seat && m.rights.host);
-        let candidates = others.map(|(seat, m)| m.candidate(*seat, is_fresh(m))).collect();
+        let candidates = others.map(|(seat, m)| m.candidate(*seat, self.was_heard(outside, m) && runs(m))).collect();
         pick(&fittest(candidates), self.rules.policy, outside.random)
     }
 
-    /// Who would be preferred to a host that is hidden, for being visible. One that did not answer when it hosted is not.
-    pub(super) fn fitter_than_hidden(&self) -> Vec<Candidate<Seat>> {
-        let able = self.members.iter().filter(|(seat, m)| m.stalled_at.is_none() && self.may_host(**seat));
+    /// Lately.
+    fn was_heard(&self, outside: Outside<'_>, member: &Member) -> bool {
+        outside.now.since((outside.heard)(member.session)) <= self.rules.fresh
+    }
+
+    /// Who would be preferred to a host that is hidden, for being visible, and which of them are fresh. One that did not
+    /// answer when it hosted is not.
+    pub(super) fn fitter_than_hidden(&self, outside: Outside<'_>, host: Seat) -> Vec<Candidate<Seat>> {
+        let is_able = |seat: Seat, m: &Member| seat == host || (m.stalled_at.is_none() && self.may_host(seat));
+        let able = self.members.iter().filter(|(seat, m)| is_able(**seat, m));
+        // one that may be about to go is as fit as the others until its time has come
         let mut fit = fittest(able.map(|(seat, m)| m.candidate(*seat, true)).collect());
         fit.retain(|c| c.visible && c.eligible);
+        for c in &mut fit {
+            c.fresh = self.members.get(&c.who).is_some_and(|m| self.was_heard(outside, m));
+        }
         fit
     }
 

@@ -235,6 +235,12 @@ impl PageState {
         self.by_id.contains_key(id)
     }
 
+    /// Whether one that had `id` may yet come back.
+    #[must_use]
+    pub fn awaits(&self, id: &PeerId) -> bool {
+        self.returning.has(id)
+    }
+
     /// How many members there are.
     #[must_use]
     pub fn len(&self) -> usize {

@@ -389,6 +389,8 @@ export class Core {
   /** What our page is told of another, by what it was told before. */
   #tellMember(id: PeerId, old: MemberInfo | undefined, info: MemberInfo | undefined): void {
     if (id === this.id) return;
+    // Back before we looked again, it is news which way.
+    if (old && !info) this.#paths.delete(id);
     if (info && !old) this.notice({ kind: "member", change: "join", id, profile: info.profile });
     else if (old && !info) this.notice({ kind: "member", change: "leave", id });
     else if (old && info && !sameProfile(old, info)) this.notice({ kind: "profile", id, profile: info.profile });

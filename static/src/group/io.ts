@@ -92,6 +92,6 @@ export type Effect =
   | { readonly type: "check" }
   /** The server does not know of an epoch we know: drop the WebSocket and dial again, with our claim. */
   | { readonly type: "redial" }
-  /** Close the data channel to one that no longer hosts. */
+  /** Close the data channel to one that no longer hosts, or to a member that has been without a socket for too long. */
   | { readonly type: "unlink"; readonly id: PeerId }
   | { readonly type: "notice"; readonly notice: Notice };

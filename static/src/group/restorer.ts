@@ -14,7 +14,7 @@ const SLOWEST_MS = 16_000;
 
 interface Waiting {
   readonly at: Standing;
-  /** The first state that went to it, and may still be on its way: where it ends, and since when. */
+  /** The first state that went to it and may still be on its way: where it ends, and since when. */
   first: { readonly s: number; readonly at: number } | undefined;
   /** So often it was sent one. */
   times: number;
@@ -34,8 +34,8 @@ export class Restorer {
   #burst = { at: 0, bytes: 0 };
   #asking: { readonly k: number; readonly giver: PeerId; readonly at: number } | undefined;
   #askingSelf = false;
-  /** Who gave nothing, or took too long: not asked again before all others are. */
-  readonly #failed = new Set<PeerId>();
+  /** Who gave nothing, or (true) took too long: not asked again before all others are. */
+  readonly #failed = new Map<PeerId, boolean>();
   /** Times everyone was asked in vain. */
   #rounds = 0;
 
@@ -70,7 +70,7 @@ export class Restorer {
     this.#core.timers.clear("give");
     if (snap && snap.s >= this.#core.log.base && lies(snap, this.#core.log)) this.#have(snap);
     else {
-      this.#failed.add(from);
+      this.#failed.set(from, false);
       this.#serve();
     }
   }
@@ -90,7 +90,8 @@ export class Restorer {
   /** The giver is too slow, or gone. */
   late(): void {
     if (!this.#asking) return;
-    this.#failed.add(this.#asking.giver);
+    const { giver, at } = this.#asking;
+    this.#failed.set(giver, this.#core.now >= at + this.#core.settings.stateMs);
     this.#asking = undefined;
     this.#core.timers.clear("give");
     this.#serve();
@@ -111,7 +112,7 @@ export class Restorer {
 
   #serve(): void {
     const core = this.#core;
-    for (const id of this.#waiting.keys()) if (!this.#peers.has(id)) this.#waiting.delete(id);
+    for (const list of [this.#waiting, this.#failed]) for (const id of list.keys()) if (!this.#peers.has(id)) list.delete(id);
     const due = [...this.#waiting].filter(([, waiting]) => core.now >= waiting.sentAt + waiting.everyMs);
     if (due.length === 0 || this.#asking || this.#askingSelf) return;
     const snap = this.#snap;
@@ -132,7 +133,11 @@ export class Restorer {
     core.ask((own) => {
       this.#askingSelf = false;
       if (core.epoch !== epoch) return;
-      if (own) return this.#have(own);
+      if (own) {
+        // Our page is disturbed only as long as nobody else gives: what one lost message did to them is forgiven.
+        for (const [id, slow] of this.#failed) if (!slow) this.#failed.delete(id);
+        return this.#have(own);
+      }
       const again = core.gives || (this.#failed.size > 0 && ++this.#rounds < ROUNDS);
       this.#failed.clear();
       // Pages that can give a state and failed are asked again when those who wait ask again.
@@ -167,7 +172,7 @@ export class Restorer {
     const { r, e, s } = waiting.at;
     const heal = { r, e, s };
     if (snap !== this.#snap) return void core.transmit(id, { t: "restore", e: core.epoch, heal, snap });
-    waiting.first ??= { s: snap.s, at: core.now };
+    if (!waiting.first || core.now - waiting.first.at > core.settings.stateMs) waiting.first = { s: snap.s, at: core.now };
     const place = `${r} ${e} ${s}`;
     const words = this.#words.get(place) ?? { t: "restore", e: core.epoch, heal, snap };
     this.#words.set(place, words);

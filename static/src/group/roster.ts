@@ -40,14 +40,16 @@ export class Roster {
 
   /** After a break these are here. The others are coming back, too: that they are not here yet says nothing. */
   miss(here: ReadonlySet<PeerId>): void {
+    const { now } = this.#core;
     for (const peer of this.peers.values()) {
-      if (here.has(peer.id) || !peer.present) continue;
-      this.lost(peer);
-      peer.missing = this.#core.now;
+      if (here.has(peer.id)) continue;
+      if (peer.present) peer.missing = now;
+      peer.present = false;
+      peer.absentSince = now;
     }
   }
 
-  /** It has no socket. */
+  /** It has no socket any more. */
   lost(peer: Peer): void {
     if (peer.present) peer.absentSince = this.#core.now;
     peer.present = false;

@@ -225,7 +225,7 @@ export class Takeover {
     const core = this.#core;
     const { links, now } = core;
     const source = this.#source as PeerId;
-    // It answers the way it was asked. A state is long in the making, and too much to be sent twice.
+    // It answers the way it was asked. A state is long in the making: it is not asked for both ways.
     const dead = !this.#snapshot && links.relay && now - Math.max(links.lastHeard(source), this.#asked) > DEAD_MS;
     core.transmit(source, { t: "pull", e: core.epoch, at: core.standing() }, dead ? "relay" : undefined);
     this.#pullAt = now + (this.#snapshot ? STATE_AGAIN_MS : 0);
