@@ -171,7 +171,7 @@ scenario("three tabs edit one board, lose their host, and go on", async (world) 
   const dropped = await untilState("another host by resignation", readAll([second, third, fourth]), (pages) => isWhole(pages) && pages[0].host !== now.host);
   for (const { change, said, took } of dropped) {
     assert.match(change, /handed over/);
-    assert.ok(said.endsWith(`the host now, seen here in ${took}`), `also where the star is out of sight: ${said}`);
+    assert.ok(said.endsWith(`the host now, seen here in ${took.replace(" ", "\u00a0")}`), `also where the star is out of sight: ${said}`);
   }
   world.note(`the host dropped: ${dropped.map(({ took }) => took).join(", ")}`);
   for (const tab of [second, third]) {

@@ -135,7 +135,7 @@ test("words for a room", () => {
   assert.equal(changeInWords("Ann", reduce(one.board, "me", { do: "undo" }), one.board), "Ann removed “GLM” (undo)");
   const kept = reduce(EMPTY, "me", { do: "load", steps: [{ id: "a", name: "GLM", x: 0, y: 0 }], wires: [], kept: true });
   assert.deepEqual([changeInWords("you", kept, EMPTY), changeInWords("Ann", kept, EMPTY)], ["Your board from last time is back", "Ann’s board from last time is back"]);
-  assert.deepEqual([hostInWords("you", 14.2), hostInWords("Bob", 14.2)], ["You are the host now, seen here in 14 ms", "Bob is the host now, seen here in 14 ms"]);
+  assert.deepEqual([hostInWords("you", 14.2), hostInWords("Bob", 14.2)], ["You are the host now, seen here in 14\u00a0ms", "Bob is the host now, seen here in 14\u00a0ms"]);
   assert.match(endInWords({ code: 4401, reason: "Invalid key provided" }), /“key”/);
   assert.equal(endInWords({ code: 4405, reason: "page is empty" }), "page is empty");
   assert.match(someName(() => 0), /^\S+ \S+$/);

@@ -107,7 +107,7 @@ export class StarView {
     const ray = this.lines.get(id) ?? this.makeRay(id);
     ray.line.setAttribute("class", `ray ${link?.path ?? "none"}`);
     const words = named && link?.rttMs !== undefined ? rtt(link.rttMs) : "";
-    const width = words.length * RTT.letter;
+    const width = words === "" ? 0 : (words.length + 1) * RTT.letter;
     put(ray.words, words);
     ray.back.setAttribute("width", String(width));
     ray.back.setAttribute("x", String(-width / 2));

@@ -51,7 +51,7 @@ export function took(ms: number): { value: string; unit: string } {
 /** What everybody is told when another hosts; `who` may be "you". */
 export function hostInWords(who: string, tookMs: number): string {
   const { value, unit } = took(tookMs);
-  return `${capital(who)} ${who === "you" ? "are" : "is"} the host now, seen here in ${value} ${unit}`;
+  return `${capital(who)} ${who === "you" ? "are" : "is"} the host now, seen here in ${value}\u00a0${unit}`;
 }
 
 export const people = (count: number): string => (count === 1 ? "only you" : `${count} here`);
