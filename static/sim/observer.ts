@@ -154,12 +154,17 @@ export class Observer {
     // The state that continues it is complete. Entries that someone still has are handed on, unless the host itself had
     // them and trimmed them: as too old, or (under the smallest limits only) as too much.
     const { now, profile } = this.world;
-    const next: Place = { r: place.r, e: epochAt(line, stood.s + 1), s: stood.s + 1 };
-    const keeper = this.nodes().find((other) => other !== node && other.keeps(next) && other.wellSince(now - HANDED_ON_MS));
-    const stamped = this.#stamped.get(this.#key(next.r, next.e, next.s)) ?? 0;
-    const owed = !profile.small && stood.s < place.s && now - stamped < profile.resumeMs * 1.5;
-    if (via === "snapshot" || (owed && keeper && node.wellSince(now - HANDED_ON_MS))) {
-      this.#fail("5 complete", `${node.id} is told that something is missing (${via}), and stood at ${show(stood)}, which its history continues${keeper ? `, and ${keeper.id} has what follows` : ""}`);
+    const told = `${node.id} is told that something is missing (${via}), and stood at ${show(stood)}, which its history continues`;
+    if (via === "snapshot") this.#fail("5 complete", told);
+    if (profile.small || !node.wellSince(now - HANDED_ON_MS)) return;
+    const others = this.nodes().filter((other) => other !== node && other.wellSince(now - HANDED_ON_MS));
+    for (let s = stood.s + 1; s <= place.s; s++) {
+      const next: Place = { r: place.r, e: epochAt(line, s), s };
+      const key = this.#key(next.r, next.e, next.s);
+      const keeper = others.find((other) => other.keeps(next));
+      if (!keeper || now - (this.#stamped.get(key) ?? 0) >= profile.resumeMs * 1.5) return;
+      const message = this.#message.get(key);
+      if (message !== undefined && !had(node, message)) this.#fail("5 complete", `${told}, and ${keeper.id} has ${message}, which follows at ${show(next)}`);
     }
   }
 

@@ -8,6 +8,8 @@ import { Stock } from "./stock.ts";
 import { World } from "./world.ts";
 
 const TAIL_MS = 120_000;
+/** So many states one after another, as slow as they are, may be needed besides. */
+const TAIL_STATES = 20;
 const STEP_MS = 500;
 
 type Fault = () => string | undefined;
@@ -38,7 +40,7 @@ export class Schedule {
     if (profile.hides) this.#hide();
     clock.until(profile.activeMs);
     this.#calm();
-    for (let t = 0; t < TAIL_MS; t += STEP_MS) {
+    for (let t = 0; t < TAIL_MS + TAIL_STATES * profile.stateMs; t += STEP_MS) {
       clock.until(clock.now + STEP_MS);
       if (t > 2000 && this.#observer.converged(this.#live)) break;
     }

@@ -593,6 +593,21 @@ test("what waits for a page to make its snapshot is not handed to it when that h
   assert.equal(rig.state("b"), "");
 });
 
+test("who starts anew without a state is handed first what it has of that history", () => {
+  const rig = new Rig();
+  rig.together("a", "b");
+  rig.slow.add("b");
+  const say = (message: Wire) => rig.feed("b", { type: "received", from: "a", via: "relay", message });
+  say({ t: "want", e: 10, k: 1 });
+  rig.send("a", "x");
+  rig.pass(100);
+  const heal = rig.groups.get("b")?.place;
+  assert.ok(heal && rig.state("b") === "");
+  say({ t: "restore", e: 10, heal, snap: { ...heal, s: heal.s + 5, line: [[heal.r, 0]], counts: [], members: [], has: false, z: 0 } });
+  assert.equal(rig.state("b"), "x");
+  assert.deepEqual(rig.noticed("b", "recovered").slice(-1).map(({ complete, via }) => [complete, via]), [[false, "none"]]);
+});
+
 test("a history long away is not fresh again for having been handed on", () => {
   const rig = new Rig();
   rig.add("a");

@@ -355,13 +355,15 @@ export class Core {
   install(snap: Snapshot): void {
     const { log, outbox } = this;
     const had = log.root !== 0;
+    // The page would answer for what is given up. What waits to be delivered after that is in the new state, or given up.
+    this.#asked(null);
+    // Without a state the page is handed first what we have of that history.
+    if (!snap.has) this.deliver(common(this.standing(), snap));
     const stood: Place = { r: log.root, e: log.epochAt(this.delivered), s: this.delivered };
     const continues = !had || lies(stood, snap);
     const ledger = Ledger.read(snap, this.now);
     const forked = lies(snap, log);
     const founding = isEmpty(snap);
-    // The page would answer for what is given up; what waits to be delivered after that is given up, too.
-    this.#asked(null);
     if (snap.has) this.#handed = new Map(snap.counts);
     const old = this.applied.members;
     // Entries before a fork are as good as ever: others may lack them.
