@@ -28,6 +28,7 @@ export class Drive {
   #stepsSince = -Infinity;
   #timer: Timer;
   #timerAt = Infinity;
+  #stopped = false;
 
   constructor(env: Env, machine: Group, hooks: DriveHooks) {
     this.#env = env;
@@ -58,7 +59,8 @@ export class Drive {
       this.#step(events);
     }
     this.#hooks.stepped();
-    this.#wake();
+    // What the page answers at once may leave nothing to wait for: a timer costs more than a step.
+    queueMicrotask(() => this.#wake());
     if (this.#cooling || !this.#loaded()) return;
     // What comes before the browser has a moment goes together in one batch.
     this.#cooling = true;
@@ -75,6 +77,7 @@ export class Drive {
   }
 
   stop(): void {
+    this.#stopped = true;
     this.#env.cancel(this.#timer);
   }
 
@@ -117,14 +120,15 @@ export class Drive {
 
   #wake(): void {
     const at = this.#machine.nextDeadline();
-    if (at === this.#timerAt) return;
+    // One that rings too soon sets the next: cheaper than to set it anew with each message.
+    if (this.#scheduled || this.#stopped || at >= this.#timerAt) return;
     this.#env.cancel(this.#timer);
     this.#timerAt = at;
-    if (at === Infinity) return;
     // Never early: a timer that rings before its time would ring again and again.
     this.#timer = this.#env.after(Math.max(0, Math.ceil(at - this.#env.now())), () => {
-      this.#timerAt = -Infinity;
-      this.flush({ type: "timer" });
+      this.#timerAt = Infinity;
+      if (this.#machine.nextDeadline() <= this.#now()) this.flush({ type: "timer" });
+      else this.#wake();
     });
   }
 }

@@ -47,6 +47,22 @@ test("the sender acknowledges in a moment, or one witness at once; should it fai
   }
 });
 
+test("over data channels who sent it has it back first", () => {
+  const rig = new Rig();
+  rig.together("a", "b", "c", "d");
+  for (const id of ["b", "c", "d"]) {
+    rig.feed("a", { type: "link", id, up: true });
+    rig.feed(id, { type: "link", id: "a", up: true });
+  }
+  rig.letters = [];
+  for (const id of ["d", "b", "c"]) {
+    rig.send(id, `of ${id}`);
+    rig.hand(rig.take(({ message }) => message.t === "send"));
+    const [first, ...others] = rig.take(({ message }) => message.t === "data").map(({ to }) => to);
+    assert.deepEqual([first, others.length], [id, 2]);
+  }
+});
+
 test("what a member sends next acknowledges what it sent before", () => {
   const rig = new Rig();
   rig.together("a", "b", "c");

@@ -48,6 +48,9 @@ export class Feed {
     const { log, links, now, settings, out } = this.#core;
     if (this.#fed === log.last) return;
     this.#fed = log.last;
+    // Who said it first, and waits for it: each send takes its time.
+    const sender = this.#peers.get(log.at(log.last)?.f ?? "");
+    if (sender?.live && links.good(sender.id, now)) this.pump(sender);
     let relayed = false;
     for (const peer of this.#peers.values()) {
       if (links.good(peer.id, now)) {

@@ -1,0 +1,67 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { Drive } from "../src/drive.ts";
+import type { Event, Group } from "../src/group/index.ts";
+import { FakeEnv } from "./rig.ts";
+
+/** A machine that only knows when it is due. */
+function rig() {
+  let timers = 0;
+  const env = new (class extends FakeEnv {
+    override after(ms: number, then: () => void) {
+      timers++;
+      return super.after(ms, then);
+    }
+  })();
+  const machine = { due: Infinity, handled: [] as string[] };
+  const drive = new Drive(env, {
+    nextDeadline: () => machine.due,
+    handleAll(events: readonly Event[]) {
+      machine.handled.push(...events.map(({ type }) => type));
+      if (events.some(({ type }) => type === "timer")) machine.due = Infinity;
+      return [];
+    },
+  } as unknown as Group, { perform() {}, stepped() {} });
+  const feed = async (due: number): Promise<void> => {
+    machine.due = due;
+    drive.feed({ type: "offline" });
+    await Promise.resolve().then(() => {}).then(() => {});
+  };
+  return { env, drive, machine, feed, timers: () => timers };
+}
+
+test("a deadline that moves on with each message needs no new timer, and is kept", async () => {
+  const { env, machine, feed, timers } = rig();
+  for (const due of [100, 200, 300]) await feed(due);
+  assert.equal(timers(), 1);
+  env.pass(250);
+  assert.ok(!machine.handled.includes("timer"), "nothing was due");
+  env.pass(50);
+  assert.equal(machine.handled.at(-1), "timer");
+  await feed(1000);
+  await feed(500);
+  env.pass(200);
+  assert.equal(machine.handled.at(-1), "timer", "an earlier one is kept, too");
+});
+
+test("what is over before the page has answered sets no timer", async () => {
+  const { drive, machine, feed, timers } = rig();
+  machine.due = 1;
+  drive.feed({ type: "offline" });
+  // In the microtask after the step, as a promise that it has resolved.
+  queueMicrotask(() => void feed(Infinity));
+  await Promise.resolve().then(() => {}).then(() => {}).then(() => {});
+  assert.equal(timers(), 0);
+});
+
+test("once stopped nothing rings", async () => {
+  const { env, drive, machine, feed } = rig();
+  await feed(100);
+  drive.feed({ type: "offline" });
+  machine.due = 50;
+  drive.flush();
+  drive.stop();
+  await Promise.resolve();
+  env.pass(200);
+  assert.ok(!machine.handled.includes("timer"));
+});
