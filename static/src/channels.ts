@@ -1,6 +1,7 @@
 // Data channels of the star: one for each pair. PeerJS makes them; when they are dead, nobody but us notices.
 
 import type { Env, Timer } from "./env.ts";
+import { Lanes } from "./lanes.ts";
 import { cut, Joiner } from "./pieces.ts";
 
 /** As much of PeerJS's DataConnection as is used here. */
@@ -221,12 +222,9 @@ class Channel {
   readonly #connection: Connection;
   readonly #hooks: OneHooks;
   readonly #joiner = new Joiner();
-  readonly #lanes: { small: string[]; bulk: string[] } = { small: [], bulk: [] };
+  readonly #lanes = new Lanes(() => this.#dc !== undefined && this.#dc.bufferedAmount < IN_CHANNEL, (frame) => this.#write(frame));
   #dc: RTCDataChannel | undefined;
-  /** Without what is bulk: a state on its way holds up nobody's messages. */
-  #waiting = 0;
   #high = false;
-  #turn = false;
   #next = 0;
   #heardAt = 0;
   #toldAt = -Infinity;
@@ -305,44 +303,30 @@ class Channel {
   // --- out ---
 
   send(text: string, bulk: boolean): void {
-    if (text.length <= WHOLE) this.#push(text, bulk);
+    if (text.length <= WHOLE) this.#lanes.push(text, bulk);
     else {
       const k = ++this.#next;
       const pieces = cut(text, PIECE, () => 1);
-      pieces.forEach((x, i) => this.#push(`c${k},${i},${pieces.length}:${x}`, bulk));
+      pieces.forEach((x, i) => this.#lanes.push(`c${k},${i},${pieces.length}:${x}`, bulk));
     }
     this.#pump();
   }
 
   get hasState(): boolean {
-    return this.#lanes.bulk.length > 0;
+    return this.#lanes.waiting.bulk > 0;
   }
 
   dropState(): void {
-    this.#lanes.bulk = [];
-  }
-
-  #push(frame: string, bulk: boolean): void {
-    this.#lanes[bulk ? "bulk" : "small"].push(frame);
-    if (!bulk) this.#waiting += frame.length;
+    this.#lanes.dropBulk();
   }
 
   #pump(): void {
     const dc = this.#dc;
     if (!dc || this.#ended) return;
-    const { small, bulk } = this.#lanes;
-    let [s, b] = [0, 0];
-    while ((s < small.length || b < bulk.length) && dc.bufferedAmount < IN_CHANNEL) {
-      this.#turn = !this.#turn;
-      const talk = s < small.length && (this.#turn || b >= bulk.length);
-      const frame = (talk ? small[s++] : bulk[b++]) as string;
-      if (talk) this.#waiting -= frame.length;
-      if (!this.#write(frame)) break;
-    }
-    small.splice(0, s);
-    bulk.splice(0, b);
+    this.#lanes.pour();
     // What a state fills the channel with says nothing of how long the rest waits.
-    const load = this.#waiting + (bulk.length > 0 ? 0 : dc.bufferedAmount);
+    const { small, bulk } = this.#lanes.waiting;
+    const load = small + (bulk > 0 ? 0 : dc.bufferedAmount);
     const high = this.#high ? load > LOW : load > HIGH;
     if (high === this.#high || this.#ended) return;
     this.#high = high;

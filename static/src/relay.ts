@@ -2,6 +2,7 @@
 
 import { utf8Length } from "./codec.ts";
 import type { Env, Timer } from "./env.ts";
+import { Lanes } from "./lanes.ts";
 import { cut, Joiner, pieceIn, quotedCost } from "./pieces.ts";
 import type { ServerSocket } from "./socket.ts";
 
@@ -51,11 +52,8 @@ export class Relay {
   readonly #socket: ServerSocket;
   readonly #hooks: RelayHooks;
   readonly #joiner = new Joiner();
-  /** Small frames and pieces of state take turns: a snapshot must not hold up what others said. */
-  readonly #lanes: { small: string[]; bulk: string[] } = { small: [], bulk: [] };
-  #turn = false;
+  readonly #lanes = new Lanes(() => this.#socket.buffered < IN_SOCKET, (frame) => this.#socket.send(frame));
   readonly #ways = new Map<string, Way>();
-  readonly #waiting = { small: 0, bulk: 0 };
   readonly #high = { relay: false, states: false };
   /** When it was last said that pieces of one come. */
   readonly #told = new Map<string, number>();
@@ -77,9 +75,7 @@ export class Relay {
   }
 
   close(): void {
-    this.#lanes.small = [];
-    this.#lanes.bulk = [];
-    this.#waiting.small = this.#waiting.bulk = 0;
+    this.#lanes.clear();
     this.#ways.clear();
     this.#told.clear();
     this.#joiner.forget();
@@ -117,7 +113,7 @@ export class Relay {
   /** Without `to`: to all, if we host; else to the host. */
   send(to: string | undefined, text: string, bulk: boolean): void {
     const frames = this.#frames(to, text);
-    if (to === undefined) for (const frame of frames) this.#push(frame, bulk);
+    if (to === undefined) for (const frame of frames) this.#lanes.push(frame, bulk);
     else this.#sendTo(to, frames, bulk);
     this.pump();
   }
@@ -160,11 +156,11 @@ export class Relay {
       }
       way.turn = !way.turn;
       if (way.sent === way.echoed) way.at = this.#env.now();
-      this.#push(frame, bulk);
+      this.#lanes.push(frame, bulk);
       way.sent += frame.length;
       if (way.sent - way.marked < MARK) continue;
       way.marked = way.sent;
-      this.#push(control(to, { r: "m", n: way.sent }), bulk);
+      this.#lanes.push(control(to, { r: "m", n: way.sent }), bulk);
     }
   }
 
@@ -223,12 +219,6 @@ export class Relay {
     this.#hooks.heard(from);
   }
 
-  #push(frame: string, bulk: boolean): void {
-    const lane = bulk ? "bulk" : "small";
-    this.#lanes[lane].push(frame);
-    this.#waiting[lane] += frame.length;
-  }
-
   #weigh(of: "relay" | "states", load: number): void {
     const high = this.#high[of] ? load > LOW : load > HIGH;
     if (high === this.#high[of]) return;
@@ -237,23 +227,13 @@ export class Relay {
   }
 
   pump(): void {
-    const { small, bulk } = this.#lanes;
-    let [s, b] = [0, 0];
-    while ((s < small.length || b < bulk.length) && this.#socket.buffered < IN_SOCKET) {
-      this.#turn = !this.#turn;
-      const lane = s < small.length && (this.#turn || b >= bulk.length) ? "small" : "bulk";
-      const frame = (lane === "small" ? small[s++] : bulk[b++]) as string;
-      this.#waiting[lane] -= frame.length;
-      if (!this.#socket.send(frame)) break;
-    }
-    small.splice(0, s);
-    bulk.splice(0, b);
+    this.#lanes.pour();
     this.#press();
   }
 
   /** A WebSocket does not tell when it has room again. */
   #press(): void {
-    const { small, bulk } = this.#waiting;
+    const { small, bulk } = this.#lanes.waiting;
     // What one lane fills the socket with says nothing of how long the other waits.
     this.#weigh("relay", small + (bulk > 0 ? 0 : this.#socket.buffered));
     this.#weigh("states", bulk + (small > 0 ? 0 : this.#socket.buffered));

@@ -6,6 +6,9 @@ import { best } from "../src/group/history.ts";
 import { Group, isWire, type Event, type Wire } from "../src/group/index.ts";
 import { Rig } from "./group.rig.ts";
 
+/** Where one stands that has nothing yet. */
+const nowhere = { r: 0, e: 0, s: 0, done: 0, base: 0, line: [], snap: false, stale: false, age: 0 };
+
 test("everyone delivers in one order, and the sender's promise resolves", () => {
   const rig = new Rig();
   rig.together("a", "b", "c");
@@ -595,7 +598,8 @@ test("what the server said of a lone host before its page made a snapshot does n
   assert.equal(rig.state("a"), "x");
 });
 
-test("what waits for a page to make its snapshot is not handed to it when that history is given up", () => {
+/** The page of b makes a snapshot, and has not been handed yet what it has of a. */
+function makingSnapshot() {
   const rig = new Rig();
   rig.together("a", "b");
   rig.slow.add("b");
@@ -605,20 +609,18 @@ test("what waits for a page to make its snapshot is not handed to it when that h
   rig.pass(100);
   const heal = rig.groups.get("b")?.place;
   assert.ok(heal && heal.s > (rig.groups.get("b")?.delivered ?? Infinity));
+  return { rig, heal, say };
+}
+
+test("what waits for a page to make its snapshot is not handed to it when that history is given up", () => {
+  const { rig, heal, say } = makingSnapshot();
   say({ t: "restore", e: 10, heal, snap: { r: 5, e: 5, s: 0, line: [[5, 0]], counts: [], members: [], has: false, z: 0 } });
   assert.equal(rig.state("b"), "");
 });
 
 test("who starts anew without a state is handed first what it has of that history", () => {
-  const rig = new Rig();
-  rig.together("a", "b");
-  rig.slow.add("b");
-  const say = (message: Wire) => rig.feed("b", { type: "received", from: "a", via: "relay", message });
-  say({ t: "want", e: 10, k: 1 });
-  rig.send("a", "x");
-  rig.pass(100);
-  const heal = rig.groups.get("b")?.place;
-  assert.ok(heal && rig.state("b") === "");
+  const { rig, heal, say } = makingSnapshot();
+  assert.equal(rig.state("b"), "");
   say({ t: "restore", e: 10, heal, snap: { ...heal, s: heal.s + 5, line: [[heal.r, 0]], counts: [], members: [], has: false, z: 0 } });
   assert.equal(rig.state("b"), "x");
   assert.deepEqual(rig.noticed("b", "recovered").slice(-1).map(({ complete, via }) => [complete, via]), [[false, "none"]]);
@@ -1127,6 +1129,11 @@ test("a history that was only just founded gives way to an older one, however lo
   }
 });
 
+/** Whom a host asked for a state. */
+function wanted(rig: Rig, host: string): string[] {
+  return (rig.effects.get(host) ?? []).flatMap((effect) => (effect.type === "transmit" && effect.message.t === "want" ? [effect.to] : []));
+}
+
 /** So long its state is on the way from one to another: pieces of it come all the while. */
 function slowly(rig: Rig, from: string, to: string, ms: number, among: readonly string[]): void {
   const state = rig.take((letter) => letter.from === from && letter.to === to && (letter.message.t === "restore" || letter.message.t === "snap"));
@@ -1168,7 +1175,7 @@ test("a state that takes long is waited for as long as it comes, by a host and b
   rig.feed("a", { type: "joined", member: { id: "d", group: true } });
   rig.open("d", "a", 10);
   rig.hand(rig.take(({ message }) => message.t === "at"));
-  const wants = (): string[] => (rig.effects.get("a") ?? []).flatMap((effect) => (effect.type === "transmit" && effect.message.t === "want" ? [effect.to] : []));
+  const wants = (): string[] => wanted(rig, "a");
   rig.hand(rig.take(({ message }) => message.t === "want"));
   const [giver = ""] = wants();
   slowly(rig, giver, "a", 8000, ["a", "b", "c"]);
@@ -1226,7 +1233,7 @@ test("a state that comes without end is waited for a minute, by a host, and its 
     rig.hand(rig.take(({ message }) => message.t === "at"));
   };
   join("d");
-  const wants = (): string[] => (rig.effects.get("a") ?? []).flatMap((effect) => (effect.type === "transmit" && effect.message.t === "want" ? [effect.to] : []));
+  const wants = (): string[] => wanted(rig, "a");
   const [slow = ""] = wants();
   rig.loses = ({ from, message }) => from === slow && message.t === "snap";
   const all = ["a", "b", "c", "d"];
@@ -1355,7 +1362,6 @@ test("a page with many to whom nothing is relayed is not asked again and again a
     }
   };
   feed({ type: "open", open: { host: "host", epoch: 5, members: 141, relay: true, resumeMs: 30_000, roster: [...far, ...near] } });
-  const nowhere = { r: 0, e: 0, s: 0, done: 0, base: 0, line: [], snap: false, stale: false, age: 0 };
   for (const { id } of near) feed({ type: "received", from: id, via: "relay", message: { t: "at", e: 5, at: nowhere } });
   for (; now < 6000; now += 50) feed({ type: "timer" });
   assert.equal(asked, 1);
@@ -1404,7 +1410,6 @@ test("no state is sent to one that has gone, by whatever way it went", () => {
   rig.feed("a", { type: "joined", member: { id: "d", group: true } });
   rig.feed("a", { type: "left", id: "d" });
   // It asks over its channel, which then dies.
-  const nowhere = { r: 0, e: 0, s: 0, done: 0, base: 0, line: [], snap: false, stale: false, age: 0 };
   rig.feed("a", { type: "received", from: "d", via: "p2p", message: { t: "at", e: 10, at: nowhere } });
   rig.pass(1000, "a", "b");
   rig.feed("a", { type: "link", id: "d", up: false });
