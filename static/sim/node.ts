@@ -15,7 +15,10 @@ import { Failure, type World } from "./world.ts";
 type Transmit = Extract<Effect, { type: "transmit" }>;
 
 const DIAL_MS = 400;
-const SILENT_LINK_MS = 3000;
+const SILENT_LINK_MS = 6000;
+/** As src/channels.ts: pings, and how long the channel to a former host is kept. */
+const PING_MS = 1000;
+const KEEP_MS = 30_000;
 /** A socket that does not answer a HEARTBEAT by then is dead. */
 const CHECK_MS = 2500;
 /** A browser's clock does not go by whole milliseconds. */
@@ -80,7 +83,13 @@ export class Node implements End {
   #heardAt: number;
   /** When it last did something. */
   #ranAt = 0;
-  #dialing = false;
+  readonly #dialing = new Set<string>();
+  /** Who hosts next, as the server says. */
+  #deputy: string | undefined;
+  /** Since when each was no target any more. */
+  readonly #formerSince = new Map<string, number>();
+  /** What the server was last told of channels. */
+  #reached = "";
   /** Dials in a row. */
   #attempt = 0;
   /** States that are to go out, one after another: the first is on its way. */
@@ -191,7 +200,10 @@ export class Node implements End {
         world.say(this.id, () => `restored to ${(effect.state as AppState).list.length} messages`);
         this.app.restore(effect.state as AppState);
         break;
-      case "suspect": this.#socket?.up({ kind: "suspect", host: effect.host, epoch: effect.epoch }); break;
+      case "suspect": case "trust":
+        world.count(effect.type === "trust" ? "trust: a suspicion ends" : "suspect");
+        this.#socket?.up({ kind: effect.type, host: effect.host, epoch: effect.epoch });
+        break;
       case "resign": this.#socket?.up({ kind: "resign", epoch: effect.epoch, ...(effect.to === undefined ? {} : { to: effect.to }) }); break;
       case "relayWanted": this.#socket?.up({ kind: "status", relay: effect.wanted }); break;
       case "prove":
@@ -370,7 +382,12 @@ export class Node implements End {
         this.#attempt = 0;
         this.troubledUntil = this.world.now;
         socket.up({ kind: "status", profile: this.profile });
+        this.#reached = "";
         this.feed({ type: "open", open: message.open });
+        this.#tellReached();
+        break;
+      case "deputy":
+        this.#deputy = message.deputy;
         break;
       case "host":
         this.feed({ type: "host", host: message.host });
@@ -466,6 +483,7 @@ export class Node implements End {
     this.#links.set(peer, link);
     link.heard.set(this.id, this.world.now);
     this.feed({ type: "link", id: peer, up: true });
+    this.#tellReached();
   }
 
   linkDown(link: Link): void {
@@ -474,6 +492,7 @@ export class Node implements End {
     this.#links.delete(peer);
     this.troubledUntil = this.world.now;
     this.feed({ type: "link", id: peer, up: false });
+    this.#tellReached();
   }
 
   linkHeard(link: Link, from: string, message: Wire): void {
@@ -500,28 +519,72 @@ export class Node implements End {
       this.#dial();
       this.#keepDialing();
     });
+    this.world.clock.after(PING_MS * (0.9 + this.world.random.unit() / 5), () => this.#ping());
+  }
+
+  /** Whom it keeps a channel to. */
+  get #targets(): readonly string[] {
+    const { host } = this.machine;
+    if (!this.world.profile.p2p || host === undefined || host === this.id) return [];
+    return this.#deputy === undefined || this.#deputy === this.id || this.#deputy === host ? [host] : [host, this.#deputy];
   }
 
   #dial(): void {
-    const { world, machine } = this;
-    const { host } = machine;
-    if (!world.profile.p2p || this.frozen || host === undefined || host === this.id || this.#dialing) return;
-    const old = this.#links.get(host);
+    const { world } = this;
+    if (this.frozen) return;
+    const targets = this.#targets;
+    for (const id of targets) this.#dialOne(id);
+    const serves = this.machine.host === this.id || this.#deputy === this.id;
+    for (const [id, link] of this.#links) {
+      if (targets.includes(id)) this.#formerSince.delete(id);
+      else if (!this.#formerSince.has(id)) this.#formerSince.set(id, world.now);
+      else if (!serves && link.a.id === this.id && world.now - (this.#formerSince.get(id) ?? 0) > KEEP_MS) this.#hangUp(id);
+    }
+    this.#tellReached();
+  }
+
+  #dialOne(id: string): void {
+    const { world } = this;
+    if (this.#dialing.has(id)) return;
+    const old = this.#links.get(id);
     if (old && world.now - (old.heard.get(this.id) ?? 0) < SILENT_LINK_MS) return;
-    if (old) this.#hangUp(host);
-    this.#dialing = true;
-    world.clock.after(world.random.int(20, 400), () => {
-      this.#dialing = false;
-      const peer = this.peerOf(host);
-      if (!this.alive || !peer?.alive || this.frozen || peer.frozen || machine.host !== host) return;
+    if (old) this.#hangUp(id);
+    this.#dialing.add(id);
+    const took = world.profile.slowDials ? world.random.int(1000, 8000) : world.random.int(20, 400);
+    world.clock.after(took, () => {
+      this.#dialing.delete(id);
+      const peer = this.peerOf(id);
+      if (!this.alive || !peer?.alive || this.frozen || peer.frozen) return;
       // Without a way to signal there is no new connection.
       if (!this.online || !peer.online || this.reallyCut || peer.reallyCut) return;
-      if (!world.quiet && world.random.chance(0.1)) return;
-      const link = new Link(world, this, peer);
+      if (!world.quiet && world.random.chance(world.profile.dialLoss)) return;
+      const link = new Link(world, this, peer, took);
       world.clock.after(world.random.int(0, 30), () => { if (this.alive) this.linkUp(link); });
       world.clock.after(world.random.int(0, 30), () => { if (peer.alive) peer.linkUp(link); });
       world.count("link opened");
     });
+  }
+
+  #ping(): void {
+    if (this.alive && !this.frozen) for (const link of this.#links.values()) link.ping(this.id);
+  }
+
+  linkPinged(link: Link, from: string): void {
+    if (!this.alive || this.frozen || this.#links.get(from) !== link) return;
+    link.heard.set(this.id, this.world.now);
+    this.feed({ type: "alive", id: from });
+  }
+
+  #tellReached(): void {
+    if (!this.online || this.frozen) return;
+    const reached = this.#targets.flatMap((id) => {
+      const link = this.#links.get(id);
+      return link ? [[id, link.tookMs] as const] : [];
+    });
+    const text = JSON.stringify(reached);
+    if (text === this.#reached) return;
+    this.#reached = text;
+    this.#socket?.up({ kind: "status", channels: new Map(reached) });
   }
 
   // --- faults ---

@@ -8,6 +8,8 @@ export interface End {
   linkUp(link: Link): void;
   linkDown(link: Link): void;
   linkHeard(link: Link, from: string, message: Wire): void;
+  /** The other page answers pings. */
+  linkPinged(link: Link, from: string): void;
 }
 
 export class Link {
@@ -19,7 +21,8 @@ export class Link {
   /** When each end last heard the other, for the shell's own doubts. */
   readonly heard = new Map<string, number>();
 
-  constructor(readonly world: World, readonly a: End, readonly b: End) {}
+  /** `a` dialled, and that took so long. */
+  constructor(readonly world: World, readonly a: End, readonly b: End, readonly tookMs: number) {}
 
   free(): void {
     if (this.blocked) this.blockedUntil = this.world.now;
@@ -41,6 +44,12 @@ export class Link {
     clock.after(delay, arrive);
     // A repeat may arrive long after: an old connection comes back to life with its backlog.
     if (!quiet && random.chance(profile.repeat)) clock.after(delay + random.int(0, random.chance(0.1) ? 3000 : 300), arrive);
+  }
+
+  ping(from: string): void {
+    const { random, profile, clock, quiet } = this.world;
+    if (this.dead || this.blocked || (!quiet && random.chance(profile.loss))) return;
+    clock.after(this.world.latency(), () => this.other(from).linkPinged(this, from));
   }
 
   /** Ends that are told nothing keep sending into it. */

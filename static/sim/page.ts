@@ -2,6 +2,7 @@
 // who is told.
 
 import type { HostPayload, OpenPayload, RosterEntry } from "../src/group/index.ts";
+import { Reach } from "./reach.ts";
 import type { Claim, Session } from "./session.ts";
 import { Failure, type World } from "./world.ts";
 
@@ -17,6 +18,7 @@ export type Departure = "goodbye" | "lost" | "silent" | "expelled";
 
 interface Member {
   session: Session;
+  readonly joinedAt: number;
   /** The first and the last epoch it was told of. */
   told: { readonly first: number; readonly last: number } | undefined;
   claim: Claim | undefined;
@@ -26,7 +28,7 @@ interface Member {
 
 type Term =
   | { readonly kind: "vacant"; readonly told: number }
-  | { readonly kind: "hosted"; readonly host: string; readonly epoch: number; readonly cause: string; announced: boolean }
+  | { readonly kind: "hosted"; readonly host: string; readonly epoch: number; readonly cause: string; readonly since: number; announced: boolean }
   | { readonly kind: "recovering"; expected: Claim; readonly told: number };
 
 /** What a page whose actor died leaves to its successor. */
@@ -54,7 +56,7 @@ export class Page {
   #history = false;
   #strangers: Session[] = [];
   #probing: object | undefined;
-  readonly #suspecting = new Set<string>();
+  readonly #reach: Reach;
   #dead = false;
 
   constructor(world: World, annals: Annals, estate: Estate = { told: 0, claim: undefined, returning: [] }) {
@@ -62,6 +64,15 @@ export class Page {
     this.#annals = annals;
     this.#madeAt = world.now;
     this.#term = { kind: "vacant", told: estate.told };
+    this.#reach = new Reach(world, {
+      sessions: () => [...this.#members.values()].map(({ session }) => session),
+      host: () => this.#hostSession,
+      since: () => (this.#term.kind === "hosted" ? this.#term.since : Infinity),
+      joinedAt: (session) => this.#members.get(session.id)?.joinedAt ?? Infinity,
+      pick: (but) => this.#fittest(this.host === undefined ? but : new Set([...but, this.host])),
+      unreachable: (heir) => this.#replace("unreachable", heir?.id),
+      dead: () => this.#dead,
+    });
     if (estate.claim) this.#awaits(estate.claim, estate.told);
     for (const id of estate.returning) this.#mayReturn(id);
   }
@@ -103,6 +114,7 @@ export class Page {
     live.session = session;
     session.page = this;
     old.replaced();
+    this.#reach.move();
     this.#open(live);
     if (old.profile !== undefined) this.#tellHostOf(session);
   }
@@ -111,13 +123,14 @@ export class Page {
     const { id } = session;
     const claim = claimed && claimed.epoch <= CLOCK + this.#world.now + AHEAD_MS ? claimed : undefined;
     const known = this.#returning.delete(id);
-    const member: Member = { session, told: resumes && claim ? { first: claim.epoch, last: claim.epoch } : undefined, claim, rostered: false };
+    const member: Member = { session, joinedAt: this.#world.now, told: resumes && claim ? { first: claim.epoch, last: claim.epoch } : undefined, claim, rostered: false };
     this.#members.set(id, member);
     session.page = this;
     const before = this.host;
     this.#consider(member);
     // A host that has its roster from this page, and not from the one before, has not got those who were not back then.
     const missed = before !== undefined && this.#members.get(before)?.rostered;
+    this.#reach.move();
     if (!resumes) this.#open(member);
     else if (this.#term.kind === "hosted" && member.told?.last !== this.#term.epoch) this.#term.announced = false;
     this.#announce();
@@ -134,9 +147,10 @@ export class Page {
     if (this.host === id) {
       this.#end();
       this.#term = { kind: "vacant", told: this.#told };
-      const heir = this.#pick();
+      const heir = this.#heir() ?? this.#pick();
       if (heir) this.#elect(heir, this.#told, departure === "silent" ? "timeout" : "left");
     }
+    this.#reach.move();
     this.#announce();
     const lost = departure === "lost" || departure === "silent";
     if (departure === "lost" || this.#term.kind === "recovering") this.#mayReturn(id, lost);
@@ -231,11 +245,22 @@ export class Page {
   }
 
   #pick(but?: string): string | undefined {
-    let fit = [...this.#members.values()].map(({ session }) => session).filter(({ id }) => id !== but && this.#mayHost(id));
-    if (fit.some(({ outOfReach }) => !outOfReach)) fit = fit.filter(({ outOfReach }) => !outOfReach);
+    return this.#fittest(but === undefined ? new Set() : new Set([but]))?.id;
+  }
+
+  #fittest(but: ReadonlySet<string>): Session | undefined {
+    let fit = [...this.#members.values()].map(({ session }) => session).filter(({ id }) => !but.has(id) && this.#mayHost(id));
+    if (fit.some((session) => !this.#reach.outOfReach(session))) fit = fit.filter((session) => !this.#reach.outOfReach(session));
     if (fit.some(({ mayRelay }) => mayRelay)) fit = fit.filter(({ mayRelay }) => mayRelay);
     if (fit.some(({ stalled }) => !stalled)) fit = fit.filter(({ stalled }) => !stalled);
-    return fit.length > 0 ? this.#world.random.pick(fit).id : undefined;
+    return fit.length > 0 ? this.#world.random.pick(fit) : undefined;
+  }
+
+  /** The deputy, where it is here and runs. */
+  #heir(): string | undefined {
+    const { deputy } = this.#reach;
+    const session = deputy === undefined || deputy === this.host ? undefined : this.#members.get(deputy)?.session;
+    return session && !session.stalled && this.#mayHost(session.id) ? session.id : undefined;
   }
 
   #elect(host: string, above: number, cause: string): void {
@@ -246,14 +271,14 @@ export class Page {
   }
 
   #install(host: string, epoch: number, cause: string): void {
-    this.#term = { kind: "hosted", host, epoch, cause, announced: false };
+    this.#term = { kind: "hosted", host, epoch, cause, since: this.#world.now, announced: false };
     this.#probing = undefined;
-    this.#suspecting.clear();
     const { hosts, ended } = this.#annals;
     const other = hosts.get(epoch);
     if (other !== undefined && other !== host) throw new Failure("model", `two hosts in epoch ${epoch}`);
     hosts.set(epoch, host);
     ended.delete(epoch);
+    this.#reach.begin();
   }
 
   #end(): void {
@@ -283,7 +308,7 @@ export class Page {
   /** The host goes, though it is still here. */
   #replace(cause: string, to?: string): void {
     const { host } = this;
-    const heir = to !== undefined && to !== host && this.#mayHost(to) ? to : this.#pick(host);
+    const heir = to !== undefined && to !== host && this.#mayHost(to) ? to : this.#heir() ?? this.#pick(host);
     if (heir === undefined) return;
     this.#elect(heir, this.#told, cause);
     this.#announce();
@@ -303,12 +328,8 @@ export class Page {
     const suspected = this.#hostSession;
     if (!suspected?.group || host !== this.host || epoch !== this.epoch || session.id === host) return;
     if (!this.#world.profile.relay || !session.mayRelay || !suspected.mayRelay) {
-      this.#suspecting.add(session.id);
-      const many = [...this.#suspecting].filter((id) => this.#members.has(id)).length;
-      if (many >= 2 && many * 2 > this.#members.size) {
-        suspected.outOfReach = true;
-        return this.#replace("unreachable");
-      }
+      this.#reach.suspect(session);
+      if (this.#hostSession !== suspected) return;
     }
     if (this.#probing) return;
     const probe = (this.#probing = {});
@@ -321,6 +342,15 @@ export class Page {
       suspected.stalled = true;
       this.#replace("stalled");
     });
+  }
+
+  trust(session: Session, host: string, epoch: number): void {
+    if (host === this.host && epoch === this.epoch) this.#reach.trust(session);
+  }
+
+  /** It says which channels it has. */
+  linked(session: Session, before: ReadonlyMap<string, number>): void {
+    this.#reach.channels(session, before);
   }
 
   /** To whom a group member's RELAY goes. */
@@ -353,13 +383,14 @@ export class Page {
     const now = this.#assignment as Claim;
     const { relay, resumeMs } = this.#world.profile;
     const open: OpenPayload = {
-      ...now, members: this.#members.size, relay: relay && member.session.mayRelay, resumeMs,
+      ...now, members: this.#members.size, relay: relay && member.session.mayRelay, resumeMs, fairMs: this.#reach.fairMs,
       ...(this.host === member.session.id ? { roster: this.#roster() } : {}),
       ...(this.#term.kind === "recovering" ? { recovering: true } : {}),
     };
     this.#tell(member, now.epoch);
     member.session.assignment = now;
     member.session.down({ kind: "open", open });
+    this.#tellDeputy(member.session);
   }
 
   #announce(): void {
@@ -371,11 +402,17 @@ export class Page {
     // The host first: the others will turn to it.
     for (const member of [...members.filter(({ session }) => session.id === host), ...members.filter(({ session }) => session.id !== host)]) {
       if (member.told?.last === epoch) continue;
-      const payload: HostPayload = { host, epoch, cause, ...(member.session.id === host ? { roster: this.#roster() } : {}) };
+      const payload: HostPayload = { host, epoch, cause, fairMs: this.#reach.fairMs, ...(member.session.id === host ? { roster: this.#roster() } : {}) };
       this.#tell(member, epoch);
       member.session.assignment = { host, epoch };
       member.session.down({ kind: "host", host: payload });
+      this.#tellDeputy(member.session);
     }
+  }
+
+  /** The real server says it in OPEN and HOST. */
+  #tellDeputy(session: Session): void {
+    if (session.group && !(this.#world.profile.relay && session.mayRelay)) session.down({ kind: "deputy", deputy: this.#reach.deputy });
   }
 
   #tell(member: Member, epoch: number): void {

@@ -12,8 +12,8 @@ export interface Claim {
 
 export type Up =
   | { readonly kind: "relay"; readonly to?: string; readonly message: Wire }
-  | { readonly kind: "status"; readonly relay?: boolean; readonly profile?: string }
-  | { readonly kind: "suspect"; readonly host: string; readonly epoch: number }
+  | { readonly kind: "status"; readonly relay?: boolean; readonly profile?: string; readonly channels?: ReadonlyMap<string, number> }
+  | { readonly kind: "suspect" | "trust"; readonly host: string; readonly epoch: number }
   | { readonly kind: "resign"; readonly epoch: number; readonly to?: string }
   | { readonly kind: "heartbeat"; readonly token: number }
   | { readonly kind: "probed" };
@@ -22,6 +22,7 @@ export type Down =
   | { readonly kind: "open"; readonly open: OpenPayload }
   | { readonly kind: "host"; readonly host: HostPayload }
   | { readonly kind: "join"; readonly member: RosterEntry }
+  | { readonly kind: "deputy"; readonly deputy: string | undefined }
   | { readonly kind: "leave"; readonly id: string; readonly lost: boolean }
   | { readonly kind: "relay"; readonly from: string; readonly message: Wire }
   | { readonly kind: "heartbeat"; readonly token: number }
@@ -36,6 +37,8 @@ export class Session {
   assignment: Claim | undefined;
   relay = true;
   profile: string | undefined;
+  /** The channels it has to host and deputy, and how long each dial took. */
+  channels: ReadonlyMap<string, number> = new Map();
   /** Frames its page's code has sent. */
   spoken = 0;
   /** Its page's code was found not to run: it is elected last until it says something. */
@@ -87,11 +90,17 @@ export class Session {
       case "relay": this.#relay(page, message.to, message.message); break;
       case "status":
         this.relay = message.relay ?? this.relay;
+        if (message.channels) {
+          const before = this.channels;
+          this.channels = message.channels;
+          page.linked(this, before);
+        }
         if (message.profile === undefined || message.profile === this.profile) break;
         this.profile = message.profile;
         page.renamed(this);
         break;
       case "suspect": page.suspect(this, message.host, message.epoch); break;
+      case "trust": page.trust(this, message.host, message.epoch); break;
       case "resign": page.resign(this, message.epoch, message.to); break;
       case "probed": break;
     }

@@ -31,6 +31,12 @@ export interface Profile {
   readonly hides: boolean;
   /** So long a page's state takes on its way from one to another. */
   readonly stateMs: number;
+  /** Data channels take 1 to 8 s to open, and all else is as slow as in the field. */
+  readonly slowDials: boolean;
+  /** So many dials fail. */
+  readonly dialLoss: number;
+  /** The server names deputies where somebody may not be relayed to. */
+  readonly deputies: boolean;
 }
 
 /** A schedule of a sound protocol has some thousands. */
@@ -55,11 +61,12 @@ export class World {
   /** Faults have stopped. */
   quiet = false;
 
-  constructor(readonly seed: number, counts: Map<string, number>, traced: boolean) {
+  /** `profile`: what is not left to chance. */
+  constructor(readonly seed: number, counts: Map<string, number>, traced: boolean, profile: Partial<Profile> = {}) {
     this.random = new Prng(seed);
     this.counts = counts;
     this.trace = traced ? [] : undefined;
-    this.profile = draw(this.random);
+    this.profile = { ...draw(this.random), ...profile };
   }
 
   get now(): number {
@@ -91,9 +98,10 @@ function draw(random: Prng): Profile {
   const rough = random.chance(0.5);
   const small = random.chance(0.15);
   const links = random.unit();
+  const slowDials = random.chance(0.05);
   return {
     nodes: random.int(2, 8),
-    activeMs: random.chance(0.2) ? random.int(6000, 14_000) : random.int(2500, 7000),
+    activeMs: slowDials ? random.int(20_000, 60_000) : random.chance(0.2) ? random.int(6000, 14_000) : random.int(2500, 7000),
     givers: random.pick(["all", "all", "all", "all", "some", "first", "none", "none"]),
     relay: links < 0.85,
     p2p: links > 0.2,
@@ -101,15 +109,18 @@ function draw(random: Prng): Profile {
     repeat: rough ? random.pick([0, 0.05, 0.2]) : 0,
     reorder: rough ? random.pick([0, 0.05, 0.3]) : 0,
     latencyMs: random.pick([5, 20, 60]),
-    faultMs: random.pick([200, 400, 1000]),
-    sendMs: random.pick([80, 150, 400]),
-    resumeMs: random.pick([4000, 7000]),
+    faultMs: slowDials ? random.pick([2000, 6000]) : random.pick([200, 400, 1000]),
+    sendMs: slowDials ? 1000 : random.pick([80, 150, 400]),
+    resumeMs: slowDials ? 30_000 : random.pick([4000, 7000]),
     small,
     storm: random.chance(0.25),
     stock: random.chance(0.2),
     rights: random.chance(0.15),
     hides: random.chance(0.15),
     stateMs: random.chance(0.2) ? random.pick([300, 1000, 2500, 6000]) : 0,
+    slowDials,
+    dialLoss: 0.1,
+    deputies: random.chance(0.7),
     settings: small ? { outboxBytes: 400, outboxCount: 12, logBytes: 1500, logCount: 24, windowBytes: 200, batchBytes: 120, aheadCount: 12, aheadBytes: 600, messageBytes: 90 } : {},
   };
 }

@@ -3,6 +3,7 @@
 import type { Env, Timer } from "./env.ts";
 import { Lanes } from "./lanes.ts";
 import { cut, Joiner } from "./pieces.ts";
+import { Targets } from "./targets.ts";
 
 /** As much of PeerJS's DataConnection as is used here. */
 export interface Connection {
@@ -21,9 +22,11 @@ export interface ChannelHooks {
   received(id: string, message: unknown): void;
   /** In the middle of something long. */
   heard(id: string): void;
+  /** A ping of the peer's page, or its answer to ours. */
+  alive(id: string): void;
   pressure(id: string, high: boolean): void;
   rtt(id: string, ms: number): void;
-  /** Dialling the host has failed so often in a row. */
+  /** Dialling this target has failed so often in a row. */
   failed(id: string, times: number): void;
   connect(id: string): Connection | undefined;
   /** Nothing more is to be heard of that one. */
@@ -32,14 +35,13 @@ export interface ChannelHooks {
   online(): boolean;
 }
 
-/** ICE through a TURN server takes a few seconds; beyond this nobody answers. */
+/** A dial through a TURN server takes a few seconds. The server's `fairMs` may allow it more time. */
 const OPEN_MS = 8_000;
-const PING_MS = 2_000;
+/** A silent link counts as dead after `linkSilentMs` (2.5 s), so two pings fit in. */
+const PING_MS = 1_000;
 const SILENT_MS = 6_000;
 /** While a page changes hosts, its data goes over the relay: the work of dialling must not be in its way. */
 const MOVE_MS = 250;
-const AGAIN_MS = 1_000;
-const AGAIN_MOST_MS = 30_000;
 /** PeerJS closes a connection on a message above 262,144 bytes; a character is three at most. */
 const WHOLE = 64 << 10;
 const PIECE = 16 << 10;
@@ -51,68 +53,90 @@ const HEARD_MS = 500;
 /** Two that opened so close to each other were dialled from both sides. */
 const TWICE_MS = 4_000;
 
+/** The part this page plays in the star. */
+export interface Aim {
+  /** The host to dial; none for the host itself, and for a member that is served by the relay. */
+  readonly host: string | undefined;
+  /** The deputy to dial. */
+  readonly deputy: string | undefined;
+  /** Others rely on their channels to this page: it is the host or the deputy. */
+  readonly serves: boolean;
+  /** Data reaches the host over the relay until its channel is open. */
+  readonly relayed: boolean;
+}
+
 export class Channels {
   readonly #env: Env;
   readonly #hooks: ChannelHooks;
   readonly #open = new Map<string, Channel>();
   readonly #opening = new Set<Channel>();
+  readonly #targets: Targets;
   #host: string | undefined;
-  #failures = 0;
-  #timer: Timer;
-  #due = false;
+  #deputy: string | undefined;
+  #serves = false;
+  /** How long a dial may take. */
+  #openMs = OPEN_MS;
 
   constructor(env: Env, hooks: ChannelHooks) {
     this.#env = env;
     this.#hooks = hooks;
+    this.#targets = new Targets(env, {
+      dial: (id) => this.#dial(id),
+      release: (id) => this.#release(id),
+      failed: (id, times) => hooks.failed(id, times),
+    });
   }
 
-  /** Whom to have a channel to; nobody if we host, or are not to. `relayed`: until then there is another way. */
-  aim(host: string | undefined, relayed = false): void {
-    if (host === this.#host) return;
-    const moving = relayed && this.#host !== undefined;
+  /** Dials whom this page is to have a channel to; returns whether that is news. No open channel closes and no dial ends for 30 s. */
+  aim({ host, deputy, serves, relayed }: Aim): boolean {
+    this.#serves = serves;
+    if (host === this.#host && deputy === this.#deputy) return false;
+    const moving = relayed && this.#host !== undefined && host !== this.#host;
     this.#host = host;
-    this.#failures = 0;
-    for (const channel of [...this.#opening]) if (channel.dialled && channel.id !== host) channel.end();
-    this.#plan(moving ? MOVE_MS * (1 + this.#env.random()) : this.#env.random() * 60);
+    this.#deputy = deputy;
+    const ids = new Set([host, deputy].filter((id) => id !== undefined));
+    this.#targets.set(ids, () => (moving ? MOVE_MS * (1 + this.#env.random()) : this.#env.random() * 60));
+    return true;
+  }
+
+  /** Takes the server's word for how long a dial may take, in ms. Never less than 8 s. */
+  allow(fairMs: number): void {
+    this.#openMs = Math.max(OPEN_MS, fairMs);
   }
 
   /** The WebSocket is back. */
   online(): void {
-    this.#failures = 0;
-    this.#plan(this.#env.random() * 100);
+    this.#targets.retry(() => this.#env.random() * 100);
   }
 
-  #plan(ms: number): void {
-    this.#env.cancel(this.#timer);
-    this.#due = true;
-    this.#timer = this.#env.after(ms, () => {
-      this.#due = false;
-      this.#dial();
-    });
+  /** The targets that have an open channel, each with the time its dial took in ms. */
+  reached(): Record<string, number> {
+    const reached: Record<string, number> = {};
+    for (const id of this.#targets.ids()) {
+      const channel = this.#open.get(id);
+      if (channel) reached[id] = Math.round(channel.openedAt - channel.madeAt);
+    }
+    return reached;
   }
 
-  #dial(): void {
-    const host = this.#host;
-    if (host === undefined || this.#open.has(host) || !this.#hooks.online()) return;
-    for (const channel of this.#opening) if (channel.id === host && channel.dialled) return;
+  #dial(id: string): void {
+    if (this.#open.has(id) || this.isDialling(id) || !this.#hooks.online()) return;
     let connection: Connection | undefined;
     try {
-      connection = this.#hooks.connect(host);
+      connection = this.#hooks.connect(id);
     } catch (error) {
       // Too many RTCPeerConnections, or none at all in this browser.
       console.warn("peerstar: no data channel:", error);
     }
     if (connection) this.#take(connection, true);
-    else this.#again();
+    else this.#targets.again(id);
   }
 
-  /** A little later each time, and not all members of a page at the same moment. */
-  #again(): void {
-    if (this.#host === undefined || this.#due) return;
-    const ms = Math.min(AGAIN_MOST_MS, AGAIN_MS * 2 ** this.#failures);
-    this.#failures++;
-    this.#hooks.failed(this.#host, this.#failures);
-    this.#plan(ms * (0.5 + this.#env.random()));
+  /** A former target: what this page dialled ends, unless others rely on their channels to this page. */
+  #release(id: string): boolean {
+    if (this.#serves) return false;
+    for (const channel of [...this.#opening, this.#open.get(id)]) if (channel?.id === id && channel.dialled) channel.end();
+    return true;
   }
 
   /** One that another member dialled. */
@@ -121,13 +145,16 @@ export class Channels {
   }
 
   #take(connection: Connection, dialled: boolean): void {
-    const channel = new Channel(this.#env, connection, dialled, {
+    const channel = new Channel(this.#env, connection, dialled, this.#openMs, {
       opened: () => this.#opened(channel),
       received: (message) => {
         if (this.#open.get(channel.id) === channel) this.#hooks.received(channel.id, message);
       },
       heard: () => {
         if (this.#open.get(channel.id) === channel) this.#hooks.heard(channel.id);
+      },
+      alive: () => {
+        if (this.#open.get(channel.id) === channel) this.#hooks.alive(channel.id);
       },
       pressure: (high) => {
         if (this.#open.get(channel.id) === channel) this.#hooks.pressure(channel.id, high);
@@ -151,7 +178,7 @@ export class Channels {
       this.#hooks.up(id, false);
     }
     this.#open.set(id, channel);
-    if (id === this.#host) this.#failures = 0;
+    this.#targets.reached(id);
     this.#hooks.up(id, true);
   }
 
@@ -163,7 +190,7 @@ export class Channels {
       this.#open.delete(channel.id);
       this.#hooks.up(channel.id, false);
     }
-    if (channel.id === this.#host && (was || channel.dialled) && !this.#open.has(channel.id)) this.#again();
+    if ((was || channel.dialled) && !this.#open.has(channel.id)) this.#targets.again(channel.id);
   }
 
   send(id: string, text: string, bulk: boolean): void {
@@ -195,8 +222,8 @@ export class Channels {
   /** The page goes; `aim` may follow if it comes back. */
   end(): void {
     this.#host = undefined;
-    this.#env.cancel(this.#timer);
-    this.#due = false;
+    this.#deputy = undefined;
+    this.#targets.clear();
     for (const channel of [...this.#opening, ...this.#open.values()]) channel.end();
   }
 }
@@ -205,6 +232,7 @@ interface OneHooks {
   opened(): void;
   received(message: unknown): void;
   heard(): void;
+  alive(): void;
   pressure(high: boolean): void;
   rtt(ms: number): void;
   ended(): void;
@@ -217,6 +245,7 @@ interface OneHooks {
 class Channel {
   readonly id: string;
   readonly key: string;
+  readonly madeAt: number;
   openedAt = Infinity;
   readonly #env: Env;
   readonly #connection: Connection;
@@ -232,13 +261,14 @@ class Channel {
   #timer: Timer;
   #ended = false;
 
-  constructor(env: Env, connection: Connection, readonly dialled: boolean, hooks: OneHooks) {
+  constructor(env: Env, connection: Connection, readonly dialled: boolean, openMs: number, hooks: OneHooks) {
     this.#env = env;
     this.#connection = connection;
     this.#hooks = hooks;
     this.id = connection.peer;
     this.key = connection.connectionId;
-    this.#timer = env.after(OPEN_MS, () => this.end());
+    this.madeAt = env.now();
+    this.#timer = env.after(openMs, () => this.end());
     connection.on("open", () => this.#opened());
     connection.on("data", (data) => this.#heard(data));
     connection.on("close", () => this.end());
@@ -269,8 +299,11 @@ class Channel {
     switch (data[0]) {
       case "{": return this.#message(data);
       case "c": return this.#piece(data);
-      case "p": return void this.#write(`q${data.slice(1)}`);
+      case "p":
+        this.#write(`q${data.slice(1)}`);
+        return this.#hooks.alive();
       case "q": {
+        this.#hooks.alive();
         const ms = this.#env.now() - Number(data.slice(1));
         if (ms >= 0 && ms < 60_000) this.#hooks.rtt(ms);
         return;

@@ -22,10 +22,30 @@ export function isLost(payload: unknown): boolean {
   return record(payload)["lost"] === true;
 }
 
+/** Of OPEN, HOST and DEPUTY: the member that is to host next. */
+export function deputyIn(payload: unknown): string | undefined {
+  const { deputy } = record(payload);
+  return typeof deputy === "string" ? deputy : undefined;
+}
+
+/** The most that is believed of `fairMs`. */
+const FAIR_MOST_MS = 60_000;
+
+/** Of OPEN and HOST: how long a dial may fairly take on this page, in ms. */
+export function fairIn(payload: unknown): number | undefined {
+  const { fairMs } = record(payload);
+  return typeof fairMs === "number" && fairMs >= 0 ? Math.min(fairMs, FAIR_MOST_MS) : undefined;
+}
+
+function fair(payload: unknown): { readonly fairMs?: number } {
+  const fairMs = fairIn(payload);
+  return fairMs === undefined ? {} : { fairMs };
+}
+
 export function hostIn(payload: unknown): HostPayload | undefined {
   const { host, epoch, cause, roster } = record(payload);
   if (typeof host !== "string" || typeof epoch !== "number") return undefined;
-  return { host, epoch, cause: typeof cause === "string" ? cause : "", ...rosterIn(roster) };
+  return { host, epoch, cause: typeof cause === "string" ? cause : "", ...fair(payload), ...rosterIn(roster) };
 }
 
 export function openIn(payload: unknown): { open: OpenPayload; p2p: boolean; maxMessageBytes: number; ice: RTCIceServer[] | undefined } | undefined {
@@ -39,6 +59,7 @@ export function openIn(payload: unknown): { open: OpenPayload; p2p: boolean; max
       relay: relay !== false && relay !== undefined,
       recovering: recovering === true,
       resumeMs: typeof resumeMs === "number" ? resumeMs : 30_000,
+      ...fair(payload),
       ...rosterIn(roster),
     },
     p2p: p2p !== false,

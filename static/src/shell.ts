@@ -8,7 +8,7 @@ import type { Env } from "./env.ts";
 import { PeerstarError, type PeerstarErrorCode } from "./errors.ts";
 import { Front, type FrontHooks } from "./front.ts";
 import { Group, type Effect, type Event, type Notice, type Status, type Wire } from "./group/index.ts";
-import { entryIn, hostIn, isLost, openIn } from "./payload.ts";
+import { deputyIn, entryIn, fairIn, hostIn, isLost, openIn } from "./payload.ts";
 import { Reach } from "./reach.ts";
 import { Relay } from "./relay.ts";
 import { ServerSocket, type End, type Failure, type ServerMessage } from "./socket.ts";
@@ -66,6 +66,10 @@ export class Shell {
   #relayWanted = true;
   #relayAllowed = true;
   #mayDial = false;
+  /** Who hosts next, as far as the server says: members keep a channel to it as well. */
+  #deputy: string | undefined;
+  /** The channels that the server was last told of, as JSON. */
+  #reached = "{}";
   #state: Status = "connecting";
   #server = false;
   /** The page was told so, and has not been in since. */
@@ -114,14 +118,16 @@ export class Shell {
         tell(() => `data channel to ${short(id)} ${up ? "open" : "closed"}`);
         if (!up) this.#reach.closed(id);
         this.feed({ type: "link", id, up });
+        this.#tellReached();
       },
       received: (from, message) => this.feed({ type: "received", from, via: "p2p", message }),
       heard: (from) => this.feed({ type: "heard", from, via: "p2p" }),
+      alive: (id) => this.feed({ type: "alive", id }),
       pressure: (link, high) => this.feed({ type: "pressure", link, high }),
       rtt: (id, ms) => this.#reach.measured(id, ms, "p2p"),
       failed: (id, times) => {
         tell(() => `no data channel to ${short(id)}, ${times}×: dialling again in a while`);
-        if (!this.#relayAllowed && times === UNREACHABLE_DIALS) this.#error("Unreachable", "No data channel to the host can be opened, and this server does not relay.");
+        if (!this.#relayAllowed && id === this.#machine.host && times === UNREACHABLE_DIALS) this.#error("Unreachable", "No data channel to the host can be opened, and this server does not relay.");
       },
       connect: (id) => hooks.connect(id),
       over: (connectionId) => hooks.over(connectionId),
@@ -245,6 +251,10 @@ export class Shell {
         this.#tell(() => `no word from the host ${short(effect.host)}: SUSPECT`);
         this.#say("SUSPECT", { host: effect.host, epoch: effect.epoch });
         break;
+      case "trust":
+        this.#tell(() => `the host ${short(effect.host)} speaks again: TRUST`);
+        this.#say("TRUST", { host: effect.host, epoch: effect.epoch });
+        break;
       case "resign": this.#say("RESIGN", effect.to === undefined ? { epoch: effect.epoch } : { epoch: effect.epoch, to: effect.to }); break;
       case "relayWanted":
         this.#relayWanted = effect.wanted;
@@ -298,11 +308,16 @@ export class Shell {
         if (!host) break;
         this.#tell(() => `HOST ${short(host.host)} epoch ${host.epoch} (${host.cause})`);
         this.#mayDial = (payload as { p2p?: unknown }).p2p !== false;
+        this.#told(payload);
         this.#relay.turn();
         this.#channels.turn();
         this.feed({ type: "host", host });
         break;
       }
+      case "DEPUTY":
+        this.#deputy = deputyIn(payload);
+        this.#aim();
+        break;
       case "JOIN": {
         const member = entryIn(payload);
         if (member) this.feed({ type: "joined", member });
@@ -343,10 +358,18 @@ export class Shell {
     this.#tell(() => `OPEN host ${short(open.host)} epoch ${open.epoch}, ${open.members} here${open.recovering ? ", recovering" : ""}`);
     this.#unreachable = false;
     this.#mayDial = p2p;
+    this.#told(payload);
     this.#relayAllowed = open.relay;
     this.#relay.open(maxMessageBytes);
     if (open.epoch > this.#machine.epoch) this.#channels.turn();
-    this.#status({ eligible: true, visible: this.#hooks.visible(), relay: this.#relayWanted, ...(this.#profile === undefined ? {} : { profile: this.#profile }) });
+    const reached = this.#channels.reached();
+    this.#reached = JSON.stringify(reached);
+    this.#status({
+      eligible: true, visible: this.#hooks.visible(), relay: this.#relayWanted,
+      ...(this.#options.p2p ? {} : { p2p: false }),
+      ...(Object.keys(reached).length === 0 ? {} : { channels: reached }),
+      ...(this.#profile === undefined ? {} : { profile: this.#profile }),
+    });
     this.#hooks.opened(ice);
     const since = this.#env.now() - SIGNAL_MS;
     for (const { text, at } of this.#signals.splice(0)) if (at >= since) this.#socket.send(text);
@@ -375,9 +398,35 @@ export class Shell {
     this.#error("Unreachable", `The server cannot be reached${why && ` (${why})`}; trying on.`);
   }
 
+  /** What OPEN and HOST say of dialling. */
+  #told(payload: unknown): void {
+    this.#deputy = deputyIn(payload);
+    const fairMs = fairIn(payload);
+    if (fairMs !== undefined) this.#channels.allow(fairMs);
+  }
+
   #aim(): void {
+    const { id, p2p } = this.#options;
     const { host } = this.#machine;
-    this.#channels.aim(this.#closed || !this.#options.p2p || !this.#mayDial || host === this.#options.id ? undefined : host, this.#relayAllowed);
+    const hosts = host === id;
+    const dials = p2p && !this.#closed && !hosts;
+    const news = this.#channels.aim({
+      host: dials && this.#mayDial ? host : undefined,
+      deputy: dials && this.#deputy !== id ? this.#deputy : undefined,
+      serves: hosts || this.#deputy === id,
+      relayed: this.#relayAllowed,
+    });
+    if (news) this.#tellReached();
+  }
+
+  /** The server weighs suspicions by who reaches whom. */
+  #tellReached(): void {
+    if (!this.#server) return;
+    const reached = this.#channels.reached();
+    const text = JSON.stringify(reached);
+    if (text === this.#reached) return;
+    this.#reached = text;
+    this.#status({ channels: reached });
   }
 
   // --- the end ---

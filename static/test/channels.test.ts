@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { Channels } from "../src/channels.ts";
+import { type Aim, Channels } from "../src/channels.ts";
 import { FakeEnv, FakeLink } from "./rig.ts";
 
 function rig() {
@@ -13,6 +13,7 @@ function rig() {
     up: (id, up) => story.push(`${id} ${up ? "up" : "down"}`),
     received: (_, message) => heard.push(message),
     heard: (id) => story.push(`${id} heard`),
+    alive() {},
     pressure: (id, high) => story.push(`${id} ${high ? "high" : "low"}`),
     rtt: (id, ms) => story.push(`${id} ${ms} ms`),
     failed: (id, times) => story.push(`${id} failed ${times}`),
@@ -27,6 +28,11 @@ function rig() {
   return { env, channels, dialled, story, heard, setOnline: (on: boolean) => (online = on), last: () => dialled.at(-1) as FakeLink };
 }
 
+/** Aims at a host alone. */
+function host(id: string | undefined, relayed = false): Aim {
+  return { host: id, deputy: undefined, serves: false, relayed };
+}
+
 /** Answers pings for so long. */
 function live(env: FakeEnv, link: FakeLink, ms: number): void {
   for (let passed = 0; passed < ms; passed += 500) {
@@ -37,8 +43,8 @@ function live(env: FakeEnv, link: FakeLink, ms: number): void {
 
 test("the host is dialled once, and the channel stays as long as it is answered", () => {
   const { env, channels, dialled, story, last } = rig();
-  channels.aim("h");
-  channels.aim("h");
+  channels.aim(host("h"));
+  channels.aim(host("h"));
   env.pass(100);
   last().opens();
   live(env, last(), 60_000);
@@ -48,7 +54,7 @@ test("the host is dialled once, and the channel stays as long as it is answered"
 
 test("who does not answer the dial is dialled again, later each time and not for ever more often", () => {
   const { env, channels, dialled, story } = rig();
-  channels.aim("h");
+  channels.aim(host("h"));
   env.pass(8_200);
   assert.deepEqual(story, ["h failed 1"]);
   assert.ok(dialled[0]?.closed);
@@ -60,7 +66,7 @@ test("who does not answer the dial is dialled again, later each time and not for
 
 test("silence ends it, on our side too, and it is dialled again", () => {
   const { env, channels, dialled, story, last } = rig();
-  channels.aim("h");
+  channels.aim(host("h"));
   env.pass(100);
   last().opens();
   env.pass(9_000);
@@ -75,7 +81,7 @@ test("silence ends it, on our side too, and it is dialled again", () => {
 
 test("a page that slept does not take its own silence for the other's", () => {
   const { env, channels, story, last } = rig();
-  channels.aim("h");
+  channels.aim(host("h"));
   env.pass(100);
   last().opens();
   env.freeze(60_000);
@@ -83,26 +89,74 @@ test("a page that slept does not take its own silence for the other's", () => {
   assert.deepEqual(story, ["h up"]);
 });
 
-test("another host: the dial to the old one is given up, an open channel is the machine's to close", () => {
+test("a change of host ends no dial and closes no channel to the host before it for 30 s", () => {
   const { env, channels, dialled, last } = rig();
-  channels.aim("h");
+  channels.aim(host("h"));
   env.pass(100);
-  channels.aim("i");
-  assert.ok(dialled[0]?.closed);
+  channels.aim(host("i"));
   env.pass(100);
-  assert.equal(last().peer, "i");
+  assert.deepEqual(dialled.map(({ peer, closed }) => `${peer} ${closed}`), ["h false", "i false"]);
+  dialled[0]?.opens();
   last().opens();
-  channels.aim("j");
+  live(env, last(), 5_000);
+  live(env, dialled[0] as FakeLink, 5_000);
+  channels.aim(host("h"));
+  env.pass(100);
+  assert.equal(dialled.length, 2, "the channel to h is there already");
+  for (let s = 0; s < 29; s++) dialled.forEach((link) => live(env, link, 500));
   assert.equal(dialled[1]?.closed, false);
-  channels.close("i");
-  assert.equal(dialled[1]?.closed, true);
+  for (let s = 0; s < 40; s++) dialled.forEach((link) => live(env, link, 500));
+  assert.deepEqual([dialled[0]?.closed, dialled[1]?.closed], [false, true]);
+});
+
+test("whoever others rely on closes no channel to a former host", () => {
+  const { env, channels, dialled, last } = rig();
+  channels.aim(host("h"));
+  env.pass(100);
+  last().opens();
+  channels.aim({ ...host(undefined), serves: true });
+  for (let s = 0; s < 200; s++) live(env, last(), 500);
+  assert.equal(dialled[0]?.closed, false);
+  channels.aim({ ...host("i"), serves: false });
+  for (let s = 0; s < 70; s++) live(env, dialled[0] as FakeLink, 500);
+  assert.equal(dialled[0]?.closed, true);
+});
+
+test("the deputy is dialled beside the host, and is there at once when it hosts", () => {
+  const { env, channels, dialled } = rig();
+  channels.aim({ ...host("h"), deputy: "d" });
+  env.pass(100);
+  assert.deepEqual(dialled.map(({ peer }) => peer).sort(), ["d", "h"]);
+  env.pass(1_000);
+  dialled.forEach((link) => link.opens());
+  const reached = channels.reached();
+  assert.deepEqual(Object.keys(reached).sort(), ["d", "h"]);
+  assert.ok(Object.values(reached).every((ms) => ms > 900 && ms < 1_200), JSON.stringify(reached));
+  channels.aim(host("d"));
+  env.pass(100);
+  assert.equal(dialled.length, 2);
+  assert.deepEqual(Object.keys(channels.reached()), ["d"]);
+});
+
+test("a dial lasts as long as the server calls fair, and no less than before", () => {
+  const { env, channels, dialled } = rig();
+  channels.allow(20_000);
+  channels.aim(host("h"));
+  env.pass(19_900);
+  assert.equal(dialled[0]?.closed, false);
+  env.pass(300);
+  assert.equal(dialled[0]?.closed, true);
+  channels.allow(300);
+  channels.aim(host("i"));
+  env.pass(7_900);
+  assert.equal(dialled.find(({ peer }) => peer === "i")?.closed, false);
 });
 
 test("another host, and a relay until then: dialling it waits until the page goes on", () => {
   const { env, channels, dialled } = rig();
-  channels.aim("h", true);
+  channels.aim(host("h", true));
   env.pass(100);
-  channels.aim("i", true);
+  channels.aim(host("i", true));
   env.pass(240);
   assert.deepEqual(dialled.map(({ peer }) => peer), ["h"]);
   env.pass(300);
@@ -112,7 +166,7 @@ test("another host, and a relay until then: dialling it waits until the page goe
 test("without a WebSocket nobody is dialled; with it again, at once", () => {
   const { env, channels, dialled, setOnline } = rig();
   setOnline(false);
-  channels.aim("h");
+  channels.aim(host("h"));
   env.pass(60_000);
   assert.equal(dialled.length, 0);
   setOnline(true);
@@ -124,7 +178,7 @@ test("without a WebSocket nobody is dialled; with it again, at once", () => {
 test("when both sides dialled, both keep the same one", () => {
   for (const first of [0, 1]) {
     const { env, channels, story, last } = rig();
-    channels.aim("h");
+    channels.aim(host("h"));
     env.pass(100);
     const own = last();
     const other = new FakeLink("h", "dc_9");

@@ -43,6 +43,8 @@ export class Core {
   seated = false;
   relayAllowed = false;
   resumeMs = 30_000;
+  /** How long the server allows a dial: a new host waits so long for members that only a data channel reaches. */
+  dialMs: number;
   profile: unknown;
   /** The page has an onSnapshot. */
   able = false;
@@ -85,6 +87,7 @@ export class Core {
 
   constructor(readonly id: PeerId, readonly settings: Settings) {
     this.links = new Links(settings.linkSilentMs);
+    this.dialMs = settings.askDialMs;
   }
 
   // --- out ---

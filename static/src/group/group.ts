@@ -130,6 +130,7 @@ export class Group {
         break;
       case "received": this.#receive(event.from, event.via, event.message); break;
       case "heard": this.#heard(event.from, event.via); break;
+      case "alive": core.links.heard(event.id, core.now); break;
       case "pressure":
         core.links.press(event.link, event.high);
         if (!event.high) this.#role?.drained();
@@ -160,6 +161,7 @@ export class Group {
     core.relayAllowed = open.relay;
     core.links.relay = open.relay;
     core.resumeMs = open.resumeMs;
+    core.dialMs = open.fairMs ?? core.dialMs;
     const alone = open.host === core.id && !open.recovering && !(open.roster ?? []).some((member) => member.group && member.id !== core.id);
     const first = alone && core.log.root === 0;
     core.setState("open");
@@ -183,8 +185,9 @@ export class Group {
     this.#role?.linked("relay");
   }
 
-  #host({ host, epoch, cause, roster }: HostPayload): void {
+  #host({ host, epoch, cause, roster, fairMs }: HostPayload): void {
     this.#core.told = epoch;
+    this.#core.dialMs = fairMs ?? this.#core.dialMs;
     this.#core.seat(host === this.#core.id && epoch >= this.#core.epoch);
     this.#adopt(epoch, host, cause, roster, false);
   }

@@ -13,6 +13,8 @@ export interface OpenPayload {
   readonly relay: boolean;
   readonly recovering?: boolean;
   readonly resumeMs: number;
+  /** How long a dial may fairly take on this page. */
+  readonly fairMs?: number;
 }
 
 /** The server's HOST. */
@@ -21,6 +23,8 @@ export interface HostPayload {
   readonly epoch: number;
   readonly cause: string;
   readonly roster?: readonly RosterEntry[];
+  /** How long a dial may fairly take on this page. */
+  readonly fairMs?: number;
 }
 
 export type Event =
@@ -38,6 +42,8 @@ export type Event =
   | { readonly type: "received"; readonly from: PeerId; readonly via: Path; readonly message: unknown }
   /** Pieces of a long message came of `from`: it lives, though nothing whole came. Never needed, of each at most twice a second. */
   | { readonly type: "heard"; readonly from: PeerId; readonly via: Path }
+  /** The page at the other end of this data channel answers pings. Says nothing of the group. */
+  | { readonly type: "alive"; readonly id: PeerId }
   /** Bytes wait on the way to `link`; no more data until `high` is false again, and over the relay no more states. */
   | { readonly type: "pressure"; readonly link: PeerId | "relay" | "states"; readonly high: boolean }
   /** The app's send. `token` comes back in `settle`. */
@@ -82,8 +88,9 @@ export type Effect =
   | { readonly type: "askSnapshot"; readonly token: number }
   /** Call onRestore with this. */
   | { readonly type: "restore"; readonly state: unknown }
-  /** SUSPECT, RESIGN and STATUS {relay} to the server. */
+  /** SUSPECT, TRUST (which ends a SUSPECT), RESIGN and STATUS {relay} to the server. */
   | { readonly type: "suspect"; readonly host: PeerId; readonly epoch: number }
+  | { readonly type: "trust"; readonly host: PeerId; readonly epoch: number }
   | { readonly type: "resign"; readonly epoch: number; readonly to?: PeerId }
   | { readonly type: "relayWanted"; readonly wanted: boolean }
   /** Send HEARTBEAT; when that one is answered on the same socket: `proved`. */
@@ -92,6 +99,6 @@ export type Effect =
   | { readonly type: "check" }
   /** The server does not know of an epoch we know: drop the WebSocket and dial again, with our claim. */
   | { readonly type: "redial" }
-  /** Close the data channel to one that no longer hosts, or to a member that has been without a socket for too long. */
+  /** Close the data channel to a member that has been without a socket for too long. */
   | { readonly type: "unlink"; readonly id: PeerId }
   | { readonly type: "notice"; readonly notice: Notice };

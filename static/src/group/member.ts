@@ -31,6 +31,8 @@ export class Member implements Role {
   #helloMs: number;
   #resendMs: number;
   #toldRelay: boolean | undefined;
+  /** The server was told on this socket that the host is silent. */
+  #suspects = false;
 
   constructor(core: Core, host: PeerId, cause: string) {
     this.#core = core;
@@ -59,7 +61,7 @@ export class Member implements Role {
     // On its log, the host counts us in, however far behind we are.
     if (this.#anchored) core.confirm();
     else core.touch();
-    core.timers.set("suspect", core.now + core.settings.suspectMs);
+    this.#hears();
     switch (message.t) {
       case "ask": this.say(via); break;
       case "data": this.#onHost(); this.#onData(message); break;
@@ -75,9 +77,16 @@ export class Member implements Role {
 
   heard(from: PeerId): void {
     if (from !== this.#host) return;
-    const core = this.#core;
-    core.touch();
-    core.timers.set("suspect", core.now + core.settings.suspectMs);
+    this.#core.touch();
+    this.#hears();
+  }
+
+  /** The host speaks: a suspicion of it ends, and the next is that far away. */
+  #hears(): void {
+    const { timers, now, settings, out, online, epoch } = this.#core;
+    timers.set("suspect", now + settings.suspectMs);
+    if (this.#suspects && online) out.push({ type: "trust", host: this.#host, epoch });
+    this.#suspects = false;
   }
 
   // --- where we stand ---
@@ -121,7 +130,6 @@ export class Member implements Role {
     if (!this.#announced) {
       this.#announced = true;
       core.notice({ kind: "host", host: this.#host, epoch: core.epoch, isHost: false, cause: this.#cause, tookMs: core.now - this.#began });
-      for (const id of core.links.ids()) if (id !== this.#host) core.out.push({ type: "unlink", id });
     }
     // The host stamps only what comes from one standing on its log, so its first word of a new epoch lets the outbox go.
     this.sending();
@@ -346,7 +354,10 @@ export class Member implements Role {
   #suspect(): void {
     const core = this.#core;
     if (!core.online) return;
-    if (core.told >= core.epoch) return void core.out.push({ type: "suspect", host: this.#host, epoch: core.epoch });
+    if (core.told >= core.epoch) {
+      this.#suspects = true;
+      return void core.out.push({ type: "suspect", host: this.#host, epoch: core.epoch });
+    }
     // It came back from a restart without having heard of this epoch, whose host is gone.
     core.claim();
   }
@@ -367,6 +378,8 @@ export class Member implements Role {
 
   opened(): void {
     this.#toldRelay = undefined;
+    // A suspicion ends with the socket it was said on.
+    this.#suspects = false;
     this.linked("relay");
   }
 

@@ -145,8 +145,8 @@ export class Takeover {
   }
 
   #askMs(peer: Peer): number {
-    const { settings } = this.#core;
-    return this.#relays(peer) ? settings.askMs : settings.askDialMs;
+    const { settings, dialMs } = this.#core;
+    return this.#relays(peer) ? settings.askMs : dialMs;
   }
 
   /** What the server relays reaches it; else channels must be dialled first. */
@@ -174,9 +174,9 @@ export class Takeover {
 
   /** When there is something to do next, if nothing comes. */
   #alarm(): void {
-    const { now, settings, timers } = this.#core;
-    const { askMs, askDialMs, askRepeatMs } = settings;
-    const deadline = this.#step === "ask" ? this.#began + (now < this.#began + askMs ? askMs : askDialMs) : this.#deadline;
+    const { now, settings, timers, dialMs } = this.#core;
+    const { askMs, askRepeatMs } = settings;
+    const deadline = this.#step === "ask" ? this.#began + (now < this.#began + askMs ? askMs : dialMs) : this.#deadline;
     timers.set("take", Math.min(deadline, now + askRepeatMs));
   }
 
