@@ -23,7 +23,7 @@ const EXERCISED = [
   "server: host changed, timeout", "server: host changed, unreachable", "server: host changed, upgraded", "server: a newer socket keeps the seat",
   "fault: page lost", "fault: cut off together", "fault: stock client comes", "fault: stock client goes",
   "server: host stands after restart", "server: election after restart", "server: newcomer gives way to a claimant",
-  "status away", "status open",
+  "status away", "status open", "suspect", "trust: a suspicion ends", "server: deputy named",
 ];
 
 test(`${SCHEDULES} schedules from seed ${SEED} keep the six guarantees`, () => {

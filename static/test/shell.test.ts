@@ -7,7 +7,7 @@ import { Shell } from "../src/shell.ts";
 import type { Ticket } from "../src/ticket.ts";
 import { FakeEnv, FakeLink } from "./rig.ts";
 
-function rig({ profile, ticket }: { profile?: unknown; ticket?: Ticket } = {}) {
+function rig({ profile, ticket, p2p = true, dials = false }: { profile?: unknown; ticket?: Ticket; p2p?: boolean; dials?: boolean } = {}) {
   const env = new FakeEnv();
   // A host that is alone asks the server before it hands anything out.
   env.alive = true;
@@ -18,8 +18,9 @@ function rig({ profile, ticket }: { profile?: unknown; ticket?: Ticket } = {}) {
   const words: string[] = [];
   const ices: unknown[] = [];
   const lines: string[] = [];
+  const dialled: FakeLink[] = [];
   let give: (() => unknown) | undefined;
-  const shell = new Shell(env, { id: "me", profile, ticket, p2p: true }, {
+  const shell = new Shell(env, { id: "me", profile, ticket, p2p }, {
     url: (claim) => {
       claims.push(claim);
       return "ws://x";
@@ -39,7 +40,12 @@ function rig({ profile, ticket }: { profile?: unknown; ticket?: Ticket } = {}) {
     signal: ({ type }) => signals.push(type),
     opened: (ice) => ices.push(ice),
     ice: (ice) => ices.push(ice),
-    connect: () => undefined, over() {},
+    connect: (id) => {
+      if (!dials) return undefined;
+      dialled.push(new FakeLink(id, `dc_${dialled.length}`));
+      return dialled.at(-1);
+    },
+    over() {},
   }, (line) => lines.push(line()));
   shell.start();
   const alone = { host: "me", epoch: 5, members: 1, roster: [{ id: "me", group: 1 }], p2p: true, relay: { maxMessageBytes: 65_536, maxBytesPerS: 0 }, resumeMs: 30_000, pingMs: 5000 };
@@ -50,7 +56,7 @@ function rig({ profile, ticket }: { profile?: unknown; ticket?: Ticket } = {}) {
     return made;
   };
   const sent = (type: string): unknown[] => env.last.sent.map((text) => JSON.parse(text) as { type: string; payload: unknown }).filter((m) => m.type === type).map(({ payload }) => payload);
-  return { env, shell, story, claims, signals, words, ices, lines, alone, link, sent, hide: (hidden: boolean) => (visible = !hidden), onSnapshot: (f: () => unknown) => (give = f) };
+  return { env, shell, story, claims, signals, words, ices, lines, dialled, alone, link, sent, hide: (hidden: boolean) => (visible = !hidden), onSnapshot: (f: () => unknown) => (give = f) };
 }
 
 test("alone: open, and what is sent comes back", async () => {
@@ -458,4 +464,64 @@ test("debug: an election is told in ten lines, whoever wins it", async () => {
       ? [...dead, "host is this page, epoch 6 (left), took 0 ms", "data channel to him open", "him over p2p", "you left"]
       : [...dead, "him over relay", "host him, epoch 6 (left), took 0 ms", "you left", "data channel to him open", "him over p2p"]);
   }
+});
+
+test("the server is told which channels to host and deputy are open, how long each dial took, and of none when they end", async () => {
+  const { env, alone, sent, dialled } = rig({ dials: true });
+  const open = { ...alone, host: "you", members: 3, roster: undefined, relay: false, deputy: "next", fairMs: 9000 };
+  env.last.says({ type: "OPEN", payload: open });
+  await env.settle();
+  env.pass(100);
+  assert.deepEqual(dialled.map(({ peer }) => peer).sort(), ["next", "you"]);
+  env.pass(400);
+  dialled.find(({ peer }) => peer === "you")?.opens();
+  await env.settle();
+  const channels = (): Record<string, number> => (sent("STATUS").at(-1) as { channels: Record<string, number> }).channels;
+  assert.deepEqual(Object.keys(channels()), ["you"]);
+  assert.ok((channels()["you"] as number) >= 400 && (channels()["you"] as number) <= 500);
+  dialled.find(({ peer }) => peer === "next")?.opens();
+  await env.settle();
+  assert.deepEqual(Object.keys(channels()).sort(), ["next", "you"]);
+  env.last.says({ type: "DEPUTY", payload: { deputy: null } });
+  await env.settle();
+  assert.deepEqual(Object.keys(channels()), ["you"]);
+  env.last.says({ type: "HOST", payload: { host: "next", epoch: 6, cause: "left", p2p: true, fairMs: 9000 } });
+  await env.settle();
+  assert.deepEqual(Object.keys(channels()), ["next"], "the channel to a former deputy is kept");
+  assert.equal(dialled.length, 2);
+});
+
+test("after OPEN the server is told of the channels anew; without WebRTC, that there will be none", async () => {
+  const { env, alone, sent, dialled } = rig({ dials: true });
+  const open = { ...alone, host: "you", members: 2, roster: undefined };
+  env.last.says({ type: "OPEN", payload: open });
+  await env.settle();
+  env.pass(100);
+  dialled[0]?.opens();
+  await env.settle();
+  env.last.ends(1006);
+  env.pass(200);
+  env.last.says({ type: "OPEN", payload: open });
+  await env.settle();
+  assert.deepEqual(Object.keys((sent("STATUS")[0] as { channels: object }).channels), ["you"]);
+  const none = rig({ p2p: false });
+  none.env.last.says({ type: "OPEN", payload: open });
+  await none.env.settle();
+  assert.equal((none.sent("STATUS")[0] as { p2p: boolean }).p2p, false);
+});
+
+test("a host that speaks again is trusted: TRUST ends SUSPECT", async () => {
+  const { env, shell, alone, sent, link } = rig();
+  env.last.says({ type: "OPEN", payload: { ...alone, host: "you", members: 2, roster: undefined } });
+  await env.settle();
+  const you = link("you");
+  for (let passed = 0; passed < 1700; passed += 100) {
+    env.pass(100);
+    await env.settle();
+  }
+  assert.deepEqual([sent("SUSPECT"), sent("TRUST")], [[{ host: "you", epoch: 5 }], []]);
+  you.happens("data", JSON.stringify({ t: "ask", e: 5, cause: "left" }));
+  await env.settle();
+  assert.deepEqual(sent("TRUST"), [{ host: "you", epoch: 5 }]);
+  shell.leave();
 });
