@@ -151,6 +151,10 @@ const mutants = [
     edits: [["../channels.ts", "new Set([host, deputy].filter", "new Set([host].filter"]] },
   { name: "a dial has 8 s, whatever the server calls fair",
     edits: [["../channels.ts", "this.#openMs = Math.max(OPEN_MS, fairMs);", ""]] },
+  { name: "a greeting carries nothing of what waits",
+    edits: [["member.ts", "this.#hello(this.#head());", "this.#hello();"]] },
+  { name: "what a greeting carried is not said again when it is lost",
+    edits: [["member.ts", "timers.soon(\"resend\", now + this.#resendMs);\n    }", "}"], ["member.ts", "outbox.sent = 0;\n        this.#resendMs", "this.#resendMs"]] },
   { name: "the model of the server forgets no suspicion",
     edits: [["../../sim/reach.ts", "  trust(session: Session): void {\n    this.#suspecting.delete(session);", "  trust(_: Session): void {"]] },
   { name: "the model of the server lets a suspicion count at once",
@@ -158,7 +162,7 @@ const mutants = [
 ];
 
 /** The cases laid by hand, in the order in which they are tried. */
-const CASES = ["group.cases", "group.reach", "channels", "shell", "group.calm"];
+const CASES = ["group.cases", "group.reach", "group.head", "channels", "shell", "group.calm"];
 
 async function run({ name, edits }, dir) {
   for (const folder of ["src", "sim", "test"]) cpSync(join(root, folder), join(dir, folder), { recursive: true });

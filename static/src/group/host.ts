@@ -14,7 +14,7 @@ import { Stamper } from "./stamper.ts";
 import { Takeover, TRIES } from "./takeover.ts";
 import type { TimerName } from "./timers.ts";
 import type { Path, PeerId, RosterEntry, Standing } from "./types.ts";
-import type { Ack, Fill, Send, Wire } from "./wire.ts";
+import type { Ack, Fill, Parked, Send, Wire } from "./wire.ts";
 
 type Phase = "taking" | "stamping" | "resigning";
 
@@ -134,7 +134,10 @@ export class Host implements Role {
     if (first && this.#phase === "stamping") this.#roster.account(peer);
     this.#core.touch();
     switch (message.t) {
-      case "at": this.#onAt(peer, message.at); break;
+      case "at":
+        this.#onAt(peer, message.at);
+        if (message.x) this.#onSend(peer, { ...message, low: message.low ?? 0, x: message.x });
+        break;
       case "ack": this.#onAck(peer, message, message.gap); break;
       case "send":
         if (message.at.r !== 0) this.#onAck(peer, message);
@@ -236,7 +239,7 @@ export class Host implements Role {
 
   // --- stamping ---
 
-  #onSend(peer: Peer, send: Send): void {
+  #onSend(peer: Peer, send: Parked): void {
     const core = this.#core;
     const { log, now } = core;
     if (this.#phase !== "stamping") return peer.park(send, this.#share());

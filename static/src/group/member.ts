@@ -5,7 +5,12 @@ import { same } from "./history.ts";
 import type { Role } from "./role.ts";
 import type { TimerName } from "./timers.ts";
 import type { Entry, Path, PeerId } from "./types.ts";
-import type { Ack, Beat, Data, Restore, Wire } from "./wire.ts";
+import type { Ack, At, Beat, Data, Item, Restore, Wire } from "./wire.ts";
+
+type Head = Pick<At, "low" | "x">;
+
+/** A greeting is no larger than a few packets: on a slow line it comes before anything else. */
+const HEAD_BYTES = 8 << 10;
 
 export class Member implements Role {
   readonly #core: Core;
@@ -48,7 +53,7 @@ export class Member implements Role {
     outbox.sent = 0;
     timers.set("suspect", now + settings.suspectMs);
     this.#tellRelay();
-    this.#hello();
+    this.#hello(this.#head());
   }
 
   stop(): void {
@@ -91,16 +96,27 @@ export class Member implements Role {
 
   // --- where we stand ---
 
-  say(via?: Path): void {
+  say(via?: Path, head: Head = {}): boolean {
     const core = this.#core;
     // The way the question came is open.
-    core.transmit(this.#host, { t: "at", e: core.epoch, at: core.standing() }, via);
+    return core.transmit(this.#host, { t: "at", e: core.epoch, at: core.standing(), ...head }, via);
+  }
+
+  /** What waits to be sent, as much as a greeting carries: the host stamps it without asking for it first. */
+  #head(): Head {
+    const { outbox } = this.#core;
+    const x = outbox.next(HEAD_BYTES, HEAD_BYTES);
+    return x.length > 0 && (x[0] as Item).z <= HEAD_BYTES ? { low: outbox.low, x } : {};
   }
 
   /** Until the host has us on its log: say where we stand. */
-  #hello(): void {
-    const { timers, now, settings } = this.#core;
-    this.say();
+  #hello(head: Head = {}): void {
+    const { timers, now, settings, outbox } = this.#core;
+    const last = head.x?.at(-1);
+    if (this.say(undefined, head) && last) {
+      outbox.mark(last.n);
+      timers.soon("resend", now + this.#resendMs);
+    }
     timers.set("hello", now + this.#helloMs);
     this.#helloMs = Math.min(this.#helloMs * 1.5, settings.restoreRepeatMs * 2);
   }

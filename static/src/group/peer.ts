@@ -1,7 +1,7 @@
 // What a host knows of one member, in this epoch.
 
 import type { MemberInfo, PeerId, Standing } from "./types.ts";
-import type { Item, Send } from "./wire.ts";
+import type { Item, Parked } from "./wire.ts";
 
 export class Peer {
   /** In the server's roster. */
@@ -36,7 +36,7 @@ export class Peer {
   asked = -Infinity;
   needed = -Infinity;
   /** What it sent while we were taking over. */
-  parked: Send[] = [];
+  parked: Parked[] = [];
   parkedBytes = 0;
   /** What it sent before its turn. */
   readonly held = new Map<number, Item>();
@@ -44,14 +44,14 @@ export class Peer {
 
   constructor(readonly id: PeerId, public info: MemberInfo, readonly since: number) {}
 
-  park(send: Send, limit: number): void {
+  park(send: Parked, limit: number): void {
     const size = send.x.reduce((sum, item) => sum + item.z, 0);
     if (this.parkedBytes + size > limit || this.parked.length > 256) return;
     this.parked.push(send);
     this.parkedBytes += size;
   }
 
-  unpark(): Send[] {
+  unpark(): Parked[] {
     const parked = this.parked;
     this.parked = [];
     this.parkedBytes = 0;

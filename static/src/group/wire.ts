@@ -8,8 +8,11 @@ export const PROTOCOL = 1;
 
 /** host -> member: where do you stand? The first word of a new epoch, and whenever the host is unsure of someone. */
 export interface Ask { readonly t: "ask"; readonly e: number; readonly cause: string }
-/** member -> host: here. Sent on every change of host and on returning, until the host fills or restores. */
-export interface At { readonly t: "at"; readonly e: number; readonly at: Standing }
+/**
+ * member -> host: here. Sent on every change of host and on returning, until the host fills or restores. The first one to a
+ * host carries the head of the outbox as `send` would, so that the host stamps it as soon as it leads.
+ */
+export interface At { readonly t: "at"; readonly e: number; readonly at: Standing; readonly low?: number; readonly x?: readonly Item[] }
 /** host -> members: entries after `s - 1`, whose epoch is `p`. */
 export interface Data { readonly t: "data"; readonly e: number; readonly r: number; readonly p: number; readonly s: number; readonly x: readonly Entry[] }
 /** host -> members: I live, this is my last entry, and up to `sent` you should have; `w` acknowledge soon. `k` counts beats. */
@@ -19,6 +22,8 @@ export interface Ack { readonly t: "ack"; readonly e: number; readonly at: Place
 export interface Item { readonly n: number; readonly d: unknown; readonly z: number }
 /** member -> host: stamp these. Nothing below `low` will ever be sent (again). `at` and `k` as in `ack`. */
 export interface Send { readonly t: "send"; readonly e: number; readonly at: Place; readonly k: number; readonly low: number; readonly x: readonly Item[] }
+/** What `send`, or the head in an `at`, asks to be stamped. */
+export type Parked = Pick<Send, "low" | "x"> & { readonly at: Place };
 /** host -> sender: I wait for your `n`. */
 export interface Need { readonly t: "need"; readonly e: number; readonly n: number }
 /** host -> member: send me what I lack, standing where `at` says. */
@@ -68,15 +73,16 @@ const standing = shape({ ...place, done: count, base: count, line, snap: flag, s
 const entry = shape({ s: count, e: count, f: text, n: count, k: (v) => v === "d" || v === "j" || v === "l", d: any, z: count });
 const info = shape({ group: flag });
 const snapshot = shape({ ...place, line, counts: list(pair(text, count)), members: list(pair(text, info)), has: flag, z: count });
+const items = list(shape({ n: count, z: count }));
 const run: Fields = { r: count, p: count, s: count, x: list(entry) };
 
 const shapes: Readonly<Record<Wire["t"], Check>> = {
   ask: shape({ cause: text }),
-  at: shape({ at: standing }),
+  at: (v) => shape({ at: standing })(v) && isHead(v as At),
   data: shape(run),
   beat: shape({ at: shape(place), sent: count, w: list(text), k: count, cause: text }),
   ack: shape({ at: shape(place), gap: flag, k: count }),
-  send: shape({ at: shape(place), k: count, low: count, x: list(shape({ n: count, z: count })) }),
+  send: shape({ at: shape(place), k: count, low: count, x: items }),
   need: shape({ n: count }),
   pull: shape({ at: standing }),
   fill: shape(run),
@@ -86,6 +92,10 @@ const shapes: Readonly<Record<Wire["t"], Check>> = {
   fence: shape({ host: text }),
   bye: any,
 };
+
+function isHead({ low, x }: At): boolean {
+  return x === undefined ? low === undefined : count(low) && items(x);
+}
 
 /** Another member's page may run anything: what has not the shape of a message is none. */
 export function isWire(value: unknown): value is Wire {
