@@ -158,7 +158,7 @@ const mutants = [
   { name: "the model of the server forgets no suspicion",
     edits: [["../../sim/reach.ts", "  trust(session: Session): void {\n    this.#suspecting.delete(session);", "  trust(_: Session): void {"]] },
   { name: "the model of the server lets a suspicion count at once",
-    edits: [["../../sim/reach.ts", "return this.#linked.has(session) ? lasted : Math.max(lasted, tried);", "return Math.min(lasted, tried, 0);"]] },
+    edits: [["../../sim/reach.ts", "(this.#suspecting.get(session) ?? Infinity) + this.fairMs", "(this.#suspecting.get(session) ?? Infinity)"]] },
 ];
 
 /** The cases laid by hand, in the order in which they are tried. */

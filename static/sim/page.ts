@@ -18,7 +18,6 @@ export type Departure = "goodbye" | "lost" | "silent" | "expelled";
 
 interface Member {
   session: Session;
-  readonly joinedAt: number;
   /** The first and the last epoch it was told of. */
   told: { readonly first: number; readonly last: number } | undefined;
   claim: Claim | undefined;
@@ -28,7 +27,7 @@ interface Member {
 
 type Term =
   | { readonly kind: "vacant"; readonly told: number }
-  | { readonly kind: "hosted"; readonly host: string; readonly epoch: number; readonly cause: string; readonly since: number; announced: boolean }
+  | { readonly kind: "hosted"; readonly host: string; readonly epoch: number; readonly cause: string; announced: boolean }
   | { readonly kind: "recovering"; expected: Claim; readonly told: number };
 
 /** What a page whose actor died leaves to its successor. */
@@ -67,8 +66,6 @@ export class Page {
     this.#reach = new Reach(world, {
       sessions: () => [...this.#members.values()].map(({ session }) => session),
       host: () => this.#hostSession,
-      since: () => (this.#term.kind === "hosted" ? this.#term.since : Infinity),
-      joinedAt: (session) => this.#members.get(session.id)?.joinedAt ?? Infinity,
       pick: (but) => this.#fittest(this.host === undefined ? but : new Set([...but, this.host])),
       unreachable: (heir) => this.#replace("unreachable", heir?.id),
       dead: () => this.#dead,
@@ -123,7 +120,7 @@ export class Page {
     const { id } = session;
     const claim = claimed && claimed.epoch <= CLOCK + this.#world.now + AHEAD_MS ? claimed : undefined;
     const known = this.#returning.delete(id);
-    const member: Member = { session, joinedAt: this.#world.now, told: resumes && claim ? { first: claim.epoch, last: claim.epoch } : undefined, claim, rostered: false };
+    const member: Member = { session, told: resumes && claim ? { first: claim.epoch, last: claim.epoch } : undefined, claim, rostered: false };
     this.#members.set(id, member);
     session.page = this;
     const before = this.host;
@@ -271,7 +268,7 @@ export class Page {
   }
 
   #install(host: string, epoch: number, cause: string): void {
-    this.#term = { kind: "hosted", host, epoch, cause, since: this.#world.now, announced: false };
+    this.#term = { kind: "hosted", host, epoch, cause, announced: false };
     this.#probing = undefined;
     const { hosts, ended } = this.#annals;
     const other = hosts.get(epoch);

@@ -4,24 +4,18 @@ import type { Session } from "./session.ts";
 import type { World } from "./world.ts";
 
 const WINDOW = 16;
-/** Dials of up to 8 s are common on people's networks: at first three times this is fair. */
-const FIRST_DIAL_MS = 3000;
+const FIRST_DIAL_MS = 2500;
 const LEAST_MS = 3000;
 const MOST_MS = 30_000;
 /** Without an `unreachable` election for so long, all is as at first. */
 const CALM_MS = 60_000;
 const DEPUTY_MS = 10_000;
 const SETTLED_MS = 2000;
-/** A suspicion counts once it lasted as long as a probe: shorter silences happen on every rough line. */
-const HOLD_MS = 2000;
 
 /** What the model needs of the page. */
 export interface ReachHooks {
   readonly sessions: () => readonly Session[];
   readonly host: () => Session | undefined;
-  /** When the term began. */
-  readonly since: () => number;
-  readonly joinedAt: (session: Session) => number;
   /** A random one among the fit, without the host. */
   readonly pick: (but: ReadonlySet<string>) => Session | undefined;
   /** The deputy is to host: `unreachable`; without deputies, whoever is picked. */
@@ -37,8 +31,6 @@ export class Reach {
   #unreachableAt = -Infinity;
   /** Who suspects the host, and since when. */
   readonly #suspecting = new Map<Session, number>();
-  /** Had a channel to the host in this term. */
-  readonly #linked = new Set<Session>();
   #deputy: Session | undefined;
   #movedAt = 0;
 
@@ -73,8 +65,6 @@ export class Reach {
   /** A new term. */
   begin(): void {
     this.#suspecting.clear();
-    this.#linked.clear();
-    for (const session of this.#hooks.sessions()) this.#link(session);
     if (this.#deputy === this.#hooks.host()) this.#deputy = undefined;
     this.move();
   }
@@ -95,7 +85,6 @@ export class Reach {
       this.#dials.shift();
       this.#dials.push(ms);
     }
-    this.#link(session);
     this.#weigh();
   }
 
@@ -112,16 +101,9 @@ export class Reach {
 
   // --- what follows ---
 
-  #link(session: Session): void {
-    const host = this.#hooks.host();
-    if (host && session.channels.has(host.id)) this.#linked.add(session);
-  }
-
-  /** When a suspicion counts: once it lasted, of one that had a channel or tried for as long as is fair. */
+  /** A suspicion counts once it has lasted for the fair time of a dial. */
   #countsAt(session: Session): number {
-    const lasted = (this.#suspecting.get(session) ?? Infinity) + HOLD_MS * (this.#world.profile.slowDials ? 1 : 0.25);
-    const tried = Math.max(this.#hooks.since(), this.#hooks.joinedAt(session)) + this.fairMs;
-    return this.#linked.has(session) ? lasted : Math.max(lasted, tried);
+    return (this.#suspecting.get(session) ?? Infinity) + this.fairMs;
   }
 
   #weigh(): void {
