@@ -8,10 +8,8 @@ import { Failure, type World } from "./world.ts";
 const RECOVERY_MS = 2500;
 const RETURN_MS = 3000;
 const PROBE_MS = 2000;
-/** The server's clock: it goes on through restarts. */
-const CLOCK = 1_000_000;
-/** No epoch is honestly so far above it. */
-const AHEAD_MS = 60_000;
+/** No epoch is honestly so far above the server's clock. */
+const AHEAD_MS = 600_000;
 
 export type Departure = "goodbye" | "lost" | "silent" | "expelled";
 
@@ -109,7 +107,7 @@ export class Page {
 
   #admit(session: Session, claimed: Claim | undefined, resumes: boolean): void {
     const { id } = session;
-    const claim = claimed && claimed.epoch <= CLOCK + this.#world.now + AHEAD_MS ? claimed : undefined;
+    const claim = claimed && claimed.epoch <= this.#world.serverClock + AHEAD_MS ? claimed : undefined;
     const known = this.#returning.delete(id);
     const member: Member = { session, told: resumes && claim ? { first: claim.epoch, last: claim.epoch } : undefined, claim, rostered: false };
     this.#members.set(id, member);
@@ -261,7 +259,7 @@ export class Page {
   }
 
   #above(epoch: number): number {
-    return Math.max(CLOCK + this.#world.now, epoch + 1);
+    return Math.max(this.#world.serverClock, epoch + 1);
   }
 
   get #told(): number {
@@ -353,7 +351,7 @@ export class Page {
     const now = this.#assignment as Claim;
     const { relay, resumeMs } = this.#world.profile;
     const open: OpenPayload = {
-      ...now, members: this.#members.size, relay: relay && member.session.mayRelay, resumeMs,
+      ...now, members: this.#members.size, relay: relay && member.session.mayRelay, resumeMs, upMs: this.#world.now - this.#world.server.beganAt,
       ...(this.host === member.session.id ? { roster: this.#roster() } : {}),
       ...(this.#term.kind === "recovering" ? { recovering: true } : {}),
     };

@@ -256,6 +256,9 @@ export class Shell {
         this.#tell(() => "the server has forgotten our epoch: dialling again to tell it");
         this.#socket.redial();
         break;
+      case "disbelieved":
+        this.#error("Unreachable", `The server's clock is at least ${minutes(effect.behindMs)} behind what it was, so it does not believe who hosts here, and this page cannot go on with those who come now. It tries again, with longer and longer pauses, until that clock is within 10 minutes again. What is sent waits.`);
+        break;
       case "unlink": this.#channels.close(effect.id); break;
       case "notice": this.#front.do(() => this.#notice(effect.notice)); break;
     }
@@ -417,6 +420,11 @@ export class Shell {
 /** May be large, and is void or harmless in whatever order it comes. */
 function isBulk({ t }: Wire): boolean {
   return t === "restore" || t === "snap";
+}
+
+function minutes(ms: number): string {
+  const whole = Math.max(1, Math.floor(ms / 60_000));
+  return whole === 1 ? "1 minute" : `${whole} minutes`;
 }
 
 function rejected(error: Error): Promise<void> {
