@@ -185,8 +185,8 @@ export class Page {
     if (!this.#history && this.#world.now < this.#madeAt + RECOVERY_MS) {
       this.#history = true;
       this.#world.count("server: newcomer gives way to a claimant");
-      this.#elect([claim.host, newcomer].find((id) => this.#mayHost(id)) ?? host, Math.max(epoch, claim.epoch), "restarted");
-    } else if (claim.epoch >= epoch) this.#elect(host, claim.epoch, "restarted");
+      this.#elect([claim.host, newcomer].find((id) => this.#mayHost(id)) ?? host, Math.max(epoch, claim.epoch), "restarted", this.#claimGap());
+    } else if (claim.epoch >= epoch) this.#elect(host, claim.epoch, "restarted", this.#claimGap());
   }
 
   #recover(): void {
@@ -206,7 +206,7 @@ export class Page {
       if (heir === undefined) this.#term = { kind: "vacant", told: Math.max(expected.epoch, told) };
       else {
         this.#world.count("server: election after restart");
-        this.#elect(heir, Math.max(expected.epoch, told), "restarted");
+        this.#elect(heir, Math.max(expected.epoch, told), "restarted", this.#claimGap());
       }
     }
     for (const member of this.#members.values()) member.claim = undefined;
@@ -236,9 +236,9 @@ export class Page {
     return fit.length > 0 ? this.#world.random.pick(fit).id : undefined;
   }
 
-  #elect(host: string, above: number, cause: string): void {
+  #elect(host: string, above: number, cause: string, gap = 1): void {
     this.#end();
-    this.#install(host, this.#above(above), cause);
+    this.#install(host, this.#above(above, gap), cause);
     this.#world.count(`server: host changed, ${cause}`);
     this.#world.say("srv", () => `host ${host} epoch ${this.epoch} (${cause})`);
   }
@@ -254,12 +254,17 @@ export class Page {
     ended.delete(epoch);
   }
 
+  /** The server's is shorter; here no two may ever meet by chance. */
+  #claimGap(): number {
+    return this.#world.server.backMs > 0 ? this.#world.random.int(1, 20_000) : 1;
+  }
+
   #end(): void {
     if (this.#term.kind === "hosted") this.#annals.ended.set(this.#term.epoch, this.#world.now);
   }
 
-  #above(epoch: number): number {
-    return Math.max(this.#world.serverClock, epoch + 1);
+  #above(epoch: number, gap = 1): number {
+    return Math.max(this.#world.serverClock, epoch + gap);
   }
 
   get #told(): number {

@@ -257,7 +257,7 @@ export class Shell {
         this.#socket.redial();
         break;
       case "disbelieved":
-        this.#error("Unreachable", `The server's clock is at least ${minutes(effect.behindMs)} behind what it was, so it does not believe who hosts here, and this page cannot go on with those who come now. It tries again, with longer and longer pauses, until that clock is within 10 minutes again. What is sent waits.`);
+        this.#error("Unreachable", `The server's clock was set back: it is at least ${minutes(effect.behindMs)} behind what it said before, so the server does not believe which host this page has. This page tries again, less and less often, until that clock is right to within 10 minutes, and delivers nothing until then. Reload the page to start anew with those who come now.`);
         break;
       case "unlink": this.#channels.close(effect.id); break;
       case "notice": this.#front.do(() => this.#notice(effect.notice)); break;

@@ -1,6 +1,6 @@
 //! Who hosts the page, and that everybody is told.
 
-use crate::core::claim::{Claim, most_claimed};
+use crate::core::claim::{Claim, above_claim, most_claimed};
 use crate::core::election::{Candidate, Cause, fittest, pick};
 use crate::core::id::{Epoch, PageKey, PageName, PeerId};
 use crate::core::member::{Departure, Member, Seat};
@@ -140,9 +140,11 @@ impl PageState {
             let claimed = self.by_id.get(&claim.host).copied();
             let next = claimed.into_iter().chain([newcomer]).find(|seat| self.may_host(*seat)).unwrap_or(host);
             self.has_history = true;
-            self.elect(outside, next, above(outside, epoch.max(claim.epoch)), Cause::Restarted, out);
+            let epoch = above_claim(outside.unix_ms, epoch, claim.epoch, outside.random);
+            self.elect(outside, next, epoch, Cause::Restarted, out);
         } else if claim.epoch >= epoch {
-            self.elect(outside, host, above(outside, claim.epoch), Cause::Restarted, out);
+            let epoch = above_claim(outside.unix_ms, epoch, claim.epoch, outside.random);
+            self.elect(outside, host, epoch, Cause::Restarted, out);
         }
     }
 
@@ -167,7 +169,8 @@ impl PageState {
             }
         } else if let Some(host) = claimed.or_else(|| self.pick_host(outside)) {
             // `expected` is the highest claim there was
-            self.elect(outside, host, above(outside, expected.epoch.max(told)), Cause::Restarted, out);
+            let epoch = above_claim(outside.unix_ms, told, expected.epoch, outside.random);
+            self.elect(outside, host, epoch, Cause::Restarted, out);
         }
         self.members.values_mut().for_each(|m| m.claim = None);
         self.see_all_off(outside, stranded, out);
@@ -324,6 +327,7 @@ impl PageState {
                 roster: hosting.then(|| self.roster()),
                 p2p: !may_relay || self.has_place(seat),
                 recovering: self.recovery_deadline().is_some(),
+                up_ms: outside.now.0,
                 terms: if may_relay { self.rules.terms } else { self.rules.terms.without_relay() },
                 ice: &self.rules.ice.for_client(&member.id, outside.unix_ms),
             })

@@ -53,7 +53,7 @@ export function isEmpty({ r, s, line }: Track): boolean {
 type Rank = Pick<Standing, "r" | "e" | "s" | "done" | "base" | "line" | "stale" | "provisional">;
 
 /** Returns whether a history gives way to every history from before the server began. */
-export function isProvisional({ provisional = 0 }: Pick<Standing, "provisional">): boolean {
+export function isProvisional({ provisional = 0 }: { readonly provisional?: number | undefined }): boolean {
   return provisional > 0;
 }
 
