@@ -16,7 +16,9 @@ pub struct Claim {
 /// How far above the clock an epoch may honestly be: epochs start at the clock's milliseconds and grow slowly, and an
 /// operator or a time service may set the clock back by some minutes while the server restarts.
 const AHEAD_MS: u64 = 600_000;
-/// Most of what an epoch is above the claims it follows, where they are not below the clock.
+/// An epoch so far above the clock shows that the clock was set back.
+const BEHIND_MS: u64 = 1000;
+/// The most by which an epoch is above the one it follows, while the clock is behind.
 const GAP_MS: u64 = 1024;
 
 impl Claim {
@@ -27,15 +29,14 @@ impl Claim {
     }
 }
 
-/// Returns the epoch that follows a claim and what the page told itself, at `unix_ms` by the server's clock.
+/// Returns the epoch that follows `told`, what anybody here was told or claims, at `unix_ms` by the server's clock.
 ///
-/// Never below the clock: others, which this server has forgotten, may have been told any epoch up to that. If the claim
-/// is not below the clock, the clock was set back, and epochs above the claim may have been told as well: `random` picks
-/// one that hardly was.
+/// Never below the clock: others, which this server has forgotten, may have been told any epoch up to that. While the clock
+/// is behind, the next few epochs may have been told as well, before a restart: `random` picks one that hardly was.
 #[must_use]
-pub fn above_claim(unix_ms: u64, told: Epoch, claimed: Epoch, random: u64) -> Epoch {
-    let gap = if claimed.0 < unix_ms { 1 } else { 1 + random % GAP_MS };
-    Epoch(unix_ms.max(told.max(claimed).0 + gap))
+pub fn above(unix_ms: u64, told: Epoch, random: u64) -> Epoch {
+    let is_behind = told.0 > unix_ms.saturating_add(BEHIND_MS);
+    Epoch(unix_ms.max(told.0 + 1 + if is_behind { random % GAP_MS } else { 0 }))
 }
 
 /// Who hosts after claims that do not all agree: of the claimed hosts that `may_host`, the one that most *others*
@@ -87,12 +88,11 @@ mod tests {
         assert!(!claim(Epoch::LIMIT).is_credible(u64::MAX));
     }
     #[test]
-    fn an_epoch_above_a_claim_is_the_clocks_or_one_hardly_told_before() {
-        assert_eq!(above_claim(1000, Epoch(0), Epoch(999), 7), Epoch(1000));
-        assert_eq!(above_claim(1000, Epoch(1000), Epoch(999), 7), Epoch(1001));
-        assert_eq!(above_claim(1000, Epoch(0), Epoch(1000), 0), Epoch(1001));
-        let told: std::collections::BTreeSet<_> =
-            (0..2 * GAP_MS).map(|random| above_claim(1000, Epoch(2000), Epoch(5000), random)).collect();
+    fn an_epoch_follows_the_clock_and_while_that_is_behind_it_is_hardly_one_told_before() {
+        assert_eq!(above(1000, Epoch(999), 7), Epoch(1000));
+        assert_eq!(above(1000, Epoch(1000), 7), Epoch(1001));
+        assert_eq!(above(1000, Epoch(2000), 7), Epoch(2001));
+        let told: std::collections::BTreeSet<_> = (0..2 * GAP_MS).map(|random| above(1000, Epoch(5000), random)).collect();
         assert_eq!((told.len(), told.first(), told.last()), (1024, Some(&Epoch(5001)), Some(&Epoch(6024))));
     }
 }

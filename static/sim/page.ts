@@ -185,8 +185,8 @@ export class Page {
     if (!this.#history && this.#world.now < this.#madeAt + RECOVERY_MS) {
       this.#history = true;
       this.#world.count("server: newcomer gives way to a claimant");
-      this.#elect([claim.host, newcomer].find((id) => this.#mayHost(id)) ?? host, Math.max(epoch, claim.epoch), "restarted", this.#claimGap());
-    } else if (claim.epoch >= epoch) this.#elect(host, claim.epoch, "restarted", this.#claimGap());
+      this.#elect([claim.host, newcomer].find((id) => this.#mayHost(id)) ?? host, Math.max(epoch, claim.epoch), "restarted");
+    } else if (claim.epoch >= epoch) this.#elect(host, claim.epoch, "restarted");
   }
 
   #recover(): void {
@@ -206,7 +206,7 @@ export class Page {
       if (heir === undefined) this.#term = { kind: "vacant", told: Math.max(expected.epoch, told) };
       else {
         this.#world.count("server: election after restart");
-        this.#elect(heir, Math.max(expected.epoch, told), "restarted", this.#claimGap());
+        this.#elect(heir, Math.max(expected.epoch, told), "restarted");
       }
     }
     for (const member of this.#members.values()) member.claim = undefined;
@@ -236,9 +236,9 @@ export class Page {
     return fit.length > 0 ? this.#world.random.pick(fit).id : undefined;
   }
 
-  #elect(host: string, above: number, cause: string, gap = 1): void {
+  #elect(host: string, above: number, cause: string): void {
     this.#end();
-    this.#install(host, this.#above(above, gap), cause);
+    this.#install(host, this.#above(above), cause);
     this.#world.count(`server: host changed, ${cause}`);
     this.#world.say("srv", () => `host ${host} epoch ${this.epoch} (${cause})`);
   }
@@ -254,17 +254,14 @@ export class Page {
     ended.delete(epoch);
   }
 
-  /** The server's is shorter; here no two may ever meet by chance. */
-  #claimGap(): number {
-    return this.#world.server.backMs > 0 ? this.#world.random.int(1, 20_000) : 1;
-  }
-
   #end(): void {
     if (this.#term.kind === "hosted") this.#annals.ended.set(this.#term.epoch, this.#world.now);
   }
 
-  #above(epoch: number, gap = 1): number {
-    return Math.max(this.#world.serverClock, epoch + gap);
+  /** While the clock is behind, the next epochs may have been told before. The server's gap is shorter; here no two may ever meet by chance. */
+  #above(epoch: number): number {
+    const { serverClock, random } = this.#world;
+    return Math.max(serverClock, epoch + (epoch > serverClock + 1000 ? random.int(1, 20_000) : 1));
   }
 
   get #told(): number {

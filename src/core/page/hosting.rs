@@ -1,6 +1,6 @@
 //! Who hosts the page, and that everybody is told.
 
-use crate::core::claim::{Claim, above_claim, most_claimed};
+use crate::core::claim::{self, Claim, most_claimed};
 use crate::core::election::{Candidate, Cause, fittest, pick};
 use crate::core::id::{Epoch, PageKey, PageName, PeerId};
 use crate::core::member::{Departure, Member, Seat};
@@ -140,11 +140,9 @@ impl PageState {
             let claimed = self.by_id.get(&claim.host).copied();
             let next = claimed.into_iter().chain([newcomer]).find(|seat| self.may_host(*seat)).unwrap_or(host);
             self.has_history = true;
-            let epoch = above_claim(outside.unix_ms, epoch, claim.epoch, outside.random);
-            self.elect(outside, next, epoch, Cause::Restarted, out);
+            self.elect(outside, next, above(outside, epoch.max(claim.epoch)), Cause::Restarted, out);
         } else if claim.epoch >= epoch {
-            let epoch = above_claim(outside.unix_ms, epoch, claim.epoch, outside.random);
-            self.elect(outside, host, epoch, Cause::Restarted, out);
+            self.elect(outside, host, above(outside, claim.epoch), Cause::Restarted, out);
         }
     }
 
@@ -169,8 +167,7 @@ impl PageState {
             }
         } else if let Some(host) = claimed.or_else(|| self.pick_host(outside)) {
             // `expected` is the highest claim there was
-            let epoch = above_claim(outside.unix_ms, told, expected.epoch, outside.random);
-            self.elect(outside, host, epoch, Cause::Restarted, out);
+            self.elect(outside, host, above(outside, expected.epoch.max(told)), Cause::Restarted, out);
         }
         self.members.values_mut().for_each(|m| m.claim = None);
         self.see_all_off(outside, stranded, out);
@@ -379,8 +376,7 @@ impl PageState {
     }
 }
 
-/// The epoch that follows `told`. Never below the clock: others, which this server has forgotten, may have been told
-/// any epoch up to that.
+/// Returns the epoch that follows `told`.
 pub(super) fn above(outside: Outside<'_>, told: Epoch) -> Epoch {
-    Epoch(outside.unix_ms.max(told.0 + 1))
+    claim::above(outside.unix_ms, told, outside.random)
 }
