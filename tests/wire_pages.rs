@@ -13,11 +13,12 @@ async fn the_first_on_a_page_hosts_it_and_open_says_all_there_is_to_know() {
     let before = unix_ms();
     let mut host = server.member("p", "a").await;
     let epoch = host.open["epoch"].take();
+    assert!(host.open["upMs"].take().is_u64());
     assert_eq!(
         host.open,
         json!({
             "page": "p", "host": "a", "epoch": null, "members": 1, "roster": [{"id": "a", "group": 0}],
-            "p2p": true, "relay": {"maxMessageBytes": 65536, "maxBytesPerS": 4_194_304}, "resumeMs": 30000, "pingMs": 5000,
+            "p2p": true, "relay": {"maxMessageBytes": 65536, "maxBytesPerS": 4_194_304}, "upMs": null, "resumeMs": 30000, "pingMs": 5000,
             "ice": [{"urls": ["stun:stun.l.google.com:19302"]}],
         })
     );

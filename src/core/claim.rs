@@ -13,8 +13,13 @@ pub struct Claim {
     pub host: PeerId,
 }
 
-/// Epochs start at the clock's milliseconds and grow slowly, so none is honestly above the clock by more than this.
-const AHEAD_MS: u64 = 60_000;
+/// How far above the clock an epoch may honestly be: epochs start at the clock's milliseconds and grow slowly, and an
+/// operator or a time service may set the clock back by some minutes while the server restarts.
+const AHEAD_MS: u64 = 600_000;
+/// An epoch so far above the clock shows that the clock was set back.
+const BEHIND_MS: u64 = 1000;
+/// The most by which an epoch is above the one it follows, while the clock is behind.
+const GAP_MS: u64 = 1024;
 
 impl Claim {
     /// Whether it can be true, at `unix_ms` by the server's clock: a made-up epoch must not carry the page's up to where no number follows.
@@ -22,6 +27,16 @@ impl Claim {
     pub const fn is_credible(&self, unix_ms: u64) -> bool {
         self.epoch.0 <= unix_ms.saturating_add(AHEAD_MS) && self.epoch.0 < Epoch::LIMIT
     }
+}
+
+/// Returns the epoch that follows `told`, what anybody here was told or claims, at `unix_ms` by the server's clock.
+///
+/// Never below the clock: others, which this server has forgotten, may have been told any epoch up to that. While the clock
+/// is behind, the next few epochs may have been told as well, before a restart: `random` picks one that hardly was.
+#[must_use]
+pub fn above(unix_ms: u64, told: Epoch, random: u64) -> Epoch {
+    let is_behind = told.0 > unix_ms.saturating_add(BEHIND_MS);
+    Epoch(unix_ms.max(told.0 + 1 + if is_behind { random % GAP_MS } else { 0 }))
 }
 
 /// Who hosts after claims that do not all agree: of the claimed hosts that `may_host`, the one that most *others*
@@ -68,8 +83,16 @@ mod tests {
     #[test]
     fn a_claim_far_above_the_clock_is_not_believed() {
         let claim = |epoch| Claim { epoch: Epoch(epoch), host: id("a") };
-        assert!(claim(60_500).is_credible(1000));
-        assert!(!claim(61_001).is_credible(1000));
+        assert!(claim(601_000).is_credible(1000));
+        assert!(!claim(601_001).is_credible(1000));
         assert!(!claim(Epoch::LIMIT).is_credible(u64::MAX));
+    }
+    #[test]
+    fn an_epoch_follows_the_clock_and_while_that_is_behind_it_is_hardly_one_told_before() {
+        assert_eq!(above(1000, Epoch(999), 7), Epoch(1000));
+        assert_eq!(above(1000, Epoch(1000), 7), Epoch(1001));
+        assert_eq!(above(1000, Epoch(2000), 7), Epoch(2001));
+        let told: std::collections::BTreeSet<_> = (0..2 * GAP_MS).map(|random| above(1000, Epoch(5000), random)).collect();
+        assert_eq!((told.len(), told.first(), told.last()), (1024, Some(&Epoch(5001)), Some(&Epoch(6024))));
     }
 }

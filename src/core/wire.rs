@@ -87,6 +87,9 @@ pub struct Open<'a> {
     /// Set while the server waits for a host it was told of after a restart.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub recovering: bool,
+    /// How long ago the server began, in ms: with no memory of what was before.
+    #[serde(rename = "upMs")]
+    pub up_ms: u64,
     /// The server's own facts.
     #[serde(flatten)]
     pub terms: Terms,

@@ -13,7 +13,7 @@ try {
   const [{ filename, files }] = JSON.parse(run("npm", "pack", root, "--json", "--silent", "--pack-destination", away));
   assert.deepEqual(files.map(({ path }) => path).sort(), [
     "LICENSE-APACHE", "LICENSE-MIT", "README.md",
-    "dist-npm/errors.d.ts", "dist-npm/index.d.ts", "dist-npm/index.js", "dist-npm/index.js.map", "dist-npm/page-group.d.ts", "dist-npm/ticket.d.ts",
+    "dist-npm/errors.d.ts", "dist-npm/index.d.ts", "dist-npm/index.js", "dist-npm/index.js.map", "dist-npm/page-group.d.ts", "dist-npm/restore-info.d.ts", "dist-npm/ticket.d.ts",
     "package.json",
   ]);
 

@@ -21,6 +21,10 @@ export class App {
   /** The others, as it was told of them, with their profiles. */
   readonly members = new Map<string, unknown>();
   hash = 0;
+  /** What it was told that is lost, or lost beyond what is listed: that is not looked for any more. */
+  readonly accounted = new Set<string>();
+  /** What it was handed and gave up, and its library is to send again. */
+  readonly again = new Set<string>();
   /** The last it was handed, since it was restored or told that something is missing. */
   latest: { readonly message: string; readonly place: Place } | undefined;
   seq = -1;

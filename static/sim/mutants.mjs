@@ -1,5 +1,5 @@
 // Breaks the protocol in ways a reader of docs/DELIVERY.md would think of, and shows that the simulation finds each, or
-// else (it says so) a case of test/group.cases.test.ts.
+// else (it says so) a case of test/group.cases.test.ts or test/group.lost.test.ts.
 // A mutant is a change of the text of the sources; text that is no longer there is an error.
 // node sim/mutants.mjs [name…]
 
@@ -66,7 +66,7 @@ const mutants = [
     edits: [["takeover.ts", "if (peer?.at) this.#core.inherit(peer.saidAt - peer.at.age);", ""]] },
   { name: "a host goes back to the younger history it stamped in this epoch",
     edits: [["takeover.ts", "this.stamped ? { ...own, stale: false } : own", "own"],
-      ["takeover.ts", "if (this.stamped && peer.at.r > own.r) continue;", ""], ["takeover.ts", "if (snap.r !== this.#root) {", "if (false) {"]] },
+      ["takeover.ts", "if (this.stamped && core.abandoned.has(peer.at.r)) continue;", ""], ["takeover.ts", "if (snap.r !== this.#root) {", "if (false) {"]] },
   { name: "a host is restored to the younger history it stamped in this epoch",
     edits: [["takeover.ts", "if (snap.r !== this.#root) {", "if (false) {"]] },
   { name: "a host is restored to before what it stamped in this epoch",
@@ -74,7 +74,7 @@ const mutants = [
   { name: "a host asks over a channel that does not answer, and no other way",
     edits: [["takeover.ts", 'dead ? "relay" : undefined', "undefined"]] },
   { name: "a host that is told of an earlier epoch waits for the server to find out",
-    edits: [["host.ts", "if (core.online && core.told < core.epoch) core.claim();", ""]] },
+    edits: [["group.ts", 'else if (name === "claim") core.claim();', ""]] },
   { name: "cut off together with its host, a sender forgets what it sent",
     edits: [["core.ts", "if (this.online && this.told === this.epoch) this.confirmed", "this.confirmed"]] },
   { name: "a host that came late hands on nothing older",
@@ -86,7 +86,7 @@ const mutants = [
   { name: "one long away is not heard with what it has beyond the log of the one who is named",
     edits: [["history.ts", "if (!lies(must, at)) continue;", "if (at.stale !== seen.stale || !lies(must, at)) continue;"]] },
   { name: "a history just founded goes before an older one that was away for long",
-    edits: [["history.ts", "if (a.r !== b.r && Math.max(a.r, b.r) > young) return a.r < b.r;", ""], ["history.ts", "(!older.stale || root > young)", "!older.stale"]] },
+    edits: [["history.ts", "if (a.r !== b.r && Math.max(a.r, b.r) > young) return a.r < b.r;", ""], ["history.ts", "(!other.stale || own.r > young)", "!other.stale"]] },
   { name: "what a table says without a state counts as handed to the page",
     edits: [["core.ts", "if (snap.has) this.#handed = new Map(snap.counts);", "this.#handed = new Map(snap.counts);"]] },
   { name: "a giver that is in the middle of its state is given up",
@@ -98,13 +98,13 @@ const mutants = [
   { name: "a host that waits for a state says nothing to those who hear it over data channels alone",
     edits: [["takeover.ts", "!this.#relays(peer) || (!peer.at && this.#step !== \"pull\")", "!peer.at && this.#step !== \"pull\""]] },
   { name: "who is out of touch forgets who left",
-    edits: [["core.ts", "this.applied.prune(since - 2 * this.resumeMs)", "this.applied.prune(now - 2 * this.resumeMs)"]] },
+    edits: [["core.ts", "this.applied.prune(confirmed - 2 * this.resumeMs, settings.goneCount)", "this.applied.prune(now - 2 * this.resumeMs, 0)"]] },
   { name: "a conflicting tail is kept",
     edits: [["core.ts", "if (log.epochAt(entry.s) === entry.e) continue;", "continue;"], ["core.ts", "if (log.epochAt(first - 1) !== prev) {", "if (false) {"]] },
   { name: "the entry before is not checked",
     edits: [["core.ts", "if (log.epochAt(first - 1) !== prev) {", "if (false) {"]] },
   { name: "the log is trimmed too early",
-    edits: [["core.ts", "const before = now - 1.5 * this.resumeMs;", "const before = now - 300;"]] },
+    edits: [["core.ts", "const before = Math.min(since, this.assured) - 1.5 * this.resumeMs;", "const before = now - 300;"]] },
   { name: "what the server said before a snapshot was made counts after it",
     edits: [["host.ts", "resume(): void {\n    this.#proof.void();", "resume(): void {"]] },
   { name: "a sender forgets what it handed to a host that died",
@@ -112,7 +112,7 @@ const mutants = [
       ["member.ts", "outbox.sent = 0;\n        this.#resendMs", "this.#resendMs"],
       ["member.ts", "this.#core.outbox.sent = 0;\n    this.sending();", "this.sending();"]] },
   { name: "messages of a history given up are not sent again",
-    edits: [["core.ts", "outbox.again(ledger.count(this.id), (place) => lies(place, snap));", ""]] },
+    edits: [["outbox.ts", "const again = lost.filter((item) => item.n > this.#doubted);", "const again: Kept[] = [];"]] },
   { name: "a message counts though its sender stands elsewhere",
     edits: [["host.ts", "if (send.at.r !== 0 && !lies(send.at, log)) return this.#ask(peer);", ""]] },
   { name: "what a sender gave up is waited for",
@@ -131,6 +131,44 @@ const mutants = [
     edits: [["member.ts", "if (root !== this.#aheadRoot) {", "if (false) {"], ["member.ts", "if (log.root !== this.#aheadRoot || this.#sure < log.last) return;", ""]] },
   { name: "a member told that something is missing gives snapshots",
     edits: [["core.ts", "return this.able && this.whole && this.#refused < REFUSALS;", "return this.able && this.#refused < REFUSALS;"]] },
+  { name: "out of touch, entries are trimmed by age",
+    edits: [["core.ts", "const before = Math.min(since, this.assured) - 1.5 * this.resumeMs;", "const before = since - 1.5 * this.resumeMs;"]] },
+  { name: "away for long, a member forgets what it sent",
+    edits: [["outbox.ts", "const items = this.#drop(this.#tried);", "const items = this.#drop(this.#tried);\n    this.#kept = [];"]] },
+  { name: "away for long, a member sends again what others may have",
+    edits: [["outbox.ts", "const again = lost.filter((item) => item.n > this.#doubted);", "const again = lost;"]] },
+  { name: "what was to be sent again, and was not before its sender was away for long, is not told",
+    edits: [["outbox.ts", "if (place) this.#keep(", "if (false) this.#keep("]] },
+  { name: "a provisional history gives way as any other",
+    edits: [["history.ts", "return isProvisional(own) && other.provisional === undefined;", "return false;"], ["history.ts", "if (provisional.size === 0 ||", "if (true ||"]] },
+  { name: "a host keeps a provisional history when one comes with another",
+    edits: [["history.ts", "if (isOlderThanServer(other, own)) return true;", ""]] },
+  { name: "a new host does not look for a history from before the server began",
+    edits: [["history.ts", "if (provisional.size === 0 ||", "if (true ||"]] },
+  { name: "a history from before the server began gives way to a provisional one of a lower number",
+    edits: [["history.ts", "if (isOlderThanServer(other, own)) return true;\n  return other.r < own.r && !isOlderThanServer(own, other)", "return other.r < own.r"], ["history.ts", "if (provisional.size === 0 ||", "if (true ||"]] },
+  { name: "a provisional history and what was sent in it are trimmed by age",
+    edits: [["core.ts", "const since = this.mark.provisional ? 0 : now;", "const since = now;"]] },
+  { name: "who follows a provisional history does not know that it is",
+    edits: [["core.ts", "this.provisional.take(snap.provisional, this.now)", "this.provisional.take(undefined, this.now)"]] },
+  { name: "a history stays provisional when the server begins again",
+    edits: [["provisional.ts", "this.#began = began;\n    this.#until = -Infinity;", "this.#began = began;"]] },
+  { name: "a host goes back to a provisional history that it stamped in and left",
+    edits: [["takeover.ts", "if (this.stamped && snap.r !== this.#core.log.root) this.#core.abandoned.add(this.#core.log.root);", ""]] },
+  { name: "what others sent again is listed as lost",
+    edits: [["given-up.ts", 'if (held === "yes" || (mine && outbox.sends(n))) continue;', "if (mine && outbox.sends(n)) continue;"], ["given-up.ts", 'if (held === "no") lost.push(', 'if (held !== "unsure") lost.push(']] },
+  { name: "what is sent again is listed as lost, too",
+    edits: [["given-up.ts", 'if (held === "yes" || (mine && outbox.sends(n))) continue;', 'if (held === "yes") continue;']] },
+  { name: "what was trimmed is not said to be lost",
+    edits: [["given-up.ts", "let lostMore = shared < Math.min(log.base, delivered) && !holdsBase(id, log, outbox, ledger);", "let lostMore = false;"]] },
+  { name: "what a sender gave up counts as held by the history it went on in",
+    edits: [["ledger.ts", "if (n > count.n || count.gaps.some(([first, last]) => n >= first && n <= last)) return", "if (n > count.n) return"]] },
+  { name: "a sender that was forgotten counts as one that never sent",
+    edits: [["ledger.ts", 'return this.#forgot ? "unsure" : "no";', 'return "no";']] },
+  { name: "a host whose claim is not believed goes on stamping",
+    edits: [["host.ts", 'if (this.#phase !== "stamping" || core.disbelieved) return;', 'if (this.#phase !== "stamping") return;'], ["host.ts", "if (core.disbelieved) return;", ""]] },
+  { name: "a claim that is not believed is made every two seconds",
+    edits: [["core.ts", "settings.suspectMs * 2 ** (this.#denied - 1)", "settings.suspectMs"]] },
   { name: "a page that was handed more than is in the history it founds gives snapshots",
     edits: [["core.ts", "this.whole = this.#handed.size === 0;", "this.whole = true;"]] },
   { name: "a suspicion is never taken back",
@@ -162,7 +200,7 @@ const mutants = [
 ];
 
 /** The cases laid by hand, in the order in which they are tried. */
-const CASES = ["group.cases", "group.reach", "group.head", "channels", "shell", "group.calm"];
+const CASES = ["group.cases", "group.lost", "group.reach", "group.head", "channels", "shell", "group.calm"];
 
 async function run({ name, edits }, dir) {
   for (const folder of ["src", "sim", "test"]) cpSync(join(root, folder), join(dir, folder), { recursive: true });

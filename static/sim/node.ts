@@ -1,8 +1,9 @@
 // One browser: the machine under test, a shell as thin as the real one should be, and the page above.
 
 import { Group, type Effect, type Event, type Notice, type Wire } from "../src/group/index.ts";
-import { epochAt, lies } from "../src/group/history.ts";
-import type { Place, Standing } from "../src/group/types.ts";
+import type { Restore } from "../src/group/wire.ts";
+import { epochAt, isEmpty, lies } from "../src/group/history.ts";
+import type { Lost, Place, Snapshot, Standing } from "../src/group/types.ts";
 import { App, origin, type AppState } from "./app.ts";
 import { lie } from "./lies.ts";
 import { show, type Observer } from "./observer.ts";
@@ -45,6 +46,8 @@ export class Node implements End {
   reallyCut = false;
   /** Until then the server is out of its reach. */
   barredUntil = 0;
+  /** Until then its browser does not dial. */
+  heldUntil = 0;
   /** Where its page stood when it was named host. */
   stood: Place = { r: 0, e: 0, s: 0 };
   /** The host before it, where that is not waited for. */
@@ -59,11 +62,17 @@ export class Node implements End {
   troubledUntil = -1;
   /** When it last heard one it shares its log with while the server was there. */
   servedAt = -Infinity;
+  /** Its history was provisional before the present step. */
+  wasProvisional = false;
   /** When what it sent came back. */
   readonly resolvedAt = new Map<string, number>();
   /** Sent, and not given back with an error. */
   readonly owed = new Set<string>();
   readonly #sizes: number[] = [];
+  /** The machine's own count of each message that it took. */
+  readonly #counts = new Map<string, number>();
+  /** Messages that it did not take. */
+  readonly #refused = new Set<string>();
   readonly #sentAt: number[] = [];
   #longAwayAt = -1;
   /** Its last beat, and the last before it was frozen or may have been: who answers that says nothing of now. */
@@ -71,6 +80,11 @@ export class Node implements End {
   #beatsAsleep = 0;
   /** As far as it can tell it may have been frozen, and the server has not answered since. */
   #paused = false;
+  /** What its page had before the state that it is being given in this step, and what was lost by that as told with the state. */
+  #had: readonly string[] | undefined;
+  #restoredFor: readonly Lost[] | undefined;
+  /** Where the history begins that it is restored to in this step. */
+  #startsAt: Snapshot | undefined;
   profile: string;
   /** By its ticket. */
   readonly mayRelay: boolean;
@@ -152,6 +166,8 @@ export class Node implements End {
       this.#paused = true;
     }
     this.#ranAt = world.now;
+    this.wasProvisional = (machine.provisional ?? 0) > 0;
+    this.#startsAt = event.type === "received" && (event.message as Wire).t === "restore" ? (event.message as Restore).snap : undefined;
     this.#learn(event);
     for (const effect of machine.handle(event, world.now + FRACTION_MS)) this.#perform(effect, stood);
     this.#advanced = machine.place.s > before.s;
@@ -174,7 +190,11 @@ export class Node implements End {
 
   #perform(effect: Effect, stood: () => Place): void {
     const { world } = this;
-    if ((effect.type === "transmit" || effect.type === "fanout") && effect.message.t === "beat") this.#beats = effect.message.k;
+    if (effect.type === "transmit" || effect.type === "fanout") {
+      const { message } = effect;
+      if (message.t === "beat") this.#beats = message.k;
+      else if (message.t === "data" || message.t === "fill") this.observer.sent(message);
+    }
     switch (effect.type) {
       case "transmit": {
         world.sent(effect.message.t);
@@ -198,6 +218,8 @@ export class Node implements End {
       case "askSnapshot": this.#snapshot(effect.token); break;
       case "restore":
         world.say(this.id, () => `restored to ${(effect.state as AppState).list.length} messages`);
+        this.#had = this.app.list;
+        this.#restoredFor = effect.about.lost;
         this.app.restore(effect.state as AppState);
         break;
       case "suspect": case "trust":
@@ -215,6 +237,7 @@ export class Node implements End {
         world.count("redial to claim a later epoch");
         this.#socket?.die(0, 0);
         break;
+      case "disbelieved": throw new Failure("clocks", `${this.id}'s claim is not believed, ${effect.behindMs} ms above the server's word`);
       case "unlink": this.#hangUp(effect.id); break;
       case "notice": this.#noticed(effect.notice, stood); break;
     }
@@ -263,6 +286,7 @@ export class Node implements End {
     this.world.count(`rejected ${error}`);
     this.world.say(this.id, () => `${message} rejected ${error}`);
     this.owed.delete(message);
+    if (error !== "Uncertain") this.#refused.add(message);
     this.observer.rejected(message, error);
     this.judge();
     const sentAt = this.#sentAt[token - 1] as number;
@@ -290,8 +314,11 @@ export class Node implements End {
     else if (notice.kind === "recovered") {
       const stood = stoodAt();
       world.count(`recovered ${notice.via} ${notice.complete ? "complete" : "incomplete"}${stood.r === 0 ? " (joiner)" : ""}`);
+      if (this.#restoredFor !== undefined && this.#restoredFor !== notice.lost) throw new Failure("7 lost is told", `${this.id} is told of other losses with its state than with \`recovered\``);
+      this.observer.lost(this, this.#had, this.#startsAt, notice);
+      this.#had = this.#restoredFor = undefined;
       if (!notice.complete) {
-        this.observer.incomplete(this, stood, notice.via);
+        this.observer.incomplete(this, stood, notice);
         app.latest = undefined;
       }
       if (notice.via !== "snapshot" && !notice.complete) {
@@ -317,6 +344,17 @@ export class Node implements End {
     this.#sizes.push(size);
     this.#sentAt.push(this.world.now);
     this.feed({ type: "send", token, data: message, size });
+    if (!this.#refused.has(message)) this.#counts.set(message, this.#counts.size + 1);
+  }
+
+  /** The history that it follows has this message of its own page, by its table. */
+  counts(message: string): boolean {
+    return this.machine.holds(this.id, this.#counts.get(message) ?? 0);
+  }
+
+  /** Its library has this message of its own page to send, or to send again. */
+  willSend(message: string): boolean {
+    return this.machine.sends(this.#counts.get(message) ?? 0);
   }
 
   /** Is this entry in its log, not trimmed? */
@@ -340,6 +378,7 @@ export class Node implements End {
 
   connect(): void {
     if (!this.alive) return;
+    if (this.world.now < this.heldUntil) return this.world.clock.at(this.heldUntil, () => this.connect());
     const { world, server, machine, id } = this;
     const socket: ServerSocket = new Socket(world, id);
     this.#socket = socket;
@@ -357,7 +396,7 @@ export class Node implements End {
     const socket = this.#socket;
     this.world.count("others know of a later epoch");
     if (socket?.cut && socket.clientOpen) this.world.clock.after(CHECK_MS, () => socket.closeClient());
-    else if (socket && !socket.clientOpen) this.connect();
+    else if (socket && !socket.clientOpen && this.world.now >= this.heldUntil) this.connect();
   }
 
   #closed(socket: ServerSocket): void {
@@ -414,6 +453,7 @@ export class Node implements End {
 
   /** What the machine is told of the others, when it is. */
   #learn(event: Event): void {
+    if (event.type === "received") this.#hears(event.from, event.message as Wire);
     if (event.type === "joined") this.known.add(event.member.id);
     else if (event.type === "left") this.known.delete(event.id);
     const told = event.type === "open" ? event.open : event.type === "host" ? event.host : undefined;
@@ -434,6 +474,13 @@ export class Node implements End {
     this.answers.clear();
     this.takingSince = this.world.now;
     this.onTaking(this);
+  }
+
+  /** As a host with a provisional history, of one from before the server began. */
+  #hears(from: string, message: Wire): void {
+    const { machine } = this;
+    if (message.t !== "at" || message.e !== machine.epoch || machine.host !== this.id || !this.wasProvisional) return;
+    if (!isEmpty(message.at) && message.at.provisional === undefined && message.at.r !== machine.place.r) this.observer.overrules(from, this, machine.place.r);
   }
 
   #note(from: string, message: Wire): void {
@@ -682,7 +729,7 @@ function gives(id: string, { profile, random }: World): boolean {
 function tell(message: Wire): string {
   const e = message.e % 100_000;
   switch (message.t) {
-    case "at": case "pull": return `${message.t} e${e} ${show(message.at)} done ${message.at.done} base ${message.at.base}${message.at.stale ? " stale" : ""}`;
+    case "at": case "pull": return `${message.t} e${e} ${show(message.at)} done ${message.at.done} base ${message.at.base}${message.at.stale ? " stale" : ""}${message.at.provisional === undefined ? "" : ` provisional ${message.at.provisional}`}`;
     case "data": case "fill": return `${message.t} e${e} from ${message.s} after @${message.p % 100_000}: ${message.x.map((x) => `${x.s}@${x.e % 100_000}=${x.k === "d" ? String(x.d) : x.k + x.f}`).join(" ")}`;
     case "beat": return `beat e${e} ${show(message.at)} sent ${message.sent} w ${message.w.join(",")}`;
     case "ack": return `ack e${e} ${show(message.at)}${message.gap ? " gap" : ""}`;

@@ -1,8 +1,9 @@
 // Watches every step of every node and checks the six guarantees, in the words of docs/DELIVERY.md.
 
-import { epochAt, isEmpty } from "../src/group/history.ts";
+import { epochAt, isEmpty, isProvisional } from "../src/group/history.ts";
 import type { Notice } from "../src/group/index.ts";
-import type { Place } from "../src/group/types.ts";
+import type { Line, Place, Snapshot } from "../src/group/types.ts";
+import type { Data, Fill } from "../src/group/wire.ts";
 import { origin, type App } from "./app.ts";
 import type { Node } from "./node.ts";
 import type { Server } from "./server.ts";
@@ -16,6 +17,8 @@ const HANDED_ON_MS = 3000;
 export class Observer {
   /** Which message an entry is: for ever. */
   readonly #message = new Map<number, string>();
+  /** The same of entries that were sent on, whether a page was handed them there or had them already. */
+  readonly #sent = new Map<number, string>();
   /** What a page's state adds up to after an entry: the same for all. */
   readonly #state = new Map<number, number>();
   /** Who has an entry in its log; `*` more than one. */
@@ -27,7 +30,9 @@ export class Observer {
   /** What came last before an entry, of what anybody was handed. */
   readonly #before = new Map<number, { readonly message: string; readonly place: Place }>();
   /** Who was told that something is missing, how much it had sent by then, and when the server and others last went on with what it had. */
-  readonly #told = new Map<Node, { readonly sends: number; readonly servedAt: number }>();
+  readonly #told = new Map<Node, { readonly sends: number; readonly servedAt: number; readonly provisional: boolean }>();
+  /** Hosts of provisional histories that heard of one from before the server began. */
+  readonly #overruled: { readonly by: string; readonly host: Node; readonly root: number; readonly at: number }[] = [];
 
   constructor(readonly world: World, readonly server: Server, readonly nodes: () => readonly Node[], readonly stock: () => readonly string[]) {}
 
@@ -123,6 +128,11 @@ export class Observer {
     this.#fail("4 runs ahead", `${node.id} hands ${message} (${show(place)}) to its page, is not the host, and nobody else has it`);
   }
 
+  /** Entries go from one to another. */
+  sent({ r, x }: Data | Fill): void {
+    for (const { e, s, k, d } of x) if (k === "d") this.#sent.set(this.#key(r, e, s), d as string);
+  }
+
   /** After each step of a node. */
   stepped(node: Node, before: Place, old: boolean): void {
     const { place } = node.machine;
@@ -146,8 +156,8 @@ export class Observer {
   }
 
   /** A node was told that something is missing; its page stood there before. It must be true. */
-  incomplete(node: Node, stood: Place, via: string): void {
-    this.#told.set(node, { sends: node.sends, servedAt: node.servedAt });
+  incomplete(node: Node, stood: Place, { via, lost }: Extract<Notice, { kind: "recovered" }>): void {
+    this.#told.set(node, { sends: node.sends, servedAt: node.servedAt, provisional: node.wasProvisional });
     const { place, line } = node.machine;
     const on = stood.r !== 0 && stood.r === place.r && stood.s <= place.s && epochAt(line, stood.s) === stood.e;
     if (!on) return;
@@ -155,6 +165,8 @@ export class Observer {
     // them and trimmed them: as too old, or (under the smallest limits only) as too much.
     const { now, profile } = this.world;
     const told = `${node.id} is told that something is missing (${via}), and stood at ${show(stood)}, which its history continues`;
+    // What was lost with an earlier history may be told only now.
+    if (lost.length > 0) return;
     if (via === "snapshot") this.#fail("5 complete", told);
     if (profile.small || !node.wellSince(now - HANDED_ON_MS)) return;
     const others = this.nodes().filter((other) => other !== node && other.wellSince(now - HANDED_ON_MS));
@@ -166,6 +178,49 @@ export class Observer {
       const message = this.#message.get(key);
       if (message !== undefined && !had(node, message)) this.#fail("5 complete", `${told}, and ${keeper.id} has ${message}, which follows at ${show(next)}`);
     }
+  }
+
+  /**
+   * A page was out of date: what it had before (`had`, if it was given a state; else it has that still) and the history it
+   * goes on in does not hold is listed, unless it is sent again or more is said to be lost. Nothing else is listed.
+   */
+  lost(node: Node, had: readonly string[] | undefined, starts: Snapshot | undefined, { lost, lostMore, reason, via }: Extract<Notice, { kind: "recovered" }>): void {
+    const { app, machine, id } = node;
+    const before = new Set(had ?? app.list);
+    const history = starts ? { place: starts, line: starts.line } : machine;
+    const now = had ? app.has : this.#messagesOf(history);
+    const fail = (what: string): never => this.#fail("7 lost is told", `${id} (${reason}, ${via}): ${what}; listed ${lost.map(({ data }) => data).join(" ")}${lostMore ? " and more" : ""}`);
+    let last = 0;
+    for (const { data, from, mine, seq } of lost) {
+      const message = data as string;
+      if (!before.has(message) && !app.again.has(message)) fail(`${message} was never handed to it`);
+      if (now.has(message)) fail(`${message} is in what it goes on with`);
+      if (mine !== (from === id) || origin(message)[0] !== from) fail(`${message} is said to be of ${from}, ${mine ? "" : "not "}its own`);
+      if (mine && node.willSend(message)) fail(`${message} is sent again`);
+      if (seq < last) fail("not in order");
+      last = seq;
+      app.accounted.add(message);
+      app.again.delete(message);
+    }
+    let missing = false;
+    // What follows may have come before its turn, and in the same step.
+    const further = this.#messagesOf(machine);
+    for (const message of before) {
+      if (now.has(message) || further.has(message) || app.accounted.has(message)) continue;
+      if (origin(message)[0] === id && node.willSend(message)) app.again.add(message);
+      else if (lostMore) {
+        missing = true;
+        app.accounted.add(message);
+      } else fail(`${message} is neither listed nor in what it goes on with`);
+    }
+    if (lost.length > 0) this.world.count(`lost: listed${lost.some(({ mine }) => mine) ? ", one's own" : ""}`);
+    if (lostMore) this.world.count(`lost: more than is listed${missing ? "" : ", perhaps"}`);
+  }
+
+  /** A host with a provisional history hears of one from before the server began. */
+  overrules(by: string, host: Node, root: number): void {
+    this.world.count("a history from before overrules a provisional one");
+    this.#overruled.push({ by, host, root, at: this.world.now });
   }
 
   /** A page is told of another: once that it came, and then of its profile until it goes. */
@@ -190,7 +245,13 @@ export class Observer {
     for (const [id, at] of node.answers) {
       const peer = node.peerOf(id);
       // One that has moved on to a later epoch owes this one nothing.
-      if (!peer?.wellSince(since) || peer.machine.epoch > node.machine.epoch || at.stale || isEmpty(at)) continue;
+      if (!peer?.wellSince(since) || peer.machine.epoch > node.machine.epoch || isEmpty(at)) continue;
+      // Provisional histories give way, and to every other one.
+      if (isProvisional(at) && node.machine.provisional === undefined) continue;
+      if (at.r !== place.r && at.provisional === undefined && (node.machine.provisional ?? 0) > 0) {
+        this.#fail("8 provisional", `host ${node.id} begins at ${show(place)}, which is provisional, though ${id} has a history from before the server began, ${show(at)}`);
+      }
+      if (at.stale) continue;
       owed.set(id, { r: at.r, e: epochAt(at.line, at.done), s: at.done });
     }
     // Where answers cannot take long, whoever is well answers in time: what it has is asked for, not only what it said.
@@ -198,6 +259,7 @@ export class Observer {
       for (const id of node.known) {
         const peer = node.peerOf(id);
         if (!peer?.wellSince(since) || owed.has(id) || isEmpty({ ...peer.machine.place, line: peer.machine.line }) || id === node.deposed || peer.machine.stale || peer.machine.epoch > node.machine.epoch) continue;
+        if (isProvisional(peer.machine) && node.machine.provisional === undefined) continue;
         owed.set(id, { r: peer.machine.place.r, e: epochAt(peer.machine.line, peer.machine.delivered), s: peer.machine.delivered });
       }
     }
@@ -218,14 +280,15 @@ export class Observer {
     if (told === undefined) return false;
     const { settings, resumeMs } = this.world.profile;
     if (sender.bytesSent(message, told.sends) > (settings.outboxBytes ?? Infinity)) return true;
-    return (sender.resolvedAt.get(message) ?? Infinity) < told.servedAt - 1.5 * resumeMs;
+    return !told.provisional && (sender.resolvedAt.get(message) ?? Infinity) < told.servedAt - 1.5 * resumeMs;
   }
 
-  /** What anybody was handed in the history that all have in the end. */
-  #messagesOf({ place, line }: Node["machine"]): ReadonlySet<string> {
+  /** What is in a history, as far as anybody was handed it or sent it on. */
+  #messagesOf({ place, line }: { readonly place: Place; readonly line: Line }): ReadonlySet<string> {
     const messages = new Set<string>();
     for (let s = 1; s <= place.s; s++) {
-      const message = this.#message.get(this.#key(place.r, epochAt(line, s), s));
+      const key = this.#key(place.r, epochAt(line, s), s);
+      const message = this.#message.get(key) ?? this.#sent.get(key);
       if (message !== undefined) messages.add(message);
     }
     return messages;
@@ -259,6 +322,13 @@ export class Observer {
       const views = nodes.map(({ id, machine, online, app }) => `${id}${online ? "" : " offline"} host ${machine.host} epoch ${machine.epoch} at ${show(machine.place)} delivered ${machine.delivered} pending ${machine.load.outbox} sees ${names(machine.members)} told ${JSON.stringify([...app.members])}`);
       this.#fail("2 nothing is stuck", `not together after the quiet tail (server: ${this.server.host} ${this.server.epoch}, stock clients: ${this.stock().join(" ")})\n  ${views.join("\n  ")}`);
     }
+    for (const { by, host, root, at } of this.#overruled) {
+      const holder = nodes.find(({ id }) => id === by);
+      // One whose state takes longer than it is waited for is passed over.
+      if (this.world.profile.stateMs < 1000 && first.machine.place.r === root && holder?.wellSince(at) && host.wellSince(at)) {
+        this.#fail("8 provisional", `the provisional history ${root % 100_000} of ${host.id} is everybody's in the end, though ${by} came with one from before the server began, at ${at}`);
+      }
+    }
     const whole = nodes.filter((node) => !node.app.partial);
     const model = whole[0];
     for (const node of whole) {
@@ -272,6 +342,13 @@ export class Observer {
     }
     for (const node of nodes) node.judge();
     const placed = this.#messagesOf(first.machine);
+    for (const node of nodes) {
+      const { id, app } = node;
+      for (const message of app.again) {
+        // Alone, and handed it before, it neither hands it to its page nor sends it on.
+        if (!placed.has(message) && !node.counts(message) && !app.accounted.has(message)) this.#fail("7 lost is told", `${message}, which ${id} gave up and was to send again, is nowhere in the history`);
+      }
+    }
     for (const sender of nodes) {
       if (!sender.stayed) continue;
       for (const message of sender.owed) {

@@ -9,10 +9,8 @@ import { Failure, type World } from "./world.ts";
 const RECOVERY_MS = 2500;
 const RETURN_MS = 3000;
 const PROBE_MS = 2000;
-/** The server's clock: it goes on through restarts. */
-const CLOCK = 1_000_000;
-/** No epoch is honestly so far above it. */
-const AHEAD_MS = 60_000;
+/** No epoch is honestly so far above the server's clock. */
+const AHEAD_MS = 600_000;
 
 export type Departure = "goodbye" | "lost" | "silent" | "expelled";
 
@@ -118,7 +116,7 @@ export class Page {
 
   #admit(session: Session, claimed: Claim | undefined, resumes: boolean): void {
     const { id } = session;
-    const claim = claimed && claimed.epoch <= CLOCK + this.#world.now + AHEAD_MS ? claimed : undefined;
+    const claim = claimed && claimed.epoch <= this.#world.serverClock + AHEAD_MS ? claimed : undefined;
     const known = this.#returning.delete(id);
     const member: Member = { session, told: resumes && claim ? { first: claim.epoch, last: claim.epoch } : undefined, claim, rostered: false };
     this.#members.set(id, member);
@@ -282,8 +280,10 @@ export class Page {
     if (this.#term.kind === "hosted") this.#annals.ended.set(this.#term.epoch, this.#world.now);
   }
 
+  /** While the clock is behind, the next epochs may have been told before. The server's gap is shorter; here no two may ever meet by chance. */
   #above(epoch: number): number {
-    return Math.max(CLOCK + this.#world.now, epoch + 1);
+    const { serverClock, random } = this.#world;
+    return Math.max(serverClock, epoch + (epoch > serverClock + 1000 ? random.int(1, 20_000) : 1));
   }
 
   get #told(): number {
@@ -380,7 +380,7 @@ export class Page {
     const now = this.#assignment as Claim;
     const { relay, resumeMs } = this.#world.profile;
     const open: OpenPayload = {
-      ...now, members: this.#members.size, relay: relay && member.session.mayRelay, resumeMs, fairMs: this.#reach.fairMs,
+      ...now, members: this.#members.size, relay: relay && member.session.mayRelay, resumeMs, fairMs: this.#reach.fairMs, upMs: this.#world.now - this.#world.server.beganAt,
       ...(this.host === member.session.id ? { roster: this.#roster() } : {}),
       ...(this.#term.kind === "recovering" ? { recovering: true } : {}),
     };

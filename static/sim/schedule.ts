@@ -198,12 +198,20 @@ export class Schedule {
     },
     () => {
       if (!this.#server.up || !this.world.random.chance(0.5)) return undefined;
-      const { random, profile } = this.world;
+      const { random, profile, clock } = this.world;
       // Mostly a restart; sometimes longer than what is kept for each other.
       const long = random.int(100, random.chance(0.15) ? profile.resumeMs * 3 : 2500);
-      this.world.say("srv", () => `restarts for ${long}`);
+      // To before any epoch it has told, for as long as a schedule lasts: by chance it would tell one twice.
+      const back = profile.clocks && this.world.server.backMs === 0 && random.chance(0.5) ? random.int(300_000, 400_000) : 0;
+      this.world.say("srv", () => `restarts for ${long}${back > 0 ? `, its clock ${back} back` : ""}`);
+      if (back > 0) this.world.count("fault: clock set back");
       for (const node of this.#nodes) node.known.clear();
-      this.#server.restart(long);
+      if (profile.holdMs > 0) {
+        for (const node of this.#live) if (random.chance(0.7)) node.heldUntil = clock.now + long + random.int(0, profile.holdMs);
+        this.world.count("fault: dials held back");
+        if (random.chance(0.7)) clock.after(long + random.int(0, 500), () => this.#join());
+      }
+      this.#server.restart(long, back);
       return "server restart";
     },
     () => {
@@ -302,6 +310,7 @@ export class Schedule {
     for (const node of this.#live) {
       if (node.frozen) node.thaw();
       node.barredUntil = 0;
+      node.heldUntil = 0;
       for (const link of node.links) link.free();
       for (const link of ["relay", "states"] as const) node.feed({ type: "pressure", link, high: false });
       for (const other of this.#nodes) node.feed({ type: "pressure", link: other.id, high: false });

@@ -67,8 +67,9 @@ export class Server {
     this.#page?.relieve();
   }
 
-  restart(downMs: number): void {
-    const { clock, random, now } = this.#world;
+  /** Its process ends, and another begins after `downMs`, with a clock that may be further back. */
+  restart(downMs: number, backMs: number): void {
+    const { clock, random, now, server } = this.#world;
     this.up = false;
     if (this.host !== undefined) this.#annals.ended.set(this.epoch, now);
     this.#page?.die();
@@ -78,6 +79,10 @@ export class Server {
       session.socket.die(random.int(0, 300), 0);
     }
     this.#sessions.clear();
-    clock.after(downMs, () => (this.up = true));
+    clock.after(downMs, () => {
+      this.up = true;
+      server.beganAt = clock.now;
+      server.backMs += backMs;
+    });
   }
 }

@@ -37,10 +37,20 @@ export interface Profile {
   readonly dialLoss: number;
   /** The server names deputies where somebody may not be relayed to. */
   readonly deputies: boolean;
+  /** Browsers hold back dials after the server was gone, for up to so long. */
+  readonly holdMs: number;
+  /** The server's clock may be set back while it restarts. */
+  readonly clocks: boolean;
 }
 
 /** A schedule of a sound protocol has some thousands. */
 const STEPS = 200_000;
+/** The server's clock at first. */
+const CLOCK = 1_000_000;
+/** How long the server has been up at first. */
+const UP_MS = 3_600_000;
+/** Some times of the protocol, shorter by about as much as `resumeMs` is. */
+const SCALED = { freshMs: 12_000, provisionalMs: 24_000, claimMostMs: 6000 } as const;
 
 const names = new Map<string, string>();
 
@@ -60,6 +70,8 @@ export class World {
   readonly trace: string[] | undefined;
   /** Faults have stopped. */
   quiet = false;
+  /** When the server's process began, and how far its clock was set back since the first one. */
+  server = { beganAt: -UP_MS, backMs: 0 };
 
   /** `profile`: what is not left to chance. */
   constructor(readonly seed: number, counts: Map<string, number>, traced: boolean, profile: Partial<Profile> = {}) {
@@ -71,6 +83,11 @@ export class World {
 
   get now(): number {
     return this.clock.now;
+  }
+
+  /** The server's clock goes on through restarts, unless it is set back. */
+  get serverClock(): number {
+    return CLOCK + this.now - this.server.backMs;
   }
 
   count(what: string): void {
@@ -99,9 +116,10 @@ function draw(random: Prng): Profile {
   const small = random.chance(0.15);
   const links = random.unit();
   const slowDials = random.chance(0.05);
+  const holdMs = !slowDials && random.chance(0.25) ? random.int(3000, 18_000) : 0;
   return {
     nodes: random.int(2, 8),
-    activeMs: slowDials ? random.int(20_000, 60_000) : random.chance(0.2) ? random.int(6000, 14_000) : random.int(2500, 7000),
+    activeMs: slowDials ? random.int(20_000, 60_000) : holdMs > 0 ? random.int(12_000, 30_000) : random.chance(0.2) ? random.int(6000, 14_000) : random.int(2500, 7000),
     givers: random.pick(["all", "all", "all", "all", "some", "first", "none", "none"]),
     relay: links < 0.85,
     p2p: links > 0.2,
@@ -121,6 +139,8 @@ function draw(random: Prng): Profile {
     slowDials,
     dialLoss: 0.1,
     deputies: random.chance(0.7),
-    settings: small ? { outboxBytes: 400, outboxCount: 12, logBytes: 1500, logCount: 24, windowBytes: 200, batchBytes: 120, aheadCount: 12, aheadBytes: 600, messageBytes: 90 } : {},
+    holdMs,
+    clocks: random.chance(holdMs > 0 ? 0.4 : 0.1),
+    settings: small ? { ...SCALED, goneCount: 2, outboxBytes: 400, outboxCount: 12, logBytes: 1500, logCount: 24, windowBytes: 200, batchBytes: 120, aheadCount: 12, aheadBytes: 600, messageBytes: 90 } : SCALED,
   };
 }

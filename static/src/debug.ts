@@ -23,7 +23,10 @@ export function tellNotice(notice: Told): string {
     case "host": return `host ${notice.isHost ? "is this page" : short(notice.host)}, epoch ${notice.epoch}${notice.cause && ` (${notice.cause})`}, took ${Math.round(notice.tookMs)} ms`;
     case "member": return `${short(notice.id)} ${notice.change === "join" ? "came" : "left"}`;
     case "profile": return `${short(notice.id)} has another profile`;
-    case "recovered": return `recovered by ${notice.via}${notice.complete ? "" : ", NOT complete"}, away ${Math.round(notice.awayMs)} ms`;
+    case "recovered": {
+      const lost = notice.lost.length > 0 || notice.lostMore ? `, ${notice.lost.length}${notice.lostMore ? " and more" : ""} lost` : "";
+      return `recovered by ${notice.via} (${notice.reason})${notice.complete ? "" : ", NOT complete"}${lost}, away ${Math.round(notice.awayMs)} ms`;
+    }
     case "link": return `${short(notice.id)} over ${notice.path}`;
   }
 }

@@ -6,13 +6,15 @@ import { Desk } from "./desk.ts";
 import type { Env } from "./env.ts";
 import { PeerstarError, type PeerstarErrorCode } from "./errors.ts";
 import type { Effect, Event } from "./group/index.ts";
+import { lostIn } from "./lost.ts";
 import { LONGEST, quotedChars } from "./pieces.ts";
+import type { RestoreInfo } from "./restore-info.ts";
 
 export interface FrontHooks {
   message(data: unknown, about: { readonly from: string; readonly seq: number; readonly epoch: number }): void;
   snapshot(): (() => unknown) | undefined;
   /** A promise if that takes time. */
-  restore(state: unknown): unknown;
+  restore(state: unknown, about: RestoreInfo): unknown;
   error(error: PeerstarError): void;
 }
 
@@ -57,7 +59,7 @@ export class Front {
       // What was promised is kept to the last.
       case "settle": return this.#desk.do(() => this.#settle(effect.token, effect.error));
       case "askSnapshot": return this.do(() => this.#askSnapshot(effect.token));
-      case "restore": return this.do(() => this.#restore(effect.state));
+      case "restore": return this.do(() => this.#restore(effect));
     }
   }
 
@@ -134,9 +136,9 @@ export class Front {
     }
   }
 
-  #restore(packed: unknown): void | Promise<void> {
+  #restore({ state, about }: Extract<Effect, { type: "restore" }>): void | Promise<void> {
     try {
-      const done = this.#hooks.restore(unpack(packed));
+      const done = this.#hooks.restore(unpack(state), { ...about, lost: lostIn(about.lost) });
       if (isPromise(done)) {
         return this.#limited(done, "onRestore").catch((error: unknown) => console.error("peerstar: onRestore failed:", error));
       }

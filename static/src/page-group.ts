@@ -8,8 +8,10 @@ import type { PeerstarError } from "./errors.ts";
 import { Emitter } from "./events.ts";
 import { PROTOCOL } from "./group/index.ts";
 import { home } from "./home.ts";
+import { lostIn } from "./lost.ts";
 import { isLost } from "./payload.ts";
 import { createPeer, Signalling, type GroupPeer, type PeerAddress } from "./peer.ts";
+import type { RestoreInfo } from "./restore-info.ts";
 import { Shell } from "./shell.ts";
 import type { ServerMessage } from "./socket.ts";
 import type { Ticket } from "./ticket.ts";
@@ -57,7 +59,7 @@ export interface PageGroupEvents {
   host: [event: { readonly host: string; readonly epoch: number; readonly isHost: boolean; readonly cause: string; readonly tookMs: number }];
   member: [event: { readonly kind: "join" | "leave"; readonly id: string; readonly profile: unknown }];
   profile: [event: { readonly id: string; readonly profile: unknown }];
-  recovered: [event: { readonly complete: boolean; readonly via: "log" | "snapshot" | "none"; readonly awayMs: number }];
+  recovered: [event: RestoreInfo & { readonly complete: boolean; readonly via: "log" | "snapshot" | "none"; readonly awayMs: number }];
   link: [event: { readonly id: string; readonly path: "p2p" | "relay" | "none"; readonly rttMs: number | undefined }];
   status: [event: { readonly state: "connecting" | "open" | "away" | "closed"; readonly server: boolean }];
   error: [error: PeerstarError];
@@ -77,7 +79,7 @@ export class PageGroup {
   /** Of the others, as the page was told that they are here. */
   readonly #profiles = new Map<string, unknown>();
   #onSnapshot: (() => unknown) | undefined;
-  #onRestore: ((state: unknown) => unknown) | undefined;
+  #onRestore: ((state: unknown, about: RestoreInfo) => unknown) | undefined;
 
   constructor(options: PageGroupOptions = {}) {
     const env = browserEnv();
@@ -97,7 +99,7 @@ export class PageGroup {
       status: (state, server) => this.#events.emit("status", { state, server }),
       message: (data, info) => this.#events.emit("message", data, info),
       snapshot: () => this.#onSnapshot,
-      restore: (state) => this.#onRestore?.(state),
+      restore: (state, about) => this.#onRestore?.(state, about),
       error: (error) => this.#events.emit("error", error),
       left: () => {
         this.#unwatch();
@@ -145,12 +147,12 @@ export class PageGroup {
     this.#shell.able(this.#onSnapshot !== undefined);
   }
 
-  /** Given what a member's `onSnapshot` gave; then only later messages follow. */
-  get onRestore(): ((state: unknown) => unknown) | undefined {
+  /** Given what a member's `onSnapshot` gave, and what this page loses by that; then only later messages follow. */
+  get onRestore(): ((state: unknown, about: RestoreInfo) => unknown) | undefined {
     return this.#onRestore;
   }
 
-  set onRestore(take: ((state: unknown) => unknown) | null | undefined) {
+  set onRestore(take: ((state: unknown, about: RestoreInfo) => unknown) | null | undefined) {
     this.#onRestore = take ?? undefined;
   }
 
@@ -219,7 +221,10 @@ export class PageGroup {
       case "profile":
         this.#profiles.set(notice.id, notice.profile);
         return this.#events.emit("profile", { id: notice.id, profile: this.profileOf(notice.id) });
-      case "recovered": return this.#events.emit("recovered", { complete: notice.complete, via: notice.via, awayMs: notice.awayMs });
+      case "recovered": {
+        const { complete, via, awayMs, reason, lost, lostMore } = notice;
+        return this.#events.emit("recovered", { complete, via, awayMs, reason, lost: lostIn(lost), lostMore });
+      }
       case "link": return this.#events.emit("link", { id: notice.id, path: notice.path, rttMs });
     }
   }

@@ -49,7 +49,7 @@ export function hostIn(payload: unknown): HostPayload | undefined {
 }
 
 export function openIn(payload: unknown): { open: OpenPayload; p2p: boolean; maxMessageBytes: number; ice: RTCIceServer[] | undefined } | undefined {
-  const { host, epoch, members, roster, relay, recovering, resumeMs, p2p, ice } = record(payload);
+  const { host, epoch, members, roster, relay, recovering, resumeMs, upMs, p2p, ice } = record(payload);
   if (typeof host !== "string" || typeof epoch !== "number") return undefined;
   const terms = record(relay);
   return {
@@ -60,6 +60,7 @@ export function openIn(payload: unknown): { open: OpenPayload; p2p: boolean; max
       recovering: recovering === true,
       resumeMs: typeof resumeMs === "number" ? resumeMs : 30_000,
       ...fair(payload),
+      ...(typeof upMs === "number" && upMs >= 0 ? { upMs } : {}),
       ...rosterIn(roster),
     },
     p2p: p2p !== false,

@@ -266,6 +266,9 @@ export class Shell {
         this.#tell(() => "the server has forgotten our epoch: dialling again to tell it");
         this.#socket.redial();
         break;
+      case "disbelieved":
+        this.#error("Unreachable", `The server's clock was set back: it is at least ${minutes(effect.behindMs)} behind what it said before, so the server does not believe which host this page has. This page tries again, less and less often, until that clock is right to within 10 minutes, and delivers nothing until then. Reload the page to start anew with those who come now.`);
+        break;
       case "unlink": this.#channels.close(effect.id); break;
       case "notice": this.#front.do(() => this.#notice(effect.notice)); break;
     }
@@ -466,6 +469,11 @@ export class Shell {
 /** May be large, and is void or harmless in whatever order it comes. */
 function isBulk({ t }: Wire): boolean {
   return t === "restore" || t === "snap";
+}
+
+function minutes(ms: number): string {
+  const whole = Math.max(1, Math.floor(ms / 60_000));
+  return whole === 1 ? "1 minute" : `${whole} minutes`;
 }
 
 function rejected(error: Error): Promise<void> {

@@ -22,6 +22,8 @@ export class Rig {
   readonly deaf = new Set<string>();
   /** What never arrives, of what is handed over by `settle` and `pass`. */
   loses: (letter: Letter) => boolean = () => false;
+  /** How long the server has been up, as it tells with OPEN; an older server does not tell it. */
+  upMs: number | undefined;
   /** Whose page never ends making its snapshot. */
   readonly slow = new Set<string>();
   #token = 0;
@@ -59,7 +61,7 @@ export class Rig {
   }
 
   open(id: string, host: string, epoch: number, roster: readonly string[] = [], recovering = false): void {
-    const open = { host, epoch, members: 1, relay: true, resumeMs: 30_000, ...(recovering ? { recovering } : {}), ...(host === id ? { roster: entries(roster) } : {}) };
+    const open = { host, epoch, members: 1, relay: true, resumeMs: 30_000, ...(this.upMs === undefined ? {} : { upMs: this.upMs }), ...(recovering ? { recovering } : {}), ...(host === id ? { roster: entries(roster) } : {}) };
     this.feed(id, { type: "open", open });
   }
 

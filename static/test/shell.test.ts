@@ -443,7 +443,7 @@ test("debug: an election is told in ten lines, whoever wins it", async () => {
     await env.settle();
     assert.deepEqual(lines.splice(0), [
       "OPEN host you epoch 5, 3 here", "open", "in, host you epoch 5", "you over relay", "host you, epoch 5, took 0 ms",
-      "you came", "him came", "recovered by log, away 0 ms", "data channel to you open", "you over p2p",
+      "you came", "him came", "recovered by log (join), away 0 ms", "data channel to you open", "you over p2p",
     ]);
 
     toYou.happens("close");

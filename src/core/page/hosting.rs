@@ -1,6 +1,6 @@
 //! Who hosts the page, and that everybody is told.
 
-use crate::core::claim::{Claim, most_claimed};
+use crate::core::claim::{self, Claim, most_claimed};
 use crate::core::election::{Candidate, Cause, fittest, pick};
 use crate::core::id::{Epoch, PageKey, PageName, PeerId};
 use crate::core::member::{Departure, Member, Seat};
@@ -324,6 +324,7 @@ impl PageState {
                 roster: hosting.then(|| self.roster()),
                 p2p: !may_relay || self.has_place(seat),
                 recovering: self.recovery_deadline().is_some(),
+                up_ms: outside.now.0,
                 terms: if may_relay { self.rules.terms } else { self.rules.terms.without_relay() },
                 ice: &self.rules.ice.for_client(&member.id, outside.unix_ms),
             })
@@ -375,8 +376,7 @@ impl PageState {
     }
 }
 
-/// The epoch that follows `told`. Never below the clock: others, which this server has forgotten, may have been told
-/// any epoch up to that.
+/// Returns the epoch that follows `told`.
 pub(super) fn above(outside: Outside<'_>, told: Epoch) -> Epoch {
-    Epoch(outside.unix_ms.max(told.0 + 1))
+    claim::above(outside.unix_ms, told, outside.random)
 }

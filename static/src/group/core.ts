@@ -1,14 +1,16 @@
 // What both roles share: the log, how far the page has been handed it, what waits to be sent, and the ways out.
 
+import { giveUp, lostOwn, type GivenUp } from "./given-up.ts";
 import { common, isEmpty, lies } from "./history.ts";
-import type { Effect, Notice, Status } from "./io.ts";
+import type { Effect, Notice, Reason, Status, Via } from "./io.ts";
 import { Ledger } from "./ledger.ts";
 import { Links } from "./links.ts";
 import { Log } from "./log.ts";
 import { Outbox } from "./outbox.ts";
+import { ProvisionalMark } from "./provisional.ts";
 import type { Settings } from "./settings.ts";
 import { Timers } from "./timers.ts";
-import { sameProfile, type Entry, type ErrorCode, type MemberInfo, type Path, type PeerId, type Place, type Snapshot, type Standing } from "./types.ts";
+import { sameProfile, type Entry, type ErrorCode, type MemberInfo, type Path, type PeerId, type Place, type Provisional, type Snapshot, type Standing } from "./types.ts";
 import type { Wire } from "./wire.ts";
 
 /** How entries fit onto the log: `gap` something is missing before, `fork` the page was handed others, `foreign` another history. */
@@ -18,7 +20,12 @@ export type Fit = "ok" | "gap" | "fork" | "foreign";
 const RETURN_MS = 1500;
 /** A page that fails to give a snapshot so often is taken to have none. */
 const REFUSALS = 3;
+/** So often in a row may the server tell an earlier epoch than we claimed: the first dial may not have had the claim yet. */
+const DENIALS = 2;
 const HIGHEST = Number.MAX_SAFE_INTEGER / 2;
+
+/** Why the page is given another state, or goes on in another history, and what it loses by that. */
+export type About = GivenUp & { readonly reason: Reason };
 
 type Taken = (snap: Snapshot | null) => void;
 
@@ -67,6 +74,13 @@ export class Core {
   shared = 0;
   /** When another was last known to have our history, too. */
   confirmed = 0;
+  /** When our history was last known to be the one that the server's host leads. */
+  assured = 0;
+  readonly provisional: ProvisionalMark;
+  /** Roots of the histories in which we stamped in this epoch and that we left: in the same epoch we never go back to one. */
+  readonly abandoned = new Set<number>();
+  /** Times in a row that the server did not believe our claim. */
+  #denied = 0;
   /** When a history taken from another will be one long away. */
   #expires = Infinity;
   /** Out of step since then, and not caught up yet. */
@@ -88,6 +102,7 @@ export class Core {
   constructor(readonly id: PeerId, readonly settings: Settings) {
     this.links = new Links(settings.linkSilentMs);
     this.dialMs = settings.askDialMs;
+    this.provisional = new ProvisionalMark(settings);
   }
 
   // --- out ---
@@ -160,7 +175,13 @@ export class Core {
     const { log } = this;
     const { r, e, s } = log.place;
     const age = Math.max(0, Math.round(this.now - Math.min(this.shared, this.#expires - this.resumeMs)));
-    return { r, e, s, done: this.delivered, base: log.base, line: log.line.slice(), snap: this.gives, stale: this.outdated, age };
+    return { r, e, s, done: this.delivered, base: log.base, line: log.line.slice(), snap: this.gives, stale: this.outdated, age, ...this.mark };
+  }
+
+  /** As it travels with our history. */
+  get mark(): Provisional {
+    const provisional = this.log.root === 0 ? undefined : this.provisional.left(this.now);
+    return provisional === undefined ? {} : { provisional };
   }
 
   touch(): void {
@@ -177,11 +198,36 @@ export class Core {
   confirm(): void {
     this.share();
     // Cut off from the server together with our host, we may all have to give it up.
-    if (this.online && this.told === this.epoch) this.confirmed = this.now;
+    if (this.online && this.told === this.epoch) this.confirmed = this.assured = this.now;
   }
 
-  /** The server has not heard of our epoch: dial again, our claim will tell it. Once for each of its answers. */
+  /** Whether the server goes on ignoring what we claim, because its clock is far behind our epoch. */
+  get disbelieved(): boolean {
+    return this.#denied >= DENIALS;
+  }
+
+  /**
+   * The server has told an epoch: with OPEN, as an answer to our claim, or with HOST. If ours is later, it is told with the
+   * next dial, and what the server does not believe is told ever more rarely.
+   */
+  hear(epoch: number, word: "OPEN" | "HOST"): void {
+    const { settings, timers, now } = this;
+    this.told = epoch;
+    if (epoch >= this.epoch) {
+      if (this.disbelieved) this.setState("open");
+      this.#denied = 0;
+      return timers.clear("claim");
+    }
+    if (word === "HOST") return;
+    this.#denied++;
+    if (this.#denied === DENIALS) this.out.push({ type: "disbelieved", behindMs: this.epoch - epoch });
+    if (this.disbelieved) this.setState("away");
+    timers.set("claim", now + Math.min(settings.suspectMs * 2 ** (this.#denied - 1), settings.claimMostMs));
+  }
+
+  /** If the server has not heard of our epoch, dials again: our claim will tell it. Once for each of its answers. */
   claim(): void {
+    if (!this.online || this.told >= this.epoch) return;
     this.told = this.epoch;
     this.out.push({ type: "redial" });
   }
@@ -279,6 +325,7 @@ export class Core {
     // Nobody comes so far: what was heard of is a lie.
     const seq = this.highest < HIGHEST ? this.highest : 0;
     this.log.reset(epoch, seq, [[epoch, seq]], new Ledger());
+    this.provisional.found(this.now);
     this.applied = new Ledger();
     this.delivered = seq;
     this.stale = false;
@@ -294,14 +341,16 @@ export class Core {
 
   trim(): void {
     const { log, settings, now } = this;
+    // Out of touch, and while our history may have to give way, nothing is too old: only the limits count.
+    const since = this.mark.provisional ? 0 : now;
     // Longer than resumeMs, for one who returned in time is then still to be filled.
-    const before = now - 1.5 * this.resumeMs;
+    const before = Math.min(since, this.assured) - 1.5 * this.resumeMs;
     log.trim(before, this.hold, settings.logBytes, settings.logCount, this.delivered, now);
-    // Who is out of touch may learn late that its history was given up: then it needs its own messages, and what its page was handed.
-    const since = Math.min(now, this.confirmed);
-    this.outbox.trim(since - 1.5 * this.resumeMs, settings.outboxBytes);
-    for (const id of this.applied.prune(since - 2 * this.resumeMs)) this.#handed.delete(id);
-    log.floor.prune(now - 2 * this.resumeMs);
+    // Who learns late that its history was given up needs its own messages, and what its page was handed.
+    const confirmed = Math.min(since, this.confirmed);
+    this.outbox.trim(confirmed - 1.5 * this.resumeMs, settings.outboxBytes, settings.logCount);
+    for (const id of this.applied.prune(confirmed - 2 * this.resumeMs, settings.goneCount)) this.#handed.delete(id);
+    log.floor.prune(before - 0.5 * this.resumeMs, settings.goneCount);
   }
 
   // --- snapshots ---
@@ -316,7 +365,7 @@ export class Core {
     const { log, delivered } = this;
     const snap: Snapshot = {
       r: log.root, e: log.epochAt(delivered), s: delivered, line: log.line.filter((segment) => segment[1] <= delivered),
-      ...this.applied.write(), has: false, z: 0,
+      ...this.applied.write(), ...this.mark, has: false, z: 0,
     };
     const token = this.token();
     this.#asking = { token, snap, takers: [taker] };
@@ -351,7 +400,7 @@ export class Core {
     const { log } = this;
     const seq = Math.max(common(at, log), log.base);
     const ledger = log.ledgerAt(seq, this.now);
-    return { r: log.root, e: log.epochAt(seq), s: seq, line: log.line.filter((segment) => segment[1] <= seq), ...ledger.write(), has: false, z: 0 };
+    return { r: log.root, e: log.epochAt(seq), s: seq, line: log.line.filter((segment) => segment[1] <= seq), ...ledger.write(), ...this.mark, has: false, z: 0 };
   }
 
   /** Give up what we have and go on from `snap`. */
@@ -367,6 +416,9 @@ export class Core {
     const ledger = Ledger.read(snap, this.now);
     const forked = lies(snap, log);
     const founding = isEmpty(snap);
+    const reason = !had ? "join" : continues ? "behind" : "replaced";
+    const about: About = { reason, ...giveUp(this, snap, ledger) };
+    if (snap.r !== log.root || snap.provisional !== undefined) this.provisional.take(snap.provisional, this.now);
     if (snap.has) this.#handed = new Map(snap.counts);
     const old = this.applied.members;
     // Entries before a fork are as good as ever: others may lack them.
@@ -375,15 +427,40 @@ export class Core {
     this.applied = ledger;
     this.delivered = snap.s;
     this.highest = Math.max(this.highest, snap.s);
-    outbox.again(ledger.count(this.id), (place) => lies(place, snap));
-    if (snap.has) this.out.push({ type: "restore", state: snap.state });
+    if (snap.has) this.out.push({ type: "restore", state: snap.state, about });
     this.#tellMembers(old, ledger.members);
     this.whole = snap.has || (!had && founding);
     const complete = snap.has ? continues : !had && founding;
     const via = snap.has ? "snapshot" : complete || forked ? "log" : "none";
-    this.notice({ kind: "recovered", complete, via, awayMs: had ? this.now - (this.lost ?? this.shared) : 0 });
-    this.lost = undefined;
+    this.recovered(complete, via, had ? this.now - (this.lost ?? this.shared) : 0, about);
     this.settle(outbox.settle(ledger.count(this.id), this.now, { r: snap.r, e: snap.e, s: snap.s }));
+  }
+
+  /** Tells the page that it is up to date again. */
+  recovered(complete: boolean, via: Via, awayMs: number, { reason, lost, lostMore }: About): void {
+    this.notice({ kind: "recovered", complete: complete && lost.length === 0, via, awayMs, reason, lost, lostMore });
+    this.lost = undefined;
+  }
+
+  /** Caught up with its history, entry by entry: tells the page, if it was out of step. */
+  caughtUp(): void {
+    if (this.lost === undefined) return;
+    this.recovered(true, "log", this.now - this.lost, { reason: "behind", ...this.#orphans() });
+  }
+
+  /** Leads the group with its history, after it was out of step: tells the page, if something of its own is missing. */
+  leads(): void {
+    if (this.lost === undefined) return;
+    const orphans = this.#orphans();
+    if (orphans.lost.length > 0) this.recovered(false, "log", this.now - this.lost, { reason: "behind", ...orphans });
+    this.lost = undefined;
+  }
+
+  /** What was to be sent again, and was not before this member was away for too long. */
+  #orphans(): GivenUp {
+    const { id, log, applied } = this;
+    const lost = this.outbox.orphans(({ n, place }) => lies(place, log) || applied.holds(id, n) === "yes").map((item) => lostOwn(id, item));
+    return { lost, lostMore: false };
   }
 
   #tellMembers(old: Ledger["members"], fresh: Ledger["members"]): void {

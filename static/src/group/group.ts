@@ -56,6 +56,7 @@ export class Group {
       if (name === "trim") this.#trim();
       else if (name === "away") this.#away();
       else if (name === "asking") core.unasked();
+      else if (name === "claim") core.claim();
       else this.#role?.timer(name);
     }
     this.#role?.flush();
@@ -110,6 +111,21 @@ export class Group {
     return this.#core.outdated;
   }
 
+  /** The mark that travels with its history (`Provisional`). */
+  get provisional(): number | undefined {
+    return this.#core.mark.provisional;
+  }
+
+  /** Returns whether the history, as far as the page was handed it, holds message `n` of that sender. */
+  holds(from: PeerId, n: number): boolean {
+    return this.#core.applied.holds(from, n) === "yes";
+  }
+
+  /** Returns whether its own message `n` waits to be sent, or sent again. */
+  sends(n: number): boolean {
+    return this.#core.outbox.sends(n);
+  }
+
   /** What the limits are about. */
   get load(): { readonly log: number; readonly entries: number; readonly outbox: number } {
     const { log, outbox } = this.#core;
@@ -162,16 +178,17 @@ export class Group {
     core.links.relay = open.relay;
     core.resumeMs = open.resumeMs;
     core.dialMs = open.fairMs ?? core.dialMs;
+    core.provisional.told(open.upMs, core.now);
     const alone = open.host === core.id && !open.recovering && !(open.roster ?? []).some((member) => member.group && member.id !== core.id);
     const first = alone && core.log.root === 0;
-    core.setState("open");
+    if (!core.disbelieved) core.setState("open");
     if (!this.#greeted) {
       this.#greeted = true;
       core.share();
       core.timers.set("away", core.now + core.resumeMs);
       core.notice({ kind: "open", host: open.host, epoch: open.epoch, first });
     }
-    core.told = open.epoch;
+    core.hear(open.epoch, "OPEN");
     core.seat(open.host === core.id && !open.recovering && open.epoch >= core.epoch);
     if (!this.#adopt(open.epoch, open.host, open.recovering ? "restarted" : "", open.roster, first)) this.#role?.opened(open.roster);
   }
@@ -186,7 +203,7 @@ export class Group {
   }
 
   #host({ host, epoch, cause, roster, fairMs }: HostPayload): void {
-    this.#core.told = epoch;
+    this.#core.hear(epoch, "HOST");
     this.#core.dialMs = fairMs ?? this.#core.dialMs;
     this.#core.seat(host === this.#core.id && epoch >= this.#core.epoch);
     this.#adopt(epoch, host, cause, roster, false);
@@ -202,6 +219,7 @@ export class Group {
     core.epoch = epoch;
     core.epochAt = core.now;
     core.hold = Infinity;
+    core.abandoned.clear();
     core.host = host;
     // The news of our seat may be as old as that while.
     if (host === core.id && this.#idle) core.doubt();
@@ -218,7 +236,7 @@ export class Group {
     if (via === "p2p") core.links.heard(from, core.now);
     if (message.e < core.epoch) return this.#old(from, message);
     if (message.e > core.epoch) return this.#later();
-    if (core.state === "away") core.setState("open");
+    if (core.state === "away" && !core.disbelieved) core.setState("open");
     this.#role?.receive(from, via, message);
   }
 
@@ -261,7 +279,7 @@ export class Group {
     if (core.host !== undefined && core.host !== core.id) core.transmit(core.host, { t: "bye", e: core.epoch });
     core.settle(core.outbox.clear(), "Closed");
     this.#role?.stop();
-    core.timers.clear("away", "trim", "asking");
+    core.timers.clear("away", "trim", "asking", "claim");
     core.setState("closed");
   }
 

@@ -50,19 +50,33 @@ export function isEmpty({ r, s, line }: Track): boolean {
   return r === 0 || (line.length === 1 && line[0]?.[1] === s);
 }
 
-type Rank = Pick<Standing, "r" | "e" | "s" | "done" | "base" | "line" | "stale">;
+type Rank = Pick<Standing, "r" | "e" | "s" | "done" | "base" | "line" | "stale" | "provisional">;
+
+/** Returns whether a history gives way to every history from before the server began. */
+export function isProvisional({ provisional = 0 }: { readonly provisional?: number | undefined }): boolean {
+  return provisional > 0;
+}
 
 /** Where its page stands. */
 export function delivered({ r, done, line }: Pick<Standing, "r" | "done" | "line">): Place {
   return { r, e: epochAt(line, done), s: done };
 }
 
+/** Returns whether `own` is provisional and `other` is from before the server began. */
+function isOlderThanServer(other: Pick<Standing, "provisional">, own: Pick<Standing, "provisional">): boolean {
+  return isProvisional(own) && other.provisional === undefined;
+}
+
 /**
- * Is a history to give way to an older one? To one in use it is; to one long away only while it is young itself, founded
- * after the epoch `young`: then nothing is lost for it that its senders do not still have.
+ * Returns whether a history gives way to another. A provisional one gives way to every one from before the server began;
+ * their roots are not compared, because the server's clock may have been set back. Otherwise it gives way to an older one
+ * that is in use; to one long away only while it is young itself, founded after the epoch `young`: its senders still have
+ * what is given up then.
  */
-export function givesWay(root: number, older: Pick<Standing, "r" | "stale">, young: number): boolean {
-  return older.r < root && (!older.stale || root > young);
+export function givesWay(own: Pick<Standing, "r" | "provisional">, other: Pick<Standing, "r" | "stale" | "provisional">, young: number): boolean {
+  if (own.r === other.r) return false;
+  if (isOlderThanServer(other, own)) return true;
+  return other.r < own.r && !isOlderThanServer(own, other) && (!other.stale || own.r > young);
 }
 
 /** The history the other gives way to; of one history one in use before one long away, then what pages were last handed. */
@@ -76,6 +90,14 @@ function seenLater(a: Rank, b: Rank, young: number): boolean {
   return x.e !== y.e ? x.e > y.e : x.s > y.s;
 }
 
+/** The standings among which the best is looked for: without provisional histories where one from before the server began is there. */
+function contest<T extends Rank>(all: readonly T[]): readonly T[] {
+  // Members of one history may find at different times that it is not provisional any more.
+  const provisional = new Set(all.filter(isProvisional).map(({ r }) => r));
+  if (provisional.size === 0 || !all.some((at) => !isEmpty(at) && at.provisional === undefined && !provisional.has(at.r))) return all;
+  return all.filter((at) => !provisional.has(at.r));
+}
+
 /**
  * Which log a new host takes. First it is found what pages were last handed: that goes before anything that was only
  * stamped. Among the logs that contain it, of those long away too, for nothing is given up for them: the one of the
@@ -83,8 +105,9 @@ function seenLater(a: Rank, b: Rank, young: number): boolean {
  * order: two logs may each contain what the other's page was handed, and only one what a third's was.
  */
 export function best<T extends Rank>(own: T, others: readonly T[], young: number): T {
-  let seen = own;
-  for (const at of others) if (seenLater(at, seen, young)) seen = at;
+  const [first = own, ...rest] = contest([own, ...others]);
+  let seen = first;
+  for (const at of rest) if (seenLater(at, seen, young)) seen = at;
   const must = delivered(seen);
   let longest = seen;
   for (const at of [own, ...others]) {

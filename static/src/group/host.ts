@@ -67,7 +67,7 @@ export class Host implements Role {
   }
 
   stop(): void {
-    this.#core.timers.clear("beat", "take", "give", "resign", "suspect");
+    this.#core.timers.clear("beat", "take", "give", "resign");
   }
 
   #newFeed(): Feed {
@@ -176,7 +176,7 @@ export class Host implements Role {
     const upTo = common(at, log);
     const further = upTo >= 0 && upTo === log.last && at.s > upTo && !this.#stamper.begun;
     const fills = further && at.base <= upTo;
-    const better = further ? !fills : !isEmpty(at) && givesWay(log.root, at, core.young);
+    const better = further ? !fills : !isEmpty(at) && !core.abandoned.has(at.r) && givesWay({ r: log.root, ...core.mark }, at, core.young);
     if (better && peer.failed < TRIES && (peer.present || core.links.good(peer.id, core.now))) return this.#again();
     if (fills) {
       core.transmit(peer.id, { t: "pull", e: core.epoch, at: core.standing() });
@@ -243,6 +243,8 @@ export class Host implements Role {
     const core = this.#core;
     const { log, now } = core;
     if (this.#phase !== "stamping") return peer.park(send, this.#share());
+    // The server names no host of this epoch: what is sent waits.
+    if (core.disbelieved) return;
     // One that stands elsewhere may count on entries we do not have: its messages wait until it is on our log.
     if (send.at.r !== 0 && !lies(send.at, log)) return this.#ask(peer);
     const next = this.#stamper.take(peer, send.low, send.x, this.#share());
@@ -261,7 +263,7 @@ export class Host implements Role {
   sending(): void {
     const core = this.#core;
     const { outbox, id } = core;
-    if (this.#phase !== "stamping") return;
+    if (this.#phase !== "stamping" || core.disbelieved) return;
     let n = this.#stamper.count(id);
     for (let item = outbox.after(n); item && !core.full(); item = outbox.after(n)) {
       n = item.n;
@@ -318,10 +320,6 @@ export class Host implements Role {
         this.#pulse.beat();
         timers.set("beat", now + settings.beatMs * (this.#peers.size > settings.largePage ? 2 : 1));
         break;
-      case "suspect":
-        // What we dialled with was from before the news that we host.
-        if (core.online && core.told < core.epoch) core.claim();
-        break;
       case "resign":
         if (this.#phase !== "resigning") break;
         this.#phase = "stamping";
@@ -352,8 +350,6 @@ export class Host implements Role {
   }
 
   opened(roster: readonly RosterEntry[] | undefined): void {
-    const { timers, now, settings, told, epoch } = this.#core;
-    if (told < epoch) timers.set("suspect", now + settings.suspectMs);
     this.#core.touch();
     this.#proof.forget();
     for (const member of roster ?? []) if (member.id !== this.#core.id) this.joined(member);
@@ -415,7 +411,8 @@ export class Host implements Role {
     if (core.unsure && !this.#proof.asking) this.#proof.ask();
     if (core.unsure || this.#phase === "taking") return;
     core.share();
-    core.lost = undefined;
+    core.assured = core.now;
+    core.leads();
   }
 
   flush(): void {

@@ -1,6 +1,6 @@
 // What goes into the machine and what comes out: its whole contract with the shell.
 
-import type { ErrorCode, Path, PeerId, RosterEntry } from "./types.ts";
+import type { ErrorCode, Lost, Path, PeerId, RosterEntry } from "./types.ts";
 import type { Wire } from "./wire.ts";
 
 /** The server's OPEN, as far as the machine cares. */
@@ -15,6 +15,8 @@ export interface OpenPayload {
   readonly resumeMs: number;
   /** How long a dial may fairly take on this page. */
   readonly fairMs?: number;
+  /** How long ago the server began without memory; older servers do not say it. */
+  readonly upMs?: number;
 }
 
 /** The server's HOST. */
@@ -61,6 +63,8 @@ export type Event =
   /** `nextDeadline()` has come. */
   | { readonly type: "timer" };
 
+/** Why a page was out of date: it only came, it had fallen behind, or its history was given up for another. */
+export type Reason = "join" | "behind" | "replaced";
 export type Via = "log" | "snapshot" | "none";
 export type Status = "connecting" | "open" | "away" | "closed";
 
@@ -72,7 +76,7 @@ export type Notice =
   | { readonly kind: "member"; readonly change: "join" | "leave"; readonly id: PeerId; readonly profile?: unknown }
   /** One that is here has another profile now. */
   | { readonly kind: "profile"; readonly id: PeerId; readonly profile: unknown }
-  | { readonly kind: "recovered"; readonly complete: boolean; readonly via: Via; readonly awayMs: number }
+  | { readonly kind: "recovered"; readonly complete: boolean; readonly via: Via; readonly awayMs: number; readonly reason: Reason; readonly lost: readonly Lost[]; readonly lostMore: boolean }
   | { readonly kind: "link"; readonly id: PeerId; readonly path: Path | "none" }
   | { readonly kind: "status"; readonly state: Status };
 
@@ -87,7 +91,7 @@ export type Effect =
   /** Call onSnapshot now; nothing is delivered until the answer (or `snapshotMs`). */
   | { readonly type: "askSnapshot"; readonly token: number }
   /** Call onRestore with this. */
-  | { readonly type: "restore"; readonly state: unknown }
+  | { readonly type: "restore"; readonly state: unknown; readonly about: { readonly reason: Reason; readonly lost: readonly Lost[]; readonly lostMore: boolean } }
   /** SUSPECT, TRUST (which ends a SUSPECT), RESIGN and STATUS {relay} to the server. */
   | { readonly type: "suspect"; readonly host: PeerId; readonly epoch: number }
   | { readonly type: "trust"; readonly host: PeerId; readonly epoch: number }
@@ -99,6 +103,8 @@ export type Effect =
   | { readonly type: "check" }
   /** The server does not know of an epoch we know: drop the WebSocket and dial again, with our claim. */
   | { readonly type: "redial" }
+  /** The server ignores what we claim, again and again: its clock is behind, by so much at least. */
+  | { readonly type: "disbelieved"; readonly behindMs: number }
   /** Close the data channel to a member that has been without a socket for too long. */
   | { readonly type: "unlink"; readonly id: PeerId }
   | { readonly type: "notice"; readonly notice: Notice };

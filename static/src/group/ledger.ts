@@ -1,25 +1,60 @@
-// What the log adds up to at one place of it: the last n of each sender (so that repeats are known) and the members.
+// What the log adds up to at one place of it: which messages of each sender it holds (so that repeats are known) and the
+// members.
 
-import type { Entry, MemberInfo, PeerId, Snapshot } from "./types.ts";
+import type { Entry, Gaps, MemberInfo, PeerId, Snapshot } from "./types.ts";
+
+/** Gaps remembered of one sender. */
+const GAPS = 8;
 
 interface Count {
-  n: number;
+  /** The last n stamped. */
+  readonly n: number;
   /** When its sender left; 0 while it is here. */
   left: number;
+  /** Runs of n that were never stamped, because their sender gave them up. */
+  readonly gaps: Gaps["gaps"];
+  /** Nobody knows of n up to here whether they were stamped. */
+  readonly unsure: number;
 }
+
+/** Whether a history holds a message; `unsure` when what would tell was forgotten. */
+export type Held = "yes" | "no" | "unsure";
 
 export class Ledger {
   readonly #counts = new Map<PeerId, Count>();
   readonly members = new Map<PeerId, MemberInfo>();
+  /** Whether a sender was ever forgotten: one that is unknown here may then have sent something. */
+  #forgot = false;
 
   /** The last n stamped of this sender. */
   count(from: PeerId): number {
     return this.#counts.get(from)?.n ?? 0;
   }
 
+  /** Returns whether the history holds this sender's message `n`. */
+  holds(from: PeerId, n: number): Held {
+    const count = this.#counts.get(from);
+    if (!count) return this.#forgot ? "unsure" : "no";
+    if (n > count.n || count.gaps.some(([first, last]) => n >= first && n <= last)) return "no";
+    return n <= count.unsure ? "unsure" : "yes";
+  }
+
+  /** Returns whether this ledger holds every message that `other` holds, except those of `but`. */
+  includes(other: Ledger, but: PeerId): boolean {
+    if (other.#forgot) return false;
+    for (const [id, theirs] of other.#counts) {
+      if (id === but) continue;
+      const ours = this.#counts.get(id);
+      if (!ours || ours.n < theirs.n || ours.unsure > theirs.unsure) return false;
+      const missing = ours.gaps.filter(([first, last]) => first <= theirs.n && !theirs.gaps.some((gap) => gap[0] <= first && gap[1] >= last));
+      if (missing.length > 0) return false;
+    }
+    return true;
+  }
+
   apply(entry: Entry, now: number): void {
     if (entry.k === "d") {
-      this.#counts.set(entry.f, { n: entry.n, left: 0 });
+      this.#counts.set(entry.f, this.#counted(this.#counts.get(entry.f), entry.n));
     } else if (entry.k === "j") {
       this.members.set(entry.f, entry.d as MemberInfo);
       const count = this.#counts.get(entry.f);
@@ -31,10 +66,32 @@ export class Ledger {
     }
   }
 
-  /** Senders that left before `before` cannot be repeating anything any more: says whom it forgets. */
-  prune(before: number): PeerId[] {
-    const gone = [...this.#counts].filter(([, { left }]) => left !== 0 && left < before).map(([id]) => id);
+  #counted(known: Count | undefined, n: number): Count {
+    const before = known?.n ?? 0;
+    let gaps = known?.gaps ?? [];
+    let unsure = known?.unsure ?? 0;
+    if (n > before + 1) {
+      if (!known && this.#forgot) unsure = n - 1;
+      else gaps = [...gaps, [before + 1, n - 1]];
+    }
+    if (gaps.length > GAPS) {
+      unsure = Math.max(unsure, (gaps[0] as Gaps["gaps"][number])[1]);
+      gaps = gaps.slice(1);
+    }
+    return { n, left: 0, gaps, unsure };
+  }
+
+  /**
+   * Forgets senders that left before `before`, except the `keep` that left last, and returns them. None of them can be
+   * repeating anything any more.
+   */
+  prune(before: number, keep: number): PeerId[] {
+    const left = [...this.#counts].filter(([, count]) => count.left !== 0);
+    if (left.length <= keep) return [];
+    const gone = left.sort(([, a], [, b]) => a.left - b.left).slice(0, left.length - keep)
+      .filter(([, count]) => count.left < before).map(([id]) => id);
     for (const id of gone) this.#counts.delete(id);
+    if (gone.length > 0) this.#forgot = true;
     return gone;
   }
 
@@ -42,17 +99,27 @@ export class Ledger {
     const copy = new Ledger();
     for (const [id, count] of this.#counts) copy.#counts.set(id, { ...count });
     for (const [id, info] of this.members) copy.members.set(id, info);
+    copy.#forgot = this.#forgot;
     return copy;
   }
 
-  write(): Pick<Snapshot, "counts" | "members"> {
-    return { counts: [...this.#counts].map(([id, count]) => [id, count.n] as const), members: [...this.members] };
+  write(): Pick<Snapshot, "counts" | "members" | "gaps" | "forgot"> {
+    const gaps = [...this.#counts].flatMap(([id, count]) => (count.gaps.length > 0 || count.unsure > 0 ? [{ id, gaps: count.gaps, unsure: count.unsure }] : []));
+    return {
+      counts: [...this.#counts].map(([id, count]) => [id, count.n] as const), members: [...this.members],
+      ...(gaps.length > 0 ? { gaps } : {}), ...(this.#forgot ? { forgot: true } : {}),
+    };
   }
 
-  static read(snap: Pick<Snapshot, "counts" | "members">, now: number): Ledger {
+  static read(snap: Pick<Snapshot, "counts" | "members" | "gaps" | "forgot">, now: number): Ledger {
     const ledger = new Ledger();
+    ledger.#forgot = snap.forgot === true;
     for (const [id, info] of snap.members) ledger.members.set(id, info);
-    for (const [id, n] of snap.counts) ledger.#counts.set(id, { n, left: ledger.members.has(id) ? 0 : now });
+    const gaps = new Map(snap.gaps?.map((of) => [of.id, of]));
+    for (const [id, n] of snap.counts) {
+      const known = gaps.get(id);
+      ledger.#counts.set(id, { n, left: ledger.members.has(id) ? 0 : now, gaps: known?.gaps ?? [], unsure: known?.unsure ?? 0 });
+    }
     return ledger;
   }
 }

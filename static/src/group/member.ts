@@ -221,8 +221,7 @@ export class Member implements Role {
     this.#sure = core.log.last;
     this.resume();
     core.confirm();
-    if (core.lost !== undefined) core.notice({ kind: "recovered", complete: true, via: "log", awayMs: core.now - core.lost });
-    core.lost = undefined;
+    core.caughtUp();
   }
 
   // --- entries before their turn ---
@@ -370,12 +369,10 @@ export class Member implements Role {
   #suspect(): void {
     const core = this.#core;
     if (!core.online) return;
-    if (core.told >= core.epoch) {
-      this.#suspects = true;
-      return void core.out.push({ type: "suspect", host: this.#host, epoch: core.epoch });
-    }
-    // It came back from a restart without having heard of this epoch, whose host is gone.
-    core.claim();
+    // A server that has not heard of this epoch is told by our claim.
+    if (core.told < core.epoch) return;
+    this.#suspects = true;
+    core.out.push({ type: "suspect", host: this.#host, epoch: core.epoch });
   }
 
   drained(): void {

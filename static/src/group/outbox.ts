@@ -7,9 +7,12 @@ import type { Item } from "./wire.ts";
 interface Pending extends Item {
   /** 0 for one whose promise is settled already, being sent again after its history was lost. */
   readonly token: number;
+  /** Of one that is being sent again: where the page was handed it. */
+  readonly place?: Place;
 }
 
-interface Kept extends Item {
+export interface Kept extends Item {
+  /** When it came back; of an orphan, never. */
   readonly at: number;
   /** It is in every history this place is in. */
   readonly place: Place;
@@ -25,6 +28,10 @@ export class Outbox {
   sent = 0;
   /** The highest n ever handed to any. */
   #tried = 0;
+  /** Nothing up to here is sent again: others may have forgotten how far they have what we sent. */
+  #doubted = 0;
+  /** The highest n that came back and is no longer kept. */
+  trimmed = 0;
 
   get size(): number {
     return this.#pending.length;
@@ -90,45 +97,70 @@ export class Outbox {
   /** Everything up to n has come back; says whose promises that settles. */
   settle(n: number, now: number, place: Place): number[] {
     const items = this.#drop(n);
-    for (const { n, d, z } of items) {
-      this.#kept.push({ n, d, z, at: now, place });
-      this.#keptBytes += z;
-    }
+    for (const { n, d, z } of items) this.#keep({ n, d, z, at: now, place });
     return tokens(items);
   }
 
-  /** Nobody can say what became of those that were handed to a host. */
+  /** Returns whether message `n` waits to be sent, or sent again. */
+  sends(n: number): boolean {
+    return this.#pending[this.#index(n - 1)]?.n === n;
+  }
+
+  /**
+   * Gives up what was handed to a host: nobody can say what became of it. What the page was handed is kept, to be told as
+   * lost: what was to be sent again becomes an orphan.
+   */
   doubt(): number[] {
-    this.#kept = [];
-    this.#keptBytes = 0;
-    return tokens(this.#drop(this.#tried));
+    this.#doubted = Math.max(this.#doubted, this.#tried);
+    const items = this.#drop(this.#tried);
+    for (const { n, d, z, place } of items) if (place) this.#keep({ n, d, z, at: Infinity, place });
+    return tokens(items);
   }
 
   clear(): number[] {
     return tokens(this.#drop(Infinity));
   }
 
-  trim(before: number, bytes: number): void {
+  /** Forgets what came back before `before`, and the oldest beyond the limits. */
+  trim(before: number, bytes: number, count: number): void {
     let drop = 0;
-    for (const { at, z } of this.#kept) {
-      if (at >= before && this.#keptBytes <= bytes) break;
+    for (const { n, at, z } of this.#kept) {
+      if (at >= before && this.#keptBytes <= bytes && this.#kept.length - drop <= count) break;
       this.#keptBytes -= z;
+      this.trimmed = n;
       drop++;
     }
     this.#kept.splice(0, drop);
   }
 
-  /** We go on in another history, which has own messages up to n: those it has not are sent again. */
-  again(n: number, has: (place: Place) => boolean): void {
+  /**
+   * We go on in another history, which has own messages up to n. Those it has not are sent again, but for those in doubt:
+   * these are returned.
+   */
+  again(n: number, has: (place: Place) => boolean): Kept[] {
     this.sent = 0;
     const first = this.#kept.findIndex((item) => item.n > n && !has(item.place));
-    if (first < 0) return;
+    if (first < 0) return [];
     const lost = this.#kept.splice(first);
-    for (const { z } of lost) {
-      this.#keptBytes -= z;
-      this.#bytes += z;
-    }
-    this.#pending.unshift(...lost.map(({ n, d, z }) => ({ n, d, z, token: 0 })));
+    for (const { z } of lost) this.#keptBytes -= z;
+    const again = lost.filter((item) => item.n > this.#doubted);
+    for (const { z } of again) this.#bytes += z;
+    this.#pending.unshift(...again.map(({ n, d, z, place }) => ({ n, d, z, token: 0, place })));
+    return lost.filter((item) => item.n <= this.#doubted);
+  }
+
+  /** Returns the orphans that are not in the history this member goes on in, and forgets all of them. */
+  orphans(has: (item: Kept) => boolean): Kept[] {
+    if (!this.#kept.some(({ at }) => at === Infinity)) return [];
+    const orphans = this.#kept.filter(({ at }) => at === Infinity);
+    this.#kept = this.#kept.filter(({ at }) => at !== Infinity);
+    for (const { z } of orphans) this.#keptBytes -= z;
+    return orphans.filter((item) => !has(item));
+  }
+
+  #keep(item: Kept): void {
+    this.#kept.push(item);
+    this.#keptBytes += item.z;
   }
 
   #drop(n: number): Pending[] {

@@ -40,6 +40,14 @@ export interface Settings {
   /** A member missing after the server came back is only then said to have left. */
   readonly graceMs: number;
   readonly resignMs: number;
+  /** A history founded while the server has been up for less than this is provisional, */
+  readonly freshMs: number;
+  /** and stays so until the server has been up for this long. */
+  readonly provisionalMs: number;
+  /** The longest time between two dials with a claim that the server does not believe. */
+  readonly claimMostMs: number;
+  /** Senders remembered after they left, however long ago. */
+  readonly goneCount: number;
   readonly messageBytes: number;
   readonly outboxBytes: number;
   readonly outboxCount: number;
@@ -59,6 +67,7 @@ export const defaults: Settings = {
   ackMs: 100, relayAckMs: 1000, witnessAckMs: 20, gapMs: 80, helloMs: 300, resendMs: 700, resendMaxMs: 4000,
   snapshotMs: 2000, stateMs: 60_000, restoreRepeatMs: 1000, snapshotAgeMs: 3000,
   linkSilentMs: 2500, peerSilentMs: 3000, graceMs: 3000, resignMs: 2000,
+  freshMs: 90_000, provisionalMs: 180_000, claimMostMs: 30_000, goneCount: 128,
   messageBytes: 1 << 20, outboxBytes: 4 << 20, outboxCount: 8192,
   logBytes: 16 << 20, logCount: 32768, windowBytes: 1 << 20, batchBytes: 48 << 10,
   aheadCount: 2048, aheadBytes: 4 << 20,

@@ -39,7 +39,7 @@ export class Stamper {
   }
 
   prune(before: number): void {
-    this.#ahead.prune(before);
+    this.#ahead.prune(before, this.#core.settings.goneCount);
   }
 
   /** What a member sent, as far as its turn has come; the rest waits. The n that is missing, if one is. */

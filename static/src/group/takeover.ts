@@ -48,7 +48,7 @@ export class Takeover {
     readonly deposed: PeerId | undefined,
     /** Nobody was here: no history can be missing. */
     readonly first: boolean,
-    /** We have stamped in this epoch: our root only gets older now, or one name would be given twice. */
+    /** We have stamped in this epoch: we never go back to a history that we left, or one name would be given twice. */
     readonly stamped: boolean,
     readonly done: () => void,
   ) {
@@ -100,6 +100,7 @@ export class Takeover {
       }
       return this.#decide();
     }
+    if (this.stamped && snap.r !== this.#core.log.root) this.#core.abandoned.add(this.#core.log.root);
     this.#core.install(snap);
     // It is no fresher for having been handed on.
     if (peer?.at) this.#core.inherit(peer.saidAt - peer.at.age);
@@ -187,7 +188,7 @@ export class Takeover {
     const givers = new Map<Standing, PeerId>();
     for (const peer of this.#peers.values()) {
       if (!peer.at || peer.failed >= TRIES || !(peer.present || core.links.good(peer.id, core.now))) continue;
-      if (this.stamped && peer.at.r > own.r) continue;
+      if (this.stamped && core.abandoned.has(peer.at.r)) continue;
       givers.set(peer.at, peer.id);
     }
     const chosen = best(mine, [...givers.keys()], core.young);
@@ -234,7 +235,7 @@ export class Takeover {
 
   #found(complete: boolean): void {
     this.#core.found(this.#core.epoch);
-    if (!complete) this.#core.notice({ kind: "recovered", complete: false, via: "none", awayMs: 0 });
+    if (!complete) this.#core.recovered(false, "none", 0, { reason: "join", lost: [], lostMore: false });
     this.#finish();
   }
 

@@ -2,7 +2,7 @@
 
 export type TimerName =
   | "hello" | "ack" | "gap" | "resend" | "suspect" | "away" | "asking"
-  | "beat" | "take" | "give" | "resign" | "trim";
+  | "beat" | "take" | "give" | "resign" | "trim" | "claim";
 
 export class Timers {
   readonly #due = new Map<TimerName, number>();

@@ -35,7 +35,7 @@ export interface Place {
 }
 
 /** All a host must know of a log to fill, restore or follow it. */
-export interface Standing extends Place {
+export interface Standing extends Place, Provisional {
   /** Highest seq the page has been handed: beyond it entries may still be taken back. */
   readonly done: number;
   /** Entries up to here are trimmed. */
@@ -47,6 +47,15 @@ export interface Standing extends Place {
   readonly stale: boolean;
   /** So long ago this history was last known to be the group's. */
   readonly age: number;
+}
+
+/**
+ * What travels with a history that was founded soon after the server began without memory: for how many more ms it gives
+ * way to any history without this mark, however long that one was away. 0: it was founded soon after that, but not so soon
+ * that it gives way. A history without the mark is from before, or the time is over.
+ */
+export interface Provisional {
+  readonly provisional?: number;
 }
 
 export interface MemberInfo {
@@ -66,15 +75,38 @@ export interface RosterEntry extends MemberInfo {
 }
 
 /** State of a group at one place: what a late joiner needs to go on from there. */
-export interface Snapshot extends Place {
+export interface Snapshot extends Place, Provisional {
   readonly line: Line;
   /** The dedupe table: the last n stamped of each sender. */
   readonly counts: readonly (readonly [PeerId, number])[];
+  /** Of the senders of which not every n up to the last was stamped. */
+  readonly gaps?: readonly Gaps[];
+  /** Senders were forgotten: one that is not in the table may have sent something. */
+  readonly forgot?: boolean;
   readonly members: readonly (readonly [PeerId, MemberInfo])[];
   /** False when no page could give its state: the kept log follows instead. */
   readonly has: boolean;
   readonly state?: unknown;
   readonly z: number;
+}
+
+/** What is known of a sender beyond its last n. */
+export interface Gaps {
+  readonly id: PeerId;
+  /** Runs of n, first and last, that were never stamped. */
+  readonly gaps: readonly (readonly [number, number])[];
+  /** Nobody knows of n up to here whether they were stamped. */
+  readonly unsure: number;
+}
+
+/** A message that the page was handed, that the history it goes on in does not hold, and that is not sent again. */
+export interface Lost {
+  readonly from: PeerId;
+  readonly mine: boolean;
+  readonly seq: number;
+  readonly epoch: number;
+  /** Opaque to the machine. */
+  readonly data: unknown;
 }
 
 export type ErrorCode = "Backpressure" | "TooLarge" | "Uncertain" | "Closed";

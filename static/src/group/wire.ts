@@ -69,10 +69,16 @@ const pair = (a: Check, b: Check): Check => (v) => Array.isArray(v) && v.length 
 
 const place: Fields = { r: count, e: count, s: count };
 const line = list(pair(count, count));
-const standing = shape({ ...place, done: count, base: count, line, snap: flag, stale: flag, age: count });
+const perhaps = (of: Check): Check => (v) => v === undefined || of(v);
+/** Members with an older library do not say it. */
+const marked: Fields = { provisional: perhaps(count) };
+const standing = shape({ ...place, done: count, base: count, line, snap: flag, stale: flag, age: count, ...marked });
 const entry = shape({ s: count, e: count, f: text, n: count, k: (v) => v === "d" || v === "j" || v === "l", d: any, z: count });
 const info = shape({ group: flag });
-const snapshot = shape({ ...place, line, counts: list(pair(text, count)), members: list(pair(text, info)), has: flag, z: count });
+const gaps = shape({ id: text, gaps: list(pair(count, count)), unsure: count });
+const snapshot = shape({
+  ...place, ...marked, line, counts: list(pair(text, count)), gaps: perhaps(list(gaps)), forgot: perhaps(flag), members: list(pair(text, info)), has: flag, z: count,
+});
 const items = list(shape({ n: count, z: count }));
 const run: Fields = { r: count, p: count, s: count, x: list(entry) };
 

@@ -12,12 +12,19 @@ export class Proxy {
 
   nears = new Set();
   fars = new Set();
+  /** While set, nobody gets through: as a browser that holds back its dials. */
+  held = false;
 
   get port() {
     return this.server.address().port;
   }
 
   join(near, far) {
+    if (this.held) {
+      near.on("error", () => {}).destroy();
+      far.on("error", () => {}).destroy();
+      return;
+    }
     this.nears.add(near);
     this.fars.add(far);
     near.on("error", () => {}).on("data", (data) => far.write(data));

@@ -1,0 +1,55 @@
+// How long a history founded soon after the server began is provisional.
+//
+// A server that begins has no memory. The first who comes finds nobody and founds a history, while those who have the
+// page's history may still be on their way: a browser may hold back their dials for a minute.
+
+import type { Settings } from "./settings.ts";
+
+/** How far two words of one server about when it began may differ, for the time they take. */
+const JITTER_MS = 5000;
+
+export class ProvisionalMark {
+  readonly #settings: Settings;
+  /** When the server began, by our clock. */
+  #began = -Infinity;
+  /** When the mark of our history ends. */
+  #until = -Infinity;
+  /** Whether our history gives way until then. */
+  #yields = false;
+
+  constructor(settings: Settings) {
+    this.#settings = settings;
+  }
+
+  /** Takes the server's word of how long it has been up. To a server that began since, our history is from before. */
+  told(upMs: number | undefined, now: number): void {
+    if (upMs === undefined) return;
+    const began = now - upMs;
+    if (Math.abs(began - this.#began) <= JITTER_MS) {
+      this.#began = Math.min(began, this.#began);
+      return;
+    }
+    this.#began = began;
+    this.#until = -Infinity;
+  }
+
+  /** Marks the history that is founded now. */
+  found(now: number): void {
+    const { freshMs, provisionalMs } = this.#settings;
+    this.#until = this.#began + provisionalMs;
+    this.#yields = now - this.#began < freshMs;
+  }
+
+  /** Takes over the mark of a history that another member has. */
+  take(leftMs: number | undefined, now: number): void {
+    const { provisionalMs } = this.#settings;
+    this.#yields = leftMs !== undefined && leftMs > 0;
+    this.#until = leftMs === undefined ? -Infinity : leftMs > 0 ? now + Math.min(leftMs, provisionalMs) : this.#began + provisionalMs;
+  }
+
+  /** Returns the mark as members say it to each other (`Provisional`). */
+  left(now: number): number | undefined {
+    if (now >= this.#until) return undefined;
+    return this.#yields ? Math.max(1, Math.round(this.#until - now)) : 0;
+  }
+}

@@ -1,0 +1,25 @@
+// What the page loses when its history is given up, as the page is told of it.
+
+import { unpack } from "./codec.ts";
+import type { Lost } from "./group/index.ts";
+import type { LostMessage } from "./restore-info.ts";
+
+const NONE: readonly LostMessage[] = Object.freeze([]);
+const told = new WeakMap<readonly Lost[], readonly LostMessage[]>();
+
+/** Returns what the machine lists, unpacked; the same array for the same list. */
+export function lostIn(list: readonly Lost[]): readonly LostMessage[] {
+  if (list.length === 0) return NONE;
+  let lost = told.get(list);
+  if (!lost) told.set(list, (lost = Object.freeze(list.flatMap(messageIn))));
+  return lost;
+}
+
+/** What could not be read was never handed to the page. */
+function messageIn({ data, from, mine, seq, epoch }: Lost): LostMessage[] {
+  try {
+    return [{ data: unpack(data), from, mine, seq, epoch }];
+  } catch {
+    return [];
+  }
+}
