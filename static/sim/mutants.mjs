@@ -157,6 +157,8 @@ const mutants = [
     edits: [["takeover.ts", "if (this.stamped && snap.r !== this.#core.log.root) this.#core.abandoned.add(this.#core.log.root);", ""]] },
   { name: "what others sent again is listed as lost",
     edits: [["given-up.ts", 'if (held === "yes" || (mine && outbox.sends(n))) continue;', "if (mine && outbox.sends(n)) continue;"], ["given-up.ts", 'if (held === "no") lost.push(', 'if (held !== "unsure") lost.push(']] },
+  { name: "a message given up that comes back after all is not kept",
+    edits: [["outbox.ts", "if (item.n <= this.#doubted && this.#kept.at(-1)?.n !== item.n)", "if (false)"]] },
   { name: "what is sent again is listed as lost, too",
     edits: [["given-up.ts", 'if (held === "yes" || (mine && outbox.sends(n))) continue;', 'if (held === "yes") continue;']] },
   { name: "what was trimmed is not said to be lost",

@@ -303,7 +303,7 @@ export class Core {
         this.#handed.set(entry.f, entry.n);
         this.out.push({ type: "deliver", from: entry.f, n: entry.n, seq: entry.s, epoch: entry.e, data: entry.d });
       }
-      if (entry.f === this.id) this.settle(this.outbox.settle(entry.n, this.now, { r: this.log.root, e: entry.e, s: entry.s }));
+      if (entry.f === this.id) this.settle(this.outbox.settleOne({ n: entry.n, d: entry.d, z: entry.z }, this.now, { r: this.log.root, e: entry.e, s: entry.s }));
     } else {
       this.#tellMember(entry.f, known, this.applied.members.get(entry.f));
     }
