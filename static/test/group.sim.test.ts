@@ -24,6 +24,8 @@ const EXERCISED = [
   "fault: page lost", "fault: cut off together", "fault: stock client comes", "fault: stock client goes",
   "server: host stands after restart", "server: election after restart", "server: newcomer gives way to a claimant",
   "status away", "status open", "suspect", "trust: a suspicion ends", "server: deputy named",
+  "fault: clock set back", "fault: dials held back", "a history from before overrules a provisional one",
+  "lost: listed", "lost: listed, one's own", "lost: more than is listed",
 ];
 
 test(`${SCHEDULES} schedules from seed ${SEED} keep the six guarantees`, () => {

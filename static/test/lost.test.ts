@@ -5,6 +5,7 @@ import { test } from "node:test";
 import { pack } from "../src/codec.ts";
 import { Front } from "../src/front.ts";
 import { lostIn } from "../src/lost.ts";
+import { openIn } from "../src/payload.ts";
 import type { LostMessage, RestoreInfo } from "../src/restore-info.ts";
 import { Shell } from "../src/shell.ts";
 import { FakeEnv } from "./rig.ts";
@@ -23,6 +24,11 @@ test("what is lost is handed over unpacked, with the state and with `recovered` 
   assert.deepEqual(handed, [[[1], { reason: "replaced", lost: expected, lostMore: true }]]);
   assert.equal(lostIn(lost), handed[0]?.[1].lost);
   assert.ok(Object.isFrozen(lostIn(lost)) && Object.isFrozen(lostIn([])));
+});
+
+test("OPEN says how long ago the server began; one that does not, or says it wrongly, says nothing", () => {
+  const up = (upMs?: unknown): number | undefined => openIn({ host: "h", epoch: 1, upMs })?.open.upMs;
+  assert.deepEqual([up(0), up(1200), up(-1), up("7"), up()], [0, 1200, undefined, undefined, undefined]);
 });
 
 test("a server whose clock was set back is told of in words, once, and dialled ever more rarely", async () => {

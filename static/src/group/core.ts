@@ -77,7 +77,7 @@ export class Core {
   /** When our history was last known to be the one that the server's host leads. */
   assured = 0;
   readonly provisional: ProvisionalMark;
-  /** Roots of the histories in which we stamped in this epoch and that we left: in the same epoch we never go back to one. */
+  /** Roots of the histories that we gave up in this epoch, and may have stamped in: in the same epoch we never go back to one. */
   readonly abandoned = new Set<number>();
   /** Times in a row that the server did not believe our claim. */
   #denied = 0;
@@ -418,6 +418,9 @@ export class Core {
     const founding = isEmpty(snap);
     const reason = !had ? "join" : continues ? "behind" : "replaced";
     const about: About = { reason, ...giveUp(this, snap, ledger) };
+    // The others are in the new history.
+    outbox.orphans(() => true);
+    if (snap.r !== log.root && !isEmpty({ r: log.root, s: log.last, line: log.line })) this.abandoned.add(log.root);
     if (snap.r !== log.root || snap.provisional !== undefined) this.provisional.take(snap.provisional, this.now);
     if (snap.has) this.#handed = new Map(snap.counts);
     const old = this.applied.members;

@@ -134,7 +134,7 @@ export class Outbox {
     for (const { n, at, z } of this.#kept) {
       if (at >= before && this.#keptBytes <= bytes && this.#kept.length - drop <= count) break;
       this.#keptBytes -= z;
-      this.trimmed = n;
+      this.trimmed = Math.max(this.trimmed, n);
       drop++;
     }
     this.#kept.splice(0, drop);
@@ -156,12 +156,15 @@ export class Outbox {
     return lost.filter((item) => item.n <= this.#doubted);
   }
 
-  /** Returns the orphans that are not in the history this member goes on in, and forgets all of them. */
+  /** Returns the orphans that the history this member goes on in does not have, and forgets all of them. */
   orphans(has: (item: Kept) => boolean): Kept[] {
     if (!this.#kept.some(({ at }) => at === Infinity)) return [];
     const orphans = this.#kept.filter(({ at }) => at === Infinity);
     this.#kept = this.#kept.filter(({ at }) => at !== Infinity);
-    for (const { z } of orphans) this.#keptBytes -= z;
+    for (const { n, z } of orphans) {
+      this.#keptBytes -= z;
+      this.trimmed = Math.max(this.trimmed, n);
+    }
     return orphans.filter((item) => !has(item));
   }
 

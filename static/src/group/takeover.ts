@@ -100,7 +100,6 @@ export class Takeover {
       }
       return this.#decide();
     }
-    if (this.stamped && snap.r !== this.#core.log.root) this.#core.abandoned.add(this.#core.log.root);
     this.#core.install(snap);
     // It is no fresher for having been handed on.
     if (peer?.at) this.#core.inherit(peer.saidAt - peer.at.age);
