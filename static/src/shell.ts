@@ -64,6 +64,7 @@ export class Shell {
   #profile: unknown;
   #token = 0;
   #relayWanted = true;
+  #eligible = true;
   #relayAllowed = true;
   #mayDial = false;
   #state: Status = "connecting";
@@ -83,6 +84,7 @@ export class Shell {
       perform: (effect) => this.#perform(effect),
       stepped: () => {
         if (this.#socket.up !== this.#server) this.#front.do(() => this.#tellStatus(this.#state));
+        this.#tellEligible();
         this.#aim();
       },
     });
@@ -349,12 +351,20 @@ export class Shell {
     this.#relayAllowed = open.relay;
     this.#relay.open(maxMessageBytes);
     if (open.epoch > this.#machine.epoch) this.#channels.turn();
-    this.#status({ eligible: true, visible: this.#hooks.visible(), relay: this.#relayWanted, ...(this.#profile === undefined ? {} : { profile: this.#profile }) });
+    this.#eligible = !this.#machine.disbelieved;
+    this.#status({ eligible: this.#eligible, visible: this.#hooks.visible(), relay: this.#relayWanted, ...(this.#profile === undefined ? {} : { profile: this.#profile }) });
     this.#hooks.opened(ice);
     const since = this.#env.now() - SIGNAL_MS;
     for (const { text, at } of this.#signals.splice(0)) if (at >= since) this.#socket.send(text);
     this.feed({ type: "open", open });
     this.#channels.online();
+  }
+
+  /** A server that does not believe our epoch had better not name us host: we could not serve its members. */
+  #tellEligible(): void {
+    if (this.#eligible === !this.#machine.disbelieved) return;
+    this.#eligible = !this.#eligible;
+    this.#status({ eligible: this.#eligible });
   }
 
   #status(status: Readonly<Record<string, unknown>>): void {

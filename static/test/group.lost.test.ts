@@ -325,6 +325,10 @@ test("a claim that the server does not believe is made ever more rarely, the pag
   assert.deepEqual([rig.state("a"), rig.state("b")], ["a1 b1 a2 b2", "a1 b1 a2 b2"]);
   assert.deepEqual([rig.settled.get("a"), rig.settled.get("b")], [["ok", "ok"], ["ok", "ok", "Uncertain"]]);
   assert.equal(rig.noticed("a", "status").slice(-1)[0]?.state, "away");
+  // Named host of those whom it does not understand, it hands over.
+  rig.host("a", "a", 4, "left", ["a", "m"]);
+  const resigned = (rig.effects.get("a") ?? []).slice(-3).filter(({ type }) => type === "resign");
+  assert.deepEqual(resigned, [{ type: "resign", epoch: 4 }]);
   // The clock is right again.
   rig.feed("a", { type: "offline" });
   rig.feed("b", { type: "offline" });
