@@ -82,7 +82,7 @@ const mutants = [
   { name: "a host back from a break asks nobody it has not heard since for what is older than its log",
     edits: [["backfill.ts", "const givers = near.length > 0 ? near : have;", "const givers = near;"]] },
   { name: "a host that has stamped nothing takes no state of one that comes later with more than it has",
-    edits: [["host.ts", "const better = further ? !fills :", "const better = further ? false :"]] },
+    edits: [["host.ts", "return at.base > upTo;", "return false;"]] },
   { name: "one long away is not heard with what it has beyond the log of the one who is named",
     edits: [["history.ts", "if (!lies(must, at)) continue;", "if (at.stale !== seen.stale || !lies(must, at)) continue;"]] },
   { name: "a history just founded goes before an older one that was away for long",
