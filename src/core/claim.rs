@@ -13,8 +13,8 @@ pub struct Claim {
     pub host: PeerId,
 }
 
-/// How far above the clock an epoch may honestly be: epochs start at the clock's milliseconds and grow slowly, and an
-/// operator or a time service may set the clock back by some minutes while the server restarts.
+/// How far above the clock an epoch may honestly be. Epochs start at the clock's milliseconds and grow slowly, but the clock
+/// may be set back by some minutes while the server restarts.
 const AHEAD_MS: u64 = 600_000;
 /// An epoch so far above the clock shows that the clock was set back.
 const BEHIND_MS: u64 = 1000;

@@ -1,4 +1,4 @@
-// What the page loses when its history is given up, as the page is told of it.
+// Unpacks, for the page, the messages that it loses with its history.
 
 import { unpack } from "./codec.ts";
 import type { Lost } from "./group/index.ts";
@@ -15,7 +15,7 @@ export function lostIn(list: readonly Lost[]): readonly LostMessage[] {
   return lost;
 }
 
-/** What could not be read was never handed to the page. */
+/** Gives nothing for data that cannot be read: the page was never handed it. */
 function messageIn({ data, from, mine, seq, epoch }: Lost): LostMessage[] {
   try {
     return [{ data: unpack(data), from, mine, seq, epoch }];

@@ -1,8 +1,8 @@
-// What a page is told when it is restored: why, and what it loses by that.
+// Types of `recovered` and `onRestore`: why a page is restored, and what it loses by that.
 
 /** A message that this page was handed, that the group does not have, and that the library does not send again. */
 export interface LostMessage {
-  /** As the `message` event gave it. */
+  /** The data, as the `message` event gave it. */
   readonly data: unknown;
   /** The sender's id. */
   readonly from: string;
@@ -17,12 +17,12 @@ export interface LostMessage {
 /** Why a page is restored, and what it loses by that. */
 export interface RestoreInfo {
   /**
-   * `join`: the page has just come. `behind`: it had missed more than is kept for it. `replaced`: what it had been handed
-   * is not all in what the group goes on with.
+   * `join`: the page has just come. `behind`: it had missed more than is kept for it. `replaced`: something that it had
+   * been handed is not in what the group goes on with.
    */
   readonly reason: "join" | "behind" | "replaced";
   /** In order of seq; see `LostMessage`. */
   readonly lost: readonly LostMessage[];
-  /** Whether more is lost than `lost` lists: messages too old or too many to be kept, or in a state this page was restored to. */
+  /** Whether more is lost than `lost` lists: messages beyond what is kept, or in a state that this page was restored to. */
   readonly lostMore: boolean;
 }

@@ -64,6 +64,7 @@ export class Shell {
   #profile: unknown;
   #token = 0;
   #relayWanted = true;
+  #eligible = true;
   #relayAllowed = true;
   #mayDial = false;
   /** Who hosts next, as far as the server says: members keep a channel to it as well. */
@@ -87,6 +88,7 @@ export class Shell {
       perform: (effect) => this.#perform(effect),
       stepped: () => {
         if (this.#socket.up !== this.#server) this.#front.do(() => this.#tellStatus(this.#state));
+        this.#tellEligible();
         this.#aim();
       },
     });
@@ -365,10 +367,11 @@ export class Shell {
     this.#relayAllowed = open.relay;
     this.#relay.open(maxMessageBytes);
     if (open.epoch > this.#machine.epoch) this.#channels.turn();
+    this.#eligible = !this.#machine.disbelieved;
     const reached = this.#channels.reached();
     this.#reached = JSON.stringify(reached);
     this.#status({
-      eligible: true, visible: this.#hooks.visible(), relay: this.#relayWanted,
+      eligible: this.#eligible, visible: this.#hooks.visible(), relay: this.#relayWanted,
       ...(this.#options.p2p ? {} : { p2p: false }),
       ...(Object.keys(reached).length === 0 ? {} : { channels: reached }),
       ...(this.#profile === undefined ? {} : { profile: this.#profile }),
@@ -378,6 +381,13 @@ export class Shell {
     for (const { text, at } of this.#signals.splice(0)) if (at >= since) this.#socket.send(text);
     this.feed({ type: "open", open });
     this.#channels.online();
+  }
+
+  /** A server that does not believe our epoch had better not name us host: we could not serve its members. */
+  #tellEligible(): void {
+    if (this.#eligible === !this.#machine.disbelieved) return;
+    this.#eligible = !this.#eligible;
+    this.#status({ eligible: this.#eligible });
   }
 
   #status(status: Readonly<Record<string, unknown>>): void {

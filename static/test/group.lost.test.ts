@@ -299,6 +299,55 @@ test("what was given up, was to be sent again and was not before its sender was 
   assert.equal(rig.state("a"), "a1 b1 a2 b2 a3");
 });
 
+test("what another has sent again by then is not lost", () => {
+  const rig = withHistory();
+  rig.add("c");
+  comes(rig, "c", "a", EPOCH);
+  rig.pass(1000);
+  // b and c go on without a, and a without them.
+  for (const id of ["b", "c"]) rig.host(id, "b", 11, "left", id === "b" ? ["b", "c"] : []);
+  rig.send("c", "c1");
+  rig.pass(1000, "b", "c");
+  assert.equal(rig.state("b"), "a1 b1 a2 b2 c1");
+  rig.host("a", "a", 12, "restarted", ["a"]);
+  rig.send("a", "a3");
+  rig.pass(1000, "a");
+  // First c is back.
+  rig.feed("a", { type: "joined", member: { id: "c", group: true } });
+  rig.host("c", "a", 12, "restarted");
+  rig.pass(5000, "a", "c");
+  assert.equal(rig.state("a"), "a1 b1 a2 b2 a3 c1");
+  rig.feed("a", { type: "joined", member: { id: "b", group: true } });
+  rig.host("b", "a", 12, "restarted");
+  rig.pass(3000);
+  const [recovered] = rig.noticed("b", "recovered").slice(-1);
+  assert.deepEqual([rig.state("b"), recovered?.reason, recovered?.lost, recovered?.lostMore], ["a1 b1 a2 b2 a3 c1", "replaced", [], false]);
+});
+
+test("members that do not agree whether their history is provisional do not make a host take over for ever", () => {
+  const rig = withHistory();
+  outage(rig, 60_000);
+  rig.upMs = 500;
+  // Another was founded a little later, and its members do not all say what it is.
+  founds(rig, "n", clock(rig), "n1");
+  const { r, line } = { r: clock(rig) + 50, line: [[clock(rig) + 50, 0], [clock(rig) + 50, 1]] as const };
+  const at = { r, e: r, s: 3, done: 3, base: 0, line: [line[0]], snap: false, stale: false, age: 0 };
+  const epoch = clock(rig) + 100;
+  for (const id of ["x", "y"]) rig.feed("n", { type: "joined", member: { id, group: true } });
+  rig.host("n", "n", epoch, "restarted", ["n", "x", "y"]);
+  const says = (from: string, provisional?: number): void => rig.feed("n", { type: "received", from, via: "relay", message: { t: "at", e: epoch, at: { ...at, ...(provisional === undefined ? {} : { provisional }) } } });
+  says("x", 100_000);
+  says("y");
+  rig.pass(1000, "n");
+  says("y");
+  says("x", 99_000);
+  says("y");
+  assert.ok(rig.groups.get("n")?.leads);
+  rig.send("n", "n2");
+  rig.pass(5000, "n");
+  assert.equal(rig.state("n"), "n1 n2");
+});
+
 test("a claim that the server does not believe is made ever more rarely, the page is told once, and nothing is delivered meanwhile", () => {
   const rig = withHistory();
   const redials = (id: string): number => (rig.effects.get(id) ?? []).filter(({ type }) => type === "redial").length;
@@ -325,6 +374,10 @@ test("a claim that the server does not believe is made ever more rarely, the pag
   assert.deepEqual([rig.state("a"), rig.state("b")], ["a1 b1 a2 b2", "a1 b1 a2 b2"]);
   assert.deepEqual([rig.settled.get("a"), rig.settled.get("b")], [["ok", "ok"], ["ok", "ok", "Uncertain"]]);
   assert.equal(rig.noticed("a", "status").slice(-1)[0]?.state, "away");
+  // Named host of those whom it does not understand, it hands over.
+  rig.host("a", "a", 4, "left", ["a", "m"]);
+  const resigned = (rig.effects.get("a") ?? []).slice(-3).filter(({ type }) => type === "resign");
+  assert.deepEqual(resigned, [{ type: "resign", epoch: 4 }]);
   // The clock is right again.
   rig.feed("a", { type: "offline" });
   rig.feed("b", { type: "offline" });

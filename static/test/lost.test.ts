@@ -54,6 +54,8 @@ test("a server whose clock was set back is told of in words, once, and dialled e
     await env.settle();
   }
   await env.settle();
+  const eligible = answered.sent.flatMap((text) => (JSON.parse(text) as { payload?: { eligible?: boolean } }).payload?.eligible ?? []);
+  assert.deepEqual(eligible, [false], "it cannot host for a server that does not believe it");
   assert.ok(dials >= 8 && dials <= 16, `${dials} dials in four minutes`);
   assert.deepEqual(told.map((word) => word.split(":")[0]), ["open", "Unreachable", "away"]);
   const words = told.filter((word) => word.startsWith("Unreachable"));

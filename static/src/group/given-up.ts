@@ -1,5 +1,5 @@
-// What a page loses when the history it was handed is given up for another: listed for the page, or said to be more than
-// can be listed.
+// Finds what a page loses when its history is given up for another. Each lost message is listed, or the page is told that
+// there are more than can be listed.
 
 import { common, lies } from "./history.ts";
 import type { Ledger } from "./ledger.ts";

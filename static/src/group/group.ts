@@ -111,6 +111,11 @@ export class Group {
     return this.#core.outdated;
   }
 
+  /** Whether the server goes on ignoring what we claim: then we cannot host for it. */
+  get disbelieved(): boolean {
+    return this.#core.disbelieved;
+  }
+
   /** The mark that travels with its history (`Provisional`). */
   get provisional(): number | undefined {
     return this.#core.mark.provisional;
@@ -189,6 +194,7 @@ export class Group {
       core.notice({ kind: "open", host: open.host, epoch: open.epoch, first });
     }
     core.hear(open.epoch, "OPEN");
+    this.#decline(open);
     core.seat(open.host === core.id && !open.recovering && open.epoch >= core.epoch);
     if (!this.#adopt(open.epoch, open.host, open.recovering ? "restarted" : "", open.roster, first)) this.#role?.opened(open.roster);
   }
@@ -205,8 +211,15 @@ export class Group {
   #host({ host, epoch, cause, roster, fairMs }: HostPayload): void {
     this.#core.hear(epoch, "HOST");
     this.#core.dialMs = fairMs ?? this.#core.dialMs;
+    this.#decline({ host, epoch });
     this.#core.seat(host === this.#core.id && epoch >= this.#core.epoch);
     this.#adopt(epoch, host, cause, roster, false);
+  }
+
+  /** Named host by a server that does not believe our epoch, we cannot serve its members: another is to. */
+  #decline({ host, epoch }: Pick<HostPayload, "host" | "epoch">): void {
+    const core = this.#core;
+    if (core.disbelieved && host === core.id && epoch < core.epoch) core.out.push({ type: "resign", epoch });
   }
 
   /** True if that is news. */

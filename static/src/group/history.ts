@@ -68,10 +68,10 @@ function isOlderThanServer(other: Pick<Standing, "provisional">, own: Pick<Stand
 }
 
 /**
- * Returns whether a history gives way to another. A provisional one gives way to every one from before the server began;
- * their roots are not compared, because the server's clock may have been set back. Otherwise it gives way to an older one
- * that is in use; to one long away only while it is young itself, founded after the epoch `young`: its senders still have
- * what is given up then.
+ * Returns whether a history gives way to another. A provisional one gives way to every one from before the server began.
+ * Their roots are not compared, because the server's clock may have been set back. Otherwise a history gives way to an
+ * older one that is in use. To one long away it gives way only while it is young, founded after the epoch `young`: its
+ * senders still have what is given up then.
  */
 export function givesWay(own: Pick<Standing, "r" | "provisional">, other: Pick<Standing, "r" | "stale" | "provisional">, young: number): boolean {
   if (own.r === other.r) return false;
@@ -90,12 +90,12 @@ function seenLater(a: Rank, b: Rank, young: number): boolean {
   return x.e !== y.e ? x.e > y.e : x.s > y.s;
 }
 
-/** The standings among which the best is looked for: without provisional histories where one from before the server began is there. */
+/** Leaves out provisional histories, where a history from before the server began is among the standings. */
 function contest<T extends Rank>(all: readonly T[]): readonly T[] {
   // Members of one history may find at different times that it is not provisional any more.
   const provisional = new Set(all.filter(isProvisional).map(({ r }) => r));
-  if (provisional.size === 0 || !all.some((at) => !isEmpty(at) && at.provisional === undefined && !provisional.has(at.r))) return all;
-  return all.filter((at) => !provisional.has(at.r));
+  const isOlder = (at: T): boolean => at.provisional === undefined && !provisional.has(at.r) && !isEmpty(at);
+  return provisional.size > 0 && all.some(isOlder) ? all.filter((at) => !provisional.has(at.r)) : all;
 }
 
 /**

@@ -3,7 +3,7 @@
 import type { Core } from "./core.ts";
 import { Backfill } from "./backfill.ts";
 import { Feed } from "./feed.ts";
-import { common, givesWay, isEmpty, lies } from "./history.ts";
+import { common, givesWay, isEmpty, isProvisional, lies } from "./history.ts";
 import { Peer } from "./peer.ts";
 import { Proof } from "./proof.ts";
 import { Pulse } from "./pulse.ts";
@@ -166,19 +166,33 @@ export class Host implements Role {
     peer.at = at;
     peer.saidAt = this.#core.now;
     if (this.#phase === "taking") this.#takeover.answered();
+    else if (this.#outranks(peer, at)) this.#again();
     else this.#place(peer, at);
   }
 
-  /** Fill it, restore it, or learn from it. */
+  /** Returns whether the group is to go on with what one has that answers after the take-over. */
+  #outranks(peer: Peer, at: Standing): boolean {
+    const core = this.#core;
+    if (peer.failed >= TRIES || !(peer.present || core.links.good(peer.id, core.now))) return false;
+    const upTo = common(at, core.log);
+    if (this.#continues(at, upTo)) return at.base > upTo;
+    if (isEmpty(at) || core.abandoned.has(at.r)) return false;
+    // As a take-over weighs it: a history is provisional if any of its members says so.
+    const marked = [...this.#peers.values()].find((other) => other.at?.r === at.r && isProvisional(other.at))?.at;
+    return givesWay({ r: core.log.root, ...core.mark }, { ...at, ...(marked ? { provisional: marked.provisional ?? 0 } : {}) }, core.young);
+  }
+
+  /** Returns whether that log goes on where ours ends, and we have stamped nothing beyond. */
+  #continues(at: Standing, upTo: number): boolean {
+    return upTo >= 0 && upTo === this.#core.log.last && at.s > upTo && !this.#stamper.begun;
+  }
+
+  /** Fills it, restores it, or learns from it. */
   #place(peer: Peer, at: Standing): void {
     const core = this.#core;
     const { log } = core;
     const upTo = common(at, log);
-    const further = upTo >= 0 && upTo === log.last && at.s > upTo && !this.#stamper.begun;
-    const fills = further && at.base <= upTo;
-    const better = further ? !fills : !isEmpty(at) && !core.abandoned.has(at.r) && givesWay({ r: log.root, ...core.mark }, at, core.young);
-    if (better && peer.failed < TRIES && (peer.present || core.links.good(peer.id, core.now))) return this.#again();
-    if (fills) {
+    if (this.#continues(at, upTo) && at.base <= upTo) {
       core.transmit(peer.id, { t: "pull", e: core.epoch, at: core.standing() });
     } else if (upTo < at.done || upTo < log.base) {
       peer.live = false;

@@ -1,5 +1,4 @@
-// What the log adds up to at one place of it: which messages of each sender it holds (so that repeats are known) and the
-// members.
+// The sum of a log at one place of it: which messages of each sender it holds, so that repeats are known, and the members.
 
 import type { Entry, Gaps, MemberInfo, PeerId, Snapshot } from "./types.ts";
 
@@ -46,8 +45,8 @@ export class Ledger {
       if (id === but) continue;
       const ours = this.#counts.get(id);
       if (!ours || ours.n < theirs.n || ours.unsure > theirs.unsure) return false;
-      const missing = ours.gaps.filter(([first, last]) => first <= theirs.n && !theirs.gaps.some((gap) => gap[0] <= first && gap[1] >= last));
-      if (missing.length > 0) return false;
+      const isTheirs = ([first, last]: readonly [number, number]): boolean => theirs.gaps.some((gap) => gap[0] <= first && gap[1] >= last);
+      if (ours.gaps.some((gap) => gap[0] <= theirs.n && !isTheirs(gap))) return false;
     }
     return true;
   }
@@ -104,7 +103,8 @@ export class Ledger {
   }
 
   write(): Pick<Snapshot, "counts" | "members" | "gaps" | "forgot"> {
-    const gaps = [...this.#counts].flatMap(([id, count]) => (count.gaps.length > 0 || count.unsure > 0 ? [{ id, gaps: count.gaps, unsure: count.unsure }] : []));
+    const gaps = [...this.#counts].filter(([, count]) => count.gaps.length > 0 || count.unsure > 0)
+      .map(([id, { gaps, unsure }]) => ({ id, gaps, unsure }));
     return {
       counts: [...this.#counts].map(([id, count]) => [id, count.n] as const), members: [...this.members],
       ...(gaps.length > 0 ? { gaps } : {}), ...(this.#forgot ? { forgot: true } : {}),
@@ -118,7 +118,8 @@ export class Ledger {
     const gaps = new Map(snap.gaps?.map((of) => [of.id, of]));
     for (const [id, n] of snap.counts) {
       const known = gaps.get(id);
-      ledger.#counts.set(id, { n, left: ledger.members.has(id) ? 0 : now, gaps: known?.gaps ?? [], unsure: known?.unsure ?? 0 });
+      const left = ledger.members.has(id) ? 0 : now;
+      ledger.#counts.set(id, { n, left, gaps: known?.gaps ?? [], unsure: known?.unsure ?? 0 });
     }
     return ledger;
   }

@@ -7,7 +7,7 @@ import type { Item } from "./wire.ts";
 interface Pending extends Item {
   /** 0 for one whose promise is settled already, being sent again after its history was lost. */
   readonly token: number;
-  /** Of one that is being sent again: where the page was handed it. */
+  /** Where the page was handed it, if it is being sent again. */
   readonly place?: Place;
 }
 
@@ -114,8 +114,8 @@ export class Outbox {
   }
 
   /**
-   * Gives up what was handed to a host: nobody can say what became of it. What the page was handed is kept, to be told as
-   * lost: what was to be sent again becomes an orphan.
+   * Gives up what was handed to a host: nobody can say what became of it. A message that the page was handed, and that was
+   * to be sent again, becomes an orphan, which is kept until the page is told that it is lost.
    */
   doubt(): number[] {
     this.#doubted = Math.max(this.#doubted, this.#tried);
@@ -141,8 +141,8 @@ export class Outbox {
   }
 
   /**
-   * We go on in another history, which has own messages up to n. Those it has not are sent again, but for those in doubt:
-   * these are returned.
+   * Goes on in another history, which has own messages up to `n`. Puts those that it lacks before all that wait to be sent.
+   * Returns those in doubt, which are not sent again.
    */
   again(n: number, has: (place: Place) => boolean): Kept[] {
     this.sent = 0;

@@ -43,8 +43,10 @@ export class ProvisionalMark {
   /** Takes over the mark of a history that another member has. */
   take(leftMs: number | undefined, now: number): void {
     const { provisionalMs } = this.#settings;
-    this.#yields = leftMs !== undefined && leftMs > 0;
-    this.#until = leftMs === undefined ? -Infinity : leftMs > 0 ? now + Math.min(leftMs, provisionalMs) : this.#began + provisionalMs;
+    this.#until = -Infinity;
+    if (leftMs === undefined) return;
+    this.#yields = leftMs > 0;
+    this.#until = this.#yields ? now + Math.min(leftMs, provisionalMs) : this.#began + provisionalMs;
   }
 
   /** Returns the mark as members say it to each other (`Provisional`). */
