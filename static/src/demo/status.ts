@@ -35,7 +35,7 @@ function show(state: keyof typeof WORDS, why?: string): void {
   document.body.dataset["server"] = state;
   put("status", why || WORDS[state]);
   // In the middle of a board of which nothing is known yet.
-  if (state === "absent") put("connecting", WORDS[state]);
+  if (state === "absent" || state === "closed") put("connecting", why || WORDS[state]);
   need("retry").hidden = state !== "closed";
   // What would send something.
   for (const part of document.querySelectorAll<HTMLElement>("[data-live]")) part.inert = state === "closed";
