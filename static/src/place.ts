@@ -1,6 +1,6 @@
 // Where the library runs: a page or a worker, at which address, and what follows for the options `page` and `server`.
 
-/** What is asked of the global object. A worker has no document; Node has neither, nor a location. */
+/** The part of the global object that is read here. A worker has no document; Node has neither a document nor a location. */
 export interface Scope {
   readonly document?: unknown;
   readonly location?: Pick<Location, "href" | "origin" | "pathname" | "protocol">;
