@@ -456,4 +456,8 @@ scenario("an address with a server that is none says so on the page", async (wor
     assert.equal(await tab.evaluate(() => document.getElementById("connecting").textContent.trim()), status);
     await tab.context().close();
   }
+  // One that is an address, where nobody answers.
+  const nobody = `http://127.0.0.1:${await freePort()}/`;
+  const tab = await browser.tab(`${server.url}/?server=${encodeURIComponent(nobody)}`, WIDE);
+  await untilState("a word about it", () => read(tab), ({ status }) => status === `No server at ${nobody} yet; trying again…`);
 });

@@ -131,7 +131,7 @@ scenario("recipe: a shared document with Yjs, after a long absence on both sides
   await oneText(tabs, "abxy");
 });
 
-const owners = () => Object.fromEntries(Object.entries(recipe.owner).map(([what, { id }]) => [what, id]));
+const owners = () => Object.fromEntries(Object.entries(recipe.owner).map(([what, { id }]) => [what, id]).sort());
 const idOf = (tab) => tab.evaluate(() => recipe.group.id);
 
 scenario("recipe: a lock, which who leaves sets free, and who comes late knows", async (world) => {

@@ -119,7 +119,7 @@ function start(): void {
     if (!complete) say("You were away for long. The board is what the others made of it meanwhile.");
   });
   group.on("error", (error) => {
-    if (error.code === "Unreachable" && group.host === undefined) showAbsent();
+    if (error.code === "Unreachable" && group.host === undefined) showAbsent(new URL(location.href).searchParams.get("server") ?? undefined);
     complain(error);
   });
   group.on("close", (end) => showEnd(endInWords(end)));

@@ -21,9 +21,9 @@ export function statusChanged({ state, server }: GroupEvents["status"]): void {
   else show(state);
 }
 
-/** It could not be reached so far. */
-export function showAbsent(): void {
-  show("absent");
+/** The server could not be reached so far. `where`: its address, if the page's address names it. */
+export function showAbsent(where?: string): void {
+  show("absent", where && `No server at ${where} yet; trying again…`);
 }
 
 /** The end; `why` comes after the status says so. */

@@ -19,7 +19,6 @@ const files = {
   "/throughput.js": ["text/javascript", join(here, "../pages/throughput.js")],
   "/peerjs.js": ["text/javascript", join(packaged("peerjs"), "dist/peerjs.min.js")],
   "/yjs.js": ["text/javascript", join(packaged("yjs"), "dist/yjs.mjs")],
-  "/prerender.html": ["text/html", join(here, "../pages/prerender.html")],
   "/group.html": ["text/html", join(here, "../pages/group.html")],
   "/peerstar.js": ["text/javascript", process.env.PEERSTAR_JS ?? join(here, "../../../static/dist/peerstar.js")],
 };
@@ -31,14 +30,7 @@ const find = (path) => files[path] ?? (lib0.test(path) ? ["text/javascript", joi
 export class Site {
   static start() {
     return new Promise((done) => {
-      // What pages that no test can reach have to say.
-      const told = [];
       const server = createServer(async (request, response) => {
-        if (request.url === "/told") return response.end(JSON.stringify(told));
-        if (request.url === "/tell") {
-          told.push(JSON.parse((await request.toArray()).join("")));
-          return response.end();
-        }
         const [type, path] = find(new URL(request.url, "http://site").pathname);
         if (!path) return response.writeHead(404).end();
         response.writeHead(200, { "content-type": `${type}; charset=utf-8` }).end(await readFile(path));
