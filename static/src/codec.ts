@@ -1,33 +1,45 @@
 // What pages send, as text: JSON as it is; bytes as base64 behind a letter no JSON begins with. Text, because it is
 // immutable: the log keeps it for others while a page does with its own copy what it likes.
 
+import { bytesIn, checkObject, checkPrimitive, isBoxed, Unsendable, type ByteKind } from "./sendable.ts";
+
 export interface Packed {
   readonly text: string;
   /** Bytes of what the page sent, not of the text. */
   readonly size: number;
 }
 
-type Kind = "a" | "b";
-type Bytes = readonly [path: readonly (string | number)[], kind: Kind, base64: string];
+type Path = (string | number)[];
+type Noted = readonly [path: readonly (string | number)[], kind: ByteKind, base64: string];
 interface Mixed {
   readonly v: unknown;
-  readonly b: readonly Bytes[];
+  readonly b: readonly Noted[];
 }
 
 /** Throws a TypeError for what cannot be sent. */
 export function pack(data: unknown): Packed {
-  const bytes = bytesOf(data);
-  if (bytes) return { text: kindOf(data) + toBase64(bytes), size: bytes.length };
-  if (mayHoldBytes(data)) {
-    const mixed = new Mixer();
-    const v = mixed.take(data, []);
-    if (mixed.found.length > 0) {
-      const text = jsonOf({ v, b: mixed.found } satisfies Mixed);
-      return { text: `x${text}`, size: utf8Length(text) - mixed.saved };
-    }
+  const path: Path = [];
+  try {
+    if (!new Look(path).needsMixer(data)) return packJson(data);
+    const mixer = new Mixer(path);
+    const v = mixer.take(data, "");
+    const [whole] = mixer.found;
+    if (!whole) return packJson(v);
+    return whole[0].length === 0 ? { text: whole[1] + whole[2], size: mixer.bytes } : mixer.pack(v);
+  } catch (error) {
+    if (error instanceof Unsendable && path.length > 0) throw new TypeError(`${error.message} (found at ${placeOf(path)})`);
+    // The stack is used up.
+    if (error instanceof RangeError) throw new TypeError("what is nested so deeply cannot be sent", { cause: error });
+    throw error;
   }
-  const text = jsonOf(data);
-  return { text, size: utf8Length(text) };
+}
+
+/** JSON of something that may hold no bytes. Throws a TypeError for what cannot be sent. */
+export function jsonText(data: unknown): string {
+  const { text } = pack(data);
+  // No JSON begins with these letters.
+  if (/^[abx]/.test(text)) throw new TypeError("bytes cannot stand here: only what JSON can hold");
+  return text;
 }
 
 /** Throws if that is not what `pack` makes: another member's page may run anything. */
@@ -41,70 +53,119 @@ export function unpack(packed: unknown): unknown {
   }
 }
 
-function jsonOf(data: unknown): string {
+function packJson(data: unknown): Packed {
   const text = JSON.stringify(data) as string | undefined;
   if (text === undefined) throw new TypeError(`${typeof data} cannot be sent: only what JSON can hold, ArrayBuffer and Uint8Array`);
-  return text;
+  return { text, size: utf8Length(text) };
 }
 
-function bytesOf(data: unknown): Uint8Array | undefined {
-  if (data instanceof Uint8Array) return data;
-  if (data instanceof ArrayBuffer) return new Uint8Array(data);
-  return undefined;
+const isObject = (value: unknown): value is object => typeof value === "object" && value !== null;
+
+interface HasJson {
+  toJSON(key: string): unknown;
 }
 
-/** What JSON would make `{}` or a table of numbers of, without a word. */
-const LOST: ReadonlySet<string> = new Set(["Map", "Set", "Promise", "Blob", "File", "SharedArrayBuffer"]);
-
-function refuse(value: object): void {
-  const prototype: unknown = Object.getPrototypeOf(value);
-  if (prototype === Object.prototype || prototype === Array.prototype) return;
-  const name = Object.prototype.toString.call(value).slice(8, -1);
-  if (ArrayBuffer.isView(value)) throw new TypeError(`${name} cannot be sent as it is: send its bytes, new Uint8Array(it.buffer, it.byteOffset, it.byteLength), or its numbers, Array.from(it)`);
-  if (LOST.has(name)) throw new TypeError(`${name} cannot be sent: only what JSON can hold, ArrayBuffer and Uint8Array`);
+/** The value says itself what it is in JSON. As JSON does, a bigint is asked as well. */
+function hasJson(value: unknown): value is HasJson {
+  return (isObject(value) || typeof value === "bigint") && typeof (value as Partial<HasJson>).toJSON === "function";
 }
 
-/** It says itself what it is in JSON. */
-const hasJson = (value: object): boolean => typeof (value as { toJSON?: unknown }).toJSON === "function";
-
-const kindOf = (data: unknown): Kind => (data instanceof ArrayBuffer ? "a" : "b");
-
-function mayHoldBytes(data: unknown): boolean {
-  if (typeof data !== "object" || data === null) return false;
-  const seen = new Set<object>();
-  const look = (value: unknown): boolean => {
-    if (typeof value !== "object" || value === null || seen.has(value)) return false;
-    if (bytesOf(value)) return true;
-    if (hasJson(value)) return false;
-    refuse(value);
-    seen.add(value);
-    return Object.values(value).some(look);
-  };
-  return look(data);
+/** Where in the data something is: `.list[3].name`. */
+function placeOf(path: Path): string {
+  return path.map((step) => (typeof step === "number" ? `[${step}]` : /^[\p{L}_$][\p{L}\p{N}_$]*$/u.test(step) ? `.${step}` : `[${JSON.stringify(step)}]`)).join("");
 }
 
-/** Takes bytes out of a tree and notes where they were. */
-class Mixer {
-  readonly found: Bytes[] = [];
-  /** What base64 and its place take beyond the bytes. */
-  saved = 0;
+/** Goes through a tree and refuses what cannot be sent. */
+class Look {
+  readonly #seen = new Set<object>();
+  /** Where it is. After an error, where that was found. */
+  readonly #path: Path;
 
-  take(value: unknown, path: readonly (string | number)[]): unknown {
-    if (typeof value !== "object" || value === null) return value;
-    const bytes = bytesOf(value);
-    if (bytes) {
-      const base64 = toBase64(bytes);
-      this.found.push([path, kindOf(value), base64]);
-      this.saved += base64.length - bytes.length;
-      return null;
+  constructor(path: Path) {
+    this.#path = path;
+  }
+
+  /** Returns whether JSON alone would not do: there are bytes in it, or something with a `toJSON` that may give some. */
+  needsMixer(value: unknown): boolean {
+    if (!isObject(value)) {
+      if (typeof value === "bigint" && hasJson(value)) return true;
+      checkPrimitive(value);
+      return false;
     }
-    if (hasJson(value)) return value;
-    refuse(value);
-    if (path.length > 200) throw new TypeError("what was sent is nested too deeply, or holds itself");
-    if (Array.isArray(value)) return value.map((item: unknown, i) => this.take(item, [...path, i]));
-    return Object.fromEntries(Object.entries(value).map(([name, item]) => [name, this.take(item, [...path, name])]));
+    if (this.#seen.has(value)) return false;
+    if (bytesIn(value) || hasJson(value)) return true;
+    checkObject(value);
+    this.#seen.add(value);
+    if (Array.isArray(value)) {
+      for (let i = 0; i < value.length; i++) if (this.#in(i, value[i])) return true;
+      return false;
+    }
+    for (const name of Object.keys(value)) if (this.#in(name, (value as Record<string, unknown>)[name])) return true;
+    return false;
+  }
+
+  #in(step: string | number, value: unknown): boolean {
+    this.#path.push(step);
+    const needs = this.needsMixer(value);
+    this.#path.pop();
+    return needs;
   }
 }
+
+/** Copies a tree as JSON would write it, takes the bytes out and notes where they were. */
+class Mixer {
+  readonly found: Noted[] = [];
+  /** Bytes taken out, and the length of their base64. */
+  bytes = 0;
+  #base64 = 0;
+  readonly #path: Path;
+  readonly #above = new Set<object>();
+
+  constructor(path: Path) {
+    this.#path = path;
+    path.length = 0;
+  }
+
+  pack(v: unknown): Packed {
+    const { text, size } = packJson({ v, b: this.found } satisfies Mixed);
+    return { text: `x${text}`, size: size - this.#base64 + this.bytes };
+  }
+
+  /** `key` is the name `given` has in what holds it. */
+  take(given: unknown, key: string): unknown {
+    const isBytes = isObject(given) && bytesIn(given) !== undefined;
+    const value = !isBytes && hasJson(given) ? given.toJSON(key) : given;
+    if (!isObject(value)) {
+      checkPrimitive(value);
+      return value;
+    }
+    const bytes = bytesIn(value);
+    if (bytes) {
+      const base64 = toBase64(bytes.bytes);
+      this.found.push([[...this.#path], bytes.kind, base64]);
+      this.bytes += bytes.bytes.length;
+      this.#base64 += base64.length;
+      return null;
+    }
+    checkObject(value);
+    if (isBoxed(value)) return value.valueOf();
+    if (this.#above.has(value)) throw new Unsendable("what holds itself cannot be sent");
+    this.#above.add(value);
+    const copy = Array.isArray(value) ? Array.from(value, (item: unknown, i) => this.#in(i, item)) : Object.fromEntries(fieldsOf(value).map(([name, item]) => [name, this.#in(name, item)]));
+    this.#above.delete(value);
+    return copy;
+  }
+
+  #in(step: string | number, value: unknown): unknown {
+    this.#path.push(step);
+    const taken = this.take(value, String(step));
+    this.#path.pop();
+    return taken;
+  }
+}
+
+/** Of what `toJSON` gave JSON asks no further `toJSON`. */
+const fieldsOf = (value: object): [string, unknown][] => Object.entries(value).filter(([name, item]) => name !== "toJSON" || typeof item !== "function");
 
 function unmix({ v, b }: Mixed): unknown {
   for (const [path, kind, base64] of b) {

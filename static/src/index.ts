@@ -1,5 +1,8 @@
 // The library, as a page imports it.
 
-export { PageGroup, type MessageInfo, type PageGroupEvents, type PageGroupOptions } from "./page-group.ts";
+export { PageGroup } from "./page-group.ts";
+export type { MessageInfo, PageGroupEvents, PageGroupOptions } from "./page-group.ts";
+export { PeerstarError } from "./errors.ts";
+export type { PeerstarErrorCode } from "./errors.ts";
+export type { Ticket } from "./ticket.ts";
 export type { LostMessage, RestoreInfo } from "./restore-info.ts";
-export { PeerstarError, type PeerstarErrorCode } from "./errors.ts";

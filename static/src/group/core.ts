@@ -99,7 +99,7 @@ export class Core {
   /** Called when a stopped delivery may go on. */
   resume: () => void = () => {};
 
-  constructor(readonly id: PeerId, readonly settings: Settings) {
+  constructor(public id: PeerId, readonly settings: Settings) {
     this.links = new Links(settings.linkSilentMs);
     this.dialMs = settings.askDialMs;
     this.provisional = new ProvisionalMark(settings);

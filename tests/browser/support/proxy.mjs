@@ -10,6 +10,7 @@ export class Proxy {
     });
   }
 
+  isDown = false;
   nears = new Set();
   fars = new Set();
   /** While set, nobody gets through: as a browser that holds back its dials. */
@@ -20,7 +21,7 @@ export class Proxy {
   }
 
   join(near, far) {
-    if (this.held) {
+    if (this.held || this.isDown) {
       near.on("error", () => {}).destroy();
       far.on("error", () => {}).destroy();
       return;
@@ -31,6 +32,16 @@ export class Proxy {
     far.on("error", () => {}).on("data", (data) => near.write(data));
     near.on("close", () => this.nears.delete(near) && this.fars.has(far) && !near.strayed && far.destroy());
     far.on("close", () => this.fars.delete(far) && near.destroy());
+  }
+
+  /** Nothing passes until `up`. */
+  down() {
+    this.isDown = true;
+    this.cut();
+  }
+
+  up() {
+    this.isDown = false;
   }
 
   /** Both sides see the end of it. */
