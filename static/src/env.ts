@@ -1,5 +1,7 @@
 // What the library takes from the browser around it, in one place, so that tests can give it something else.
 
+import { probe, type HealthAnswer } from "./health.ts";
+
 export interface SocketLike {
   readonly readyState: number;
   readonly bufferedAmount: number;
@@ -13,6 +15,8 @@ export type Timer = unknown;
 
 export interface Env {
   dial(url: string): SocketLike;
+  /** Asks the server's `health` route. Returns how to give up; nothing is answered after that. */
+  probe(url: string, answered: (answer: HealthAnswer) => void): () => void;
   /** Milliseconds, never backwards, asleep or awake. */
   now(): number;
   random(): number;
@@ -48,6 +52,12 @@ export function browserEnv(): Env {
   };
   return {
     dial: (url) => new WebSocket(url) as unknown as SocketLike,
+    probe(url, answered) {
+      const controller = new AbortController();
+      const { signal } = controller;
+      void probe(url, signal).then((answer) => signal.aborted || answered(answer));
+      return () => controller.abort();
+    },
     now: wakefulClock(() => performance.now(), () => Date.now()),
     random: () => Math.random(),
     after(ms, then) {

@@ -91,6 +91,7 @@ export class PageGroup {
     const signalling = new Signalling((message) => this.#shell.signal(message));
     this.#peer = createPeer(id, address, token, options.rtc ?? {}, signalling, (connection) => this.#shell.accept(connection));
     this.#shell = new Shell(env, { id, profile, p2p, ticket }, {
+      health: address.health,
       url: (claim, ticket) => socketUrl(address, { id, token, page, ticket, ...claim }),
       visible: () => document.visibilityState !== "hidden",
       notice: (notice, rttMs) => this.#notice(notice, rttMs),
@@ -279,6 +280,8 @@ function watch(shell: Shell): () => void {
 interface Address extends PeerAddress {
   /** Of the WebSocket, without query. */
   readonly socket: string;
+  /** Of the route that says whether the server is there. */
+  readonly health: string;
 }
 
 function addressOf(server: URL, page: string, key: string): Address {
@@ -291,6 +294,7 @@ function addressOf(server: URL, page: string, key: string): Address {
     secure,
     key,
     socket: `${secure ? "wss" : "ws"}://${server.host}${base}peerjs`,
+    health: `${secure ? "https" : "http"}://${server.host}${base}health`,
   };
 }
 

@@ -15,6 +15,8 @@ import { ServerSocket, type End, type Failure, type ServerMessage } from "./sock
 import type { Ticket } from "./ticket.ts";
 
 export interface ShellHooks extends FrontHooks {
+  /** Address of the server's `health` route. */
+  readonly health: string;
   url(claim: { readonly epoch: number; readonly host: string } | undefined, ticket: string | undefined): string;
   visible(): boolean;
   notice(notice: Told, rttMs: number | undefined): void;
@@ -96,6 +98,7 @@ export class Shell {
     });
     this.#socket = new ServerSocket(env, {
       ticket: options.ticket,
+      health: hooks.health,
       url: (ticket) => hooks.url(this.#machine.host === undefined ? undefined : { epoch: this.#machine.epoch, host: this.#machine.host }, ticket),
       said: (message) => this.#said(message),
       lost: () => this.#lost(),

@@ -1,6 +1,7 @@
 // The way to the server: one WebSocket after another, until the server says that coming back is of no use.
 
 import type { Env, SocketLike, Timer } from "./env.ts";
+import { Health } from "./health.ts";
 import { fetched, type Ticket } from "./ticket.ts";
 
 export interface ServerMessage {
@@ -26,6 +27,8 @@ export interface Failure {
 
 export interface SocketHooks {
   readonly ticket?: Ticket | undefined;
+  /** Address of the server's `health` route. */
+  readonly health: string;
   /** Where to, with the claim as of now. */
   url(ticket: string | undefined): string;
   /** Everything but heartbeats; OPEN means that we are in. */
@@ -40,6 +43,8 @@ export interface SocketHooks {
 }
 
 const CONNECT_MS = 10_000;
+/** A dial that is held back or hangs is given up after this time, even while the server answers over HTTP. */
+const HELD_MS = 30_000;
 /** Somebody looks, or the network is back: a dial that has hung for so long was made into nothing. */
 const HANGS_MS = 2_000;
 /** A socket that is cut before it has been open for so long is one more failed try: the next is not hurried. */
@@ -47,6 +52,8 @@ const STAYED_MS = 2_000;
 const FIRST_MS = 150;
 /** Within the server's `recovery_ms`: who comes back with a history should be there by the time a page that is opened anew decides. */
 const MOST_MS = 5_000;
+/** The same between two questions whether the server is there: of several browsers none is to be back much later. */
+const ASK_MOST_MS = 3_000;
 /** What came back from sleep has so long to show that it lives. */
 const CHECK_MS = 2_500;
 const EXPIRED = 4507;
@@ -61,16 +68,19 @@ export function isTerminal(code: number): boolean {
 }
 
 /** `attempt` counts from 0; the first try comes soon, since most outages are one lost connection. */
-export function backoffMs(attempt: number, random: number): number {
-  return Math.round(Math.min(MOST_MS, FIRST_MS * 1.6 ** attempt) * (0.5 + random / 2));
+export function backoffMs(attempt: number, random: number, mostMs = MOST_MS): number {
+  return Math.round(Math.min(mostMs, FIRST_MS * 1.6 ** attempt) * (0.5 + random / 2));
 }
 
 export class ServerSocket {
   readonly #env: Env;
   readonly #hooks: SocketHooks;
+  readonly #health: Health;
   #ws: SocketLike | undefined;
   #up = false;
   #state: "paused" | "dialling" | "waiting" | "ended" = "paused";
+  /** The last connection or dial ended without a word from the server: it is asked over HTTP before the next dial. */
+  #asksFirst = false;
   /** Which ticket is asked for: an answer to an earlier question is of no use. */
   #asking = 0;
   /** Tries that came to nothing, or to little; how long the next waits. */
@@ -97,6 +107,7 @@ export class ServerSocket {
   constructor(env: Env, hooks: SocketHooks) {
     this.#env = env;
     this.#hooks = hooks;
+    this.#health = new Health(env, hooks.health);
   }
 
   get up(): boolean {
@@ -116,7 +127,10 @@ export class ServerSocket {
     const { ticket } = this.#hooks;
     if (typeof ticket !== "function") return this.#connect(ticket);
     const asking = this.#asking;
-    const without = (why: string, late = false): void => this.#closed(1006, `no ticket could be had: ${why}`, late);
+    const without = (why: string, late = false): void => {
+      this.#asksFirst = false;
+      this.#closed(1006, `no ticket could be had: ${why}`, late);
+    };
     this.#set(CONNECT_MS, () => without(`nothing came in ${CONNECT_MS / 1000} s`, true));
     fetched(ticket).then(
       (text) => asking === this.#asking && this.#connect(text),
@@ -134,13 +148,39 @@ export class ServerSocket {
       return this.#set(0, () => this.#end({ code: 4400, reason }));
     }
     this.#ws = ws;
+    this.#health.dialled();
     ws.onmessage = ({ data }) => {
       if (ws === this.#ws) this.#heard(data);
     };
     ws.onclose = ({ code, reason }) => {
-      if (ws === this.#ws) this.#closed(code, reason);
+      if (ws !== this.#ws) return;
+      this.#asksFirst = code === 1006 || code === 1012;
+      this.#closed(code, reason);
     };
-    this.#set(CONNECT_MS, () => this.#closed(1006, "no answer", true));
+    this.#set(CONNECT_MS, () => this.#hung());
+  }
+
+  /** A dial has taken its time. Firefox may be holding it back: it goes on while the server answers over HTTP. */
+  #hung(): void {
+    const giveUp = (): void => {
+      this.#asksFirst = true;
+      this.#closed(1006, "no answer", true);
+    };
+    if (this.#env.now() - this.#dialledAt >= HELD_MS) return giveUp();
+    this.#health.check((there) => {
+      if (!there) return giveUp();
+      this.#set(CONNECT_MS, () => this.#hung());
+      this.#hooks.failed({ times: ++this.#failures, why: "no answer yet", late: true });
+    });
+  }
+
+  /** Dials; after an end without a word from the server only if that answers over HTTP. */
+  #try(): void {
+    if (!this.#asksFirst) return this.dial();
+    this.#health.ask(({ dial, why }) => {
+      if (dial) return this.dial();
+      this.#again(backoffMs(this.#attempt, this.#env.random(), ASK_MOST_MS), why);
+    });
   }
 
   send(text: string): boolean {
@@ -158,8 +198,13 @@ export class ServerSocket {
   /** The network is back, or the tab is looked at: now is the time. */
   wake(): void {
     if (this.#up) return this.check();
-    const hangs = this.#state === "dialling" && this.#env.now() - this.#dialledAt > HANGS_MS;
-    if (this.#state !== "waiting" && !hangs) return;
+    if (this.#state === "waiting") {
+      if ((this.#health.askingMs ?? Infinity) <= HANGS_MS) return;
+      this.#attempt = 0;
+      this.#env.cancel(this.#timer);
+      return this.#try();
+    }
+    if (this.#state !== "dialling" || this.#env.now() - this.#dialledAt <= HANGS_MS) return;
     this.#attempt = 0;
     this.dial();
   }
@@ -207,12 +252,14 @@ export class ServerSocket {
     this.#drop();
     if (!this.#up) return;
     this.#up = false;
+    this.#health.lost();
     if (this.#env.now() - this.#openedAt >= STAYED_MS) this.#attempt = 0;
     this.#hooks.lost();
   }
 
   #drop(code = AGAIN): void {
     this.#asking++;
+    this.#health.cancel();
     const ws = this.#ws;
     this.#ws = undefined;
     if (!ws) return;
@@ -257,6 +304,8 @@ export class ServerSocket {
 
   #opened(payload: unknown): void {
     this.#up = true;
+    this.#asksFirst = false;
+    this.#health.opened();
     this.#openedAt = this.#env.now();
     this.#failures = 0;
     this.#retryMs = undefined;
@@ -317,10 +366,15 @@ export class ServerSocket {
     this.#state = "waiting";
     this.#down();
     if (this.#state !== "waiting") return;
-    const wait = this.#wait(end.code);
+    if (told) this.#asksFirst = false;
+    this.#again(this.#wait(end.code), end.reason, late, wasUp);
+  }
+
+  /** The next try, after `ms`. */
+  #again(ms: number, why: string, late = false, wasUp = false): void {
     this.#attempt++;
-    this.#set(wait, () => this.dial());
-    if (!wasUp) this.#hooks.failed({ times: ++this.#failures, why: end.reason, late });
+    this.#set(ms, () => this.#try());
+    if (!wasUp) this.#hooks.failed({ times: ++this.#failures, why, late });
   }
 
   #wait(code: number): number {

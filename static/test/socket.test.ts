@@ -10,6 +10,7 @@ function rig(ticket?: Ticket) {
   let dials = 0;
   const socket = new ServerSocket(env, {
     ticket,
+    health: "http://server/health",
     url: (ticket) => `ws://server/?dial=${++dials}${ticket === undefined ? "" : `&ticket=${ticket}`}`,
     said: ({ type }) => story.push(type),
     lost: () => story.push("lost"),
@@ -76,11 +77,14 @@ test("a socket that stood for long and was found dead is dialled as if it were t
 
 test("a dial that nobody answers is given up", () => {
   const { env, socket, story } = rig();
+  env.health = "nothing";
   socket.dial();
-  env.pass(11_000);
+  env.pass(10_050);
   assert.deepEqual(story, ["failed 1: no answer (late)"]);
   // Not a goodbye, as no code would be.
   assert.equal(env.sockets[0]?.closedWith, 4000);
+  env.health = "there";
+  env.pass(1000);
   assert.equal(env.sockets.length, 2);
 });
 
@@ -274,7 +278,7 @@ test("an address that cannot be dialled ends it with the browser's words", () =>
   env.dial = () => {
     throw new SyntaxError("insecure");
   };
-  const hooks = { url: () => "ws://x", said() {}, lost() {}, ended: ({ reason }: { reason: string }) => void ends.push(reason), proved() {}, failed() {} };
+  const hooks = { health: "http://x/health", url: () => "ws://x", said() {}, lost() {}, ended: ({ reason }: { reason: string }) => void ends.push(reason), proved() {}, failed() {} };
   new ServerSocket(env, hooks).dial();
   assert.deepEqual(ends, [], "whoever dials must be able to hear of it");
   env.pass(1);

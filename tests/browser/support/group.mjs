@@ -30,9 +30,11 @@ export async function die(kind, { browser, tab }) {
 }
 
 export class Member {
-  static async join(browser, site, name, options) {
+  /** `policy`: a Content Security Policy for the page. */
+  static async join(browser, site, name, options, { policy } = {}) {
     const tab = await browser.tab(`${site.url}/group.html`);
     await tab.waitForFunction(() => window.ready);
+    if (policy) await tab.evaluate((content) => document.head.append(Object.assign(document.createElement("meta"), { httpEquiv: "Content-Security-Policy", content })), policy);
     const id = await tab.evaluate(([name, options]) => begin(name, options, { snapshots: true }), [name, options]);
     return new Member(browser, tab, name, id);
   }
