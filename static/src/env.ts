@@ -17,6 +17,8 @@ export interface Env {
   dial(url: string): SocketLike;
   /** Asks the server's `health` route. Returns how to give up; nothing is answered after that. */
   probe(url: string, answered: (answer: HealthAnswer) => void): () => void;
+  /** Sends a POST without a body that outlives the page. Whether it arrives is not known. */
+  beacon(url: string): void;
   /** Milliseconds, never backwards, asleep or awake. */
   now(): number;
   random(): number;
@@ -58,6 +60,7 @@ export function browserEnv(): Env {
       void probe(url, signal).then((answer) => signal.aborted || answered(answer));
       return () => controller.abort();
     },
+    beacon: (url) => void navigator.sendBeacon?.(url),
     now: wakefulClock(() => performance.now(), () => Date.now()),
     random: () => Math.random(),
     after(ms, then) {

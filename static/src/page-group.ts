@@ -11,7 +11,7 @@ import { home } from "./home.ts";
 import { isLost } from "./payload.ts";
 import { createPeer, Signalling, type GroupPeer, type PeerAddress } from "./peer.ts";
 import { Shell } from "./shell.ts";
-import type { ServerMessage } from "./socket.ts";
+import type { Routes, ServerMessage } from "./socket.ts";
 import type { Ticket } from "./ticket.ts";
 
 export interface PageGroupOptions {
@@ -91,7 +91,7 @@ export class PageGroup {
     const signalling = new Signalling((message) => this.#shell.signal(message));
     this.#peer = createPeer(id, address, token, options.rtc ?? {}, signalling, (connection) => this.#shell.accept(connection));
     this.#shell = new Shell(env, { id, profile, p2p, ticket }, {
-      health: address.health,
+      routes: routesOf(address, { id, token }),
       url: (claim, ticket) => socketUrl(address, { id, token, page, ticket, ...claim }),
       visible: () => document.visibilityState !== "hidden",
       notice: (notice, rttMs) => this.#notice(notice, rttMs),
@@ -280,8 +280,8 @@ function watch(shell: Shell): () => void {
 interface Address extends PeerAddress {
   /** Of the WebSocket, without query. */
   readonly socket: string;
-  /** Of the route that says whether the server is there. */
-  readonly health: string;
+  /** Of the server's HTTP routes, up to their names. */
+  readonly base: string;
 }
 
 function addressOf(server: URL, page: string, key: string): Address {
@@ -294,8 +294,13 @@ function addressOf(server: URL, page: string, key: string): Address {
     secure,
     key,
     socket: `${secure ? "wss" : "ws"}://${server.host}${base}peerjs`,
-    health: `${secure ? "https" : "http"}://${server.host}${base}health`,
+    base: `${secure ? "https" : "http"}://${server.host}${base}`,
   };
+}
+
+function routesOf({ base, path }: Address, { id, token }: { readonly id: string; readonly token: string }): Routes {
+  const origin = new URL(base).origin;
+  return { health: `${base}health`, leave: `${origin}${path}peers/${encodeURIComponent(id)}/leave?token=${encodeURIComponent(token)}` };
 }
 
 interface Handshake {

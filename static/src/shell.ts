@@ -11,12 +11,11 @@ import { Group, type Effect, type Event, type Notice, type Status, type Wire } f
 import { entryIn, hostIn, isLost, openIn } from "./payload.ts";
 import { Reach } from "./reach.ts";
 import { Relay } from "./relay.ts";
-import { ServerSocket, type End, type Failure, type ServerMessage } from "./socket.ts";
+import { ServerSocket, type End, type Failure, type Routes, type ServerMessage } from "./socket.ts";
 import type { Ticket } from "./ticket.ts";
 
 export interface ShellHooks extends FrontHooks {
-  /** Address of the server's `health` route. */
-  readonly health: string;
+  readonly routes: Routes;
   url(claim: { readonly epoch: number; readonly host: string } | undefined, ticket: string | undefined): string;
   visible(): boolean;
   notice(notice: Told, rttMs: number | undefined): void;
@@ -98,7 +97,7 @@ export class Shell {
     });
     this.#socket = new ServerSocket(env, {
       ticket: options.ticket,
-      health: hooks.health,
+      routes: hooks.routes,
       url: (ticket) => hooks.url(this.#machine.host === undefined ? undefined : { epoch: this.#machine.epoch, host: this.#machine.host }, ticket),
       said: (message) => this.#said(message),
       lost: () => this.#lost(),

@@ -25,10 +25,17 @@ export interface Failure {
   readonly late: boolean;
 }
 
+/** Addresses of the server's HTTP routes. */
+export interface Routes {
+  /** Says whether the server is there. */
+  readonly health: string;
+  /** Takes the goodbye of a page that has no WebSocket. */
+  readonly leave: string;
+}
+
 export interface SocketHooks {
   readonly ticket?: Ticket | undefined;
-  /** Address of the server's `health` route. */
-  readonly health: string;
+  readonly routes: Routes;
   /** Where to, with the claim as of now. */
   url(ticket: string | undefined): string;
   /** Everything but heartbeats; OPEN means that we are in. */
@@ -54,6 +61,8 @@ const FIRST_MS = 150;
 const MOST_MS = 5_000;
 /** The same between two questions whether the server is there: of several browsers none is to be back much later. */
 const ASK_MOST_MS = 3_000;
+/** The server may be waiting so long for one that lost its connection (`liveness.return_ms`, 3 s, may be set higher). */
+const MISSED_MS = 30_000;
 /** What came back from sleep has so long to show that it lives. */
 const CHECK_MS = 2_500;
 const EXPIRED = 4507;
@@ -89,6 +98,8 @@ export class ServerSocket {
   #failures = 0;
   #dialledAt = 0;
   #openedAt = 0;
+  /** When the last connection on which we were in was lost. */
+  #lostAt = -Infinity;
   /** For the next dial, or for giving up on this one. */
   #timer: Timer;
   #pulse: Timer;
@@ -107,7 +118,7 @@ export class ServerSocket {
   constructor(env: Env, hooks: SocketHooks) {
     this.#env = env;
     this.#hooks = hooks;
-    this.#health = new Health(env, hooks.health);
+    this.#health = new Health(env, hooks.routes.health);
   }
 
   get up(): boolean {
@@ -239,11 +250,15 @@ export class ServerSocket {
     this.#goodbye();
     this.#state = "paused";
     this.#down();
+    this.#lostAt = -Infinity;
   }
 
   #goodbye(): void {
     const ws = this.#ws;
     if (this.#up && ws?.readyState === 1) ws.send('{"type":"LEAVE"}');
+    // Firefox closes a page's WebSockets before the page hears that it goes.
+    else if (this.#up || this.#env.now() - this.#lostAt < MISSED_MS) this.#env.beacon(this.#hooks.routes.leave);
+    this.#lostAt = -Infinity;
     this.#drop(1000);
     this.#clear();
   }
@@ -252,6 +267,7 @@ export class ServerSocket {
     this.#drop();
     if (!this.#up) return;
     this.#up = false;
+    this.#lostAt = this.#env.now();
     this.#health.lost();
     if (this.#env.now() - this.#openedAt >= STAYED_MS) this.#attempt = 0;
     this.#hooks.lost();

@@ -13,7 +13,7 @@ function rig() {
   const env = new FakeEnv();
   const story: string[] = [];
   const socket = new ServerSocket(env, {
-    health: URL,
+    routes: { health: URL, leave: "http://server/leave" },
     url: () => "wss://server/path/peerjs",
     said: ({ type }) => story.push(type),
     lost: () => story.push("lost"),

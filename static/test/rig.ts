@@ -113,6 +113,12 @@ export class FakeEnv implements Env {
     return socket;
   }
 
+  readonly beacons: string[] = [];
+
+  beacon(url: string): void {
+    this.beacons.push(url);
+  }
+
   probe(url: string, answered: (answer: HealthAnswer) => void): () => void {
     const probe = {
       url,

@@ -20,7 +20,7 @@ function rig({ profile, ticket }: { profile?: unknown; ticket?: Ticket } = {}) {
   const lines: string[] = [];
   let give: (() => unknown) | undefined;
   const shell = new Shell(env, { id: "me", profile, ticket, p2p: true }, {
-    health: "http://x/health",
+    routes: { health: "http://x/health", leave: "http://server/leave" },
     url: (claim) => {
       claims.push(claim);
       return "ws://x";
@@ -191,7 +191,7 @@ test("leave() in a listener is the end of it, and what was delivered is settled 
   env.alive = true;
   const heard: unknown[] = [];
   const shell: Shell = new Shell(env, { id: "me", profile: undefined, p2p: false }, {
-    health: "http://x/health", url: () => "ws://x", visible: () => true, notice() {}, status() {}, snapshot: () => undefined, restore() {}, error() {}, signal() {}, opened() {}, ice() {}, left() {}, connect: () => undefined, over() {},
+    routes: { health: "http://x/health", leave: "http://server/leave" }, url: () => "ws://x", visible: () => true, notice() {}, status() {}, snapshot: () => undefined, restore() {}, error() {}, signal() {}, opened() {}, ice() {}, left() {}, connect: () => undefined, over() {},
     message: (data) => {
       heard.push(data);
       shell.leave();
