@@ -17,6 +17,15 @@ step() {
   "$@" || fail "==> failed: $name"
 }
 
+# package_ready PACKAGE PROGRAM: installs the Debian package unless its program is there.
+package_ready() {
+  [[ -x $2 ]] && return
+  if ((EUID != 0)) || ! command -v apt-get >/dev/null; then
+    fail "$2 is missing, and only root may install it: apt-get install $1"
+  fi
+  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$1"
+}
+
 has_node() {
   command -v npm >/dev/null && node -e 'process.exit(parseInt(process.versions.node) < 20 ? 1 : 0)' 2>/dev/null
 }

@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{Client, Server, eventually};
+use common::{Client, Server, eventually, http};
 use serde_json::json;
 
 /// Time enough to come back, and longer still a wait that shows that nothing is said.
@@ -18,7 +18,7 @@ async fn two_contacts_and_a_stranger(server: &Server) -> (Client, Client, Client
 }
 
 #[tokio::test]
-async fn contacts_are_told_at_once_after_a_goodbye_and_a_proper_close() {
+async fn contacts_are_told_after_a_goodbye_and_a_proper_close() {
     let server = Server::start(&VERY_PATIENT);
     for code in [None, Some(1000), Some(1001)] {
         let (a, mut b, mut stranger) = two_contacts_and_a_stranger(&server).await;
@@ -30,6 +30,59 @@ async fn contacts_are_told_at_once_after_a_goodbye_and_a_proper_close() {
         assert_eq!(told.get("payload"), None, "{code:?}");
         stranger.nothing_until_expire().await;
         b.nothing_more().await;
+    }
+}
+
+#[tokio::test]
+async fn a_socket_closed_with_1001_that_is_back_within_a_moment_was_never_gone() {
+    // longer than the grace
+    let server = Server::start(&[VERY_PATIENT[0], ("peerjs.expire_ms", "1500")]);
+    let (mut host, mut member) = (server.member("p", "h").await, server.member("p", "m").await);
+    host.expect_from("JOIN", "m").await;
+    member.meet(&mut host).await;
+    host.close(Some(1001)).await;
+    let mut host = server.member("p", "h").await;
+    assert_eq!((&host.open["host"], &host.open["epoch"]), (&member.open["host"], &member.open["epoch"]));
+    member.nothing_until_expire().await;
+    member.close(Some(1001)).await;
+    let mut member = server.member("p", "m").await;
+    host.nothing_until_expire().await;
+    // it is still known whom they know
+    host.goodbye().await;
+    assert_eq!(member.appointed().await["cause"], "left");
+    member.expect_from("LEAVE", "h").await;
+}
+
+#[tokio::test]
+async fn a_page_without_a_socket_says_over_http_that_it_leaves() {
+    let site = "https://site.example";
+
+    let server = Server::start(&[VERY_PATIENT[0], VERY_PATIENT[1], ("auth.admin_token", "admin"), ("cors.origins", site)]);
+    let leave = async |id: &str, query: &str, origin: &str| {
+        http(&server, "POST", &format!("/pages/p/peers/{id}/leave?{query}"), &[("Origin", origin)]).await.status
+    };
+    let (mut host, lost) = (server.member("p", "h").await, server.member("p", "x").await);
+    host.expect_from("JOIN", "x").await;
+    // it would be waited for a minute
+    lost.reset();
+    eventually("x is off the roster", async || server.pages().await[0]["members"] == 1).await;
+    assert_eq!(leave("x", "token=wrong", site).await, 204, "whether anybody is waited for is told to nobody");
+    host.nothing_until_expire().await;
+    assert_eq!(leave("x", "token=t", site).await, 204);
+    assert_eq!(host.expect_from("LEAVE", "x").await.get("payload"), None);
+    // one that has a socket stays
+    let mut here = server.member("p", "y").await;
+    host.expect_from("JOIN", "y").await;
+    assert_eq!(leave("y", "token=t", site).await, 204);
+    here.nothing_until_expire().await;
+    host.nothing_more().await;
+    for (id, query, origin, status) in [
+        ("y", "token=t", "https://other.example", 403),
+        ("y", "token=", site, 400),
+        ("y", "", site, 400),
+        ("%2F", "token=t", site, 400),
+    ] {
+        assert_eq!(leave(id, query, origin).await, status, "{id} {query} {origin}");
     }
 }
 

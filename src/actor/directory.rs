@@ -119,6 +119,9 @@ impl Handler<ToDirectory> for PageDirectory {
             ToDirectory::Gone { key, session, departure } => {
                 self.tell(&key, ToPage::Input(Input::Gone { session, departure }));
             }
+            ToDirectory::TakeLeave { key, id, token } => {
+                self.tell(&key, ToPage::Input(Input::TakeLeave { id, token }));
+            }
             ToDirectory::Idle { key, incarnation, joins_seen, told } => {
                 if self.state.retire(&key, incarnation, joins_seen, told) {
                     self.tell(&key, ToPage::Retire);

@@ -10,7 +10,7 @@ use super::switchboard::Switchboard;
 use crate::core::claim::Claim;
 use crate::core::close::Close;
 use crate::core::directory::Incarnation;
-use crate::core::id::{Epoch, PageKey, PeerId, SessionId};
+use crate::core::id::{Epoch, PageKey, PeerId, SessionId, Token};
 use crate::core::member::{Departure, Joiner};
 use crate::core::page::{Estate, Input};
 use crate::core::time::Time;
@@ -43,6 +43,15 @@ pub enum ToDirectory {
         session: SessionId,
         /// How it went.
         departure: Departure,
+    },
+    /// A page of a browser that has no socket any more says that it leaves for good.
+    TakeLeave {
+        /// Which page it was on.
+        key: PageKey,
+        /// Its id.
+        id: PeerId,
+        /// Its proof that the id is its own.
+        token: Token,
     },
     /// A page has nobody and nothing left.
     Idle {

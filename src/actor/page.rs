@@ -312,6 +312,10 @@ impl Handler<ToPage> for Page {
                 self.drive(input, ctx);
                 if let Some(session) = gone {
                     self.lines.remove(&session);
+                    // one that keeps its seat has no socket to hand anything to
+                    if let Some(id) = self.state.id_of(session) {
+                        self.switchboard.vacate(id);
+                    }
                 }
             }
             ToPage::Said { session, input } => {

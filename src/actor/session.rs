@@ -269,7 +269,8 @@ impl Session {
             Event::Close(code, body) => {
                 self.departure = match code {
                     None => Departure::Disconnected,
-                    Some(1000 | 1001) => Departure::Goodbye,
+                    Some(1000) => Departure::Goodbye,
+                    Some(1001) => Departure::GoingAway,
                     // an application's own codes may mean anything, such as: I dial again
                     Some(_) => Departure::Lost,
                 };

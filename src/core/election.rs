@@ -55,6 +55,8 @@ pub struct Candidate<T> {
     pub who: T,
     /// Speaks the group protocol. While one does, no other may host: a stock client cannot sequence.
     pub group: bool,
+    /// Its socket is open. One whose browser has just closed it may yet be back, and then is told who hosts.
+    pub present: bool,
     /// Says it can host.
     pub eligible: bool,
     /// Was not found out of reach of most when it hosted: others are tried first.
@@ -67,12 +69,13 @@ pub struct Candidate<T> {
     pub fresh: bool,
 }
 
-/// The fittest to host: group members before others, then the eligible, those not known to be out of reach, those who may
+/// The fittest to host: group members before others, then those with a socket, the eligible, those not known to be out of reach, those who may
 /// relay, the visible, the fresh, each time only if there is one.
 #[must_use]
 pub fn fittest<T>(mut candidates: Vec<Candidate<T>>) -> Vec<Candidate<T>> {
     type Merit<T> = fn(&Candidate<T>) -> bool;
-    let merits: [Merit<T>; 6] = [|c| c.group, |c| c.eligible, |c| c.reached, |c| c.relay, |c| c.visible, |c| c.fresh];
+    let merits: [Merit<T>; 7] =
+        [|c| c.group, |c| c.present, |c| c.eligible, |c| c.reached, |c| c.relay, |c| c.visible, |c| c.fresh];
     for merit in merits {
         if candidates.iter().any(merit) {
             candidates.retain(merit);
@@ -111,7 +114,7 @@ mod tests {
     }
 
     const fn candidate(who: usize) -> Candidate<usize> {
-        Candidate { who, group: false, eligible: true, reached: true, relay: true, visible: true, fresh: true }
+        Candidate { who, group: false, present: true, eligible: true, reached: true, relay: true, visible: true, fresh: true }
     }
 
     #[test]

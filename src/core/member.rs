@@ -122,7 +122,7 @@ impl Member {
     pub const fn candidate(&self, seat: Seat, fresh: bool) -> Candidate<Seat> {
         let Status { eligible, visible, .. } = self.status;
         let (group, reached, relay) = (self.group > 0, !self.out_of_reach, self.rights.relay);
-        Candidate { who: seat, group, eligible, reached, relay, visible, fresh }
+        Candidate { who: seat, group, present: true, eligible, reached, relay, visible, fresh }
     }
 
     /// Takes note that it is told of `epoch`.
@@ -134,8 +134,10 @@ impl Member {
 /// How a member left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Departure {
-    /// It said `LEAVE`, or closed its socket with a code.
+    /// It said `LEAVE`, closed its socket with 1000, or with 1001 and did not come back in time.
     Goodbye,
+    /// Its browser closed its socket with 1001. Its page may live on and be back within a moment.
+    GoingAway,
     /// It closed its socket without a code: PeerJS's `disconnect()`, which keeps its connections.
     Disconnected,
     /// Its socket was lost, or closed by us with a code that says: come back.
@@ -152,6 +154,7 @@ impl Departure {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Goodbye => "goodbye",
+            Self::GoingAway => "going-away",
             Self::Disconnected => "disconnected",
             Self::Lost => "lost",
             Self::Expelled => "expelled",

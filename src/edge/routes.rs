@@ -14,10 +14,10 @@ use super::ticket::TicketCheck;
 use super::{assets, origin, upgrade};
 use crate::actor::courier::Round;
 use crate::actor::directory::PageDirectory;
-use crate::actor::message::{IdsOf, KickFrom, SummariseAll};
+use crate::actor::message::{IdsOf, KickFrom, SummariseAll, ToDirectory};
 use crate::actor::session;
 use crate::core::close::Close;
-use crate::core::id::PageKey;
+use crate::core::id::{PageKey, Token};
 use crate::shared::Shared;
 
 /// What every handler is given.
@@ -45,6 +45,7 @@ pub fn configure(world: World, round: Round) -> impl FnOnce(&mut web::ServiceCon
                 .route("/metrics", get().to(metrics))
                 .route("/pages", get().to(pages))
                 .route("/pages/{page}/peers/{id}", web::delete().to(kick))
+                .route("/pages/{page}/peers/{id}/leave", web::post().to(take_leave))
                 .route("/peerjs", get().to(websocket))
                 .route("/pages/{page}/peerjs", get().to(websocket_on_page))
                 .route("/pages/{page}/{key}/id", get().to(id))
@@ -156,6 +157,30 @@ async fn kick(world: web::Data<World>, request: HttpRequest) -> HttpResponse {
         Ok(true) => HttpResponse::NoContent().finish(),
         Ok(false) => HttpResponse::NotFound().body("nobody of that id is on that page\n"),
         Err(_) => HttpResponse::InternalServerError().finish(),
+    }
+}
+
+#[derive(serde::Deserialize)]
+struct Proof {
+    token: String,
+}
+
+/// A page that goes while its socket is closed says so, in a beacon. Whether anybody was waited for is not told.
+async fn take_leave(world: web::Data<World>, proof: web::Query<Proof>, request: HttpRequest) -> HttpResponse {
+    if !origin::allows(&world.shared.settings.cors.origins, &request) {
+        return HttpResponse::Forbidden().body(Close::OriginRefused.message());
+    }
+    let id = || handshake::id_in_path(segment(&world, &request, 3)?);
+    let (key, id) = match page_of(&world, &request).and_then(|page| Ok((page, id()?))) {
+        Ok(found) => found,
+        Err(refused) => return bad_request(refused),
+    };
+    match Token::parse(&proof.token) {
+        Ok(token) => match world.directory.send(ToDirectory::TakeLeave { key, id, token }).await {
+            Ok(()) => HttpResponse::NoContent().finish(),
+            Err(_) => HttpResponse::InternalServerError().finish(),
+        },
+        Err(why) => HttpResponse::BadRequest().body(why.to_string()),
     }
 }
 

@@ -1,5 +1,7 @@
 // What the library takes from the browser around it, in one place, so that tests can give it something else.
 
+import { probe, type HealthAnswer } from "./health.ts";
+
 export interface SocketLike {
   readonly readyState: number;
   readonly bufferedAmount: number;
@@ -13,6 +15,10 @@ export type Timer = unknown;
 
 export interface Env {
   dial(url: string): SocketLike;
+  /** Asks the server's `health` route. Returns how to give up; nothing is answered after that. */
+  probe(url: string, answered: (answer: HealthAnswer) => void): () => void;
+  /** Sends a POST without a body that outlives the page. Whether it arrives is not known. */
+  beacon(url: string): void;
   /** Milliseconds, never backwards, asleep or awake. */
   now(): number;
   random(): number;
@@ -49,6 +55,13 @@ export function browserEnv(): Env {
   };
   return {
     dial: (url) => new WebSocket(url) as unknown as SocketLike,
+    probe(url, answered) {
+      const controller = new AbortController();
+      const { signal } = controller;
+      void probe(url, signal).then((answer) => signal.aborted || answered(answer));
+      return () => controller.abort();
+    },
+    beacon: (url) => void navigator.sendBeacon?.(url),
     now: wakefulClock(() => performance.now(), () => Date.now()),
     random: () => Math.random(),
     after(ms, then) {

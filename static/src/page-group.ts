@@ -15,7 +15,7 @@ import { checkScope, pageIn, serverIn, type Scope } from "./place.ts";
 import { createPeer, Signalling, type GroupPeer, type PeerAddress } from "./peer.ts";
 import type { RestoreInfo } from "./restore-info.ts";
 import { Shell } from "./shell.ts";
-import type { ServerMessage } from "./socket.ts";
+import type { Routes, ServerMessage } from "./socket.ts";
 import { idIn, type Ticket } from "./ticket.ts";
 
 export interface PageGroupOptions {
@@ -103,6 +103,7 @@ export class PageGroup {
     const signalling = new Signalling((message) => this.#shell.signal(message));
     this.#peer = createPeer(this.#id, address, token, rtc, signalling, (connection) => this.#shell.accept(connection));
     this.#shell = new Shell(env, { id: this.#id, counted: Date.now() * COUNT_PER_MS, profile, p2p, ticket }, {
+      routes: () => routesOf(address, { id: this.#id, token }),
       url: (claim, ticket) => socketUrl(address, { id: this.#id, token, page, ticket, ...claim }),
       named: (id) => {
         this.#id = id;
@@ -316,6 +317,8 @@ function watch(shell: Shell): () => void {
 interface Address extends PeerAddress {
   /** Of the WebSocket, without query. */
   readonly socket: string;
+  /** Of the server's HTTP routes, up to their names. */
+  readonly base: string;
 }
 
 function addressOf(server: URL, page: string, key: string): Address {
@@ -328,7 +331,13 @@ function addressOf(server: URL, page: string, key: string): Address {
     secure,
     key,
     socket: `${secure ? "wss" : "ws"}://${server.host}${base}peerjs`,
+    base: `${secure ? "https" : "http"}://${server.host}${base}`,
   };
+}
+
+function routesOf({ base, path }: Address, { id, token }: { readonly id: string; readonly token: string }): Routes {
+  const origin = new URL(base).origin;
+  return { health: `${base}health`, leave: `${origin}${path}peers/${encodeURIComponent(id)}/leave?token=${encodeURIComponent(token)}` };
 }
 
 interface Handshake {

@@ -11,10 +11,11 @@ import { Group, type Effect, type Event, type Notice, type Status, type Wire } f
 import { deputyIn, entryIn, fairIn, hostIn, isLost, openIn } from "./payload.ts";
 import { Reach } from "./reach.ts";
 import { Relay } from "./relay.ts";
-import { ServerSocket, type End, type Failure, type ServerMessage } from "./socket.ts";
+import { ServerSocket, type End, type Failure, type Routes, type ServerMessage } from "./socket.ts";
 import { idIn, type Ticket } from "./ticket.ts";
 
 export interface ShellHooks extends FrontHooks {
+  routes(): Routes;
   url(claim: { readonly epoch: number; readonly host: string } | undefined, ticket: string | undefined): string;
   visible(): boolean;
   notice(notice: Told, rttMs: number | undefined): void;
@@ -110,6 +111,7 @@ export class Shell {
     });
     this.#socket = new ServerSocket(env, {
       ticket: options.ticket,
+      routes: () => hooks.routes(),
       url: (ticket) => {
         this.#identify(ticket);
         return hooks.url(this.#machine.host === undefined ? undefined : { epoch: this.#machine.epoch, host: this.#machine.host }, ticket);

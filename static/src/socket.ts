@@ -1,6 +1,7 @@
 // The way to the server: one WebSocket after another, until the server says that coming back is of no use.
 
 import type { Env, SocketLike, Timer } from "./env.ts";
+import { Health } from "./health.ts";
 import { fetched, type Ticket } from "./ticket.ts";
 
 export interface ServerMessage {
@@ -24,8 +25,17 @@ export interface Failure {
   readonly late: boolean;
 }
 
+/** Addresses of the server's HTTP routes. */
+export interface Routes {
+  /** Says whether the server is there. */
+  readonly health: string;
+  /** Takes the goodbye of a page that has no WebSocket. */
+  readonly leave: string;
+}
+
 export interface SocketHooks {
   readonly ticket?: Ticket | undefined;
+  routes(): Routes;
   /** Where to, with the claim as of now. */
   url(ticket: string | undefined): string;
   /** Everything but heartbeats; OPEN means that we are in. */
@@ -40,6 +50,8 @@ export interface SocketHooks {
 }
 
 const CONNECT_MS = 10_000;
+/** A dial that is held back or hangs is given up after this time, even while the server answers over HTTP. */
+const HELD_MS = 30_000;
 /** Somebody looks, or the network is back: a dial that has hung for so long was made into nothing. */
 const HANGS_MS = 2_000;
 /** A socket that is cut before it has been open for so long is one more failed try: the next is not hurried. */
@@ -52,6 +64,10 @@ const FIRST_MS = 150;
 const MOST_MS = 5_000;
 /** A server that waits less is not dialled more often for that. */
 const LEAST_MOST_MS = 500;
+/** The same between two questions whether the server is there: of several browsers none is to be back much later. */
+const ASK_MOST_MS = 3_000;
+/** The server may be waiting so long for one that lost its connection (`liveness.return_ms`, 3 s, may be set higher). */
+const MISSED_MS = 30_000;
 /** What came back from sleep has so long to show that it lives. */
 const CHECK_MS = 2_500;
 const EXPIRED = 4507;
@@ -73,9 +89,12 @@ export function backoffMs(attempt: number, random: number, mostMs = MOST_MS): nu
 export class ServerSocket {
   readonly #env: Env;
   readonly #hooks: SocketHooks;
+  readonly #health: Health;
   #ws: SocketLike | undefined;
   #up = false;
   #state: "paused" | "dialling" | "waiting" | "ended" = "paused";
+  /** The last connection or dial ended without a word from the server: it is asked over HTTP before the next dial. */
+  #asksFirst = false;
   /** Which ticket is asked for: an answer to an earlier question is of no use. */
   #asking = 0;
   /** Tries that came to nothing, or to little; how long the next waits. */
@@ -84,6 +103,8 @@ export class ServerSocket {
   #failures = 0;
   #dialledAt = 0;
   #openedAt = 0;
+  /** When the last connection on which we were in was lost. */
+  #lostAt = -Infinity;
   /** For the next dial, or for giving up on this one. */
   #timer: Timer;
   #pulse: Timer;
@@ -103,6 +124,7 @@ export class ServerSocket {
   constructor(env: Env, hooks: SocketHooks) {
     this.#env = env;
     this.#hooks = hooks;
+    this.#health = new Health(env, hooks.routes().health);
   }
 
   get up(): boolean {
@@ -122,7 +144,10 @@ export class ServerSocket {
     const { ticket } = this.#hooks;
     if (typeof ticket !== "function") return this.#connect(ticket);
     const asking = this.#asking;
-    const without = (why: string, late = false): void => this.#closed(1006, `no ticket could be had: ${why}`, late);
+    const without = (why: string, late = false): void => {
+      this.#asksFirst = false;
+      this.#closed(1006, `no ticket could be had: ${why}`, late);
+    };
     this.#set(CONNECT_MS, () => without(`nothing came in ${CONNECT_MS / 1000} s`, true));
     fetched(ticket).then(
       (text) => asking === this.#asking && this.#connect(text),
@@ -140,13 +165,39 @@ export class ServerSocket {
       return this.#set(0, () => this.#end({ code: 4400, reason }));
     }
     this.#ws = ws;
+    this.#health.dialled();
     ws.onmessage = ({ data }) => {
       if (ws === this.#ws) this.#heard(data);
     };
     ws.onclose = ({ code, reason }) => {
-      if (ws === this.#ws) this.#closed(code, reason);
+      if (ws !== this.#ws) return;
+      this.#asksFirst = code === 1006 || code === 1012;
+      this.#closed(code, reason);
     };
-    this.#set(CONNECT_MS, () => this.#closed(1006, "no answer", true));
+    this.#set(CONNECT_MS, () => this.#hung());
+  }
+
+  /** A dial has taken its time. Firefox may be holding it back: it goes on while the server answers over HTTP. */
+  #hung(): void {
+    const giveUp = (): void => {
+      this.#asksFirst = true;
+      this.#closed(1006, "no answer", true);
+    };
+    if (this.#env.now() - this.#dialledAt >= HELD_MS) return giveUp();
+    this.#health.check((there) => {
+      if (!there) return giveUp();
+      this.#set(CONNECT_MS, () => this.#hung());
+      this.#hooks.failed({ times: ++this.#failures, why: "no answer yet", late: true });
+    });
+  }
+
+  /** Dials; after an end without a word from the server only if that answers over HTTP. */
+  #try(): void {
+    if (!this.#asksFirst) return this.dial();
+    this.#health.ask(({ dial, why }) => {
+      if (dial) return this.dial();
+      this.#again(backoffMs(this.#attempt, this.#env.random(), ASK_MOST_MS), why);
+    });
   }
 
   send(text: string): boolean {
@@ -164,8 +215,13 @@ export class ServerSocket {
   /** The network is back, or the tab is looked at: now is the time. */
   wake(): void {
     if (this.#up) return this.check();
-    const hangs = this.#state === "dialling" && this.#env.now() - this.#dialledAt > HANGS_MS;
-    if (this.#state !== "waiting" && !hangs) return;
+    if (this.#state === "waiting") {
+      if ((this.#health.askingMs ?? Infinity) <= HANGS_MS) return;
+      this.#attempt = 0;
+      this.#env.cancel(this.#timer);
+      return this.#try();
+    }
+    if (this.#state !== "dialling" || this.#env.now() - this.#dialledAt <= HANGS_MS) return;
     this.#attempt = 0;
     this.dial();
   }
@@ -200,11 +256,15 @@ export class ServerSocket {
     this.#goodbye();
     this.#state = "paused";
     this.#down();
+    this.#lostAt = -Infinity;
   }
 
   #goodbye(): void {
     const ws = this.#ws;
     if (this.#up && ws?.readyState === 1) ws.send('{"type":"LEAVE"}');
+    // Firefox closes a page's WebSockets before the page hears that it goes.
+    else if (this.#up || this.#env.now() - this.#lostAt < MISSED_MS) this.#env.beacon(this.#hooks.routes().leave);
+    this.#lostAt = -Infinity;
     this.#drop(1000);
     this.#clear();
   }
@@ -213,12 +273,15 @@ export class ServerSocket {
     this.#drop();
     if (!this.#up) return;
     this.#up = false;
+    this.#lostAt = this.#env.now();
+    this.#health.lost();
     if (this.#env.now() - this.#openedAt >= STAYED_MS) this.#attempt = 0;
     this.#hooks.lost();
   }
 
   #drop(code = AGAIN): void {
     this.#asking++;
+    this.#health.cancel();
     const ws = this.#ws;
     this.#ws = undefined;
     if (!ws) return;
@@ -263,6 +326,8 @@ export class ServerSocket {
 
   #opened(payload: unknown): void {
     this.#up = true;
+    this.#asksFirst = false;
+    this.#health.opened();
     this.#openedAt = this.#env.now();
     this.#failures = 0;
     this.#retryMs = undefined;
@@ -324,10 +389,15 @@ export class ServerSocket {
     this.#state = "waiting";
     this.#down();
     if (this.#state !== "waiting") return;
-    const wait = this.#wait(end.code);
+    if (told) this.#asksFirst = false;
+    this.#again(this.#wait(end.code), end.reason, late, wasUp);
+  }
+
+  /** The next try, after `ms`. */
+  #again(ms: number, why: string, late = false, wasUp = false): void {
     this.#attempt++;
-    this.#set(wait, () => this.dial());
-    if (!wasUp) this.#hooks.failed({ times: ++this.#failures, why: end.reason, late });
+    this.#set(ms, () => this.#try());
+    if (!wasUp) this.#hooks.failed({ times: ++this.#failures, why, late });
   }
 
   #wait(code: number): number {

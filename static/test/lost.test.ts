@@ -36,7 +36,7 @@ test("a server whose clock was set back is told of in words, once, and dialled e
   const told: string[] = [];
   const shell = new Shell(env, { id: "me", profile: undefined, p2p: false }, {
     ...hooks, url: () => "ws://x", visible: () => true, notice() {}, status: (state) => told.push(state), error: ({ code, message }) => told.push(`${code}: ${message}`),
-    left() {}, closed() {}, signal() {}, opened() {}, ice() {}, connect: () => undefined, over() {}, named() {},
+    left() {}, closed() {}, signal() {}, opened() {}, ice() {}, connect: () => undefined, over() {}, named() {}, routes: () => ({ health: "http://x/health", leave: "http://x/leave" }),
   }, () => {});
   shell.start();
   const open = { members: 2, p2p: true, relay: { maxMessageBytes: 65_536, maxBytesPerS: 0 }, resumeMs: 30_000, pingMs: 5000 };

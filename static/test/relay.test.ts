@@ -17,7 +17,7 @@ function rig(limits: Partial<RelayLimits> = {}) {
   const rtts: number[] = [];
   const inPieces: string[] = [];
   const socket = new ServerSocket(env, {
-    url: () => "ws://x", lost() {}, ended() {}, proved() {}, failed() {},
+    routes: () => ({ health: "http://x/health", leave: "http://server/leave" }), url: () => "ws://x", lost() {}, ended() {}, proved() {}, failed() {},
     said: ({ type, src, payload }) => type === "RELAY" && relay.received(src as string, payload),
   });
   const relay: Relay = new Relay(env, socket, { received: (from, message) => heard.push([from, message]), heard: (from) => inPieces.push(from), pressure: (of, high) => pressure.push(`${of} ${high ? "high" : "low"}`), rtt: (_, ms) => rtts.push(ms) });

@@ -2,6 +2,7 @@
 
 import type { Connection } from "../src/channels.ts";
 import type { Env, SocketLike } from "../src/env.ts";
+import type { HealthAnswer } from "../src/health.ts";
 
 export class FakeSocket implements SocketLike {
   readyState = 0;
@@ -92,6 +93,9 @@ export class FakeEnv implements Env {
   readonly sockets: FakeSocket[] = [];
   chance = 0.5;
   alive = false;
+  /** What the server's `health` route answers at once; undefined: the test answers by `probes`. */
+  health: HealthAnswer["found"] | undefined = "there";
+  readonly probes: { readonly url: string; answer(found: HealthAnswer["found"], why?: string): void; aborted: boolean }[] = [];
   #now = 0;
   #due = new Set<Due>();
   readonly #soon: (() => void)[] = [];
@@ -107,6 +111,25 @@ export class FakeEnv implements Env {
     socket.alive = this.alive;
     this.sockets.push(socket);
     return socket;
+  }
+
+  readonly beacons: string[] = [];
+
+  beacon(url: string): void {
+    this.beacons.push(url);
+  }
+
+  probe(url: string, answered: (answer: HealthAnswer) => void): () => void {
+    const probe = {
+      url,
+      aborted: false,
+      answer: (found: HealthAnswer["found"], why?: string): void => {
+        if (!probe.aborted) answered(why === undefined ? { found } : { found, why });
+      },
+    };
+    this.probes.push(probe);
+    if (this.health) probe.answer(this.health);
+    return () => void (probe.aborted = true);
   }
 
   now(): number {

@@ -23,6 +23,7 @@ function rig({ profile, ticket, p2p = true, dials = false }: { profile?: unknown
   const dialled: FakeLink[] = [];
   let give: (() => unknown) | undefined;
   const shell = new Shell(env, { id: "me", counted: 1000, profile, ticket, p2p }, {
+    routes: () => ({ health: "http://x/health", leave: "http://server/leave" }),
     url: (claim) => {
       claims.push(claim);
       return "ws://x";
@@ -301,7 +302,7 @@ test("leave() in a listener is the end of it, and what was delivered is settled 
   env.alive = true;
   const heard: unknown[] = [];
   const shell: Shell = new Shell(env, { id: "me", profile: undefined, p2p: false }, {
-    url: () => "ws://x", visible: () => true, notice() {}, status() {}, snapshot: () => undefined, restore() {}, error() {}, signal() {}, named() {}, opened: () => undefined, ice: () => undefined, left() {}, connect: () => undefined, over() {},
+    routes: () => ({ health: "http://x/health", leave: "http://server/leave" }), url: () => "ws://x", visible: () => true, notice() {}, status() {}, snapshot: () => undefined, restore() {}, error() {}, signal() {}, named() {}, opened: () => undefined, ice: () => undefined, left() {}, connect: () => undefined, over() {},
     message: (data) => {
       heard.push(data);
       shell.leave();

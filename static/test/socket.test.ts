@@ -10,6 +10,7 @@ function rig(ticket?: Ticket) {
   let dials = 0;
   const socket = new ServerSocket(env, {
     ticket,
+    routes: () => ({ health: "http://server/health", leave: "http://server/leave" }),
     url: (ticket) => `ws://server/?dial=${++dials}${ticket === undefined ? "" : `&ticket=${ticket}`}`,
     said: ({ type }) => story.push(type),
     lost: () => story.push("lost"),
@@ -76,11 +77,14 @@ test("a socket that stood for long and was found dead is dialled as if it were t
 
 test("a dial that nobody answers is given up", () => {
   const { env, socket, story } = rig();
+  env.health = "nothing";
   socket.dial();
-  env.pass(11_000);
+  env.pass(10_050);
   assert.deepEqual(story, ["failed 1: no answer (late)"]);
   // Not a goodbye, as no code would be.
   assert.equal(env.sockets[0]?.closedWith, 4000);
+  env.health = "there";
+  env.pass(1000);
   assert.equal(env.sockets.length, 2);
 });
 
@@ -256,6 +260,42 @@ test("a paused one says goodbye as well, and may dial again", () => {
   assert.deepEqual(story, ["OPEN", "lost", "OPEN"]);
 });
 
+test("a goodbye without a socket goes over HTTP, once, while the server may be waiting", () => {
+  for (const end of ["leave", "pause"] as const) {
+    const { env, socket } = rig();
+    socket.dial();
+    env.last.opens();
+    // As Firefox does when a navigation begins.
+    env.last.ends(1001);
+    socket[end]();
+    assert.deepEqual(env.beacons, ["http://server/leave"], end);
+    socket.leave();
+    assert.equal(env.beacons.length, 1, end);
+  }
+});
+
+test("a goodbye in the moment in which the browser closes the socket goes over HTTP as well", () => {
+  const { env, socket } = rig();
+  socket.dial();
+  env.last.opens();
+  env.last.readyState = 2;
+  socket.leave();
+  assert.deepEqual([env.last.sent, env.beacons], [[], ["http://server/leave"]]);
+});
+
+test("who was never in, or is missed no more, says no goodbye", () => {
+  const { env, socket } = rig();
+  socket.dial();
+  socket.pause();
+  socket.dial();
+  env.last.opens();
+  env.health = "nothing";
+  env.last.ends(1006);
+  env.pass(60_000);
+  socket.leave();
+  assert.deepEqual(env.beacons, []);
+});
+
 test("what an old socket still says is not heard", () => {
   const { env, socket, story } = rig();
   socket.dial();
@@ -274,7 +314,7 @@ test("an address that cannot be dialled ends it with the browser's words", () =>
   env.dial = () => {
     throw new SyntaxError("insecure");
   };
-  const hooks = { url: () => "ws://x", said() {}, lost() {}, ended: ({ reason }: { reason: string }) => void ends.push(reason), proved() {}, failed() {} };
+  const hooks = { routes: () => ({ health: "http://x/health", leave: "http://server/leave" }), url: () => "ws://x", said() {}, lost() {}, ended: ({ reason }: { reason: string }) => void ends.push(reason), proved() {}, failed() {} };
   new ServerSocket(env, hooks).dial();
   assert.deepEqual(ends, [], "whoever dials must be able to hear of it");
   env.pass(1);

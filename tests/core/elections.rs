@@ -6,6 +6,7 @@
 use std::fmt::Write;
 
 use peerstar::core::election::Policy;
+use peerstar::core::id::Token;
 use peerstar::core::member::{Departure, Rights};
 use peerstar::core::page::Input;
 
@@ -77,6 +78,10 @@ fn act(world: &mut World, line: &str) -> Vec<Got> {
             world.join(session, claim.map(|(host, epoch)| (epoch.parse().unwrap(), host)), false)
         }
         ["leave", id] => world.hang_up(session(world, id), Departure::Goodbye),
+        ["go", "away", id] => world.hang_up(session(world, id), Departure::GoingAway),
+        ["take", "leave", id, token] => {
+            world.step(Input::TakeLeave { id: super::world::id(id), token: Token::parse(token).unwrap() })
+        }
         ["lose", id] => world.hang_up(session(world, id), Departure::Lost),
         ["disconnect", id] => world.hang_up(session(world, id), Departure::Disconnected),
         ["silence", id] => {

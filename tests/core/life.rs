@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use peerstar::core::id::SessionId;
+use peerstar::core::id::{SessionId, Token};
 use peerstar::core::member::{Departure, Rights};
 use peerstar::core::page::Input;
 
@@ -34,6 +34,7 @@ pub(crate) enum Transition {
     Answer { who: Pick },
     Congest { who: Pick },
     Kick { id: u8 },
+    TakeLeave { id: u8, token: u8 },
     Pass { ms: u64 },
     PageDies { shuffle: u64 },
 }
@@ -139,13 +140,19 @@ impl Life {
                 self.world.step(Input::Congested(session))
             }
             Transition::Kick { id } => world.step(Input::Kick(super::world::id(&format!("p{id}")))),
+            Transition::TakeLeave { id, token } => {
+                let (id, token) = (super::world::id(&format!("p{id}")), Token::parse(proof_of(token)).unwrap());
+                world.step(Input::TakeLeave { id, token })
+            }
             Transition::Pass { ms } => world.pass(ms),
             Transition::PageDies { shuffle } => {
+                let mut got = world.pass(self.model.ms_of_grace());
                 let members = self.shuffled(shuffle);
                 let world = &mut self.world;
                 world.lose_page();
                 world.clients.retain(|_, c| c.joined); // newcomers that waited ask again, as newcomers
-                members.into_iter().flat_map(|session| world.resume(session)).collect()
+                got.extend(members.into_iter().flat_map(|session| world.resume(session)));
+                got
             }
         })
     }
@@ -193,8 +200,11 @@ impl Life {
             (Transition::Answer { .. }, Some(session)) => model.alive(session),
             (Transition::Congest { .. }, Some(session)) => model.congested(session),
             (Transition::Kick { id }, _) => model.kick(&format!("p{id}")),
+            (Transition::TakeLeave { id, token }, _) => model.take_leave(&format!("p{id}"), proof_of(*token)),
             (Transition::Pass { ms }, _) => model.pass(*ms),
             (Transition::PageDies { shuffle }, _) => {
+                // a page that dies while somebody is about to leave is a case of its own, in `leaving.rs`
+                model.pass(model.ms_of_grace());
                 let order = self.shuffled(*shuffle);
                 self.model.lose_page(&order);
             }
@@ -218,9 +228,18 @@ impl Life {
             | Transition::Silence { .. }
             | Transition::Answer { .. }
             | Transition::Congest { .. } => self.world.last_picked,
-            Transition::Join { .. } | Transition::Kick { .. } | Transition::Pass { .. } | Transition::PageDies { .. } => None,
+            Transition::Join { .. }
+            | Transition::Kick { .. }
+            | Transition::TakeLeave { .. }
+            | Transition::Pass { .. }
+            | Transition::PageDies { .. } => None,
         }
     }
+}
+
+/// A token, never none.
+const fn proof_of(token: u8) -> &'static str {
+    if token == 1 { "one" } else { "two" }
 }
 
 const fn token_of(token: u8) -> Option<&'static str> {

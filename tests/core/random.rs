@@ -12,9 +12,16 @@ fn rights() -> impl Strategy<Value = Rights> {
 
 fn transition() -> impl Strategy<Value = Transition> {
     let who = || any::<u16>().prop_map(Pick);
-    let how = prop::sample::select(vec![Departure::Goodbye, Departure::Disconnected, Departure::Lost, Departure::Expelled]);
+    let how = prop::sample::select(vec![
+        Departure::Goodbye,
+        Departure::GoingAway,
+        Departure::GoingAway,
+        Departure::Disconnected,
+        Departure::Lost,
+        Departure::Expelled,
+    ]);
     let kind = prop::sample::select(vec!["OFFER", "OFFER", "ANSWER", "CANDIDATE", "LEAVE"]);
-    let ms = prop::sample::select(vec![0, 1, 10, 500, 1999, 2000, 2999, 3001, 5000, 6000, 16_000]);
+    let ms = prop::sample::select(vec![0, 1, 10, 500, 999, 1000, 1999, 2000, 2999, 3001, 5000, 6000, 16_000]);
     prop_oneof![
         9 => (0..16_u8, 0..3_u8, prop::bool::weighted(0.3), rights())
             .prop_map(|(id, token, group, rights)| Transition::Join { id, token, group, rights }),
@@ -30,6 +37,7 @@ fn transition() -> impl Strategy<Value = Transition> {
         2 => who().prop_map(|who| Transition::Answer { who }),
         1 => who().prop_map(|who| Transition::Congest { who }),
         1 => (0..16_u8).prop_map(|id| Transition::Kick { id }),
+        1 => (0..16_u8, 1..3_u8).prop_map(|(id, token)| Transition::TakeLeave { id, token }),
         6 => ms.prop_map(|ms| Transition::Pass { ms }),
         1 => any::<u64>().prop_map(|shuffle| Transition::PageDies { shuffle }),
     ]

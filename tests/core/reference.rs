@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use peerstar::core::id::SessionId;
 use peerstar::core::member::{Departure, Rights};
+use peerstar::core::page::leaving::GRACE;
 
 use super::world::{Got, START_MS};
 
@@ -65,6 +66,8 @@ pub(crate) struct Model {
     now: u64,
     here: Vec<Person>,
     held: Vec<(Person, u64)>,
+    /// Members whose browser closed the socket, and until when they keep their seats.
+    leaving: Vec<(SessionId, u64)>,
     away: Vec<Away>,
     letters: Vec<Letter>,
     host: Option<String>,
@@ -83,6 +86,10 @@ pub(crate) struct Model {
     pub ignored: u32,
     /// What the page chose; taken over if it is among those who may be elected.
     chosen: BTreeMap<u64, String>,
+}
+
+fn grace() -> u64 {
+    u64::try_from(GRACE.as_millis()).unwrap()
 }
 
 /// Those preferred to all others, each merit counting more than those after it.
@@ -120,13 +127,24 @@ impl Model {
     }
 
     fn tell(&mut self, id: &str, what: String) {
-        if let Some(person) = self.here.iter().find(|p| p.id == id) {
+        if let Some(person) = self.here.iter().find(|p| p.id == id && !self.is_leaving(p.session)) {
             self.got.push(Got { who: person.session, what });
         }
     }
 
     fn close(&mut self, who: SessionId, name: &str) {
-        self.got.push(Got { who, what: format!("closed {name}") });
+        if !self.is_leaving(who) {
+            self.got.push(Got { who, what: format!("closed {name}") });
+        }
+    }
+
+    fn is_leaving(&self, session: SessionId) -> bool {
+        self.leaving.iter().any(|(leaving, _)| *leaving == session)
+    }
+
+    /// How long until nobody is about to leave any more.
+    pub(crate) fn ms_of_grace(&self) -> u64 {
+        if self.leaving.is_empty() { 0 } else { grace() }
     }
 
     // === coming ===
@@ -160,6 +178,7 @@ impl Model {
             self.close(old, "replaced");
             if group == 0 && self.here[at].group == 0 && rights == self.here[at].rights {
                 self.here[at].session = session;
+                self.leaving.retain(|(leaving, _)| *leaving != old);
                 let had_profile = self.here[at].profile.is_some();
                 (self.here[at].eligible, self.here[at].visible, self.here[at].profile) = (true, true, None);
                 (self.here[at].relay, self.here[at].spoken, self.here[at].stalled_at) = (true, 0, None);
@@ -169,12 +188,17 @@ impl Model {
                 if had_profile && let Some(host) = self.host.clone().filter(|host| host != id) {
                     self.tell_host_of(&host, id);
                 }
+                self.hand_over(id);
             } else {
                 // it knows nothing of what it was told
                 self.depart(at, Departure::Expelled);
                 self.admit(newcomer);
             }
             return;
+        }
+        if self.is_leaving(self.here[at].session) {
+            self.depart(at, Departure::Goodbye);
+            return self.admit(newcomer);
         }
         let mut until = self.now + HOLD;
         if let Some(held) = held {
@@ -229,6 +253,10 @@ impl Model {
         } else {
             self.open(&id);
         }
+        self.hand_over(&id);
+    }
+
+    fn hand_over(&mut self, id: &str) {
         let (mine, others): (Vec<_>, Vec<_>) = self.letters.drain(..).partition(|l| l.dst == id);
         self.letters = others;
         for letter in mine {
@@ -303,8 +331,31 @@ impl Model {
 
     pub(crate) fn gone(&mut self, session: SessionId, departure: Departure) {
         match self.here.iter().position(|p| p.session == session) {
+            Some(at) if departure == Departure::GoingAway => {
+                let person = &mut self.here[at];
+                if self.held.iter().any(|(p, _)| p.id == person.id) {
+                    return self.depart(at, Departure::Goodbye);
+                }
+                // without a socket nothing is known of what it says or does not say
+                (person.spoken, person.silent_since) = (0, None);
+                self.leaving.push((session, self.now + grace()));
+            }
             Some(at) => self.depart(at, departure),
             None => self.held.retain(|(p, _)| p.session != session),
+        }
+    }
+
+    /// It says that it leaves, over HTTP.
+    pub(crate) fn take_leave(&mut self, id: &str, token: &str) {
+        let is_its = |known: &Option<String>| known.as_deref() == Some(token);
+        let leaving = |p: &Person| p.id == id && self.is_leaving(p.session);
+        if let Some(at) = self.here.iter().position(leaving) {
+            if is_its(&self.here[at].token) {
+                self.depart(at, Departure::Goodbye);
+            }
+        } else if let Some(at) = self.away.iter().position(|a| a.id == id && is_its(&a.token)) {
+            let away = self.away.remove(at);
+            self.gone_for_good(&Away { lost: false, ..away });
         }
     }
 
@@ -364,6 +415,7 @@ impl Model {
 
     fn forget(&mut self, person: &Person) {
         self.fitter_since.remove(&person.id);
+        self.leaving.retain(|(session, _)| *session != person.session);
         self.profiles.retain(|(id, ..)| *id != person.id);
     }
 
@@ -413,10 +465,15 @@ impl Model {
         person.silent_since.is_none_or(|since| self.now - since <= FRESH)
     }
 
-    /// Who may host: group, eligible, able to relay, visible, heard from lately.
+    /// Who may host: group, not about to leave, eligible, able to relay, visible, heard from lately.
     fn fit(&self, but: Option<&str>) -> Vec<String> {
         let mut fit: Vec<&Person> = self.here.iter().filter(|p| p.rights.host && Some(p.id.as_str()) != but).collect();
         let is_fresh = |p: &&Person| p.stalled_at.is_none_or(|at| p.spoken > at) && self.was_heard(p);
+        for merit in [|_: &Self, p: &Person| p.group > 0, |m: &Self, p: &Person| !m.is_leaving(p.session)] {
+            if fit.iter().any(|p| merit(self, p)) {
+                fit.retain(|p| merit(self, p));
+            }
+        }
         keep_fittest(&mut fit);
         if fit.iter().any(is_fresh) {
             fit.retain(is_fresh);
@@ -429,7 +486,7 @@ impl Model {
     pub(crate) fn forward(&mut self, session: SessionId, kind: &'static str, dst: &str, n: u32) {
         let src = self.here.iter().find(|p| p.session == session).unwrap().id.clone();
         let letter = Letter { kind, src, dst: dst.into(), n, until: self.now + EXPIRE };
-        if self.ids().iter().any(|id| id == dst) {
+        if self.here.iter().any(|p| p.id == dst && !self.is_leaving(p.session)) {
             self.deliver(&letter);
         } else if kind != "LEAVE" {
             self.letters.push(letter);
@@ -522,7 +579,8 @@ impl Model {
     pub(crate) fn relieve(&mut self) {
         let Some(host) = self.host.clone() else { return };
         let grouped = self.here.iter().any(|p| p.group > 0);
-        let can = |p: &&Person| p.stalled_at.is_none() && p.rights.host && (p.group > 0 || !grouped);
+        let can =
+            |p: &&Person| !self.is_leaving(p.session) && p.stalled_at.is_none() && p.rights.host && (p.group > 0 || !grouped);
         let mut fit: Vec<&Person> = self.here.iter().filter(|p| p.id == host || can(p)).collect();
         keep_fittest(&mut fit);
         fit.retain(|p| p.visible && p.eligible && !self.person(&host).visible);
@@ -609,11 +667,16 @@ impl Model {
         let hidden = self.fitter_since.values().map(|since| since + HIDDEN);
         let probe = self.probe.map(|(until, _)| until);
         let profiles = self.profiles.iter().map(|(_, until, _)| *until);
-        held.chain(profiles).chain(away).chain(letters).chain(silent).chain(hidden).chain(probe).collect()
+        let leaving = self.leaving.iter().map(|(_, until)| *until);
+        held.chain(leaving).chain(profiles).chain(away).chain(letters).chain(silent).chain(hidden).chain(probe).collect()
     }
 
     fn timer(&mut self) {
         let now = self.now;
+        while let Some((session, _)) = self.leaving.first().copied().filter(|(_, until)| *until <= now) {
+            let at = self.here.iter().position(|p| p.session == session).expect("one that leaves and is not here");
+            self.depart(at, Departure::Goodbye);
+        }
         while let Some(due) =
             self.held.iter().filter(|(_, until)| *until <= now).min_by_key(|(p, until)| (*until, p.session)).cloned()
         {

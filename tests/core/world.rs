@@ -261,7 +261,7 @@ impl World {
             client.heard = now;
         }
         let clients = &self.clients;
-        let heard = |session: SessionId| clients.get(&session).map_or(Time(0), |c| c.heard);
+        let heard = |session: SessionId| clients.get(&session).map_or(now, |c| c.heard);
         let random = self.random ^ (self.random >> 29);
         let spoken = |session: SessionId| clients.get(&session).map_or(0, |c| c.spoken);
         let outside = Outside { now, unix_ms: self.clock_ms + now.0, random, heard: &heard, spoken: &spoken };

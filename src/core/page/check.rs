@@ -64,10 +64,12 @@ impl PageState {
         let placed = !self.relays() || unrelayed <= self.rules.star;
         holds("P12", "all who may not relay can dial the host", placed && unrelayed == self.unrelayed)?;
         holds("P6", "waiting messages are bounded", self.waiting.is_bounded())?;
-        let absent = self.members.values().all(|m| !self.waiting.has(&m.id));
+        let absent = self.members.iter().all(|(seat, m)| self.is_leaving(*seat) || !self.waiting.has(&m.id));
         holds("P7", "nothing waits for one who is here", absent)?;
         let held = self.held.iter().all(|joiner| self.by_id.contains_key(&joiner.id));
         holds("P8", "a newcomer is held only for an id in use", held)?;
+        let seated = self.leaving.iter().all(|(seat, ())| self.members.contains_key(seat));
+        holds("P13", "one with a grace keeps its seat", seated && (!self.draining || self.leaving.is_empty()))?;
         let away = self.returning.iter().all(|(id, _)| !self.by_id.contains_key(id));
         holds("P9", "one who may return is not here", away)
     }

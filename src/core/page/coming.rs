@@ -28,6 +28,11 @@ impl PageState {
             return self.admit(outside, joiner, out);
         };
         let (live_session, same_user) = (live.session, Token::same(live.token.as_ref(), joiner.token.as_ref()));
+        if !same_user && self.is_leaving(seat) {
+            // somebody else with its id shows that it is gone
+            self.depart(outside, seat, Departure::Goodbye, out);
+            return self.admit(outside, joiner, out);
+        }
         if !same_user && !resumes {
             return self.hold(outside, joiner, live_session, out);
         }
@@ -74,6 +79,8 @@ impl PageState {
             return self.admit(outside, Joiner { claim: None, ..joiner }, out);
         }
         member.session = new;
+        let id = member.id.clone();
+        self.leaving.take(&seat);
         member.stalled_at = None;
         member.out_of_reach = false;
         // a status is a session's word: the new one is to say it again, after every OPEN
@@ -86,6 +93,7 @@ impl PageState {
         if had_profile {
             self.tell_host_of(seat, out);
         }
+        self.hand_over(&id, new, out);
     }
 
     pub(super) fn admit(&mut self, outside: Outside<'_>, joiner: Joiner, out: &mut Vec<Output>) {
@@ -129,11 +137,16 @@ impl PageState {
         if news && self.host_seat() == host_before {
             self.tell_host_of(seat, out);
         }
-        for parked in self.waiting.take(&id) {
+        self.hand_over(&id, session, out);
+    }
+
+    /// Sends what has waited for a member.
+    fn hand_over(&mut self, id: &PeerId, to: SessionId, out: &mut Vec<Output>) {
+        for parked in self.waiting.take(id) {
             if parked.kind.acquaints() {
-                self.acquaint(&parked.src, &id);
+                self.acquaint(&parked.src, id);
             }
-            out.push(Output::Tell { to: session, frame: parked.frame });
+            out.push(Output::Tell { to, frame: parked.frame });
         }
     }
 

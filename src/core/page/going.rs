@@ -12,6 +12,7 @@ use super::{Output, Outside, PageState, refuse};
 impl PageState {
     pub(super) fn gone(&mut self, outside: Outside<'_>, session: SessionId, departure: Departure, out: &mut Vec<Output>) {
         match self.seat_of(session) {
+            Some(seat) if departure == Departure::GoingAway => self.begin_grace(outside, seat, out),
             Some(seat) => self.depart(outside, seat, departure, out),
             None => self.held.forget(session),
         }
@@ -38,12 +39,7 @@ impl PageState {
         if let Some(session) = self.session_of(id) {
             self.dismiss(outside, session, Close::Kicked, Departure::Expelled, out);
         }
-        // one that lost its socket is waited for no longer, but a host that is yet to resume has to hear of it
-        if self.recovery_deadline().is_some() {
-            self.returning.change(id).into_iter().for_each(|gone| gone.lost = false);
-        } else if let Some(gone) = self.returning.take(id) {
-            self.say_gone(id, &Returning { lost: false, ..gone }, out);
-        }
+        self.await_no_more(id, out);
     }
 
     pub(super) fn depart(&mut self, outside: Outside<'_>, seat: Seat, departure: Departure, out: &mut Vec<Output>) {
@@ -71,6 +67,9 @@ impl PageState {
         self.grouped -= usize::from(member.group > 0);
         self.unrelayed -= usize::from(!member.rights.relay);
         self.profiles.take(&seat);
+        if self.leaving.take(&seat).is_some() {
+            out.retain(|output| output.receiver() != Some(member.session));
+        }
         self.by_id.remove(&member.id);
         self.by_session.remove(&member.session);
         out.push(Output::Left { session: member.session, id: member.id.clone(), departure });
@@ -111,6 +110,8 @@ impl PageState {
 
     pub(super) fn drain(&mut self, out: &mut Vec<Output>) {
         self.draining = true;
+        // nobody is said to be gone any more
+        self.leaving = Due::default();
         let host = self.host_seat();
         let hosting = host.and_then(|seat| self.members.get(&seat));
         let others = self.members.iter().filter(|(seat, _)| Some(**seat) != host).map(|(_, m)| m);

@@ -220,7 +220,11 @@ impl PageState {
     pub(super) fn pick_other_than(&self, seat: Option<Seat>, outside: Outside<'_>) -> Option<Seat> {
         let runs = |m: &Member| m.stalled_at.is_none_or(|spoken| (outside.spoken)(m.session) > spoken);
         let others = self.members.iter().filter(|(other, m)| Some(**other) != seat && m.rights.host);
-        let candidates = others.map(|(seat, m)| m.candidate(*seat, self.was_heard(outside, m) && runs(m))).collect();
+        let candidate = |(seat, m): (&Seat, &Member)| {
+            let fresh = self.was_heard(outside, m) && runs(m);
+            Candidate { present: !self.is_leaving(*seat), ..m.candidate(*seat, fresh) }
+        };
+        let candidates = others.map(candidate).collect();
         pick(&fittest(candidates), self.rules.policy, outside.random)
     }
 
@@ -232,7 +236,8 @@ impl PageState {
     /// Who would be preferred to a host that is hidden, for being visible, and which of them are fresh. One that did not
     /// answer when it hosted is not.
     pub(super) fn fitter_than_hidden(&self, outside: Outside<'_>, host: Seat) -> Vec<Candidate<Seat>> {
-        let is_able = |seat: Seat, m: &Member| seat == host || (m.stalled_at.is_none() && self.may_host(seat));
+        let is_able =
+            |seat: Seat, m: &Member| seat == host || (m.stalled_at.is_none() && self.may_host(seat) && !self.is_leaving(seat));
         let able = self.members.iter().filter(|(seat, m)| is_able(**seat, m));
         // one that may be about to go is as fit as the others until its time has come
         let mut fit = fittest(able.map(|(seat, m)| m.candidate(*seat, true)).collect());

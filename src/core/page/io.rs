@@ -3,7 +3,7 @@
 use crate::core::claim::Claim;
 use crate::core::close::Close;
 use crate::core::election::Cause;
-use crate::core::id::{Epoch, PeerId, SessionId};
+use crate::core::id::{Epoch, PeerId, SessionId, Token};
 use crate::core::inbound::{Kind, StatusUpdate, Suspicion};
 use crate::core::member::{Departure, Joiner, Returning};
 use crate::core::time::Time;
@@ -89,6 +89,13 @@ pub enum Input {
     },
     /// The operator sends away whoever has this id, or waits for it.
     Kick(PeerId),
+    /// A page whose socket is closed says that it leaves for good.
+    TakeLeave {
+        /// Its id.
+        id: PeerId,
+        /// Its proof that the id is its own.
+        token: Token,
+    },
     /// An [`Output::Pass`] met a receiver that has too much to read already.
     Undelivered {
         /// Who sent it.
@@ -183,6 +190,23 @@ pub enum Output {
         /// How many joins this page has seen, to tell whether one is on its way.
         joins_seen: u64,
     },
+}
+
+impl Output {
+    /// The session that is to be sent something, or closed.
+    #[must_use]
+    pub const fn receiver(&self) -> Option<SessionId> {
+        match self {
+            Self::Welcome { to, .. }
+            | Self::Appoint { to, .. }
+            | Self::Tell { to, .. }
+            | Self::Pass { to, .. }
+            | Self::News { to, .. }
+            | Self::Ping(to)
+            | Self::Dismiss { session: to, .. } => Some(*to),
+            Self::Ignored | Self::Left { .. } | Self::Elected { .. } | Self::Idle { .. } => None,
+        }
+    }
 }
 
 /// What a page whose actor died leaves to its successor, besides its sessions, who speak for themselves.

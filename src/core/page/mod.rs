@@ -1,7 +1,7 @@
 //! One page: who is on it and who hosts it. Nobody else decides either.
 //!
 //! [`PageState::handle`] takes one input and says what is to be done; [`io`] lists both. Then, in the order of a life:
-//! who comes ([`coming`]), who goes ([`going`]), what they say to each other ([`speech`]), who has fallen silent
+//! who comes ([`coming`]), who goes ([`going`]), who may be back within a moment ([`leaving`]), what they say to each other ([`speech`]), who has fallen silent
 //! ([`silence`]); who hosts ([`hosting`]), and why a host may have to go while it is still here ([`challenge`]); what
 //! must always be true ([`check`]).
 
@@ -9,6 +9,7 @@ pub mod io;
 
 mod coming;
 mod going;
+pub mod leaving;
 mod silence;
 mod speech;
 
@@ -93,6 +94,8 @@ pub struct PageState {
     held: Held,
     /// Whose new profile the host was told of lately, and whether there is another since.
     profiles: Due<Seat, bool>,
+    /// Members whose browser closed the socket, who keep their seats for a moment.
+    leaving: Due<Seat, ()>,
     /// Who may come back as the same.
     returning: Due<PeerId, Returning>,
     waiting: Waiting,
@@ -133,6 +136,7 @@ impl PageState {
             strangers: BTreeSet::new(),
             held: Held::default(),
             profiles: Due::default(),
+            leaving: Due::default(),
             returning,
             waiting,
             sweep_at: None,
@@ -149,10 +153,11 @@ impl PageState {
         let claim = self.assignment().map(|(epoch, host)| Claim { epoch, host });
         let mut returning: Vec<_> = self.returning.take_all().collect();
         for (seat, Member { id, token, contacts, status, .. }) in std::mem::take(&mut self.members) {
+            let lost = !self.leaving.has(&seat);
             let is_news = self.strangers.contains(&seat) || self.profiles.get(&seat).is_some_and(|(_, another)| *another);
             returning.push((
                 id,
-                Returning { token, contacts, announced: true, lost: true, profile: status.profile, awaited: true, is_news },
+                Returning { token, contacts, announced: true, lost, profile: status.profile, awaited: lost, is_news },
             ));
         }
         Estate { told, claim, returning, waiting: Some(std::mem::take(&mut self.waiting)) }
@@ -160,6 +165,7 @@ impl PageState {
 
     /// Takes one input in; `out` gets what is to be done.
     pub fn handle(&mut self, outside: Outside<'_>, input: Input, out: &mut Vec<Output>) {
+        let decided_before = out.len();
         // who hosts, and who else could, changes by no others
         let may_relieve = !self.draining
             && !matches!(
@@ -179,6 +185,7 @@ impl PageState {
             | Input::Resign { .. }
             | Input::Alive(_)
             | Input::Kick(_)
+            | Input::TakeLeave { .. }
             | Input::Undelivered { .. }
             | Input::Congested(_)
             | Input::Timer
@@ -190,6 +197,7 @@ impl PageState {
             Input::Resign { session, epoch, to } => self.resign(outside, session, epoch, to.as_ref(), out),
             Input::Alive(session) => self.alive(session, out),
             Input::Kick(id) => self.kick(outside, &id, out),
+            Input::TakeLeave { id, token } => self.take_leave(outside, &id, &token, out),
             Input::Undelivered { session, dst } => self.undelivered(session, &dst, out),
             Input::Congested(session) => self.dismiss(outside, session, Close::Slow, Departure::Lost, out),
             Input::Timer => self.timer(outside, out),
@@ -198,6 +206,7 @@ impl PageState {
         if may_relieve {
             self.relieve_hidden_host(outside, out);
         }
+        self.withhold(decided_before, out);
         if !self.idle_told && self.is_idle() {
             self.idle_told = true;
             out.push(Output::Idle { joins_seen: self.joins_seen });
@@ -213,6 +222,7 @@ impl PageState {
         [
             self.sweep_at.filter(|_| !self.members.is_empty()),
             self.held.next_deadline(),
+            self.leaving.next_deadline(),
             self.profiles.next_deadline(),
             self.returning.next_deadline().filter(|_| self.recovery_deadline().is_none()),
             self.waiting.next_deadline(),

@@ -20,6 +20,7 @@ impl PageState {
 
     pub(super) fn timer(&mut self, outside: Outside<'_>, out: &mut Vec<Output>) {
         let now = outside.now;
+        self.end_grace(outside, out);
         self.end_recovery(outside, out);
         self.settle(outside, out);
         while let Some(id) = self.held.due(now).cloned() {
@@ -67,6 +68,9 @@ impl PageState {
 
     /// When a member that goes on saying nothing is taken for gone.
     pub(super) fn silence_ends(&self, outside: Outside<'_>, seat: Seat, member: &Member) -> Time {
+        if self.is_leaving(seat) {
+            return Time(u64::MAX);
+        }
         let heard = (outside.heard)(member.session);
         let ends = heard.plus(self.rules.timeout);
         match self.term {

@@ -23,7 +23,8 @@ impl PageState {
         out: &mut Vec<Output>,
     ) {
         let Some(src) = self.id_of(session).cloned() else { return };
-        if let Some(to) = self.session_of(dst) {
+        let here = self.by_id.get(dst).filter(|seat| !self.is_leaving(**seat)).and_then(|seat| self.members.get(seat));
+        if let Some(to) = here.map(|member| member.session) {
             if kind.acquaints() {
                 self.acquaint(&src, dst);
             }

@@ -22,6 +22,9 @@ const args = [
 ];
 
 export class Browser {
+  /** How a world starts another of this kind. */
+  kind = "browser";
+
   /** `flags`: more of them. `without`: those that Playwright gives by itself and that stand in a test's way. */
   static async start({ flags = [], without = [] } = {}) {
     if (!existsSync(executablePath)) throw new Error(`${executablePath} is missing: apt-get install chromium`);

@@ -1,4 +1,5 @@
-// Debian's Firefox, driven by puppeteer-core over WebDriver BiDi. As much of browser.mjs's Browser as a member needs.
+// Debian's Firefox, driven by puppeteer-core over WebDriver BiDi, with the interface of browser.mjs's Browser. Each browser
+// is a process group of its own. What the driver cannot do: freeze a page, and start a tab with Playwright's options.
 import { existsSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -11,14 +12,25 @@ const extraPrefsFirefox = {
   // A test machine may have no network but loopback, and no mDNS responder.
   "media.peerconnection.ice.loopback": true,
   "media.peerconnection.ice.obfuscate_host_addresses": false,
+  // Fake devices, and no question before they are used.
+  "media.navigator.streams.fake": true,
+  "media.navigator.permission.disabled": true,
+  "media.autoplay.default": 0,
+  // Downloads go to the scratch folder without a question.
+  "browser.download.useDownloadDir": true,
+  "browser.download.always_ask_before_handling_new_types": false,
 };
 
 export class Firefox {
-  static async start() {
+  /** How a world starts another of this kind. */
+  kind = "firefox";
+
+  /** `prefs`: more of Firefox's settings (about:config). */
+  static async start({ prefs = {} } = {}) {
     if (!existsSync(executablePath)) throw new Error(`${executablePath} is missing: apt-get install firefox-esr`);
     // A killed browser cannot clear up after itself.
     const scratch = mkdtempSync(join(tmpdir(), "peerstar-firefox-"));
-    const browser = await puppeteer.launch({ browser: "firefox", executablePath, extraPrefsFirefox, env: marked({ TMPDIR: scratch, HOME: scratch }) });
+    const browser = await puppeteer.launch({ browser: "firefox", executablePath, extraPrefsFirefox: { ...extraPrefsFirefox, ...prefs }, env: marked({ TMPDIR: scratch, HOME: scratch }) });
     adopt(browser.process().pid);
     return new Firefox(browser, scratch);
   }
@@ -30,8 +42,18 @@ export class Firefox {
     Object.assign(this, { browser, scratch });
   }
 
+  get pid() {
+    return this.browser.process().pid;
+  }
+
   async tab(url) {
     const page = await this.browser.newPage();
+    // Playwright's names.
+    page.fill = (selector, text) => page.locator(selector).fill(text);
+    page.press = async (selector, key) => {
+      await page.focus(selector);
+      await page.keyboard.press(key);
+    };
     page.on("console", (message) => this.log.push(message.text()));
     page.on("pageerror", (error) => this.log.push(`uncaught: ${error.message}`));
     await page.goto(url);

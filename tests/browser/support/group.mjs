@@ -30,9 +30,11 @@ export async function die(kind, { browser, tab }) {
 }
 
 export class Member {
-  static async join(browser, site, name, options) {
+  /** `policy`: a Content Security Policy for the page. */
+  static async join(browser, site, name, options, { policy } = {}) {
     const tab = await browser.tab(`${site.url}/group.html`);
     await tab.waitForFunction(() => window.ready);
+    if (policy) await tab.evaluate((content) => document.head.append(Object.assign(document.createElement("meta"), { httpEquiv: "Content-Security-Policy", content })), policy);
     const id = await tab.evaluate(([name, options]) => begin(name, options, { snapshots: true }), [name, options]);
     return new Member(browser, tab, name, id);
   }
@@ -52,14 +54,14 @@ export class Crowd {
     Object.assign(this, { world, server, site, options });
   }
 
-  /** `count` members, each in a browser of its own; all over their usual paths, and talking. */
-  static async gather(world, { mode = "p2p", count = 5, everyMs = 50, settings = {} } = {}) {
+  /** Members in as many browsers as there are `browsers` (kinds of a world's); all over their usual paths, and talking. */
+  static async gather(world, { mode = "p2p", browsers = Array(5).fill("browser"), everyMs = 50, settings = {} } = {}) {
     const { server: modeSettings, options } = modes[mode];
     const [server, site] = await Promise.all([world.server({ ...modeSettings, ...settings }), world.site()]);
     const crowd = new Crowd(world, server, site, { page: "https://example.org/crowd", server: server.url, debug: true, ...options });
     crowd.everyMs = everyMs;
     crowd.mode = mode;
-    for (let i = 0; i < count; i++) await crowd.add(await world.browser());
+    for (const kind of browsers) await crowd.add(await world[kind]());
     await crowd.settled();
     return crowd;
   }
@@ -81,6 +83,16 @@ export class Crowd {
   async host() {
     const { host } = await this.members[0].summary();
     return this.members.find(({ id }) => id === host);
+  }
+
+  /** Lets a member in a browser of this kind host. */
+  async appoint(kind) {
+    const host = await this.host();
+    if (host.browser.kind === kind) return;
+    const next = this.members.find(({ browser }) => browser.kind === kind);
+    await host.tab.evaluate((id) => group.resign(id), next.id);
+    await untilState(`${next.name} to host`, () => Promise.all(this.members.map((m) => m.summary())), (all) => all.every((s) => s.host === next.id));
+    await this.settled();
   }
 
   /** Lets the host die, and waits until everyone has heard from the next. Gives how long each survivor took, in ms. */
@@ -110,7 +122,7 @@ export class Crowd {
     }
     this.members = this.members.filter((member) => member !== host);
     if (kind === "navigated") await host.tab.close();
-    await this.add(kind === "killed" ? await this.world.browser() : host.browser);
+    await this.add(kind === "killed" ? await this.world[host.browser.kind]() : host.browser);
     await this.settled();
   }
 

@@ -41,7 +41,7 @@ export class World {
   server = (settings) => this.#keep(Server.start(settings));
   plainServer = () => this.#keep(PeerServer.start());
   browser = (options) => this.#keep(Browser.start(options));
-  firefox = () => this.#keep(Firefox.start());
+  firefox = (options) => this.#keep(Firefox.start(options));
   site = () => this.#keep(Site.start());
   turn = (secret) => this.#keep(Turn.start(secret));
   bare = () => this.#keep(BareBrowser.start());

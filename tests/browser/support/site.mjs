@@ -27,11 +27,20 @@ const files = {
 const lib0 = /^\/lib0\/([\w/.]+?)(\.js)?$/;
 const find = (path) => files[path] ?? (lib0.test(path) ? ["text/javascript", join(packaged("lib0"), path.replace(lib0, "$1.js"))] : []);
 
+/** Answers that are no files. */
+const answers = {
+  "/download": (response) => response.writeHead(200, { "content-type": "application/octet-stream", "content-disposition": "attachment; filename=x.bin" }).end("x"),
+  "/no-content": (response) => response.writeHead(204).end(),
+  "/slow": (response) => setTimeout(() => response.writeHead(200, { "content-type": "text/html" }).end("slow"), 400),
+};
+
 export class Site {
   static start() {
     return new Promise((done) => {
       const server = createServer(async (request, response) => {
-        const [type, path] = find(new URL(request.url, "http://site").pathname);
+        const { pathname } = new URL(request.url, "http://site");
+        if (answers[pathname]) return answers[pathname](response);
+        const [type, path] = find(pathname);
         if (!path) return response.writeHead(404).end();
         response.writeHead(200, { "content-type": `${type}; charset=utf-8` }).end(await readFile(path));
       });

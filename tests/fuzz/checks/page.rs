@@ -35,7 +35,7 @@ fn transition(input: &mut Unstructured<'_>) -> Result<Transition> {
             Transition::Join { id, token, group: flags & 3 == 0, rights }
         }
         3 => {
-            let how = [Departure::Goodbye, Departure::Disconnected, Departure::Lost, Departure::Expelled];
+            let how = [Departure::Goodbye, Departure::GoingAway, Departure::Disconnected, Departure::Lost, Departure::Expelled];
             Transition::Depart { who: who(input)?, how: *input.choose(&how)? }
         }
         4 | 5 => {
@@ -55,6 +55,7 @@ fn transition(input: &mut Unstructured<'_>) -> Result<Transition> {
         12 => Transition::Answer { who: who(input)? },
         13 => Transition::Congest { who: who(input)? },
         14 => Transition::Pass { ms: *input.choose(&[0, 1, 10, 500, 1999, 2000, 2999, 3001, 5000, 6000, 10_000, 16_000])? },
+        15 if input.ratio(1, 2)? => Transition::TakeLeave { id: id(input)?, token: input.int_in_range(1..=2)? },
         15 => Transition::Kick { id: id(input)? },
         _ => Transition::PageDies { shuffle: input.arbitrary::<u8>()?.into() },
     })

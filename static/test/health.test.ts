@@ -1,0 +1,266 @@
+// While away the library asks the server over HTTP, and dials a WebSocket only when somebody answers.
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { ServerSocket } from "../src/socket.ts";
+import { FakeEnv } from "./rig.ts";
+
+const URL = "https://server/path/health";
+/** The longest pause between two questions. */
+const PAUSE_MS = 3_000;
+
+function rig() {
+  const env = new FakeEnv();
+  const story: string[] = [];
+  const socket = new ServerSocket(env, {
+    routes: () => ({ health: URL, leave: "http://server/leave" }),
+    url: () => "wss://server/path/peerjs",
+    said: ({ type }) => story.push(type),
+    lost: () => story.push("lost"),
+    ended: ({ code, reason }) => story.push(`ended ${code} ${reason}`),
+    proved() {},
+    failed: ({ times, why, late }) => story.push(`failed ${times}${why && `: ${why}`}${late ? " (late)" : ""}`),
+  });
+  socket.dial();
+  return { env, socket, story };
+}
+
+/** In, for longer than a connection that counts as a failed try, then cut. */
+function lost() {
+  const all = rig();
+  all.env.last.opens();
+  all.env.pass(3_000);
+  all.env.last.ends(1006);
+  return all;
+}
+
+/** The same, on a page where the question has been answered before. */
+function lostAgain() {
+  const all = lost();
+  all.env.pass(200);
+  all.env.last.opens();
+  all.env.pass(3_000);
+  all.env.last.ends(1006);
+  all.story.splice(0);
+  return all;
+}
+
+/** Lets time pass in which every dial fails at once. */
+function refuse(env: FakeEnv, ms: number): void {
+  for (let passed = 0; passed < ms; passed += 50) {
+    if (env.last.readyState === 0) env.last.ends(1006);
+    env.pass(50);
+  }
+}
+
+test("the first dial asks nothing", () => {
+  const { env } = rig();
+  assert.equal(env.sockets.length, 1);
+  assert.equal(env.probes.length, 0);
+});
+
+test("after a lost connection the server is asked, and dialled as soon as it answers", () => {
+  const { env, story } = lost();
+  env.health = undefined;
+  env.pass(200);
+  assert.deepEqual(env.probes.map(({ url }) => url), [URL]);
+  assert.equal(env.sockets.length, 1);
+  env.probes[0]?.answer("there");
+  assert.equal(env.sockets.length, 2);
+  env.last.opens();
+  assert.deepEqual(story, ["OPEN", "lost", "OPEN"]);
+});
+
+test("a server that does not answer is asked with growing pauses, and not dialled", () => {
+  const { env, story } = lostAgain();
+  env.health = "nothing";
+  const [dials, asked] = [env.sockets.length, env.probes.length];
+  env.pass(180_000);
+  assert.equal(env.sockets.length, dials);
+  const times = env.probes.length - asked;
+  assert.ok(times >= 180_000 / PAUSE_MS && times < 100, `${times}`);
+  assert.equal(story.filter((line) => line.startsWith("failed")).length, times);
+  env.health = "there";
+  env.pass(PAUSE_MS);
+  assert.equal(env.sockets.length, dials + 1);
+});
+
+test("the pauses differ from page to page", () => {
+  const pauses = [0, 0.5, 0.99].map((chance) => {
+    const { env } = lost();
+    Object.assign(env, { chance, health: "nothing" });
+    env.pass(60_000);
+    return env.probes.length;
+  });
+  assert.equal(new Set(pauses).size, 3, `${pauses}`);
+});
+
+test("a failed dial is followed by a question, a refusal in words by a dial", () => {
+  const { env } = rig();
+  env.last.ends(1006);
+  env.pass(200);
+  assert.deepEqual([env.probes.length, env.sockets.length], [1, 2]);
+  env.last.says({ type: "ERROR", payload: { msg: "full", code: 4503, retry: true } });
+  env.last.ends(4503);
+  env.pass(3_000);
+  assert.deepEqual([env.probes.length, env.sockets.length], [1, 3]);
+});
+
+test("a browser that closed the connection itself, as Firefox does for a download, dials at once", () => {
+  const { env } = rig();
+  env.last.opens();
+  env.pass(3_000);
+  env.last.ends(1001);
+  env.pass(200);
+  assert.deepEqual([env.probes.length, env.sockets.length], [0, 2]);
+});
+
+test("a server that answers and takes no WebSocket is dialled with growing pauses, and each failure is told", () => {
+  const { env, story } = lost();
+  refuse(env, 60_000);
+  const dials = env.sockets.length - 1;
+  assert.ok(dials >= 12 && dials < 30, `${dials}`);
+  assert.equal(story.filter((line) => line.startsWith("failed")).length, dials);
+});
+
+test("a dial that is held back is not given up while the server answers, up to 30 s", () => {
+  const { env, story } = lost();
+  env.pass(200);
+  assert.equal(env.sockets.length, 2);
+  env.pass(29_000);
+  assert.deepEqual([env.sockets.length, env.last.closedWith], [2, undefined]);
+  assert.deepEqual(story.slice(2), ["failed 1: no answer yet (late)", "failed 2: no answer yet (late)"]);
+  env.pass(1_000);
+  assert.equal(env.sockets[1]?.closedWith, 4000);
+  env.pass(1_000);
+  assert.equal(env.sockets.length, 3);
+});
+
+test("a dial that hangs beside a server that does not answer is given up after 10 s", () => {
+  const { env } = lost();
+  env.pass(200);
+  env.health = "nothing";
+  env.pass(10_000);
+  assert.equal(env.sockets[1]?.closedWith, 4000);
+});
+
+test("a dial that opens while the server is asked stays", () => {
+  const { env, story } = lost();
+  env.pass(200);
+  env.health = undefined;
+  env.pass(10_000);
+  env.last.opens();
+  assert.ok(env.probes.at(-1)?.aborted);
+  env.last.alive = true;
+  env.pass(10_000);
+  assert.deepEqual([env.sockets.length, story.at(-1)], [2, "OPEN"]);
+});
+
+test("a question that nobody answers ends after 8 s, and says so", () => {
+  const { env, story } = lostAgain();
+  env.health = undefined;
+  env.pass(8_200);
+  assert.ok(env.probes[1]?.aborted);
+  assert.deepEqual(story, [`failed 1: GET ${URL} was not answered within 8 s`]);
+});
+
+test("what a proxy in trouble answers is told, and not taken for the server", () => {
+  const { env, story } = lost();
+  env.health = undefined;
+  env.pass(200);
+  env.probes[0]?.answer("nothing", `GET ${URL} is answered 502`);
+  assert.deepEqual([env.sockets.length, story.at(-1)], [1, `failed 1: GET ${URL} is answered 502`]);
+});
+
+test("online, or looked at: asks at once; a question that hangs is asked anew", () => {
+  const { env, socket } = lost();
+  env.health = "nothing";
+  env.pass(4_000);
+  env.health = undefined;
+  const before = env.probes.length;
+  socket.wake();
+  assert.equal(env.probes.length, before + 1);
+  env.pass(1_000);
+  socket.wake();
+  assert.equal(env.probes.length, before + 1, "that question is under way");
+  env.pass(1_500);
+  socket.wake();
+  assert.equal(env.probes.length, before + 2, "it hangs");
+  env.probes.at(-1)?.answer("there");
+  assert.equal(env.sockets.length, 2);
+});
+
+test("who leaves or pauses while the server is asked does not dial", () => {
+  for (const end of ["leave", "pause"] as const) {
+    const { env, socket } = lost();
+    env.health = undefined;
+    env.pass(200);
+    socket[end]();
+    env.probes[0]?.answer("there");
+    env.pass(60_000);
+    assert.equal(env.sockets.length, 1, end);
+  }
+});
+
+test("a page whose policy forbids the question dials without it", () => {
+  const { env } = lost();
+  env.health = "blocked";
+  env.pass(200);
+  assert.equal(env.sockets.length, 2);
+  refuse(env, 60_000);
+  assert.equal(env.probes.length, 1);
+  assert.ok(env.sockets.length >= 12);
+});
+
+test("an answer that the page may not read is worth one dial, and more once it let the page in", () => {
+  const { env } = lost();
+  env.health = "nothing";
+  env.pass(4_000);
+  env.health = "hidden";
+  env.pass(PAUSE_MS);
+  assert.equal(env.sockets.length, 2, "somebody is there again");
+  env.last.ends(1006);
+  env.pass(6_000);
+  assert.equal(env.sockets.length, 2, "a proxy without a server");
+  const later = lost();
+  later.env.health = "hidden";
+  later.env.pass(200);
+  later.env.last.opens();
+  later.env.pass(3_000);
+  later.env.last.ends(1006);
+  refuse(later.env, 30_000);
+  assert.ok(later.env.sockets.length > 6, "that is how this server answers here");
+});
+
+test("where the question is never answered dials are few, and a page that gets in asks no more", () => {
+  const { env } = lost();
+  env.health = "nothing";
+  refuse(env, 60_000);
+  assert.ok(env.sockets.length >= 2 && env.sockets.length <= 4, `${env.sockets.length}`);
+  // Firefox forgets a failed WebSocket after 60 s.
+  refuse(env, 600_000);
+  assert.ok(env.sockets.length <= 4 + 600_000 / 75_000, `${env.sockets.length}`);
+  for (let passed = 0; passed < 120_000 && env.last.readyState !== 0; passed += 50) env.pass(50);
+  env.last.opens();
+  env.pass(3_000);
+  const asked = env.probes.length;
+  env.last.ends(1006);
+  env.pass(200);
+  assert.equal(env.last.readyState, 0);
+  assert.equal(env.probes.length, asked);
+});
+
+test("a server that came back between question and dial is asked again the next time", () => {
+  const { env } = lost();
+  env.health = "nothing";
+  for (let passed = 0; passed < 10_000 && env.sockets.length === 1; passed += 50) env.pass(50);
+  env.health = "there";
+  env.last.opens();
+  env.pass(3_000);
+  env.health = undefined;
+  env.last.ends(1006);
+  env.pass(200);
+  assert.equal(env.sockets.length, 2);
+  env.probes.at(-1)?.answer("there");
+  assert.equal(env.sockets.length, 3);
+});
