@@ -337,6 +337,10 @@ mod tests {
         );
         let set = set.unwrap_or_else(|e| panic!("{e}"));
         assert_eq!((set.cors.origins.len(), set.peerjs.allow_discovery), (2, true));
+        for variable in [r#"[{"urls":"stun:a"}]"#, r#"[{"urls":[" STUN:a"]}]"#] {
+            let set = load("", &[("PEERSTAR__ICE__SERVERS", variable)]).unwrap_or_else(|e| panic!("{e}"));
+            assert_eq!(set.ice.servers[0].urls, ["stun:a"]);
+        }
     }
 
     #[test]
@@ -365,6 +369,8 @@ mod tests {
             ),
             ("[ice]\nservers = [{ urls = ['stun.example.org'] }]", &[], &["ice.servers", "\"stun.example.org\" lacks a scheme"]),
             ("[ice]\nservers = [{ urls = ['turn:t.org'] }]", &[], &["ice.servers", "turn:t.org", "ice.turn_secret"]),
+            ("[cors]\norigins = 5", &[], &["cors.origins", "list of texts"]),
+            ("[ice]\nservers = [{ urls = 5 }]", &[], &["ice.servers", "list of {urls"]),
             ("[auth]\nadmin_token = ['s3cret']", &[], &["auth.admin_token", "a text in quotes"]),
             ("[auth]\nadmin_token = '  '", &[], &["auth.admin_token", "white space"]),
             ("", &[("PEERSTAR__AUTH__TICKET_SECRET", "\n")], &["auth.ticket_secret", "white space"]),

@@ -292,3 +292,17 @@ async fn who_counts_as_one_address_is_what_the_proxy_of_the_outermost_hop_saw() 
         assert_eq!(join(&behind_two, forwarded).await, is_in, "{forwarded}");
     }
 }
+
+#[tokio::test]
+async fn a_key_or_an_id_may_be_called_as_a_route_is() {
+    let server = Server::start(&[("peerjs.key", "peers"), ("peerjs.allow_discovery", "true"), ("auth.admin_token", "admin")]);
+    assert!(uuid::Uuid::parse_str(&server.get("/pages/p/peers/id").await.body).is_ok());
+    for id in ["id", "peers"] {
+        let mut member = server.connect(&format!("/pages/p/peerjs?key=peers&id={id}")).await;
+        member.expect("OPEN").await;
+        assert_eq!(server.get("/pages/p/peers/peers").await.json(), json!([id]));
+        let kicked = http(&server, "DELETE", &format!("/pages/p/peers/{id}"), &[("Authorization", "Bearer admin")]).await;
+        assert_eq!((kicked.status, member.refused().await.1), (204, 4411));
+    }
+    assert_eq!(server.get("/pages/p/peers/a").await.status, 405);
+}

@@ -48,13 +48,20 @@ pub fn configure(world: World, round: Round) -> impl FnOnce(&mut web::ServiceCon
                 .service(gets("/ready", ready))
                 .service(gets("/metrics", metrics))
                 .service(gets("/pages", pages))
-                .service(web::resource("/pages/{page}/peers/{id}").route(web::delete().to(kick)).route(other("DELETE, OPTIONS")))
+                .service(
+                    web::resource("/pages/{page}/peers/{id}")
+                        // where the key is `peers`, GET …/peers/id and …/peers/peers are the routes below
+                        .guard(guard::Not(guard::Any(guard::Get()).or(guard::Head())))
+                        .route(web::delete().to(kick))
+                        .route(other("DELETE, OPTIONS")),
+                )
                 .service(web::resource("/peerjs").route(web::get().to(websocket)).route(other("GET, OPTIONS")))
                 .service(
                     web::resource("/pages/{page}/peerjs").route(web::get().to(websocket_on_page)).route(other("GET, OPTIONS")),
                 )
                 .service(gets("/pages/{page}/{key}/id", id))
                 .service(gets("/pages/{page}/{key}/peers", peers_on_page))
+                .service(web::resource("/pages/{page}/peers/{id}").route(other("DELETE, OPTIONS")))
                 .service(gets("/{key}/id", id))
                 .service(gets("/{key}/peers", peers))
                 .configure(faults)

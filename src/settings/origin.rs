@@ -118,7 +118,8 @@ impl Serialize for Origin {
 /// # Errors
 /// Names the first entry that is wrong, and what is allowed.
 pub(super) fn list<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Origin>, D::Error> {
-    let texts = match super::Listed::<String>::deserialize(deserializer)? {
+    let listed = super::Listed::<String>::deserialize(deserializer);
+    let texts = match listed.map_err(|_| serde::de::Error::custom("must be a list of texts"))? {
         super::Listed::List(list) => list,
         super::Listed::Text(text) => text.split(',').filter(|text| !text.trim().is_empty()).map(Into::into).collect(),
     };
