@@ -9,8 +9,8 @@
 //!   page, a `Session` for each WebSocket.
 //! - [`edge`]: HTTP. Routes, the handshake's parameters, the files for the browser.
 //! - [`settings`]: what can be set. [`shared`]: what all of them share. [`metrics`]: what is counted.
-//!   [`tls`]: the certificate.
-//!   [`server`]: how it is put together, runs and stops.
+//!   [`tls`]: the certificate. [`logging`]: what a log line may be.
+//!   [`server`]: how it is put together, runs and stops. [`signals`]: what it is told by the system.
 
 pub mod core;
 
@@ -19,8 +19,10 @@ pub mod actor;
 pub mod edge;
 
 pub mod clock;
+pub mod logging;
 pub mod metrics;
 pub mod server;
 pub mod settings;
 pub mod shared;
+pub mod signals;
 pub mod tls;

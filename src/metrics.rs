@@ -36,6 +36,8 @@ pub struct Metrics {
     pub not_allowed: Counter,
     /// Pages whose actor died and was made anew.
     pub page_restarts: Counter,
+    /// Connections that ended without a proper request; the reason is the label.
+    bad_requests: Labelled,
     /// Broken invariants: faults of ours.
     pub violations: Counter,
     elections: Labelled,
@@ -57,6 +59,7 @@ impl Default for Metrics {
             waiting: Gauge::default(),
             not_allowed: Counter::default(),
             page_restarts: Counter::default(),
+            bad_requests: Labelled::default(),
             violations: Counter::default(),
             elections: Labelled::default(),
             refusals: Labelled::default(),
@@ -81,6 +84,7 @@ impl Default for Metrics {
         registry.register("closes", "Members that were sent away, by reason", metrics.closes.clone());
         registry.register("not_allowed", "Messages that the sender's ticket does not allow", metrics.not_allowed.clone());
         registry.register("page_restarts", "Pages whose actor died and was made anew", metrics.page_restarts.clone());
+        registry.register("bad_requests", "Connections without a proper request, by reason", metrics.bad_requests.clone());
         registry.register("invariant_violations", "Faults of the server's own", metrics.violations.clone());
         Self { registry, ..metrics }
     }
@@ -105,6 +109,11 @@ impl Metrics {
     /// A client was not let in.
     pub fn refused(&self, close: Close) {
         self.refusals.get_or_create(&[("reason", close.name())]).inc();
+    }
+
+    /// A connection ended without a proper request.
+    pub fn bad_request(&self, reason: &'static str) {
+        self.bad_requests.get_or_create(&[("reason", reason)]).inc();
     }
 
     /// A member was sent away.

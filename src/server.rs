@@ -62,7 +62,7 @@ pub async fn run(
     let workers = if settings.server.workers == 0 { cores } else { settings.server.workers };
     let directory = PageDirectory::start_with_pages(Arc::clone(&shared), workers / 2);
     let secret = &settings.auth.ticket_secret;
-    let tickets = (!secret.is_empty()).then(|| Arc::new(TicketCheck::new(secret)));
+    let tickets = (!secret.is_empty()).then(|| Arc::new(TicketCheck::new(secret.expose())));
     let world = routes::World { shared: Arc::clone(&shared), directory: directory.clone(), tickets };
     log::info!(
         "listening address={} tls={} path={} max_connections={}",

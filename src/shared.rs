@@ -11,6 +11,7 @@ use crate::core::ice::IceServers;
 use crate::core::id::SessionId;
 use crate::core::page::Rules;
 use crate::core::wire::{RelayTerms, Terms};
+use crate::edge::address;
 use crate::metrics::Metrics;
 use crate::settings::{Settings, limit, ms};
 
@@ -58,13 +59,13 @@ impl Shared {
         SessionId(self.next_session.fetch_add(1, Ordering::Relaxed))
     }
 
-    /// Takes a place for a connection from `address`.
+    /// Takes a place for a connection from `address`. The addresses of one IPv6 /64 count as one.
     ///
     /// # Errors
     /// Why there is none.
     pub fn take_place(self: &Arc<Self>, address: Option<IpAddr>) -> Result<Place, Close> {
         let most = self.max_connections.min(limit(self.settings.peerjs.concurrent_limit));
-        let counted = address.filter(|_| self.settings.limits.connections_per_ip > 0);
+        let counted = address.filter(|_| self.settings.limits.connections_per_ip > 0).map(address::counted);
         if let Some(address) = counted {
             let mut addresses = self.addresses.lock().unwrap_or_else(PoisonError::into_inner);
             let count = addresses.entry(address).or_default();
@@ -114,7 +115,7 @@ fn rules(settings: &Settings) -> Rules {
     Rules {
         max_members: limit(pages.max_members).min(most),
         star: pages.star,
-        policy: settings.policy(),
+        policy: election.policy,
         recovery: ms(election.recovery_ms),
         timeout: ms(liveness.timeout_ms),
         host_timeout: ms(liveness.host_timeout_ms),
@@ -131,6 +132,6 @@ fn rules(settings: &Settings) -> Rules {
             expire_ms: peerjs.expire_ms,
             recovery_ms: election.recovery_ms,
         },
-        ice: IceServers::new(ice.servers.clone(), &ice.turn_secret, ice.turn_ttl_s),
+        ice: IceServers::new(ice.servers.clone(), ice.turn_secret.expose(), ice.turn_ttl_s),
     }
 }

@@ -99,6 +99,11 @@ fn what_is_wrong_is_said_in_one_line_that_names_the_key_the_value_and_what_is_al
         ("[peerjs]\nkey = ''\n", &["peerjs.key"]),
         ("[server]\npath = 'app'\n", &["server.path", "app", "/"]),
         ("[cors]\norigins = ['https://a.org/x']\n", &["cors.origins", "https://a.org/x"]),
+        ("[cors]\norigins = ['*']\n", &["cors.origins", "\"*\"", "empty", "\"null\"", "\"file://\""]),
+        ("[ice]\nservers = [{ urls = ['stun.example.org'] }]\n", &["ice.servers", "stun.example.org", "lacks a scheme"]),
+        ("[ice]\nservers = [{ urls = ['turn:t.org'] }]\n", &["ice.servers", "turn:t.org", "credential", "ice.turn_secret"]),
+        ("[ice]\nservers = [{ urls = ['stun:s.org?transport=udp'] }]\n", &["ice.servers", "?transport"]),
+        ("[server]\nproxy_hops = 0\n", &["server.proxy_hops", "0", "1", "16"]),
         ("[limits]\nqueue_bytes = 5\n", &["limits.queue_bytes", "5"]),
         ("[[server]]\n", &["server"]),
         ("port = 9000\n", &["port"]),
@@ -121,6 +126,9 @@ fn the_environment_and_flags_are_as_strict() {
         ("PEERSTAR__LIVENESS__PING_MS", "-5", &["liveness.ping_ms", "-5"]),
         ("PORT", "http", &["server.port", "http"]),
         ("PORT", "65536", &["server.port", "65536"]),
+        ("PEERSTAR__AUTH__TICKET_SECRET", " \n", &["auth.ticket_secret", "white space"]),
+        ("PEERSTAR__AUTH__TICKET_SECRET_FILE", "nowhere", &["PEERSTAR__AUTH__TICKET_SECRET_FILE", "nowhere"]),
+        ("PEERSTAR__ICE__SERVERS", r#"[{"urls":["stun:s.org:0"]}]"#, &["ice.servers", "stun:s.org:0", "1 to 65535"]),
     ] {
         is_refused(&check(&directory, &[(name, text)]), parts);
     }
@@ -159,4 +167,25 @@ async fn the_log_says_each_join_leave_and_election_at_debug_and_no_message() {
     let since: Vec<&str> = first_words.skip_while(|word| *word != "join").collect();
     assert_eq!(since, ["join", "join", "leave", "elect"], "{lines:#?}");
     assert!(lines.iter().all(|line| !line.to_string().contains("token")), "tokens are not logged");
+}
+
+#[tokio::test]
+async fn a_signal_that_is_commonly_sent_ends_the_server_with_a_drain_or_not_at_all() {
+    for ignored in ["HUP", "USR1", "USR2"] {
+        let server = common::Server::start(&[]);
+        let mut member = server.grouped("p", "a").await;
+        server.signal(ignored);
+        eventually("it is said", async || server.log().iter().any(|line| line.contains("is ignored"))).await;
+        let said = server.log();
+        assert!(said.iter().any(|line| line.contains(&format!("SIG{ignored} is ignored"))), "{said:#?}");
+        member.nothing_more().await;
+    }
+    for stops in ["TERM", "INT", "QUIT"] {
+        let mut server = common::Server::start(&[]);
+        let mut member = server.grouped("p", "a").await;
+        server.signal(stops);
+        member.expect("RESTART").await;
+        assert_eq!(member.closed().await.0, 1012, "{stops}");
+        assert!(server.exit_within(common::PATIENCE).await.success(), "{stops}");
+    }
 }

@@ -215,3 +215,94 @@ async fn a_websocket_route_asked_for_without_a_websocket_is_a_client_error() {
     }
     assert_eq!(http(&server, "POST", "/peerjs/id", &[]).await.status / 100, 4);
 }
+
+/// The answer of a server with these `cors.origins` to a WebSocket that says it comes from `origin`.
+async fn close_for(server: &Server, origin: &str) -> Option<u16> {
+    let mut peer = server.connect_with("/peerjs?key=peerjs&id=a&token=t", &[("origin", origin)]).await;
+    let first = peer.next().await;
+    if first["type"] == "OPEN" {
+        peer.goodbye().await;
+        return None;
+    }
+    Some(peer.closed().await.0)
+}
+
+#[tokio::test]
+async fn origins_are_compared_as_browsers_write_them_and_a_pattern_covers_subdomains() {
+    let listed = "https://example.org:443/, http://PLAIN.org:80, https://*.wild.org, null, file://, capacitor://localhost";
+    let server = Server::start(&[("cors.origins", listed)]);
+    for origin in [
+        "https://example.org",
+        "http://plain.org",
+        "https://a.wild.org",
+        "https://a.b.wild.org",
+        "null",
+        "file://",
+        "capacitor://localhost",
+    ] {
+        let answer = http(&server, "GET", "/peerjs/id", &[("Origin", origin)]).await;
+        assert_eq!(answer.header("access-control-allow-origin"), Some(origin), "{origin}");
+        assert_eq!(close_for(&server, origin).await, None, "{origin}");
+    }
+    for origin in
+        ["http://example.org", "https://wild.org", "https://evilwild.org", "https://a.wild.org:444", "https://*.wild.org", ""]
+    {
+        let answer = http(&server, "GET", "/peerjs/id", &[("Origin", origin)]).await;
+        assert_eq!(answer.header("access-control-allow-origin"), None, "{origin}");
+        assert_eq!(close_for(&server, origin).await, Some(4403), "{origin}");
+    }
+    let preflight = [("Origin", "https://a.wild.org"), ("Access-Control-Request-Method", "GET")];
+    let answer = http(&server, "OPTIONS", "/peerjs/id", &preflight).await;
+    assert_eq!((answer.status, answer.header("access-control-allow-origin")), (200, Some("https://a.wild.org")), "{answer:?}");
+}
+
+#[tokio::test]
+async fn who_counts_as_one_address_is_what_the_proxy_of_the_outermost_hop_saw() {
+    let limited = [("server.proxied", "true"), ("limits.connections_per_ip", "1")];
+    let server = Server::start(&limited);
+    let behind_two = Server::start(&[limited[0], limited[1], ("server.proxy_hops", "2")]);
+    let mut open = Vec::new();
+    let mut n = 0;
+    let mut join = async |server: &Server, forwarded: &str| {
+        n += 1;
+        let path = format!("/peerjs?key=peerjs&id=a{n}&token=t");
+        let mut peer = server.connect_with(&path, &[("x-forwarded-for", forwarded)]).await;
+        let is_in = peer.next().await["type"] == "OPEN";
+        open.push(peer);
+        is_in
+    };
+    for (forwarded, is_in) in [
+        ("203.0.113.5:50123", true),
+        ("203.0.113.5:50124", false),
+        ("203.0.113.5", false),
+        ("6.6.6.6, 203.0.113.5:1", false),
+        ("203.0.113.6:50123", true),
+        ("[2001:db8:1:2::1]:443", true),
+        ("2001:db8:1:2:3:4:5:6", false),
+        ("[2001:db8:1:3::1]:443", true),
+    ] {
+        assert_eq!(join(&server, forwarded).await, is_in, "{forwarded}");
+    }
+    for (forwarded, is_in) in [
+        ("203.0.113.5:1, 198.51.100.7", true),
+        ("203.0.113.6:1, 198.51.100.7", true),
+        ("203.0.113.5:2, 198.51.100.8", false),
+        ("6.6.6.6, 203.0.113.5, 198.51.100.8", false),
+    ] {
+        assert_eq!(join(&behind_two, forwarded).await, is_in, "{forwarded}");
+    }
+}
+
+#[tokio::test]
+async fn a_key_or_an_id_may_be_called_as_a_route_is() {
+    let server = Server::start(&[("peerjs.key", "peers"), ("peerjs.allow_discovery", "true"), ("auth.admin_token", "admin")]);
+    assert!(uuid::Uuid::parse_str(&server.get("/pages/p/peers/id").await.body).is_ok());
+    for id in ["id", "peers"] {
+        let mut member = server.connect(&format!("/pages/p/peerjs?key=peers&id={id}")).await;
+        member.expect("OPEN").await;
+        assert_eq!(server.get("/pages/p/peers/peers").await.json(), json!([id]));
+        let kicked = http(&server, "DELETE", &format!("/pages/p/peers/{id}"), &[("Authorization", "Bearer admin")]).await;
+        assert_eq!((kicked.status, member.refused().await.1), (204, 4411));
+    }
+    assert_eq!(server.get("/pages/p/peers/a").await.status, 405);
+}

@@ -3,6 +3,7 @@
 
 mod common;
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use common::{Client, Query, Server, eventually, http};
@@ -207,4 +208,48 @@ async fn a_page_that_dies_again_and_again_sends_its_members_away_and_starts_anew
     }
     let back = server.member("p", "z").await;
     assert_eq!((&back.open["host"], &back.open["members"]), (&json!("z"), &json!(1)));
+}
+
+#[tokio::test]
+async fn an_operator_who_asks_while_a_page_dies_is_told_to_ask_again_and_never_that_nobody_is_there() {
+    let mut server = Server::start(&[("auth.admin_token", "admin"), ("peerjs.allow_discovery", "true")]);
+    server.may_panic = true;
+    let server = &server;
+    let admin = [("Authorization", "Bearer admin")];
+    let on_page = async |n: u64| {
+        let page = format!("page{n}");
+        let mut members = four(server, &page).await;
+        let fail = async {
+            for _ in 0..3 {
+                order_to_fail(server, &page).await;
+            }
+        };
+        let (list, ids) = (format!("/pages/{page}/peers/b"), format!("/pages/{page}/peerjs/peers"));
+        let ask = async {
+            for _ in 0..10 {
+                let answer = http(server, "GET", "/pages", &admin).await;
+                let has = |page: &str| answer.json().as_array().is_some_and(|all| all.iter().any(|p| p["page"] == page));
+                assert!(answer.status == 503 || has(&page), "{answer:?}");
+                assert!(answer.status != 503 || answer.body.contains("ask again"), "{answer:?}");
+                let answer = http(server, "GET", &ids, &admin).await;
+                let listed = || serde_json::from_value::<BTreeSet<String>>(answer.json()).expect("ids");
+                assert!(answer.status == 503 || listed().into_iter().eq(["a", "b", "c", "d"]), "{answer:?}");
+            }
+        };
+        tokio::join!(staggered(n, fail), ask);
+        // it is there: 404 would be wrong until it was sent away
+        let mut statuses = Vec::new();
+        let kick = async {
+            loop {
+                statuses.push(http(server, "DELETE", &list, &admin).await.status);
+                if statuses.last() != Some(&503) {
+                    break;
+                }
+            }
+        };
+        tokio::join!(order_to_fail(server, &page), staggered(n, kick));
+        assert_eq!(statuses.last(), Some(&204), "{statuses:?}");
+        assert_eq!(members[1].refused().await.1, 4411);
+    };
+    join_all((0..20).map(on_page)).await;
 }

@@ -97,3 +97,32 @@ async fn the_log_says_whether_anyone_may_join_and_no_secret() {
     without.get("/health").await;
     assert!(says_open(&without));
 }
+
+#[tokio::test]
+async fn a_ticket_and_a_secret_may_end_with_a_line_break() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let file = directory.path().join("secret");
+    std::fs::write(&file, format!("{SECRET}\n")).expect("written");
+    let ticket = ticket(json!({"page": "p"}));
+    for (key, secret) in
+        [("auth.ticket_secret", format!("{SECRET}\r\n")), ("auth.ticket_secret_file", file.to_string_lossy().into())]
+    {
+        let server = Server::start(&[(key, &secret)]);
+        for (n, ticket) in [ticket.clone(), format!("{ticket}%0A"), format!("%20{ticket}+%0D%0A")].iter().enumerate() {
+            server.join(&format!("id=a{n}&token=t&page=p&ticket={ticket}")).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn one_that_is_not_valid_yet_is_told_to_come_back() {
+    let server = server();
+    let now = get_current_timestamp();
+    for (nbf, code, retry) in [(now + 45, 4510, true), (now + 7200, 4510, true), (now + 200_000, 4407, false)] {
+        let claims = json!({"page": "p", "nbf": nbf, "exp": nbf + 60});
+        let early = encode(&Header::default(), &claims, &EncodingKey::from_secret(SECRET.as_bytes())).expect("signed");
+        let (told, closed) = server.refusal(&format!("/peerjs?key=peerjs&id=a&token=t&page=p&ticket={early}")).await;
+        assert_eq!((&told["payload"]["retry"], closed), (&json!(retry), code), "{told}");
+        assert!(told["payload"]["msg"].as_str().is_some_and(|msg| msg.contains("nbf")), "{told}");
+    }
+}

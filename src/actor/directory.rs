@@ -2,7 +2,7 @@
 //!
 //! Only it knows where a page lives.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,10 +11,10 @@ use actix::{Actor, Addr, Arbiter, AsyncContext, Context, Handler, ResponseFuture
 use futures_util::future::join_all;
 
 use super::courier::{Bags, Line, Word};
-use super::message::{Ids, IdsOf, Kick, KickFrom, Summarise, SummariseAll, Summary, ToDirectory, ToPage, ToSession};
+use super::message::{Dying, Ids, IdsOf, Kick, KickFrom, Summarise, SummariseAll, Summary, ToDirectory, ToPage, ToSession};
 use super::page::Page;
 use crate::core::directory::{Admission, DirectoryState, Incarnation, Succession};
-use crate::core::id::{PageKey, PeerId};
+use crate::core::id::{PageKey, PeerId, SessionId};
 use crate::core::page::{Estate, Input};
 use crate::settings::limit;
 use crate::shared::Shared;
@@ -42,12 +42,21 @@ impl PageDirectory {
         Self::start_in_arbiter(&first, move |_| Self { shared, state, pages: HashMap::new(), arbiters })
     }
 
-    fn create(&mut self, key: &PageKey, incarnation: Incarnation, estate: Estate, ctx: &Context<Self>) -> Addr<Page> {
+    /// Starts the actor of a page. `awaited` are the sessions that an earlier actor of the page had.
+    fn create(
+        &mut self,
+        key: &PageKey,
+        incarnation: Incarnation,
+        estate: Estate,
+        awaited: HashSet<SessionId>,
+        ctx: &Context<Self>,
+    ) -> Addr<Page> {
         let mut hasher = DefaultHasher::new();
         key.hash(&mut hasher);
         let arbiter = &self.arbiters[(hasher.finish() % self.arbiters.len() as u64) as usize];
         let (name, shared, directory) = (key.clone(), Arc::clone(&self.shared), ctx.address());
-        let page = Page::start_in_arbiter(&arbiter.handle(), move |_| Page::new(name, incarnation, estate, shared, directory));
+        let page =
+            Page::start_in_arbiter(&arbiter.handle(), move |_| Page::new(name, incarnation, estate, awaited, shared, directory));
         self.pages.insert(key.clone(), page.clone());
         page
     }
@@ -59,14 +68,23 @@ impl PageDirectory {
         }
     }
 
-    fn succeed(&mut self, key: &PageKey, succession: Succession, estate: Estate, lines: &[Line], ctx: &Context<Self>) {
+    fn succeed(
+        &mut self,
+        key: &PageKey,
+        succession: Succession,
+        estate: Estate,
+        lines: &[Line],
+        mut awaited: HashSet<SessionId>,
+        ctx: &Context<Self>,
+    ) {
         let mut bags = Bags::default();
         match succession {
             Succession::Expected => return,
             Succession::Recreate(incarnation) => {
                 self.shared.metrics.page_restarts.inc();
                 log::error!("page actor died, starting another: page={key} sessions={}", lines.len());
-                let successor = self.create(key, incarnation, estate, ctx);
+                awaited.extend(lines.iter().map(|line| line.session));
+                let successor = self.create(key, incarnation, estate, awaited, ctx);
                 let note = || ToSession::PageLost(Some(successor.clone().recipient()));
                 lines.iter().for_each(|line| bags.put(line, Word::Note(note())));
             }
@@ -106,7 +124,7 @@ impl Handler<ToDirectory> for PageDirectory {
                 Admission::PassOn { incarnation, create } => {
                     if create {
                         let told = self.state.told();
-                        self.create(&key, incarnation, Estate::above(told), ctx);
+                        self.create(&key, incarnation, Estate::above(told), HashSet::new(), ctx);
                     }
                     self.tell(&key, ToPage::Join { joiner, line });
                 }
@@ -128,9 +146,9 @@ impl Handler<ToDirectory> for PageDirectory {
                     self.pages.remove(&key);
                 }
             }
-            ToDirectory::Stopped { key, incarnation, estate, lines } => {
+            ToDirectory::Stopped { key, incarnation, estate, lines, awaited } => {
                 let succession = self.state.stopped(self.shared.clock.now(), &key, incarnation, estate.told);
-                self.succeed(&key, succession, *estate, &lines, ctx);
+                self.succeed(&key, succession, *estate, &lines, awaited, ctx);
             }
             ToDirectory::Drain => self.drain(ctx),
         }
@@ -138,43 +156,47 @@ impl Handler<ToDirectory> for PageDirectory {
     }
 }
 
+// What is asked of a page is sent at once: before the order to stop that a page without members may be given next.
+
 impl Handler<IdsOf> for PageDirectory {
-    type Result = ResponseFuture<Vec<PeerId>>;
+    type Result = ResponseFuture<Result<Vec<PeerId>, Dying>>;
 
     fn handle(&mut self, IdsOf(key): IdsOf, _: &mut Self::Context) -> Self::Result {
-        let page = self.pages.get(&key).cloned();
+        let asked = self.pages.get(&key).map(|page| page.send(Ids));
         Box::pin(async move {
-            match page {
-                Some(page) => page.send(Ids).await.unwrap_or_default(),
-                None => Vec::new(),
+            match asked {
+                Some(answer) => answer.await.unwrap_or(Err(Dying)),
+                None => Ok(Vec::new()),
             }
         })
     }
 }
 
 impl Handler<KickFrom> for PageDirectory {
-    type Result = ResponseFuture<bool>;
+    type Result = ResponseFuture<Result<bool, Dying>>;
 
     fn handle(&mut self, KickFrom { key, id }: KickFrom, _: &mut Self::Context) -> Self::Result {
-        let page = self.pages.get(&key).cloned();
+        let asked = self.pages.get(&key).map(|page| page.send(Kick(id)));
         Box::pin(async move {
-            match page {
-                Some(page) => page.send(Kick(id)).await.unwrap_or_default(),
-                None => false,
+            match asked {
+                Some(answer) => answer.await.unwrap_or(Err(Dying)),
+                None => Ok(false),
             }
         })
     }
 }
 
 impl Handler<SummariseAll> for PageDirectory {
-    type Result = ResponseFuture<Vec<Summary>>;
+    type Result = ResponseFuture<Result<Vec<Summary>, Dying>>;
 
     fn handle(&mut self, _: SummariseAll, _: &mut Self::Context) -> Self::Result {
         let asked: Vec<_> = self.pages.values().map(|page| page.send(Summarise)).collect();
         Box::pin(async move {
-            let mut all: Vec<_> = join_all(asked).await.into_iter().filter_map(|answer| answer.ok().flatten()).collect();
-            all.sort_by(|a, b| a.page.cmp(&b.page));
-            all
+            let answers = join_all(asked).await.into_iter().map(|answer| answer.unwrap_or(Err(Dying)));
+            let answers: Vec<_> = answers.collect::<Result<_, _>>()?;
+            let mut all: Vec<_> = answers.into_iter().flatten().collect();
+            all.sort_by(|a: &Summary, b| a.page.cmp(&b.page));
+            Ok(all)
         })
     }
 }

@@ -1,5 +1,6 @@
 //! What the actors say to each other.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
@@ -74,6 +75,8 @@ pub enum ToDirectory {
         estate: Box<Estate>,
         /// Its sessions.
         lines: Vec<Line>,
+        /// Sessions of the actor before it that had not come back.
+        awaited: HashSet<SessionId>,
     },
     /// The server goes away.
     Drain,
@@ -200,24 +203,28 @@ impl Pulse {
     }
 }
 
+/// The answer of a page whose actor dies, or died and has not heard from all its sessions yet. To be asked again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Dying;
+
 /// The ids of a page's members.
 #[derive(Debug, Message)]
-#[rtype(result = "Vec<PeerId>")]
+#[rtype(result = "Result<Vec<PeerId>, Dying>")]
 pub struct Ids;
 
 /// The ids of the members of a page, asked of the directory.
 #[derive(Debug, Message)]
-#[rtype(result = "Vec<PeerId>")]
+#[rtype(result = "Result<Vec<PeerId>, Dying>")]
 pub struct IdsOf(pub PageKey);
 
 /// Sends away the member of a page that has an id. True when there is one.
 #[derive(Debug, Message)]
-#[rtype(result = "bool")]
+#[rtype(result = "Result<bool, Dying>")]
 pub struct Kick(pub PeerId);
 
 /// The same, asked of the directory.
 #[derive(Debug, Message)]
-#[rtype(result = "bool")]
+#[rtype(result = "Result<bool, Dying>")]
 pub struct KickFrom {
     /// Which page.
     pub key: PageKey,
@@ -240,12 +247,12 @@ pub struct Summary {
 
 /// A page's summary; none when nobody is there.
 #[derive(Debug, Message)]
-#[rtype(result = "Option<Summary>")]
+#[rtype(result = "Result<Option<Summary>, Dying>")]
 pub struct Summarise;
 
 /// The summaries of all pages, asked of the directory.
 #[derive(Debug, Message)]
-#[rtype(result = "Vec<Summary>")]
+#[rtype(result = "Result<Vec<Summary>, Dying>")]
 pub struct SummariseAll;
 
 /// Makes a page's actor panic, asked of the directory. True when there is such a page.

@@ -1,10 +1,10 @@
 //! A page, acting: what [`PageState`] decides is done here.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{self, Poll};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use actix::fut::ActorFuture;
 use actix::{Actor, ActorContext, Addr, AsyncContext, Context, Handler, MessageResult, SpawnHandle};
@@ -13,7 +13,7 @@ use rand::{Rng, SeedableRng};
 
 use super::courier::{Bags, Line, Word};
 use super::directory::PageDirectory;
-use super::message::{Ids, Kick, Pulse, Summarise, Summary, ToDirectory, ToPage, ToSession};
+use super::message::{Dying, Ids, Kick, Pulse, Summarise, Summary, ToDirectory, ToPage, ToSession};
 use super::switchboard::Switchboard;
 use crate::clock::unix_ms;
 use crate::core::claim::Claim;
@@ -33,6 +33,10 @@ const NEWS: usize = 16;
 /// page's own words, or the host's, is closed, and no peer is to bring that about.
 const PEERS: usize = 2;
 
+/// How long the operator is told to ask again while sessions have not come back to a page whose actor died. Those that
+/// ended with it never come.
+const MOST_AWAITED: Duration = Duration::from_secs(5);
+
 /// The actor of one page.
 pub struct Page {
     key: PageKey,
@@ -43,6 +47,9 @@ pub struct Page {
     /// How to reach members, and newcomers that wait.
     lines: HashMap<SessionId, Line>,
     switchboard: Arc<Switchboard>,
+    /// Sessions of an earlier actor of this page that have not come back, and until when they are waited for.
+    awaited: HashSet<SessionId>,
+    awaited_until: Time,
     /// What is not delivered yet: what is for sessions, who was named host to all, why and since when, who came, and who said
     /// something.
     bags: Bags,
@@ -65,10 +72,12 @@ impl Page {
         key: PageKey,
         incarnation: Incarnation,
         estate: Estate,
+        awaited: HashSet<SessionId>,
         shared: Arc<Shared>,
         directory: Addr<PageDirectory>,
     ) -> Self {
         let state = PageState::new(key.clone(), Arc::clone(&shared.rules), shared.clock.now(), estate);
+        let awaited_until = shared.clock.now().plus(MOST_AWAITED);
         let random = SmallRng::from_rng(&mut rand::rng());
         let switchboard = Arc::new(Switchboard::new(shared.settings.limits.queue_bytes / PEERS));
         Self {
@@ -79,6 +88,8 @@ impl Page {
             state,
             lines: HashMap::new(),
             switchboard,
+            awaited,
+            awaited_until,
             bags: Bags::default(),
             named: None,
             elected: Vec::new(),
@@ -248,6 +259,12 @@ impl Page {
         }
     }
 
+    /// Whether all who were here when an earlier actor of this page died are known again.
+    fn knows_all(&self) -> Result<(), Dying> {
+        let is_complete = self.awaited.is_empty() || self.shared.clock.now() >= self.awaited_until;
+        if is_complete { Ok(()) } else { Err(Dying) }
+    }
+
     fn rearm(&mut self, ctx: &mut Context<Self>) {
         let Some(deadline) = self.state.next_deadline() else { return };
         // an earlier timer than needed does no harm, a cancelled one costs a search
@@ -294,7 +311,8 @@ impl Actor for Page {
         self.deliver();
         let lines = self.lines.drain().map(|(_, line)| line).collect();
         let (key, incarnation, estate) = (self.key.clone(), self.incarnation, Box::new(self.state.leave_estate()));
-        self.report(ToDirectory::Stopped { key, incarnation, estate, lines });
+        let awaited = std::mem::take(&mut self.awaited);
+        self.report(ToDirectory::Stopped { key, incarnation, estate, lines, awaited });
     }
 }
 
@@ -304,6 +322,7 @@ impl Handler<ToPage> for Page {
     fn handle(&mut self, message: ToPage, ctx: &mut Self::Context) {
         match message {
             ToPage::Join { joiner, line } => {
+                self.awaited.remove(&line.session);
                 self.lines.insert(line.session, line);
                 self.drive(Input::Join(*joiner), ctx);
             }
@@ -311,6 +330,7 @@ impl Handler<ToPage> for Page {
                 let gone = if let Input::Gone { session, .. } = input { Some(session) } else { None };
                 self.drive(input, ctx);
                 if let Some(session) = gone {
+                    self.awaited.remove(&session);
                     self.lines.remove(&session);
                     // one that keeps its seat has no socket to hand anything to
                     if let Some(id) = self.state.id_of(session) {
@@ -334,17 +354,17 @@ impl Handler<Ids> for Page {
     type Result = MessageResult<Ids>;
 
     fn handle(&mut self, _: Ids, _: &mut Self::Context) -> Self::Result {
-        MessageResult(self.state.ids().cloned().collect::<Vec<PeerId>>())
+        MessageResult(self.knows_all().map(|()| self.state.ids().cloned().collect::<Vec<PeerId>>()))
     }
 }
 
 impl Handler<Kick> for Page {
-    type Result = bool;
+    type Result = MessageResult<Kick>;
 
-    fn handle(&mut self, Kick(id): Kick, ctx: &mut Self::Context) -> bool {
+    fn handle(&mut self, Kick(id): Kick, ctx: &mut Self::Context) -> Self::Result {
         let is_known = self.state.has(&id) || self.state.awaits(&id);
         self.drive(Input::Kick(id), ctx);
-        is_known
+        MessageResult(if is_known { Ok(true) } else { self.knows_all().map(|()| false) })
     }
 }
 
@@ -352,9 +372,12 @@ impl Handler<Summarise> for Page {
     type Result = MessageResult<Summarise>;
 
     fn handle(&mut self, _: Summarise, _: &mut Self::Context) -> Self::Result {
-        let PageKey::Named(name) = &self.key else { return MessageResult(None) };
+        let PageKey::Named(name) = &self.key else { return MessageResult(Ok(None)) };
+        if let Err(dying) = self.knows_all() {
+            return MessageResult(Err(dying));
+        }
         let (epoch, host) = self.state.assignment().unzip();
         let summary = Summary { page: name.as_str().to_owned(), host, epoch, members: self.state.len() };
-        MessageResult(Some(summary).filter(|s| s.members > 0))
+        MessageResult(Ok(Some(summary).filter(|s| s.members > 0)))
     }
 }

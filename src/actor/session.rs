@@ -132,10 +132,12 @@ pub fn start(
 }
 
 /// Tells a client why it may not stay.
-pub fn refuse(close: Close, words: Frame, shared: &Shared, upgraded: Upgraded) {
+pub fn refuse(close: Close, words: Option<Frame>, shared: &Shared, upgraded: Upgraded) {
     shared.metrics.refused(close);
     let mut socket = Socket::new(upgraded, Arc::default(), shared);
-    socket.answer(Opcode::Text, words.into_bytes());
+    if let Some(words) = words {
+        socket.answer(Opcode::Text, words.into_bytes());
+    }
     socket.close(close);
     hang_up(Rc::new(RefCell::new(socket)), None, false);
 }

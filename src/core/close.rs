@@ -27,6 +27,8 @@ pub enum Close {
     TicketRefused,
     /// The ticket has run out: a fresh one may do.
     TicketExpired,
+    /// The ticket is not valid yet, and will be soon.
+    TicketEarly,
     /// Another client has the id, and is alive.
     IdTaken,
     /// A newer socket with the same id and token took its place.
@@ -67,7 +69,7 @@ pub enum Close {
 
 impl Close {
     /// All of them, for tests and documentation.
-    pub const ALL: [Self; 27] = [
+    pub const ALL: [Self; 28] = [
         Self::Left,
         Self::MissingParameter,
         Self::BadId,
@@ -77,6 +79,7 @@ impl Close {
         Self::OriginRefused,
         Self::TicketRefused,
         Self::TicketExpired,
+        Self::TicketEarly,
         Self::IdTaken,
         Self::Replaced,
         Self::Kicked,
@@ -127,6 +130,7 @@ impl Close {
             Self::TicketExpired => 4507,
             Self::Slow => 4508,
             Self::NoHost => 4509,
+            Self::TicketEarly => 4510,
             Self::AddressFull => 4529,
         }
     }
@@ -144,6 +148,7 @@ impl Close {
             Self::OriginRefused => "origin-refused",
             Self::TicketRefused => "ticket-refused",
             Self::TicketExpired => "ticket-expired",
+            Self::TicketEarly => "ticket-early",
             Self::IdTaken => "id-taken",
             Self::Replaced => "replaced",
             Self::Kicked => "kicked",
@@ -187,6 +192,7 @@ impl Close {
             Self::OriginRefused => "this origin is not allowed to use this server",
             Self::TicketRefused => "this needs a ticket for this page and id, signed for this server",
             Self::TicketExpired => "the ticket has run out: ask for a fresh one",
+            Self::TicketEarly => "the ticket is not valid yet: come back when it is",
             Self::Kicked => "the operator of the server ended this connection",
             Self::Replaced => "a newer connection with the same id and token took over",
             Self::UnknownVersion => "this server speaks version 1 of the group protocol: reload the page",
@@ -224,6 +230,7 @@ impl Close {
             | Self::OriginRefused
             | Self::TicketRefused
             | Self::TicketExpired
+            | Self::TicketEarly
             | Self::Kicked
             | Self::UnknownVersion
             | Self::BadMessage

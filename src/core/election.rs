@@ -1,6 +1,6 @@
 //! Who hosts next: a function of the roster and one random number.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// Why a page has a new host; the `cause` in `HOST`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -38,8 +38,9 @@ impl Cause {
     }
 }
 
-/// How to choose among those who are equally fit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+/// How to choose among those who are equally fit (`election.policy`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Policy {
     /// Any of them.
     #[default]

@@ -4,48 +4,99 @@
 //! the expiry in seconds since 1970, and the password is base64 of HMAC-SHA1(secret, username).
 
 use std::borrow::Cow;
+use std::fmt;
 use std::time::Duration;
 
 use aws_lc_rs::hmac;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::{RawValue, to_raw_value};
 
 use super::id::PeerId;
+use super::secret::Secret;
 
-/// One ICE server, as `RTCPeerConnection` takes it.
+/// One ICE server of the settings. `Serialize` masks its credential; [`IceServers::for_client`] does not.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct IceServer {
-    /// `stun:` and `turn:` URLs.
+    /// `stun:` and `turn:` URLs. As for browsers, one may stand without a list around it.
+    #[serde(deserialize_with = "one_or_more")]
     pub urls: Vec<String>,
     /// For TURN.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub username: Option<String>,
     /// For TURN.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub credential: Option<String>,
+    pub credential: Option<Secret>,
+}
+
+fn one_or_more<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged, expecting = "urls must be a text or a list of texts")]
+    enum Urls {
+        One(String),
+        More(Vec<String>),
+    }
+    Ok(match Urls::deserialize(deserializer)? {
+        Urls::One(url) => vec![url],
+        Urls::More(urls) => urls,
+    })
 }
 
 impl IceServer {
     /// Whether it is a TURN server whose credentials are to be made here.
     #[must_use]
     pub fn lacks_credentials(&self) -> bool {
-        self.username.is_none() && self.urls.iter().any(|url| url.starts_with("turn:") || url.starts_with("turns:"))
+        self.username.is_none() && self.is_turn()
+    }
+
+    /// Whether one of its URLs is that of a TURN server.
+    #[must_use]
+    pub fn is_turn(&self) -> bool {
+        self.urls.iter().any(|url| url.starts_with("turn:") || url.starts_with("turns:"))
     }
 }
 
+/// One ICE server as `RTCPeerConnection` takes it, with its credential in clear.
+#[derive(Serialize)]
+struct InClear<'a> {
+    urls: &'a [String],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    username: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    credential: Option<&'a str>,
+}
+
+impl<'a> From<&'a IceServer> for InClear<'a> {
+    fn from(server: &'a IceServer) -> Self {
+        let credential = server.credential.as_ref().map(Secret::expose);
+        Self { urls: &server.urls, username: server.username.as_deref(), credential }
+    }
+}
+
+fn in_clear(servers: &[InClear<'_>]) -> Box<RawValue> {
+    // a failure would have to be a fault of serde_json's; clients must not be told `null`
+    to_raw_value(servers).unwrap_or_else(|error| panic!("ICE servers cannot be encoded: {error}"))
+}
+
 /// What clients are told.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct IceServers {
     servers: Vec<IceServer>,
-    /// The same for all, where nothing in it runs out.
+    /// The same for all, where nothing in it runs out. Credentials are in clear.
     fixed: Box<RawValue>,
     turn: Option<Turn>,
 }
 
-#[derive(Debug, Clone)]
+impl fmt::Debug for IceServers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let ttl_s = self.turn.as_ref().map(|turn| turn.ttl_s);
+        f.debug_struct("IceServers").field("servers", &self.servers).field("ttl_s", &ttl_s).finish_non_exhaustive()
+    }
+}
+
+#[derive(Clone)]
 struct Turn {
     key: hmac::Key,
     ttl_s: u64,
@@ -57,7 +108,8 @@ impl IceServers {
     #[must_use]
     pub fn new(servers: Vec<IceServer>, secret: &str, ttl_s: u64) -> Self {
         let turn = || Turn { key: hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, secret.as_bytes()), ttl_s };
-        Self { fixed: to_raw_value(&servers).unwrap_or_default(), servers, turn: (!secret.is_empty()).then(turn) }
+        let fixed = in_clear(&servers.iter().map(InClear::from).collect::<Vec<_>>());
+        Self { fixed, servers, turn: (!secret.is_empty()).then(turn) }
     }
 
     /// For the client `id`, as the JSON array that `RTCConfiguration.iceServers` takes.
@@ -66,11 +118,11 @@ impl IceServers {
         let Some(turn) = &self.turn else { return Cow::Borrowed(&self.fixed) };
         let username = format!("{}:{}", unix_ms / 1000 + turn.ttl_s, id.as_str());
         let credential = STANDARD.encode(hmac::sign(&turn.key, username.as_bytes()));
-        let mut servers = self.servers.clone();
-        for server in servers.iter_mut().filter(|server| server.lacks_credentials()) {
-            (server.username, server.credential) = (Some(username.clone()), Some(credential.clone()));
-        }
-        Cow::Owned(to_raw_value(&servers).unwrap_or_default())
+        let servers = self.servers.iter().map(|server| match server.lacks_credentials() {
+            true => InClear { urls: &server.urls, username: Some(&username), credential: Some(&credential) },
+            false => server.into(),
+        });
+        Cow::Owned(in_clear(&servers.collect::<Vec<_>>()))
     }
 
     /// How often clients need new ones; none when nothing runs out.
@@ -95,10 +147,11 @@ mod tests {
         let server = |url: &str, username: Option<&str>| IceServer {
             urls: vec![url.into()],
             username: username.map(Into::into),
-            credential: username.map(Into::into),
+            credential: username.map(|text| Secret::parse(text).unwrap_or_else(|e| panic!("{e}"))),
         };
         let servers = [server("stun:a", None), server("turn:b", None), server("turns:c", Some("own"))];
-        assert_eq!(told(&servers, ""), serde_json::json!(servers));
+        let own = serde_json::json!({"urls": ["turns:c"], "username": "own", "credential": "own"});
+        assert_eq!(told(&servers, ""), serde_json::json!([{"urls": ["stun:a"]}, {"urls": ["turn:b"]}, own]));
         // echo -n 1700003600:ann | openssl dgst -sha1 -hmac north -binary | base64
         let (username, credential) = ("1700003600:ann", "TwqKCcbzejRFa1sgGqGS7SEzCGg=");
         assert_eq!(
@@ -106,8 +159,18 @@ mod tests {
             serde_json::json!([
                 {"urls": ["stun:a"]},
                 {"urls": ["turn:b"], "username": username, "credential": credential},
-                {"urls": ["turns:c"], "username": "own", "credential": "own"},
+                own,
             ])
         );
+    }
+
+    #[test]
+    fn clients_are_told_credentials_and_debug_is_not() {
+        let credential = Secret::parse("s3cret-c").ok();
+        let server = IceServer { urls: vec!["turn:t.org".into()], username: Some("u".into()), credential };
+        let ice = IceServers::new(vec![server.clone()], "s3cret-t", 60);
+        let shown = format!("{server:?} {ice:?} {:?}", serde_json::json!(server));
+        assert!(!shown.contains("s3cret") && shown.contains("t.org"), "{shown}");
+        assert!(told(&[server], "").to_string().contains("s3cret-c"));
     }
 }

@@ -64,9 +64,10 @@ impl fmt::Display for PeerId {
     }
 }
 
+/// Quoted, with everything escaped that is not visible: an id in a log line cannot pass for another field or line.
 impl fmt::Debug for PeerId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        fmt::Debug::fmt(&self.0, f)
     }
 }
 
@@ -197,6 +198,12 @@ mod tests {
         ] {
             assert_eq!(PeerId::parse(text).map_err(|e| e.to_string()), Err(rule.into()));
         }
+    }
+
+    #[test]
+    fn an_id_is_quoted_and_escaped_in_the_log() {
+        let id = PeerId::parse("x members=0\u{2028}id=y \u{202e}").unwrap_or_else(|e| panic!("{e}"));
+        assert_eq!(format!("{id:?}"), r#""x members=0\u{2028}id=y \u{202e}""#);
     }
 
     #[test]

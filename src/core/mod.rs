@@ -3,12 +3,13 @@
 //! Time, random numbers and facts about sockets come in as arguments, effects go out as values.
 //! `tests/core/purity.rs` keeps it so.
 //!
-//! In reading order: what things are called ([`id`], [`time`]), what is said ([`wire`], [`inbound`],
+//! In reading order: what things are called ([`id`], [`time`]) or not shown ([`secret`]), what is said ([`wire`], [`inbound`],
 //! [`close`], [`ice`]), who hosts ([`election`]), the page ([`page`] over [`member`], [`held`], [`waiting`],
 //! [`contacts`], [`due`]), which pages there are ([`directory`]), and the bytes before they are messages
 //! ([`websocket`], [`reassembly`], [`pace`], [`turns`]).
 
 pub mod id;
+pub mod secret;
 pub mod time;
 
 pub mod close;

@@ -137,9 +137,14 @@ struct Message<'a, P> {
     payload: Option<P>,
 }
 
+/// Encodes one message.
+///
+/// # Panics
+/// When the payload cannot be encoded, which is a fault of the server's own. A panic ends one session, or one page's actor,
+/// which is made anew; an empty frame would reach clients as a broken message.
 fn encode<P: Serialize>(r#type: &str, src: Option<&str>, dst: Option<&str>, payload: Option<P>) -> Frame {
-    // a struct of strings and numbers into memory: there is nothing to fail
-    serde_json::to_string(&Message { r#type, src, dst, payload }).unwrap_or_default().into()
+    let text = serde_json::to_string(&Message { r#type, src, dst, payload });
+    text.unwrap_or_else(|error| panic!("{} cannot be encoded: {error}", r#type)).into()
 }
 
 const NOTHING: Option<()> = None;
@@ -263,5 +268,17 @@ mod tests {
             passed_on("OFFER", &id("a\\"), &id("ü"), payload.as_deref()),
             r#"{"type":"OFFER","src":"a\\","dst":"ü","payload":{"b" : 1.0e1, "a":"\u00e9"}}"#
         );
+    }
+
+    #[test]
+    #[should_panic(expected = "OFFER cannot be encoded: no such thing")]
+    fn what_cannot_be_encoded_is_an_error_and_not_an_empty_frame() {
+        struct Unencodable;
+        impl Serialize for Unencodable {
+            fn serialize<S: serde::Serializer>(&self, _: S) -> Result<S::Ok, S::Error> {
+                Err(serde::ser::Error::custom("no such thing"))
+            }
+        }
+        let _ = encode("OFFER", None, None, Some(Unencodable));
     }
 }

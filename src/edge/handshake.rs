@@ -117,6 +117,9 @@ fn decode(text: &str) -> Result<String, Refused> {
 
 /// The name of the page in a path segment: percent-encoded, or `~` and base64url for proxies that touch `%2F`.
 ///
+/// Percent-encoding is read first, because `%7E` and `~` are equivalent (RFC 3986, 2.3), and proxies write either for the
+/// other. A page whose own name begins with `~` is named in base64url.
+///
 /// # Errors
 /// When it is neither, or no good name.
 pub fn page_in_path(segment: &str) -> Result<PageName, Refused> {
@@ -126,11 +129,12 @@ pub fn page_in_path(segment: &str) -> Result<PageName, Refused> {
     const BASE64URL: GeneralPurpose =
         GeneralPurpose::new(&URL_SAFE, GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent));
 
-    let bytes = match segment.strip_prefix('~') {
+    let decoded: Vec<u8> = percent_decode_str(segment).collect();
+    let bytes = match decoded.strip_prefix(b"~") {
         Some(encoded) => {
             BASE64URL.decode(encoded).map_err(|_| Refused(Close::BadPage, Some("page after ~ is not base64url".into())))?
         }
-        None => percent_decode_str(segment).collect(),
+        None => decoded,
     };
     let name = String::from_utf8(bytes).map_err(|_| Refused(Close::BadPage, Some("page is not UTF-8".into())))?;
     PageName::parse(&name).map_err(named(Close::BadPage))
@@ -187,6 +191,10 @@ mod tests {
         assert_eq!(name("~aHR0cHM6Ly9hLm9yZy8"), "https://a.org/");
         assert_eq!(name("~aHR0cHM6Ly9hLm9yZy8="), "https://a.org/");
         assert_eq!(name("a+b"), "a+b", "in a path a plus is a plus");
+        for same in ["%7EaHR0cHM6Ly9hLm9yZy8", "%7eaHR0cHM6Ly9hLm9yZy8", "~%61HR0cHM6Ly9hLm9yZy8", "~aHR0cHM6Ly9hLm9yZy8%3D"] {
+            assert_eq!(name(same), "https://a.org/", "{same}");
+        }
+        assert_eq!((name("%70"), name("~fnA"), name("a~%7Eb")), ("p".into(), "~p".into(), "a~~b".into()));
     }
 
     #[test]

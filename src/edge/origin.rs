@@ -1,22 +1,33 @@
 //! Which sites may use the server: the same list for fetches (CORS) and for WebSockets, which CORS does not guard.
 
+use std::sync::Arc;
+
 use actix_cors::Cors;
 use actix_web::HttpRequest;
-use actix_web::http::header;
+use actix_web::http::header::{self, HeaderValue};
+
+use crate::settings::origin::Origin;
+use crate::shared::Shared;
 
 /// CORS as PeerServer has it: any origin, reflected, or only those listed.
-pub fn cors(origins: &[String]) -> Cors {
+pub fn cors(shared: &Arc<Shared>) -> Cors {
     let cors = Cors::default().allow_any_method().allow_any_header().max_age(3600);
-    if origins.is_empty() {
+    if shared.settings.cors.origins.is_empty() {
         return cors.allow_any_origin();
     }
+    let shared = Arc::clone(shared);
+    let is_listed = move |origin: &HeaderValue| lists(&shared.settings.cors.origins, origin);
     // a request from elsewhere is answered, without the header that would let its page read the answer
-    origins.iter().fold(cors, |cors, origin| cors.allowed_origin(origin)).block_on_origin_mismatch(false)
+    cors.allowed_origin_fn(move |origin, _| is_listed(origin)).block_on_origin_mismatch(false)
 }
 
-/// Whether a WebSocket may come from where this one says it does. One that says nothing is no browser.
+/// Returns whether a WebSocket may come from where this one says it does. One that says nothing is no browser.
 #[must_use]
-pub fn allows(origins: &[String], request: &HttpRequest) -> bool {
+pub fn allows(origins: &[Origin], request: &HttpRequest) -> bool {
     let Some(origin) = request.headers().get(header::ORIGIN) else { return true };
-    origins.is_empty() || origins.iter().any(|allowed| origin.as_bytes().eq_ignore_ascii_case(allowed.as_bytes()))
+    origins.is_empty() || lists(origins, origin)
+}
+
+fn lists(origins: &[Origin], said: &HeaderValue) -> bool {
+    Origin::from_header(said.as_bytes()).is_some_and(|said| origins.iter().any(|allowed| allowed.covers(&said)))
 }

@@ -1,23 +1,22 @@
 //! The map of what can be asked for.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use actix::Addr;
-use actix_web::http::header;
-use actix_web::{HttpRequest, HttpResponse, Responder, Route, guard, web};
+use actix_web::http::{Method, header};
+use actix_web::{FromRequest, Handler, HttpRequest, HttpResponse, Resource, Responder, Route, guard, web};
 use subtle::ConstantTimeEq;
 
 use super::handshake::{self, Refused};
 use super::ticket::TicketCheck;
-use super::{assets, origin, upgrade};
+use super::{address, assets, origin, upgrade};
 use crate::actor::courier::Round;
 use crate::actor::directory::PageDirectory;
-use crate::actor::message::{IdsOf, KickFrom, SummariseAll, ToDirectory};
+use crate::actor::message::{Dying, IdsOf, KickFrom, SummariseAll, ToDirectory};
 use crate::actor::session;
 use crate::core::close::Close;
-use crate::core::id::{PageKey, Token};
+use crate::core::id::{PageKey, PeerId, Token};
 use crate::shared::Shared;
 
 /// What every handler is given.
@@ -35,26 +34,71 @@ pub struct World {
 pub fn configure(world: World, round: Round) -> impl FnOnce(&mut web::ServiceConfig) {
     move |app| {
         let path = world.shared.settings.server.path.trim_end_matches('/').to_owned();
-        app.app_data(web::Data::new(world)).app_data(web::Data::new(round)).service(
+        let elsewhere = web::to(|request: HttpRequest| async move { elsewhere(&request) });
+        app.app_data(web::Data::new(world)).app_data(web::Data::new(round)).default_service(elsewhere).service(
             web::scope(&path)
-                .route("/", get().guard(wants_html()).to(|request: HttpRequest| async move { assets::index(&request) }))
-                .route("/", get().to(about))
-                .route("", get().to(slash))
-                .route("/health", get().to(|| async { "ok\n" }))
-                .route("/ready", get().to(ready))
-                .route("/metrics", get().to(metrics))
-                .route("/pages", get().to(pages))
-                .route("/pages/{page}/peers/{id}", web::delete().to(kick))
-                .route("/pages/{page}/peers/{id}/leave", web::post().to(take_leave))
-                .route("/peerjs", get().to(websocket))
-                .route("/pages/{page}/peerjs", get().to(websocket_on_page))
-                .route("/pages/{page}/{key}/id", get().to(id))
-                .route("/pages/{page}/{key}/peers", get().to(peers_on_page))
-                .route("/{key}/id", get().to(id))
-                .route("/{key}/peers", get().to(peers))
+                .service(
+                    web::resource("/")
+                        .route(get().guard(wants_html()).to(|request: HttpRequest| async move { assets::index(&request) }))
+                        .route(get().to(about))
+                        .route(other("GET, HEAD, OPTIONS")),
+                )
+                .service(gets("", slash))
+                .service(gets("/health", || async { "ok\n" }))
+                .service(gets("/ready", ready))
+                .service(gets("/metrics", metrics))
+                .service(gets("/pages", pages))
+                .service(
+                    web::resource("/pages/{page}/peers/{id}")
+                        // where the key is `peers`, GET …/peers/id and …/peers/peers are the routes below
+                        .guard(guard::Not(guard::Any(guard::Get()).or(guard::Head())))
+                        .route(web::delete().to(kick))
+                        .route(other("DELETE, OPTIONS")),
+                )
+                .service(web::resource("/peerjs").route(web::get().to(websocket)).route(other("GET, OPTIONS")))
+                .service(
+                    web::resource("/pages/{page}/peerjs").route(web::get().to(websocket_on_page)).route(other("GET, OPTIONS")),
+                )
+                .service(gets("/pages/{page}/{key}/id", id))
+                .service(gets("/pages/{page}/{key}/peers", peers_on_page))
+                .service(web::resource("/pages/{page}/peers/{id}").route(other("DELETE, OPTIONS")))
+                .service(web::resource("/pages/{page}/peers/{id}/leave").route(web::post().to(take_leave)).route(other("POST, OPTIONS")))
+                .service(gets("/{key}/id", id))
+                .service(gets("/{key}/peers", peers))
                 .configure(faults)
-                .route("/{file}", get().to(assets::file)),
+                .service(gets("/{file}", assets::file)),
         );
+    }
+}
+
+/// A route that answers GET and HEAD.
+fn gets<F, Arguments>(path: &str, handler: F) -> Resource
+where
+    F: Handler<Arguments, Output: Responder + 'static>,
+    Arguments: FromRequest + 'static,
+{
+    web::resource(path).route(get().to(handler)).route(other("GET, HEAD, OPTIONS"))
+}
+
+/// The answer to all other methods of a route: what is allowed, with 204 for OPTIONS and 405 for the rest.
+fn other(allow: &'static str) -> Route {
+    web::to(move |method: Method| async move {
+        if method == Method::OPTIONS {
+            return options(allow);
+        }
+        HttpResponse::MethodNotAllowed().insert_header((header::ALLOW, allow)).body(format!("this address answers {allow}\n"))
+    })
+}
+
+fn options(allow: &'static str) -> HttpResponse {
+    HttpResponse::NoContent().insert_header((header::ALLOW, allow)).finish()
+}
+
+/// What is below no route. `OPTIONS *` and `OPTIONS /` ask whether the server answers at all, as load balancers do.
+fn elsewhere(request: &HttpRequest) -> HttpResponse {
+    match (request.method(), request.uri().path()) {
+        (&Method::OPTIONS, "*" | "/") => options("GET, HEAD, DELETE, OPTIONS"),
+        _ => HttpResponse::NotFound().body("not found\n"),
     }
 }
 
@@ -118,8 +162,8 @@ async fn list_peers(world: &World, key: &str, page: PageKey, request: &HttpReque
         return HttpResponse::Unauthorized().body("peerjs.allow_discovery is off, or the key is wrong\n");
     }
     match world.directory.send(IdsOf(page)).await {
-        Ok(ids) => HttpResponse::Ok().json(ids),
-        Err(_) => HttpResponse::InternalServerError().finish(),
+        Ok(Ok(ids)) => HttpResponse::Ok().json(ids),
+        Ok(Err(Dying)) | Err(_) => dying(),
     }
 }
 
@@ -128,8 +172,8 @@ async fn pages(world: web::Data<World>, request: HttpRequest) -> HttpResponse {
         return needs_admin();
     }
     match world.directory.send(SummariseAll).await {
-        Ok(pages) => HttpResponse::Ok().json(pages),
-        Err(_) => HttpResponse::InternalServerError().finish(),
+        Ok(Ok(pages)) => HttpResponse::Ok().json(pages),
+        Ok(Err(Dying)) | Err(_) => dying(),
     }
 }
 
@@ -148,15 +192,14 @@ async fn kick(world: web::Data<World>, request: HttpRequest) -> HttpResponse {
     if !is_admin(&world, &request) {
         return needs_admin();
     }
-    let id = || handshake::id_in_path(segment(&world, &request, 3)?);
-    let (key, id) = match page_of(&world, &request).and_then(|page| Ok((page, id()?))) {
+    let (key, id) = match member_of(&world, &request) {
         Ok(found) => found,
         Err(refused) => return bad_request(refused),
     };
     match world.directory.send(KickFrom { key, id }).await {
-        Ok(true) => HttpResponse::NoContent().finish(),
-        Ok(false) => HttpResponse::NotFound().body("nobody of that id is on that page\n"),
-        Err(_) => HttpResponse::InternalServerError().finish(),
+        Ok(Ok(true)) => HttpResponse::NoContent().finish(),
+        Ok(Ok(false)) => HttpResponse::NotFound().body("nobody of that id is on that page\n"),
+        Ok(Err(Dying)) | Err(_) => dying(),
     }
 }
 
@@ -170,8 +213,7 @@ async fn take_leave(world: web::Data<World>, proof: web::Query<Proof>, request: 
     if !origin::allows(&world.shared.settings.cors.origins, &request) {
         return HttpResponse::Forbidden().body(Close::OriginRefused.message());
     }
-    let id = || handshake::id_in_path(segment(&world, &request, 3)?);
-    let (key, id) = match page_of(&world, &request).and_then(|page| Ok((page, id()?))) {
+    let (key, id) = match member_of(&world, &request) {
         Ok(found) => found,
         Err(refused) => return bad_request(refused),
     };
@@ -182,6 +224,13 @@ async fn take_leave(world: web::Data<World>, proof: web::Query<Proof>, request: 
         },
         Err(why) => HttpResponse::BadRequest().body(why.to_string()),
     }
+}
+
+/// For who asks while an actor dies: what it knew is known again in a moment.
+fn dying() -> HttpResponse {
+    HttpResponse::ServiceUnavailable()
+        .insert_header((header::RETRY_AFTER, "1"))
+        .body("a page failed just now and is made anew: ask again in a second\n")
 }
 
 fn bad_request(Refused(close, detail): Refused) -> HttpResponse {
@@ -198,13 +247,14 @@ fn needs_admin() -> HttpResponse {
 fn is_admin(world: &World, request: &HttpRequest) -> bool {
     let token = &world.shared.settings.auth.admin_token;
     let said = request.headers().get(header::AUTHORIZATION).and_then(|value| value.as_bytes().strip_prefix(b"Bearer "));
-    !token.is_empty() && said.is_some_and(|said| token.as_bytes().ct_eq(said).into())
+    !token.is_empty() && said.is_some_and(|said| token.expose().as_bytes().ct_eq(said).into())
 }
 
-/// The `n`th part of the path as it was sent: actix decodes all but `%2F`, and once is right.
+/// The `n`th part, below `server.path`, of the request's path as it was sent: actix decodes all but `%2F`, and once is right.
+/// `server.path` is counted, not compared: it may be percent-encoded as well.
 fn segment<'a>(world: &World, request: &'a HttpRequest, n: usize) -> Result<&'a str, Refused> {
-    let below = request.uri().path().strip_prefix(&*world.shared.settings.server.path);
-    below.and_then(|below| below.split('/').nth(n)).ok_or_else(|| Close::BadPage.into())
+    let above = world.shared.settings.server.path.matches('/').count();
+    request.uri().path().split('/').nth(above + n).ok_or_else(|| Close::BadPage.into())
 }
 
 fn page_segment<'a>(world: &World, request: &'a HttpRequest) -> Result<&'a str, Refused> {
@@ -215,15 +265,16 @@ fn page_of(world: &World, request: &HttpRequest) -> Result<PageKey, Refused> {
     page_segment(world, request).and_then(handshake::page_in_path).map(PageKey::Named)
 }
 
-async fn websocket(world: web::Data<World>, round: web::Data<Round>, request: HttpRequest) -> actix_web::Result<HttpResponse> {
+/// The page and the id that `/pages/{page}/peers/{id}` names.
+fn member_of(world: &World, request: &HttpRequest) -> Result<(PageKey, PeerId), Refused> {
+    Ok((page_of(world, request)?, handshake::id_in_path(segment(world, request, 3)?)?))
+}
+
+async fn websocket(world: web::Data<World>, round: web::Data<Round>, request: HttpRequest) -> HttpResponse {
     answer(&world, &round, identity(&world, &request, None), &request)
 }
 
-async fn websocket_on_page(
-    world: web::Data<World>,
-    round: web::Data<Round>,
-    request: HttpRequest,
-) -> actix_web::Result<HttpResponse> {
+async fn websocket_on_page(world: web::Data<World>, round: web::Data<Round>, request: HttpRequest) -> HttpResponse {
     let identity = page_segment(&world, &request).and_then(|segment| identity(&world, &request, Some(segment)));
     answer(&world, &round, identity, &request)
 }
@@ -233,48 +284,29 @@ fn identity(world: &World, request: &HttpRequest, page: Option<&str>) -> Result<
 }
 
 /// Every refusal is a WebSocket too: a browser shows a page nothing of a failed handshake.
-fn answer(
-    world: &World,
-    round: &Round,
-    identity: Result<session::Identity, Refused>,
-    request: &HttpRequest,
-) -> actix_web::Result<HttpResponse> {
+fn answer(world: &World, round: &Round, identity: Result<session::Identity, Refused>, request: &HttpRequest) -> HttpResponse {
     let (World { shared, directory, .. }, round) = (world.clone(), round.clone());
+    let handshake = match upgrade::check(request) {
+        Ok(handshake) => handshake,
+        Err(none) => return none.answer(),
+    };
+    let client = request.peer_addr().map(|peer| address::of_client(peer, request.headers(), &shared.settings.server));
     let admitted = identity.and_then(|identity| {
         if !origin::allows(&shared.settings.cors.origins, request) {
             return Err(Close::OriginRefused.into());
         }
-        let place = shared.take_place(client_address(&shared, request))?;
+        let place = shared.take_place(client)?;
         Ok((identity, place))
     });
     match admitted {
-        Ok((identity, place)) => upgrade::answer(request, move |upgraded| {
+        Ok((identity, place)) => handshake.answer(move |upgraded| {
             session::start(identity, place, &shared, &directory, round, upgraded);
         }),
         Err(Refused(close, detail)) => {
-            log::debug!("refused close={} peer={:?}", close.name(), request.peer_addr());
-            let words = close.farewell(detail.as_deref()).unwrap_or_default();
-            upgrade::answer(request, move |upgraded| session::refuse(close, words, &shared, upgraded))
+            log::debug!("refused close={} client={client:?}", close.name());
+            let words = close.farewell(detail.as_deref());
+            handshake.answer(move |upgraded| session::refuse(close, words, &shared, upgraded))
         }
-    }
-}
-
-/// Whose connection it is. A proxy says so, but only one on a private network is believed.
-fn client_address(shared: &Shared, request: &HttpRequest) -> Option<IpAddr> {
-    let peer = request.peer_addr()?.ip().to_canonical();
-    if !shared.settings.server.proxied || !is_private(peer) {
-        return Some(peer);
-    }
-    let forwarded = request.headers().get_all("x-forwarded-for").last().and_then(|value| value.to_str().ok());
-    // the last of the last line is what our own proxy saw; what is before it, it was told
-    forwarded.and_then(|list| list.rsplit(',').next()?.trim().parse().ok()).or(Some(peer))
-}
-
-const fn is_private(address: IpAddr) -> bool {
-    match address {
-        // 100.64/10 is shared address space (RFC 6598), which cloud routers use
-        IpAddr::V4(v4) => v4.is_loopback() || v4.is_private() || v4.is_link_local() || matches!(v4.octets(), [100, 64..=127, ..]),
-        IpAddr::V6(v6) => v6.is_loopback() || v6.is_unique_local() || v6.is_unicast_link_local(),
     }
 }
 

@@ -1,11 +1,11 @@
 //! What is done with a connection: HTTP on it, and WebSockets, with TLS or without.
 
-use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
-use actix_http::error::DispatchError;
+use actix_http::error::{DispatchError, ParseError};
 use actix_http::{HttpService, KeepAlive};
 use actix_service::{ServiceFactory, ServiceFactoryExt, fn_factory, fn_service, map_config};
 use actix_tls::accept::rustls_0_23::{Acceptor, TlsStream};
@@ -18,6 +18,7 @@ use super::connection::{Connection, Stream};
 use super::routes::{self, World};
 use super::{origin, upgrade};
 use crate::actor::courier::Round;
+use crate::shared::Shared;
 
 /// How long the head of a request may take to come.
 const HEAD_WITHIN: Duration = Duration::from_secs(5);
@@ -25,7 +26,7 @@ const HEAD_WITHIN: Duration = Duration::from_secs(5);
 const CLOSED_WITHIN: Duration = Duration::from_secs(1);
 
 /// Serves connections as they are.
-pub fn plain(world: World) -> impl ServiceFactory<TcpStream, Config = (), Response = (), Error = DispatchError, InitError = ()> {
+pub fn plain(world: World) -> impl ServiceFactory<TcpStream, Config = (), Response = (), Error = (), InitError = ()> {
     fn_service(|tcp: TcpStream| async move {
         let peer = tcp.peer_addr().ok();
         Ok((Connection::new(Stream::Plain(tcp)), peer))
@@ -37,10 +38,11 @@ pub fn plain(world: World) -> impl ServiceFactory<TcpStream, Config = (), Respon
 pub fn tls(
     world: World,
     config: ServerConfig,
-) -> impl ServiceFactory<TcpStream, Config = (), Response = (), Error = DispatchError, InitError = ()> {
-    let acceptor = Acceptor::new(config);
-    let acceptor = acceptor.map_init_err(|_| ()).map_err(|error| DispatchError::Io(io::Error::other(error.to_string())));
+) -> impl ServiceFactory<TcpStream, Config = (), Response = (), Error = (), InitError = ()> {
+    let shared = Arc::clone(&world.shared);
+    let acceptor = Acceptor::new(config).map_init_err(|_| ());
     acceptor
+        .map_err(move |error| bad_request(&shared, "tls", &format!("{error:?}")))
         .map(|tls: TlsStream<TcpStream>| {
             let peer = tls.get_ref().0.peer_addr().ok();
             (Connection::new(Stream::Tls(Box::new(tls))), peer)
@@ -51,12 +53,11 @@ pub fn tls(
 /// HTTP, and the upgrades from it, by the same routes; on the thread that is to serve it.
 fn http(
     world: World,
-) -> impl ServiceFactory<(Connection, Option<SocketAddr>), Config = (), Response = (), Error = DispatchError, InitError = ()> {
-    let round = Round::start();
+) -> impl ServiceFactory<(Connection, Option<SocketAddr>), Config = (), Response = (), Error = (), InitError = ()> {
+    let (round, shared) = (Round::start(), Arc::clone(&world.shared));
     let app = move || {
-        let origins = &world.shared.settings.cors.origins;
         let routes = routes::configure(world.clone(), round.clone());
-        map_config(App::new().wrap(origin::cors(origins)).configure(routes), |()| AppConfig::default())
+        map_config(App::new().wrap(origin::cors(&world.shared)).configure(routes), |()| AppConfig::default())
     };
     let requests = app().map_err(|error: Error| error.error_response());
     let upgrades = fn_factory(move || {
@@ -72,4 +73,21 @@ fn http(
         .client_disconnect_timeout(CLOSED_WITHIN)
         .upgrade(upgrades)
         .h1(requests)
+        .map_err(move |error| bad_request(&shared, reason(&error), &error.to_string()))
+}
+
+/// Counts a connection that ended without a proper request. Anybody can bring that about, so that it is no error.
+fn bad_request(shared: &Shared, reason: &'static str, error: &str) {
+    shared.metrics.bad_request(reason);
+    log::debug!("bad request reason={reason} error={error:?}");
+}
+
+#[expect(clippy::wildcard_enum_match_arm, reason = "the library may name more ways to fail")]
+const fn reason(error: &DispatchError) -> &'static str {
+    match error {
+        DispatchError::Parse(ParseError::TooLarge) => "too-long",
+        DispatchError::Parse(_) => "malformed",
+        DispatchError::Io(_) | DispatchError::DisconnectTimeout => "lost",
+        _ => "other",
+    }
 }

@@ -13,9 +13,11 @@ use actix_http::h1::{Codec, Message, SendResponse};
 use actix_http::{ConnectionType, Request, Response};
 use actix_service::Service;
 use actix_web::body::MessageBody;
+use actix_web::http::header::{self, HeaderValue};
+use actix_web::http::{StatusCode, Version};
 use actix_web::web::Bytes;
-use actix_web::{HttpRequest, HttpResponse};
-use actix_web_actors::ws;
+use actix_web::{HttpMessage, HttpRequest, HttpResponse};
+use actix_web_actors::ws::{self, HandshakeError};
 use tokio::time::timeout;
 
 use super::connection::{Connection, Stream};
@@ -35,14 +37,79 @@ pub struct Upgraded {
 
 type TakeOver = Box<dyn FnOnce(Upgraded)>;
 
-/// Answers a handshake; `take_over` is then given the stream.
+/// Left with a request whose stream can be taken over; the others would be answered 101 and then end.
+struct Upgradable;
+
+/// A proper handshake, and the answer to it.
+pub struct Handshake(HttpResponse);
+
+impl Handshake {
+    /// The answer, after which `take_over` is given the stream.
+    #[must_use]
+    pub fn answer(mut self, take_over: impl FnOnce(Upgraded) + 'static) -> HttpResponse {
+        self.0.extensions_mut().insert::<TakeOver>(Box::new(take_over));
+        self.0
+    }
+}
+
+/// Why a request is no handshake, in words for those who set up what is in front.
+pub struct NoHandshake {
+    status: StatusCode,
+    words: String,
+}
+
+impl NoHandshake {
+    const fn bad(words: String) -> Self {
+        Self { status: StatusCode::BAD_REQUEST, words }
+    }
+
+    /// The answer that says so.
+    #[must_use]
+    pub fn answer(self) -> HttpResponse {
+        let mut answer = HttpResponse::build(self.status);
+        if self.status == StatusCode::UPGRADE_REQUIRED {
+            answer.insert_header((header::UPGRADE, "websocket")).insert_header((header::SEC_WEBSOCKET_VERSION, "13"));
+        }
+        answer.body(self.words)
+    }
+}
+
+/// Reads a request as a handshake.
 ///
 /// # Errors
-/// When the request is no proper handshake (RFC 6455, 4.2.1).
-pub fn answer(request: &HttpRequest, take_over: impl FnOnce(Upgraded) + 'static) -> actix_web::Result<HttpResponse> {
-    let mut response = ws::handshake(request)?.finish();
-    response.extensions_mut().insert::<TakeOver>(Box::new(take_over));
-    Ok(response)
+/// Why it is none (RFC 6455, 4.2.1), and what a proxy may have to do with it.
+pub fn check(request: &HttpRequest) -> Result<Handshake, NoHandshake> {
+    const NGINX: &str = "With nginx in front, set `proxy_http_version 1.1;`, `proxy_set_header Upgrade $http_upgrade;` and \
+                         `proxy_set_header Connection upgrade;`.";
+    if request.version() < Version::HTTP_11 {
+        let words = format!("a WebSocket needs HTTP/1.1, and this request is of an older version. {NGINX}\n");
+        return Err(NoHandshake { status: StatusCode::UPGRADE_REQUIRED, words });
+    }
+    let headers = request.headers();
+    let length = headers.get(header::CONTENT_LENGTH).map(HeaderValue::as_bytes);
+    if headers.contains_key(header::TRANSFER_ENCODING) || length.is_some_and(|length| length.trim_ascii() != b"0") {
+        let found = "a WebSocket handshake has no body, and this request announces one";
+        let words = format!("{found} (Transfer-Encoding or Content-Length). A proxy in front may have added that.\n");
+        return Err(NoHandshake::bad(words));
+    }
+    match ws::handshake(request) {
+        // an upgrade to several protocols is taken for none by the HTTP library
+        Ok(_) if request.extensions().get::<Upgradable>().is_none() => {
+            Err(NoHandshake::bad("`Upgrade` must be `websocket` and nothing else\n".into()))
+        }
+        Ok(mut answer) => Ok(Handshake(answer.finish())),
+        Err(error @ (HandshakeError::NoWebsocketUpgrade | HandshakeError::NoConnectionUpgrade)) => {
+            let words = format!("this is the address of a WebSocket, and the request is none: {error}. {NGINX}\n");
+            Err(NoHandshake::bad(words))
+        }
+        Err(error @ (HandshakeError::NoVersionHeader | HandshakeError::UnsupportedVersion)) => {
+            let words = format!("{error}: this server speaks version 13\n");
+            Err(NoHandshake { status: StatusCode::UPGRADE_REQUIRED, words })
+        }
+        Err(error @ (HandshakeError::GetMethodRequired | HandshakeError::BadWebsocketKey)) => {
+            Err(NoHandshake::bad(format!("this is no WebSocket handshake: {error}\n")))
+        }
+    }
 }
 
 /// Serves a request that asks for an upgrade, of which we know only WebSockets.
@@ -55,10 +122,16 @@ where
     B: MessageBody,
     B::Error: Into<actix_http::Error>,
 {
-    let mut response: Response<B> = app.call(request).await?.into();
+    request.extensions_mut().insert(Upgradable);
+    let mut response: Response<B> = match app.call(request).await {
+        Ok(response) => response.into(),
+        Err(error) => {
+            refuse(framed, Response::from(error.error_response()).drop_body()).await;
+            return Ok(());
+        }
+    };
     let Some(take_over) = response.extensions_mut().remove::<TakeOver>() else {
-        response.head_mut().set_connection_type(ConnectionType::Close);
-        let _ = timeout(ANSWERED_WITHIN, SendResponse::new(framed, response)).await;
+        refuse(framed, response).await;
         return Ok(());
     };
     let mut parts = framed.into_parts();
@@ -66,4 +139,14 @@ where
     let (stream, ahead) = parts.io.into_parts();
     take_over(Upgraded { stream, ahead, answer: parts.write_buf.freeze() });
     Ok(())
+}
+
+/// Writes an answer that is no upgrade.
+async fn refuse<B>(framed: Framed<Connection, Codec>, mut response: Response<B>)
+where
+    B: MessageBody,
+    B::Error: Into<actix_http::Error>,
+{
+    response.head_mut().set_connection_type(ConnectionType::Close);
+    let _ = timeout(ANSWERED_WITHIN, SendResponse::new(framed, response)).await;
 }

@@ -18,6 +18,15 @@ impl Response {
         self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| &**value)
     }
 
+    fn read(answer: &str) -> Option<Self> {
+        let (head, body) = answer.split_once("\r\n\r\n")?;
+        let mut lines = head.lines();
+        let status = lines.next()?.split(' ').nth(1)?.parse().ok()?;
+        let headers = lines.filter_map(|line| line.split_once(": "));
+        let headers = headers.map(|(n, v)| (n.to_ascii_lowercase(), v.to_owned())).collect();
+        Some(Self { status, body: body.to_owned(), headers })
+    }
+
     pub(crate) fn json(&self) -> serde_json::Value {
         serde_json::from_str(&self.body).unwrap_or_else(|e| panic!("not JSON: {self:?}: {e}"))
     }
@@ -33,24 +42,30 @@ impl Server {
         self.get("/peerjs/peers").await.json()
     }
 
-    /// The pages as the admin sees them; the admin token must be `admin`.
+    /// The pages as the admin sees them; the admin token must be `admin`. Asks again while one of them is made anew.
     pub(crate) async fn pages(&self) -> serde_json::Value {
-        http(self, "GET", "/pages", &[("Authorization", "Bearer admin")]).await.json()
+        loop {
+            let answer = http(self, "GET", "/pages", &[("Authorization", "Bearer admin")]).await;
+            if answer.status != 503 {
+                return answer.json();
+            }
+        }
+    }
+
+    /// Sends these bytes, and reads the answer to its end.
+    pub(crate) async fn exchange(&self, request: &[u8]) -> Response {
+        let mut stream = TcpStream::connect(self.address).await.expect("it listens");
+        stream.write_all(request).await.expect("sent");
+        let mut answer = Vec::new();
+        timeout(PATIENCE, stream.read_to_end(&mut answer)).await.expect("an answer").expect("read");
+        let answer = String::from_utf8(answer).expect("UTF-8");
+        Response::read(&answer).unwrap_or_else(|| panic!("no answer to {:?}: {answer:?}", String::from_utf8_lossy(request)))
     }
 }
 
 /// One request and its answer.
 pub(crate) async fn http(server: &Server, method: &str, path: &str, headers: &[(&str, &str)]) -> Response {
-    let mut stream = TcpStream::connect(server.address).await.expect("it listens");
     let headers: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
     let request = format!("{method} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 0\r\n{headers}\r\n");
-    stream.write_all(request.as_bytes()).await.expect("sent");
-    let mut answer = Vec::new();
-    timeout(PATIENCE, stream.read_to_end(&mut answer)).await.expect("an answer").expect("read");
-    let answer = String::from_utf8(answer).expect("UTF-8");
-    let (head, body) = answer.split_once("\r\n\r\n").unwrap_or_else(|| panic!("no answer to {method} {path}: {answer:?}"));
-    let mut lines = head.lines();
-    let status = lines.next().and_then(|line| line.split(' ').nth(1)?.parse().ok()).expect("a status");
-    let headers = lines.filter_map(|line| line.split_once(": ")).map(|(n, v)| (n.to_ascii_lowercase(), v.to_owned())).collect();
-    Response { status, body: body.to_owned(), headers }
+    server.exchange(request.as_bytes()).await
 }

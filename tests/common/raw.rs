@@ -59,6 +59,11 @@ impl Raw {
              Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
         );
         self.send(&[request.as_bytes(), frames].concat()).await;
+        self.expect_upgrade().await;
+    }
+
+    /// The answer to a handshake with the key of RFC 6455 must come next, and be one.
+    pub(crate) async fn expect_upgrade(&mut self) {
         let head = loop {
             if let Some(end) = self.unread.windows(4).position(|four| four == b"\r\n\r\n") {
                 break self.unread.drain(..end + 4).collect::<Vec<_>>();

@@ -29,6 +29,8 @@ pub(crate) fn check(input: &[u8]) {
         Ok(Address::Written { id, page, in_path }) => {
             let encoded = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
             let (id_said, page_said) = (encoded(id), encoded(page));
+            // in a path, what begins with ~ is base64url, however the ~ is written
+            let in_path = in_path && !page.starts_with('~');
             let me = if in_path {
                 read(&format!("key=peerjs&id={id_said}"), Some(&page_said), "peerjs", None)
             } else {
