@@ -69,6 +69,10 @@ impl PageState {
         let held = self.held.iter().all(|joiner| self.by_id.contains_key(&joiner.id));
         holds("P8", "a newcomer is held only for an id in use", held)?;
         let away = self.returning.iter().all(|(id, _)| !self.by_id.contains_key(id));
+        let entries = if self.is_named() { self.entries() } else { Vec::new() };
+        let (mut roster, kept) = (String::new(), serde_json::to_string(&entries).unwrap_or_default());
+        self.roster.write(&mut roster);
+        holds("P13", "the roster that is kept is that of the members", roster == kept && roster.len() == self.roster.len())?;
         holds("P9", "one who may return is not here", away)
     }
 }

@@ -67,10 +67,12 @@ impl PageState {
     }
 
     fn remove(&mut self, seat: Seat, departure: Departure, out: &mut Vec<Output>) -> Option<Member> {
+        self.spell_out(out);
         let member = self.members.remove(&seat)?;
         self.grouped -= usize::from(member.group > 0);
         self.unrelayed -= usize::from(!member.rights.relay);
         self.profiles.take(&seat);
+        self.roster.remove(seat);
         self.by_id.remove(&member.id);
         self.by_session.remove(&member.session);
         out.push(Output::Left { session: member.session, id: member.id.clone(), departure });
