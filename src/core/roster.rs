@@ -121,7 +121,9 @@ mod tests {
     fn it_is_what_was_put_in_and_not_removed_in_the_order_of_seats() {
         let (mut roster, mut expected) = (Roster::default(), BTreeMap::new());
         assert_eq!(text(&roster), "[]");
-        let entry = |seat: u64, round: u64| format!(r#"{{"id":"m{seat}","profile":"{}"}}"#, "x".repeat((seat * 7 + round * 13) as usize % 90));
+        let entry = |seat: u64, round: u64| {
+            format!(r#"{{"id":"m{seat}","profile":"{}"}}"#, "x".repeat((seat * 7 + round * 13) as usize % 90))
+        };
         for seat in 0..2000 {
             roster.put(Seat(seat), &entry(seat, 0));
             expected.insert(seat, entry(seat, 0));

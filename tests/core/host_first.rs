@@ -29,7 +29,15 @@ impl Page {
         let mut page = Self { state, now: Time(0), asked: Cell::new(0) };
         for n in 0..members {
             let (session, id) = (SessionId(n), id(&format!("m{n}")));
-            page.step(Input::Join(Joiner { session, id, token: None, group: 1, rights: Rights::ALL, claim: None, resumed: None }));
+            page.step(Input::Join(Joiner {
+                session,
+                id,
+                token: None,
+                group: 1,
+                rights: Rights::ALL,
+                claim: None,
+                resumed: None,
+            }));
         }
         page
     }
