@@ -2,9 +2,10 @@
 
 mod common;
 
+use std::thread::yield_now;
 use std::time::Instant;
 
-use common::{Client, Server, eventually, figure, many_sockets};
+use common::{Client, PATIENCE, Raw, Server, eventually, figure, many_sockets};
 use futures_util::future::join_all;
 use serde_json::json;
 
@@ -39,6 +40,58 @@ async fn a_thousand_members_whose_host_dies_are_told_the_same_once() {
         assert_eq!(roster, (member.id == host).then_some(1000), "{}", member.id);
     }
     join_all(members.iter_mut().map(Client::nothing_more)).await;
+}
+
+/// Whether bytes have come that nobody has read.
+fn has_come(member: &Raw) -> bool {
+    let socket = socket2::SockRef::from(&member.stream);
+    socket.peek(&mut [std::mem::MaybeUninit::uninit()]).is_ok_and(|bytes| bytes > 0)
+}
+
+#[tokio::test]
+async fn the_frame_of_a_new_host_is_written_before_any_other() {
+    many_sockets();
+    // nobody is told anything else
+    let server = Server::start(&[
+        ("election.policy", "oldest"),
+        ("liveness.return_ms", "60000"),
+        ("liveness.ping_ms", "60000"),
+        ("liveness.timeout_ms", "120000"),
+        ("liveness.host_timeout_ms", "120000"),
+    ]);
+    // the roster of the first fills more than one write
+    for (page, size, deaths) in [("large", 300, 30), ("small", 32, 30)] {
+        let mut members = Vec::new();
+        for n in 0..size {
+            let query = format!("id=m{n}-{}&token=t&page={page}", "x".repeat(100));
+            let mut member = server.raw_websocket(&query).await;
+            member.expect("OPEN").await;
+            members.push(member);
+        }
+        let mut late = 0;
+        for _ in 0..deaths {
+            drop(members.remove(0));
+            let (host, others) = members.split_first().expect("a host");
+            let since = Instant::now();
+            while !others.iter().any(has_come) {
+                assert!(since.elapsed() < PATIENCE, "nobody was told");
+                yield_now();
+            }
+            late += usize::from(!has_come(host));
+            for (n, member) in members.iter_mut().enumerate() {
+                let told = member.expect("HOST").await;
+                let roster = told["payload"]["roster"].as_array().map(Vec::len);
+                assert_eq!(roster, (n == 0).then_some(members_left(size, &told)), "{told}");
+            }
+        }
+        // a kernel under load may deliver in another order what two threads have written
+        assert!(late <= deaths / 10, "the host of {page} was told after another {late} times of {deaths}");
+    }
+}
+
+fn members_left(most: usize, told: &serde_json::Value) -> usize {
+    let members = told["payload"]["members"].as_u64().and_then(|members| usize::try_from(members).ok());
+    members.filter(|members| *members < most).expect("a count")
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

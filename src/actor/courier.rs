@@ -1,7 +1,10 @@
 //! From pages to clients: one actor on each thread that has sockets.
 //!
 //! Frames for many members of a page are one message to it, not one for each; it puts them into the sockets itself, and
-//! wakes no session. What comes for a socket while it has others to write to goes out together.
+//! wakes no session. What comes for a socket while it has others to write to goes out together. A frame that is to come first
+//! is written at once, and what its page sends after it is held back until then.
+
+mod latch;
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -17,6 +20,7 @@ use futures_util::FutureExt;
 use tokio::task::coop::unconstrained;
 use tokio::task::yield_now;
 
+use self::latch::{Held, Latch, Opener};
 use super::message::{Pulse, ToSession};
 use crate::core::id::SessionId;
 use crate::core::turns::Turns;
@@ -36,6 +40,8 @@ pub enum Word {
     Frame(Frame),
     /// For itself, after what came before for its client.
     Note(ToSession),
+    /// For its client, and written before what is held back.
+    First(Frame, Opener),
 }
 
 /// Something for one session.
@@ -92,7 +98,7 @@ pub struct Line {
 
 impl Line {
     fn parcel(&self, word: Word, in_crowd: bool) -> Parcel {
-        if let Word::Frame(frame) = &word {
+        if let Word::Frame(frame) | Word::First(frame, _) = &word {
             self.pulse.tell(frame.len());
         }
         Parcel { to: self.session, word, in_crowd }
@@ -106,16 +112,20 @@ impl Line {
 
 /// What is to be sent in one moment, by the couriers that take it.
 #[derive(Debug, Default)]
-pub struct Bags(Vec<(Arc<Desk>, Vec<Parcel>)>);
+pub struct Bags {
+    bags: Vec<(Arc<Desk>, Vec<Parcel>)>,
+    /// Closed until a frame is written that comes first. None: nothing is held back.
+    latch: Option<Arc<Latch>>,
+}
 
 impl Bags {
     /// One thing more. When it has become much, all is sent.
     pub fn put(&mut self, line: &Line, word: Word) {
-        let at = self.0.iter().position(|(desk, _)| Arc::ptr_eq(desk, &line.desk)).unwrap_or_else(|| {
-            self.0.push((Arc::clone(&line.desk), Vec::new()));
-            self.0.len() - 1
+        let at = self.bags.iter().position(|(desk, _)| Arc::ptr_eq(desk, &line.desk)).unwrap_or_else(|| {
+            self.bags.push((Arc::clone(&line.desk), Vec::new()));
+            self.bags.len() - 1
         });
-        let parcels = &mut self.0[at].1;
+        let parcels = &mut self.bags[at].1;
         parcels.push(line.parcel(word, parcels.len() >= MOST_AT_ONCE));
         if parcels.len() >= MUCH {
             self.send();
@@ -124,8 +134,35 @@ impl Bags {
 
     /// Sends all of it.
     pub fn send(&mut self) {
-        for (desk, mut parcels) in self.0.drain(..) {
-            desk.leave(|all| all.append(&mut parcels));
+        let mut bags = std::mem::take(&mut self.bags);
+        bags.drain(..).for_each(|(desk, parcels)| self.pass(Held::Parcels(desk, parcels)));
+        self.bags = bags;
+    }
+
+    /// Sends `frame` at once. Whatever is put in or done after it waits until the frame is written, on all threads.
+    pub fn send_first(&mut self, line: &Line, frame: Frame) {
+        self.send();
+        let latch = Arc::<Latch>::default();
+        let word = Word::First(frame, Opener(Arc::clone(&latch)));
+        self.pass(Held::Parcels(Arc::clone(&line.desk), vec![line.parcel(word, false)]));
+        self.latch = Some(latch);
+    }
+
+    /// Does `act` after what was sent so far is on its way.
+    pub fn then(&mut self, act: impl FnOnce() + Send + 'static) {
+        if self.latch.is_some() { self.pass(Held::Act(Box::new(act))) } else { act() }
+    }
+
+    /// Returns whether something may be held back.
+    #[must_use]
+    pub const fn holds(&self) -> bool {
+        self.latch.is_some()
+    }
+
+    fn pass(&mut self, thing: Held) {
+        let Some(latch) = &self.latch else { return thing.pass() };
+        if latch.give(thing) {
+            self.latch = None;
         }
     }
 }
@@ -157,6 +194,11 @@ impl Stops {
                 }
             }
             Word::Note(note) => stop.session.do_send(note),
+            Word::First(frame, opener) => {
+                stop.socket.borrow_mut().tell(frame);
+                at_once(|| stop.socket.borrow_mut().flush());
+                drop(opener);
+            }
         }
     }
 
@@ -167,11 +209,14 @@ impl Stops {
         parcels.shrink_to(MUCH);
         self.spare.set(parcels);
         let mut unwritten = self.unwritten.borrow_mut();
-        let some = async { iter::from_fn(|| unwritten.pop()).take(MOST_AT_ONCE).for_each(|socket| socket.borrow_mut().flush()) };
-        // tokio would let one task write 128 times, and then send each session to do it itself
-        unconstrained(some).now_or_never();
+        at_once(|| iter::from_fn(|| unwritten.pop()).take(MOST_AT_ONCE).for_each(|socket| socket.borrow_mut().flush()));
         !unwritten.is_empty()
     }
+}
+
+/// Writes without tokio's limit: it would let one task write 128 times, and then send each session to do it itself.
+fn at_once(write: impl FnOnce()) {
+    unconstrained(async { write() }).now_or_never();
 }
 
 /// The sockets of a thread, to which its courier goes.

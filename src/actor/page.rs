@@ -20,7 +20,7 @@ use crate::core::claim::Claim;
 use crate::core::directory::Incarnation;
 use crate::core::election::Cause;
 use crate::core::id::{PageKey, PeerId, SessionId};
-use crate::core::page::{Assignment, Estate, Input, Output, Outside, PageState};
+use crate::core::page::{Announcement, Assignment, Estate, Input, Output, Outside, PageState};
 use crate::core::time::Time;
 use crate::core::wire::Frame;
 use crate::shared::Shared;
@@ -57,6 +57,8 @@ pub struct Page {
     elected: Vec<(Cause, Instant)>,
     arrived: Vec<SessionId>,
     spoke: Vec<Arc<Pulse>>,
+    /// Members that had no room for the word of a new host.
+    congested: Vec<SessionId>,
     /// How many messages wait here, as the metrics know it.
     waiting: i64,
     /// Empty between inputs; kept for its memory.
@@ -95,6 +97,7 @@ impl Page {
             elected: Vec::new(),
             arrived: Vec::new(),
             spoke: Vec::new(),
+            congested: Vec::new(),
             waiting: 0,
             outbox: Vec::new(),
             timer: None,
@@ -114,6 +117,7 @@ impl Page {
             self.state.handle(outside, input, &mut self.outbox);
             let mut outbox = std::mem::take(&mut self.outbox);
             inputs.extend(outbox.drain(..).filter_map(|output| self.perform(output, begun, ctx)));
+            inputs.extend(self.congested.drain(..).map(Input::Congested));
             self.outbox = outbox;
         }
         self.count_waiting(self.state.waiting());
@@ -124,18 +128,18 @@ impl Page {
     /// What was decided is said.
     fn deliver(&mut self) {
         self.bags.send();
-        if let Some(claim) = self.named.take() {
-            self.switchboard.appoint(claim);
-        }
-        // what waited for a newcomer is on its way now; what others hand it themselves comes after that
-        for session in self.arrived.drain(..) {
-            if let (Some(id), Some(line)) = (self.state.id_of(session), self.lines.get(&session)) {
-                self.switchboard.connect(id.clone(), line.clone());
+        let (switchboard, named, spoke) = (Arc::clone(&self.switchboard), self.named.take(), std::mem::take(&mut self.spoke));
+        let reached = |session| Some((self.state.id_of(session)?.clone(), self.lines.get(&session)?.clone()));
+        let arrived: Vec<_> = self.arrived.drain(..).filter_map(reached).collect();
+        self.bags.then(move || {
+            if let Some(claim) = named {
+                switchboard.appoint(claim);
             }
-        }
-        // not earlier: what follows may take the shorter way
-        self.spoke.drain(..).for_each(|pulse| pulse.arrive());
-        self.spoke.shrink_to(64);
+            // what waited for a newcomer is on its way now; what others hand it themselves comes after that
+            arrived.into_iter().for_each(|(id, line)| switchboard.connect(id, line));
+            // not earlier: what follows may take the shorter way
+            spoke.iter().for_each(|pulse| pulse.arrive());
+        });
         for (cause, begun) in self.elected.drain(..) {
             self.shared.metrics.elected(cause, begun.elapsed());
         }
@@ -155,10 +159,6 @@ impl Page {
             Output::Welcome { to, open, assignment } => {
                 let line = self.lines.get(&to)?;
                 self.arrived.push(to);
-                // from now on nobody means the session that had its id until now
-                if let Some(id) = self.state.id_of(to) {
-                    self.switchboard.vacate(id);
-                }
                 log::debug!("join page={} session={} members={}", self.key, to.0, self.state.len());
                 if let Some(open) = open {
                     self.bags.put(line, Word::Frame(open));
@@ -166,16 +166,31 @@ impl Page {
                 let (page, switchboard) = (ctx.address().recipient(), Arc::clone(&self.switchboard));
                 let told = assignment.map(Assignment::into_claim);
                 self.bags.put(line, Word::Note(ToSession::Joined { page, switchboard, told }));
+                // from now on nobody means the session that had its id until now
+                if let Some(id) = self.state.id_of(to).cloned() {
+                    self.vacate(id);
+                }
                 None
             }
-            Output::Appoint { to, frame, assignment } => {
-                let hosting = assignment.hosting;
-                let claim = assignment.into_claim();
-                if let Some(line) = self.lines.get(&to).filter(|_| hosting) {
-                    self.bags.put(line, Word::Note(ToSession::Hosts(claim.clone())));
-                }
-                self.named = Some(claim);
+            Output::Appoint { to, frame, assignment: assignment @ Assignment { hosting: false, .. } } => {
+                self.named = Some(assignment.into_claim());
                 self.tell(to, frame)
+            }
+            Output::Appoint { to, frame, assignment } => {
+                let claim = assignment.into_claim();
+                let has_room = |line: &Line| line.pulse.has_room(self.shared.settings.limits.queue_bytes);
+                let line = self.lines.get(&to)?;
+                let congested = (!has_room(line)).then_some(Input::Congested(to));
+                if congested.is_none() {
+                    self.bags.send_first(line, frame);
+                }
+                self.bags.put(line, Word::Note(ToSession::Hosts(claim.clone())));
+                self.named = Some(claim);
+                congested
+            }
+            Output::AppointOthers(announcement) => {
+                self.appoint_others(announcement);
+                None
             }
             Output::Tell { to, frame } => self.tell(to, frame),
             Output::Pass { to, frame, from } => {
@@ -204,7 +219,7 @@ impl Page {
             Output::Left { session, id, departure } => {
                 log::debug!("leave page={} id={id:?} departure={} members={}", self.key, departure.name(), self.state.len());
                 self.lines.remove(&session);
-                self.switchboard.vacate(&id);
+                self.vacate(id);
                 None
             }
             Output::Elected { assignment, cause } => {
@@ -226,22 +241,34 @@ impl Page {
         }
     }
 
+    /// Tells all but the host who hosts. Its frame is on its way already.
+    fn appoint_others(&mut self, announcement: Announcement) {
+        let Self { state, lines, bags, congested, shared, .. } = self;
+        state.tell_others(&announcement, |to, frame| {
+            if !send(lines, bags, to, frame, shared.settings.limits.queue_bytes) {
+                congested.push(to);
+            }
+        });
+        self.named = Some(announcement.assignment.into_claim());
+    }
+
+    /// Nobody has `id` any more, as far as others may hand a member something themselves.
+    fn vacate(&mut self, id: PeerId) {
+        self.switchboard.vacate(&id);
+        if self.bags.holds() {
+            // one that came may be yet to be connected
+            let switchboard = Arc::clone(&self.switchboard);
+            self.bags.then(move || switchboard.vacate(&id));
+        }
+    }
+
     fn tell(&mut self, to: SessionId, frame: Frame) -> Option<Input> {
         let sent = self.send(to, frame, self.shared.settings.limits.queue_bytes);
         (!sent).then_some(Input::Congested(to))
     }
 
-    /// Whether it had room, if it is still here.
     fn send(&mut self, to: SessionId, frame: Frame, most: usize) -> bool {
-        let Some(line) = self.lines.get(&to) else { return true };
-        let has_room = line.pulse.has_room(most);
-        if has_room {
-            self.bags.put(line, Word::Frame(frame));
-            if !line.pulse.has_room(MUCH) {
-                self.bags.send();
-            }
-        }
-        has_room
+        send(&self.lines, &mut self.bags, to, frame, most)
     }
 
     #[expect(clippy::disallowed_methods, reason = "the directory does little, and never waits")]
@@ -282,6 +309,19 @@ impl Page {
         });
         self.timer = Some((deadline, timer));
     }
+}
+
+/// Whether it had room, if it is still here.
+fn send(lines: &HashMap<SessionId, Line>, bags: &mut Bags, to: SessionId, frame: Frame, most: usize) -> bool {
+    let Some(line) = lines.get(&to) else { return true };
+    let has_room = line.pulse.has_room(most);
+    if has_room {
+        bags.put(line, Word::Frame(frame));
+        if !line.pulse.has_room(MUCH) {
+            bags.send();
+        }
+    }
+    has_room
 }
 
 /// Runs after whatever was in the mailbox: what several messages lead to goes out together.

@@ -125,6 +125,12 @@ impl Member {
         Candidate { who: seat, group, present: true, eligible, reached, relay, visible, fresh }
     }
 
+    /// Returns whether the last assignment that it was told is that of `epoch`.
+    #[must_use]
+    pub fn knows(&self, epoch: Epoch) -> bool {
+        self.told.is_some_and(|(_, last)| last == epoch)
+    }
+
     /// Takes note that it is told of `epoch`.
     pub fn tell(&mut self, epoch: Epoch) {
         self.told = Some((self.told.map_or(epoch, |(first, _)| first), epoch));

@@ -24,6 +24,7 @@ pub mod election;
 pub mod held;
 pub mod member;
 pub mod page;
+pub mod roster;
 pub mod waiting;
 
 pub mod directory;

@@ -170,8 +170,14 @@ pub enum Opcode {
 
 /// Appends a frame to `out`.
 pub fn write(opcode: Opcode, body: &[u8], out: &mut Vec<u8>) {
+    write_header(opcode, body.len(), out);
+    out.extend(body);
+}
+
+/// Appends the header of a frame whose body has `length` bytes.
+pub fn write_header(opcode: Opcode, length: usize, out: &mut Vec<u8>) {
     out.push(LAST | opcode as u8);
-    match body.len() {
+    match length {
         short @ ..126 => out.push(short as u8),
         medium @ ..=0xffff => {
             out.push(126);
@@ -182,7 +188,6 @@ pub fn write(opcode: Opcode, body: &[u8], out: &mut Vec<u8>) {
             out.extend((long as u64).to_be_bytes());
         }
     }
-    out.extend(body);
 }
 
 /// The body of a close frame. The reason has at most 123 bytes.

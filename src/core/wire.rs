@@ -8,6 +8,7 @@ use serde_json::value::RawValue;
 
 use super::election::Cause;
 use super::id::{Epoch, PageName, PeerId};
+use super::roster::Roster;
 
 /// One encoded text frame. Cheap to clone: encoded once, sent to all.
 pub type Frame = ByteString;
@@ -122,8 +123,8 @@ pub struct Host<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub relay: Option<bool>,
     /// Who is here; for the new host alone.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub roster: Option<Vec<RosterEntry<'a>>>,
+    #[serde(skip)]
+    pub roster: Option<&'a Roster>,
 }
 
 #[derive(Serialize)]
@@ -164,7 +165,24 @@ pub fn open_page(open: &Open<'_>) -> Frame {
 /// `HOST`.
 #[must_use]
 pub fn host(host: &Host<'_>) -> Frame {
-    encode("HOST", None, None, Some(host))
+    const END: &str = "}}";
+    const ROSTER: &str = r#","roster":"#;
+    let frame = encode("HOST", None, None, Some(host));
+    let Some((roster, begun)) = host.roster.zip(frame.strip_suffix(END)) else { return frame };
+    // the roster is encoded already: it becomes the last field of the payload
+    let mut json = String::with_capacity(begun.len() + ROSTER.len() + roster.len() + END.len());
+    json.push_str(begun);
+    json.push_str(ROSTER);
+    roster.write(&mut json);
+    json.push_str(END);
+    json.into()
+}
+
+/// An entry of the roster, as it stands in it.
+#[must_use]
+pub fn roster_entry(entry: &RosterEntry<'_>) -> String {
+    // strings, numbers and JSON into memory: there is nothing to fail
+    serde_json::to_string(entry).unwrap_or_default()
 }
 
 /// `JOIN`, to the host.

@@ -66,6 +66,8 @@ enum Outgoing {
     Welcome(Bytes),
     /// Counted in [`Pulse`] until it is on its way.
     Told(Frame),
+    /// The body of a long frame whose header is on its way.
+    Body(Bytes),
     /// What the client itself has caused.
     Answer(Opcode, Bytes),
 }
@@ -171,7 +173,12 @@ impl Socket {
 
     fn write(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         loop {
-            if self.unwritten.is_empty() && !self.outgoing.is_empty() {
+            if self.unwritten.is_empty()
+                && let Some(Outgoing::Body(body)) = self.outgoing.front_mut()
+            {
+                self.unwritten = std::mem::take(body);
+                self.outgoing.pop_front();
+            } else if self.unwritten.is_empty() && !self.outgoing.is_empty() {
                 let mut scratch = SCRATCH.take();
                 self.frame_into(&mut scratch);
                 let written = Pin::new(&mut self.stream).poll_write(cx, &scratch);
@@ -196,6 +203,14 @@ impl Socket {
         while let Some(outgoing) = self.outgoing.pop_front() {
             match outgoing {
                 Outgoing::Welcome(answer) => scratch.extend_from_slice(&answer),
+                Outgoing::Body(body) => scratch.extend_from_slice(&body),
+                Outgoing::Told(frame) if frame.len() >= WRITE => {
+                    // a roster of 10,000 is not copied, but written from where it is
+                    self.pulse.wrote(frame.len());
+                    websocket::write_header(Opcode::Text, frame.len(), scratch);
+                    self.outgoing.push_front(Outgoing::Body(frame.into_bytes()));
+                    break;
+                }
                 Outgoing::Told(frame) => {
                     self.pulse.wrote(frame.len());
                     websocket::write(Opcode::Text, frame.as_bytes(), scratch);

@@ -6,6 +6,7 @@ mod claims;
 mod crowds;
 mod due;
 mod elections;
+mod host_first;
 mod life;
 mod purity;
 mod random;

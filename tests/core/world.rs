@@ -11,7 +11,7 @@ use peerstar::core::ice::IceServers;
 use peerstar::core::id::{Epoch, PageKey, PageName, PeerId, SessionId, Token};
 use peerstar::core::inbound::{Inbound, read};
 use peerstar::core::member::{Departure, Joiner, Rights, Status};
-use peerstar::core::page::{Estate, Input, Output, Outside, PageState, Rules};
+use peerstar::core::page::{Assignment, Estate, Input, Output, Outside, PageState, Rules};
 use peerstar::core::time::Time;
 use peerstar::core::wire::{RelayTerms, Terms};
 use serde_json::Value;
@@ -294,6 +294,17 @@ impl World {
                     self.told(to, assignment.epoch.0, assignment.host.to_string());
                     self.note_roster(to, &frame, assignment.hosting);
                     got.push(Got { who: to, what: summary(&frame) });
+                }
+                Output::AppointOthers(announcement) => {
+                    let mut others = Vec::new();
+                    self.page.tell_others(&announcement, |to, frame| others.push((to, frame)));
+                    let Assignment { epoch, host, hosting } = announcement.assignment;
+                    assert!(!hosting, "the host is told first");
+                    for (to, frame) in others {
+                        assert!(self.clients[&to].joined, "HOST to one who is not a member");
+                        self.told(to, epoch.0, host.to_string());
+                        got.push(Got { who: to, what: summary(&frame) });
+                    }
                 }
                 Output::Tell { to, ref frame } | Output::Pass { to, ref frame, .. } | Output::News { to, ref frame } => {
                     assert!(self.clients.get(&to).is_some_and(|c| c.joined), "told one who is gone: {frame}");

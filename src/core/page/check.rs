@@ -71,6 +71,10 @@ impl PageState {
         let seated = self.leaving.iter().all(|(seat, ())| self.members.contains_key(seat));
         holds("P13", "one with a grace keeps its seat", seated && (!self.draining || self.leaving.is_empty()))?;
         let away = self.returning.iter().all(|(id, _)| !self.by_id.contains_key(id));
+        let entries = if self.is_named() { self.entries() } else { Vec::new() };
+        let (mut roster, kept) = (String::new(), serde_json::to_string(&entries).unwrap_or_default());
+        self.roster.write(&mut roster);
+        holds("P13", "the roster that is kept is that of the members", roster == kept && roster.len() == self.roster.len())?;
         holds("P9", "one who may return is not here", away)
     }
 }

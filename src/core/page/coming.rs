@@ -89,6 +89,9 @@ impl PageState {
         self.by_session.remove(&old);
         self.by_session.insert(new, seat);
         self.watch(outside, seat);
+        if had_profile {
+            self.enrol(seat);
+        }
         self.welcome(outside, seat, true, out);
         if had_profile {
             self.tell_host_of(seat, out);
@@ -123,6 +126,7 @@ impl PageState {
         let member =
             Member { session, id: id.clone(), token, group, rights, status, contacts, claim, told, stalled_at, out_of_reach };
         self.members.insert(seat, member);
+        self.enrol(seat);
         self.grouped += usize::from(group > 0);
         self.unrelayed += usize::from(!rights.relay);
         self.consider_newcomer(outside, seat, out);

@@ -63,6 +63,7 @@ impl PageState {
     }
 
     fn remove(&mut self, seat: Seat, departure: Departure, out: &mut Vec<Output>) -> Option<Member> {
+        self.spell_out(out);
         let member = self.members.remove(&seat)?;
         self.grouped -= usize::from(member.group > 0);
         self.unrelayed -= usize::from(!member.rights.relay);
@@ -70,6 +71,7 @@ impl PageState {
         if self.leaving.take(&seat).is_some() {
             out.retain(|output| output.receiver() != Some(member.session));
         }
+        self.roster.remove(seat);
         self.by_id.remove(&member.id);
         self.by_session.remove(&member.session);
         out.push(Output::Left { session: member.session, id: member.id.clone(), departure });

@@ -1,14 +1,14 @@
 //! Who hosts the page, and that everybody is told.
 
 use crate::core::claim::{self, Claim, most_claimed};
-use crate::core::election::{Candidate, Cause, fittest, pick};
-use crate::core::id::{Epoch, PageKey, PageName, PeerId};
+use crate::core::election::{Candidate, Cause, fittest, pick_fresh};
+use crate::core::id::{Epoch, PageKey, PageName, PeerId, SessionId};
 use crate::core::member::{Departure, Member, Seat};
 use crate::core::time::Time;
 use crate::core::wire::{self, Frame, RosterEntry};
 
 use super::challenge::Challenge;
-use super::{Assignment, Output, Outside, PageState};
+use super::{Announcement, Assignment, Output, Outside, PageState};
 
 /// Where a page stands with its host.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -218,14 +218,13 @@ impl PageState {
 
     /// Whoever is to host, but not `seat`.
     pub(super) fn pick_other_than(&self, seat: Option<Seat>, outside: Outside<'_>) -> Option<Seat> {
-        let runs = |m: &Member| m.stalled_at.is_none_or(|spoken| (outside.spoken)(m.session) > spoken);
         let others = self.members.iter().filter(|(other, m)| Some(**other) != seat && m.rights.host);
-        let candidate = |(seat, m): (&Seat, &Member)| {
-            let fresh = self.was_heard(outside, m) && runs(m);
-            Candidate { present: !self.is_leaving(*seat), ..m.candidate(*seat, fresh) }
-        };
+        // who of them is fresh is asked of few
+        let candidate = |(seat, m): (&Seat, &Member)| Candidate { present: !self.is_leaving(*seat), ..m.candidate(*seat, true) };
         let candidates = others.map(candidate).collect();
-        pick(&fittest(candidates), self.rules.policy, outside.random)
+        let runs = |m: &Member| m.stalled_at.is_none_or(|spoken| (outside.spoken)(m.session) > spoken);
+        let is_fresh = |seat| self.members.get(&seat).is_some_and(|m| self.was_heard(outside, m) && runs(m));
+        pick_fresh(&fittest(candidates), self.rules.policy, outside.random, is_fresh)
     }
 
     /// Lately.
@@ -277,41 +276,57 @@ impl PageState {
 
     // === words ===
 
+    /// Tells the host, which gets the roster, and then all others. No member other than the host costs anything here: the
+    /// others are gone through by [`PageState::tell_others`] when the host's frame is on its way.
     fn announce(&mut self, host: Seat, epoch: Epoch, cause: Cause, out: &mut Vec<Output>) {
         let (Some(page), Some((_, host_id))) = (self.name().cloned(), self.assignment()) else { return };
+        self.spell_out(out);
         let members = self.members.len();
         let encode = |p2p, may_relay: bool, roster| {
             let relay = (!may_relay).then_some(false);
             wire::host(&wire::Host { page: &page, host: &host_id, epoch, cause, members, p2p, relay, roster })
         };
-        // encoded once for the many: those who dial the host, those who do not, those who cannot but dial
-        let mut plain: [Option<Frame>; 3] = [None, None, None];
-        let mut places = self.places();
-        let mut first = None;
+        let assignment = Assignment { epoch, host: host_id.clone(), hosting: false };
+        let frames = [encode(false, true, None), encode(true, true, None), encode(true, false, None)];
+        let first = self.members.get(&host).filter(|m| !m.knows(epoch)).map(|m| (m.session, m.rights.relay));
+        if let Some((to, may_relay)) = first {
+            let frame = encode(!may_relay || self.has_place(host), may_relay, Some(&self.roster));
+            out.push(Output::Appoint { to, frame, assignment: Assignment { hosting: true, ..assignment.clone() } });
+            self.members.get_mut(&host).into_iter().for_each(|m| m.tell(epoch));
+            self.note_roster();
+        }
+        let places = self.places();
+        self.announced_at = Some(out.len());
+        out.push(Output::AppointOthers(Announcement { assignment, frames, places }));
+    }
+
+    /// Puts one output for each member in place of an [`Output::AppointOthers`] of this step. Needed before another election, and
+    /// before a member goes: they were told who hosts at that time.
+    pub(super) fn spell_out(&mut self, out: &mut Vec<Output>) {
+        let Some(at) = self.announced_at.take() else { return };
+        let Some(Output::AppointOthers(announcement)) = out.get(at).cloned() else { return };
         let mut others = Vec::new();
-        for (seat, member) in &self.members {
+        self.tell_others(&announcement, |to, frame| {
+            others.push(Output::Appoint { to, frame, assignment: announcement.assignment.clone() });
+        });
+        out.splice(at..=at, others);
+    }
+
+    /// Gives `each` the frame for every member that knows neither what `announcement` says nor of a later election.
+    pub fn tell_others(&mut self, announcement: &Announcement, mut each: impl FnMut(SessionId, Frame)) {
+        let (epoch, mut places) = (announcement.assignment.epoch, announcement.places);
+        for (seat, member) in &mut self.members {
             let may_relay = member.rights.relay;
             let p2p = !may_relay || places > 0;
             places = places.saturating_sub(usize::from(may_relay));
-            if member.told.is_some_and(|(_, last)| last == epoch) {
-                continue;
-            }
-            let (to, hosting) = (member.session, *seat == host);
-            let assignment = Assignment { epoch, host: host_id.clone(), hosting };
-            if hosting {
-                first = Some(Output::Appoint { to, frame: encode(p2p, may_relay, Some(self.roster())), assignment });
-            } else {
-                let same = usize::from(p2p) + usize::from(!may_relay);
-                let frame = plain[same].get_or_insert_with(|| encode(p2p, may_relay, None)).clone();
-                others.push(Output::Appoint { to, frame, assignment });
+            if member.told.is_none_or(|(_, last)| last < epoch) {
+                member.tell(epoch);
+                if self.leaving.has(seat) {
+                    continue; // it has no socket
+                }
+                each(member.session, announcement.frames[usize::from(p2p) + usize::from(!may_relay)].clone());
             }
         }
-        self.members.values_mut().for_each(|m| m.tell(epoch));
-        if first.is_some() {
-            self.note_roster();
-        }
-        // the host first: the others will turn to it
-        out.extend(first.into_iter().chain(others));
     }
 
     /// Tells one that it is a member and who hosts; `aloud` with `OPEN`.
@@ -329,7 +344,7 @@ impl PageState {
                 host: &host,
                 epoch,
                 members: self.members.len(),
-                roster: hosting.then(|| self.roster()),
+                roster: hosting.then(|| self.entries()),
                 p2p: !may_relay || self.has_place(seat),
                 recovering: self.recovery_deadline().is_some(),
                 up_ms: outside.now.0,
@@ -372,7 +387,14 @@ impl PageState {
         places == usize::MAX || before.by_ref().take(places).count() < places
     }
 
-    fn roster(&self) -> Vec<RosterEntry<'_>> {
+    /// Keeps a member's entry in the roster up to date. To be called when it joins and when its profile changes.
+    pub(super) fn enrol(&mut self, seat: Seat) {
+        if let Some(member) = self.members.get(&seat).filter(|_| self.is_named()) {
+            self.roster.put(seat, &wire::roster_entry(&member.entry()));
+        }
+    }
+
+    pub(super) fn entries(&self) -> Vec<RosterEntry<'_>> {
         self.members.values().map(Member::entry).collect()
     }
 

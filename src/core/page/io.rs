@@ -134,6 +134,8 @@ pub enum Output {
         /// The same, for the session itself.
         assignment: Assignment,
     },
+    /// Tell all other members who hosts: each that [`PageState::tell_others`](super::PageState::tell_others) names.
+    AppointOthers(Announcement),
     /// Send a frame to a member.
     Tell {
         /// Which.
@@ -204,7 +206,7 @@ impl Output {
             | Self::News { to, .. }
             | Self::Ping(to)
             | Self::Dismiss { session: to, .. } => Some(*to),
-            Self::Ignored | Self::Left { .. } | Self::Elected { .. } | Self::Idle { .. } => None,
+            Self::AppointOthers(_) | Self::Ignored | Self::Left { .. } | Self::Elected { .. } | Self::Idle { .. } => None,
         }
     }
 }
@@ -227,6 +229,17 @@ impl Estate {
     pub fn above(told: Epoch) -> Self {
         Self { told, ..Self::default() }
     }
+}
+
+/// `HOST` as all but the host itself are told, encoded once for the many.
+#[derive(Debug, Clone)]
+pub struct Announcement {
+    /// Who hosts.
+    pub assignment: Assignment,
+    /// For those who do not dial the host, those who do, and those who cannot but dial it.
+    pub(super) frames: [Frame; 3],
+    /// How many of those to whom data may be relayed dial the host.
+    pub(super) places: usize,
 }
 
 /// Who hosts, as one session is told.

@@ -30,13 +30,14 @@ use crate::core::held::Held;
 use crate::core::ice::IceServers;
 use crate::core::id::{PageKey, PeerId, SessionId};
 use crate::core::member::{Departure, Joiner, Member, Returning, Seat};
+use crate::core::roster::Roster;
 use crate::core::time::Time;
 use crate::core::waiting::Waiting;
 use crate::core::wire::Terms;
 
 use challenge::Challenge;
 use hosting::Term;
-pub use io::{Assignment, Estate, Input, Output, Outside};
+pub use io::{Announcement, Assignment, Estate, Input, Output, Outside};
 
 /// What the settings say about pages.
 #[derive(Debug, Clone)]
@@ -78,6 +79,8 @@ pub struct PageState {
     rules: Arc<Rules>,
     created: Time,
     members: BTreeMap<Seat, Member>,
+    /// Their entries, ready for the next host; nothing without a page.
+    roster: Roster,
     by_id: HashMap<PeerId, Seat>,
     by_session: HashMap<SessionId, Seat>,
     /// How many members speak the group protocol, and how many may not relay.
@@ -85,6 +88,8 @@ pub struct PageState {
     unrelayed: usize,
     next_seat: u64,
     term: Term,
+    /// Where in the outputs of this step all but the host are told who hosts.
+    announced_at: Option<usize>,
     /// Whether who hosts is known from somebody who was here before, and not just first to come.
     has_history: bool,
     /// Why the present host may have to go.
@@ -125,12 +130,14 @@ impl PageState {
             rules,
             created: now,
             members: BTreeMap::new(),
+            roster: Roster::default(),
             by_id: HashMap::new(),
             by_session: HashMap::new(),
             grouped: 0,
             unrelayed: 0,
             next_seat: 0,
             term,
+            announced_at: None,
             has_history: false,
             challenge: Challenge::default(),
             strangers: BTreeSet::new(),
@@ -166,6 +173,7 @@ impl PageState {
     /// Takes one input in; `out` gets what is to be done.
     pub fn handle(&mut self, outside: Outside<'_>, input: Input, out: &mut Vec<Output>) {
         let decided_before = out.len();
+        self.announced_at = None;
         // who hosts, and who else could, changes by no others
         let may_relieve = !self.draining
             && !matches!(

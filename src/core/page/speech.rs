@@ -81,6 +81,7 @@ impl PageState {
         let Some(seat) = self.seat_of(session) else { return };
         let new_profile = self.members.get_mut(&seat).is_some_and(|m| m.status.update(update));
         if new_profile {
+            self.enrol(seat);
             match self.profiles.change(&seat) {
                 Some(another) => *another = true,
                 None => self.tell_of_profile(outside, seat, out),

@@ -172,8 +172,8 @@ impl Socket {
                 self.unread.extend_from_slice(&scratch[done..whole]);
                 if scratch.len() < 2 * self.unread.len() {
                     scratch.resize(4 * self.unread.len(), 0);
-                } else if whole < scratch.len() && !event.is_read_closed() {
-                    break; // a short read: there was no more
+                } else if whole < scratch.len() && self.unread.is_empty() && !event.is_read_closed() {
+                    break; // a short read: there was no more. The rest of a long frame may follow at once, though
                 }
             }
         }

@@ -8,6 +8,15 @@ use super::crowd::{Crowd, Heard};
 use super::sample::median;
 use super::seats::{PATIENCE, Seat, all_in, gone};
 
+/// How long survivors wait for word of the next host, counted from the close of the old host's socket.
+#[derive(Debug, Clone, Copy)]
+pub struct Death {
+    /// Until the new host has read its own `HOST`, roster included.
+    pub host: Duration,
+    /// Until the last survivor has read `HOST`.
+    pub all: Duration,
+}
+
 /// A page whose hosts die, one after the other.
 #[derive(Debug)]
 pub struct Throne {
@@ -32,13 +41,13 @@ impl Throne {
         Ok(Self { first, members, host: first, deaths: 0 })
     }
 
-    /// From the close of the host's socket until the last of the others was told of the same new host.
+    /// Closes the host's socket and waits until all survivors have been told of the same new host.
     ///
     /// # Errors
-    /// When somebody is not told, or cut off.
-    pub fn death(&mut self, crowd: &mut Crowd) -> io::Result<Duration> {
+    /// When a survivor is not told, or is cut off.
+    pub fn death(&mut self, crowd: &mut Crowd) -> io::Result<Death> {
         let survivors = self.members - 1 - self.deaths;
-        let (mut told, mut next) = (0, None);
+        let (mut told, mut next, mut host) = (0, None, None);
         let died = Instant::now();
         crowd.drop(self.host);
         while told < survivors {
@@ -46,6 +55,9 @@ impl Throne {
                 Heard::Text(text) if text.starts_with(br#"{"type":"HOST""#) => {
                     let named = host_in(text).ok_or_else(|| io::Error::other("a HOST without a host"))?;
                     told += 1;
+                    if number == self.first + named {
+                        host = Some(died.elapsed());
+                    }
                     if *next.get_or_insert(named) == named { Ok(()) } else { Err(io::Error::other("two hosts at once")) }
                 }
                 Heard::Gone(code) => Err(gone(number, code)),
@@ -55,10 +67,11 @@ impl Throne {
                 return Err(io::Error::other(format!("only {told} of {survivors} were told who hosts")));
             }
         }
-        let took = died.elapsed();
+        let all = died.elapsed();
         self.deaths += 1;
         self.host = self.first + next.ok_or_else(|| io::Error::other("nobody was left"))?;
-        Ok(took)
+        let host = host.ok_or_else(|| io::Error::other("the new host itself was not told"))?;
+        Ok(Death { host, all })
     }
 }
 
@@ -70,17 +83,19 @@ fn host_in(text: &[u8]) -> Option<usize> {
     std::str::from_utf8(&text[at..end]).ok()?.parse().ok()
 }
 
-/// The median of so many deaths, in ms.
+/// The medians of `deaths` deaths on a page of `members`, in ms: until the new host knows, and until all know.
 ///
 /// # Errors
-/// When somebody is not told.
-pub fn run(server: &Running, members: usize, deaths: usize) -> io::Result<f64> {
+/// When a survivor is not told.
+pub fn run(server: &Running, members: usize, deaths: usize) -> io::Result<[f64; 2]> {
     let mut crowd = Crowd::new(server.address)?;
     let mut throne = Throne::set(&mut crowd, server.contender, members)?;
-    let mut times = Vec::new();
+    let (mut hosts, mut alls) = (Vec::new(), Vec::new());
     for _ in 0..deaths {
-        times.push(throne.death(&mut crowd)?.as_secs_f64() * 1e3);
+        let Death { host, all } = throne.death(&mut crowd)?;
+        hosts.push(host.as_secs_f64() * 1e3);
+        alls.push(all.as_secs_f64() * 1e3);
         while crowd.turn(Duration::from_millis(50), |_, _, _| Ok(()))? {}
     }
-    Ok(median(times))
+    Ok([median(hosts), median(alls)])
 }

@@ -176,7 +176,7 @@ pub const WORKS: &[Work] = &[
             aims: &[Aim::Most(10.0)],
         }],
         run: |contender, places, _| {
-            at_work(contender, places, |server| death::run(server, 1000, 9)).map(|sample| vec![sample.into()])
+            at_work(contender, places, |server| death::run(server, 1000, 9)).map(|[_, all]| vec![all.into()])
         },
     },
     Work {
@@ -184,7 +184,27 @@ pub const WORKS: &[Work] = &[
         contenders: &[Peerstar],
         figures: &[Figure { key: "death-10000", title: "a host of 10,000 dies", unit: Unit::Millis, aims: &[Aim::Most(80.0)] }],
         run: |contender, places, scale| {
-            at_work(contender, places, |server| death::run(server, scale.page, 5)).map(|sample| vec![sample.into()])
+            at_work(contender, places, |server| death::run(server, scale.page, 5)).map(|[_, all]| vec![all.into()])
+        },
+    },
+    Work {
+        key: "host-told",
+        contenders: &[Peerstar],
+        figures: &[
+            Figure {
+                key: "host-told-1000",
+                title: "a host of 1,000 dies: until the new host itself has read that, and the roster",
+                unit: Unit::Millis,
+                aims: &[],
+            },
+            Figure { key: "host-told-10000", title: "the same on a page of 10,000", unit: Unit::Millis, aims: &[] },
+            Figure { key: "host-told", title: "so it grows", unit: Unit::Times, aims: &[Aim::Most(1.2)] },
+        ],
+        run: |contender, places, scale| {
+            let on = |members, deaths| {
+                at_work(contender, places, |server| death::run(server, members, deaths)).map(|[host, _]| Sample::from(host))
+            };
+            grown(on(1000, 25)?, on(scale.page, 15)?)
         },
     },
     Work {

@@ -1,0 +1,160 @@
+//! A new host is told before anybody else, and how long that takes does not grow with its page.
+
+use std::cell::Cell;
+use std::sync::Arc;
+use std::time::Duration;
+
+use peerstar::core::election::Policy;
+use peerstar::core::id::{PageKey, PageName, SessionId};
+use peerstar::core::inbound::{Inbound, read};
+use peerstar::core::member::{Departure, Joiner, Rights};
+use peerstar::core::page::{Estate, Input, Output, Outside, PageState, Rules};
+use peerstar::core::time::Time;
+use serde_json::Value;
+
+use super::world::{START_MS, id, rules};
+
+struct Page {
+    state: PageState,
+    now: Time,
+    /// How often the page asked when somebody was heard from.
+    asked: Cell<usize>,
+}
+
+impl Page {
+    fn of(members: u64, policy: Policy) -> Self {
+        let rules = Rules { max_members: usize::MAX, policy, ..rules() };
+        let key = PageKey::Named(PageName::parse("p").unwrap());
+        let state = PageState::new(key, Arc::new(rules), Time(0), Estate::default());
+        let mut page = Self { state, now: Time(0), asked: Cell::new(0) };
+        for n in 0..members {
+            let (session, id) = (SessionId(n), id(&format!("m{n}")));
+            page.step(Input::Join(Joiner {
+                session,
+                id,
+                token: None,
+                group: 1,
+                rights: Rights::ALL,
+                claim: None,
+                resumed: None,
+            }));
+        }
+        page
+    }
+
+    fn step(&mut self, input: Input) -> Vec<Output> {
+        let now = self.now;
+        self.asked.set(0);
+        let heard = |_| {
+            self.asked.set(self.asked.get() + 1);
+            now
+        };
+        let outside = Outside { now, unix_ms: START_MS + now.0, random: 1 << 63, heard: &heard, spoken: &|_| 0 };
+        let mut out = Vec::new();
+        self.state.handle(outside, input, &mut out);
+        out
+    }
+
+    fn host(&self) -> SessionId {
+        let (_, host) = self.state.assignment().unwrap();
+        SessionId(host.as_str()[1..].parse().unwrap())
+    }
+
+    fn status(&mut self, session: u64, payload: &str) {
+        let text = format!(r#"{{"type":"STATUS","payload":{payload}}}"#);
+        let Inbound::Status(update) = read(&id("x"), &text).unwrap() else { panic!("{text}") };
+        self.step(Input::Status { session: SessionId(session), update });
+    }
+}
+
+/// Whether anybody reads something of it.
+fn says_something(output: &Output) -> bool {
+    match output {
+        Output::Left { .. } | Output::Elected { .. } | Output::Ignored | Output::Idle { .. } => false,
+        Output::Welcome { .. }
+        | Output::Appoint { .. }
+        | Output::AppointOthers(_)
+        | Output::Tell { .. }
+        | Output::Pass { .. }
+        | Output::News { .. }
+        | Output::Ping(_)
+        | Output::Dismiss { .. } => true,
+    }
+}
+
+/// What the first output says to whom, and how many outputs follow.
+fn first_said(out: &[Output]) -> (SessionId, Value, usize) {
+    let at = out.iter().position(says_something).unwrap();
+    let Output::Appoint { to, frame, assignment } = &out[at] else { panic!("{:?} comes first", out[at]) };
+    assert!(assignment.hosting);
+    (*to, serde_json::from_str(frame).unwrap(), out.len() - at)
+}
+
+#[test]
+fn the_host_is_told_first_however_the_last_one_went() {
+    for policy in [Policy::Random, Policy::Oldest] {
+        let mut page = Page::of(9, policy);
+        let ways = [Departure::Goodbye, Departure::Disconnected, Departure::Lost, Departure::Expelled, Departure::Silent];
+        for (left, departure) in (2..=8).rev().zip(ways.into_iter().cycle()) {
+            let host = page.host();
+            let out = page.step(Input::Gone { session: host, departure });
+            let (to, told, _) = first_said(&out);
+            assert_eq!(to, page.host(), "{departure:?}");
+            assert_eq!(told["payload"]["roster"].as_array().map(Vec::len), Some(left), "{told}");
+            let mut others = Vec::new();
+            for output in &out {
+                match output {
+                    Output::Appoint { .. } => assert!(others.is_empty(), "the host's own word comes once, and first"),
+                    Output::AppointOthers(announcement) => {
+                        page.state.tell_others(announcement, |to, frame| others.push((to, frame)));
+                    }
+                    _ => {}
+                }
+            }
+            assert_eq!(others.len(), left - 1);
+            assert!(others.iter().all(|(other, frame)| *other != to && !frame.contains("roster")), "{others:?}");
+            page.state.check().unwrap();
+        }
+    }
+}
+
+#[test]
+fn what_a_host_waits_for_does_not_grow_with_its_page() {
+    for policy in [Policy::Random, Policy::Oldest] {
+        let cost = [100, 10_000].map(|members| {
+            let mut page = Page::of(members, policy);
+            page.now = page.now.plus(Duration::from_secs(1));
+            let out = page.step(Input::Gone { session: page.host(), departure: Departure::Lost });
+            let (_, told, outputs) = first_said(&out);
+            assert_eq!(told["payload"]["roster"].as_array().map(Vec::len), Some(members as usize - 1));
+            (outputs, page.asked.get() <= 64)
+        });
+        assert_eq!(cost[0], cost[1], "{policy:?}: (outputs, few were asked for)");
+        assert!(cost[1].1);
+    }
+}
+
+#[test]
+fn the_roster_of_a_host_is_what_its_members_last_said() {
+    let mut page = Page::of(300, Policy::Oldest);
+    for n in (1..300).step_by(3) {
+        page.status(n, &format!(r#"{{"profile":"{}"}}"#, "p".repeat(n as usize)));
+    }
+    for n in (1..300).step_by(6) {
+        page.status(n, r#"{"profile":null}"#);
+    }
+    for n in (2..300).step_by(5) {
+        page.step(Input::Gone { session: SessionId(n), departure: Departure::Goodbye });
+    }
+    page.state.check().unwrap();
+    let out = page.step(Input::Gone { session: SessionId(0), departure: Departure::Lost });
+    let (_, told, _) = first_said(&out);
+    let entries = told["payload"]["roster"].as_array().unwrap();
+    let ids: Vec<_> = entries.iter().map(|entry| entry["id"].as_str().unwrap().to_owned()).collect();
+    assert_eq!(ids, page.state.ids().map(ToString::to_string).collect::<Vec<_>>(), "in the order in which they came");
+    for entry in entries {
+        let n: usize = entry["id"].as_str().unwrap()[1..].parse().unwrap();
+        let length = (n % 3 == 1 && n % 6 != 1).then_some(n);
+        assert_eq!(entry["profile"].as_str().map(str::len), length, "{entry}");
+    }
+}
