@@ -69,7 +69,7 @@ export class Wire {
     this.tcp.changed();
   }
 
-  async end() {
-    await Promise.all([this.tcp.end(), this.udp?.end()]);
+  end() {
+    return (this.ending ??= Promise.all([this.tcp.end(), this.udp?.end()]));
   }
 }

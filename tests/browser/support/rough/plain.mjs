@@ -1,0 +1,1 @@
+export class PlainRough { static knows = () => false }
