@@ -125,7 +125,8 @@ export class RoughCrowd {
       return [pings, messages];
     });
     const [pings, messages] = [0, 1].map((i) => measured.flatMap((each) => each[i]));
-    return { r: quantile(pings.length > 0 ? pings : messages, 0.5), messageMs: quantile(messages, 0.5) };
+    const way = pings.length > 0 ? pings : messages;
+    return { r: quantile(way, 0.5), leastMs: Math.min(...way), messageMs: quantile(messages, 0.5) };
   }
 
   /** Other conditions from now on. */
@@ -140,12 +141,12 @@ export class RoughCrowd {
    */
   run(event) {
     return this.#counting(async () => {
-      const { r, messageMs } = await this.roundTrip();
+      const roundTrip = await this.roundTrip();
       const [{ epoch }] = await this.#summaries();
       const cost = await this.#happens(event, epoch, clock());
       const told = await this.#each((epoch) => diary.events.filter((e) => e.kind === "host" && e.epoch > epoch).map((e) => e.epoch), epoch);
       const paths = await this.#each(() => summary().path);
-      return { r, messageMs, ...cost, hosts: new Set(told.flat()).size, relayed: paths.filter((path) => path === "relay").length, ...(await this.#compare()) };
+      return { ...roundTrip, ...cost, hosts: new Set(told.flat()).size, relayed: paths.filter((path) => path === "relay").length, ...(await this.#compare()) };
     });
   }
 

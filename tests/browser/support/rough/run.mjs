@@ -15,6 +15,8 @@ import { faults, late, limits } from "./matrix.mjs";
 export async function* runs(cells, { times = 1, fresh = false, seed = "1", tell = () => {}, Crowd = RoughCrowd, ...options } = {}) {
   const random = seeded(`moments ${seed}`);
   let crowd, world, shared;
+  /** What such crowds share that cannot be gathered. */
+  let hopeless;
   const end = async () => {
     await world?.end();
     crowd = world = undefined;
@@ -25,6 +27,7 @@ export async function* runs(cells, { times = 1, fresh = false, seed = "1", tell 
       if (key !== shared) await end();
       shared = key;
       for (let time = 1; time <= times; time++) {
+        if (hopeless === key) break;
         if (!crowd) {
           world = new World({ diagnostic: tell });
           crowd = await Crowd.start(world, { ...conditions, seed: `${seed} ${time}`, ...options });
@@ -33,19 +36,22 @@ export async function* runs(cells, { times = 1, fresh = false, seed = "1", tell 
           if (gathered.error) {
             await world.tell();
             await end();
-            yield { ...conditions, event, error: "the page could not be gathered", elections: {} };
+            hopeless = fresh && key;
             break;
           }
         }
         crowd.set(conditions);
         // So that it happens anywhere between two messages and beats.
         await sleep(500 + 500 * random());
+        const from = performance.now();
         const run = { ...conditions, event, ...(await crowd.run(event)) };
+        run.lastedMs = Math.round(performance.now() - from);
         yield run;
         if (!run.error) continue;
         await world.tell();
         await end();
       }
+      if (!crowd && hopeless === key) yield { ...conditions, event, error: "the page could not be gathered", elections: {} };
     }
   } finally {
     await end();
@@ -62,7 +68,7 @@ export function byCell(all) {
   return [...cells.values()];
 }
 
-const head = ["page", "relay", "R", "loss", "event", "runs", "R measured", "median", "p95", "max", "limits", "elections", "newcomer", "messages", "lost", "repeated", "reordered", "wrong"];
+const head = ["page", "relay", "R", "loss", "event", "runs", "R measured", "least", "median", "p95", "max", "limits", "elections", "newcomer", "messages", "lost", "repeated", "reordered", "wrong"];
 
 /** A line of Markdown for each cell. */
 export function report(all) {
@@ -76,7 +82,7 @@ export function report(all) {
     const limit = r && limits(runs[0], r);
     const wrong = [...runs.flatMap((run) => wrongWith(run)), ...(crowd === "peerstar" ? late(runs) : [])];
     return [
-      crowd, relay, rtt, `${loss} %`, event, runs.length, ms(r), ...[0.5, 0.95, 1].map((share) => (took.length > 0 ? ms(quantile(took, share)) : "")),
+      crowd, relay, rtt, `${loss} %`, event, runs.length, ms(r), all("leastMs").length > 0 ? ms(Math.min(...all("leastMs"))) : "", ...[0.5, 0.95, 1].map((share) => (took.length > 0 ? ms(quantile(took, share)) : "")),
       limit ? `${ms(limit.median)}, ${ms(limit.p95)}` : "", all("elections").flatMap(Object.values).reduce((sum, n) => sum + n, 0),
       all("opensMs").length > 0 ? ms(Math.max(...all("opensMs"))) : "", sum("messages"), sum("lost"), sum("repeated"), sum("reordered"), [...new Set(wrong)].join("; "),
     ];
