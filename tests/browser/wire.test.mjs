@@ -254,8 +254,8 @@ async function echoPackets(t) {
   return { ports, port: socket.address().port };
 }
 
-function client(t, wire) {
-  const socket = createSocket("udp4");
+function client(t, wire, address = "127.0.0.1") {
+  const socket = createSocket("udp4").bind(0, address);
   socket.heard = [];
   socket.on("message", (packet) => socket.heard.push(String(packet)));
   t.after(() => socket.close());
@@ -273,6 +273,13 @@ describe("the UDP half of a wire", () => {
     await until("both to be back", () => ann.heard.length + bob.heard.length === 2);
     assert.deepEqual([ann.heard, bob.heard], [["ann"], ["bob"]]);
     assert.equal(ports.size, 2, "coturn sees two");
+  });
+
+  test("answers to the address that a packet came from", async (t) => {
+    const { port } = await echoPackets(t);
+    const socket = client(t, await wireTo(t, { turn: port }), "127.0.0.2");
+    socket.say("hello");
+    await until("it to be back", () => socket.heard.length > 0);
   });
 
   test("loses packets, and those alone", async (t) => {

@@ -16,28 +16,29 @@ export class UdpWire {
   }
 
   near = createSocket("udp4");
-  /** By the browser's port. */
+  /** By the browser's address and port. */
   fars = new Map();
 
   constructor(target, { up, down }) {
     Object.assign(this, { target, up, down });
-    this.near.on("message", (packet, { port }) => pass(up, packet, this.#far(port)));
+    this.near.on("message", (packet, { address, port }) => pass(up, packet, this.#far(address, port)));
   }
 
   get port() {
     return this.near.address().port;
   }
 
-  /** Returns what sends to coturn for that port of the browser's. */
-  #far(port) {
-    const known = this.fars.get(port);
+  /** Returns what sends to coturn for that socket of the browser's. (Firefox has some on the machine's other addresses.) */
+  #far(address, port) {
+    const name = `${address} ${port}`;
+    const known = this.fars.get(name);
     if (known) return known.send;
     const socket = createSocket("udp4");
     const waiting = [];
     const far = { socket, send: (packet) => waiting.push(packet) };
-    this.fars.set(port, far);
+    this.fars.set(name, far);
     socket.on("error", () => {}); // nobody listens there any more: what was sent is lost
-    socket.on("message", (packet) => pass(this.down, packet, (packet) => this.ended || this.near.send(packet, port, "127.0.0.1")));
+    socket.on("message", (packet) => pass(this.down, packet, (packet) => this.ended || this.near.send(packet, port, address)));
     socket.connect(this.target, "127.0.0.1", () => {
       far.send = (packet) => this.ended || socket.send(packet);
       for (const packet of waiting) far.send(packet);
