@@ -46,27 +46,38 @@ export class PlainCrowd {
   static async gather(world, { count = 5, everyMs = 50 } = {}) {
     const [server, site] = await Promise.all([world.plainServer(), world.site()]);
     const crowd = new PlainCrowd(world, server, site, everyMs);
-    for (let i = 0; i < count; i++) await crowd.#add(await world.browser());
-    await crowd.#settled();
+    for (let i = 0; i < count; i++) await crowd.add(await world.browser());
+    await crowd.settled();
     return crowd;
   }
 
-  async #add(browser) {
+  /** Where the next member finds the server, and anything else that is to be known of it. */
+  async place() {
+    return { peerOptions: this.server.peerOptions };
+  }
+
+  async add(browser) {
     const name = `p${++this.#names}`;
+    const place = await this.place(name);
     const tab = await browser.tab(`${this.site.url}/plain.html`);
-    await tab.evaluate(([name, options]) => begin(name, options), [name, this.server.peerOptions]);
-    this.members.push({ browser, tab, name });
+    await tab.evaluate(([name, options]) => begin(name, options), [name, place.peerOptions]);
+    this.members.push({ browser, tab, name, ...place });
+  }
+
+  /** Lets a host die. */
+  die(kind, host) {
+    return die(kind, host);
   }
 
   /** In each member's page, at once. */
   #each = (work, argument) => Promise.all(this.members.map(({ tab }) => tab.evaluate(work, argument)));
 
   /** All are told the line, and have a link. */
-  async #settled() {
+  async settled(within) {
     const names = this.members.map(({ name }) => name);
     await this.#each((names) => lineUp(names), names);
     await untilState("all to be linked", () => this.#each(() => summary()), (all) =>
-      all.every(({ host, linked }, i) => host === names[0] && linked === (i === 0 ? names.length - 1 : 1)));
+      all.every(({ host, linked }, i) => host === names[0] && linked === (i === 0 ? names.length - 1 : 1)), within);
   }
 
   talk(ms) {
@@ -82,7 +93,7 @@ export class PlainCrowd {
   async death(kind) {
     const [host, ...survivors] = this.members;
     const at = clock();
-    await die(kind, host);
+    await this.die(kind, host);
     this.members = survivors;
     const firsts = () => this.#each((old) => diary.find(([, , by]) => by !== old)?.[1], host.name);
     const times = await untilState(`the survivors to hear the next host (${kind})`, firsts, (all) => all.every(Boolean), 60_000);
@@ -107,13 +118,13 @@ export class PlainCrowd {
   }
 
   async #replace(kind, host) {
-    if (kind === "killed" || kind === "stopped") {
-      if (kind === "stopped") await host.browser.kill();
-      await this.#add(await this.world.browser());
+    if (kind !== "closed" && kind !== "navigated") {
+      if (kind !== "killed") await host.browser.kill();
+      await this.add(await this.world.browser());
     } else {
       await host.tab.close();
-      await this.#add(host.browser);
+      await this.add(host.browser);
     }
-    await this.#settled();
+    await this.settled();
   }
 }

@@ -10,6 +10,7 @@ import { Server } from "./server.mjs";
 import { Site } from "./site.mjs";
 import { SocketMembers } from "./sockets.mjs";
 import { Turn } from "./turn.mjs";
+import { Wire } from "./wire.mjs";
 
 export function scenario(name, body, timeout = 60_000) {
   test(name, { timeout }, async (t) => {
@@ -47,6 +48,7 @@ export class World {
   bare = () => this.#keep(BareBrowser.start());
   sockets = (server, page) => this.#keep(SocketMembers.start(server, page));
   proxy = (port) => this.#keep(Proxy.start(port));
+  wire = (options) => this.#keep(Wire.start(options));
 
   #keep(starting) {
     this.#started.push(starting);

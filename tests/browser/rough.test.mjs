@@ -1,0 +1,76 @@
+// Five members on rough networks, in few cells of the matrix in which every two conditions meet. What is asserted are
+// counts: nothing lost, repeated or reordered, a newcomer opens, no election without a death and one for each death.
+// Times are printed; `scripts/rough` holds them against their limits.
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import { nothingLeft } from "./support/process.mjs";
+import { elections, factors, faults, late, limits, nameOf, pairs, product } from "./support/rough/matrix.mjs";
+import { runs } from "./support/rough/run.mjs";
+
+/** Cells that are known to fail, because elections disturb each other where relaying is forbidden. Empty it with that mended. */
+const expected = new Set([
+  "relay forbidden, 100 ms, 1 %, blackout",
+  "relay forbidden, 100 ms, 1 %, host blackout",
+  "relay forbidden, 300 ms, 0 %, gone",
+]);
+
+describe("the matrix", () => {
+  test("in the pairs every two values of different conditions meet", () => {
+    const [all, few] = [product(), pairs()];
+    assert.ok(few.length < all.length / 4, `${few.length} of ${all.length}`);
+    const names = Object.keys(factors);
+    for (const cell of all) {
+      for (const [i, a] of names.entries()) {
+        for (const b of names.slice(i + 1)) {
+          assert.ok(few.some((one) => one[a] === cell[a] && one[b] === cell[b]), `${a} ${cell[a]} and ${b} ${cell[b]} never meet`);
+        }
+      }
+    }
+  });
+
+  test("what is expected to fail is among the pairs", () => {
+    const names = pairs().map(nameOf);
+    for (const name of expected) assert.ok(names.includes(name), name);
+  });
+
+  test("a death costs one election, at 3 % up to two; nothing else costs any", () => {
+    assert.deepEqual(elections({ event: "killed", loss: 1 }), [1, 1]);
+    assert.deepEqual(elections({ event: "gone", loss: 3 }), [1, 2]);
+    assert.deepEqual(elections({ event: "host blackout", loss: 3 }), [0, 0]);
+    assert.deepEqual(elections({ event: "gathered", loss: 0 }), [0, 0]);
+  });
+
+  test("finds what is wrong with a run", () => {
+    const good = { relay: "allowed", rtt: 100, loss: 1, event: "killed", r: 100, took: [300, 350], elections: { left: 1 }, hosts: 1, lost: 0, repeated: 0, reordered: 0, rejected: 0, incomplete: 0 };
+    assert.deepEqual(faults(good), []);
+    for (const what of ["lost", "repeated", "reordered", "rejected", "incomplete"]) assert.deepEqual(faults({ ...good, [what]: 2 }), [`2 ${what}`]);
+    assert.deepEqual(faults({ ...good, elections: { left: 1, unreachable: 1 } }), ["2 elections (1 left, 1 unreachable), not 1"]);
+    assert.deepEqual(faults({ ...good, elections: {} }), ["0 elections (none), not 1"]);
+    assert.deepEqual(faults({ ...good, hosts: 2 }), ["2 changes of host were told to the pages"]);
+    assert.deepEqual(faults({ ...good, error: "it never ended" }), ["it never ended"]);
+  });
+
+  test("judges times over all runs of a cell", () => {
+    const run = { relay: "allowed", event: "killed", r: 100, took: [300, 400, 500, 900] };
+    assert.deepEqual(limits(run, 100), { median: 400, p95: 800 });
+    assert.deepEqual(late([run]), ["p95 900 ms, limit 800 ms"]);
+    assert.deepEqual(late([run, { ...run, took: Array(100).fill(400) }]), []);
+    assert.deepEqual(limits({ relay: "forbidden", event: "frozen" }, 100), { median: 4_100, p95: 4_500 });
+    assert.equal(limits({ relay: "allowed", event: "blackout" }, 100), undefined);
+  });
+});
+
+for (const relay of factors.relay) {
+  test(`pages on rough networks, relay ${relay}`, { timeout: 300_000 }, async (t) => {
+    for await (const run of runs(pairs().filter((cell) => cell.relay === relay))) {
+      const name = nameOf(run);
+      await t.test(name, { todo: expected.has(name) && "known to fail" }, (t) => {
+        const ms = (run.took ?? run.silent ?? []).map(Math.round).join(" ");
+        const slow = late([run]).map((words) => `; ${words}`).join("");
+        if (ms) t.diagnostic(`${ms} ms, round trip ${Math.round(run.r)} ms${slow}`);
+        assert.deepEqual(faults(run), [], run.details);
+      });
+    }
+    await nothingLeft();
+  });
+}
