@@ -155,7 +155,10 @@ impl PageState {
         let claims: Vec<_> = self.members.values().filter_map(|m| Some((&m.id, m.claim.as_ref()?))).collect();
         let unanimous = claims.iter().all(|(_, claim)| **claim == expected);
         let seat_of = |id: &PeerId| self.by_id.get(id).copied().filter(|seat| self.may_host(*seat));
-        let expected_host = seat_of(&expected.host).filter(|_| unanimous && expected.epoch >= told);
+        // a group member always claims what it was told: one that does not has the id, as a ticket may name it, and no
+        // memory of the term, in which nobody else may speak
+        let remembers = |seat: &Seat| self.members.get(seat).is_some_and(|host| host.group == 0 || host.claim.is_some());
+        let expected_host = seat_of(&expected.host).filter(|_| unanimous && expected.epoch >= told).filter(remembers);
         let claimed = most_claimed(&claims, |id| seat_of(id).is_some()).and_then(seat_of);
         self.has_history = true;
         let strangers = std::mem::take(&mut self.strangers);
