@@ -105,7 +105,11 @@ fn rules(settings: &Settings) -> Rules {
     let Settings { pages, election, liveness, peerjs, relay, limits, ice, .. } = settings;
     // without a relay nobody serves those who do not dial the host
     let most = if relay.enabled { usize::MAX } else { pages.star };
-    let relay_terms = RelayTerms { max_message_bytes: relay.max_message_bytes, max_bytes_per_s: relay.max_bytes_per_s };
+    let relay_terms = RelayTerms {
+        max_message_bytes: relay.max_message_bytes,
+        max_bytes_per_s: relay.max_bytes_per_s,
+        queue_bytes: limits.queue_bytes,
+    };
     let relay_terms = relay.enabled.then_some(relay_terms);
     Rules {
         max_members: limit(pages.max_members).min(most),
@@ -120,7 +124,13 @@ fn rules(settings: &Settings) -> Rules {
         waiting_bytes: limits.queue_bytes / 2,
         probe: ms(liveness.probe_ms),
         hidden: (election.hidden_ms > 0).then(|| ms(election.hidden_ms)),
-        terms: Terms { relay: relay_terms, resume_ms: pages.resume_ms, ping_ms: liveness.ping_ms },
+        terms: Terms {
+            relay: relay_terms,
+            resume_ms: pages.resume_ms,
+            ping_ms: liveness.ping_ms,
+            expire_ms: peerjs.expire_ms,
+            recovery_ms: election.recovery_ms,
+        },
         ice: IceServers::new(ice.servers.clone(), &ice.turn_secret, ice.turn_ttl_s),
     }
 }

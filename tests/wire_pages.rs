@@ -17,7 +17,8 @@ async fn the_first_on_a_page_hosts_it_and_open_says_all_there_is_to_know() {
         host.open,
         json!({
             "page": "p", "host": "a", "epoch": null, "members": 1, "roster": [{"id": "a", "group": 0}],
-            "p2p": true, "relay": {"maxMessageBytes": 65536, "maxBytesPerS": 4_194_304}, "resumeMs": 30000, "pingMs": 5000,
+            "p2p": true, "relay": {"maxMessageBytes": 65536, "maxBytesPerS": 4_194_304, "queueBytes": 1_048_576},
+            "resumeMs": 30000, "pingMs": 5000, "expireMs": 5000, "recoveryMs": 5000,
             "ice": [{"urls": ["stun:stun.l.google.com:19302"]}],
         })
     );
@@ -29,7 +30,13 @@ async fn the_first_on_a_page_hosts_it_and_open_says_all_there_is_to_know() {
 
 #[tokio::test]
 async fn others_are_told_the_host_and_only_the_host_is_told_who_they_are() {
-    let server = Server::start(&[("pages.resume_ms", "12345"), ("liveness.ping_ms", "4321")]);
+    let server = Server::start(&[
+        ("pages.resume_ms", "12345"),
+        ("liveness.ping_ms", "4321"),
+        ("peerjs.expire_ms", "2345"),
+        ("election.recovery_ms", "3456"),
+        ("limits.queue_bytes", "262144"),
+    ]);
     let mut host = server.member("p", "a").await;
     let mut b = server.grouped("q", "b").await;
     let mut c = server.member("p", "c").await;
@@ -40,6 +47,8 @@ async fn others_are_told_the_host_and_only_the_host_is_told_who_they_are() {
             (&json!("a"), &host.open["epoch"], &json!(n), None, None)
         );
         assert_eq!((&told["resumeMs"], &told["pingMs"]), (&json!(12345), &json!(4321)));
+        assert_eq!((&told["expireMs"], &told["recoveryMs"]), (&json!(2345), &json!(3456)));
+        assert_eq!(told["relay"]["queueBytes"], json!(262_144));
         let join = host.expect_from("JOIN", id).await;
         assert_eq!(join["payload"], json!({"id": id, "group": 0}));
     }

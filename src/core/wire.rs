@@ -41,6 +41,10 @@ pub struct Terms {
     pub resume_ms: u64,
     /// How often the server pings, in ms.
     pub ping_ms: u64,
+    /// How long signalling waits for a peer that is not there, in ms.
+    pub expire_ms: u64,
+    /// How long a page waits for its host after a restart of the server, in ms. Clients that come back pause no longer.
+    pub recovery_ms: u64,
 }
 
 impl Terms {
@@ -59,6 +63,8 @@ pub struct RelayTerms {
     pub max_message_bytes: usize,
     /// Of one session; it is read more slowly beyond that. 0: no limit.
     pub max_bytes_per_s: u64,
+    /// What may wait for one session before it is closed, in bytes. Its peers may fill half of that.
+    pub queue_bytes: usize,
 }
 
 fn false_or_terms<S: serde::Serializer>(relay: &Option<RelayTerms>, serializer: S) -> Result<S::Ok, S::Error> {

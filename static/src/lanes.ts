@@ -1,13 +1,20 @@
 // What waits to be written, frame by frame. Short messages and pieces of state take turns: a state must not hold up what
 // others said, nor they a state.
 
+import { utf8Length } from "./codec.ts";
+
+interface Waiting {
+  readonly frame: string;
+  readonly bytes: number;
+}
+
 export class Lanes {
-  /** How much of each waits, in characters. */
+  /** Bytes of each that wait, in UTF-8, as sockets and channels count what they hold. */
   readonly waiting = { small: 0, bulk: 0 };
   readonly #hasRoom: () => boolean;
   readonly #write: (frame: string) => boolean;
-  #small: string[] = [];
-  #bulk: string[] = [];
+  #small: Waiting[] = [];
+  #bulk: Waiting[] = [];
   /** Kept from one time to the next: where there is room for one frame at a time it would be the same one's for ever. */
   #turn = false;
 
@@ -17,9 +24,12 @@ export class Lanes {
     this.#write = write;
   }
 
-  push(frame: string, bulk: boolean): void {
-    (bulk ? this.#bulk : this.#small).push(frame);
-    this.waiting[bulk ? "bulk" : "small"] += frame.length;
+  /** Returns how many bytes that is. */
+  push(frame: string, bulk: boolean): number {
+    const bytes = utf8Length(frame);
+    (bulk ? this.#bulk : this.#small).push({ frame, bytes });
+    this.waiting[bulk ? "bulk" : "small"] += bytes;
+    return bytes;
   }
 
   /** Writes as much as there is room for. */
@@ -29,8 +39,8 @@ export class Lanes {
     while ((s < small.length || b < bulk.length) && this.#hasRoom()) {
       this.#turn = !this.#turn;
       const lane = s < small.length && (this.#turn || b >= bulk.length) ? "small" : "bulk";
-      const frame = (lane === "small" ? small[s++] : bulk[b++]) as string;
-      this.waiting[lane] -= frame.length;
+      const { frame, bytes } = (lane === "small" ? small[s++] : bulk[b++]) as Waiting;
+      this.waiting[lane] -= bytes;
       if (!this.#write(frame)) break;
     }
     small.splice(0, s);

@@ -1,5 +1,6 @@
 // What the server says, which is not trusted to have any shape.
 
+import { RELAY_LIMITS, type RelayLimits } from "./relay.ts";
 import type { HostPayload, OpenPayload, RosterEntry } from "./group/index.ts";
 
 function record(value: unknown): Readonly<Record<string, unknown>> {
@@ -28,8 +29,19 @@ export function hostIn(payload: unknown): HostPayload | undefined {
   return { host, epoch, cause: typeof cause === "string" ? cause : "", ...rosterIn(roster) };
 }
 
-export function openIn(payload: unknown): { open: OpenPayload; p2p: boolean; maxMessageBytes: number; ice: RTCIceServer[] | undefined } | undefined {
-  const { host, epoch, members, roster, relay, recovering, resumeMs, p2p, ice } = record(payload);
+export interface Opened {
+  readonly open: OpenPayload;
+  readonly p2p: boolean;
+  readonly limits: RelayLimits;
+  /** So long the server keeps signalling for one that is not there. */
+  readonly expireMs: number;
+  readonly ice: RTCIceServer[] | undefined;
+}
+
+const EXPIRE_MS = 5_000;
+
+export function openIn(payload: unknown): Opened | undefined {
+  const { host, epoch, members, roster, relay, recovering, resumeMs, expireMs, p2p, ice } = record(payload);
   if (typeof host !== "string" || typeof epoch !== "number") return undefined;
   const terms = record(relay);
   return {
@@ -42,7 +54,11 @@ export function openIn(payload: unknown): { open: OpenPayload; p2p: boolean; max
       ...rosterIn(roster),
     },
     p2p: p2p !== false,
-    maxMessageBytes: typeof terms["maxMessageBytes"] === "number" ? terms["maxMessageBytes"] : 65_536,
+    limits: {
+      maxMessageBytes: typeof terms["maxMessageBytes"] === "number" ? terms["maxMessageBytes"] : RELAY_LIMITS.maxMessageBytes,
+      queueBytes: typeof terms["queueBytes"] === "number" ? terms["queueBytes"] : RELAY_LIMITS.queueBytes,
+    },
+    expireMs: typeof expireMs === "number" ? expireMs : EXPIRE_MS,
     ice: Array.isArray(ice) ? (ice as RTCIceServer[]) : undefined,
   };
 }

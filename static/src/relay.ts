@@ -11,11 +11,10 @@ const IN_SOCKET = 256 << 10;
 const HIGH = 512 << 10;
 const LOW = 128 << 10;
 const LOOK_MS = 15;
-/** For type, src and dst around the payload. */
-const AROUND = 640;
-/** Under way to one member: the server keeps half a megabyte of what others than the host send to one, and drops the rest. */
-const TO_ONE = 384 << 10;
-const MARK = 64 << 10;
+/** Bytes for `type` and `dst` (`src`, when it is delivered) around the payload: an id has 128 at most, each of which may be escaped. */
+const AROUND = 320;
+/** Bytes around a piece's text. */
+const PIECE_AROUND = 64;
 /** No answer to a mark for so long: it is gone, or was, and what was under way is lost. */
 const STUCK_MS = 4_000;
 const HEARD_MS = 500;
@@ -31,7 +30,18 @@ export interface RelayHooks {
 /** The frames of one message, each written when it goes: what waits for many is one text. */
 type Frames = Iterator<string, undefined>;
 
-/** What goes to one member, and how much of it is known to have come. */
+/** What the server takes, in bytes. */
+export interface RelayLimits {
+  /** Of one message as it is delivered. */
+  readonly maxMessageBytes: number;
+  /** What the server keeps for one member that is slow. Its peers may fill half of that; what is beyond is dropped. */
+  readonly queueBytes: number;
+}
+
+/** A server that does not say has these. */
+export const RELAY_LIMITS: RelayLimits = { maxMessageBytes: 65_536, queueBytes: 1 << 20 };
+
+/** What goes to one member, and how much of it is known to have come, in bytes. */
 interface Way {
   sent: number;
   marked: number;
@@ -44,7 +54,7 @@ interface Way {
   turn: boolean;
 }
 
-/** Between two relays: `m` that much I sent you, `e` and that came; `p` a ping, with the last round trip, `q` its answer. */
+/** Between two relays: `m` so many bytes I sent you, `e` and they came; `p` a ping, with the last round trip, `q` its answer. */
 type Control = { readonly r: "m" | "e"; readonly n: number } | { readonly r: "p"; readonly n: number; readonly ms?: number } | { readonly r: "q"; readonly n: number };
 
 export class Relay {
@@ -58,7 +68,10 @@ export class Relay {
   /** When it was last said that pieces of one come. */
   readonly #told = new Map<string, number>();
   #next = 0;
-  #room = 65_536 - AROUND;
+  /** Bytes of payload in one frame. */
+  #room = 0;
+  /** Bytes under way to one member, without the frame that goes beyond: together less than half of `queueBytes`. */
+  #window = 0;
   #timer: Timer;
   #looking = false;
 
@@ -66,12 +79,18 @@ export class Relay {
     this.#env = env;
     this.#socket = socket;
     this.#hooks = hooks;
+    this.#limit(RELAY_LIMITS);
   }
 
   /** A new socket: what was under way is lost. */
-  open(maxMessageBytes: number): void {
-    this.#room = Math.max(1024, maxMessageBytes - AROUND);
+  open(limits: RelayLimits): void {
+    this.#limit(limits);
     this.close();
+  }
+
+  #limit({ maxMessageBytes, queueBytes }: RelayLimits): void {
+    this.#room = Math.max(256, Math.min(maxMessageBytes, queueBytes / 16) - AROUND);
+    this.#window = (queueBytes * 3) / 8;
   }
 
   close(): void {
@@ -123,7 +142,7 @@ export class Relay {
     // A third is sure to fit without counting.
     if (text.length * 3 <= this.#room || utf8Length(text) <= this.#room) return void (yield `${head}${text}}`);
     const k = ++this.#next;
-    const pieces = cut(text, this.#room - 64, quotedCost);
+    const pieces = cut(text, this.#room - PIECE_AROUND, quotedCost);
     for (const [i, x] of pieces.entries()) yield `${head}${JSON.stringify({ k, i, of: pieces.length, x })}}`;
   }
 
@@ -139,11 +158,11 @@ export class Relay {
   }
 
   #isStuck({ sent, echoed, at }: Way): boolean {
-    return sent - echoed > TO_ONE && this.#env.now() - at > STUCK_MS;
+    return sent - echoed > this.#window && this.#env.now() - at > STUCK_MS;
   }
 
   #fly(to: string, way: Way): void {
-    while (way.sent - way.echoed <= TO_ONE) {
+    while (way.sent - way.echoed <= this.#window) {
       const [one, other] = way.turn ? [way.bulk, way.small] : [way.small, way.bulk];
       const lane = one.length > 0 ? one : other;
       const frames = lane[0];
@@ -156,9 +175,8 @@ export class Relay {
       }
       way.turn = !way.turn;
       if (way.sent === way.echoed) way.at = this.#env.now();
-      this.#lanes.push(frame, bulk);
-      way.sent += frame.length;
-      if (way.sent - way.marked < MARK) continue;
+      way.sent += this.#lanes.push(frame, bulk);
+      if (way.sent - way.marked < this.#window / 6) continue;
       way.marked = way.sent;
       this.#lanes.push(control(to, { r: "m", n: way.sent }), bulk);
     }

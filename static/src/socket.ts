@@ -45,8 +45,13 @@ const HANGS_MS = 2_000;
 /** A socket that is cut before it has been open for so long is one more failed try: the next is not hurried. */
 const STAYED_MS = 2_000;
 const FIRST_MS = 150;
-/** Within the server's `recovery_ms`: who comes back with a history should be there by the time a page that is opened anew decides. */
+/**
+ * The longest pause, where the server does not say `recoveryMs`: whoever comes back with a history should be there by the
+ * time a page that is opened anew decides.
+ */
 const MOST_MS = 5_000;
+/** A server that waits less is not dialled more often for that. */
+const LEAST_MOST_MS = 500;
 /** What came back from sleep has so long to show that it lives. */
 const CHECK_MS = 2_500;
 const EXPIRED = 4507;
@@ -61,8 +66,8 @@ export function isTerminal(code: number): boolean {
 }
 
 /** `attempt` counts from 0; the first try comes soon, since most outages are one lost connection. */
-export function backoffMs(attempt: number, random: number): number {
-  return Math.round(Math.min(MOST_MS, FIRST_MS * 1.6 ** attempt) * (0.5 + random / 2));
+export function backoffMs(attempt: number, random: number, mostMs = MOST_MS): number {
+  return Math.round(Math.min(mostMs, FIRST_MS * 1.6 ** attempt) * (0.5 + random / 2));
 }
 
 export class ServerSocket {
@@ -84,6 +89,7 @@ export class ServerSocket {
   #pulse: Timer;
   #pulseDue = 0;
   #pingMs = 5000;
+  #mostMs = MOST_MS;
   #heardAt = 0;
   #retryMs: number | undefined;
   /** A reason told before the close, for closes that come without their code. */
@@ -265,6 +271,7 @@ export class ServerSocket {
     this.#proofs = [];
     this.#env.cancel(this.#timer);
     this.#pingMs = Math.max(field(payload, "pingMs") ?? this.#pingMs, 500);
+    this.#mostMs = Math.min(MOST_MS, Math.max(field(payload, "recoveryMs") ?? MOST_MS, LEAST_MOST_MS));
     this.#schedule();
   }
 
@@ -324,7 +331,7 @@ export class ServerSocket {
   }
 
   #wait(code: number): number {
-    const backoff = backoffMs(this.#attempt, this.#env.random());
+    const backoff = backoffMs(this.#attempt, this.#env.random(), this.#mostMs);
     // All of a server's clients are told at once: they must not come at once.
     if (this.#retryMs !== undefined) return this.#retryMs * (1 + this.#env.random() / 2) + (this.#attempt > 0 ? backoff : 0);
     // Full, or without a host: hurrying helps nobody.

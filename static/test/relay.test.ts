@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { Relay } from "../src/relay.ts";
+import { Relay, RELAY_LIMITS, type RelayLimits } from "../src/relay.ts";
 import { ServerSocket } from "../src/socket.ts";
 import { FakeEnv } from "./rig.ts";
 
@@ -10,7 +10,7 @@ interface Frame {
   readonly payload: { readonly r?: string; readonly n?: number; readonly k?: number; readonly x?: string };
 }
 
-function rig(max = 65_536) {
+function rig(limits: Partial<RelayLimits> = {}) {
   const env = new FakeEnv();
   const heard: [string, unknown][] = [];
   const pressure: string[] = [];
@@ -23,7 +23,7 @@ function rig(max = 65_536) {
   const relay: Relay = new Relay(env, socket, { received: (from, message) => heard.push([from, message]), heard: (from) => inPieces.push(from), pressure: (of, high) => pressure.push(`${of} ${high ? "high" : "low"}`), rtt: (_, ms) => rtts.push(ms) });
   socket.dial();
   env.last.opens();
-  relay.open(max);
+  relay.open({ ...RELAY_LIMITS, ...limits });
   const frames = (): Frame[] => env.last.sent.map((text) => JSON.parse(text) as Frame);
   /** As the server passes it on. */
   const passOn = (to: { socket: typeof env.last }, from: string): void => {
@@ -40,7 +40,7 @@ test("a short message is one frame, with or without dst", () => {
 });
 
 test("a long one goes in frames the server takes, and is whole on the other side", () => {
-  const [a, b] = [rig(8192), rig()];
+  const [a, b] = [rig({ maxMessageBytes: 8192 }), rig()];
   const message = { t: "data", x: 'ü€😀"\\'.repeat(5000) };
   a.relay.send("b", JSON.stringify(message), false);
   for (const text of a.env.last.sent) assert.ok(new TextEncoder().encode(text).length <= 8192);
@@ -208,4 +208,59 @@ test("a ping is answered, and measures", () => {
   a.relay.ping("b", 40);
   b.env.last.says({ type: "RELAY", src: "a", payload: a.frames().at(-1)?.payload });
   assert.deepEqual(b.rtts, [40]);
+});
+
+/** Bytes as the server counts them, of what went to one and was not yet said to have come. */
+const bytes = (text: string): number => new TextEncoder().encode(text).length;
+
+test("what is under way to one is counted in bytes, and stays below the half that the server keeps for it", () => {
+  for (const queueBytes of [1 << 20, 131_072, 16_384]) {
+    for (const character of ["x", "ü", "界", "😀"]) {
+      const { env, relay } = rig({ queueBytes, maxMessageBytes: 131_072 });
+      relay.send("you", JSON.stringify({ t: "restore", x: character.repeat(queueBytes) }), true);
+      const sent = env.last.sent.map(bytes).reduce((sum, n) => sum + n, 0);
+      assert.ok(sent <= queueBytes / 2, `${sent} of ${queueBytes} bytes, in ${character}`);
+      assert.ok(sent >= queueBytes / 4, `${sent} of ${queueBytes} bytes, in ${character}`);
+      // A mark went along, whose echo lets the next pass.
+      const mark = (): { payload: { r?: string; n: number } } | undefined => env.last.sent.map((text) => JSON.parse(text) as { payload: { r?: string; n: number } }).filter(({ payload }) => payload.r === "m").at(-1);
+      const [before, first] = [env.last.sent.length, mark()];
+      assert.ok(first && first.payload.n > queueBytes / 4, "marks count bytes");
+      env.last.says({ type: "RELAY", src: "you", payload: { r: "e", n: first.payload.n } });
+      assert.ok(env.last.sent.length > before + 2);
+    }
+  }
+});
+
+test("no frame is longer than the server takes, whatever is in it and whoever it is for", () => {
+  const [mine, yours] = ["m".repeat(128), "\\".repeat(128)];
+  for (const maxMessageBytes of [1024, 2048, 65_536]) {
+    const { env, relay, heard } = rig({ maxMessageBytes });
+    const message = { t: "data", x: 'ü€😀"\\界'.repeat(8000) };
+    const joined: [string, unknown][] = [];
+    const other = rig();
+    for (const to of [yours, undefined]) relay.send(to, JSON.stringify(message), false);
+    for (let i = 0; i < 50; i++) {
+      env.pass(50);
+      const mark = env.last.sent.map((text) => JSON.parse(text) as Frame).filter(({ payload }) => payload.r === "m").at(-1);
+      if (mark) env.last.says({ type: "RELAY", src: yours, payload: { r: "e", n: mark.payload.n } });
+    }
+    for (const text of env.last.sent) {
+      const { dst, payload } = JSON.parse(text) as Frame;
+      assert.ok(bytes(text) <= 131_072);
+      const delivered = bytes(JSON.stringify({ type: "RELAY", src: mine, payload }));
+      assert.ok(delivered <= maxMessageBytes, `${delivered} of ${maxMessageBytes}`);
+      if (payload.r === undefined) other.env.last.says({ type: "RELAY", src: dst ?? "all", payload });
+    }
+    joined.push(...other.heard as [string, unknown][]);
+    assert.deepEqual(joined.map(([from]) => from).sort(), [yours, "all"].sort());
+    for (const [, whole] of joined) assert.deepEqual(whole, message);
+    assert.deepEqual(heard, []);
+  }
+});
+
+test("what waits for the socket is weighed in bytes, as the socket weighs what it holds", () => {
+  const { env, relay, pressure } = rig();
+  env.last.bufferedAmount = 256 << 10;
+  for (let i = 0; i < 10; i++) relay.send(undefined, JSON.stringify({ t: "x", x: "界".repeat(10_000) }), false);
+  assert.deepEqual(pressure, ["relay high"], "300 KB wait, in 100,000 characters");
 });

@@ -373,3 +373,9 @@ test("a page that nobody may host is not hurried", () => {
   assert.equal(env.sockets.length, 2);
   assert.deepEqual(story, ["failed 1: no-host"]);
 });
+
+test("pauses between tries stay within the time that the server waits for those that come back", () => {
+  assert.equal(backoffMs(20, 1), 5000);
+  assert.equal(backoffMs(20, 1, 1200), 1200);
+  assert.equal(backoffMs(0, 1, 1200), 150);
+});

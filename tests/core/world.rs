@@ -37,9 +37,11 @@ pub(crate) fn rules() -> Rules {
         probe: Duration::from_secs(2),
         hidden: Some(Duration::from_secs(10)),
         terms: Terms {
-            relay: Some(RelayTerms { max_message_bytes: 65_536, max_bytes_per_s: 0 }),
+            relay: Some(RelayTerms { max_message_bytes: 65_536, max_bytes_per_s: 0, queue_bytes: 1 << 20 }),
             resume_ms: 30_000,
             ping_ms: 5000,
+            expire_ms: 5000,
+            recovery_ms: 5000,
         },
         ice: IceServers::new(Vec::new(), "", 0),
     }
