@@ -2,6 +2,7 @@
 //   node build.mjs          dist/: the demo page and the library, peerstar.js, embedded by the server's binary
 //   node build.mjs --test   dist-test/: every *.test.ts, bundled for `node --test`
 //   node build.mjs --npm    dist-npm/: the library for bundlers, PeerJS left to them; `npm run build:npm` adds the types
+//   node build.mjs --types  gives the types' imports the names that every TypeScript can follow
 // The same sources give the same bytes: no hashes, no dates, sorted lists.
 import { build } from "esbuild";
 import { cp, mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
@@ -74,6 +75,15 @@ async function npm() {
   });
 }
 
+/** `./x.ts`, as the sources say, is an error to TypeScript before 5.0, or makes every type `any`; `./x.js` is understood by all. */
+async function types() {
+  for (const name of await readdir(at("dist-npm"), { recursive: true })) {
+    if (!name.endsWith(".d.ts")) continue;
+    const text = await readFile(at("dist-npm", name), "utf8");
+    await writeFile(at("dist-npm", name), text.replace(/(\bfrom |\bimport\()"(\.{1,2}\/[^"]+)\.ts"/g, '$1"$2.js"'));
+  }
+}
+
 async function tests() {
   const found = [];
   for (const folder of ["src", "test"]) {
@@ -103,6 +113,7 @@ async function clear(folder) {
 
 if (process.argv.includes("--test")) await tests();
 else if (process.argv.includes("--npm")) await npm();
+else if (process.argv.includes("--types")) await types();
 else {
   await clear(at("dist"));
   await demo();

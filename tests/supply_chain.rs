@@ -20,7 +20,7 @@ fn every_crate_is_from_crates_io_and_has_a_checksum() {
 
 #[test]
 fn every_npm_package_is_from_the_registry_and_has_a_checksum() {
-    for file in ["static/package-lock.json", "tests/browser/package-lock.json"] {
+    for file in ["static/package-lock.json", "static/package-test/package-lock.json", "tests/browser/package-lock.json"] {
         let lock: serde_json::Value = serde_json::from_str(&read(file)).expect("JSON");
         let packages = lock["packages"].as_object().expect("packages");
         for (name, package) in packages.iter().filter(|(name, _)| !name.is_empty()) {
