@@ -445,3 +445,19 @@ scenario("a page that is not let in says why, and takes nothing", async (world) 
     assert.deepEqual(live, []);
   }
 });
+
+scenario("an address with a server that is none says so on the page", async (world) => {
+  const [server, browser] = await Promise.all([world.server(), world.browser()]);
+  for (const bad of ["my.server.example:9000", "ftp://example.org/"]) {
+    const tab = await browser.tab(`${server.url}/?server=${encodeURIComponent(bad)}`, WIDE);
+    const { status } = await untilState("a word about it", () => read(tab), ({ status }) => !status.startsWith("Connecting"));
+    assert.match(status, /“server” in its address is to be an address such as "https:.*and this is/);
+    assert.ok(status.includes(bad));
+    assert.equal(await tab.evaluate(() => document.getElementById("connecting").textContent.trim()), status);
+    await tab.context().close();
+  }
+  // One that is an address, where nobody answers.
+  const nobody = `http://127.0.0.1:${await freePort()}/`;
+  const tab = await browser.tab(`${server.url}/?server=${encodeURIComponent(nobody)}`, WIDE);
+  await untilState("a word about it", () => read(tab), ({ status }) => status === `No server at ${nobody} yet; trying again…`);
+});

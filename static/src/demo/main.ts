@@ -19,14 +19,22 @@ import { Session } from "./session.ts";
 import { StarView } from "./star-view.ts";
 import { showAbsent, showEnd, statusChanged } from "./status.ts";
 import { Tools } from "./tools.ts";
-import { changeInWords, endInWords, errorInWords, hostInWords, missedInWords } from "./words.ts";
+import { changeInWords, endInWords, errorInWords, hostInWords, missedInWords, startFailureInWords } from "./words.ts";
 
 const KEEP_AFTER_MS = 300;
 
 const address = addressOf(new URL(location.href));
 const problem = pageProblem(address.page);
 if (problem) showEnd(problem);
-else start();
+else {
+  try {
+    start();
+  } catch (error) {
+    // An address with a bad `?server=` makes no group at all.
+    showEnd(startFailureInWords(error));
+    console.error(error);
+  }
+}
 
 function start(): void {
   const name = keptName() ?? someName();
@@ -111,7 +119,7 @@ function start(): void {
     if (!complete) say("You were away for long. The board is what the others made of it meanwhile.");
   });
   group.on("error", (error) => {
-    if (error.code === "Unreachable" && group.host === undefined) showAbsent();
+    if (error.code === "Unreachable" && group.host === undefined) showAbsent(new URL(location.href).searchParams.get("server") ?? undefined);
     complain(error);
   });
   group.on("close", (end) => showEnd(endInWords(end)));

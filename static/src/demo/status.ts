@@ -21,9 +21,9 @@ export function statusChanged({ state, server }: GroupEvents["status"]): void {
   else show(state);
 }
 
-/** It could not be reached so far. */
-export function showAbsent(): void {
-  show("absent");
+/** The server could not be reached so far. `where`: its address, if the page's address names it. */
+export function showAbsent(where?: string): void {
+  show("absent", where && `No server at ${where} yet; trying again…`);
 }
 
 /** The end; `why` comes after the status says so. */
@@ -35,7 +35,7 @@ function show(state: keyof typeof WORDS, why?: string): void {
   document.body.dataset["server"] = state;
   put("status", why || WORDS[state]);
   // In the middle of a board of which nothing is known yet.
-  if (state === "absent") put("connecting", WORDS[state]);
+  if (state === "absent" || state === "closed") put("connecting", why || WORDS[state]);
   need("retry").hidden = state !== "closed";
   // What would send something.
   for (const part of document.querySelectorAll<HTMLElement>("[data-live]")) part.inert = state === "closed";

@@ -24,6 +24,12 @@ const ENDS: Record<number, string> = {
 
 export const endInWords = ({ code, reason }: { readonly code: number; readonly reason: string }): string => ENDS[code] ?? reason;
 
+/** Why there is no group at all: the library says what is wrong with what the page's address names. */
+export function startFailureInWords(error: unknown): string {
+  const message = error instanceof Error ? error.message : String(error);
+  return `This page cannot begin: ${message.replace(/^the option `(\w+)` is /, "“$1” in its address is to be ")}.`;
+}
+
 const ERRORS: Record<string, string> = {
   Backpressure: "Too much is waiting to be sent. The last change was taken back.",
   TooLarge: "That is more than one message carries. The last change was taken back.",
