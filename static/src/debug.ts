@@ -7,10 +7,10 @@ export type Told = Exclude<Notice, { readonly kind: "status" }>;
 
 export type Teller = (line: () => string) => void;
 
-export function teller(on: boolean, id: string, now: () => number): Teller {
+export function teller(on: boolean, id: () => string, now: () => number): Teller {
   if (!on) return () => {};
   const start = now();
-  return (line) => console.debug(`peerstar ${short(id)} +${((now() - start) / 1000).toFixed(3)} s: ${line()}`);
+  return (line) => console.debug(`peerstar ${short(id())} +${((now() - start) / 1000).toFixed(3)} s: ${line()}`);
 }
 
 export function short(id: string | undefined): string {

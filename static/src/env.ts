@@ -38,31 +38,46 @@ export function wakefulClock(awake: () => number, wall: () => number): () => num
   };
 }
 
+/** Opens nothing before it is used: a page may be rendered where nobody will ever close it. */
 export function browserEnv(): Env {
-  const { port1, port2 } = new MessageChannel();
   const waiting: (() => void)[] = [];
-  port1.onmessage = () => waiting.shift()?.();
+  let ring: (() => void) | undefined;
   const soon = (then: () => void): void => {
     waiting.push(then);
-    port2.postMessage(null);
+    ring ??= bell(() => waiting.shift()?.());
+    ring();
   };
   return {
     dial: (url) => new WebSocket(url) as unknown as SocketLike,
     now: wakefulClock(() => performance.now(), () => Date.now()),
     random: () => Math.random(),
     after(ms, then) {
-      if (ms > 1 || !document.hidden) return setTimeout(then, Math.min(ms, 0x7fffffff));
+      if (ms > 1 || !isHidden()) return setTimeout(then, Math.min(ms, 0x7fffffff));
       // A hidden tab's timers ring once a second.
       const timer: { then?: () => void } = { then };
       soon(() => timer.then?.());
       return timer;
     },
     cancel(timer) {
-      if (typeof timer === "object" && timer !== null) delete (timer as { then?: () => void }).then;
+      if (typeof timer === "object" && timer !== null && "then" in timer) delete (timer as { then?: () => void }).then;
       else clearTimeout(timer as number | undefined);
     },
     soon,
   };
+}
+
+/** A worker has no document, and its timers are not slowed as a hidden tab's are. */
+const isHidden = (): boolean => typeof document !== "undefined" && document.hidden;
+
+/** Gives a function that has `heard` called soon, once for each time it is called itself. */
+function bell(heard: () => void): () => void {
+  // jsdom has none.
+  if (typeof MessageChannel === "undefined") return () => void setTimeout(heard, 0);
+  const { port1, port2 } = new MessageChannel();
+  port1.onmessage = heard;
+  // In Node an open port keeps the process from ending.
+  (port1 as { unref?(): void }).unref?.();
+  return () => port2.postMessage(null);
 }
 
 /** `crypto.randomUUID` is missing on plain http; this looks the same. */

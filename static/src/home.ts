@@ -1,3 +1,3 @@
-// Where the server is if the page does not say: peerstar.js comes from the server it talks to (served.ts sets this).
+// Where the library was loaded from: peerstar.js comes from the server it talks to (served.ts sets this). Unset in a bundle.
 
-export const home: { url?: string } = {};
+export const home: { from?: string } = {};

@@ -1,21 +1,26 @@
 // The public class: the page's events and methods over the shell, and the page's life over both.
 
 import type { Peer } from "peerjs";
-import { base64url, utf8Length } from "./codec.ts";
+import { base64url, jsonText, utf8Length } from "./codec.ts";
 import { teller, type Told } from "./debug.ts";
 import { browserEnv, randomId } from "./env.ts";
 import type { PeerstarError } from "./errors.ts";
 import { Emitter } from "./events.ts";
 import { PROTOCOL } from "./group/index.ts";
 import { home } from "./home.ts";
+import { objection } from "./ice.ts";
 import { isLost } from "./payload.ts";
+import { checkScope, pageIn, serverIn, type Scope } from "./place.ts";
 import { createPeer, Signalling, type GroupPeer, type PeerAddress } from "./peer.ts";
 import { Shell } from "./shell.ts";
 import type { ServerMessage } from "./socket.ts";
-import type { Ticket } from "./ticket.ts";
+import { idIn, type Ticket } from "./ticket.ts";
 
 export interface PageGroupOptions {
-  /** What people look at together; everyone with the same one meets. Default: this page's address without query and hash. */
+  /**
+   * What people look at together; everyone with the same one meets. Default: this page's address without query and hash.
+   * Needed in a worker, and on a page without an http(s) address of its own, such as `srcdoc`, `data:` or a sandbox.
+   */
   readonly page?: string;
   /** The server's address, with its path. Default: where peerstar.js came from; in a bundle, the root of this origin. */
   readonly server?: string;
@@ -23,7 +28,7 @@ export interface PageGroupOptions {
   readonly key?: string;
   /**
    * For servers that let in only those with a signed ticket. A function is asked before every connection, and may take
-   * 10 s; a text is good until it expires, and then the group ends.
+   * 10 s; a text is good until it expires, and then the group ends. The id that a ticket names is this page's.
    */
   readonly ticket?: Ticket;
   /** Anything JSON of at most 1 KB; the others are told with `member`, and of a later one with `profile`. */
@@ -66,10 +71,11 @@ export interface PageGroupEvents {
 
 /** The server closes who says more. */
 const PROFILE_BYTES = 1024;
+/** More messages than a page can send in a millisecond; times the clock's, within what a number holds until the year 2248. */
+const COUNT_PER_MS = 1024;
 
 export class PageGroup {
-  /** Fresh for each load of the page, and never stored: a copied tab must not speak as this one. */
-  readonly id: string = randomId();
+  #id: string;
   readonly #events = new Emitter<PageGroupEvents>();
   readonly #peer: GroupPeer;
   readonly #shell: Shell;
@@ -80,19 +86,27 @@ export class PageGroup {
   #onRestore: ((state: unknown) => unknown) | undefined;
 
   constructor(options: PageGroupOptions = {}) {
-    const env = browserEnv();
-    const { id } = this;
+    const scope = globalThis as unknown as Scope;
+    checkScope(scope);
     const profile = options.profile === undefined ? undefined : profileIn(options.profile);
-    const token = randomId();
-    const page = options.page ?? location.origin + location.pathname;
-    const address = addressOf(serverIn(options.server ?? home.url ?? "/"), page, options.key ?? "peerjs");
+    const page = pageIn(options.page, scope);
+    const address = addressOf(serverIn(options.server, home.from, scope), page, keyIn(options.key));
     const ticket = ticketIn(options.ticket);
+    const rtc = rtcIn(options.rtc);
+    // Fresh for each load of the page, and never stored: a copied tab must not speak as this one.
+    this.#id = (typeof ticket === "string" ? idIn(ticket) : undefined) ?? randomId();
+    const token = randomId();
     const p2p = options.p2p !== false && typeof RTCPeerConnection !== "undefined";
+    const env = browserEnv();
     const signalling = new Signalling((message) => this.#shell.signal(message));
-    this.#peer = createPeer(id, address, token, options.rtc ?? {}, signalling, (connection) => this.#shell.accept(connection));
-    this.#shell = new Shell(env, { id, profile, p2p, ticket }, {
-      url: (claim, ticket) => socketUrl(address, { id, token, page, ticket, ...claim }),
-      visible: () => document.visibilityState !== "hidden",
+    this.#peer = createPeer(this.#id, address, token, rtc, signalling, (connection) => this.#shell.accept(connection));
+    this.#shell = new Shell(env, { id: this.#id, counted: Date.now() * COUNT_PER_MS, profile, p2p, ticket }, {
+      url: (claim, ticket) => socketUrl(address, { id: this.#id, token, page, ticket, ...claim }),
+      named: (id) => {
+        this.#id = id;
+        this.#peer.rename(id);
+      },
+      visible: () => typeof document === "undefined" || document.visibilityState !== "hidden",
       notice: (notice, rttMs) => this.#notice(notice, rttMs),
       status: (state, server) => this.#events.emit("status", { state, server }),
       message: (data, info) => this.#events.emit("message", data, info),
@@ -106,15 +120,24 @@ export class PageGroup {
       closed: ({ code, reason }) => this.#events.emit("close", { code, reason }),
       signal: (message) => this.#signal(signalling, message, p2p),
       opened: (ice) => {
-        if (ice) this.#peer.useIce(ice);
+        const problem = ice && this.#peer.useIce(ice);
         signalling.opened();
+        return problem;
       },
       ice: (ice) => this.#peer.useIce(ice),
       connect: (to) => this.#peer.dialGroup(to),
       over: (connectionId) => this.#peer.over(connectionId),
-    }, teller(options.debug === true, id, env.now));
+    }, teller(options.debug === true, () => this.#id, env.now));
     this.#unwatch = watch(this.#shell);
-    this.#shell.start();
+    whenShown(() => this.#shell.start());
+  }
+
+  /**
+   * This page's id: new with every load, the same through every reconnection. A ticket that names an id gives that one;
+   * if the ticket comes from a function, it is known with `open`.
+   */
+  get id(): string {
+    return this.#id;
   }
 
   on<Name extends keyof PageGroupEvents>(name: Name, listener: (...args: PageGroupEvents[Name]) => void): this {
@@ -237,39 +260,48 @@ export class PageGroup {
 
 /** As the others will have it, whatever becomes of the original. */
 function profileIn(profile: unknown): unknown {
-  const text = JSON.stringify(profile) as string | undefined;
-  if (text === undefined || text === "null") throw new TypeError(`a profile is anything JSON but null, and this is ${profile === null ? "null" : typeof profile}`);
+  if (profile === undefined || profile === null) throw new TypeError(`a profile is anything JSON but null, and this is ${profile === null ? "null" : typeof profile}`);
+  const text = jsonText(profile);
   const bytes = utf8Length(text);
   if (bytes > PROFILE_BYTES) throw new RangeError(`a profile is ${PROFILE_BYTES} bytes of JSON at most, and this has ${bytes}`);
   return JSON.parse(text);
 }
 
-/** An address, or a path on this origin. What is neither would be taken for a path, and found to be nobody's much later. */
-function serverIn(server: unknown): URL {
-  if (typeof server === "string" && /^(https?:|wss?:)?\//i.test(server)) {
-    try {
-      return new URL(server, location.href);
-    } catch {
-      // Worded below.
-    }
-  }
-  throw new TypeError(`the option \`server\` is an address such as "https://example.org/path/", or a path such as "/path/", and this is ${JSON.stringify(server)}`);
+function keyIn(key: unknown): string {
+  if (key === undefined) return "peerjs";
+  if (typeof key !== "string") throw new TypeError(`the option \`key\` is a text, and this is ${key === null ? "null" : typeof key}`);
+  return key;
+}
+
+function rtcIn(rtc: RTCConfiguration | undefined): RTCConfiguration {
+  if (rtc === undefined) return {};
+  const why = typeof rtc !== "object" || rtc === null ? "it is no object" : objection(rtc);
+  if (why !== undefined) throw new TypeError(`the option \`rtc\` is an RTCConfiguration, and this browser does not take this one: ${why}`);
+  return rtc;
 }
 
 function ticketIn(ticket: unknown): Ticket | undefined {
-  if (ticket === undefined || typeof ticket === "string" || typeof ticket === "function") return ticket as Ticket | undefined;
+  if (typeof ticket === "string") return ticket.trim();
+  if (ticket === undefined || typeof ticket === "function") return ticket as Ticket | undefined;
   throw new TypeError(`the option \`ticket\` is a text, or a function that gives one or a promise of one, and this is ${ticket === null ? "null" : typeof ticket}`);
 }
 
-/** The page's own life: hidden, frozen, left, back again. */
+/** A page that is prerendered is not there yet: it may never be shown, and its browser holds its WebSocket back. */
+function whenShown(start: () => void): void {
+  const isPrerendered = typeof document !== "undefined" && (document as { prerendering?: boolean }).prerendering === true;
+  if (isPrerendered) document.addEventListener("prerenderingchange", start, { once: true });
+  else start();
+}
+
+/** The page's own life: hidden, frozen, left, back again. A worker hears only of the network. */
 function watch(shell: Shell): () => void {
-  const listeners: [EventTarget, string, (event: Event) => void][] = [
-    [globalThis, "online", () => shell.wake()],
+  const listeners: [EventTarget, string, (event: Event) => void][] = [[globalThis, "online", () => shell.wake()]];
+  if (typeof document !== "undefined") listeners.push(
     [globalThis, "pagehide", (event) => ((event as PageTransitionEvent).persisted ? shell.pause() : shell.leave())],
     [globalThis, "pageshow", (event) => (event as PageTransitionEvent).persisted && shell.resume()],
     [document, "visibilitychange", () => shell.looked()],
     [document, "resume", () => shell.wake()],
-  ];
+  );
   for (const [target, name, listener] of listeners) target.addEventListener(name, listener);
   return () => {
     for (const [target, name, listener] of listeners) target.removeEventListener(name, listener);

@@ -5,6 +5,8 @@
 import * as peerjs from "peerjs";
 import type { DataConnection, PeerJSOption } from "peerjs";
 import type { Connection } from "./channels.ts";
+import { randomId } from "./env.ts";
+import { sortOut } from "./ice.ts";
 import type { ServerMessage } from "./socket.ts";
 
 type Listener = (...args: readonly unknown[]) => void;
@@ -103,6 +105,8 @@ const OVER = 256;
 
 export class GroupPeer extends Base {
   readonly #over = new Set<string>();
+  /** What the browser last refused of the server's ICE servers. */
+  #problem: string | undefined;
 
   /** Called inside the constructor of PeerJS's Peer, before this class has any fields of its own. */
   _createServerConnection(): Signalling {
@@ -140,19 +144,33 @@ export class GroupPeer extends Base {
     return this.connect(id, { label: LABEL, serialization: "raw", reliable: true }) as unknown as Connection;
   }
 
-  /** The server's: for new connections, and for those that stand, should they have to look for a way again. */
-  useIce(servers: readonly RTCIceServer[]): void {
+  /** Takes an id that PeerJS might find fault with; the server decides. Before the first OPEN. */
+  rename(id: string): void {
+    const self = this as unknown as { _id: string | null; _lastServerId: string | null };
+    if (this.disconnected) self._lastServerId = id;
+    else self._id = id;
+  }
+
+  /**
+   * The server's: for new connections, and for those that stand, should they have to look for a way again. Gives in words
+   * what this browser refuses, which is left out; once for each refusal.
+   */
+  useIce(given: readonly RTCIceServer[]): string | undefined {
     const options = this.options as unknown as Options & { config: RTCConfiguration };
+    const { servers, problem } = sortOut(options.rtc, given);
+    const isNews = problem !== this.#problem;
+    this.#problem = problem;
     const iceServers = [...(options.rtc.iceServers ?? []), ...servers];
     options.config = { ...options.rtc, iceServers };
     for (const { peerConnection } of Object.values(this.connections as Record<string, readonly Standing[]>).flat()) {
       try {
         peerConnection?.setConfiguration({ ...peerConnection.getConfiguration(), iceServers });
       } catch (error) {
-        // Closed meanwhile; or a list that this browser does not take, and then new connections will say so, too.
+        // Closed meanwhile; or one whose browser lets no ICE servers be changed.
         console.warn("peerstar: a connection keeps its ICE servers:", error);
       }
     }
+    return isNews ? problem : undefined;
   }
 
   /** The app has connections of its own to that one. */
@@ -196,5 +214,7 @@ export interface PeerAddress {
 export function createPeer(id: string, { host, port, path, secure, key }: PeerAddress, token: string, rtc: RTCConfiguration, signalling: Signalling, onGroup: (connection: Connection) => void): GroupPeer {
   // PeerJS's own default has a TURN server shared by everyone; only the server's list counts here, and comes with OPEN.
   const config: RTCConfiguration = { iceServers: [], ...rtc };
-  return new GroupPeer(id, { host, port, path, secure, key, token, config, rtc, signalling, onGroup });
+  const peer = new GroupPeer(randomId(), { host, port, path, secure, key, token, config, rtc, signalling, onGroup });
+  peer.rename(id);
+  return peer;
 }

@@ -1,4 +1,4 @@
-// What may be sent: JSON's own kinds and bytes. JSON makes `{}` of many other objects without a word; those are refused.
+// Decides which values can be sent: JSON's own kinds, and bytes. JSON makes `{}` of many other objects; those are refused.
 
 /** `a` is an ArrayBuffer, `b` a Uint8Array. */
 export type ByteKind = "a" | "b";
@@ -48,9 +48,9 @@ function attached(view: () => Uint8Array): Uint8Array {
   }
 }
 
-/** JSON writes the value in it: `new Number(1)` is 1. */
+/** Objects of which JSON writes the value inside: `new Number(1)` is 1. */
 const BOXED: ReadonlySet<string> = new Set(["Number", "String", "Boolean"]);
-/** Their kind is an internal mark, not a prototype. */
+/** Kinds that are an internal mark, not a prototype. */
 const MARKED: ReadonlySet<string> = new Set(["Error", "RegExp", "Arguments"]);
 
 const HINTS: Readonly<Record<string, string>> = {
@@ -99,7 +99,7 @@ export function isBoxed(value: object): boolean {
   return BOXED.has(tagOf(value)) && Object(value.valueOf()) !== value.valueOf();
 }
 
-/** An object of the language or the platform, or of a class that extends one: what it is does not stand in its fields. */
+/** Returns whether this is an object of the language or the platform, or of a class that extends one: its fields are not its value. */
 function isPlatform(value: object, tag: string): boolean {
   const known = Object.hasOwn(globalThis, tag) ? (globalThis as Record<string, unknown>)[tag] : undefined;
   if (typeof known === "function" && tag !== "Object" && value instanceof known) return true;

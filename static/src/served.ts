@@ -2,6 +2,7 @@
 
 import { home } from "./home.ts";
 
-home.url = new URL(".", import.meta.url).href;
+// Read only when a group is made without `server`: a copy in a blob: or data: URL must load as well.
+home.from = import.meta.url;
 
 export * from "./index.ts";

@@ -12,7 +12,7 @@ import { entryIn, hostIn, isLost, openIn } from "./payload.ts";
 import { Reach } from "./reach.ts";
 import { Relay } from "./relay.ts";
 import { ServerSocket, type End, type Failure, type ServerMessage } from "./socket.ts";
-import type { Ticket } from "./ticket.ts";
+import { idIn, type Ticket } from "./ticket.ts";
 
 export interface ShellHooks extends FrontHooks {
   url(claim: { readonly epoch: number; readonly host: string } | undefined, ticket: string | undefined): string;
@@ -26,21 +26,25 @@ export interface ShellHooks extends FrontHooks {
   closed(end: End): void;
   /** OFFER and the like. */
   signal(message: ServerMessage): void;
-  opened(ice: RTCIceServer[] | undefined): void;
-  ice(ice: RTCIceServer[]): void;
+  /** The ticket names the id that this page has; before the first OPEN. */
+  named(id: string): void;
+  /** Gives what is wrong with the ICE servers, in words. */
+  opened(ice: RTCIceServer[] | undefined): string | undefined;
+  ice(ice: RTCIceServer[]): string | undefined;
   connect(id: string): Connection | undefined;
   over(connectionId: string): void;
 }
 
 export interface ShellOptions {
+  /** Unless the ticket names one. */
   readonly id: string;
+  /** More than all messages that earlier loads of the page sent under an id that a ticket names. */
+  readonly counted?: number;
   readonly profile: unknown;
   readonly p2p: boolean;
   readonly ticket?: Ticket | undefined;
 }
 
-/** Signalling said while the WebSocket is away waits so long; the server would drop it as well. */
-const SIGNAL_MS = 5_000;
 const SIGNALS = 256;
 /** Not in by then, or by one try that took its whole time: the page is told that the server cannot be reached. */
 const UNREACHABLE_TRIES = 4;
@@ -61,6 +65,9 @@ export class Shell {
   readonly #reach: Reach;
   readonly #texts = new WeakMap<Wire, string>();
   #signals: { readonly text: string; readonly at: number }[] = [];
+  #id: string;
+  /** The id is a ticket's. */
+  #named = false;
   #profile: unknown;
   #token = 0;
   #relayWanted = true;
@@ -77,6 +84,7 @@ export class Shell {
     this.#hooks = hooks;
     this.#tell = tell;
     this.#options = options;
+    this.#id = options.id;
     this.#profile = options.profile;
     this.#machine = new Group(options.id);
     this.#drive = new Drive(env, this.#machine, {
@@ -96,7 +104,10 @@ export class Shell {
     });
     this.#socket = new ServerSocket(env, {
       ticket: options.ticket,
-      url: (ticket) => hooks.url(this.#machine.host === undefined ? undefined : { epoch: this.#machine.epoch, host: this.#machine.host }, ticket),
+      url: (ticket) => {
+        this.#identify(ticket);
+        return hooks.url(this.#machine.host === undefined ? undefined : { epoch: this.#machine.epoch, host: this.#machine.host }, ticket);
+      },
       said: (message) => this.#said(message),
       lost: () => this.#lost(),
       ended: (end) => this.#ended(end),
@@ -132,8 +143,20 @@ export class Shell {
   // --- the page's side ---
 
   start(): void {
+    if (this.#closed) return;
     if (this.#profile !== undefined) this.feed({ type: "profile", profile: this.#profile });
     this.#socket.dial();
+  }
+
+  /** Reads the id that a ticket names. Once in, an id is for good: the server refuses a ticket for another. */
+  #identify(ticket: string | undefined): void {
+    const id = ticket === undefined ? undefined : idIn(ticket);
+    if (id === undefined || (this.#named && id === this.#id) || this.#machine.host !== undefined) return;
+    this.#tell(() => `the ticket is for ${id}`);
+    this.#id = id;
+    this.#named = true;
+    this.#machine.identify(id, this.#options.counted ?? 0);
+    this.#hooks.named(id);
   }
 
   get host(): string | undefined {
@@ -327,7 +350,7 @@ export class Shell {
       case "OFFER": case "ANSWER": case "CANDIDATE": this.#hooks.signal(message); break;
       case "ICE": {
         const { ice } = (payload ?? {}) as { ice?: unknown };
-        if (Array.isArray(ice)) this.#hooks.ice(ice as RTCIceServer[]);
+        if (Array.isArray(ice)) this.#tellIce(this.#hooks.ice(ice as RTCIceServer[]));
         break;
       }
       default: break;
@@ -339,19 +362,25 @@ export class Shell {
   #opened(payload: unknown): void {
     const told = openIn(payload);
     if (!told) return this.#ended({ code: 4400, reason: "This server has no pages: it is not Peerstar." });
-    const { open, p2p, maxMessageBytes, ice } = told;
+    const { open, p2p, limits, expireMs, ice } = told;
     this.#tell(() => `OPEN host ${short(open.host)} epoch ${open.epoch}, ${open.members} here${open.recovering ? ", recovering" : ""}`);
     this.#unreachable = false;
     this.#mayDial = p2p;
     this.#relayAllowed = open.relay;
-    this.#relay.open(maxMessageBytes);
+    this.#relay.open(limits);
     if (open.epoch > this.#machine.epoch) this.#channels.turn();
     this.#status({ eligible: true, visible: this.#hooks.visible(), relay: this.#relayWanted, ...(this.#profile === undefined ? {} : { profile: this.#profile }) });
-    this.#hooks.opened(ice);
-    const since = this.#env.now() - SIGNAL_MS;
+    const problem = this.#hooks.opened(ice);
+    // Signalling said while the WebSocket was away: what is older the server would have dropped as well.
+    const since = this.#env.now() - expireMs;
     for (const { text, at } of this.#signals.splice(0)) if (at >= since) this.#socket.send(text);
     this.feed({ type: "open", open });
     this.#channels.online();
+    this.#tellIce(problem);
+  }
+
+  #tellIce(problem: string | undefined): void {
+    if (problem !== undefined) this.#error("Unreachable", `This browser refuses a part of the server's ICE configuration, which is left out (${problem}). Members that cannot be reached without it are served over the server.`);
   }
 
   #status(status: Readonly<Record<string, unknown>>): void {
@@ -377,15 +406,21 @@ export class Shell {
 
   #aim(): void {
     const { host } = this.#machine;
-    this.#channels.aim(this.#closed || !this.#options.p2p || !this.#mayDial || host === this.#options.id ? undefined : host, this.#relayAllowed);
+    this.#channels.aim(this.#closed || !this.#options.p2p || !this.#mayDial || host === this.#id ? undefined : host, this.#relayAllowed);
   }
 
   // --- the end ---
 
   #ended(end: End): void {
-    const reason = end.code === 4426 ? "This page's version of the library is not this server's: reload the page." : end.reason;
+    const reason = this.#reasonOf(end);
     const refused = end.code !== 4410;
     this.#close({ code: end.code, reason }, refused ? new PeerstarError("Refused", `The server does not let this page in: ${reason}`) : undefined);
+  }
+
+  #reasonOf({ code, reason }: End): string {
+    if (code === 4426) return "This page's version of the library is not this server's: reload the page.";
+    if (code === 4409 && this.#named) return `Another page, such as a second tab, is here with the id that this ticket names (${this.#id}). A ticket that names an id is for one page at a time.`;
+    return reason;
   }
 
   #close(end: End, error = new PeerstarError("Closed")): void {

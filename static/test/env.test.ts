@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { wakefulClock } from "../src/env.ts";
+import { browserEnv, wakefulClock } from "../src/env.ts";
 
 test("a clock that stands still asleep is put right, by what the wall's clock gained at a stroke", () => {
   let [awake, wall] = [500, 1_000_000];
@@ -30,3 +30,51 @@ test("a wall's clock that is set back, or runs a little fast, changes nothing", 
     assert.equal(now(), awake);
   }
 });
+
+/** An open group does not keep Node from ending, so a test must. */
+async function awake(body: () => Promise<void>): Promise<void> {
+  const timer = setTimeout(() => {}, 10_000);
+  await body().finally(() => clearTimeout(timer));
+}
+
+test("a browser's environment opens nothing before it is used, and timers of any kind can be cancelled", () => awake(async () => {
+  let opened = 0;
+  const Stock = globalThis.MessageChannel;
+  globalThis.MessageChannel = class extends Stock {
+    constructor() {
+      super();
+      opened++;
+    }
+  };
+  try {
+    const env = browserEnv();
+    assert.equal(opened, 0);
+    const heard: number[] = [];
+    // Node's timers are objects, a browser's are numbers.
+    env.cancel(env.after(0, () => heard.push(0)));
+    await new Promise<void>((done) => {
+      for (const n of [1, 2, 3]) env.soon(() => heard.push(n));
+      env.soon(done);
+    });
+    await new Promise<void>((done) => void env.after(5, done));
+    assert.deepEqual([opened, heard], [1, [1, 2, 3]]);
+  } finally {
+    globalThis.MessageChannel = Stock;
+  }
+}));
+
+test("where there is no MessageChannel, as in jsdom, things still happen soon", () => awake(async () => {
+  const Stock = globalThis.MessageChannel;
+  globalThis.MessageChannel = undefined as unknown as typeof MessageChannel;
+  try {
+    const env = browserEnv();
+    const heard: number[] = [];
+    await new Promise<void>((done) => {
+      env.soon(() => heard.push(1));
+      env.soon(done);
+    });
+    assert.deepEqual(heard, [1]);
+  } finally {
+    globalThis.MessageChannel = Stock;
+  }
+}));

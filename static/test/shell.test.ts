@@ -17,9 +17,11 @@ function rig({ profile, ticket }: { profile?: unknown; ticket?: Ticket } = {}) {
   const signals: string[] = [];
   const words: string[] = [];
   const ices: unknown[] = [];
+  const names: string[] = [];
+  let wrong: string | undefined;
   const lines: string[] = [];
   let give: (() => unknown) | undefined;
-  const shell = new Shell(env, { id: "me", profile, ticket, p2p: true }, {
+  const shell = new Shell(env, { id: "me", counted: 1000, profile, ticket, p2p: true }, {
     url: (claim) => {
       claims.push(claim);
       return "ws://x";
@@ -37,8 +39,15 @@ function rig({ profile, ticket }: { profile?: unknown; ticket?: Ticket } = {}) {
     left: () => story.push("left"),
     closed: ({ code, reason }) => story.push(`closed ${code} ${reason}`),
     signal: ({ type }) => signals.push(type),
-    opened: (ice) => ices.push(ice),
-    ice: (ice) => ices.push(ice),
+    named: (id) => names.push(id),
+    opened: (ice) => {
+      ices.push(ice);
+      return wrong;
+    },
+    ice: (ice) => {
+      ices.push(ice);
+      return wrong;
+    },
     connect: () => undefined, over() {},
   }, (line) => lines.push(line()));
   shell.start();
@@ -50,7 +59,7 @@ function rig({ profile, ticket }: { profile?: unknown; ticket?: Ticket } = {}) {
     return made;
   };
   const sent = (type: string): unknown[] => env.last.sent.map((text) => JSON.parse(text) as { type: string; payload: unknown }).filter((m) => m.type === type).map(({ payload }) => payload);
-  return { env, shell, story, claims, signals, words, ices, lines, alone, link, sent, hide: (hidden: boolean) => (visible = !hidden), onSnapshot: (f: () => unknown) => (give = f) };
+  return { env, shell, story, claims, signals, words, ices, names, lines, refuses: (words: string | undefined) => (wrong = words), alone, link, sent, hide: (hidden: boolean) => (visible = !hidden), onSnapshot: (f: () => unknown) => (give = f) };
 }
 
 test("alone: open, and what is sent comes back", async () => {
@@ -123,6 +132,102 @@ test("ICE servers come with every OPEN, and by ICE", async () => {
   assert.deepEqual(ices, [one, two, three, undefined]);
 });
 
+test("ICE servers that the browser refuses are an error in the page, which is in all the same", async () => {
+  const { env, story, words, refuses, alone } = rig();
+  refuses("stun.example.org: no scheme");
+  env.last.says({ type: "OPEN", payload: { ...alone, ice: [] } });
+  await env.settle();
+  assert.ok(story.includes("open"));
+  assert.equal(story.filter((line) => line === "error Unreachable").length, 1);
+  assert.match(words[0] ?? "", /stun\.example\.org: no scheme/);
+  refuses("turn:x: no credentials");
+  env.last.says({ type: "ICE", payload: { ice: [] } });
+  refuses(undefined);
+  env.last.says({ type: "ICE", payload: { ice: [] } });
+  assert.equal(words.length, 2);
+});
+
+/** Not signed: that is the server's to check. */
+const ticketFor = (claims: object): string => `${btoa('{"alg":"HS256"}')}.${Buffer.from(JSON.stringify(claims)).toString("base64url")}.sig`;
+
+test("a ticket that names an id gives this page that id, and counts on from earlier loads", async () => {
+  for (const ticket of [ticketFor({ id: "ann", exp: 1 }), () => ticketFor({ id: "ann", exp: 1 })]) {
+    const { env, shell, story, names, claims } = rig({ ticket });
+    const early = shell.send("early");
+    await env.settle();
+    assert.deepEqual(names, ["ann"]);
+    env.last.says({ type: "OPEN", payload: { host: "bob", epoch: 5, members: 2, p2p: false, relay: {}, resumeMs: 30_000 } });
+    await env.settle();
+    env.last.says({ type: "RELAY", src: "bob", payload: { t: "beat", e: 5, at: { r: 0, e: 0, s: 0 }, sent: 0, w: [], k: 1, cause: "" } });
+    await env.settle();
+    const sends = env.last.sent.map((text) => JSON.parse(text) as { type: string; payload: { t?: string; low: number; x: { n: number }[] } }).filter(({ payload }) => payload?.t === "send");
+    assert.deepEqual(sends.map(({ payload: { low, x } }) => [low, x.map(({ n }) => n)])[0], [1001, [1001]]);
+    // Its own, from before the page was loaded anew: no word on what was sent just now.
+    const snap = { r: 1, e: 5, s: 3, line: [[5, 1]], counts: [["ann", 900]], members: [["ann", { group: true }], ["bob", { group: true }]], has: true, state: '"state"', z: 5 };
+    env.last.says({ type: "RELAY", src: "bob", payload: { t: "restore", e: 5, heal: { r: 0, e: 0, s: 0 }, snap } });
+    await env.settle();
+    let settled = false;
+    void early.then(() => (settled = true));
+    await env.settle();
+    assert.equal(settled, false);
+    env.last.says({ type: "RELAY", src: "bob", payload: { t: "data", e: 5, r: 1, p: 5, s: 4, x: [{ s: 4, e: 5, f: "ann", n: 1001, k: "d", d: '"early"', z: 7 }] } });
+    await env.settle();
+    await early;
+    assert.equal(story.at(-1), 'ann: "early" @5');
+    env.last.ends(1006);
+    env.pass(200);
+    await env.settle();
+    assert.deepEqual([names, claims.at(-1)], [["ann"], { epoch: 5, host: "bob" }]);
+  }
+});
+
+test("the id of a ticket is taken until the page is in, and not after", async () => {
+  const ids: (string | undefined)[] = ["ann", undefined, "bob", "cyd"];
+  const { env, names, alone } = rig({ ticket: () => ticketFor({ id: ids.shift() }) });
+  for (let i = 0; i < 2; i++) {
+    await env.settle();
+    env.last.ends(1006);
+    env.pass(5000);
+  }
+  await env.settle();
+  assert.deepEqual(names, ["ann", "bob"]);
+  env.last.says({ type: "OPEN", payload: { ...alone, host: "bob", roster: [{ id: "bob", group: 1 }] } });
+  await env.settle();
+  env.last.ends(1006);
+  env.pass(5000);
+  await env.settle();
+  assert.deepEqual([ids, names], [[], ["ann", "bob"]], "the server says that the ticket is for another id");
+});
+
+test("a second page with the id of a ticket is told why it is not let in", async () => {
+  const { env, story, words } = rig({ ticket: ticketFor({ id: "ann" }) });
+  env.last.says({ type: "ID-TAKEN", payload: { msg: "ID is taken", code: 4409, retry: false } });
+  env.last.ends(4409, "id-taken");
+  await env.settle();
+  assert.ok(story.includes("error Refused"));
+  assert.match(words[0] ?? "", /second tab.*\(ann\).*one page at a time/);
+});
+
+test("signalling waits as long as the server would keep it", async () => {
+  const { env, shell, alone, sent } = rig();
+  env.last.says({ type: "OPEN", payload: alone });
+  env.last.ends(1006);
+  shell.signal({ type: "OFFER", dst: "you", payload: { n: 1 } });
+  env.freeze(6000);
+  env.pass(200);
+  env.last.says({ type: "OPEN", payload: { ...alone, expireMs: 20_000 } });
+  await env.settle();
+  assert.deepEqual(sent("OFFER"), [{ n: 1 }]);
+});
+
+test("a group that is left before it began never begins", async () => {
+  const env = new FakeEnv();
+  const { shell } = rig();
+  shell.leave();
+  shell.start();
+  assert.equal(env.sockets.length, 0);
+});
+
 test("a refusal rejects what waits, tells why, and ends it", async () => {
   const { env, shell, story } = rig();
   const waiting = shell.send(1).catch((error: { code: string }) => error.code);
@@ -190,7 +295,7 @@ test("leave() in a listener is the end of it, and what was delivered is settled 
   env.alive = true;
   const heard: unknown[] = [];
   const shell: Shell = new Shell(env, { id: "me", profile: undefined, p2p: false }, {
-    url: () => "ws://x", visible: () => true, notice() {}, status() {}, snapshot: () => undefined, restore() {}, error() {}, signal() {}, opened() {}, ice() {}, left() {}, connect: () => undefined, over() {},
+    url: () => "ws://x", visible: () => true, notice() {}, status() {}, snapshot: () => undefined, restore() {}, error() {}, signal() {}, named() {}, opened: () => undefined, ice: () => undefined, left() {}, connect: () => undefined, over() {},
     message: (data) => {
       heard.push(data);
       shell.leave();

@@ -95,3 +95,44 @@ scenario("TURN credentials are renewed, for connections to come and for those th
   assert.deepEqual(now[0], now[1]);
   assert.equal(now[0][1], "max-bundle");
 });
+
+scenario("a ticket that names an id gives the page that id, also when it is loaded anew", async (world) => {
+  const [server, site, browser] = await Promise.all([world.server(guarded), world.site(), world.browser()]);
+  const host = await join(browser, site, "host", { server: server.url }, () => ticket());
+  // No id for PeerJS, which knows letters and figures only; with data channels all the same.
+  const id = "jürgen@example.org";
+  const heard = () => host.tab.evaluate(() => diary.messages);
+  let member = await join(browser, site, "j", { server: server.url }, () => ticket({ id }));
+  for (let load = 1; load <= 3; load++) {
+    const [open] = await happened(member, "open");
+    assert.deepEqual([open.id, await member.tab.evaluate(() => [group.id, group.peer.id])], [id, [id, id]]);
+    await happened(member, "link", ({ path }) => path === "p2p");
+    for (let i = 0; i < 3; i++) await member.tab.evaluate(() => say());
+    await untilState("what it said", heard, (all) => all.length === 3 * load);
+    assert.deepEqual((await heard()).slice(-3), ["j#1", "j#2", "j#3"]);
+    if (load < 3) {
+      await member.tab.close();
+      // A ticket as a text does, too.
+      member = await join(browser, site, "j", { server: server.url, ticket: ticket({ id }) });
+      assert.equal(member.id, id);
+    }
+  }
+  assert.deepEqual(await host.tab.evaluate(() => group.members.length), 2);
+});
+
+scenario("a second tab with the id of a ticket is refused, and the first hosts on", async (world) => {
+  const [server, site, browser] = await Promise.all([world.server(guarded), world.site(), world.browser()]);
+  const first = await join(browser, site, "first", { server: server.url }, () => ticket({ id: "ann" }));
+  await happened(first, "host", ({ isHost }) => isHost);
+  const { epoch } = await first.summary();
+  const second = await join(browser, site, "second", { server: server.url }, () => ticket({ id: "ann" }));
+  const [end] = await happened(second, "close");
+  assert.equal(end.code, 4409);
+  const [error] = await events(second, "error");
+  assert.equal(error.code, "Refused");
+  assert.match(error.message, /second tab.*\(ann\).*one page at a time/);
+  await first.tab.evaluate(() => say());
+  const { isHost, epoch: now } = await first.summary();
+  assert.deepEqual([isHost, now], [true, epoch]);
+  assert.deepEqual(await second.tab.evaluate(() => diary.messages), []);
+});

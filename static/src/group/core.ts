@@ -83,7 +83,7 @@ export class Core {
   /** Called when a stopped delivery may go on. */
   resume: () => void = () => {};
 
-  constructor(readonly id: PeerId, readonly settings: Settings) {
+  constructor(public id: PeerId, readonly settings: Settings) {
     this.links = new Links(settings.linkSilentMs);
   }
 

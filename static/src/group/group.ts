@@ -34,6 +34,16 @@ export class Group {
     this.#core.resume = () => this.#role?.resume();
   }
 
+  /**
+   * Takes another id, before the first OPEN. `counted`: its messages are counted after this. An id that earlier loads of
+   * the page had as well must count on from theirs, or its messages would be taken for repeats.
+   */
+  identify(id: PeerId, counted: number): void {
+    if (this.#role) return;
+    this.#core.id = id;
+    this.#core.outbox.startAfter(counted);
+  }
+
   handle(event: Event, now: number): Effect[] {
     return this.handleAll([event], now);
   }

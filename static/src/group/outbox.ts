@@ -43,6 +43,13 @@ export class Outbox {
     return this.#pending[0]?.n ?? this.#last + 1;
   }
 
+  /** Counts from here on, what waits included: before anything was handed to a host. */
+  startAfter(n: number): void {
+    if (this.#tried !== 0) return;
+    this.#last = n;
+    this.#pending = this.#pending.map((item) => ({ ...item, n: ++this.#last }));
+  }
+
   add(token: number, data: unknown, size: number): void {
     this.#last++;
     this.#pending.push({ n: this.#last, d: data, z: size, token });
