@@ -12,20 +12,24 @@ function recipe(title) {
   return code;
 }
 
-/** A kitchen with a tab for each name. */
-async function cook(world, title, gives, names = ["ann", "bob"], flags = []) {
-  const [server, site, browser] = await Promise.all([world.server(), world.site(), world.browser({ flags })]);
+/** A kitchen with a tab for each name; `bob` comes over a wire that can be cut, if `settings` are given. */
+async function cook(world, title, gives, names = ["ann", "bob"], { flags = [], settings, change = (code) => code } = {}) {
+  const [server, site, browser] = await Promise.all([world.server(settings), world.site(), world.browser({ flags })]);
+  const wire = settings && (await world.proxy(server.port));
   const code = recipe(title);
   const add = async (name) => {
     const tab = await browser.tab(`${site.url}/recipe.html`);
     await tab.waitForFunction(() => window.ready);
-    await tab.evaluate(([url, code, name, gives]) => cook(url, code, name, gives), [server.url, code, name, gives]);
+    // Over data channels the group would go on. What PeerJS brings along finds WebRTC under its old name, too.
+    if (wire) await tab.evaluate(() => ["RTCPeerConnection", "webkitRTCPeerConnection"].forEach((name) => delete window[name]));
+    const url = wire && name === "bob" ? `http://127.0.0.1:${wire.port}` : server.url;
+    await tab.evaluate(([url, code, name, gives]) => cook(url, code, name, gives), [url, change(code, name), name, gives]);
     return tab;
   };
   const tabs = [];
   for (const name of names) tabs.push(await add(name));
   await until("all to be together", async () => (await each(tabs, () => recipe.group.members.length)).every((count) => count === names.length));
-  return { tabs, add };
+  return { tabs, add, wire };
 }
 
 const each = (tabs, body) => Promise.all(tabs.map((tab) => tab.evaluate(body)));
@@ -84,8 +88,90 @@ scenario("recipe: a shared document with Yjs, through the death of the host", as
   assert.equal([...texts[0]].sort().join(""), "a".repeat(20) + "b".repeat(20) + "c".repeat(20) + "d".repeat(20));
 });
 
+const text = () => recipe.doc.getText("t").toString();
+/** So many of each letter, everywhere the same. */
+const oneText = (tabs, letters) => untilState(`one text of ${letters}`, () => each(tabs, text), (all) => all.every((got) => got === all[0] && [...got].sort().join("") === letters), 20_000);
+const write = (tab, word, isLost = false) => tab.evaluate(([word, isLost]) => recipe.doc.transact(() => recipe.doc.getText("t").insert(0, word), isLost ? recipe.group : undefined), [word, isLost]);
+
+scenario("recipe: a shared document with Yjs, with something in it before", async (world) => {
+  const held = { ann: "a", dan: "d" };
+  const { tabs, add } = await cook(world, "A shared document with Yjs", ["doc"], ["ann", "bob"], {
+    change: (code, name) => (held[name] ? code.replace("new Y.Doc();", `new Y.Doc();\ndoc.getText("t").insert(0, "${held[name]}");`) : code),
+  });
+  await oneText(tabs, "a");
+  tabs.push(await add("dan"));
+  await oneText(tabs, "ad");
+});
+
+scenario("recipe: a shared document with Yjs, where updates were lost and the host goes", async (world) => {
+  const { tabs } = await cook(world, "A shared document with Yjs", ["doc"], ["ann", "bob", "cyd"]);
+  await write(tabs[1], "b", true);
+  await write(tabs[2], "c", true);
+  await tabs.shift().close();
+  await oneText(tabs, "bc");
+});
+
+scenario("recipe: a shared document with Yjs, after a long absence on both sides of which something was written", async (world) => {
+  const { tabs, wire } = await cook(world, "A shared document with Yjs", ["doc"], ["ann", "bob", "cyd"], { settings: { PAGES__RESUME_MS: 1000 } });
+  const [ann, bob] = tabs;
+  await bob.evaluate(() => {
+    window.told = [];
+    recipe.group.on("error", ({ code }) => told.push(code));
+    recipe.group.on("recovered", () => told.push("recovered"));
+  });
+  await write(bob, "x", true);
+  await write(ann, "y", true);
+  await until("bob's send to be under way", () => bob.evaluate(() => recipe.group.send({}).then(() => true)));
+  wire.down();
+  await write(bob, "b");
+  await write(ann, "a");
+  await until("bob to be away for too long", () => bob.evaluate(() => told.includes("Unreachable")), 20_000);
+  wire.up();
+  await until("bob to be back", () => bob.evaluate(() => told.includes("recovered")), 20_000);
+  await oneText(tabs, "abxy");
+});
+
+const owners = () => Object.fromEntries(Object.entries(recipe.owner).map(([what, { id }]) => [what, id]).sort());
+const idOf = (tab) => tab.evaluate(() => recipe.group.id);
+
+scenario("recipe: a lock, which who leaves sets free, and who comes late knows", async (world) => {
+  const { tabs, add } = await cook(world, "A lock", ["owner", "take", "free", "mine"], ["ann", "bob", "cyd"]);
+  const [ann, bob, cyd] = tabs;
+  const ids = await Promise.all(tabs.map(idOf));
+  await bob.evaluate(() => recipe.take("door"));
+  await same("bob to have the door", tabs, owners, { door: ids[1] });
+  await ann.evaluate(() => recipe.take("door"));
+  await ann.evaluate(() => recipe.take("window"));
+  await cyd.evaluate(() => recipe.free("door"));
+  await same("each to have one", tabs, owners, { door: ids[1], window: ids[0] });
+  const dan = await add("dan");
+  await same("dan to know", [ann, bob, cyd, dan], owners, { door: ids[1], window: ids[0] });
+  await bob.close();
+  await same("the door to be free", [ann, cyd, dan], owners, { window: ids[0] });
+  await dan.evaluate(() => recipe.take("door"));
+  await same("dan to have it", [ann, cyd, dan], owners, { door: await idOf(dan), window: ids[0] });
+  // The host.
+  await ann.close();
+  await same("the window to be free", [cyd, dan], owners, { door: await idOf(dan) });
+  await dan.evaluate(() => recipe.free("door"));
+  await same("all to be free", [cyd, dan], owners, {});
+});
+
+scenario("recipe: a lock of one who was away and taken to have left", async (world) => {
+  const { tabs, wire } = await cook(world, "A lock", ["owner", "take"], ["ann", "bob", "cyd"], { settings: { LIVENESS__RETURN_MS: 0 } });
+  const [ann, bob, cyd] = tabs;
+  await bob.evaluate(() => recipe.take("door"));
+  await same("bob to have the door", tabs, owners, { door: await idOf(bob) });
+  wire.down();
+  await same("the door to be free", [ann, cyd], owners, {});
+  await cyd.evaluate(() => recipe.take("door"));
+  await same("cyd to have it", [ann, cyd], owners, { door: await idOf(cyd) });
+  wire.up();
+  await same("bob to know", tabs, owners, { door: await idOf(cyd) });
+});
+
 scenario("recipe: an audio call", async (world) => {
-  const { tabs } = await cook(world, "An audio call", ["callAll"], ["ann", "bob"], ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]);
+  const { tabs } = await cook(world, "An audio call", ["callAll"], ["ann", "bob"], { flags: ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"] });
   await tabs[0].evaluate(() => recipe.callAll());
   // A track from afar is muted until something of it arrives.
   const heard = () => played.map((stream) => stream.getTracks().map(({ kind, muted, readyState }) => `${kind} ${readyState}${muted ? " muted" : ""}`));

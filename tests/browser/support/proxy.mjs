@@ -10,6 +10,7 @@ export class Proxy {
     });
   }
 
+  isDown = false;
   nears = new Set();
   fars = new Set();
 
@@ -18,12 +19,27 @@ export class Proxy {
   }
 
   join(near, far) {
+    if (this.isDown) {
+      near.destroy();
+      far.on("error", () => {}).destroy();
+      return;
+    }
     this.nears.add(near);
     this.fars.add(far);
     near.on("error", () => {}).on("data", (data) => far.write(data));
     far.on("error", () => {}).on("data", (data) => near.write(data));
     near.on("close", () => this.nears.delete(near) && this.fars.has(far) && !near.strayed && far.destroy());
     far.on("close", () => this.fars.delete(far) && near.destroy());
+  }
+
+  /** Nothing passes until `up`. */
+  down() {
+    this.isDown = true;
+    this.cut();
+  }
+
+  up() {
+    this.isDown = false;
   }
 
   /** Both sides see the end of it. */
