@@ -20,8 +20,8 @@ async function cook(world, title, gives, names = ["ann", "bob"], { flags = [], s
   const add = async (name) => {
     const tab = await browser.tab(`${site.url}/recipe.html`);
     await tab.waitForFunction(() => window.ready);
-    // Over data channels the group would go on.
-    if (wire) await tab.evaluate(() => void delete window.RTCPeerConnection);
+    // Over data channels the group would go on. What PeerJS brings along finds WebRTC under its old name, too.
+    if (wire) await tab.evaluate(() => ["RTCPeerConnection", "webkitRTCPeerConnection"].forEach((name) => delete window[name]));
     const url = wire && name === "bob" ? `http://127.0.0.1:${wire.port}` : server.url;
     await tab.evaluate(([url, code, name, gives]) => cook(url, code, name, gives), [url, change(code, name), name, gives]);
     return tab;
