@@ -7,6 +7,7 @@ mod crowds;
 mod due;
 mod elections;
 mod life;
+mod liveness;
 mod purity;
 mod random;
 mod reference;

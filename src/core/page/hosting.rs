@@ -8,6 +8,7 @@ use crate::core::time::Time;
 use crate::core::wire::{self, Frame, RosterEntry};
 
 use super::challenge::Challenge;
+use super::deputy::runs;
 use super::{Assignment, Output, Outside, PageState};
 
 /// Where a page stands with its host.
@@ -151,7 +152,7 @@ impl PageState {
         let Term::Recovering { expected, told, .. } = &self.term else { return };
         let (expected, told) = (expected.clone(), *told);
         self.term = Term::Vacant { told: expected.epoch.max(told) };
-        let stranded = self.strand(out);
+        let stranded = self.strand(outside, out);
         let claims: Vec<_> = self.members.values().filter_map(|m| Some((&m.id, m.claim.as_ref()?))).collect();
         let unanimous = claims.iter().all(|(_, claim)| **claim == expected);
         let seat_of = |id: &PeerId| self.by_id.get(id).copied().filter(|seat| self.may_host(*seat));
@@ -192,10 +193,13 @@ impl PageState {
         let mut stranded = Vec::new();
         if let Term::Open { told, cause } = self.term {
             self.term = Term::Vacant { told };
-            stranded = self.strand(out);
+            stranded = self.strand(outside, out);
             if let Some(host) = self.pick_host(outside) {
                 self.elect(outside, host, above(outside, told), cause, out);
             }
+        }
+        if matches!(self.term, Term::Hosted { announced: false, .. }) {
+            self.review_deputy(outside, out);
         }
         if let Term::Hosted { host, epoch, cause, ref mut announced, .. } = self.term
             && !std::mem::replace(announced, true)
@@ -213,16 +217,39 @@ impl PageState {
         self.pick_other_than(None, outside)
     }
 
-    /// Whoever is to host, but not `seat`.
+    /// Whoever is to host, but not `seat`: the deputy if it is ready, unless it is less fit for another reason than being
+    /// hidden. Members dial the deputy in advance, so being visible counts for less.
     pub(super) fn pick_other_than(&self, seat: Option<Seat>, outside: Outside<'_>) -> Option<Seat> {
-        let runs = |m: &Member| m.stalled_at.is_none_or(|spoken| (outside.spoken)(m.session) > spoken);
         let others = self.members.iter().filter(|(other, m)| Some(**other) != seat && m.rights.host);
-        let candidates = others.map(|(seat, m)| m.candidate(*seat, self.was_heard(outside, m) && runs(m))).collect();
-        pick(&fittest(candidates), self.rules.policy, outside.random)
+        let fresh = |m: &Member| self.was_heard(outside, m) && runs(outside, m);
+        let candidates: Vec<_> = others.map(|(seat, m)| self.candidate(*seat, m, fresh(m))).collect();
+        let deputy = self.ready_deputy(outside).and_then(|deputy| candidates.iter().find(|c| c.who == deputy).copied());
+        let fit = fittest(candidates);
+        let is_fit = |deputy: &Candidate<_>| {
+            let merits = |c: &Candidate<_>| (c.group, c.eligible, c.reached, c.relay);
+            fit.first().is_some_and(|best| merits(best) == merits(deputy))
+        };
+        deputy.filter(is_fit).map(|c| c.who).or_else(|| pick(&fit, self.rules.policy, outside.random))
     }
 
-    /// Lately.
-    fn was_heard(&self, outside: Outside<'_>, member: &Member) -> bool {
+    /// Returns `member` as a candidate in an election.
+    pub(super) fn candidate(&self, seat: Seat, member: &Member, fresh: bool) -> Candidate<Seat> {
+        Candidate { eligible: self.is_eligible(member), ..member.candidate(seat, fresh) }
+    }
+
+    /// Returns whether `member` says that it can host. Where the host has to be dialled, one that opens no data channels
+    /// cannot.
+    pub(super) fn is_eligible(&self, member: &Member) -> bool {
+        member.status.eligible && (member.status.p2p || !self.needs_dialling())
+    }
+
+    /// Returns whether there are members that cannot do without a data channel to the host.
+    pub(super) fn needs_dialling(&self) -> bool {
+        !self.relays() || self.unrelayed > 0
+    }
+
+    /// Returns whether `member` was heard from within `rules.fresh`.
+    pub(super) fn was_heard(&self, outside: Outside<'_>, member: &Member) -> bool {
         outside.now.since((outside.heard)(member.session)) <= self.rules.fresh
     }
 
@@ -232,7 +259,7 @@ impl PageState {
         let is_able = |seat: Seat, m: &Member| seat == host || (m.stalled_at.is_none() && self.may_host(seat));
         let able = self.members.iter().filter(|(seat, m)| is_able(**seat, m));
         // one that may be about to go is as fit as the others until its time has come
-        let mut fit = fittest(able.map(|(seat, m)| m.candidate(*seat, true)).collect());
+        let mut fit = fittest(able.map(|(seat, m)| self.candidate(*seat, m, true)).collect());
         fit.retain(|c| c.visible && c.eligible);
         for c in &mut fit {
             c.fresh = self.members.get(&c.who).is_some_and(|m| self.was_heard(outside, m));
@@ -257,6 +284,7 @@ impl PageState {
         self.term = Term::Hosted { host, epoch, cause, since: outside.now, announced: false };
         self.watch(outside, host);
         self.challenge = Challenge::default();
+        self.deputy.touch();
     }
 
     /// A member that was here before the page's actor died may have missed what happened meanwhile.
@@ -272,12 +300,16 @@ impl PageState {
     fn announce(&mut self, host: Seat, epoch: Epoch, cause: Cause, out: &mut Vec<Output>) {
         let (Some(page), Some((_, host_id))) = (self.name().cloned(), self.assignment()) else { return };
         let members = self.members.len();
-        let encode = |p2p, may_relay: bool, roster| {
+        let (fair_ms, number) = (self.dials.fair_ms(), self.deputy.number());
+        let deputy = self.deputy_seat().and_then(|seat| self.members.get(&seat)).map(|m| m.id.clone());
+        let encode = |p2p, may_relay: bool, dials_deputy: bool, roster| {
             let relay = (!may_relay).then_some(false);
-            wire::host(&wire::Host { page: &page, host: &host_id, epoch, cause, members, p2p, relay, roster })
+            let deputy = deputy.as_ref().filter(|_| dials_deputy);
+            wire::host(&wire::Host { page: &page, host: &host_id, epoch, cause, members, p2p, fair_ms, deputy, relay, roster })
         };
-        // encoded once for the many: those who dial the host, those who do not, those who cannot but dial
-        let mut plain: [Option<Frame>; 3] = [None, None, None];
+        // encoded once for the many: those who dial the host, those who do not, those who cannot but dial; and whether they
+        // dial the deputy as well
+        let mut plain: [Option<Frame>; 6] = Default::default();
         let mut places = self.places();
         let mut first = None;
         let mut others = Vec::new();
@@ -288,17 +320,18 @@ impl PageState {
             if member.told.is_some_and(|(_, last)| last == epoch) {
                 continue;
             }
-            let (to, hosting) = (member.session, *seat == host);
+            let (to, hosting, dials_deputy) = (member.session, *seat == host, self.dials_deputy(member));
             let assignment = Assignment { epoch, host: host_id.clone(), hosting };
             if hosting {
-                first = Some(Output::Appoint { to, frame: encode(p2p, may_relay, Some(self.roster())), assignment });
+                first = Some(Output::Appoint { to, frame: encode(p2p, may_relay, dials_deputy, Some(self.roster())), assignment });
             } else {
-                let same = usize::from(p2p) + usize::from(!may_relay);
-                let frame = plain[same].get_or_insert_with(|| encode(p2p, may_relay, None)).clone();
+                let same = usize::from(p2p) + usize::from(!may_relay) + 3 * usize::from(dials_deputy);
+                let frame = plain[same].get_or_insert_with(|| encode(p2p, may_relay, dials_deputy, None)).clone();
                 others.push(Output::Appoint { to, frame, assignment });
             }
         }
-        self.members.values_mut().for_each(|m| m.tell(epoch));
+        let untold = self.members.values_mut().filter(|m| m.told.is_none_or(|(_, last)| last != epoch));
+        untold.for_each(|m| m.tell(epoch, number));
         if first.is_some() {
             self.note_roster();
         }
@@ -315,6 +348,7 @@ impl PageState {
             return out.push(Output::Welcome { to, open, assignment: None });
         };
         let hosting = self.host_seat() == Some(seat);
+        let deputy = self.deputy_seat().filter(|_| self.dials_deputy(member)).and_then(|seat| self.members.get(&seat));
         let open = aloud.then(|| {
             wire::open_page(&wire::Open {
                 page,
@@ -323,13 +357,15 @@ impl PageState {
                 members: self.members.len(),
                 roster: hosting.then(|| self.roster()),
                 p2p: !may_relay || self.has_place(seat),
+                fair_ms: self.dials.fair_ms(),
+                deputy: deputy.map(|m| &m.id),
                 recovering: self.recovery_deadline().is_some(),
                 terms: if may_relay { self.rules.terms } else { self.rules.terms.without_relay() },
                 ice: &self.rules.ice.for_client(&member.id, outside.unix_ms),
             })
         });
         if aloud && let Some(member) = self.members.get_mut(&seat) {
-            member.tell(epoch);
+            member.tell(epoch, self.deputy.number());
         }
         if aloud && hosting {
             self.note_roster();

@@ -10,6 +10,8 @@ use crate::core::time::Time;
 use crate::core::waiting::Waiting;
 use crate::core::wire::Frame;
 
+use super::dials::Dials;
+
 /// What the page cannot know by itself, at the moment of an input.
 #[derive(Clone, Copy)]
 pub struct Outside<'a> {
@@ -73,6 +75,13 @@ pub enum Input {
     },
     /// A member says that the host does not answer it.
     Suspect {
+        /// Who.
+        session: SessionId,
+        /// Which host.
+        suspicion: Suspicion,
+    },
+    /// A member says that it hears the host again.
+    Trust {
         /// Who.
         session: SessionId,
         /// Which host.
@@ -178,6 +187,11 @@ pub enum Output {
         /// Why.
         cause: Cause,
     },
+    /// There is another deputy, or none any more. For the log.
+    Deputy {
+        /// Its id.
+        id: Option<PeerId>,
+    },
     /// Nobody is here and nothing waits, after so many joins.
     Idle {
         /// How many joins this page has seen, to tell whether one is on its way.
@@ -195,6 +209,8 @@ pub struct Estate {
     /// Who was on the page, or away: a member that does not resume is gone.
     pub(super) returning: Vec<(PeerId, Returning)>,
     pub(super) waiting: Option<Waiting>,
+    /// How long dials took.
+    pub(super) dials: Dials,
 }
 
 impl Estate {
