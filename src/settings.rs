@@ -72,7 +72,7 @@ section!(Peerjs {
     expire_ms: u64 = 5000,
     concurrent_limit: usize = 0,
 });
-section!(Pages { max: usize = 0, max_members: usize = 10_000, star: usize = 32, resume_ms: u64 = 30_000 });
+section!(Pages { max: usize = 0, max_members: usize = 10_000, star: usize = 32, deputies: usize = 1, resume_ms: u64 = 30_000 });
 section!(Election {
     #[serde(deserialize_with = "word")]
     policy: Policy = Policy::Random,
@@ -207,11 +207,12 @@ impl Settings {
     }
 
     fn check(&self) -> Result<(), BadSettings> {
-        let ranges: [(&str, u64, RangeInclusive<u64>); 18] = [
+        let ranges: [(&str, u64, RangeInclusive<u64>); 19] = [
             ("server.workers", self.server.workers as u64, 0..=1024),
             ("server.proxy_hops", self.server.proxy_hops as u64, 1..=16),
             ("peerjs.expire_ms", self.peerjs.expire_ms, 100..=60_000),
             ("pages.star", self.pages.star as u64, 1..=256),
+            ("pages.deputies", self.pages.deputies as u64, 0..=1),
             ("pages.resume_ms", self.pages.resume_ms, 1000..=600_000),
             ("election.recovery_ms", self.election.recovery_ms, 100..=60_000),
             ("election.hidden_ms", self.election.hidden_ms, 0..=3_600_000),
@@ -352,6 +353,7 @@ mod tests {
             ("[server]\nport = 70000", &[], &["server.port", "70000"]),
             ("[liveness]\nping_ms = 5", &[], &["liveness.ping_ms = 5", "100 to 60000"]),
             ("[liveness]\ntimeout_ms = 9999", &[], &["liveness.timeout_ms = 9999", "10000 to"]),
+            ("[pages]\ndeputies = 2", &[], &["pages.deputies = 2", "0 to 1"]),
             ("[election]\npolicy = 'best'", &[], &["election.policy", "`best`", "`random` or `oldest`"]),
             ("[election]\npolicy = 'Random'", &[], &["election.policy", "`Random`"]),
             ("[election]\npolicy = ''", &[], &["election.policy", "`random` or `oldest`"]),

@@ -75,7 +75,7 @@ impl Shared {
             *count += 1;
         }
         let before = self.metrics.connections.inc();
-        let place = Place { shared: Arc::clone(self), address: counted };
+        let place = Place { shared: Arc::clone(self), counted, address };
         if usize::try_from(before).is_ok_and(|before| before >= most) { Err(Close::Full) } else { Ok(place) }
     }
 }
@@ -84,13 +84,23 @@ impl Shared {
 #[derive(Debug)]
 pub struct Place {
     shared: Arc<Shared>,
+    /// Set where connections from one address are counted.
+    counted: Option<IpAddr>,
     address: Option<IpAddr>,
+}
+
+impl Place {
+    /// Returns the client's address.
+    #[must_use]
+    pub const fn address(&self) -> Option<IpAddr> {
+        self.address
+    }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
         self.shared.metrics.connections.dec();
-        if let Some(address) = self.address {
+        if let Some(address) = self.counted {
             let mut addresses = self.shared.addresses.lock().unwrap_or_else(PoisonError::into_inner);
             if let Some(count) = addresses.get_mut(&address) {
                 *count -= 1;
@@ -115,6 +125,7 @@ fn rules(settings: &Settings) -> Rules {
     Rules {
         max_members: limit(pages.max_members).min(most),
         star: pages.star,
+        deputies: pages.deputies,
         policy: election.policy,
         recovery: ms(election.recovery_ms),
         timeout: ms(liveness.timeout_ms),

@@ -233,6 +233,10 @@ impl Page {
                 self.elected.push((cause, begun));
                 None
             }
+            Output::Deputy { id } => {
+                log::debug!("deputy page={} id={id:?}", self.key);
+                None
+            }
             Output::Idle { joins_seen } => {
                 let (key, incarnation, told) = (self.key.clone(), self.incarnation, self.state.told());
                 self.report(ToDirectory::Idle { key, incarnation, joins_seen, told });

@@ -156,7 +156,8 @@ impl Session {
     fn joiner(&self, claim: Option<Claim>, resumed: Option<Status>) -> Box<Joiner> {
         let Identity { id, token, group, rights, .. } = &self.me;
         let (id, token) = (id.clone(), token.clone());
-        Box::new(Joiner { session: self.session, id, token, group: *group, rights: *rights, claim, resumed })
+        let address = self.place.as_ref().and_then(Place::address);
+        Box::new(Joiner { session: self.session, id, token, group: *group, rights: *rights, address, claim, resumed })
     }
 
     /// Who hosts, as our client was last told.
@@ -298,6 +299,7 @@ impl Session {
             }
             Ok(Inbound::Relay { dst, frame }) => self.say(Input::Relay { session, dst, frame }),
             Ok(Inbound::Suspect(suspicion)) => self.say(Input::Suspect { session, suspicion }),
+            Ok(Inbound::Trust(suspicion)) => self.say(Input::Trust { session, suspicion }),
             Ok(Inbound::Resign { epoch, to }) => self.say(Input::Resign { session, epoch, to }),
             Ok(Inbound::Forward { kind, dst, frame }) => self.forward(kind, dst, frame),
             Ok(Inbound::Status(update)) => {

@@ -1,6 +1,7 @@
 //! What a client says: one text frame, understood or refused with a reason.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -10,6 +11,12 @@ use super::wire::{self, Frame};
 
 /// The longest `profile` in a `STATUS`, in bytes of JSON.
 pub const MAX_PROFILE_BYTES: usize = 1024;
+
+/// The most entries of `channels` in a `STATUS`: the host, the deputy, and their predecessors.
+pub const MAX_CHANNELS: usize = 4;
+
+/// The longest dial in `channels`, in ms.
+pub const MAX_DIAL_MS: u32 = 600_000;
 
 /// The messages that peers pass to each other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -61,6 +68,10 @@ pub struct StatusUpdate {
     pub visible: Option<bool>,
     /// Whether it takes part in the relay's fan-out.
     pub relay: Option<bool>,
+    /// Whether its page can open data channels at all.
+    pub p2p: Option<bool>,
+    /// Its open data channels: to whom, and how long the dial took in ms. The whole set each time.
+    pub channels: Option<Vec<(PeerId, u32)>>,
     /// Anything, for the others to see; `null` takes it back.
     pub profile: Option<Option<Box<RawValue>>>,
 }
@@ -96,6 +107,8 @@ pub enum Inbound {
     },
     /// `SUSPECT`: the host does not answer me.
     Suspect(Suspicion),
+    /// `TRUST`: I hear that host again.
+    Trust(Suspicion),
     /// `RESIGN`: somebody else is to host.
     Resign {
         /// The term that ends.
@@ -109,7 +122,7 @@ pub enum Inbound {
 
 impl Inbound {
     /// All that [`Inbound::type_name`] may be.
-    pub const TYPES: [&'static str; 12] = [
+    pub const TYPES: [&'static str; 13] = [
         "CANDIDATE",
         "RELAY",
         "HEARTBEAT",
@@ -120,6 +133,7 @@ impl Inbound {
         "EXPIRE",
         "PROBE",
         "SUSPECT",
+        "TRUST",
         "RESIGN",
         "other",
     ];
@@ -135,13 +149,14 @@ impl Inbound {
             Self::Status(_) => "STATUS",
             Self::Relay { .. } => "RELAY",
             Self::Suspect(_) => "SUSPECT",
+            Self::Trust(_) => "TRUST",
             Self::Resign { .. } => "RESIGN",
             Self::Unreachable(_) | Self::Ignored => "other",
         }
     }
 }
 
-/// Which host, in which term, is said not to answer.
+/// The host and term that a `SUSPECT` or `TRUST` is about.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Suspicion {
     /// The host.
@@ -165,6 +180,9 @@ struct StatusPayload<'a> {
     eligible: Option<bool>,
     visible: Option<bool>,
     relay: Option<bool>,
+    p2p: Option<bool>,
+    #[serde(borrow, default)]
+    channels: Option<BTreeMap<Cow<'a, str>, u32>>,
     #[serde(borrow, default, deserialize_with = "even_null")]
     profile: Option<&'a RawValue>,
 }
@@ -205,11 +223,8 @@ pub fn read(src: &PeerId, text: &str) -> Result<Inbound, String> {
         "EXPIRE" => Kind::Expire,
         "STATUS" => return status(message.payload).map(Inbound::Status),
         "RELAY" => return relay(src, message.dst.as_deref(), message.payload),
-        "SUSPECT" => {
-            let said: SuspectPayload<'_> = parse(message.payload, "SUSPECT takes {host, epoch}")?;
-            let host = PeerId::parse(&said.host).map_err(|bad| format!("SUSPECT: host: {bad}"))?;
-            return Ok(Inbound::Suspect(Suspicion { host, epoch: Epoch(said.epoch) }));
-        }
+        "SUSPECT" => return suspicion("SUSPECT", message.payload).map(Inbound::Suspect),
+        "TRUST" => return suspicion("TRUST", message.payload).map(Inbound::Trust),
         "RESIGN" => {
             let said: ResignPayload<'_> = parse(message.payload, "RESIGN takes {epoch, to}")?;
             let to = said.to.map(|to| PeerId::parse(&to)).transpose().map_err(|bad| format!("RESIGN: to: {bad}"))?;
@@ -252,9 +267,29 @@ fn relay(src: &PeerId, dst: Option<&str>, payload: Option<&RawValue>) -> Result<
     Ok(Inbound::Relay { dst, frame: wire::relay(src, payload) })
 }
 
+fn suspicion(kind: &str, payload: Option<&RawValue>) -> Result<Suspicion, String> {
+    let said: SuspectPayload<'_> = parse(payload, &format!("{kind} takes {{host, epoch}}"))?;
+    let host = PeerId::parse(&said.host).map_err(|bad| format!("{kind}: host: {bad}"))?;
+    Ok(Suspicion { host, epoch: Epoch(said.epoch) })
+}
+
+fn channels(said: BTreeMap<Cow<'_, str>, u32>) -> Result<Vec<(PeerId, u32)>, String> {
+    if said.len() > MAX_CHANNELS {
+        return Err(format!("STATUS: channels has {} entries: at most {MAX_CHANNELS} are allowed", said.len()));
+    }
+    let parse = |(id, ms): (Cow<'_, str>, u32)| {
+        let id = PeerId::parse(&id).map_err(|bad| format!("STATUS: channels: {bad}"))?;
+        if ms > MAX_DIAL_MS {
+            return Err(format!("STATUS: channels: {:?} has {ms} ms: must be 0 to {MAX_DIAL_MS}", id.as_str()));
+        }
+        Ok((id, ms))
+    };
+    said.into_iter().map(parse).collect()
+}
+
 fn status(payload: Option<&RawValue>) -> Result<StatusUpdate, String> {
     let Some(payload) = payload else { return Ok(StatusUpdate::default()) };
-    let status: StatusPayload<'_> = parse(Some(payload), "STATUS takes {eligible, visible, relay, profile}")?;
+    let status: StatusPayload<'_> = parse(Some(payload), "STATUS takes {eligible, visible, relay, p2p, channels, profile}")?;
     if status.profile.is_some_and(|p| p.get().len() > MAX_PROFILE_BYTES) {
         return Err(format!("profile is longer than {MAX_PROFILE_BYTES} bytes of JSON"));
     }
@@ -262,6 +297,8 @@ fn status(payload: Option<&RawValue>) -> Result<StatusUpdate, String> {
         eligible: status.eligible,
         visible: status.visible,
         relay: status.relay,
+        p2p: status.p2p,
+        channels: status.channels.map(channels).transpose()?,
         profile: status.profile.map(|p| (p.get() != "null").then(|| p.to_owned())),
     })
 }
@@ -312,6 +349,15 @@ mod tests {
             r#"["OFFER","a",{}]"#,
             r#"{"type":"STATUS","payload":[true,true,true,null]}"#,
             r#"{"type":"STATUS","payload":{"eligible":"yes"}}"#,
+            r#"{"type":"STATUS","payload":{"p2p":1}}"#,
+            r#"{"type":"STATUS","payload":{"channels":["a"]}}"#,
+            r#"{"type":"STATUS","payload":{"channels":{"a":-1}}}"#,
+            r#"{"type":"STATUS","payload":{"channels":{"a":1.5}}}"#,
+            r#"{"type":"STATUS","payload":{"channels":{"a":600001}}}"#,
+            r#"{"type":"STATUS","payload":{"channels":{"a/b":1}}}"#,
+            r#"{"type":"STATUS","payload":{"channels":{"a":1,"b":2,"c":3,"d":4,"e":5}}}"#,
+            r#"{"type":"TRUST","payload":{"host":"a"}}"#,
+            r#"{"type":"TRUST"}"#,
         ] {
             assert!(hear(bad).is_err(), "{bad}");
         }
@@ -327,6 +373,18 @@ mod tests {
     fn deep_nesting_is_read_without_a_deep_stack() {
         let text = format!(r#"{{"type":"OFFER","dst":"a","payload":{{"x":{}{}}}}}"#, "[".repeat(50_000), "]".repeat(50_000));
         assert!(matches!(hear(&text), Ok(Inbound::Forward { .. })));
+    }
+
+    #[test]
+    fn channels_are_the_whole_set_each_time() {
+        let channels = |text: &str| match hear(text) {
+            Ok(Inbound::Status(update)) => update.channels.map(|c| c.into_iter().map(|(id, ms)| (id.to_string(), ms)).collect()),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(channels(r#"{"type":"STATUS","payload":{"p2p":false}}"#), None::<Vec<_>>);
+        assert_eq!(channels(r#"{"type":"STATUS","payload":{"channels":{}}}"#), Some(vec![]));
+        let (a, u) = (("a".to_owned(), 600_000), ("\u{fc}".to_owned(), 0));
+        assert_eq!(channels(r#"{"type":"STATUS","payload":{"channels":{"\u00fc":0,"a":600000}}}"#), Some(vec![a, u]));
     }
 
     #[test]

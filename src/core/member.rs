@@ -1,5 +1,8 @@
 //! One who is on a page, and one who just left it.
 
+// not `std::net`, which opens sockets as well
+use core::net::IpAddr;
+
 use serde_json::value::RawValue;
 
 use super::claim::Claim;
@@ -7,6 +10,7 @@ use super::contacts::Contacts;
 use super::election::Candidate;
 use super::id::{Epoch, PeerId, SessionId, Token};
 use super::inbound::StatusUpdate;
+use super::time::Time;
 use super::wire::RosterEntry;
 
 /// The order in which members came to a page; a take-over keeps it.
@@ -22,13 +26,17 @@ pub struct Status {
     pub visible: bool,
     /// It takes part in the relay's fan-out.
     pub relay: bool,
+    /// Its page can open data channels.
+    pub p2p: bool,
+    /// Members to whom it has a data channel that is open.
+    pub channels: Vec<PeerId>,
     /// For the others to see.
     pub profile: Option<Box<RawValue>>,
 }
 
 impl Default for Status {
     fn default() -> Self {
-        Self { eligible: true, visible: true, relay: true, profile: None }
+        Self { eligible: true, visible: true, relay: true, p2p: true, channels: Vec::new(), profile: None }
     }
 }
 
@@ -38,10 +46,20 @@ impl Status {
         self.eligible = update.eligible.unwrap_or(self.eligible);
         self.visible = update.visible.unwrap_or(self.visible);
         self.relay = update.relay.unwrap_or(self.relay);
+        self.p2p = update.p2p.unwrap_or(self.p2p);
+        if let Some(channels) = update.channels {
+            self.channels = channels.into_iter().map(|(id, _)| id).collect();
+        }
         let Some(profile) = update.profile else { return false };
         let changed = !is_same(profile.as_deref(), self.profile.as_deref());
         self.profile = profile;
         changed
+    }
+
+    /// Returns whether it has an open data channel to `id`.
+    #[must_use]
+    pub fn has_channel(&self, id: &PeerId) -> bool {
+        self.channels.contains(id)
     }
 }
 
@@ -76,6 +94,8 @@ pub struct Joiner {
     pub group: u32,
     /// What it may do.
     pub rights: Rights,
+    /// Network address of its client.
+    pub address: Option<IpAddr>,
     /// What it was last told.
     pub claim: Option<Claim>,
     /// Set by a session that was a member already when the page's actor died. It is told nothing that it knows.
@@ -95,6 +115,10 @@ pub struct Member {
     pub group: u32,
     /// What it may do.
     pub rights: Rights,
+    /// Network address of its client.
+    pub address: Option<IpAddr>,
+    /// When its socket joined.
+    pub came: Time,
     /// What it says of itself.
     pub status: Status,
     /// Whom to tell when it is gone for good.
@@ -103,9 +127,11 @@ pub struct Member {
     pub claim: Option<Claim>,
     /// The epochs of the first and the last assignment it was told.
     pub told: Option<(Epoch, Epoch)>,
+    /// Number of the last deputy it was told of. `None` if that was another actor of this page.
+    pub told_deputy: Option<u64>,
     /// How many text frames it had sent when its page was found not to run: until it sends another it is elected last.
     pub stalled_at: Option<u64>,
-    /// It was replaced because most could not reach it: it is elected last.
+    /// It was replaced because most could not reach it: until a calm minute has passed it is elected last.
     pub out_of_reach: bool,
 }
 
@@ -131,9 +157,10 @@ impl Member {
         self.told.is_some_and(|(_, last)| last == epoch)
     }
 
-    /// Takes note that it is told of `epoch`.
-    pub fn tell(&mut self, epoch: Epoch) {
+    /// Takes note that it is told of `epoch`, and of the deputy with number `deputy`.
+    pub fn tell(&mut self, epoch: Epoch, deputy: u64) {
         self.told = Some((self.told.map_or(epoch, |(first, _)| first), epoch));
+        self.told_deputy = Some(deputy);
     }
 }
 

@@ -91,6 +91,12 @@ pub struct Open<'a> {
     pub roster: Option<Vec<RosterEntry<'a>>>,
     /// Whether the one told should dial the host.
     pub p2p: bool,
+    /// How long a dial may fairly take on this page, in ms.
+    #[serde(rename = "fairMs")]
+    pub fair_ms: u64,
+    /// The deputy, for one that dials it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub deputy: Option<&'a PeerId>,
     /// Set while the server waits for a host it was told of after a restart.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub recovering: bool,
@@ -119,6 +125,12 @@ pub struct Host<'a> {
     pub members: usize,
     /// Whether the one told should dial the host.
     pub p2p: bool,
+    /// How long a dial may fairly take on this page, in ms.
+    #[serde(rename = "fairMs")]
+    pub fair_ms: u64,
+    /// The deputy, for one that dials it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub deputy: Option<&'a PeerId>,
     /// `false` for one that may not relay, as in its `OPEN`; nothing for all others, whose terms stand.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub relay: Option<bool>,
@@ -232,6 +244,16 @@ pub fn probe(epoch: Epoch) -> Frame {
         epoch: Epoch,
     }
     encode("PROBE", None, None, Some(Probe { epoch }))
+}
+
+/// `DEPUTY`: who would host next, for those who dial it. `None`: there is no deputy any more.
+#[must_use]
+pub fn deputy(deputy: Option<&PeerId>) -> Frame {
+    #[derive(Serialize)]
+    struct Deputy<'a> {
+        deputy: Option<&'a PeerId>,
+    }
+    encode("DEPUTY", None, None, Some(Deputy { deputy }))
 }
 
 /// `RELAY`: data from `src`, for one or for all: the frame is the same.

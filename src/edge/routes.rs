@@ -62,7 +62,11 @@ pub fn configure(world: World, round: Round) -> impl FnOnce(&mut web::ServiceCon
                 .service(gets("/pages/{page}/{key}/id", id))
                 .service(gets("/pages/{page}/{key}/peers", peers_on_page))
                 .service(web::resource("/pages/{page}/peers/{id}").route(other("DELETE, OPTIONS")))
-                .service(web::resource("/pages/{page}/peers/{id}/leave").route(web::post().to(take_leave)).route(other("POST, OPTIONS")))
+                .service(
+                    web::resource("/pages/{page}/peers/{id}/leave")
+                        .route(web::post().to(take_leave))
+                        .route(other("POST, OPTIONS")),
+                )
                 .service(gets("/{key}/id", id))
                 .service(gets("/{key}/peers", peers))
                 .configure(faults)

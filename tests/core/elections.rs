@@ -104,10 +104,29 @@ fn act(world: &mut World, line: &str) -> Vec<Got> {
         ["RELAY", src, "to", dst] => {
             world.say(session(world, src), &format!(r#"{{"type":"RELAY","dst":"{dst}","payload":{{"n":1}}}}"#))
         }
-        ["suspect", id] => {
+        [kind @ ("suspect" | "trust"), id] => {
             let (epoch, host) = world.page.assignment().unwrap();
-            let payload = format!(r#"{{"host":"{host}","epoch":{}}}"#, epoch.0);
-            world.say(session(world, id), &format!(r#"{{"type":"SUSPECT","payload":{payload}}}"#))
+            let (kind, payload) = (kind.to_uppercase(), format!(r#"{{"host":"{host}","epoch":{}}}"#, epoch.0));
+            world.say(session(world, id), &format!(r#"{{"type":"{kind}","payload":{payload}}}"#))
+        }
+        // to whom it has data channels, and how long the dials took
+        ["channels", id, ref channels @ ..] => {
+            let entries = channels.iter().map(|channel| channel.split_once('=').unwrap());
+            let entries: Vec<_> = entries.map(|(id, ms)| format!(r#""{id}":{ms}"#)).collect();
+            let payload = format!(r#"{{"channels":{{{}}}}}"#, entries.join(","));
+            world.say(session(world, id), &format!(r#"{{"type":"STATUS","payload":{payload}}}"#))
+        }
+        ["resign", id] => {
+            let (epoch, _) = world.page.assignment().unwrap();
+            world.say(session(world, id), &format!(r#"{{"type":"RESIGN","payload":{{"epoch":{}}}}}"#, epoch.0))
+        }
+        ["resign", id, "to", next] => {
+            let (epoch, _) = world.page.assignment().unwrap();
+            world.say(session(world, id), &format!(r#"{{"type":"RESIGN","payload":{{"epoch":{},"to":"{next}"}}}}"#, epoch.0))
+        }
+        ["pages", "answer"] => {
+            world.answers = true;
+            vec![]
         }
         ["wait", ms] => world.pass(ms.parse().unwrap()),
         ["drain"] => world.step(Input::Drain),
@@ -127,6 +146,17 @@ fn act(world: &mut World, line: &str) -> Vec<Got> {
         }
         ["resume", id] => world.resume(session(world, id)),
         ["without", "a", "page"] => vec![],
+        ["relaying", "is", "forbidden", ref words @ ..] => {
+            let deputies = usize::from(*words != ["without", "deputies"]);
+            let rules = peerstar::core::page::Rules { policy: Policy::Oldest, deputies, ..super::world::unrelayed_rules() };
+            *world = World::new(true, 7, rules);
+            world.answers = true;
+            vec![]
+        }
+        ["without", "deputies"] => {
+            *world = World::new(true, 7, peerstar::core::page::Rules { deputies: 0, ..rules() });
+            vec![]
+        }
         ["policy", "oldest"] => {
             *world = World::new(true, 7, peerstar::core::page::Rules { policy: Policy::Oldest, ..rules() });
             vec![]

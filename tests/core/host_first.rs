@@ -35,6 +35,7 @@ impl Page {
                 token: None,
                 group: 1,
                 rights: Rights::ALL,
+                address: None,
                 claim: None,
                 resumed: None,
             }));
@@ -70,7 +71,7 @@ impl Page {
 /// Whether anybody reads something of it.
 fn says_something(output: &Output) -> bool {
     match output {
-        Output::Left { .. } | Output::Elected { .. } | Output::Ignored | Output::Idle { .. } => false,
+        Output::Left { .. } | Output::Elected { .. } | Output::Deputy { .. } | Output::Ignored | Output::Idle { .. } => false,
         Output::Welcome { .. }
         | Output::Appoint { .. }
         | Output::AppointOthers(_)

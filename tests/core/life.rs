@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use peerstar::core::id::{SessionId, Token};
 use peerstar::core::member::{Departure, Rights};
-use peerstar::core::page::Input;
+use peerstar::core::page::{Input, Rules};
 
 use super::reference::Model;
-use super::world::{Got, World, rules};
+use super::world::{Got, World, rules, unrelayed_rules};
 
 /// One of those there are at the time, whoever that is.
 #[derive(Debug, Clone, Copy)]
@@ -19,15 +19,19 @@ impl Pick {
     }
 }
 
+/// Data channels that a member says it has: to whom, and how long the dial took in ms.
+pub(crate) type Channels = BTreeMap<u8, u16>;
+
 /// Everything that can happen to a page. A [`Pick`] is one of those there are.
 #[derive(Debug, Clone)]
 pub(crate) enum Transition {
     Join { id: u8, token: u8, group: bool, rights: Rights },
     Depart { who: Pick, how: Departure },
     Say { who: Pick, kind: &'static str, dst: u8 },
-    Status { who: Pick, eligible: bool, visible: bool, relay: bool, profile: Option<u8> },
+    Status { who: Pick, eligible: bool, visible: bool, relay: bool, p2p: bool, channels: Option<Channels>, profile: Option<u8> },
     Relay { who: Pick, dst: Option<u8> },
     Suspect { who: Pick, rightly: bool },
+    Trust { who: Pick, rightly: bool },
     Resign { who: Pick, to: u8 },
     Speak { who: Pick },
     Silence { who: Pick },
@@ -59,6 +63,7 @@ impl Life {
     /// Lets one thing happen to both, and compares what everybody was told, what the page holds, and who hosts.
     fn apply(&mut self, transition: &Transition) {
         self.world.elections.clear();
+        self.world.deputies.clear();
         let Some(got) = self.act(transition) else { return };
         let told = |got: Vec<Got>| {
             let mut told: BTreeMap<SessionId, Vec<String>> = BTreeMap::new();
@@ -68,13 +73,14 @@ impl Life {
             told
         };
         let got = told(got);
-        self.model.will_elect(&self.world.elections);
+        self.model.will_elect(&self.world.elections, &self.world.deputies);
         self.follow(transition);
         assert_eq!(got, told(self.model.drain()), "left: the page, right: the model");
         let ids: Vec<_> = self.world.page.ids().map(ToString::to_string).collect();
         assert_eq!(ids, self.model.ids(), "members");
         let host = self.world.page.assignment().map(|(epoch, host)| (epoch.0, host.to_string()));
         assert_eq!(host, self.model.assignment(), "assignment");
+        assert_eq!(self.world.page.deputy().map(ToString::to_string), self.model.deputy(), "deputy");
         assert_eq!(self.world.ignored, self.model.ignored, "ignored");
     }
 
@@ -107,10 +113,11 @@ impl Life {
                 let (n, dst) = (self.letters, dst.map(|dst| format!(r#","dst":"p{dst}""#)).unwrap_or_default());
                 self.world.say(session, &format!(r#"{{"type":"RELAY"{dst},"payload":{{"n":{n}}}}}"#))
             }
-            Transition::Suspect { who, rightly } => {
+            Transition::Suspect { who, rightly } | Transition::Trust { who, rightly } => {
                 let (session, (epoch, host)) = (self.pick(who)?, self.model.assignment()?);
                 let epoch = if rightly { epoch } else { epoch - 1 };
-                self.world.say(session, &format!(r#"{{"type":"SUSPECT","payload":{{"host":"{host}","epoch":{epoch}}}}}"#))
+                let kind = if matches!(transition, Transition::Trust { .. }) { "TRUST" } else { "SUSPECT" };
+                self.world.say(session, &format!(r#"{{"type":"{kind}","payload":{{"host":"{host}","epoch":{epoch}}}}}"#))
             }
             Transition::Resign { who, to } => {
                 let (session, (epoch, _)) = (self.pick(who)?, self.model.assignment()?);
@@ -120,10 +127,12 @@ impl Life {
                 let session = self.pick(who)?;
                 self.world.say(session, r#"{"type":"HEARTBEAT"}"#)
             }
-            Transition::Status { who, eligible, visible, relay, profile } => {
+            Transition::Status { who, eligible, visible, relay, p2p, ref channels, profile } => {
                 let session = self.pick(who)?;
+                let channels = channels.as_ref().map(|c| format!(r#","channels":{}"#, json_of(c))).unwrap_or_default();
                 let profile = profile.map(|p| format!(r#","profile":"{p}""#)).unwrap_or_default();
-                let payload = format!(r#"{{"eligible":{eligible},"visible":{visible},"relay":{relay}{profile}}}"#);
+                let payload =
+                    format!(r#"{{"eligible":{eligible},"visible":{visible},"relay":{relay},"p2p":{p2p}{channels}{profile}}}"#);
                 self.world.say(session, &format!(r#"{{"type":"STATUS","payload":{payload}}}"#))
             }
             Transition::Silence { who } => {
@@ -177,8 +186,10 @@ impl Life {
                 model.spoke(session);
                 model.forward(session, kind, &format!("p{dst}"), self.letters);
             }
-            (Transition::Status { eligible, visible, relay, profile, .. }, Some(session)) => {
+            (Transition::Status { eligible, visible, relay, p2p, channels, profile, .. }, Some(session)) => {
                 model.spoke(session);
+                let channels = channels.as_ref().map(|c| c.iter().map(|(id, ms)| (format!("p{id}"), u64::from(*ms))).collect());
+                model.connected(session, *p2p, channels);
                 model.status(session, *eligible, *visible, *relay, profile.map(|p| p.to_string()).as_deref());
             }
             (Transition::Relay { dst, .. }, Some(session)) => {
@@ -189,6 +200,12 @@ impl Life {
                 model.spoke(session);
                 let epoch = model.assignment().map_or(0, |(epoch, _)| epoch);
                 model.suspect(session, if *rightly { epoch } else { epoch - 1 });
+            }
+            (Transition::Trust { rightly, .. }, Some(session)) => {
+                model.spoke(session);
+                if *rightly {
+                    model.trust(session);
+                }
             }
             (Transition::Resign { to, .. }, Some(session)) => {
                 model.spoke(session);
@@ -210,9 +227,9 @@ impl Life {
             }
             (_, None) => {}
         }
-        // whatever reaches the page is an occasion to relieve a host
+        // whatever reaches the page is an occasion to look after its host and its deputy
         if !matches!(transition, Transition::Pass { .. } | Transition::Silence { .. } | Transition::Speak { .. }) {
-            self.model.relieve();
+            self.model.look_after();
         }
     }
 
@@ -223,6 +240,7 @@ impl Life {
             | Transition::Status { .. }
             | Transition::Relay { .. }
             | Transition::Suspect { .. }
+            | Transition::Trust { .. }
             | Transition::Resign { .. }
             | Transition::Speak { .. }
             | Transition::Silence { .. }
@@ -242,6 +260,11 @@ const fn proof_of(token: u8) -> &'static str {
     if token == 1 { "one" } else { "two" }
 }
 
+fn json_of(channels: &Channels) -> String {
+    let entries: Vec<_> = channels.iter().map(|(id, ms)| format!(r#""p{id}":{ms}"#)).collect();
+    format!("{{{}}}", entries.join(","))
+}
+
 const fn token_of(token: u8) -> Option<&'static str> {
     match token {
         0 => None,
@@ -252,7 +275,10 @@ const fn token_of(token: u8) -> Option<&'static str> {
 
 /// Lives it to its end.
 pub(crate) fn live(named: bool, random: u64, life: &[Transition]) {
-    let mut both = Life { world: World::new(named, random, rules()), model: Model::new(named), letters: 0 };
+    // a quarter of the pages relays nothing, a quarter has no deputies
+    let (relays, deputies) = (random % 4 != 0, random / 4 % 4 != 0);
+    let rules = Rules { deputies: usize::from(deputies), ..if relays { rules() } else { unrelayed_rules() } };
+    let mut both = Life { world: World::new(named, random, rules), model: Model::new(named, relays, deputies), letters: 0 };
     for transition in life {
         both.apply(transition);
     }

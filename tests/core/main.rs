@@ -8,6 +8,7 @@ mod due;
 mod elections;
 mod host_first;
 mod life;
+mod liveness;
 mod purity;
 mod random;
 mod reference;

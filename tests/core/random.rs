@@ -4,10 +4,15 @@ use peerstar::core::member::{Departure, Rights};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 
-use super::life::{Pick, Transition, live};
+use super::life::{Channels, Pick, Transition, live};
 
 fn rights() -> impl Strategy<Value = Rights> {
     (prop::bool::weighted(0.7), prop::bool::weighted(0.8)).prop_map(|(host, relay)| Rights { host, relay })
+}
+
+fn channels() -> impl Strategy<Value = Channels> {
+    let ms = prop::sample::select(vec![0, 1000, 1001, 2500, 7000, 30_000_u16]);
+    prop::collection::btree_map(0..16_u8, ms, 0..=4)
 }
 
 fn transition() -> impl Strategy<Value = Transition> {
@@ -21,16 +26,19 @@ fn transition() -> impl Strategy<Value = Transition> {
         Departure::Expelled,
     ]);
     let kind = prop::sample::select(vec!["OFFER", "OFFER", "ANSWER", "CANDIDATE", "LEAVE"]);
-    let ms = prop::sample::select(vec![0, 1, 10, 500, 999, 1000, 1999, 2000, 2999, 3001, 5000, 6000, 16_000]);
+    let ms = prop::sample::select(vec![0, 1, 10, 500, 999, 1000, 1999, 2000, 2999, 3001, 5000, 6000, 10_000, 16_000, 60_000]);
     prop_oneof![
         9 => (0..16_u8, 0..3_u8, prop::bool::weighted(0.3), rights())
             .prop_map(|(id, token, group, rights)| Transition::Join { id, token, group, rights }),
         4 => (who(), how).prop_map(|(who, how)| Transition::Depart { who, how }),
         8 => (who(), kind, 0..16_u8).prop_map(|(who, kind, dst)| Transition::Say { who, kind, dst }),
-        3 => (who(), any::<bool>(), any::<bool>(), any::<bool>(), prop::option::of(0..3_u8))
-            .prop_map(|(who, eligible, visible, relay, profile)| Transition::Status { who, eligible, visible, relay, profile }),
+        5 => (who(), any::<[bool; 3]>(), prop::bool::weighted(0.8), prop::option::of(channels()), prop::option::of(0..3_u8))
+            .prop_map(|(who, [eligible, visible, relay], p2p, channels, profile)| {
+                Transition::Status { who, eligible, visible, relay, p2p, channels, profile }
+            }),
         3 => (who(), prop::option::of(0..16_u8)).prop_map(|(who, dst)| Transition::Relay { who, dst }),
-        3 => (who(), prop::bool::weighted(0.9)).prop_map(|(who, rightly)| Transition::Suspect { who, rightly }),
+        6 => (who(), prop::bool::weighted(0.9)).prop_map(|(who, rightly)| Transition::Suspect { who, rightly }),
+        1 => (who(), prop::bool::weighted(0.9)).prop_map(|(who, rightly)| Transition::Trust { who, rightly }),
         2 => (who(), 0..16_u8).prop_map(|(who, to)| Transition::Resign { who, to }),
         2 => who().prop_map(|who| Transition::Speak { who }),
         2 => who().prop_map(|who| Transition::Silence { who }),

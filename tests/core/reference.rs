@@ -1,12 +1,12 @@
 //! A slow, obvious model of a page: lists, searched from end to end. It says what each client is to be told.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, VecDeque};
 
 use peerstar::core::id::SessionId;
 use peerstar::core::member::{Departure, Rights};
 use peerstar::core::page::leaving::GRACE;
 
-use super::world::{Got, START_MS};
+use super::world::{Got, START_MS, house};
 
 const HOLD: u64 = 2000;
 const RETURN: u64 = 3000;
@@ -19,10 +19,17 @@ const PROBE: u64 = 2000;
 const HIDDEN: u64 = 10_000;
 const STAR: usize = 3;
 const MAX_MEMBERS: usize = 12;
+const DEPUTY: u64 = 10_000;
+const CALM: u64 = 2000;
+const CALM_MINUTE: u64 = 60_000;
 
 #[derive(Debug, Clone)]
 struct Person {
     session: SessionId,
+    /// It stays the same when another socket takes over.
+    seat: u64,
+    /// When its socket came.
+    came: u64,
     id: String,
     token: Option<String>,
     group: u32,
@@ -32,6 +39,10 @@ struct Person {
     profile: Option<String>,
     contacts: Vec<String>,
     relay: bool,
+    p2p: bool,
+    channels: Vec<String>,
+    /// The number of the deputy it was last told of.
+    told_deputy: Option<u64>,
     spoken: u64,
     /// What it had spoken when it was found stalled.
     stalled_at: Option<u64>,
@@ -63,8 +74,11 @@ struct Letter {
 #[derive(Debug, Default)]
 pub(crate) struct Model {
     pub named: bool,
+    relays: bool,
+    deputies: bool,
     now: u64,
     here: Vec<Person>,
+    next_seat: u64,
     held: Vec<(Person, u64)>,
     /// Members whose browser closed the socket, and until when they keep their seats.
     leaving: Vec<(SessionId, u64)>,
@@ -76,8 +90,23 @@ pub(crate) struct Model {
     profiles: Vec<(String, u64, bool)>,
     /// Since when somebody is fitter than the host for being visible, while that one is hidden.
     fitter_since: BTreeMap<String, u64>,
-    /// Who said that it hears nothing of the host, and may not be relayed to from it.
-    suspecting: BTreeSet<SessionId>,
+    /// Who hears nothing of the host, and may not be relayed to from it: since when, and whether that counts.
+    suspecting: BTreeMap<u64, (u64, bool)>,
+    /// How long the last dials took.
+    dials: Vec<u64>,
+    /// How often the fair time is doubled, and until when.
+    doublings: u32,
+    calm_at: Option<u64>,
+    /// The deputy's seat, how many there were before, and since when it is deputy.
+    deputy: Option<u64>,
+    deputy_number: u64,
+    deputy_since: u64,
+    /// How many deputies in a row were not reached.
+    unreached: u32,
+    /// When somebody came or went, when the deputy was judged, and whether something has changed since.
+    moved_at: u64,
+    judged_at: u64,
+    changed: bool,
     /// Until when it has to answer, and what it had spoken when asked.
     probe: Option<(u64, u64)>,
     epoch: u64,
@@ -86,26 +115,38 @@ pub(crate) struct Model {
     pub ignored: u32,
     /// What the page chose; taken over if it is among those who may be elected.
     chosen: BTreeMap<u64, String>,
+    /// The deputies that the page named, in that order.
+    named_deputies: VecDeque<Option<String>>,
 }
 
 fn grace() -> u64 {
     u64::try_from(GRACE.as_millis()).unwrap()
 }
 
-/// Those preferred to all others, each merit counting more than those after it.
-fn keep_fittest(fit: &mut Vec<&Person>) {
-    let merits: [fn(&Person) -> bool; 5] =
-        [|p| p.group > 0, |p| p.eligible, |p| !p.out_of_reach, |p| p.rights.relay, |p| p.visible];
-    for merit in merits {
-        if fit.iter().any(|p| merit(p)) {
-            fit.retain(|p| merit(p));
+impl Model {
+    pub(crate) fn new(named: bool, relays: bool, deputies: bool) -> Self {
+        Self { named, relays, deputies, dials: vec![2500; 16], ..Self::default() }
+    }
+
+    /// Those preferred to all others, each merit counting more than those after it.
+    fn keep_fittest(&self, fit: &mut Vec<&Person>) {
+        let eligible = |p: &Person| self.is_eligible(p);
+        let merits: [&dyn Fn(&Person) -> bool; 5] =
+            [&|p| p.group > 0, &eligible, &|p| !p.out_of_reach, &|p| p.rights.relay, &|p| p.visible];
+        for merit in merits {
+            if fit.iter().any(|p| merit(p)) {
+                fit.retain(|p| merit(p));
+            }
         }
     }
-}
 
-impl Model {
-    pub(crate) fn new(named: bool) -> Self {
-        Self { named, ..Self::default() }
+    /// Who opens no data channels cannot host where somebody needs one.
+    fn is_eligible(&self, person: &Person) -> bool {
+        person.eligible && (person.p2p || !self.needs_dialling())
+    }
+
+    fn needs_dialling(&self) -> bool {
+        !self.relays || self.here.iter().any(|p| !p.rights.relay)
     }
 
     /// What all were told since the last call.
@@ -114,7 +155,8 @@ impl Model {
     }
 
     /// The page's elections of this step, which the model cannot foresee. Must be called before the step.
-    pub(crate) fn will_elect(&mut self, elections: &[(u64, String, &'static str)]) {
+    pub(crate) fn will_elect(&mut self, elections: &[(u64, String, &'static str)], deputies: &[Option<String>]) {
+        self.named_deputies = deputies.iter().cloned().collect();
         self.chosen = elections.iter().map(|(epoch, host, _)| (*epoch, host.clone())).collect();
     }
 
@@ -152,6 +194,8 @@ impl Model {
     pub(crate) fn join(&mut self, session: SessionId, id: &str, token: Option<&str>, group: u32, rights: Rights) {
         let newcomer = Person {
             session,
+            seat: 0,
+            came: self.now,
             id: id.into(),
             token: token.map(Into::into),
             group,
@@ -161,6 +205,9 @@ impl Model {
             profile: None,
             contacts: vec![],
             relay: true,
+            p2p: true,
+            channels: vec![],
+            told_deputy: None,
             spoken: 0,
             stalled_at: None,
             out_of_reach: false,
@@ -183,6 +230,8 @@ impl Model {
                 (self.here[at].eligible, self.here[at].visible, self.here[at].profile) = (true, true, None);
                 (self.here[at].relay, self.here[at].spoken, self.here[at].stalled_at) = (true, 0, None);
                 self.here[at].out_of_reach = false;
+                (self.here[at].p2p, self.here[at].channels, self.here[at].came) = (true, vec![], self.now);
+                self.stir(self.here[at].seat);
                 self.here[at].silent_since = None;
                 self.open(id);
                 if had_profile && let Some(host) = self.host.clone().filter(|host| host != id) {
@@ -215,7 +264,7 @@ impl Model {
 
     fn admit(&mut self, mut newcomer: Person) {
         let must_dial = self.here.iter().filter(|p| !p.rights.relay).count();
-        if self.here.len() >= MAX_MEMBERS || (self.named && !newcomer.rights.relay && must_dial == STAR) {
+        if self.here.len() >= MAX_MEMBERS || (self.named && self.relays && !newcomer.rights.relay && must_dial == STAR) {
             return self.close(newcomer.session, "page-full");
         }
         let hosted = self.host.as_ref().is_some_and(|host| newcomer.group == 0 || self.person(host).group > 0);
@@ -232,20 +281,26 @@ impl Model {
             }
         }
         let leads = newcomer.group > 0 && newcomer.rights.host;
+        (newcomer.seat, newcomer.came) = (self.next_seat, self.now);
+        self.next_seat += 1;
+        self.stir(newcomer.seat);
         self.here.push(newcomer);
         if self.named {
             match self.host.clone() {
                 None => {
                     let epoch = self.next_epoch();
                     self.install(&id, epoch);
+                    self.review_deputy();
                     self.open(&id);
                 }
                 Some(host) if leads && self.person(&host).group == 0 => {
                     self.install(&id, self.next_epoch());
+                    self.review_deputy();
                     self.open(&id);
                     self.announce("upgraded", Some(&id));
                 }
                 Some(host) => {
+                    self.review_deputy();
                     self.open(&id);
                     self.tell_host_of(&host, &id);
                 }
@@ -269,13 +324,17 @@ impl Model {
         let p2p = self.dials(id);
         let roster = if host == id { format!(" roster={}", self.roster()) } else { String::new() };
         let members = self.here.len();
-        let relay = self.relay_denied(id);
-        self.tell(id, format!("OPEN host={host} epoch={epoch} members={members} p2p={p2p}{relay}{roster}"));
+        let relay = if self.relays { self.relay_denied(id) } else { " relay=false" };
+        let (deputy, fair) = (self.note_deputy(id), self.fair_told());
+        self.tell(id, format!("OPEN host={host} epoch={epoch} members={members} p2p={p2p}{deputy}{fair}{relay}{roster}"));
     }
 
     /// Those who may not relay always dial; of the others those longest present, up to the size of the star.
     /// Where the host may not, all do.
     fn dials(&self, id: &str) -> bool {
+        if !self.relays {
+            return true;
+        }
         let (cannot_but, others): (Vec<_>, Vec<_>) = self.here.iter().partition(|p| !p.rights.relay);
         let host_relays = self.host.as_ref().is_none_or(|host| self.person(host).rights.relay);
         let longest: Vec<_> = others.iter().take(STAR - cannot_but.len()).collect();
@@ -287,12 +346,14 @@ impl Model {
     }
 
     fn announce(&mut self, cause: &str, but: Option<&str>) {
+        self.review_deputy();
         let (epoch, host) = self.assignment().unwrap();
         let (members, roster) = (self.here.len(), self.roster());
         for id in self.ids().into_iter().filter(|id| Some(id.as_str()) != but) {
             let roster = if id == host { format!(" roster={roster}") } else { String::new() };
             let (p2p, relay) = (self.dials(&id), self.relay_denied(&id));
-            self.tell(&id, format!("HOST host={host} epoch={epoch} cause={cause} members={members} p2p={p2p}{relay}{roster}"));
+            let what = format!("{}{}{relay}{roster}", self.note_deputy(&id), self.fair_told());
+            self.tell(&id, format!("HOST host={host} epoch={epoch} cause={cause} members={members} p2p={p2p}{what}"));
         }
     }
 
@@ -325,6 +386,7 @@ impl Model {
         self.probe = None;
         self.fitter_since.clear();
         self.suspecting.clear();
+        self.changed = true;
     }
 
     // === going ===
@@ -383,6 +445,7 @@ impl Model {
 
     fn depart(&mut self, at: usize, departure: Departure) {
         let person = self.here.remove(at);
+        self.stir(person.seat);
         self.forget(&person);
         let mut stranded = Vec::new();
         if self.host.as_ref() == Some(&person.id) {
@@ -410,6 +473,7 @@ impl Model {
         let stranded: Vec<Person> = stranded;
         stranded.iter().for_each(|p| self.close(p.session, "no-host"));
         stranded.iter().for_each(|p| self.forget(p));
+        stranded.iter().for_each(|p| self.stir(p.seat));
         stranded
     }
 
@@ -455,7 +519,14 @@ impl Model {
 
     /// Whom the page chose, if it was right to.
     fn choose(&self, epoch: u64, but: Option<&str>) -> String {
-        let fit = self.fit(but);
+        let ready = |p: &&Person| self.runs(p) && self.was_heard(p) && Some(p.id.as_str()) != but;
+        let deputy = self.deputy_person().filter(|p| self.may_be_deputy(p)).filter(ready);
+        let mut fit = self.fit(but);
+        let best = fit.first().map(|id| self.person(id));
+        let merits = |p: &Person| (p.group > 0, self.is_leaving(p.session), self.is_eligible(p), p.out_of_reach, p.rights.relay);
+        if let Some(deputy) = deputy.filter(|deputy| best.is_some_and(|best| merits(best) == merits(deputy))) {
+            fit = vec![deputy.id.clone()];
+        }
         let host = self.chosen.get(&epoch).cloned().unwrap_or_default();
         assert!(fit.contains(&host), "{host:?} was elected, but only {fit:?} are fit");
         host
@@ -465,16 +536,25 @@ impl Model {
         person.silent_since.is_none_or(|since| self.now - since <= FRESH)
     }
 
-    /// Who may host: group, not about to leave, eligible, able to relay, visible, heard from lately.
-    fn fit(&self, but: Option<&str>) -> Vec<String> {
-        let mut fit: Vec<&Person> = self.here.iter().filter(|p| p.rights.host && Some(p.id.as_str()) != but).collect();
-        let is_fresh = |p: &&Person| p.stalled_at.is_none_or(|at| p.spoken > at) && self.was_heard(p);
+    fn runs(&self, person: &Person) -> bool {
+        person.stalled_at.is_none_or(|at| person.spoken > at)
+    }
+
+    /// Keeps group members before others, and of those the ones with a socket.
+    fn keep_present(&self, fit: &mut Vec<&Person>) {
         for merit in [|_: &Self, p: &Person| p.group > 0, |m: &Self, p: &Person| !m.is_leaving(p.session)] {
             if fit.iter().any(|p| merit(self, p)) {
                 fit.retain(|p| merit(self, p));
             }
         }
-        keep_fittest(&mut fit);
+    }
+
+    /// Who may host: group, not about to leave, eligible, able to relay, visible, heard from lately.
+    fn fit(&self, but: Option<&str>) -> Vec<String> {
+        let mut fit: Vec<&Person> = self.here.iter().filter(|p| p.rights.host && Some(p.id.as_str()) != but).collect();
+        let is_fresh = |p: &&Person| self.runs(p) && self.was_heard(p);
+        self.keep_present(&mut fit);
+        self.keep_fittest(&mut fit);
         if fit.iter().any(is_fresh) {
             fit.retain(is_fresh);
         }
@@ -522,11 +602,11 @@ impl Model {
             .here
             .iter()
             .filter(receives)
-            .filter(|p| self.named && sender.group > 0 && p.group > 0)
+            .filter(|p| self.named && self.relays && sender.group > 0 && p.group > 0)
             .filter(|p| sender.rights.relay && p.rights.relay)
             .map(|p| p.id.clone())
             .collect();
-        self.ignored += u32::from(self.named && sender.group > 0 && !sender.rights.relay);
+        self.ignored += u32::from(self.named && self.relays && sender.group > 0 && !sender.rights.relay);
         for id in to {
             self.tell(&id, format!("RELAY from {} n={n}", sender.id));
         }
@@ -540,13 +620,8 @@ impl Model {
             return;
         }
         let host = suspected.id.clone();
-        if !suspecting.rights.relay || !suspected.rights.relay {
-            self.suspecting.insert(session);
-            let many = self.here.iter().filter(|p| self.suspecting.contains(&p.session)).count();
-            if many >= 2 && many * 2 > self.here.len() {
-                self.here.iter_mut().filter(|p| p.id == host).for_each(|p| p.out_of_reach = true);
-                return self.replace("unreachable", None);
-            }
+        if !self.may_relay_between(suspecting, suspected) && suspecting.p2p {
+            self.suspecting.entry(suspecting.seat).or_insert((self.now, false));
         }
         if self.probe.is_none() {
             self.probe = Some((self.now + PROBE, self.person(&host).spoken));
@@ -576,14 +651,14 @@ impl Model {
     }
 
     /// A host that is hidden gives way to one that has been fitter for being visible for a while.
-    pub(crate) fn relieve(&mut self) {
+    fn relieve(&mut self) {
         let Some(host) = self.host.clone() else { return };
         let grouped = self.here.iter().any(|p| p.group > 0);
         let can =
             |p: &&Person| !self.is_leaving(p.session) && p.stalled_at.is_none() && p.rights.host && (p.group > 0 || !grouped);
         let mut fit: Vec<&Person> = self.here.iter().filter(|p| p.id == host || can(p)).collect();
-        keep_fittest(&mut fit);
-        fit.retain(|p| p.visible && p.eligible && !self.person(&host).visible);
+        self.keep_fittest(&mut fit);
+        fit.retain(|p| p.visible && self.is_eligible(p) && !self.person(&host).visible);
         let since = |p: &Person| {
             let since = self.fitter_since.get(&p.id).copied();
             since.filter(|since| self.was_heard(p) || self.now < since + HIDDEN).unwrap_or(self.now)
@@ -595,6 +670,8 @@ impl Model {
             let epoch = self.next_epoch();
             let next = self.chosen.get(&epoch).cloned().unwrap_or_default();
             assert!(long.contains(&next), "{next:?} was elected, but only {long:?} have been fitter for long enough");
+            let deputy = self.deputy().filter(|deputy| long.contains(deputy));
+            assert!(deputy.as_ref().is_none_or(|deputy| *deputy == next), "{next:?} was elected, but {deputy:?} is deputy");
             self.install(&next, epoch);
             self.announce("resigned", None);
         }
@@ -633,6 +710,197 @@ impl Model {
         }
     }
 
+    // === suspicions and the deputy ===
+
+    pub(crate) fn trust(&mut self, session: SessionId) {
+        let seat = self.here.iter().find(|p| p.session == session).unwrap().seat;
+        self.suspecting.remove(&seat);
+    }
+
+    /// What it says of its data channels.
+    pub(crate) fn connected(&mut self, session: SessionId, p2p: bool, channels: Option<Vec<(String, u64)>>) {
+        let person = self.here.iter_mut().find(|p| p.session == session).unwrap();
+        person.p2p = p2p;
+        if let Some(mut channels) = channels {
+            channels.sort();
+            let known = std::mem::take(&mut person.channels);
+            person.channels = channels.iter().map(|(id, _)| id.clone()).collect();
+            if person.group > 0 {
+                self.dials.extend(channels.into_iter().filter(|(id, _)| !known.contains(id)).map(|(_, ms)| ms));
+            }
+        }
+        if !p2p {
+            let seat = person.seat;
+            self.suspecting.remove(&seat);
+        }
+        self.changed = true;
+    }
+
+    /// Three times what all but the slowest of the last sixteen dials took, 3 to 30 s, and doubled.
+    fn fair(&self) -> u64 {
+        let mut last: Vec<u64> = self.dials.iter().rev().take(16).copied().collect();
+        last.sort_unstable();
+        let fair = (last[14] * 3).clamp(3000, 30_000);
+        (fair << self.doublings.min(8)).min(30_000)
+    }
+
+    fn fair_told(&self) -> String {
+        let fair = self.fair();
+        if fair == 7500 { String::new() } else { format!(" fair={fair}") }
+    }
+
+    fn may_relay_between(&self, one: &Person, other: &Person) -> bool {
+        self.relays && one.rights.relay && other.rights.relay
+    }
+
+    /// Somebody came or went, or has a new socket.
+    fn stir(&mut self, seat: u64) {
+        self.suspecting.remove(&seat);
+        self.moved_at = self.now;
+        self.changed = true;
+    }
+
+    pub(crate) fn deputy(&self) -> Option<String> {
+        self.deputy_person().map(|p| p.id.clone())
+    }
+
+    fn deputy_person(&self) -> Option<&Person> {
+        self.here.iter().find(|p| Some(p.seat) == self.deputy)
+    }
+
+    fn dials_deputy(&self, person: &Person) -> bool {
+        self.named && self.deputies && person.group > 0 && (!self.relays || !person.rights.relay)
+    }
+
+    fn may_be_deputy(&self, person: &Person) -> bool {
+        person.group > 0 && person.rights.host && self.is_eligible(person)
+    }
+
+    /// What a member that dials the deputy is told of it, and knows from then on.
+    fn note_deputy(&mut self, id: &str) -> String {
+        let (deputy, number) = (self.deputy(), self.deputy_number);
+        let at = self.here.iter().position(|p| p.id == id).unwrap();
+        self.here[at].told_deputy = Some(number);
+        deputy.filter(|_| self.dials_deputy(&self.here[at])).map(|deputy| format!(" deputy={deputy}")).unwrap_or_default()
+    }
+
+    /// When the deputy is judged.
+    fn judged_next(&self) -> Option<u64> {
+        let term = self.fair().max(DEPUTY) << self.unreached.saturating_sub(1).min(5);
+        let at = (self.deputy_since + term).max(self.moved_at + CALM).max(self.judged_at + CALM);
+        (self.deputy.is_some() && self.changed).then_some(at)
+    }
+
+    fn review_deputy(&mut self) {
+        let Some(host) = self.host.clone().filter(|_| self.named && self.deputies && self.needs_dialling()) else {
+            if self.deputy.is_some() {
+                self.name_deputy(&[]);
+            }
+            return;
+        };
+        let able = self.deputy_person().filter(|p| p.id != host && self.may_be_deputy(p)).cloned();
+        let Some(deputy) = able else {
+            let fit = self.fit_deputies(&host, None);
+            if !fit.is_empty() || self.deputy.is_some() {
+                self.name_deputy(&fit);
+            }
+            return;
+        };
+        if self.judged_next().is_some_and(|at| at <= self.now) {
+            let concerned = |p: &&Person| p.id != host && p.seat != deputy.seat && p.p2p && self.dials_deputy(p);
+            let dialling: Vec<&Person> = self.here.iter().filter(concerned).collect();
+            let without: Vec<&&Person> = dialling.iter().filter(|p| !p.channels.contains(&deputy.id)).collect();
+            let late = |p: &&&&Person| p.came.max(self.deputy_since) + self.fair() <= self.now;
+            let missing = without.iter().filter(late).count();
+            let pending = missing < without.len();
+            let is_reached = missing * 2 <= dialling.len();
+            (self.judged_at, self.changed) = (self.now, pending);
+            let others = self.fit_deputies(&host, Some(deputy.seat));
+            let is_fit = self.fit_deputies(&host, None).contains(&deputy.id);
+            if !(is_reached && is_fit) && !others.is_empty() {
+                self.name_deputy(&others);
+            }
+            self.unreached = if is_reached { 0 } else { self.unreached + 1 };
+        }
+    }
+
+    fn fit_deputies(&self, host: &str, but: Option<u64>) -> Vec<String> {
+        let able = |p: &&Person| p.id != host && Some(p.seat) != but && self.may_be_deputy(p);
+        let mut fit: Vec<&Person> = self.here.iter().filter(able).collect();
+        self.keep_present(&mut fit);
+        self.keep_fittest(&mut fit);
+        let elsewhere = |p: &&Person| house(&p.id) != house(host);
+        let linked = |p: &&Person| p.channels.iter().any(|id| id == host);
+        for merit in [&(|p: &&Person| self.runs(p)) as &dyn Fn(&&Person) -> bool, &linked, &elsewhere] {
+            if fit.iter().any(merit) {
+                fit.retain(merit);
+            }
+        }
+        fit.into_iter().map(|p| p.id.clone()).collect()
+    }
+
+    /// Takes over what the page chose, if that is one of them.
+    fn name_deputy(&mut self, fit: &[String]) {
+        let named = self.named_deputies.pop_front().expect("the page named no deputy");
+        assert_eq!(named.is_some(), !fit.is_empty(), "{named:?} was named deputy");
+        assert!(named.as_ref().is_none_or(|named| fit.contains(named)), "{named:?} was named deputy, but only {fit:?} are fit");
+        self.deputy = named.map(|named| self.person(&named).seat);
+        self.deputy_number += 1;
+        (self.deputy_since, self.changed) = (self.now, true);
+    }
+
+    fn reach(&self, seat: u64) -> usize {
+        let to = self.here.iter().find(|p| p.seat == seat).unwrap();
+        let counts = |p: &Person| self.suspecting.get(&p.seat).is_some_and(|(_, counts)| *counts);
+        let linked = |p: &Person| p.channels.contains(&to.id) && !(self.host.as_ref() == Some(&to.id) && counts(p));
+        let others = self.here.iter().filter(|p| p.seat != seat && p.group > 0);
+        others.filter(|p| self.may_relay_between(p, to) || linked(p)).count()
+    }
+
+    fn weigh(&mut self) {
+        let Some(host) = self.host.clone() else { return };
+        let (now, fair) = (self.now, self.fair());
+        self.suspecting.values_mut().for_each(|(began, counts)| *counts |= *began + fair <= now);
+        let many = self.suspecting.values().filter(|(_, counts)| *counts).count();
+        if many < 2 || many * 2 <= self.here.len() {
+            return;
+        }
+        let seat = self.person(&host).seat;
+        let deputy = self.deputy.filter(|deputy| self.reach(*deputy) > self.reach(seat));
+        let grouped = self.here.iter().any(|p| p.group > 0);
+        let can = |p: &Person| p.id != host && p.rights.host && (p.group > 0 || !grouped);
+        if if self.deputies { deputy.is_none() } else { !self.here.iter().any(can) } {
+            return;
+        }
+        let epoch = self.next_epoch();
+        let next = self.deputy().filter(|_| self.deputies).unwrap_or_else(|| self.choose(epoch, Some(&host)));
+        self.doublings += 1;
+        self.calm_at = Some(now + CALM_MINUTE);
+        self.here.iter_mut().filter(|p| p.id == host).for_each(|p| p.out_of_reach = true);
+        self.install(&next, epoch);
+        self.announce("unreachable", None);
+    }
+
+    /// Tells of the deputy whoever dials it and knows of another one.
+    fn tell_of_deputy(&mut self) {
+        let Some(_) = self.host else { return };
+        let (number, deputy) = (self.deputy_number, self.deputy());
+        let untold = |p: &&Person| p.told_deputy != Some(number) && self.dials_deputy(p);
+        let ids: Vec<_> = self.here.iter().filter(untold).map(|p| p.id.clone()).collect();
+        for id in ids {
+            self.note_deputy(&id);
+            self.tell(&id, format!("DEPUTY{}", deputy.as_ref().map(|id| format!(" deputy={id}")).unwrap_or_default()));
+        }
+    }
+
+    /// What is seen to after each step.
+    pub(crate) fn look_after(&mut self) {
+        self.relieve();
+        self.review_deputy();
+        self.weigh();
+        self.tell_of_deputy();
+    }
+
     // === time ===
 
     pub(crate) fn silence(&mut self, session: SessionId) {
@@ -647,7 +915,7 @@ impl Model {
         while let Some(next) = self.deadlines().into_iter().filter(|at| *at <= until).min() {
             self.now = self.now.max(next);
             self.timer();
-            self.relieve();
+            self.look_after();
         }
         self.now = until;
     }
@@ -668,11 +936,17 @@ impl Model {
         let probe = self.probe.map(|(until, _)| until);
         let profiles = self.profiles.iter().map(|(_, until, _)| *until);
         let leaving = self.leaving.iter().map(|(_, until)| *until);
-        held.chain(leaving).chain(profiles).chain(away).chain(letters).chain(silent).chain(hidden).chain(probe).collect()
+        let suspicions = self.suspecting.values().filter(|(_, counts)| !counts).map(|(began, _)| began + self.fair());
+        let more = leaving.chain(suspicions).chain(self.judged_next()).chain(self.calm_at);
+        held.chain(profiles).chain(away).chain(letters).chain(silent).chain(hidden).chain(probe).chain(more).collect()
     }
 
     fn timer(&mut self) {
         let now = self.now;
+        if self.calm_at.take_if(|at| *at <= now).is_some() {
+            self.doublings = 0;
+            self.here.iter_mut().for_each(|p| p.out_of_reach = false);
+        }
         while let Some((session, _)) = self.leaving.first().copied().filter(|(_, until)| *until <= now) {
             let at = self.here.iter().position(|p| p.session == session).expect("one that leaves and is not here");
             self.depart(at, Departure::Goodbye);
@@ -736,13 +1010,33 @@ impl Model {
         self.host_since = self.now;
         self.probe = None;
         self.here.iter_mut().for_each(|p| (p.stalled_at, p.out_of_reach) = (None, false));
+        self.here.iter_mut().for_each(|p| (p.came, p.told_deputy) = (self.now, None));
+        (self.deputy, self.deputy_number, self.deputy_since, self.unreached) = (None, 0, 0, 0);
+        (self.moved_at, self.judged_at, self.changed) = (self.now, 0, true);
         self.fitter_since.clear();
         self.suspecting.clear();
         self.held.clear();
         // what the host was yet to hear of it hears now
         let news: Vec<_> = std::mem::take(&mut self.profiles).into_iter().filter(|(.., another)| *another).collect();
-        for id in self.ids().into_iter().filter(|id| news.iter().any(|(told, ..)| told == id)) {
-            self.tell_host_of_profile(&id);
+        let is_news = |id: &str| news.iter().any(|(told, ..)| told == id);
+        // they come one by one; with the host all goes on
+        let host = self.host.take();
+        for person in std::mem::take(&mut self.here) {
+            let id = person.id.clone();
+            self.here.push(person);
+            if host.as_ref() == Some(&id) {
+                self.host.clone_from(&host);
+                for early in self.ids().into_iter().filter(|id| is_news(id)) {
+                    self.tell_host_of_profile(&early);
+                }
+                self.review_deputy();
+            } else {
+                self.review_deputy();
+                if is_news(&id) {
+                    self.tell_host_of_profile(&id);
+                }
+            }
+            self.look_after();
         }
         // those who are away are given their time anew, and are told apart no more from those who lost their socket
         let until = self.now + RETURN;

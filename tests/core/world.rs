@@ -2,6 +2,7 @@
 //! (`PageState::check`) and from outside: what each client was told.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,6 +27,7 @@ pub(crate) fn rules() -> Rules {
     Rules {
         max_members: 12,
         star: 3,
+        deputies: 1,
         policy: Policy::Random,
         recovery: Duration::from_secs(5),
         timeout: Duration::from_secs(15),
@@ -47,6 +49,12 @@ pub(crate) fn rules() -> Rules {
     }
 }
 
+/// The same for a page on which nothing is relayed: all dial the host.
+pub(crate) fn unrelayed_rules() -> Rules {
+    let rules = rules();
+    Rules { star: rules.max_members, terms: Terms { relay: None, ..rules.terms }, ..rules }
+}
+
 /// One socket, as its client sees it.
 #[derive(Debug, Clone)]
 pub(crate) struct Client {
@@ -58,6 +66,10 @@ pub(crate) struct Client {
     pub joined: bool,
     /// What it said since the page's actor died and before its session resumed.
     pub kept: Option<Vec<String>>,
+    /// Where it is, in the network.
+    pub address: IpAddr,
+    /// The deputy it was last told of.
+    pub deputy: Option<String>,
     /// The last (epoch, host) it was told.
     pub told: Option<(u64, String)>,
     /// Who is there, as it was told while it hosted: id → profile.
@@ -91,7 +103,11 @@ pub(crate) struct World {
     /// Every host that any client was told of: epoch → host.
     pub hosts: BTreeMap<u64, String>,
     pub elections: Vec<(u64, String, &'static str)>,
+    /// Every deputy that was named, and `None` where there was none any more.
+    pub deputies: Vec<Option<String>>,
     pub idle: bool,
+    /// Whether the pages of all clients run, and so answer a `PROBE`.
+    pub answers: bool,
     /// The client that the last transition was about.
     pub last_picked: Option<SessionId>,
     /// How often a member said what is not for it to say.
@@ -112,7 +128,9 @@ impl World {
             next_session: 0,
             hosts: BTreeMap::new(),
             elections: Vec::new(),
+            deputies: Vec::new(),
             idle: false,
+            answers: false,
             last_picked: None,
             ignored: 0,
         }
@@ -138,6 +156,8 @@ impl World {
             status: Status::default(),
             joined: false,
             kept: None,
+            address: house(id),
+            deputy: None,
             told: None,
             roster: BTreeMap::new(),
             renamed_at: self.now,
@@ -161,6 +181,7 @@ impl World {
             token: client.token.as_deref().map(|t| Token::parse(t).unwrap()),
             group: client.group,
             rights: client.rights,
+            address: Some(client.address),
             claim: claim.map(|(epoch, host)| Claim { epoch: Epoch(epoch), host: id(host) }),
             resumed: resumed.then_some(client.status),
         };
@@ -204,6 +225,7 @@ impl World {
             }
             Inbound::Relay { dst, frame } => self.step(Input::Relay { session, dst, frame }),
             Inbound::Suspect(suspicion) => self.step(Input::Suspect { session, suspicion }),
+            Inbound::Trust(suspicion) => self.step(Input::Trust { session, suspicion }),
             Inbound::Resign { epoch, to } => self.step(Input::Resign { session, epoch, to }),
             Inbound::Heartbeat | Inbound::Probed => vec![],
             other @ (Inbound::Unreachable(_) | Inbound::Goodbye | Inbound::Ignored) => {
@@ -285,6 +307,7 @@ impl World {
                         if let Some(a) = assignment {
                             self.told(to, a.epoch.0, a.host.to_string());
                             self.note_roster(to, &open, a.hosting);
+                            self.note_deputy(to, &open);
                         }
                         got.push(Got { who: to, what: summary(&open) });
                     }
@@ -293,6 +316,7 @@ impl World {
                     assert!(self.clients[&to].joined, "HOST to one who is not a member");
                     self.told(to, assignment.epoch.0, assignment.host.to_string());
                     self.note_roster(to, &frame, assignment.hosting);
+                    self.note_deputy(to, &frame);
                     got.push(Got { who: to, what: summary(&frame) });
                 }
                 Output::AppointOthers(announcement) => {
@@ -309,10 +333,16 @@ impl World {
                 Output::Tell { to, ref frame } | Output::Pass { to, ref frame, .. } | Output::News { to, ref frame } => {
                     assert!(self.clients.get(&to).is_some_and(|c| c.joined), "told one who is gone: {frame}");
                     let what = summary(frame);
+                    if self.answers && what.starts_with("PROBE") {
+                        self.clients.get_mut(&to).unwrap().spoken += 1;
+                    }
                     let is_blamed = !matches!(output, Output::Pass { .. });
                     if let Some(src) = what.strip_prefix("RELAY from ").and_then(|rest| rest.split(' ').next()) {
                         let hosts = self.page.assignment().is_some_and(|(_, host)| host.as_str() == src);
                         assert_eq!(is_blamed, hosts, "only what the host says may have one closed as slow: {frame}");
+                    }
+                    if what.starts_with("DEPUTY") {
+                        self.note_deputy(to, frame);
                     }
                     // a LEAVE may also be what another says to it
                     self.note_roster(to, frame, matches!(output, Output::News { .. }));
@@ -328,11 +358,18 @@ impl World {
                 Output::Elected { assignment, cause } => {
                     self.elections.push((assignment.epoch.0, assignment.host.to_string(), cause.name()));
                 }
+                Output::Deputy { id } => self.deputies.push(id.map(|id| id.to_string())),
                 Output::Ignored => self.ignored += 1,
                 Output::Idle { .. } => self.idle = true,
             }
         }
         got
+    }
+
+    /// The deputy that the client knows of from now on.
+    fn note_deputy(&mut self, who: SessionId, frame: &str) {
+        let message: Value = serde_json::from_str(frame).unwrap();
+        self.clients.get_mut(&who).unwrap().deputy = message["payload"]["deputy"].as_str().map(Into::into);
     }
 
     /// As a host keeps it.
@@ -380,6 +417,12 @@ impl World {
             assert!(knows || recovering, "{} believes {:?}, but it is {host} in {}", member.id, member.told, epoch.0);
         }
         let Some(host) = members.iter().find(|m| m.id == host.as_str() && m.kept.is_none()) else { return };
+        let relays = self.rules.terms.relay.is_some();
+        for member in members.iter().filter(|m| m.kept.is_none() && self.page.has(&id(&m.id))) {
+            let dials_deputy = self.rules.deputies > 0 && member.group > 0 && (!relays || !member.rights.relay);
+            let deputy = self.page.deputy().filter(|_| dials_deputy).map(ToString::to_string);
+            assert_eq!(member.deputy, deputy, "{} does not know who the deputy is", member.id);
+        }
         for member in members.iter().filter(|m| m.id != host.id && m.kept.is_none() && self.page.has(&id(&m.id))) {
             let profile = member.status.profile.as_ref().map(|profile| profile.get().to_owned());
             let lately = self.now <= member.renamed_at.plus(Duration::from_secs(1));
@@ -394,6 +437,12 @@ impl World {
     }
 }
 
+/// The network address of a client: people live in three houses, by what their id ends with.
+pub(crate) fn house(id: &str) -> IpAddr {
+    let number: u32 = id.trim_start_matches(|c: char| !c.is_ascii_digit()).parse().unwrap_or(0);
+    IpAddr::from([10, 0, 0, u8::try_from(number % 3).unwrap()])
+}
+
 fn key(named: bool) -> PageKey {
     if named { PageKey::Named(PageName::parse("p").unwrap()) } else { PageKey::Pageless }
 }
@@ -404,7 +453,7 @@ pub(crate) fn summary(frame: &str) -> String {
     let payload = &message["payload"];
     let mut words = vec![message["type"].as_str().unwrap().to_owned()];
     words.extend(message["src"].as_str().map(|src| format!("from {src}")));
-    for key in ["host", "epoch", "cause", "members", "p2p", "recovering", "n", "retryMs"] {
+    for key in ["host", "epoch", "cause", "members", "p2p", "deputy", "recovering", "n", "retryMs"] {
         match &payload[key] {
             Value::Null => {}
             Value::String(text) => words.push(format!("{key}={text}")),
@@ -413,6 +462,8 @@ pub(crate) fn summary(frame: &str) -> String {
             }
         }
     }
+    let fair = payload["fairMs"].as_u64().filter(|ms| *ms != 7500); // as on a new page
+    words.extend(fair.map(|ms| format!("fair={ms}")));
     words.extend((payload["relay"] == false && message["type"] != "JOIN").then(|| "relay=false".to_owned()));
     words.extend((payload["lost"] == true).then(|| "lost".to_owned()));
     if let Some(roster) = payload["roster"].as_array() {

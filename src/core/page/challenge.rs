@@ -1,14 +1,15 @@
 //! A host that is still here, but may have to go: suspected, hidden, or willing.
 
-use std::collections::BTreeSet;
+use std::time::Duration;
 
 use super::hosting::above;
+use super::suspicion::Suspicions;
 use super::{Output, Outside, PageState};
 use crate::core::due::Due;
 use crate::core::election::{Candidate, Cause, pick};
 use crate::core::id::{Epoch, PeerId, SessionId};
 use crate::core::inbound::Suspicion;
-use crate::core::member::Seat;
+use crate::core::member::{Member, Seat};
 use crate::core::time::Time;
 use crate::core::wire;
 
@@ -17,8 +18,8 @@ use crate::core::wire;
 pub struct Challenge {
     /// Its page was asked to answer.
     probe: Option<Probe>,
-    /// Who said that it does not answer, and has no other way to it: nothing may be relayed between the two.
-    suspecting: BTreeSet<SessionId>,
+    /// Members that hear nothing of it, and have no other way to it: nothing may be relayed between the two.
+    pub(super) suspicions: Suspicions,
     /// Who is fitter than it for being visible, while it is hidden, and when each has been for long enough to follow it.
     relief: Due<Seat, ()>,
 }
@@ -31,8 +32,9 @@ struct Probe {
 }
 
 impl Challenge {
-    pub(super) fn next_deadline(&self) -> Option<Time> {
-        self.probe.as_ref().map(|probe| probe.until).into_iter().chain(self.relief.next_deadline()).min()
+    pub(super) fn next_deadline(&self, fair: Duration) -> Option<Time> {
+        let probe = self.probe.as_ref().map(|probe| probe.until);
+        [probe, self.relief.next_deadline(), self.suspicions.ripens_at(fair)].into_iter().flatten().min()
     }
 }
 
@@ -41,21 +43,62 @@ impl PageState {
         let (Some(host), Some((epoch, id))) = (self.host_seat(), self.assignment()) else { return };
         // a stock client knows no PROBE: whoever suspects it could depose it
         let grouped = |seat: Seat| self.members.get(&seat).filter(|m| m.group > 0);
-        let Some(suspecting) = self.seat_of(session).filter(|seat| *seat != host).and_then(grouped) else { return };
+        let Some(seat) = self.seat_of(session).filter(|seat| *seat != host) else { return };
+        let Some(suspecting) = grouped(seat) else { return };
         let Some(suspected) = grouped(host).filter(|_| suspicion.epoch == epoch && suspicion.host == id) else { return };
-        if !self.relays() || !suspecting.rights.relay || !suspected.rights.relay {
-            self.challenge.suspecting.insert(session);
-            self.challenge.suspecting.retain(|session| self.by_session.contains_key(session));
-            let many = self.challenge.suspecting.len();
-            if many >= 2 && many * 2 > self.members.len() {
-                self.members.get_mut(&host).into_iter().for_each(|host| host.out_of_reach = true);
-                return self.replace_host(outside, None, Cause::Unreachable, out);
-            }
+        // one that opens no data channels reaches nobody
+        if !self.may_relay_between(suspecting, suspected) && suspecting.status.p2p {
+            self.challenge.suspicions.begin(seat, outside.now);
         }
         if let Some(to) = self.members.get(&host).map(|host| host.session).filter(|_| self.challenge.probe.is_none()) {
             self.challenge.probe = Some(Probe { until: outside.now.plus(self.rules.probe), spoken: (outside.spoken)(to) });
             out.push(Output::Tell { to, frame: wire::probe(epoch) });
         }
+    }
+
+    /// A member hears the host again.
+    pub(super) fn trust(&mut self, session: SessionId, suspicion: &Suspicion) {
+        let is_current = self.assignment().is_some_and(|(epoch, id)| suspicion.epoch == epoch && suspicion.host == id);
+        if let Some(seat) = self.seat_of(session).filter(|_| is_current) {
+            self.challenge.suspicions.end(seat);
+        }
+    }
+
+    /// Replaces a host that more than half of the members, and at least two, cannot reach. Where there are deputies: by the
+    /// deputy, and only if more members reach that one.
+    pub(super) fn weigh_suspicions(&mut self, outside: Outside<'_>, out: &mut Vec<Output>) {
+        let Some(host) = self.host_seat() else { return };
+        let Some(many) = self.challenge.suspicions.weigh(outside.now, self.dials.fair()) else { return };
+        if many < 2 || many * 2 <= self.members.len() {
+            return;
+        }
+        let next = if self.rules.deputies == 0 {
+            self.pick_other_than(Some(host), outside).filter(|next| self.may_host(*next))
+        } else {
+            self.deputy_seat().filter(|deputy| self.reach(*deputy) > self.reach(host))
+        };
+        if let Some(next) = next {
+            self.dials.strain(outside.now);
+            self.members.get_mut(&host).into_iter().for_each(|host| host.out_of_reach = true);
+            self.elect(outside, next, above(outside, self.told()), Cause::Unreachable, out);
+            self.settle(outside, out);
+        }
+    }
+
+    /// Returns how many group members reach the member on `seat`: over the relay, or by a data channel that they do not
+    /// suspect.
+    fn reach(&self, seat: Seat) -> usize {
+        let Some(to) = self.members.get(&seat) else { return 0 };
+        let is_host = self.host_seat() == Some(seat);
+        let suspects = |other: Seat| is_host && self.challenge.suspicions.counts(other);
+        let linked = |other: Seat, m: &Member| m.status.has_channel(&to.id) && !suspects(other);
+        let others = self.members.iter().filter(|(other, m)| **other != seat && m.group > 0);
+        others.filter(|(other, m)| self.may_relay_between(m, to) || linked(**other, m)).count()
+    }
+
+    /// Returns whether data of one of the two may be relayed to the other.
+    fn may_relay_between(&self, one: &Member, other: &Member) -> bool {
+        self.relays() && one.rights.relay && other.rights.relay
     }
 
     pub(super) fn end_probe(&mut self, outside: Outside<'_>, out: &mut Vec<Output>) {
@@ -96,7 +139,9 @@ impl PageState {
         }
         if self.challenge.relief.due(outside.now).is_some() {
             fitter.retain(|c| self.challenge.relief.get(&c.who).is_some_and(|(until, ())| until <= outside.now));
-            self.replace_host(outside, pick(&fitter, self.rules.policy, outside.random), Cause::Resigned, out);
+            let deputy = self.deputy_seat().filter(|deputy| fitter.iter().any(|c| c.who == *deputy));
+            let next = deputy.or_else(|| pick(&fitter, self.rules.policy, outside.random));
+            self.replace_host(outside, next, Cause::Resigned, out);
             self.settle(outside, out);
         }
     }

@@ -36,6 +36,12 @@ impl PageState {
         holds("P2", "ids and sessions are unique", indexed)?;
         let rightly = self.host_seat().and_then(|host| self.members.get(&host)).is_none_or(|host| host.rights.host);
         holds("P11", "a host may host", rightly)?;
+        let deputy = self.deputy_seat().filter(|_| !self.draining);
+        let follows = |seat| {
+            self.host_seat().is_some_and(|host| host != seat)
+                && self.members.get(&seat).is_some_and(|m| m.group > 0 && m.rights.host)
+        };
+        holds("P15", "a deputy is a group member that may host, and not the host", deputy.is_none_or(follows))?;
         let strange = self.strangers.is_empty() || self.recovery_deadline().is_some();
         holds("P10", "strangers are kept only for a host that is yet to resume", strange)?;
         let awake = self.members.is_empty() || self.draining || self.next_deadline().is_some();
@@ -56,6 +62,9 @@ impl PageState {
             holds("P4", "every member's last word is the current assignment", told)?;
             let grouped = self.members.get(&host).is_some_and(|h| h.group > 0);
             let sequences = grouped || self.grouped == 0;
+            let number = Some(self.deputy.number());
+            let mut dialling = self.members.values().filter(|m| self.dials_deputy(m));
+            holds("P16", "who dials the deputy was told of it", dialling.all(|m| m.told_deputy == number))?;
             holds("P5", "a stock client does not host while a group member is there", sequences)?;
         }
         let counted = self.grouped == self.members.values().filter(|m| m.group > 0).count();
@@ -63,6 +72,8 @@ impl PageState {
         let unrelayed = self.members.values().filter(|m| !m.rights.relay).count();
         let placed = !self.relays() || unrelayed <= self.rules.star;
         holds("P12", "all who may not relay can dial the host", placed && unrelayed == self.unrelayed)?;
+        let mut suspecting = self.challenge.suspicions.seats();
+        holds("P17", "who suspects the host is a member", suspecting.all(|seat| self.members.contains_key(&seat)))?;
         holds("P6", "waiting messages are bounded", self.waiting.is_bounded())?;
         let absent = self.members.iter().all(|(seat, m)| self.is_leaving(*seat) || !self.waiting.has(&m.id));
         holds("P7", "nothing waits for one who is here", absent)?;
@@ -74,7 +85,7 @@ impl PageState {
         let entries = if self.is_named() { self.entries() } else { Vec::new() };
         let (mut roster, kept) = (String::new(), serde_json::to_string(&entries).unwrap_or_default());
         self.roster.write(&mut roster);
-        holds("P13", "the roster that is kept is that of the members", roster == kept && roster.len() == self.roster.len())?;
+        holds("P14", "the roster that is kept is that of the members", roster == kept && roster.len() == self.roster.len())?;
         holds("P9", "one who may return is not here", away)
     }
 }

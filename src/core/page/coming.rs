@@ -83,11 +83,13 @@ impl PageState {
         self.leaving.take(&seat);
         member.stalled_at = None;
         member.out_of_reach = false;
+        (member.address, member.came) = (joiner.address, outside.now);
         // a status is a session's word: the new one is to say it again, after every OPEN
         let had_profile = std::mem::take(&mut member.status).profile.is_some();
         refuse(old, Close::Replaced, out);
         self.by_session.remove(&old);
         self.by_session.insert(new, seat);
+        self.stir(outside, seat);
         self.watch(outside, seat);
         if had_profile {
             self.enrol(seat);
@@ -107,7 +109,7 @@ impl PageState {
         if self.has_nobody_for(outside, &joiner) {
             return refuse(joiner.session, Close::NoHost, out);
         }
-        let Joiner { session, id, token, group, rights, claim, resumed } = joiner;
+        let Joiner { session, id, token, group, rights, address, claim, resumed } = joiner;
         let known = self.welcome_back(&id, token.as_ref(), resumed.is_some(), out);
         let seat = Seat(self.next_seat);
         self.next_seat += 1;
@@ -122,11 +124,28 @@ impl PageState {
         let claim = claim.filter(|c| self.is_named() && c.is_credible(outside.unix_ms));
         // what a resumed one claims, we told it
         let told = claim.as_ref().filter(|_| silent).map(|c| (c.epoch, c.epoch));
-        let (stalled_at, out_of_reach) = (None, false);
-        let member =
-            Member { session, id: id.clone(), token, group, rights, status, contacts, claim, told, stalled_at, out_of_reach };
+        let member = Member {
+            session,
+            id: id.clone(),
+            token,
+            group,
+            rights,
+            address,
+            came: outside.now,
+            status,
+            contacts,
+            claim,
+            told,
+            told_deputy: None,
+            stalled_at: None,
+            out_of_reach: false,
+        };
         self.members.insert(seat, member);
         self.enrol(seat);
+        self.stir(outside, seat);
+        if silent {
+            self.deputy.resumed();
+        }
         self.grouped += usize::from(group > 0);
         self.unrelayed += usize::from(!rights.relay);
         self.consider_newcomer(outside, seat, out);
@@ -134,6 +153,8 @@ impl PageState {
             return; // it was waited for, and may not host
         }
         self.watch(outside, seat);
+        // the newcomer learns in its OPEN who the deputy is, also if it is the first to need one
+        self.review_deputy(outside, out);
         self.welcome(outside, seat, !silent, out);
         self.catch_up(seat);
         self.settle(outside, out);
@@ -152,6 +173,14 @@ impl PageState {
             }
             out.push(Output::Tell { to, frame: parked.frame });
         }
+    }
+
+    /// Notes that the member on `seat` came or went, or has a new socket: its suspicion ends, and the deputy is not judged
+    /// before the page is calm.
+    pub(super) fn stir(&mut self, outside: Outside<'_>, seat: Seat) {
+        self.challenge.suspicions.end(seat);
+        self.challenge.suspicions.touch();
+        self.deputy.moved(outside.now);
     }
 
     /// Whether there is no host for one that may not host itself, nor one yet to come.

@@ -43,28 +43,29 @@ impl PageState {
     }
 
     pub(super) fn depart(&mut self, outside: Outside<'_>, seat: Seat, departure: Departure, out: &mut Vec<Output>) {
-        let Some(member) = self.remove(seat, departure, out) else { return };
+        let Some(member) = self.remove(outside, seat, departure, out) else { return };
         // the new host first: everybody waits for it
         self.settle(outside, out);
         self.see_off(outside, member, departure, out);
     }
 
     /// Those who may not host, and whom nobody that is here may host: sent away, and yet to be seen off.
-    pub(super) fn strand(&mut self, out: &mut Vec<Output>) -> Vec<Member> {
+    pub(super) fn strand(&mut self, outside: Outside<'_>, out: &mut Vec<Output>) -> Vec<Member> {
         let leads = |group: u32| self.members.values().any(|m| m.rights.host && m.group >= group);
         let (anybody, group_member) = (leads(0), leads(1));
         let is_stranded = |m: &Member| !anybody || (m.group > 0 && !group_member);
         let stranded: Vec<_> = self.members.iter().filter(|(_, m)| is_stranded(m)).map(|(seat, m)| (*seat, m.session)).collect();
         let send_away = |(seat, session)| {
             refuse(session, Close::NoHost, out);
-            self.remove(seat, Departure::Lost, out)
+            self.remove(outside, seat, Departure::Lost, out)
         };
         stranded.into_iter().filter_map(send_away).collect()
     }
 
-    fn remove(&mut self, seat: Seat, departure: Departure, out: &mut Vec<Output>) -> Option<Member> {
+    fn remove(&mut self, outside: Outside<'_>, seat: Seat, departure: Departure, out: &mut Vec<Output>) -> Option<Member> {
         self.spell_out(out);
         let member = self.members.remove(&seat)?;
+        self.stir(outside, seat);
         self.grouped -= usize::from(member.group > 0);
         self.unrelayed -= usize::from(!member.rights.relay);
         self.profiles.take(&seat);

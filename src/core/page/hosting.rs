@@ -8,6 +8,7 @@ use crate::core::time::Time;
 use crate::core::wire::{self, Frame, RosterEntry};
 
 use super::challenge::Challenge;
+use super::deputy::runs;
 use super::{Announcement, Assignment, Output, Outside, PageState};
 
 /// Where a page stands with its host.
@@ -151,7 +152,7 @@ impl PageState {
         let Term::Recovering { expected, told, .. } = &self.term else { return };
         let (expected, told) = (expected.clone(), *told);
         self.term = Term::Vacant { told: expected.epoch.max(told) };
-        let stranded = self.strand(out);
+        let stranded = self.strand(outside, out);
         let claims: Vec<_> = self.members.values().filter_map(|m| Some((&m.id, m.claim.as_ref()?))).collect();
         let unanimous = claims.iter().all(|(_, claim)| **claim == expected);
         let seat_of = |id: &PeerId| self.by_id.get(id).copied().filter(|seat| self.may_host(*seat));
@@ -195,10 +196,13 @@ impl PageState {
         let mut stranded = Vec::new();
         if let Term::Open { told, cause } = self.term {
             self.term = Term::Vacant { told };
-            stranded = self.strand(out);
+            stranded = self.strand(outside, out);
             if let Some(host) = self.pick_host(outside) {
                 self.elect(outside, host, above(outside, told), cause, out);
             }
+        }
+        if matches!(self.term, Term::Hosted { announced: false, .. }) {
+            self.review_deputy(outside, out);
         }
         if let Term::Hosted { host, epoch, cause, ref mut announced, .. } = self.term
             && !std::mem::replace(announced, true)
@@ -216,19 +220,42 @@ impl PageState {
         self.pick_other_than(None, outside)
     }
 
-    /// Whoever is to host, but not `seat`.
+    /// Whoever is to host, but not `seat`: the deputy if it is ready, unless it is less fit for another reason than being
+    /// hidden. Members dial the deputy in advance, so being visible counts for less.
     pub(super) fn pick_other_than(&self, seat: Option<Seat>, outside: Outside<'_>) -> Option<Seat> {
         let others = self.members.iter().filter(|(other, m)| Some(**other) != seat && m.rights.host);
         // who of them is fresh is asked of few
-        let candidate = |(seat, m): (&Seat, &Member)| Candidate { present: !self.is_leaving(*seat), ..m.candidate(*seat, true) };
-        let candidates = others.map(candidate).collect();
-        let runs = |m: &Member| m.stalled_at.is_none_or(|spoken| (outside.spoken)(m.session) > spoken);
-        let is_fresh = |seat| self.members.get(&seat).is_some_and(|m| self.was_heard(outside, m) && runs(m));
-        pick_fresh(&fittest(candidates), self.rules.policy, outside.random, is_fresh)
+        let candidate =
+            |(seat, m): (&Seat, &Member)| Candidate { present: !self.is_leaving(*seat), ..self.candidate(*seat, m, true) };
+        let candidates: Vec<_> = others.map(candidate).collect();
+        let deputy = self.ready_deputy(outside).and_then(|deputy| candidates.iter().find(|c| c.who == deputy).copied());
+        let fit = fittest(candidates);
+        let is_fit = |deputy: &Candidate<_>| {
+            let merits = |c: &Candidate<_>| (c.group, c.present, c.eligible, c.reached, c.relay);
+            fit.first().is_some_and(|best| merits(best) == merits(deputy))
+        };
+        let is_fresh = |seat| self.members.get(&seat).is_some_and(|m| self.was_heard(outside, m) && runs(outside, m));
+        deputy.filter(is_fit).map(|c| c.who).or_else(|| pick_fresh(&fit, self.rules.policy, outside.random, is_fresh))
     }
 
-    /// Lately.
-    fn was_heard(&self, outside: Outside<'_>, member: &Member) -> bool {
+    /// Returns `member` as a candidate in an election.
+    pub(super) fn candidate(&self, seat: Seat, member: &Member, fresh: bool) -> Candidate<Seat> {
+        Candidate { eligible: self.is_eligible(member), ..member.candidate(seat, fresh) }
+    }
+
+    /// Returns whether `member` says that it can host. Where the host has to be dialled, one that opens no data channels
+    /// cannot.
+    pub(super) fn is_eligible(&self, member: &Member) -> bool {
+        member.status.eligible && (member.status.p2p || !self.needs_dialling())
+    }
+
+    /// Returns whether there are members that cannot do without a data channel to the host.
+    pub(super) fn needs_dialling(&self) -> bool {
+        !self.relays() || self.unrelayed > 0
+    }
+
+    /// Returns whether `member` was heard from within `rules.fresh`.
+    pub(super) fn was_heard(&self, outside: Outside<'_>, member: &Member) -> bool {
         outside.now.since((outside.heard)(member.session)) <= self.rules.fresh
     }
 
@@ -239,7 +266,7 @@ impl PageState {
             |seat: Seat, m: &Member| seat == host || (m.stalled_at.is_none() && self.may_host(seat) && !self.is_leaving(seat));
         let able = self.members.iter().filter(|(seat, m)| is_able(**seat, m));
         // one that may be about to go is as fit as the others until its time has come
-        let mut fit = fittest(able.map(|(seat, m)| m.candidate(*seat, true)).collect());
+        let mut fit = fittest(able.map(|(seat, m)| self.candidate(*seat, m, true)).collect());
         fit.retain(|c| c.visible && c.eligible);
         for c in &mut fit {
             c.fresh = self.members.get(&c.who).is_some_and(|m| self.was_heard(outside, m));
@@ -264,6 +291,7 @@ impl PageState {
         self.term = Term::Hosted { host, epoch, cause, since: outside.now, announced: false };
         self.watch(outside, host);
         self.challenge = Challenge::default();
+        self.deputy.touch();
     }
 
     /// A member that was here before the page's actor died may have missed what happened meanwhile.
@@ -282,22 +310,32 @@ impl PageState {
         let (Some(page), Some((_, host_id))) = (self.name().cloned(), self.assignment()) else { return };
         self.spell_out(out);
         let members = self.members.len();
-        let encode = |p2p, may_relay: bool, roster| {
+        let (fair_ms, number) = (self.dials.fair_ms(), self.deputy.number());
+        let deputy = self.deputy_seat().and_then(|seat| self.members.get(&seat)).map(|m| m.id.clone());
+        let encode = |p2p, may_relay: bool, dials_deputy: bool, roster| {
             let relay = (!may_relay).then_some(false);
-            wire::host(&wire::Host { page: &page, host: &host_id, epoch, cause, members, p2p, relay, roster })
+            let deputy = deputy.as_ref().filter(|_| dials_deputy);
+            wire::host(&wire::Host { page: &page, host: &host_id, epoch, cause, members, p2p, fair_ms, deputy, relay, roster })
         };
         let assignment = Assignment { epoch, host: host_id.clone(), hosting: false };
-        let frames = [encode(false, true, None), encode(true, true, None), encode(true, false, None)];
-        let first = self.members.get(&host).filter(|m| !m.knows(epoch)).map(|m| (m.session, m.rights.relay));
-        if let Some((to, may_relay)) = first {
-            let frame = encode(!may_relay || self.has_place(host), may_relay, Some(&self.roster));
+        let frames = [false, true].map(|dials_deputy| {
+            [(false, true), (true, true), (true, false)].map(|(p2p, may_relay)| encode(p2p, may_relay, dials_deputy, None))
+        });
+        let first =
+            self.members.get(&host).filter(|m| !m.knows(epoch)).map(|m| (m.session, m.rights.relay, self.dials_deputy(m)));
+        if let Some((to, may_relay, dials_deputy)) = first {
+            let frame = encode(!may_relay || self.has_place(host), may_relay, dials_deputy, Some(&self.roster));
             out.push(Output::Appoint { to, frame, assignment: Assignment { hosting: true, ..assignment.clone() } });
-            self.members.get_mut(&host).into_iter().for_each(|m| m.tell(epoch));
+            self.members.get_mut(&host).into_iter().for_each(|m| m.tell(epoch, number));
             self.note_roster();
         }
         let places = self.places();
         self.announced_at = Some(out.len());
-        out.push(Output::AppointOthers(Announcement { assignment, frames, places }));
+        out.push(Output::AppointOthers(Announcement { assignment, frames, places, deputy: number }));
+        if self.needs_dialling() {
+            // pages with a deputy are small, and who was told of which deputy is to be known in this step
+            self.spell_out(out);
+        }
     }
 
     /// Puts one output for each member in place of an [`Output::AppointOthers`] of this step. Needed before another election, and
@@ -315,16 +353,19 @@ impl PageState {
     /// Gives `each` the frame for every member that knows neither what `announcement` says nor of a later election.
     pub fn tell_others(&mut self, announcement: &Announcement, mut each: impl FnMut(SessionId, Frame)) {
         let (epoch, mut places) = (announcement.assignment.epoch, announcement.places);
+        let (has_deputies, relays) = (self.has_deputies(), self.relays());
         for (seat, member) in &mut self.members {
             let may_relay = member.rights.relay;
             let p2p = !may_relay || places > 0;
             places = places.saturating_sub(usize::from(may_relay));
             if member.told.is_none_or(|(_, last)| last < epoch) {
-                member.tell(epoch);
+                member.tell(epoch, announcement.deputy);
                 if self.leaving.has(seat) {
                     continue; // it has no socket
                 }
-                each(member.session, announcement.frames[usize::from(p2p) + usize::from(!may_relay)].clone());
+                let dials_deputy = has_deputies && member.group > 0 && (!relays || !may_relay);
+                let frames = &announcement.frames[usize::from(dials_deputy)];
+                each(member.session, frames[usize::from(p2p) + usize::from(!may_relay)].clone());
             }
         }
     }
@@ -338,6 +379,7 @@ impl PageState {
             return out.push(Output::Welcome { to, open, assignment: None });
         };
         let hosting = self.host_seat() == Some(seat);
+        let deputy = self.deputy_seat().filter(|_| self.dials_deputy(member)).and_then(|seat| self.members.get(&seat));
         let open = aloud.then(|| {
             wire::open_page(&wire::Open {
                 page,
@@ -346,6 +388,8 @@ impl PageState {
                 members: self.members.len(),
                 roster: hosting.then(|| self.entries()),
                 p2p: !may_relay || self.has_place(seat),
+                fair_ms: self.dials.fair_ms(),
+                deputy: deputy.map(|m| &m.id),
                 recovering: self.recovery_deadline().is_some(),
                 up_ms: outside.now.0,
                 terms: if may_relay { self.rules.terms } else { self.rules.terms.without_relay() },
@@ -353,7 +397,7 @@ impl PageState {
             })
         });
         if aloud && let Some(member) = self.members.get_mut(&seat) {
-            member.tell(epoch);
+            member.tell(epoch, self.deputy.number());
         }
         if aloud && hosting {
             self.note_roster();

@@ -10,6 +10,8 @@ use crate::core::time::Time;
 use crate::core::waiting::Waiting;
 use crate::core::wire::Frame;
 
+use super::dials::Dials;
+
 /// What the page cannot know by itself, at the moment of an input.
 #[derive(Clone, Copy)]
 pub struct Outside<'a> {
@@ -73,6 +75,13 @@ pub enum Input {
     },
     /// A member says that the host does not answer it.
     Suspect {
+        /// Who.
+        session: SessionId,
+        /// Which host.
+        suspicion: Suspicion,
+    },
+    /// A member says that it hears the host again.
+    Trust {
         /// Who.
         session: SessionId,
         /// Which host.
@@ -187,6 +196,11 @@ pub enum Output {
         /// Why.
         cause: Cause,
     },
+    /// There is another deputy, or none any more. For the log.
+    Deputy {
+        /// Its id.
+        id: Option<PeerId>,
+    },
     /// Nobody is here and nothing waits, after so many joins.
     Idle {
         /// How many joins this page has seen, to tell whether one is on its way.
@@ -206,7 +220,12 @@ impl Output {
             | Self::News { to, .. }
             | Self::Ping(to)
             | Self::Dismiss { session: to, .. } => Some(*to),
-            Self::AppointOthers(_) | Self::Ignored | Self::Left { .. } | Self::Elected { .. } | Self::Idle { .. } => None,
+            Self::AppointOthers(_)
+            | Self::Ignored
+            | Self::Deputy { .. }
+            | Self::Left { .. }
+            | Self::Elected { .. }
+            | Self::Idle { .. } => None,
         }
     }
 }
@@ -221,6 +240,8 @@ pub struct Estate {
     /// Who was on the page, or away: a member that does not resume is gone.
     pub(super) returning: Vec<(PeerId, Returning)>,
     pub(super) waiting: Option<Waiting>,
+    /// How long dials took.
+    pub(super) dials: Dials,
 }
 
 impl Estate {
@@ -236,10 +257,13 @@ impl Estate {
 pub struct Announcement {
     /// Who hosts.
     pub assignment: Assignment,
-    /// For those who do not dial the host, those who do, and those who cannot but dial it.
-    pub(super) frames: [Frame; 3],
+    /// For those who do not dial the deputy, and for those who do: of each, for those who do not dial the host, those who do,
+    /// and those who cannot but dial it.
+    pub(super) frames: [[Frame; 3]; 2],
     /// How many of those to whom data may be relayed dial the host.
     pub(super) places: usize,
+    /// The number of the deputy that the frames name.
+    pub(super) deputy: u64,
 }
 
 /// Who hosts, as one session is told.

@@ -1,13 +1,16 @@
 //! One page: who is on it and who hosts it. Nobody else decides either.
 //!
 //! [`PageState::handle`] takes one input and says what is to be done; [`io`] lists both. Then, in the order of a life:
-//! who comes ([`coming`]), who goes ([`going`]), who may be back within a moment ([`leaving`]), what they say to each other ([`speech`]), who has fallen silent
-//! ([`silence`]); who hosts ([`hosting`]), and why a host may have to go while it is still here ([`challenge`]); what
-//! must always be true ([`check`]).
+//! who comes ([`coming`]), who goes ([`going`]), who may be back within a moment ([`leaving`]), what they say to each other
+//! ([`speech`]), who has fallen silent ([`silence`]); who hosts ([`hosting`]), and why a host may have to go while it is still
+//! here ([`challenge`], [`suspicion`]), who would follow it ([`deputy`]), and how long members may take to dial it
+//! ([`dials`]); what must always be true ([`check`]).
 
 pub mod io;
 
 mod coming;
+pub mod deputy;
+pub mod dials;
 mod going;
 pub mod leaving;
 mod silence;
@@ -15,6 +18,7 @@ mod speech;
 
 pub mod challenge;
 pub mod hosting;
+pub mod suspicion;
 
 pub mod check;
 
@@ -36,6 +40,8 @@ use crate::core::waiting::Waiting;
 use crate::core::wire::Terms;
 
 use challenge::Challenge;
+use deputy::Deputy;
+use dials::Dials;
 use hosting::Term;
 pub use io::{Announcement, Assignment, Estate, Input, Output, Outside};
 
@@ -46,6 +52,8 @@ pub struct Rules {
     pub max_members: usize,
     /// How many members, longest present first, dial the host themselves where there is a relay for the others.
     pub star: usize,
+    /// How many deputies a page has where members need a data channel to the host: none or one.
+    pub deputies: usize,
     /// How to choose among equals.
     pub policy: Policy,
     /// How long to wait for a host we were told of.
@@ -94,6 +102,10 @@ pub struct PageState {
     has_history: bool,
     /// Why the present host may have to go.
     challenge: Challenge,
+    /// The member that is to follow the host.
+    deputy: Deputy,
+    /// How long dials take on this page.
+    dials: Dials,
     /// Who came, or changed, while a host that keeps its roster was yet to resume.
     strangers: BTreeSet<Seat>,
     held: Held,
@@ -115,7 +127,7 @@ impl PageState {
     /// A page that nobody has come to yet, whose epochs start above what was told; or the successor of one.
     #[must_use]
     pub fn new(key: PageKey, rules: Arc<Rules>, now: Time, estate: Estate) -> Self {
-        let Estate { told, claim, returning: absent, waiting } = estate;
+        let Estate { told, claim, returning: absent, waiting, dials } = estate;
         let mut returning = Due::default();
         for (id, member) in absent {
             returning.insert(id, now.plus(rules.return_after), member);
@@ -140,6 +152,8 @@ impl PageState {
             announced_at: None,
             has_history: false,
             challenge: Challenge::default(),
+            deputy: Deputy::default(),
+            dials,
             strangers: BTreeSet::new(),
             held: Held::default(),
             profiles: Due::default(),
@@ -167,15 +181,16 @@ impl PageState {
                 Returning { token, contacts, announced: true, lost, profile: status.profile, awaited: lost, is_news },
             ));
         }
-        Estate { told, claim, returning, waiting: Some(std::mem::take(&mut self.waiting)) }
+        let (waiting, dials) = (Some(std::mem::take(&mut self.waiting)), std::mem::take(&mut self.dials));
+        Estate { told, claim, returning, waiting, dials }
     }
 
     /// Takes one input in; `out` gets what is to be done.
     pub fn handle(&mut self, outside: Outside<'_>, input: Input, out: &mut Vec<Output>) {
         let decided_before = out.len();
         self.announced_at = None;
-        // who hosts, and who else could, changes by no others
-        let may_relieve = !self.draining
+        // who hosts, who would follow, and who else could, changes by no others
+        let may_change = !self.draining
             && !matches!(
                 input,
                 Input::Forward { .. } | Input::Relay { .. } | Input::Alive(_) | Input::Undelivered { .. } | Input::Drain
@@ -190,6 +205,7 @@ impl PageState {
             | Input::Status { .. }
             | Input::Relay { .. }
             | Input::Suspect { .. }
+            | Input::Trust { .. }
             | Input::Resign { .. }
             | Input::Alive(_)
             | Input::Kick(_)
@@ -202,6 +218,7 @@ impl PageState {
             Input::Status { session, update } => self.status(outside, session, update, out),
             Input::Relay { session, dst, frame } => self.relay(session, dst.as_ref(), &frame, out),
             Input::Suspect { session, suspicion } => self.suspect(outside, session, &suspicion, out),
+            Input::Trust { session, suspicion } => self.trust(session, &suspicion),
             Input::Resign { session, epoch, to } => self.resign(outside, session, epoch, to.as_ref(), out),
             Input::Alive(session) => self.alive(session, out),
             Input::Kick(id) => self.kick(outside, &id, out),
@@ -211,8 +228,11 @@ impl PageState {
             Input::Timer => self.timer(outside, out),
         }
         self.settle(outside, out);
-        if may_relieve {
+        if may_change {
             self.relieve_hidden_host(outside, out);
+            self.review_deputy(outside, out);
+            self.weigh_suspicions(outside, out);
+            self.tell_of_deputy(out);
         }
         self.withhold(decided_before, out);
         if !self.idle_told && self.is_idle() {
@@ -235,7 +255,9 @@ impl PageState {
             self.returning.next_deadline().filter(|_| self.recovery_deadline().is_none()),
             self.waiting.next_deadline(),
             self.recovery_deadline(),
-            self.challenge.next_deadline(),
+            self.challenge.next_deadline(self.dials.fair()),
+            self.deputy.next_deadline(self.dials.fair()),
+            self.dials.next_deadline(),
         ]
         .into_iter()
         .flatten()
@@ -245,6 +267,12 @@ impl PageState {
     /// The ids of the members, longest present first.
     pub fn ids(&self) -> impl Iterator<Item = &PeerId> {
         self.members.values().map(|m| &m.id)
+    }
+
+    /// The deputy: the member that hosts next, if it can.
+    #[must_use]
+    pub fn deputy(&self) -> Option<&PeerId> {
+        self.members.get(&self.deputy_seat()?).map(|m| &m.id)
     }
 
     /// Whether a member has `id`.

@@ -20,6 +20,9 @@ impl PageState {
 
     pub(super) fn timer(&mut self, outside: Outside<'_>, out: &mut Vec<Output>) {
         let now = outside.now;
+        if self.dials.relax(now) {
+            self.members.values_mut().for_each(|m| m.out_of_reach = false);
+        }
         self.end_grace(outside, out);
         self.end_recovery(outside, out);
         self.settle(outside, out);

@@ -79,7 +79,16 @@ impl PageState {
 
     pub(super) fn status(&mut self, outside: Outside<'_>, session: SessionId, update: StatusUpdate, out: &mut Vec<Output>) {
         let Some(seat) = self.seat_of(session) else { return };
-        let new_profile = self.members.get_mut(&seat).is_some_and(|m| m.status.update(update));
+        let Some(member) = self.members.get_mut(&seat) else { return };
+        let news = update.channels.iter().flatten().filter(|(id, _)| member.group > 0 && !member.status.has_channel(id));
+        news.for_each(|(_, ms)| self.dials.add(*ms));
+        let new_profile = member.status.update(update);
+        if !member.status.p2p {
+            // whom it fails to reach need not be out of reach
+            self.challenge.suspicions.end(seat);
+        }
+        self.challenge.suspicions.touch();
+        self.deputy.touch();
         if new_profile {
             self.enrol(seat);
             match self.profiles.change(&seat) {

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use peerstar::core::id::PeerId;
-use peerstar::core::inbound::{Inbound, MAX_PROFILE_BYTES, read};
+use peerstar::core::inbound::{Inbound, MAX_CHANNELS, MAX_DIAL_MS, MAX_PROFILE_BYTES, read};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -58,11 +58,16 @@ fn check_one(input: &[u8]) {
         }
         Inbound::Status(update) => {
             assert_eq!(r#type, "STATUS");
+            for (id, ms) in update.channels.iter().flatten() {
+                assert!(PeerId::parse(id.as_str()).is_ok() && *ms <= MAX_DIAL_MS, "{text}");
+            }
+            assert!(update.channels.is_none_or(|channels| channels.len() <= MAX_CHANNELS), "{text}");
             if let Some(Some(profile)) = update.profile {
                 assert!(profile.get().len() <= MAX_PROFILE_BYTES && payload.is_some_and(|p| p.contains(profile.get())), "{text}");
             }
         }
         Inbound::Suspect(_) => assert_eq!(r#type, "SUSPECT"),
+        Inbound::Trust(_) => assert_eq!(r#type, "TRUST"),
         Inbound::Resign { .. } => assert_eq!(r#type, "RESIGN"),
         Inbound::Goodbye => assert!(r#type == "LEAVE" && dst.unwrap_or_default().is_empty(), "{text}"),
         Inbound::Heartbeat => assert_eq!(r#type, "HEARTBEAT"),

@@ -3,7 +3,7 @@
 use arbitrary::{Result, Unstructured};
 use peerstar::core::member::{Departure, Rights};
 
-use super::life::{Pick, Transition, live};
+use super::life::{Channels, Pick, Transition, live};
 
 /// How much one life is made of: a long one costs much, and shows little that a shorter would not.
 const LONGEST: usize = 200;
@@ -27,7 +27,7 @@ fn transition(input: &mut Unstructured<'_>) -> Result<Transition> {
     fn who(input: &mut Unstructured<'_>) -> Result<Pick> {
         input.arbitrary::<u8>().map(|pick| Pick(pick.into()))
     }
-    Ok(match input.int_in_range(0..=16)? {
+    Ok(match input.int_in_range(0..=18)? {
         0..=2 => {
             let (id, token, flags) = (id(input)?, input.int_in_range(0..=2)?, input.arbitrary::<u8>()?);
             // most may host, most may relay
@@ -45,7 +45,8 @@ fn transition(input: &mut Unstructured<'_>) -> Result<Transition> {
         6 => {
             let (who, flags) = (who(input)?, input.arbitrary::<u8>()?);
             let profile = (flags & 8 != 0).then_some(flags >> 6);
-            Transition::Status { who, eligible: flags & 1 != 0, visible: flags & 2 != 0, relay: flags & 4 != 0, profile }
+            let (eligible, visible, relay, p2p) = (flags & 1 != 0, flags & 2 != 0, flags & 4 != 0, flags & 0x30 != 0x30);
+            Transition::Status { who, eligible, visible, relay, p2p, channels: None, profile }
         }
         7 => Transition::Relay { who: who(input)?, dst: if input.arbitrary()? { Some(id(input)?) } else { None } },
         8 => Transition::Suspect { who: who(input)?, rightly: input.ratio(9, 10)? },
@@ -54,9 +55,22 @@ fn transition(input: &mut Unstructured<'_>) -> Result<Transition> {
         11 => Transition::Silence { who: who(input)? },
         12 => Transition::Answer { who: who(input)? },
         13 => Transition::Congest { who: who(input)? },
-        14 => Transition::Pass { ms: *input.choose(&[0, 1, 10, 500, 1999, 2000, 2999, 3001, 5000, 6000, 10_000, 16_000])? },
+        14 => {
+            Transition::Pass { ms: *input.choose(&[0, 1, 10, 500, 1999, 2000, 2999, 3001, 5000, 6000, 10_000, 16_000, 60_000])? }
+        }
         15 if input.ratio(1, 2)? => Transition::TakeLeave { id: id(input)?, token: input.int_in_range(1..=2)? },
         15 => Transition::Kick { id: id(input)? },
+        16 => {
+            let (who, flags) = (who(input)?, input.arbitrary::<u8>()?);
+            let (eligible, visible, relay, p2p) = (flags & 7 != 0, flags & 8 == 0, true, true);
+            let count = input.int_in_range(0..=4)?;
+            let mut channels = Channels::new();
+            for _ in 0..count {
+                channels.insert(id(input)?, input.arbitrary()?);
+            }
+            Transition::Status { who, eligible, visible, relay, p2p, channels: Some(channels), profile: None }
+        }
+        17 => Transition::Trust { who: who(input)?, rightly: input.ratio(9, 10)? },
         _ => Transition::PageDies { shuffle: input.arbitrary::<u8>()?.into() },
     })
 }

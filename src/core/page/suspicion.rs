@@ -1,0 +1,114 @@
+//! Suspicions of the present host: which members hear nothing of it, and for how long.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use crate::core::due::Due;
+use crate::core::member::Seat;
+use crate::core::time::Time;
+
+/// Members that suspect the present host and to which nothing may be relayed from it. Each term begins without any.
+///
+/// A suspicion is a state with a beginning and an end. It counts once it has lasted for the fair time: a newcomer has then
+/// tried to dial the host for that long, and a member that lost its data channel had that long to dial again.
+#[derive(Debug, Default)]
+pub struct Suspicions {
+    /// Suspicions that do not count yet, by when they began.
+    young: Due<Seat, ()>,
+    /// Members whose suspicion counts.
+    counting: BTreeSet<Seat>,
+    /// Whether anything has changed since the suspicions were last weighed.
+    changed: bool,
+}
+
+impl Suspicions {
+    /// Begins the suspicion of the member on `seat`. One that holds already goes on.
+    pub fn begin(&mut self, seat: Seat, now: Time) {
+        if !self.counting.contains(&seat) && !self.young.has(&seat) {
+            self.young.insert(seat, now, ());
+        }
+    }
+
+    /// Ends the suspicion of the member on `seat`, if it holds.
+    pub fn end(&mut self, seat: Seat) {
+        self.young.take(&seat);
+        self.changed |= self.counting.remove(&seat);
+    }
+
+    /// Notes that something else changed that decides whether the host is replaced.
+    pub const fn touch(&mut self) {
+        self.changed = true;
+    }
+
+    /// Lets suspicions that have lasted for the `fair` time count. Returns how many count, if anything changed since the
+    /// last call.
+    pub fn weigh(&mut self, now: Time, fair: Duration) -> Option<usize> {
+        while self.ripens_at(fair).is_some_and(|at| at <= now)
+            && let Some((seat, ())) = self.young.take_due(now)
+        {
+            self.counting.insert(seat);
+            self.changed = true;
+        }
+        std::mem::take(&mut self.changed).then_some(self.counting.len())
+    }
+
+    /// Returns whether the suspicion of the member on `seat` counts.
+    #[must_use]
+    pub fn counts(&self, seat: Seat) -> bool {
+        self.counting.contains(&seat)
+    }
+
+    /// Returns the members that suspect the host, whether that counts or not.
+    pub fn seats(&self) -> impl Iterator<Item = Seat> {
+        self.young.iter().map(|(seat, ())| *seat).chain(self.counting.iter().copied())
+    }
+
+    /// Returns when the next suspicion begins to count.
+    #[must_use]
+    pub fn ripens_at(&self, fair: Duration) -> Option<Time> {
+        self.young.next_deadline().map(|began| began.plus(fair))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FAIR: Duration = Duration::from_secs(6);
+
+    #[test]
+    fn a_suspicion_counts_after_the_fair_time_and_repeating_it_changes_nothing() {
+        let mut suspicions = Suspicions::default();
+        suspicions.begin(Seat(1), Time(1000));
+        suspicions.begin(Seat(1), Time(5000));
+        assert_eq!(suspicions.ripens_at(FAIR), Some(Time(7000)));
+        assert_eq!(suspicions.weigh(Time(6999), FAIR), None);
+        assert_eq!(suspicions.weigh(Time(7000), FAIR), Some(1));
+        suspicions.begin(Seat(1), Time(8000));
+        assert_eq!((suspicions.weigh(Time(8000), FAIR), suspicions.ripens_at(FAIR)), (None, None));
+    }
+
+    #[test]
+    fn one_that_ended_begins_anew() {
+        let mut suspicions = Suspicions::default();
+        suspicions.begin(Seat(1), Time(0));
+        suspicions.end(Seat(1));
+        suspicions.begin(Seat(1), Time(5000));
+        assert_eq!(suspicions.weigh(Time(10_999), FAIR), None);
+        assert_eq!(suspicions.weigh(Time(11_000), FAIR), Some(1));
+        suspicions.end(Seat(1));
+        assert!(!suspicions.counts(Seat(1)));
+        assert_eq!(suspicions.weigh(Time(11_000), FAIR), Some(0), "that one ended is a change");
+    }
+
+    #[test]
+    fn what_counts_goes_on_counting_when_the_fair_time_grows() {
+        let mut suspicions = Suspicions::default();
+        suspicions.begin(Seat(1), Time(0));
+        suspicions.begin(Seat(2), Time(3000));
+        assert_eq!(suspicions.weigh(Time(6000), FAIR), Some(1));
+        suspicions.touch();
+        assert_eq!(suspicions.weigh(Time(14_999), FAIR * 2), Some(1));
+        assert_eq!(suspicions.weigh(Time(15_000), FAIR * 2), Some(2));
+    }
+}

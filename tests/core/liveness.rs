@@ -1,0 +1,256 @@
+//! Pages on which nothing is relayed and a dial takes seconds: over minutes, who hosts and who does not.
+//!
+//! Members behave as the library does: they dial host and deputy, say which data channels are open, suspect a host that they
+//! have not heard for 1.6 s, and trust it when they hear it again.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use peerstar::core::id::SessionId;
+use peerstar::core::member::Departure;
+use peerstar::core::page::Rules;
+use proptest::prelude::*;
+
+use super::random::run;
+use super::world::{World, unrelayed_rules};
+
+const STEP: u64 = 100;
+const SUSPECT: u64 = 1600;
+const MINUTE: u64 = 60_000;
+
+/// Well-mixed numbers from a seed (splitmix64).
+struct Numbers(u64);
+
+impl Numbers {
+    fn below(&mut self, limit: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        (z ^ (z >> 31)) % limit
+    }
+}
+
+#[derive(Default)]
+struct Member {
+    /// When the dials that are under way end.
+    dialling: BTreeMap<String, (u64, u64)>,
+    /// Open data channels, and how long the dials took.
+    channels: BTreeMap<String, u64>,
+    said: BTreeMap<String, u64>,
+    host: Option<String>,
+    /// When it last heard the host, and when it last said that it does not.
+    heard: u64,
+    suspected: Option<u64>,
+}
+
+struct Group {
+    world: World,
+    members: BTreeMap<SessionId, Member>,
+    numbers: Numbers,
+    /// How long a dial between two takes. `None`: it never succeeds.
+    dials: BTreeMap<BTreeSet<String>, Option<u64>>,
+    /// Who of a hundred pairs never reach each other.
+    never: u64,
+    /// Until when nobody hears one of them.
+    silent: BTreeMap<String, u64>,
+}
+
+impl Group {
+    fn new(seed: u64, deputies: usize, never: u64) -> Self {
+        let rules = Rules { deputies, ..unrelayed_rules() };
+        let mut world = World::new(true, seed, rules);
+        world.answers = true;
+        let (members, dials, silent) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        Self { world, members, numbers: Numbers(seed), dials, never, silent }
+    }
+
+    fn now(&self) -> u64 {
+        self.world.now.0
+    }
+
+    fn join(&mut self, id: &str) -> SessionId {
+        let session = self.world.dial(id, None, 1);
+        self.members.insert(session, Member::default());
+        self.world.join(session, None, false);
+        session
+    }
+
+    fn let_in(&mut self, id: &str) {
+        self.join(id);
+    }
+
+    fn leave(&mut self, session: SessionId) {
+        self.members.remove(&session);
+        self.world.hang_up(session, Departure::Goodbye);
+    }
+
+    fn say(&mut self, session: SessionId, kind: &str, payload: &str) {
+        self.world.say(session, &format!(r#"{{"type":"{kind}","payload":{payload}}}"#));
+    }
+
+    fn dial_ms(&mut self, one: &str, other: &str) -> Option<u64> {
+        let pair = BTreeSet::from([one.to_owned(), other.to_owned()]);
+        let drawn = (self.numbers.below(100) >= self.never).then(|| 1000 + self.numbers.below(7000));
+        *self.dials.entry(pair).or_insert(drawn)
+    }
+
+    fn step(&mut self) {
+        self.world.pass(STEP);
+        for session in self.members.keys().copied().collect::<Vec<_>>() {
+            self.live(session);
+        }
+    }
+
+    fn live(&mut self, session: SessionId) {
+        let now = self.now();
+        let client = self.world.clients[&session].clone();
+        let (epoch, host) = client.told.unwrap();
+        let others = [Some(&host), client.deputy.as_ref()].into_iter().flatten().filter(|id| **id != client.id);
+        let others: BTreeSet<String> = others.cloned().collect();
+        let mut member = self.members.remove(&session).unwrap();
+        for other in &others {
+            if !member.channels.contains_key(other)
+                && !member.dialling.contains_key(other)
+                && let Some(ms) = self.dial_ms(&client.id, other)
+            {
+                member.dialling.insert(other.clone(), (now + ms, ms));
+            }
+        }
+        let here: BTreeSet<String> = self.world.page.ids().map(ToString::to_string).collect();
+        member.channels.retain(|other, _| here.contains(other));
+        let open: Vec<_> = member.dialling.extract_if(.., |_, (ends, _)| *ends <= now).collect();
+        member.channels.extend(open.into_iter().filter(|(other, _)| here.contains(other)).map(|(other, (_, ms))| (other, ms)));
+        let open: BTreeMap<_, _> = member.channels.clone().into_iter().filter(|(id, _)| others.contains(id)).collect();
+        if member.host.as_ref() != Some(&host) {
+            (member.host, member.heard, member.suspected) = (Some(host.clone()), now, None);
+        }
+        let is_silent = |id: &String| self.silent.get(id).is_some_and(|until| now < *until);
+        let hears = client.id == host || (open.contains_key(&host) && !is_silent(&host) && !is_silent(&client.id));
+        let trusts = hears && member.suspected.take().is_some();
+        if hears {
+            member.heard = now;
+        }
+        let suspects = now >= member.heard.max(member.suspected.unwrap_or(0)) + SUSPECT;
+        if suspects {
+            member.suspected = Some(now);
+        }
+        let news = (member.said != open).then(|| {
+            member.said.clone_from(&open);
+            let entries: Vec<_> = open.iter().map(|(id, ms)| format!(r#""{id}":{ms}"#)).collect();
+            format!(r#"{{"channels":{{{}}}}}"#, entries.join(","))
+        });
+        self.members.insert(session, member);
+        if let Some(payload) = news {
+            self.say(session, "STATUS", &payload);
+        }
+        let payload = format!(r#"{{"host":"{host}","epoch":{epoch}}}"#);
+        if trusts {
+            self.say(session, "TRUST", &payload);
+        }
+        if suspects {
+            self.say(session, "SUSPECT", &payload);
+        }
+    }
+
+    fn run_until(&mut self, end: u64, mut happens: impl FnMut(&mut Self)) {
+        while self.now() < end {
+            happens(self);
+            self.step();
+        }
+    }
+
+    fn host(&self) -> String {
+        self.world.page.assignment().unwrap().1.to_string()
+    }
+
+    /// One of those who do not host.
+    fn other(&mut self) -> Option<SessionId> {
+        let host = self.host();
+        let others: Vec<_> = self.members.keys().copied().filter(|s| self.world.clients[s].id != host).collect();
+        let at = self.numbers.below(others.len().max(1) as u64);
+        others.get(at as usize).copied()
+    }
+}
+
+#[test]
+fn ten_minutes_of_slow_joins_and_silences_of_two_seconds_elect_nobody() {
+    run(40, (any::<u64>(), 0..2_usize), |(seed, deputies)| {
+        let mut group = Group::new(*seed, *deputies, 0);
+        group.join("p0");
+        let mut joined = 1;
+        group.run_until(10 * MINUTE, |group| {
+            let now = group.now();
+            // one comes or goes every 20 s, one is not heard for 2 s every 5 s: a member by all, or the host by all
+            if group.numbers.below(20_000 / STEP) == 0 {
+                match group.other().filter(|_| group.members.len() > 4 && group.numbers.below(2) == 0) {
+                    Some(other) => group.leave(other),
+                    None if group.members.len() < 8 => {
+                        group.join(&format!("p{joined}"));
+                        joined += 1;
+                    }
+                    None => {}
+                }
+            }
+            if group.numbers.below(5000 / STEP) == 0 {
+                let other = group.other().map(|session| group.world.clients[&session].id.clone());
+                let silent = other.filter(|_| group.numbers.below(2) == 0).unwrap_or_else(|| group.host());
+                group.silent.insert(silent, now + 2000);
+            }
+        });
+        assert_eq!(group.world.elections, [], "after {joined} joins");
+    });
+}
+
+#[test]
+fn elections_end_whoever_cannot_reach_whom() {
+    run(60, (any::<u64>(), 3..8_u64, 10..60_u64), |(seed, size, never)| {
+        let mut group = Group::new(*seed, 1, *never);
+        (0..*size).map(|n| format!("p{n}")).for_each(|id| group.let_in(&id));
+        group.run_until(MINUTE, |_| {});
+        let host = group.world.session(&group.host()).unwrap();
+        group.leave(host);
+        group.run_until(10 * MINUTE, |_| {});
+        let before = group.world.elections.len();
+        assert!(before as u64 <= size * 2, "{:?}", group.world.elections);
+        group.run_until(20 * MINUTE, |_| {});
+        assert_eq!(group.world.elections.len(), before, "{:?}", group.world.elections);
+    });
+}
+
+#[test]
+fn newcomers_that_reach_nobody_never_cost_the_others_their_host() {
+    run(40, any::<u64>(), |seed| {
+        let mut group = Group::new(*seed, 1, 0);
+        ["p0", "p1", "p2"].into_iter().for_each(|id| group.let_in(id));
+        group.run_until(30_000, |_| {});
+        // as many as there are others, or more
+        group.never = 100;
+        let newcomers: Vec<_> = (3..7).map(|n| group.join(&format!("p{n}"))).collect();
+        let mut next = 7;
+        group.run_until(10 * MINUTE, |group| {
+            if group.numbers.below(30_000 / STEP) == 0 {
+                let at = group.numbers.below(newcomers.len() as u64) as usize;
+                if group.members.contains_key(&newcomers[at]) {
+                    group.leave(newcomers[at]);
+                    group.join(&format!("p{next}"));
+                    next += 1;
+                }
+            }
+        });
+        assert_eq!(group.world.elections, []);
+    });
+}
+
+#[test]
+fn a_host_that_nobody_hears_any_more_gives_way_to_the_deputy() {
+    run(40, any::<u64>(), |seed| {
+        let mut group = Group::new(*seed, 1, 0);
+        (0..5).map(|n| format!("p{n}")).for_each(|id| group.let_in(&id));
+        group.run_until(MINUTE, |_| {});
+        let (host, deputy) = (group.host(), group.world.page.deputy().unwrap().to_string());
+        group.silent.insert(host, u64::MAX);
+        group.run_until(MINUTE + SUSPECT + 30_000 + STEP, |_| {});
+        assert_eq!(group.host(), deputy, "{:?}", group.world.elections);
+        assert_eq!(group.world.elections.len(), 1, "{:?}", group.world.elections);
+    });
+}
