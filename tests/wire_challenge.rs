@@ -9,6 +9,19 @@ fn suspect(client: &Client, host: &str, epoch: &Value) {
     client.send(json!({"type": "SUSPECT", "payload": {"host": host, "epoch": epoch}}));
 }
 
+fn trust(client: &Client, host: &str, epoch: &Value) {
+    client.send(json!({"type": "TRUST", "payload": {"host": host, "epoch": epoch}}));
+}
+
+/// Tells of sixteen quick dials, and that no data channel is open: the fair time is 3 s then.
+fn dial_quickly(client: &Client) {
+    for n in 0..4 {
+        let channels: serde_json::Map<_, _> = (0..4).map(|m| (format!("quick-{n}-{m}"), json!(1))).collect();
+        client.status(json!({"channels": channels}));
+    }
+    client.status(json!({"channels": {}}));
+}
+
 async fn all_are_told(members: &mut [Client], host: &str, cause: &str) {
     for member in members {
         let told = member.appointed().await;
@@ -63,17 +76,70 @@ async fn suspicions_of_the_past_of_others_and_of_strangers_count_for_nothing() {
 }
 
 #[tokio::test]
-async fn without_a_relay_more_than_half_replace_a_host_they_cannot_reach() {
-    let server = Server::start(&[("relay.enabled", "false"), ("liveness.probe_ms", "60000"), ("election.policy", "oldest")]);
+async fn without_a_relay_more_than_half_replace_a_host_they_cannot_reach_for_the_fair_time() {
+    let server = Server::start(&[
+        ("relay.enabled", "false"),
+        ("pages.deputies", "0"),
+        ("liveness.probe_ms", "60000"),
+        ("election.policy", "oldest"),
+        ("peerjs.expire_ms", "3500"),
+    ]);
     let mut members = server.group("p", &["h", "a", "b", "c"]).await;
     let epoch = members[0].open["epoch"].clone();
+    dial_quickly(&members[1]);
     suspect(&members[1], "h", &epoch);
     suspect(&members[1], "h", &epoch);
     suspect(&members[2], "h", &epoch);
-    members[0].expect("PROBE").await;
-    members[2].nothing_more().await;
     suspect(&members[3], "h", &epoch);
-    all_are_told(&mut members, "a", "unreachable").await;
+    trust(&members[3], "h", &epoch);
+    // whoever hears it again counts no more, and two of four are not enough
+    members[3].nothing_until_expire().await;
+    suspect(&members[3], "h", &epoch);
+    members[0].expect("PROBE").await;
+    let told = members[0].appointed().await;
+    assert_eq!((&told["host"], &told["cause"], &told["fairMs"]), (&json!("a"), &json!("unreachable"), &json!(6000)), "{told}");
+    all_are_told(&mut members[1..], "a", "unreachable").await;
+}
+
+#[tokio::test]
+async fn a_host_that_most_suspect_is_replaced_only_by_a_deputy_that_more_members_reach() {
+    let server = Server::start(&[
+        ("relay.enabled", "false"),
+        ("liveness.probe_ms", "60000"),
+        ("election.policy", "oldest"),
+        ("peerjs.expire_ms", "3500"),
+    ]);
+    let mut members = server.group("p", &["h", "a", "b", "c", "d"]).await;
+    let epoch = members[0].open["epoch"].clone();
+    dial_quickly(&members[1]);
+    members[1].status(json!({"channels": {"h": 900}}));
+    members[2].status(json!({"channels": {"a": 900}}));
+    members[2..].iter().for_each(|member| suspect(member, "h", &epoch));
+    // one reaches the host, one the deputy
+    members[4].nothing_until_expire().await;
+    members[3].status(json!({"channels": {"a": 1000}}));
+    members[0].expect("PROBE").await;
+    for member in &mut members {
+        let told = member.appointed().await;
+        assert_eq!((&told["host"], &told["cause"], &told["deputy"]), (&json!("a"), &json!("unreachable"), &json!("b")), "{told}");
+    }
+}
+
+#[tokio::test]
+async fn a_status_or_suspicion_that_breaks_a_rule_is_refused_in_words() {
+    let server = Server::start(&[]);
+    for (message, words) in [
+        (json!({"type": "STATUS", "payload": {"channels": {"a": 600_001}}}), "channels: \"a\" has 600001 ms: must be 0 to 600000"),
+        (json!({"type": "STATUS", "payload": {"channels": {"a": 1, "b": 1, "c": 1, "d": 1, "e": 1}}}), "at most 4"),
+        (json!({"type": "STATUS", "payload": {"p2p": "no"}}), "STATUS takes {eligible, visible, relay, p2p, channels, profile}"),
+        (json!({"type": "TRUST", "payload": {"host": "a"}}), "TRUST takes {host, epoch}"),
+    ] {
+        let mut member = server.grouped("p", "a").await;
+        member.send(message);
+        let (told, code) = member.refused().await;
+        let said = told["payload"]["msg"].as_str().expect("words");
+        assert!(code == 4422 && said.contains(words), "{told}");
+    }
 }
 
 #[tokio::test]

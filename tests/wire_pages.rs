@@ -18,7 +18,7 @@ async fn the_first_on_a_page_hosts_it_and_open_says_all_there_is_to_know() {
         host.open,
         json!({
             "page": "p", "host": "a", "epoch": null, "members": 1, "roster": [{"id": "a", "group": 0}],
-            "p2p": true, "relay": {"maxMessageBytes": 65536, "maxBytesPerS": 4_194_304, "queueBytes": 1_048_576},
+            "p2p": true, "fairMs": 7500, "relay": {"maxMessageBytes": 65536, "maxBytesPerS": 4_194_304, "queueBytes": 1_048_576},
             "upMs": null, "resumeMs": 30000, "pingMs": 5000, "expireMs": 5000, "recoveryMs": 5000,
             "ice": [{"urls": ["stun:stun.l.google.com:19302"]}],
         })

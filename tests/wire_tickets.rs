@@ -73,6 +73,8 @@ async fn one_that_may_not_relay_is_told_so_and_dials() {
     let ticket = ticket(json!({"page": "p", "relay": false}));
     let told = server.join(&format!("id=b&token=t&page=p&group=1&ticket={ticket}")).await;
     assert_eq!((&told.open["relay"], &told.open["p2p"]), (&json!(false), &json!(true)));
+    // there is nobody else: it would host next
+    assert_eq!(told.open["deputy"], "b");
 }
 
 #[tokio::test]

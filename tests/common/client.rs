@@ -103,8 +103,13 @@ impl Server {
         for id in ids {
             members.push(self.grouped(page, id).await);
         }
+        // the host knows the first deputy from a message of its own
+        let mut named = members.iter().any(|member| member.open.get("deputy").is_some());
         for id in &ids[1..] {
             members[0].expect_from("JOIN", id).await;
+            if std::mem::take(&mut named) {
+                members[0].expect("DEPUTY").await;
+            }
         }
         members
     }

@@ -276,7 +276,7 @@ const fn token_of(token: u8) -> Option<&'static str> {
 /// Lives it to its end.
 pub(crate) fn live(named: bool, random: u64, life: &[Transition]) {
     // a quarter of the pages relays nothing, a quarter has no deputies
-    let (relays, deputies) = (random % 4 != 0, random / 4 % 4 != 0);
+    let (relays, deputies) = (random & 3 != 0, random & 12 != 0);
     let rules = Rules { deputies: usize::from(deputies), ..if relays { rules() } else { unrelayed_rules() } };
     let mut both = Life { world: World::new(named, random, rules), model: Model::new(named, relays, deputies), letters: 0 };
     for transition in life {

@@ -32,7 +32,7 @@ impl Numbers {
 
 #[derive(Default)]
 struct Member {
-    /// When the dials that are under way end.
+    /// When the dials that are under way end, and how long they take.
     dialling: BTreeMap<String, (u64, u64)>,
     /// Open data channels, and how long the dials took.
     channels: BTreeMap<String, u64>,
@@ -118,8 +118,9 @@ impl Group {
         }
         let here: BTreeSet<String> = self.world.page.ids().map(ToString::to_string).collect();
         member.channels.retain(|other, _| here.contains(other));
-        let open: Vec<_> = member.dialling.extract_if(.., |_, (ends, _)| *ends <= now).collect();
-        member.channels.extend(open.into_iter().filter(|(other, _)| here.contains(other)).map(|(other, (_, ms))| (other, ms)));
+        let open = member.dialling.iter().filter(|(other, (ends, _))| *ends <= now && here.contains(*other));
+        member.channels.extend(open.map(|(other, (_, ms))| (other.clone(), *ms)));
+        member.dialling.retain(|_, (ends, _)| *ends > now);
         let open: BTreeMap<_, _> = member.channels.clone().into_iter().filter(|(id, _)| others.contains(id)).collect();
         if member.host.as_ref() != Some(&host) {
             (member.host, member.heard, member.suspected) = (Some(host.clone()), now, None);

@@ -817,7 +817,7 @@ impl Model {
             (self.judged_at, self.changed) = (self.now, pending);
             let others = self.fit_deputies(&host, Some(deputy.seat));
             let is_fit = self.fit_deputies(&host, None).contains(&deputy.id);
-            if !(is_reached && is_fit) && !others.is_empty() {
+            if (!is_reached || !is_fit) && !others.is_empty() {
                 self.name_deputy(&others);
             }
             self.unreached = if is_reached { 0 } else { self.unreached + 1 };

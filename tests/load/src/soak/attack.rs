@@ -237,6 +237,8 @@ impl Attacker {
             format!(r#"{{"type":"RELAY","payload":{payload}}}"#),
             format!(r#"{{"type":"STATUS","payload":{{"profile":{{"n":{target}}}}}}}"#),
             format!(r#"{{"type":"SUSPECT","payload":{{"host":"m{target}","epoch":1}}}}"#),
+            format!(r#"{{"type":"TRUST","payload":{{"host":"m{target}","epoch":1}}}}"#),
+            format!(r#"{{"type":"STATUS","payload":{{"p2p":false,"channels":{{"m{target}":600000}}}}}}"#),
             r#"{"type":"RESIGN","payload":{"epoch":1}}"#.to_owned(),
         ];
         let only = self.random.random_bool(0.5).then(|| words.choose(&mut self.random)).flatten();
