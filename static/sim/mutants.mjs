@@ -138,7 +138,7 @@ const mutants = [
   { name: "away for long, a member sends again what others may have",
     edits: [["outbox.ts", "const again = lost.filter((item) => item.n > this.#doubted);", "const again = lost;"]] },
   { name: "what was to be sent again, and was not before its sender was away for long, is not told",
-    edits: [["outbox.ts", "if (place) this.#keep(", "if (false) this.#keep("]] },
+    edits: [["outbox.ts", "if (place) this.#keep(", "if (!place) continue;\n      if (false) this.#keep("]] },
   { name: "a provisional history gives way as any other",
     edits: [["history.ts", "return isProvisional(own) && other.provisional === undefined;", "return false;"], ["history.ts", "return provisional.size > 0 && ", "return false && "]] },
   { name: "a host keeps a provisional history when one comes with another",
