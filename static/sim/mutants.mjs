@@ -152,7 +152,7 @@ const mutants = [
   { name: "who follows a provisional history does not know that it is",
     edits: [["core.ts", "this.provisional.take(snap.provisional, this.now)", "this.provisional.take(undefined, this.now)"]] },
   { name: "a history stays provisional when the server begins again",
-    edits: [["provisional.ts", "this.#began = began;\n    this.#until = -Infinity;", "this.#began = began;"]] },
+    edits: [["provisional.ts", "this.#began = began;\n      this.#until = -Infinity;", "this.#began = began;"]] },
   { name: "a host goes back to a provisional history that it stamped in and left",
     edits: [["core.ts", "if (snap.r !== log.root && !isEmpty({ r: log.root, s: log.last, line: log.line })) this.abandoned.add(log.root);", ""]] },
   { name: "what others sent again is listed as lost",
