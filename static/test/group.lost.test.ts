@@ -256,6 +256,42 @@ test("what was provisional is from before for a server that begins again", () =>
   assert.equal(rig.state("n"), "b1 n1");
 });
 
+test("a history that was founded moments before the server ended is from before for the next one", () => {
+  const rig = new Rig();
+  rig.upMs = 300;
+  rig.together("a", "b");
+  rig.send("b", "b1");
+  rig.pass(500);
+  outage(rig, 1000);
+  const epoch = clock(rig);
+  rig.upMs = 500;
+  founds(rig, "n", epoch, "n1");
+  later(rig, 50_000, "n");
+  comes(rig, "b", "n", epoch);
+  rig.pass(3000, "n", "b");
+  assert.equal(rig.state("n"), "b1 n1");
+});
+
+test("a history stays provisional though its founder dials the same server again", () => {
+  const rig = withHistory();
+  outage(rig, 60_000);
+  const epoch = clock(rig);
+  rig.upMs = 500;
+  founds(rig, "n", epoch, "n1");
+  later(rig, 40_000, "n");
+  rig.send("n", "n2");
+  later(rig, 1000, "n");
+  rig.feed("n", { type: "offline" });
+  later(rig, 2000, "n");
+  // This word took two seconds on its way.
+  rig.upMs = (rig.upMs ?? 0) - 2000;
+  rig.open("n", "n", epoch, ["n"]);
+  rig.pass(1000, "n");
+  comes(rig, "b", "n", epoch);
+  rig.pass(3000, "n", "b");
+  assert.equal(rig.state("n"), "a1 b1 a2 b2 n1 n2");
+});
+
 test("members with a library that knows no provisional histories are understood", () => {
   const rig = withHistory();
   outage(rig, 20_000);

@@ -461,8 +461,11 @@ export class Core {
 
   /** What was to be sent again, and was not before this member was away for too long. */
   #orphans(): GivenUp {
-    const { id, log, applied } = this;
-    const lost = this.outbox.orphans(({ n, place }) => lies(place, log) || applied.holds(id, n) === "yes").map((item) => lostOwn(id, item));
+    const { id, log, now, outbox } = this;
+    if (!outbox.hasOrphans) return { lost: [], lostMore: false };
+    // What is yet to be handed to the page counts as well.
+    const ledger = log.ledgerAt(log.last, now);
+    const lost = outbox.orphans(({ n, place }) => lies(place, log) || ledger.holds(id, n) === "yes").map((item) => lostOwn(id, item));
     return { lost, lostMore: false };
   }
 

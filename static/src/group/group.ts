@@ -149,6 +149,7 @@ export class Group {
 
   #take(event: Event): void {
     const core = this.#core;
+    if (isServers(event)) core.provisional.heard(core.now);
     switch (event.type) {
       case "open": this.#open(event.open); break;
       case "offline": this.#offline(); break;
@@ -341,4 +342,9 @@ export class Group {
     if (forMs >= this.#core.resumeMs) this.#uncertain();
     this.#role?.thawed();
   }
+}
+
+/** Returns whether the server said it on the present socket; what OPEN says is weighed first. */
+function isServers(event: Event): boolean {
+  return event.type === "host" || event.type === "joined" || event.type === "left" || event.type === "proved" || (event.type === "received" && event.via === "relay");
 }

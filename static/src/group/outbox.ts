@@ -30,7 +30,7 @@ export class Outbox {
   #tried = 0;
   /** Nothing up to here is sent again: others may have forgotten how far they have what we sent. */
   #doubted = 0;
-  /** The highest n that came back and is no longer kept. */
+  /** The highest n that is neither kept nor waits to be sent. */
   trimmed = 0;
 
   get size(): number {
@@ -127,7 +127,10 @@ export class Outbox {
   doubt(): number[] {
     this.#doubted = Math.max(this.#doubted, this.#tried);
     const items = this.#drop(this.#tried);
-    for (const { n, d, z, place } of items) if (place) this.#keep({ n, d, z, at: Infinity, place });
+    for (const { n, d, z, place } of items) {
+      if (place) this.#keep({ n, d, z, at: Infinity, place });
+      else this.trimmed = Math.max(this.trimmed, n);
+    }
     return tokens(items);
   }
 
@@ -163,9 +166,13 @@ export class Outbox {
     return lost.filter((item) => item.n <= this.#doubted);
   }
 
+  get hasOrphans(): boolean {
+    return this.#kept.some(({ at }) => at === Infinity);
+  }
+
   /** Returns the orphans that the history this member goes on in does not have, and forgets all of them. */
   orphans(has: (item: Kept) => boolean): Kept[] {
-    if (!this.#kept.some(({ at }) => at === Infinity)) return [];
+    if (!this.hasOrphans) return [];
     const orphans = this.#kept.filter(({ at }) => at === Infinity);
     this.#kept = this.#kept.filter(({ at }) => at !== Infinity);
     for (const { n, z } of orphans) {

@@ -5,13 +5,12 @@
 
 import type { Settings } from "./settings.ts";
 
-/** How far two words of one server about when it began may differ, for the time they take. */
-const JITTER_MS = 5000;
-
 export class ProvisionalMark {
   readonly #settings: Settings;
   /** When the server began, by our clock. */
   #began = -Infinity;
+  /** When the server was last heard: one that began since is another. */
+  #heardAt = -Infinity;
   /** When the mark of our history ends. */
   #until = -Infinity;
   /** Whether our history gives way until then. */
@@ -25,12 +24,19 @@ export class ProvisionalMark {
   told(upMs: number | undefined, now: number): void {
     if (upMs === undefined) return;
     const began = now - upMs;
-    if (Math.abs(began - this.#began) <= JITTER_MS) {
+    if (began < this.#heardAt) {
+      // The same server; the word that took the least time on its way is the truest.
       this.#began = Math.min(began, this.#began);
-      return;
+    } else {
+      this.#began = began;
+      this.#until = -Infinity;
     }
-    this.#began = began;
-    this.#until = -Infinity;
+    this.heard(now);
+  }
+
+  /** Notes a word of the server, which had begun by then. */
+  heard(now: number): void {
+    this.#heardAt = now;
   }
 
   /** Marks the history that is founded now. */
