@@ -25,7 +25,7 @@ async fn where_nothing_is_relayed_the_deputy_follows_a_host_that_vanishes_and_th
     let mut next = None;
     for member in &mut members {
         let told = member.appointed().await;
-        assert_eq!((&told["host"], &told["cause"], &told["fairMs"]), (&json!("a"), &json!("left"), &json!(6000)), "{told}");
+        assert_eq!((&told["host"], &told["cause"], &told["fairMs"]), (&json!("a"), &json!("left"), &json!(7500)), "{told}");
         let deputy = told["deputy"].as_str().expect("a deputy").to_owned();
         assert!(["b", "c"].contains(&&*deputy), "{told}");
         assert_eq!(*next.get_or_insert(deputy.clone()), deputy);
