@@ -30,7 +30,7 @@ impl Secret {
         Ok(Self(trimmed.to_owned()))
     }
 
-    /// The text itself.
+    /// Returns the text itself, in clear.
     #[must_use]
     pub fn expose(&self) -> &str {
         &self.0

@@ -1,4 +1,4 @@
-//! Whose connection it is: the client's address, which a proxy tells where there is one.
+//! The client's address of a connection, which a proxy tells where there is one.
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
@@ -17,8 +17,10 @@ pub fn of_client(peer: SocketAddr, headers: &HeaderMap, settings: &Server) -> Ip
     if !settings.proxied || !is_private(peer) {
         return peer;
     }
-    let lines = headers.get_all("x-forwarded-for").filter_map(|value| value.to_str().ok());
-    let entries: Vec<&str> = lines.flat_map(|line| line.split(',')).map(str::trim).filter(|entry| !entry.is_empty()).collect();
+    // an entry that is not UTF-8 must not hide those that our own proxies wrote beside it
+    let lines = headers.get_all("x-forwarded-for").map(|value| String::from_utf8_lossy(value.as_bytes()));
+    let entries = lines.flat_map(|line| line.split(',').map(|entry| entry.trim().to_owned()).collect::<Vec<_>>());
+    let entries: Vec<String> = entries.filter(|entry| !entry.is_empty()).collect();
     // with fewer entries than proxies of ours, the first is what the outermost of those that were passed saw
     let entry = entries.get(entries.len().saturating_sub(settings.proxy_hops));
     entry.and_then(|entry| parse(entry)).unwrap_or(peer)
@@ -54,8 +56,8 @@ const fn is_private(address: IpAddr) -> bool {
     }
 }
 
-/// What counts as one address (`limits.connections_per_ip`): an IPv4 address, or the /64 of an IPv6 address, which is the
-/// least that a household or a rented machine is given.
+/// Returns what counts as one address for `limits.connections_per_ip`: an IPv4 address, or the /64 of an IPv6 address.
+/// A /64 is the least that a household or a rented machine is given.
 #[must_use]
 pub const fn counted(address: IpAddr) -> IpAddr {
     const NETWORK: u128 = !(u64::MAX as u128);
@@ -73,7 +75,7 @@ mod tests {
     fn client(peer: &str, lines: &[&str], proxied: bool, proxy_hops: usize) -> String {
         let mut headers = HeaderMap::new();
         for line in lines {
-            let value = HeaderValue::from_str(line).unwrap_or_else(|e| panic!("{e}"));
+            let value = HeaderValue::from_bytes(line.as_bytes()).unwrap_or_else(|e| panic!("{e}"));
             headers.append(HeaderName::from_static("x-forwarded-for"), value);
         }
         let peer = peer.parse().unwrap_or_else(|e| panic!("{peer}: {e}"));
@@ -123,6 +125,7 @@ mod tests {
             assert_eq!(client(PROXY, &told, true, hops), address, "{hops}");
         }
         assert_eq!(client(PROXY, &[], true, 2), "10.0.0.1");
+        assert_eq!(client(PROXY, &["\u{e9}, 203.0.113.5"], true, 1), "203.0.113.5", "what is not ASCII hides nothing");
         assert_eq!(client(PROXY, &["203.0.113.5,"], true, 1), "203.0.113.5", "an empty entry is none");
     }
 

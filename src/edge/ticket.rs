@@ -74,7 +74,7 @@ impl TicketCheck {
         self.check_at(ticket, key, id, unix_ms())
     }
 
-    /// As [`TicketCheck::check`], at a time given.
+    /// Does what [`TicketCheck::check`] does, at a time given.
     fn check_at(&self, ticket: Option<&str>, key: &PageKey, id: &PeerId, unix_ms: u64) -> Result<Rights, Refused> {
         let ticket = ticket.ok_or_else(|| refused("a ticket is needed: &ticket=, signed by the site of this page"))?;
         // a backend that prints a line ends it

@@ -16,7 +16,7 @@ const MAX_USERNAME: usize = 509;
 /// Reads `ice.servers`: a list in the file, JSON in the environment.
 ///
 /// # Errors
-/// What was expected. No value is repeated: credentials are among them.
+/// When the list is none. The error repeats no value, because credentials are among them.
 pub(super) fn list<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<IceServer>, D::Error> {
     let expected = "expected a list of {urls, username, credential} (in the environment: as JSON)";
     let mut servers: Vec<IceServer> = match Listed::deserialize(deserializer).map_err(|_| D::Error::custom(expected))? {

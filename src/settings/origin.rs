@@ -12,15 +12,15 @@ pub enum Origin {
     Null,
     /// `file://`: what some WebViews send for files.
     File,
-    /// `scheme://host:port`.
+    /// An origin of the form `scheme://host:port`.
     Site {
-        /// In lower case.
+        /// The scheme, in lower case.
         scheme: String,
-        /// In lower case; an internationalised name in Punycode, an IPv6 address in brackets.
+        /// The host, in lower case; an internationalised name in Punycode, an IPv6 address in brackets.
         host: String,
-        /// None for the scheme's default port.
+        /// The port; none for the default port of the scheme.
         port: Option<u16>,
-        /// Written `*.host`: the host's subdomains, at any depth, and not the host itself.
+        /// Whether it is written `*.host`: the host's subdomains, at any depth, and not the host itself.
         subdomains: bool,
     },
 }
