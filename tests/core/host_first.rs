@@ -108,7 +108,8 @@ fn the_host_is_told_first_however_the_last_one_went() {
                     Output::AppointOthers(announcement) => {
                         page.state.tell_others(announcement, |to, frame| others.push((to, frame)));
                     }
-                    _ => {}
+                    Output::Left { .. } | Output::Elected { .. } | Output::News { .. } => {}
+                    other => panic!("{other:?} after a departure"),
                 }
             }
             assert_eq!(others.len(), left - 1);

@@ -1,7 +1,7 @@
 //! Who hosts the page, and that everybody is told.
 
 use crate::core::claim::{Claim, most_claimed};
-use crate::core::election::{Candidate, Cause, fittest, pick_fresh};
+use crate::core::election::{Candidate, Cause, Policy, draw, fittest, pick};
 use crate::core::id::{Epoch, PageKey, PageName, PeerId, SessionId};
 use crate::core::member::{Departure, Member, Seat};
 use crate::core::time::Time;
@@ -9,6 +9,9 @@ use crate::core::wire::{self, Frame, RosterEntry};
 
 use super::challenge::Challenge;
 use super::{Announcement, Assignment, Output, Outside, PageState};
+
+/// From how many members on an election looks at a few before it looks at all. That is what the next host waits for.
+const MANY: usize = 64;
 
 /// Where a page stands with its host.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -215,12 +218,30 @@ impl PageState {
 
     /// Whoever is to host, but not `seat`.
     pub(super) fn pick_other_than(&self, seat: Option<Seat>, outside: Outside<'_>) -> Option<Seat> {
-        let others = self.members.iter().filter(|(other, m)| Some(**other) != seat && m.rights.host);
-        // who of them is fresh is asked of few
-        let candidates = others.map(|(seat, m)| m.candidate(*seat, true)).collect();
         let runs = |m: &Member| m.stalled_at.is_none_or(|spoken| (outside.spoken)(m.session) > spoken);
-        let is_fresh = |seat| self.members.get(&seat).is_some_and(|m| self.was_heard(outside, m) && runs(m));
-        pick_fresh(&fittest(candidates), self.rules.policy, outside.random, is_fresh)
+        let candidate = |(other, m): (Seat, &Member)| {
+            let runs_for_it = Some(other) != seat && m.rights.host;
+            runs_for_it.then(|| m.candidate(other, self.was_heard(outside, m) && runs(m)))
+        };
+        let members = || self.members.iter().map(|(seat, m)| (*seat, m));
+        // one that lacks nothing is among the fittest: it saves looking at all
+        let best = |member: (Seat, &Member)| candidate(member).filter(|c| self.lacks_nothing(c)).map(|c| c.who);
+        let found = match self.rules.policy {
+            _ if self.members.len() < MANY => None,
+            Policy::Oldest => members().take(MANY).find_map(best),
+            Policy::Random => draw(self.members.len(), outside.random, |n| {
+                let seat = self.roster.nth(n)?;
+                best((seat, self.members.get(&seat)?))
+            }),
+        };
+        found.or_else(|| pick(&fittest(members().filter_map(candidate).collect()), self.rules.policy, outside.random))
+    }
+
+    /// Returns whether no other member can be fitter than a candidate.
+    fn lacks_nothing(&self, candidate: &Candidate<Seat>) -> bool {
+        let Candidate { who: _, group, eligible, reached, relay, visible, fresh } = *candidate;
+        let (group, relay) = (group || self.grouped == 0, relay || self.unrelayed == self.members.len());
+        group && eligible && reached && relay && visible && fresh
     }
 
     /// Lately.
