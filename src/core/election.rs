@@ -82,41 +82,26 @@ pub fn fittest<T>(mut candidates: Vec<Candidate<T>>) -> Vec<Candidate<T>> {
     candidates
 }
 
-/// From how many candidates on [`pick_fresh`] draws some before it looks at all, and how often it draws.
-const MANY: usize = 64;
-const DRAWS: usize = 16;
+/// How often [`draw`] draws.
+const DRAWS: u64 = 16;
 
-/// Picks as [`pick`] does among those of `fit` that are fresh by `is_fresh`, or among all if none is. Of many candidates few
-/// are looked at: to look up when each of 10,000 was heard from takes longer than all the rest of an election.
-pub fn pick_fresh<T: Copy>(fit: &[Candidate<T>], policy: Policy, random: u64, is_fresh: impl Fn(T) -> bool) -> Option<T> {
-    let mut next = random;
-    match policy {
-        Policy::Oldest => {
-            let first = fit.iter().map(|c| c.who).find(|who| is_fresh(*who));
-            return first.or_else(|| pick(fit, policy, random));
-        }
-        Policy::Random if fit.len() >= MANY => {
-            for _ in 0..DRAWS {
-                // one that is drawn and fresh is as likely as any other that is fresh
-                let drawn = pick(fit, policy, next).filter(|who| is_fresh(*who));
-                if drawn.is_some() {
-                    return drawn;
-                }
-                next = mixed(next);
-            }
-        }
-        Policy::Random => {}
-    }
-    let fresh: Vec<_> = fit.iter().filter(|c| is_fresh(c.who)).copied().collect();
-    pick(if fresh.is_empty() { fit } else { &fresh }, policy, next)
+/// Draws numbers below `count` until `judge` accepts one. Returns what `judge` makes of it, or none after 16 draws. Whatever
+/// `judge` accepts is as likely as anything else it accepts, for a uniform `random`.
+pub fn draw<T>(count: usize, random: u64, judge: impl FnMut(usize) -> Option<T>) -> Option<T> {
+    // splitmix64, from `random` on: well-mixed numbers
+    let numbers = (0..DRAWS).map(|n| mixed(random.wrapping_add(n.wrapping_mul(0x9E37_79B9_7F4A_7C15))));
+    numbers.map(|number| below(count, number)).find_map(judge)
 }
 
-/// Returns the number after `last` in a sequence of well-mixed ones (splitmix64).
-const fn mixed(last: u64) -> u64 {
-    let z = last.wrapping_add(0x9E37_79B9_7F4A_7C15);
+const fn mixed(z: u64) -> u64 {
     let z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
     let z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
     z ^ (z >> 31)
+}
+
+/// Returns a number below `count`, which is above 0; uniform to within `count` / 2^64 if `random` is.
+const fn below(count: usize, random: u64) -> usize {
+    ((random as u128 * count as u128) >> 64) as usize
 }
 
 /// Picks a host of those equally fit by `policy`; each is as likely as any, for a uniform `random`.
@@ -125,11 +110,10 @@ const fn mixed(last: u64) -> u64 {
 #[must_use]
 pub fn pick<T: Copy>(fit: &[Candidate<T>], policy: Policy, random: u64) -> Option<T> {
     let index = match policy {
-        // the high half of the product: uniform to within n / 2^64
-        Policy::Random => (u128::from(random) * fit.len() as u128) >> 64,
+        Policy::Random => below(fit.len(), random),
         Policy::Oldest => 0,
     };
-    fit.get(index as usize).map(|c| c.who)
+    fit.get(index).map(|c| c.who)
 }
 
 #[cfg(test)]
@@ -149,34 +133,20 @@ mod tests {
     }
 
     #[test]
-    fn the_pick_of_many_is_uniform_over_the_fresh() {
-        // 99 of whom ten are fresh, and at times none of the draws finds one: chi-squared with 9 degrees of freedom is above
-        // 27.88 once in 1,000
-        let fit: Vec<_> = (0..99).map(candidate).collect();
-        let is_fresh = |who: usize| who % 10 == 3;
-        let draws = 100_000;
-        let mut counts = [0_u32; 99];
+    fn a_draw_is_uniform_over_what_is_accepted() {
+        // ten of 30 are accepted: chi-squared with 9 degrees of freedom is above 27.88 once in 1,000
+        let (draws, mut counts, mut failed) = (100_000, [0_u32; 30], 0);
         for random in numbers(43).take(draws) {
-            counts[pick_fresh(&fit, Policy::Random, random, is_fresh).unwrap_or(0)] += 1;
+            match draw(counts.len(), random, |n| (n % 3 == 1).then_some(n)) {
+                Some(drawn) => counts[drawn] += 1,
+                None => failed += 1,
+            }
         }
-        let expected = draws as f64 / 10.0;
-        let of = |who: &usize| (f64::from(counts[*who]) - expected).powi(2) / expected;
-        let chi_squared: f64 = (0..99).filter(|who| is_fresh(*who)).map(|who| of(&who)).sum();
+        assert!((1..draws / 100).contains(&failed), "each draw fails with 2/3, and 16 with 0.0015: {failed}");
+        let expected = (draws - failed) as f64 / 10.0;
+        let chi_squared: f64 = counts.iter().skip(1).step_by(3).map(|n| (f64::from(*n) - expected).powi(2) / expected).sum();
         assert!(chi_squared < 27.88, "chi-squared {chi_squared}, counts {counts:?}");
-        assert!((0..99).all(|who| is_fresh(who) || counts[who] == 0), "one was picked that is not fresh: {counts:?}");
-    }
-
-    #[test]
-    fn where_nobody_is_fresh_anybody_is_picked_and_the_oldest_fresh_where_age_decides() {
-        for many in [3, 1000] {
-            let fit: Vec<_> = (0..many).map(candidate).collect();
-            let picked: std::collections::BTreeSet<_> =
-                numbers(44).take(100).filter_map(|random| pick_fresh(&fit, Policy::Random, random, |_| false)).collect();
-            assert!(picked.len() >= many.min(80), "{picked:?}");
-            assert_eq!(pick_fresh(&fit, Policy::Oldest, 7, |who| who == many - 1), Some(many - 1));
-            assert_eq!(pick_fresh(&fit, Policy::Oldest, 7, |_| false), Some(0));
-        }
-        assert_eq!(pick_fresh::<usize>(&[], Policy::Random, 7, |_| true), None);
+        assert_eq!(counts.iter().sum::<u32>() as usize, draws - failed);
     }
 
     const fn candidate(who: usize) -> Candidate<usize> {

@@ -85,6 +85,18 @@ impl Roster {
         json.push(']');
     }
 
+    /// Returns the seat of the entry that `n` others come before.
+    #[must_use]
+    pub fn nth(&self, mut n: usize) -> Option<Seat> {
+        for Block { ends, .. } in &self.blocks {
+            match ends.get(n) {
+                Some((seat, _)) => return Some(*seat),
+                None => n -= ends.len(),
+            }
+        }
+        None
+    }
+
     /// Returns how many bytes [`Roster::write`] appends.
     #[must_use]
     pub const fn len(&self) -> usize {
@@ -141,6 +153,8 @@ mod tests {
             }
             let whole = format!("[{}]", expected.values().cloned().collect::<Vec<_>>().join(","));
             assert_eq!(text(&roster), whole, "round {round}");
+            let seats: Vec<_> = (0..=expected.len()).map_while(|n| roster.nth(n)).collect();
+            assert_eq!(seats, expected.keys().map(|seat| Seat(*seat)).collect::<Vec<_>>());
         }
         (0..2000).for_each(|seat| roster.remove(Seat(seat)));
         assert!(roster.is_empty());

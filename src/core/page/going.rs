@@ -52,7 +52,10 @@ impl PageState {
     /// Those who may not host, and whom nobody that is here may host: sent away, and yet to be seen off.
     pub(super) fn strand(&mut self, outside: Outside<'_>, out: &mut Vec<Output>) -> Vec<Member> {
         let leads = |group: u32| self.members.values().any(|m| m.rights.host && m.group >= group);
-        let (anybody, group_member) = (leads(0), leads(1));
+        let (anybody, group_member) = (leads(0), self.grouped == 0 || leads(1));
+        if anybody && group_member {
+            return Vec::new(); // without a look at each member: the next host waits for this
+        }
         let is_stranded = |m: &Member| !anybody || (m.group > 0 && !group_member);
         let stranded: Vec<_> = self.members.iter().filter(|(_, m)| is_stranded(m)).map(|(seat, m)| (*seat, m.session)).collect();
         let send_away = |(seat, session)| {

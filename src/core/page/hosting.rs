@@ -1,7 +1,7 @@
 //! Who hosts the page, and that everybody is told.
 
 use crate::core::claim::{self, Claim, most_claimed};
-use crate::core::election::{Candidate, Cause, fittest, pick_fresh};
+use crate::core::election::{Candidate, Cause, Policy, draw, fittest, pick};
 use crate::core::id::{Epoch, PageKey, PageName, PeerId, SessionId};
 use crate::core::member::{Departure, Member, Seat};
 use crate::core::time::Time;
@@ -10,6 +10,9 @@ use crate::core::wire::{self, Frame, RosterEntry};
 use super::challenge::Challenge;
 use super::deputy::runs;
 use super::{Announcement, Assignment, Output, Outside, PageState};
+
+/// From how many members on an election looks at a few before it looks at all. That is what the next host waits for.
+const MANY: usize = 64;
 
 /// Where a page stands with its host.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -223,19 +226,41 @@ impl PageState {
     /// Whoever is to host, but not `seat`: the deputy if it is ready, unless it is less fit for another reason than being
     /// hidden. Members dial the deputy in advance, so being visible counts for less.
     pub(super) fn pick_other_than(&self, seat: Option<Seat>, outside: Outside<'_>) -> Option<Seat> {
-        let others = self.members.iter().filter(|(other, m)| Some(**other) != seat && m.rights.host);
-        // who of them is fresh is asked of few
-        let candidate =
-            |(seat, m): (&Seat, &Member)| Candidate { present: !self.is_leaving(*seat), ..self.candidate(*seat, m, true) };
-        let candidates: Vec<_> = others.map(candidate).collect();
-        let deputy = self.ready_deputy(outside).and_then(|deputy| candidates.iter().find(|c| c.who == deputy).copied());
-        let fit = fittest(candidates);
-        let is_fit = |deputy: &Candidate<_>| {
-            let merits = |c: &Candidate<_>| (c.group, c.present, c.eligible, c.reached, c.relay);
-            fit.first().is_some_and(|best| merits(best) == merits(deputy))
+        let candidate = |(other, m): (Seat, &Member)| {
+            let runs_for_it = Some(other) != seat && m.rights.host;
+            let is_fresh = || self.was_heard(outside, m) && runs(outside, m);
+            let present = !self.is_leaving(other);
+            runs_for_it.then(|| Candidate { present, ..self.candidate(other, m, is_fresh()) })
         };
-        let is_fresh = |seat| self.members.get(&seat).is_some_and(|m| self.was_heard(outside, m) && runs(outside, m));
-        deputy.filter(is_fit).map(|c| c.who).or_else(|| pick_fresh(&fit, self.rules.policy, outside.random, is_fresh))
+        let members = || self.members.iter().map(|(seat, m)| (*seat, m));
+        let deputy = self.ready_deputy(outside);
+        // one that lacks nothing is among the fittest: it saves looking at all
+        let best = |member: (Seat, &Member)| candidate(member).filter(|c| self.lacks_nothing(c)).map(|c| c.who);
+        let found = match self.rules.policy {
+            _ if self.members.len() < MANY || deputy.is_some() => None,
+            Policy::Oldest => members().take(MANY).find_map(best),
+            Policy::Random => draw(self.members.len(), outside.random, |n| {
+                let seat = self.roster.nth(n)?;
+                best((seat, self.members.get(&seat)?))
+            }),
+        };
+        found.or_else(|| {
+            let candidates: Vec<_> = members().filter_map(candidate).collect();
+            let deputy = deputy.and_then(|deputy| candidates.iter().find(|c| c.who == deputy).copied());
+            let fit = fittest(candidates);
+            let is_fit = |deputy: &Candidate<_>| {
+                let merits = |c: &Candidate<_>| (c.group, c.present, c.eligible, c.reached, c.relay);
+                fit.first().is_some_and(|best| merits(best) == merits(deputy))
+            };
+            deputy.filter(is_fit).map(|c| c.who).or_else(|| pick(&fit, self.rules.policy, outside.random))
+        })
+    }
+
+    /// Returns whether no other member can be fitter than a candidate.
+    fn lacks_nothing(&self, candidate: &Candidate<Seat>) -> bool {
+        let Candidate { who: _, group, present, eligible, reached, relay, visible, fresh } = *candidate;
+        let (group, relay) = (group || self.grouped == 0, relay || self.unrelayed == self.members.len());
+        group && present && eligible && reached && relay && visible && fresh
     }
 
     /// Returns `member` as a candidate in an election.
