@@ -168,7 +168,7 @@ const mutants = [
   { name: "a sender that was forgotten counts as one that never sent",
     edits: [["ledger.ts", 'return this.#forgot ? "unsure" : "no";', 'return "no";']] },
   { name: "a host whose claim is not believed goes on stamping",
-    edits: [["host.ts", 'if (this.#phase !== "stamping" || core.disbelieved) return;', 'if (this.#phase !== "stamping") return;'], ["host.ts", "if (core.disbelieved) return;", ""]] },
+    edits: [["host.ts", 'if (this.#phase !== "stamping" || core.denied) return;', 'if (this.#phase !== "stamping") return;'], ["host.ts", "if (core.denied) return;", ""]] },
   { name: "a claim that is not believed is made every two seconds",
     edits: [["core.ts", "settings.suspectMs * 2 ** (this.#denied - 1)", "settings.suspectMs"]] },
   { name: "a page that was handed more than is in the history it founds gives snapshots",

@@ -352,9 +352,9 @@ export class Node implements End {
     return this.machine.holds(this.id, this.#counts.get(message) ?? 0);
   }
 
-  /** Its library has this message of its own page to send, or to send again. */
-  willSend(message: string): boolean {
-    return this.machine.sends(this.#counts.get(message) ?? 0);
+  /** Its library has this message of its own page to send, to send again, or to tell as lost. */
+  owes(message: string): boolean {
+    return this.machine.owes(this.#counts.get(message) ?? 0);
   }
 
   /** Is this entry in its log, not trimmed? */

@@ -197,7 +197,7 @@ export class Observer {
       if (!before.has(message) && !app.again.has(message) && !(mine && node.resolvedAt.has(message))) fail(`${message} was never handed to it`);
       if (now.has(message)) fail(`${message} is in what it goes on with`);
       if (mine !== (from === id) || origin(message)[0] !== from) fail(`${message} is said to be of ${from}, ${mine ? "" : "not "}its own`);
-      if (mine && node.willSend(message)) fail(`${message} is sent again`);
+      if (mine && node.owes(message)) fail(`${message} is sent again, or told again`);
       if (seq < last) fail("not in order");
       last = seq;
       app.accounted.add(message);
@@ -208,7 +208,7 @@ export class Observer {
     const further = this.#messagesOf(machine);
     for (const message of before) {
       if (now.has(message) || further.has(message) || app.accounted.has(message)) continue;
-      if (origin(message)[0] === id && node.willSend(message)) app.again.add(message);
+      if (origin(message)[0] === id && node.owes(message)) app.again.add(message);
       else if (lostMore) {
         missing = true;
         app.accounted.add(message);

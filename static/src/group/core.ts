@@ -201,6 +201,11 @@ export class Core {
     if (this.online && this.told === this.epoch) this.confirmed = this.assured = this.now;
   }
 
+  /** Whether the server's last answer to our claim was an earlier epoch: until it is believed, nothing is stamped. */
+  get denied(): boolean {
+    return this.#denied > 0;
+  }
+
   /** Whether the server goes on ignoring what we claim, because its clock is far behind our epoch. */
   get disbelieved(): boolean {
     return this.#denied >= DENIALS;

@@ -136,9 +136,10 @@ export class Group {
     return this.#core.applied.holds(from, n) === "yes";
   }
 
-  /** Returns whether its own message `n` waits to be sent, or sent again. */
-  sends(n: number): boolean {
-    return this.#core.outbox.sends(n);
+  /** Returns whether its own message `n` waits to be sent, to be sent again, or to be told as lost. */
+  owes(n: number): boolean {
+    const { outbox } = this.#core;
+    return outbox.sends(n) || outbox.isOrphan(n);
   }
 
   /** What the limits are about. */

@@ -258,7 +258,7 @@ export class Host implements Role {
     const { log, now } = core;
     if (this.#phase !== "stamping") return peer.park(send, this.#share());
     // The server names no host of this epoch: what is sent waits.
-    if (core.disbelieved) return;
+    if (core.denied) return;
     // One that stands elsewhere may count on entries we do not have: its messages wait until it is on our log.
     if (send.at.r !== 0 && !lies(send.at, log)) return this.#ask(peer);
     const next = this.#stamper.take(peer, send.low, send.x, this.#share());
@@ -277,7 +277,7 @@ export class Host implements Role {
   sending(): void {
     const core = this.#core;
     const { outbox, id } = core;
-    if (this.#phase !== "stamping" || core.disbelieved) return;
+    if (this.#phase !== "stamping" || core.denied) return;
     let n = this.#stamper.count(id);
     for (let item = outbox.after(n); item && !core.full(); item = outbox.after(n)) {
       n = item.n;

@@ -166,6 +166,11 @@ export class Outbox {
     return lost.filter((item) => item.n <= this.#doubted);
   }
 
+  /** Returns whether message `n` is an orphan. */
+  isOrphan(n: number): boolean {
+    return this.#kept.some((item) => item.n === n && item.at === Infinity);
+  }
+
   get hasOrphans(): boolean {
     return this.#kept.some(({ at }) => at === Infinity);
   }
