@@ -182,6 +182,18 @@ describe("the TCP half of a wire", () => {
     await until("both to see it", () => server.failed === "ECONNRESET" && socket.failed === "ECONNRESET");
   });
 
+  test("cut in the moment of an end: nothing stays open", async (t) => {
+    const port = await listen(t, (socket) => socket.on("error", () => {}).write("hello"));
+    const wire = await wireTo(t, { server: port });
+    const socket = await dial(t, wire);
+    await until("to be connected", () => text(socket) === "hello");
+    const [{ near, far }] = wire.tcp.connections;
+    near.end();
+    far.end();
+    wire.cut();
+    await until("no connection to be left", () => wire.tcp.connections.size === 0);
+  });
+
   test("stalled: nothing passes, not even the end or a new connection; resumed: all of it does", async (t) => {
     const servers = [];
     const port = await listen(t, (socket) => servers.push(echo(socket)));

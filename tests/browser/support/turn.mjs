@@ -18,7 +18,12 @@ export class Turn {
     turn.child = start(command, flags, marked());
     for (const stream of [turn.child.stdout, turn.child.stderr]) stream.on("data", (text) => turn.log.push(...String(text).trimEnd().split("\n")));
     turn.ended = new Promise((done) => turn.child.once("exit", done));
-    await until("coturn to begin", () => turn.log.some((line) => line.includes("admin thread")));
+    try {
+      await until("coturn to begin", () => turn.log.some((line) => line.includes("admin thread")), 30_000);
+    } catch (error) {
+      await turn.end();
+      throw new Error(`${error.message}\n${turn.log.slice(-20).join("\n")}`);
+    }
     return turn;
   }
 

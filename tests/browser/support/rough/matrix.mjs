@@ -21,6 +21,9 @@ export const factors = {
   ],
 };
 
+/** The conditions of the tests, which have minutes: the ends of each scale. */
+export const ends = { ...factors, rtt: [20, 300], loss: [0, 3] };
+
 export const deaths = ["killed", "closed", "navigated", "frozen", "gone", "narrow"];
 
 /** Every combination of the values, as objects. */

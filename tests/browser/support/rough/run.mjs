@@ -6,6 +6,9 @@ import { seeded } from "../wire/random.mjs";
 import { RoughCrowd } from "./crowd.mjs";
 import { faults, late, limits } from "./matrix.mjs";
 
+/** Where a crowd is gathered that is to have several networks. */
+const calm = { rtt: 20, loss: 0 };
+
 /**
  * Runs each cell `times` times and yields what each run cost, beside the cell's conditions. Cells that follow each other
  * share a crowd: with `fresh` those of the same relay, round trip and loss, else all with the same relay, while the
@@ -30,8 +33,9 @@ export async function* runs(cells, { times = 1, fresh = false, seed = "1", tell 
         if (hopeless === key) break;
         if (!crowd) {
           world = new World({ diagnostic: tell });
-          crowd = await Crowd.start(world, { ...conditions, seed: `${seed} ${time}`, ...options });
-          const gathered = { ...conditions, event: "gathered", ...(await crowd.gather()) };
+          const at = fresh ? conditions : { ...conditions, ...calm };
+          crowd = await Crowd.start(world, { ...at, seed: `${seed} ${time}`, ...options });
+          const gathered = { ...at, event: "gathered", ...(await crowd.gather()) };
           yield gathered;
           if (gathered.error) {
             await world.tell();

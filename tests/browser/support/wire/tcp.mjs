@@ -69,9 +69,15 @@ class Connection {
   }
 
   reset() {
-    this.near.resetAndDestroy();
-    this.far.resetAndDestroy();
+    reset(this.near);
+    reset(this.far);
   }
+}
+
+/** libuv refuses to reset a socket that is being shut down, and would never close it. */
+function reset(socket) {
+  if (socket.writableEnded) socket.destroy();
+  else socket.resetAndDestroy();
 }
 
 const END = Symbol("end");
@@ -149,7 +155,7 @@ class Stream {
   #deliver(what) {
     if (this.to.destroyed) return;
     if (what === END) return void this.to.end();
-    if (what === RESET) return void this.to.resetAndDestroy();
+    if (what === RESET) return reset(this.to);
     this.#blocked = !this.to.write(what);
     this.#holds -= what.length;
     if (this.#holds <= HOLDS / 2 && this.from.isPaused()) this.from.resume();
