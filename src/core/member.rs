@@ -7,6 +7,7 @@ use super::contacts::Contacts;
 use super::election::Candidate;
 use super::id::{Epoch, PeerId, SessionId, Token};
 use super::inbound::StatusUpdate;
+use super::time::Time;
 use super::wire::RosterEntry;
 
 /// The order in which members came to a page; a take-over keeps it.
@@ -105,6 +106,8 @@ pub struct Member {
     pub told: Option<(Epoch, Epoch)>,
     /// How many text frames it had sent when its page was found not to run: until it sends another it is elected last.
     pub stalled_at: Option<u64>,
+    /// When its page said over HTTP that it leaves, though its socket was still open.
+    pub leave_said: Option<Time>,
     /// It was replaced because most could not reach it: it is elected last.
     pub out_of_reach: bool,
 }

@@ -18,7 +18,7 @@ for (const mode of Object.keys(modes)) {
   }, 240_000);
 
   scenario(`Firefox dies as host in every way beside Chromium, ${mode}`, async (world) => {
-    const crowd = await Crowd.gather(world, { mode, browsers: ["browser", "firefox", "firefox"] });
+    const crowd = await Crowd.gather(world, { mode, browsers: ["chromium", "firefox", "firefox"] });
     for (const kind of kinds) {
       await crowd.appoint("firefox");
       await dies(world, crowd, kind, "Firefox ");

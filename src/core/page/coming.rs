@@ -83,6 +83,7 @@ impl PageState {
         self.leaving.take(&seat);
         member.stalled_at = None;
         member.out_of_reach = false;
+        member.leave_said = None;
         // a status is a session's word: the new one is to say it again, after every OPEN
         let had_profile = std::mem::take(&mut member.status).profile.is_some();
         refuse(old, Close::Replaced, out);
@@ -119,9 +120,21 @@ impl PageState {
         let claim = claim.filter(|c| self.is_named() && c.is_credible(outside.unix_ms));
         // what a resumed one claims, we told it
         let told = claim.as_ref().filter(|_| silent).map(|c| (c.epoch, c.epoch));
-        let (stalled_at, out_of_reach) = (None, false);
-        let member =
-            Member { session, id: id.clone(), token, group, rights, status, contacts, claim, told, stalled_at, out_of_reach };
+        let (stalled_at, out_of_reach, leave_said) = (None, false, None);
+        let member = Member {
+            session,
+            id: id.clone(),
+            token,
+            group,
+            rights,
+            status,
+            contacts,
+            claim,
+            told,
+            stalled_at,
+            leave_said,
+            out_of_reach,
+        };
         self.members.insert(seat, member);
         self.grouped += usize::from(group > 0);
         self.unrelayed += usize::from(!rights.relay);

@@ -40,7 +40,9 @@ export class World {
 
   server = (settings) => this.#keep(Server.start(settings));
   plainServer = () => this.#keep(PeerServer.start());
-  browser = (options) => this.#keep(Browser.start(options));
+  /** Chromium; or Firefox, where PEERSTAR_BROWSER says so. `options` are Chromium's. */
+  browser = (options) => (process.env.PEERSTAR_BROWSER === "firefox" ? this.firefox() : this.chromium(options));
+  chromium = (options) => this.#keep(Browser.start(options));
   firefox = (options) => this.#keep(Firefox.start(options));
   site = () => this.#keep(Site.start());
   turn = (secret) => this.#keep(Turn.start(secret));
