@@ -131,6 +131,8 @@ pub struct Member {
     pub told_deputy: Option<u64>,
     /// How many text frames it had sent when its page was found not to run: until it sends another it is elected last.
     pub stalled_at: Option<u64>,
+    /// When its page said over HTTP that it leaves, though its socket was still open.
+    pub leave_said: Option<Time>,
     /// It was replaced because most could not reach it: until a calm minute has passed it is elected last.
     pub out_of_reach: bool,
 }

@@ -115,6 +115,18 @@ test("a browser that closed the connection itself, as Firefox does for a downloa
   assert.deepEqual([env.probes.length, env.sockets.length], [0, 2]);
 });
 
+test("one download after another: each time the next dial comes within the server's grace, but not without a pause", () => {
+  const { env } = rig();
+  for (let downloads = 1; downloads < 20; downloads++) {
+    env.last.opens();
+    env.last.ends(1001);
+    env.pass(74);
+    assert.equal(env.sockets.length, downloads);
+    env.pass(400 - 74);
+    assert.equal(env.sockets.length, downloads + 1);
+  }
+});
+
 test("a server that answers and takes no WebSocket is dialled with growing pauses, and each failure is told", () => {
   const { env, story } = lost();
   refuse(env, 60_000);

@@ -3,6 +3,8 @@ import { happened, link } from "./support/pair.mjs";
 import { scenario } from "./support/scenario.mjs";
 
 const RETURN_MS = 1_000;
+/** How long the server waits for one whose browser closed its socket with 1001, as browsers do with a closed tab. */
+const GRACE_MS = 1_000;
 /** From a departure to its effect on the other side. */
 const SOON_MS = 1_500;
 
@@ -26,14 +28,14 @@ async function closesFor(bob, world, depart, within) {
   await departed;
 }
 
-scenario("a closed tab closes the other side's connection at once", async (world) => {
+scenario("a closed tab closes the other side's connection when its grace is over", async (world) => {
   const { ann, bob } = await linked(world);
-  await closesFor(bob, world, () => ann.close(), SOON_MS);
+  await closesFor(bob, world, () => ann.close(), GRACE_MS + SOON_MS);
 });
 
-scenario("a tab that goes to another address closes the other side's connection at once", async (world) => {
+scenario("a tab that goes to another address closes the other side's connection when its grace is over", async (world) => {
   const { ann, bob } = await linked(world);
-  await closesFor(bob, world, () => ann.goto("about:blank"), SOON_MS);
+  await closesFor(bob, world, () => ann.goto("about:blank"), GRACE_MS + SOON_MS);
 });
 
 scenario("a killed browser closes the other side's connection once its time to return is over", async (world) => {

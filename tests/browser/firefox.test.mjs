@@ -18,7 +18,7 @@ const interruptions = {
 };
 
 scenario("Firefox: nobody sees a departure when a page starts a download, whether it is a member or the host", async (world) => {
-  const [server, site, chromium, firefox] = await Promise.all([world.server(), world.site(), world.browser(), world.firefox()]);
+  const [server, site, chromium, firefox] = await Promise.all([world.server(), world.site(), world.chromium(), world.firefox()]);
   const crowd = new Crowd(world, server, site, { page: "https://example.org/download", server: server.url, debug: true });
   Object.assign(crowd, { mode: "p2p", everyMs: 50 });
   await crowd.add(chromium, "ann");
@@ -45,9 +45,9 @@ scenario("Firefox: nobody sees a departure when a page starts a download, whethe
 /** How many changes of host and of members each was told of. */
 const counts = (crowd) => Promise.all(crowd.members.map(({ tab }) => tab.evaluate(() => diary.events.filter(({ kind }) => kind === "host" || kind === "member").length)));
 
-for (const [name, kind] of [["Chromium", "browser"], ["Firefox", "firefox"]]) {
+for (const [name, kind] of [["Chromium", "chromium"], ["Firefox", "firefox"]]) {
   scenario(`${name}: a host that really goes is replaced at once, not when its grace is over`, async (world) => {
-    const crowd = await Crowd.gather(world, { mode: "relay only", browsers: ["browser", kind] });
+    const crowd = await Crowd.gather(world, { mode: "relay only", browsers: ["chromium", kind] });
     const [witness] = crowd.members;
     for (const way of ["closed", "navigated", "navigated slowly", "left"]) {
       const host = crowd.members[1];

@@ -1,7 +1,7 @@
 // The library in a page: order over every path, late joiners, sizes, refusals, and pages shared with stock PeerJS.
 import assert from "node:assert/strict";
 import { Member, modes } from "./support/group.mjs";
-import { scenario } from "./support/scenario.mjs";
+import { chromiumOnly, scenario } from "./support/scenario.mjs";
 import { until, untilState } from "./support/until.mjs";
 
 const page = "https://example.org/group";
@@ -273,7 +273,7 @@ scenario("a slow onSnapshot and a slow onRestore hold up delivery, and lose noth
   for (const member of members) assert.deepEqual(await events(member, "error"), []);
 });
 
-scenario("a page back from the back-forward cache is in again, with the same id, and misses nothing", async (world) => {
+chromiumOnly("a page back from the back-forward cache is in again, with the same id, and misses nothing", async (world) => {
   const { site, members } = await open(world, { browser: { without: ["--disable-back-forward-cache"] } });
   await together(members, "p2p");
   const cyd = members[2];

@@ -1,4 +1,4 @@
-// A page of 1,000: five browsers and a crowd that the server relays to, through three changes of host.
+// A page of 1,000: five browsers, one of them Firefox, and a crowd that the server relays to, through three changes of host.
 import assert from "node:assert/strict";
 import { Member } from "./support/group.mjs";
 import { scenario } from "./support/scenario.mjs";
@@ -22,7 +22,7 @@ class Page {
     const [server, site] = await Promise.all([world.server(), world.site()]);
     const crowd = await world.sockets(server, page);
     const members = [];
-    for (let i = 1; i <= BROWSERS; i++) members.push(await Member.join(await world.browser(), site, `browser${i}`, { page, server: server.url }));
+    for (let i = 1; i <= BROWSERS; i++) members.push(await Member.join(await (i === 2 ? world.firefox() : world.browser()), site, `browser${i}`, { page, server: server.url }));
     for (let joined = 0; joined < CROWD;) {
       joined = await crowd.join(Math.min(WAVE, CROWD - joined));
       await until(`${joined} to be in`, () => crowd.see(joined), PATIENCE_MS);

@@ -10,7 +10,7 @@ const OUTAGE_MS = 12_000;
 /** The longest pause between two questions, and what a browser may take in addition. */
 const BACK_MS = 3_000 + 3_000;
 
-const browsers = { Chromium: (world) => world.browser(), Firefox: (world) => world.firefox() };
+const browsers = { Chromium: (world) => world.chromium(), Firefox: (world) => world.firefox() };
 
 const dials = ({ tab }) => tab.evaluate(() => window.dials);
 

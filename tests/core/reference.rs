@@ -47,6 +47,7 @@ struct Person {
     /// What it had spoken when it was found stalled.
     stalled_at: Option<u64>,
     out_of_reach: bool,
+    leave_said: Option<u64>,
     /// None: it answers every ping.
     silent_since: Option<u64>,
 }
@@ -211,6 +212,7 @@ impl Model {
             spoken: 0,
             stalled_at: None,
             out_of_reach: false,
+            leave_said: None,
             silent_since: None,
         };
         let same = |a: &Option<String>, b: &Option<String>| a.is_some() && a == b;
@@ -232,6 +234,7 @@ impl Model {
                 self.here[at].out_of_reach = false;
                 (self.here[at].p2p, self.here[at].channels, self.here[at].came) = (true, vec![], self.now);
                 self.stir(self.here[at].seat);
+                self.here[at].leave_said = None;
                 self.here[at].silent_since = None;
                 self.open(id);
                 if had_profile && let Some(host) = self.host.clone().filter(|host| host != id) {
@@ -392,7 +395,9 @@ impl Model {
     // === going ===
 
     pub(crate) fn gone(&mut self, session: SessionId, departure: Departure) {
+        let has_said = |p: &Person| p.leave_said.is_some_and(|said| self.now - said <= grace());
         match self.here.iter().position(|p| p.session == session) {
+            Some(at) if has_said(&self.here[at]) => self.depart(at, Departure::Goodbye),
             Some(at) if departure == Departure::GoingAway => {
                 let person = &mut self.here[at];
                 if self.held.iter().any(|(p, _)| p.id == person.id) {
@@ -410,10 +415,12 @@ impl Model {
     /// It says that it leaves, over HTTP.
     pub(crate) fn take_leave(&mut self, id: &str, token: &str) {
         let is_its = |known: &Option<String>| known.as_deref() == Some(token);
-        let leaving = |p: &Person| p.id == id && self.is_leaving(p.session);
-        if let Some(at) = self.here.iter().position(leaving) {
+        if let Some(at) = self.here.iter().position(|p| p.id == id) {
             if is_its(&self.here[at].token) {
-                self.depart(at, Departure::Goodbye);
+                self.here[at].leave_said = Some(self.now);
+                if self.is_leaving(self.here[at].session) {
+                    self.depart(at, Departure::Goodbye);
+                }
             }
         } else if let Some(at) = self.away.iter().position(|a| a.id == id && is_its(&a.token)) {
             let away = self.away.remove(at);
@@ -1009,7 +1016,7 @@ impl Model {
         self.here.sort_by_key(|p| order.iter().position(|s| *s == p.session));
         self.host_since = self.now;
         self.probe = None;
-        self.here.iter_mut().for_each(|p| (p.stalled_at, p.out_of_reach) = (None, false));
+        self.here.iter_mut().for_each(|p| (p.stalled_at, p.out_of_reach, p.leave_said) = (None, false, None));
         self.here.iter_mut().for_each(|p| (p.came, p.told_deputy) = (self.now, None));
         (self.deputy, self.deputy_number, self.deputy_since, self.unreached) = (None, 0, 0, 0);
         (self.moved_at, self.judged_at, self.changed) = (self.now, 0, true);

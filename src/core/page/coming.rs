@@ -84,6 +84,7 @@ impl PageState {
         member.stalled_at = None;
         member.out_of_reach = false;
         (member.address, member.came) = (joiner.address, outside.now);
+        member.leave_said = None;
         // a status is a session's word: the new one is to say it again, after every OPEN
         let had_profile = std::mem::take(&mut member.status).profile.is_some();
         refuse(old, Close::Replaced, out);
@@ -139,6 +140,7 @@ impl PageState {
             told_deputy: None,
             stalled_at: None,
             out_of_reach: false,
+            leave_said: None,
         };
         self.members.insert(seat, member);
         self.enrol(seat);

@@ -12,6 +12,7 @@ use super::{Output, Outside, PageState, refuse};
 impl PageState {
     pub(super) fn gone(&mut self, outside: Outside<'_>, session: SessionId, departure: Departure, out: &mut Vec<Output>) {
         match self.seat_of(session) {
+            Some(seat) if self.has_said_leave(outside, seat) => self.depart(outside, seat, Departure::Goodbye, out),
             Some(seat) if departure == Departure::GoingAway => self.begin_grace(outside, seat, out),
             Some(seat) => self.depart(outside, seat, departure, out),
             None => self.held.forget(session),

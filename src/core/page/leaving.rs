@@ -35,10 +35,20 @@ impl PageState {
         self.leaving.has(&seat)
     }
 
+    /// Whether the page of a member whose socket is gone said just before that it leaves.
+    pub(super) fn has_said_leave(&self, outside: Outside<'_>, seat: Seat) -> bool {
+        let said = self.members.get(&seat).and_then(|member| member.leave_said);
+        said.is_some_and(|said| outside.now.since(said) <= GRACE)
+    }
+
     /// A page that has no socket any more says that it leaves. Its token proves who it is; one that is back by now stays.
     pub(super) fn take_leave(&mut self, outside: Outside<'_>, id: &PeerId, token: &Token, out: &mut Vec<Output>) {
-        if let Some(seat) = self.by_id.get(id).copied().filter(|seat| self.is_leaving(*seat)) {
-            if self.members.get(&seat).is_some_and(|m| Token::same(m.token.as_ref(), Some(token))) {
+        if let Some(seat) = self.by_id.get(id).copied() {
+            let its = self.members.get_mut(&seat).filter(|m| Token::same(m.token.as_ref(), Some(token)));
+            let Some(member) = its else { return };
+            // the word may overtake the end of the socket
+            member.leave_said = Some(outside.now);
+            if self.is_leaving(seat) {
                 self.depart(outside, seat, Departure::Goodbye, out);
             }
         } else if self.returning.get(id).is_some_and(|(_, gone)| Token::same(gone.token.as_ref(), Some(token))) {

@@ -23,7 +23,7 @@ const args = [
 
 export class Browser {
   /** How a world starts another of this kind. */
-  kind = "browser";
+  kind = "chromium";
 
   /** `flags`: more of them. `without`: those that Playwright gives by itself and that stand in a test's way. */
   static async start({ flags = [], without = [] } = {}) {

@@ -16,6 +16,9 @@ const extraPrefsFirefox = {
   "media.navigator.streams.fake": true,
   "media.navigator.permission.disabled": true,
   "media.autoplay.default": 0,
+  // Tabs in the background run as fast as the one in front, as Playwright has it in Chromium.
+  "dom.min_background_timeout_value": 4,
+  "dom.timeout.enable_budget_timer_throttling": false,
   // Downloads go to the scratch folder without a question.
   "browser.download.useDownloadDir": true,
   "browser.download.always_ask_before_handling_new_types": false,

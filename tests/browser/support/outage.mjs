@@ -4,7 +4,7 @@ import { untilState } from "./until.mjs";
 
 /** Stops the server for `outageMs`, and gives how many ms after its return each tab is connected again. */
 export async function measureOutage(world, { outageMs, tabs = 1, withinMs = 90_000 }) {
-  const [server, site, chromium, firefox] = await Promise.all([world.server(), world.site(), world.browser(), world.firefox()]);
+  const [server, site, chromium, firefox] = await Promise.all([world.server(), world.site(), world.chromium(), world.firefox()]);
   const options = { page: "https://example.org/outage", server: server.url, debug: true, p2p: false };
   const members = { chromium: [], firefox: [] };
   for (const [name, browser] of Object.entries({ chromium, firefox })) {

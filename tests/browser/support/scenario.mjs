@@ -26,6 +26,15 @@ export function scenario(name, body, timeout = 60_000) {
   });
 }
 
+function usual() {
+  const name = process.env.PEERSTAR_BROWSER ?? "chromium";
+  if (!["chromium", "firefox"].includes(name)) throw new Error(`PEERSTAR_BROWSER is "chromium" or "firefox", not "${name}"`);
+  return name;
+}
+
+/** A test of what Firefox, or its driver, cannot do. */
+export const chromiumOnly = usual() === "firefox" ? () => {} : scenario;
+
 export class World {
   /** Promises, in the order of their beginning: what is still starting when a test fails has to be ended, too. */
   #started = [];
@@ -41,7 +50,9 @@ export class World {
 
   server = (settings) => this.#keep(Server.start(settings));
   plainServer = () => this.#keep(PeerServer.start());
-  browser = (options) => this.#keep(Browser.start(options));
+  /** Chromium; or Firefox, where PEERSTAR_BROWSER says so. `options` are Chromium's. */
+  browser = (options) => (usual() === "firefox" ? this.firefox() : this.chromium(options));
+  chromium = (options) => this.#keep(Browser.start(options));
   firefox = (options) => this.#keep(Firefox.start(options));
   site = () => this.#keep(Site.start());
   turn = (secret) => this.#keep(Turn.start(secret));
