@@ -97,7 +97,7 @@ async fn without_a_relay_more_than_half_replace_a_host_they_cannot_reach_for_the
     suspect(&members[3], "h", &epoch);
     members[0].expect("PROBE").await;
     let told = members[0].appointed().await;
-    assert_eq!((&told["host"], &told["cause"], &told["fairMs"]), (&json!("a"), &json!("unreachable"), &json!(7500)), "{told}");
+    assert_eq!((&told["host"], &told["cause"], &told["fairMs"]), (&json!("a"), &json!("unreachable"), &json!(6000)), "{told}");
     all_are_told(&mut members[1..], "a", "unreachable").await;
 }
 
