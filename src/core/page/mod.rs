@@ -213,9 +213,9 @@ impl PageState {
         }
         self.settle(outside, out);
         if may_change {
-            self.relieve_hidden_host(outside, out);
             self.review_deputy(outside, out);
             self.weigh_suspicions(outside, out);
+            self.relieve_hidden_host(outside, out);
             self.tell_of_deputy(out);
         }
         if !self.idle_told && self.is_idle() {
