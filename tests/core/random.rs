@@ -10,6 +10,33 @@ fn rights() -> impl Strategy<Value = Rights> {
     (prop::bool::weighted(0.7), prop::bool::weighted(0.8)).prop_map(|(host, relay)| Rights { host, relay })
 }
 
+/// What happens on a page on which nothing is relayed, and whose members hear their host or do not.
+fn unrelayed_transition() -> impl Strategy<Value = Transition> {
+    let who = || any::<u16>().prop_map(Pick);
+    let ms = prop::sample::select(vec![0, 500, 2000, 3000, 6000, 6001, 12_000, 30_000, 60_000]);
+    let rights = prop::bool::weighted(0.95).prop_map(|host| Rights { host, relay: true });
+    let channels = prop::collection::btree_map(0..7_u8, prop::sample::select(vec![0, 900, 1500, 4000_u16]), 0..=4);
+    let how = prop::sample::select(vec![Departure::Goodbye, Departure::Lost]);
+    prop_oneof![
+        6 => (0..7_u8, 0..2_u8, prop::bool::weighted(0.95), rights)
+            .prop_map(|(id, token, group, rights)| Transition::Join { id, token, group, rights }),
+        1 => (who(), how).prop_map(|(who, how)| Transition::Depart { who, how }),
+        1 => (who(), any::<[bool; 2]>()).prop_map(|(who, [visible, p2p])| {
+            Transition::Status { who, eligible: true, visible, relay: true, p2p, channels: None, profile: None }
+        }),
+        8 => (who(), channels).prop_map(|(who, channels)| {
+            let channels = Some(channels);
+            Transition::Status { who, eligible: true, visible: true, relay: true, p2p: true, channels, profile: None }
+        }),
+        16 => who().prop_map(|who| Transition::Suspect { who, rightly: true }),
+        2 => who().prop_map(|who| Transition::Trust { who, rightly: true }),
+        1 => (who(), 0..7_u8).prop_map(|(who, to)| Transition::Resign { who, to }),
+        4 => who().prop_map(|who| Transition::Speak { who }),
+        6 => ms.prop_map(|ms| Transition::Pass { ms }),
+        1 => any::<u64>().prop_map(|shuffle| Transition::PageDies { shuffle }),
+    ]
+}
+
 fn channels() -> impl Strategy<Value = Channels> {
     let ms = prop::sample::select(vec![0, 1000, 1001, 2500, 7000, 30_000_u16]);
     prop::collection::btree_map(0..16_u8, ms, 0..=4)
@@ -69,4 +96,11 @@ pub(crate) fn run<S: Strategy>(cases: u32, inputs: S, test: impl Fn(&S::Value)) 
 fn a_page_does_what_the_model_says() {
     let lives = (prop::bool::weighted(0.8), any::<u64>(), prop::collection::vec(transition(), 1..60));
     run(10_000, lives, |(named, random, life)| live(*named, *random, life));
+}
+
+#[test]
+fn a_page_on_which_nothing_is_relayed_does_what_the_model_says() {
+    let lives = (any::<u64>(), prop::collection::vec(unrelayed_transition(), 10..80));
+    // the lowest bits of the number say what kind of page it is
+    run(5000, lives, |(random, life)| live(true, random & !3, life));
 }

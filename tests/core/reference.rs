@@ -827,7 +827,11 @@ impl Model {
             if (!is_reached || !is_fit) && !others.is_empty() {
                 self.name_deputy(&others);
             }
-            self.unreached = if is_reached { 0 } else { self.unreached + 1 };
+            if is_reached {
+                self.unreached = 0;
+            } else if !others.is_empty() {
+                self.unreached += 1;
+            }
         }
     }
 
@@ -902,9 +906,9 @@ impl Model {
 
     /// What is seen to after each step.
     pub(crate) fn look_after(&mut self) {
-        self.relieve();
         self.review_deputy();
         self.weigh();
+        self.relieve();
         self.tell_of_deputy();
     }
 

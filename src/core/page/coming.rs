@@ -145,7 +145,7 @@ impl PageState {
         self.members.insert(seat, member);
         self.enrol(seat);
         self.stir(outside, seat);
-        if silent {
+        if silent && self.members.get(&seat).is_some_and(|m| self.dials_deputy(m)) {
             self.deputy.resumed();
         }
         self.grouped += usize::from(group > 0);

@@ -123,10 +123,14 @@ impl PageState {
             (self.deputy.judged_at, self.deputy.changed) = (outside.now, pending);
             let is_fit = || self.fit_as_deputy(outside, host, None).iter().any(|c| c.who == seat);
             let next = if is_reached && is_fit() { None } else { self.pick_deputy(outside, host, Some(seat)) };
+            if is_reached {
+                self.deputy.unreached = 0;
+            } else if next.is_some() {
+                self.deputy.unreached = self.deputy.unreached.saturating_add(1);
+            }
             if next.is_some() {
                 self.name_deputy(outside, next, out);
             }
-            self.deputy.unreached = if is_reached { 0 } else { self.deputy.unreached.saturating_add(1) };
         }
     }
 

@@ -229,9 +229,9 @@ impl PageState {
         }
         self.settle(outside, out);
         if may_change {
-            self.relieve_hidden_host(outside, out);
             self.review_deputy(outside, out);
             self.weigh_suspicions(outside, out);
+            self.relieve_hidden_host(outside, out);
             self.tell_of_deputy(out);
         }
         self.withhold(decided_before, out);
