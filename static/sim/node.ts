@@ -347,9 +347,9 @@ export class Node implements End {
     if (!this.#refused.has(message)) this.#counts.set(message, this.#counts.size + 1);
   }
 
-  /** The history that it follows has this message of its own page, by its table. */
-  counts(message: string): boolean {
-    return this.machine.holds(this.id, this.#counts.get(message) ?? 0);
+  /** The history that `other` follows has this message of this node's page, by its table. */
+  isCountedBy(other: Node, message: string): boolean {
+    return other.machine.holds(this.id, this.#counts.get(message) ?? 0);
   }
 
   /** Its library has this message of its own page to send, to send again, or to tell as lost. */
