@@ -15,7 +15,7 @@ const { values: given } = parseArgs({
     only: { type: "string", multiple: true, default: [] },
     times: { type: "string" },
     browser: { type: "string", default: "chromium" },
-    every: { type: "string", default: "100" },
+    every: { type: "string", default: "250" },
     seed: { type: "string", default: "1" },
     plain: { type: "boolean" },
     json: { type: "boolean" },

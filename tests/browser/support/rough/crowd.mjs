@@ -24,7 +24,7 @@ const pidOf = (browser) => browser.pid ?? browser.browser.process().pid;
 
 export class RoughCrowd {
   /** `engines` are the kinds of browsers, by turns; each member says something every `everyMs`. */
-  static async start(world, { relay, rtt, loss, seed, engines = ["chromium"], everyMs = 100 }) {
+  static async start(world, { relay, rtt, loss, seed, engines = ["chromium"], everyMs = 250 }) {
     const [network, server, site] = await Promise.all([
       Network.start(world, { rtt, loss, seed }), world.server({ RELAY__ENABLED: String(relay === "allowed") }), world.site(),
     ]);

@@ -37,7 +37,7 @@ export class PlainRough {
   /** Stock PeerJS has no relay: one of the two ways is enough. */
   static knows = ({ relay, event }) => relay === "allowed" && event in kinds;
 
-  static async start(world, { rtt, loss, seed, everyMs = 100 }) {
+  static async start(world, { rtt, loss, seed, everyMs = 250 }) {
     const [network, server, site] = await Promise.all([Network.start(world, { rtt, loss, seed }), world.plainServer(), world.site()]);
     const star = Object.assign(new Star(world, server, site, everyMs), { network });
     return new PlainRough(star);
