@@ -159,3 +159,17 @@ fn the_roster_of_a_host_is_what_its_members_last_said() {
         assert_eq!(entry["profile"].as_str().map(str::len), length, "{entry}");
     }
 }
+
+#[test]
+fn on_a_large_page_the_fittest_hosts_however_few_are_fit() {
+    for (policy, fit) in [(Policy::Random, vec![30, 150, 199]), (Policy::Oldest, vec![30, 150, 199]), (Policy::Random, vec![77])] {
+        let mut page = Page::of(200, policy);
+        for n in (0..200).filter(|n| !fit.contains(n)) {
+            page.status(n, if n % 2 == 0 { r#"{"visible":false}"# } else { r#"{"eligible":false}"# });
+        }
+        let out = page.step(Input::Gone { session: page.host(), departure: Departure::Lost });
+        let (host, _, _) = first_said(&out);
+        assert!(fit.contains(&host.0), "{host:?} hosts where {fit:?} are fitter");
+        assert!(policy == Policy::Random || host.0 == fit[0], "{host:?} is not the oldest of {fit:?}");
+    }
+}
