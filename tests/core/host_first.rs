@@ -104,10 +104,12 @@ fn the_host_is_told_first_however_the_last_one_went() {
             assert_eq!(told["payload"]["roster"].as_array().map(Vec::len), Some(left), "{told}");
             let mut others = Vec::new();
             for output in &out {
+                assert!(
+                    !matches!(output, Output::Appoint { .. }) || others.is_empty(),
+                    "the host's own word comes once, and first"
+                );
                 if let Output::AppointOthers(announcement) = output {
                     page.state.tell_others(announcement, |to, frame| others.push((to, frame)));
-                } else if matches!(output, Output::Appoint { .. }) {
-                    assert!(others.is_empty(), "the host's own word comes once, and first");
                 }
             }
             assert_eq!(others.len(), left - 1);
@@ -155,5 +157,20 @@ fn the_roster_of_a_host_is_what_its_members_last_said() {
         let n: usize = entry["id"].as_str().unwrap()[1..].parse().unwrap();
         let length = (n % 3 == 1 && n % 6 != 1).then_some(n);
         assert_eq!(entry["profile"].as_str().map(str::len), length, "{entry}");
+    }
+}
+
+#[test]
+fn on_a_large_page_the_fittest_hosts_however_few_are_fit() {
+    for (policy, fit) in [(Policy::Random, vec![30, 150, 199]), (Policy::Oldest, vec![30, 150, 199]), (Policy::Random, vec![77])]
+    {
+        let mut page = Page::of(200, policy);
+        for n in (0..200).filter(|n| !fit.contains(n)) {
+            page.status(n, if n % 2 == 0 { r#"{"visible":false}"# } else { r#"{"eligible":false}"# });
+        }
+        let out = page.step(Input::Gone { session: page.host(), departure: Departure::Lost });
+        let (host, _, _) = first_said(&out);
+        assert!(fit.contains(&host.0), "{host:?} hosts where {fit:?} are fitter");
+        assert!(policy == Policy::Random || host.0 == fit[0], "{host:?} is not the oldest of {fit:?}");
     }
 }

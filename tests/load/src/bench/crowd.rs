@@ -156,9 +156,9 @@ impl Socket {
         mut each: impl FnMut(Heard<'_>, &mut Vec<u8>) -> io::Result<()>,
     ) -> io::Result<bool> {
         if event.is_readable() {
+            let mut kept = self.unread.len();
+            scratch[..kept].copy_from_slice(&self.unread);
             loop {
-                let kept = self.unread.len();
-                scratch[..kept].copy_from_slice(&self.unread);
                 let read = match self.stream.read(&mut scratch[kept..]) {
                     Ok(0) => return Ok(false),
                     Ok(read) => read,
@@ -168,14 +168,16 @@ impl Socket {
                 };
                 let whole = kept + read;
                 let done = self.hear(&scratch[..whole], &mut each)?;
-                self.unread.clear();
-                self.unread.extend_from_slice(&scratch[done..whole]);
-                if scratch.len() < 2 * self.unread.len() {
-                    scratch.resize(4 * self.unread.len(), 0);
-                } else if whole < scratch.len() && self.unread.is_empty() && !event.is_read_closed() {
+                kept = whole - done;
+                scratch.copy_within(done..whole, 0);
+                if scratch.len() < 2 * kept {
+                    scratch.resize(4 * kept, 0);
+                } else if whole < scratch.len() && kept == 0 && !event.is_read_closed() {
                     break; // a short read: there was no more. The rest of a long frame may follow at once, though
                 }
             }
+            self.unread.clear();
+            self.unread.extend_from_slice(&scratch[..kept]);
         }
         match self.flush() {
             Err(e) if matches!(e.kind(), ErrorKind::BrokenPipe | ErrorKind::ConnectionReset) => Ok(false),
