@@ -15,7 +15,7 @@ const { values: given } = parseArgs({
     only: { type: "string", multiple: true, default: [] },
     times: { type: "string" },
     browser: { type: "string", default: "chromium" },
-    every: { type: "string", default: "250" },
+    every: { type: "string" },
     seed: { type: "string", default: "1" },
     plain: { type: "boolean" },
     json: { type: "boolean" },
@@ -31,7 +31,7 @@ function fail(why) {
 
 const number = (name, text) => (/^[1-9]\d*$/.test(text) ? Number(text) : fail(`--${name} takes a whole number above 0, not "${text}"`));
 const times = number("times", given.times ?? (given.pairs ? "1" : "5"));
-const everyMs = number("every", given.every);
+const everyMs = given.every && number("every", given.every);
 if (!(given.browser in engines)) fail(`--browser is one of ${Object.keys(engines).join(", ")}, not "${given.browser}"`);
 
 /** Which values of each condition are wanted. */
@@ -72,7 +72,7 @@ await nothingLeft();
 const ours = byCell(all.filter(({ crowd }) => crowd === "peerstar"));
 if (ours.some((runs) => runs.some((run) => faults(run).length > 0) || late(runs).length > 0)) process.exitCode = 1;
 if (given.json) console.log(JSON.stringify(all, null, 1));
-else console.log(`Five members, each saying something every ${everyMs} ms, all data over TURN. R: round trip between two members, in ms. Loss: in each pass.
+else console.log(`Five members who all talk, all data over TURN. R: round trip between two members, in ms. Loss: in each pass.
 In ms, over all survivors: from the host's death to the first message of the next host; in a blackout, the longest silence.
 Newcomer: the longest from loading the page to \`open\`. Lost and repeated: deliveries, of what those who stayed said.
 

@@ -5,8 +5,9 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { nothingLeft } from "./support/process.mjs";
-import { elections, ends, factors, faults, late, limits, nameOf, pairs, product } from "./support/rough/matrix.mjs";
+import { elections, ends, factors, faults, late, limits, nameOf, pace, pairs, product } from "./support/rough/matrix.mjs";
 import { runs } from "./support/rough/run.mjs";
+import { rough } from "./support/wire.mjs";
 
 /** Cells that are known to fail, because elections disturb each other where relaying is forbidden. Empty it with that mended. */
 const expected = new Set([
@@ -44,6 +45,11 @@ describe("the matrix", () => {
     assert.deepEqual(elections({ event: "gathered", loss: 0 }), [0, 0]);
   });
 
+  test("has members speak no more than their networks carry", () => {
+    const paces = factors.rtt.map((rttMs) => [pace(rough({ rttMs })), pace(rough({ rttMs, bitsPerS: 1_000_000 }))]);
+    assert.deepEqual(paces, [[50, 100], [100, 100], [250, 250]]);
+  });
+
   test("finds what is wrong with a run", () => {
     const good = { relay: "allowed", rtt: 100, loss: 1, event: "killed", r: 100, took: [300, 350], elections: { left: 1 }, hosts: 1, lost: 0, repeated: 0, reordered: 0, rejected: 0, incomplete: 0 };
     assert.deepEqual(faults(good), []);
@@ -65,7 +71,7 @@ describe("the matrix", () => {
 });
 
 for (const relay of factors.relay) {
-  test(`pages on rough networks, relay ${relay}`, { timeout: 300_000 }, async (t) => {
+  test(`pages on rough networks, relay ${relay}`, { timeout: 600_000 }, async (t) => {
     for await (const run of runs(pairs(ends).filter((cell) => cell.relay === relay))) {
       const name = nameOf(run);
       await t.test(name, { todo: expected.has(name) && "known to fail" }, (t) => {

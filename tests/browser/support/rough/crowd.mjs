@@ -4,7 +4,7 @@ import { clock, die, Member, sleep } from "../group.mjs";
 import { kill } from "../process.mjs";
 import { quantile, tally } from "../tally.mjs";
 import { until, untilState } from "../until.mjs";
-import { deaths } from "./matrix.mjs";
+import { deaths, pace } from "./matrix.mjs";
 import { Network } from "./network.mjs";
 
 const BLACKOUT_MS = 3_000;
@@ -23,8 +23,8 @@ const AFTERMATH_MS = 2_500;
 const pidOf = (browser) => browser.pid ?? browser.browser.process().pid;
 
 export class RoughCrowd {
-  /** `engines` are the kinds of browsers, by turns; each member says something every `everyMs`. */
-  static async start(world, { relay, rtt, loss, seed, engines = ["chromium"], everyMs = 250 }) {
+  /** `engines` are the kinds of browsers, by turns; each member says something every `everyMs`, or as `pace` has it. */
+  static async start(world, { relay, rtt, loss, seed, engines = ["chromium"], everyMs }) {
     const [network, server, site] = await Promise.all([
       Network.start(world, { rtt, loss, seed }), world.server({ RELAY__ENABLED: String(relay === "allowed") }), world.site(),
     ]);
@@ -62,7 +62,8 @@ export class RoughCrowd {
     return member;
   }
 
-  #chat = ({ tab }, everyMs = this.everyMs) => tab.evaluate((ms) => chat(ms), everyMs);
+  #chat = ({ tab }) => tab.evaluate((ms) => chat(ms), this.everyMs ?? pace(this.network.conditions));
+  #talk = () => Promise.all(this.members.map((member) => this.#chat(member)));
   #hush = () => this.#each(() => hush());
   #each = (work, argument) => Promise.all(this.members.map(({ tab }) => tab.evaluate(work, argument)));
   #summaries = () => Promise.all(this.members.map((member) => member.summary()));
@@ -130,8 +131,10 @@ export class RoughCrowd {
   }
 
   /** Other conditions from now on. */
-  set(conditions) {
+  async set(conditions) {
     this.network.set(conditions);
+    await this.#hush();
+    await this.#talk();
   }
 
   /**
@@ -174,7 +177,9 @@ export class RoughCrowd {
   }
 
   async #narrow(epoch) {
-    this.set({ bitsPerS: NARROW_BITS_PER_S });
+    this.network.set({ bitsPerS: NARROW_BITS_PER_S });
+    await this.#hush();
+    await this.#talk();
     await this.#each((length) => {
       group.onSnapshot = () => ({ words: getState(), load: "x".repeat(length) });
     }, LONG_STATE);
@@ -187,7 +192,7 @@ export class RoughCrowd {
     this.members = this.members.filter((member) => member !== host);
     await this.network.end(host.wire);
     await this.#together();
-    this.set({ bitsPerS: Infinity });
+    this.network.set({ bitsPerS: Infinity });
     return { took, opensMs };
   }
 
@@ -246,7 +251,7 @@ export class RoughCrowd {
     // One that is gone takes its own counts with it.
     const news = Object.fromEntries(Object.entries(counted).map(([name, n]) => [name, Math.max(0, n - this.#counted[name])]));
     this.#counted = counted;
-    await Promise.all(this.members.map((member) => this.#chat(member)));
+    await this.#talk();
     return news;
   }
 }

@@ -21,6 +21,15 @@ export const factors = {
   ],
 };
 
+/**
+ * How often each member says something, in ms, by a wire's conditions: as often as tells a delay from the pause between
+ * two messages, and no more than a data channel carries at 3 % loss, or half of 1 Mbit/s at a host with four members.
+ */
+export function pace({ delayMs, bytesPerS }) {
+  if (delayMs > 25) return 250;
+  return delayMs > 5 || bytesPerS < Infinity ? 100 : 50;
+}
+
 /** The conditions of the tests, which have minutes: the ends of each scale. */
 export const ends = { ...factors, rtt: [20, 300], loss: [0, 3] };
 

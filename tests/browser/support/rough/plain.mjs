@@ -1,6 +1,7 @@
 // The simplest star on stock PeerJS (support/plain.mjs) on the same rough wires, as far as it can be compared: while its
 // hosts die.
 import { PlainCrowd } from "../plain.mjs";
+import { pace } from "./matrix.mjs";
 import { Network } from "./network.mjs";
 
 const TOGETHER_MS = 45_000;
@@ -37,9 +38,9 @@ export class PlainRough {
   /** Stock PeerJS has no relay: one of the two ways is enough. */
   static knows = ({ relay, event }) => relay === "allowed" && event in kinds;
 
-  static async start(world, { rtt, loss, seed, everyMs = 250 }) {
+  static async start(world, { rtt, loss, seed, everyMs }) {
     const [network, server, site] = await Promise.all([Network.start(world, { rtt, loss, seed }), world.plainServer(), world.site()]);
-    const star = Object.assign(new Star(world, server, site, everyMs), { network });
+    const star = Object.assign(new Star(world, server, site, everyMs ?? pace(network.conditions)), { network });
     return new PlainRough(star);
   }
 

@@ -44,7 +44,7 @@ export async function* runs(cells, { times = 1, fresh = false, seed = "1", tell 
             break;
           }
         }
-        crowd.set(conditions);
+        await crowd.set(conditions);
         // So that it happens anywhere between two messages and beats.
         await sleep(500 + 500 * random());
         const from = performance.now();
