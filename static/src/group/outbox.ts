@@ -137,19 +137,20 @@ export class Outbox {
   }
 
   /**
-   * Goes on in another history, which has own messages up to `n`. Puts those that it lacks before all that wait to be sent.
-   * Returns those in doubt, which are not sent again.
+   * Goes on in another history, whose table has own messages up to `n`. Puts those that it lacks before all that wait to be
+   * sent. Returns those that cannot be sent again: in doubt, or skipped by that history.
    */
-  again(n: number, has: (place: Place) => boolean): Kept[] {
+  again(n: number, has: (item: Kept) => boolean): Kept[] {
     this.sent = 0;
-    const first = this.#kept.findIndex((item) => item.n > n && !has(item.place));
-    if (first < 0) return [];
-    const lost = this.#kept.splice(first);
+    const lost = this.#kept.filter((item) => !has(item));
+    if (lost.length === 0) return lost;
+    const gone = new Set(lost);
+    this.#kept = this.#kept.filter((item) => !gone.has(item));
     for (const { z } of lost) this.#keptBytes -= z;
-    const again = lost.filter((item) => item.n > this.#doubted);
+    const again = lost.filter((item) => item.n > this.#doubted && item.n > n);
     for (const { z } of again) this.#bytes += z;
     this.#pending.unshift(...again.map(({ n, d, z, place }) => ({ n, d, z, token: 0, place })));
-    return lost.filter((item) => item.n <= this.#doubted);
+    return lost.filter((item) => item.n <= this.#doubted || item.n <= n);
   }
 
   /** Returns whether message `n` is an orphan. */
