@@ -160,7 +160,7 @@ const mutants = [
   { name: "what is sent again is listed as lost, too",
     edits: [["given-up.ts", 'if (held === "yes" || (mine && outbox.sends(n))) continue;', 'if (held === "yes") continue;']] },
   { name: "what was trimmed is not said to be lost",
-    edits: [["given-up.ts", "let lostMore = shared < Math.min(log.base, delivered) && !holdsBase(id, log, outbox, ledger);", "let lostMore = false;"]] },
+    edits: [["given-up.ts", "!holdsBase(id, log, outbox, ledger)) lostMore = true;", "!holdsBase(id, log, outbox, ledger)) lostMore = false;"]] },
   { name: "what a sender gave up counts as held by the history it went on in",
     edits: [["ledger.ts", "if (n > count.n || count.gaps.some(([first, last]) => n >= first && n <= last)) return", "if (n > count.n) return"]] },
   { name: "a sender that was forgotten counts as one that never sent",

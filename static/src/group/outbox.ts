@@ -30,6 +30,8 @@ export class Outbox {
   #tried = 0;
   /** Nothing up to here is sent again: others may have forgotten how far they have what we sent. */
   #doubted = 0;
+  /** Orphans were trimmed, and the page was not told of them. */
+  #missed = false;
   /** The highest n that is neither kept nor waits to be sent. */
   trimmed = 0;
 
@@ -131,6 +133,7 @@ export class Outbox {
       if (at >= before && this.#keptBytes <= bytes && this.#kept.length - drop <= count) break;
       this.#keptBytes -= z;
       this.trimmed = Math.max(this.trimmed, n);
+      if (at === Infinity) this.#missed = true;
       drop++;
     }
     this.#kept.splice(0, drop);
@@ -159,7 +162,14 @@ export class Outbox {
   }
 
   get hasOrphans(): boolean {
-    return this.#kept.some(({ at }) => at === Infinity);
+    return this.#missed || this.#kept.some(({ at }) => at === Infinity);
+  }
+
+  /** Returns, once, whether there were orphans that cannot be told any more. */
+  missed(): boolean {
+    const missed = this.#missed;
+    this.#missed = false;
+    return missed;
   }
 
   /** Returns the orphans that the history this member goes on in does not have, and forgets all of them. */
