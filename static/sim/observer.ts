@@ -156,7 +156,7 @@ export class Observer {
   }
 
   /** A node was told that something is missing; its page stood there before. It must be true. */
-  incomplete(node: Node, stood: Place, { via, lost }: Extract<Notice, { kind: "recovered" }>): void {
+  incomplete(node: Node, stood: Place, { via, lost, lostMore }: Extract<Notice, { kind: "recovered" }>): void {
     this.#told.set(node, { sends: node.sends, servedAt: node.servedAt, provisional: node.wasProvisional });
     const { place, line } = node.machine;
     const on = stood.r !== 0 && stood.r === place.r && stood.s <= place.s && epochAt(line, stood.s) === stood.e;
@@ -166,7 +166,7 @@ export class Observer {
     const { now, profile } = this.world;
     const told = `${node.id} is told that something is missing (${via}), and stood at ${show(stood)}, which its history continues`;
     // What was lost with an earlier history may be told only now.
-    if (lost.length > 0) return;
+    if (lost.length > 0 || lostMore) return;
     if (via === "snapshot") this.#fail("5 complete", told);
     if (profile.small || !node.wellSince(now - HANDED_ON_MS)) return;
     const others = this.nodes().filter((other) => other !== node && other.wellSince(now - HANDED_ON_MS));

@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Wire } from "../src/group/index.ts";
 import { Ledger } from "../src/group/ledger.ts";
+import { Outbox } from "../src/group/outbox.ts";
 import type { Entry, Lost } from "../src/group/types.ts";
 import { Rig } from "./group.rig.ts";
 
@@ -446,4 +447,20 @@ test("a table knows which messages it holds, which it does not, and which it can
   assert.equal(Ledger.read(JSON.parse(JSON.stringify(ledger.write())), 0).holds("x", 1), "unsure");
   ledger.apply(message("a", 40), 0);
   assert.deepEqual([39, 40].map((n) => ledger.holds("a", n)), ["unsure", "yes"]);
+});
+
+test("an orphan that the group's table skips is told, though later messages of its sender are in it", () => {
+  const outbox = new Outbox();
+  const place = { r: 1, e: 1, s: 5 };
+  outbox.add(1, "x", 1);
+  outbox.mark(1);
+  assert.deepEqual(outbox.settle(1, 0, place), [1]);
+  assert.deepEqual(outbox.again(0, () => false), []);
+  assert.ok(outbox.sends(1));
+  outbox.mark(1);
+  outbox.doubt();
+  assert.ok(outbox.isOrphan(1) && !outbox.sends(1));
+  outbox.trim(1_000_000, 100, 100);
+  assert.deepEqual(outbox.again(7, () => false).map(({ d }) => d), ["x"]);
+  assert.ok(!outbox.isOrphan(1) && !outbox.sends(1));
 });

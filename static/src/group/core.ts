@@ -446,32 +446,32 @@ export class Core {
 
   /** Tells the page that it is up to date again. */
   recovered(complete: boolean, via: Via, awayMs: number, { reason, lost, lostMore }: About): void {
-    this.notice({ kind: "recovered", complete: complete && lost.length === 0, via, awayMs, reason, lost, lostMore });
+    this.notice({ kind: "recovered", complete: complete && lost.length === 0 && !lostMore, via, awayMs, reason, lost, lostMore });
     this.lost = undefined;
   }
 
   /** Caught up with its history, entry by entry: tells the page, if it was out of step. */
   caughtUp(): void {
     if (this.lost === undefined) return;
-    this.recovered(true, "log", this.now - this.lost, { reason: "behind", ...this.#orphans() });
+    this.recovered(true, "log", this.now - this.lost, { reason: "behind", ...this.orphans() });
   }
 
   /** Leads the group with its history, after it was out of step: tells the page, if something of its own is missing. */
   leads(): void {
     if (this.lost === undefined) return;
-    const orphans = this.#orphans();
-    if (orphans.lost.length > 0) this.recovered(false, "log", this.now - this.lost, { reason: "behind", ...orphans });
+    const orphans = this.orphans();
+    if (orphans.lost.length > 0 || orphans.lostMore) this.recovered(false, "log", this.now - this.lost, { reason: "behind", ...orphans });
     this.lost = undefined;
   }
 
-  /** What was to be sent again, and was not before this member was away for too long. */
-  #orphans(): GivenUp {
+  /** Returns, once, what was to be sent again and was not before this member was away for too long, if our history lacks it. */
+  orphans(): GivenUp {
     const { id, log, now, outbox } = this;
     if (!outbox.hasOrphans) return { lost: [], lostMore: false };
     // What is yet to be handed to the page counts as well.
     const ledger = log.ledgerAt(log.last, now);
     const lost = outbox.orphans(({ n, place }) => lies(place, log) || ledger.holds(id, n) === "yes").map((item) => lostOwn(id, item));
-    return { lost, lostMore: false };
+    return { lost, lostMore: outbox.missed() };
   }
 
   #tellMembers(old: Ledger["members"], fresh: Ledger["members"]): void {

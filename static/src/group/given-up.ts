@@ -27,10 +27,12 @@ export interface Left {
  * own messages that are to be sent again back into the outbox.
  */
 export function giveUp({ id, log, delivered, outbox }: Left, snap: Snapshot, ledger: Ledger): GivenUp {
-  const own = new Map(outbox.again(ledger.count(id), (place) => lies(place, snap)).map((item) => [item.n, item]));
+  const has = ({ n, place }: Kept): boolean => lies(place, snap) || ledger.holds(id, n) === "yes";
+  const own = new Map(outbox.again(ledger.count(id), has).map((item) => [item.n, item]));
   const shared = log.root === 0 ? delivered : common({ r: log.root, s: log.last, line: log.line }, snap);
   const lost: Lost[] = [];
-  let lostMore = shared < Math.min(log.base, delivered) && !holdsBase(id, log, outbox, ledger);
+  let lostMore = outbox.missed();
+  if (shared < Math.min(log.base, delivered) && !holdsBase(id, log, outbox, ledger)) lostMore = true;
   for (let seq = Math.max(shared, log.base) + 1; seq <= delivered; seq++) {
     const entry = log.at(seq);
     if (entry?.k !== "d") continue;

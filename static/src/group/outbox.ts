@@ -30,6 +30,8 @@ export class Outbox {
   #tried = 0;
   /** Nothing up to here is sent again: others may have forgotten how far they have what we sent. */
   #doubted = 0;
+  /** Orphans were trimmed, and the page was not told of them. */
+  #missed = false;
   /** The highest n that is neither kept nor waits to be sent. */
   trimmed = 0;
 
@@ -145,25 +147,27 @@ export class Outbox {
       if (at >= before && this.#keptBytes <= bytes && this.#kept.length - drop <= count) break;
       this.#keptBytes -= z;
       this.trimmed = Math.max(this.trimmed, n);
+      if (at === Infinity) this.#missed = true;
       drop++;
     }
     this.#kept.splice(0, drop);
   }
 
   /**
-   * Goes on in another history, which has own messages up to `n`. Puts those that it lacks before all that wait to be sent.
-   * Returns those in doubt, which are not sent again.
+   * Goes on in another history, whose table has own messages up to `n`. Puts those that it lacks before all that wait to be
+   * sent. Returns those that cannot be sent again: in doubt, or skipped by that history.
    */
-  again(n: number, has: (place: Place) => boolean): Kept[] {
+  again(n: number, has: (item: Kept) => boolean): Kept[] {
     this.sent = 0;
-    const first = this.#kept.findIndex((item) => item.n > n && !has(item.place));
-    if (first < 0) return [];
-    const lost = this.#kept.splice(first);
+    const lost = this.#kept.filter((item) => !has(item));
+    if (lost.length === 0) return lost;
+    const gone = new Set(lost);
+    this.#kept = this.#kept.filter((item) => !gone.has(item));
     for (const { z } of lost) this.#keptBytes -= z;
-    const again = lost.filter((item) => item.n > this.#doubted);
+    const again = lost.filter((item) => item.n > this.#doubted && item.n > n);
     for (const { z } of again) this.#bytes += z;
     this.#pending.unshift(...again.map(({ n, d, z, place }) => ({ n, d, z, token: 0, place })));
-    return lost.filter((item) => item.n <= this.#doubted);
+    return lost.filter((item) => item.n <= this.#doubted || item.n <= n);
   }
 
   /** Returns whether message `n` is an orphan. */
@@ -172,7 +176,14 @@ export class Outbox {
   }
 
   get hasOrphans(): boolean {
-    return this.#kept.some(({ at }) => at === Infinity);
+    return this.#missed || this.#kept.some(({ at }) => at === Infinity);
+  }
+
+  /** Returns, once, whether there were orphans that cannot be told any more. */
+  missed(): boolean {
+    const missed = this.#missed;
+    this.#missed = false;
+    return missed;
   }
 
   /** Returns the orphans that the history this member goes on in does not have, and forgets all of them. */

@@ -233,8 +233,10 @@ export class Takeover {
   }
 
   #found(complete: boolean): void {
-    this.#core.found(this.#core.epoch);
-    if (!complete) this.#core.recovered(false, "none", 0, { reason: "join", lost: [], lostMore: false });
+    const core = this.#core;
+    const reason = core.log.root === 0 ? "join" : "replaced";
+    core.found(core.epoch);
+    if (!complete) core.recovered(false, "none", 0, { reason, ...core.orphans() });
     this.#finish();
   }
 
