@@ -304,6 +304,9 @@ function watch(shell: Shell): () => void {
   const listeners: [EventTarget, string, (event: Event) => void][] = [[globalThis, "online", () => shell.wake()]];
   if (typeof document !== "undefined") listeners.push(
     [globalThis, "pagehide", (event) => ((event as PageTransitionEvent).persisted ? shell.pause() : shell.leave())],
+    // Firefox stops the script that runs, or would run next, when a tab is closed (dom.ipc.cancel_content_js_when_navigating).
+    // That may be the listener above, so a second one sees to it that the goodbye is said.
+    [globalThis, "pagehide", (event) => !(event as PageTransitionEvent).persisted && shell.part()],
     [globalThis, "pageshow", (event) => (event as PageTransitionEvent).persisted && shell.resume()],
     [document, "visibilitychange", () => shell.looked()],
     [document, "resume", () => shell.wake()],

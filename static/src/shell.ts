@@ -215,6 +215,12 @@ export class Shell {
     this.#close({ code: 1000, reason: "left" });
   }
 
+  /** The page is being closed. Says goodbye also where a script was stopped in the middle of a step, or of leaving. */
+  part(): void {
+    this.leave();
+    this.#socket.leave();
+  }
+
   /** pagehide of a page that may come back: gone for the others, with everything kept. */
   pause(): void {
     if (this.#closed) return;

@@ -250,6 +250,7 @@ export class ServerSocket {
 
   /** Goodbye: everybody is told at once. */
   leave(): void {
+    if (this.#state === "ended") return;
     this.#goodbye();
     this.#state = "ended";
   }

@@ -296,6 +296,28 @@ test("whether there is a server is told apart from how the group is", async () =
   assert.deepEqual(story, ["left", "closed (no server)", "closed 1000 left"]);
 });
 
+test("a page that is closed in the middle of a step says goodbye at once, and once", async () => {
+  const env = new FakeEnv();
+  env.alive = true;
+  const leaves = (): number => env.last.types().filter((type) => type === "LEAVE").length;
+  const seen: number[] = [];
+  const shell: Shell = new Shell(env, { id: "me", profile: undefined, p2p: false }, {
+    routes: { health: "http://x/health", leave: "http://x/leave" },
+    url: () => "ws://x", visible: () => true, notice() {}, status() {}, snapshot: () => undefined, restore() {}, error() {}, signal() {}, opened() {}, ice() {}, left() {}, connect: () => undefined, over() {}, closed() {},
+    message: () => {
+      // leave() alone would wait for the end of the step, which does not come where Firefox stops the script.
+      shell.part();
+      seen.push(leaves());
+      shell.part();
+    },
+  }, () => {});
+  shell.start();
+  env.last.says({ type: "OPEN", payload: { host: "me", epoch: 5, members: 1, roster: [{ id: "me", group: 1 }], p2p: true, relay: { maxMessageBytes: 65_536, maxBytesPerS: 0 }, resumeMs: 30_000, pingMs: 5000 } });
+  shell.send("x").catch(() => {});
+  await env.settle();
+  assert.deepEqual([seen, leaves(), env.beacons], [[1], 1, []]);
+});
+
 test("leave() in a listener is the end of it, and what was delivered is settled so", async () => {
   const env = new FakeEnv();
   // A host that is alone asks the server before it hands anything out.
