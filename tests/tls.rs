@@ -93,7 +93,9 @@ async fn one_who_stops_reading_is_thrown_off_over_tls_too() {
     let idle = dial(&server, &trusted).await.expect("TLS");
     let before = server.descriptors() - 1;
     drop((first, idle));
-    eventually("its descriptor back", async || server.descriptors() == before).await;
+    // the first one's may have been counted as well
+    eventually("its descriptor back", async || server.descriptors() <= before).await;
+    let before = server.descriptors();
 
     let jammed = dial(&server, &trusted).await.expect("TLS");
     let (mut jammed, _) =

@@ -406,9 +406,14 @@ impl Handler<Kick> for Page {
     type Result = MessageResult<Kick>;
 
     fn handle(&mut self, Kick(id): Kick, ctx: &mut Self::Context) -> Self::Result {
-        let is_known = self.state.has(&id) || self.state.awaits(&id);
+        let is_here = self.state.has(&id);
+        // a session that this actor is yet to hear of would come in again after the kick
+        if !is_here && let Err(dying) = self.knows_all() {
+            return MessageResult(Err(dying));
+        }
+        let is_known = is_here || self.state.awaits(&id);
         self.drive(Input::Kick(id), ctx);
-        MessageResult(if is_known { Ok(true) } else { self.knows_all().map(|()| false) })
+        MessageResult(Ok(is_known))
     }
 }
 
