@@ -63,13 +63,7 @@ section!(Peerjs {
     expire_ms: u64 = 5000,
     concurrent_limit: usize = 0,
 });
-section!(Pages {
-    max: usize = 0,
-    max_members: usize = 10_000,
-    star: usize = 32,
-    deputies: usize = 1,
-    resume_ms: u64 = 30_000,
-});
+section!(Pages { max: usize = 0, max_members: usize = 10_000, star: usize = 32, deputies: usize = 1, resume_ms: u64 = 30_000 });
 section!(Election { policy: String = "random".into(), recovery_ms: u64 = 5000, hidden_ms: u64 = 10_000 });
 section!(Liveness {
     ping_ms: u64 = 5000,

@@ -129,7 +129,10 @@ async fn a_host_that_most_suspect_is_replaced_only_by_a_deputy_that_more_members
 async fn a_status_or_suspicion_that_breaks_a_rule_is_refused_in_words() {
     let server = Server::start(&[]);
     for (message, words) in [
-        (json!({"type": "STATUS", "payload": {"channels": {"a": 600_001}}}), "channels: \"a\" has 600001 ms: must be 0 to 600000"),
+        (
+            json!({"type": "STATUS", "payload": {"channels": {"a": 600_001}}}),
+            "channels: \"a\" has 600001 ms: must be 0 to 600000",
+        ),
         (json!({"type": "STATUS", "payload": {"channels": {"a": 1, "b": 1, "c": 1, "d": 1, "e": 1}}}), "at most 4"),
         (json!({"type": "STATUS", "payload": {"p2p": "no"}}), "STATUS takes {eligible, visible, relay, p2p, channels, profile}"),
         (json!({"type": "TRUST", "payload": {"host": "a"}}), "TRUST takes {host, epoch}"),

@@ -40,7 +40,16 @@ impl Crowd {
     fn join(&mut self, n: u64, claim: Option<(u64, u64)>) {
         let claim = claim.map(|(epoch, host)| Claim { epoch: Epoch(epoch), host: id(&format!("m{host}")) });
         let (session, id) = (SessionId(n), id(&format!("m{}", n % MANY)));
-        self.step(Input::Join(Joiner { session, id, token: None, group: 1, rights: Rights::ALL, address: None, claim, resumed: None }));
+        self.step(Input::Join(Joiner {
+            session,
+            id,
+            token: None,
+            group: 1,
+            rights: Rights::ALL,
+            address: None,
+            claim,
+            resumed: None,
+        }));
     }
 
     fn lose_all(&mut self) {

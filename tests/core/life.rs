@@ -130,7 +130,8 @@ impl Life {
                 let session = self.pick(who)?;
                 let channels = channels.as_ref().map(|c| format!(r#","channels":{}"#, json_of(c))).unwrap_or_default();
                 let profile = profile.map(|p| format!(r#","profile":"{p}""#)).unwrap_or_default();
-                let payload = format!(r#"{{"eligible":{eligible},"visible":{visible},"relay":{relay},"p2p":{p2p}{channels}{profile}}}"#);
+                let payload =
+                    format!(r#"{{"eligible":{eligible},"visible":{visible},"relay":{relay},"p2p":{p2p}{channels}{profile}}}"#);
                 self.world.say(session, &format!(r#"{{"type":"STATUS","payload":{payload}}}"#))
             }
             Transition::Silence { who } => {

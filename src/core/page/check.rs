@@ -38,7 +38,8 @@ impl PageState {
         holds("P11", "a host may host", rightly)?;
         let deputy = self.deputy_seat().filter(|_| !self.draining);
         let follows = |seat| {
-            self.host_seat().is_some_and(|host| host != seat) && self.members.get(&seat).is_some_and(|m| m.group > 0 && m.rights.host)
+            self.host_seat().is_some_and(|host| host != seat)
+                && self.members.get(&seat).is_some_and(|m| m.group > 0 && m.rights.host)
         };
         holds("P13", "a deputy is a group member that may host, and not the host", deputy.is_none_or(follows))?;
         let strange = self.strangers.is_empty() || self.recovery_deadline().is_some();

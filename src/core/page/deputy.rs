@@ -107,12 +107,16 @@ impl PageState {
     /// Names a deputy if there is none, and another one if the present one has to go.
     pub(super) fn review_deputy(&mut self, outside: Outside<'_>, out: &mut Vec<Output>) {
         let Some(host) = self.host_seat().filter(|_| self.has_deputies() && self.needs_dialling()) else {
-            return if self.deputy.seat.is_some() { self.name_deputy(outside, None, out) };
+            return if self.deputy.seat.is_some() {
+                self.name_deputy(outside, None, out)
+            };
         };
         let seat = self.deputy.seat.filter(|seat| *seat != host && self.may_be_deputy(*seat));
         let Some(seat) = seat else {
             let next = self.pick_deputy(outside, host, None);
-            return if next.is_some() || self.deputy.seat.is_some() { self.name_deputy(outside, next, out) };
+            return if next.is_some() || self.deputy.seat.is_some() {
+                self.name_deputy(outside, next, out)
+            };
         };
         if self.deputy.next_deadline(self.dials.fair()).is_some_and(|at| at <= outside.now) {
             let (is_reached, pending) = self.judge_deputy(outside, host, seat);

@@ -323,7 +323,8 @@ impl PageState {
             let (to, hosting, dials_deputy) = (member.session, *seat == host, self.dials_deputy(member));
             let assignment = Assignment { epoch, host: host_id.clone(), hosting };
             if hosting {
-                first = Some(Output::Appoint { to, frame: encode(p2p, may_relay, dials_deputy, Some(self.roster())), assignment });
+                first =
+                    Some(Output::Appoint { to, frame: encode(p2p, may_relay, dials_deputy, Some(self.roster())), assignment });
             } else {
                 let same = usize::from(p2p) + usize::from(!may_relay) + 3 * usize::from(dials_deputy);
                 let frame = plain[same].get_or_insert_with(|| encode(p2p, may_relay, dials_deputy, None)).clone();

@@ -55,7 +55,9 @@ fn transition(input: &mut Unstructured<'_>) -> Result<Transition> {
         11 => Transition::Silence { who: who(input)? },
         12 => Transition::Answer { who: who(input)? },
         13 => Transition::Congest { who: who(input)? },
-        14 => Transition::Pass { ms: *input.choose(&[0, 1, 10, 500, 1999, 2000, 2999, 3001, 5000, 6000, 10_000, 16_000, 60_000])? },
+        14 => {
+            Transition::Pass { ms: *input.choose(&[0, 1, 10, 500, 1999, 2000, 2999, 3001, 5000, 6000, 10_000, 16_000, 60_000])? }
+        }
         15 => Transition::Kick { id: id(input)? },
         16 => {
             let (who, flags) = (who(input)?, input.arbitrary::<u8>()?);
