@@ -15,6 +15,8 @@ use super::world::{World, unrelayed_rules};
 
 const STEP: u64 = 100;
 const SUSPECT: u64 = 1600;
+/// The slowest dial: a first one may take the fair time of a new page, and the time until a host is suspected.
+const SLOWEST: u64 = 7500;
 const MINUTE: u64 = 60_000;
 
 /// Well-mixed numbers from a seed (splitmix64).
@@ -90,7 +92,7 @@ impl Group {
 
     fn dial_ms(&mut self, one: &str, other: &str) -> Option<u64> {
         let pair = BTreeSet::from([one.to_owned(), other.to_owned()]);
-        let drawn = (self.numbers.below(100) >= self.never).then(|| 1000 + self.numbers.below(7000));
+        let drawn = (self.numbers.below(100) >= self.never).then(|| self.numbers.below(SLOWEST - 1000) + 1000);
         *self.dials.entry(pair).or_insert(drawn)
     }
 
@@ -210,11 +212,9 @@ fn elections_end_whoever_cannot_reach_whom() {
         group.run_until(MINUTE, |_| {});
         let host = group.world.session(&group.host()).unwrap();
         group.leave(host);
-        group.run_until(10 * MINUTE, |_| {});
-        let before = group.world.elections.len();
-        assert!(before as u64 <= size * 2, "{:?}", group.world.elections);
         group.run_until(20 * MINUTE, |_| {});
-        assert_eq!(group.world.elections.len(), before, "{:?}", group.world.elections);
+        // one for the death; each of the others went to a member that more members reached
+        assert!(group.world.elections.len() as u64 <= size + 1, "{:?}", group.world.elections);
     });
 }
 
