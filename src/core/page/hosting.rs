@@ -313,7 +313,7 @@ impl PageState {
         }
         let places = self.places();
         self.announced_at = Some(out.len());
-        out.push(Output::AppointOthers(Announcement { assignment, frames, places }));
+        out.push(Output::AppointOthers(Box::new(Announcement { assignment, frames, places })));
     }
 
     /// Puts one output for each member in place of an [`Output::AppointOthers`] of this step. Needed before another election, and
