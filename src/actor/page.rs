@@ -189,7 +189,7 @@ impl Page {
                 congested
             }
             Output::AppointOthers(announcement) => {
-                self.appoint_others(announcement);
+                self.appoint_others(*announcement);
                 None
             }
             Output::Tell { to, frame } => self.tell(to, frame),

@@ -18,7 +18,7 @@ pub struct Roster {
 struct Block {
     /// Entries, each after a comma.
     text: String,
-    /// For each entry its seat, and where it ends in `text`.
+    /// The seat of each entry, and where the entry ends in `text`.
     ends: Vec<(Seat, usize)>,
 }
 

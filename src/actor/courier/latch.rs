@@ -1,5 +1,5 @@
-//! What a page sends while its new host's frame is not written yet. It is held back, so that no other member is told earlier:
-//! not even by the courier of another thread.
+//! A latch holds back what a page sends while its new host's frame is not written yet. No other member is told
+//! earlier, not even by the courier of another thread.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -74,8 +74,8 @@ impl Latch {
     }
 }
 
-/// Goes with the frame that is to be written first. Opens the latch when it is dropped: after the frame was written, or when
-/// nobody is left to write it to.
+/// Travels with the frame that is to be written first. The latch opens when this is dropped: after the frame was
+/// written, or when nobody is left to write it to.
 #[derive(Debug)]
 pub struct Opener(pub(super) Arc<Latch>);
 

@@ -356,7 +356,7 @@ impl PageState {
         }
         let places = self.places();
         self.announced_at = Some(out.len());
-        out.push(Output::AppointOthers(Announcement { assignment, frames, places, deputy: number }));
+        out.push(Output::AppointOthers(Box::new(Announcement { assignment, frames, places, deputy: number })));
         if self.needs_dialling() {
             // pages with a deputy are small, and who was told of which deputy is to be known in this step
             self.spell_out(out);

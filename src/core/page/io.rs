@@ -144,7 +144,8 @@ pub enum Output {
         assignment: Assignment,
     },
     /// Tell all other members who hosts: each that [`PageState::tell_others`](super::PageState::tell_others) names.
-    AppointOthers(Announcement),
+    /// Boxed: it is large, and a fan-out has an output for each member.
+    AppointOthers(Box<Announcement>),
     /// Send a frame to a member.
     Tell {
         /// Which.
