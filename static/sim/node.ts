@@ -480,7 +480,7 @@ export class Node implements End {
   #hears(from: string, message: Wire): void {
     const { machine } = this;
     if (message.t !== "at" || message.e !== machine.epoch || machine.host !== this.id || !this.wasProvisional) return;
-    if (!isEmpty(message.at) && message.at.provisional === undefined && message.at.r !== machine.place.r) this.observer.overrules(from, this, machine.place.r);
+    if (!isEmpty(message.at) && message.at.provisional === undefined && message.at.r !== machine.place.r && !this.observer.isLater(message.at, machine.place)) this.observer.overrules(from, this, machine.place.r);
   }
 
   #note(from: string, message: Wire): void {

@@ -220,6 +220,11 @@ export class Observer {
     if (lostMore) this.world.count(`lost: more than is listed${missing ? "" : ", perhaps"}`);
   }
 
+  /** Founded later, when the time of provisional histories was just over for its founder: roots tell, unless the clock was set back. */
+  isLater(a: Place, b: Place): boolean {
+    return this.world.server.backMs === 0 && a.r > b.r;
+  }
+
   /** A host with a provisional history hears of one from before the server began. */
   overrules(by: string, host: Node, root: number): void {
     this.world.count("a history from before overrules a provisional one");
@@ -251,7 +256,7 @@ export class Observer {
       if (!peer?.wellSince(since) || peer.machine.epoch > node.machine.epoch || isEmpty(at)) continue;
       // Provisional histories give way, and to every other one.
       if (isProvisional(at) && node.machine.provisional === undefined) continue;
-      if (at.r !== place.r && at.provisional === undefined && (node.machine.provisional ?? 0) > 0) {
+      if (at.r !== place.r && at.provisional === undefined && (node.machine.provisional ?? 0) > 0 && !this.isLater(at, place)) {
         this.#fail("8 provisional", `host ${node.id} begins at ${show(place)}, which is provisional, though ${id} has a history from before the server began, ${show(at)}`);
       }
       if (at.stale) continue;
@@ -309,7 +314,9 @@ export class Observer {
     const { place } = first.machine;
     const stock = this.stock();
     const here = names([...stock, ...nodes.map((node) => node.id)]);
-    return nodes.every(({ id, machine, online, app }) => {
+    return nodes.every((node) => {
+      const { id, machine, online, app } = node;
+      if ([...app.again].some((message) => node.owes(message))) return false;
       const at = machine.place;
       return online && at.r !== 0 && at.s === place.s && at.e === place.e && at.r === place.r && machine.delivered === at.s
         && machine.epoch === this.server.epoch && machine.host === this.server.host && machine.load.outbox === 0
