@@ -302,8 +302,8 @@ test("a page that is closed in the middle of a step says goodbye at once, and on
   const leaves = (): number => env.last.types().filter((type) => type === "LEAVE").length;
   const seen: number[] = [];
   const shell: Shell = new Shell(env, { id: "me", profile: undefined, p2p: false }, {
-    routes: { health: "http://x/health", leave: "http://x/leave" },
-    url: () => "ws://x", visible: () => true, notice() {}, status() {}, snapshot: () => undefined, restore() {}, error() {}, signal() {}, opened() {}, ice() {}, left() {}, connect: () => undefined, over() {}, closed() {},
+    routes: () => ({ health: "http://x/health", leave: "http://x/leave" }),
+    url: () => "ws://x", visible: () => true, notice() {}, status() {}, snapshot: () => undefined, restore() {}, error() {}, signal() {}, named() {}, opened: () => undefined, ice: () => undefined, left() {}, connect: () => undefined, over() {}, closed() {},
     message: () => {
       // leave() alone would wait for the end of the step, which does not come where Firefox stops the script.
       shell.part();
