@@ -4,6 +4,7 @@ import { randomUUID } from "node:crypto";
 import { parentPort, workerData } from "node:worker_threads";
 import WebSocket from "ws";
 import { PROTOCOL } from "../../../static/src/group/index.ts";
+import { probe } from "../../../static/src/health.ts";
 import { Shell } from "../../../static/src/shell.ts";
 
 const { server, page } = workerData;
@@ -22,6 +23,12 @@ const env = {
   after: (ms, then) => setTimeout(then, ms),
   cancel: clearTimeout,
   soon: setImmediate,
+  probe(url, answered) {
+    const stop = new AbortController();
+    void probe(url, stop.signal).then((answer) => stop.signal.aborted || answered(answer));
+    return () => stop.abort();
+  },
+  beacon: (url) => void fetch(url, { method: "POST" }).catch(() => {}),
 };
 
 class Member {
@@ -40,6 +47,7 @@ class Member {
     const token = randomUUID();
     this.shell = new Shell(env, { id: this.id, profile: undefined, p2p: false }, {
       url: (claim) => `${server.replace("http", "ws")}/peerjs?${new URLSearchParams({ key: "peerjs", id: this.id, token, page, group: String(PROTOCOL), ...claim })}`,
+      routes: () => ({ health: new URL("health", server).href, leave: `${server}/pages/${encodeURIComponent(page)}/peers/${this.id}/leave?token=${token}` }),
       visible: () => true,
       notice: (notice) => this.#noticed(notice),
       message: (word, { epoch }) => {
@@ -50,7 +58,7 @@ class Member {
       restore: (state) => (this.state = [...state]),
       error: ({ code }) => this.troubles.push(code),
       closed: ({ code, reason }) => this.troubles.push(`closed: ${code} ${reason}`),
-      status() {}, signal() {}, opened() {}, ice() {}, over() {}, left() {}, connect: () => undefined,
+      status() {}, signal() {}, named() {}, opened() {}, ice() {}, over() {}, left() {}, connect: () => undefined,
     }, () => {});
     this.shell.able(true);
     this.shell.start();
