@@ -17,7 +17,7 @@ type Transmit = Extract<Effect, { type: "transmit" }>;
 
 const DIAL_MS = 400;
 const SILENT_LINK_MS = 6000;
-/** As src/channels.ts: pings, and how long the channel to a former host is kept. */
+/** Interval of pings, and how long the channel to a former host is kept, both as in src/channels.ts. */
 const PING_MS = 1000;
 const KEEP_MS = 30_000;
 /** A socket that does not answer a HEARTBEAT by then is dead. */
@@ -98,11 +98,11 @@ export class Node implements End {
   /** When it last did something. */
   #ranAt = 0;
   readonly #dialing = new Set<string>();
-  /** Who hosts next, as the server says. */
+  /** The member that the server named deputy. */
   #deputy: string | undefined;
-  /** Since when each was no target any more. */
+  /** When each former target stopped being one. */
   readonly #formerSince = new Map<string, number>();
-  /** What the server was last told of channels. */
+  /** The channels that the server was last told of, as JSON. */
   #reached = "";
   /** Dials in a row. */
   #attempt = 0;
@@ -569,7 +569,7 @@ export class Node implements End {
     this.world.clock.after(PING_MS * (0.9 + this.world.random.unit() / 5), () => this.#ping());
   }
 
-  /** Whom it keeps a channel to. */
+  /** The members that this node keeps a channel to. */
   get #targets(): readonly string[] {
     const { host } = this.machine;
     if (!this.world.profile.p2p || host === undefined || host === this.id) return [];

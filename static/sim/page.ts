@@ -345,7 +345,7 @@ export class Page {
     if (host === this.host && epoch === this.epoch) this.#reach.trust(session);
   }
 
-  /** It says which channels it has. */
+  /** A member says which channels it has. */
   linked(session: Session, before: ReadonlyMap<string, number>): void {
     this.#reach.channels(session, before);
   }

@@ -12,7 +12,7 @@ const CALM_MS = 60_000;
 const DEPUTY_MS = 10_000;
 const SETTLED_MS = 2000;
 
-/** What the model needs of the page. */
+/** The page, as far as this model needs it. */
 export interface ReachHooks {
   readonly sessions: () => readonly Session[];
   readonly host: () => Session | undefined;
@@ -29,7 +29,7 @@ export class Reach {
   readonly #dials: number[] = Array.from({ length: WINDOW }, () => FIRST_DIAL_MS);
   #doublings = 0;
   #unreachableAt = -Infinity;
-  /** Who suspects the host, and since when. */
+  /** Members that suspect the host, each with the time its suspicion began. */
   readonly #suspecting = new Map<Session, number>();
   #deputy: Session | undefined;
   #movedAt = 0;
@@ -43,7 +43,7 @@ export class Reach {
     return this.#deputy?.id;
   }
 
-  /** How long a dial may fairly take. The simulation's links are quicker than people's, and so are its clocks. */
+  /** How long a dial may fairly take. Where the simulation's links are quicker than people's, its times are a quarter. */
   get fairMs(): number {
     const sorted = [...this.#dials].sort((a, b) => a - b);
     const p90 = sorted[Math.ceil(WINDOW * 0.9) - 1] as number;
@@ -55,7 +55,7 @@ export class Reach {
     return this.#world.now - this.#unreachableAt >= CALM_MS;
   }
 
-  /** It was replaced as `unreachable`, in the last calm minute. */
+  /** Returns whether a host was replaced as `unreachable` since the last calm minute. */
   outOfReach(session: Session): boolean {
     return session.outOfReach && !this.#calm;
   }
@@ -128,7 +128,7 @@ export class Reach {
     this.#hooks.unreachable(this.#deputy);
   }
 
-  /** Those to whom nothing may be relayed dial the deputy. */
+  /** Returns the members that dial the deputy: nothing may be relayed to them. */
   #dialling(): readonly Session[] {
     return this.#hooks.sessions().filter((session) => session.group && !(this.#world.profile.relay && session.mayRelay));
   }

@@ -33,7 +33,7 @@ export interface Profile {
   readonly stateMs: number;
   /** Data channels take 1 to 8 s to open, and all else is as slow as in the field. */
   readonly slowDials: boolean;
-  /** So many dials fail. */
+  /** Share of dials that fail. */
   readonly dialLoss: number;
   /** The server names deputies where somebody may not be relayed to. */
   readonly deputies: boolean;

@@ -29,7 +29,7 @@ export function deputyIn(payload: unknown): string | undefined {
   return typeof deputy === "string" ? deputy : undefined;
 }
 
-/** The most that is believed of `fairMs`. */
+/** Upper bound of what is believed of `fairMs`. */
 const FAIR_MOST_MS = 60_000;
 
 /** Of OPEN and HOST: how long a dial may fairly take on this page, in ms. */

@@ -102,7 +102,7 @@ export class Member implements Role {
     return core.transmit(this.#host, { t: "at", e: core.epoch, at: core.standing(), ...head }, via);
   }
 
-  /** What waits to be sent, as much as a greeting carries: the host stamps it without asking for it first. */
+  /** Returns the head of the outbox, as much as a greeting carries. The host stamps it without asking for it first. */
   #head(): Head {
     const { outbox } = this.#core;
     const x = outbox.next(HEAD_BYTES, HEAD_BYTES);

@@ -9,7 +9,7 @@ export interface Settings {
   readonly suspectMs: number;
   /** A new host waits so long for where everyone stands. */
   readonly askMs: number;
-  /** The same where there is no relay and the server does not say how long a dial may take. */
+  /** `askMs` where there is no relay and the server does not say how long a dial may take. */
   readonly askDialMs: number;
   readonly askRepeatMs: number;
   /** A new host asks so long for what a member said it has, again and again as before. */

@@ -22,7 +22,7 @@ export interface Ack { readonly t: "ack"; readonly e: number; readonly at: Place
 export interface Item { readonly n: number; readonly d: unknown; readonly z: number }
 /** member -> host: stamp these. Nothing below `low` will ever be sent (again). `at` and `k` as in `ack`. */
 export interface Send { readonly t: "send"; readonly e: number; readonly at: Place; readonly k: number; readonly low: number; readonly x: readonly Item[] }
-/** What `send`, or the head in an `at`, asks to be stamped. */
+/** Items to be stamped, from a `send` or from the head in an `at`. */
 export type Parked = Pick<Send, "low" | "x"> & { readonly at: Place };
 /** host -> sender: I wait for your `n`. */
 export interface Need { readonly t: "need"; readonly e: number; readonly n: number }
