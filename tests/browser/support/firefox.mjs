@@ -18,6 +18,7 @@ const extraPrefsFirefox = {
   "media.autoplay.default": 0,
   // Tabs in the background run as fast as the one in front, as Playwright has it in Chromium.
   "dom.min_background_timeout_value": 4,
+  "dom.min_background_timeout_value_without_budget_throttling": 4,
   "dom.timeout.enable_budget_timer_throttling": false,
   // Downloads go to the scratch folder without a question.
   "browser.download.useDownloadDir": true,
