@@ -88,8 +88,8 @@ export class Core {
   state: Status = "connecting";
   /** The highest seq ever heard of, own or not: a history founded anew starts above it. */
   highest = 0;
-  /** The last n of each sender that the page was handed, or has in its state: in whatever history it comes, it is not handed that again. */
-  #handed: Map<PeerId, number> = new Map();
+  /** Messages that the page was handed, or has in its state. In whatever history they come, it is not handed them again. */
+  handed = new Ledger();
   /** Delivery waits while the page makes a snapshot. */
   #asking: { token: number; snap: Snapshot; takers: Taken[] } | undefined;
   #token = 0;
@@ -304,8 +304,8 @@ export class Core {
     const known = this.applied.members.get(entry.f);
     this.applied.apply(entry, this.now);
     if (entry.k === "d") {
-      if (entry.n > (this.#handed.get(entry.f) ?? 0)) {
-        this.#handed.set(entry.f, entry.n);
+      if (entry.n > this.handed.count(entry.f)) {
+        this.handed.apply(entry, this.now);
         this.out.push({ type: "deliver", from: entry.f, n: entry.n, seq: entry.s, epoch: entry.e, data: entry.d });
       }
       if (entry.f === this.id) this.settle(this.outbox.settleOne({ n: entry.n, d: entry.d, z: entry.z }, this.now, { r: this.log.root, e: entry.e, s: entry.s }));
@@ -335,7 +335,7 @@ export class Core {
     this.delivered = seq;
     this.stale = false;
     // What it was handed before and gave up is sent again, and is in its state.
-    this.whole = this.#handed.size === 0;
+    this.whole = this.handed.isEmpty;
   }
 
   /** Well beyond its limits, so that it cannot wait for the next round. */
@@ -354,7 +354,7 @@ export class Core {
     // Who learns late that its history was given up needs its own messages, and what its page was handed.
     const confirmed = Math.min(since, this.confirmed);
     this.outbox.trim(confirmed - 1.5 * this.resumeMs, settings.outboxBytes, settings.logCount);
-    for (const id of this.applied.prune(confirmed - 2 * this.resumeMs, settings.goneCount)) this.#handed.delete(id);
+    for (const id of this.applied.prune(confirmed - 2 * this.resumeMs, settings.goneCount)) this.handed.forget(id);
     log.floor.prune(before - 0.5 * this.resumeMs, settings.goneCount);
   }
 
@@ -427,7 +427,7 @@ export class Core {
     outbox.orphans(() => true);
     if (snap.r !== log.root && !isEmpty({ r: log.root, s: log.last, line: log.line })) this.abandoned.add(log.root);
     if (snap.r !== log.root || snap.provisional !== undefined) this.provisional.take(snap.provisional, this.now);
-    if (snap.has) this.#handed = new Map(snap.counts);
+    if (snap.has) this.handed = Ledger.read(snap, this.now);
     const old = this.applied.members;
     // Entries before a fork are as good as ever: others may lack them.
     if (snap.s >= log.base && forked) log.truncate(snap.s);

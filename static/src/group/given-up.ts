@@ -20,13 +20,15 @@ export interface Left {
   readonly log: Log;
   readonly delivered: number;
   readonly outbox: Outbox;
+  /** What the page was handed, in this history or before. */
+  readonly handed: Ledger;
 }
 
 /**
  * Returns what the page was handed and neither `snap`, whose table is `ledger`, holds nor the outbox sends again. Moves
  * own messages that are to be sent again back into the outbox.
  */
-export function giveUp({ id, log, delivered, outbox }: Left, snap: Snapshot, ledger: Ledger): GivenUp {
+export function giveUp({ id, log, delivered, outbox, handed }: Left, snap: Snapshot, ledger: Ledger): GivenUp {
   const has = ({ n, place }: Kept): boolean => lies(place, snap) || ledger.holds(id, n) === "yes";
   const own = new Map(outbox.again(ledger.count(id), has).map((item) => [item.n, item]));
   const shared = log.root === 0 ? delivered : common({ r: log.root, s: log.last, line: log.line }, snap);
@@ -40,8 +42,10 @@ export function giveUp({ id, log, delivered, outbox }: Left, snap: Snapshot, led
     const mine = from === id;
     if (mine) own.delete(n);
     const held = ledger.holds(from, n);
-    if (held === "yes" || (mine && outbox.sends(n))) continue;
-    if (held === "no") lost.push({ from, mine, seq, epoch, data });
+    // A sender's message that comes after a later one of it, in another history, is not handed to the page.
+    const given = handed.holds(from, n);
+    if (given === "no" || held === "yes" || (mine && outbox.sends(n))) continue;
+    if (held === "no" && given === "yes") lost.push({ from, mine, seq, epoch, data });
     else lostMore = true;
   }
   for (const item of own.values()) {

@@ -94,6 +94,15 @@ export class Ledger {
     return gone;
   }
 
+  /** Forgets one sender. */
+  forget(id: PeerId): void {
+    if (this.#counts.delete(id)) this.#forgot = true;
+  }
+
+  get isEmpty(): boolean {
+    return this.#counts.size === 0;
+  }
+
   clone(): Ledger {
     const copy = new Ledger();
     for (const [id, count] of this.#counts) copy.#counts.set(id, { ...count });
