@@ -40,7 +40,7 @@ pub enum Word {
     Frame(Frame),
     /// For itself, after what came before for its client.
     Note(ToSession),
-    /// For its client, and written before what is held back.
+    /// A frame for the client, written before what is held back.
     First(Frame, Opener),
 }
 

@@ -56,7 +56,7 @@ pub struct Candidate<T> {
     pub who: T,
     /// Speaks the group protocol. While one does, no other may host: a stock client cannot sequence.
     pub group: bool,
-    /// Its socket is open. One whose browser has just closed it may yet be back, and then is told who hosts.
+    /// Whether its socket is open. A member whose browser has just closed it may yet be back, and then is told who hosts.
     pub present: bool,
     /// Says it can host.
     pub eligible: bool,

@@ -70,7 +70,7 @@ pub struct StatusUpdate {
     pub relay: Option<bool>,
     /// Whether its page can open data channels at all.
     pub p2p: Option<bool>,
-    /// Its open data channels: to whom, and how long the dial took in ms. The whole set each time.
+    /// Open data channels of the member, each with the time its dial took in ms. The whole set each time.
     pub channels: Option<Vec<(PeerId, u32)>>,
     /// Anything, for the others to see; `null` takes it back.
     pub profile: Option<Option<Box<RawValue>>>,

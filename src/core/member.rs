@@ -133,7 +133,7 @@ pub struct Member {
     pub stalled_at: Option<u64>,
     /// When its page said over HTTP that it leaves, though its socket was still open.
     pub leave_said: Option<Time>,
-    /// It was replaced because most could not reach it: until a calm minute has passed it is elected last.
+    /// Whether the member was replaced because most could not reach it. It is elected last until a calm minute has passed.
     pub out_of_reach: bool,
 }
 
@@ -169,9 +169,9 @@ impl Member {
 /// How a member left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Departure {
-    /// It said `LEAVE`, closed its socket with 1000, or with 1001 and did not come back in time.
+    /// The member said `LEAVE`, closed its socket with 1000, or with 1001 and did not come back in time.
     Goodbye,
-    /// Its browser closed its socket with 1001. Its page may live on and be back within a moment.
+    /// The browser closed the socket with 1001. The page may live on and be back within a moment.
     GoingAway,
     /// It closed its socket without a code: PeerJS's `disconnect()`, which keeps its connections.
     Disconnected,

@@ -64,7 +64,7 @@ pub struct RelayTerms {
     pub max_message_bytes: usize,
     /// Of one session; it is read more slowly beyond that. 0: no limit.
     pub max_bytes_per_s: u64,
-    /// What may wait for one session before it is closed, in bytes. Its peers may fill half of that.
+    /// Bytes that may wait for one session before it is closed. Its peers may fill half of that.
     pub queue_bytes: usize,
 }
 

@@ -230,7 +230,7 @@ async fn take_leave(world: web::Data<World>, proof: web::Query<Proof>, request: 
     }
 }
 
-/// For who asks while an actor dies: what it knew is known again in a moment.
+/// The answer while a page's actor has died: what it knew is known again in a moment.
 fn dying() -> HttpResponse {
     HttpResponse::ServiceUnavailable()
         .insert_header((header::RETRY_AFTER, "1"))

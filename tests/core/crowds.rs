@@ -7,11 +7,11 @@ use std::time::{Duration, Instant};
 use peerstar::core::claim::Claim;
 use peerstar::core::id::{Epoch, PageKey, PageName, SessionId};
 use peerstar::core::inbound::Kind;
-use peerstar::core::member::{Departure, Joiner, Rights};
+use peerstar::core::member::{Departure, Joiner};
 use peerstar::core::page::{Estate, Input, Output, Outside, PageState, Rules};
 use peerstar::core::time::Time;
 
-use super::world::{START_MS, id, rules};
+use super::world::{START_MS, id, joiner, rules};
 
 const MANY: u64 = 10_000;
 
@@ -58,16 +58,7 @@ impl Crowd {
     fn join(&mut self, n: u64, claim: Option<(u64, u64)>) {
         let claim = claim.map(|(epoch, host)| Claim { epoch: Epoch(epoch), host: id(&format!("m{host}")) });
         let (session, id) = (SessionId(n), id(&format!("m{}", n % MANY)));
-        self.step(Input::Join(Joiner {
-            session,
-            id,
-            token: None,
-            group: 1,
-            rights: Rights::ALL,
-            address: None,
-            claim,
-            resumed: None,
-        }));
+        self.step(Input::Join(Joiner { claim, ..joiner(session, id) }));
     }
 
     fn lose_all(&mut self) {
@@ -126,16 +117,7 @@ fn crowds() {
     timed("who all come", || {
         for n in 0..MANY {
             let (session, id) = (SessionId(MANY + n), id(&format!("x{n}")));
-            crowd.step(Input::Join(Joiner {
-                session,
-                id,
-                token: None,
-                group: 1,
-                rights: Rights::ALL,
-                address: None,
-                claim: None,
-                resumed: None,
-            }));
+            crowd.step(Input::Join(joiner(session, id)));
         }
     });
 

@@ -7,12 +7,12 @@ use std::time::Duration;
 use peerstar::core::election::Policy;
 use peerstar::core::id::{PageKey, PageName, SessionId};
 use peerstar::core::inbound::{Inbound, read};
-use peerstar::core::member::{Departure, Joiner, Rights};
+use peerstar::core::member::Departure;
 use peerstar::core::page::{Estate, Input, Output, Outside, PageState, Rules};
 use peerstar::core::time::Time;
 use serde_json::Value;
 
-use super::world::{START_MS, id, rules};
+use super::world::{START_MS, id, joiner, rules};
 
 struct Page {
     state: PageState,
@@ -29,16 +29,7 @@ impl Page {
         let mut page = Self { state, now: Time(0), asked: Cell::new(0) };
         for n in 0..members {
             let (session, id) = (SessionId(n), id(&format!("m{n}")));
-            page.step(Input::Join(Joiner {
-                session,
-                id,
-                token: None,
-                group: 1,
-                rights: Rights::ALL,
-                address: None,
-                claim: None,
-                resumed: None,
-            }));
+            page.step(Input::Join(joiner(session, id)));
         }
         page
     }

@@ -23,6 +23,11 @@ pub(crate) fn id(text: &str) -> PeerId {
     PeerId::parse(text).unwrap()
 }
 
+/// A group member that may do anything, new to the page, with no token.
+pub(crate) const fn joiner(session: SessionId, id: PeerId) -> Joiner {
+    Joiner { session, id, token: None, group: 1, rights: Rights::ALL, address: None, claim: None, resumed: None }
+}
+
 pub(crate) fn rules() -> Rules {
     Rules {
         max_members: 12,

@@ -90,7 +90,7 @@ impl PageState {
 
     /// Returns whether `member` dials the deputy: a group member to whom nothing may be relayed.
     pub(super) fn dials_deputy(&self, member: &Member) -> bool {
-        self.has_deputies() && member.group > 0 && (!self.relays() || !member.rights.relay)
+        self.has_deputies() && needs_channel(self.relays(), member)
     }
 
     /// Returns whether the member on `seat` can follow the host: a group member that may host, and says that it can.
@@ -204,6 +204,11 @@ impl PageState {
         }
         self.members.values_mut().for_each(|m| m.told_deputy = Some(number));
     }
+}
+
+/// Returns whether a group member can be reached by a data channel alone: nothing `relays`, or not to it.
+pub(super) const fn needs_channel(relays: bool, member: &Member) -> bool {
+    member.group > 0 && !(relays && member.rights.relay)
 }
 
 /// Returns whether the page of `member` runs: it was not found stalled, or has sent a text frame since.

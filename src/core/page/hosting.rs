@@ -8,7 +8,7 @@ use crate::core::time::Time;
 use crate::core::wire::{self, Frame, RosterEntry};
 
 use super::challenge::Challenge;
-use super::deputy::runs;
+use super::deputy::{needs_channel, runs};
 use super::{Announcement, Assignment, Output, Outside, PageState};
 
 /// From how many members on an election looks at a few before it looks at all. That is what the next host waits for.
@@ -388,7 +388,7 @@ impl PageState {
                 if self.leaving.has(seat) {
                     continue; // it has no socket
                 }
-                let dials_deputy = has_deputies && member.group > 0 && (!relays || !may_relay);
+                let dials_deputy = has_deputies && needs_channel(relays, member);
                 let frames = &announcement.frames[usize::from(dials_deputy)];
                 each(member.session, frames[usize::from(p2p) + usize::from(!may_relay)].clone());
             }

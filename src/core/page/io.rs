@@ -256,10 +256,10 @@ impl Estate {
 /// `HOST` as all but the host itself are told, encoded once for the many.
 #[derive(Debug, Clone)]
 pub struct Announcement {
-    /// Who hosts.
+    /// The new assignment, as a member other than the host is told it.
     pub assignment: Assignment,
-    /// For those who do not dial the deputy, and for those who do: of each, for those who do not dial the host, those who do,
-    /// and those who cannot but dial it.
+    /// Frames by whether a member dials the deputy. Of each kind three: for members that do not dial the host, that do, and
+    /// that cannot but dial it.
     pub(super) frames: [[Frame; 3]; 2],
     /// How many of those to whom data may be relayed dial the host.
     pub(super) places: usize,
