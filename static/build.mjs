@@ -43,15 +43,20 @@ async function bundle({ in: entry, out, format }) {
     outdir: "dist",
   });
   const licences = await notices(Object.keys(metafile.inputs));
-  for (const file of outputFiles) await writeFile(at("dist", basename(file.path)), file.text + licences);
+  for (const file of outputFiles)
+    await writeFile(at("dist", basename(file.path)), file.text + licences);
 }
 
 /** The licence of each package that went into a bundle, as one comment: they ask to travel with every copy. */
 async function notices(inputs) {
-  const folders = new Set(inputs.map((path) => /^node_modules\/(?:@[^/]+\/)?[^/]+/.exec(path)?.[0]).filter(Boolean));
+  const folders = new Set(
+    inputs.map((path) => /^node_modules\/(?:@[^/]+\/)?[^/]+/.exec(path)?.[0]).filter(Boolean),
+  );
   const texts = [];
   for (const folder of [...folders].sort()) {
-    const { name, version, license } = JSON.parse(await readFile(at(folder, "package.json"), "utf8"));
+    const { name, version, license } = JSON.parse(
+      await readFile(at(folder, "package.json"), "utf8"),
+    );
     const file = (await readdir(at(folder))).sort().find((f) => /^licen[cs]e/i.test(f));
     const text = file ? await readFile(at(folder, file), "utf8") : `Licence: ${license}`;
     texts.push(`${name} ${version}\n\n${text.trim()}`);
@@ -80,7 +85,10 @@ async function types() {
   for (const name of await readdir(at("dist-npm"), { recursive: true })) {
     if (!name.endsWith(".d.ts")) continue;
     const text = await readFile(at("dist-npm", name), "utf8");
-    await writeFile(at("dist-npm", name), text.replace(/(\bfrom |\bimport\()"(\.{1,2}\/[^"]+)\.ts"/g, '$1"$2.js"'));
+    await writeFile(
+      at("dist-npm", name),
+      text.replace(/(\bfrom |\bimport\()"(\.{1,2}\/[^"]+)\.ts"/g, '$1"$2.js"'),
+    );
   }
 }
 
@@ -88,7 +96,8 @@ async function tests() {
   const found = [];
   for (const folder of ["src", "test"]) {
     for (const entry of await readdir(at(folder), { withFileTypes: true, recursive: true }))
-      if (entry.name.endsWith(".test.ts")) found.push(join(entry.parentPath ?? entry.path, entry.name));
+      if (entry.name.endsWith(".test.ts"))
+        found.push(join(entry.parentPath ?? entry.path, entry.name));
   }
   await rm(at("dist-test"), { recursive: true, force: true });
   await build({
@@ -108,7 +117,8 @@ async function tests() {
 /** Empties dist/ but for .gitkeep, which holds the folder's place where nothing was built. */
 async function clear(folder) {
   await mkdir(folder, { recursive: true });
-  for (const name of await readdir(folder)) if (name !== ".gitkeep") await rm(join(folder, name), { recursive: true });
+  for (const name of await readdir(folder))
+    if (name !== ".gitkeep") await rm(join(folder, name), { recursive: true });
 }
 
 if (process.argv.includes("--test")) await tests();

@@ -2,23 +2,53 @@
 // that docs/CLIENT.md names, imported in Node and in jsdom; and nothing else in it.
 import assert from "node:assert/strict";
 import { execFileSync, spawnSync } from "node:child_process";
-import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  cpSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 
 const root = resolve(import.meta.dirname, "..");
 const away = mkdtempSync(join(tmpdir(), "peerstar-package-"));
-const run = (command, ...args) => execFileSync(command, args, { cwd: away, encoding: "utf8", stdio: ["ignore", "pipe", "inherit"] });
+const run = (command, ...args) =>
+  execFileSync(command, args, {
+    cwd: away,
+    encoding: "utf8",
+    stdio: ["ignore", "pipe", "inherit"],
+  });
 /** What a program of one line does in Node: it must end by itself. */
-const node = (code) => spawnSync(process.execPath, ["--input-type=module", "--eval", code], { cwd: away, encoding: "utf8", timeout: 20_000 });
+const node = (code) =>
+  spawnSync(process.execPath, ["--input-type=module", "--eval", code], {
+    cwd: away,
+    encoding: "utf8",
+    timeout: 20_000,
+  });
 
-const oldest = JSON.parse(readFileSync(join(import.meta.dirname, "node_modules/typescript/package.json"), "utf8")).version;
+const oldest = JSON.parse(
+  readFileSync(join(import.meta.dirname, "node_modules/typescript/package.json"), "utf8"),
+).version;
 
 try {
-  const [{ filename, files }] = JSON.parse(run("npm", "pack", root, "--json", "--silent", "--pack-destination", away));
+  const [{ filename, files }] = JSON.parse(
+    run("npm", "pack", root, "--json", "--silent", "--pack-destination", away),
+  );
   assert.deepEqual(files.map(({ path }) => path).sort(), [
-    "LICENSE-APACHE", "LICENSE-MIT", "README.md",
-    "dist-npm/errors.d.ts", "dist-npm/index.d.ts", "dist-npm/index.js", "dist-npm/index.js.map", "dist-npm/page-group.d.ts", "dist-npm/restore-info.d.ts", "dist-npm/ticket.d.ts",
+    "LICENSE-APACHE",
+    "LICENSE-MIT",
+    "README.md",
+    "dist-npm/errors.d.ts",
+    "dist-npm/index.d.ts",
+    "dist-npm/index.js",
+    "dist-npm/index.js.map",
+    "dist-npm/page-group.d.ts",
+    "dist-npm/restore-info.d.ts",
+    "dist-npm/ticket.d.ts",
     "package.json",
   ]);
 
@@ -43,7 +73,10 @@ try {
 /** The consumer's errors are expected ones, so a type that has become `any` is found, too. */
 function checkTypes() {
   const guide = readFileSync(join(root, "../docs/CLIENT.md"), "utf8");
-  assert.ok(guide.includes(`TypeScript ${oldest.replace(/\.\d+$/, "")} or newer`), `docs/CLIENT.md does not name ${oldest}`);
+  assert.ok(
+    guide.includes(`TypeScript ${oldest.replace(/\.\d+$/, "")} or newer`),
+    `docs/CLIENT.md does not name ${oldest}`,
+  );
   const common = ["--noEmit", "--strict", "--target", "es2022", "--lib", "es2022,dom"];
   const now = join(root, "node_modules/.bin/tsc");
   const then = join(import.meta.dirname, "node_modules/.bin/tsc");
@@ -53,7 +86,17 @@ function checkTypes() {
     // Types of PeerJS's own need a newer one; with ours unread, every type would be `any`.
     [then, "esnext", "node", "--skipLibCheck"],
     [then, "nodenext", "nodenext", "--skipLibCheck"],
-  ]) run(tsc, ...common, "--module", module, "--moduleResolution", resolution, ...more, "consumer.ts");
+  ])
+    run(
+      tsc,
+      ...common,
+      "--module",
+      module,
+      "--moduleResolution",
+      resolution,
+      ...more,
+      "consumer.ts",
+    );
 }
 
 function checkNode() {
@@ -62,7 +105,9 @@ function checkNode() {
 
   // Where a page is rendered on a server: a word about it, and an end.
   for (const options of ["", '{ page: "p", server: "https://127.0.0.1:9/" }']) {
-    const made = node(`const { PageGroup } = await import("peerstar"); try { new PageGroup(${options}); } catch (error) { console.log(String(error)); }`);
+    const made = node(
+      `const { PageGroup } = await import("peerstar"); try { new PageGroup(${options}); } catch (error) { console.log(String(error)); }`,
+    );
     assert.match(made.stdout, /^TypeError: .*only in the browser/, made.stderr);
     assert.equal(made.signal, null, "Node ends by itself");
   }

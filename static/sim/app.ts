@@ -57,7 +57,8 @@ export class App {
     const [sender, n] = origin(message);
     this.last.set(sender, n);
     let { hash } = this;
-    for (let i = 0; i < message.length; i++) hash = Math.imul(hash ^ message.charCodeAt(i), 0x01000193);
+    for (let i = 0; i < message.length; i++)
+      hash = Math.imul(hash ^ message.charCodeAt(i), 0x01000193);
     this.hash = hash ^ (hash >>> 15);
   }
 }

@@ -13,7 +13,10 @@ export class Clock {
   #heap: Planned[] = [];
 
   /** `tired` is called when more than `limit` things have happened. */
-  constructor(readonly limit: number, readonly tired: () => never) {}
+  constructor(
+    readonly limit: number,
+    readonly tired: () => never,
+  ) {}
 
   after(ms: number, run: () => void): void {
     this.at(this.now + ms, run);
@@ -52,7 +55,8 @@ export class Clock {
     for (;;) {
       let child = 2 * i + 1;
       if (child >= heap.length) break;
-      if (child + 1 < heap.length && before(heap[child + 1] as Planned, heap[child] as Planned)) child++;
+      if (child + 1 < heap.length && before(heap[child + 1] as Planned, heap[child] as Planned))
+        child++;
       if (!before(heap[child] as Planned, item)) break;
       heap[i] = heap[child] as Planned;
       i = child;

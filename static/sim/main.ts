@@ -10,9 +10,17 @@ import { add, simulate, trace, type Outcome } from "./run.ts";
 /** Handed to a worker at a time. */
 const PART = 200;
 
-const { positionals: [count = "5000", from], values } = parseArgs({
+const {
+  positionals: [count = "5000", from],
+  values,
+} = parseArgs({
   allowPositionals: true,
-  options: { trace: { type: "boolean" }, jobs: { type: "string" }, worker: { type: "boolean" }, all: { type: "boolean", default: false } },
+  options: {
+    trace: { type: "boolean" },
+    jobs: { type: "string" },
+    worker: { type: "boolean" },
+    all: { type: "boolean", default: false },
+  },
 });
 const brief = env["PEERSTAR_SIM_BRIEF"] !== undefined;
 const seed = from === undefined ? Date.now() % 1_000_000_000 : Number(from);
@@ -20,11 +28,19 @@ const began = Date.now();
 
 if (values.worker) work();
 else if (values.trace) console.log(trace(seed).join("\n"));
-else report(values.jobs === undefined ? simulate(Number(count), seed, values.all) : await share(Number(values.jobs)));
+else
+  report(
+    values.jobs === undefined
+      ? simulate(Number(count), seed, values.all)
+      : await share(Number(values.jobs)),
+  );
 
 function report({ schedules, counts, failed }: Outcome): void {
-  if (!brief) for (const [what, n] of [...counts].sort()) console.log(`${String(n).padStart(10)}  ${what}`);
-  console.log(`${schedules} schedules from seed ${seed} in ${((Date.now() - began) / 1000).toFixed(1)} s`);
+  if (!brief)
+    for (const [what, n] of [...counts].sort()) console.log(`${String(n).padStart(10)}  ${what}`);
+  console.log(
+    `${schedules} schedules from seed ${seed} in ${((Date.now() - began) / 1000).toFixed(1)} s`,
+  );
   for (const { seed, error } of failed) {
     console.log(`seed ${seed} failed: ${error}`);
     if (!brief) console.log(`its story: scripts/sim 1 ${seed} --trace`);
@@ -39,28 +55,38 @@ async function share(jobs: number): Promise<Outcome> {
   const all = Math.ceil(Number(count) / PART);
   let next = 0;
   let stopped = false;
-  const workers = Array.from({ length: jobs }, () => fork(argv[1] as string, ["--worker", ...(values.all ? ["--all"] : [])]));
+  const workers = Array.from({ length: jobs }, () =>
+    fork(argv[1] as string, ["--worker", ...(values.all ? ["--all"] : [])]),
+  );
   const stop = (): void => {
     stopped = true;
     for (const worker of workers) worker.kill("SIGKILL");
   };
   for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, stop);
-  await Promise.all(workers.map((worker) => new Promise<void>((resolve, reject) => {
-    const hand = (): void => {
-      if (next >= all || stopped) return worker.disconnect();
-      const part = next++;
-      worker.once("message", (outcome: [Outcome, [string, number][]]) => {
-        parts[part] = { ...outcome[0], counts: new Map(outcome[1]) };
-        if (outcome[0].failed.length > 0 && !values.all) stopped = true;
-        hand();
-      });
-      worker.send([Math.min(PART, Number(count) - part * PART), seed + part * PART]);
-    };
-    worker.once("exit", (code) => (code === 0 || stopped ? resolve() : reject(new Error(`a worker ended with ${code}`))));
-    hand();
-  })));
+  await Promise.all(
+    workers.map(
+      (worker) =>
+        new Promise<void>((resolve, reject) => {
+          const hand = (): void => {
+            if (next >= all || stopped) return worker.disconnect();
+            const part = next++;
+            worker.once("message", (outcome: [Outcome, [string, number][]]) => {
+              parts[part] = { ...outcome[0], counts: new Map(outcome[1]) };
+              if (outcome[0].failed.length > 0 && !values.all) stopped = true;
+              hand();
+            });
+            worker.send([Math.min(PART, Number(count) - part * PART), seed + part * PART]);
+          };
+          worker.once("exit", (code) =>
+            code === 0 || stopped ? resolve() : reject(new Error(`a worker ended with ${code}`)),
+          );
+          hand();
+        }),
+    ),
+  );
   let whole: Outcome = { schedules: 0, counts: new Map(), failed: [] };
-  for (let i = 0; i < next && parts[i] && (values.all || whole.failed.length === 0); i++) whole = add(whole, parts[i] as Outcome);
+  for (let i = 0; i < next && parts[i] && (values.all || whole.failed.length === 0); i++)
+    whole = add(whole, parts[i] as Outcome);
   return whole;
 }
 

@@ -144,7 +144,14 @@ export class Node implements End {
 
   /** Could be talked to all the while. */
   wellSince(since: number): boolean {
-    return this.alive && this.troubledUntil < since && !this.frozen && this.online && !this.reallyCut && [...this.#links.values()].every((link) => !link.blocked && link.blockedUntil < since);
+    return (
+      this.alive &&
+      this.troubledUntil < since &&
+      !this.frozen &&
+      this.online &&
+      !this.reallyCut &&
+      [...this.#links.values()].every((link) => !link.blocked && link.blockedUntil < since)
+    );
   }
 
   // --- the machine ---
@@ -167,9 +174,13 @@ export class Node implements End {
     }
     this.#ranAt = world.now;
     this.wasProvisional = (machine.provisional ?? 0) > 0;
-    this.#startsAt = event.type === "received" && (event.message as Wire).t === "restore" ? (event.message as Restore).snap : undefined;
+    this.#startsAt =
+      event.type === "received" && (event.message as Wire).t === "restore"
+        ? (event.message as Restore).snap
+        : undefined;
     this.#learn(event);
-    for (const effect of machine.handle(event, world.now + FRACTION_MS)) this.#perform(effect, stood);
+    for (const effect of machine.handle(event, world.now + FRACTION_MS))
+      this.#perform(effect, stood);
     this.#advanced = machine.place.s > before.s;
     observer.stepped(this, before, old);
     if (machine.host === this.id) this.judge();
@@ -179,7 +190,9 @@ export class Node implements End {
   #wake(): void {
     const at = this.machine.nextDeadline();
     if (at >= this.#wakeAt || at === Infinity) return;
-    const due = Math.max(at, this.world.now) + (this.#lazyMs > 0 ? this.world.random.int(0, this.#lazyMs) : 0);
+    const due =
+      Math.max(at, this.world.now) +
+      (this.#lazyMs > 0 ? this.world.random.int(0, this.#lazyMs) : 0);
     this.#wakeAt = due;
     this.world.clock.at(due, () => {
       if (this.#wakeAt !== due) return;
@@ -200,7 +213,12 @@ export class Node implements End {
         world.sent(effect.message.t);
         world.say(this.id, () => `-> ${effect.to} ${effect.via} ${tell(effect.message)}`);
         const { t } = effect.message;
-        if ((t === "restore" || t === "snap") && effect.message.snap?.has && world.profile.stateMs > 0) this.#sendState(effect);
+        if (
+          (t === "restore" || t === "snap") &&
+          effect.message.snap?.has &&
+          world.profile.stateMs > 0
+        )
+          this.#sendState(effect);
         else this.#send(effect);
         break;
       }
@@ -210,36 +228,62 @@ export class Node implements End {
         break;
       case "deliver": {
         const { r } = this.machine.place;
-        world.say(this.id, () => `delivers ${String(effect.data)} at ${effect.seq}@${effect.epoch % 100_000}`);
+        world.say(
+          this.id,
+          () => `delivers ${String(effect.data)} at ${effect.seq}@${effect.epoch % 100_000}`,
+        );
         this.observer.delivered(this, effect.data as string, { r, e: effect.epoch, s: effect.seq });
         break;
       }
-      case "settle": this.#settle(effect.token, effect.error); break;
-      case "askSnapshot": this.#snapshot(effect.token); break;
+      case "settle":
+        this.#settle(effect.token, effect.error);
+        break;
+      case "askSnapshot":
+        this.#snapshot(effect.token);
+        break;
       case "restore":
         world.say(this.id, () => `restored to ${(effect.state as AppState).list.length} messages`);
         this.#had = this.app.list;
         this.#restoredFor = effect.about.lost;
         this.app.restore(effect.state as AppState);
         break;
-      case "suspect": case "trust":
+      case "suspect":
+      case "trust":
         world.count(effect.type === "trust" ? "trust: a suspicion ends" : "suspect");
         this.#socket?.up({ kind: effect.type, host: effect.host, epoch: effect.epoch });
         break;
-      case "resign": this.#socket?.up({ kind: "resign", epoch: effect.epoch, ...(effect.to === undefined ? {} : { to: effect.to }) }); break;
-      case "relayWanted": this.#socket?.up({ kind: "status", relay: effect.wanted }); break;
+      case "resign":
+        this.#socket?.up({
+          kind: "resign",
+          epoch: effect.epoch,
+          ...(effect.to === undefined ? {} : { to: effect.to }),
+        });
+        break;
+      case "relayWanted":
+        this.#socket?.up({ kind: "status", relay: effect.wanted });
+        break;
       case "prove":
         world.count("host: asks the server whether it still is");
         this.#socket?.up({ kind: "heartbeat", token: effect.token });
         break;
-      case "check": this.#check(); break;
+      case "check":
+        this.#check();
+        break;
       case "redial":
         world.count("redial to claim a later epoch");
         this.#socket?.die(0, 0);
         break;
-      case "disbelieved": throw new Failure("clocks", `${this.id}'s claim is not believed, ${effect.behindMs} ms above the server's word`);
-      case "unlink": this.#hangUp(effect.id); break;
-      case "notice": this.#noticed(effect.notice, stood); break;
+      case "disbelieved":
+        throw new Failure(
+          "clocks",
+          `${this.id}'s claim is not believed, ${effect.behindMs} ms above the server's word`,
+        );
+      case "unlink":
+        this.#hangUp(effect.id);
+        break;
+      case "notice":
+        this.#noticed(effect.notice, stood);
+        break;
     }
   }
 
@@ -257,8 +301,12 @@ export class Node implements End {
     const link = this.#links.get(to);
     const socket = this.#socket;
     const states = this.#states;
-    const open = (): boolean => this.alive && states === this.#states
-      && (via === "p2p" ? link !== undefined && this.#links.get(to) === link && !link.dead && !link.blocked : socket === this.#socket && socket?.clientOpen === true && !socket.cut);
+    const open = (): boolean =>
+      this.alive &&
+      states === this.#states &&
+      (via === "p2p"
+        ? link !== undefined && this.#links.get(to) === link && !link.dead && !link.blocked
+        : socket === this.#socket && socket?.clientOpen === true && !socket.cut);
     const go = (): void => {
       for (let ms = 100; ms < profile.stateMs; ms += PIECES_MS) {
         clock.after(ms, () => {
@@ -291,7 +339,10 @@ export class Node implements End {
     this.judge();
     const sentAt = this.#sentAt[token - 1] as number;
     if (error === "Uncertain" && this.#longAwayAt < sentAt) {
-      throw new Failure("6 uncertain", `${this.id} gives up ${message}, never away so long since it was sent at ${sentAt}`);
+      throw new Failure(
+        "6 uncertain",
+        `${this.id} gives up ${message}, never away so long since it was sent at ${sentAt}`,
+      );
     }
   }
 
@@ -301,7 +352,13 @@ export class Node implements End {
     // Read when it is given, not when it is asked: nothing may be delivered in between.
     const answer = (): void => {
       const state = this.app.snapshot();
-      this.feed({ type: "snapshot", token, given: !fails, state: fails ? undefined : state, size: state.list.length * 8 });
+      this.feed({
+        type: "snapshot",
+        token,
+        given: !fails,
+        state: fails ? undefined : state,
+        size: state.list.length * 8,
+      });
     };
     if (fails && random.chance(0.3)) return;
     clock.after(random.chance(0.5) ? 0 : random.int(0, 60), answer);
@@ -313,8 +370,14 @@ export class Node implements End {
     if (notice.kind === "member" || notice.kind === "profile") this.observer.member(this, notice);
     else if (notice.kind === "recovered") {
       const stood = stoodAt();
-      world.count(`recovered ${notice.via} ${notice.complete ? "complete" : "incomplete"}${stood.r === 0 ? " (joiner)" : ""}`);
-      if (this.#restoredFor !== undefined && this.#restoredFor !== notice.lost) throw new Failure("7 lost is told", `${this.id} is told of other losses with its state than with \`recovered\``);
+      world.count(
+        `recovered ${notice.via} ${notice.complete ? "complete" : "incomplete"}${stood.r === 0 ? " (joiner)" : ""}`,
+      );
+      if (this.#restoredFor !== undefined && this.#restoredFor !== notice.lost)
+        throw new Failure(
+          "7 lost is told",
+          `${this.id} is told of other losses with its state than with \`recovered\``,
+        );
       this.observer.lost(this, this.#had, this.#startsAt, notice);
       this.#had = this.#restoredFor = undefined;
       if (!notice.complete) {
@@ -323,7 +386,12 @@ export class Node implements End {
       }
       if (notice.via !== "snapshot" && !notice.complete) {
         // Founding a history of one's own is whole; all others lack what was before.
-        if (app.list.length > 0 || this.machine.host !== this.id || this.machine.place.r !== this.machine.epoch) app.partial = true;
+        if (
+          app.list.length > 0 ||
+          this.machine.host !== this.id ||
+          this.machine.place.r !== this.machine.epoch
+        )
+          app.partial = true;
         app.seq = -1;
       }
     } else if (notice.kind === "host" && notice.isHost) {
@@ -360,7 +428,13 @@ export class Node implements End {
   /** Is this entry in its log, not trimmed? */
   keeps({ r, e, s }: Place): boolean {
     const { place, line, load } = this.machine;
-    return this.alive && r === place.r && s <= place.s && s > place.s - load.entries && epochAt(line, s) === e;
+    return (
+      this.alive &&
+      r === place.r &&
+      s <= place.s &&
+      s > place.s - load.entries &&
+      epochAt(line, s) === e
+    );
   }
 
   /** So many messages has its page sent. */
@@ -378,16 +452,19 @@ export class Node implements End {
 
   connect(): void {
     if (!this.alive) return;
-    if (this.world.now < this.heldUntil) return this.world.clock.at(this.heldUntil, () => this.connect());
+    if (this.world.now < this.heldUntil)
+      return this.world.clock.at(this.heldUntil, () => this.connect());
     const { world, server, machine, id } = this;
     const socket: ServerSocket = new Socket(world, id);
     this.#socket = socket;
     socket.onDown = (message) => this.#fromServer(socket, message);
     socket.onClientClose = () => this.#closed(socket);
-    const claim = machine.host !== undefined ? { epoch: machine.epoch, host: machine.host } : undefined;
+    const claim =
+      machine.host !== undefined ? { epoch: machine.epoch, host: machine.host } : undefined;
     world.clock.after(world.latency(), () => {
       if (world.now < this.barredUntil) socket.closeClient();
-      else if (socket.clientOpen && this.alive) server.connect(id, true, claim, socket, this.mayRelay);
+      else if (socket.clientOpen && this.alive)
+        server.connect(id, true, claim, socket, this.mayRelay);
     });
   }
 
@@ -395,7 +472,8 @@ export class Node implements End {
   #check(): void {
     const socket = this.#socket;
     this.world.count("others know of a later epoch");
-    if (socket?.cut && socket.clientOpen) this.world.clock.after(CHECK_MS, () => socket.closeClient());
+    if (socket?.cut && socket.clientOpen)
+      this.world.clock.after(CHECK_MS, () => socket.closeClient());
     else if (socket && !socket.clientOpen && this.world.now >= this.heldUntil) this.connect();
   }
 
@@ -407,7 +485,9 @@ export class Node implements End {
     this.online = false;
     if (was) this.feed({ type: "offline" });
     if (this.frozen) return void this.world.clock.after(300, () => this.#closed(socket));
-    const wait = Math.min(BACKOFF_MOST_MS, BACKOFF_MS * 1.6 ** this.#attempt++) * (0.5 + this.world.random.unit() / 2);
+    const wait =
+      Math.min(BACKOFF_MOST_MS, BACKOFF_MS * 1.6 ** this.#attempt++) *
+      (0.5 + this.world.random.unit() / 2);
     this.world.clock.after(wait, () => {
       if (this.#socket === socket) this.connect();
     });
@@ -447,7 +527,9 @@ export class Node implements End {
         this.feed({ type: "proved", token: message.token });
         this.#paused = this.frozen;
         break;
-      case "probe": if (!this.frozen) socket.up({ kind: "probed" }); break;
+      case "probe":
+        if (!this.frozen) socket.up({ kind: "probed" });
+        break;
     }
   }
 
@@ -456,7 +538,8 @@ export class Node implements End {
     if (event.type === "received") this.#hears(event.from, event.message as Wire);
     if (event.type === "joined") this.known.add(event.member.id);
     else if (event.type === "left") this.known.delete(event.id);
-    const told = event.type === "open" ? event.open : event.type === "host" ? event.host : undefined;
+    const told =
+      event.type === "open" ? event.open : event.type === "host" ? event.host : undefined;
     if (!told) return;
     const news = told.epoch > this.machine.epoch;
     if (news) {
@@ -470,7 +553,10 @@ export class Node implements End {
     if (!news) return;
     const { place, line, delivered } = this.machine;
     this.stood = { r: place.r, e: epochAt(line, delivered), s: delivered };
-    this.deposed = event.type === "host" && ["stalled", "unreachable"].includes(event.host.cause) ? this.machine.host : undefined;
+    this.deposed =
+      event.type === "host" && ["stalled", "unreachable"].includes(event.host.cause)
+        ? this.machine.host
+        : undefined;
     this.answers.clear();
     this.takingSince = this.world.now;
     this.onTaking(this);
@@ -479,12 +565,25 @@ export class Node implements End {
   /** As a host with a provisional history, of one from before the server began. */
   #hears(from: string, message: Wire): void {
     const { machine } = this;
-    if (message.t !== "at" || message.e !== machine.epoch || machine.host !== this.id || !this.wasProvisional) return;
-    if (!isEmpty(message.at) && message.at.provisional === undefined && message.at.r !== machine.place.r && !this.observer.isLater(message.at, machine.place)) this.observer.overrules(from, this, machine.place.r);
+    if (
+      message.t !== "at" ||
+      message.e !== machine.epoch ||
+      machine.host !== this.id ||
+      !this.wasProvisional
+    )
+      return;
+    if (
+      !isEmpty(message.at) &&
+      message.at.provisional === undefined &&
+      message.at.r !== machine.place.r &&
+      !this.observer.isLater(message.at, machine.place)
+    )
+      this.observer.overrules(from, this, machine.place.r);
   }
 
   #note(from: string, message: Wire): void {
-    if (message.t === "at" && !this.frozen && message.e === this.machine.epoch && this.#taking) this.answers.set(from, message.at);
+    if (message.t === "at" && !this.frozen && message.e === this.machine.epoch && this.#taking)
+      this.answers.set(from, message.at);
   }
 
   /** In step is who follows its host, or hosts and hears that it is followed. */
@@ -497,11 +596,19 @@ export class Node implements End {
       // It may be taking over once more, for one came back with an older history.
       if (this.#taking || !machine.leads || !follows || message.k <= this.#beatsAsleep) return;
       // Nor does one follow that stands elsewhere, or lacks what is trimmed: it is to be restored.
-      if (!lies(message.at, { ...machine.place, line: machine.line }) || message.at.s < machine.place.s - machine.load.entries) return;
+      if (
+        !lies(message.at, { ...machine.place, line: machine.line }) ||
+        message.at.s < machine.place.s - machine.load.entries
+      )
+        return;
     } else {
       // In step is who follows its host: takes what it says, or has it all.
       const { place } = machine;
-      const all = message.t === "beat" && message.at.r === place.r && message.at.s === place.s && message.at.e === place.e;
+      const all =
+        message.t === "beat" &&
+        message.at.r === place.r &&
+        message.at.s === place.s &&
+        message.at.e === place.e;
       if (machine.host !== from || !(all || this.#advanced)) return;
     }
     this.judge();
@@ -514,7 +621,18 @@ export class Node implements End {
       this.stayed = false;
       this.#longAwayAt = now;
     }
-    if (!this.frozen && !this.#paused && this.online && !this.reallyCut && now - Math.max(this.troubledUntil, this.takingSince) > HEARD_MS && this.machine.host === this.id && this.server.host === this.id && this.server.epoch === this.machine.epoch && this.machine.leads) this.#heardAt = Math.max(this.#heardAt, this.#ranAt);
+    if (
+      !this.frozen &&
+      !this.#paused &&
+      this.online &&
+      !this.reallyCut &&
+      now - Math.max(this.troubledUntil, this.takingSince) > HEARD_MS &&
+      this.machine.host === this.id &&
+      this.server.host === this.id &&
+      this.server.epoch === this.machine.epoch &&
+      this.machine.leads
+    )
+      this.#heardAt = Math.max(this.#heardAt, this.#ranAt);
   }
 
   // --- data channels ---
@@ -573,7 +691,9 @@ export class Node implements End {
   get #targets(): readonly string[] {
     const { host } = this.machine;
     if (!this.world.profile.p2p || host === undefined || host === this.id) return [];
-    return this.#deputy === undefined || this.#deputy === this.id || this.#deputy === host ? [host] : [host, this.#deputy];
+    return this.#deputy === undefined || this.#deputy === this.id || this.#deputy === host
+      ? [host]
+      : [host, this.#deputy];
   }
 
   #dial(): void {
@@ -585,7 +705,12 @@ export class Node implements End {
     for (const [id, link] of this.#links) {
       if (targets.includes(id)) this.#formerSince.delete(id);
       else if (!this.#formerSince.has(id)) this.#formerSince.set(id, world.now);
-      else if (!serves && link.a.id === this.id && world.now - (this.#formerSince.get(id) ?? 0) > KEEP_MS) this.#hangUp(id);
+      else if (
+        !serves &&
+        link.a.id === this.id &&
+        world.now - (this.#formerSince.get(id) ?? 0) > KEEP_MS
+      )
+        this.#hangUp(id);
     }
     this.#tellReached();
   }
@@ -606,8 +731,12 @@ export class Node implements End {
       if (!this.online || !peer.online || this.reallyCut || peer.reallyCut) return;
       if (!world.quiet && world.random.chance(world.profile.dialLoss)) return;
       const link = new Link(world, this, peer, took);
-      world.clock.after(world.random.int(0, 30), () => { if (this.alive) this.linkUp(link); });
-      world.clock.after(world.random.int(0, 30), () => { if (peer.alive) peer.linkUp(link); });
+      world.clock.after(world.random.int(0, 30), () => {
+        if (this.alive) this.linkUp(link);
+      });
+      world.clock.after(world.random.int(0, 30), () => {
+        if (peer.alive) peer.linkUp(link);
+      });
       world.count("link opened");
     });
   }
@@ -695,11 +824,22 @@ export class Node implements End {
   /** What came on the WebSocket and what came on data channels are two queues of the browser's, each in its order. */
   #mixed(): Event[] {
     const { random } = this.world;
-    const near = (event: Event): boolean => event.type === "link" || ((event.type === "heard" || event.type === "received") && event.via === "p2p");
-    const [one, other] = [this.#backlog.filter(near), this.#backlog.filter((event) => !near(event))];
+    const near = (event: Event): boolean =>
+      event.type === "link" ||
+      ((event.type === "heard" || event.type === "received") && event.via === "p2p");
+    const [one, other] = [
+      this.#backlog.filter(near),
+      this.#backlog.filter((event) => !near(event)),
+    ];
     const share = random.pick([0, 0.1, 0.5, 0.9, 1]);
     const all: Event[] = [];
-    while (one.length > 0 || other.length > 0) all.push((other.length === 0 || (one.length > 0 && random.unit() < share) ? one : other).shift() as Event);
+    while (one.length > 0 || other.length > 0)
+      all.push(
+        (other.length === 0 || (one.length > 0 && random.unit() < share)
+          ? one
+          : other
+        ).shift() as Event,
+      );
     return all;
   }
 
@@ -709,9 +849,12 @@ export class Node implements End {
     const { world } = this;
     if (event.type === "timer") return;
     world.say(this.id, () => {
-      if (event.type === "received") return `<- ${event.from} ${event.via} ${tell(event.message as Wire)}`;
-      if (event.type === "open") return `OPEN host ${event.open.host} epoch ${event.open.epoch % 100_000}${event.open.recovering ? " recovering" : ""}`;
-      if (event.type === "host") return `HOST ${event.host.host} epoch ${event.host.epoch % 100_000} (${event.host.cause})`;
+      if (event.type === "received")
+        return `<- ${event.from} ${event.via} ${tell(event.message as Wire)}`;
+      if (event.type === "open")
+        return `OPEN host ${event.open.host} epoch ${event.open.epoch % 100_000}${event.open.recovering ? " recovering" : ""}`;
+      if (event.type === "host")
+        return `HOST ${event.host.host} epoch ${event.host.epoch % 100_000} (${event.host.cause})`;
       return JSON.stringify(event);
     });
   }
@@ -719,27 +862,45 @@ export class Node implements End {
 
 function gives(id: string, { profile, random }: World): boolean {
   switch (profile.givers) {
-    case "all": return true;
-    case "some": return random.chance(0.5);
-    case "first": return id === "a";
-    case "none": return false;
+    case "all":
+      return true;
+    case "some":
+      return random.chance(0.5);
+    case "first":
+      return id === "a";
+    case "none":
+      return false;
   }
 }
 
 function tell(message: Wire): string {
   const e = message.e % 100_000;
   switch (message.t) {
-    case "at": case "pull": return `${message.t} e${e} ${show(message.at)} done ${message.at.done} base ${message.at.base}${message.at.stale ? " stale" : ""}${message.at.provisional === undefined ? "" : ` provisional ${message.at.provisional}`}`;
-    case "data": case "fill": return `${message.t} e${e} from ${message.s} after @${message.p % 100_000}: ${message.x.map((x) => `${x.s}@${x.e % 100_000}=${x.k === "d" ? String(x.d) : x.k + x.f}`).join(" ")}`;
-    case "beat": return `beat e${e} ${show(message.at)} sent ${message.sent} w ${message.w.join(",")}`;
-    case "ack": return `ack e${e} ${show(message.at)}${message.gap ? " gap" : ""}`;
-    case "send": return `send e${e} at ${show(message.at)} low ${message.low}: ${message.x.map((x) => x.n).join(" ")}`;
-    case "restore": return `restore e${e} heal ${show(message.heal)} to ${show(message.snap)}`;
-    case "snap": return `snap e${e} ${message.snap ? show(message.snap) : "none"}`;
-    case "need": return `need e${e} ${message.n}`;
-    case "fence": return `fence e${e} host ${message.host}`;
-    case "ask": return `ask e${e} (${message.cause})`;
-    case "want": return `want e${e}`;
-    case "bye": return "bye";
+    case "at":
+    case "pull":
+      return `${message.t} e${e} ${show(message.at)} done ${message.at.done} base ${message.at.base}${message.at.stale ? " stale" : ""}${message.at.provisional === undefined ? "" : ` provisional ${message.at.provisional}`}`;
+    case "data":
+    case "fill":
+      return `${message.t} e${e} from ${message.s} after @${message.p % 100_000}: ${message.x.map((x) => `${x.s}@${x.e % 100_000}=${x.k === "d" ? String(x.d) : x.k + x.f}`).join(" ")}`;
+    case "beat":
+      return `beat e${e} ${show(message.at)} sent ${message.sent} w ${message.w.join(",")}`;
+    case "ack":
+      return `ack e${e} ${show(message.at)}${message.gap ? " gap" : ""}`;
+    case "send":
+      return `send e${e} at ${show(message.at)} low ${message.low}: ${message.x.map((x) => x.n).join(" ")}`;
+    case "restore":
+      return `restore e${e} heal ${show(message.heal)} to ${show(message.snap)}`;
+    case "snap":
+      return `snap e${e} ${message.snap ? show(message.snap) : "none"}`;
+    case "need":
+      return `need e${e} ${message.n}`;
+    case "fence":
+      return `fence e${e} host ${message.host}`;
+    case "ask":
+      return `ask e${e} (${message.cause})`;
+    case "want":
+      return `want e${e}`;
+    case "bye":
+      return "bye";
   }
 }

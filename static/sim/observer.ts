@@ -26,15 +26,31 @@ export class Observer {
   /** When an entry was stamped. */
   readonly #stamped = new Map<number, number>();
   /** Who was here at an entry: all are told the same, each of the others. */
-  readonly #here = new Map<number, { readonly by: string; readonly members: ReadonlyMap<string, unknown> }>();
+  readonly #here = new Map<
+    number,
+    { readonly by: string; readonly members: ReadonlyMap<string, unknown> }
+  >();
   /** What came last before an entry, of what anybody was handed. */
   readonly #before = new Map<number, { readonly message: string; readonly place: Place }>();
   /** Who was told that something is missing, how much it had sent by then, and when the server and others last went on with what it had. */
-  readonly #told = new Map<Node, { readonly sends: number; readonly servedAt: number; readonly provisional: boolean }>();
+  readonly #told = new Map<
+    Node,
+    { readonly sends: number; readonly servedAt: number; readonly provisional: boolean }
+  >();
   /** Hosts of provisional histories that heard of one from before the server began. */
-  readonly #overruled: { readonly by: string; readonly host: Node; readonly root: number; readonly at: number }[] = [];
+  readonly #overruled: {
+    readonly by: string;
+    readonly host: Node;
+    readonly root: number;
+    readonly at: number;
+  }[] = [];
 
-  constructor(readonly world: World, readonly server: Server, readonly nodes: () => readonly Node[], readonly stock: () => readonly string[]) {}
+  constructor(
+    readonly world: World,
+    readonly server: Server,
+    readonly nodes: () => readonly Node[],
+    readonly stock: () => readonly string[],
+  ) {}
 
   /** One number for root, epoch and seq: entries are looked up by the million. */
   #key(r: number, e: number, s: number): number {
@@ -60,19 +76,34 @@ export class Observer {
     const key = this.#key(place.r, place.e, place.s);
     const known = this.#message.get(key);
     if (known === undefined) this.#first(node, key, message, place);
-    else if (known !== message) this.#fail("1 same order", `${node.id} delivers ${message} at ${show(place)}, others ${known}`);
+    else if (known !== message)
+      this.#fail(
+        "1 same order",
+        `${node.id} delivers ${message} at ${show(place)}, others ${known}`,
+      );
     const { app } = node;
-    if (place.s <= app.seq) this.#fail("1 same order", `${node.id} delivers ${message} at seq ${place.s} after ${app.seq}`);
-    if (app.has.has(message)) this.#fail("2 exactly once", `${node.id} delivers ${message} twice, at ${show(place)}`);
+    if (place.s <= app.seq)
+      this.#fail(
+        "1 same order",
+        `${node.id} delivers ${message} at seq ${place.s} after ${app.seq}`,
+      );
+    if (app.has.has(message))
+      this.#fail("2 exactly once", `${node.id} delivers ${message} twice, at ${show(place)}`);
     const [sender, n] = origin(message);
-    if (n <= (app.last.get(sender) ?? 0)) this.#fail("1 per sender", `${node.id} delivers ${message} after #${app.last.get(sender)}`);
+    if (n <= (app.last.get(sender) ?? 0))
+      this.#fail("1 per sender", `${node.id} delivers ${message} after #${app.last.get(sender)}`);
     app.take(message, place.s);
     if (!app.partial) {
       const state = this.#state.get(key);
       if (state === undefined) this.#state.set(key, app.hash);
-      else if (state !== app.hash) this.#fail("5 no gap, no overlap", `${node.id} has another state than others at ${show(place)}, after ${message}`);
+      else if (state !== app.hash)
+        this.#fail(
+          "5 no gap, no overlap",
+          `${node.id} has another state than others at ${show(place)}, after ${message}`,
+        );
     }
-    if (this.#rejected.has(message)) this.#fail("6 rejected is not delivered", `${node.id} delivers ${message}`);
+    if (this.#rejected.has(message))
+      this.#fail("6 rejected is not delivered", `${node.id} delivers ${message}`);
     this.#members(node, key, message, place);
     this.#follows(node, key, message, place);
     this.#runsAhead(node, key, message, place);
@@ -83,8 +114,17 @@ export class Observer {
     const here = this.#here.get(key);
     if (!here) return void this.#here.set(key, { by: id, members: new Map(app.members) });
     for (const other of new Set([...here.members.keys(), ...app.members.keys()])) {
-      if (other === id || other === here.by || (here.members.has(other) === app.members.has(other) && here.members.get(other) === app.members.get(other))) continue;
-      this.#fail("1 members", `at ${message} (${show(place)}) ${id} sees ${other} as ${JSON.stringify(app.members.get(other))}, ${here.by} saw it as ${JSON.stringify(here.members.get(other))}`);
+      if (
+        other === id ||
+        other === here.by ||
+        (here.members.has(other) === app.members.has(other) &&
+          here.members.get(other) === app.members.get(other))
+      )
+        continue;
+      this.#fail(
+        "1 members",
+        `at ${message} (${show(place)}) ${id} sees ${other} as ${JSON.stringify(app.members.get(other))}, ${here.by} saw it as ${JSON.stringify(here.members.get(other))}`,
+      );
     }
   }
 
@@ -96,15 +136,26 @@ export class Observer {
     if (!last) return;
     const before = this.#before.get(key);
     if (!before || before.place.s < last.place.s) this.#before.set(key, last);
-    else if (before.place.r === last.place.r && before.place.s > last.place.s && !had(node, before.message)) {
-      this.#fail("5 no gap, no overlap", `${node.id} is handed ${message} at ${show(place)} after ${last.message}, others after ${before.message}, which it has not got`);
+    else if (
+      before.place.r === last.place.r &&
+      before.place.s > last.place.s &&
+      !had(node, before.message)
+    ) {
+      this.#fail(
+        "5 no gap, no overlap",
+        `${node.id} is handed ${message} at ${show(place)} after ${last.message}, others after ${before.message}, which it has not got`,
+      );
     }
   }
 
   #first({ id }: Node, key: number, message: string, place: Place): void {
     const [sender, n] = origin(message);
     const sent = this.nodes().find((node) => node.id === sender)?.sends ?? 0;
-    if (n > sent) this.#fail("4 nobody speaks but the host", `${id} delivers ${message} at ${show(place)}, which nobody sent`);
+    if (n > sent)
+      this.#fail(
+        "4 nobody speaks but the host",
+        `${id} delivers ${message} at ${show(place)}, which nobody sent`,
+      );
     this.#message.set(key, message);
   }
 
@@ -115,7 +166,8 @@ export class Observer {
   }
 
   resolved(node: Node, message: string): void {
-    if (!node.app.has.has(message) && !node.app.partial) this.#fail("2 resolved is delivered", `${node.id} resolves ${message} and has not got it`);
+    if (!node.app.has.has(message) && !node.app.partial)
+      this.#fail("2 resolved is delivered", `${node.id} resolves ${message} and has not got it`);
   }
 
   /** What nobody else has a host may hand its page only while it is the host; the truth about that may be on its way. */
@@ -124,8 +176,12 @@ export class Observer {
     if (holder !== undefined && holder !== node.id) return;
     const { epoch, host } = node.machine;
     const ended = this.server.ended.get(epoch);
-    if (host === node.id && (ended === undefined || this.world.now - ended <= ON_THE_WAY_MS)) return;
-    this.#fail("4 runs ahead", `${node.id} hands ${message} (${show(place)}) to its page, is not the host, and nobody else has it`);
+    if (host === node.id && (ended === undefined || this.world.now - ended <= ON_THE_WAY_MS))
+      return;
+    this.#fail(
+      "4 runs ahead",
+      `${node.id} hands ${message} (${show(place)}) to its page, is not the host, and nobody else has it`,
+    );
   }
 
   /** Entries go from one to another. */
@@ -137,8 +193,12 @@ export class Observer {
   stepped(node: Node, before: Place, old: boolean): void {
     const { place } = node.machine;
     if (place.s > before.s || place.e !== before.e || place.r !== before.r) {
-      if (old && node.machine.host !== node.id) this.#fail("4 older epoch", `${node.id} takes entries from an older epoch`);
-      const grown = place.r === before.r && place.s >= before.s && epochAt(node.machine.line, before.s) === before.e;
+      if (old && node.machine.host !== node.id)
+        this.#fail("4 older epoch", `${node.id} takes entries from an older epoch`);
+      const grown =
+        place.r === before.r &&
+        place.s >= before.s &&
+        epochAt(node.machine.line, before.s) === before.e;
       const from = grown ? before.s + 1 : 1;
       for (let s = from; s <= place.s; s++) {
         const key = this.#key(place.r, epochAt(node.machine.line, s), s);
@@ -151,15 +211,32 @@ export class Observer {
     }
     const { settings } = this.world.profile;
     const { load } = node.machine;
-    if (settings.outboxBytes !== undefined && load.outbox > settings.outboxBytes + (settings.logBytes ?? 0)) this.#fail("6 bounded", `${node.id} outbox ${load.outbox}`);
-    if (settings.logBytes !== undefined && load.log > settings.logBytes * 2 + 2000) this.#fail("6 bounded", `${node.id} log ${load.log}`);
+    if (
+      settings.outboxBytes !== undefined &&
+      load.outbox > settings.outboxBytes + (settings.logBytes ?? 0)
+    )
+      this.#fail("6 bounded", `${node.id} outbox ${load.outbox}`);
+    if (settings.logBytes !== undefined && load.log > settings.logBytes * 2 + 2000)
+      this.#fail("6 bounded", `${node.id} log ${load.log}`);
   }
 
   /** A node was told that something is missing; its page stood there before. It must be true. */
-  incomplete(node: Node, stood: Place, { via, lost, lostMore }: Extract<Notice, { kind: "recovered" }>): void {
-    this.#told.set(node, { sends: node.sends, servedAt: node.servedAt, provisional: node.wasProvisional });
+  incomplete(
+    node: Node,
+    stood: Place,
+    { via, lost, lostMore }: Extract<Notice, { kind: "recovered" }>,
+  ): void {
+    this.#told.set(node, {
+      sends: node.sends,
+      servedAt: node.servedAt,
+      provisional: node.wasProvisional,
+    });
     const { place, line } = node.machine;
-    const on = stood.r !== 0 && stood.r === place.r && stood.s <= place.s && epochAt(line, stood.s) === stood.e;
+    const on =
+      stood.r !== 0 &&
+      stood.r === place.r &&
+      stood.s <= place.s &&
+      epochAt(line, stood.s) === stood.e;
     if (!on) return;
     // The state that continues it is complete. Entries that someone still has are handed on, unless the host itself had
     // them and trimmed them: as too old, or (under the smallest limits only) as too much.
@@ -169,14 +246,20 @@ export class Observer {
     if (lost.length > 0 || lostMore) return;
     if (via === "snapshot") this.#fail("5 complete", told);
     if (profile.small || !node.wellSince(now - HANDED_ON_MS)) return;
-    const others = this.nodes().filter((other) => other !== node && other.wellSince(now - HANDED_ON_MS));
+    const others = this.nodes().filter(
+      (other) => other !== node && other.wellSince(now - HANDED_ON_MS),
+    );
     for (let s = stood.s + 1; s <= place.s; s++) {
       const next: Place = { r: place.r, e: epochAt(line, s), s };
       const key = this.#key(next.r, next.e, next.s);
       const keeper = others.find((other) => other.keeps(next));
       if (!keeper || now - (this.#stamped.get(key) ?? 0) >= profile.resumeMs * 1.5) return;
       const message = this.#message.get(key);
-      if (message !== undefined && !had(node, message)) this.#fail("5 complete", `${told}, and ${keeper.id} has ${message}, which follows at ${show(next)}`);
+      if (message !== undefined && !had(node, message))
+        this.#fail(
+          "5 complete",
+          `${told}, and ${keeper.id} has ${message}, which follows at ${show(next)}`,
+        );
     }
   }
 
@@ -184,19 +267,34 @@ export class Observer {
    * A page was out of date: what it had before (`had`, if it was given a state; else it has that still) and the history it
    * goes on in does not hold is listed, unless it is sent again or more is said to be lost. Nothing else is listed.
    */
-  lost(node: Node, had: readonly string[] | undefined, starts: Snapshot | undefined, { lost, lostMore, reason, via }: Extract<Notice, { kind: "recovered" }>): void {
+  lost(
+    node: Node,
+    had: readonly string[] | undefined,
+    starts: Snapshot | undefined,
+    { lost, lostMore, reason, via }: Extract<Notice, { kind: "recovered" }>,
+  ): void {
     const { app, machine, id } = node;
     const before = new Set(had ?? app.list);
     const history = starts ? { place: starts, line: starts.line } : machine;
     const now = had ? app.has : this.#messagesOf(history);
-    const fail = (what: string): never => this.#fail("7 lost is told", `${id} (${reason}, ${via}): ${what}; listed ${lost.map(({ data }) => data).join(" ")}${lostMore ? " and more" : ""}`);
+    const fail = (what: string): never =>
+      this.#fail(
+        "7 lost is told",
+        `${id} (${reason}, ${via}): ${what}; listed ${lost.map(({ data }) => data).join(" ")}${lostMore ? " and more" : ""}`,
+      );
     let last = 0;
     for (const { data, from, mine, seq } of lost) {
       const message = data as string;
       // Its own may have come back with a place to start from, without a state: then its send was resolved.
-      if (!before.has(message) && !app.again.has(message) && !(mine && node.resolvedAt.has(message))) fail(`${message} was never handed to it`);
+      if (
+        !before.has(message) &&
+        !app.again.has(message) &&
+        !(mine && node.resolvedAt.has(message))
+      )
+        fail(`${message} was never handed to it`);
       if (now.has(message)) fail(`${message} is in what it goes on with`);
-      if (mine !== (from === id) || origin(message)[0] !== from) fail(`${message} is said to be of ${from}, ${mine ? "" : "not "}its own`);
+      if (mine !== (from === id) || origin(message)[0] !== from)
+        fail(`${message} is said to be of ${from}, ${mine ? "" : "not "}its own`);
       if (mine && node.owes(message)) fail(`${message} is sent again, or told again`);
       if (seq < last) fail("not in order");
       last = seq;
@@ -209,14 +307,21 @@ export class Observer {
     for (const message of before) {
       if (now.has(message) || further.has(message) || app.accounted.has(message)) continue;
       // Stamped by a host whose page had it already, and sent to nobody before all were restored beyond it.
-      if (!had && this.nodes().some((sender) => sender.id === origin(message)[0] && sender.isCountedBy(node, message))) continue;
+      if (
+        !had &&
+        this.nodes().some(
+          (sender) => sender.id === origin(message)[0] && sender.isCountedBy(node, message),
+        )
+      )
+        continue;
       if (origin(message)[0] === id && node.owes(message)) app.again.add(message);
       else if (lostMore) {
         missing = true;
         app.accounted.add(message);
       } else fail(`${message} is neither listed nor in what it goes on with`);
     }
-    if (lost.length > 0) this.world.count(`lost: listed${lost.some(({ mine }) => mine) ? ", one's own" : ""}`);
+    if (lost.length > 0)
+      this.world.count(`lost: listed${lost.some(({ mine }) => mine) ? ", one's own" : ""}`);
     if (lostMore) this.world.count(`lost: more than is listed${missing ? "" : ", perhaps"}`);
   }
 
@@ -235,7 +340,11 @@ export class Observer {
   member({ id, app }: Node, notice: Extract<Notice, { kind: "member" | "profile" }>): void {
     const here = app.members.has(notice.id);
     const comes = notice.kind === "member" && notice.change === "join";
-    if (here === comes) this.#fail("1 members", `${id} is told of ${notice.id}: ${JSON.stringify(notice)}, and it was ${here ? "" : "not "}here`);
+    if (here === comes)
+      this.#fail(
+        "1 members",
+        `${id} is told of ${notice.id}: ${JSON.stringify(notice)}, and it was ${here ? "" : "not "}here`,
+      );
     if (notice.kind === "member" && notice.change === "leave") app.members.delete(notice.id);
     else app.members.set(notice.id, notice.profile);
   }
@@ -244,7 +353,8 @@ export class Observer {
   took(node: Node): void {
     const { place, line } = node.machine;
     for (const at of node.answers.values()) {
-      if (at.r === place.r && epochAt(line, at.done) !== epochAt(at.line, at.done)) this.world.count("take-over: an answer was overtaken before");
+      if (at.r === place.r && epochAt(line, at.done) !== epochAt(at.line, at.done))
+        this.world.count("take-over: an answer was overtaken before");
     }
     const since = node.takingSince;
     if (!node.wellSince(since)) return;
@@ -253,11 +363,20 @@ export class Observer {
     for (const [id, at] of node.answers) {
       const peer = node.peerOf(id);
       // One that has moved on to a later epoch owes this one nothing.
-      if (!peer?.wellSince(since) || peer.machine.epoch > node.machine.epoch || isEmpty(at)) continue;
+      if (!peer?.wellSince(since) || peer.machine.epoch > node.machine.epoch || isEmpty(at))
+        continue;
       // Provisional histories give way, and to every other one.
       if (isProvisional(at) && node.machine.provisional === undefined) continue;
-      if (at.r !== place.r && at.provisional === undefined && (node.machine.provisional ?? 0) > 0 && !this.isLater(at, place)) {
-        this.#fail("8 provisional", `host ${node.id} begins at ${show(place)}, which is provisional, though ${id} has a history from before the server began, ${show(at)}`);
+      if (
+        at.r !== place.r &&
+        at.provisional === undefined &&
+        (node.machine.provisional ?? 0) > 0 &&
+        !this.isLater(at, place)
+      ) {
+        this.#fail(
+          "8 provisional",
+          `host ${node.id} begins at ${show(place)}, which is provisional, though ${id} has a history from before the server began, ${show(at)}`,
+        );
       }
       if (at.stale) continue;
       owed.set(id, { r: at.r, e: epochAt(at.line, at.done), s: at.done });
@@ -266,18 +385,36 @@ export class Observer {
     if (relay && loss <= 0.02 && reorder === 0 && latencyMs <= 20) {
       for (const id of node.known) {
         const peer = node.peerOf(id);
-        if (!peer?.wellSince(since) || owed.has(id) || isEmpty({ ...peer.machine.place, line: peer.machine.line }) || id === node.deposed || peer.machine.stale || peer.machine.epoch > node.machine.epoch) continue;
+        if (
+          !peer?.wellSince(since) ||
+          owed.has(id) ||
+          isEmpty({ ...peer.machine.place, line: peer.machine.line }) ||
+          id === node.deposed ||
+          peer.machine.stale ||
+          peer.machine.epoch > node.machine.epoch
+        )
+          continue;
         if (isProvisional(peer.machine) && node.machine.provisional === undefined) continue;
-        owed.set(id, { r: peer.machine.place.r, e: epochAt(peer.machine.line, peer.machine.delivered), s: peer.machine.delivered });
+        owed.set(id, {
+          r: peer.machine.place.r,
+          e: epochAt(peer.machine.line, peer.machine.delivered),
+          s: peer.machine.delivered,
+        });
       }
     }
     for (const [id, at] of owed) {
-      const on = at.r === 0 || (at.r === place.r && at.s <= place.s && epochAt(line, at.s) === at.e);
+      const on =
+        at.r === 0 || (at.r === place.r && at.s <= place.s && epochAt(line, at.s) === at.e);
       if (on || at.r > place.r) continue;
       // Only what a page was handed in a later epoch excuses what another was handed before.
-      const later = [...node.answers.values()].some(({ r, line: l, done }) => r === at.r && epochAt(l, done) > at.e);
+      const later = [...node.answers.values()].some(
+        ({ r, line: l, done }) => r === at.r && epochAt(l, done) > at.e,
+      );
       if (at.r !== place.r || !(later || (node.stood.r === at.r && node.stood.e > at.e))) {
-        this.#fail("3 nothing delivered is lost", `host ${node.id} begins at ${show(place)} though ${id} had delivered up to ${show(at)}`);
+        this.#fail(
+          "3 nothing delivered is lost",
+          `host ${node.id} begins at ${show(place)} though ${id} had delivered up to ${show(at)}`,
+        );
       }
     }
   }
@@ -288,11 +425,20 @@ export class Observer {
     if (told === undefined) return false;
     const { settings, resumeMs } = this.world.profile;
     if (sender.bytesSent(message, told.sends) > (settings.outboxBytes ?? Infinity)) return true;
-    return !told.provisional && (sender.resolvedAt.get(message) ?? Infinity) < told.servedAt - 1.5 * resumeMs;
+    return (
+      !told.provisional &&
+      (sender.resolvedAt.get(message) ?? Infinity) < told.servedAt - 1.5 * resumeMs
+    );
   }
 
   /** What is in a history, as far as anybody was handed it or sent it on. */
-  #messagesOf({ place, line }: { readonly place: Place; readonly line: Line }): ReadonlySet<string> {
+  #messagesOf({
+    place,
+    line,
+  }: {
+    readonly place: Place;
+    readonly line: Line;
+  }): ReadonlySet<string> {
     const messages = new Set<string>();
     for (let s = 1; s <= place.s; s++) {
       const key = this.#key(place.r, epochAt(line, s), s);
@@ -318,10 +464,20 @@ export class Observer {
       const { id, machine, online, app } = node;
       if ([...app.again].some((message) => node.owes(message))) return false;
       const at = machine.place;
-      return online && at.r !== 0 && at.s === place.s && at.e === place.e && at.r === place.r && machine.delivered === at.s
-        && machine.epoch === this.server.epoch && machine.host === this.server.host && machine.load.outbox === 0
-        && names(machine.members) === here
-        && app.members.size === nodes.length + stock.length - 1 && nodes.every((other) => other.id === id || app.members.get(other.id) === other.profile);
+      return (
+        online &&
+        at.r !== 0 &&
+        at.s === place.s &&
+        at.e === place.e &&
+        at.r === place.r &&
+        machine.delivered === at.s &&
+        machine.epoch === this.server.epoch &&
+        machine.host === this.server.host &&
+        machine.load.outbox === 0 &&
+        names(machine.members) === here &&
+        app.members.size === nodes.length + stock.length - 1 &&
+        nodes.every((other) => other.id === id || app.members.get(other.id) === other.profile)
+      );
     });
   }
 
@@ -329,26 +485,49 @@ export class Observer {
     const first = nodes[0];
     if (!first) return;
     if (!this.converged(nodes)) {
-      const views = nodes.map(({ id, machine, online, app }) => `${id}${online ? "" : " offline"} host ${machine.host} epoch ${machine.epoch} at ${show(machine.place)} delivered ${machine.delivered} pending ${machine.load.outbox} sees ${names(machine.members)} told ${JSON.stringify([...app.members])}`);
-      this.#fail("2 nothing is stuck", `not together after the quiet tail (server: ${this.server.host} ${this.server.epoch}, stock clients: ${this.stock().join(" ")})\n  ${views.join("\n  ")}`);
+      const views = nodes.map(
+        ({ id, machine, online, app }) =>
+          `${id}${online ? "" : " offline"} host ${machine.host} epoch ${machine.epoch} at ${show(machine.place)} delivered ${machine.delivered} pending ${machine.load.outbox} sees ${names(machine.members)} told ${JSON.stringify([...app.members])}`,
+      );
+      this.#fail(
+        "2 nothing is stuck",
+        `not together after the quiet tail (server: ${this.server.host} ${this.server.epoch}, stock clients: ${this.stock().join(" ")})\n  ${views.join("\n  ")}`,
+      );
     }
     for (const { by, host, root, at } of this.#overruled) {
       const holder = nodes.find(({ id }) => id === by);
       // One whose state takes longer than it is waited for is passed over.
-      if (this.world.profile.stateMs < 1000 && first.machine.place.r === root && holder?.wellSince(at) && host.wellSince(at)) {
-        this.#fail("8 provisional", `the provisional history ${root % 100_000} of ${host.id} is everybody's in the end, though ${by} came with one from before the server began, at ${at}`);
+      if (
+        this.world.profile.stateMs < 1000 &&
+        first.machine.place.r === root &&
+        holder?.wellSince(at) &&
+        host.wellSince(at)
+      ) {
+        this.#fail(
+          "8 provisional",
+          `the provisional history ${root % 100_000} of ${host.id} is everybody's in the end, though ${by} came with one from before the server began, at ${at}`,
+        );
       }
     }
     const whole = nodes.filter((node) => !node.app.partial);
     const model = whole[0];
     for (const node of whole) {
       if (model && node.app.hash !== model.app.hash) {
-        this.#fail("1 same order", `${node.id} and ${model.id} differ\n  ${node.app.list.join(" ")}\n  ${model.app.list.join(" ")}`);
+        this.#fail(
+          "1 same order",
+          `${node.id} and ${model.id} differ\n  ${node.app.list.join(" ")}\n  ${model.app.list.join(" ")}`,
+        );
       }
     }
-    const latest = nodes.flatMap(({ app }) => app.latest ?? []).reduce((a, b) => (a && a.place.s >= b.place.s ? a : b), undefined as App["latest"]);
+    const latest = nodes
+      .flatMap(({ app }) => app.latest ?? [])
+      .reduce((a, b) => (a && a.place.s >= b.place.s ? a : b), undefined as App["latest"]);
     for (const node of nodes) {
-      if (latest && node.app.latest && !had(node, latest.message)) this.#fail("5 no gap, no overlap", `${node.id} was not handed ${latest.message} at ${show(latest.place)}, as others were, and not told`);
+      if (latest && node.app.latest && !had(node, latest.message))
+        this.#fail(
+          "5 no gap, no overlap",
+          `${node.id} was not handed ${latest.message} at ${show(latest.place)}, as others were, and not told`,
+        );
     }
     for (const node of nodes) node.judge();
     const placed = this.#messagesOf(first.machine);
@@ -356,15 +535,28 @@ export class Observer {
       const { id, app } = node;
       for (const message of app.again) {
         // Alone, and handed it before, it neither hands it to its page nor sends it on.
-        if (!placed.has(message) && !node.isCountedBy(node, message) && !app.accounted.has(message)) this.#fail("7 lost is told", `${message}, which ${id} gave up and was to send again, is nowhere in the history`);
+        if (!placed.has(message) && !node.isCountedBy(node, message) && !app.accounted.has(message))
+          this.#fail(
+            "7 lost is told",
+            `${message}, which ${id} gave up and was to send again, is nowhere in the history`,
+          );
       }
     }
     for (const sender of nodes) {
       if (!sender.stayed) continue;
       for (const message of sender.owed) {
         if (this.#beyondKeeping(sender, message)) continue;
-        if (!placed.has(message) && !nodes.some(({ app }) => app.has.has(message))) this.#fail("2 nothing lost", `${message} of ${sender.id}, who stayed, is nowhere in the history`);
-        for (const node of whole) if (!node.app.has.has(message)) this.#fail("2 nothing lost", `${message} of ${sender.id}, who stayed, is missing at ${node.id}`);
+        if (!placed.has(message) && !nodes.some(({ app }) => app.has.has(message)))
+          this.#fail(
+            "2 nothing lost",
+            `${message} of ${sender.id}, who stayed, is nowhere in the history`,
+          );
+        for (const node of whole)
+          if (!node.app.has.has(message))
+            this.#fail(
+              "2 nothing lost",
+              `${message} of ${sender.id}, who stayed, is missing at ${node.id}`,
+            );
       }
     }
   }

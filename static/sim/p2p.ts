@@ -22,7 +22,12 @@ export class Link {
   readonly heard = new Map<string, number>();
 
   /** `a` dialled, and that took so long. */
-  constructor(readonly world: World, readonly a: End, readonly b: End, readonly tookMs: number) {}
+  constructor(
+    readonly world: World,
+    readonly a: End,
+    readonly b: End,
+    readonly tookMs: number,
+  ) {}
 
   free(): void {
     if (this.blocked) this.blockedUntil = this.world.now;
@@ -43,7 +48,8 @@ export class Link {
     const arrive = (): void => to.linkHeard(this, from, message);
     clock.after(delay, arrive);
     // A repeat may arrive long after: an old connection comes back to life with its backlog.
-    if (!quiet && random.chance(profile.repeat)) clock.after(delay + random.int(0, random.chance(0.1) ? 3000 : 300), arrive);
+    if (!quiet && random.chance(profile.repeat))
+      clock.after(delay + random.int(0, random.chance(0.1) ? 3000 : 300), arrive);
   }
 
   ping(from: string): void {

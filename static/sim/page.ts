@@ -25,7 +25,13 @@ interface Member {
 
 type Term =
   | { readonly kind: "vacant"; readonly told: number }
-  | { readonly kind: "hosted"; readonly host: string; readonly epoch: number; readonly cause: string; announced: boolean }
+  | {
+      readonly kind: "hosted";
+      readonly host: string;
+      readonly epoch: number;
+      readonly cause: string;
+      announced: boolean;
+    }
   | { readonly kind: "recovering"; expected: Claim; readonly told: number };
 
 /** What a page whose actor died leaves to its successor. */
@@ -56,7 +62,11 @@ export class Page {
   readonly #reach: Reach;
   #dead = false;
 
-  constructor(world: World, annals: Annals, estate: Estate = { told: 0, claim: undefined, returning: [] }) {
+  constructor(
+    world: World,
+    annals: Annals,
+    estate: Estate = { told: 0, claim: undefined, returning: [] },
+  ) {
     this.#world = world;
     this.#annals = annals;
     this.#madeAt = world.now;
@@ -89,7 +99,11 @@ export class Page {
   die(): Estate {
     this.#dead = true;
     const assignment = this.#assignment;
-    return { told: this.#told, claim: assignment, returning: [...this.#returning.keys(), ...this.#members.keys()] };
+    return {
+      told: this.#told,
+      claim: assignment,
+      returning: [...this.#returning.keys(), ...this.#members.keys()],
+    };
   }
 
   // --- coming and going ---
@@ -116,9 +130,15 @@ export class Page {
 
   #admit(session: Session, claimed: Claim | undefined, resumes: boolean): void {
     const { id } = session;
-    const claim = claimed && claimed.epoch <= this.#world.serverClock + AHEAD_MS ? claimed : undefined;
+    const claim =
+      claimed && claimed.epoch <= this.#world.serverClock + AHEAD_MS ? claimed : undefined;
     const known = this.#returning.delete(id);
-    const member: Member = { session, told: resumes && claim ? { first: claim.epoch, last: claim.epoch } : undefined, claim, rostered: false };
+    const member: Member = {
+      session,
+      told: resumes && claim ? { first: claim.epoch, last: claim.epoch } : undefined,
+      claim,
+      rostered: false,
+    };
     this.#members.set(id, member);
     session.page = this;
     const before = this.host;
@@ -127,7 +147,8 @@ export class Page {
     const missed = before !== undefined && this.#members.get(before)?.rostered;
     this.#reach.move();
     if (!resumes) this.#open(member);
-    else if (this.#term.kind === "hosted" && member.told?.last !== this.#term.epoch) this.#term.announced = false;
+    else if (this.#term.kind === "hosted" && member.told?.last !== this.#term.epoch)
+      this.#term.announced = false;
     this.#announce();
     if (resumes && known && !missed) return;
     if (this.#term.kind === "recovering") this.#strangers.push(session);
@@ -178,8 +199,14 @@ export class Page {
     } else if (term.kind === "recovering") {
       if (claim && claim.epoch > term.expected.epoch) term.expected = claim;
     } else if (claim) this.#weigh(session.id, claim, term.host, term.epoch);
-    if (this.#term.kind === "recovering" && this.#members.has(this.#term.expected.host)) this.#recover();
-    if (this.#term.kind === "hosted" && session.group && !this.#members.get(this.#term.host)?.session.group) this.#elect(session.id, this.#term.epoch, "upgraded");
+    if (this.#term.kind === "recovering" && this.#members.has(this.#term.expected.host))
+      this.#recover();
+    if (
+      this.#term.kind === "hosted" &&
+      session.group &&
+      !this.#members.get(this.#term.host)?.session.group
+    )
+      this.#elect(session.id, this.#term.epoch, "upgraded");
   }
 
   #awaits(expected: Claim, told: number): void {
@@ -196,23 +223,33 @@ export class Page {
     if (!this.#history && this.#world.now < this.#madeAt + RECOVERY_MS) {
       this.#history = true;
       this.#world.count("server: newcomer gives way to a claimant");
-      this.#elect([claim.host, newcomer].find((id) => this.#mayHost(id)) ?? host, Math.max(epoch, claim.epoch), "restarted");
+      this.#elect(
+        [claim.host, newcomer].find((id) => this.#mayHost(id)) ?? host,
+        Math.max(epoch, claim.epoch),
+        "restarted",
+      );
     } else if (claim.epoch >= epoch) this.#elect(host, claim.epoch, "restarted");
   }
 
   #recover(): void {
     if (this.#term.kind !== "recovering") return;
     const { expected, told } = this.#term;
-    const claims = [...this.#members.values()].flatMap(({ session, claim }) => (claim ? [{ who: session.id, ...claim }] : []));
-    const unanimous = claims.every(({ host, epoch }) => host === expected.host && epoch === expected.epoch);
+    const claims = [...this.#members.values()].flatMap(({ session, claim }) =>
+      claim ? [{ who: session.id, ...claim }] : [],
+    );
+    const unanimous = claims.every(
+      ({ host, epoch }) => host === expected.host && epoch === expected.epoch,
+    );
     this.#history = true;
     const strangers = this.#strangers.splice(0);
     if (unanimous && this.#mayHost(expected.host) && expected.epoch >= told) {
       this.#world.count("server: host stands after restart");
       this.#install(expected.host, expected.epoch, "restarted");
-      if (this.#members.get(expected.host)?.told?.last === expected.epoch) for (const stranger of strangers) this.#tellHostOf(stranger);
+      if (this.#members.get(expected.host)?.told?.last === expected.epoch)
+        for (const stranger of strangers) this.#tellHostOf(stranger);
     } else {
-      if (!this.#annals.ended.has(expected.epoch)) this.#annals.ended.set(expected.epoch, this.#world.now);
+      if (!this.#annals.ended.has(expected.epoch))
+        this.#annals.ended.set(expected.epoch, this.#world.now);
       const heir = this.#mostClaimed(claims) ?? this.#pick();
       if (heir === undefined) this.#term = { kind: "vacant", told: Math.max(expected.epoch, told) };
       else {
@@ -227,8 +264,10 @@ export class Page {
   #mostClaimed(claims: readonly (Claim & { readonly who: string })[]): string | undefined {
     const first = claims[0];
     if (!first) return undefined;
-    if (claims.every(({ host }) => host === first.host)) return this.#mayHost(first.host) ? first.host : undefined;
-    const votes = (host: string): number => claims.filter((claim) => claim.host === host && claim.who !== host).length;
+    if (claims.every(({ host }) => host === first.host))
+      return this.#mayHost(first.host) ? first.host : undefined;
+    const votes = (host: string): number =>
+      claims.filter((claim) => claim.host === host && claim.who !== host).length;
     const able = claims.filter(({ host }) => this.#mayHost(host) && votes(host) > 0);
     return able.sort((a, b) => votes(b.host) - votes(a.host) || b.epoch - a.epoch)[0]?.host;
   }
@@ -236,7 +275,10 @@ export class Page {
   /** While a group member is here only group members may host. */
   #mayHost(id: string): boolean {
     const member = this.#members.get(id);
-    return member !== undefined && (member.session.group || [...this.#members.values()].every(({ session }) => !session.group));
+    return (
+      member !== undefined &&
+      (member.session.group || [...this.#members.values()].every(({ session }) => !session.group))
+    );
   }
 
   #pick(but?: string): string | undefined {
@@ -244,8 +286,11 @@ export class Page {
   }
 
   #fittest(but: ReadonlySet<string>): Session | undefined {
-    let fit = [...this.#members.values()].map(({ session }) => session).filter(({ id }) => !but.has(id) && this.#mayHost(id));
-    if (fit.some((session) => !this.#reach.outOfReach(session))) fit = fit.filter((session) => !this.#reach.outOfReach(session));
+    let fit = [...this.#members.values()]
+      .map(({ session }) => session)
+      .filter(({ id }) => !but.has(id) && this.#mayHost(id));
+    if (fit.some((session) => !this.#reach.outOfReach(session)))
+      fit = fit.filter((session) => !this.#reach.outOfReach(session));
     if (fit.some(({ mayRelay }) => mayRelay)) fit = fit.filter(({ mayRelay }) => mayRelay);
     if (fit.some(({ stalled }) => !stalled)) fit = fit.filter(({ stalled }) => !stalled);
     return fit.length > 0 ? this.#world.random.pick(fit) : undefined;
@@ -254,7 +299,8 @@ export class Page {
   /** The deputy, where it is here and runs. */
   #heir(): string | undefined {
     const { deputy } = this.#reach;
-    const session = deputy === undefined || deputy === this.host ? undefined : this.#members.get(deputy)?.session;
+    const session =
+      deputy === undefined || deputy === this.host ? undefined : this.#members.get(deputy)?.session;
     return session && !session.stalled && this.#mayHost(session.id) ? session.id : undefined;
   }
 
@@ -270,7 +316,8 @@ export class Page {
     this.#probing = undefined;
     const { hosts, ended } = this.#annals;
     const other = hosts.get(epoch);
-    if (other !== undefined && other !== host) throw new Failure("model", `two hosts in epoch ${epoch}`);
+    if (other !== undefined && other !== host)
+      throw new Failure("model", `two hosts in epoch ${epoch}`);
     hosts.set(epoch, host);
     ended.delete(epoch);
     this.#reach.begin();
@@ -288,24 +335,39 @@ export class Page {
 
   get #told(): number {
     const term = this.#term;
-    return term.kind === "hosted" ? term.epoch : term.kind === "vacant" ? term.told : Math.max(term.expected.epoch, term.told);
+    return term.kind === "hosted"
+      ? term.epoch
+      : term.kind === "vacant"
+        ? term.told
+        : Math.max(term.expected.epoch, term.told);
   }
 
   get #assignment(): Claim | undefined {
     const term = this.#term;
-    return term.kind === "hosted" ? { host: term.host, epoch: term.epoch } : term.kind === "recovering" ? term.expected : undefined;
+    return term.kind === "hosted"
+      ? { host: term.host, epoch: term.epoch }
+      : term.kind === "recovering"
+        ? term.expected
+        : undefined;
   }
 
   #wasTold({ told }: Member, claim: Claim): boolean {
     const now = this.#assignment;
     if (!now || !told) return false;
-    return claim.epoch >= told.first && claim.epoch <= now.epoch && (claim.epoch < now.epoch || claim.host === now.host);
+    return (
+      claim.epoch >= told.first &&
+      claim.epoch <= now.epoch &&
+      (claim.epoch < now.epoch || claim.host === now.host)
+    );
   }
 
   /** The host goes, though it is still here. */
   #replace(cause: string, to?: string): void {
     const { host } = this;
-    const heir = to !== undefined && to !== host && this.#mayHost(to) ? to : this.#heir() ?? this.#pick(host);
+    const heir =
+      to !== undefined && to !== host && this.#mayHost(to)
+        ? to
+        : (this.#heir() ?? this.#pick(host));
     if (heir === undefined) return;
     this.#elect(heir, this.#told, cause);
     this.#announce();
@@ -323,7 +385,8 @@ export class Page {
 
   suspect(session: Session, host: string, epoch: number): void {
     const suspected = this.#hostSession;
-    if (!suspected?.group || host !== this.host || epoch !== this.epoch || session.id === host) return;
+    if (!suspected?.group || host !== this.host || epoch !== this.epoch || session.id === host)
+      return;
     if (!this.#world.profile.relay || !session.mayRelay || !suspected.mayRelay) {
       this.#reach.suspect(session);
       if (this.#hostSession !== suspected) return;
@@ -354,9 +417,12 @@ export class Page {
   receivers(from: Session, to: string | undefined): readonly Session[] {
     const named = to ?? (this.host === from.id ? undefined : this.host);
     if (named === undefined && to === undefined && this.host !== from.id) return [];
-    const among = named === undefined
-      ? [...this.#members.values()].map(({ session }) => session).filter((session) => session !== from && session.relay)
-      : [this.#members.get(named)?.session];
+    const among =
+      named === undefined
+        ? [...this.#members.values()]
+            .map(({ session }) => session)
+            .filter((session) => session !== from && session.relay)
+        : [this.#members.get(named)?.session];
     return among.filter((session): session is Session => session?.group === true);
   }
 
@@ -373,14 +439,20 @@ export class Page {
   }
 
   #tellHostOf(session: Session): void {
-    if (this.#hostSession !== session) this.#hostSession?.down({ kind: "join", member: entry(session) });
+    if (this.#hostSession !== session)
+      this.#hostSession?.down({ kind: "join", member: entry(session) });
   }
 
   #open(member: Member): void {
     const now = this.#assignment as Claim;
     const { relay, resumeMs } = this.#world.profile;
     const open: OpenPayload = {
-      ...now, members: this.#members.size, relay: relay && member.session.mayRelay, resumeMs, fairMs: this.#reach.fairMs, upMs: this.#world.now - this.#world.server.beganAt,
+      ...now,
+      members: this.#members.size,
+      relay: relay && member.session.mayRelay,
+      resumeMs,
+      fairMs: this.#reach.fairMs,
+      upMs: this.#world.now - this.#world.server.beganAt,
       ...(this.host === member.session.id ? { roster: this.#roster() } : {}),
       ...(this.#term.kind === "recovering" ? { recovering: true } : {}),
     };
@@ -397,9 +469,18 @@ export class Page {
     const { host, epoch, cause } = term;
     const members = [...this.#members.values()];
     // The host first: the others will turn to it.
-    for (const member of [...members.filter(({ session }) => session.id === host), ...members.filter(({ session }) => session.id !== host)]) {
+    for (const member of [
+      ...members.filter(({ session }) => session.id === host),
+      ...members.filter(({ session }) => session.id !== host),
+    ]) {
       if (member.told?.last === epoch) continue;
-      const payload: HostPayload = { host, epoch, cause, fairMs: this.#reach.fairMs, ...(member.session.id === host ? { roster: this.#roster() } : {}) };
+      const payload: HostPayload = {
+        host,
+        epoch,
+        cause,
+        fairMs: this.#reach.fairMs,
+        ...(member.session.id === host ? { roster: this.#roster() } : {}),
+      };
       this.#tell(member, epoch);
       member.session.assignment = { host, epoch };
       member.session.down({ kind: "host", host: payload });
@@ -409,7 +490,8 @@ export class Page {
 
   /** The real server says it in OPEN and HOST. */
   #tellDeputy(session: Session): void {
-    if (session.group && !(this.#world.profile.relay && session.mayRelay)) session.down({ kind: "deputy", deputy: this.#reach.deputy });
+    if (session.group && !(this.#world.profile.relay && session.mayRelay))
+      session.down({ kind: "deputy", deputy: this.#reach.deputy });
   }
 
   #tell(member: Member, epoch: number): void {
@@ -423,5 +505,10 @@ export class Page {
 }
 
 function entry({ id, group, mayRelay, profile }: Session): RosterEntry {
-  return { id, group, ...(mayRelay ? {} : { relay: false }), ...(profile === undefined ? {} : { profile }) };
+  return {
+    id,
+    group,
+    ...(mayRelay ? {} : { relay: false }),
+    ...(profile === undefined ? {} : { profile }),
+  };
 }

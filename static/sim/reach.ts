@@ -47,7 +47,10 @@ export class Reach {
   get fairMs(): number {
     const sorted = [...this.#dials].sort((a, b) => a - b);
     const p90 = sorted[Math.ceil(WINDOW * 0.9) - 1] as number;
-    const fair = Math.min(MOST_MS, Math.max(LEAST_MS, 3 * p90) * 2 ** (this.#calm ? 0 : this.#doublings));
+    const fair = Math.min(
+      MOST_MS,
+      Math.max(LEAST_MS, 3 * p90) * 2 ** (this.#calm ? 0 : this.#doublings),
+    );
     return this.#world.profile.slowDials ? fair : fair / 4;
   }
 
@@ -73,7 +76,8 @@ export class Reach {
   move(): void {
     this.#movedAt = this.#world.now;
     const here = new Set(this.#hooks.sessions());
-    for (const session of [...this.#suspecting.keys()]) if (!here.has(session)) this.#suspecting.delete(session);
+    for (const session of [...this.#suspecting.keys()])
+      if (!here.has(session)) this.#suspecting.delete(session);
     if (this.#deputy && !here.has(this.#deputy)) this.#deputy = undefined;
     if (!this.#deputy) this.#name(new Set());
     this.#weigh();
@@ -109,13 +113,16 @@ export class Reach {
   #weigh(): void {
     const host = this.#hooks.host();
     if (!host || this.#hooks.dead()) return;
-    const suspecting = new Set([...this.#suspecting.keys()].filter((session) => this.#countsAt(session) <= this.#world.now));
+    const suspecting = new Set(
+      [...this.#suspecting.keys()].filter((session) => this.#countsAt(session) <= this.#world.now),
+    );
     const sessions = this.#hooks.sessions();
     if (suspecting.size < 2 || suspecting.size * 2 <= sessions.length) return;
     const deputies = this.#world.profile.deputies;
     if (deputies && !this.#deputy) return;
     if (this.#deputy) {
-      const reaching = (id: string, but: ReadonlySet<Session>): number => sessions.filter((session) => session.channels.has(id) && !but.has(session)).length;
+      const reaching = (id: string, but: ReadonlySet<Session>): number =>
+        sessions.filter((session) => session.channels.has(id) && !but.has(session)).length;
       if (reaching(this.#deputy.id, new Set()) <= reaching(host.id, suspecting)) return;
     }
     host.outOfReach = true;
@@ -130,7 +137,9 @@ export class Reach {
 
   /** Returns the members that dial the deputy: nothing may be relayed to them. */
   #dialling(): readonly Session[] {
-    return this.#hooks.sessions().filter((session) => session.group && !(this.#world.profile.relay && session.mayRelay));
+    return this.#hooks
+      .sessions()
+      .filter((session) => session.group && !(this.#world.profile.relay && session.mayRelay));
   }
 
   #name(but: ReadonlySet<string>): void {
@@ -151,10 +160,13 @@ export class Reach {
     const { now, clock } = this.#world;
     const settledAt = this.#movedAt + this.#scale(SETTLED_MS);
     if (now < settledAt) return void clock.at(settledAt, () => this.#review(deputy));
-    const dialling = this.#dialling().filter((session) => session !== deputy && session !== this.#hooks.host());
+    const dialling = this.#dialling().filter(
+      (session) => session !== deputy && session !== this.#hooks.host(),
+    );
     const reaching = dialling.filter((session) => session.channels.has(deputy.id)).length;
     if (reaching * 2 < dialling.length) this.#name(new Set([deputy.id]));
-    if (this.#deputy === deputy && !this.#world.quiet) clock.after(this.#scale(DEPUTY_MS), () => this.#review(deputy));
+    if (this.#deputy === deputy && !this.#world.quiet)
+      clock.after(this.#scale(DEPUTY_MS), () => this.#review(deputy));
   }
 
   #scale(ms: number): number {

@@ -34,7 +34,9 @@ function once(seed: number, counts: Map<string, number>): string | undefined {
     new Schedule(seed, counts, false).run();
     return undefined;
   } catch (error) {
-    return error instanceof Failure ? error.message : `the machine itself: ${(error as Error).stack}`;
+    return error instanceof Failure
+      ? error.message
+      : `the machine itself: ${(error as Error).stack}`;
   }
 }
 
@@ -45,7 +47,11 @@ export function trace(seed: number): string[] {
     schedule.run();
     schedule.world.say("", () => "all guarantees held");
   } catch (error) {
-    schedule.world.say("", () => `failed: ${(error as Error).message}${error instanceof Failure ? "" : `\n${(error as Error).stack}`}`);
+    schedule.world.say(
+      "",
+      () =>
+        `failed: ${(error as Error).message}${error instanceof Failure ? "" : `\n${(error as Error).stack}`}`,
+    );
   }
   return schedule.world.trace as string[];
 }

@@ -25,7 +25,12 @@ export class Schedule {
   constructor(seed: number, counts: Map<string, number>, traced: boolean) {
     this.world = new World(seed, counts, traced);
     this.#server = new Server(this.world);
-    this.#observer = new Observer(this.world, this.#server, () => this.#nodes, () => this.#present.map(({ id }) => id));
+    this.#observer = new Observer(
+      this.world,
+      this.#server,
+      () => this.#nodes,
+      () => this.#present.map(({ id }) => id),
+    );
   }
 
   run(): void {
@@ -34,7 +39,10 @@ export class Schedule {
     world.say("", () => JSON.stringify(profile));
     if (profile.stock && random.chance(0.5)) this.#stockComes();
     this.#join();
-    for (let i = 1; i < profile.nodes; i++) clock.after(random.int(0, random.chance(0.5) ? 300 : profile.activeMs / 2), () => this.#join());
+    for (let i = 1; i < profile.nodes; i++)
+      clock.after(random.int(0, random.chance(0.5) ? 300 : profile.activeMs / 2), () =>
+        this.#join(),
+      );
     this.#fault();
     this.#talk();
     if (profile.hides) this.#hide();
@@ -56,7 +64,16 @@ export class Schedule {
     const id = String.fromCharCode(97 + this.#nodes.length);
     this.world.count("join");
     this.world.say(id, () => "joins");
-    this.#nodes.push(new Node(id, this.world, this.#server, this.#observer, (peer) => this.#nodes.find((node) => node.id === peer), (node) => this.#taking(node)));
+    this.#nodes.push(
+      new Node(
+        id,
+        this.world,
+        this.#server,
+        this.#observer,
+        (peer) => this.#nodes.find((node) => node.id === peer),
+        (node) => this.#taking(node),
+      ),
+    );
   }
 
   get #present(): Stock[] {
@@ -99,7 +116,9 @@ export class Schedule {
     const { random, clock, profile } = world;
     clock.after(random.int(profile.faultMs / 2, profile.faultMs * 2), () => {
       if (world.quiet) return;
-      const what = (profile.storm && random.chance(0.8) ? random.pick(this.#storm) : random.pick(this.#faults))();
+      const what = (
+        profile.storm && random.chance(0.8) ? random.pick(this.#storm) : random.pick(this.#faults)
+      )();
       if (what) world.count(`fault: ${what}`);
       this.#fault();
     });
@@ -129,7 +148,11 @@ export class Schedule {
     const { random } = this.world;
     // Half of all faults befall the host: there it hurts.
     const host = live.find((node) => node.id === this.#server.host);
-    return host && random.chance(this.world.profile.storm ? 0.75 : 0.4) ? host : live.length > 0 ? random.pick(live) : undefined;
+    return host && random.chance(this.world.profile.storm ? 0.75 : 0.4)
+      ? host
+      : live.length > 0
+        ? random.pick(live)
+        : undefined;
   }
 
   /** How long something lasts: mostly short, sometimes longer than one may be away. */
@@ -202,12 +225,19 @@ export class Schedule {
       // Mostly a restart; sometimes longer than what is kept for each other.
       const long = random.int(100, random.chance(0.15) ? profile.resumeMs * 3 : 2500);
       // To before any epoch it has told, for as long as a schedule lasts: by chance it would tell one twice.
-      const back = profile.clocks && this.world.server.backMs === 0 && random.chance(0.5) ? random.int(300_000, 400_000) : 0;
-      this.world.say("srv", () => `restarts for ${long}${back > 0 ? `, its clock ${back} back` : ""}`);
+      const back =
+        profile.clocks && this.world.server.backMs === 0 && random.chance(0.5)
+          ? random.int(300_000, 400_000)
+          : 0;
+      this.world.say(
+        "srv",
+        () => `restarts for ${long}${back > 0 ? `, its clock ${back} back` : ""}`,
+      );
       if (back > 0) this.world.count("fault: clock set back");
       for (const node of this.#nodes) node.known.clear();
       if (profile.holdMs > 0) {
-        for (const node of this.#live) if (random.chance(0.7)) node.heldUntil = clock.now + long + random.int(0, profile.holdMs);
+        for (const node of this.#live)
+          if (random.chance(0.7)) node.heldUntil = clock.now + long + random.int(0, profile.holdMs);
         this.world.count("fault: dials held back");
         if (random.chance(0.7)) clock.after(long + random.int(0, 500), () => this.#join());
       }
@@ -230,7 +260,8 @@ export class Schedule {
     () => {
       if (!this.world.profile.stock) return undefined;
       const present = this.#present;
-      if (present.length < 2 && this.world.random.chance(0.6)) return (this.#stockComes(), "stock client comes");
+      if (present.length < 2 && this.world.random.chance(0.6))
+        return (this.#stockComes(), "stock client comes");
       if (present.length === 0) return undefined;
       const stock = this.world.random.pick(present);
       this.world.say(stock.id, () => "leaves");
@@ -241,7 +272,8 @@ export class Schedule {
       const liar = this.#someone();
       const others = this.#live.filter((node) => node !== liar).map(({ id }) => id);
       if (!liar || others.length === 0) return undefined;
-      for (let n = this.world.random.int(1, 5); n > 0; n--) this.world.clock.after(this.world.random.int(0, 1000), () => liar.lie(others));
+      for (let n = this.world.random.int(1, 5); n > 0; n--)
+        this.world.clock.after(this.world.random.int(0, 1000), () => liar.lie(others));
       return "lies";
     },
     () => {
@@ -252,9 +284,13 @@ export class Schedule {
     () => {
       const node = this.#someone();
       if (!node) return undefined;
-      const link = this.world.random.chance(0.3) ? this.world.random.pick(["relay", "states"] as const) : this.world.random.pick(this.#nodes).id;
+      const link = this.world.random.chance(0.3)
+        ? this.world.random.pick(["relay", "states"] as const)
+        : this.world.random.pick(this.#nodes).id;
       node.feed({ type: "pressure", link, high: true });
-      this.world.clock.after(this.#while(), () => node.feed({ type: "pressure", link, high: false }));
+      this.world.clock.after(this.#while(), () =>
+        node.feed({ type: "pressure", link, high: false }),
+      );
       return "slow member";
     },
   ];
@@ -282,13 +318,18 @@ export class Schedule {
     const { random, clock, profile } = this.world;
     const host = this.#live.find((node) => node.id === this.#server.host);
     const office = this.#live.filter((node) => node === host || random.chance(0.4));
-    if (!host || !profile.p2p || office.length < 2 || office.length === this.#live.length) return undefined;
+    if (!host || !profile.p2p || office.length < 2 || office.length === this.#live.length)
+      return undefined;
     const long = random.int(500, profile.resumeMs * 2.5);
-    this.world.say("", () => `${office.map(({ id }) => id).join(" ")} are cut off together for ${long}`);
+    this.world.say(
+      "",
+      () => `${office.map(({ id }) => id).join(" ")} are cut off together for ${long}`,
+    );
     for (const node of office) {
       node.barredUntil = clock.now + long;
       if (node.online) node.dropSocket(random.int(0, 300), random.int(0, 300));
-      for (const link of node.links) if (!office.some(({ id }) => id === link.other(node.id).id)) this.#block(link, long);
+      for (const link of node.links)
+        if (!office.some(({ id }) => id === link.other(node.id).id)) this.#block(link, long);
     }
     return "cut off together";
   }
@@ -312,7 +353,8 @@ export class Schedule {
       node.barredUntil = 0;
       node.heldUntil = 0;
       for (const link of node.links) link.free();
-      for (const link of ["relay", "states"] as const) node.feed({ type: "pressure", link, high: false });
+      for (const link of ["relay", "states"] as const)
+        node.feed({ type: "pressure", link, high: false });
       for (const other of this.#nodes) node.feed({ type: "pressure", link: other.id, high: false });
     }
   }

@@ -32,12 +32,21 @@ export class Server {
     return this.up && this.host !== undefined;
   }
 
-  connect(id: string, group: boolean, claim: Claim | undefined, socket: ServerSocket, mayRelay = true): void {
+  connect(
+    id: string,
+    group: boolean,
+    claim: Claim | undefined,
+    socket: ServerSocket,
+    mayRelay = true,
+  ): void {
     if (!this.up) return socket.closeClient();
-    const session = new Session(this.#world, id, group, socket, (gone, departure) => this.#left(gone, departure));
+    const session = new Session(this.#world, id, group, socket, (gone, departure) =>
+      this.#left(gone, departure),
+    );
     session.mayRelay = mayRelay;
     this.#sessions.add(session);
-    if (!this.#page || this.#page.idle) this.#page = new Page(this.#world, this.#annals, this.#page?.die());
+    if (!this.#page || this.#page.idle)
+      this.#page = new Page(this.#world, this.#annals, this.#page?.die());
     this.#page.join(session, claim, false);
   }
 

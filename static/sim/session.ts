@@ -12,7 +12,12 @@ export interface Claim {
 
 export type Up =
   | { readonly kind: "relay"; readonly to?: string; readonly message: Wire }
-  | { readonly kind: "status"; readonly relay?: boolean; readonly profile?: string; readonly channels?: ReadonlyMap<string, number> }
+  | {
+      readonly kind: "status";
+      readonly relay?: boolean;
+      readonly profile?: string;
+      readonly channels?: ReadonlyMap<string, number>;
+    }
   | { readonly kind: "suspect" | "trust"; readonly host: string; readonly epoch: number }
   | { readonly kind: "resign"; readonly epoch: number; readonly to?: string }
   | { readonly kind: "heartbeat"; readonly token: number }
@@ -50,9 +55,16 @@ export class Session {
   mayRelay = true;
   #early: Up[] = [];
 
-  constructor(readonly world: World, readonly id: string, readonly group: boolean, readonly socket: ServerSocket, readonly left: (session: Session, departure: Departure) => void) {
+  constructor(
+    readonly world: World,
+    readonly id: string,
+    readonly group: boolean,
+    readonly socket: ServerSocket,
+    readonly left: (session: Session, departure: Departure) => void,
+  ) {
     socket.onUp = (message) => this.#take(message);
-    socket.onServerClose = (goodbye) => this.#closed(goodbye ? "goodbye" : world.random.chance(0.3) ? "silent" : "lost");
+    socket.onServerClose = (goodbye) =>
+      this.#closed(goodbye ? "goodbye" : world.random.chance(0.3) ? "silent" : "lost");
   }
 
   down(message: Down, extra = 0): void {
@@ -87,7 +99,9 @@ export class Session {
     const { page } = this;
     if (!page) return void this.#early.push(message);
     switch (message.kind) {
-      case "relay": this.#relay(page, message.to, message.message); break;
+      case "relay":
+        this.#relay(page, message.to, message.message);
+        break;
       case "status":
         this.relay = message.relay ?? this.relay;
         if (message.channels) {
@@ -99,10 +113,17 @@ export class Session {
         this.profile = message.profile;
         page.renamed(this);
         break;
-      case "suspect": page.suspect(this, message.host, message.epoch); break;
-      case "trust": page.trust(this, message.host, message.epoch); break;
-      case "resign": page.resign(this, message.epoch, message.to); break;
-      case "probed": break;
+      case "suspect":
+        page.suspect(this, message.host, message.epoch);
+        break;
+      case "trust":
+        page.trust(this, message.host, message.epoch);
+        break;
+      case "resign":
+        page.resign(this, message.epoch, message.to);
+        break;
+      case "probed":
+        break;
     }
   }
 

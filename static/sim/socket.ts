@@ -17,12 +17,15 @@ export class Socket<Up, Down> {
   /** Its client may have said goodbye. */
   onServerClose: (goodbye: boolean) => void = () => {};
 
-  constructor(readonly world: World, readonly id: string) {}
+  constructor(
+    readonly world: World,
+    readonly id: string,
+  ) {}
 
   up(message: Up, extra = 0): void {
     const { clock } = this.world;
     if (!this.clientOpen || this.cut) return;
-    const at = Math.max(this.#upAt, clock.now + this.world.latency()) ;
+    const at = Math.max(this.#upAt, clock.now + this.world.latency());
     this.#upAt = at;
     clock.at(at + extra, () => {
       if (this.serverOpen && !this.cut) this.onUp(message);

@@ -10,7 +10,11 @@ export class Stock {
   here = true;
   readonly #socket: ServerSocket;
 
-  constructor(readonly id: string, readonly world: World, server: Server) {
+  constructor(
+    readonly id: string,
+    readonly world: World,
+    server: Server,
+  ) {
     this.#socket = new Socket(world, id);
     this.#socket.onClientClose = () => (this.here = false);
     world.clock.after(world.latency(), () => {

@@ -55,7 +55,10 @@ const SCALED = { freshMs: 12_000, provisionalMs: 24_000, claimMostMs: 6000 } as 
 const names = new Map<string, string>();
 
 export class Failure extends Error {
-  constructor(readonly guarantee: string, detail: string) {
+  constructor(
+    readonly guarantee: string,
+    detail: string,
+  ) {
     super(`${guarantee}: ${detail}`);
   }
 }
@@ -74,7 +77,12 @@ export class World {
   server = { beganAt: -UP_MS, backMs: 0 };
 
   /** `profile`: what is not left to chance. */
-  constructor(readonly seed: number, counts: Map<string, number>, traced: boolean, profile: Partial<Profile> = {}) {
+  constructor(
+    readonly seed: number,
+    counts: Map<string, number>,
+    traced: boolean,
+    profile: Partial<Profile> = {},
+  ) {
     this.random = new Prng(seed);
     this.counts = counts;
     this.trace = traced ? [] : undefined;
@@ -107,7 +115,9 @@ export class World {
 
   latency(): number {
     const { latencyMs } = this.profile;
-    return this.random.chance(0.03) ? this.random.int(latencyMs, latencyMs * 8) : this.random.int(1, latencyMs);
+    return this.random.chance(0.03)
+      ? this.random.int(latencyMs, latencyMs * 8)
+      : this.random.int(1, latencyMs);
   }
 }
 
@@ -119,7 +129,13 @@ function draw(random: Prng): Profile {
   const holdMs = !slowDials && random.chance(0.25) ? random.int(3000, 18_000) : 0;
   return {
     nodes: random.int(2, 8),
-    activeMs: slowDials ? random.int(20_000, 60_000) : holdMs > 0 ? random.int(12_000, 30_000) : random.chance(0.2) ? random.int(6000, 14_000) : random.int(2500, 7000),
+    activeMs: slowDials
+      ? random.int(20_000, 60_000)
+      : holdMs > 0
+        ? random.int(12_000, 30_000)
+        : random.chance(0.2)
+          ? random.int(6000, 14_000)
+          : random.int(2500, 7000),
     givers: random.pick(["all", "all", "all", "all", "some", "first", "none", "none"]),
     relay: links < 0.85,
     p2p: links > 0.2,
@@ -141,6 +157,20 @@ function draw(random: Prng): Profile {
     deputies: random.chance(0.7),
     holdMs,
     clocks: random.chance(holdMs > 0 ? 0.4 : 0.1),
-    settings: small ? { ...SCALED, goneCount: 2, outboxBytes: 400, outboxCount: 12, logBytes: 1500, logCount: 24, windowBytes: 200, batchBytes: 120, aheadCount: 12, aheadBytes: 600, messageBytes: 90 } : SCALED,
+    settings: small
+      ? {
+          ...SCALED,
+          goneCount: 2,
+          outboxBytes: 400,
+          outboxCount: 12,
+          logBytes: 1500,
+          logCount: 24,
+          windowBytes: 200,
+          batchBytes: 120,
+          aheadCount: 12,
+          aheadBytes: 600,
+          messageBytes: 90,
+        }
+      : SCALED,
   };
 }

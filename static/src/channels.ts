@@ -95,7 +95,9 @@ export class Channels {
     this.#host = host;
     this.#deputy = deputy;
     const ids = new Set([host, deputy].filter((id) => id !== undefined));
-    this.#targets.set(ids, () => (moving ? MOVE_MS * (1 + this.#env.random()) : this.#env.random() * 60));
+    this.#targets.set(ids, () =>
+      moving ? MOVE_MS * (1 + this.#env.random()) : this.#env.random() * 60,
+    );
     return true;
   }
 
@@ -135,7 +137,8 @@ export class Channels {
   /** A former target: what this page dialled ends, unless others rely on their channels to this page. */
   #release(id: string): boolean {
     if (this.#serves) return false;
-    for (const channel of [...this.#opening, this.#open.get(id)]) if (channel?.id === id && channel.dialled) channel.end();
+    for (const channel of [...this.#opening, this.#open.get(id)])
+      if (channel?.id === id && channel.dialled) channel.end();
     return true;
   }
 
@@ -208,7 +211,8 @@ export class Channels {
 
   /** Who was dialled is not there. */
   absent(id: string): void {
-    for (const channel of [...this.#opening]) if (channel.id === id && channel.dialled) channel.end();
+    for (const channel of [...this.#opening])
+      if (channel.id === id && channel.dialled) channel.end();
   }
 
   isDialling(id: string): boolean {
@@ -251,7 +255,10 @@ class Channel {
   readonly #connection: Connection;
   readonly #hooks: OneHooks;
   readonly #joiner = new Joiner();
-  readonly #lanes = new Lanes(() => this.#dc !== undefined && this.#dc.bufferedAmount < IN_CHANNEL, (frame) => this.#write(frame));
+  readonly #lanes = new Lanes(
+    () => this.#dc !== undefined && this.#dc.bufferedAmount < IN_CHANNEL,
+    (frame) => this.#write(frame),
+  );
   #dc: RTCDataChannel | undefined;
   #high = false;
   #next = 0;
@@ -261,7 +268,13 @@ class Channel {
   #timer: Timer;
   #ended = false;
 
-  constructor(env: Env, connection: Connection, readonly dialled: boolean, openMs: number, hooks: OneHooks) {
+  constructor(
+    env: Env,
+    connection: Connection,
+    readonly dialled: boolean,
+    openMs: number,
+    hooks: OneHooks,
+  ) {
     this.#env = env;
     this.#connection = connection;
     this.#hooks = hooks;
@@ -297,8 +310,10 @@ class Channel {
     if (this.#ended || typeof data !== "string") return;
     this.#heardAt = this.#env.now();
     switch (data[0]) {
-      case "{": return this.#message(data);
-      case "c": return this.#piece(data);
+      case "{":
+        return this.#message(data);
+      case "c":
+        return this.#piece(data);
       case "p":
         this.#write(`q${data.slice(1)}`);
         return this.#hooks.alive();
@@ -308,7 +323,8 @@ class Channel {
         if (ms >= 0 && ms < 60_000) this.#hooks.rtt(ms);
         return;
       }
-      default: return;
+      default:
+        return;
     }
   }
 
@@ -325,7 +341,12 @@ class Channel {
   #piece(data: string): void {
     const match = /^c(\d+),(\d+),(\d+):/.exec(data);
     if (!match) return;
-    const text = this.#joiner.add("", { k: Number(match[1]), i: Number(match[2]), of: Number(match[3]), x: data.slice(match[0].length) });
+    const text = this.#joiner.add("", {
+      k: Number(match[1]),
+      i: Number(match[2]),
+      of: Number(match[3]),
+      x: data.slice(match[0].length),
+    });
     if (text !== undefined) return this.#message(text);
     const now = this.#env.now();
     if (now - this.#toldAt < HEARD_MS) return;

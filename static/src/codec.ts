@@ -1,7 +1,14 @@
 // What pages send, as text: JSON as it is; bytes as base64 behind a letter no JSON begins with. Text, because it is
 // immutable: the log keeps it for others while a page does with its own copy what it likes.
 
-import { bytesIn, checkObject, checkPrimitive, isBoxed, Unsendable, type ByteKind } from "./sendable.ts";
+import {
+  bytesIn,
+  checkObject,
+  checkPrimitive,
+  isBoxed,
+  Unsendable,
+  type ByteKind,
+} from "./sendable.ts";
 
 export interface Packed {
   readonly text: string;
@@ -27,9 +34,11 @@ export function pack(data: unknown): Packed {
     if (!whole) return packJson(v);
     return whole[0].length === 0 ? { text: whole[1] + whole[2], size: mixer.bytes } : mixer.pack(v);
   } catch (error) {
-    if (error instanceof Unsendable && path.length > 0) throw new TypeError(`${error.message} (found at ${placeOf(path)})`);
+    if (error instanceof Unsendable && path.length > 0)
+      throw new TypeError(`${error.message} (found at ${placeOf(path)})`);
     // The stack is used up.
-    if (error instanceof RangeError) throw new TypeError("what is nested so deeply cannot be sent", { cause: error });
+    if (error instanceof RangeError)
+      throw new TypeError("what is nested so deeply cannot be sent", { cause: error });
     throw error;
   }
 }
@@ -46,16 +55,23 @@ export function jsonText(data: unknown): string {
 export function unpack(packed: unknown): unknown {
   if (typeof packed !== "string") throw new TypeError("not a packed value");
   switch (packed[0]) {
-    case "a": return fromBase64(packed.slice(1)).buffer;
-    case "b": return fromBase64(packed.slice(1));
-    case "x": return unmix(JSON.parse(packed.slice(1)) as Mixed);
-    default: return JSON.parse(packed);
+    case "a":
+      return fromBase64(packed.slice(1)).buffer;
+    case "b":
+      return fromBase64(packed.slice(1));
+    case "x":
+      return unmix(JSON.parse(packed.slice(1)) as Mixed);
+    default:
+      return JSON.parse(packed);
   }
 }
 
 function packJson(data: unknown): Packed {
   const text = JSON.stringify(data) as string | undefined;
-  if (text === undefined) throw new TypeError(`${typeof data} cannot be sent: only what JSON can hold, ArrayBuffer and Uint8Array`);
+  if (text === undefined)
+    throw new TypeError(
+      `${typeof data} cannot be sent: only what JSON can hold, ArrayBuffer and Uint8Array`,
+    );
   return { text, size: utf8Length(text) };
 }
 
@@ -67,12 +83,23 @@ interface HasJson {
 
 /** The value says itself what it is in JSON. As JSON does, a bigint is asked as well. */
 function hasJson(value: unknown): value is HasJson {
-  return (isObject(value) || typeof value === "bigint") && typeof (value as Partial<HasJson>).toJSON === "function";
+  return (
+    (isObject(value) || typeof value === "bigint") &&
+    typeof (value as Partial<HasJson>).toJSON === "function"
+  );
 }
 
 /** Where in the data something is: `.list[3].name`. */
 function placeOf(path: Path): string {
-  return path.map((step) => (typeof step === "number" ? `[${step}]` : /^[\p{L}_$][\p{L}\p{N}_$]*$/u.test(step) ? `.${step}` : `[${JSON.stringify(step)}]`)).join("");
+  return path
+    .map((step) =>
+      typeof step === "number"
+        ? `[${step}]`
+        : /^[\p{L}_$][\p{L}\p{N}_$]*$/u.test(step)
+          ? `.${step}`
+          : `[${JSON.stringify(step)}]`,
+    )
+    .join("");
 }
 
 /** Goes through a tree and refuses what cannot be sent. */
@@ -100,7 +127,8 @@ class Look {
       for (let i = 0; i < value.length; i++) if (this.#in(i, value[i])) return true;
       return false;
     }
-    for (const name of Object.keys(value)) if (this.#in(name, (value as Record<string, unknown>)[name])) return true;
+    for (const name of Object.keys(value))
+      if (this.#in(name, (value as Record<string, unknown>)[name])) return true;
     return false;
   }
 
@@ -151,7 +179,9 @@ class Mixer {
     if (isBoxed(value)) return value.valueOf();
     if (this.#above.has(value)) throw new Unsendable("what holds itself cannot be sent");
     this.#above.add(value);
-    const copy = Array.isArray(value) ? Array.from(value, (item: unknown, i) => this.#in(i, item)) : Object.fromEntries(fieldsOf(value).map(([name, item]) => [name, this.#in(name, item)]));
+    const copy = Array.isArray(value)
+      ? Array.from(value, (item: unknown, i) => this.#in(i, item))
+      : Object.fromEntries(fieldsOf(value).map(([name, item]) => [name, this.#in(name, item)]));
     this.#above.delete(value);
     return copy;
   }
@@ -165,7 +195,8 @@ class Mixer {
 }
 
 /** Of what `toJSON` gave JSON asks no further `toJSON`. */
-const fieldsOf = (value: object): [string, unknown][] => Object.entries(value).filter(([name, item]) => name !== "toJSON" || typeof item !== "function");
+const fieldsOf = (value: object): [string, unknown][] =>
+  Object.entries(value).filter(([name, item]) => name !== "toJSON" || typeof item !== "function");
 
 function unmix({ v, b }: Mixed): unknown {
   for (const [path, kind, base64] of b) {
@@ -175,7 +206,8 @@ function unmix({ v, b }: Mixed): unknown {
       holder = holder[step] as Record<string | number, unknown>;
     }
     const last = path[path.length - 1];
-    if (last === undefined || !Object.hasOwn(holder, last)) throw new TypeError("bytes without a place");
+    if (last === undefined || !Object.hasOwn(holder, last))
+      throw new TypeError("bytes without a place");
     const bytes = fromBase64(base64);
     holder[last] = kind === "a" ? bytes.buffer : bytes;
   }
@@ -187,7 +219,8 @@ const STEP = 0x8000;
 
 function toBase64(bytes: Uint8Array): string {
   let binary = "";
-  for (let i = 0; i < bytes.length; i += STEP) binary += String.fromCharCode(...bytes.subarray(i, i + STEP));
+  for (let i = 0; i < bytes.length; i += STEP)
+    binary += String.fromCharCode(...bytes.subarray(i, i + STEP));
   return btoa(binary);
 }
 
@@ -211,5 +244,8 @@ export function utf8Length(text: string): number {
 
 /** Base64 that needs no escaping in a path, so that no proxy can touch it. */
 export function base64url(text: string): string {
-  return toBase64(new TextEncoder().encode(text)).replaceAll("+", "-").replaceAll("/", "_").replace(/=+$/, "");
+  return toBase64(new TextEncoder().encode(text))
+    .replaceAll("+", "-")
+    .replaceAll("/", "_")
+    .replace(/=+$/, "");
 }

@@ -62,7 +62,10 @@ export function browserEnv(): Env {
       return () => controller.abort();
     },
     beacon: (url) => void navigator.sendBeacon?.(url),
-    now: wakefulClock(() => performance.now(), () => Date.now()),
+    now: wakefulClock(
+      () => performance.now(),
+      () => Date.now(),
+    ),
     random: () => Math.random(),
     after(ms, then) {
       if (ms > 1 || !isHidden()) return setTimeout(then, Math.min(ms, 0x7fffffff));
@@ -72,7 +75,8 @@ export function browserEnv(): Env {
       return timer;
     },
     cancel(timer) {
-      if (typeof timer === "object" && timer !== null && "then" in timer) delete (timer as { then?: () => void }).then;
+      if (typeof timer === "object" && timer !== null && "then" in timer)
+        delete (timer as { then?: () => void }).then;
       else clearTimeout(timer as number | undefined);
     },
     soon,

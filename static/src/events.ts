@@ -21,7 +21,9 @@ export class Emitter<Events extends { [name in keyof Events]: readonly unknown[]
     // A copy: a listener may add and remove others.
     for (const listener of [...set]) {
       try {
-        const done: unknown = (listener as unknown as (...args: readonly unknown[]) => unknown)(...args);
+        const done: unknown = (listener as unknown as (...args: readonly unknown[]) => unknown)(
+          ...args,
+        );
         if (done instanceof Promise) done.catch((error: unknown) => report(String(name), error));
       } catch (error) {
         report(String(name), error);

@@ -11,7 +11,10 @@ import { LONGEST, quotedChars } from "./pieces.ts";
 import type { RestoreInfo } from "./restore-info.ts";
 
 export interface FrontHooks {
-  message(data: unknown, about: { readonly from: string; readonly seq: number; readonly epoch: number }): void;
+  message(
+    data: unknown,
+    about: { readonly from: string; readonly seq: number; readonly epoch: number },
+  ): void;
   snapshot(): (() => unknown) | undefined;
   /** A promise if that takes time. */
   restore(state: unknown, about: RestoreInfo): unknown;
@@ -55,17 +58,23 @@ export class Front {
 
   hand(effect: Handed): void {
     switch (effect.type) {
-      case "deliver": return this.do(() => this.#deliver(effect));
+      case "deliver":
+        return this.do(() => this.#deliver(effect));
       // What was promised is kept to the last.
-      case "settle": return this.#desk.do(() => this.#settle(effect.token, effect.error));
-      case "askSnapshot": return this.do(() => this.#askSnapshot(effect.token));
-      case "restore": return this.do(() => this.#restore(effect));
+      case "settle":
+        return this.#desk.do(() => this.#settle(effect.token, effect.error));
+      case "askSnapshot":
+        return this.do(() => this.#askSnapshot(effect.token));
+      case "restore":
+        return this.do(() => this.#restore(effect));
     }
   }
 
   /** Kept or broken as the machine settles it. */
   promise(token: number): Promise<void> {
-    const promise = new Promise<void>((resolve, reject) => this.#promises.set(token, { resolve, reject }));
+    const promise = new Promise<void>((resolve, reject) =>
+      this.#promises.set(token, { resolve, reject }),
+    );
     // Who does not look at it has the `error` event.
     promise.catch(() => {});
     return promise;
@@ -119,7 +128,10 @@ export class Front {
     const given = (state: unknown): void => {
       const { text, size } = pack(state);
       const chars = quotedChars(text);
-      if (chars > STATE_CHARS) throw new RangeError(`a state may have ${STATE_CHARS} characters of JSON (quotes and backslashes are two), and this has ${chars}`);
+      if (chars > STATE_CHARS)
+        throw new RangeError(
+          `a state may have ${STATE_CHARS} characters of JSON (quotes and backslashes are two), and this has ${chars}`,
+        );
       this.#tell(() => `gave a snapshot of ${size} bytes`);
       this.#feed({ type: "snapshot", token, given: true, state: text, size });
     };
@@ -140,7 +152,9 @@ export class Front {
     try {
       const done = this.#hooks.restore(unpack(state), { ...about, lost: lostIn(about.lost) });
       if (isPromise(done)) {
-        return this.#limited(done, "onRestore").catch((error: unknown) => console.error("peerstar: onRestore failed:", error));
+        return this.#limited(done, "onRestore").catch((error: unknown) =>
+          console.error("peerstar: onRestore failed:", error),
+        );
       }
     } catch (error) {
       console.error("peerstar: onRestore failed:", error);
@@ -149,12 +163,18 @@ export class Front {
 
   #limited(work: Promise<unknown>, name: string): Promise<void> {
     return new Promise((resolve, reject) => {
-      const timer = this.#env.after(PAGE_MS, () => reject(new Error(`${name} took longer than ${PAGE_MS / 1000} s`)));
+      const timer = this.#env.after(PAGE_MS, () =>
+        reject(new Error(`${name} took longer than ${PAGE_MS / 1000} s`)),
+      );
       work.then(() => resolve(), reject).finally(() => this.#env.cancel(timer));
     });
   }
 }
 
 function isPromise(value: unknown): value is Promise<unknown> {
-  return typeof value === "object" && value !== null && typeof (value as { then?: unknown }).then === "function";
+  return (
+    typeof value === "object" &&
+    value !== null &&
+    typeof (value as { then?: unknown }).then === "function"
+  );
 }

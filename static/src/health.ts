@@ -110,7 +110,10 @@ export class Health {
     this.#last = found;
     if (found === "there") this.#proven = true;
     if (found === "blocked") this.#useless = true;
-    return found === "there" || (found === "hidden" && (this.#trustsHidden || (!this.#proven && before !== "hidden")));
+    return (
+      found === "there" ||
+      (found === "hidden" && (this.#trustsHidden || (!this.#proven && before !== "hidden")))
+    );
   }
 
   #wait(): void {
@@ -133,7 +136,12 @@ export class Health {
     });
     if (answered) return;
     this.#abort = abort;
-    this.#timer = this.#env.after(ANSWER_MS, () => done({ found: "nothing", why: `GET ${this.#url} was not answered within ${ANSWER_MS / 1000} s` }));
+    this.#timer = this.#env.after(ANSWER_MS, () =>
+      done({
+        found: "nothing",
+        why: `GET ${this.#url} was not answered within ${ANSWER_MS / 1000} s`,
+      }),
+    );
   }
 }
 
@@ -144,7 +152,9 @@ export async function probe(url: string, signal: AbortSignal): Promise<HealthAns
   try {
     // A proxy in trouble answers 5xx for a server that is away. Any other answer, such as 404, says nothing about the server.
     const { status } = await fetch(url, { ...options, redirect: "manual" });
-    return status < 500 ? { found: "there" } : { found: "nothing", why: `GET ${url} is answered ${status}` };
+    return status < 500
+      ? { found: "there" }
+      : { found: "nothing", why: `GET ${url} is answered ${status}` };
   } catch {
     // Nobody is there, or the page may not read the answer, or may not ask.
   }
@@ -162,8 +172,11 @@ let forbidden: Set<string> | undefined;
 function watchPolicy(): ReadonlySet<string> {
   if (forbidden) return forbidden;
   const seen = (forbidden = new Set<string>());
-  globalThis.document?.addEventListener("securitypolicyviolation", ({ disposition, blockedURI }) => {
-    if (disposition === "enforce" && seen.size < 64) seen.add(blockedURI);
-  });
+  globalThis.document?.addEventListener(
+    "securitypolicyviolation",
+    ({ disposition, blockedURI }) => {
+      if (disposition === "enforce" && seen.size < 64) seen.add(blockedURI);
+    },
+  );
   return seen;
 }

@@ -24,8 +24,13 @@ export interface Sorted {
 }
 
 /** Leaves out the servers that the browser refuses. `rtc` is the page's own configuration, which it takes. */
-export function sortOut(rtc: RTCConfiguration, servers: readonly RTCIceServer[], make: Make = connect): Sorted {
-  const whole = (list: readonly RTCIceServer[]): string | undefined => objection({ ...rtc, iceServers: [...(rtc.iceServers ?? []), ...list] }, make);
+export function sortOut(
+  rtc: RTCConfiguration,
+  servers: readonly RTCIceServer[],
+  make: Make = connect,
+): Sorted {
+  const whole = (list: readonly RTCIceServer[]): string | undefined =>
+    objection({ ...rtc, iceServers: [...(rtc.iceServers ?? []), ...list] }, make);
   const against = whole(servers);
   if (against === undefined) return { servers: [...servers], problem: undefined };
   const refused: string[] = [];
@@ -35,10 +40,14 @@ export function sortOut(rtc: RTCConfiguration, servers: readonly RTCIceServer[],
     return why === undefined;
   });
   const rest = whole(taken);
-  return { servers: rest === undefined ? taken : [], problem: refused.length > 0 ? refused.join("; ") : against };
+  return {
+    servers: rest === undefined ? taken : [],
+    problem: refused.length > 0 ? refused.join("; ") : against,
+  };
 }
 
 function urlsOf(server: unknown): string {
-  const urls = typeof server === "object" && server !== null ? (server as { urls?: unknown }).urls : undefined;
+  const urls =
+    typeof server === "object" && server !== null ? (server as { urls?: unknown }).urls : undefined;
   return [urls].flat().map(String).join(", ");
 }

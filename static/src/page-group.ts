@@ -59,14 +59,45 @@ export interface MessageInfo {
 }
 
 export interface PageGroupEvents {
-  open: [event: { readonly id: string; readonly host: string; readonly epoch: number; readonly first: boolean }];
+  open: [
+    event: {
+      readonly id: string;
+      readonly host: string;
+      readonly epoch: number;
+      readonly first: boolean;
+    },
+  ];
   message: [data: unknown, info: MessageInfo];
-  host: [event: { readonly host: string; readonly epoch: number; readonly isHost: boolean; readonly cause: string; readonly tookMs: number }];
-  member: [event: { readonly kind: "join" | "leave"; readonly id: string; readonly profile: unknown }];
+  host: [
+    event: {
+      readonly host: string;
+      readonly epoch: number;
+      readonly isHost: boolean;
+      readonly cause: string;
+      readonly tookMs: number;
+    },
+  ];
+  member: [
+    event: { readonly kind: "join" | "leave"; readonly id: string; readonly profile: unknown },
+  ];
   profile: [event: { readonly id: string; readonly profile: unknown }];
-  recovered: [event: RestoreInfo & { readonly complete: boolean; readonly via: "log" | "snapshot" | "none"; readonly awayMs: number }];
-  link: [event: { readonly id: string; readonly path: "p2p" | "relay" | "none"; readonly rttMs: number | undefined }];
-  status: [event: { readonly state: "connecting" | "open" | "away" | "closed"; readonly server: boolean }];
+  recovered: [
+    event: RestoreInfo & {
+      readonly complete: boolean;
+      readonly via: "log" | "snapshot" | "none";
+      readonly awayMs: number;
+    },
+  ];
+  link: [
+    event: {
+      readonly id: string;
+      readonly path: "p2p" | "relay" | "none";
+      readonly rttMs: number | undefined;
+    },
+  ];
+  status: [
+    event: { readonly state: "connecting" | "open" | "away" | "closed"; readonly server: boolean },
+  ];
   error: [error: PeerstarError];
   close: [event: { readonly code: number; readonly reason: string }];
 }
@@ -101,36 +132,43 @@ export class PageGroup {
     const p2p = options.p2p !== false && typeof RTCPeerConnection !== "undefined";
     const env = browserEnv();
     const signalling = new Signalling((message) => this.#shell.signal(message));
-    this.#peer = createPeer(this.#id, address, token, rtc, signalling, (connection) => this.#shell.accept(connection));
-    this.#shell = new Shell(env, { id: this.#id, counted: Date.now() * COUNT_PER_MS, profile, p2p, ticket }, {
-      routes: () => routesOf(address, { id: this.#id, token }),
-      url: (claim, ticket) => socketUrl(address, { id: this.#id, token, page, ticket, ...claim }),
-      named: (id) => {
-        this.#id = id;
-        this.#peer.rename(id);
+    this.#peer = createPeer(this.#id, address, token, rtc, signalling, (connection) =>
+      this.#shell.accept(connection),
+    );
+    this.#shell = new Shell(
+      env,
+      { id: this.#id, counted: Date.now() * COUNT_PER_MS, profile, p2p, ticket },
+      {
+        routes: () => routesOf(address, { id: this.#id, token }),
+        url: (claim, ticket) => socketUrl(address, { id: this.#id, token, page, ticket, ...claim }),
+        named: (id) => {
+          this.#id = id;
+          this.#peer.rename(id);
+        },
+        visible: () => typeof document === "undefined" || document.visibilityState !== "hidden",
+        notice: (notice, rttMs) => this.#notice(notice, rttMs),
+        status: (state, server) => this.#events.emit("status", { state, server }),
+        message: (data, info) => this.#events.emit("message", data, info),
+        snapshot: () => this.#onSnapshot,
+        restore: (state, about) => this.#onRestore?.(state, about),
+        error: (error) => this.#events.emit("error", error),
+        left: () => {
+          this.#unwatch();
+          this.#peer.destroy();
+        },
+        closed: ({ code, reason }) => this.#events.emit("close", { code, reason }),
+        signal: (message) => this.#signal(signalling, message, p2p),
+        opened: (ice) => {
+          const problem = ice && this.#peer.useIce(ice);
+          signalling.opened();
+          return problem;
+        },
+        ice: (ice) => this.#peer.useIce(ice),
+        connect: (to) => this.#peer.dialGroup(to),
+        over: (connectionId) => this.#peer.over(connectionId),
       },
-      visible: () => typeof document === "undefined" || document.visibilityState !== "hidden",
-      notice: (notice, rttMs) => this.#notice(notice, rttMs),
-      status: (state, server) => this.#events.emit("status", { state, server }),
-      message: (data, info) => this.#events.emit("message", data, info),
-      snapshot: () => this.#onSnapshot,
-      restore: (state, about) => this.#onRestore?.(state, about),
-      error: (error) => this.#events.emit("error", error),
-      left: () => {
-        this.#unwatch();
-        this.#peer.destroy();
-      },
-      closed: ({ code, reason }) => this.#events.emit("close", { code, reason }),
-      signal: (message) => this.#signal(signalling, message, p2p),
-      opened: (ice) => {
-        const problem = ice && this.#peer.useIce(ice);
-        signalling.opened();
-        return problem;
-      },
-      ice: (ice) => this.#peer.useIce(ice),
-      connect: (to) => this.#peer.dialGroup(to),
-      over: (connectionId) => this.#peer.over(connectionId),
-    }, teller(options.debug === true, () => this.#id, env.now));
+      teller(options.debug === true, () => this.#id, env.now),
+    );
     this.#unwatch = watch(this.#shell);
     whenShown(() => this.#shell.start());
   }
@@ -143,12 +181,18 @@ export class PageGroup {
     return this.#id;
   }
 
-  on<Name extends keyof PageGroupEvents>(name: Name, listener: (...args: PageGroupEvents[Name]) => void): this {
+  on<Name extends keyof PageGroupEvents>(
+    name: Name,
+    listener: (...args: PageGroupEvents[Name]) => void,
+  ): this {
     this.#events.on(name, listener);
     return this;
   }
 
-  off<Name extends keyof PageGroupEvents>(name: Name, listener: (...args: PageGroupEvents[Name]) => void): this {
+  off<Name extends keyof PageGroupEvents>(
+    name: Name,
+    listener: (...args: PageGroupEvents[Name]) => void,
+  ): this {
     this.#events.off(name, listener);
     return this;
   }
@@ -219,7 +263,10 @@ export class PageGroup {
 
   /** Hand over, to `to` or, where that is not here, whoever is best. Does nothing unless this page hosts. */
   resign(to?: string): void {
-    if (to !== undefined && typeof to !== "string") throw new TypeError(`resign() takes the id of a member, or nothing, and this is ${to === null ? "null" : typeof to}`);
+    if (to !== undefined && typeof to !== "string")
+      throw new TypeError(
+        `resign() takes the id of a member, or nothing, and this is ${to === null ? "null" : typeof to}`,
+      );
     this.#shell.resign(to !== undefined && this.#profiles.has(to) ? to : undefined);
   }
 
@@ -230,7 +277,13 @@ export class PageGroup {
 
   #notice(notice: Told, rttMs: number | undefined): void {
     switch (notice.kind) {
-      case "open": return this.#events.emit("open", { id: this.id, host: notice.host, epoch: notice.epoch, first: notice.first });
+      case "open":
+        return this.#events.emit("open", {
+          id: this.id,
+          host: notice.host,
+          epoch: notice.epoch,
+          first: notice.first,
+        });
       case "host": {
         const { host, epoch, isHost, cause, tookMs } = notice;
         return this.#events.emit("host", { host, epoch, isHost, cause, tookMs });
@@ -247,70 +300,116 @@ export class PageGroup {
         return this.#events.emit("profile", { id: notice.id, profile: this.profileOf(notice.id) });
       case "recovered": {
         const { complete, via, awayMs, reason, lost, lostMore } = notice;
-        return this.#events.emit("recovered", { complete, via, awayMs, reason, lost: lostIn(lost), lostMore });
+        return this.#events.emit("recovered", {
+          complete,
+          via,
+          awayMs,
+          reason,
+          lost: lostIn(lost),
+          lostMore,
+        });
       }
-      case "link": return this.#events.emit("link", { id: notice.id, path: notice.path, rttMs });
+      case "link":
+        return this.#events.emit("link", { id: notice.id, path: notice.path, rttMs });
     }
   }
 
   #signal(signalling: Signalling, message: ServerMessage, p2p: boolean): void {
-    if (!p2p && this.#peer.isUnwanted(message)) return this.#peer.over((message.payload as { connectionId?: unknown }).connectionId);
+    if (!p2p && this.#peer.isUnwanted(message))
+      return this.#peer.over((message.payload as { connectionId?: unknown }).connectionId);
     if (this.#peer.isStale(message)) return;
     // An absent host is the group's business, unless the app has dialled it as well.
-    if (message.type === "EXPIRE" && message.src !== undefined && !this.#peer.hasOthers(message.src)) return;
+    if (
+      message.type === "EXPIRE" &&
+      message.src !== undefined &&
+      !this.#peer.hasOthers(message.src)
+    )
+      return;
     // The group's own channel goes on without the server.
-    if (message.type === "LEAVE" && message.src !== undefined && isLost(message.payload)) return this.#peer.closeOthers(message.src);
+    if (message.type === "LEAVE" && message.src !== undefined && isLost(message.payload))
+      return this.#peer.closeOthers(message.src);
     signalling.said(message);
   }
 }
 
 /** As the others will have it, whatever becomes of the original. */
 function profileIn(profile: unknown): unknown {
-  if (profile === undefined || profile === null) throw new TypeError(`a profile is anything JSON but null, and this is ${profile === null ? "null" : typeof profile}`);
+  if (profile === undefined || profile === null)
+    throw new TypeError(
+      `a profile is anything JSON but null, and this is ${profile === null ? "null" : typeof profile}`,
+    );
   const text = jsonText(profile);
   const bytes = utf8Length(text);
-  if (bytes > PROFILE_BYTES) throw new RangeError(`a profile is ${PROFILE_BYTES} bytes of JSON at most, and this has ${bytes}`);
+  if (bytes > PROFILE_BYTES)
+    throw new RangeError(
+      `a profile is ${PROFILE_BYTES} bytes of JSON at most, and this has ${bytes}`,
+    );
   return JSON.parse(text);
 }
 
 function keyIn(key: unknown): string {
   if (key === undefined) return "peerjs";
-  if (typeof key !== "string") throw new TypeError(`the option \`key\` is a text, and this is ${key === null ? "null" : typeof key}`);
+  if (typeof key !== "string")
+    throw new TypeError(
+      `the option \`key\` is a text, and this is ${key === null ? "null" : typeof key}`,
+    );
   return key;
 }
 
 function rtcIn(rtc: RTCConfiguration | undefined): RTCConfiguration {
   if (rtc === undefined) return {};
   const why = typeof rtc !== "object" || rtc === null ? "it is no object" : objection(rtc);
-  if (why !== undefined) throw new TypeError(`the option \`rtc\` is an RTCConfiguration, and this browser does not take this one: ${why}`);
+  if (why !== undefined)
+    throw new TypeError(
+      `the option \`rtc\` is an RTCConfiguration, and this browser does not take this one: ${why}`,
+    );
   return rtc;
 }
 
 function ticketIn(ticket: unknown): Ticket | undefined {
   if (typeof ticket === "string") return ticket.trim();
   if (ticket === undefined || typeof ticket === "function") return ticket as Ticket | undefined;
-  throw new TypeError(`the option \`ticket\` is a text, or a function that gives one or a promise of one, and this is ${ticket === null ? "null" : typeof ticket}`);
+  throw new TypeError(
+    `the option \`ticket\` is a text, or a function that gives one or a promise of one, and this is ${ticket === null ? "null" : typeof ticket}`,
+  );
 }
 
 /** A page that is prerendered is not there yet: it may never be shown, and its browser holds its WebSocket back. */
 function whenShown(start: () => void): void {
-  const isPrerendered = typeof document !== "undefined" && (document as { prerendering?: boolean }).prerendering === true;
+  const isPrerendered =
+    typeof document !== "undefined" &&
+    (document as { prerendering?: boolean }).prerendering === true;
   if (isPrerendered) document.addEventListener("prerenderingchange", start, { once: true });
   else start();
 }
 
 /** The page's own life: hidden, frozen, left, back again. A worker hears only of the network. */
 function watch(shell: Shell): () => void {
-  const listeners: [EventTarget, string, (event: Event) => void][] = [[globalThis, "online", () => shell.wake()]];
-  if (typeof document !== "undefined") listeners.push(
-    [globalThis, "pagehide", (event) => ((event as PageTransitionEvent).persisted ? shell.pause() : shell.leave())],
-    // Firefox stops the script that runs, or would run next, when a tab is closed (dom.ipc.cancel_content_js_when_navigating).
-    // That may be the listener above, so a second one sees to it that the goodbye is said.
-    [globalThis, "pagehide", (event) => !(event as PageTransitionEvent).persisted && shell.part()],
-    [globalThis, "pageshow", (event) => (event as PageTransitionEvent).persisted && shell.resume()],
-    [document, "visibilitychange", () => shell.looked()],
-    [document, "resume", () => shell.wake()],
-  );
+  const listeners: [EventTarget, string, (event: Event) => void][] = [
+    [globalThis, "online", () => shell.wake()],
+  ];
+  if (typeof document !== "undefined")
+    listeners.push(
+      [
+        globalThis,
+        "pagehide",
+        (event) => ((event as PageTransitionEvent).persisted ? shell.pause() : shell.leave()),
+      ],
+      // Firefox stops the script that runs, or would run next, when a tab is closed (dom.ipc.cancel_content_js_when_navigating).
+      // That may be the listener above, so a second one sees to it that the goodbye is said.
+      [
+        globalThis,
+        "pagehide",
+        (event) => !(event as PageTransitionEvent).persisted && shell.part(),
+      ],
+      [
+        globalThis,
+        "pageshow",
+        (event) => (event as PageTransitionEvent).persisted && shell.resume(),
+      ],
+      [document, "visibilitychange", () => shell.looked()],
+      [document, "resume", () => shell.wake()],
+    );
   for (const [target, name, listener] of listeners) target.addEventListener(name, listener);
   return () => {
     for (const [target, name, listener] of listeners) target.removeEventListener(name, listener);
@@ -338,9 +437,15 @@ function addressOf(server: URL, page: string, key: string): Address {
   };
 }
 
-function routesOf({ base, path }: Address, { id, token }: { readonly id: string; readonly token: string }): Routes {
+function routesOf(
+  { base, path }: Address,
+  { id, token }: { readonly id: string; readonly token: string },
+): Routes {
   const origin = new URL(base).origin;
-  return { health: `${base}health`, leave: `${origin}${path}peers/${encodeURIComponent(id)}/leave?token=${encodeURIComponent(token)}` };
+  return {
+    health: `${base}health`,
+    leave: `${origin}${path}peers/${encodeURIComponent(id)}/leave?token=${encodeURIComponent(token)}`,
+  };
 }
 
 interface Handshake {

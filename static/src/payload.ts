@@ -10,7 +10,12 @@ function record(value: unknown): Readonly<Record<string, unknown>> {
 export function entryIn(value: unknown): RosterEntry | undefined {
   const { id, group, relay, profile } = record(value);
   if (typeof id !== "string") return undefined;
-  return { id, group: group === 1, ...(relay === false ? { relay } : {}), ...(profile === undefined ? {} : { profile }) };
+  return {
+    id,
+    group: group === 1,
+    ...(relay === false ? { relay } : {}),
+    ...(profile === undefined ? {} : { profile }),
+  };
 }
 
 function rosterIn(value: unknown): { readonly roster?: RosterEntry[] } {
@@ -46,7 +51,13 @@ function fair(payload: unknown): { readonly fairMs?: number } {
 export function hostIn(payload: unknown): HostPayload | undefined {
   const { host, epoch, cause, roster } = record(payload);
   if (typeof host !== "string" || typeof epoch !== "number") return undefined;
-  return { host, epoch, cause: typeof cause === "string" ? cause : "", ...fair(payload), ...rosterIn(roster) };
+  return {
+    host,
+    epoch,
+    cause: typeof cause === "string" ? cause : "",
+    ...fair(payload),
+    ...rosterIn(roster),
+  };
 }
 
 export interface Opened {
@@ -61,12 +72,14 @@ export interface Opened {
 const EXPIRE_MS = 5_000;
 
 export function openIn(payload: unknown): Opened | undefined {
-  const { host, epoch, members, roster, relay, recovering, resumeMs, upMs, expireMs, p2p, ice } = record(payload);
+  const { host, epoch, members, roster, relay, recovering, resumeMs, upMs, expireMs, p2p, ice } =
+    record(payload);
   if (typeof host !== "string" || typeof epoch !== "number") return undefined;
   const terms = record(relay);
   return {
     open: {
-      host, epoch,
+      host,
+      epoch,
       members: typeof members === "number" ? members : 1,
       relay: relay !== false && relay !== undefined,
       recovering: recovering === true,
@@ -77,8 +90,12 @@ export function openIn(payload: unknown): Opened | undefined {
     },
     p2p: p2p !== false,
     limits: {
-      maxMessageBytes: typeof terms["maxMessageBytes"] === "number" ? terms["maxMessageBytes"] : RELAY_LIMITS.maxMessageBytes,
-      queueBytes: typeof terms["queueBytes"] === "number" ? terms["queueBytes"] : RELAY_LIMITS.queueBytes,
+      maxMessageBytes:
+        typeof terms["maxMessageBytes"] === "number"
+          ? terms["maxMessageBytes"]
+          : RELAY_LIMITS.maxMessageBytes,
+      queueBytes:
+        typeof terms["queueBytes"] === "number" ? terms["queueBytes"] : RELAY_LIMITS.queueBytes,
     },
     expireMs: typeof expireMs === "number" ? expireMs : EXPIRE_MS,
     ice: Array.isArray(ice) ? (ice as RTCIceServer[]) : undefined,

@@ -89,7 +89,11 @@ interface Emits {
   emit(name: string, ...args: readonly unknown[]): boolean;
 }
 type Public = Pick<peerjs.Peer, Exclude<keyof peerjs.Peer, "emit">> & Emits;
-type Options = PeerJSOption & { readonly signalling: Signalling; readonly rtc: RTCConfiguration; readonly onGroup: (connection: Connection) => void };
+type Options = PeerJSOption & {
+  readonly signalling: Signalling;
+  readonly rtc: RTCConfiguration;
+  readonly onGroup: (connection: Connection) => void;
+};
 /** Node, where a page may be rendered, gets PeerJS as CommonJS, with everything in its default export. */
 const Stock = peerjs.Peer ?? (peerjs.default as unknown as typeof peerjs).Peer;
 const Base = Stock as unknown as new (id: string, options: Options) => Public;
@@ -141,7 +145,11 @@ export class GroupPeer extends Base {
 
   dialGroup(id: string): Connection | undefined {
     if (this.destroyed || this.disconnected) return undefined;
-    return this.connect(id, { label: LABEL, serialization: "raw", reliable: true }) as unknown as Connection;
+    return this.connect(id, {
+      label: LABEL,
+      serialization: "raw",
+      reliable: true,
+    }) as unknown as Connection;
   }
 
   /** Takes an id that PeerJS might find fault with; the server decides. Before the first OPEN. */
@@ -162,7 +170,9 @@ export class GroupPeer extends Base {
     this.#problem = problem;
     const iceServers = [...(options.rtc.iceServers ?? []), ...servers];
     options.config = { ...options.rtc, iceServers };
-    for (const { peerConnection } of Object.values(this.connections as Record<string, readonly Standing[]>).flat()) {
+    for (const { peerConnection } of Object.values(
+      this.connections as Record<string, readonly Standing[]>,
+    ).flat()) {
       try {
         peerConnection?.setConfiguration({ ...peerConnection.getConfiguration(), iceServers });
       } catch (error) {
@@ -185,7 +195,11 @@ export class GroupPeer extends Base {
   /** An OFFER that PeerJS would answer by itself, with our addresses, though the app wants none of its kind. */
   isUnwanted({ type, payload }: ServerMessage): boolean {
     const offered = (payload ?? {}) as { type?: unknown; label?: unknown };
-    return type === "OFFER" && offered.type === "data" && (offered.label === LABEL || this.listenerCount("connection") === 0);
+    return (
+      type === "OFFER" &&
+      offered.type === "data" &&
+      (offered.label === LABEL || this.listenerCount("connection") === 0)
+    );
   }
 
   /** PeerJS goes through a list from which each connection takes itself as it closes, and misses every second one. */
@@ -211,10 +225,28 @@ export interface PeerAddress {
 }
 
 /** `rtc` is for every connection; its ICE servers come before the server's. */
-export function createPeer(id: string, { host, port, path, secure, key }: PeerAddress, token: string, rtc: RTCConfiguration, signalling: Signalling, onGroup: (connection: Connection) => void): GroupPeer {
+export function createPeer(
+  id: string,
+  { host, port, path, secure, key }: PeerAddress,
+  token: string,
+  rtc: RTCConfiguration,
+  signalling: Signalling,
+  onGroup: (connection: Connection) => void,
+): GroupPeer {
   // PeerJS's own default has a TURN server shared by everyone; only the server's list counts here, and comes with OPEN.
   const config: RTCConfiguration = { iceServers: [], ...rtc };
-  const peer = new GroupPeer(randomId(), { host, port, path, secure, key, token, config, rtc, signalling, onGroup });
+  const peer = new GroupPeer(randomId(), {
+    host,
+    port,
+    path,
+    secure,
+    key,
+    token,
+    config,
+    rtc,
+    signalling,
+    onGroup,
+  });
   peer.rename(id);
   return peer;
 }

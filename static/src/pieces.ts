@@ -96,7 +96,8 @@ export class Joiner {
   }
 
   forget(from?: string): void {
-    for (const [key, parts] of this.#unfinished) if (from === undefined || parts.from === from) this.#drop(key);
+    for (const [key, parts] of this.#unfinished)
+      if (from === undefined || parts.from === from) this.#drop(key);
   }
 }
 

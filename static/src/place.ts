@@ -16,29 +16,40 @@ const PAGE_BYTES = 1024;
 /** Throws a TypeError where no group can live. */
 export function checkScope(scope: Scope): void {
   if (scope.ServiceWorkerGlobalScope !== undefined) {
-    throw new TypeError("a PageGroup cannot live in a service worker, which the browser ends whenever it is idle: make it in the page, or in a worker of the page");
+    throw new TypeError(
+      "a PageGroup cannot live in a service worker, which the browser ends whenever it is idle: make it in the page, or in a worker of the page",
+    );
   }
   if (scope.document === undefined && scope.WorkerGlobalScope === undefined) {
-    throw new TypeError("a PageGroup needs a browser's page or worker, and this is neither: where pages are rendered on a server, make it only in the browser");
+    throw new TypeError(
+      "a PageGroup needs a browser's page or worker, and this is neither: where pages are rendered on a server, make it only in the browser",
+    );
   }
-  if (scope.WebSocket === undefined) throw new TypeError("a PageGroup needs WebSocket, and there is none here");
+  if (scope.WebSocket === undefined)
+    throw new TypeError("a PageGroup needs WebSocket, and there is none here");
 }
 
 /** The page's name: what the option says, or this page's own address. Throws a TypeError where that would name nothing that people share. */
 export function pageIn(page: unknown, scope: Scope): string {
   if (page === undefined) return ownAddress(scope);
-  if (typeof page !== "string") throw new TypeError(`the option \`page\` is a text, and this is ${kindOf(page)}`);
+  if (typeof page !== "string")
+    throw new TypeError(`the option \`page\` is a text, and this is ${kindOf(page)}`);
   const bytes = new TextEncoder().encode(page).length;
-  if (bytes < 1 || bytes > PAGE_BYTES) throw new RangeError(`the option \`page\` has 1 to ${PAGE_BYTES} bytes, and this has ${bytes}`);
+  if (bytes < 1 || bytes > PAGE_BYTES)
+    throw new RangeError(`the option \`page\` has 1 to ${PAGE_BYTES} bytes, and this has ${bytes}`);
   return page;
 }
 
 function ownAddress({ document, location, origin }: Scope): string {
   const give = "give the option `page`, a name that all who are to meet have in common";
-  if (document === undefined) throw new TypeError(`a worker does not know which page it belongs to: ${give}`);
+  if (document === undefined)
+    throw new TypeError(`a worker does not know which page it belongs to: ${give}`);
   // An opaque origin (srcdoc, data:, about:blank, a sandbox), a file or an app's scheme: others have the same address elsewhere.
   const shared = location !== undefined && isWeb(location.protocol) && origin !== "null";
-  if (!shared) throw new TypeError(`this page has no address of its own that others could share (${shown(location?.href)}, origin ${shown(origin)}): ${give}`);
+  if (!shared)
+    throw new TypeError(
+      `this page has no address of its own that others could share (${shown(location?.href)}, origin ${shown(origin)}): ${give}`,
+    );
   return location.origin + location.pathname;
 }
 
@@ -49,15 +60,22 @@ export function serverIn(server: unknown, from: string | undefined, { location }
   if (told === undefined && from !== undefined) {
     const home = urlOf(".", from);
     if (home) return home;
-    throw new TypeError(`peerstar.js was loaded from ${shown(from)}, which does not say where the server is: give the option \`server\`, ${example}`);
+    throw new TypeError(
+      `peerstar.js was loaded from ${shown(from)}, which does not say where the server is: give the option \`server\`, ${example}`,
+    );
   }
   const given = told ?? "/";
   if (typeof given !== "string" || !/^(https?:|wss?:)?\//i.test(given)) {
-    throw new TypeError(`the option \`server\` is ${example}, or a path such as "/path/", and this is ${typeof given === "string" ? JSON.stringify(given) : kindOf(given)}`);
+    throw new TypeError(
+      `the option \`server\` is ${example}, or a path such as "/path/", and this is ${typeof given === "string" ? JSON.stringify(given) : kindOf(given)}`,
+    );
   }
   const url = urlOf(given, location?.href);
   if (url) return url;
-  if (/^\/(?!\/)/.test(given)) throw new TypeError(`the path ${JSON.stringify(given)} names no server, since the address here is ${shown(location?.href)}: give the option \`server\`, ${example}`);
+  if (/^\/(?!\/)/.test(given))
+    throw new TypeError(
+      `the path ${JSON.stringify(given)} names no server, since the address here is ${shown(location?.href)}: give the option \`server\`, ${example}`,
+    );
   throw new TypeError(`the option \`server\` is ${example}, and this is ${JSON.stringify(given)}`);
 }
 

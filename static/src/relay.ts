@@ -55,14 +55,20 @@ interface Way {
 }
 
 /** Between two relays: `m` so many bytes I sent you, `e` and they came; `p` a ping, with the last round trip, `q` its answer. */
-type Control = { readonly r: "m" | "e"; readonly n: number } | { readonly r: "p"; readonly n: number; readonly ms?: number } | { readonly r: "q"; readonly n: number };
+type Control =
+  | { readonly r: "m" | "e"; readonly n: number }
+  | { readonly r: "p"; readonly n: number; readonly ms?: number }
+  | { readonly r: "q"; readonly n: number };
 
 export class Relay {
   readonly #env: Env;
   readonly #socket: ServerSocket;
   readonly #hooks: RelayHooks;
   readonly #joiner = new Joiner();
-  readonly #lanes = new Lanes(() => this.#socket.buffered < IN_SOCKET, (frame) => this.#socket.send(frame));
+  readonly #lanes = new Lanes(
+    () => this.#socket.buffered < IN_SOCKET,
+    (frame) => this.#socket.send(frame),
+  );
   readonly #ways = new Map<string, Way>();
   readonly #high = { relay: false, states: false };
   /** When it was last said that pieces of one come. */
@@ -103,7 +109,11 @@ export class Relay {
 
   /** Measures the way to one and back; `ms`, what was measured last, is told along. */
   ping(to: string, ms: number | undefined): void {
-    this.#control(to, { r: "p", n: this.#env.now(), ...(ms === undefined ? {} : { ms: Math.round(ms * 10) / 10 }) });
+    this.#control(to, {
+      r: "p",
+      n: this.#env.now(),
+      ...(ms === undefined ? {} : { ms: Math.round(ms * 10) / 10 }),
+    });
   }
 
   /** That one has gone. */
@@ -138,17 +148,34 @@ export class Relay {
   }
 
   *#frames(to: string | undefined, text: string): Generator<string, undefined> {
-    const head = to === undefined ? '{"type":"RELAY","payload":' : `{"type":"RELAY","dst":${JSON.stringify(to)},"payload":`;
+    const head =
+      to === undefined
+        ? '{"type":"RELAY","payload":'
+        : `{"type":"RELAY","dst":${JSON.stringify(to)},"payload":`;
     // A third is sure to fit without counting.
-    if (text.length * 3 <= this.#room || utf8Length(text) <= this.#room) return void (yield `${head}${text}}`);
+    if (text.length * 3 <= this.#room || utf8Length(text) <= this.#room)
+      return void (yield `${head}${text}}`);
     const k = ++this.#next;
     const pieces = cut(text, this.#room - PIECE_AROUND, quotedCost);
-    for (const [i, x] of pieces.entries()) yield `${head}${JSON.stringify({ k, i, of: pieces.length, x })}}`;
+    for (const [i, x] of pieces.entries())
+      yield `${head}${JSON.stringify({ k, i, of: pieces.length, x })}}`;
   }
 
   #sendTo(to: string, frames: Frames, bulk: boolean): void {
     let way = this.#ways.get(to);
-    if (!way) this.#ways.set(to, (way = { sent: 0, marked: 0, echoed: 0, at: this.#env.now(), small: [], bulk: [], turn: false }));
+    if (!way)
+      this.#ways.set(
+        to,
+        (way = {
+          sent: 0,
+          marked: 0,
+          echoed: 0,
+          at: this.#env.now(),
+          small: [],
+          bulk: [],
+          turn: false,
+        }),
+      );
     if (this.#isStuck(way)) {
       drop(way);
       way.echoed = way.sent;
@@ -201,8 +228,12 @@ export class Relay {
     const { r, n, ms } = payload as { r?: unknown; n?: unknown; ms?: unknown };
     if (typeof r !== "string" || typeof n !== "number") return false;
     switch (r) {
-      case "m": this.#control(from, { r: "e", n }); break;
-      case "e": this.#echoed(from, n); break;
+      case "m":
+        this.#control(from, { r: "e", n });
+        break;
+      case "e":
+        this.#echoed(from, n);
+        break;
       case "p":
         this.#control(from, { r: "q", n });
         if (typeof ms === "number") this.#hooks.rtt(from, ms);
@@ -212,7 +243,8 @@ export class Relay {
         if (took >= 0 && took < 60_000) this.#hooks.rtt(from, took);
         break;
       }
-      default: break;
+      default:
+        break;
     }
     return true;
   }

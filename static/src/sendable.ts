@@ -12,10 +12,14 @@ export interface Bytes {
 }
 
 type Getter = (this: unknown) => unknown;
-const getter = (holder: object, name: string | symbol): Getter => Object.getOwnPropertyDescriptor(holder, name)?.get as Getter;
+const getter = (holder: object, name: string | symbol): Getter =>
+  Object.getOwnPropertyDescriptor(holder, name)?.get as Getter;
 
 /** Names the kind of a typed array of any realm; undefined for everything else. */
-const typedArrayName = getter(Object.getPrototypeOf(Uint8Array.prototype) as object, Symbol.toStringTag);
+const typedArrayName = getter(
+  Object.getPrototypeOf(Uint8Array.prototype) as object,
+  Symbol.toStringTag,
+);
 /** Throws for everything but an ArrayBuffer, of any realm. */
 const bufferLength = getter(ArrayBuffer.prototype, "byteLength");
 
@@ -28,8 +32,14 @@ const tagOf = (value: object): string => Object.prototype.toString.call(value).s
 export function bytesIn(value: object): Bytes | undefined {
   if (ArrayBuffer.isView(value)) {
     const name = typedArrayName.call(value) as string | undefined;
-    if (name !== "Uint8Array") throw new Unsendable(`${name ?? "DataView"} cannot be sent as it is: send its bytes, new Uint8Array(it.buffer, it.byteOffset, it.byteLength), or its numbers, Array.from(it)`);
-    return { kind: "b", bytes: attached(() => new Uint8Array(value.buffer, value.byteOffset, value.byteLength)) };
+    if (name !== "Uint8Array")
+      throw new Unsendable(
+        `${name ?? "DataView"} cannot be sent as it is: send its bytes, new Uint8Array(it.buffer, it.byteOffset, it.byteLength), or its numbers, Array.from(it)`,
+      );
+    return {
+      kind: "b",
+      bytes: attached(() => new Uint8Array(value.buffer, value.byteOffset, value.byteLength)),
+    };
   }
   if (tagOf(value) !== "ArrayBuffer") return undefined;
   try {
@@ -44,7 +54,9 @@ function attached(view: () => Uint8Array): Uint8Array {
   try {
     return view();
   } catch {
-    throw new Unsendable("bytes that were transferred away cannot be sent: their buffer is detached");
+    throw new Unsendable(
+      "bytes that were transferred away cannot be sent: their buffer is detached",
+    );
   }
 }
 
@@ -68,15 +80,21 @@ const HINTS: Readonly<Record<string, string>> = {
 };
 
 function refusal(what: string, hint = ""): Unsendable {
-  return new Unsendable(`${what} cannot be sent: only what JSON can hold, ArrayBuffer and Uint8Array${hint}`);
+  return new Unsendable(
+    `${what} cannot be sent: only what JSON can hold, ArrayBuffer and Uint8Array${hint}`,
+  );
 }
 
 /** Throws a TypeError for what JSON leaves out, makes null of, or does not know. `undefined` is left out as in JSON. */
 export function checkPrimitive(value: unknown): void {
   switch (typeof value) {
-    case "function": case "symbol": throw refusal(`a ${typeof value}`);
-    case "bigint": throw refusal("a bigint", "; send String(it)");
-    case "number": if (!Number.isFinite(value)) throw refusal(String(value));
+    case "function":
+    case "symbol":
+      throw refusal(`a ${typeof value}`);
+    case "bigint":
+      throw refusal("a bigint", "; send String(it)");
+    case "number":
+      if (!Number.isFinite(value)) throw refusal(String(value));
   }
 }
 
@@ -101,18 +119,30 @@ export function isBoxed(value: object): boolean {
 
 /** Returns whether this is an object of the language or the platform, or of a class that extends one: its fields are not its value. */
 function isPlatform(value: object, tag: string): boolean {
-  const known = Object.hasOwn(globalThis, tag) ? (globalThis as Record<string, unknown>)[tag] : undefined;
+  const known = Object.hasOwn(globalThis, tag)
+    ? (globalThis as Record<string, unknown>)[tag]
+    : undefined;
   if (typeof known === "function" && tag !== "Object" && value instanceof known) return true;
-  for (let at = Object.getPrototypeOf(value) as object | null; at !== null; at = Object.getPrototypeOf(at) as object | null) {
+  for (
+    let at = Object.getPrototypeOf(value) as object | null;
+    at !== null;
+    at = Object.getPrototypeOf(at) as object | null
+  ) {
     // The last one is the Object.prototype of some realm.
     if (Object.getPrototypeOf(at) === null) return false;
     const made: unknown = Object.getOwnPropertyDescriptor(at, "constructor")?.value;
-    if (typeof made === "function" && /\{\s*\[native code\]\s*\}$/.test(Function.prototype.toString.call(made))) return true;
+    if (
+      typeof made === "function" &&
+      /\{\s*\[native code\]\s*\}$/.test(Function.prototype.toString.call(made))
+    )
+      return true;
   }
   return false;
 }
 
 function nameOf(prototype: object | null): string {
   const made = (prototype as { constructor?: { name?: unknown } } | null)?.constructor;
-  return typeof made?.name === "string" && made.name !== "" ? `an instance of ${made.name} without fields` : "an object without fields";
+  return typeof made?.name === "string" && made.name !== ""
+    ? `an instance of ${made.name} without fields`
+    : "an object without fields";
 }

@@ -7,7 +7,14 @@ import { Drive } from "./drive.ts";
 import type { Env } from "./env.ts";
 import { PeerstarError, type PeerstarErrorCode } from "./errors.ts";
 import { Front, type FrontHooks } from "./front.ts";
-import { Group, type Effect, type Event, type Notice, type Status, type Wire } from "./group/index.ts";
+import {
+  Group,
+  type Effect,
+  type Event,
+  type Notice,
+  type Status,
+  type Wire,
+} from "./group/index.ts";
 import { deputyIn, entryIn, fairIn, hostIn, isLost, openIn } from "./payload.ts";
 import { Reach } from "./reach.ts";
 import { Relay } from "./relay.ts";
@@ -16,7 +23,10 @@ import { idIn, type Ticket } from "./ticket.ts";
 
 export interface ShellHooks extends FrontHooks {
   routes(): Routes;
-  url(claim: { readonly epoch: number; readonly host: string } | undefined, ticket: string | undefined): string;
+  url(
+    claim: { readonly epoch: number; readonly host: string } | undefined,
+    ticket: string | undefined,
+  ): string;
   visible(): boolean;
   notice(notice: Told, rttMs: number | undefined): void;
   /** `server`: the WebSocket is up; data channels may carry the group without. */
@@ -114,7 +124,12 @@ export class Shell {
       routes: () => hooks.routes(),
       url: (ticket) => {
         this.#identify(ticket);
-        return hooks.url(this.#machine.host === undefined ? undefined : { epoch: this.#machine.epoch, host: this.#machine.host }, ticket);
+        return hooks.url(
+          this.#machine.host === undefined
+            ? undefined
+            : { epoch: this.#machine.epoch, host: this.#machine.host },
+          ticket,
+        );
       },
       said: (message) => this.#said(message),
       lost: () => this.#lost(),
@@ -142,7 +157,11 @@ export class Shell {
       rtt: (id, ms) => this.#reach.measured(id, ms, "p2p"),
       failed: (id, times) => {
         tell(() => `no data channel to ${short(id)}, ${times}×: dialling again in a while`);
-        if (!this.#relayAllowed && id === this.#machine.host && times === UNREACHABLE_DIALS) this.#error("Unreachable", "No data channel to the host can be opened, and this server does not relay.");
+        if (!this.#relayAllowed && id === this.#machine.host && times === UNREACHABLE_DIALS)
+          this.#error(
+            "Unreachable",
+            "No data channel to the host can be opened, and this server does not relay.",
+          );
       },
       connect: (id) => hooks.connect(id),
       over: (connectionId) => hooks.over(connectionId),
@@ -161,7 +180,8 @@ export class Shell {
   /** Reads the id that a ticket names. Once in, an id is for good: the server refuses a ticket for another. */
   #identify(ticket: string | undefined): void {
     const id = ticket === undefined ? undefined : idIn(ticket);
-    if (id === undefined || (this.#named && id === this.#id) || this.#machine.host !== undefined) return;
+    if (id === undefined || (this.#named && id === this.#id) || this.#machine.host !== undefined)
+      return;
     this.#tell(() => `the ticket is for ${id}`);
     this.#id = id;
     this.#named = true;
@@ -278,8 +298,15 @@ export class Shell {
         else this.#relay.send(to, this.#text(message), bulk);
         break;
       }
-      case "fanout": this.#relay.send(undefined, this.#text(effect.message), isBulk(effect.message)); break;
-      case "deliver": case "settle": case "askSnapshot": case "restore": this.#front.hand(effect); break;
+      case "fanout":
+        this.#relay.send(undefined, this.#text(effect.message), isBulk(effect.message));
+        break;
+      case "deliver":
+      case "settle":
+      case "askSnapshot":
+      case "restore":
+        this.#front.hand(effect);
+        break;
       case "suspect":
         this.#tell(() => `no word from the host ${short(effect.host)}: SUSPECT`);
         this.#say("SUSPECT", { host: effect.host, epoch: effect.epoch });
@@ -288,22 +315,40 @@ export class Shell {
         this.#tell(() => `the host ${short(effect.host)} speaks again: TRUST`);
         this.#say("TRUST", { host: effect.host, epoch: effect.epoch });
         break;
-      case "resign": this.#say("RESIGN", effect.to === undefined ? { epoch: effect.epoch } : { epoch: effect.epoch, to: effect.to }); break;
+      case "resign":
+        this.#say(
+          "RESIGN",
+          effect.to === undefined
+            ? { epoch: effect.epoch }
+            : { epoch: effect.epoch, to: effect.to },
+        );
+        break;
       case "relayWanted":
         this.#relayWanted = effect.wanted;
         this.#status({ relay: effect.wanted });
         break;
-      case "prove": this.#socket.prove(effect.token); break;
-      case "check": this.#socket.wake(); break;
+      case "prove":
+        this.#socket.prove(effect.token);
+        break;
+      case "check":
+        this.#socket.wake();
+        break;
       case "redial":
         this.#tell(() => "the server has forgotten our epoch: dialling again to tell it");
         this.#socket.redial();
         break;
       case "disbelieved":
-        this.#error("Unreachable", `The server's clock was set back: it is at least ${minutes(effect.behindMs)} behind what it said before, so the server does not believe which host this page has. This page tries again, less and less often, until that clock is right to within 10 minutes, and delivers nothing until then. Reload the page to start anew with those who come now.`);
+        this.#error(
+          "Unreachable",
+          `The server's clock was set back: it is at least ${minutes(effect.behindMs)} behind what it said before, so the server does not believe which host this page has. This page tries again, less and less often, until that clock is right to within 10 minutes, and delivers nothing until then. Reload the page to start anew with those who come now.`,
+        );
         break;
-      case "unlink": this.#channels.close(effect.id); break;
-      case "notice": this.#front.do(() => this.#notice(effect.notice)); break;
+      case "unlink":
+        this.#channels.close(effect.id);
+        break;
+      case "notice":
+        this.#front.do(() => this.#notice(effect.notice));
+        break;
     }
   }
 
@@ -338,7 +383,9 @@ export class Shell {
   #said(message: ServerMessage): void {
     const { type, src, payload } = message;
     switch (type) {
-      case "OPEN": this.#opened(payload); break;
+      case "OPEN":
+        this.#opened(payload);
+        break;
       case "HOST": {
         const host = hostIn(payload);
         if (!host) break;
@@ -370,18 +417,25 @@ export class Shell {
         this.#hooks.signal(message);
         this.feed({ type: "left", id: src });
         break;
-      case "RELAY": if (src !== undefined) this.#relay.received(src, payload); break;
+      case "RELAY":
+        if (src !== undefined) this.#relay.received(src, payload);
+        break;
       case "EXPIRE":
         if (src !== undefined && this.#channels.isDialling(src)) this.#channels.absent(src);
         this.#hooks.signal(message);
         break;
-      case "OFFER": case "ANSWER": case "CANDIDATE": this.#hooks.signal(message); break;
+      case "OFFER":
+      case "ANSWER":
+      case "CANDIDATE":
+        this.#hooks.signal(message);
+        break;
       case "ICE": {
         const { ice } = (payload ?? {}) as { ice?: unknown };
         if (Array.isArray(ice)) this.#tellIce(this.#hooks.ice(ice as RTCIceServer[]));
         break;
       }
-      default: break;
+      default:
+        break;
     }
     this.#relay.pump();
     this.#drive.kick();
@@ -389,9 +443,13 @@ export class Shell {
 
   #opened(payload: unknown): void {
     const told = openIn(payload);
-    if (!told) return this.#ended({ code: 4400, reason: "This server has no pages: it is not Peerstar." });
+    if (!told)
+      return this.#ended({ code: 4400, reason: "This server has no pages: it is not Peerstar." });
     const { open, p2p, limits, expireMs, ice } = told;
-    this.#tell(() => `OPEN host ${short(open.host)} epoch ${open.epoch}, ${open.members} here${open.recovering ? ", recovering" : ""}`);
+    this.#tell(
+      () =>
+        `OPEN host ${short(open.host)} epoch ${open.epoch}, ${open.members} here${open.recovering ? ", recovering" : ""}`,
+    );
     this.#unreachable = false;
     this.#mayDial = p2p;
     this.#told(payload);
@@ -402,7 +460,9 @@ export class Shell {
     const reached = this.#channels.reached();
     this.#reached = JSON.stringify(reached);
     this.#status({
-      eligible: this.#eligible, visible: this.#hooks.visible(), relay: this.#relayWanted,
+      eligible: this.#eligible,
+      visible: this.#hooks.visible(),
+      relay: this.#relayWanted,
       ...(this.#options.p2p ? {} : { p2p: false }),
       ...(Object.keys(reached).length === 0 ? {} : { channels: reached }),
       ...(this.#profile === undefined ? {} : { profile: this.#profile }),
@@ -417,7 +477,11 @@ export class Shell {
   }
 
   #tellIce(problem: string | undefined): void {
-    if (problem !== undefined) this.#error("Unreachable", `This browser refuses a part of the server's ICE configuration, which is left out (${problem}). Members that cannot be reached without it are served over the server.`);
+    if (problem !== undefined)
+      this.#error(
+        "Unreachable",
+        `This browser refuses a part of the server's ICE configuration, which is left out (${problem}). Members that cannot be reached without it are served over the server.`,
+      );
   }
 
   /** A server that does not believe our epoch had better not name us host: we could not serve its members. */
@@ -485,12 +549,19 @@ export class Shell {
   #ended(end: End): void {
     const reason = this.#reasonOf(end);
     const refused = end.code !== 4410;
-    this.#close({ code: end.code, reason }, refused ? new PeerstarError("Refused", `The server does not let this page in: ${reason}`) : undefined);
+    this.#close(
+      { code: end.code, reason },
+      refused
+        ? new PeerstarError("Refused", `The server does not let this page in: ${reason}`)
+        : undefined,
+    );
   }
 
   #reasonOf({ code, reason }: End): string {
-    if (code === 4426) return "This page's version of the library is not this server's: reload the page.";
-    if (code === 4409 && this.#named) return `Another page, such as a second tab, is here with the id that this ticket names (${this.#id}). A ticket that names an id is for one page at a time.`;
+    if (code === 4426)
+      return "This page's version of the library is not this server's: reload the page.";
+    if (code === 4409 && this.#named)
+      return `Another page, such as a second tab, is here with the id that this ticket names (${this.#id}). A ticket that names an id is for one page at a time.`;
     return reason;
   }
 

@@ -155,7 +155,8 @@ export class ServerSocket {
     this.#set(CONNECT_MS, () => without(`nothing came in ${CONNECT_MS / 1000} s`, true));
     fetched(ticket).then(
       (text) => asking === this.#asking && this.#connect(text),
-      (error: unknown) => asking === this.#asking && without(error instanceof Error ? error.message : String(error)),
+      (error: unknown) =>
+        asking === this.#asking && without(error instanceof Error ? error.message : String(error)),
     );
   }
 
@@ -268,7 +269,8 @@ export class ServerSocket {
     const ws = this.#ws;
     if (this.#up && ws?.readyState === 1) ws.send('{"type":"LEAVE"}');
     // Firefox closes a page's WebSockets before the page hears that it goes.
-    else if (this.#up || this.#env.now() - this.#lostAt < MISSED_MS) this.#env.beacon(this.#hooks.routes().leave);
+    else if (this.#up || this.#env.now() - this.#lostAt < MISSED_MS)
+      this.#env.beacon(this.#hooks.routes().leave);
     this.#lostAt = -Infinity;
     this.#drop(1000);
     this.#clear();
@@ -316,15 +318,24 @@ export class ServerSocket {
     const message = messageIn(data);
     if (!message) return;
     switch (message.type) {
-      case "HEARTBEAT": return this.#beaten();
+      case "HEARTBEAT":
+        return this.#beaten();
       case "PROBE":
         // Nobody but this page's code may answer, and at once: it is asked whether that still runs.
         this.send('{"type":"PROBE"}');
         break;
-      case "OPEN": this.#opened(message.payload); break;
-      case "RESTART": this.#retryMs = field(message.payload, "retryMs"); break;
-      case "ERROR": case "ID-TAKEN": case "INVALID-KEY": return this.#refused(message.payload);
-      default: break;
+      case "OPEN":
+        this.#opened(message.payload);
+        break;
+      case "RESTART":
+        this.#retryMs = field(message.payload, "retryMs");
+        break;
+      case "ERROR":
+      case "ID-TAKEN":
+      case "INVALID-KEY":
+        return this.#refused(message.payload);
+      default:
+        break;
     }
     this.#hooks.said(message);
   }
@@ -341,13 +352,19 @@ export class ServerSocket {
     this.#proofs = [];
     this.#env.cancel(this.#timer);
     this.#pingMs = Math.max(field(payload, "pingMs") ?? this.#pingMs, 500);
-    this.#mostMs = Math.min(MOST_MS, Math.max(field(payload, "recoveryMs") ?? MOST_MS, LEAST_MOST_MS));
+    this.#mostMs = Math.min(
+      MOST_MS,
+      Math.max(field(payload, "recoveryMs") ?? MOST_MS, LEAST_MOST_MS),
+    );
     this.#schedule();
   }
 
   #refused(payload: unknown): void {
     const { msg } = (payload ?? {}) as { msg?: unknown };
-    this.#refusal = { code: field(payload, "code") ?? 1006, reason: typeof msg === "string" ? msg : "refused" };
+    this.#refusal = {
+      code: field(payload, "code") ?? 1006,
+      reason: typeof msg === "string" ? msg : "refused",
+    };
   }
 
   // --- life ---
@@ -362,7 +379,8 @@ export class ServerSocket {
   #beaten(): void {
     this.#answered++;
     if (this.#answered === this.#asked) this.rttMs = this.#env.now() - this.#askedAt;
-    while (this.#proofs[0] && this.#proofs[0].beat <= this.#answered) this.#hooks.proved((this.#proofs.shift() as { token: number }).token);
+    while (this.#proofs[0] && this.#proofs[0].beat <= this.#answered)
+      this.#hooks.proved((this.#proofs.shift() as { token: number }).token);
   }
 
   #schedule(): void {
@@ -388,7 +406,11 @@ export class ServerSocket {
     this.#clear();
     if (isTerminal(end.code)) return this.#end(end);
     if (end.code === EXPIRED && typeof this.#hooks.ticket !== "function") {
-      return this.#end({ ...end, reason: "The ticket has run out. Give the option `ticket` a function, which is asked for a fresh one before every connection." });
+      return this.#end({
+        ...end,
+        reason:
+          "The ticket has run out. Give the option `ticket` a function, which is asked for a fresh one before every connection.",
+      });
     }
     const wasUp = this.#up;
     this.#state = "waiting";
@@ -406,12 +428,16 @@ export class ServerSocket {
   }
 
   #wait(code: number, wasUp: boolean): number {
-    const attempt = wasUp && code === GOING_AWAY ? Math.min(this.#attempt, MOST_GOING_AWAY) : this.#attempt;
+    const attempt =
+      wasUp && code === GOING_AWAY ? Math.min(this.#attempt, MOST_GOING_AWAY) : this.#attempt;
     const backoff = backoffMs(attempt, this.#env.random(), this.#mostMs);
     // All of a server's clients are told at once: they must not come at once.
-    if (this.#retryMs !== undefined) return this.#retryMs * (1 + this.#env.random() / 2) + (this.#attempt > 0 ? backoff : 0);
+    if (this.#retryMs !== undefined)
+      return this.#retryMs * (1 + this.#env.random() / 2) + (this.#attempt > 0 ? backoff : 0);
     // Full, or without a host: hurrying helps nobody.
-    return code >= 4500 && ![4504, EXPIRED, 4508].includes(code) ? Math.max(backoff, 1000 * (1 + this.#env.random())) : backoff;
+    return code >= 4500 && ![4504, EXPIRED, 4508].includes(code)
+      ? Math.max(backoff, 1000 * (1 + this.#env.random()))
+      : backoff;
   }
 
   #end(end: End): void {
@@ -426,7 +452,12 @@ function messageIn(data: unknown): ServerMessage | undefined {
   if (typeof data !== "string") return undefined;
   try {
     const message: unknown = JSON.parse(data);
-    if (typeof message === "object" && message !== null && typeof (message as { type?: unknown }).type === "string") return message as ServerMessage;
+    if (
+      typeof message === "object" &&
+      message !== null &&
+      typeof (message as { type?: unknown }).type === "string"
+    )
+      return message as ServerMessage;
   } catch {
     // Not from a server we know.
   }
@@ -434,6 +465,9 @@ function messageIn(data: unknown): ServerMessage | undefined {
 }
 
 function field(payload: unknown, name: string): number | undefined {
-  const value = typeof payload === "object" && payload !== null ? (payload as Record<string, unknown>)[name] : undefined;
+  const value =
+    typeof payload === "object" && payload !== null
+      ? (payload as Record<string, unknown>)[name]
+      : undefined;
   return typeof value === "number" && Number.isFinite(value) ? value : undefined;
 }

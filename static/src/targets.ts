@@ -92,10 +92,13 @@ export class Targets {
   }
 
   #keep(id: string): void {
-    this.#former.set(id, this.#env.after(KEEP_MS, () => {
-      this.#former.delete(id);
-      if (!this.#hooks.release(id)) this.#keep(id);
-    }));
+    this.#former.set(
+      id,
+      this.#env.after(KEEP_MS, () => {
+        this.#former.delete(id);
+        if (!this.#hooks.release(id)) this.#keep(id);
+      }),
+    );
   }
 
   #plan(id: string, ms: number): void {

@@ -7,7 +7,10 @@ export async function fetched(ticket: Exclude<Ticket, string>): Promise<string> 
   await undefined;
   const text: unknown = await ticket();
   const trimmed = typeof text === "string" ? text.trim() : "";
-  if (trimmed === "") throw new TypeError(`the ticket function gave ${typeof text === "string" ? "an empty text" : typeof text}, not a ticket`);
+  if (trimmed === "")
+    throw new TypeError(
+      `the ticket function gave ${typeof text === "string" ? "an empty text" : typeof text}, not a ticket`,
+    );
   return trimmed;
 }
 
@@ -17,8 +20,11 @@ export function idIn(ticket: string): string | undefined {
   if (payload === undefined || signature === undefined) return undefined;
   try {
     const binary = atob(payload.replaceAll("-", "+").replaceAll("_", "/"));
-    const claims: unknown = JSON.parse(new TextDecoder().decode(Uint8Array.from(binary, (c) => c.charCodeAt(0))));
-    const id = typeof claims === "object" && claims !== null ? (claims as { id?: unknown }).id : undefined;
+    const claims: unknown = JSON.parse(
+      new TextDecoder().decode(Uint8Array.from(binary, (c) => c.charCodeAt(0))),
+    );
+    const id =
+      typeof claims === "object" && claims !== null ? (claims as { id?: unknown }).id : undefined;
     return typeof id === "string" && id !== "" ? id : undefined;
   } catch {
     // No ticket that the server would take: it says so in words.

@@ -25,7 +25,15 @@ function rig() {
     over() {},
     online: () => online,
   });
-  return { env, channels, dialled, story, heard, setOnline: (on: boolean) => (online = on), last: () => dialled.at(-1) as FakeLink };
+  return {
+    env,
+    channels,
+    dialled,
+    story,
+    heard,
+    setOnline: (on: boolean) => (online = on),
+    last: () => dialled.at(-1) as FakeLink,
+  };
 }
 
 /** Aims at a host alone. */
@@ -49,7 +57,10 @@ test("the host is dialled once, and the channel stays as long as it is answered"
   last().opens();
   live(env, last(), 60_000);
   assert.equal(dialled.length, 1);
-  assert.deepEqual(story.filter((line) => !line.endsWith("ms")), ["h up"]);
+  assert.deepEqual(
+    story.filter((line) => !line.endsWith("ms")),
+    ["h up"],
+  );
 });
 
 test("who does not answer the dial is dialled again, later each time and not for ever more often", () => {
@@ -95,7 +106,10 @@ test("a change of host ends no dial and closes no channel to the host before it 
   env.pass(100);
   channels.aim(host("i"));
   env.pass(100);
-  assert.deepEqual(dialled.map(({ peer, closed }) => `${peer} ${closed}`), ["h false", "i false"]);
+  assert.deepEqual(
+    dialled.map(({ peer, closed }) => `${peer} ${closed}`),
+    ["h false", "i false"],
+  );
   dialled[0]?.opens();
   last().opens();
   live(env, last(), 5_000);
@@ -131,7 +145,10 @@ test("the deputy is dialled beside the host, and is there at once when it hosts"
   dialled.forEach((link) => link.opens());
   const reached = channels.reached();
   assert.deepEqual(Object.keys(reached).sort(), ["d", "h"]);
-  assert.ok(Object.values(reached).every((ms) => ms > 900 && ms < 1_200), JSON.stringify(reached));
+  assert.ok(
+    Object.values(reached).every((ms) => ms > 900 && ms < 1_200),
+    JSON.stringify(reached),
+  );
   channels.aim(host("d"));
   env.pass(100);
   assert.equal(dialled.length, 2);
@@ -158,9 +175,15 @@ test("another host, and a relay until then: dialling it waits until the page goe
   env.pass(100);
   channels.aim(host("i", true));
   env.pass(240);
-  assert.deepEqual(dialled.map(({ peer }) => peer), ["h"]);
+  assert.deepEqual(
+    dialled.map(({ peer }) => peer),
+    ["h"],
+  );
   env.pass(300);
-  assert.deepEqual(dialled.map(({ peer }) => peer), ["h", "i"]);
+  assert.deepEqual(
+    dialled.map(({ peer }) => peer),
+    ["h", "i"],
+  );
 });
 
 test("without a WebSocket nobody is dialled; with it again, at once", () => {
@@ -214,10 +237,16 @@ test("what the channel does not take yet waits, and is told of as pressure", () 
   link.opens();
   link.raw.bufferedAmount = 300 << 10;
   for (let i = 0; i < 40; i++) channels.send("m", JSON.stringify({ x: "x".repeat(30_000) }), false);
-  assert.deepEqual([link.sent.filter((frame) => frame[0] === "{").length, story.at(-1)], [0, "m high"]);
+  assert.deepEqual(
+    [link.sent.filter((frame) => frame[0] === "{").length, story.at(-1)],
+    [0, "m high"],
+  );
   link.raw.bufferedAmount = 0;
   link.drain();
-  assert.deepEqual([link.sent.filter((frame) => frame[0] === "{").length, story.at(-1)], [40, "m low"]);
+  assert.deepEqual(
+    [link.sent.filter((frame) => frame[0] === "{").length, story.at(-1)],
+    [40, "m low"],
+  );
 });
 
 test("talk that waits behind more talk is pressure no longer than that, though a state fills the channel", () => {
@@ -258,7 +287,10 @@ test("a state on its way is told of, is no pressure, and goes no further when th
   assert.ok(!channels.hasState("m"));
   link.raw.bufferedAmount = 0;
   link.drain();
-  assert.deepEqual(link.sent.filter((frame) => !frame.startsWith("p")), ['{"t":"word"}']);
+  assert.deepEqual(
+    link.sent.filter((frame) => !frame.startsWith("p")),
+    ['{"t":"word"}'],
+  );
 });
 
 test("pings are answered, and measure", () => {
@@ -279,6 +311,7 @@ test("what is no message harms nobody", () => {
   const link = new FakeLink("m", "dc_1");
   channels.accept(link);
   link.opens();
-  for (const junk of [new ArrayBuffer(3), 7, null, "", "{", "c1,2", "c1,0,2:x", "z", "qx"]) link.happens("data", junk);
+  for (const junk of [new ArrayBuffer(3), 7, null, "", "{", "c1,2", "c1,0,2:x", "z", "qx"])
+    link.happens("data", junk);
   assert.deepEqual(heard, []);
 });

@@ -5,7 +5,23 @@ import { base64url, pack, unpack, utf8Length } from "../src/codec.ts";
 const trip = (data: unknown): unknown => unpack(pack(data).text);
 
 test("JSON comes out as it went in", () => {
-  for (const data of [null, true, 0, -1.5, "", "text", "ü€😀\u0000\"\\", [], {}, [1, [2, { a: null }]], { v: 1, b: [["x"]] }, "b64", "a", "xyz"]) assert.deepEqual(trip(data), data);
+  for (const data of [
+    null,
+    true,
+    0,
+    -1.5,
+    "",
+    "text",
+    'ü€😀\u0000"\\',
+    [],
+    {},
+    [1, [2, { a: null }]],
+    { v: 1, b: [["x"]] },
+    "b64",
+    "a",
+    "xyz",
+  ])
+    assert.deepEqual(trip(data), data);
 });
 
 test("bytes come out as what they went in, wherever they are", () => {
@@ -15,7 +31,12 @@ test("bytes come out as what they went in, wherever they are", () => {
   const buffer = trip(bytes.buffer);
   assert.ok(buffer instanceof ArrayBuffer);
   assert.deepEqual(new Uint8Array(buffer), bytes);
-  const mixed = { a: [1, bytes.subarray(3, 9)], b: { c: new ArrayBuffer(2) }, d: "x", "": bytes.subarray(0, 0) };
+  const mixed = {
+    a: [1, bytes.subarray(3, 9)],
+    b: { c: new ArrayBuffer(2) },
+    d: "x",
+    "": bytes.subarray(0, 0),
+  };
   assert.deepEqual(trip(mixed), { ...mixed, a: [1, bytes.slice(3, 9)] });
 });
 
@@ -37,13 +58,26 @@ test("the same text, whatever the page does to its object afterwards", () => {
 test("what cannot be sent is a TypeError", () => {
   const loop: { self?: unknown } = {};
   loop.self = loop;
-  for (const data of [undefined, () => 1, Symbol("x"), 1n, loop]) assert.throws(() => pack(data), TypeError);
+  for (const data of [undefined, () => 1, Symbol("x"), 1n, loop])
+    assert.throws(() => pack(data), TypeError);
 });
 
 test("what JSON would lose without a word is a TypeError that names it, wherever it is", () => {
-  for (const data of [new Map(), new Set(), new Blob(), Promise.resolve(1), new Float32Array(1), new DataView(new ArrayBuffer(1)), new SharedArrayBuffer(1)]) {
+  for (const data of [
+    new Map(),
+    new Set(),
+    new Blob(),
+    Promise.resolve(1),
+    new Float32Array(1),
+    new DataView(new ArrayBuffer(1)),
+    new SharedArrayBuffer(1),
+  ]) {
     const name = Object.prototype.toString.call(data).slice(8, -1);
-    for (const around of [data, [{ a: data }], { bytes: new Uint8Array(1), a: data }]) assert.throws(() => pack(around), { name: "TypeError", message: new RegExp(`^${name} cannot be sent`) });
+    for (const around of [data, [{ a: data }], { bytes: new Uint8Array(1), a: data }])
+      assert.throws(() => pack(around), {
+        name: "TypeError",
+        message: new RegExp(`^${name} cannot be sent`),
+      });
   }
   class Point {
     constructor(readonly x: number) {}
@@ -52,16 +86,35 @@ test("what JSON would lose without a word is a TypeError that names it, wherever
     readonly map = new Map([["a", 1]]);
     toJSON = () => [...this.map];
   }
-  assert.deepEqual(trip({ at: new Date(0), point: new Point(1), table: new Table(), bare: Object.assign(Object.create(null), { a: 1 }) }), { at: "1970-01-01T00:00:00.000Z", point: { x: 1 }, table: [["a", 1]], bare: { a: 1 } });
+  assert.deepEqual(
+    trip({
+      at: new Date(0),
+      point: new Point(1),
+      table: new Table(),
+      bare: Object.assign(Object.create(null), { a: 1 }),
+    }),
+    { at: "1970-01-01T00:00:00.000Z", point: { x: 1 }, table: [["a", 1]], bare: { a: 1 } },
+  );
 });
 
 test("what is no packed value throws, and touches nothing", () => {
-  for (const text of [1, null, {}, "", "{", "b!", 'x{"v":null,"b":[[["__proto__","x"],"b",""]]}', 'x{"v":{},"b":[[[],"b",""]]}']) assert.throws(() => unpack(text));
+  for (const text of [
+    1,
+    null,
+    {},
+    "",
+    "{",
+    "b!",
+    'x{"v":null,"b":[[["__proto__","x"],"b",""]]}',
+    'x{"v":{},"b":[[[],"b",""]]}',
+  ])
+    assert.throws(() => unpack(text));
   assert.equal(({} as { x?: unknown }).x, undefined);
 });
 
 test("UTF-8 is counted as it is written", () => {
-  for (const text of ["", "abc", "ü", "€", "😀", "a😀€ü\u0000"]) assert.equal(utf8Length(text), new TextEncoder().encode(text).length);
+  for (const text of ["", "abc", "ü", "€", "😀", "a😀€ü\u0000"])
+    assert.equal(utf8Length(text), new TextEncoder().encode(text).length);
 });
 
 test("a page's name in a path", () => {

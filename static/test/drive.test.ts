@@ -14,18 +14,24 @@ function rig() {
     }
   })();
   const machine = { due: Infinity, handled: [] as string[] };
-  const drive = new Drive(env, {
-    nextDeadline: () => machine.due,
-    handleAll(events: readonly Event[]) {
-      machine.handled.push(...events.map(({ type }) => type));
-      if (events.some(({ type }) => type === "timer")) machine.due = Infinity;
-      return [];
-    },
-  } as unknown as Group, { perform() {}, stepped() {} });
+  const drive = new Drive(
+    env,
+    {
+      nextDeadline: () => machine.due,
+      handleAll(events: readonly Event[]) {
+        machine.handled.push(...events.map(({ type }) => type));
+        if (events.some(({ type }) => type === "timer")) machine.due = Infinity;
+        return [];
+      },
+    } as unknown as Group,
+    { perform() {}, stepped() {} },
+  );
   const feed = async (due: number): Promise<void> => {
     machine.due = due;
     drive.feed({ type: "offline" });
-    await Promise.resolve().then(() => {}).then(() => {});
+    await Promise.resolve()
+      .then(() => {})
+      .then(() => {});
   };
   return { env, drive, machine, feed, timers: () => timers };
 }
@@ -50,7 +56,10 @@ test("what is over before the page has answered sets no timer", async () => {
   drive.feed({ type: "offline" });
   // In the microtask after the step, as a promise that it has resolved.
   queueMicrotask(() => void feed(Infinity));
-  await Promise.resolve().then(() => {}).then(() => {}).then(() => {});
+  await Promise.resolve()
+    .then(() => {})
+    .then(() => {})
+    .then(() => {});
   assert.equal(timers(), 0);
 });
 

@@ -8,7 +8,10 @@ test("a clock that stands still asleep is put right, by what the wall's clock ga
     awake += ms;
     wall += wallMs;
   };
-  const now = wakefulClock(() => awake, () => wall);
+  const now = wakefulClock(
+    () => awake,
+    () => wall,
+  );
   assert.equal(now(), 500);
   pass(60_000);
   assert.equal(now(), 60_500);
@@ -21,7 +24,10 @@ test("a clock that stands still asleep is put right, by what the wall's clock ga
 
 test("a wall's clock that is set back, or runs a little fast, changes nothing", () => {
   let [awake, wall] = [0, 1_000_000];
-  const now = wakefulClock(() => awake, () => wall);
+  const now = wakefulClock(
+    () => awake,
+    () => wall,
+  );
   wall -= 3_600_000;
   assert.equal(now(), 0);
   for (let s = 0; s < 100; s++) {
@@ -37,44 +43,46 @@ async function awake(body: () => Promise<void>): Promise<void> {
   await body().finally(() => clearTimeout(timer));
 }
 
-test("a browser's environment opens nothing before it is used, and timers of any kind can be cancelled", () => awake(async () => {
-  let opened = 0;
-  const Stock = globalThis.MessageChannel;
-  globalThis.MessageChannel = class extends Stock {
-    constructor() {
-      super();
-      opened++;
+test("a browser's environment opens nothing before it is used, and timers of any kind can be cancelled", () =>
+  awake(async () => {
+    let opened = 0;
+    const Stock = globalThis.MessageChannel;
+    globalThis.MessageChannel = class extends Stock {
+      constructor() {
+        super();
+        opened++;
+      }
+    };
+    try {
+      const env = browserEnv();
+      assert.equal(opened, 0);
+      const heard: number[] = [];
+      // Node's timers are objects, a browser's are numbers.
+      env.cancel(env.after(0, () => heard.push(0)));
+      await new Promise<void>((done) => {
+        for (const n of [1, 2, 3]) env.soon(() => heard.push(n));
+        env.soon(done);
+      });
+      await new Promise<void>((done) => void env.after(5, done));
+      assert.deepEqual([opened, heard], [1, [1, 2, 3]]);
+    } finally {
+      globalThis.MessageChannel = Stock;
     }
-  };
-  try {
-    const env = browserEnv();
-    assert.equal(opened, 0);
-    const heard: number[] = [];
-    // Node's timers are objects, a browser's are numbers.
-    env.cancel(env.after(0, () => heard.push(0)));
-    await new Promise<void>((done) => {
-      for (const n of [1, 2, 3]) env.soon(() => heard.push(n));
-      env.soon(done);
-    });
-    await new Promise<void>((done) => void env.after(5, done));
-    assert.deepEqual([opened, heard], [1, [1, 2, 3]]);
-  } finally {
-    globalThis.MessageChannel = Stock;
-  }
-}));
+  }));
 
-test("where there is no MessageChannel, as in jsdom, things still happen soon", () => awake(async () => {
-  const Stock = globalThis.MessageChannel;
-  globalThis.MessageChannel = undefined as unknown as typeof MessageChannel;
-  try {
-    const env = browserEnv();
-    const heard: number[] = [];
-    await new Promise<void>((done) => {
-      env.soon(() => heard.push(1));
-      env.soon(done);
-    });
-    assert.deepEqual(heard, [1]);
-  } finally {
-    globalThis.MessageChannel = Stock;
-  }
-}));
+test("where there is no MessageChannel, as in jsdom, things still happen soon", () =>
+  awake(async () => {
+    const Stock = globalThis.MessageChannel;
+    globalThis.MessageChannel = undefined as unknown as typeof MessageChannel;
+    try {
+      const env = browserEnv();
+      const heard: number[] = [];
+      await new Promise<void>((done) => {
+        env.soon(() => heard.push(1));
+        env.soon(done);
+      });
+      assert.deepEqual(heard, [1]);
+    } finally {
+      globalThis.MessageChannel = Stock;
+    }
+  }));

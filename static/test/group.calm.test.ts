@@ -12,7 +12,11 @@ for (const deputies of [true, false]) {
   test(`ten calm minutes with slow joins and silences of 2 s change no host, ${how}`, () => {
     for (let seed = 1; seed <= SEEDS; seed++) {
       const { elections, counts } = calm(seed, { minutes: 10, deputies, deathMs: 0 });
-      assert.equal(elections, 0, `seed ${seed}: ${[...counts].filter(([what]) => what.startsWith("server")).join("; ")}`);
+      assert.equal(
+        elections,
+        0,
+        `seed ${seed}: ${[...counts].filter(([what]) => what.startsWith("server")).join("; ")}`,
+      );
     }
   });
 
@@ -20,12 +24,17 @@ for (const deputies of [true, false]) {
     for (let seed = 1; seed <= SEEDS; seed++) {
       const { deaths, elections, counts } = calm(seed, { minutes: 10, deputies, deathMs: 60_000 });
       assert.ok(deaths >= 7, `${deaths}`);
-      assert.equal(elections, deaths, `seed ${seed}: ${[...counts].filter(([what]) => what.startsWith("server")).join("; ")}`);
+      assert.equal(
+        elections,
+        deaths,
+        `seed ${seed}: ${[...counts].filter(([what]) => what.startsWith("server")).join("; ")}`,
+      );
     }
   });
 }
 
 test("the calm stretches are rough: dials take seconds, members suspect the host, and trust it again", () => {
   const { counts } = calm(1, { minutes: 10, deputies: true, deathMs: 60_000 });
-  for (const what of ["suspect", "trust: a suspicion ends", "server: deputy named", "link opened"]) assert.ok((counts.get(what) ?? 0) > 2, `${what}: ${counts.get(what)}`);
+  for (const what of ["suspect", "trust: a suspicion ends", "server: deputy named", "link opened"])
+    assert.ok((counts.get(what) ?? 0) > 2, `${what}: ${counts.get(what)}`);
 });

@@ -32,7 +32,11 @@ test("the host's own page waits for another to have it", () => {
 });
 
 test("the sender acknowledges in a moment, or one witness at once; should it fail, others do a little later", () => {
-  for (const [sender, atOnce, soon, later] of [["b", [], ["b"], ["c"]], ["d", [], ["d"], ["b", "c"]], ["a", ["b"], [], ["c"]]] as const) {
+  for (const [sender, atOnce, soon, later] of [
+    ["b", [], ["b"], ["c"]],
+    ["d", [], ["d"], ["b", "c"]],
+    ["a", ["b"], [], ["c"]],
+  ] as const) {
     const rig = new Rig();
     rig.together("a", "b", "c", "d");
     rig.send(sender, "x");
@@ -44,7 +48,11 @@ test("the sender acknowledges in a moment, or one witness at once; should it fai
     assert.deepEqual(ackers(), soon, `${sender} sends, in a moment`);
     rig.pass(50, "nobody");
     const second = rig.take(({ message }) => message.t === "ack");
-    assert.deepEqual(second.map(({ from }) => from), later, `${sender} sends, later`);
+    assert.deepEqual(
+      second.map(({ from }) => from),
+      later,
+      `${sender} sends, later`,
+    );
     rig.hand(second);
     assert.equal(rig.state("a"), "x");
   }
@@ -75,7 +83,10 @@ test("what a member sends next acknowledges what it sent before", () => {
   assert.equal(rig.state("a"), "");
   rig.now += 1;
   rig.send("b", "y");
-  assert.deepEqual(rig.letters.filter(({ from }) => from === "b").map(({ message }) => message.t), ["send"]);
+  assert.deepEqual(
+    rig.letters.filter(({ from }) => from === "b").map(({ message }) => message.t),
+    ["send"],
+  );
   rig.hand(rig.take(({ message }) => message.t === "send"));
   assert.equal(rig.state("a"), "x");
 });
@@ -117,7 +128,9 @@ test("a host gets what it lacks over the relay when the data channel does not an
   for (const id of ["b", "c"]) rig.host(id, "b", 11, "left", ["b", "c"]);
   rig.feed("c", { type: "link", id: "b", up: true });
   const ways = (id: string, kind: string) =>
-    (rig.effects.get(id) ?? []).flatMap((effect) => (effect.type === "transmit" && effect.message.t === kind ? [effect.via] : []));
+    (rig.effects.get(id) ?? []).flatMap((effect) =>
+      effect.type === "transmit" && effect.message.t === kind ? [effect.via] : [],
+    );
   rig.hand(rig.take(({ message }) => message.t === "ask" || message.t === "at"));
   rig.hand(rig.take(({ message }) => message.t === "at"));
   // What is sent over the channel is lost.
@@ -205,7 +218,13 @@ test("an away member alone had the tail: it is restored and told, and its own me
   rig.pass(2000);
   assert.equal(rig.state("c"), "theirs mine");
   assert.equal(rig.state("b"), "theirs mine");
-  assert.deepEqual(rig.noticed("c", "recovered").map(({ complete, via }) => [complete, via]).at(-1), [false, "snapshot"]);
+  assert.deepEqual(
+    rig
+      .noticed("c", "recovered")
+      .map(({ complete, via }) => [complete, via])
+      .at(-1),
+    [false, "snapshot"],
+  );
 });
 
 test("the relay delivers after the data channel did: once is once", () => {
@@ -253,7 +272,10 @@ test("a late joiner arrives during a take-over", () => {
   rig.host("c", "b", 11, "left");
   rig.pass(1500);
   for (const id of ["b", "c", "d"]) assert.equal(rig.state(id), "x z");
-  assert.deepEqual(rig.noticed("d", "recovered").map(({ complete, via }) => [complete, via]), [[true, "snapshot"]]);
+  assert.deepEqual(
+    rig.noticed("d", "recovered").map(({ complete, via }) => [complete, via]),
+    [[true, "snapshot"]],
+  );
 });
 
 test("who only just came and gives way to one with a history takes that, and sends again", () => {
@@ -288,7 +310,10 @@ test("no snapshots: a joiner gets the kept log", () => {
   rig.open("c", "a", 10);
   rig.pass(1500);
   assert.equal(rig.state("c"), "x");
-  assert.deepEqual(rig.noticed("c", "recovered").map(({ complete, via }) => [complete, via]), [[true, "log"]]);
+  assert.deepEqual(
+    rig.noticed("c", "recovered").map(({ complete, via }) => [complete, via]),
+    [[true, "log"]],
+  );
 });
 
 test("beyond the limits send rejects, and nothing is dropped", () => {
@@ -296,7 +321,8 @@ test("beyond the limits send rejects, and nothing is dropped", () => {
   rig.together("a", "b");
   rig.feed("b", { type: "send", token: 900, data: "", size: 2 << 20 });
   assert.deepEqual(rig.settled.get("b"), ["TooLarge"]);
-  for (let i = 0; i < 5; i++) rig.feed("b", { type: "send", token: 901 + i, data: `m${i}`, size: 1 << 20 });
+  for (let i = 0; i < 5; i++)
+    rig.feed("b", { type: "send", token: 901 + i, data: `m${i}`, size: 1 << 20 });
   assert.deepEqual(rig.settled.get("b"), ["TooLarge", "Backpressure"]);
   rig.pass(3000);
   assert.equal(rig.state("a"), "m0 m1 m2 m3");
@@ -335,7 +361,13 @@ test("resigning names the member that has most, and stamps no more", () => {
   const rig = new Rig();
   rig.together("a", "b", "c");
   rig.feed("a", { type: "resign" });
-  assert.ok(rig.effects.get("a")?.some((effect) => effect.type === "resign" && effect.epoch === 10 && effect.to !== undefined));
+  assert.ok(
+    rig.effects
+      .get("a")
+      ?.some(
+        (effect) => effect.type === "resign" && effect.epoch === 10 && effect.to !== undefined,
+      ),
+  );
   rig.send("a", "x");
   rig.host("b", "b", 11, "resigned", ["a", "b", "c"]);
   for (const id of ["a", "c"]) rig.host(id, "b", 11, "resigned");
@@ -350,10 +382,48 @@ test("what has not the shape of a message is none", () => {
   assert.ok(isWire(good));
   // What is in it belongs to no later epoch than itself.
   const entry = { s: 1, e: 11, f: "a", n: 1, k: "d", d: "", z: 0 };
-  const at = { r: 10, e: 10, s: 1, done: 1, base: 0, line: [[10, 0]], snap: true, stale: false, age: 0 };
+  const at = {
+    r: 10,
+    e: 10,
+    s: 1,
+    done: 1,
+    base: 0,
+    line: [[10, 0]],
+    snap: true,
+    stale: false,
+    age: 0,
+  };
   assert.ok(isWire({ t: "at", e: 10, at }));
-  const later = [{ ...good, x: [entry] }, { t: "at", e: 10, at: { ...at, e: 11 } }, { t: "at", e: 10, at: { ...at, line: [[10, 0], [11, 1]] } }, { t: "ack", e: 10, at: { r: 10, e: 11, s: 1 }, gap: false, k: 1 }];
-  for (const bad of [null, 1, "x", [], {}, { t: "data" }, { ...good, e: -1 }, { ...good, x: [1] }, { ...good, s: "1" }, { t: "toString", e: 1 }, { t: "at", e: 1, at: {} }, ...later]) {
+  const later = [
+    { ...good, x: [entry] },
+    { t: "at", e: 10, at: { ...at, e: 11 } },
+    {
+      t: "at",
+      e: 10,
+      at: {
+        ...at,
+        line: [
+          [10, 0],
+          [11, 1],
+        ],
+      },
+    },
+    { t: "ack", e: 10, at: { r: 10, e: 11, s: 1 }, gap: false, k: 1 },
+  ];
+  for (const bad of [
+    null,
+    1,
+    "x",
+    [],
+    {},
+    { t: "data" },
+    { ...good, e: -1 },
+    { ...good, x: [1] },
+    { ...good, s: "1" },
+    { t: "toString", e: 1 },
+    { t: "at", e: 1, at: {} },
+    ...later,
+  ]) {
     assert.ok(!isWire(bad));
     rig.feed("b", { type: "received", from: "a", via: "relay", message: bad });
   }
@@ -384,13 +454,24 @@ test("what a page was handed goes before a tail that was only stamped, of a late
 });
 
 test("which log a new host takes does not hang on the order of the answers", () => {
-  const at = (e: number, s: number, done: number, line: readonly (readonly [number, number])[]) =>
-    ({ r: 1, e, s, done, base: 0, line, stale: false });
+  const at = (
+    e: number,
+    s: number,
+    done: number,
+    line: readonly (readonly [number, number])[],
+  ) => ({ r: 1, e, s, done, base: 0, line, stale: false });
   const seen = at(1, 8, 8, [[1, 0]]);
-  const longer = at(6, 9, 5, [[1, 0], [6, 9]]);
-  const without = at(7, 12, 5, [[1, 0], [7, 6]]);
+  const longer = at(6, 9, 5, [
+    [1, 0],
+    [6, 9],
+  ]);
+  const without = at(7, 12, 5, [
+    [1, 0],
+    [7, 6],
+  ]);
   const all = [seen, longer, without];
-  for (const own of all) for (const others of [all, all.slice().reverse()]) assert.equal(best(own, others, 0), longer);
+  for (const own of all)
+    for (const others of [all, all.slice().reverse()]) assert.equal(best(own, others, 0), longer);
 });
 
 test("entries that came early of a history that is given up are not taken for those of the one that stays", () => {
@@ -408,7 +489,9 @@ test("entries that came early of a history that is given up are not taken for th
   // g keeps them until it is restored; that is lost.
   for (let round = 0; round < 3; round++) {
     rig.take(({ message }) => message.t === "restore");
-    rig.hand(rig.take(({ to, message }) => to === "g" && (message.t === "data" || message.t === "beat")));
+    rig.hand(
+      rig.take(({ to, message }) => to === "g" && (message.t === "data" || message.t === "beat")),
+    );
   }
   assert.equal(rig.state("g"), "");
   rig.letters = [];
@@ -452,7 +535,10 @@ test("a page that was told something is missing gives nobody its state", () => {
   rig.open("d", "b", 11);
   rig.pass(4000);
   // d starts from the kept log and is told, not from what c makes of it.
-  assert.deepEqual(rig.noticed("d", "recovered").map(({ complete, via }) => [complete, via]), [[false, "none"]]);
+  assert.deepEqual(
+    rig.noticed("d", "recovered").map(({ complete, via }) => [complete, via]),
+    [[false, "none"]],
+  );
   assert.equal(rig.state("d"), rig.state("b"));
 });
 
@@ -460,7 +546,9 @@ test("a deposed host does not hand its page the tail it stamped", () => {
   const rig = new Rig();
   rig.together("a", "b", "c");
   rig.send("a", "seen");
-  const early = rig.take(({ from, to, message }) => from === "a" && to === "b" && message.t === "data");
+  const early = rig.take(
+    ({ from, to, message }) => from === "a" && to === "b" && message.t === "data",
+  );
   rig.hand(early);
   rig.settle();
   rig.send("a", "tail");
@@ -469,7 +557,8 @@ test("a deposed host does not hand its page the tail it stamped", () => {
   for (const id of ["a", "c"]) rig.host(id, "b", 11, "stalled");
   const [data] = early;
   // What b has, repeated in its own epoch, ends before a's tail does.
-  if (data && data.message.t === "data") rig.hand([{ from: "b", to: "a", message: { ...data.message, e: 11 } }]);
+  if (data && data.message.t === "data")
+    rig.hand([{ from: "b", to: "a", message: { ...data.message, e: 11 } }]);
   assert.equal(rig.state("a"), "seen");
   rig.pass(1500);
   for (const id of ["a", "b", "c"]) assert.equal(rig.state(id), "seen tail");
@@ -507,7 +596,12 @@ test("a host that came late hands on what it never had, of whom it reaches, and 
     }
     rig.feed("d", { type: "joined", member: { id: "c", group: true } });
     if (host === "offline") {
-      for (const id of ["c", "e"]) for (const [one, other] of [["d", id], [id, "d"]] as const) rig.feed(one, { type: "link", id: other, up: true });
+      for (const id of ["c", "e"])
+        for (const [one, other] of [
+          ["d", id],
+          [id, "d"],
+        ] as const)
+          rig.feed(one, { type: "link", id: other, up: true });
       rig.feed("d", { type: "offline" });
     }
     rig.open("c", "d", 11);
@@ -523,8 +617,17 @@ test("sends that come together go out together", () => {
   const rig = new Rig();
   rig.together("a", "b");
   const group = rig.groups.get("b");
-  const effects = group?.handleAll([1, 2, 3].map((token) => ({ type: "send", token, data: `m${token}`, size: 2 }) as const), rig.now) ?? [];
-  assert.deepEqual(effects.flatMap((effect) => (effect.type === "transmit" && effect.message.t === "send" ? [effect.message.x.length] : [])), [3]);
+  const effects =
+    group?.handleAll(
+      [1, 2, 3].map((token) => ({ type: "send", token, data: `m${token}`, size: 2 }) as const),
+      rig.now,
+    ) ?? [];
+  assert.deepEqual(
+    effects.flatMap((effect) =>
+      effect.type === "transmit" && effect.message.t === "send" ? [effect.message.x.length] : [],
+    ),
+    [3],
+  );
 });
 
 test("a host in the middle of a long message is not silent", () => {
@@ -559,7 +662,10 @@ test("a lone host that was frozen does not take its history for the group's unti
   rig.pass(2000);
   assert.equal(rig.state("b"), "new");
   assert.equal(rig.state("a"), "new");
-  assert.deepEqual(rig.noticed("a", "recovered").map(({ complete }) => complete), [false]);
+  assert.deepEqual(
+    rig.noticed("a", "recovered").map(({ complete }) => complete),
+    [false],
+  );
 });
 
 test("an answer of the server that a lone host reads after a pause is asked for again", () => {
@@ -568,7 +674,8 @@ test("an answer of the server that a lone host reads after a pause is asked for 
   rig.open("a", "a", 10, ["a"]);
   rig.deaf.add("a");
   rig.send("a", "x");
-  const asked = () => rig.effects.get("a")?.findLast((effect) => effect.type === "prove")?.token ?? assert.fail();
+  const asked = () =>
+    rig.effects.get("a")?.findLast((effect) => effect.type === "prove")?.token ?? assert.fail();
   rig.now += 900;
   rig.feed("a", { type: "proved", token: asked() });
   assert.equal(rig.state("a"), "");
@@ -603,7 +710,8 @@ function makingSnapshot() {
   const rig = new Rig();
   rig.together("a", "b");
   rig.slow.add("b");
-  const say = (message: Wire) => rig.feed("b", { type: "received", from: "a", via: "relay", message });
+  const say = (message: Wire) =>
+    rig.feed("b", { type: "received", from: "a", via: "relay", message });
   say({ t: "want", e: 10, k: 1 });
   rig.send("a", "x");
   rig.pass(100);
@@ -614,16 +722,40 @@ function makingSnapshot() {
 
 test("what waits for a page to make its snapshot is not handed to it when that history is given up", () => {
   const { rig, heal, say } = makingSnapshot();
-  say({ t: "restore", e: 10, heal, snap: { r: 5, e: 5, s: 0, line: [[5, 0]], counts: [], members: [], has: false, z: 0 } });
+  say({
+    t: "restore",
+    e: 10,
+    heal,
+    snap: { r: 5, e: 5, s: 0, line: [[5, 0]], counts: [], members: [], has: false, z: 0 },
+  });
   assert.equal(rig.state("b"), "");
 });
 
 test("who starts anew without a state is handed first what it has of that history", () => {
   const { rig, heal, say } = makingSnapshot();
   assert.equal(rig.state("b"), "");
-  say({ t: "restore", e: 10, heal, snap: { ...heal, s: heal.s + 5, line: [[heal.r, 0]], counts: [], members: [], has: false, z: 0 } });
+  say({
+    t: "restore",
+    e: 10,
+    heal,
+    snap: {
+      ...heal,
+      s: heal.s + 5,
+      line: [[heal.r, 0]],
+      counts: [],
+      members: [],
+      has: false,
+      z: 0,
+    },
+  });
   assert.equal(rig.state("b"), "x");
-  assert.deepEqual(rig.noticed("b", "recovered").slice(-1).map(({ complete, via }) => [complete, via]), [[false, "none"]]);
+  assert.deepEqual(
+    rig
+      .noticed("b", "recovered")
+      .slice(-1)
+      .map(({ complete, via }) => [complete, via]),
+    [[false, "none"]],
+  );
 });
 
 test("a history long away is not fresh again for having been handed on", () => {
@@ -647,14 +779,20 @@ test("a history long away is not fresh again for having been handed on", () => {
   rig.letters = [];
   rig.add("c");
   rig.host("e", "c", 30, "stalled");
-  const standing = rig.take(({ from, message }) => from === "e" && message.t === "at").at(-1)?.message;
+  const standing = rig
+    .take(({ from, message }) => from === "e" && message.t === "at")
+    .at(-1)?.message;
   assert.ok(standing?.t === "at" && standing.at.r === 10 && standing.at.stale);
 });
 
 test("two groups for longer than entries are kept: what is given up is sent again all the same", () => {
   const rig = new Rig();
   rig.together("a", "b", "c");
-  for (const [id, other] of [["a", "b"], ["b", "a"]] as const) rig.feed(id, { type: "link", id: other, up: true });
+  for (const [id, other] of [
+    ["a", "b"],
+    ["b", "a"],
+  ] as const)
+    rig.feed(id, { type: "link", id: other, up: true });
   // a and b lose the server and go on; c goes on with the server.
   for (const id of ["a", "b"]) rig.feed(id, { type: "offline" });
   rig.host("c", "c", 11, "left", ["c"]);
@@ -685,8 +823,12 @@ test("one comes with its profile, once, and has another later", () => {
   rig.feed("a", { type: "joined", member: { id: "c", group: true, profile: { name: "Cay" } } });
   rig.open("c", "a", 10);
   rig.pass(1200);
-  const told = (id: string) => rig.noticed(id, "member").map(({ change, id: of, profile }) => ({ change, id: of, profile }));
-  assert.deepEqual(told("b"), [{ change: "join", id: "a", profile: { name: "Ann" } }, { change: "join", id: "c", profile: { name: "Cay" } }]);
+  const told = (id: string) =>
+    rig.noticed(id, "member").map(({ change, id: of, profile }) => ({ change, id: of, profile }));
+  assert.deepEqual(told("b"), [
+    { change: "join", id: "a", profile: { name: "Ann" } },
+    { change: "join", id: "c", profile: { name: "Cay" } },
+  ]);
   assert.deepEqual(rig.noticed("a", "profile"), []);
   // On a new socket it has not said its profile yet: no news. Then another: news, and no second join.
   rig.feed("a", { type: "joined", member: { id: "c", group: true } });
@@ -694,7 +836,13 @@ test("one comes with its profile, once, and has another later", () => {
   rig.feed("a", { type: "profile", profile: { name: "Anne" } });
   rig.pass(1200);
   for (const id of ["a", "b"]) {
-    assert.deepEqual(rig.noticed(id, "profile").filter((notice) => notice.id === "c").map(({ profile }) => profile), [{ name: "Kay" }]);
+    assert.deepEqual(
+      rig
+        .noticed(id, "profile")
+        .filter((notice) => notice.id === "c")
+        .map(({ profile }) => profile),
+      [{ name: "Kay" }],
+    );
     assert.deepEqual(rig.groups.get(id)?.profile("c"), { name: "Kay" });
   }
   assert.deepEqual(rig.groups.get("c")?.profile("a"), { name: "Anne" });
@@ -707,10 +855,20 @@ test("where nothing is relayed, a host that waits for a history goes on speaking
   rig.add(...ids);
   const open = { host: "x", epoch: 10, members: 3, relay: false, resumeMs: 30_000 };
   for (const id of ids) rig.feed(id, { type: "open", open });
-  for (const id of ["b", "c"]) for (const [one, other] of [["a", id], [id, "a"]] as const) rig.feed(one, { type: "link", id: other, up: true });
+  for (const id of ["b", "c"])
+    for (const [one, other] of [
+      ["a", id],
+      [id, "a"],
+    ] as const)
+      rig.feed(one, { type: "link", id: other, up: true });
   for (const id of ids) rig.host(id, "a", 11, "left", ids);
   rig.pass(4000);
-  for (const id of ["b", "c"]) assert.deepEqual(rig.effects.get(id)?.filter(({ type }) => type === "suspect"), [], `${id} hears that it lives`);
+  for (const id of ["b", "c"])
+    assert.deepEqual(
+      rig.effects.get(id)?.filter(({ type }) => type === "suspect"),
+      [],
+      `${id} hears that it lives`,
+    );
   rig.send("b", "x");
   rig.pass(1000);
   for (const id of ids) assert.equal(rig.state(id), "x");
@@ -771,8 +929,13 @@ test("where the best log begins too late and its page gives no state, a new host
     rig.letters = [];
     for (const id of ["b", "c", heir]) rig.open(id, heir, 11, ["b", "c", heir]);
     rig.pass(2000);
-    for (const id of ["b", "c", heir]) assert.equal(rig.state(id), "one two three", `${id}, under ${heir}`);
-    for (const id of ["b", "c", heir]) assert.ok(rig.noticed(id, "recovered").every(({ complete }) => complete), `${id}, under ${heir}`);
+    for (const id of ["b", "c", heir])
+      assert.equal(rig.state(id), "one two three", `${id}, under ${heir}`);
+    for (const id of ["b", "c", heir])
+      assert.ok(
+        rig.noticed(id, "recovered").every(({ complete }) => complete),
+        `${id}, under ${heir}`,
+      );
   }
 });
 
@@ -781,18 +944,51 @@ test("only the server names hosts: what members say of a later epoch moves nobod
   for (const e of later) {
     const place = { r: 10, e: 10, s: 1 };
     const lies = [
-      { t: "ask", e, cause: "left" }, { t: "fence", e, host: "m" }, { t: "fence", e, host: "b" }, { t: "beat", e, at: place, sent: 9, w: [], k: 1, cause: "" },
-      { t: "data", e, r: 10, p: 10, s: 2, x: [{ s: 2, e, f: "m", n: 1, k: "d", d: "false", z: 5 }] }, { t: "need", e, n: 1 }, { t: "want", e, k: 1 },
-      { t: "restore", e, heal: place, snap: { ...place, line: [[10, 0]], counts: [], members: [], has: true, state: ["false"], z: 5 } },
+      { t: "ask", e, cause: "left" },
+      { t: "fence", e, host: "m" },
+      { t: "fence", e, host: "b" },
+      { t: "beat", e, at: place, sent: 9, w: [], k: 1, cause: "" },
+      {
+        t: "data",
+        e,
+        r: 10,
+        p: 10,
+        s: 2,
+        x: [{ s: 2, e, f: "m", n: 1, k: "d", d: "false", z: 5 }],
+      },
+      { t: "need", e, n: 1 },
+      { t: "want", e, k: 1 },
+      {
+        t: "restore",
+        e,
+        heal: place,
+        snap: {
+          ...place,
+          line: [[10, 0]],
+          counts: [],
+          members: [],
+          has: true,
+          state: ["false"],
+          z: 5,
+        },
+      },
     ];
     for (const online of [true, false]) {
       const rig = new Rig();
       rig.together("a", "b", "c");
-      for (const [one, other] of [["a", "b"], ["b", "a"], ["a", "c"], ["c", "a"]] as const) rig.feed(one, { type: "link", id: other, up: true });
+      for (const [one, other] of [
+        ["a", "b"],
+        ["b", "a"],
+        ["a", "c"],
+        ["c", "a"],
+      ] as const)
+        rig.feed(one, { type: "link", id: other, up: true });
       rig.send("b", "before");
       rig.pass(500);
       if (!online) for (const id of ["a", "b", "c"]) rig.feed(id, { type: "offline" });
-      for (const id of ["a", "b", "c"]) for (const via of ["relay", "p2p"] as const) for (const message of lies) rig.feed(id, { type: "received", from: "m", via, message });
+      for (const id of ["a", "b", "c"])
+        for (const via of ["relay", "p2p"] as const)
+          for (const message of lies) rig.feed(id, { type: "received", from: "m", via, message });
       rig.send("b", "between");
       rig.pass(500);
       if (!online) for (const id of ["a", "b", "c"]) rig.open(id, "a", 10, ["a", "b", "c"]);
@@ -862,7 +1058,10 @@ test("who stands where a history was founded has none of it: should its host be 
   rig.open("a", "b", 11);
   rig.pass(3000);
   assert.equal(rig.state("a"), "old new");
-  assert.deepEqual(rig.noticed("a", "recovered").filter(({ complete }) => !complete), []);
+  assert.deepEqual(
+    rig.noticed("a", "recovered").filter(({ complete }) => !complete),
+    [],
+  );
 });
 
 test("a page that was handed more than is in the history it founds gives nobody its state", () => {
@@ -911,7 +1110,17 @@ test("a place that nobody comes to is not taken for where to begin above", () =>
   rig.add("a", "b");
   rig.open("a", "a", 10, ["a", "b"]);
   rig.open("b", "a", 10);
-  const at = { r: 0, e: 0, s: Number.MAX_SAFE_INTEGER, done: 0, base: 0, line: [], snap: false, stale: false, age: 0 };
+  const at = {
+    r: 0,
+    e: 0,
+    s: Number.MAX_SAFE_INTEGER,
+    done: 0,
+    base: 0,
+    line: [],
+    snap: false,
+    stale: false,
+    age: 0,
+  };
   rig.feed("a", { type: "received", from: "m", via: "relay", message: { t: "at", e: 10, at } });
   rig.send("b", "x");
   rig.pass(5000);
@@ -922,8 +1131,19 @@ test("one that says it has an older history, and never hands it over, holds its 
   const rig = new Rig();
   rig.together("a", "b");
   rig.feed("a", { type: "joined", member: { id: "m", group: true } });
-  const at = { r: 1, e: 1, s: 9, done: 9, base: 0, line: [[1, 0]], snap: false, stale: false, age: 0 };
-  const say = () => rig.feed("a", { type: "received", from: "m", via: "relay", message: { t: "at", e: 10, at } });
+  const at = {
+    r: 1,
+    e: 1,
+    s: 9,
+    done: 9,
+    base: 0,
+    line: [[1, 0]],
+    snap: false,
+    stale: false,
+    age: 0,
+  };
+  const say = () =>
+    rig.feed("a", { type: "received", from: "m", via: "relay", message: { t: "at", e: 10, at } });
   for (let ms = 0; ms < 16_000; ms += 200) {
     say();
     rig.pass(200);
@@ -940,16 +1160,26 @@ test("a host that changed to an older history is not restored to the newer one, 
   rig.together("a", "b");
   rig.send("a", "new");
   rig.pass(100);
-  const say = (message: object) => rig.feed("a", { type: "received", from: "m", via: "relay", message });
+  const say = (message: object) =>
+    rig.feed("a", { type: "received", from: "m", via: "relay", message });
   const place = () => rig.groups.get("a")?.place ?? assert.fail();
   const line = [[1, 0]];
   const snap = { r: 1, e: 1, s: 0, line, counts: [], members: [], has: false, z: 0 };
   rig.feed("a", { type: "joined", member: { id: "m", group: true } });
-  say({ t: "at", e: 10, at: { r: 1, e: 1, s: 9, done: 9, base: 0, line, snap: false, stale: false, age: 0 } });
+  say({
+    t: "at",
+    e: 10,
+    at: { r: 1, e: 1, s: 9, done: 9, base: 0, line, snap: false, stale: false, age: 0 },
+  });
   const newer = place();
   say({ t: "restore", e: 10, heal: newer, snap });
   assert.deepEqual(place(), { r: 1, e: 1, s: 0 });
-  say({ t: "restore", e: 10, heal: place(), snap: { ...snap, ...newer, s: newer.s - 1, line: [[10, 0]] } });
+  say({
+    t: "restore",
+    e: 10,
+    heal: place(),
+    snap: { ...snap, ...newer, s: newer.s - 1, line: [[10, 0]] },
+  });
   assert.equal(place().r, 1);
   rig.pass(8000, "a", "b");
   assert.equal(place().r, 1);
@@ -960,10 +1190,15 @@ test("a host is not restored to before what it stamped in this epoch, should who
   rig.together("a", "b");
   rig.send("a", "x");
   rig.pass(100);
-  const say = (message: object) => rig.feed("a", { type: "received", from: "m", via: "relay", message });
+  const say = (message: object) =>
+    rig.feed("a", { type: "received", from: "m", via: "relay", message });
   const place = () => rig.groups.get("a")?.place ?? assert.fail();
   rig.feed("a", { type: "joined", member: { id: "m", group: true } });
-  say({ t: "at", e: 10, at: { r: 1, e: 1, s: 9, done: 9, base: 0, line: [[1, 0]], snap: false, stale: false, age: 0 } });
+  say({
+    t: "at",
+    e: 10,
+    at: { r: 1, e: 1, s: 9, done: 9, base: 0, line: [[1, 0]], snap: false, stale: false, age: 0 },
+  });
   const stamped = place();
   const snap = { r: 10, e: 10, s: 0, line: [[10, 0]], counts: [], members: [], has: false, z: 0 };
   say({ t: "restore", e: 10, heal: stamped, snap });
@@ -978,14 +1213,26 @@ test("one that says it has an older history, and hands over another, is believed
   rig.together("a", "b");
   rig.send("a", "x");
   rig.pass(100);
-  const say = (message: object) => rig.feed("a", { type: "received", from: "m", via: "relay", message });
+  const say = (message: object) =>
+    rig.feed("a", { type: "received", from: "m", via: "relay", message });
   rig.feed("a", { type: "joined", member: { id: "m", group: true } });
   const snap = { r: 10, e: 10, s: 0, line: [[10, 0]], counts: [], members: [], has: false, z: 0 };
   for (let i = 0; i < 10; i++) {
-    say({ t: "at", e: 10, at: { r: 1, e: 1, s: 9, done: 9, base: 0, line: [[1, 0]], snap: false, stale: false, age: 0 } });
+    say({
+      t: "at",
+      e: 10,
+      at: { r: 1, e: 1, s: 9, done: 9, base: 0, line: [[1, 0]], snap: false, stale: false, age: 0 },
+    });
     say({ t: "restore", e: 10, heal: rig.groups.get("a")?.place, snap });
   }
-  assert.equal(rig.effects.get("a")?.filter((effect) => effect.type === "transmit" && effect.to === "m" && effect.message.t === "pull").length, 3);
+  assert.equal(
+    rig.effects
+      .get("a")
+      ?.filter(
+        (effect) => effect.type === "transmit" && effect.to === "m" && effect.message.t === "pull",
+      ).length,
+    3,
+  );
 });
 
 test("a host that changed to an older history does not go back, though its holder goes when it has said no more than where that begins", () => {
@@ -1007,7 +1254,8 @@ test("a host that changed to an older history does not go back, though its holde
   rig.letters = [];
   rig.feed("c", { type: "joined", member: { id: "a", group: true } });
   rig.open("a", "c", 20);
-  for (let round = 0; round < 20 && rig.groups.get("c")?.place.r === 20; round++) rig.hand(rig.take(() => true));
+  for (let round = 0; round < 20 && rig.groups.get("c")?.place.r === 20; round++)
+    rig.hand(rig.take(() => true));
   assert.deepEqual(rig.groups.get("c")?.place, { r: 10, e: 10, s: 0 });
   rig.kill("a");
   rig.feed("c", { type: "left", id: "a" });
@@ -1105,7 +1353,10 @@ test("a host that has stamped nothing takes what another has beyond its own, tho
 });
 
 test("a history that was only just founded gives way to an older one, however long that was away, and nothing is lost for it", () => {
-  for (const [usedMs, wins] of [[20_000, true], [35_000, false]] as const) {
+  for (const [usedMs, wins] of [
+    [20_000, true],
+    [35_000, false],
+  ] as const) {
     for (const named of ["newcomer", "claimant"]) {
       const rig = new Rig();
       rig.together("a");
@@ -1125,24 +1376,41 @@ test("a history that was only just founded gives way to an older one, however lo
         rig.open("a", "a", epoch, ["a", "b"]);
       }
       rig.pass(5000);
-      for (const id of ["a", "b"]) assert.equal(rig.state(id), wins ? "old new" : "new", `${id}, ${named} hosts after ${usedMs} ms`);
+      for (const id of ["a", "b"])
+        assert.equal(
+          rig.state(id),
+          wins ? "old new" : "new",
+          `${id}, ${named} hosts after ${usedMs} ms`,
+        );
     }
   }
 });
 
 /** Whom a host asked for a state. */
 function wanted(rig: Rig, host: string): string[] {
-  return (rig.effects.get(host) ?? []).flatMap((effect) => (effect.type === "transmit" && effect.message.t === "want" ? [effect.to] : []));
+  return (rig.effects.get(host) ?? []).flatMap((effect) =>
+    effect.type === "transmit" && effect.message.t === "want" ? [effect.to] : [],
+  );
 }
 
 /** So long its state is on the way from one to another: pieces of it come all the while. */
 function slowly(rig: Rig, from: string, to: string, ms: number, among: readonly string[]): void {
-  const state = rig.take((letter) => letter.from === from && letter.to === to && (letter.message.t === "restore" || letter.message.t === "snap"));
+  const state = rig.take(
+    (letter) =>
+      letter.from === from &&
+      letter.to === to &&
+      (letter.message.t === "restore" || letter.message.t === "snap"),
+  );
   assert.ok(state.length > 0);
   for (let passed = 0; passed < ms; passed += 500) {
     rig.feed(to, { type: "heard", from, via: "relay" });
     rig.pass(500, ...among);
-    rig.take((letter) => letter.from === from && letter.to === to && (letter.message.t === "restore" || letter.message.t === "snap"));
+    rig.take(
+      (letter) =>
+        letter.from === from &&
+        letter.to === to &&
+        (letter.message.t === "restore" || letter.message.t === "snap"),
+    );
   }
   rig.hand(state.slice(0, 1));
 }
@@ -1186,13 +1454,18 @@ test("a state that takes long is waited for as long as it comes, by a host and b
   for (let i = 0; i < 48; i++) {
     rig.send("a", `new${i}`);
     rig.pass(1000, "a", "b", "c");
-    for (const letter of rig.take(({ to, message }) => to === "d" && message.t !== "ask")) if (letter.message.t === "restore" && told.length === 0) told.push(JSON.stringify(letter));
+    for (const letter of rig.take(({ to, message }) => to === "d" && message.t !== "ask"))
+      if (letter.message.t === "restore" && told.length === 0) told.push(JSON.stringify(letter));
   }
   rig.hand(told.map((letter) => JSON.parse(letter) as (typeof rig.letters)[number]));
   rig.pass(2000);
   assert.equal(rig.state("d"), rig.state("a"));
   assert.equal(rig.state("d").split(" ").length, 49);
-  assert.deepEqual(rig.noticed("d", "recovered").map(({ complete }) => complete), [true], "restored once");
+  assert.deepEqual(
+    rig.noticed("d", "recovered").map(({ complete }) => complete),
+    [true],
+    "restored once",
+  );
 });
 
 test("a new host waits until one that nothing is relayed to has its data channel", () => {
@@ -1203,11 +1476,26 @@ test("a new host waits until one that nothing is relayed to has its data channel
   assert.equal(rig.state("c"), "x");
   rig.kill("a");
   rig.letters = [];
-  rig.feed("b", { type: "host", host: { host: "b", epoch: 11, cause: "left", roster: [{ id: "b", group: true }, { id: "c", group: true, relay: false }] } });
+  rig.feed("b", {
+    type: "host",
+    host: {
+      host: "b",
+      epoch: 11,
+      cause: "left",
+      roster: [
+        { id: "b", group: true },
+        { id: "c", group: true, relay: false },
+      ],
+    },
+  });
   rig.host("c", "b", 11, "left");
   rig.pass(1200, "nobody");
   rig.letters = [];
-  for (const [one, other] of [["b", "c"], ["c", "b"]] as const) rig.feed(one, { type: "link", id: other, up: true });
+  for (const [one, other] of [
+    ["b", "c"],
+    ["c", "b"],
+  ] as const)
+    rig.feed(one, { type: "link", id: other, up: true });
   rig.pass(1000);
   for (const id of ["b", "c"]) assert.equal(rig.state(id), "x");
   assert.ok(rig.noticed("c", "recovered").every(({ complete }) => complete));
@@ -1281,10 +1569,14 @@ test("whom the server has lost, and a host that has the server hears on a data c
   const p2p = (ms: number): void => {
     for (let passed = 0; passed < ms; passed += 50) {
       rig.pass(50, "a", "c");
-      for (const { from, to, message } of rig.take(({ from, to }) => [from, to].every((id) => id !== "c"))) rig.feed(to, { type: "received", from, via: "p2p", message });
+      for (const { from, to, message } of rig.take(({ from, to }) =>
+        [from, to].every((id) => id !== "c"),
+      ))
+        rig.feed(to, { type: "received", from, via: "p2p", message });
     }
   };
-  const unlinked = (): boolean => (rig.effects.get("a") ?? []).some((effect) => effect.type === "unlink" && effect.id === "b");
+  const unlinked = (): boolean =>
+    (rig.effects.get("a") ?? []).some((effect) => effect.type === "unlink" && effect.id === "b");
   p2p(29_000);
   assert.ok(!unlinked());
   rig.send("b", "still here");
@@ -1294,7 +1586,13 @@ test("whom the server has lost, and a host that has the server hears on a data c
   assert.ok(unlinked());
   rig.feed("a", { type: "link", id: "b", up: false });
   p2p(2000);
-  assert.deepEqual(rig.noticed("a", "member").map(({ change, id }) => `${change} ${id}`).slice(-1), ["leave b"]);
+  assert.deepEqual(
+    rig
+      .noticed("a", "member")
+      .map(({ change, id }) => `${change} ${id}`)
+      .slice(-1),
+    ["leave b"],
+  );
 });
 
 test("how long a member may be without the server counts from when its host has it again", () => {
@@ -1305,10 +1603,12 @@ test("how long a member may be without the server counts from when its host has 
   const p2p = (ms: number): void => {
     for (let passed = 0; passed < ms; passed += 50) {
       rig.pass(50, "nobody");
-      for (const { from, to, message } of rig.take(() => true)) rig.feed(to, { type: "received", from, via: "p2p", message });
+      for (const { from, to, message } of rig.take(() => true))
+        rig.feed(to, { type: "received", from, via: "p2p", message });
     }
   };
-  const unlinked = (): boolean => (rig.effects.get("a") ?? []).some((effect) => effect.type === "unlink");
+  const unlinked = (): boolean =>
+    (rig.effects.get("a") ?? []).some((effect) => effect.type === "unlink");
   rig.feed("b", { type: "offline" });
   rig.feed("a", { type: "left", id: "b" });
   p2p(10_000);
@@ -1326,10 +1626,11 @@ test("who lost one state is asked for the next again, before the host's own page
   rig.together("a", "b", "c");
   rig.send("a", "old");
   rig.settle();
-  const givers = (): string[] => (rig.effects.get("a") ?? []).flatMap((effect) => {
-    if (effect.type === "askSnapshot") return ["a"];
-    return effect.type === "transmit" && effect.message.t === "want" ? [effect.to] : [];
-  });
+  const givers = (): string[] =>
+    (rig.effects.get("a") ?? []).flatMap((effect) => {
+      if (effect.type === "askSnapshot") return ["a"];
+      return effect.type === "transmit" && effect.message.t === "want" ? [effect.to] : [];
+    });
   const join = (id: string): void => {
     rig.pass(5000);
     rig.add(id);
@@ -1359,11 +1660,23 @@ test("a page with many to whom nothing is relayed is not asked again and again a
   const feed = (event: Event): void => {
     for (const effect of host.handle(event, now)) {
       if (effect.type === "fanout" && effect.message.t === "ask") asked++;
-      if (effect.type === "transmit" && effect.message.t === "ask" && effect.to.startsWith("far")) assert.fail("asked over the relay, which does not reach it");
+      if (effect.type === "transmit" && effect.message.t === "ask" && effect.to.startsWith("far"))
+        assert.fail("asked over the relay, which does not reach it");
     }
   };
-  feed({ type: "open", open: { host: "host", epoch: 5, members: 141, relay: true, resumeMs: 30_000, roster: [...far, ...near] } });
-  for (const { id } of near) feed({ type: "received", from: id, via: "relay", message: { t: "at", e: 5, at: nowhere } });
+  feed({
+    type: "open",
+    open: {
+      host: "host",
+      epoch: 5,
+      members: 141,
+      relay: true,
+      resumeMs: 30_000,
+      roster: [...far, ...near],
+    },
+  });
+  for (const { id } of near)
+    feed({ type: "received", from: id, via: "relay", message: { t: "at", e: 5, at: nowhere } });
   for (; now < 6000; now += 50) feed({ type: "timer" });
   assert.equal(asked, 1);
 });
@@ -1378,7 +1691,9 @@ test("pieces that come over the relay do not make a silent data channel good", (
     rig.feed("b", { type: "timer" });
   }
   rig.send("b", "x");
-  const sends = (rig.effects.get("b") ?? []).flatMap((effect) => (effect.type === "transmit" && effect.message.t === "send" ? [effect.via] : []));
+  const sends = (rig.effects.get("b") ?? []).flatMap((effect) =>
+    effect.type === "transmit" && effect.message.t === "send" ? [effect.via] : [],
+  );
   assert.deepEqual(sends, ["relay"]);
 });
 
@@ -1397,7 +1712,10 @@ test("who does not host any more keeps entries no longer than others, whatever s
   rig.pass(1000);
   for (const id of ["a", "b"]) rig.host(id, "b", 11, "resigned", ["a", "b"]);
   rig.pass(60_000, "a", "b");
-  assert.deepEqual(["a", "b"].map((id) => rig.groups.get(id)?.load.entries), [0, 0]);
+  assert.deepEqual(
+    ["a", "b"].map((id) => rig.groups.get(id)?.load.entries),
+    [0, 0],
+  );
 });
 
 test("no state is sent to one that has gone, by whatever way it went", () => {
@@ -1407,11 +1725,20 @@ test("no state is sent to one that has gone, by whatever way it went", () => {
   rig.settle();
   rig.pass(5000);
   rig.add("d");
-  for (const [one, other] of [["a", "d"], ["d", "a"]] as const) rig.feed(one, { type: "link", id: other, up: true });
+  for (const [one, other] of [
+    ["a", "d"],
+    ["d", "a"],
+  ] as const)
+    rig.feed(one, { type: "link", id: other, up: true });
   rig.feed("a", { type: "joined", member: { id: "d", group: true } });
   rig.feed("a", { type: "left", id: "d" });
   // It asks over its channel, which then dies.
-  rig.feed("a", { type: "received", from: "d", via: "p2p", message: { t: "at", e: 10, at: nowhere } });
+  rig.feed("a", {
+    type: "received",
+    from: "d",
+    via: "p2p",
+    message: { t: "at", e: 10, at: nowhere },
+  });
   rig.pass(1000, "a", "b");
   rig.feed("a", { type: "link", id: "d", up: false });
   rig.pass(2000, "a", "b");
@@ -1420,5 +1747,9 @@ test("no state is sent to one that has gone, by whatever way it went", () => {
     rig.feed("a", { type: "pressure", link: "states", high: false });
     rig.pass(1000, "a", "b");
   }
-  assert.ok(!rig.effects.get("a")?.some((effect) => effect.type === "transmit" && effect.message.t === "restore"));
+  assert.ok(
+    !rig.effects
+      .get("a")
+      ?.some((effect) => effect.type === "transmit" && effect.message.t === "restore"),
+  );
 });

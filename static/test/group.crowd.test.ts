@@ -26,31 +26,55 @@ test("a page of 1,000 delivers the same through three changes of host", () => {
         post.push({ to: effect.to, from: id, message: effect.message });
       } else if (effect.type === "fanout") {
         frames++;
-        for (const to of groups.keys()) if (to !== id) post.push({ to, from: id, message: effect.message });
+        for (const to of groups.keys())
+          if (to !== id) post.push({ to, from: id, message: effect.message });
       } else if (effect.type === "deliver") seen.get(id)?.push(effect.data as string);
       else if (effect.type === "restore") seen.set(id, [...(effect.state as string[])]);
-      else if (effect.type === "askSnapshot") feed(id, { type: "snapshot", token: effect.token, given: true, state: [...(seen.get(id) ?? [])], size: 10 });
+      else if (effect.type === "askSnapshot")
+        feed(id, {
+          type: "snapshot",
+          token: effect.token,
+          given: true,
+          state: [...(seen.get(id) ?? [])],
+          size: 10,
+        });
     }
   };
   const pass = (ms: number): void => {
-    for (const end = now + ms; now < end;) {
+    for (const end = now + ms; now < end; ) {
       now += 20;
-      for (const [id, group] of groups) if (group.nextDeadline() <= now) feed(id, { type: "timer" });
+      for (const [id, group] of groups)
+        if (group.nextDeadline() <= now) feed(id, { type: "timer" });
       const due = post;
       post = [];
-      for (const { to, from, message } of due) feed(to, { type: "received", from, via: "relay", message });
+      for (const { to, from, message } of due)
+        feed(to, { type: "received", from, via: "relay", message });
     }
   };
   const name = (host: string, epoch: number): void => {
     const roster = [...groups.keys()].map((id) => ({ id, group: true }));
-    for (const id of groups.keys()) feed(id, { type: "host", host: { host, epoch, cause: "left", ...(id === host ? { roster } : {}) } });
+    for (const id of groups.keys())
+      feed(id, {
+        type: "host",
+        host: { host, epoch, cause: "left", ...(id === host ? { roster } : {}) },
+      });
   };
   for (const id of ids) {
     groups.set(id, new Group(id));
     seen.set(id, []);
     feed(id, { type: "snapshots", able: true });
     if (id !== "m0") feed("m0", { type: "joined", member: { id, group: true } });
-    feed(id, { type: "open", open: { host: "m0", epoch: 5, members: 1, relay: true, resumeMs: 30_000, ...(id === "m0" ? { roster: NOBODY } : {}) } });
+    feed(id, {
+      type: "open",
+      open: {
+        host: "m0",
+        epoch: 5,
+        members: 1,
+        relay: true,
+        resumeMs: 30_000,
+        ...(id === "m0" ? { roster: NOBODY } : {}),
+      },
+    });
   }
   pass(4000);
   let n = 0;
@@ -84,21 +108,43 @@ test("a hundred who come at once are restored as fast as the socket takes it, an
   const sent: Extract<Effect, { type: "transmit" }>[] = [];
   const feed = (event: Event): void => {
     for (const effect of host.handle(event, now)) {
-      if (effect.type === "askSnapshot") feed({ type: "snapshot", token: effect.token, given: true, state: "s", size: STATE });
+      if (effect.type === "askSnapshot")
+        feed({ type: "snapshot", token: effect.token, given: true, state: "s", size: STATE });
       if (effect.type === "transmit" && effect.message.t === "restore") sent.push(effect);
     }
   };
   feed({ type: "snapshots", able: true });
-  feed({ type: "open", open: { host: "host", epoch: 5, members: 1, relay: true, resumeMs: 30_000, roster: NOBODY } });
-  const nowhere = { r: 0, e: 0, s: 0, done: 0, base: 0, line: [], snap: false, stale: false, age: 0 };
+  feed({
+    type: "open",
+    open: { host: "host", epoch: 5, members: 1, relay: true, resumeMs: 30_000, roster: NOBODY },
+  });
+  const nowhere = {
+    r: 0,
+    e: 0,
+    s: 0,
+    done: 0,
+    base: 0,
+    line: [],
+    snap: false,
+    stale: false,
+    age: 0,
+  };
   const ids = Array.from({ length: 100 }, (_, i) => `m${i}`);
   const say = (): void => {
-    for (const id of ids) feed({ type: "received", from: id, via: "relay", message: { t: "at", e: 5, at: nowhere } });
+    for (const id of ids)
+      feed({ type: "received", from: id, via: "relay", message: { t: "at", e: 5, at: nowhere } });
   };
   for (const id of ids) feed({ type: "joined", member: { id, group: true } });
   say();
-  assert.ok(sent.length * STATE > 1 << 20 && sent.length * STATE < 2 << 20, `${sent.length} at once`);
-  assert.equal(new Set(sent.map(({ message }) => message)).size, 1, "the same words are written again for each");
+  assert.ok(
+    sent.length * STATE > 1 << 20 && sent.length * STATE < 2 << 20,
+    `${sent.length} at once`,
+  );
+  assert.equal(
+    new Set(sent.map(({ message }) => message)).size,
+    1,
+    "the same words are written again for each",
+  );
   const first = sent.length;
   feed({ type: "pressure", link: "states", high: true });
   now += 100;
@@ -108,7 +154,10 @@ test("a hundred who come at once are restored as fast as the socket takes it, an
     now += 100;
     const before = sent.length;
     feed({ type: "pressure", link: "states", high: false });
-    assert.ok(sent.length > before && sent.length - before <= first, `${sent.length - before} in round ${round}`);
+    assert.ok(
+      sent.length > before && sent.length - before <= first,
+      `${sent.length - before} in round ${round}`,
+    );
     feed({ type: "pressure", link: "states", high: true });
   }
   assert.deepEqual(new Set(sent.slice(0, ids.length).map(({ to }) => to)), new Set(ids));
@@ -126,6 +175,8 @@ test("a page that many have come to and left is as quick as one that they never 
   rig.pass(5000);
   rig.effects.get("a")?.splice(0);
   rig.pass(5000);
-  const beats = (rig.effects.get("a") ?? []).filter((effect) => effect.type === "fanout" && effect.message.t === "beat").length;
+  const beats = (rig.effects.get("a") ?? []).filter(
+    (effect) => effect.type === "fanout" && effect.message.t === "beat",
+  ).length;
   assert.ok(beats >= 9, `${beats} beats in 5 s`);
 });

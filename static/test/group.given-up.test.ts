@@ -24,7 +24,20 @@ test("a message that was not handed to the page, since a later one of its sender
     log.append(entry, NOW);
     if (entry.n > handed.count(entry.f)) handed.apply(entry, NOW);
   }
-  const snap: Snapshot = { r: 2, e: 2, s: 0, line: [[2, 0]], counts: [], members: [], has: false, z: 0 };
-  const { lost, lostMore } = giveUp({ id: "me", log, delivered: 2, outbox: new Outbox(), handed }, snap, Ledger.read(snap, NOW));
+  const snap: Snapshot = {
+    r: 2,
+    e: 2,
+    s: 0,
+    line: [[2, 0]],
+    counts: [],
+    members: [],
+    has: false,
+    z: 0,
+  };
+  const { lost, lostMore } = giveUp(
+    { id: "me", log, delivered: 2, outbox: new Outbox(), handed },
+    snap,
+    Ledger.read(snap, NOW),
+  );
   assert.deepEqual([lost.map(({ data }) => data), lostMore], [["b#1"], false]);
 });

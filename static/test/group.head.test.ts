@@ -53,8 +53,21 @@ test("a greeting whose head is no list is none", () => {
   const rig = changed();
   rig.letters = [];
   const at = { r: 1, e: 10, s: 0, done: 0, base: 0, line: [], snap: false, stale: false, age: 0 };
-  for (const bad of [{ x: "all" }, { x: [{ n: -1, z: 0 }], low: 1 }, { low: 3 }, { x: [], low: "1" }]) {
-    rig.feed("b", { type: "received", from: "c", via: "relay", message: { t: "at", e: 11, at, ...bad } });
+  for (const bad of [
+    { x: "all" },
+    { x: [{ n: -1, z: 0 }], low: 1 },
+    { low: 3 },
+    { x: [], low: "1" },
+  ]) {
+    rig.feed("b", {
+      type: "received",
+      from: "c",
+      via: "relay",
+      message: { t: "at", e: 11, at, ...bad },
+    });
   }
-  assert.deepEqual(rig.letters.filter(({ message }) => message.t === "restore"), []);
+  assert.deepEqual(
+    rig.letters.filter(({ message }) => message.t === "restore"),
+    [],
+  );
 });

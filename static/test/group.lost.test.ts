@@ -16,7 +16,12 @@ const clock = (rig: Rig): number => EPOCH + rig.now - 1000;
 function withHistory(): Rig {
   const rig = new Rig();
   rig.together("a", "b");
-  for (const [id, data] of [["a", "a1"], ["b", "b1"], ["a", "a2"], ["b", "b2"]] as const) {
+  for (const [id, data] of [
+    ["a", "a1"],
+    ["b", "b1"],
+    ["a", "a2"],
+    ["b", "b2"],
+  ] as const) {
     rig.send(id, data);
     rig.pass(200);
   }
@@ -53,7 +58,12 @@ function later(rig: Rig, ms: number, ...among: string[]): void {
   rig.upMs = (rig.upMs ?? 0) + ms;
 }
 
-const told = (lost: readonly Lost[]): string => lost.map(({ data, from, mine, seq }) => `${String(data)} of ${from}${mine ? ", mine" : ""} at ${seq}`).join("; ");
+const told = (lost: readonly Lost[]): string =>
+  lost
+    .map(
+      ({ data, from, mine, seq }) => `${String(data)} of ${from}${mine ? ", mine" : ""} at ${seq}`,
+    )
+    .join("; ");
 
 test("away for long, a page is handed what it loses: all of it, in order, its own marked, with its state and with `recovered`", () => {
   const rig = withHistory();
@@ -66,11 +76,23 @@ test("away for long, a page is handed what it loses: all of it, in order, its ow
   comes(rig, "b", "n", epoch);
   rig.pass(3000);
   const [recovered] = rig.noticed("b", "recovered").slice(-1);
-  assert.equal(recovered && told(recovered.lost), "a1 of a at 3; b1 of b, mine at 4; a2 of a at 5; b2 of b, mine at 6");
-  assert.deepEqual([recovered?.complete, recovered?.reason, recovered?.lostMore], [false, "replaced", false]);
+  assert.equal(
+    recovered && told(recovered.lost),
+    "a1 of a at 3; b1 of b, mine at 4; a2 of a at 5; b2 of b, mine at 6",
+  );
+  assert.deepEqual(
+    [recovered?.complete, recovered?.reason, recovered?.lostMore],
+    [false, "replaced", false],
+  );
   assert.ok(recovered?.lost.every((lost) => lost.epoch === EPOCH));
-  const restore = (rig.effects.get("b") ?? []).filter((effect) => effect.type === "restore").slice(-1)[0];
-  assert.ok(restore?.type === "restore" && restore.about.lost === recovered?.lost && restore.about.reason === "replaced");
+  const restore = (rig.effects.get("b") ?? [])
+    .filter((effect) => effect.type === "restore")
+    .slice(-1)[0];
+  assert.ok(
+    restore?.type === "restore" &&
+      restore.about.lost === recovered?.lost &&
+      restore.about.reason === "replaced",
+  );
   // What the app decides about is not sent by the library as well.
   rig.pass(10_000);
   assert.equal(rig.state("n"), "n1");
@@ -90,7 +112,10 @@ test("what waits longer than `resumeMs` is uncertain, and no loss: the page was 
   comes(rig, "b", "n", epoch);
   rig.pass(3000);
   assert.deepEqual(rig.settled.get("b"), ["ok", "ok", "Uncertain"]);
-  assert.equal(told(rig.noticed("b", "recovered").slice(-1)[0]?.lost ?? []), "a1 of a at 3; b1 of b, mine at 4; a2 of a at 5; b2 of b, mine at 6");
+  assert.equal(
+    told(rig.noticed("b", "recovered").slice(-1)[0]?.lost ?? []),
+    "a1 of a at 3; b1 of b, mine at 4; a2 of a at 5; b2 of b, mine at 6",
+  );
 });
 
 test("messages away from the group are kept by size: what is trimmed beyond that is said to be lost, too", () => {
@@ -120,7 +145,10 @@ test("a joiner is told why it is restored, and loses nothing", () => {
   comes(rig, "c", "a", EPOCH);
   rig.pass(1000);
   const [recovered] = rig.noticed("c", "recovered");
-  assert.deepEqual([recovered?.reason, recovered?.lost, recovered?.lostMore, recovered?.complete], ["join", [], false, true]);
+  assert.deepEqual(
+    [recovered?.reason, recovered?.lost, recovered?.lostMore, recovered?.complete],
+    ["join", [], false, true],
+  );
 });
 
 test("who fell behind its own history loses nothing by its new state", () => {
@@ -134,7 +162,10 @@ test("who fell behind its own history loses nothing by its new state", () => {
   comes(rig, "b", "a", EPOCH);
   rig.pass(3000);
   const [recovered] = rig.noticed("b", "recovered").slice(-1);
-  assert.deepEqual([recovered?.reason, recovered?.via, recovered?.lost, recovered?.lostMore, recovered?.complete], ["behind", "snapshot", [], false, true]);
+  assert.deepEqual(
+    [recovered?.reason, recovered?.via, recovered?.lost, recovered?.lostMore, recovered?.complete],
+    ["behind", "snapshot", [], false, true],
+  );
 });
 
 test("a page that was given a state and loses that is told that more is lost than is listed", () => {
@@ -160,7 +191,12 @@ test("a page that was given a state and loses that is told that more is lost tha
   assert.deepEqual([recovered?.lost.map(({ data }) => data), recovered?.lostMore], [["c1"], true]);
 });
 
-for (const [after, wins] of [[5_000, "old"], [60_000, "old"], [170_000, "old"], [185_000, "new"]] as const) {
+for (const [after, wins] of [
+  [5_000, "old"],
+  [60_000, "old"],
+  [170_000, "old"],
+  [185_000, "new"],
+] as const) {
   test(`a history founded just after a restart gives way to one from before it that comes ${after / 1000} s later: ${wins === "old" ? "yes, and nothing of it is lost" : "not any more, and that one is told what it loses"}`, () => {
     const rig = withHistory();
     outage(rig, 180_000);
@@ -177,7 +213,15 @@ for (const [after, wins] of [[5_000, "old"], [60_000, "old"], [170_000, "old"], 
     rig.pass(8000, "n", "m", "b");
     comes(rig, "a", "n", epoch);
     rig.pass(8000);
-    const lost = ["n", "m", "b", "a"].map((id) => rig.noticed(id, "recovered").slice(-1)[0]?.lost.filter(({ mine }) => mine).map(({ data }) => data).join(" ") ?? "");
+    const lost = ["n", "m", "b", "a"].map(
+      (id) =>
+        rig
+          .noticed(id, "recovered")
+          .slice(-1)[0]
+          ?.lost.filter(({ mine }) => mine)
+          .map(({ data }) => data)
+          .join(" ") ?? "",
+    );
     for (const id of ["n", "m", "a", "b"]) {
       if (wins === "old") {
         assert.ok(rig.state(id).startsWith("a1 b1 a2 b2 "), `${id} has ${rig.state(id)}`);
@@ -229,14 +273,26 @@ test("a host that went over to the older history does not go back in that epoch,
   rig.feed("n", { type: "left", id: "m" });
   later(rig, 1000, "n");
   comes(rig, "b", "n", 3);
-  for (const id of ["b", "n"]) rig.host(id, "n", EPOCH + 1, "restarted", id === "n" ? ["n", "b"] : []);
+  for (const id of ["b", "n"])
+    rig.host(id, "n", EPOCH + 1, "restarted", id === "n" ? ["n", "b"] : []);
   rig.send("n", "n2");
   later(rig, 200_000, "n", "b");
   assert.equal(rig.state("b"), "a1 b1 a2 b2 n1 n2");
   rig.feed("n", { type: "joined", member: { id: "m", group: true } });
   rig.open("m", "n", EPOCH + 1);
   // The provisional time is over, so what m has is not marked any more, and has the lower root.
-  rig.hand(rig.take(({ from }) => from === "m").map((letter) => (letter.message.t === "at" ? { ...letter, message: { ...letter.message, at: { ...letter.message.at, stale: false } } } : letter)));
+  rig.hand(
+    rig
+      .take(({ from }) => from === "m")
+      .map((letter) =>
+        letter.message.t === "at"
+          ? {
+              ...letter,
+              message: { ...letter.message, at: { ...letter.message.at, stale: false } },
+            }
+          : letter,
+      ),
+  );
   rig.pass(5000);
   for (const id of ["n", "b", "m"]) assert.equal(rig.state(id), "a1 b1 a2 b2 n1 n2", id);
 });
@@ -300,7 +356,12 @@ test("members with a library that knows no provisional histories are understood"
   rig.upMs = 500;
   founds(rig, "n", epoch, "n1");
   comes(rig, "b", "n", epoch);
-  const bare = (message: Wire): Wire => JSON.parse(JSON.stringify(message, (name, value: unknown) => (["provisional", "gaps", "forgot"].includes(name) ? undefined : value))) as Wire;
+  const bare = (message: Wire): Wire =>
+    JSON.parse(
+      JSON.stringify(message, (name, value: unknown) =>
+        ["provisional", "gaps", "forgot"].includes(name) ? undefined : value,
+      ),
+    ) as Wire;
   for (let ms = 0; ms < 3000; ms += 50) {
     rig.hand(rig.take(() => true).map((letter) => ({ ...letter, message: bare(letter.message) })));
     rig.pass(50, "nobody");
@@ -330,7 +391,10 @@ test("what was given up, was to be sent again and was not before its sender was 
   comes(rig, "b", "a", 12);
   rig.pass(3000);
   const [recovered] = rig.noticed("b", "recovered").slice(-1);
-  assert.deepEqual([recovered && told(recovered.lost), recovered?.complete, recovered?.via], ["b3 of b, mine at 8", false, "log"]);
+  assert.deepEqual(
+    [recovered && told(recovered.lost), recovered?.complete, recovered?.via],
+    ["b3 of b, mine at 8", false, "log"],
+  );
   rig.loses = () => false;
   rig.pass(10_000);
   assert.equal(rig.state("a"), "a1 b1 a2 b2 a3");
@@ -358,7 +422,10 @@ test("what another has sent again by then is not lost", () => {
   rig.host("b", "a", 12, "restarted");
   rig.pass(3000);
   const [recovered] = rig.noticed("b", "recovered").slice(-1);
-  assert.deepEqual([rig.state("b"), recovered?.reason, recovered?.lost, recovered?.lostMore], ["a1 b1 a2 b2 a3 c1", "replaced", [], false]);
+  assert.deepEqual(
+    [rig.state("b"), recovered?.reason, recovered?.lost, recovered?.lostMore],
+    ["a1 b1 a2 b2 a3 c1", "replaced", [], false],
+  );
 });
 
 test("members that do not agree whether their history is provisional do not make a host take over for ever", () => {
@@ -367,12 +434,38 @@ test("members that do not agree whether their history is provisional do not make
   rig.upMs = 500;
   // Another was founded a little later, and its members do not all say what it is.
   founds(rig, "n", clock(rig), "n1");
-  const { r, line } = { r: clock(rig) + 50, line: [[clock(rig) + 50, 0], [clock(rig) + 50, 1]] as const };
-  const at = { r, e: r, s: 3, done: 3, base: 0, line: [line[0]], snap: false, stale: false, age: 0 };
+  const { r, line } = {
+    r: clock(rig) + 50,
+    line: [
+      [clock(rig) + 50, 0],
+      [clock(rig) + 50, 1],
+    ] as const,
+  };
+  const at = {
+    r,
+    e: r,
+    s: 3,
+    done: 3,
+    base: 0,
+    line: [line[0]],
+    snap: false,
+    stale: false,
+    age: 0,
+  };
   const epoch = clock(rig) + 100;
   for (const id of ["x", "y"]) rig.feed("n", { type: "joined", member: { id, group: true } });
   rig.host("n", "n", epoch, "restarted", ["n", "x", "y"]);
-  const says = (from: string, provisional?: number): void => rig.feed("n", { type: "received", from, via: "relay", message: { t: "at", e: epoch, at: { ...at, ...(provisional === undefined ? {} : { provisional }) } } });
+  const says = (from: string, provisional?: number): void =>
+    rig.feed("n", {
+      type: "received",
+      from,
+      via: "relay",
+      message: {
+        t: "at",
+        e: epoch,
+        at: { ...at, ...(provisional === undefined ? {} : { provisional }) },
+      },
+    });
   says("x", 100_000);
   says("y");
   rig.pass(1000, "n");
@@ -387,8 +480,12 @@ test("members that do not agree whether their history is provisional do not make
 
 test("a claim that the server does not believe is made ever more rarely, the page is told once, and nothing is delivered meanwhile", () => {
   const rig = withHistory();
-  const redials = (id: string): number => (rig.effects.get(id) ?? []).filter(({ type }) => type === "redial").length;
-  const told = (id: string): number[] => (rig.effects.get(id) ?? []).flatMap((effect) => (effect.type === "disbelieved" ? [effect.behindMs] : []));
+  const redials = (id: string): number =>
+    (rig.effects.get(id) ?? []).filter(({ type }) => type === "redial").length;
+  const told = (id: string): number[] =>
+    (rig.effects.get(id) ?? []).flatMap((effect) =>
+      effect.type === "disbelieved" ? [effect.behindMs] : [],
+    );
   /** Somebody else is there, in an epoch before ours. */
   const answers = (id: string): void => {
     rig.feed(id, { type: "offline" });
@@ -409,7 +506,13 @@ test("a claim that the server does not believe is made ever more rarely, the pag
   assert.ok(dials > 10 && dials < 36, `${dials} dials of two pages in five minutes`);
   assert.deepEqual([told("a"), told("b")], [[7], [7]]);
   assert.deepEqual([rig.state("a"), rig.state("b")], ["a1 b1 a2 b2", "a1 b1 a2 b2"]);
-  assert.deepEqual([rig.settled.get("a"), rig.settled.get("b")], [["ok", "ok"], ["ok", "ok", "Uncertain"]]);
+  assert.deepEqual(
+    [rig.settled.get("a"), rig.settled.get("b")],
+    [
+      ["ok", "ok"],
+      ["ok", "ok", "Uncertain"],
+    ],
+  );
   assert.equal(rig.noticed("a", "status").slice(-1)[0]?.state, "away");
   // Named host of those whom it does not understand, it hands over.
   rig.host("a", "a", 4, "left", ["a", "m"]);
@@ -430,23 +533,38 @@ test("a table knows which messages it holds, which it does not, and which it can
   const message = (f: string, n: number): Entry => ({ s: 1, e: 1, f, n, k: "d", d: "", z: 1 });
   const left = (f: string): Entry => ({ s: 1, e: 1, f, n: 0, k: "l", d: null, z: 0 });
   for (const n of [1, 2, 5, 6]) ledger.apply(message("a", n), 0);
-  assert.deepEqual([1, 2, 3, 4, 5, 6, 7].map((n) => ledger.holds("a", n)), ["yes", "yes", "no", "no", "yes", "yes", "no"]);
+  assert.deepEqual(
+    [1, 2, 3, 4, 5, 6, 7].map((n) => ledger.holds("a", n)),
+    ["yes", "yes", "no", "no", "yes", "yes", "no"],
+  );
   assert.equal(ledger.holds("b", 1), "no");
   const read = Ledger.read(JSON.parse(JSON.stringify(ledger.write())), 0);
-  assert.deepEqual([2, 3, 6].map((n) => read.holds("a", n)), ["yes", "no", "yes"]);
+  assert.deepEqual(
+    [2, 3, 6].map((n) => read.holds("a", n)),
+    ["yes", "no", "yes"],
+  );
   // Of more gaps than are remembered the oldest are forgotten.
   for (let n = 8; n <= 30; n += 2) ledger.apply(message("a", n), 0);
-  assert.deepEqual([2, 3, 30, 29].map((n) => ledger.holds("a", n)), ["unsure", "unsure", "yes", "no"]);
+  assert.deepEqual(
+    [2, 3, 30, 29].map((n) => ledger.holds("a", n)),
+    ["unsure", "unsure", "yes", "no"],
+  );
   // Who left last is remembered longest.
   for (const [i, f] of ["a", "b", "c"].entries()) {
     ledger.apply(message(f, 31), 0);
     ledger.apply(left(f), i + 1);
   }
   assert.deepEqual(ledger.prune(10, 2), ["a"]);
-  assert.deepEqual([ledger.holds("a", 31), ledger.holds("b", 31), ledger.holds("x", 1)], ["unsure", "yes", "unsure"]);
+  assert.deepEqual(
+    [ledger.holds("a", 31), ledger.holds("b", 31), ledger.holds("x", 1)],
+    ["unsure", "yes", "unsure"],
+  );
   assert.equal(Ledger.read(JSON.parse(JSON.stringify(ledger.write())), 0).holds("x", 1), "unsure");
   ledger.apply(message("a", 40), 0);
-  assert.deepEqual([39, 40].map((n) => ledger.holds("a", n)), ["unsure", "yes"]);
+  assert.deepEqual(
+    [39, 40].map((n) => ledger.holds("a", n)),
+    ["unsure", "yes"],
+  );
 });
 
 test("an orphan that the group's table skips is told, though later messages of its sender are in it", () => {
@@ -455,12 +573,18 @@ test("an orphan that the group's table skips is told, though later messages of i
   outbox.add(1, "x", 1);
   outbox.mark(1);
   assert.deepEqual(outbox.settle(1, 0, place), [1]);
-  assert.deepEqual(outbox.again(0, () => false), []);
+  assert.deepEqual(
+    outbox.again(0, () => false),
+    [],
+  );
   assert.ok(outbox.sends(1));
   outbox.mark(1);
   outbox.doubt();
   assert.ok(outbox.isOrphan(1) && !outbox.sends(1));
   outbox.trim(1_000_000, 100, 100);
-  assert.deepEqual(outbox.again(7, () => false).map(({ d }) => d), ["x"]);
+  assert.deepEqual(
+    outbox.again(7, () => false).map(({ d }) => d),
+    ["x"],
+  );
   assert.ok(!outbox.isOrphan(1) && !outbox.sends(1));
 });

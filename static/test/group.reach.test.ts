@@ -42,13 +42,26 @@ test("a suspicion ends with its socket: nothing is taken back on the next", () =
 test("a change of host closes no channel", () => {
   const rig = new Rig();
   rig.together("a", "b", "c");
-  for (const [id, other] of [["b", "a"], ["c", "a"], ["b", "c"], ["c", "b"]] as const) rig.feed(id, { type: "link", id: other, up: true });
+  for (const [id, other] of [
+    ["b", "a"],
+    ["c", "a"],
+    ["b", "c"],
+    ["c", "b"],
+  ] as const)
+    rig.feed(id, { type: "link", id: other, up: true });
   rig.host("b", "b", 11, "resigned", ["a", "b", "c"]);
   rig.host("a", "b", 11, "resigned");
   rig.host("c", "b", 11, "resigned");
   rig.pass(2000);
-  assert.deepEqual(rig.noticed("c", "host").map(({ host }) => host), ["a", "b"]);
-  for (const id of ["a", "b", "c"]) assert.equal(rig.effects.get(id)?.some((effect) => effect.type === "unlink"), false);
+  assert.deepEqual(
+    rig.noticed("c", "host").map(({ host }) => host),
+    ["a", "b"],
+  );
+  for (const id of ["a", "b", "c"])
+    assert.equal(
+      rig.effects.get(id)?.some((effect) => effect.type === "unlink"),
+      false,
+    );
 });
 
 test("a channel on which only pings come is as good as any", () => {
@@ -61,7 +74,9 @@ test("a channel on which only pings come is as good as any", () => {
   }
   rig.letters = [];
   rig.host("b", "b", 11, "left", ["b", "c"]);
-  const first = (rig.effects.get("b") ?? []).find((effect) => effect.type === "transmit" && effect.to === "c" && effect.message.t === "ask");
+  const first = (rig.effects.get("b") ?? []).find(
+    (effect) => effect.type === "transmit" && effect.to === "c" && effect.message.t === "ask",
+  );
   assert.equal(first?.type === "transmit" && first.via, "p2p");
 });
 
@@ -71,7 +86,19 @@ test("a new host waits for a member that only a channel reaches as long as the s
     rig.together("a", "b", "c");
     rig.kill("a");
     const began = rig.now;
-    rig.feed("b", { type: "host", host: { host: "b", epoch: 11, cause: "left", fairMs, roster: [{ id: "b", group: true }, { id: "c", group: true, relay: false }] } });
+    rig.feed("b", {
+      type: "host",
+      host: {
+        host: "b",
+        epoch: 11,
+        cause: "left",
+        fairMs,
+        roster: [
+          { id: "b", group: true },
+          { id: "c", group: true, relay: false },
+        ],
+      },
+    });
     const took = (): boolean => rig.noticed("b", "host").some(({ isHost }) => isHost);
     rig.pass(fairMs - 200, "b");
     assert.equal(took(), false, `${rig.now - began}`);

@@ -2,7 +2,14 @@
 // out by hand. Not a test itself.
 
 import assert from "node:assert/strict";
-import { Group, type Effect, type Event, type Notice, type RosterEntry, type Wire } from "../src/group/index.ts";
+import {
+  Group,
+  type Effect,
+  type Event,
+  type Notice,
+  type RosterEntry,
+  type Wire,
+} from "../src/group/index.ts";
 
 export interface Letter {
   readonly from: string;
@@ -48,25 +55,60 @@ export class Rig {
     const app = this.app.get(id) as string[];
     for (const effect of effects) {
       this.effects.get(id)?.push(effect);
-      if (effect.type === "transmit") this.letters.push({ from: id, to: effect.to, message: effect.message });
-      else if (effect.type === "fanout") for (const to of this.groups.keys()) if (to !== id) this.letters.push({ from: id, to, message: effect.message });
+      if (effect.type === "transmit")
+        this.letters.push({ from: id, to: effect.to, message: effect.message });
+      else if (effect.type === "fanout")
+        for (const to of this.groups.keys())
+          if (to !== id) this.letters.push({ from: id, to, message: effect.message });
       if (effect.type === "deliver") app.push(String(effect.data));
       else if (effect.type === "restore") app.splice(0, app.length, ...(effect.state as string[]));
-      else if (effect.type === "askSnapshot" && !this.slow.has(id)) this.feed(id, { type: "snapshot", token: effect.token, given: true, state: app.slice(), size: 1 });
+      else if (effect.type === "askSnapshot" && !this.slow.has(id))
+        this.feed(id, {
+          type: "snapshot",
+          token: effect.token,
+          given: true,
+          state: app.slice(),
+          size: 1,
+        });
       // The server answers at once; a deposed host is told so before.
-      else if (effect.type === "prove" && !this.deaf.has(id)) this.feed(id, { type: "proved", token: effect.token });
+      else if (effect.type === "prove" && !this.deaf.has(id))
+        this.feed(id, { type: "proved", token: effect.token });
       else if (effect.type === "notice") this.notices.get(id)?.push(effect.notice);
       else if (effect.type === "settle") this.settled.get(id)?.push(effect.error ?? "ok");
     }
   }
 
-  open(id: string, host: string, epoch: number, roster: readonly string[] = [], recovering = false): void {
-    const open = { host, epoch, members: 1, relay: true, resumeMs: 30_000, ...(this.upMs === undefined ? {} : { upMs: this.upMs }), ...(recovering ? { recovering } : {}), ...(host === id ? { roster: entries(roster) } : {}) };
+  open(
+    id: string,
+    host: string,
+    epoch: number,
+    roster: readonly string[] = [],
+    recovering = false,
+  ): void {
+    const open = {
+      host,
+      epoch,
+      members: 1,
+      relay: true,
+      resumeMs: 30_000,
+      ...(this.upMs === undefined ? {} : { upMs: this.upMs }),
+      ...(recovering ? { recovering } : {}),
+      ...(host === id ? { roster: entries(roster) } : {}),
+    };
     this.feed(id, { type: "open", open });
   }
 
-  host(to: string, host: string, epoch: number, cause: string, roster: readonly string[] = []): void {
-    this.feed(to, { type: "host", host: { host, epoch, cause, ...(host === to ? { roster: entries(roster) } : {}) } });
+  host(
+    to: string,
+    host: string,
+    epoch: number,
+    cause: string,
+    roster: readonly string[] = [],
+  ): void {
+    this.feed(to, {
+      type: "host",
+      host: { host, epoch, cause, ...(host === to ? { roster: entries(roster) } : {}) },
+    });
   }
 
   send(id: string, data: string): void {
@@ -81,13 +123,21 @@ export class Rig {
   }
 
   hand(letters: readonly Letter[]): void {
-    for (const { from, to, message } of letters) this.feed(to, { type: "received", from, via: "relay", message: JSON.parse(JSON.stringify(message)) });
+    for (const { from, to, message } of letters)
+      this.feed(to, {
+        type: "received",
+        from,
+        via: "relay",
+        message: JSON.parse(JSON.stringify(message)),
+      });
   }
 
   /** Hand over everything between these until nothing more comes. */
   settle(...among: readonly string[]): void {
     for (let round = 0; round < 200; round++) {
-      const letters = this.take(({ from, to }) => among.length === 0 || (among.includes(from) && among.includes(to)));
+      const letters = this.take(
+        ({ from, to }) => among.length === 0 || (among.includes(from) && among.includes(to)),
+      );
       if (letters.length === 0) return;
       this.hand(letters.filter((letter) => !this.loses(letter)));
     }
@@ -99,7 +149,8 @@ export class Rig {
     const end = this.now + ms;
     while (this.now < end) {
       this.now = Math.min(end, this.now + 50);
-      for (const [id, group] of this.groups) if (group.nextDeadline() <= this.now) this.feed(id, { type: "timer" });
+      for (const [id, group] of this.groups)
+        if (group.nextDeadline() <= this.now) this.feed(id, { type: "timer" });
       this.settle(...among);
     }
   }
@@ -129,7 +180,9 @@ export class Rig {
   }
 
   noticed<K extends Notice["kind"]>(id: string, kind: K): Extract<Notice, { kind: K }>[] {
-    return (this.notices.get(id) ?? []).filter((notice): notice is Extract<Notice, { kind: K }> => notice.kind === kind);
+    return (this.notices.get(id) ?? []).filter(
+      (notice): notice is Extract<Notice, { kind: K }> => notice.kind === kind,
+    );
   }
 }
 

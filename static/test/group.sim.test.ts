@@ -9,33 +9,94 @@ const SEED = Number(process.env["PEERSTAR_SIM_SEED"] ?? 1);
 
 /** What must have happened in so many schedules, or they prove little. */
 const EXERCISED = [
-  "join", "link opened", "rejected Backpressure", "rejected TooLarge", "rejected Uncertain", "rejected Closed",
-  "fault: crash", "fault: leave", "fault: freeze", "fault: resign", "fault: server restart", "fault: socket lost", "fault: slow member",
-  "fault: cut off, unnoticed", "fault: profile changed", "fault: lies", "others know of a later epoch", "fault: link lost", "fault: link lost, one end unaware", "fault: link blocked",
-  "fault: crash, and the next in take-over", "fault: new host dies while taking over",
-  "message ack", "message ask", "message at", "message beat", "message bye", "message data", "message fence", "message fill",
-  "message need", "message pull", "message restore", "message send", "message snap", "message want",
-  "recovered log complete", "recovered log complete (joiner)", "recovered log incomplete",
-  "recovered none incomplete", "recovered none incomplete (joiner)",
-  "recovered snapshot complete", "recovered snapshot complete (joiner)", "recovered snapshot incomplete",
-  "host: asks the server whether it still is", "take-over: an answer was overtaken before",
-  "server: host changed, left", "server: host changed, resigned", "server: host changed, restarted", "server: host changed, stalled",
-  "server: host changed, timeout", "server: host changed, unreachable", "server: host changed, upgraded", "server: a newer socket keeps the seat",
-  "fault: page lost", "fault: cut off together", "fault: stock client comes", "fault: stock client goes",
-  "server: host stands after restart", "server: election after restart", "server: newcomer gives way to a claimant",
-  "status away", "status open", "suspect", "trust: a suspicion ends", "server: deputy named",
-  "fault: clock set back", "fault: dials held back", "a history from before overrules a provisional one",
-  "lost: listed", "lost: listed, one's own", "lost: more than is listed",
+  "join",
+  "link opened",
+  "rejected Backpressure",
+  "rejected TooLarge",
+  "rejected Uncertain",
+  "rejected Closed",
+  "fault: crash",
+  "fault: leave",
+  "fault: freeze",
+  "fault: resign",
+  "fault: server restart",
+  "fault: socket lost",
+  "fault: slow member",
+  "fault: cut off, unnoticed",
+  "fault: profile changed",
+  "fault: lies",
+  "others know of a later epoch",
+  "fault: link lost",
+  "fault: link lost, one end unaware",
+  "fault: link blocked",
+  "fault: crash, and the next in take-over",
+  "fault: new host dies while taking over",
+  "message ack",
+  "message ask",
+  "message at",
+  "message beat",
+  "message bye",
+  "message data",
+  "message fence",
+  "message fill",
+  "message need",
+  "message pull",
+  "message restore",
+  "message send",
+  "message snap",
+  "message want",
+  "recovered log complete",
+  "recovered log complete (joiner)",
+  "recovered log incomplete",
+  "recovered none incomplete",
+  "recovered none incomplete (joiner)",
+  "recovered snapshot complete",
+  "recovered snapshot complete (joiner)",
+  "recovered snapshot incomplete",
+  "host: asks the server whether it still is",
+  "take-over: an answer was overtaken before",
+  "server: host changed, left",
+  "server: host changed, resigned",
+  "server: host changed, restarted",
+  "server: host changed, stalled",
+  "server: host changed, timeout",
+  "server: host changed, unreachable",
+  "server: host changed, upgraded",
+  "server: a newer socket keeps the seat",
+  "fault: page lost",
+  "fault: cut off together",
+  "fault: stock client comes",
+  "fault: stock client goes",
+  "server: host stands after restart",
+  "server: election after restart",
+  "server: newcomer gives way to a claimant",
+  "status away",
+  "status open",
+  "suspect",
+  "trust: a suspicion ends",
+  "server: deputy named",
+  "fault: clock set back",
+  "fault: dials held back",
+  "a history from before overrules a provisional one",
+  "lost: listed",
+  "lost: listed, one's own",
+  "lost: more than is listed",
 ];
 
 test(`${SCHEDULES} schedules from seed ${SEED} keep the six guarantees`, () => {
-  const { counts, failed: [failed] } = simulate(SCHEDULES, SEED);
+  const {
+    counts,
+    failed: [failed],
+  } = simulate(SCHEDULES, SEED);
   if (failed) {
     console.log(trace(failed.seed).slice(-80).join("\n"));
-    assert.fail(`seed ${failed.seed}: ${failed.error}\n(the whole story: scripts/sim 1 ${failed.seed} --trace)`);
+    assert.fail(
+      `seed ${failed.seed}: ${failed.error}\n(the whole story: scripts/sim 1 ${failed.seed} --trace)`,
+    );
   }
   for (const [what, n] of [...counts].sort()) console.log(`${String(n).padStart(10)}  ${what}`);
-  if (SCHEDULES >= 1000) for (const what of EXERCISED) assert.ok((counts.get(what) ?? 0) > 0, `never happened: ${what}`);
+  if (SCHEDULES >= 1000)
+    for (const what of EXERCISED) assert.ok((counts.get(what) ?? 0) > 0, `never happened: ${what}`);
 });
 
 test("the same seed tells the same story, bit for bit", () => {

@@ -19,7 +19,8 @@ function rig() {
     lost: () => story.push("lost"),
     ended: ({ code, reason }) => story.push(`ended ${code} ${reason}`),
     proved() {},
-    failed: ({ times, why, late }) => story.push(`failed ${times}${why && `: ${why}`}${late ? " (late)" : ""}`),
+    failed: ({ times, why, late }) =>
+      story.push(`failed ${times}${why && `: ${why}`}${late ? " (late)" : ""}`),
   });
   socket.dial();
   return { env, socket, story };
@@ -63,7 +64,10 @@ test("after a lost connection the server is asked, and dialled as soon as it ans
   const { env, story } = lost();
   env.health = undefined;
   env.pass(200);
-  assert.deepEqual(env.probes.map(({ url }) => url), [URL]);
+  assert.deepEqual(
+    env.probes.map(({ url }) => url),
+    [URL],
+  );
   assert.equal(env.sockets.length, 1);
   env.probes[0]?.answer("there");
   assert.equal(env.sockets.length, 2);
@@ -141,7 +145,10 @@ test("a dial that is held back is not given up while the server answers, up to 3
   assert.equal(env.sockets.length, 2);
   env.pass(29_000);
   assert.deepEqual([env.sockets.length, env.last.closedWith], [2, undefined]);
-  assert.deepEqual(story.slice(2), ["failed 1: no answer yet (late)", "failed 2: no answer yet (late)"]);
+  assert.deepEqual(story.slice(2), [
+    "failed 1: no answer yet (late)",
+    "failed 2: no answer yet (late)",
+  ]);
   env.pass(1_000);
   assert.equal(env.sockets[1]?.closedWith, 4000);
   env.pass(1_000);

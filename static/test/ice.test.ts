@@ -4,16 +4,23 @@ import { objection, sortOut } from "../src/ice.ts";
 
 /** A browser that takes addresses with a scheme, and TURN with credentials. */
 function make({ iceServers = [], iceTransportPolicy }: RTCConfiguration): void {
-  if (iceTransportPolicy && !["all", "relay"].includes(iceTransportPolicy)) throw new TypeError(`"${iceTransportPolicy as string}" is not a valid enum value`);
+  if (iceTransportPolicy && !["all", "relay"].includes(iceTransportPolicy))
+    throw new TypeError(`"${iceTransportPolicy as string}" is not a valid enum value`);
   for (const { urls, username } of iceServers) {
     for (const url of [urls].flat()) {
       if (!/^(stun|turn)s?:/.test(url)) throw new SyntaxError(`"${url}" is not a valid URL`);
-      if (url.startsWith("turn") && !username) throw new Error("both username and credential are required");
+      if (url.startsWith("turn") && !username)
+        throw new Error("both username and credential are required");
     }
   }
 }
 
-const [stun, turn, bare, poor] = [{ urls: ["stun:a"] }, { urls: "turn:b", username: "u", credential: "c" }, { urls: ["stun.example.org"] }, { urls: ["turn:x", "turns:x"] }];
+const [stun, turn, bare, poor] = [
+  { urls: ["stun:a"] },
+  { urls: "turn:b", username: "u", credential: "c" },
+  { urls: ["stun.example.org"] },
+  { urls: ["turn:x", "turns:x"] },
+];
 
 test("servers that the browser takes are all taken", () => {
   assert.deepEqual(sortOut({}, [stun, turn], make), { servers: [stun, turn], problem: undefined });
@@ -21,9 +28,16 @@ test("servers that the browser takes are all taken", () => {
 });
 
 test("servers that it refuses are left out and named; the others are used", () => {
-  const { servers, problem } = sortOut({ iceTransportPolicy: "relay" }, [bare, stun, poor, turn], make);
+  const { servers, problem } = sortOut(
+    { iceTransportPolicy: "relay" },
+    [bare, stun, poor, turn],
+    make,
+  );
   assert.deepEqual(servers, [stun, turn]);
-  assert.equal(problem, 'stun.example.org: "stun.example.org" is not a valid URL; turn:x, turns:x: both username and credential are required');
+  assert.equal(
+    problem,
+    'stun.example.org: "stun.example.org" is not a valid URL; turn:x, turns:x: both username and credential are required',
+  );
 });
 
 test("servers that are refused only together are all left out, with the browser's words", () => {
@@ -35,14 +49,21 @@ test("servers that are refused only together are all left out, with the browser'
 
 test("what is no server at all harms nobody", () => {
   const strict = ({ iceServers = [] }: RTCConfiguration): void => {
-    for (const server of iceServers) if (typeof server !== "object" || server === null) throw new TypeError("no dictionary");
+    for (const server of iceServers)
+      if (typeof server !== "object" || server === null) throw new TypeError("no dictionary");
   };
-  assert.deepEqual(sortOut({}, [null, 7, stun] as unknown as RTCIceServer[], strict), { servers: [stun], problem: "undefined: no dictionary; undefined: no dictionary" });
+  assert.deepEqual(sortOut({}, [null, 7, stun] as unknown as RTCIceServer[], strict), {
+    servers: [stun],
+    problem: "undefined: no dictionary; undefined: no dictionary",
+  });
 });
 
 test("a page's own configuration is tried as it is", () => {
   assert.equal(objection({ iceServers: [stun] }, make), undefined);
-  assert.equal(objection({ iceTransportPolicy: "none" as RTCIceTransportPolicy }, make), '"none" is not a valid enum value');
+  assert.equal(
+    objection({ iceTransportPolicy: "none" as RTCIceTransportPolicy }, make),
+    '"none" is not a valid enum value',
+  );
   // Node has no WebRTC: nothing to try it with.
   assert.equal(objection({ iceServers: [bare] }), undefined);
 });

@@ -10,36 +10,85 @@ import type { LostMessage, RestoreInfo } from "../src/restore-info.ts";
 import { Shell } from "../src/shell.ts";
 import { FakeEnv } from "./rig.ts";
 
-const hooks = { message() {}, snapshot: () => undefined, restore: (): unknown => undefined, error() {} };
+const hooks = {
+  message() {},
+  snapshot: () => undefined,
+  restore: (): unknown => undefined,
+  error() {},
+};
 
 test("what is lost is handed over unpacked, with the state and with `recovered` alike; what nobody can read was never handed over", async () => {
   const env = new FakeEnv();
   const handed: [unknown, RestoreInfo][] = [];
-  const front = new Front(env, { ...hooks, restore: (state, about) => handed.push([state, about]) }, () => {}, () => {});
+  const front = new Front(
+    env,
+    { ...hooks, restore: (state, about) => handed.push([state, about]) },
+    () => {},
+    () => {},
+  );
   const about = { from: "ann", mine: false, seq: 7, epoch: 5 };
-  const lost = [{ ...about, data: pack({ a: new Uint8Array([1, 2]) }).text }, { ...about, seq: 8, data: "{" }, { ...about, seq: 9, mine: true, data: pack("x").text }];
-  front.hand({ type: "restore", state: pack([1]).text, about: { reason: "replaced", lost, lostMore: true } });
+  const lost = [
+    { ...about, data: pack({ a: new Uint8Array([1, 2]) }).text },
+    { ...about, seq: 8, data: "{" },
+    { ...about, seq: 9, mine: true, data: pack("x").text },
+  ];
+  front.hand({
+    type: "restore",
+    state: pack([1]).text,
+    about: { reason: "replaced", lost, lostMore: true },
+  });
   await env.settle();
-  const expected: LostMessage[] = [{ ...about, data: { a: new Uint8Array([1, 2]) } }, { ...about, seq: 9, mine: true, data: "x" }];
+  const expected: LostMessage[] = [
+    { ...about, data: { a: new Uint8Array([1, 2]) } },
+    { ...about, seq: 9, mine: true, data: "x" },
+  ];
   assert.deepEqual(handed, [[[1], { reason: "replaced", lost: expected, lostMore: true }]]);
   assert.equal(lostIn(lost), handed[0]?.[1].lost);
   assert.ok(Object.isFrozen(lostIn(lost)) && Object.isFrozen(lostIn([])));
 });
 
 test("OPEN says how long ago the server began; one that does not, or says it wrongly, says nothing", () => {
-  const up = (upMs?: unknown): number | undefined => openIn({ host: "h", epoch: 1, upMs })?.open.upMs;
-  assert.deepEqual([up(0), up(1200), up(-1), up("7"), up()], [0, 1200, undefined, undefined, undefined]);
+  const up = (upMs?: unknown): number | undefined =>
+    openIn({ host: "h", epoch: 1, upMs })?.open.upMs;
+  assert.deepEqual(
+    [up(0), up(1200), up(-1), up("7"), up()],
+    [0, 1200, undefined, undefined, undefined],
+  );
 });
 
 test("a server whose clock was set back is told of in words, once, and dialled ever more rarely", async () => {
   const env = new FakeEnv();
   const told: string[] = [];
-  const shell = new Shell(env, { id: "me", profile: undefined, p2p: false }, {
-    ...hooks, url: () => "ws://x", visible: () => true, notice() {}, status: (state) => told.push(state), error: ({ code, message }) => told.push(`${code}: ${message}`),
-    left() {}, closed() {}, signal() {}, opened() {}, ice() {}, connect: () => undefined, over() {}, named() {}, routes: () => ({ health: "http://x/health", leave: "http://x/leave" }),
-  }, () => {});
+  const shell = new Shell(
+    env,
+    { id: "me", profile: undefined, p2p: false },
+    {
+      ...hooks,
+      url: () => "ws://x",
+      visible: () => true,
+      notice() {},
+      status: (state) => told.push(state),
+      error: ({ code, message }) => told.push(`${code}: ${message}`),
+      left() {},
+      closed() {},
+      signal() {},
+      opened() {},
+      ice() {},
+      connect: () => undefined,
+      over() {},
+      named() {},
+      routes: () => ({ health: "http://x/health", leave: "http://x/leave" }),
+    },
+    () => {},
+  );
   shell.start();
-  const open = { members: 2, p2p: true, relay: { maxMessageBytes: 65_536, maxBytesPerS: 0 }, resumeMs: 30_000, pingMs: 5000 };
+  const open = {
+    members: 2,
+    p2p: true,
+    relay: { maxMessageBytes: 65_536, maxBytesPerS: 0 },
+    resumeMs: 30_000,
+    pingMs: 5000,
+  };
   env.last.says({ type: "OPEN", payload: { ...open, host: "h", epoch: 1_000_000 } });
   env.last.ends(1006);
   let dials = 0;
@@ -54,10 +103,15 @@ test("a server whose clock was set back is told of in words, once, and dialled e
     await env.settle();
   }
   await env.settle();
-  const eligible = answered.sent.flatMap((text) => (JSON.parse(text) as { payload?: { eligible?: boolean } }).payload?.eligible ?? []);
+  const eligible = answered.sent.flatMap(
+    (text) => (JSON.parse(text) as { payload?: { eligible?: boolean } }).payload?.eligible ?? [],
+  );
   assert.deepEqual(eligible, [false], "it cannot host for a server that does not believe it");
   assert.ok(dials >= 8 && dials <= 16, `${dials} dials in four minutes`);
-  assert.deepEqual(told.map((word) => word.split(":")[0]), ["open", "Unreachable", "away"]);
+  assert.deepEqual(
+    told.map((word) => word.split(":")[0]),
+    ["open", "Unreachable", "away"],
+  );
   const words = told.filter((word) => word.startsWith("Unreachable"));
   assert.equal(words.length, 1);
   assert.match(words[0] ?? "", /The server's clock was set back: it is at least 15 minutes behind/);

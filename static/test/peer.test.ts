@@ -39,12 +39,26 @@ class FakeConnection {
 Object.assign(globalThis, { RTCPeerConnection: FakeConnection, RTCSessionDescription: class {} });
 
 function rig(rtc: RTCConfiguration = {}) {
-  const sent: { type: string; dst?: string; payload?: { label?: string; connectionId?: string } }[] = [];
+  const sent: {
+    type: string;
+    dst?: string;
+    payload?: { label?: string; connectionId?: string };
+  }[] = [];
   const events: string[] = [];
   const accepted: string[] = [];
   const signalling = new Signalling((message) => sent.push(message as (typeof sent)[number]));
-  const peer = createPeer("me", { host: "server", port: 443, path: "/x/", secure: true, key: "k" }, "token", rtc, signalling, ({ peer: id }) => accepted.push(id));
-  for (const name of ["open", "connection", "disconnected", "close"]) (peer as unknown as { on(name: string, then: () => void): void }).on(name, () => events.push(name));
+  const peer = createPeer(
+    "me",
+    { host: "server", port: 443, path: "/x/", secure: true, key: "k" },
+    "token",
+    rtc,
+    signalling,
+    ({ peer: id }) => accepted.push(id),
+  );
+  for (const name of ["open", "connection", "disconnected", "close"])
+    (peer as unknown as { on(name: string, then: () => void): void }).on(name, () =>
+      events.push(name),
+    );
   // Outside a browser PeerJS finds no WebRTC and never starts by itself.
   signalling.start("me", "token");
   return { signalling, peer, sent, events, accepted };
@@ -54,7 +68,18 @@ function rig(rtc: RTCConfiguration = {}) {
 const tick = async () => {
   for (let i = 0; i < 20; i++) await Promise.resolve();
 };
-const offer = (label: string) => ({ type: "OFFER", src: "you", payload: { type: "data", connectionId: "dc_1", label, serialization: "raw", reliable: true, sdp: {} } });
+const offer = (label: string) => ({
+  type: "OFFER",
+  src: "you",
+  payload: {
+    type: "data",
+    connectionId: "dc_1",
+    label,
+    serialization: "raw",
+    reliable: true,
+    sdp: {},
+  },
+});
 
 test("the Peer uses our socket, and only the first OPEN is one to it", () => {
   const { signalling, peer, events } = rig();
@@ -75,19 +100,31 @@ test("a group's connection is raw, reliable, and offered through our socket", as
   assert.equal(typeof connection?.connectionId, "string");
   const rtc = FakeConnection.all.at(-1);
   assert.deepEqual(rtc?.config, { iceServers: [{ urls: "stun:x" }] });
-  assert.deepEqual(rtc?.channels.map(({ init }) => init), [{ ordered: true }]);
-  assert.deepEqual(sent.map(({ type, dst }) => [type, dst]), [["OFFER", "you"]]);
+  assert.deepEqual(
+    rtc?.channels.map(({ init }) => init),
+    [{ ordered: true }],
+  );
+  assert.deepEqual(
+    sent.map(({ type, dst }) => [type, dst]),
+    [["OFFER", "you"]],
+  );
   assert.equal(sent[0]?.payload?.label, "peerstar:group");
   assert.equal(peer.hasOthers("you"), false);
 });
 
 test("new ICE servers are for connections to come and for those that stand, whoever made them; the page's own stay", async (t) => {
   const warned = t.mock.method(console, "warn", () => {});
-  const { signalling, peer } = rig({ iceTransportPolicy: "relay", iceServers: [{ urls: "turn:own" }] });
+  const { signalling, peer } = rig({
+    iceTransportPolicy: "relay",
+    iceServers: [{ urls: "turn:own" }],
+  });
   signalling.opened();
   peer.dialGroup("you");
   const dialled = FakeConnection.all.at(-1) as FakeConnection;
-  assert.deepEqual(dialled.config, { iceTransportPolicy: "relay", iceServers: [{ urls: "turn:own" }] });
+  assert.deepEqual(dialled.config, {
+    iceTransportPolicy: "relay",
+    iceServers: [{ urls: "turn:own" }],
+  });
   peer.dialGroup("dead");
   (FakeConnection.all.at(-1) as FakeConnection).broken = true;
   signalling.said(offer("own"));
@@ -95,7 +132,8 @@ test("new ICE servers are for connections to come and for those that stand, whoe
   assert.notEqual(offered, dialled);
   const iceServers = [{ urls: "turn:own" }, { urls: "turn:x", username: "2:me", credential: "c" }];
   peer.useIce(iceServers.slice(1));
-  for (const { config } of [dialled, offered]) assert.deepEqual(config, { iceTransportPolicy: "relay", iceServers, bundlePolicy: "balanced" });
+  for (const { config } of [dialled, offered])
+    assert.deepEqual(config, { iceTransportPolicy: "relay", iceServers, bundlePolicy: "balanced" });
   assert.equal(warned.mock.callCount(), 1);
   await tick();
   peer.dialGroup("another");
@@ -118,25 +156,53 @@ test("an OFFER that PeerJS fails on harms nobody", (t) => {
   t.mock.method(console, "warn", () => {});
   signalling.opened();
   signalling.said({ type: "OFFER", src: "you" });
-  signalling.said({ type: "OFFER", src: "you", payload: { type: "data", serialization: "none such" } });
+  signalling.said({
+    type: "OFFER",
+    src: "you",
+    payload: { type: "data", serialization: "none such" },
+  });
   assert.equal(peer.open, true);
 });
 
 test("LEAVE takes away what there is to the one who left, all of it", () => {
   const { signalling, peer } = rig();
   signalling.opened();
-  const made = [peer.dialGroup("you"), peer.connect("you"), peer.connect("you")].map((connection) => connection as unknown as { peerConnection: unknown });
+  const made = [peer.dialGroup("you"), peer.connect("you"), peer.connect("you")].map(
+    (connection) => connection as unknown as { peerConnection: unknown },
+  );
   assert.deepEqual(Object.keys(peer.connections), ["you"]);
   assert.ok(made.every(({ peerConnection }) => peerConnection));
   signalling.said({ type: "LEAVE", src: "you" });
   assert.deepEqual(Object.keys(peer.connections), []);
-  assert.deepEqual(made.map(({ peerConnection }) => peerConnection), [null, null, null]);
+  assert.deepEqual(
+    made.map(({ peerConnection }) => peerConnection),
+    [null, null, null],
+  );
 });
 
 test("offers that PeerJS would answer by itself are unwanted where the app takes no connections; calls wait for the app", () => {
-  const quiet = createPeer("me", { host: "server", port: 443, path: "/x/", secure: true, key: "k" }, "token", {}, new Signalling(() => {}), () => {});
+  const quiet = createPeer(
+    "me",
+    { host: "server", port: 443, path: "/x/", secure: true, key: "k" },
+    "token",
+    {},
+    new Signalling(() => {}),
+    () => {},
+  );
   const call = { type: "OFFER", src: "you", payload: { type: "media", connectionId: "mc_1" } };
-  assert.deepEqual([offer("peerstar:group"), offer("own"), call, { type: "OFFER" }, { ...offer("own"), type: "ANSWER" }].map((message) => quiet.isUnwanted(message)), [true, true, false, false, false]);
+  assert.deepEqual(
+    [
+      offer("peerstar:group"),
+      offer("own"),
+      call,
+      { type: "OFFER" },
+      { ...offer("own"), type: "ANSWER" },
+    ].map((message) => quiet.isUnwanted(message)),
+    [true, true, false, false, false],
+  );
   (quiet as unknown as { on(name: string, then: () => void): void }).on("connection", () => {});
-  assert.deepEqual([offer("peerstar:group"), offer("own")].map((message) => quiet.isUnwanted(message)), [true, false]);
+  assert.deepEqual(
+    [offer("peerstar:group"), offer("own")].map((message) => quiet.isUnwanted(message)),
+    [true, false],
+  );
 });

@@ -3,7 +3,13 @@ import { test } from "node:test";
 import { utf8Length } from "../src/codec.ts";
 import { cut, Joiner, LONGEST, pieceIn, quotedCost } from "../src/pieces.ts";
 
-const texts = ["", "short", "x".repeat(1000), "😀".repeat(333), JSON.stringify({ a: "ü\"\\€😀".repeat(99) })];
+const texts = [
+  "",
+  "short",
+  "x".repeat(1000),
+  "😀".repeat(333),
+  JSON.stringify({ a: 'ü"\\€😀'.repeat(99) }),
+];
 
 test("pieces fit, and together are the whole", () => {
   for (const text of texts) {
@@ -58,11 +64,27 @@ test("who has gone is forgotten, the others are not", () => {
   const joiner = new Joiner();
   for (const from of ["a", "b"]) joiner.add(from, { k: 1, i: 0, of: 2, x: from });
   joiner.forget("a");
-  assert.deepEqual(["a", "b"].map((from) => joiner.add(from, { k: 1, i: 1, of: 2, x: "!" })), [undefined, "b!"]);
+  assert.deepEqual(
+    ["a", "b"].map((from) => joiner.add(from, { k: 1, i: 1, of: 2, x: "!" })),
+    [undefined, "b!"],
+  );
 });
 
 test("what is no piece is none", () => {
-  for (const value of [null, 1, {}, { k: 1, i: 0, of: 2 }, { k: "1", i: 0, of: 2, x: "" }, { k: 1, i: 0.5, of: 2, x: "" }]) assert.equal(pieceIn(value), undefined);
+  for (const value of [
+    null,
+    1,
+    {},
+    { k: 1, i: 0, of: 2 },
+    { k: "1", i: 0, of: 2, x: "" },
+    { k: 1, i: 0.5, of: 2, x: "" },
+  ])
+    assert.equal(pieceIn(value), undefined);
   const joiner = new Joiner();
-  for (const bad of [{ k: 1, i: -1, of: 2, x: "" }, { k: 1, i: 0, of: 0, x: "" }, { k: 1, i: 0, of: 1e9, x: "" }]) assert.equal(joiner.add("a", bad), undefined);
+  for (const bad of [
+    { k: 1, i: -1, of: 2, x: "" },
+    { k: 1, i: 0, of: 0, x: "" },
+    { k: 1, i: 0, of: 1e9, x: "" },
+  ])
+    assert.equal(joiner.add("a", bad), undefined);
 });

@@ -7,7 +7,12 @@ import { FakeEnv } from "./rig.ts";
 interface Frame {
   readonly type: string;
   readonly dst?: string;
-  readonly payload: { readonly r?: string; readonly n?: number; readonly k?: number; readonly x?: string };
+  readonly payload: {
+    readonly r?: string;
+    readonly n?: number;
+    readonly k?: number;
+    readonly x?: string;
+  };
 }
 
 function rig(limits: Partial<RelayLimits> = {}) {
@@ -17,10 +22,20 @@ function rig(limits: Partial<RelayLimits> = {}) {
   const rtts: number[] = [];
   const inPieces: string[] = [];
   const socket = new ServerSocket(env, {
-    routes: () => ({ health: "http://x/health", leave: "http://server/leave" }), url: () => "ws://x", lost() {}, ended() {}, proved() {}, failed() {},
+    routes: () => ({ health: "http://x/health", leave: "http://server/leave" }),
+    url: () => "ws://x",
+    lost() {},
+    ended() {},
+    proved() {},
+    failed() {},
     said: ({ type, src, payload }) => type === "RELAY" && relay.received(src as string, payload),
   });
-  const relay: Relay = new Relay(env, socket, { received: (from, message) => heard.push([from, message]), heard: (from) => inPieces.push(from), pressure: (of, high) => pressure.push(`${of} ${high ? "high" : "low"}`), rtt: (_, ms) => rtts.push(ms) });
+  const relay: Relay = new Relay(env, socket, {
+    received: (from, message) => heard.push([from, message]),
+    heard: (from) => inPieces.push(from),
+    pressure: (of, high) => pressure.push(`${of} ${high ? "high" : "low"}`),
+    rtt: (_, ms) => rtts.push(ms),
+  });
   socket.dial();
   env.last.opens();
   relay.open({ ...RELAY_LIMITS, ...limits });
@@ -36,7 +51,10 @@ test("a short message is one frame, with or without dst", () => {
   const { relay, frames } = rig();
   relay.send("you", '{"t":"x"}', false);
   relay.send(undefined, '{"t":"y"}', false);
-  assert.deepEqual(frames(), [{ type: "RELAY", dst: "you", payload: { t: "x" } }, { type: "RELAY", payload: { t: "y" } }]);
+  assert.deepEqual(frames(), [
+    { type: "RELAY", dst: "you", payload: { t: "x" } },
+    { type: "RELAY", payload: { t: "y" } },
+  ]);
 });
 
 test("a long one goes in frames the server takes, and is whole on the other side", () => {
@@ -53,7 +71,8 @@ test("a long one goes in frames the server takes, and is whole on the other side
 test("what does not fit into the socket waits, and is told of as pressure", () => {
   const { env, relay, pressure, frames } = rig();
   env.last.bufferedAmount = 300 << 10;
-  for (let i = 0; i < 60; i++) relay.send(undefined, JSON.stringify({ t: "x", x: "x".repeat(10_000) }), false);
+  for (let i = 0; i < 60; i++)
+    relay.send(undefined, JSON.stringify({ t: "x", x: "x".repeat(10_000) }), false);
   assert.deepEqual([frames().length, pressure], [0, ["relay high"]]);
   env.last.bufferedAmount = 0;
   env.pass(50);
@@ -64,12 +83,15 @@ test("to one who does not take it in no more goes than it said it has; the other
   const { env, relay, frames } = rig();
   const big = JSON.stringify({ t: "data", x: "x".repeat(48_000) });
   for (let i = 0; i < 20; i++) relay.send("slow", big, false);
-  const toSlow = () => frames().filter(({ dst, payload }) => dst === "slow" && payload.r === undefined).length;
+  const toSlow = () =>
+    frames().filter(({ dst, payload }) => dst === "slow" && payload.r === undefined).length;
   assert.ok(toSlow() >= 8 && toSlow() <= 10, `${toSlow()}`);
   relay.send("quick", '{"t":"x"}', false);
   assert.equal(frames().at(-1)?.dst, "quick");
   for (let i = 0; i < 20; i++) {
-    const mark = frames().filter(({ dst, payload }) => dst === "slow" && payload.r === "m").at(-1);
+    const mark = frames()
+      .filter(({ dst, payload }) => dst === "slow" && payload.r === "m")
+      .at(-1);
     env.last.says({ type: "RELAY", src: "slow", payload: { r: "e", n: mark?.payload.n } });
   }
   assert.equal(toSlow(), 20);
@@ -84,7 +106,11 @@ test("states are a pressure of their own: what is said to all goes on", () => {
   assert.deepEqual(pressure, ["states high"]);
   env.last.bufferedAmount = 0;
   env.pass(50);
-  assert.ok(frames().slice(0, 2).some(({ payload }) => (payload as { t?: string }).t === "data"));
+  assert.ok(
+    frames()
+      .slice(0, 2)
+      .some(({ payload }) => (payload as { t?: string }).t === "data"),
+  );
   assert.deepEqual(pressure, ["states high", "states low"]);
 });
 
@@ -96,7 +122,11 @@ test("a state comes through a socket that takes less than is said, and holds nob
   let [seen, of, said] = [0, 0, 0];
   for (let ms = 0; ms < 20_000; ms += 50) {
     // 500 KB a second are said, while that is allowed; 300 KB go.
-    for (let i = 0; i < 5 && pressure.filter((word) => word.startsWith("relay")).at(-1) !== "relay high"; i++) {
+    for (
+      let i = 0;
+      i < 5 && pressure.filter((word) => word.startsWith("relay")).at(-1) !== "relay high";
+      i++
+    ) {
       relay.send(undefined, JSON.stringify({ t: "data", x: "x".repeat(5000) }), false);
       said++;
     }
@@ -105,22 +135,30 @@ test("a state comes through a socket that takes less than is said, and holds nob
     for (const frame of frames().slice(seen)) {
       const { dst, payload = {} } = frame;
       env.last.bufferedAmount += JSON.stringify(frame).length;
-      if (payload.r === "m") env.last.says({ type: "RELAY", src: dst, payload: { r: "e", n: payload.n } });
+      if (payload.r === "m")
+        env.last.says({ type: "RELAY", src: dst, payload: { r: "e", n: payload.n } });
       else if (dst === "you") of++;
     }
     seen = frames().length;
   }
   assert.ok(!relay.hasState("you"), `${of} pieces of the state went`);
   assert.ok(said > 100, `${said} were said meanwhile`);
-  assert.equal(pressure.filter((word) => word.startsWith("states")).at(-1), "states low", "and another may go");
+  assert.equal(
+    pressure.filter((word) => word.startsWith("states")).at(-1),
+    "states low",
+    "and another may go",
+  );
 });
 
 test("talk that keeps the socket full keeps no state from it", () => {
   const { env, relay, pressure, frames } = rig();
   const state = JSON.stringify({ t: "restore", x: "x".repeat(350_000) });
   let full = true;
-  const gone = (): boolean => frames().reduce((sum, { payload }) => sum + (payload.x?.length ?? 0), 0) >= 2 * state.length;
-  Object.defineProperty(env.last, "bufferedAmount", { get: () => (full || gone() ? 300 << 10 : 0) });
+  const gone = (): boolean =>
+    frames().reduce((sum, { payload }) => sum + (payload.x?.length ?? 0), 0) >= 2 * state.length;
+  Object.defineProperty(env.last, "bufferedAmount", {
+    get: () => (full || gone() ? 300 << 10 : 0),
+  });
   for (const to of ["a", "b"]) relay.send(to, state, true);
   full = false;
   env.pass(50);
@@ -147,16 +185,23 @@ test("state and talk take turns", () => {
   for (let i = 0; i < 2; i++) relay.send(undefined, '{"t":"data"}', false);
   env.last.bufferedAmount = 0;
   relay.pump();
-  assert.deepEqual(frames().map(({ payload }) => (payload as { t?: string }).t), ["data", "restore", "data", "restore", "restore", "restore", "restore"]);
+  assert.deepEqual(
+    frames().map(({ payload }) => (payload as { t?: string }).t),
+    ["data", "restore", "data", "restore", "restore", "restore", "restore"],
+  );
 });
 
 /** A state of eight megabytes for one that takes nothing in. */
 function stuffed() {
   const made = rig();
   const big = JSON.stringify({ t: "restore", x: "x".repeat(8 << 20) });
-  const passed = (): number => made.frames().filter(({ dst, payload }) => dst === "slow" && payload.r === undefined).length;
+  const passed = (): number =>
+    made.frames().filter(({ dst, payload }) => dst === "slow" && payload.r === undefined).length;
   const echo = (): void => {
-    const mark = made.frames().filter(({ dst, payload }) => dst === "slow" && payload.r === "m").at(-1);
+    const mark = made
+      .frames()
+      .filter(({ dst, payload }) => dst === "slow" && payload.r === "m")
+      .at(-1);
     made.env.last.says({ type: "RELAY", src: "slow", payload: { r: "e", n: mark?.payload.n } });
   };
   return { ...made, big, passed, echo };
@@ -179,7 +224,8 @@ test("what is said to one passes the state that is on its way to it", () => {
   const { relay, big, frames, echo } = stuffed();
   relay.send("slow", big, true);
   relay.send("slow", '{"t":"word"}', false);
-  const said = (): number => frames().findIndex(({ payload }) => (payload as { t?: string }).t === "word");
+  const said = (): number =>
+    frames().findIndex(({ payload }) => (payload as { t?: string }).t === "word");
   assert.equal(said(), -1);
   echo();
   assert.ok(said() > 0);
@@ -222,7 +268,11 @@ test("what is under way to one is counted in bytes, and stays below the half tha
       assert.ok(sent <= queueBytes / 2, `${sent} of ${queueBytes} bytes, in ${character}`);
       assert.ok(sent >= queueBytes / 4, `${sent} of ${queueBytes} bytes, in ${character}`);
       // A mark went along, whose echo lets the next pass.
-      const mark = (): { payload: { r?: string; n: number } } | undefined => env.last.sent.map((text) => JSON.parse(text) as { payload: { r?: string; n: number } }).filter(({ payload }) => payload.r === "m").at(-1);
+      const mark = (): { payload: { r?: string; n: number } } | undefined =>
+        env.last.sent
+          .map((text) => JSON.parse(text) as { payload: { r?: string; n: number } })
+          .filter(({ payload }) => payload.r === "m")
+          .at(-1);
       const [before, first] = [env.last.sent.length, mark()];
       assert.ok(first && first.payload.n > queueBytes / 4, "marks count bytes");
       env.last.says({ type: "RELAY", src: "you", payload: { r: "e", n: first.payload.n } });
@@ -241,17 +291,22 @@ test("no frame is longer than the server takes, whatever is in it and whoever it
     for (const to of [yours, undefined]) relay.send(to, JSON.stringify(message), false);
     for (let i = 0; i < 50; i++) {
       env.pass(50);
-      const mark = env.last.sent.map((text) => JSON.parse(text) as Frame).filter(({ payload }) => payload.r === "m").at(-1);
-      if (mark) env.last.says({ type: "RELAY", src: yours, payload: { r: "e", n: mark.payload.n } });
+      const mark = env.last.sent
+        .map((text) => JSON.parse(text) as Frame)
+        .filter(({ payload }) => payload.r === "m")
+        .at(-1);
+      if (mark)
+        env.last.says({ type: "RELAY", src: yours, payload: { r: "e", n: mark.payload.n } });
     }
     for (const text of env.last.sent) {
       const { dst, payload } = JSON.parse(text) as Frame;
       assert.ok(bytes(text) <= 131_072);
       const delivered = bytes(JSON.stringify({ type: "RELAY", src: mine, payload }));
       assert.ok(delivered <= maxMessageBytes, `${delivered} of ${maxMessageBytes}`);
-      if (payload.r === undefined) other.env.last.says({ type: "RELAY", src: dst ?? "all", payload });
+      if (payload.r === undefined)
+        other.env.last.says({ type: "RELAY", src: dst ?? "all", payload });
     }
-    joined.push(...other.heard as [string, unknown][]);
+    joined.push(...(other.heard as [string, unknown][]));
     assert.deepEqual(joined.map(([from]) => from).sort(), [yours, "all"].sort());
     for (const [, whole] of joined) assert.deepEqual(whole, message);
     assert.deepEqual(heard, []);
@@ -261,6 +316,7 @@ test("no frame is longer than the server takes, whatever is in it and whoever it
 test("what waits for the socket is weighed in bytes, as the socket weighs what it holds", () => {
   const { env, relay, pressure } = rig();
   env.last.bufferedAmount = 256 << 10;
-  for (let i = 0; i < 10; i++) relay.send(undefined, JSON.stringify({ t: "x", x: "界".repeat(10_000) }), false);
+  for (let i = 0; i < 10; i++)
+    relay.send(undefined, JSON.stringify({ t: "x", x: "界".repeat(10_000) }), false);
   assert.deepEqual(pressure, ["relay high"], "300 KB wait, in 100,000 characters");
 });

@@ -18,7 +18,8 @@ export class FakeSocket implements SocketLike {
 
   send(text: string): void {
     this.sent.push(text);
-    if (this.alive && text === '{"type":"HEARTBEAT"}') queueMicrotask(() => this.says({ type: "HEARTBEAT" }));
+    if (this.alive && text === '{"type":"HEARTBEAT"}')
+      queueMicrotask(() => this.says({ type: "HEARTBEAT" }));
   }
 
   close(code?: number): void {
@@ -55,19 +56,27 @@ export class FakeLink implements Connection {
   closed = false;
   drain = (): void => {};
   readonly raw = {
-    readyState: "open", bufferedAmount: 0, bufferedAmountLowThreshold: 0,
+    readyState: "open",
+    bufferedAmount: 0,
+    bufferedAmountLowThreshold: 0,
     send: (text: string) => void this.sent.push(text),
     addEventListener: (_: string, then: () => void) => (this.drain = then),
   };
 
-  constructor(readonly peer: string, readonly connectionId: string) {}
+  constructor(
+    readonly peer: string,
+    readonly connectionId: string,
+  ) {}
 
   get dataChannel(): RTCDataChannel {
     return this.raw as unknown as RTCDataChannel;
   }
 
   on(name: string, listener: (data?: never) => void): void {
-    this.listeners.set(name, [...(this.listeners.get(name) ?? []), listener as (data?: unknown) => void]);
+    this.listeners.set(name, [
+      ...(this.listeners.get(name) ?? []),
+      listener as (data?: unknown) => void,
+    ]);
   }
 
   close(): void {
@@ -95,7 +104,11 @@ export class FakeEnv implements Env {
   alive = false;
   /** What the server's `health` route answers at once; undefined: the test answers by `probes`. */
   health: HealthAnswer["found"] | undefined = "there";
-  readonly probes: { readonly url: string; answer(found: HealthAnswer["found"], why?: string): void; aborted: boolean }[] = [];
+  readonly probes: {
+    readonly url: string;
+    answer(found: HealthAnswer["found"], why?: string): void;
+    aborted: boolean;
+  }[] = [];
   #now = 0;
   #due = new Set<Due>();
   readonly #soon: (() => void)[] = [];

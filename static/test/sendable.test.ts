@@ -7,12 +7,16 @@ import { jsonText, pack, unpack } from "../src/codec.ts";
 
 const trip = (data: unknown): unknown => unpack(pack(data).text);
 const refused = (data: unknown, message: RegExp): void => {
-  for (const around of [data, [1, { a: data }], { bytes: new Uint8Array(1), a: data }]) assert.throws(() => pack(around), { name: "TypeError", message });
+  for (const around of [data, [1, { a: data }], { bytes: new Uint8Array(1), a: data }])
+    assert.throws(() => pack(around), { name: "TypeError", message });
 };
 const made = (code: string): unknown => runInNewContext(code);
 
 test("bytes of another realm are bytes, wherever they are", () => {
-  const [buffer, view] = [made("new Uint8Array([1, 2, 3]).buffer"), made("new Uint8Array([0, 1, 2, 3]).subarray(1)")];
+  const [buffer, view] = [
+    made("new Uint8Array([1, 2, 3]).buffer"),
+    made("new Uint8Array([0, 1, 2, 3]).subarray(1)"),
+  ];
   assert.ok(!(buffer instanceof ArrayBuffer));
   assert.ok(trip(buffer) instanceof ArrayBuffer);
   assert.deepEqual(new Uint8Array(trip(buffer) as ArrayBuffer), Uint8Array.of(1, 2, 3));
@@ -22,8 +26,22 @@ test("bytes of another realm are bytes, wherever they are", () => {
 });
 
 test("objects and arrays of another realm are what they are", () => {
-  assert.deepEqual(trip(made("({ a: [1, { b: null }], at: new Date(0) })")), { a: [1, { b: null }], at: "1970-01-01T00:00:00.000Z" });
-  for (const code of ["new Map([[1, 2]])", "new Set()", "new Error('x')", "/x/", "Promise.resolve()", "new WeakMap()", "[].values()", "new Float64Array(1)", "new SharedArrayBuffer(1)"]) refused(made(code), /cannot be sent/);
+  assert.deepEqual(trip(made("({ a: [1, { b: null }], at: new Date(0) })")), {
+    a: [1, { b: null }],
+    at: "1970-01-01T00:00:00.000Z",
+  });
+  for (const code of [
+    "new Map([[1, 2]])",
+    "new Set()",
+    "new Error('x')",
+    "/x/",
+    "Promise.resolve()",
+    "new WeakMap()",
+    "[].values()",
+    "new Float64Array(1)",
+    "new SharedArrayBuffer(1)",
+  ])
+    refused(made(code), /cannot be sent/);
 });
 
 test("an object of which JSON keeps nothing, or something else than it is, is a TypeError that names it", () => {
@@ -49,14 +67,42 @@ test("an object of which JSON keeps nothing, or something else than it is, is a 
     readonly title = "t";
   }
   for (const [data, message] of [
-    [new Error("x"), /^Error cannot be sent.*send its message/], [new Failure("x"), /^Error/], [new Named("x"), /^Named/], [new DOMException("x"), /^DOMException/], [/x/g, /^RegExp/],
-    [new URLSearchParams("a=1"), /^URLSearchParams.*String\(it\)/], [new FormData(), /^FormData/], [new Headers({ a: "1" }), /^Headers/], [new Response("x"), /^Response/], [new Event("x"), /^Event/],
-    [new WeakMap(), /^WeakMap/], [new WeakSet(), /^WeakSet/], [new WeakRef({}), /^WeakRef/], [new Table([["a", 1]]), /^Map/],
-    [[1].values(), /^Array Iterator/], [new Map().entries(), /^Map Iterator/], ["x".matchAll(/x/g), /Iterator/], [numbers(), /^Generator/],
-    [new Blob(["x"]), /^Blob.*arrayBuffer/], [Promise.resolve(1), /^Promise.*await/], [new AbortController(), /^AbortController/], [new TextEncoder(), /^TextEncoder/], [new Intl.NumberFormat(), /^Intl.NumberFormat/],
-    [Math, /^Math/], [(function () { return arguments; })(), /^Arguments/], [new Secret(), /^an instance of Secret/], [Object.create({ a: 1 }), /without fields/],
-    [Object(Symbol("x")), /^Symbol/], [Object(1n), /^BigInt/],
-  ] as const) refused(data, message);
+    [new Error("x"), /^Error cannot be sent.*send its message/],
+    [new Failure("x"), /^Error/],
+    [new Named("x"), /^Named/],
+    [new DOMException("x"), /^DOMException/],
+    [/x/g, /^RegExp/],
+    [new URLSearchParams("a=1"), /^URLSearchParams.*String\(it\)/],
+    [new FormData(), /^FormData/],
+    [new Headers({ a: "1" }), /^Headers/],
+    [new Response("x"), /^Response/],
+    [new Event("x"), /^Event/],
+    [new WeakMap(), /^WeakMap/],
+    [new WeakSet(), /^WeakSet/],
+    [new WeakRef({}), /^WeakRef/],
+    [new Table([["a", 1]]), /^Map/],
+    [[1].values(), /^Array Iterator/],
+    [new Map().entries(), /^Map Iterator/],
+    ["x".matchAll(/x/g), /Iterator/],
+    [numbers(), /^Generator/],
+    [new Blob(["x"]), /^Blob.*arrayBuffer/],
+    [Promise.resolve(1), /^Promise.*await/],
+    [new AbortController(), /^AbortController/],
+    [new TextEncoder(), /^TextEncoder/],
+    [new Intl.NumberFormat(), /^Intl.NumberFormat/],
+    [Math, /^Math/],
+    [
+      (function () {
+        return arguments;
+      })(),
+      /^Arguments/,
+    ],
+    [new Secret(), /^an instance of Secret/],
+    [Object.create({ a: 1 }), /without fields/],
+    [Object(Symbol("x")), /^Symbol/],
+    [Object(1n), /^BigInt/],
+  ] as const)
+    refused(data, message);
 });
 
 test("a function, a symbol, a bigint, and numbers that JSON does not have are TypeErrors, inside as well", () => {
@@ -64,7 +110,8 @@ test("a function, a symbol, a bigint, and numbers that JSON does not have are Ty
   refused(class {}, /^a function/);
   refused(Symbol("x"), /^a symbol/);
   refused(1n, /^a bigint.*String\(it\)/);
-  for (const number of [NaN, Infinity, -Infinity]) refused(number, new RegExp(`^${number} cannot be sent`));
+  for (const number of [NaN, Infinity, -Infinity])
+    refused(number, new RegExp(`^${number} cannot be sent`));
   class Button {
     readonly label = "x";
     readonly onclick = (): void => {};
@@ -73,8 +120,14 @@ test("a function, a symbol, a bigint, and numbers that JSON does not have are Ty
 });
 
 test("the error says where", () => {
-  assert.throws(() => pack({ list: [{}, { "of all": new Map() }] }), /^TypeError: Map cannot be sent.*\(found at \.list\[1\]\["of all"\]\)$/);
-  assert.throws(() => pack({ at: new Date(0), list: [1, { x: NaN }] }), /\(found at \.list\[1\]\.x\)$/);
+  assert.throws(
+    () => pack({ list: [{}, { "of all": new Map() }] }),
+    /^TypeError: Map cannot be sent.*\(found at \.list\[1\]\["of all"\]\)$/,
+  );
+  assert.throws(
+    () => pack({ at: new Date(0), list: [1, { x: NaN }] }),
+    /\(found at \.list\[1\]\.x\)$/,
+  );
   assert.throws(() => pack(new Map()), /Uint8Array; send Array\.from\(it\)$/);
 });
 
@@ -84,7 +137,11 @@ test("what toJSON gives is what is sent: bytes as bytes, and nothing that JSON w
   assert.deepEqual(trip([as(() => ({ a: Uint8Array.of(1) }))]), [{ a: Uint8Array.of(1) }]);
   assert.deepEqual(trip({ k: [as((key) => key), as((key) => [key])] }), { k: ["0", ["1"]] });
   assert.deepEqual(trip({ k: as(() => undefined), n: 1 }), { n: 1 });
-  for (const lost of [new Map(), new Error("x"), () => 1, NaN]) refused(as(() => lost), /cannot be sent/);
+  for (const lost of [new Map(), new Error("x"), () => 1, NaN])
+    refused(
+      as(() => lost),
+      /cannot be sent/,
+    );
   let times = 0;
   pack([as(() => ++times)]);
   assert.equal(times, 1, "asked once");
@@ -104,14 +161,41 @@ test("what JSON has a meaning for keeps it", () => {
   }
   const bare = Object.assign(Object.create(null) as object, { a: 1 });
   for (const extra of [{}, { bytes: Uint8Array.of(1) }, { at: new URL("https://example.org/") }]) {
-    const data = { number: Object(1) as unknown, text: Object("x") as unknown, flag: Object(false) as unknown, point: new Point(1), tagged: new Tagged(2), bare, list: [undefined, , -0], gone: undefined, lone: "\ud800", "": { "": 1 }, ...extra };
+    const data = {
+      number: Object(1) as unknown,
+      text: Object("x") as unknown,
+      flag: Object(false) as unknown,
+      point: new Point(1),
+      tagged: new Tagged(2),
+      bare,
+      list: [undefined, , -0],
+      gone: undefined,
+      lone: "\ud800",
+      "": { "": 1 },
+      ...extra,
+    };
     const got = trip(data) as Record<string, unknown>;
     delete got["bytes"];
     delete got["at"];
-    assert.deepEqual(got, { number: 1, text: "x", flag: false, point: { x: 1 }, tagged: { x: 2 }, bare: { a: 1 }, list: [null, null, 0], lone: "\ud800", "": { "": 1 } });
+    assert.deepEqual(got, {
+      number: 1,
+      text: "x",
+      flag: false,
+      point: { x: 1 },
+      tagged: { x: 2 },
+      bare: { a: 1 },
+      list: [null, null, 0],
+      lone: "\ud800",
+      "": { "": 1 },
+    });
   }
   const shared = { a: 1 };
-  assert.deepEqual(trip([shared, shared, new Date(0), shared]), [shared, shared, "1970-01-01T00:00:00.000Z", shared]);
+  assert.deepEqual(trip([shared, shared, new Date(0), shared]), [
+    shared,
+    shared,
+    "1970-01-01T00:00:00.000Z",
+    shared,
+  ]);
 });
 
 test("what holds itself, or goes too deep, is a TypeError, with bytes beside it as well", () => {
@@ -119,7 +203,9 @@ test("what holds itself, or goes too deep, is a TypeError, with bytes beside it 
   loop.push(loop);
   let deep: unknown = 1;
   for (let i = 0; i < 100_000; i++) deep = [deep];
-  for (const data of [loop, deep]) for (const around of [data, [new Uint8Array(1), data]]) assert.throws(() => pack(around), TypeError);
+  for (const data of [loop, deep])
+    for (const around of [data, [new Uint8Array(1), data]])
+      assert.throws(() => pack(around), TypeError);
   let list: unknown = null;
   for (let i = 0; i < 1000; i++) list = { next: list, at: new Date(0) };
   pack(list);
@@ -132,6 +218,10 @@ test("bytes that were transferred away are not sent as none", () => {
 });
 
 test("where no bytes may stand there may be none", () => {
-  assert.equal(jsonText({ name: "Ann", at: new Date(0) }), '{"name":"Ann","at":"1970-01-01T00:00:00.000Z"}');
-  for (const data of [new Uint8Array(1), { face: new ArrayBuffer(1) }, new Map(), undefined]) assert.throws(() => jsonText(data), TypeError);
+  assert.equal(
+    jsonText({ name: "Ann", at: new Date(0) }),
+    '{"name":"Ann","at":"1970-01-01T00:00:00.000Z"}',
+  );
+  for (const data of [new Uint8Array(1), { face: new ArrayBuffer(1) }, new Map(), undefined])
+    assert.throws(() => jsonText(data), TypeError);
 });

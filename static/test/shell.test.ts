@@ -7,7 +7,17 @@ import { Shell } from "../src/shell.ts";
 import type { Ticket } from "../src/ticket.ts";
 import { FakeEnv, FakeLink } from "./rig.ts";
 
-function rig({ profile, ticket, p2p = true, dials = false }: { profile?: unknown; ticket?: Ticket; p2p?: boolean; dials?: boolean } = {}) {
+function rig({
+  profile,
+  ticket,
+  p2p = true,
+  dials = false,
+}: {
+  profile?: unknown;
+  ticket?: Ticket;
+  p2p?: boolean;
+  dials?: boolean;
+} = {}) {
   const env = new FakeEnv();
   // A host that is alone asks the server before it hands anything out.
   env.alive = true;
@@ -22,51 +32,86 @@ function rig({ profile, ticket, p2p = true, dials = false }: { profile?: unknown
   const lines: string[] = [];
   const dialled: FakeLink[] = [];
   let give: (() => unknown) | undefined;
-  const shell = new Shell(env, { id: "me", counted: 1000, profile, ticket, p2p }, {
-    routes: () => ({ health: "http://x/health", leave: "http://server/leave" }),
-    url: (claim) => {
-      claims.push(claim);
-      return "ws://x";
+  const shell = new Shell(
+    env,
+    { id: "me", counted: 1000, profile, ticket, p2p },
+    {
+      routes: () => ({ health: "http://x/health", leave: "http://server/leave" }),
+      url: (claim) => {
+        claims.push(claim);
+        return "ws://x";
+      },
+      visible: () => visible,
+      notice: ({ kind }) => story.push(kind),
+      status: (state, server) => story.push(server ? state : `${state} (no server)`),
+      message: (data, { from, epoch }) => story.push(`${from}: ${JSON.stringify(data)} @${epoch}`),
+      snapshot: () => give,
+      restore: () => undefined,
+      error: ({ code, message }) => {
+        story.push(`error ${code}`);
+        words.push(message);
+      },
+      left: () => story.push("left"),
+      closed: ({ code, reason }) => story.push(`closed ${code} ${reason}`),
+      signal: ({ type }) => signals.push(type),
+      named: (id) => names.push(id),
+      opened: (ice) => {
+        ices.push(ice);
+        return wrong;
+      },
+      ice: (ice) => {
+        ices.push(ice);
+        return wrong;
+      },
+      connect: (id) => {
+        if (!dials) return undefined;
+        dialled.push(new FakeLink(id, `dc_${dialled.length}`));
+        return dialled.at(-1);
+      },
+      over() {},
     },
-    visible: () => visible,
-    notice: ({ kind }) => story.push(kind),
-    status: (state, server) => story.push(server ? state : `${state} (no server)`),
-    message: (data, { from, epoch }) => story.push(`${from}: ${JSON.stringify(data)} @${epoch}`),
-    snapshot: () => give,
-    restore: () => undefined,
-    error: ({ code, message }) => {
-      story.push(`error ${code}`);
-      words.push(message);
-    },
-    left: () => story.push("left"),
-    closed: ({ code, reason }) => story.push(`closed ${code} ${reason}`),
-    signal: ({ type }) => signals.push(type),
-    named: (id) => names.push(id),
-    opened: (ice) => {
-      ices.push(ice);
-      return wrong;
-    },
-    ice: (ice) => {
-      ices.push(ice);
-      return wrong;
-    },
-    connect: (id) => {
-      if (!dials) return undefined;
-      dialled.push(new FakeLink(id, `dc_${dialled.length}`));
-      return dialled.at(-1);
-    },
-    over() {},
-  }, (line) => lines.push(line()));
+    (line) => lines.push(line()),
+  );
   shell.start();
-  const alone = { host: "me", epoch: 5, members: 1, roster: [{ id: "me", group: 1 }], p2p: true, relay: { maxMessageBytes: 65_536, maxBytesPerS: 0 }, resumeMs: 30_000, pingMs: 5000 };
+  const alone = {
+    host: "me",
+    epoch: 5,
+    members: 1,
+    roster: [{ id: "me", group: 1 }],
+    p2p: true,
+    relay: { maxMessageBytes: 65_536, maxBytesPerS: 0 },
+    resumeMs: 30_000,
+    pingMs: 5000,
+  };
   const link = (id: string): FakeLink => {
     const made = new FakeLink(id, `dc_${id}`);
     shell.accept(made);
     made.opens();
     return made;
   };
-  const sent = (type: string): unknown[] => env.last.sent.map((text) => JSON.parse(text) as { type: string; payload: unknown }).filter((m) => m.type === type).map(({ payload }) => payload);
-  return { env, shell, story, claims, signals, words, ices, names, lines, dialled, refuses: (words: string | undefined) => (wrong = words), alone, link, sent, hide: (hidden: boolean) => (visible = !hidden), onSnapshot: (f: () => unknown) => (give = f) };
+  const sent = (type: string): unknown[] =>
+    env.last.sent
+      .map((text) => JSON.parse(text) as { type: string; payload: unknown })
+      .filter((m) => m.type === type)
+      .map(({ payload }) => payload);
+  return {
+    env,
+    shell,
+    story,
+    claims,
+    signals,
+    words,
+    ices,
+    names,
+    lines,
+    dialled,
+    refuses: (words: string | undefined) => (wrong = words),
+    alone,
+    link,
+    sent,
+    hide: (hidden: boolean) => (visible = !hidden),
+    onSnapshot: (f: () => unknown) => (give = f),
+  };
 }
 
 test("alone: open, and what is sent comes back", async () => {
@@ -77,7 +122,9 @@ test("alone: open, and what is sent comes back", async () => {
   await early;
   await Promise.all([shell.send("x"), env.settle()]);
   assert.deepEqual(story, ["open", "open", "host", 'me: {"a":1} @5', 'me: "x" @5']);
-  assert.deepEqual(sent("STATUS"), [{ eligible: true, visible: true, relay: true, profile: { name: "Ann" } }]);
+  assert.deepEqual(sent("STATUS"), [
+    { eligible: true, visible: true, relay: true, profile: { name: "Ann" } },
+  ]);
 });
 
 test("STATUS again after every OPEN and when the tab is hidden or shown; the claim is what we were told", async () => {
@@ -108,7 +155,9 @@ test("another profile is told at once; away, with the next OPEN", async () => {
   env.pass(200);
   env.last.says({ type: "OPEN", payload: alone });
   await env.settle();
-  assert.deepEqual(sent("STATUS"), [{ eligible: true, visible: true, relay: true, profile: { name: "Annie" } }]);
+  assert.deepEqual(sent("STATUS"), [
+    { eligible: true, visible: true, relay: true, profile: { name: "Annie" } },
+  ]);
 });
 
 test("signalling waits for a socket that is away, not for long", async () => {
@@ -155,7 +204,8 @@ test("ICE servers that the browser refuses are an error in the page, which is in
 });
 
 /** Not signed: that is the server's to check. */
-const ticketFor = (claims: object): string => `${btoa('{"alg":"HS256"}')}.${Buffer.from(JSON.stringify(claims)).toString("base64url")}.sig`;
+const ticketFor = (claims: object): string =>
+  `${btoa('{"alg":"HS256"}')}.${Buffer.from(JSON.stringify(claims)).toString("base64url")}.sig`;
 
 test("a ticket that names an id gives this page that id, and counts on from earlier loads", async () => {
   for (const ticket of [ticketFor({ id: "ann", exp: 1 }), () => ticketFor({ id: "ann", exp: 1 })]) {
@@ -163,21 +213,67 @@ test("a ticket that names an id gives this page that id, and counts on from earl
     const early = shell.send("early");
     await env.settle();
     assert.deepEqual(names, ["ann"]);
-    env.last.says({ type: "OPEN", payload: { host: "bob", epoch: 5, members: 2, p2p: false, relay: {}, resumeMs: 30_000 } });
+    env.last.says({
+      type: "OPEN",
+      payload: { host: "bob", epoch: 5, members: 2, p2p: false, relay: {}, resumeMs: 30_000 },
+    });
     await env.settle();
-    env.last.says({ type: "RELAY", src: "bob", payload: { t: "beat", e: 5, at: { r: 0, e: 0, s: 0 }, sent: 0, w: [], k: 1, cause: "" } });
+    env.last.says({
+      type: "RELAY",
+      src: "bob",
+      payload: { t: "beat", e: 5, at: { r: 0, e: 0, s: 0 }, sent: 0, w: [], k: 1, cause: "" },
+    });
     await env.settle();
-    const sends = env.last.sent.map((text) => JSON.parse(text) as { type: string; payload: { t?: string; low: number; x: { n: number }[] } }).filter(({ payload }) => payload?.x !== undefined);
-    assert.deepEqual(sends.map(({ payload: { low, x } }) => [low, x.map(({ n }) => n)])[0], [1001, [1001]]);
+    const sends = env.last.sent
+      .map(
+        (text) =>
+          JSON.parse(text) as {
+            type: string;
+            payload: { t?: string; low: number; x: { n: number }[] };
+          },
+      )
+      .filter(({ payload }) => payload?.x !== undefined);
+    assert.deepEqual(sends.map(({ payload: { low, x } }) => [low, x.map(({ n }) => n)])[0], [
+      1001,
+      [1001],
+    ]);
     // Its own, from before the page was loaded anew: no word on what was sent just now.
-    const snap = { r: 1, e: 5, s: 3, line: [[5, 1]], counts: [["ann", 900]], members: [["ann", { group: true }], ["bob", { group: true }]], has: true, state: '"state"', z: 5 };
-    env.last.says({ type: "RELAY", src: "bob", payload: { t: "restore", e: 5, heal: { r: 0, e: 0, s: 0 }, snap } });
+    const snap = {
+      r: 1,
+      e: 5,
+      s: 3,
+      line: [[5, 1]],
+      counts: [["ann", 900]],
+      members: [
+        ["ann", { group: true }],
+        ["bob", { group: true }],
+      ],
+      has: true,
+      state: '"state"',
+      z: 5,
+    };
+    env.last.says({
+      type: "RELAY",
+      src: "bob",
+      payload: { t: "restore", e: 5, heal: { r: 0, e: 0, s: 0 }, snap },
+    });
     await env.settle();
     let settled = false;
     void early.then(() => (settled = true));
     await env.settle();
     assert.equal(settled, false);
-    env.last.says({ type: "RELAY", src: "bob", payload: { t: "data", e: 5, r: 1, p: 5, s: 4, x: [{ s: 4, e: 5, f: "ann", n: 1001, k: "d", d: '"early"', z: 7 }] } });
+    env.last.says({
+      type: "RELAY",
+      src: "bob",
+      payload: {
+        t: "data",
+        e: 5,
+        r: 1,
+        p: 5,
+        s: 4,
+        x: [{ s: 4, e: 5, f: "ann", n: 1001, k: "d", d: '"early"', z: 7 }],
+      },
+    });
     await env.settle();
     await early;
     assert.equal(story.at(-1), 'ann: "early" @5');
@@ -198,12 +294,19 @@ test("the id of a ticket is taken until the page is in, and not after", async ()
   }
   await env.settle();
   assert.deepEqual(names, ["ann", "bob"]);
-  env.last.says({ type: "OPEN", payload: { ...alone, host: "bob", roster: [{ id: "bob", group: 1 }] } });
+  env.last.says({
+    type: "OPEN",
+    payload: { ...alone, host: "bob", roster: [{ id: "bob", group: 1 }] },
+  });
   await env.settle();
   env.last.ends(1006);
   env.pass(5000);
   await env.settle();
-  assert.deepEqual([ids, names], [[], ["ann", "bob"]], "the server says that the ticket is for another id");
+  assert.deepEqual(
+    [ids, names],
+    [[], ["ann", "bob"]],
+    "the server says that the ticket is for another id",
+  );
 });
 
 test("a second page with the id of a ticket is told why it is not let in", async () => {
@@ -242,11 +345,20 @@ test("a refusal rejects what waits, tells why, and ends it", async () => {
   await env.settle();
   assert.equal(await waiting, "Refused");
   assert.equal(await shell.send(2).catch((error: { code: string }) => error.code), "Refused");
-  assert.deepEqual(story.filter((line) => /error|closed \d/.test(line)), ["error Refused", "closed 4426 This page's version of the library is not this server's: reload the page."]);
+  assert.deepEqual(
+    story.filter((line) => /error|closed \d/.test(line)),
+    [
+      "error Refused",
+      "closed 4426 This page's version of the library is not this server's: reload the page.",
+    ],
+  );
 });
 
 test("who is sent away by the operator, or has a ticket that ran out, is told so and does not come back", async () => {
-  for (const [code, told, reason] of [[4411, "the operator of the server ended this connection", /^the operator/], [4507, "the ticket has run out", /^The ticket has run out.*function/]] as const) {
+  for (const [code, told, reason] of [
+    [4411, "the operator of the server ended this connection", /^the operator/],
+    [4507, "the ticket has run out", /^The ticket has run out.*function/],
+  ] as const) {
     const { env, story, words, alone } = rig({ ticket: "fixed" });
     env.last.says({ type: "OPEN", payload: alone });
     env.last.says({ type: "ERROR", payload: { msg: told, code, retry: code >= 4500 } });
@@ -275,7 +387,10 @@ test("leave() rejects what waits as Closed, says LEAVE, and nothing is heard aft
 
 test("whether there is a server is told apart from how the group is", async () => {
   const { env, shell, story, alone, link } = rig();
-  env.last.says({ type: "OPEN", payload: { ...alone, host: "you", members: 2, roster: undefined } });
+  env.last.says({
+    type: "OPEN",
+    payload: { ...alone, host: "you", members: 2, roster: undefined },
+  });
   await env.settle();
   link("you");
   await env.settle();
@@ -284,7 +399,10 @@ test("whether there is a server is told apart from how the group is", async () =
   await env.settle();
   assert.deepEqual(story.splice(0), ["open (no server)"], "the data channel carries the group");
   env.pass(200);
-  env.last.says({ type: "OPEN", payload: { ...alone, host: "you", members: 2, roster: undefined } });
+  env.last.says({
+    type: "OPEN",
+    payload: { ...alone, host: "you", members: 2, roster: undefined },
+  });
   await env.settle();
   assert.deepEqual(story.splice(0), ["open"]);
   env.last.ends(1006);
@@ -301,18 +419,49 @@ test("a page that is closed in the middle of a step says goodbye at once, and on
   env.alive = true;
   const leaves = (): number => env.last.types().filter((type) => type === "LEAVE").length;
   const seen: number[] = [];
-  const shell: Shell = new Shell(env, { id: "me", profile: undefined, p2p: false }, {
-    routes: () => ({ health: "http://x/health", leave: "http://x/leave" }),
-    url: () => "ws://x", visible: () => true, notice() {}, status() {}, snapshot: () => undefined, restore() {}, error() {}, signal() {}, named() {}, opened: () => undefined, ice: () => undefined, left() {}, connect: () => undefined, over() {}, closed() {},
-    message: () => {
-      // leave() alone would wait for the end of the step, which does not come where Firefox stops the script.
-      shell.part();
-      seen.push(leaves());
-      shell.part();
+  const shell: Shell = new Shell(
+    env,
+    { id: "me", profile: undefined, p2p: false },
+    {
+      routes: () => ({ health: "http://x/health", leave: "http://x/leave" }),
+      url: () => "ws://x",
+      visible: () => true,
+      notice() {},
+      status() {},
+      snapshot: () => undefined,
+      restore() {},
+      error() {},
+      signal() {},
+      named() {},
+      opened: () => undefined,
+      ice: () => undefined,
+      left() {},
+      connect: () => undefined,
+      over() {},
+      closed() {},
+      message: () => {
+        // leave() alone would wait for the end of the step, which does not come where Firefox stops the script.
+        shell.part();
+        seen.push(leaves());
+        shell.part();
+      },
     },
-  }, () => {});
+    () => {},
+  );
   shell.start();
-  env.last.says({ type: "OPEN", payload: { host: "me", epoch: 5, members: 1, roster: [{ id: "me", group: 1 }], p2p: true, relay: { maxMessageBytes: 65_536, maxBytesPerS: 0 }, resumeMs: 30_000, pingMs: 5000 } });
+  env.last.says({
+    type: "OPEN",
+    payload: {
+      host: "me",
+      epoch: 5,
+      members: 1,
+      roster: [{ id: "me", group: 1 }],
+      p2p: true,
+      relay: { maxMessageBytes: 65_536, maxBytesPerS: 0 },
+      resumeMs: 30_000,
+      pingMs: 5000,
+    },
+  });
   shell.send("x").catch(() => {});
   await env.settle();
   assert.deepEqual([seen, leaves(), env.beacons], [[1], 1, []]);
@@ -323,21 +472,46 @@ test("leave() in a listener is the end of it, and what was delivered is settled 
   // A host that is alone asks the server before it hands anything out.
   env.alive = true;
   const heard: unknown[] = [];
-  const shell: Shell = new Shell(env, { id: "me", profile: undefined, p2p: false }, {
-    routes: () => ({ health: "http://x/health", leave: "http://server/leave" }), url: () => "ws://x", visible: () => true, notice() {}, status() {}, snapshot: () => undefined, restore() {}, error() {}, signal() {}, named() {}, opened: () => undefined, ice: () => undefined, left() {}, connect: () => undefined, over() {},
-    message: (data) => {
-      heard.push(data);
-      shell.leave();
+  const shell: Shell = new Shell(
+    env,
+    { id: "me", profile: undefined, p2p: false },
+    {
+      routes: () => ({ health: "http://x/health", leave: "http://server/leave" }),
+      url: () => "ws://x",
+      visible: () => true,
+      notice() {},
+      status() {},
+      snapshot: () => undefined,
+      restore() {},
+      error() {},
+      signal() {},
+      named() {},
+      opened: () => undefined,
+      ice: () => undefined,
+      left() {},
+      connect: () => undefined,
+      over() {},
+      message: (data) => {
+        heard.push(data);
+        shell.leave();
+      },
+      closed: () => heard.push("closed"),
     },
-    closed: () => heard.push("closed"),
-  }, () => {});
+    () => {},
+  );
   shell.start();
   const settled = Promise.allSettled(["a", "b", "c"].map((word) => shell.send(word)));
-  env.last.says({ type: "OPEN", payload: { host: "me", epoch: 1, members: 1, roster: [], relay: false, resumeMs: 30_000 } });
+  env.last.says({
+    type: "OPEN",
+    payload: { host: "me", epoch: 1, members: 1, roster: [], relay: false, resumeMs: 30_000 },
+  });
   await env.settle();
   assert.deepEqual(heard, ["a", "closed"]);
   // All three came in one step; that its page did not hear the others is what it asked for.
-  assert.deepEqual((await settled).map(({ status }) => status), ["fulfilled", "fulfilled", "fulfilled"]);
+  assert.deepEqual(
+    (await settled).map(({ status }) => status),
+    ["fulfilled", "fulfilled", "fulfilled"],
+  );
 });
 
 test("leave() does not wait for the page's state, and nothing is heard after the end", async () => {
@@ -348,10 +522,22 @@ test("leave() does not wait for the page's state, and nothing is heard after the
   env.last.says({ type: "OPEN", payload: alone });
   await env.settle();
   env.last.says({ type: "JOIN", src: "you", payload: { id: "you", group: 1 } });
-  env.last.says({ type: "RELAY", src: "you", payload: { t: "at", e: 5, at: { r: 0, e: 0, s: 0, done: 0, base: 0, line: [], snap: false, stale: false, age: 0 } } });
+  env.last.says({
+    type: "RELAY",
+    src: "you",
+    payload: {
+      t: "at",
+      e: 5,
+      at: { r: 0, e: 0, s: 0, done: 0, base: 0, line: [], snap: false, stale: false, age: 0 },
+    },
+  });
   await env.settle();
   const waiting = shell.send("x").catch((error: { code: string }) => error.code);
-  env.last.says({ type: "RELAY", src: "you", payload: { t: "ack", e: 5, at: { r: 5, e: 5, s: 2 }, gap: false, k: 9 } });
+  env.last.says({
+    type: "RELAY",
+    src: "you",
+    payload: { t: "ack", e: 5, at: { r: 5, e: 5, s: 2 }, gap: false, k: 9 },
+  });
   await env.settle();
   story.splice(0);
   shell.leave();
@@ -362,7 +548,11 @@ test("leave() does not wait for the page's state, and nothing is heard after the
   assert.deepEqual(story.slice(3), []);
 });
 
-const nowhere = { t: "at", e: 5, at: { r: 0, e: 0, s: 0, done: 0, base: 0, line: [], snap: false, stale: false, age: 0 } };
+const nowhere = {
+  t: "at",
+  e: 5,
+  at: { r: 0, e: 0, s: 0, done: 0, base: 0, line: [], snap: false, stale: false, age: 0 },
+};
 
 /** A host whose page has a state of two megabytes, and a member that waits for it on a channel that takes nothing. */
 async function stuffed() {
@@ -380,7 +570,15 @@ async function stuffed() {
 }
 
 test("a state on its way goes no further when there is another host, by HOST or by OPEN, or when the one it is for has left", async () => {
-  const payload = { host: "him", epoch: 9, cause: "left", members: 3, p2p: true, relay: { maxMessageBytes: 65_536 }, resumeMs: 30_000 };
+  const payload = {
+    host: "him",
+    epoch: 9,
+    cause: "left",
+    members: 3,
+    p2p: true,
+    relay: { maxMessageBytes: 65_536 },
+    resumeMs: 30_000,
+  };
   for (const end of ["HOST", "OPEN", "LEAVE"]) {
     for (const way of ["p2p", "relay"]) {
       const { env, toYou, pieces } = await stuffed();
@@ -398,8 +596,13 @@ test("a state on its way goes no further when there is another host, by HOST or 
       toYou.raw.bufferedAmount = 0;
       toYou.drain();
       // What it says it has got would let the rest go.
-      for (let i = 0; i < 20; i++) env.last.says({ type: "RELAY", src: "you", payload: { r: "e", n: 1e6 } });
-      for (const { payload } of env.last.sent.map((text) => JSON.parse(text) as { payload?: { r?: string; n?: number } })) if (payload?.r === "m") env.last.says({ type: "RELAY", src: "you", payload: { r: "e", n: payload.n } });
+      for (let i = 0; i < 20; i++)
+        env.last.says({ type: "RELAY", src: "you", payload: { r: "e", n: 1e6 } });
+      for (const { payload } of env.last.sent.map(
+        (text) => JSON.parse(text) as { payload?: { r?: string; n?: number } },
+      ))
+        if (payload?.r === "m")
+          env.last.says({ type: "RELAY", src: "you", payload: { r: "e", n: payload.n } });
       await env.settle();
       assert.deepEqual([pieces().length, relayed()], [0, before], `${end}, ${way}`);
     }
@@ -407,7 +610,10 @@ test("a state on its way goes no further when there is another host, by HOST or 
 });
 
 test("whom the server has lost keeps its data channel; who is gone for good does not", async () => {
-  for (const [payload, closed] of [[{ lost: true }, false], [undefined, true]] as const) {
+  for (const [payload, closed] of [
+    [{ lost: true }, false],
+    [undefined, true],
+  ] as const) {
     const { env, alone, link } = rig();
     env.last.says({ type: "OPEN", payload: alone });
     env.last.says({ type: "JOIN", src: "you", payload: { id: "you", group: 1 } });
@@ -435,8 +641,13 @@ test("one state is on its way to one, however often and by whatever way it is as
   await env.settle();
   toYou.raw.bufferedAmount = 0;
   toYou.drain();
-  const pieces = toYou.sent.filter((frame) => frame.startsWith("c")).map((frame) => frame.split(",")[0]);
-  assert.ok(pieces.length > 100 && new Set(pieces).size === 1, `${pieces.length} pieces of ${new Set(pieces).size}`);
+  const pieces = toYou.sent
+    .filter((frame) => frame.startsWith("c"))
+    .map((frame) => frame.split(",")[0]);
+  assert.ok(
+    pieces.length > 100 && new Set(pieces).size === 1,
+    `${pieces.length} pieces of ${new Set(pieces).size}`,
+  );
   assert.ok(!env.last.sent.some((frame) => frame.includes('"of":')), "the same over the relay");
 });
 
@@ -459,13 +670,29 @@ test("a state that goes over the relay does not go over a channel that opens mea
 
 test("a state that no joiner could put together is none, and said so", async (t) => {
   const reported = t.mock.method(console, "error", () => {});
-  for (const [quotes, given] of [[9 << 20, true], [11 << 20, false]] as const) {
+  for (const [quotes, given] of [
+    [9 << 20, true],
+    [11 << 20, false],
+  ] as const) {
     const fed: unknown[] = [];
-    const hooks = { message() {}, error() {}, restore() {}, snapshot: () => () => '"'.repeat(quotes) };
-    new Front(new FakeEnv(), hooks, () => {}, (event) => fed.push(event.type === "snapshot" && event.given)).hand({ type: "askSnapshot", token: 1 });
+    const hooks = {
+      message() {},
+      error() {},
+      restore() {},
+      snapshot: () => () => '"'.repeat(quotes),
+    };
+    new Front(
+      new FakeEnv(),
+      hooks,
+      () => {},
+      (event) => fed.push(event.type === "snapshot" && event.given),
+    ).hand({ type: "askSnapshot", token: 1 });
     assert.deepEqual(fed, [given]);
   }
-  assert.match(String(reported.mock.calls[0]?.arguments[1]), /a state may have 41943040 characters of JSON .* and this has 46137\d+/);
+  assert.match(
+    String(reported.mock.calls[0]?.arguments[1]),
+    /a state may have 41943040 characters of JSON .* and this has 46137\d+/,
+  );
 });
 
 test("many sends that come together are handled together, and in order", async () => {
@@ -475,7 +702,10 @@ test("many sends that come together are handled together, and in order", async (
   const sends = Array.from({ length: 50 }, (_, i) => shell.send(i));
   await env.settle();
   await Promise.all(sends);
-  assert.deepEqual(story.slice(-50), Array.from({ length: 50 }, (_, i) => `me: ${i} @5`));
+  assert.deepEqual(
+    story.slice(-50),
+    Array.from({ length: 50 }, (_, i) => `me: ${i} @5`),
+  );
 });
 
 test("four failed tries are told as Unreachable, once", async () => {
@@ -493,11 +723,16 @@ test("the words of Unreachable say why, and a try that took its whole time is en
   none.env.pass(10_000);
   none.env.pass(11_000);
   await none.env.settle();
-  assert.deepEqual(none.words, ["The server cannot be reached (no ticket could be had: nothing came in 10 s); trying on."]);
+  assert.deepEqual(none.words, [
+    "The server cannot be reached (no ticket could be had: nothing came in 10 s); trying on.",
+  ]);
   const full = rig();
   const again = (): void => {
     for (let i = 0; i < 4; i++) {
-      full.env.last.says({ type: "ERROR", payload: { msg: "nobody who may host the page is there", code: 4509, retry: true } });
+      full.env.last.says({
+        type: "ERROR",
+        payload: { msg: "nobody who may host the page is there", code: 4509, retry: true },
+      });
       full.env.last.ends(4509);
       full.env.pass(5_000);
     }
@@ -509,26 +744,64 @@ test("the words of Unreachable say why, and a try that took its whole time is en
   full.env.pass(200);
   again();
   await full.env.settle();
-  assert.deepEqual(full.words, Array(2).fill("The server cannot be reached (nobody who may host the page is there); trying on."));
+  assert.deepEqual(
+    full.words,
+    Array(2).fill(
+      "The server cannot be reached (nobody who may host the page is there); trying on.",
+    ),
+  );
 });
 
 test("what nobody can read is skipped, and said so", async (t) => {
   const reported = t.mock.method(console, "error", () => {});
   const { env, story, alone } = rig();
-  env.last.says({ type: "OPEN", payload: { ...alone, host: "you", members: 2, roster: undefined } });
+  env.last.says({
+    type: "OPEN",
+    payload: { ...alone, host: "you", members: 2, roster: undefined },
+  });
   const entry = (s: number, d: unknown) => ({ s, e: 5, f: "you", n: s, k: "d", d, z: 1 });
-  const restore = { t: "restore", e: 5, heal: { r: 0, e: 0, s: 0 }, snap: { r: 5, e: 5, s: 0, line: [[5, 0]], counts: [], members: [], has: false, z: 0 } };
+  const restore = {
+    t: "restore",
+    e: 5,
+    heal: { r: 0, e: 0, s: 0 },
+    snap: { r: 5, e: 5, s: 0, line: [[5, 0]], counts: [], members: [], has: false, z: 0 },
+  };
   env.last.says({ type: "RELAY", src: "you", payload: restore });
-  env.last.says({ type: "RELAY", src: "you", payload: { t: "data", e: 5, r: 5, p: 5, s: 1, x: [entry(1, '"good"'), entry(2, { not: "packed" }), entry(3, '"better"')] } });
+  env.last.says({
+    type: "RELAY",
+    src: "you",
+    payload: {
+      t: "data",
+      e: 5,
+      r: 5,
+      p: 5,
+      s: 1,
+      x: [entry(1, '"good"'), entry(2, { not: "packed" }), entry(3, '"better"')],
+    },
+  });
   await env.settle();
   await env.settle();
-  assert.deepEqual(story.filter((line) => line.startsWith("you")), ['you: "good" @5', 'you: "better" @5']);
+  assert.deepEqual(
+    story.filter((line) => line.startsWith("you")),
+    ['you: "good" @5', 'you: "better" @5'],
+  );
   assert.equal(reported.mock.callCount(), 1);
 });
 
 test("somebody knows of a later host than the server has told: a WebSocket that does not answer is dropped, one that is down is dialled now", async () => {
   const { env, link, claims } = rig();
-  env.last.says({ type: "OPEN", payload: { host: "you", epoch: 5, members: 2, p2p: true, relay: { maxMessageBytes: 65_536 }, resumeMs: 30_000, pingMs: 60_000 } });
+  env.last.says({
+    type: "OPEN",
+    payload: {
+      host: "you",
+      epoch: 5,
+      members: 2,
+      p2p: true,
+      relay: { maxMessageBytes: 65_536 },
+      resumeMs: 30_000,
+      pingMs: 60_000,
+    },
+  });
   const toYou = link("you");
   await env.settle();
   const hears = async (): Promise<void> => {
@@ -563,40 +836,124 @@ test("debug: an election is told in ten lines, whoever wins it", async () => {
       await env.settle();
     };
     const line = [[5, 0]];
-    await says({ type: "OPEN", payload: { host: "you", epoch: 5, members: 3, p2p: true, relay: { maxMessageBytes: 65_536 }, resumeMs: 30_000 } });
+    await says({
+      type: "OPEN",
+      payload: {
+        host: "you",
+        epoch: 5,
+        members: 3,
+        p2p: true,
+        relay: { maxMessageBytes: 65_536 },
+        resumeMs: 30_000,
+      },
+    });
     const members = ["you", "me", "him"].map((id) => [id, { group: true }]);
-    await says({ type: "RELAY", src: "you", payload: { t: "restore", e: 5, heal: { r: 0, e: 0, s: 0 }, snap: { r: 5, e: 5, s: 0, line, counts: [], members, has: false, z: 0 } } });
-    await says({ type: "RELAY", src: "you", payload: { t: "data", e: 5, r: 5, p: 5, s: 1, x: [{ s: 1, e: 5, f: "you", n: 0, k: "j", d: { group: true }, z: 0 }] } });
+    await says({
+      type: "RELAY",
+      src: "you",
+      payload: {
+        t: "restore",
+        e: 5,
+        heal: { r: 0, e: 0, s: 0 },
+        snap: { r: 5, e: 5, s: 0, line, counts: [], members, has: false, z: 0 },
+      },
+    });
+    await says({
+      type: "RELAY",
+      src: "you",
+      payload: {
+        t: "data",
+        e: 5,
+        r: 5,
+        p: 5,
+        s: 1,
+        x: [{ s: 1, e: 5, f: "you", n: 0, k: "j", d: { group: true }, z: 0 }],
+      },
+    });
     const toYou = link("you");
     await env.settle();
     assert.deepEqual(lines.splice(0), [
-      "OPEN host you epoch 5, 3 here", "open", "in, host you epoch 5", "you over relay", "host you, epoch 5, took 0 ms",
-      "you came", "him came", "recovered by log (join), away 0 ms", "data channel to you open", "you over p2p",
+      "OPEN host you epoch 5, 3 here",
+      "open",
+      "in, host you epoch 5",
+      "you over relay",
+      "host you, epoch 5, took 0 ms",
+      "you came",
+      "him came",
+      "recovered by log (join), away 0 ms",
+      "data channel to you open",
+      "you over p2p",
     ]);
 
     toYou.happens("close");
     await env.settle();
-    await says({ type: "HOST", payload: { host: next, epoch: 6, cause: "left", members: 2, p2p: true, roster: ["me", "him"].map((id) => ({ id, group: 1 })) } });
+    await says({
+      type: "HOST",
+      payload: {
+        host: next,
+        epoch: 6,
+        cause: "left",
+        members: 2,
+        p2p: true,
+        roster: ["me", "him"].map((id) => ({ id, group: 1 })),
+      },
+    });
     const place = { r: 5, e: 5, s: 1 };
-    if (next === "me") await says({ type: "RELAY", src: "him", payload: { t: "at", e: 6, at: { ...place, done: 1, base: 0, line, snap: false, stale: false, age: 0 } } });
+    if (next === "me")
+      await says({
+        type: "RELAY",
+        src: "him",
+        payload: {
+          t: "at",
+          e: 6,
+          at: { ...place, done: 1, base: 0, line, snap: false, stale: false, age: 0 },
+        },
+      });
     else {
       const x = [{ s: 2, e: 6, f: "you", n: 0, k: "l", d: null, z: 0 }];
       await says({ type: "RELAY", src: "him", payload: { t: "data", e: 6, r: 5, p: 5, s: 2, x } });
     }
     const toHim = link("him");
-    toHim.happens("data", JSON.stringify({ t: "ack", e: 6, at: { r: 5, e: 6, s: 2 }, gap: false, k: 9 }));
+    toHim.happens(
+      "data",
+      JSON.stringify({ t: "ack", e: 6, at: { r: 5, e: 6, s: 2 }, gap: false, k: 9 }),
+    );
     env.pass(1_000);
     await env.settle();
     const dead = ["data channel to you closed", "you over relay", `HOST ${next} epoch 6 (left)`];
-    assert.deepEqual(lines, next === "me"
-      ? [...dead, "host is this page, epoch 6 (left), took 0 ms", "data channel to him open", "him over p2p", "you left"]
-      : [...dead, "him over relay", "host him, epoch 6 (left), took 0 ms", "you left", "data channel to him open", "him over p2p"]);
+    assert.deepEqual(
+      lines,
+      next === "me"
+        ? [
+            ...dead,
+            "host is this page, epoch 6 (left), took 0 ms",
+            "data channel to him open",
+            "him over p2p",
+            "you left",
+          ]
+        : [
+            ...dead,
+            "him over relay",
+            "host him, epoch 6 (left), took 0 ms",
+            "you left",
+            "data channel to him open",
+            "him over p2p",
+          ],
+    );
   }
 });
 
 test("the server is told which channels to host and deputy are open, how long each dial took, and of none when they end", async () => {
   const { env, alone, sent, dialled } = rig({ dials: true });
-  const open = { ...alone, host: "you", members: 3, roster: undefined, relay: false, deputy: "next", fairMs: 9000 };
+  const open = {
+    ...alone,
+    host: "you",
+    members: 3,
+    roster: undefined,
+    relay: false,
+    deputy: "next",
+    fairMs: 9000,
+  };
   env.last.says({ type: "OPEN", payload: open });
   await env.settle();
   env.pass(100);
@@ -604,7 +961,8 @@ test("the server is told which channels to host and deputy are open, how long ea
   env.pass(400);
   dialled.find(({ peer }) => peer === "you")?.opens();
   await env.settle();
-  const channels = (): Record<string, number> => (sent("STATUS").at(-1) as { channels: Record<string, number> }).channels;
+  const channels = (): Record<string, number> =>
+    (sent("STATUS").at(-1) as { channels: Record<string, number> }).channels;
   assert.deepEqual(Object.keys(channels()), ["you"]);
   assert.ok((channels()["you"] as number) >= 400 && (channels()["you"] as number) <= 500);
   dialled.find(({ peer }) => peer === "next")?.opens();
@@ -613,7 +971,10 @@ test("the server is told which channels to host and deputy are open, how long ea
   env.last.says({ type: "DEPUTY", payload: { deputy: null } });
   await env.settle();
   assert.deepEqual(Object.keys(channels()), ["you"]);
-  env.last.says({ type: "HOST", payload: { host: "next", epoch: 6, cause: "left", p2p: true, fairMs: 9000 } });
+  env.last.says({
+    type: "HOST",
+    payload: { host: "next", epoch: 6, cause: "left", p2p: true, fairMs: 9000 },
+  });
   await env.settle();
   assert.deepEqual(Object.keys(channels()), ["next"], "the channel to a former deputy is kept");
   assert.equal(dialled.length, 2);
@@ -640,7 +1001,10 @@ test("after OPEN the server is told of the channels anew; without WebRTC, that t
 
 test("a host that speaks again is trusted: TRUST ends SUSPECT", async () => {
   const { env, shell, alone, sent, link } = rig();
-  env.last.says({ type: "OPEN", payload: { ...alone, host: "you", members: 2, roster: undefined } });
+  env.last.says({
+    type: "OPEN",
+    payload: { ...alone, host: "you", members: 2, roster: undefined },
+  });
   await env.settle();
   const you = link("you");
   for (let passed = 0; passed < 1700; passed += 100) {

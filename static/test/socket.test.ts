@@ -11,26 +11,33 @@ function rig(ticket?: Ticket) {
   const socket = new ServerSocket(env, {
     ticket,
     routes: () => ({ health: "http://server/health", leave: "http://server/leave" }),
-    url: (ticket) => `ws://server/?dial=${++dials}${ticket === undefined ? "" : `&ticket=${ticket}`}`,
+    url: (ticket) =>
+      `ws://server/?dial=${++dials}${ticket === undefined ? "" : `&ticket=${ticket}`}`,
     said: ({ type }) => story.push(type),
     lost: () => story.push("lost"),
     ended: ({ code, reason }) => story.push(`ended ${code} ${reason}`),
     proved: (token) => story.push(`proved ${token}`),
-    failed: ({ times, why, late }) => story.push(`failed ${times}${why && `: ${why}`}${late ? " (late)" : ""}`),
+    failed: ({ times, why, late }) =>
+      story.push(`failed ${times}${why && `: ${why}`}${late ? " (late)" : ""}`),
   });
   return { env, socket, story };
 }
 
 test("close codes say whether to come back", () => {
-  for (const code of [1002, 1003, 1007, 1008, 1009, 4400, 4401, 4407, 4409, 4410, 4411, 4426, 4499]) assert.ok(isTerminal(code), `${code}`);
-  for (const code of [1000, 1001, 1005, 1006, 1011, 1012, 1013, 4500, 4503, 4504, 4507, 4508, 4509, 4529]) assert.ok(!isTerminal(code), `${code}`);
+  for (const code of [1002, 1003, 1007, 1008, 1009, 4400, 4401, 4407, 4409, 4410, 4411, 4426, 4499])
+    assert.ok(isTerminal(code), `${code}`);
+  for (const code of [
+    1000, 1001, 1005, 1006, 1011, 1012, 1013, 4500, 4503, 4504, 4507, 4508, 4509, 4529,
+  ])
+    assert.ok(!isTerminal(code), `${code}`);
 });
 
 test("the wait grows, is never all the same, and has an end", () => {
   assert.ok(backoffMs(0, 0) < backoffMs(0, 0.99));
   assert.ok(backoffMs(0, 0.99) <= 150);
   assert.ok(backoffMs(3, 0) > backoffMs(0, 0.99));
-  for (const attempt of [20, 1000]) assert.ok(backoffMs(attempt, 0.99) <= 5_000 && backoffMs(attempt, 0) >= 2_500);
+  for (const attempt of [20, 1000])
+    assert.ok(backoffMs(attempt, 0.99) <= 5_000 && backoffMs(attempt, 0) >= 2_500);
 });
 
 test("a lost socket is dialled again, with the claim as of then, and heard of once", () => {
@@ -314,7 +321,15 @@ test("an address that cannot be dialled ends it with the browser's words", () =>
   env.dial = () => {
     throw new SyntaxError("insecure");
   };
-  const hooks = { routes: () => ({ health: "http://x/health", leave: "http://server/leave" }), url: () => "ws://x", said() {}, lost() {}, ended: ({ reason }: { reason: string }) => void ends.push(reason), proved() {}, failed() {} };
+  const hooks = {
+    routes: () => ({ health: "http://x/health", leave: "http://server/leave" }),
+    url: () => "ws://x",
+    said() {},
+    lost() {},
+    ended: ({ reason }: { reason: string }) => void ends.push(reason),
+    proved() {},
+    failed() {},
+  };
   new ServerSocket(env, hooks).dial();
   assert.deepEqual(ends, [], "whoever dials must be able to hear of it");
   env.pass(1);
@@ -342,7 +357,10 @@ test("a function is asked for a ticket before every dial; one that ran out is so
   assert.equal(env.sockets.length, 0);
   await env.settle();
   assert.equal(env.last.url, "ws://server/?dial=1&ticket=t1");
-  env.last.says({ type: "ERROR", payload: { msg: "the ticket has run out", code: 4507, retry: true } });
+  env.last.says({
+    type: "ERROR",
+    payload: { msg: "the ticket has run out", code: 4507, retry: true },
+  });
   env.last.ends(4507, "ticket-expired");
   env.pass(200);
   await env.settle();
@@ -353,7 +371,9 @@ test("a function is asked for a ticket before every dial; one that ran out is so
 
 test("no ticket, no dial: it is tried again, and said why", async () => {
   const answers: (() => string | Promise<string>)[] = [
-    () => { throw new Error("not signed in"); },
+    () => {
+      throw new Error("not signed in");
+    },
     () => Promise.reject(new Error("Failed to fetch")),
     () => "",
     () => undefined as unknown as string,
@@ -392,7 +412,10 @@ test("a ticket is waited for ten seconds, and one that comes later is not used",
   assert.equal(env.sockets.length, 0);
   answers[1]?.("good");
   await env.settle();
-  assert.deepEqual(env.sockets.map(({ url }) => url), ["ws://server/?dial=1&ticket=good"]);
+  assert.deepEqual(
+    env.sockets.map(({ url }) => url),
+    ["ws://server/?dial=1&ticket=good"],
+  );
 });
 
 test("who left while a ticket was asked for does not dial", async () => {

@@ -15,7 +15,9 @@ async function linked(world) {
     world.browser(),
     world.browser(),
   ]);
-  const [ann, bob] = await Promise.all([annsBrowser, bobsBrowser].map((browser) => browser.tab(`${site.url}/stock.html`)));
+  const [ann, bob] = await Promise.all(
+    [annsBrowser, bobsBrowser].map((browser) => browser.tab(`${site.url}/stock.html`)),
+  );
   await link(ann, bob, server);
   return { ann, bob, annsBrowser };
 }
@@ -28,17 +30,26 @@ async function closesFor(bob, world, depart, within) {
   await departed;
 }
 
-scenario("a closed tab closes the other side's connection when its grace is over", async (world) => {
-  const { ann, bob } = await linked(world);
-  await closesFor(bob, world, () => ann.close(), GRACE_MS + SOON_MS);
-});
+scenario(
+  "a closed tab closes the other side's connection when its grace is over",
+  async (world) => {
+    const { ann, bob } = await linked(world);
+    await closesFor(bob, world, () => ann.close(), GRACE_MS + SOON_MS);
+  },
+);
 
-scenario("a tab that goes to another address closes the other side's connection when its grace is over", async (world) => {
-  const { ann, bob } = await linked(world);
-  await closesFor(bob, world, () => ann.goto("about:blank"), GRACE_MS + SOON_MS);
-});
+scenario(
+  "a tab that goes to another address closes the other side's connection when its grace is over",
+  async (world) => {
+    const { ann, bob } = await linked(world);
+    await closesFor(bob, world, () => ann.goto("about:blank"), GRACE_MS + SOON_MS);
+  },
+);
 
-scenario("a killed browser closes the other side's connection once its time to return is over", async (world) => {
-  const { bob, annsBrowser } = await linked(world);
-  await closesFor(bob, world, () => annsBrowser.kill(), RETURN_MS + SOON_MS);
-});
+scenario(
+  "a killed browser closes the other side's connection once its time to return is over",
+  async (world) => {
+    const { bob, annsBrowser } = await linked(world);
+    await closesFor(bob, world, () => annsBrowser.kill(), RETURN_MS + SOON_MS);
+  },
+);

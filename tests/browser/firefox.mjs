@@ -10,9 +10,20 @@ const TALK = 100;
 const world = new World({ diagnostic: (text) => console.error(text) });
 
 async function story() {
-  const [server, site, chromium, firefox] = await Promise.all([world.server(), world.site(), world.browser(), world.firefox()]);
-  console.log(`Chromium ${chromium.browser.version()}, ${await firefox.browser.version()}; each says twenty things a second`);
-  const crowd = new Crowd(world, server, site, { page: "https://example.org/firefox", server: server.url, debug: true });
+  const [server, site, chromium, firefox] = await Promise.all([
+    world.server(),
+    world.site(),
+    world.browser(),
+    world.firefox(),
+  ]);
+  console.log(
+    `Chromium ${chromium.browser.version()}, ${await firefox.browser.version()}; each says twenty things a second`,
+  );
+  const crowd = new Crowd(world, server, site, {
+    page: "https://example.org/firefox",
+    server: server.url,
+    debug: true,
+  });
   Object.assign(crowd, { mode: "p2p", everyMs: 50 });
   const [ann, fox] = [await crowd.add(chromium, "chromium"), await crowd.add(firefox, "firefox")];
   const others = [await crowd.add(chromium, "chromium2")];
@@ -35,17 +46,33 @@ const resign = (from, to) => from.tab.evaluate((id) => group.resign(id), to.id);
 /** One of `hosts` has taken over, all have a data channel to it, talk on, and were handed the same. */
 async function goesOn(crowd, what, hosts) {
   const summaries = () => Promise.all(crowd.members.map((member) => member.summary()));
-  await untilState(`${what}: the next host`, summaries, (all) => all.every(({ host }) => hosts.some(({ id }) => id === host)), 20_000);
+  await untilState(
+    `${what}: the next host`,
+    summaries,
+    (all) => all.every(({ host }) => hosts.some(({ id }) => id === host)),
+    20_000,
+  );
   await crowd.settled();
   const before = Math.max(...(await summaries()).map(({ delivered }) => delivered));
-  await untilState(`${what}: ${TALK} messages more`, summaries, (all) => all.every(({ delivered }) => delivered >= before + TALK), 30_000);
+  await untilState(
+    `${what}: ${TALK} messages more`,
+    summaries,
+    (all) => all.every(({ delivered }) => delivered >= before + TALK),
+    30_000,
+  );
   const { messages } = await crowd.compare();
   const host = await crowd.host();
-  const [{ epoch, cause }] = await host.tab.evaluate(() => diary.events.filter((e) => e.kind === "host").slice(-1));
+  const [{ epoch, cause }] = await host.tab.evaluate(() =>
+    diary.events.filter((e) => e.kind === "host").slice(-1),
+  );
   console.log(`\n${what}: ${host.name} hosts (epoch ${epoch}${cause && `, ${cause}`})`);
   for (const { name, tab } of crowd.members.filter((member) => member !== host)) {
-    const [{ path, rttMs }] = await tab.evaluate(() => diary.events.filter((e) => e.kind === "link" && e.id === group.host).slice(-1));
-    console.log(`  ${name} – ${host.name}: ${path}${rttMs === undefined ? "" : `, ${rttMs.toFixed(1)} ms there and back`}`);
+    const [{ path, rttMs }] = await tab.evaluate(() =>
+      diary.events.filter((e) => e.kind === "link" && e.id === group.host).slice(-1),
+    );
+    console.log(
+      `  ${name} – ${host.name}: ${path}${rttMs === undefined ? "" : `, ${rttMs.toFixed(1)} ms there and back`}`,
+    );
   }
   console.log(`  ${messages} messages so far: none lost, none twice, in the same order for all`);
 }

@@ -13,66 +13,119 @@ const MANY = 60;
 /** What a page does, without leaving, that makes Firefox close its WebSockets. */
 const interruptions = {
   "a download": () => Object.assign(document.createElement("a"), { href: "/download" }).click(),
-  "an answer without content": () => Object.assign(document.createElement("a"), { href: "/no-content" }).click(),
+  "an answer without content": () =>
+    Object.assign(document.createElement("a"), { href: "/no-content" }).click(),
   "window.stop()": () => window.stop(),
 };
 
-scenario("Firefox: nobody sees a departure when a page starts a download, whether it is a member or the host", async (world) => {
-  const [server, site, chromium, firefox] = await Promise.all([world.server(), world.site(), world.chromium(), world.firefox()]);
-  const crowd = new Crowd(world, server, site, { page: "https://example.org/download", server: server.url, debug: true });
-  Object.assign(crowd, { mode: "p2p", everyMs: 50 });
-  await crowd.add(chromium, "ann");
-  const fox = await crowd.add(firefox, "fox");
-  await crowd.add(chromium, "bob");
-  await crowd.settled();
-  for (const role of ["member", "host"]) {
-    if (role === "host") await crowd.appoint("firefox");
-    const before = await counts(crowd);
-    for (const [name, interrupt] of Object.entries(interruptions)) {
-      const dials = await fox.tab.evaluate(() => window.dials.length);
-      await fox.tab.evaluate(interrupt);
-      await untilState(`${name} to cost the ${role} its WebSocket`, () => fox.tab.evaluate(() => window.dials.length), (n) => n > dials);
-      const delivered = () => Promise.all(crowd.members.map(({ tab }) => tab.evaluate(() => diary.messages.length)));
-      const had = await delivered();
-      await untilState("the talk to go on", delivered, (all) => all.every((n, i) => n >= had[i] + MANY), 20_000);
+scenario(
+  "Firefox: nobody sees a departure when a page starts a download, whether it is a member or the host",
+  async (world) => {
+    const [server, site, chromium, firefox] = await Promise.all([
+      world.server(),
+      world.site(),
+      world.chromium(),
+      world.firefox(),
+    ]);
+    const crowd = new Crowd(world, server, site, {
+      page: "https://example.org/download",
+      server: server.url,
+      debug: true,
+    });
+    Object.assign(crowd, { mode: "p2p", everyMs: 50 });
+    await crowd.add(chromium, "ann");
+    const fox = await crowd.add(firefox, "fox");
+    await crowd.add(chromium, "bob");
+    await crowd.settled();
+    for (const role of ["member", "host"]) {
+      if (role === "host") await crowd.appoint("firefox");
+      const before = await counts(crowd);
+      for (const [name, interrupt] of Object.entries(interruptions)) {
+        const dials = await fox.tab.evaluate(() => window.dials.length);
+        await fox.tab.evaluate(interrupt);
+        await untilState(
+          `${name} to cost the ${role} its WebSocket`,
+          () => fox.tab.evaluate(() => window.dials.length),
+          (n) => n > dials,
+        );
+        const delivered = () =>
+          Promise.all(crowd.members.map(({ tab }) => tab.evaluate(() => diary.messages.length)));
+        const had = await delivered();
+        await untilState(
+          "the talk to go on",
+          delivered,
+          (all) => all.every((n, i) => n >= had[i] + MANY),
+          20_000,
+        );
+      }
+      assert.deepEqual(
+        await counts(crowd),
+        before,
+        `downloads of a ${role} were taken for departures`,
+      );
+      assert.equal((await crowd.host()) === fox, role === "host");
     }
-    assert.deepEqual(await counts(crowd), before, `downloads of a ${role} were taken for departures`);
-    assert.equal((await crowd.host()) === fox, role === "host");
-  }
-  await crowd.compare();
-}, 90_000);
+    await crowd.compare();
+  },
+  90_000,
+);
 
 /** How many changes of host and of members each was told of. */
-const counts = (crowd) => Promise.all(crowd.members.map(({ tab }) => tab.evaluate(() => diary.events.filter(({ kind }) => kind === "host" || kind === "member").length)));
+const counts = (crowd) =>
+  Promise.all(
+    crowd.members.map(({ tab }) =>
+      tab.evaluate(
+        () => diary.events.filter(({ kind }) => kind === "host" || kind === "member").length,
+      ),
+    ),
+  );
 
-for (const [name, kind] of [["Chromium", "chromium"], ["Firefox", "firefox"]]) {
-  scenario(`${name}: a host that really goes is replaced at once, not when its grace is over`, async (world) => {
-    const crowd = await Crowd.gather(world, { mode: "relay only", browsers: ["chromium", kind] });
-    const [witness] = crowd.members;
-    for (const way of ["closed", "navigated", "navigated slowly", "left"]) {
-      const host = crowd.members[1];
-      await witness.tab.evaluate((id) => group.resign(id), host.id);
-      await untilState("the other to host", () => witness.summary(), (s) => s.host === host.id);
-      const { epoch } = await witness.summary();
-      const at = clock();
-      await go(host, way, crowd.site);
-      const heard = () => witness.tab.evaluate((epoch) => diary.events.find((e) => e.kind === "host" && e.epoch > epoch)?.at, epoch);
-      const took = Math.round((await untilState(`the next host (${way})`, heard, Boolean)) - at);
-      world.note(`${way}: ${took} ms`);
-      assert.ok(took < GRACE_MS, `${way}: the next host came after ${took} ms`);
-      crowd.members.splice(1);
-      if (way !== "closed") await host.tab.close();
-      await crowd.add(host.browser);
-      await crowd.settled();
-    }
-  }, 90_000);
+for (const [name, kind] of [
+  ["Chromium", "chromium"],
+  ["Firefox", "firefox"],
+]) {
+  scenario(
+    `${name}: a host that really goes is replaced at once, not when its grace is over`,
+    async (world) => {
+      const crowd = await Crowd.gather(world, { mode: "relay only", browsers: ["chromium", kind] });
+      const [witness] = crowd.members;
+      for (const way of ["closed", "navigated", "navigated slowly", "left"]) {
+        const host = crowd.members[1];
+        await witness.tab.evaluate((id) => group.resign(id), host.id);
+        await untilState(
+          "the other to host",
+          () => witness.summary(),
+          (s) => s.host === host.id,
+        );
+        const { epoch } = await witness.summary();
+        const at = clock();
+        await go(host, way, crowd.site);
+        const heard = () =>
+          witness.tab.evaluate(
+            (epoch) => diary.events.find((e) => e.kind === "host" && e.epoch > epoch)?.at,
+            epoch,
+          );
+        const took = Math.round((await untilState(`the next host (${way})`, heard, Boolean)) - at);
+        world.note(`${way}: ${took} ms`);
+        assert.ok(took < GRACE_MS, `${way}: the next host came after ${took} ms`);
+        crowd.members.splice(1);
+        if (way !== "closed") await host.tab.close();
+        await crowd.add(host.browser);
+        await crowd.settled();
+      }
+    },
+    90_000,
+  );
 }
 
 function go(host, way, site) {
   switch (way) {
     // The page is there until the answer comes, and dials again meanwhile.
-    case "navigated slowly": return host.tab.goto(`${site.url}/slow`);
-    case "left": return host.tab.evaluate(() => group.leave());
-    default: return die(way, host);
+    case "navigated slowly":
+      return host.tab.goto(`${site.url}/slow`);
+    case "left":
+      return host.tab.evaluate(() => group.leave());
+    default:
+      return die(way, host);
   }
 }

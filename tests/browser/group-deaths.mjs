@@ -10,14 +10,21 @@ import { quantile, table } from "./support/tally.mjs";
 
 const PLAIN = "plain PeerJS";
 
-const { values: { out }, positionals: [times = "30", onlyModes, onlyKinds] } = parseArgs({ options: { out: { type: "string", short: "o" } }, allowPositionals: true });
-const wanted = { kinds: chosen("kind", kinds, onlyKinds), modes: chosen("mode", [...Object.keys(modes), PLAIN], onlyModes) };
+const {
+  values: { out },
+  positionals: [times = "30", onlyModes, onlyKinds],
+} = parseArgs({ options: { out: { type: "string", short: "o" } }, allowPositionals: true });
+const wanted = {
+  kinds: chosen("kind", kinds, onlyKinds),
+  modes: chosen("mode", [...Object.keys(modes), PLAIN], onlyModes),
+};
 if (!/^[1-9]\d*$/.test(times)) fail(`N is how many hosts die in each way, not "${times}"`);
 
 function chosen(what, all, given) {
   if (given === undefined) return all;
   const names = given.split(",");
-  for (const name of names) if (!all.includes(name)) fail(`no ${what} "${name}"; there are: ${all.join(", ")}`);
+  for (const name of names)
+    if (!all.includes(name)) fail(`no ${what} "${name}"; there are: ${all.join(", ")}`);
   return names;
 }
 
@@ -28,7 +35,13 @@ function fail(why) {
 
 /** With -o, a line of JSON for each death is kept, so that the work can be done in parts. */
 const kept = out && `${out}.jsonl`;
-const deaths = kept && existsSync(kept) ? readFileSync(kept, "utf8").trim().split("\n").map((line) => JSON.parse(line)) : [];
+const deaths =
+  kept && existsSync(kept)
+    ? readFileSync(kept, "utf8")
+        .trim()
+        .split("\n")
+        .map((line) => JSON.parse(line))
+    : [];
 const of = (kind, mode) => deaths.filter((death) => death.kind === kind && death.mode === mode);
 
 function keep(death) {
@@ -54,7 +67,8 @@ async function* plain(crowd, kind) {
 async function letDie(kind, mode) {
   const world = new World({ diagnostic: (text) => console.error(text) });
   try {
-    const crowd = mode === PLAIN ? await PlainCrowd.gather(world) : await Crowd.gather(world, { mode });
+    const crowd =
+      mode === PLAIN ? await PlainCrowd.gather(world) : await Crowd.gather(world, { mode });
     const dying = (mode === PLAIN ? plain : ours)(crowd, kind);
     while (of(kind, mode).length < Number(times)) {
       if (mode === PLAIN) await crowd.talk(0);
@@ -80,10 +94,23 @@ function report() {
       if (all.length === 0) continue;
       const took = all.flatMap((death) => death.took);
       const sum = (name) => all.reduce((sum, death) => sum + death[name], 0);
-      rows.push([kind, mode, all.length, ...[0.5, 0.95, 1].map((share) => Math.round(quantile(took, share))), sum("messages"), sum("lost"), sum("repeated"), sum("reordered")]);
+      rows.push([
+        kind,
+        mode,
+        all.length,
+        ...[0.5, 0.95, 1].map((share) => Math.round(quantile(took, share))),
+        sum("messages"),
+        sum("lost"),
+        sum("repeated"),
+        sum("reordered"),
+      ]);
     }
   }
-  return table(["host", "mode", "deaths", "median", "p95", "max", "messages", "lost", "repeated", "reordered"], rows, 2);
+  return table(
+    ["host", "mode", "deaths", "median", "p95", "max", "messages", "lost", "repeated", "reordered"],
+    rows,
+    2,
+  );
 }
 
 for (const kind of wanted.kinds) {
@@ -93,7 +120,12 @@ for (const kind of wanted.kinds) {
   }
 }
 await nothingLeft();
-if (deaths.some(({ mode, lost, repeated, reordered }) => mode !== PLAIN && lost + repeated + reordered > 0)) process.exitCode = 1;
+if (
+  deaths.some(
+    ({ mode, lost, repeated, reordered }) => mode !== PLAIN && lost + repeated + reordered > 0,
+  )
+)
+  process.exitCode = 1;
 process.stderr.write("\n");
 console.log(`Five members, each saying 20 messages a second. In ms, over all survivors: from the host's death to the first message
 delivered through the next host; for the server, killed and started again 0.7 s later, the longest that a member heard

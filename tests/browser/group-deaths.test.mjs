@@ -8,21 +8,34 @@ const nine = [...kinds, "killed", "closed", "resigned"];
 async function dies(world, crowd, kind, whose = "") {
   const took = await crowd.death(kind);
   const { messages } = await crowd.compare();
-  world.note(`${whose}${kind}: ${Math.round(Math.min(...took))}–${Math.round(Math.max(...took))} ms, ${messages} messages`);
+  world.note(
+    `${whose}${kind}: ${Math.round(Math.min(...took))}–${Math.round(Math.max(...took))} ms, ${messages} messages`,
+  );
 }
 
 for (const mode of Object.keys(modes)) {
-  scenario(`hosts die in every way, ${mode}`, async (world) => {
-    const crowd = await Crowd.gather(world, { mode });
-    for (const kind of nine) await dies(world, crowd, kind);
-  }, 240_000);
+  scenario(
+    `hosts die in every way, ${mode}`,
+    async (world) => {
+      const crowd = await Crowd.gather(world, { mode });
+      for (const kind of nine) await dies(world, crowd, kind);
+    },
+    240_000,
+  );
 
   if (mode === "relay only") continue;
-  scenario(`Firefox dies as host in every way beside Chromium, ${mode}`, async (world) => {
-    const crowd = await Crowd.gather(world, { mode, browsers: ["chromium", "firefox", "firefox"] });
-    for (const kind of kinds) {
-      await crowd.appoint("firefox");
-      await dies(world, crowd, kind, "Firefox ");
-    }
-  }, 240_000);
+  scenario(
+    `Firefox dies as host in every way beside Chromium, ${mode}`,
+    async (world) => {
+      const crowd = await Crowd.gather(world, {
+        mode,
+        browsers: ["chromium", "firefox", "firefox"],
+      });
+      for (const kind of kinds) {
+        await crowd.appoint("firefox");
+        await dies(world, crowd, kind, "Firefox ");
+      }
+    },
+    240_000,
+  );
 }

@@ -9,14 +9,27 @@ const MANY = 60;
 
 /** Ann, the host, in a browser that slows what nobody sees; bob and cyd, always visible; all of them talk. */
 async function gather(world, settings) {
-  const [server, site, bare, browser] = await Promise.all([world.server(settings), world.site(), world.bare(), world.browser()]);
-  const crowd = new Crowd(world, server, site, { page: "https://example.org/hidden", server: server.url, debug: true });
+  const [server, site, bare, browser] = await Promise.all([
+    world.server(settings),
+    world.site(),
+    world.bare(),
+    world.browser(),
+  ]);
+  const crowd = new Crowd(world, server, site, {
+    page: "https://example.org/hidden",
+    server: server.url,
+    debug: true,
+  });
   Object.assign(crowd, { mode: "p2p", everyMs: 50 });
   const ann = await crowd.add(bare);
   await ann.tab.evaluate(() => {
     window.life = [];
-    for (const name of ["freeze", "resume", "visibilitychange"]) document.addEventListener(name, () => life.push(name));
-    for (const name of ["pagehide", "pageshow"]) addEventListener(name, ({ persisted }) => life.push(`${name}${persisted ? " persisted" : ""}`));
+    for (const name of ["freeze", "resume", "visibilitychange"])
+      document.addEventListener(name, () => life.push(name));
+    for (const name of ["pagehide", "pageshow"])
+      addEventListener(name, ({ persisted }) =>
+        life.push(`${name}${persisted ? " persisted" : ""}`),
+      );
   });
   const others = [await crowd.add(browser), await crowd.add(browser)];
   await crowd.settled();
@@ -24,76 +37,118 @@ async function gather(world, settings) {
   return { crowd, bare, ann, others };
 }
 
-const causes = ({ tab }) => tab.evaluate(() => diary.events.filter(({ kind }) => kind === "host").map(({ cause }) => cause));
+const causes = ({ tab }) =>
+  tab.evaluate(() => diary.events.filter(({ kind }) => kind === "host").map(({ cause }) => cause));
 
 /** Each of them takes one of the others for the host, named for this cause. */
 async function replaced(ann, others, cause) {
   const ids = others.map(({ id }) => id);
   for (const member of others) {
-    await until(`${member.name} to have another host`, async () => ids.includes((await member.summary()).host), 15_000);
-    await untilState(`${member.name} to hear why`, () => causes(member), (list) => list.at(-1) === cause);
+    await until(
+      `${member.name} to have another host`,
+      async () => ids.includes((await member.summary()).host),
+      15_000,
+    );
+    await untilState(
+      `${member.name} to hear why`,
+      () => causes(member),
+      (list) => list.at(-1) === cause,
+    );
   }
 }
 
 /** These are handed many more messages, and some of everybody in `senders`. */
 async function goesOn(members, senders = members) {
   const names = senders.map(({ name }) => name);
-  const lengths = await Promise.all(members.map(({ tab }) => tab.evaluate(() => diary.messages.length)));
+  const lengths = await Promise.all(
+    members.map(({ tab }) => tab.evaluate(() => diary.messages.length)),
+  );
   for (const [i, { name, tab }] of members.entries()) {
-    const since = () => tab.evaluate((from) => diary.messages.slice(from).map((word) => word.split("#")[0]), lengths[i]);
-    await untilState(`${name} to be handed more`, since, (words) => words.length >= MANY && names.every((name) => words.includes(name)), 20_000);
+    const since = () =>
+      tab.evaluate(
+        (from) => diary.messages.slice(from).map((word) => word.split("#")[0]),
+        lengths[i],
+      );
+    await untilState(
+      `${name} to be handed more`,
+      since,
+      (words) => words.length >= MANY && names.every((name) => words.includes(name)),
+      20_000,
+    );
   }
 }
 
-scenario("a host in a hidden tab gives way to one who looks, and is handed everything while nobody looks", async (world) => {
-  const { crowd, bare, ann, others } = await gather(world, { ELECTION__HIDDEN_MS: 1_000 });
-  const front = await bare.tab("about:blank");
-  assert.equal(await ann.tab.evaluate(() => document.visibilityState), "hidden");
-  await replaced(ann, others, "resigned");
-  assert.equal((await causes(ann)).at(-1), "resigned");
-  await until("the browser to slow the hidden tab: one wake-up a second", () => ann.tab.evaluate(async () => {
-    const began = now();
-    // A wake-up runs all that falls due within 3 ms, so each of them has to be later than that.
-    for (let i = 0; i < 3; i++) await new Promise((done) => setTimeout(done, 50));
-    return now() - began > 1_500;
-  }), 20_000);
-  await goesOn([ann, ...others]);
-  assert.equal(await ann.tab.evaluate(() => document.visibilityState), "hidden");
-  await crowd.compare();
-  // To be looked at again is no reason to host again.
-  const { epoch } = await ann.summary();
-  await front.close();
-  await until("ann's tab to be seen", () => ann.tab.evaluate(() => document.visibilityState === "visible"));
-  await goesOn([ann, ...others]);
-  assert.equal((await ann.summary()).epoch, epoch);
-  await crowd.compare();
-});
+scenario(
+  "a host in a hidden tab gives way to one who looks, and is handed everything while nobody looks",
+  async (world) => {
+    const { crowd, bare, ann, others } = await gather(world, { ELECTION__HIDDEN_MS: 1_000 });
+    const front = await bare.tab("about:blank");
+    assert.equal(await ann.tab.evaluate(() => document.visibilityState), "hidden");
+    await replaced(ann, others, "resigned");
+    assert.equal((await causes(ann)).at(-1), "resigned");
+    await until(
+      "the browser to slow the hidden tab: one wake-up a second",
+      () =>
+        ann.tab.evaluate(async () => {
+          const began = now();
+          // A wake-up runs all that falls due within 3 ms, so each of them has to be later than that.
+          for (let i = 0; i < 3; i++) await new Promise((done) => setTimeout(done, 50));
+          return now() - began > 1_500;
+        }),
+      20_000,
+    );
+    await goesOn([ann, ...others]);
+    assert.equal(await ann.tab.evaluate(() => document.visibilityState), "hidden");
+    await crowd.compare();
+    // To be looked at again is no reason to host again.
+    const { epoch } = await ann.summary();
+    await front.close();
+    await until("ann's tab to be seen", () =>
+      ann.tab.evaluate(() => document.visibilityState === "visible"),
+    );
+    await goesOn([ann, ...others]);
+    assert.equal((await ann.summary()).epoch, epoch);
+    await crowd.compare();
+  },
+);
 
-scenario("a frozen host is replaced; thawed, it is handed all it missed, and what it had said is not lost", async (world) => {
-  const { crowd, bare, ann, others } = await gather(world, { ELECTION__HIDDEN_MS: 0 });
-  await bare.tab("about:blank");
-  await bare.freeze(ann.tab);
-  await replaced(ann, others, "stalled");
-  await goesOn(others);
-  // She has been handed nothing meanwhile, and still takes herself for the host.
-  assert.equal((await ann.summary()).isHost, true);
-  assert.deepEqual(await ann.tab.evaluate(() => life), ["visibilitychange", "freeze"]);
-  await bare.thaw(ann.tab);
-  await until("ann to be a member", async () => (await ann.summary()).host === (await others[0].summary()).host);
-  await goesOn([ann, ...others]);
-  assert.deepEqual(await ann.tab.evaluate(() => life), ["visibilitychange", "freeze", "resume"]);
-  await crowd.compare();
-});
+scenario(
+  "a frozen host is replaced; thawed, it is handed all it missed, and what it had said is not lost",
+  async (world) => {
+    const { crowd, bare, ann, others } = await gather(world, { ELECTION__HIDDEN_MS: 0 });
+    await bare.tab("about:blank");
+    await bare.freeze(ann.tab);
+    await replaced(ann, others, "stalled");
+    await goesOn(others);
+    // She has been handed nothing meanwhile, and still takes herself for the host.
+    assert.equal((await ann.summary()).isHost, true);
+    assert.deepEqual(await ann.tab.evaluate(() => life), ["visibilitychange", "freeze"]);
+    await bare.thaw(ann.tab);
+    await until(
+      "ann to be a member",
+      async () => (await ann.summary()).host === (await others[0].summary()).host,
+    );
+    await goesOn([ann, ...others]);
+    assert.deepEqual(await ann.tab.evaluate(() => life), ["visibilitychange", "freeze", "resume"]);
+    await crowd.compare();
+  },
+);
 
-scenario("a host that is left and comes back from the back-forward cache is a member, and lacks nothing", async (world) => {
-  const { crowd, ann, others } = await gather(world);
-  await ann.tab.goto(`${crowd.site.url}/stock.html`);
-  await replaced(ann, others, "left");
-  await goesOn(others);
-  await ann.tab.goBack();
-  const life = await ann.tab.evaluate(() => life);
-  assert.ok(life.includes("pageshow persisted"), `the browser did not keep the page: ${life.join(", ")}`);
-  await crowd.settled();
-  await goesOn([ann, ...others]);
-  await crowd.compare();
-});
+scenario(
+  "a host that is left and comes back from the back-forward cache is a member, and lacks nothing",
+  async (world) => {
+    const { crowd, ann, others } = await gather(world);
+    await ann.tab.goto(`${crowd.site.url}/stock.html`);
+    await replaced(ann, others, "left");
+    await goesOn(others);
+    await ann.tab.goBack();
+    const life = await ann.tab.evaluate(() => life);
+    assert.ok(
+      life.includes("pageshow persisted"),
+      `the browser did not keep the page: ${life.join(", ")}`,
+    );
+    await crowd.settled();
+    await goesOn([ann, ...others]);
+    await crowd.compare();
+  },
+);

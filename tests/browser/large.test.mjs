@@ -22,14 +22,26 @@ class Page {
     const [server, site] = await Promise.all([world.server(), world.site()]);
     const crowd = await world.sockets(server, page);
     const members = [];
-    for (let i = 1; i <= BROWSERS; i++) members.push(await Member.join(await (i === 2 ? world.firefox() : world.browser()), site, `browser${i}`, { page, server: server.url }));
-    for (let joined = 0; joined < CROWD;) {
+    for (let i = 1; i <= BROWSERS; i++)
+      members.push(
+        await Member.join(
+          await (i === 2 ? world.firefox() : world.browser()),
+          site,
+          `browser${i}`,
+          { page, server: server.url },
+        ),
+      );
+    for (let joined = 0; joined < CROWD; ) {
       joined = await crowd.join(Math.min(WAVE, CROWD - joined));
       await until(`${joined} to be in`, () => crowd.see(joined), PATIENCE_MS);
     }
     const gathered = new Page(world, crowd, members);
     const all = CROWD + BROWSERS;
-    await gathered.#browsers("to see all, over data channels", () => summary(), (s) => s.members === all && (s.isHost || s.path === "p2p"));
+    await gathered.#browsers(
+      "to see all, over data channels",
+      () => summary(),
+      (s) => s.members === all && (s.isHost || s.path === "p2p"),
+    );
     await until("the crowd to see all", () => crowd.see(all), PATIENCE_MS);
     return gathered;
   }
@@ -39,7 +51,10 @@ class Page {
   }
 
   async talk() {
-    await Promise.all([this.crowd.chat(CROWD_PER_S), ...this.members.map(({ tab }) => tab.evaluate(() => chat(1_000)))]);
+    await Promise.all([
+      this.crowd.chat(CROWD_PER_S),
+      ...this.members.map(({ tab }) => tab.evaluate(() => chat(1_000))),
+    ]);
     await this.#talked();
   }
 
@@ -52,13 +67,17 @@ class Page {
     const at = performance.now();
     await goes(host);
     await this.#heard(`the next host (${kind})`, (e) => e > epoch);
-    this.world.note(`${kind}: all heard the next host within ${Math.round(performance.now() - at)} ms`);
+    this.world.note(
+      `${kind}: all heard the next host within ${Math.round(performance.now() - at)} ms`,
+    );
     await this.#talked();
   }
 
   /** For a while, and nobody is far behind. */
   async #talked() {
-    const { delivered: [, most] } = await this.crowd.summary();
+    const {
+      delivered: [, most],
+    } = await this.crowd.summary();
     await this.#crowd("to go on", ({ delivered: [least] }) => least >= most + TALK);
   }
 
@@ -70,49 +89,93 @@ class Page {
 
   #crowd = (what, good) => untilState(`the crowd ${what}`, this.crowd.summary, good, PATIENCE_MS);
   #browsers = (what, look, good) =>
-    untilState(`the browsers ${what}`, () => Promise.all(this.members.map(({ tab }) => tab.evaluate(look))), (each) => each.every(good), PATIENCE_MS);
+    untilState(
+      `the browsers ${what}`,
+      () => Promise.all(this.members.map(({ tab }) => tab.evaluate(look))),
+      (each) => each.every(good),
+      PATIENCE_MS,
+    );
 
   /** No more is said, and everybody has it. */
   async hush() {
-    await Promise.all([this.crowd.hush(), ...this.members.map(({ tab }) => tab.evaluate(() => hush()))]);
+    await Promise.all([
+      this.crowd.hush(),
+      ...this.members.map(({ tab }) => tab.evaluate(() => hush())),
+    ]);
     await this.#crowd("to have heard itself", ({ unresolved }) => unresolved === 0);
-    await this.#browsers("to have heard themselves", () => summary(), (s) => s.resolved === s.said);
-    const lengths = async () => [...(await this.crowd.summary()).delivered, ...(await Promise.all(this.members.map(({ tab }) => tab.evaluate(() => getState().length))))];
-    await untilState("all to have as much", lengths, (each) => each.every((n) => n === each[0]), PATIENCE_MS);
+    await this.#browsers(
+      "to have heard themselves",
+      () => summary(),
+      (s) => s.resolved === s.said,
+    );
+    const lengths = async () => [
+      ...(await this.crowd.summary()).delivered,
+      ...(await Promise.all(this.members.map(({ tab }) => tab.evaluate(() => getState().length)))),
+    ];
+    await untilState(
+      "all to have as much",
+      lengths,
+      (each) => each.every((n) => n === each[0]),
+      PATIENCE_MS,
+    );
   }
 
   /** The same everywhere, and in it all that was said, once, in its sender's order. */
   async compare() {
-    const diaries = await Promise.all(this.members.map(({ tab }) => tab.evaluate(() => ({ name, said: summary().said, state: getState() }))));
+    const diaries = await Promise.all(
+      this.members.map(({ tab }) =>
+        tab.evaluate(() => ({ name, said: summary().said, state: getState() })),
+      ),
+    );
     const [{ state }] = diaries;
-    for (const { name, state: other } of diaries) assert.deepEqual(other, state, `${name} was handed something else`);
+    for (const { name, state: other } of diaries)
+      assert.deepEqual(other, state, `${name} was handed something else`);
     assert.deepEqual(await this.crowd.others(state), []);
     const counts = new Map();
     for (const word of state) {
       const [name, n] = word.split("#");
-      assert.equal(Number(n), (counts.get(name) ?? 0) + 1, `${name}'s messages are not all there, once, in order`);
+      assert.equal(
+        Number(n),
+        (counts.get(name) ?? 0) + 1,
+        `${name}'s messages are not all there, once, in order`,
+      );
       counts.set(name, Number(n));
     }
-    for (const [name, said] of [...(await this.crowd.said()), ...diaries.map(({ name, said }) => [name, said])]) {
+    for (const [name, said] of [
+      ...(await this.crowd.said()),
+      ...diaries.map(({ name, said }) => [name, said]),
+    ]) {
       assert.equal(counts.get(name) ?? 0, said, `${name} said more than was heard`);
     }
     assert.deepEqual((await this.crowd.summary()).troubles, []);
-    const troubles = await Promise.all(this.members.map(({ tab }) => tab.evaluate(() => [
-      ...diary.rejected, ...diary.events.filter((e) => e.kind === "error" || e.kind === "close" || (e.kind === "recovered" && !e.complete)),
-    ])));
+    const troubles = await Promise.all(
+      this.members.map(({ tab }) =>
+        tab.evaluate(() => [
+          ...diary.rejected,
+          ...diary.events.filter(
+            (e) =>
+              e.kind === "error" || e.kind === "close" || (e.kind === "recovered" && !e.complete),
+          ),
+        ]),
+      ),
+    );
     assert.deepEqual(troubles.flat(), []);
     return state.length;
   }
 }
 
-scenario("a page of 1,000 is handed the same, through three changes of host", async (world) => {
-  const began = performance.now();
-  const large = await Page.gather(world);
-  world.note(`all together after ${Math.round(performance.now() - began)} ms`);
-  await large.talk();
-  await large.change("killed", ({ browser }) => browser.kill());
-  await large.change("closed", ({ tab }) => tab.close());
-  await large.change("resigned", ({ tab }) => tab.evaluate(() => group.resign()));
-  await large.hush();
-  world.note(`${await large.compare()} messages, the same for all`);
-}, 300_000);
+scenario(
+  "a page of 1,000 is handed the same, through three changes of host",
+  async (world) => {
+    const began = performance.now();
+    const large = await Page.gather(world);
+    world.note(`all together after ${Math.round(performance.now() - began)} ms`);
+    await large.talk();
+    await large.change("killed", ({ browser }) => browser.kill());
+    await large.change("closed", ({ tab }) => tab.close());
+    await large.change("resigned", ({ tab }) => tab.evaluate(() => group.resign()));
+    await large.hush();
+    world.note(`${await large.compare()} messages, the same for all`);
+  },
+  300_000,
+);

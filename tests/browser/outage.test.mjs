@@ -14,26 +14,55 @@ const browsers = { Chromium: (world) => world.chromium(), Firefox: (world) => wo
 
 const dials = ({ tab }) => tab.evaluate(() => window.dials);
 
-scenario("after an outage two tabs of Firefox are back as soon as those of Chromium, with few WebSockets dialled in vain", async (world) => {
-  const { chromium, firefox, members } = await measureOutage(world, { outageMs: OUTAGE_MS, tabs: 2 });
-  world.note(`back after ${chromium.join(", ")} ms in Chromium, ${firefox.join(", ")} ms in Firefox`);
-  for (const member of [...members.chromium, ...members.firefox]) {
-    // The first of all; one that is dialled without an answer after 5 s; and the one that got in.
-    const { length } = await dials(member);
-    assert.ok(length <= 4, `${member.name} dialled ${length} times`);
-  }
-  for (const ms of [...chromium, ...firefox]) assert.ok(ms < BACK_MS, `${ms} ms`);
-}, 90_000);
+scenario(
+  "after an outage two tabs of Firefox are back as soon as those of Chromium, with few WebSockets dialled in vain",
+  async (world) => {
+    const { chromium, firefox, members } = await measureOutage(world, {
+      outageMs: OUTAGE_MS,
+      tabs: 2,
+    });
+    world.note(
+      `back after ${chromium.join(", ")} ms in Chromium, ${firefox.join(", ")} ms in Firefox`,
+    );
+    for (const member of [...members.chromium, ...members.firefox]) {
+      // The first of all; one that is dialled without an answer after 5 s; and the one that got in.
+      const { length } = await dials(member);
+      assert.ok(length <= 4, `${member.name} dialled ${length} times`);
+    }
+    for (const ms of [...chromium, ...firefox]) assert.ok(ms < BACK_MS, `${ms} ms`);
+  },
+  90_000,
+);
 
 for (const [name, start] of Object.entries(browsers)) {
-  scenario(`${name}: a page whose policy forbids asking over HTTP dials all the same`, async (world) => {
-    const [server, site, browser] = await Promise.all([world.server(), world.site(), start(world)]);
-    const policy = `connect-src ws://127.0.0.1:${server.port}`;
-    const member = await Member.join(browser, site, "ann", { page: "https://example.org/policy", server: server.url, debug: true }, { policy });
-    await until("ann to be in", async () => (await member.summary()).host);
-    await server.end("SIGKILL");
-    await until("three vain dials", async () => (await dials(member)).length >= 4, 20_000);
-    await server.begin();
-    await until("ann to be back", () => member.tab.evaluate(() => diary.events.filter((e) => e.kind === "status" && e.server).length >= 2), 15_000);
-  });
+  scenario(
+    `${name}: a page whose policy forbids asking over HTTP dials all the same`,
+    async (world) => {
+      const [server, site, browser] = await Promise.all([
+        world.server(),
+        world.site(),
+        start(world),
+      ]);
+      const policy = `connect-src ws://127.0.0.1:${server.port}`;
+      const member = await Member.join(
+        browser,
+        site,
+        "ann",
+        { page: "https://example.org/policy", server: server.url, debug: true },
+        { policy },
+      );
+      await until("ann to be in", async () => (await member.summary()).host);
+      await server.end("SIGKILL");
+      await until("three vain dials", async () => (await dials(member)).length >= 4, 20_000);
+      await server.begin();
+      await until(
+        "ann to be back",
+        () =>
+          member.tab.evaluate(
+            () => diary.events.filter((e) => e.kind === "status" && e.server).length >= 2,
+          ),
+        15_000,
+      );
+    },
+  );
 }

@@ -9,16 +9,25 @@ const page = "https://example.org/place";
 async function open(browser, site, server) {
   const tab = await browser.tab(`${site.url}/group.html`);
   await tab.waitForFunction(() => window.ready);
-  await tab.evaluate(async (url) => Object.assign(window, { url, ...(await import(`${url}/peerstar.js`)) }), server.url);
+  await tab.evaluate(
+    async (url) => Object.assign(window, { url, ...(await import(`${url}/peerstar.js`)) }),
+    server.url,
+  );
   return tab;
 }
 
-scenario("a worker is a member over the relay, and says that it needs a page's name", async (world) => {
-  const [server, site, browser] = await Promise.all([world.server(), world.site(), world.browser()]);
-  const tab = await open(browser, site, server);
-  await tab.evaluate((page) => begin("ann", { page, server: url }), page);
-  await tab.evaluate((page) => {
-    const code = `
+scenario(
+  "a worker is a member over the relay, and says that it needs a page's name",
+  async (world) => {
+    const [server, site, browser] = await Promise.all([
+      world.server(),
+      world.site(),
+      world.browser(),
+    ]);
+    const tab = await open(browser, site, server);
+    await tab.evaluate((page) => begin("ann", { page, server: url }), page);
+    await tab.evaluate((page) => {
+      const code = `
       import { PageGroup } from "${url}/peerstar.js";
       try { new PageGroup(); } catch (error) { postMessage({ error: String(error) }); }
       const group = new PageGroup({ page: ${JSON.stringify(page)} });
@@ -28,28 +37,49 @@ scenario("a worker is a member over the relay, and says that it needs a page's n
       group.on("error", ({ code }) => postMessage({ code }));
       onmessage = ({ data }) => (data === "leave" ? group.leave() : group.send(data));
     `;
-    window.told = [];
-    window.worker = new Worker(URL.createObjectURL(new Blob([code], { type: "text/javascript" })), { type: "module" });
-    worker.onmessage = ({ data }) => told.push(data);
-  }, page);
-  const told = (good) => untilState("the worker's word", () => tab.evaluate(() => told), (all) => all.some(good));
-  const [first] = await told(({ id }) => id);
-  assert.match(first.error, /^TypeError: a worker does not know which page.*`page`/);
-  await until("both to be there", () => tab.evaluate(() => group.members.length === 2));
-  await tab.evaluate(() => worker.postMessage({ bytes: new Uint8Array([1, 2]) }));
-  await tab.evaluate(() => group.send("hello"));
-  const all = await told(({ data }) => data === "hello");
-  await told(({ data, own }) => data?.bytes?.[1] === 2 && own);
-  assert.deepEqual(all.filter(({ code }) => code), []);
-  assert.deepEqual([...new Set((await tab.evaluate(() => told)).flatMap(({ path }) => path ?? []))], ["relay"]);
-  await tab.evaluate(() => worker.postMessage("leave"));
-  await until("it to have left", () => tab.evaluate(() => group.members.length === 1));
-});
+      window.told = [];
+      window.worker = new Worker(
+        URL.createObjectURL(new Blob([code], { type: "text/javascript" })),
+        { type: "module" },
+      );
+      worker.onmessage = ({ data }) => told.push(data);
+    }, page);
+    const told = (good) =>
+      untilState(
+        "the worker's word",
+        () => tab.evaluate(() => told),
+        (all) => all.some(good),
+      );
+    const [first] = await told(({ id }) => id);
+    assert.match(first.error, /^TypeError: a worker does not know which page.*`page`/);
+    await until("both to be there", () => tab.evaluate(() => group.members.length === 2));
+    await tab.evaluate(() => worker.postMessage({ bytes: new Uint8Array([1, 2]) }));
+    await tab.evaluate(() => group.send("hello"));
+    const all = await told(({ data }) => data === "hello");
+    await told(({ data, own }) => data?.bytes?.[1] === 2 && own);
+    assert.deepEqual(
+      all.filter(({ code }) => code),
+      [],
+    );
+    assert.deepEqual(
+      [...new Set((await tab.evaluate(() => told)).flatMap(({ path }) => path ?? []))],
+      ["relay"],
+    );
+    await tab.evaluate(() => worker.postMessage("leave"));
+    await until("it to have left", () => tab.evaluate(() => group.members.length === 1));
+  },
+);
 
-scenario("a page without an address that others share asks for its name, and lives with one", async (world) => {
-  const [server, site, browser] = await Promise.all([world.server(), world.site(), world.browser()]);
-  const tab = await open(browser, site, server);
-  const code = (options) => `
+scenario(
+  "a page without an address that others share asks for its name, and lives with one",
+  async (world) => {
+    const [server, site, browser] = await Promise.all([
+      world.server(),
+      world.site(),
+      world.browser(),
+    ]);
+    const tab = await open(browser, site, server);
+    const code = (options) => `
     const tell = (said) => parent.postMessage(said, "*");
     const { PageGroup } = await import("${server.url}/peerstar.js");
     try {
@@ -58,45 +88,81 @@ scenario("a page without an address that others share asks for its name, and liv
       group.on("error", (error) => tell({ error: String(error) }));
     } catch (error) { tell({ error: String(error) }); }
   `;
-  const told = (kind, options) => tab.evaluate(([kind, code]) => new Promise((done) => {
-    window.onmessage = ({ data }) => done(data);
-    const html = `<script type="module">${code}</script>`;
-    const frame = document.createElement("iframe");
-    if (kind.includes("sandbox")) frame.sandbox = "allow-scripts";
-    if (kind.includes("srcdoc")) frame.srcdoc = html;
-    else if (kind === "data") frame.src = `data:text/html,${encodeURIComponent(html)}`;
-    else if (kind === "blob") frame.src = URL.createObjectURL(new Blob([html], { type: "text/html" }));
-    document.body.append(frame);
-    if (kind !== "about:blank") return;
-    const script = frame.contentDocument.createElement("script");
-    Object.assign(script, { type: "module", textContent: code });
-    frame.contentDocument.body.append(script);
-  }), [kind, code(options)]);
-  for (const kind of ["srcdoc", "srcdoc sandbox", "data", "blob", "about:blank"]) {
-    assert.match((await told(kind, {})).error ?? "none", /TypeError: this page has no address.*`page`/, kind);
-    assert.deepEqual(await told(kind, { page: `${page}/${kind}` }), { in: true }, kind);
-  }
-});
+    const told = (kind, options) =>
+      tab.evaluate(
+        ([kind, code]) =>
+          new Promise((done) => {
+            window.onmessage = ({ data }) => done(data);
+            const html = `<script type="module">${code}</script>`;
+            const frame = document.createElement("iframe");
+            if (kind.includes("sandbox")) frame.sandbox = "allow-scripts";
+            if (kind.includes("srcdoc")) frame.srcdoc = html;
+            else if (kind === "data") frame.src = `data:text/html,${encodeURIComponent(html)}`;
+            else if (kind === "blob")
+              frame.src = URL.createObjectURL(new Blob([html], { type: "text/html" }));
+            document.body.append(frame);
+            if (kind !== "about:blank") return;
+            const script = frame.contentDocument.createElement("script");
+            Object.assign(script, { type: "module", textContent: code });
+            frame.contentDocument.body.append(script);
+          }),
+        [kind, code(options)],
+      );
+    for (const kind of ["srcdoc", "srcdoc sandbox", "data", "blob", "about:blank"]) {
+      assert.match(
+        (await told(kind, {})).error ?? "none",
+        /TypeError: this page has no address.*`page`/,
+        kind,
+      );
+      assert.deepEqual(await told(kind, { page: `${page}/${kind}` }), { in: true }, kind);
+    }
+  },
+);
 
-scenario("a copy of the library in a blob: or data: URL loads, and asks for the server only where it is not said", async (world) => {
-  const [server, site, browser] = await Promise.all([world.server(), world.site(), world.browser()]);
-  const tab = await open(browser, site, server);
-  for (const kind of ["blob", "data"]) {
-    const { why, first } = await tab.evaluate(async ([kind, page]) => {
-      const text = await (await fetch(`${url}/peerstar.js`)).text();
-      const { PageGroup } = await import(kind === "blob" ? URL.createObjectURL(new Blob([text], { type: "text/javascript" })) : `data:text/javascript,${encodeURIComponent(text)}`);
-      let why;
-      try { new PageGroup({ page }); } catch (error) { why = String(error); }
-      const group = new PageGroup({ page, server: url });
-      return { why, first: await new Promise((done) => group.on("open", ({ first }) => done(first))) };
-    }, [kind, `${page}/${kind}`]);
-    assert.match(why, /^TypeError: peerstar\.js was loaded from "(blob|data):.*option `server`/);
-    assert.equal(first, true);
-  }
-});
+scenario(
+  "a copy of the library in a blob: or data: URL loads, and asks for the server only where it is not said",
+  async (world) => {
+    const [server, site, browser] = await Promise.all([
+      world.server(),
+      world.site(),
+      world.browser(),
+    ]);
+    const tab = await open(browser, site, server);
+    for (const kind of ["blob", "data"]) {
+      const { why, first } = await tab.evaluate(
+        async ([kind, page]) => {
+          const text = await (await fetch(`${url}/peerstar.js`)).text();
+          const { PageGroup } = await import(
+            kind === "blob"
+              ? URL.createObjectURL(new Blob([text], { type: "text/javascript" }))
+              : `data:text/javascript,${encodeURIComponent(text)}`
+          );
+          let why;
+          try {
+            new PageGroup({ page });
+          } catch (error) {
+            why = String(error);
+          }
+          const group = new PageGroup({ page, server: url });
+          return {
+            why,
+            first: await new Promise((done) => group.on("open", ({ first }) => done(first))),
+          };
+        },
+        [kind, `${page}/${kind}`],
+      );
+      assert.match(why, /^TypeError: peerstar\.js was loaded from "(blob|data):.*option `server`/);
+      assert.equal(first, true);
+    }
+  },
+);
 
 scenario("bytes and objects of another frame are what they are", async (world) => {
-  const [server, site, browser] = await Promise.all([world.server(), world.site(), world.browser()]);
+  const [server, site, browser] = await Promise.all([
+    world.server(),
+    world.site(),
+    world.browser(),
+  ]);
   const tab = await open(browser, site, server);
   const got = await tab.evaluate(async (page) => {
     const frame = document.createElement("iframe");
@@ -104,81 +170,153 @@ scenario("bytes and objects of another frame are what they are", async (world) =
     const foreign = frame.contentWindow;
     const group = new PageGroup({ page, server: url });
     const heard = [];
-    group.on("message", (data) => heard.push([Object.prototype.toString.call(data.it ?? data), String(new Uint8Array(data.it ?? data))]));
+    group.on("message", (data) =>
+      heard.push([
+        Object.prototype.toString.call(data.it ?? data),
+        String(new Uint8Array(data.it ?? data)),
+      ]),
+    );
     const refused = [];
     await group.send(new foreign.Uint8Array([1, 2]).buffer);
     await group.send({ it: new foreign.Uint8Array([3, 4]) });
-    const things = [new foreign.Map(), new foreign.Error("x"), new foreign.FormData(), document.body, new foreign.Event("x"), navigator, new foreign.DOMException("x"), new ImageData(1, 1), foreign];
-    for (const thing of things) refused.push(await group.send([thing]).then(() => "sent", (error) => error.name));
+    const things = [
+      new foreign.Map(),
+      new foreign.Error("x"),
+      new foreign.FormData(),
+      document.body,
+      new foreign.Event("x"),
+      navigator,
+      new foreign.DOMException("x"),
+      new ImageData(1, 1),
+      foreign,
+    ];
+    for (const thing of things)
+      refused.push(
+        await group.send([thing]).then(
+          () => "sent",
+          (error) => error.name,
+        ),
+      );
     return { heard, refused, point: await group.send(new DOMPoint(1, 2)).then(() => "sent") };
   }, page);
-  assert.deepEqual(got.heard.slice(0, 2), [["[object ArrayBuffer]", "1,2"], ["[object Uint8Array]", "3,4"]]);
+  assert.deepEqual(got.heard.slice(0, 2), [
+    ["[object ArrayBuffer]", "1,2"],
+    ["[object Uint8Array]", "3,4"],
+  ]);
   assert.deepEqual(got.refused.slice(0, 8), Array(8).fill("TypeError"));
   assert.notEqual(got.refused[8], "sent");
 });
 
-scenario("a prerendered page connects when it is shown, and asks for no ticket before", async (world) => {
-  const [server, site, browser] = await Promise.all([world.server(), world.site(), world.browser()]);
-  const tab = await open(browser, site, server);
-  // As a browser says it of a page that it prepares; what it would hold back is watched here.
-  await tab.evaluate(() => {
-    let isPrerendering = true;
-    Object.defineProperty(document, "prerendering", { get: () => isPrerendering });
-    window.show = () => {
-      isPrerendering = false;
-      document.dispatchEvent(new Event("prerenderingchange"));
-    };
-    window.dialled = 0;
-    const Stock = WebSocket;
-    window.WebSocket = class extends Stock {
-      constructor(url) {
-        super(url);
-        dialled++;
-      }
-    };
-    window.asked = 0;
-  });
-  await tab.evaluate((page) => void begin("ann", { page, server: url, ticket: () => `t${++asked}` }), page);
-  // What else might make it dial.
-  await tab.evaluate(() => {
-    for (const [target, name] of [[window, "online"], [document, "visibilitychange"], [document, "resume"], [window, "pageshow"]]) target.dispatchEvent(new Event(name));
-    window.early = say();
-  });
-  await tab.evaluate(() => new Promise((done) => requestAnimationFrame(() => setTimeout(done, 50))));
-  assert.deepEqual(await tab.evaluate(() => [dialled, asked]), [0, 0]);
-  await tab.evaluate(() => show());
-  await tab.evaluate(() => early);
-  assert.deepEqual(await tab.evaluate(() => [dialled, asked]), [1, 1]);
-  assert.deepEqual(await tab.evaluate(() => diary.events.filter(({ kind }) => kind === "error")), []);
-});
-
-scenario("ICE servers that the browser refuses are left out, and an error in the page", async (world) => {
-  const [server, site, browser] = await Promise.all([world.server({ ICE__SERVERS: '[{"urls":["stun:refused.example:1"]},{"urls":["stun:127.0.0.1:9"]}]' }), world.site(), world.browser()]);
-  const tabs = [];
-  for (const name of ["ann", "bob"]) {
+scenario(
+  "a prerendered page connects when it is shown, and asks for no ticket before",
+  async (world) => {
+    const [server, site, browser] = await Promise.all([
+      world.server(),
+      world.site(),
+      world.browser(),
+    ]);
     const tab = await open(browser, site, server);
+    // As a browser says it of a page that it prepares; what it would hold back is watched here.
     await tab.evaluate(() => {
-      // As a browser that is stricter than the server.
-      const Stock = RTCPeerConnection;
-      window.RTCPeerConnection = class extends Stock {
-        constructor(config) {
-          if (JSON.stringify(config).includes("refused")) throw new DOMException("not a valid STUN URL", "SyntaxError");
-          super(config);
+      let isPrerendering = true;
+      Object.defineProperty(document, "prerendering", { get: () => isPrerendering });
+      window.show = () => {
+        isPrerendering = false;
+        document.dispatchEvent(new Event("prerenderingchange"));
+      };
+      window.dialled = 0;
+      const Stock = WebSocket;
+      window.WebSocket = class extends Stock {
+        constructor(url) {
+          super(url);
+          dialled++;
         }
       };
+      window.asked = 0;
     });
-    await tab.evaluate(([name, page]) => begin(name, { page, server: url }), [name, page]);
-    tabs.push(tab);
-  }
-  for (const tab of tabs) {
-    const errors = () => tab.evaluate(() => diary.events.filter(({ kind }) => kind === "error").map(({ code, message }) => [code, message]));
-    const [[code, message], ...more] = await untilState("the error", errors, (all) => all.length > 0);
-    assert.deepEqual([code, more], ["Unreachable", []]);
-    assert.match(message, /stun:refused\.example:1: not a valid STUN URL/);
-    await until("a data channel all the same", () => tab.evaluate(() => diary.events.some(({ kind, path }) => kind === "link" && path === "p2p")));
-  }
-  const own = await tabs[0].evaluate((page) => {
-    try { new PageGroup({ page, server: url, rtc: { iceServers: [{ urls: "stun.example.org" }] } }); } catch (error) { return String(error); }
-  }, page);
-  assert.match(own, /^TypeError: the option `rtc`/);
-});
+    await tab.evaluate(
+      (page) => void begin("ann", { page, server: url, ticket: () => `t${++asked}` }),
+      page,
+    );
+    // What else might make it dial.
+    await tab.evaluate(() => {
+      for (const [target, name] of [
+        [window, "online"],
+        [document, "visibilitychange"],
+        [document, "resume"],
+        [window, "pageshow"],
+      ])
+        target.dispatchEvent(new Event(name));
+      window.early = say();
+    });
+    await tab.evaluate(
+      () => new Promise((done) => requestAnimationFrame(() => setTimeout(done, 50))),
+    );
+    assert.deepEqual(await tab.evaluate(() => [dialled, asked]), [0, 0]);
+    await tab.evaluate(() => show());
+    await tab.evaluate(() => early);
+    assert.deepEqual(await tab.evaluate(() => [dialled, asked]), [1, 1]);
+    assert.deepEqual(
+      await tab.evaluate(() => diary.events.filter(({ kind }) => kind === "error")),
+      [],
+    );
+  },
+);
+
+scenario(
+  "ICE servers that the browser refuses are left out, and an error in the page",
+  async (world) => {
+    const [server, site, browser] = await Promise.all([
+      world.server({
+        ICE__SERVERS: '[{"urls":["stun:refused.example:1"]},{"urls":["stun:127.0.0.1:9"]}]',
+      }),
+      world.site(),
+      world.browser(),
+    ]);
+    const tabs = [];
+    for (const name of ["ann", "bob"]) {
+      const tab = await open(browser, site, server);
+      await tab.evaluate(() => {
+        // As a browser that is stricter than the server.
+        const Stock = RTCPeerConnection;
+        window.RTCPeerConnection = class extends Stock {
+          constructor(config) {
+            if (JSON.stringify(config).includes("refused"))
+              throw new DOMException("not a valid STUN URL", "SyntaxError");
+            super(config);
+          }
+        };
+      });
+      await tab.evaluate(([name, page]) => begin(name, { page, server: url }), [name, page]);
+      tabs.push(tab);
+    }
+    for (const tab of tabs) {
+      const errors = () =>
+        tab.evaluate(() =>
+          diary.events
+            .filter(({ kind }) => kind === "error")
+            .map(({ code, message }) => [code, message]),
+        );
+      const [[code, message], ...more] = await untilState(
+        "the error",
+        errors,
+        (all) => all.length > 0,
+      );
+      assert.deepEqual([code, more], ["Unreachable", []]);
+      assert.match(message, /stun:refused\.example:1: not a valid STUN URL/);
+      await until("a data channel all the same", () =>
+        tab.evaluate(() =>
+          diary.events.some(({ kind, path }) => kind === "link" && path === "p2p"),
+        ),
+      );
+    }
+    const own = await tabs[0].evaluate((page) => {
+      try {
+        new PageGroup({ page, server: url, rtc: { iceServers: [{ urls: "stun.example.org" }] } });
+      } catch (error) {
+        return String(error);
+      }
+    }, page);
+    assert.match(own, /^TypeError: the option `rtc`/);
+  },
+);

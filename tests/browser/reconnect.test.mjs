@@ -8,7 +8,11 @@ const RETURN_MS = 1_000;
 
 /** A linked pair, and the wire between ann and the server. */
 async function linked(world) {
-  const [server, site, browser] = await Promise.all([world.server({ LIVENESS__RETURN_MS: RETURN_MS }), world.site(), world.browser()]);
+  const [server, site, browser] = await Promise.all([
+    world.server({ LIVENESS__RETURN_MS: RETURN_MS }),
+    world.site(),
+    world.browser(),
+  ]);
   const wire = await world.proxy(server.port);
   const [ann, bob] = await Promise.all([1, 2].map(() => browser.tab(`${site.url}/stock.html`)));
   await link(ann, bob, server, wire.port);
@@ -41,39 +45,51 @@ scenario("a cut WebSocket leaves the link alone, and reconnect() opens again", a
   await signalsAgain(ann, bob);
 });
 
-scenario("reconnect() opens again while the server still holds the old WebSocket", async (world) => {
-  const { wire, ann, bob } = await linked(world);
-  wire.stray();
-  await happened(ann, "disconnected");
-  await ann.evaluate(() => reconnectUntilOpen());
-  await happened(ann, "open", { times: 2 });
-  await talk(ann, bob, "after the take-over");
-  await nothingClosed(ann, bob);
-  await signalsAgain(ann, bob);
-});
+scenario(
+  "reconnect() opens again while the server still holds the old WebSocket",
+  async (world) => {
+    const { wire, ann, bob } = await linked(world);
+    wire.stray();
+    await happened(ann, "disconnected");
+    await ann.evaluate(() => reconnectUntilOpen());
+    await happened(ann, "open", { times: 2 });
+    await talk(ann, bob, "after the take-over");
+    await nothingClosed(ann, bob);
+    await signalsAgain(ann, bob);
+  },
+);
 
 scenario("the id of one who fell silent goes to a newcomer", async (world) => {
-  const [server, site, browser] = await Promise.all([world.server(), world.site(), world.browser()]);
+  const [server, site, browser] = await Promise.all([
+    world.server(),
+    world.site(),
+    world.browser(),
+  ]);
   const wire = await world.proxy(server.port);
-  const [owner, newcomer] = await Promise.all([1, 2].map(() => browser.tab(`${site.url}/stock.html`)));
+  const [owner, newcomer] = await Promise.all(
+    [1, 2].map(() => browser.tab(`${site.url}/stock.html`)),
+  );
   assert.equal(await begin(owner, "ann", { ...server.peerOptions, port: wire.port }), "open");
   assert.equal(await begin(newcomer, "ann", server.peerOptions), "unavailable-id");
   wire.stray();
   assert.equal(await begin(newcomer, "ann", server.peerOptions), "open");
 });
 
-scenario("a killed and restarted server leaves the link alone, and reconnect() opens again", async (world) => {
-  const { server, ann, bob } = await linked(world);
-  await server.end("SIGKILL");
-  await Promise.all([ann, bob].map((tab) => happened(tab, "disconnected")));
-  await talk(ann, bob, "without a server");
-  await server.begin();
-  await Promise.all([ann, bob].map((tab) => tab.evaluate(() => reconnectUntilOpen())));
-  await Promise.all([ann, bob].map((tab) => happened(tab, "open", { times: 2 })));
-  await talk(ann, bob, "with a new server");
-  await nothingClosed(ann, bob);
-  await signalsAgain(ann, bob);
-});
+scenario(
+  "a killed and restarted server leaves the link alone, and reconnect() opens again",
+  async (world) => {
+    const { server, ann, bob } = await linked(world);
+    await server.end("SIGKILL");
+    await Promise.all([ann, bob].map((tab) => happened(tab, "disconnected")));
+    await talk(ann, bob, "without a server");
+    await server.begin();
+    await Promise.all([ann, bob].map((tab) => tab.evaluate(() => reconnectUntilOpen())));
+    await Promise.all([ann, bob].map((tab) => happened(tab, "open", { times: 2 })));
+    await talk(ann, bob, "with a new server");
+    await nothingClosed(ann, bob);
+    await signalsAgain(ann, bob);
+  },
+);
 
 scenario("reconnect() after disconnect() opens again", async (world) => {
   const { ann, bob } = await linked(world);

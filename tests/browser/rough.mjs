@@ -29,16 +29,23 @@ function fail(why) {
   process.exit(2);
 }
 
-const number = (name, text) => (/^[1-9]\d*$/.test(text) ? Number(text) : fail(`--${name} takes a whole number above 0, not "${text}"`));
+const number = (name, text) =>
+  /^[1-9]\d*$/.test(text)
+    ? Number(text)
+    : fail(`--${name} takes a whole number above 0, not "${text}"`);
 const times = number("times", given.times ?? (given.pairs ? "1" : "5"));
 const everyMs = given.every && number("every", given.every);
-if (!(given.browser in engines)) fail(`--browser is one of ${Object.keys(engines).join(", ")}, not "${given.browser}"`);
+if (!(given.browser in engines))
+  fail(`--browser is one of ${Object.keys(engines).join(", ")}, not "${given.browser}"`);
 
 /** Which values of each condition are wanted. */
 const wanted = structuredClone(factors);
 for (const only of given.only) {
   const [name, list = ""] = only.split("=");
-  if (!(name in factors)) fail(`--only takes CONDITION=VALUE,…; there is no condition "${name}", only: ${Object.keys(factors).join(", ")}`);
+  if (!(name in factors))
+    fail(
+      `--only takes CONDITION=VALUE,…; there is no condition "${name}", only: ${Object.keys(factors).join(", ")}`,
+    );
   wanted[name] = list.split(",").map((text) => {
     const value = factors[name].find((value) => String(value) === text);
     return value ?? fail(`no ${name} "${text}"; there are: ${factors[name].join(", ")}`);
@@ -48,7 +55,14 @@ const cells = (given.pairs ? pairs : product)(wanted);
 
 /** With -o, a line of JSON for each run is kept, so that the work can be done in parts. */
 const kept = given.out && `${given.out}.jsonl`;
-const all = kept && existsSync(kept) ? readFileSync(kept, "utf8").trim().split("\n").filter(Boolean).map((line) => JSON.parse(line)) : [];
+const all =
+  kept && existsSync(kept)
+    ? readFileSync(kept, "utf8")
+        .trim()
+        .split("\n")
+        .filter(Boolean)
+        .map((line) => JSON.parse(line))
+    : [];
 
 function keep(run) {
   all.push(run);
@@ -56,23 +70,46 @@ function keep(run) {
   const { took, silent, crowd } = run;
   const ms = (took ?? silent ?? []).map(Math.round).join(" ");
   const wrong = crowd === "peerstar" ? faults(run) : run.error ? [run.error] : [];
-  process.stderr.write(`${crowd}, ${nameOf(run)}: ${ms || "-"}${wrong.length > 0 ? `  !! ${wrong.join("; ")}` : ""}\n`);
+  process.stderr.write(
+    `${crowd}, ${nameOf(run)}: ${ms || "-"}${wrong.length > 0 ? `  !! ${wrong.join("; ")}` : ""}\n`,
+  );
   if (given.verbose && run.details) console.error(run.details);
 }
 
-for (const [crowd, Crowd] of [["peerstar"], ...(given.plain ? [["plain PeerJS", PlainRough]] : [])]) {
-  const done = ({ relay, rtt, loss, event }) => all.filter((run) => run.crowd === crowd && run.relay === relay && run.rtt === rtt && run.loss === loss && run.event === event).length;
+for (const [crowd, Crowd] of [
+  ["peerstar"],
+  ...(given.plain ? [["plain PeerJS", PlainRough]] : []),
+]) {
+  const done = ({ relay, rtt, loss, event }) =>
+    all.filter(
+      (run) =>
+        run.crowd === crowd &&
+        run.relay === relay &&
+        run.rtt === rtt &&
+        run.loss === loss &&
+        run.event === event,
+    ).length;
   // For plain PeerJS there is no relay, and so no two ways.
   const open = cells.filter((cell) => done(cell) < times && (!Crowd || Crowd.knows(cell)));
-  const options = { times, fresh: !given.pairs, engines: engines[given.browser], everyMs, seed: given.seed, tell: (text) => given.verbose && console.error(text), ...(Crowd && { Crowd }) };
+  const options = {
+    times,
+    fresh: !given.pairs,
+    engines: engines[given.browser],
+    everyMs,
+    seed: given.seed,
+    tell: (text) => given.verbose && console.error(text),
+    ...(Crowd && { Crowd }),
+  };
   for await (const run of runs(open, options)) keep({ crowd, browser: given.browser, ...run });
 }
 await nothingLeft();
 
 const ours = byCell(all.filter(({ crowd }) => crowd === "peerstar"));
-if (ours.some((runs) => runs.some((run) => faults(run).length > 0) || late(runs).length > 0)) process.exitCode = 1;
+if (ours.some((runs) => runs.some((run) => faults(run).length > 0) || late(runs).length > 0))
+  process.exitCode = 1;
 if (given.json) console.log(JSON.stringify(all, null, 1));
-else console.log(`Five members who all talk, all data over TURN. R: round trip between two members, in ms. Loss: in each pass.
+else
+  console.log(`Five members who all talk, all data over TURN. R: round trip between two members, in ms. Loss: in each pass.
 In ms, over all survivors: from the host's death to the first message of the next host; in a blackout, the longest silence.
 Newcomer: the longest from loading the page to \`open\`. Lost and repeated: deliveries, of what those who stayed said.
 

@@ -5,12 +5,25 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { nothingLeft } from "./support/process.mjs";
-import { elections, ends, factors, faults, late, limits, nameOf, pace, pairs, product } from "./support/rough/matrix.mjs";
+import {
+  elections,
+  ends,
+  factors,
+  faults,
+  late,
+  limits,
+  nameOf,
+  pace,
+  pairs,
+  product,
+} from "./support/rough/matrix.mjs";
 import { runs } from "./support/rough/run.mjs";
 import { rough } from "./support/wire.mjs";
 
 /** A cell that held in most runs and not in all: it is shown, and fails nothing yet. */
-const uncertain = (name) => name === "relay forbidden, 300 ms, 3 %, narrow" && "sends of a newcomer were once unsettled after 30 s";
+const uncertain = (name) =>
+  name === "relay forbidden, 300 ms, 3 %, narrow" &&
+  "sends of a newcomer were once unsettled after 30 s";
 
 describe("the matrix", () => {
   test("in the pairs every two values of different conditions meet", () => {
@@ -20,7 +33,10 @@ describe("the matrix", () => {
     for (const cell of all) {
       for (const [i, a] of names.entries()) {
         for (const b of names.slice(i + 1)) {
-          assert.ok(few.some((one) => one[a] === cell[a] && one[b] === cell[b]), `${a} ${cell[a]} and ${b} ${cell[b]} never meet`);
+          assert.ok(
+            few.some((one) => one[a] === cell[a] && one[b] === cell[b]),
+            `${a} ${cell[a]} and ${b} ${cell[b]} never meet`,
+          );
         }
       }
     }
@@ -34,15 +50,39 @@ describe("the matrix", () => {
   });
 
   test("has members speak no more than their networks carry", () => {
-    const paces = factors.rtt.map((rttMs) => [pace(rough({ rttMs })), pace(rough({ rttMs, bitsPerS: 1_000_000 }))]);
-    assert.deepEqual(paces, [[50, 100], [100, 100], [250, 250]]);
+    const paces = factors.rtt.map((rttMs) => [
+      pace(rough({ rttMs })),
+      pace(rough({ rttMs, bitsPerS: 1_000_000 })),
+    ]);
+    assert.deepEqual(paces, [
+      [50, 100],
+      [100, 100],
+      [250, 250],
+    ]);
   });
 
   test("finds what is wrong with a run", () => {
-    const good = { relay: "allowed", rtt: 100, loss: 1, event: "killed", r: 100, took: [300, 350], elections: { left: 1 }, hosts: 1, lost: 0, repeated: 0, reordered: 0, rejected: 0, incomplete: 0 };
+    const good = {
+      relay: "allowed",
+      rtt: 100,
+      loss: 1,
+      event: "killed",
+      r: 100,
+      took: [300, 350],
+      elections: { left: 1 },
+      hosts: 1,
+      lost: 0,
+      repeated: 0,
+      reordered: 0,
+      rejected: 0,
+      incomplete: 0,
+    };
     assert.deepEqual(faults(good), []);
-    for (const what of ["lost", "repeated", "reordered", "rejected", "incomplete"]) assert.deepEqual(faults({ ...good, [what]: 2 }), [`2 ${what}`]);
-    assert.deepEqual(faults({ ...good, elections: { left: 1, unreachable: 1 } }), ["2 elections (1 left, 1 unreachable), not 1"]);
+    for (const what of ["lost", "repeated", "reordered", "rejected", "incomplete"])
+      assert.deepEqual(faults({ ...good, [what]: 2 }), [`2 ${what}`]);
+    assert.deepEqual(faults({ ...good, elections: { left: 1, unreachable: 1 } }), [
+      "2 elections (1 left, 1 unreachable), not 1",
+    ]);
     assert.deepEqual(faults({ ...good, elections: {} }), ["0 elections (none), not 1"]);
     assert.deepEqual(faults({ ...good, hosts: 2 }), ["2 changes of host were told to the pages"]);
     assert.deepEqual(faults({ ...good, error: "it never ended" }), ["it never ended"]);
@@ -53,7 +93,10 @@ describe("the matrix", () => {
     assert.deepEqual(limits(run, 100), { median: 400, p95: 800 });
     assert.deepEqual(late([run]), ["p95 900 ms, limit 800 ms"]);
     assert.deepEqual(late([run, { ...run, took: Array(100).fill(400) }]), []);
-    assert.deepEqual(limits({ relay: "forbidden", event: "frozen" }, 100), { median: 4_100, p95: 4_500 });
+    assert.deepEqual(limits({ relay: "forbidden", event: "frozen" }, 100), {
+      median: 4_100,
+      p95: 4_500,
+    });
     assert.equal(limits({ relay: "allowed", event: "blackout" }, 100), undefined);
   });
 });
@@ -64,7 +107,9 @@ for (const relay of factors.relay) {
       const name = nameOf(run);
       await t.test(name, { todo: uncertain(name) }, (t) => {
         const ms = (run.took ?? run.silent ?? []).map(Math.round).join(" ");
-        const slow = late([run]).map((words) => `; ${words}`).join("");
+        const slow = late([run])
+          .map((words) => `; ${words}`)
+          .join("");
         if (ms) t.diagnostic(`${ms} ms, round trip ${Math.round(run.r)} ms${slow}`);
         assert.deepEqual(faults(run), [], run.details);
       });

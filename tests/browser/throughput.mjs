@@ -5,13 +5,18 @@ import { Contest, contenders } from "./support/contest.mjs";
 import { World } from "./support/scenario.mjs";
 import { quantile, table } from "./support/tally.mjs";
 
-const { values: { out }, positionals: [rounds = "3"] } = parseArgs({ options: { out: { type: "string", short: "o" } }, allowPositionals: true });
+const {
+  values: { out },
+  positionals: [rounds = "3"],
+} = parseArgs({ options: { out: { type: "string", short: "o" } }, allowPositionals: true });
 if (!/^[1-9]\d*$/.test(rounds)) {
   console.error(`ROUNDS is how often each is measured, not "${rounds}"`);
   process.exit(2);
 }
 
-const cases = [false, true].flatMap((hostSends) => [1, 64].map((inFlight) => ({ hostSends, inFlight, forMs: 4_000 })));
+const cases = [false, true].flatMap((hostSends) =>
+  [1, 64].map((inFlight) => ({ hostSends, inFlight, forMs: 4_000 })),
+);
 const rates = cases.map(() => contenders.map(() => []));
 
 const world = new World({ diagnostic: (text) => console.error(text) });
@@ -35,10 +40,17 @@ try {
 
 const rows = cases.map(({ hostSends, inFlight }, i) => {
   const medians = rates[i].map((all) => quantile(all, 0.5));
-  return [hostSends ? "the host" : "a member", inFlight, ...medians.map(Math.round), `${(medians[0] / medians[1]).toFixed(1)} ×`];
+  return [
+    hostSends ? "the host" : "a member",
+    inFlight,
+    ...medians.map(Math.round),
+    `${(medians[0] / medians[1]).toFixed(1)} ×`,
+  ];
 });
 const report = table(["sender", "in flight", ...contenders, "peerstar : json"], rows, 1);
 process.stderr.write("\n");
-console.log("A host and four members; messages of 200 bytes delivered a second to each, every one of them once and in order.\n");
+console.log(
+  "A host and four members; messages of 200 bytes delivered a second to each, every one of them once and in order.\n",
+);
 console.log(report);
 if (out) writeFileSync(`${out}.md`, `${report}\n`);

@@ -2,15 +2,20 @@
 import { Contest, contenders } from "./support/contest.mjs";
 import { scenario } from "./support/scenario.mjs";
 
-scenario("many messages at once arrive once and in order, and stock PeerJS is measured with the same measure", async (world) => {
-  const browsers = [];
-  for (let i = 0; i < 3; i++) browsers.push(await world.browser());
-  for (const contender of contenders.slice(0, 2)) {
-    const contest = await Contest.gather(world, contender, browsers);
-    for (const hostSends of [false, true]) {
-      const rate = await contest.run({ hostSends, inFlight: 64, forMs: 500, warmMs: 0 });
-      world.note(`${contender}, ${hostSends ? "the host" : "a member"} sends: ${Math.round(rate)}/s`);
+scenario(
+  "many messages at once arrive once and in order, and stock PeerJS is measured with the same measure",
+  async (world) => {
+    const browsers = [];
+    for (let i = 0; i < 3; i++) browsers.push(await world.browser());
+    for (const contender of contenders.slice(0, 2)) {
+      const contest = await Contest.gather(world, contender, browsers);
+      for (const hostSends of [false, true]) {
+        const rate = await contest.run({ hostSends, inFlight: 64, forMs: 500, warmMs: 0 });
+        world.note(
+          `${contender}, ${hostSends ? "the host" : "a member"} sends: ${Math.round(rate)}/s`,
+        );
+      }
+      await contest.end();
     }
-    await contest.end();
-  }
-});
+  },
+);

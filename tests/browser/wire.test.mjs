@@ -19,7 +19,9 @@ const overtakes = (all) => arrived(all).filter((at, i, some) => i > 0 && at < so
 
 describe("a lane", () => {
   test("delays each packet by its delay and at most its jitter", () => {
-    const all = packets(new Lane(seeded("delay"), { delayMs: 75, jitterMs: 15 }), 10_000, { everyMs: 10 });
+    const all = packets(new Lane(seeded("delay"), { delayMs: 75, jitterMs: 15 }), 10_000, {
+      everyMs: 10,
+    });
     const took = all.map((at, i) => at - i * 10);
     assert.ok(took.every((ms) => ms >= 60 && ms <= 90));
     const mean = took.reduce((sum, ms) => sum + ms, 0) / took.length;
@@ -28,7 +30,9 @@ describe("a lane", () => {
   });
 
   test("reorders packets only where there is jitter", () => {
-    assert.ok(overtakes(packets(new Lane(seeded("order"), { delayMs: 75, jitterMs: 15 }), 1000)) > 100);
+    assert.ok(
+      overtakes(packets(new Lane(seeded("order"), { delayMs: 75, jitterMs: 15 }), 1000)) > 100,
+    );
     assert.equal(overtakes(packets(new Lane(seeded("order"), { delayMs: 75 }), 1000)), 0);
   });
 
@@ -42,7 +46,8 @@ describe("a lane", () => {
   });
 
   test("does the same with the same seed, and something else with another", () => {
-    const run = (seed) => packets(new Lane(seeded(seed), { delayMs: 20, jitterMs: 5, loss: 0.03 }), 1000);
+    const run = (seed) =>
+      packets(new Lane(seeded(seed), { delayMs: 20, jitterMs: 5, loss: 0.03 }), 1000);
     assert.deepEqual(run("one"), run("one"));
     assert.notDeepEqual(run("one"), run("two"));
   });
@@ -54,7 +59,10 @@ describe("a lane", () => {
     assert.ok(Math.abs(all.length - 1250) <= 15, `${all.length} of 2,500`);
     assert.equal(lane.overflowed, 2500 - all.length);
     assert.equal(overtakes(all), 0);
-    assert.ok(all.slice(1).every((at, i) => at - all[i] >= 8 - 1e-6), "1,000 bytes take 8 ms");
+    assert.ok(
+      all.slice(1).every((at, i) => at - all[i] >= 8 - 1e-6),
+      "1,000 bytes take 8 ms",
+    );
     const waits = all.at(-1) - 10_000;
     assert.ok(waits > 60 && waits <= 88, `the last waits ${waits} ms in a queue of 80 ms`);
   });
@@ -69,7 +77,10 @@ describe("a lane", () => {
     const lane = new Lane(seeded("dark"), { delayMs: 10 });
     lane.darken(3000);
     const all = packets(lane, 400, { everyMs: 10 });
-    assert.deepEqual(all.map((at) => at === undefined), all.map((_, i) => i * 10 < 3000));
+    assert.deepEqual(
+      all.map((at) => at === undefined),
+      all.map((_, i) => i * 10 < 3000),
+    );
     assert.equal(lane.readyAt(1000), 3000, "a stream waits");
     assert.equal(lane.readyAt(3500), 3500);
   });
@@ -116,7 +127,10 @@ async function wireTo(t, ends, conditions) {
 async function dial(t, wire) {
   const socket = connect({ port: wire.tcp.port, host: "127.0.0.1", allowHalfOpen: true });
   socket.heard = [];
-  socket.on("data", (data) => socket.heard.push(data)).on("error", (error) => (socket.failed = error.code)).on("end", () => (socket.over = true));
+  socket
+    .on("data", (data) => socket.heard.push(data))
+    .on("error", (error) => (socket.failed = error.code))
+    .on("end", () => (socket.over = true));
   t.after(() => socket.destroy());
   await once(socket, "connect");
   return socket;
@@ -129,7 +143,11 @@ const echo = (socket) => socket.on("error", () => {}).pipe(socket);
 
 describe("the TCP half of a wire", () => {
   test("keeps every byte in order, whatever the jitter and the losses", async (t) => {
-    const wire = await wireTo(t, { server: await listen(t, echo) }, { delayMs: 2, jitterMs: 2, loss: 0.05 });
+    const wire = await wireTo(
+      t,
+      { server: await listen(t, echo) },
+      { delayMs: 2, jitterMs: 2, loss: 0.05 },
+    );
     const socket = await dial(t, wire);
     const sent = Buffer.from(Array.from({ length: 300_000 }, (_, i) => i % 251));
     socket.end(sent);
@@ -141,7 +159,10 @@ describe("the TCP half of a wire", () => {
   test("passes on the end of one direction, and the other goes on", async (t) => {
     let server;
     const port = await listen(t, (socket) => {
-      server = socket.on("error", () => {}).on("data", () => {}).on("end", () => (socket.over = true));
+      server = socket
+        .on("error", () => {})
+        .on("data", () => {})
+        .on("end", () => (socket.over = true));
     });
     const socket = await dial(t, await wireTo(t, { server: port }));
     socket.end("question");
@@ -179,7 +200,10 @@ describe("the TCP half of a wire", () => {
     const socket = await dial(t, wire);
     await until("to be connected", () => text(socket) === "hello");
     wire.cut();
-    await until("both to see it", () => server.failed === "ECONNRESET" && socket.failed === "ECONNRESET");
+    await until(
+      "both to see it",
+      () => server.failed === "ECONNRESET" && socket.failed === "ECONNRESET",
+    );
   });
 
   test("cut in the moment of an end: nothing stays open", async (t) => {
@@ -198,7 +222,10 @@ describe("the TCP half of a wire", () => {
     const servers = [];
     const port = await listen(t, (socket) => servers.push(echo(socket)));
     const wire = await wireTo(t, { server: port });
-    const [socket, witness] = [await dial(t, wire), await dial(t, await wireTo(t, { server: port }))];
+    const [socket, witness] = [
+      await dial(t, wire),
+      await dial(t, await wireTo(t, { server: port })),
+    ];
     socket.write("one ");
     await until("an echo", () => text(socket) === "one ");
     wire.stall();
@@ -210,9 +237,15 @@ describe("the TCP half of a wire", () => {
       witness.write(".");
       await until("an echo over the other wire", () => text(witness).length === i);
     }
-    assert.deepEqual([text(socket), socket.over, socket.failed, text(late)], ["one ", undefined, undefined, ""]);
+    assert.deepEqual(
+      [text(socket), socket.over, socket.failed, text(late)],
+      ["one ", undefined, undefined, ""],
+    );
     wire.resume();
-    await until("the rest", () => text(socket) === "one two" && socket.over && text(late) === "late");
+    await until(
+      "the rest",
+      () => text(socket) === "one two" && socket.over && text(late) === "late",
+    );
   });
 
   test("a blackout ends by itself", async (t) => {
@@ -305,9 +338,15 @@ describe("the UDP half of a wire", () => {
         said.push(`${said.length}`);
       }
       // So few at a time that no buffer of the kernel's overflows.
-      await until("the packets to be at the wire", () => wire.lanes.up.passed + wire.lanes.up.lost === said.length);
+      await until(
+        "the packets to be at the wire",
+        () => wire.lanes.up.passed + wire.lanes.up.lost === said.length,
+      );
     }
-    await until("the rest to have come", () => socket.heard.length === 200 - wire.lanes.up.lost - wire.lanes.down.lost);
+    await until(
+      "the rest to have come",
+      () => socket.heard.length === 200 - wire.lanes.up.lost - wire.lanes.down.lost,
+    );
     assert.ok(wire.lanes.up.lost > 20 && wire.lanes.down.lost > 15);
     assert.ok(socket.heard.every((word) => said.includes(word)));
   });

@@ -24,5 +24,7 @@ export function addressOf(url: URL): Address {
 /** Why the server would refuse this name, in words, or nothing. */
 export function pageProblem(page: string): string | undefined {
   const bytes = new TextEncoder().encode(page).length;
-  return bytes > MAX_PAGE_BYTES ? `The page's name is too long: ${bytes} bytes, and ${MAX_PAGE_BYTES} is the most.` : undefined;
+  return bytes > MAX_PAGE_BYTES
+    ? `The page's name is too long: ${bytes} bytes, and ${MAX_PAGE_BYTES} is the most.`
+    : undefined;
 }

@@ -70,11 +70,18 @@ export class BoardView {
 
   visible(): View {
     const { scrollLeft, scrollTop, clientWidth, clientHeight } = this.view;
-    return { x: scrollLeft / this.scale, y: scrollTop / this.scale, width: clientWidth / this.scale, height: clientHeight / this.scale };
+    return {
+      x: scrollLeft / this.scale,
+      y: scrollTop / this.scale,
+      width: clientWidth / this.scale,
+      height: clientHeight / this.scale,
+    };
   }
 
   focus(selection: Selection | undefined): void {
-    const target = selection && (selection.kind === "step" ? this.steps.box(selection.id) : this.wires.group(selection.id));
+    const target =
+      selection &&
+      (selection.kind === "step" ? this.steps.box(selection.id) : this.wires.group(selection.id));
     (target ?? this.view).focus({ preventScroll: true });
   }
 
@@ -82,23 +89,34 @@ export class BoardView {
   reveal({ x, y }: Point): void {
     const edge = 12;
     const [left, top] = [x * this.scale - edge, y * this.scale - edge];
-    const [right, bottom] = [(x + BOX.width) * this.scale + edge, (y + BOX.height) * this.scale + edge];
+    const [right, bottom] = [
+      (x + BOX.width) * this.scale + edge,
+      (y + BOX.height) * this.scale + edge,
+    ];
     const { view } = this;
     if (left < view.scrollLeft) view.scrollLeft = left;
     else if (right > view.scrollLeft + view.clientWidth) view.scrollLeft = right - view.clientWidth;
     if (top < view.scrollTop) view.scrollTop = top;
-    else if (bottom > view.scrollTop + view.clientHeight) view.scrollTop = bottom - view.clientHeight;
+    else if (bottom > view.scrollTop + view.clientHeight)
+      view.scrollTop = bottom - view.clientHeight;
   }
 
   /** The scale at which all of it is in view. */
   private get fit(): number {
-    return Math.min(1, this.view.clientWidth / Math.max(1, this.extent.width), this.view.clientHeight / Math.max(1, this.extent.height));
+    return Math.min(
+      1,
+      this.view.clientWidth / Math.max(1, this.extent.width),
+      this.view.clientHeight / Math.max(1, this.extent.height),
+    );
   }
 
   private size(): void {
     const [width, height] = [this.view.clientWidth, this.view.clientHeight];
     this.scale = Math.max(this.least, this.fit);
-    const full = { width: Math.max(width / this.scale, this.extent.width), height: Math.max(height / this.scale, this.extent.height) };
+    const full = {
+      width: Math.max(width / this.scale, this.extent.width),
+      height: Math.max(height / this.scale, this.extent.height),
+    };
     this.surface.style.width = `${full.width}px`;
     this.surface.style.height = `${full.height}px`;
     this.surface.style.transform = this.scale === 1 ? "" : `scale(${this.scale})`;
@@ -110,5 +128,8 @@ export class BoardView {
 function extentOf({ steps }: Board): { width: number; height: number } {
   if (steps.size === 0) return { width: 0, height: 0 };
   const all = [...steps.values()];
-  return { width: Math.max(...all.map(({ x }) => x)) + BOX.width + AROUND, height: Math.max(...all.map(({ y }) => y)) + BOX.height + AROUND };
+  return {
+    width: Math.max(...all.map(({ x }) => x)) + BOX.width + AROUND,
+    height: Math.max(...all.map(({ y }) => y)) + BOX.height + AROUND,
+  };
 }

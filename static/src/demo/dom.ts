@@ -12,21 +12,30 @@ export function put(target: string | Element, text: string): void {
   if (element.textContent !== text) element.textContent = text;
 }
 
-export function html<K extends keyof HTMLElementTagNameMap>(name: K, className = "", ...children: (Node | string)[]): HTMLElementTagNameMap[K] {
+export function html<K extends keyof HTMLElementTagNameMap>(
+  name: K,
+  className = "",
+  ...children: (Node | string)[]
+): HTMLElementTagNameMap[K] {
   const made = document.createElement(name);
   if (className) made.className = className;
   made.append(...children);
   return made;
 }
 
-export function svg<K extends keyof SVGElementTagNameMap>(name: K, attributes: Record<string, string | number> = {}, ...children: (Node | string)[]): SVGElementTagNameMap[K] {
+export function svg<K extends keyof SVGElementTagNameMap>(
+  name: K,
+  attributes: Record<string, string | number> = {},
+  ...children: (Node | string)[]
+): SVGElementTagNameMap[K] {
   const made = document.createElementNS("http://www.w3.org/2000/svg", name);
   for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, String(value));
   made.append(...children);
   return made;
 }
 
-export const click = (id: string, then: () => void): void => need(id).addEventListener("click", then);
+export const click = (id: string, then: () => void): void =>
+  need(id).addEventListener("click", then);
 
 /** A button that is switched off while it has the focus would lose it, and the keyboard its place. */
 export function enable(id: string, on: boolean): void {
@@ -42,7 +51,11 @@ export function enable(id: string, on: boolean): void {
 }
 
 /** `then` gets what was typed, without blanks around it; never nothing. */
-export function onSubmit(form: string, field: string, then: (text: string, input: HTMLInputElement) => void): void {
+export function onSubmit(
+  form: string,
+  field: string,
+  then: (text: string, input: HTMLInputElement) => void,
+): void {
   need(form).addEventListener("submit", (event) => {
     event.preventDefault();
     const input = need<HTMLInputElement>(field);

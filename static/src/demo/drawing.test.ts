@@ -9,13 +9,30 @@ import { BOX, EMPTY, type Step } from "./model/types.ts";
 import { distinct, hueOf, MAX_NAME, someName } from "./people.ts";
 import { freePlace, type View } from "./place.ts";
 import { wirePath } from "./wire-path.ts";
-import { changeInWords, endInWords, errorInWords, hostInWords, missedInWords, took } from "./words.ts";
+import {
+  changeInWords,
+  endInWords,
+  errorInWords,
+  hostInWords,
+  missedInWords,
+  took,
+} from "./words.ts";
 
 test("the page is the address without its query; ?page=, ?key= and ?server= name others", () => {
   const address = (url: string) => addressOf(new URL(url));
-  assert.deepEqual(address("https://host.example/a/?x=1#y"), { page: "https://host.example/a/", server: "https://host.example/a/", key: "peerjs" });
-  assert.deepEqual(address("http://localhost:9000/deep/index.html?page=b%C3%BCro&key=k").server, "http://localhost:9000/deep/");
-  assert.deepEqual(address("http://localhost:9000/?page=b%C3%BCro&key=k&server=https://x.example/p/"), { page: "büro", server: "https://x.example/p/", key: "k" });
+  assert.deepEqual(address("https://host.example/a/?x=1#y"), {
+    page: "https://host.example/a/",
+    server: "https://host.example/a/",
+    key: "peerjs",
+  });
+  assert.deepEqual(
+    address("http://localhost:9000/deep/index.html?page=b%C3%BCro&key=k").server,
+    "http://localhost:9000/deep/",
+  );
+  assert.deepEqual(
+    address("http://localhost:9000/?page=b%C3%BCro&key=k&server=https://x.example/p/"),
+    { page: "büro", server: "https://x.example/p/", key: "k" },
+  );
 });
 
 test("a page's name is measured in bytes", () => {
@@ -28,30 +45,55 @@ test("the host stands in the middle and nobody on anyone else", () => {
     const ids = Array.from({ length: count }, (_, i) => `m${String(i).padStart(3, "0")}`);
     const all = spots(ids, "m000", ids.at(-1)!);
     assert.ok(all.length === Math.min(count, MOST + 1) || all.length === MOST + 2);
-    assert.ok(count === 1 || all.some(({ id }) => id === ids.at(-1)), "one's own place is always drawn");
+    assert.ok(
+      count === 1 || all.some(({ id }) => id === ids.at(-1)),
+      "one's own place is always drawn",
+    );
     assert.deepEqual([all[0]!.id, all[0]!.r], ["m000", HOST_R]);
     const [host, ...others] = all as [Spot, ...Spot[]];
-    assert.ok(!others.some(({ x, y }) => Math.abs(x - host.x) < 1 && y > host.y), `of ${count}, one stands where the host's name is`);
+    assert.ok(
+      !others.some(({ x, y }) => Math.abs(x - host.x) < 1 && y > host.y),
+      `of ${count}, one stands where the host's name is`,
+    );
     for (const [i, a] of all.entries()) {
       assert.ok(a.y + a.name > 6, `the name of ${a.id} of ${count} is cut off`);
-      assert.ok(a.x - a.r > 0 && a.x + a.r < SIZE.width && a.y - a.r > 0 && a.y + a.r + 18 < SIZE.height, `${a.id} of ${count} is outside`);
-      for (const b of all.slice(i + 1)) assert.ok(Math.hypot(a.x - b.x, a.y - b.y) > Math.min(a.r, b.r), `${a.id} is on ${b.id} of ${count}`);
+      assert.ok(
+        a.x - a.r > 0 && a.x + a.r < SIZE.width && a.y - a.r > 0 && a.y + a.r + 18 < SIZE.height,
+        `${a.id} of ${count} is outside`,
+      );
+      for (const b of all.slice(i + 1))
+        assert.ok(
+          Math.hypot(a.x - b.x, a.y - b.y) > Math.min(a.r, b.r),
+          `${a.id} is on ${b.id} of ${count}`,
+        );
     }
   }
 });
 
 test("who does not know the host yet is in the middle", () => {
-  assert.deepEqual(spots(["me"], undefined, "me").map(({ x, r }) => [x, r]), [[SIZE.width / 2, HOST_R]]);
+  assert.deepEqual(
+    spots(["me"], undefined, "me").map(({ x, r }) => [x, r]),
+    [[SIZE.width / 2, HOST_R]],
+  );
 });
 
 test("of a few, no round trip and no other's circle stands in the host's name, however long", () => {
   const letter = 8;
   for (let count = 2; count <= 8; count++) {
-    const [host, ...others] = spots(Array.from({ length: count }, (_, i) => `m${i}`), "m0", "m0") as [Spot, ...Spot[]];
-    const name = { left: host.x - (host.letters * letter) / 2, right: host.x + (host.letters * letter) / 2, top: host.y + host.name - 11 };
+    const [host, ...others] = spots(
+      Array.from({ length: count }, (_, i) => `m${i}`),
+      "m0",
+      "m0",
+    ) as [Spot, ...Spot[]];
+    const name = {
+      left: host.x - (host.letters * letter) / 2,
+      right: host.x + (host.letters * letter) / 2,
+      top: host.y + host.name - 11,
+    };
     for (const { id, x, y, r } of others) {
       const rtt = { x: host.x + (x - host.x) * RTT_AT, y: host.y + (y - host.y) * RTT_AT };
-      const clear = (at: { x: number; y: number }, width: number, height: number) => at.y + height <= name.top || at.x + width <= name.left || at.x - width >= name.right;
+      const clear = (at: { x: number; y: number }, width: number, height: number) =>
+        at.y + height <= name.top || at.x + width <= name.left || at.x - width >= name.right;
       assert.ok(clear(rtt, 18, 7), `the round trip of ${id} of ${count}`);
       assert.ok(clear({ x, y }, r, r), `the circle of ${id} of ${count}`);
     }
@@ -63,16 +105,34 @@ test("new steps go where there is room, in view first", () => {
   const steps: Step[] = [];
   for (let n = 0; n < 30; n++) {
     const at = freePlace(steps, view);
-    for (const step of steps) assert.ok(Math.abs(step.x - at.x) >= BOX.width || Math.abs(step.y - at.y) >= BOX.height, `${n} lies on ${step.id}`);
-    if (n < 9) assert.ok(at.x >= view.x && at.x + BOX.width <= view.x + view.width && at.y >= view.y && at.y + BOX.height <= view.y + view.height);
+    for (const step of steps)
+      assert.ok(
+        Math.abs(step.x - at.x) >= BOX.width || Math.abs(step.y - at.y) >= BOX.height,
+        `${n} lies on ${step.id}`,
+      );
+    if (n < 9)
+      assert.ok(
+        at.x >= view.x &&
+          at.x + BOX.width <= view.x + view.width &&
+          at.y >= view.y &&
+          at.y + BOX.height <= view.y + view.height,
+      );
     steps.push({ id: `s${n}`, name: "n", by: "me", ...at });
   }
 });
 
 test("new steps stand in the same rows and columns, however far the view has scrolled", () => {
-  const columns = (view: View) => [freePlace([], view).x % PITCH.x, freePlace([], view).y % PITCH.y];
+  const columns = (view: View) => [
+    freePlace([], view).x % PITCH.x,
+    freePlace([], view).y % PITCH.y,
+  ];
   const straight = columns({ x: 0, y: 0, width: 800, height: 500 });
-  for (const [x, y] of [[7, 3], [100, 50], [300, 99], [1000, 1234]] as const) {
+  for (const [x, y] of [
+    [7, 3],
+    [100, 50],
+    [300, 99],
+    [1000, 1234],
+  ] as const) {
     const view = { x, y, width: 800, height: 500 };
     assert.deepEqual(columns(view), straight);
     const at = freePlace([], view);
@@ -85,7 +145,11 @@ test("new steps stand in the same rows and columns, however far the view has scr
 test("the example fits its window and is one workflow", () => {
   for (const width of [360, 700, 1400]) {
     let n = 0;
-    const { board } = reduce(EMPTY, "me", example(width, () => `s${n++}`));
+    const { board } = reduce(
+      EMPTY,
+      "me",
+      example(width, () => `s${n++}`),
+    );
     assert.deepEqual([board.steps.size, board.wires.size], [6, 5]);
     assert.equal(reduce(board, "me", { do: "undo" }).board.steps.size, 0, "and one thing to undo");
   }
@@ -97,7 +161,12 @@ test("a wire leaves on the side that faces the other box", () => {
 });
 
 test("what enters a side of a box stands beside what leaves it", () => {
-  const places = [{ x: 400, y: 0 }, { x: -400, y: 0 }, { x: 0, y: 300 }, { x: 0, y: -300 }];
+  const places = [
+    { x: 400, y: 0 },
+    { x: -400, y: 0 },
+    { x: 0, y: 300 },
+    { x: 0, y: -300 },
+  ];
   const box = { x: 0, y: 0 };
   const leaving = places.map((other) => /^M(\S+ [^C]+)C/.exec(wirePath(box, other))![1]!);
   const entering = places.map((other) => / (\S+ \S+)$/.exec(wirePath(other, box))![1]!);
@@ -105,15 +174,38 @@ test("what enters a side of a box stands beside what leaves it", () => {
 });
 
 test("messages are read as untrusted data", () => {
-  for (const odd of [undefined, 7, {}, { type: "do", n: 1 }, { type: "do", operation: { do: "undo" } }, { type: "name", name: " " }, { type: "links", links: 1 }, { type: "drop" }]) assert.equal(messageIn(odd), undefined);
-  assert.deepEqual(messageIn({ type: "links", links: [{ id: "a", path: "p2p", rttMs: 3 }, { id: "b", path: "smoke" }, null] }), { type: "links", links: [{ id: "a", path: "p2p", rttMs: 3 }] });
+  for (const odd of [
+    undefined,
+    7,
+    {},
+    { type: "do", n: 1 },
+    { type: "do", operation: { do: "undo" } },
+    { type: "name", name: " " },
+    { type: "links", links: 1 },
+    { type: "drop" },
+  ])
+    assert.equal(messageIn(odd), undefined);
+  assert.deepEqual(
+    messageIn({
+      type: "links",
+      links: [{ id: "a", path: "p2p", rttMs: 3 }, { id: "b", path: "smoke" }, null],
+    }),
+    { type: "links", links: [{ id: "a", path: "p2p", rttMs: 3 }] },
+  );
 });
 
 test("whoever has changed it since is named when undo leaves it", () => {
   const said = (id: string) => (id === "me" ? "you" : "Bob");
   const added = reduce(EMPTY, "me", { do: "add", id: "a", name: "GLM", x: 0, y: 0 }).board;
-  const undone = reduce(reduce(added, "bob", { do: "move", id: "a", x: 9, y: 9, gesture: "g" }).board, "me", { do: "undo" });
-  assert.deepEqual([changeInWords("you", undone, added), missedInWords(undone, said)], [undefined, "Bob has changed “GLM” since; nothing undone."]);
+  const undone = reduce(
+    reduce(added, "bob", { do: "move", id: "a", x: 9, y: 9, gesture: "g" }).board,
+    "me",
+    { do: "undo" },
+  );
+  assert.deepEqual(
+    [changeInWords("you", undone, added), missedInWords(undone, said)],
+    [undefined, "Bob has changed “GLM” since; nothing undone."],
+  );
   const gone = reduce(reduce(added, "bob", { do: "remove", id: "a" }).board, "me", { do: "undo" });
   assert.equal(missedInWords(gone, said), "Others have changed things since; nothing undone.");
 });
@@ -126,18 +218,44 @@ test("two of one name are told apart", () => {
 });
 
 test("words for a room", () => {
-  assert.deepEqual([took(86.6), took(12_340)], [{ value: "87", unit: "ms" }, { value: "12", unit: "s" }]);
+  assert.deepEqual(
+    [took(86.6), took(12_340)],
+    [
+      { value: "87", unit: "ms" },
+      { value: "12", unit: "s" },
+    ],
+  );
   assert.match(errorInWords({ code: "Uncertain" })!, /may not have reached/);
   assert.equal(errorInWords({ code: "Refused", message: "raw" }), undefined);
   assert.equal(errorInWords(new Error("plain")), "plain");
   const one = reduce(EMPTY, "me", { do: "add", id: "a", name: "GLM", x: 0, y: 0 });
   assert.equal(changeInWords("you", one, EMPTY), "You added “GLM”");
-  assert.equal(changeInWords("Ann", reduce(one.board, "me", { do: "undo" }), one.board), "Ann removed “GLM” (undo)");
-  const kept = reduce(EMPTY, "me", { do: "load", steps: [{ id: "a", name: "GLM", x: 0, y: 0 }], wires: [], kept: true });
-  assert.deepEqual([changeInWords("you", kept, EMPTY), changeInWords("Ann", kept, EMPTY)], ["Your board from last time is back", "Ann’s board from last time is back"]);
-  assert.deepEqual([hostInWords("you", 14.2), hostInWords("Bob", 14.2)], ["You are the host now, seen here in 14\u00a0ms", "Bob is the host now, seen here in 14\u00a0ms"]);
+  assert.equal(
+    changeInWords("Ann", reduce(one.board, "me", { do: "undo" }), one.board),
+    "Ann removed “GLM” (undo)",
+  );
+  const kept = reduce(EMPTY, "me", {
+    do: "load",
+    steps: [{ id: "a", name: "GLM", x: 0, y: 0 }],
+    wires: [],
+    kept: true,
+  });
+  assert.deepEqual(
+    [changeInWords("you", kept, EMPTY), changeInWords("Ann", kept, EMPTY)],
+    ["Your board from last time is back", "Ann’s board from last time is back"],
+  );
+  assert.deepEqual(
+    [hostInWords("you", 14.2), hostInWords("Bob", 14.2)],
+    [
+      "You are the host now, seen here in 14\u00a0ms",
+      "Bob is the host now, seen here in 14\u00a0ms",
+    ],
+  );
   assert.match(endInWords({ code: 4401, reason: "Invalid key provided" }), /“key”/);
   assert.equal(endInWords({ code: 4405, reason: "page is empty" }), "page is empty");
-  assert.match(someName(() => 0), /^\S+ \S+$/);
+  assert.match(
+    someName(() => 0),
+    /^\S+ \S+$/,
+  );
   assert.ok(hueOf("a") >= 0 && hueOf("a") < 360 && hueOf("abc") === hueOf("abc"));
 });

@@ -29,7 +29,12 @@ export class Editor {
   renaming: string | undefined;
   private burst = { gesture: "", id: "", until: 0 };
 
-  constructor(private readonly shared: SharedBoard, private readonly mover: Mover, private readonly me: string, private readonly events: EditorEvents) {}
+  constructor(
+    private readonly shared: SharedBoard,
+    private readonly mover: Mover,
+    private readonly me: string,
+    private readonly events: EditorEvents,
+  ) {}
 
   select(selection: Selection | undefined): void {
     if (this.selected?.id === selection?.id) return;
@@ -40,7 +45,8 @@ export class Editor {
   add(text: string): void {
     const name = nameIn(text);
     if (!name) return;
-    if (this.shared.board.steps.size >= LIMITS.steps) return this.events.say(`The board is full: ${LIMITS.steps} steps are the most.`);
+    if (this.shared.board.steps.size >= LIMITS.steps)
+      return this.events.say(`The board is full: ${LIMITS.steps} steps are the most.`);
     const id = newId();
     const place = freePlace(this.shared.board.steps.values(), this.events.view());
     this.shared.do({ do: "add", id, name, ...place });
@@ -68,7 +74,8 @@ export class Editor {
     if (id === undefined) return;
     this.renaming = undefined;
     const name = nameIn(text);
-    if (name && this.shared.board.steps.get(id)?.name !== name) this.shared.do({ do: "rename", id, name });
+    if (name && this.shared.board.steps.get(id)?.name !== name)
+      this.shared.do({ do: "rename", id, name });
     else this.events.changed();
   }
 
@@ -115,9 +122,11 @@ export class Editor {
     if (from === undefined || from === to) return;
     const cut = this.shared.board.wires.has(wireId(from, to));
     this.stopWire();
-    if (cut && !mayCut) return this.events.say(`“${this.nameOf(from)}” leads to “${this.nameOf(to)}” already.`);
+    if (cut && !mayCut)
+      return this.events.say(`“${this.nameOf(from)}” leads to “${this.nameOf(to)}” already.`);
     this.shared.do({ do: cut ? "disconnect" : "connect", from, to });
-    if (!cut && !this.shared.board.wires.has(wireId(from, to))) this.events.say("No wire was drawn: it would have closed a circle, and a workflow has none.");
+    if (!cut && !this.shared.board.wires.has(wireId(from, to)))
+      this.events.say("No wire was drawn: it would have closed a circle, and a workflow has none.");
   }
 
   /** By arrow keys. */
@@ -126,7 +135,11 @@ export class Editor {
     if (!step) return;
     const now = performance.now();
     const goesOn = this.burst.id === step.id && now < this.burst.until;
-    this.burst = { gesture: goesOn ? this.burst.gesture : newId(), id: step.id, until: now + BURST_MS };
+    this.burst = {
+      gesture: goesOn ? this.burst.gesture : newId(),
+      id: step.id,
+      until: now + BURST_MS,
+    };
     const place = { x: step.x + dx, y: step.y + dy };
     this.drag(step.id, place, this.burst.gesture);
     this.events.reveal(place);
@@ -160,13 +173,16 @@ export class Editor {
   /** What is gone cannot stay selected, wired from or renamed. */
   tidy(): void {
     const { steps, wires } = this.shared.board;
-    if (this.selected && !(this.selected.kind === "step" ? steps : wires).has(this.selected.id)) this.selected = undefined;
+    if (this.selected && !(this.selected.kind === "step" ? steps : wires).has(this.selected.id))
+      this.selected = undefined;
     if (this.wiring !== undefined && !steps.has(this.wiring)) this.wiring = undefined;
     if (this.renaming !== undefined && !steps.has(this.renaming)) this.renaming = undefined;
   }
 
   private get selectedStep(): Step | undefined {
-    return this.selected?.kind === "step" ? this.shared.board.steps.get(this.selected.id) : undefined;
+    return this.selected?.kind === "step"
+      ? this.shared.board.steps.get(this.selected.id)
+      : undefined;
   }
 
   private nameOf(id: string): string {

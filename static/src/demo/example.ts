@@ -9,7 +9,14 @@ export const MARGIN = 28;
 /** In rows that turn at the end, so that it fits where it is first seen. */
 export function example(width: number, newId: () => string): Operation {
   const columns = width >= MARGIN + 3 * PITCH.x ? 3 : 2;
-  const names = ["Load DICOM", "Skull strip", "Register to MNI", "Smooth 6 mm", "GLM", "Design matrix"];
+  const names = [
+    "Load DICOM",
+    "Skull strip",
+    "Register to MNI",
+    "Smooth 6 mm",
+    "GLM",
+    "Design matrix",
+  ];
   const steps = names.map((name, index) => {
     const row = Math.floor(index / columns);
     const along = index % columns;
@@ -17,6 +24,12 @@ export function example(width: number, newId: () => string): Operation {
     return { id: newId(), name, x: MARGIN + column * PITCH.x, y: MARGIN + row * PITCH.y };
   });
   const id = (index: number) => steps[index]!.id;
-  const wires = [[0, 1], [1, 2], [2, 3], [3, 4], [5, 4]].map(([from, to]) => ({ from: id(from!), to: id(to!) }));
+  const wires = [
+    [0, 1],
+    [1, 2],
+    [2, 3],
+    [3, 4],
+    [5, 4],
+  ].map(([from, to]) => ({ from: id(from!), to: id(to!) }));
   return { do: "load", steps, wires, kept: false };
 }

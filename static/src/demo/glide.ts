@@ -10,7 +10,10 @@ export class Glide {
   private last = 0;
 
   /** `draw` is told which have moved. `tauMs`: after this long about a third of the way is left. */
-  constructor(private readonly draw: (ids: ReadonlySet<string>) => void, private readonly tauMs: number) {}
+  constructor(
+    private readonly draw: (ids: ReadonlySet<string>) => void,
+    private readonly tauMs: number,
+  ) {}
 
   /** Where it is shown now. */
   now(id: string): Point | undefined {
@@ -61,4 +64,7 @@ export class Glide {
 }
 
 /** Whoever asks for less motion gets none. */
-export const calm: Pick<MediaQueryList, "matches"> = typeof matchMedia === "function" ? matchMedia("(prefers-reduced-motion: reduce)") : { matches: true };
+export const calm: Pick<MediaQueryList, "matches"> =
+  typeof matchMedia === "function"
+    ? matchMedia("(prefers-reduced-motion: reduce)")
+    : { matches: true };

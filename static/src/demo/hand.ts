@@ -5,7 +5,10 @@ import { nameIn } from "./model/read.ts";
 import type { People } from "./people.ts";
 
 export type Dialler = {
-  connect(id: string, options: { label: string; reliable: boolean; serialization: string }): DataConnection | undefined;
+  connect(
+    id: string,
+    options: { label: string; reliable: boolean; serialization: string },
+  ): DataConnection | undefined;
   on(event: "connection", then: (connection: DataConnection) => void): unknown;
 };
 
@@ -15,7 +18,13 @@ const ANSWER_MS = 8000;
 export class Hand {
   private open: DataConnection | undefined;
 
-  constructor(private readonly peer: Dialler, me: string, private readonly members: () => readonly string[], private readonly people: People, say: (text: string) => void) {
+  constructor(
+    private readonly peer: Dialler,
+    me: string,
+    private readonly members: () => readonly string[],
+    private readonly people: People,
+    say: (text: string) => void,
+  ) {
     put("my-id", me);
     need("copy").addEventListener("click", () => void copy(me));
     onSubmit("hand-form", "hand-id", (text) => this.dial(text));
@@ -33,15 +42,24 @@ export class Hand {
   private dial(text: string): void {
     const known = this.members().filter((id) => id.startsWith(text));
     const [id] = known;
-    if (known.length > 1 && id !== text) return put("hand-result", "More than one id here begins like this.");
+    if (known.length > 1 && id !== text)
+      return put("hand-result", "More than one id here begins like this.");
     if (id === undefined) return put("hand-result", "Nobody here has that id.");
     this.open?.close();
     put("hand-result", `Connecting to ${this.people.of(id)}…`);
-    const connection = this.peer.connect(id, { label: LABEL, reliable: true, serialization: "json" });
+    const connection = this.peer.connect(id, {
+      label: LABEL,
+      reliable: true,
+      serialization: "json",
+    });
     if (!connection) return put("hand-result", "The server is out of reach just now.");
     this.open = connection;
     // PeerJS itself never gives up.
-    const timer = setTimeout(() => connection === this.open && put("hand-result", `${this.people.of(id)} does not answer.`), ANSWER_MS);
+    const timer = setTimeout(
+      () =>
+        connection === this.open && put("hand-result", `${this.people.of(id)} does not answer.`),
+      ANSWER_MS,
+    );
     connection.on("open", () => {
       clearTimeout(timer);
       put("hand-result", `Connected to ${this.people.of(id)}, and said hello.`);

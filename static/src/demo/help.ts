@@ -7,9 +7,13 @@ export function listenForHelp(): void {
     if (target instanceof Node && !help.contains(target)) help.open = false;
   });
   // Before anybody else: Esc lets go of one thing at a time.
-  addEventListener("keydown", (event) => {
-    if (event.key !== "Escape" || !help.open) return;
-    event.stopPropagation();
-    help.open = false;
-  }, { capture: true });
+  addEventListener(
+    "keydown",
+    (event) => {
+      if (event.key !== "Escape" || !help.open) return;
+      event.stopPropagation();
+      help.open = false;
+    },
+    { capture: true },
+  );
 }

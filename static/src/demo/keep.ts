@@ -31,7 +31,9 @@ export function keepName(name: string, chosen: boolean): void {
   if (chosen) attempt(() => localStorage.setItem(NAME, name));
 }
 
-export const keptName = (): string | undefined => nameFrom(() => sessionStorage) ?? nameFrom(() => localStorage);
+export const keptName = (): string | undefined =>
+  nameFrom(() => sessionStorage) ?? nameFrom(() => localStorage);
 
 /** Where storage is forbidden, even to name it throws. */
-const nameFrom = (storage: () => Storage): string | undefined => attempt(() => nameIn(storage().getItem(NAME), MAX_NAME));
+const nameFrom = (storage: () => Storage): string | undefined =>
+  attempt(() => nameIn(storage().getItem(NAME), MAX_NAME));

@@ -3,14 +3,20 @@ import { need } from "./dom.ts";
 import type { Editor, Selection } from "./editor.ts";
 import type { Pointer } from "./pointer.ts";
 
-const ARROWS: Readonly<Record<string, readonly [number, number]>> = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
+const ARROWS: Readonly<Record<string, readonly [number, number]>> = {
+  ArrowLeft: [-1, 0],
+  ArrowRight: [1, 0],
+  ArrowUp: [0, -1],
+  ArrowDown: [0, 1],
+};
 const SHORT = 12;
 const LONG = 60;
 
 export function listenToKeys(editor: Editor, pointer: Pointer): void {
   const area = need("view");
   area.addEventListener("focusin", ({ target }) => {
-    const item = target instanceof Element ? target.closest<HTMLElement | SVGElement>(".step, .wire") : null;
+    const item =
+      target instanceof Element ? target.closest<HTMLElement | SVGElement>(".step, .wire") : null;
     if (item) editor.select(selectionOf(item));
   });
   area.addEventListener("keydown", (event) => onItem(editor, event));
@@ -27,7 +33,10 @@ export function listenToKeys(editor: Editor, pointer: Pointer): void {
 }
 
 function onItem(editor: Editor, event: KeyboardEvent): void {
-  const item = event.target instanceof Element && event.target.matches(".step, .wire") ? (event.target as HTMLElement | SVGElement) : undefined;
+  const item =
+    event.target instanceof Element && event.target.matches(".step, .wire")
+      ? (event.target as HTMLElement | SVGElement)
+      : undefined;
   if (!item || event.ctrlKey || event.metaKey || event.altKey) return;
   const act = actionOf(editor, selectionOf(item), event);
   if (!act) return;
@@ -37,7 +46,11 @@ function onItem(editor: Editor, event: KeyboardEvent): void {
   event.preventDefault();
 }
 
-function actionOf(editor: Editor, { kind, id }: Selection, { key, shiftKey }: KeyboardEvent): (() => void) | undefined {
+function actionOf(
+  editor: Editor,
+  { kind, id }: Selection,
+  { key, shiftKey }: KeyboardEvent,
+): (() => void) | undefined {
   if (key === "Delete" || key === "Backspace") return () => editor.removeAndGoOn();
   if (kind === "wire") return undefined;
   const arrow = ARROWS[key];
@@ -47,7 +60,10 @@ function actionOf(editor: Editor, { kind, id }: Selection, { key, shiftKey }: Ke
   return key.toLowerCase() === "w" ? () => editor.toggleWire() : undefined;
 }
 
-const selectionOf = (item: HTMLElement | SVGElement): Selection => ({ kind: item.matches(".step") ? "step" : "wire", id: item.dataset["id"]! });
+const selectionOf = (item: HTMLElement | SVGElement): Selection => ({
+  kind: item.matches(".step") ? "step" : "wire",
+  id: item.dataset["id"]!,
+});
 
 function onEnter(editor: Editor, id: string): void {
   if (editor.wiring === id) editor.stopWire();
@@ -55,7 +71,13 @@ function onEnter(editor: Editor, id: string): void {
   else editor.startRename();
 }
 
-function revertKey({ key, ctrlKey, metaKey, shiftKey, altKey }: KeyboardEvent): "undo" | "redo" | undefined {
+function revertKey({
+  key,
+  ctrlKey,
+  metaKey,
+  shiftKey,
+  altKey,
+}: KeyboardEvent): "undo" | "redo" | undefined {
   if (!(ctrlKey || metaKey) || altKey) return undefined;
   if (key.toLowerCase() === "z") return shiftKey ? "redo" : "undo";
   return key.toLowerCase() === "y" ? "redo" : undefined;

@@ -4,7 +4,14 @@
  * `name`: how far below the middle its name stands; above it where the line to the host goes down. `letters`: so many of
  * it have room.
  */
-export type Spot = { readonly id: string; readonly x: number; readonly y: number; readonly r: number; readonly name: number; readonly letters: number };
+export type Spot = {
+  readonly id: string;
+  readonly x: number;
+  readonly y: number;
+  readonly r: number;
+  readonly name: number;
+  readonly letters: number;
+};
 
 export const SIZE = { width: 360, height: 240 };
 const MIDDLE = { x: SIZE.width / 2, y: 146 };
@@ -33,8 +40,18 @@ export function spots(ids: readonly string[], host: string | undefined, me: stri
   const around = others.map((id, index) => {
     // From the left over the top to the right; one alone stands at the right.
     const angle = count === 1 ? 0 : Math.PI - low + ((Math.PI + 2 * low) * index) / (count - 1);
-    const [x, y] = [round(MIDDLE.x + RING.x * Math.cos(angle)), round(MIDDLE.y + RING.y * Math.sin(angle))];
-    return { id, x, y, r: round(r), name: y < MIDDLE.y - r ? -round(r + 7) : round(r + 15), letters };
+    const [x, y] = [
+      round(MIDDLE.x + RING.x * Math.cos(angle)),
+      round(MIDDLE.y + RING.y * Math.sin(angle)),
+    ];
+    return {
+      id,
+      x,
+      y,
+      r: round(r),
+      name: y < MIDDLE.y - r ? -round(r + 7) : round(r + 15),
+      letters,
+    };
   });
   return [{ id: middle, ...MIDDLE, r: HOST_R, name: HOST_R + 16, letters: LETTERS.few }, ...around];
 }

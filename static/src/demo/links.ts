@@ -10,7 +10,11 @@ export class Links {
 
   measured(id: string, path: "p2p" | "relay" | "none", rttMs: number | undefined): void {
     if (path === "none") this.mine.delete(id);
-    else this.mine.set(id, rttMs === undefined ? { id, path } : { id, path, rttMs: Math.round(rttMs * 10) / 10 });
+    else
+      this.mine.set(
+        id,
+        rttMs === undefined ? { id, path } : { id, path, rttMs: Math.round(rttMs * 10) / 10 },
+      );
   }
 
   heard(links: readonly LinkReport[]): void {
@@ -26,7 +30,9 @@ export class Links {
   /** The link between the host and `id`, as far as known here. */
   of(id: string, me: string, host: string | undefined): LinkReport | undefined {
     if (host === me) return this.mine.get(id);
-    return id === me && host !== undefined ? (this.mine.get(host) ?? this.told.get(me)) : this.told.get(id);
+    return id === me && host !== undefined
+      ? (this.mine.get(host) ?? this.told.get(me))
+      : this.told.get(id);
   }
 
   /** What a host has to tell, or nothing if the others would hardly see the difference. */

@@ -19,7 +19,14 @@ import { Session } from "./session.ts";
 import { StarView } from "./star-view.ts";
 import { showAbsent, showEnd, statusChanged } from "./status.ts";
 import { Tools } from "./tools.ts";
-import { changeInWords, endInWords, errorInWords, hostInWords, missedInWords, startFailureInWords } from "./words.ts";
+import {
+  changeInWords,
+  endInWords,
+  errorInWords,
+  hostInWords,
+  missedInWords,
+  startFailureInWords,
+} from "./words.ts";
 
 const KEEP_AFTER_MS = 300;
 
@@ -54,7 +61,10 @@ function start(): void {
       if (missed) say(missed);
       const { change } = outcome;
       if (from === group.id || !change) return;
-      const touched = change.kind === "moved" || change.kind === "renamed" ? [change.id] : change.steps.map(({ id }) => id);
+      const touched =
+        change.kind === "moved" || change.kind === "renamed"
+          ? [change.id]
+          : change.steps.map(({ id }) => id);
       view.render(session.shared, editor, pointer.held);
       for (const id of touched) view.steps.mark(id, from, session.people.of(from));
     },
@@ -94,8 +104,18 @@ function start(): void {
     if (editor.wiring === undefined) view.wires.pull(undefined);
     tools.render();
     star.render({ ids: group.members, host, me: group.id, name: (id) => people.of(id), link });
-    showFacts({ me: group.id, host, epoch: group.epoch, members: group.members, people, lastChange, server, link });
-    document.body.dataset["empty"] = board.steps.size > 0 ? "false" : host === undefined ? "unknown" : "true";
+    showFacts({
+      me: group.id,
+      host,
+      epoch: group.epoch,
+      members: group.members,
+      people,
+      lastChange,
+      server,
+      link,
+    });
+    document.body.dataset["empty"] =
+      board.steps.size > 0 ? "false" : host === undefined ? "unknown" : "true";
     need("alone-words").classList.toggle("hushed", group.members.length > 1);
     if (document.activeElement !== nameInput) nameInput.value = people.of(group.id);
   }
@@ -116,10 +136,12 @@ function start(): void {
     session.status(event);
   });
   group.on("recovered", ({ complete }) => {
-    if (!complete) say("You were away for long. The board is what the others made of it meanwhile.");
+    if (!complete)
+      say("You were away for long. The board is what the others made of it meanwhile.");
   });
   group.on("error", (error) => {
-    if (error.code === "Unreachable" && group.host === undefined) showAbsent(new URL(location.href).searchParams.get("server") ?? undefined);
+    if (error.code === "Unreachable" && group.host === undefined)
+      showAbsent(new URL(location.href).searchParams.get("server") ?? undefined);
     complain(error);
   });
   group.on("close", (end) => showEnd(endInWords(end)));

@@ -3,7 +3,11 @@ import { operationIn, record } from "./model/read.ts";
 import type { Operation } from "./model/types.ts";
 
 /** What the host says of its link to a member. */
-export type LinkReport = { readonly id: string; readonly path: "p2p" | "relay"; readonly rttMs?: number };
+export type LinkReport = {
+  readonly id: string;
+  readonly path: "p2p" | "relay";
+  readonly rttMs?: number;
+};
 
 export type Message =
   /** `n`, the sender's own count, tells it which of its operations has come back. */
@@ -22,10 +26,14 @@ export function messageIn(data: unknown): Message | undefined {
   switch (raw["type"]) {
     case "do": {
       const operation = operationIn(raw["operation"]);
-      return operation && typeof raw["n"] === "number" ? { type: "do", n: raw["n"], operation } : undefined;
+      return operation && typeof raw["n"] === "number"
+        ? { type: "do", n: raw["n"], operation }
+        : undefined;
     }
     case "links":
-      return Array.isArray(raw["links"]) ? { type: "links", links: raw["links"].slice(0, MAX_LINKS).flatMap(linkIn) } : undefined;
+      return Array.isArray(raw["links"])
+        ? { type: "links", links: raw["links"].slice(0, MAX_LINKS).flatMap(linkIn) }
+        : undefined;
     case "drop":
       return typeof raw["epoch"] === "number" ? { type: "drop", epoch: raw["epoch"] } : undefined;
     default:

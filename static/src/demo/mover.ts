@@ -13,11 +13,15 @@ export class Mover {
   private sentAt = -Infinity;
   private timing = false;
 
-  constructor(private readonly shared: Pick<SharedBoard, "do" | "preview">, private readonly clock: Clock = real) {}
+  constructor(
+    private readonly shared: Pick<SharedBoard, "do" | "preview">,
+    private readonly clock: Clock = real,
+  ) {}
 
   move(id: string, { x, y }: Point, gesture: string): void {
     // Another box's last place must not be lost to this one's first.
-    if (this.next?.do === "move" && (this.next.id !== id || this.next.gesture !== gesture)) this.flush();
+    if (this.next?.do === "move" && (this.next.id !== id || this.next.gesture !== gesture))
+      this.flush();
     this.next = { do: "move", id, x, y, gesture };
     this.shared.preview(this.next);
     this.tick();

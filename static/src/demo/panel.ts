@@ -5,7 +5,14 @@ import { hueOf, type People } from "./people.ts";
 import { capital, causeInWords, people as count, rtt, took } from "./words.ts";
 
 /** `seen`: so many changes were seen here, with this one. */
-export type HostChange = { readonly host: string; readonly before: string; readonly cause: string; readonly tookMs: number; readonly at: Date; readonly seen: number };
+export type HostChange = {
+  readonly host: string;
+  readonly before: string;
+  readonly cause: string;
+  readonly tookMs: number;
+  readonly at: Date;
+  readonly seen: number;
+};
 
 export type Facts = {
   readonly me: string;
@@ -41,7 +48,8 @@ export function showFacts(facts: Facts): void {
   showChange(facts);
 }
 
-const changes = (seen: number): string => (seen === 0 ? "no change yet" : seen === 1 ? "1 change seen" : `${seen} changes seen`);
+const changes = (seen: number): string =>
+  seen === 0 ? "no change yet" : seen === 1 ? "1 change seen" : `${seen} changes seen`;
 
 function dropWords(alone: boolean, server: boolean, mine: boolean): string {
   if (alone) return "Nobody else is here to take over.";
@@ -57,7 +65,8 @@ function myLink({ me, host, members, server, link }: Facts): string {
   return server ? "opening…" : "none just now";
 }
 
-const inWords = ({ path, rttMs }: LinkReport): string => `${path === "p2p" ? "direct (P2P)" : "relayed"}${rttMs === undefined ? "" : `, ${rtt(rttMs)}`}`;
+const inWords = ({ path, rttMs }: LinkReport): string =>
+  `${path === "p2p" ? "direct (P2P)" : "relayed"}${rttMs === undefined ? "" : `, ${rtt(rttMs)}`}`;
 
 function showChange({ people, lastChange }: Facts): void {
   if (!lastChange) return;
@@ -67,7 +76,12 @@ function showChange({ people, lastChange }: Facts): void {
   put("took", time.value);
   put("took-unit", time.unit);
   put("change-who", `${capital(people.said(host))}, from ${people.said(before)}`);
-  put("change-why", [cause && causeInWords(cause), at.toLocaleTimeString([], { hourCycle: "h23" })].filter(Boolean).join(" · "));
+  put(
+    "change-why",
+    [cause && causeInWords(cause), at.toLocaleTimeString([], { hourCycle: "h23" })]
+      .filter(Boolean)
+      .join(" · "),
+  );
   const card = need("change");
   if (card.dataset["seen"] === String(seen)) return;
   card.dataset["seen"] = String(seen);
@@ -80,7 +94,13 @@ function list({ me, host, members, people, link }: Facts): void {
   const rows = ids.slice(0, LISTED).map((id) => {
     const report = id === host ? undefined : link(id);
     const marks = [id === me && "you", id === host && "host"].filter(Boolean).join(", ");
-    return { id, name: people.of(id), isHost: id === host, marks, path: id === host ? "" : report ? inWords(report) : "…" };
+    return {
+      id,
+      name: people.of(id),
+      isHost: id === host,
+      marks,
+      path: id === host ? "" : report ? inWords(report) : "…",
+    };
   });
   const more = ids.length - rows.length;
   const target = need("members");
@@ -90,15 +110,25 @@ function list({ me, host, members, people, link }: Facts): void {
   const items = rows.map(({ id, name, isHost, marks, path }) => {
     const who = html("b", "who", name);
     who.dir = "auto";
-    const item = html("li", isHost ? "host" : "", html("i", "spot"), who, html("span", "marks", marks), html("span", "path", path));
+    const item = html(
+      "li",
+      isHost ? "host" : "",
+      html("i", "spot"),
+      who,
+      html("span", "marks", marks),
+      html("span", "path", path),
+    );
     item.dataset["id"] = id;
     item.style.setProperty("--hue", String(hueOf(id)));
     return item;
   });
   if (more > 0) items.push(html("li", "more", `and ${more} more`));
-  if (ids.length === 1 && host !== undefined) items.push(html("li", "more", "Nobody else yet. Others join at ", linkHere()));
+  if (ids.length === 1 && host !== undefined)
+    items.push(html("li", "more", "Nobody else yet. Others join at ", linkHere()));
   target.replaceChildren(...items);
-  need("known").replaceChildren(...rows.filter(({ id }) => id !== me).map(({ id, name }) => new Option(name, id)));
+  need("known").replaceChildren(
+    ...rows.filter(({ id }) => id !== me).map(({ id, name }) => new Option(name, id)),
+  );
 }
 
 function linkHere(): HTMLAnchorElement {

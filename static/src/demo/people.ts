@@ -34,7 +34,8 @@ export class People {
 /** The name, or with the first number that makes it another than those taken. */
 export function distinct(name: string, taken: ReadonlySet<string>): string {
   let own = name;
-  for (let n = 2; taken.has(own); n++) own = `${nameIn(name, MAX_NAME - 1 - String(n).length)} ${n}`;
+  for (let n = 2; taken.has(own); n++)
+    own = `${nameIn(name, MAX_NAME - 1 - String(n).length)} ${n}`;
   return own;
 }
 
@@ -46,8 +47,34 @@ export function hueOf(id: string): number {
   return ((hash >>> 8) % 12) * 30;
 }
 
-const FIRST = ["Calm", "Bright", "Quiet", "Swift", "Kind", "Brave", "Clear", "Gentle", "Merry", "Patient", "Steady", "Warm"];
-const LAST = ["Heron", "Otter", "Finch", "Lynx", "Marten", "Plover", "Hare", "Wren", "Badger", "Ibis", "Tern", "Vole"];
+const FIRST = [
+  "Calm",
+  "Bright",
+  "Quiet",
+  "Swift",
+  "Kind",
+  "Brave",
+  "Clear",
+  "Gentle",
+  "Merry",
+  "Patient",
+  "Steady",
+  "Warm",
+];
+const LAST = [
+  "Heron",
+  "Otter",
+  "Finch",
+  "Lynx",
+  "Marten",
+  "Plover",
+  "Hare",
+  "Wren",
+  "Badger",
+  "Ibis",
+  "Tern",
+  "Vole",
+];
 
 /** Somebody to be until they say who they are. */
 export function someName(random: () => number = Math.random): string {

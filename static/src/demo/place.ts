@@ -7,15 +7,20 @@ export type View = Point & { readonly width: number; readonly height: number };
 
 export function freePlace(steps: Iterable<Step>, view: View): Point {
   const all = [...steps];
-  const start = { x: firstIn(view.x, view.width, PITCH.x, BOX.width), y: firstIn(view.y, view.height, PITCH.y, BOX.height) };
+  const start = {
+    x: firstIn(view.x, view.width, PITCH.x, BOX.width),
+    y: firstIn(view.y, view.height, PITCH.y, BOX.height),
+  };
   for (let y = start.y; y + BOX.height <= view.y + view.height; y += PITCH.y)
-    for (let x = start.x; x + BOX.width <= view.x + view.width; x += PITCH.x) if (!all.some((step) => overlaps(step, { x, y }))) return { x, y };
+    for (let x = start.x; x + BOX.width <= view.x + view.width; x += PITCH.x)
+      if (!all.some((step) => overlaps(step, { x, y }))) return { x, y };
   const bottom = Math.max(view.y, ...all.map((step) => step.y + PITCH.y));
   return { x: within(start.x, LIMITS.x), y: within(rowFrom(bottom, PITCH.y), LIMITS.y) };
 }
 
 /** However far the view has scrolled, boxes stand in the same rows and columns. */
-const rowFrom = (from: number, pitch: number): number => MARGIN + Math.ceil((from - MARGIN) / pitch) * pitch;
+const rowFrom = (from: number, pitch: number): number =>
+  MARGIN + Math.ceil((from - MARGIN) / pitch) * pitch;
 
 /** The first row or column of which a whole box is in view, or else the one that is cut. */
 function firstIn(from: number, length: number, pitch: number, box: number): number {

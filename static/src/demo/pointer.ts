@@ -8,13 +8,25 @@ import type { Point, Step } from "./model/types.ts";
 const SLACK = 4;
 const GRID = 4;
 
-type Drag = { readonly id: string; readonly pointer: number; readonly gesture: string; readonly grip: Point; readonly start: Point; readonly from: Point; moved: boolean };
+type Drag = {
+  readonly id: string;
+  readonly pointer: number;
+  readonly gesture: string;
+  readonly grip: Point;
+  readonly start: Point;
+  readonly from: Point;
+  moved: boolean;
+};
 
 export class Pointer {
   private drag: Drag | undefined;
   private pull: { readonly pointer: number; readonly start: Point; moved: boolean } | undefined;
 
-  constructor(private readonly editor: Editor, private readonly view: BoardView, private readonly stepOf: (id: string) => Step | undefined) {
+  constructor(
+    private readonly editor: Editor,
+    private readonly view: BoardView,
+    private readonly stepOf: (id: string) => Step | undefined,
+  ) {
     const area = need("view");
     area.addEventListener("pointerdown", (event) => this.down(event));
     area.addEventListener("pointermove", (event) => this.move(event));
@@ -39,7 +51,8 @@ export class Pointer {
   }
 
   private down(event: PointerEvent): void {
-    if (event.button !== 0 || !(event.target instanceof Element) || event.target.closest("input")) return;
+    if (event.button !== 0 || !(event.target instanceof Element) || event.target.closest("input"))
+      return;
     const id = boxAt(event.target);
     const wire = event.target.closest<SVGGElement>(".wire");
     const start = { x: event.clientX, y: event.clientY };
@@ -59,7 +72,15 @@ export class Pointer {
       event.preventDefault();
       this.choose(id);
       const at = this.view.point(event.clientX, event.clientY);
-      this.drag = { id, pointer: event.pointerId, gesture: newId(), grip: { x: at.x - step.x, y: at.y - step.y }, start, from: { x: step.x, y: step.y }, moved: false };
+      this.drag = {
+        id,
+        pointer: event.pointerId,
+        gesture: newId(),
+        grip: { x: at.x - step.x, y: at.y - step.y },
+        start,
+        from: { x: step.x, y: step.y },
+        moved: false,
+      };
       return need("view").setPointerCapture(event.pointerId);
     }
     if (wire) return wire.focus({ preventScroll: true });
@@ -69,7 +90,8 @@ export class Pointer {
 
   private move(event: PointerEvent): void {
     const { drag, pull } = this;
-    const far = (start: Point) => Math.hypot(event.clientX - start.x, event.clientY - start.y) > SLACK;
+    const far = (start: Point) =>
+      Math.hypot(event.clientX - start.x, event.clientY - start.y) > SLACK;
     const at = this.view.point(event.clientX, event.clientY);
     if (drag?.pointer === event.pointerId) {
       if (!drag.moved && !far(drag.start)) return;
@@ -95,7 +117,8 @@ export class Pointer {
     this.pull = undefined;
     if (!moved) return; // a tap on the dot: the next tap says where to
     const over = boxUnder(event);
-    if (event.type === "pointerup" && over !== undefined && over !== this.editor.wiring) this.editor.wireTo(over, false);
+    if (event.type === "pointerup" && over !== undefined && over !== this.editor.wiring)
+      this.editor.wireTo(over, false);
     else this.editor.stopWire();
   }
 
@@ -105,9 +128,11 @@ export class Pointer {
   }
 }
 
-const boxAt = (target: EventTarget | null): string | undefined => (target instanceof Element ? target.closest<HTMLElement>(".step")?.dataset["id"] : undefined);
+const boxAt = (target: EventTarget | null): string | undefined =>
+  target instanceof Element ? target.closest<HTMLElement>(".step")?.dataset["id"] : undefined;
 
 /** While the pointer is captured, the event's own target is the board. */
-const boxUnder = ({ clientX, clientY }: MouseEvent): string | undefined => boxAt(document.elementFromPoint(clientX, clientY));
+const boxUnder = ({ clientX, clientY }: MouseEvent): string | undefined =>
+  boxAt(document.elementFromPoint(clientX, clientY));
 
 const snapped = (value: number): number => Math.round(value / GRID) * GRID;

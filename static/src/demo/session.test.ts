@@ -10,7 +10,8 @@ import { Session } from "./session.ts";
 
 type Entry = { readonly from: string; readonly data: unknown; readonly done: () => void };
 
-const made = (operations: readonly Operation[]): Board => operations.reduce((board, operation) => reduce(board, "before", operation).board, EMPTY);
+const made = (operations: readonly Operation[]): Board =>
+  operations.reduce((board, operation) => reduce(board, "before", operation).board, EMPTY);
 
 /** Stamps in the order asked, delivers when told. Data goes through JSON, as on a wire. */
 class Room {
@@ -26,7 +27,10 @@ class Room {
     const member = new Member(this, id, name);
     this.members.set(id, member);
     member.session.status({ state: "open", server: true });
-    member.session.opened({ id, host: this.host, epoch: this.epoch, first: !giver }, kept && made(kept));
+    member.session.opened(
+      { id, host: this.host, epoch: this.epoch, first: !giver },
+      kept && made(kept),
+    );
     if (giver) member.session.restore(JSON.parse(JSON.stringify(giver.session.snapshot())));
     for (const other of this.members.values()) {
       if (other === member) continue;
@@ -42,19 +46,22 @@ class Room {
   }
 
   introduce(member: Member): void {
-    for (const { session, id } of this.members.values()) if (id !== member.id) session.profile({ id: member.id, profile: member.profile });
+    for (const { session, id } of this.members.values())
+      if (id !== member.id) session.profile({ id: member.id, profile: member.profile });
   }
 
   elect(host: string, cause: string): void {
     this.host = host;
     this.epoch++;
-    for (const { session, id } of this.members.values()) session.hostChanged({ host, epoch: this.epoch, isHost: host === id, cause, tookMs: 42 });
+    for (const { session, id } of this.members.values())
+      session.hostChanged({ host, epoch: this.epoch, isHost: host === id, cause, tookMs: 42 });
   }
 
   deliver(): void {
     for (let entry = this.log.shift(); entry; entry = this.log.shift()) {
       this.seq++;
-      for (const { session } of this.members.values()) session.message(entry.data, entry.from, this.seq);
+      for (const { session } of this.members.values())
+        session.message(entry.data, entry.from, this.seq);
       entry.done();
     }
   }
@@ -66,7 +73,11 @@ class Member {
   readonly told: HostChange[] = [];
   profile: unknown;
 
-  constructor(room: Room, readonly id: string, name = `name of ${id}`) {
+  constructor(
+    room: Room,
+    readonly id: string,
+    name = `name of ${id}`,
+  ) {
     this.profile = { name };
     const member = this;
     const group: OrderedGroup = {
@@ -93,7 +104,14 @@ class Member {
       send: (data) => room.send(id, data),
     };
     const nothing = () => {};
-    this.session = new Session(group, { changed: nothing, delivered: nothing, hostChanged: (change) => this.told.push(change), restored: nothing, failed: assert.fail, resign: () => this.resigned++ });
+    this.session = new Session(group, {
+      changed: nothing,
+      delivered: nothing,
+      hostChanged: (change) => this.told.push(change),
+      restored: nothing,
+      failed: assert.fail,
+      resign: () => this.resigned++,
+    });
   }
 
   do(operation: Operation): void {
@@ -172,7 +190,10 @@ test("names come with the profile, change with it, and outlast the one who left"
   bob.session.rename("Bobby");
   room.deliver();
   const cid = room.join("cid");
-  assert.deepEqual([ann, cid].map(({ session }) => session.people.of("bob")), ["Bobby", "Bobby"]);
+  assert.deepEqual(
+    [ann, cid].map(({ session }) => session.people.of("bob")),
+    ["Bobby", "Bobby"],
+  );
   assert.equal(bob.session.people.said("bob"), "you");
   assert.equal(bob.session.people.of("bob"), "Bobby");
   room.members.delete("bob");
@@ -188,7 +209,13 @@ test("who comes to one of the same name takes another, and leaves a chosen one",
   };
   const [ann, other] = [room.join("a", [], "Ann"), room.join("b", [], "Ann")];
   await settle();
-  assert.deepEqual([ann, other].map(({ session }) => ["a", "b"].map((id) => session.people.of(id))), [["Ann", "Ann 2"], ["Ann", "Ann 2"]]);
+  assert.deepEqual(
+    [ann, other].map(({ session }) => ["a", "b"].map((id) => session.people.of(id))),
+    [
+      ["Ann", "Ann 2"],
+      ["Ann", "Ann 2"],
+    ],
+  );
   const third = room.join("c", [], "Ann");
   third.session.rename("Ann 2");
   await settle();
@@ -199,7 +226,12 @@ test("a change of host is told, by everybody's own measure", () => {
   const room = new Room();
   const [ann, bob] = [room.join("ann"), room.join("bob")];
   room.elect("bob", "resigned");
-  assert.deepEqual([ann, bob].map(({ told }) => told.map(({ host, before, tookMs, seen }) => [host, before, tookMs, seen])), [[["bob", "ann", 42, 1]], [["bob", "ann", 42, 1]]]);
+  assert.deepEqual(
+    [ann, bob].map(({ told }) =>
+      told.map(({ host, before, tookMs, seen }) => [host, before, tookMs, seen]),
+    ),
+    [[["bob", "ann", 42, 1]], [["bob", "ann", 42, 1]]],
+  );
   room.elect("bob", "restarted");
   assert.equal(ann.told.length, 1, "a new epoch of the same host is none");
   room.elect("ann", "left");
@@ -267,7 +299,11 @@ test("the host tells what it measures, and only news", () => {
   ann.session.link({ id: "bob", path: "p2p", rttMs: 12.34 });
   ann.session.tellLinks();
   room.deliver();
-  assert.deepEqual(bob.session.links.of("bob", "bob", "ann"), { id: "bob", path: "p2p", rttMs: 12.3 });
+  assert.deepEqual(bob.session.links.of("bob", "bob", "ann"), {
+    id: "bob",
+    path: "p2p",
+    rttMs: 12.3,
+  });
   ann.session.link({ id: "bob", path: "p2p", rttMs: 12.9 });
   assert.equal(ann.session.links.news(["ann", "bob"]), undefined);
   ann.session.link({ id: "bob", path: "relay", rttMs: 12.9 });
@@ -278,7 +314,10 @@ test("a drag is sent some fifteen times a second, and its end always", () => {
   const sent: Operation[] = [];
   let now = 0;
   let timers: { at: number; then: () => void }[] = [];
-  const mover = new Mover({ do: (operation) => void sent.push(operation), preview: () => {} }, { now: () => now, later: (then, ms) => timers.push({ at: now + ms, then }) });
+  const mover = new Mover(
+    { do: (operation) => void sent.push(operation), preview: () => {} },
+    { now: () => now, later: (then, ms) => timers.push({ at: now + ms, then }) },
+  );
   for (; now < 1000; now += 8) {
     mover.move("a", { x: now, y: 0 }, "g");
     const due = timers.filter(({ at }) => at <= now);

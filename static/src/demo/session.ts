@@ -30,7 +30,10 @@ export class Session {
   private host: string | undefined;
   private reach: GroupEvents["status"] = { state: "connecting", server: false };
 
-  constructor(private readonly group: OrderedGroup, private readonly events: SessionEvents) {
+  constructor(
+    private readonly group: OrderedGroup,
+    private readonly events: SessionEvents,
+  ) {
     this.people = new People(group.id);
     this.people.profile(group.id, group.profile);
     this.shared = new SharedBoard(group, events);
@@ -39,7 +42,13 @@ export class Session {
   /** `kept` is what this browser had: it counts only when nobody else was here. */
   opened({ host, first }: GroupEvents["open"], kept: Board | undefined): void {
     this.host = host;
-    if (first && kept && this.shared.delivered.steps.size === 0) this.shared.do({ do: "load", steps: [...kept.steps.values()], wires: [...kept.wires.values()], kept: true });
+    if (first && kept && this.shared.delivered.steps.size === 0)
+      this.shared.do({
+        do: "load",
+        steps: [...kept.steps.values()],
+        wires: [...kept.wires.values()],
+        kept: true,
+      });
     if (!first) void this.introduce(this.people.of(this.group.id));
     this.events.changed();
   }
@@ -49,7 +58,12 @@ export class Session {
     switch (message?.type) {
       case "do": {
         const before = this.shared.delivered;
-        this.events.delivered(from, seq, this.shared.deliver(from, message.n, message.operation), before);
+        this.events.delivered(
+          from,
+          seq,
+          this.shared.deliver(from, message.n, message.operation),
+          before,
+        );
         break;
       }
       case "links":
@@ -67,7 +81,14 @@ export class Session {
     this.host = host;
     this.links.newHost();
     if (before !== undefined && before !== host) {
-      this.lastChange = { host, before, cause, tookMs, at: new Date(), seen: (this.lastChange?.seen ?? 0) + 1 };
+      this.lastChange = {
+        host,
+        before,
+        cause,
+        tookMs,
+        at: new Date(),
+        seen: (this.lastChange?.seen ?? 0) + 1,
+      };
       this.events.hostChanged(this.lastChange);
     }
     this.events.changed();
@@ -104,7 +125,9 @@ export class Session {
   /** The link between the host and `id`, as far as it is known here. What goes over the server goes with it. */
   linkOf(id: string): LinkReport | undefined {
     const link = this.links.of(id, this.group.id, this.group.host);
-    return this.reach.state === "away" || (link?.path === "relay" && !this.server) ? undefined : link;
+    return this.reach.state === "away" || (link?.path === "relay" && !this.server)
+      ? undefined
+      : link;
   }
 
   rename(name: string): void {
@@ -120,7 +143,10 @@ export class Session {
 
   /** For a host, now and then. */
   tellLinks(): void {
-    const links = this.group.isHost && this.group.members.length > 1 ? this.links.news(this.group.members) : undefined;
+    const links =
+      this.group.isHost && this.group.members.length > 1
+        ? this.links.news(this.group.members)
+        : undefined;
     if (links) void this.say({ type: "links", links });
   }
 

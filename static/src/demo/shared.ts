@@ -20,12 +20,21 @@ export class SharedBoard {
   private shown: Board | undefined;
   private count = 0;
 
-  constructor(private readonly group: Pick<OrderedGroup, "id" | "send">, private readonly events: SharedEvents) {}
+  constructor(
+    private readonly group: Pick<OrderedGroup, "id" | "send">,
+    private readonly events: SharedEvents,
+  ) {}
 
   /** What to show: the truth, then mine in the order I made them, then what I am just dragging. */
   get board(): Board {
-    const mine = [...this.pending.map(({ operation }) => operation), ...(this.overlay ? [this.overlay] : [])];
-    this.shown ??= mine.reduce((board, operation) => reduce(board, this.group.id, operation).board, this.truth);
+    const mine = [
+      ...this.pending.map(({ operation }) => operation),
+      ...(this.overlay ? [this.overlay] : []),
+    ];
+    this.shown ??= mine.reduce(
+      (board, operation) => reduce(board, this.group.id, operation).board,
+      this.truth,
+    );
     return this.shown;
   }
 

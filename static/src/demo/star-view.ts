@@ -15,8 +15,19 @@ export type Picture = {
   link(id: string): LinkReport | undefined;
 };
 
-type Node = { readonly group: SVGGElement; readonly circle: SVGCircleElement; readonly letter: SVGTextElement; readonly name: SVGTextElement };
-type Ray = { readonly group: SVGGElement; readonly line: SVGLineElement; readonly label: SVGGElement; readonly back: SVGRectElement; readonly words: SVGTextElement };
+type Node = {
+  readonly group: SVGGElement;
+  readonly circle: SVGCircleElement;
+  readonly letter: SVGTextElement;
+  readonly name: SVGTextElement;
+};
+type Ray = {
+  readonly group: SVGGElement;
+  readonly line: SVGLineElement;
+  readonly label: SVGGElement;
+  readonly back: SVGRectElement;
+  readonly words: SVGTextElement;
+};
 
 const GLIDE_MS = 140;
 const LEG_MS = 300;
@@ -45,7 +56,8 @@ export class StarView {
     const here = new Set(all.map(({ id }) => id));
     this.host = picture.host;
     for (const id of [...this.nodes.keys()]) if (!here.has(id)) this.forget(id);
-    for (const id of [...this.lines.keys()]) if (!here.has(id) || id === picture.host) this.forgetRay(id);
+    for (const id of [...this.lines.keys()])
+      if (!here.has(id) || id === picture.host) this.forgetRay(id);
     const named = all.length <= NAMED;
     for (const spot of all) {
       const isHost = spot.id === picture.host;
@@ -59,10 +71,17 @@ export class StarView {
   pulse(from: string): void {
     const host = this.host;
     const now = performance.now();
-    if (calm.matches || document.hidden || host === undefined || now - (this.pulsed.get(from) ?? -Infinity) < PULSE_EVERY_MS) return;
+    if (
+      calm.matches ||
+      document.hidden ||
+      host === undefined ||
+      now - (this.pulsed.get(from) ?? -Infinity) < PULSE_EVERY_MS
+    )
+      return;
     this.pulsed.set(from, now);
     if (from !== host) this.run(from, host, 0, from);
-    for (const to of this.lines.keys()) if (to !== from) this.run(host, to, from === host ? 0 : LEG_MS, from);
+    for (const to of this.lines.keys())
+      if (to !== from) this.run(host, to, from === host ? 0 : LEG_MS, from);
   }
 
   private run(from: string, to: string, delay: number, by: string): void {
@@ -76,13 +95,21 @@ export class StarView {
       { opacity: 1, offset: 0.3 },
       { transform: `translate(${b.x}px, ${b.y}px)`, opacity: 0.2 },
     ];
-    const motion = dot.animate(steps, { duration: LEG_MS, delay, easing: "ease-in-out", fill: "both" });
+    const motion = dot.animate(steps, {
+      duration: LEG_MS,
+      delay,
+      easing: "ease-in-out",
+      fill: "both",
+    });
     motion.onfinish = motion.oncancel = () => dot.remove();
   }
 
   private person(spot: Spot, isHost: boolean, { me, name }: Picture, named: boolean): void {
     const node = this.nodes.get(spot.id) ?? this.make(spot.id);
-    node.group.setAttribute("class", ["person", isHost && "host", spot.id === me && "me"].filter(Boolean).join(" "));
+    node.group.setAttribute(
+      "class",
+      ["person", isHost && "host", spot.id === me && "me"].filter(Boolean).join(" "),
+    );
     node.circle.setAttribute("r", String(spot.r));
     node.name.setAttribute("y", String(spot.name));
     const words = name(spot.id);
@@ -94,7 +121,11 @@ export class StarView {
   }
 
   private make(id: string): Node {
-    const [circle, letter, name] = [svg("circle"), svg("text", { class: "letter" }), svg("text", { class: "name" })];
+    const [circle, letter, name] = [
+      svg("circle"),
+      svg("text", { class: "letter" }),
+      svg("text", { class: "name" }),
+    ];
     const group = svg("g", { "data-id": id }, circle, letter, name);
     group.style.setProperty("--hue", String(hueOf(id)));
     this.people.append(group);
@@ -133,8 +164,12 @@ export class StarView {
     for (const [id, { line, label }] of this.lines) {
       const at = this.glide.now(id);
       if (!at || !middle) continue;
-      for (const [key, value] of Object.entries({ x1: at.x, y1: at.y, x2: middle.x, y2: middle.y })) line.setAttribute(key, String(value));
-      label.setAttribute("transform", `translate(${middle.x + (at.x - middle.x) * RTT_AT} ${middle.y + (at.y - middle.y) * RTT_AT})`);
+      for (const [key, value] of Object.entries({ x1: at.x, y1: at.y, x2: middle.x, y2: middle.y }))
+        line.setAttribute(key, String(value));
+      label.setAttribute(
+        "transform",
+        `translate(${middle.x + (at.x - middle.x) * RTT_AT} ${middle.y + (at.y - middle.y) * RTT_AT})`,
+      );
     }
   }
 
@@ -153,11 +188,19 @@ export class StarView {
 
 function shortened(name: string, most: number): string {
   const letters = [...name];
-  return letters.length <= most ? name : `${letters.slice(0, most - 1).join("").trimEnd()}…`;
+  return letters.length <= most
+    ? name
+    : `${letters
+        .slice(0, most - 1)
+        .join("")
+        .trimEnd()}…`;
 }
 
 function initials(name: string): string {
   const words = name.split(" ");
-  const letters = words.length > 1 ? [words[0], words.at(-1)].map((word) => [...(word ?? "")][0] ?? "") : [...name].slice(0, 2);
+  const letters =
+    words.length > 1
+      ? [words[0], words.at(-1)].map((word) => [...(word ?? "")][0] ?? "")
+      : [...name].slice(0, 2);
   return letters.join("").toUpperCase();
 }

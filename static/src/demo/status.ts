@@ -38,5 +38,6 @@ function show(state: keyof typeof WORDS, why?: string): void {
   if (state === "absent" || state === "closed") put("connecting", why || WORDS[state]);
   need("retry").hidden = state !== "closed";
   // What would send something.
-  for (const part of document.querySelectorAll<HTMLElement>("[data-live]")) part.inert = state === "closed";
+  for (const part of document.querySelectorAll<HTMLElement>("[data-live]"))
+    part.inert = state === "closed";
 }

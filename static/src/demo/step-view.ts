@@ -16,7 +16,10 @@ export class StepView {
   private readonly boxes = new Map<string, HTMLElement>();
   private readonly marks = new Map<string, ReturnType<typeof setTimeout>>();
 
-  constructor(private readonly glide: Glide, private readonly events: StepEvents) {}
+  constructor(
+    private readonly glide: Glide,
+    private readonly events: StepEvents,
+  ) {}
 
   box(id: string): HTMLElement | undefined {
     return this.boxes.get(id);
@@ -48,7 +51,12 @@ export class StepView {
   }
 
   /** `waiting`: what I did to it has not been put in order yet. */
-  state(selected: string | undefined, wiring: string | undefined, renaming: string | undefined, waiting: (id: string) => boolean): void {
+  state(
+    selected: string | undefined,
+    wiring: string | undefined,
+    renaming: string | undefined,
+    waiting: (id: string) => boolean,
+  ): void {
     for (const [id, box] of this.boxes) {
       box.classList.toggle("selected", id === selected);
       box.classList.toggle("source", id === wiring);
@@ -122,6 +130,8 @@ export class StepView {
 }
 
 function labelOf(board: Board, step: Step): string {
-  const next = [...board.wires.values()].filter(({ from }) => from === step.id).map(({ to }) => board.steps.get(to)?.name);
+  const next = [...board.wires.values()]
+    .filter(({ from }) => from === step.id)
+    .map(({ to }) => board.steps.get(to)?.name);
   return next.length === 0 ? step.name : `${step.name}, leads to ${next.join(" and ")}`;
 }

@@ -5,8 +5,13 @@ import type { Editor } from "./editor.ts";
 import { PRESETS } from "./example.ts";
 
 export class Tools {
-  constructor(private readonly editor: Editor, private readonly view: BoardView) {
-    need("presets").append(...PRESETS.map((name) => preset(name, ({ detail }) => this.add(name, detail > 0))));
+  constructor(
+    private readonly editor: Editor,
+    private readonly view: BoardView,
+  ) {
+    need("presets").append(
+      ...PRESETS.map((name) => preset(name, ({ detail }) => this.add(name, detail > 0))),
+    );
     onSubmit("add-form", "new-step", (text, input) => {
       input.value = "";
       this.add(text, document.activeElement !== input);

@@ -22,7 +22,10 @@ function ends(a: Point, b: Point): [End, End] {
   const below = b.y - (a.y + H);
   const above = a.y - (b.y + H);
   const side = ({ x, y }: Point, dx: number, dy: number, lane = 0): End => ({
-    x: x + ((1 + dx) * W) / 2 + Math.abs(dy) * lane, y: y + ((1 + dy) * H) / 2 + Math.abs(dx) * lane, dx, dy,
+    x: x + ((1 + dx) * W) / 2 + Math.abs(dy) * lane,
+    y: y + ((1 + dy) * H) / 2 + Math.abs(dx) * lane,
+    dx,
+    dy,
   });
   const most = Math.max(right, left, below, above);
   if (most === right) return [side(a, 1, 0), side(b, -1, 0)];

@@ -4,7 +4,11 @@ import type { Glide } from "./glide.ts";
 import { wireId, type Board, type Point, type Wire } from "./model/types.ts";
 import { rubberPath, wirePath } from "./wire-path.ts";
 
-type Drawn = { readonly wire: Wire; readonly group: SVGGElement; readonly lines: readonly SVGPathElement[] };
+type Drawn = {
+  readonly wire: Wire;
+  readonly group: SVGGElement;
+  readonly lines: readonly SVGPathElement[];
+};
 
 export class WireView {
   private readonly list = need<SVGGElement>("wire-list");
@@ -32,7 +36,8 @@ export class WireView {
   }
 
   draw(ids: ReadonlySet<string>): void {
-    for (const drawn of this.drawn.values()) if (ids.has(drawn.wire.from) || ids.has(drawn.wire.to)) this.path(drawn);
+    for (const drawn of this.drawn.values())
+      if (ids.has(drawn.wire.from) || ids.has(drawn.wire.to)) this.path(drawn);
   }
 
   state(selected: string | undefined, waiting: (id: string) => boolean): void {
@@ -52,7 +57,11 @@ export class WireView {
   private make(id: string, wire: Wire): Drawn {
     const lines = ["reach", "line"].map((name) => svg("path", { class: name }));
     lines[1]!.setAttribute("marker-end", "url(#tip)");
-    const group = svg("g", { class: "wire", tabindex: 0, role: "group", "aria-roledescription": "wire", "data-id": id }, ...lines);
+    const group = svg(
+      "g",
+      { class: "wire", tabindex: 0, role: "group", "aria-roledescription": "wire", "data-id": id },
+      ...lines,
+    );
     const drawn = { wire, group, lines };
     this.drawn.set(id, drawn);
     this.list.append(group);

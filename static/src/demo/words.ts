@@ -22,7 +22,13 @@ const ENDS: Record<number, string> = {
   4411: "The server’s operator ended this.",
 };
 
-export const endInWords = ({ code, reason }: { readonly code: number; readonly reason: string }): string => ENDS[code] ?? reason;
+export const endInWords = ({
+  code,
+  reason,
+}: {
+  readonly code: number;
+  readonly reason: string;
+}): string => ENDS[code] ?? reason;
 
 /** Why there is no group at all: the library says what is wrong with what the page's address names. */
 export function startFailureInWords(error: unknown): string {
@@ -44,14 +50,18 @@ export function errorInWords(error: unknown): string | undefined {
   const { code, message } = error as { code?: unknown; message?: unknown };
   if (TOLD.includes(code)) return undefined;
   if (typeof code === "string" && ERRORS[code]) return ERRORS[code];
-  return typeof message === "string" && message ? message : "Something went wrong between this page and the server.";
+  return typeof message === "string" && message
+    ? message
+    : "Something went wrong between this page and the server.";
 }
 
 export const rtt = (ms: number): string => (ms < 1 ? "<1 ms" : `${Math.round(ms)} ms`);
 
 /** Short ones in ms, as they are read out in a room; long ones in seconds. */
 export function took(ms: number): { value: string; unit: string } {
-  return ms < 9_950 ? { value: String(Math.round(ms)), unit: "ms" } : { value: (ms / 1000).toFixed(0), unit: "s" };
+  return ms < 9_950
+    ? { value: String(Math.round(ms)), unit: "ms" }
+    : { value: (ms / 1000).toFixed(0), unit: "s" };
 }
 
 /** What everybody is told when another hosts; `who` may be "you". */
@@ -72,11 +82,17 @@ export function changeInWords(who: string, outcome: Outcome, before: Board): str
 }
 
 /** Why undo or redo did nothing, for the one who asked. `said` gives a name, and "you" for the one it is. */
-export function missedInWords({ missed, board, how }: Outcome, said: (id: string) => string): string | undefined {
+export function missedInWords(
+  { missed, board, how }: Outcome,
+  said: (id: string) => string,
+): string | undefined {
   if (!missed) return undefined;
-  const step = board.steps.get(missed.kind === "moved" || missed.kind === "renamed" ? missed.id : (missed.steps[0]?.id ?? ""));
+  const step = board.steps.get(
+    missed.kind === "moved" || missed.kind === "renamed" ? missed.id : (missed.steps[0]?.id ?? ""),
+  );
   const who = step && said(step.by);
-  const what = !who || who === "you" ? "Others have changed things" : `${who} has changed “${step.name}”`;
+  const what =
+    !who || who === "you" ? "Others have changed things" : `${who} has changed “${step.name}”`;
   return `${what} since; nothing ${how}ne.`;
 }
 
@@ -92,10 +108,13 @@ function verb(change: Change, name: (id: string) => string): string {
     case "taken": {
       const { steps, wires, kind } = change;
       const [step, wire] = [steps[0], wires[0]];
-      if (steps.length > 1) return `${kind === "placed" ? "added" : "removed"} ${steps.length} steps`;
+      if (steps.length > 1)
+        return `${kind === "placed" ? "added" : "removed"} ${steps.length} steps`;
       if (step) return `${kind === "placed" ? "added" : "removed"} “${step.name}”`;
       if (!wire) return "changed nothing";
-      return kind === "placed" ? `wired ${name(wire.from)} to ${name(wire.to)}` : `cut the wire from ${name(wire.from)} to ${name(wire.to)}`;
+      return kind === "placed"
+        ? `wired ${name(wire.from)} to ${name(wire.to)}`
+        : `cut the wire from ${name(wire.from)} to ${name(wire.to)}`;
     }
   }
 }

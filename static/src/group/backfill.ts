@@ -17,7 +17,11 @@ export class Backfill {
   /** Nobody has it: it must be restored. */
   readonly #failed: (peer: Peer, at: Standing) => void;
 
-  constructor(core: Core, peers: ReadonlyMap<PeerId, Peer>, failed: (peer: Peer, at: Standing) => void) {
+  constructor(
+    core: Core,
+    peers: ReadonlyMap<PeerId, Peer>,
+    failed: (peer: Peer, at: Standing) => void,
+  ) {
     this.#core = core;
     this.#peers = peers;
     this.#failed = failed;
@@ -32,10 +36,15 @@ export class Backfill {
     if (asked && core.now - asked.sentAt < AGAIN_MS) return true;
     const tries = asked ? asked.tries + 1 : 0;
     if (tries >= TRIES) return false;
-    const have = [...this.#peers.values()].filter((giver) =>
-      giver !== peer && giver.at && giver.at.base <= upTo && common(giver.at, core.log) > upTo);
-    const near = have.filter((giver) =>
-      core.links.path(giver.id, core.now) !== "none" && core.now - giver.heard <= core.settings.peerSilentMs);
+    const have = [...this.#peers.values()].filter(
+      (giver) =>
+        giver !== peer && giver.at && giver.at.base <= upTo && common(giver.at, core.log) > upTo,
+    );
+    const near = have.filter(
+      (giver) =>
+        core.links.path(giver.id, core.now) !== "none" &&
+        core.now - giver.heard <= core.settings.peerSilentMs,
+    );
     // Whom we do not reach or have not heard, after a break of our own, may answer when it is asked for again.
     const givers = near.length > 0 ? near : have;
     const giver = givers[tries % givers.length];
@@ -66,6 +75,7 @@ export class Backfill {
     const last = x[x.length - 1];
     if (!last || !lies({ r, e: last.e, s: last.s }, core.log)) return;
     core.transmit(peer.id, { t: "data", e: core.epoch, r, p, s, x });
-    if (last.s < core.log.base) this.request(peer, { ...at, r, e: last.e, s: last.s, done: last.s }, last.s);
+    if (last.s < core.log.base)
+      this.request(peer, { ...at, r, e: last.e, s: last.s, done: last.s }, last.s);
   }
 }

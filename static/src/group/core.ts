@@ -10,7 +10,18 @@ import { Outbox } from "./outbox.ts";
 import { ProvisionalMark } from "./provisional.ts";
 import type { Settings } from "./settings.ts";
 import { Timers } from "./timers.ts";
-import { sameProfile, type Entry, type ErrorCode, type MemberInfo, type Path, type PeerId, type Place, type Provisional, type Snapshot, type Standing } from "./types.ts";
+import {
+  sameProfile,
+  type Entry,
+  type ErrorCode,
+  type MemberInfo,
+  type Path,
+  type PeerId,
+  type Place,
+  type Provisional,
+  type Snapshot,
+  type Standing,
+} from "./types.ts";
 import type { Wire } from "./wire.ts";
 
 /** How entries fit onto the log: `gap` something is missing before, `fork` the page was handed others, `foreign` another history. */
@@ -99,7 +110,10 @@ export class Core {
   /** Called when a stopped delivery may go on. */
   resume: () => void = () => {};
 
-  constructor(public id: PeerId, readonly settings: Settings) {
+  constructor(
+    public id: PeerId,
+    readonly settings: Settings,
+  ) {
     this.links = new Links(settings.linkSilentMs);
     this.dialMs = settings.askDialMs;
     this.provisional = new ProvisionalMark(settings);
@@ -142,7 +156,8 @@ export class Core {
   }
 
   settle(tokens: readonly number[], error?: ErrorCode): void {
-    for (const token of tokens) this.out.push(error ? { type: "settle", token, error } : { type: "settle", token });
+    for (const token of tokens)
+      this.out.push(error ? { type: "settle", token, error } : { type: "settle", token });
   }
 
   token(): number {
@@ -174,8 +189,22 @@ export class Core {
   standing(): Standing {
     const { log } = this;
     const { r, e, s } = log.place;
-    const age = Math.max(0, Math.round(this.now - Math.min(this.shared, this.#expires - this.resumeMs)));
-    return { r, e, s, done: this.delivered, base: log.base, line: log.line.slice(), snap: this.gives, stale: this.outdated, age, ...this.mark };
+    const age = Math.max(
+      0,
+      Math.round(this.now - Math.min(this.shared, this.#expires - this.resumeMs)),
+    );
+    return {
+      r,
+      e,
+      s,
+      done: this.delivered,
+      base: log.base,
+      line: log.line.slice(),
+      snap: this.gives,
+      stale: this.outdated,
+      age,
+      ...this.mark,
+    };
   }
 
   /** As it travels with our history. */
@@ -225,9 +254,13 @@ export class Core {
     }
     if (word === "HOST") return;
     this.#denied++;
-    if (this.#denied === DENIALS) this.out.push({ type: "disbelieved", behindMs: this.epoch - epoch });
+    if (this.#denied === DENIALS)
+      this.out.push({ type: "disbelieved", behindMs: this.epoch - epoch });
     if (this.disbelieved) this.setState("away");
-    timers.set("claim", now + Math.min(settings.suspectMs * 2 ** (this.#denied - 1), settings.claimMostMs));
+    timers.set(
+      "claim",
+      now + Math.min(settings.suspectMs * 2 ** (this.#denied - 1), settings.claimMostMs),
+    );
   }
 
   /** If the server has not heard of our epoch, dials again: our claim will tell it. Once for each of its answers. */
@@ -306,9 +339,23 @@ export class Core {
     if (entry.k === "d") {
       if (entry.n > this.handed.count(entry.f)) {
         this.handed.apply(entry, this.now);
-        this.out.push({ type: "deliver", from: entry.f, n: entry.n, seq: entry.s, epoch: entry.e, data: entry.d });
+        this.out.push({
+          type: "deliver",
+          from: entry.f,
+          n: entry.n,
+          seq: entry.s,
+          epoch: entry.e,
+          data: entry.d,
+        });
       }
-      if (entry.f === this.id) this.settle(this.outbox.settleOne({ n: entry.n, d: entry.d, z: entry.z }, this.now, { r: this.log.root, e: entry.e, s: entry.s }));
+      if (entry.f === this.id)
+        this.settle(
+          this.outbox.settleOne({ n: entry.n, d: entry.d, z: entry.z }, this.now, {
+            r: this.log.root,
+            e: entry.e,
+            s: entry.s,
+          }),
+        );
     } else {
       this.#tellMember(entry.f, known, this.applied.members.get(entry.f));
     }
@@ -317,7 +364,10 @@ export class Core {
   /** What the page has not been handed cannot be trimmed: it must not grow without bound. */
   full(): boolean {
     const { log, delivered, settings } = this;
-    return log.bytesAt(log.last) - log.bytesAt(delivered) > settings.logBytes / 2 || log.last - delivered > settings.logCount / 2;
+    return (
+      log.bytesAt(log.last) - log.bytesAt(delivered) > settings.logBytes / 2 ||
+      log.last - delivered > settings.logCount / 2
+    );
   }
 
   /** The page is making a snapshot, and takes so long that we can take no more. */
@@ -341,7 +391,10 @@ export class Core {
   /** Well beyond its limits, so that it cannot wait for the next round. */
   crammed(): boolean {
     const { log, settings } = this;
-    return log.bytesAt(log.last) - log.bytesAt(log.base) > settings.logBytes * 1.25 || log.last - log.base > settings.logCount * 1.25;
+    return (
+      log.bytesAt(log.last) - log.bytesAt(log.base) > settings.logBytes * 1.25 ||
+      log.last - log.base > settings.logCount * 1.25
+    );
   }
 
   trim(): void {
@@ -354,7 +407,8 @@ export class Core {
     // Who learns late that its history was given up needs its own messages, and what its page was handed.
     const confirmed = Math.min(since, this.confirmed);
     this.outbox.trim(confirmed - 1.5 * this.resumeMs, settings.outboxBytes, settings.logCount);
-    for (const id of this.applied.prune(confirmed - 2 * this.resumeMs, settings.goneCount)) this.handed.forget(id);
+    for (const id of this.applied.prune(confirmed - 2 * this.resumeMs, settings.goneCount))
+      this.handed.forget(id);
     log.floor.prune(before - 0.5 * this.resumeMs, settings.goneCount);
   }
 
@@ -369,8 +423,14 @@ export class Core {
     }
     const { log, delivered } = this;
     const snap: Snapshot = {
-      r: log.root, e: log.epochAt(delivered), s: delivered, line: log.line.filter((segment) => segment[1] <= delivered),
-      ...this.applied.write(), ...this.mark, has: false, z: 0,
+      r: log.root,
+      e: log.epochAt(delivered),
+      s: delivered,
+      line: log.line.filter((segment) => segment[1] <= delivered),
+      ...this.applied.write(),
+      ...this.mark,
+      has: false,
+      z: 0,
     };
     const token = this.token();
     this.#asking = { token, snap, takers: [taker] };
@@ -405,7 +465,16 @@ export class Core {
     const { log } = this;
     const seq = Math.max(common(at, log), log.base);
     const ledger = log.ledgerAt(seq, this.now);
-    return { r: log.root, e: log.epochAt(seq), s: seq, line: log.line.filter((segment) => segment[1] <= seq), ...ledger.write(), ...this.mark, has: false, z: 0 };
+    return {
+      r: log.root,
+      e: log.epochAt(seq),
+      s: seq,
+      line: log.line.filter((segment) => segment[1] <= seq),
+      ...ledger.write(),
+      ...this.mark,
+      has: false,
+      z: 0,
+    };
   }
 
   /** Give up what we have and go on from `snap`. */
@@ -425,8 +494,10 @@ export class Core {
     const about: About = { reason, ...giveUp(this, snap, ledger) };
     // The others are in the new history.
     outbox.orphans(() => true);
-    if (snap.r !== log.root && !isEmpty({ r: log.root, s: log.last, line: log.line })) this.abandoned.add(log.root);
-    if (snap.r !== log.root || snap.provisional !== undefined) this.provisional.take(snap.provisional, this.now);
+    if (snap.r !== log.root && !isEmpty({ r: log.root, s: log.last, line: log.line }))
+      this.abandoned.add(log.root);
+    if (snap.r !== log.root || snap.provisional !== undefined)
+      this.provisional.take(snap.provisional, this.now);
     if (snap.has) this.handed = Ledger.read(snap, this.now);
     const old = this.applied.members;
     // Entries before a fork are as good as ever: others may lack them.
@@ -441,12 +512,22 @@ export class Core {
     const complete = snap.has ? continues : !had && founding;
     const via = snap.has ? "snapshot" : complete || forked ? "log" : "none";
     this.recovered(complete, via, had ? this.now - (this.lost ?? this.shared) : 0, about);
-    this.settle(outbox.settle(ledger.count(this.id), this.now, { r: snap.r, e: snap.e, s: snap.s }));
+    this.settle(
+      outbox.settle(ledger.count(this.id), this.now, { r: snap.r, e: snap.e, s: snap.s }),
+    );
   }
 
   /** Tells the page that it is up to date again. */
   recovered(complete: boolean, via: Via, awayMs: number, { reason, lost, lostMore }: About): void {
-    this.notice({ kind: "recovered", complete: complete && lost.length === 0 && !lostMore, via, awayMs, reason, lost, lostMore });
+    this.notice({
+      kind: "recovered",
+      complete: complete && lost.length === 0 && !lostMore,
+      via,
+      awayMs,
+      reason,
+      lost,
+      lostMore,
+    });
     this.lost = undefined;
   }
 
@@ -460,7 +541,8 @@ export class Core {
   leads(): void {
     if (this.lost === undefined) return;
     const orphans = this.orphans();
-    if (orphans.lost.length > 0 || orphans.lostMore) this.recovered(false, "log", this.now - this.lost, { reason: "behind", ...orphans });
+    if (orphans.lost.length > 0 || orphans.lostMore)
+      this.recovered(false, "log", this.now - this.lost, { reason: "behind", ...orphans });
     this.lost = undefined;
   }
 
@@ -470,7 +552,9 @@ export class Core {
     if (!outbox.hasOrphans) return { lost: [], lostMore: false };
     // What is yet to be handed to the page counts as well.
     const ledger = log.ledgerAt(log.last, now);
-    const lost = outbox.orphans(({ n, place }) => lies(place, log) || ledger.holds(id, n) === "yes").map((item) => lostOwn(id, item));
+    const lost = outbox
+      .orphans(({ n, place }) => lies(place, log) || ledger.holds(id, n) === "yes")
+      .map((item) => lostOwn(id, item));
     return { lost, lostMore: outbox.missed() };
   }
 
@@ -486,7 +570,8 @@ export class Core {
     if (old && !info) this.#paths.delete(id);
     if (info && !old) this.notice({ kind: "member", change: "join", id, profile: info.profile });
     else if (old && !info) this.notice({ kind: "member", change: "leave", id });
-    else if (old && info && !sameProfile(old, info)) this.notice({ kind: "profile", id, profile: info.profile });
+    else if (old && info && !sameProfile(old, info))
+      this.notice({ kind: "profile", id, profile: info.profile });
   }
 
   /**
@@ -498,7 +583,11 @@ export class Core {
     const from = common(at, log);
     if (from >= at.done && from >= log.base) {
       const x = log.run(from + 1, settings.batchBytes);
-      this.transmit(to, { t: "fill", e: epoch, r: log.root, p: log.epochAt(from), s: from + 1, x }, via);
+      this.transmit(
+        to,
+        { t: "fill", e: epoch, r: log.root, p: log.epochAt(from), s: from + 1, x },
+        via,
+      );
       return;
     }
     const heal: Place = { r: at.r, e: at.e, s: at.s };
@@ -509,4 +598,3 @@ export class Core {
     });
   }
 }
-

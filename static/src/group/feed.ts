@@ -76,7 +76,9 @@ export class Feed {
     if (peer.have >= peer.next - 1) peer.progress = now;
     while (peer.next <= end && !links.pressed(link)) {
       if (peer.next <= log.base) return this.#behind(peer);
-      const room = settings.windowBytes - (log.bytesAt(peer.next - 1) - log.bytesAt(Math.max(peer.have, log.base)));
+      const room =
+        settings.windowBytes -
+        (log.bytesAt(peer.next - 1) - log.bytesAt(Math.max(peer.have, log.base)));
       if (room <= 0) return;
       const data = this.#data(peer.next, Math.min(settings.batchBytes, room), end);
       this.#core.transmit(peer.id, data);
@@ -113,7 +115,13 @@ export class Feed {
   retry(): void {
     const { links, now } = this.#core;
     for (const peer of this.#peers.values()) {
-      if (!peer.live || peer.have >= peer.next - 1 || now - peer.progress < peer.retryMs || !links.good(peer.id, now)) continue;
+      if (
+        !peer.live ||
+        peer.have >= peer.next - 1 ||
+        now - peer.progress < peer.retryMs ||
+        !links.good(peer.id, now)
+      )
+        continue;
       peer.retryMs = Math.min(peer.retryMs * 2, 10_000);
       peer.progress = now;
       peer.next = peer.have + 1;
@@ -129,7 +137,14 @@ export class Feed {
   #data(seq: number, bytes: number, end: number): Data {
     const { log, epoch } = this.#core;
     const last = this.#last;
-    if (last && last.s === seq && last.e === epoch && last.r === log.root && seq + last.x.length - 1 === end) return last;
+    if (
+      last &&
+      last.s === seq &&
+      last.e === epoch &&
+      last.r === log.root &&
+      seq + last.x.length - 1 === end
+    )
+      return last;
     const x = log.run(seq, bytes, end);
     this.#last = { t: "data", e: epoch, r: log.root, p: log.epochAt(seq - 1), s: seq, x };
     return this.#last;

@@ -28,13 +28,19 @@ export interface Left {
  * Returns what the page was handed and neither `snap`, whose table is `ledger`, holds nor the outbox sends again. Moves
  * own messages that are to be sent again back into the outbox.
  */
-export function giveUp({ id, log, delivered, outbox, handed }: Left, snap: Snapshot, ledger: Ledger): GivenUp {
+export function giveUp(
+  { id, log, delivered, outbox, handed }: Left,
+  snap: Snapshot,
+  ledger: Ledger,
+): GivenUp {
   const has = ({ n, place }: Kept): boolean => lies(place, snap) || ledger.holds(id, n) === "yes";
   const own = new Map(outbox.again(ledger.count(id), has).map((item) => [item.n, item]));
-  const shared = log.root === 0 ? delivered : common({ r: log.root, s: log.last, line: log.line }, snap);
+  const shared =
+    log.root === 0 ? delivered : common({ r: log.root, s: log.last, line: log.line }, snap);
   const lost: Lost[] = [];
   let lostMore = outbox.missed();
-  if (shared < Math.min(log.base, delivered) && !holdsBase(id, log, outbox, ledger)) lostMore = true;
+  if (shared < Math.min(log.base, delivered) && !holdsBase(id, log, outbox, ledger))
+    lostMore = true;
   for (let seq = Math.max(shared, log.base) + 1; seq <= delivered; seq++) {
     const entry = log.at(seq);
     if (entry?.k !== "d") continue;
@@ -62,5 +68,7 @@ export function lostOwn(id: PeerId, { d, place }: Kept): Lost {
 
 /** Returns whether the other history holds everything before our log begins, but for what the outbox still has. */
 function holdsBase(id: PeerId, { floor }: Log, outbox: Outbox, ledger: Ledger): boolean {
-  return ledger.includes(floor, id) && Math.min(outbox.trimmed, floor.count(id)) <= ledger.count(id);
+  return (
+    ledger.includes(floor, id) && Math.min(outbox.trimmed, floor.count(id)) <= ledger.count(id)
+  );
 }

@@ -53,7 +53,12 @@ export class Group {
     // Whole milliseconds: with fractions, what is due may after rounding be not quite due, for ever.
     const now = Math.floor(at);
     const core = this.#core;
-    if (core.state === "closed") return events.flatMap((event) => (event.type === "send" ? [{ type: "settle", token: event.token, error: "Closed" } as const] : []));
+    if (core.state === "closed")
+      return events.flatMap((event) =>
+        event.type === "send"
+          ? [{ type: "settle", token: event.token, error: "Closed" } as const]
+          : [],
+      );
     const overdue = now - Math.max(this.#last, core.timers.next());
     this.#idle = now - this.#last > PAUSED_MS;
     core.now = now;
@@ -145,44 +150,75 @@ export class Group {
   /** What the limits are about. */
   get load(): { readonly log: number; readonly entries: number; readonly outbox: number } {
     const { log, outbox } = this.#core;
-    return { log: log.bytesAt(log.last) - log.bytesAt(log.base), entries: log.last - log.base, outbox: outbox.bytes };
+    return {
+      log: log.bytesAt(log.last) - log.bytesAt(log.base),
+      entries: log.last - log.base,
+      outbox: outbox.bytes,
+    };
   }
 
   #take(event: Event): void {
     const core = this.#core;
     if (isServers(event)) core.provisional.heard(core.now);
     switch (event.type) {
-      case "open": this.#open(event.open); break;
-      case "offline": this.#offline(); break;
-      case "host": this.#host(event.host); break;
-      case "joined": this.#role?.joined(event.member); break;
-      case "left": this.#role?.left(event.id); break;
+      case "open":
+        this.#open(event.open);
+        break;
+      case "offline":
+        this.#offline();
+        break;
+      case "host":
+        this.#host(event.host);
+        break;
+      case "joined":
+        this.#role?.joined(event.member);
+        break;
+      case "left":
+        this.#role?.left(event.id);
+        break;
       case "link":
         core.links.set(event.id, event.up, core.now);
         this.#role?.linked(event.id);
         break;
-      case "received": this.#receive(event.from, event.via, event.message); break;
-      case "heard": this.#heard(event.from, event.via); break;
-      case "alive": core.links.heard(event.id, core.now); break;
+      case "received":
+        this.#receive(event.from, event.via, event.message);
+        break;
+      case "heard":
+        this.#heard(event.from, event.via);
+        break;
+      case "alive":
+        core.links.heard(event.id, core.now);
+        break;
       case "pressure":
         core.links.press(event.link, event.high);
         if (!event.high) this.#role?.drained();
         break;
-      case "send": this.#send(event.token, event.data, event.size); break;
+      case "send":
+        this.#send(event.token, event.data, event.size);
+        break;
       case "snapshots":
         core.setAble(event.able);
         // So that the host knows whom it can ask.
         if (this.#role instanceof Member) this.#role.say();
         break;
-      case "snapshot": core.answer(event.token, event.given, event.state, event.size); break;
+      case "snapshot":
+        core.answer(event.token, event.given, event.state, event.size);
+        break;
       case "profile":
         core.profile = event.profile;
         if (this.#role instanceof Host) this.#role.reconcile();
         break;
-      case "proved": if (this.#role instanceof Host) this.#role.proved(event.token); break;
-      case "resign": if (this.#role instanceof Host) this.#role.resign(event.to); break;
-      case "leave": this.#leave(); break;
-      case "timer": break;
+      case "proved":
+        if (this.#role instanceof Host) this.#role.proved(event.token);
+        break;
+      case "resign":
+        if (this.#role instanceof Host) this.#role.resign(event.to);
+        break;
+      case "leave":
+        this.#leave();
+        break;
+      case "timer":
+        break;
     }
   }
 
@@ -196,7 +232,10 @@ export class Group {
     core.resumeMs = open.resumeMs;
     core.dialMs = open.fairMs ?? core.dialMs;
     core.provisional.told(open.upMs, core.now);
-    const alone = open.host === core.id && !open.recovering && !(open.roster ?? []).some((member) => member.group && member.id !== core.id);
+    const alone =
+      open.host === core.id &&
+      !open.recovering &&
+      !(open.roster ?? []).some((member) => member.group && member.id !== core.id);
     const first = alone && core.log.root === 0;
     if (!core.disbelieved) core.setState("open");
     if (!this.#greeted) {
@@ -208,7 +247,8 @@ export class Group {
     core.hear(open.epoch, "OPEN");
     this.#decline(open);
     core.seat(open.host === core.id && !open.recovering && open.epoch >= core.epoch);
-    if (!this.#adopt(open.epoch, open.host, open.recovering ? "restarted" : "", open.roster, first)) this.#role?.opened(open.roster);
+    if (!this.#adopt(open.epoch, open.host, open.recovering ? "restarted" : "", open.roster, first))
+      this.#role?.opened(open.roster);
   }
 
   #offline(): void {
@@ -231,11 +271,18 @@ export class Group {
   /** Named host by a server that does not believe our epoch, we cannot serve its members: another is to. */
   #decline({ host, epoch }: Pick<HostPayload, "host" | "epoch">): void {
     const core = this.#core;
-    if (core.disbelieved && host === core.id && epoch < core.epoch) core.out.push({ type: "resign", epoch });
+    if (core.disbelieved && host === core.id && epoch < core.epoch)
+      core.out.push({ type: "resign", epoch });
   }
 
   /** True if that is news. */
-  #adopt(epoch: number, host: PeerId, cause: string, roster: readonly RosterEntry[] | undefined, first: boolean): boolean {
+  #adopt(
+    epoch: number,
+    host: PeerId,
+    cause: string,
+    roster: readonly RosterEntry[] | undefined,
+    first: boolean,
+  ): boolean {
     const core = this.#core;
     if (epoch < core.epoch || (epoch === core.epoch && this.#role)) return false;
     const deposed = core.host;
@@ -248,7 +295,10 @@ export class Group {
     core.host = host;
     // The news of our seat may be as old as that while.
     if (host === core.id && this.#idle) core.doubt();
-    this.#role = host === core.id ? new Host(core, cause, deposed, roster ?? [], first) : new Member(core, host, cause);
+    this.#role =
+      host === core.id
+        ? new Host(core, cause, deposed, roster ?? [], first)
+        : new Member(core, host, cause);
     this.#role.start();
     return true;
   }
@@ -284,7 +334,13 @@ export class Group {
   #old(from: PeerId, message: Wire): void {
     const core = this.#core;
     if (message.t === "bye") return this.#role?.left(from);
-    if (message.t === "fence" || core.host === undefined || from === core.host || core.now - this.#fenced < FENCE_MS) return;
+    if (
+      message.t === "fence" ||
+      core.host === undefined ||
+      from === core.host ||
+      core.now - this.#fenced < FENCE_MS
+    )
+      return;
     this.#fenced = core.now;
     core.transmit(from, { t: "fence", e: core.epoch, host: core.host });
   }
@@ -294,14 +350,16 @@ export class Group {
   #send(token: number, data: unknown, size: number): void {
     const { outbox, settings } = this.#core;
     if (size > settings.messageBytes) return this.#core.settle([token], "TooLarge");
-    if (outbox.bytes + size > settings.outboxBytes || outbox.size >= settings.outboxCount) return this.#core.settle([token], "Backpressure");
+    if (outbox.bytes + size > settings.outboxBytes || outbox.size >= settings.outboxCount)
+      return this.#core.settle([token], "Backpressure");
     outbox.add(token, data, size);
     this.#role?.sending();
   }
 
   #leave(): void {
     const core = this.#core;
-    if (core.host !== undefined && core.host !== core.id) core.transmit(core.host, { t: "bye", e: core.epoch });
+    if (core.host !== undefined && core.host !== core.id)
+      core.transmit(core.host, { t: "bye", e: core.epoch });
     core.settle(core.outbox.clear(), "Closed");
     this.#role?.stop();
     core.timers.clear("away", "trim", "asking", "claim");
@@ -323,14 +381,27 @@ export class Group {
     if (this.#role instanceof Host) this.#role.lead();
     const silentMs = now - core.contact;
     const looking = !core.online && core.state !== "away";
-    if (looking && (silentMs > settings.linkSilentMs || !core.links.ids().some((id) => core.links.good(id, now)))) core.setState("away");
+    if (
+      looking &&
+      (silentMs > settings.linkSilentMs || !core.links.ids().some((id) => core.links.good(id, now)))
+    )
+      core.setState("away");
     // Whoever hears a host again may still be filled; the dedupe table is kept longer than that.
     const grantMs = silentMs < settings.suspectMs ? core.resumeMs * 1.5 : core.resumeMs;
     const late = now - core.shared >= grantMs;
     if (late) this.#uncertain();
     const limit = core.shared + core.resumeMs;
-    const next = late ? now + core.resumeMs : now < limit ? limit : Math.min(core.shared + grantMs, now + settings.suspectMs);
-    core.timers.set("away", looking && core.state !== "away" ? Math.min(next, core.contact + settings.linkSilentMs + 1) : next);
+    const next = late
+      ? now + core.resumeMs
+      : now < limit
+        ? limit
+        : Math.min(core.shared + grantMs, now + settings.suspectMs);
+    core.timers.set(
+      "away",
+      looking && core.state !== "away"
+        ? Math.min(next, core.contact + settings.linkSilentMs + 1)
+        : next,
+    );
   }
 
   #uncertain(): void {
@@ -347,5 +418,11 @@ export class Group {
 
 /** Returns whether the server said it on the present socket; what OPEN says is weighed first. */
 function isServers(event: Event): boolean {
-  return event.type === "host" || event.type === "joined" || event.type === "left" || event.type === "proved" || (event.type === "received" && event.via === "relay");
+  return (
+    event.type === "host" ||
+    event.type === "joined" ||
+    event.type === "left" ||
+    event.type === "proved" ||
+    (event.type === "received" && event.via === "relay")
+  );
 }

@@ -38,7 +38,12 @@ export function common(a: Track, b: Track): number {
 
 /** Is this place a place of that history? */
 export function lies(place: Place, track: Track): boolean {
-  return place.r !== 0 && place.r === track.r && place.s <= track.s && epochAt(track.line, place.s) === place.e;
+  return (
+    place.r !== 0 &&
+    place.r === track.r &&
+    place.s <= track.s &&
+    epochAt(track.line, place.s) === place.e
+  );
 }
 
 export function same(a: Place, b: Place): boolean {
@@ -53,7 +58,11 @@ export function isEmpty({ r, s, line }: Track): boolean {
 type Rank = Pick<Standing, "r" | "e" | "s" | "done" | "base" | "line" | "stale" | "provisional">;
 
 /** Returns whether a history gives way to every history from before the server began. */
-export function isProvisional({ provisional = 0 }: { readonly provisional?: number | undefined }): boolean {
+export function isProvisional({
+  provisional = 0,
+}: {
+  readonly provisional?: number | undefined;
+}): boolean {
   return provisional > 0;
 }
 
@@ -63,7 +72,10 @@ export function delivered({ r, done, line }: Pick<Standing, "r" | "done" | "line
 }
 
 /** Returns whether `own` is provisional and `other` is from before the server began. */
-function isOlderThanServer(other: Pick<Standing, "provisional">, own: Pick<Standing, "provisional">): boolean {
+function isOlderThanServer(
+  other: Pick<Standing, "provisional">,
+  own: Pick<Standing, "provisional">,
+): boolean {
   return isProvisional(own) && other.provisional === undefined;
 }
 
@@ -73,7 +85,11 @@ function isOlderThanServer(other: Pick<Standing, "provisional">, own: Pick<Stand
  * older one that is in use. To one long away it gives way only while it is young, founded after the epoch `young`: its
  * senders still have what is given up then.
  */
-export function givesWay(own: Pick<Standing, "r" | "provisional">, other: Pick<Standing, "r" | "stale" | "provisional">, young: number): boolean {
+export function givesWay(
+  own: Pick<Standing, "r" | "provisional">,
+  other: Pick<Standing, "r" | "stale" | "provisional">,
+  young: number,
+): boolean {
   if (own.r === other.r) return false;
   if (isOlderThanServer(other, own)) return true;
   return other.r < own.r && !isOlderThanServer(own, other) && (!other.stale || own.r > young);
@@ -94,8 +110,11 @@ function seenLater(a: Rank, b: Rank, young: number): boolean {
 function contest<T extends Rank>(all: readonly T[]): readonly T[] {
   // Members of one history may find at different times that it is not provisional any more.
   const provisional = new Set(all.filter(isProvisional).map(({ r }) => r));
-  const isOlder = (at: T): boolean => at.provisional === undefined && !provisional.has(at.r) && !isEmpty(at);
-  return provisional.size > 0 && all.some(isOlder) ? all.filter((at) => !provisional.has(at.r)) : all;
+  const isOlder = (at: T): boolean =>
+    at.provisional === undefined && !provisional.has(at.r) && !isEmpty(at);
+  return provisional.size > 0 && all.some(isOlder)
+    ? all.filter((at) => !provisional.has(at.r))
+    : all;
 }
 
 /**
@@ -113,7 +132,8 @@ export function best<T extends Rank>(own: T, others: readonly T[], young: number
   for (const at of [own, ...others]) {
     if (!lies(must, at)) continue;
     const further = at.e !== longest.e ? at.e - longest.e : at.s - longest.s;
-    if (further > 0 || (further === 0 && longest !== own && (at === own || at.base < longest.base))) longest = at;
+    if (further > 0 || (further === 0 && longest !== own && (at === own || at.base < longest.base)))
+      longest = at;
   }
   return longest;
 }

@@ -4,7 +4,7 @@ import type { Core } from "./core.ts";
 import { Backfill } from "./backfill.ts";
 import { Feed } from "./feed.ts";
 import { common, givesWay, isEmpty, isProvisional, lies } from "./history.ts";
-import { Peer } from "./peer.ts";
+import type { Peer } from "./peer.ts";
 import { Proof } from "./proof.ts";
 import { Pulse } from "./pulse.ts";
 import { Restorer } from "./restorer.ts";
@@ -37,19 +37,35 @@ export class Host implements Role {
   /** Another member has said in this epoch that it has everything up to here. */
   #acked = 0;
 
-  constructor(core: Core, cause: string, deposed: PeerId | undefined, roster: readonly RosterEntry[], first: boolean) {
+  constructor(
+    core: Core,
+    cause: string,
+    deposed: PeerId | undefined,
+    roster: readonly RosterEntry[],
+    first: boolean,
+  ) {
     this.#core = core;
     this.#cause = cause;
     this.#began = core.now;
     this.#stamper = new Stamper(core);
     this.#roster = new Roster(core, this.#stamper);
     for (const member of roster) if (member.id !== core.id) this.#roster.told(member);
-    this.#takeover = new Takeover(core, this.#peers, cause, deposed, first, false, () => this.#begin());
+    this.#takeover = new Takeover(core, this.#peers, cause, deposed, first, false, () =>
+      this.#begin(),
+    );
     this.#restorer = new Restorer(core, this.#peers);
     this.#feed = this.#newFeed();
-    this.#backfill = new Backfill(core, this.#peers, (peer, at) => this.#restorer.request(peer, at));
+    this.#backfill = new Backfill(core, this.#peers, (peer, at) =>
+      this.#restorer.request(peer, at),
+    );
     this.#proof = this.#newProof();
-    this.#pulse = new Pulse(core, this.#peers, cause, (peer) => this.#feed.sent(peer), () => this.leads);
+    this.#pulse = new Pulse(
+      core,
+      this.#peers,
+      cause,
+      (peer) => this.#feed.sent(peer),
+      () => this.leads,
+    );
   }
 
   get #peers(): ReadonlyMap<PeerId, Peer> {
@@ -89,7 +105,14 @@ export class Host implements Role {
     this.#feed = this.#newFeed();
     if (!core.unsure) core.stale = false;
     core.touch();
-    core.notice({ kind: "host", host: core.id, epoch: core.epoch, isHost: true, cause: this.#cause, tookMs: now - this.#began });
+    core.notice({
+      kind: "host",
+      host: core.id,
+      epoch: core.epoch,
+      isHost: true,
+      cause: this.#cause,
+      tookMs: now - this.#began,
+    });
     this.#pulse.beat();
     const answered = [...this.#peers.values()].filter((peer) => peer.at);
     this.#feed.begin(answered.map((peer) => common(peer.at as Standing, log)));
@@ -105,7 +128,8 @@ export class Host implements Role {
   }
 
   #unpark(): void {
-    for (const peer of this.#peers.values()) for (const send of peer.unpark()) this.#onSend(peer, send);
+    for (const peer of this.#peers.values())
+      for (const send of peer.unpark()) this.#onSend(peer, send);
   }
 
   /** Somebody came back with the history ours was founded beside, or with more of ours than it still has the entries of. */
@@ -115,7 +139,15 @@ export class Host implements Role {
     this.#acked = 0;
     this.#proof = this.#newProof();
     this.#restorer = new Restorer(this.#core, this.#peers);
-    this.#takeover = new Takeover(this.#core, this.#peers, this.#cause, undefined, false, true, () => this.#begin());
+    this.#takeover = new Takeover(
+      this.#core,
+      this.#peers,
+      this.#cause,
+      undefined,
+      false,
+      true,
+      () => this.#begin(),
+    );
     for (const peer of this.#peers.values()) peer.live = false;
     this.#takeover.start();
   }
@@ -138,18 +170,25 @@ export class Host implements Role {
         this.#onAt(peer, message.at);
         if (message.x) this.#onSend(peer, { ...message, low: message.low ?? 0, x: message.x });
         break;
-      case "ack": this.#onAck(peer, message, message.gap); break;
+      case "ack":
+        this.#onAck(peer, message, message.gap);
+        break;
       case "send":
         if (message.at.r !== 0) this.#onAck(peer, message);
         this.#onSend(peer, message);
         break;
-      case "snap": this.#restorer.gave(from, message.k, message.snap); break;
-      case "fill": this.#onFill(from, message); break;
+      case "snap":
+        this.#restorer.gave(from, message.k, message.snap);
+        break;
+      case "fill":
+        this.#onFill(from, message);
+        break;
       case "restore":
         if (this.#phase === "taking") this.#takeover.restored(from, message);
         else this.#backfill.refused(from, message);
         break;
-      default: break;
+      default:
+        break;
     }
   }
 
@@ -178,8 +217,14 @@ export class Host implements Role {
     if (this.#continues(at, upTo)) return at.base > upTo;
     if (isEmpty(at) || core.abandoned.has(at.r)) return false;
     // As a take-over weighs it: a history is provisional if any of its members says so.
-    const marked = [...this.#peers.values()].find((other) => other.at?.r === at.r && isProvisional(other.at))?.at;
-    return givesWay({ r: core.log.root, ...core.mark }, { ...at, ...(marked ? { provisional: marked.provisional ?? 0 } : {}) }, core.young);
+    const marked = [...this.#peers.values()].find(
+      (other) => other.at?.r === at.r && isProvisional(other.at),
+    )?.at;
+    return givesWay(
+      { r: core.log.root, ...core.mark },
+      { ...at, ...(marked ? { provisional: marked.provisional ?? 0 } : {}) },
+      core.young,
+    );
   }
 
   /** Returns whether that log goes on where ours ends, and we have stamped nothing beyond. */
@@ -318,8 +363,12 @@ export class Host implements Role {
     const core = this.#core;
     const { now, timers, settings } = core;
     switch (name) {
-      case "take": this.#takeover.timer(); break;
-      case "give": this.#restorer.late(); break;
+      case "take":
+        this.#takeover.timer();
+        break;
+      case "give":
+        this.#restorer.late();
+        break;
       case "beat":
         if (this.#phase === "taking") break;
         this.#pulse.turn();
@@ -328,7 +377,8 @@ export class Host implements Role {
         this.#stamper.prune(now - 2 * core.resumeMs);
         core.hold = this.#restorer.hold;
         this.#pulse.choose();
-        for (const peer of this.#peers.values()) if (peer.info.group && peer.present) core.tellPath(peer.id);
+        for (const peer of this.#peers.values())
+          if (peer.info.group && peer.present) core.tellPath(peer.id);
         this.#feed.retry();
         this.#feed.wake();
         this.#pulse.beat();
@@ -339,7 +389,8 @@ export class Host implements Role {
         this.#phase = "stamping";
         this.#unpark();
         break;
-      default: break;
+      default:
+        break;
     }
   }
 
@@ -410,7 +461,8 @@ export class Host implements Role {
     const core = this.#core;
     if (this.#phase !== "stamping" || !core.seated) return;
     let best: Peer | undefined;
-    for (const peer of this.#peers.values()) if (peer.live && peer.present && (!best || peer.have > best.have)) best = peer;
+    for (const peer of this.#peers.values())
+      if (peer.live && peer.present && (!best || peer.have > best.have)) best = peer;
     const heir = to ?? best?.id;
     if (heir === undefined) return;
     this.#phase = "resigning";

@@ -41,19 +41,34 @@ export type Event =
   /** A data channel to `id` opened or closed. */
   | { readonly type: "link"; readonly id: PeerId; readonly up: boolean }
   /** A whole message from `from`, who is really `from` (the link or the server vouches). */
-  | { readonly type: "received"; readonly from: PeerId; readonly via: Path; readonly message: unknown }
+  | {
+      readonly type: "received";
+      readonly from: PeerId;
+      readonly via: Path;
+      readonly message: unknown;
+    }
   /** Pieces of a long message came of `from`: it lives, though nothing whole came. Never needed, of each at most twice a second. */
   | { readonly type: "heard"; readonly from: PeerId; readonly via: Path }
   /** The page at the other end of this data channel answers pings. Says nothing of the group. */
   | { readonly type: "alive"; readonly id: PeerId }
   /** Bytes wait on the way to `link`; no more data until `high` is false again, and over the relay no more states. */
-  | { readonly type: "pressure"; readonly link: PeerId | "relay" | "states"; readonly high: boolean }
+  | {
+      readonly type: "pressure";
+      readonly link: PeerId | "relay" | "states";
+      readonly high: boolean;
+    }
   /** The app's send. `token` comes back in `settle`. */
   | { readonly type: "send"; readonly token: number; readonly data: unknown; readonly size: number }
   /** The app set or removed its onSnapshot. */
   | { readonly type: "snapshots"; readonly able: boolean }
   /** The answer to `askSnapshot`; `given` false if the app had none. */
-  | { readonly type: "snapshot"; readonly token: number; readonly given: boolean; readonly state?: unknown; readonly size: number }
+  | {
+      readonly type: "snapshot";
+      readonly token: number;
+      readonly given: boolean;
+      readonly state?: unknown;
+      readonly size: number;
+    }
   /** This member's own profile, at the start and when it changes. The server is told, too: it tells the host (`joined`). */
   | { readonly type: "profile"; readonly profile: unknown }
   /** The answer to `prove`. */
@@ -70,13 +85,38 @@ export type Status = "connecting" | "open" | "away" | "closed";
 
 /** What the library tells its page, word for word. */
 export type Notice =
-  | { readonly kind: "open"; readonly host: PeerId; readonly epoch: number; readonly first: boolean }
-  | { readonly kind: "host"; readonly host: PeerId; readonly epoch: number; readonly isHost: boolean; readonly cause: string; readonly tookMs: number }
+  | {
+      readonly kind: "open";
+      readonly host: PeerId;
+      readonly epoch: number;
+      readonly first: boolean;
+    }
+  | {
+      readonly kind: "host";
+      readonly host: PeerId;
+      readonly epoch: number;
+      readonly isHost: boolean;
+      readonly cause: string;
+      readonly tookMs: number;
+    }
   /** Another member came or went: once for each time it is here. Its profile with `join`, and with `leave` no more. */
-  | { readonly kind: "member"; readonly change: "join" | "leave"; readonly id: PeerId; readonly profile?: unknown }
+  | {
+      readonly kind: "member";
+      readonly change: "join" | "leave";
+      readonly id: PeerId;
+      readonly profile?: unknown;
+    }
   /** One that is here has another profile now. */
   | { readonly kind: "profile"; readonly id: PeerId; readonly profile: unknown }
-  | { readonly kind: "recovered"; readonly complete: boolean; readonly via: Via; readonly awayMs: number; readonly reason: Reason; readonly lost: readonly Lost[]; readonly lostMore: boolean }
+  | {
+      readonly kind: "recovered";
+      readonly complete: boolean;
+      readonly via: Via;
+      readonly awayMs: number;
+      readonly reason: Reason;
+      readonly lost: readonly Lost[];
+      readonly lostMore: boolean;
+    }
   | { readonly kind: "link"; readonly id: PeerId; readonly path: Path | "none" }
   | { readonly kind: "status"; readonly state: Status };
 
@@ -86,12 +126,27 @@ export type Effect =
   /** RELAY without dst: the server fans it out. */
   | { readonly type: "fanout"; readonly message: Wire }
   /** Hand to the page now, in this order. */
-  | { readonly type: "deliver"; readonly from: PeerId; readonly n: number; readonly seq: number; readonly epoch: number; readonly data: unknown }
+  | {
+      readonly type: "deliver";
+      readonly from: PeerId;
+      readonly n: number;
+      readonly seq: number;
+      readonly epoch: number;
+      readonly data: unknown;
+    }
   | { readonly type: "settle"; readonly token: number; readonly error?: ErrorCode }
   /** Call onSnapshot now; nothing is delivered until the answer (or `snapshotMs`). */
   | { readonly type: "askSnapshot"; readonly token: number }
   /** Call onRestore with this. */
-  | { readonly type: "restore"; readonly state: unknown; readonly about: { readonly reason: Reason; readonly lost: readonly Lost[]; readonly lostMore: boolean } }
+  | {
+      readonly type: "restore";
+      readonly state: unknown;
+      readonly about: {
+        readonly reason: Reason;
+        readonly lost: readonly Lost[];
+        readonly lostMore: boolean;
+      };
+    }
   /** SUSPECT, TRUST (which ends a SUSPECT), RESIGN and STATUS {relay} to the server. */
   | { readonly type: "suspect"; readonly host: PeerId; readonly epoch: number }
   | { readonly type: "trust"; readonly host: PeerId; readonly epoch: number }

@@ -45,7 +45,8 @@ export class Ledger {
       if (id === but) continue;
       const ours = this.#counts.get(id);
       if (!ours || ours.n < theirs.n || ours.unsure > theirs.unsure) return false;
-      const isTheirs = ([first, last]: readonly [number, number]): boolean => theirs.gaps.some((gap) => gap[0] <= first && gap[1] >= last);
+      const isTheirs = ([first, last]: readonly [number, number]): boolean =>
+        theirs.gaps.some((gap) => gap[0] <= first && gap[1] >= last);
       if (ours.gaps.some((gap) => gap[0] <= theirs.n && !isTheirs(gap))) return false;
     }
     return true;
@@ -87,8 +88,11 @@ export class Ledger {
   prune(before: number, keep: number): PeerId[] {
     const left = [...this.#counts].filter(([, count]) => count.left !== 0);
     if (left.length <= keep) return [];
-    const gone = left.sort(([, a], [, b]) => a.left - b.left).slice(0, left.length - keep)
-      .filter(([, count]) => count.left < before).map(([id]) => id);
+    const gone = left
+      .sort(([, a], [, b]) => a.left - b.left)
+      .slice(0, left.length - keep)
+      .filter(([, count]) => count.left < before)
+      .map(([id]) => id);
     for (const id of gone) this.#counts.delete(id);
     if (gone.length > 0) this.#forgot = true;
     return gone;
@@ -112,11 +116,14 @@ export class Ledger {
   }
 
   write(): Pick<Snapshot, "counts" | "members" | "gaps" | "forgot"> {
-    const gaps = [...this.#counts].filter(([, count]) => count.gaps.length > 0 || count.unsure > 0)
+    const gaps = [...this.#counts]
+      .filter(([, count]) => count.gaps.length > 0 || count.unsure > 0)
       .map(([id, { gaps, unsure }]) => ({ id, gaps, unsure }));
     return {
-      counts: [...this.#counts].map(([id, count]) => [id, count.n] as const), members: [...this.members],
-      ...(gaps.length > 0 ? { gaps } : {}), ...(this.#forgot ? { forgot: true } : {}),
+      counts: [...this.#counts].map(([id, count]) => [id, count.n] as const),
+      members: [...this.members],
+      ...(gaps.length > 0 ? { gaps } : {}),
+      ...(this.#forgot ? { forgot: true } : {}),
     };
   }
 

@@ -71,7 +71,10 @@ export class Log {
     const start = seq - this.base - 1;
     let end = start;
     let size = 0;
-    while (end < to - this.base && (end === start || size + (this.#entries[end] as Entry).z <= bytes)) {
+    while (
+      end < to - this.base &&
+      (end === start || size + (this.#entries[end] as Entry).z <= bytes)
+    ) {
       size += (this.#entries[end] as Entry).z + 64;
       end++;
     }
@@ -81,16 +84,27 @@ export class Log {
   /** Bytes of all entries up to `seq`; differences of it are what is between. */
   bytesAt(seq: number): number {
     const i = seq - this.base - 1;
-    return i < 0 ? this.#trimmed : this.#sums[Math.min(i, this.#sums.length - 1)] ?? this.#trimmed;
+    return i < 0
+      ? this.#trimmed
+      : (this.#sums[Math.min(i, this.#sums.length - 1)] ?? this.#trimmed);
   }
 
   /** Drop what is older than `before`, up to `hold`, or beyond the limits, but nothing after `keep`. */
-  trim(before: number, hold: number, bytes: number, count: number, keep: number, now: number): void {
+  trim(
+    before: number,
+    hold: number,
+    bytes: number,
+    count: number,
+    keep: number,
+    now: number,
+  ): void {
     const end = this.bytesAt(this.last);
     let drop = 0;
     while (
-      this.base + drop < keep
-      && ((this.base + drop < hold && (this.#times[drop] as number) < before) || end - (this.#sums[drop] as number) > bytes || this.#entries.length - drop > count)
+      this.base + drop < keep &&
+      ((this.base + drop < hold && (this.#times[drop] as number) < before) ||
+        end - (this.#sums[drop] as number) > bytes ||
+        this.#entries.length - drop > count)
     ) {
       this.floor.apply(this.#entries[drop] as Entry, now);
       drop++;

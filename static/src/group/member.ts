@@ -68,14 +68,39 @@ export class Member implements Role {
     else core.touch();
     this.#hears();
     switch (message.t) {
-      case "ask": this.say(via); break;
-      case "data": this.#onHost(); this.#onData(message); break;
-      case "beat": this.#onHost(); this.#onBeat(message); break;
-      case "restore": this.#onHost(); this.#onRestore(message); break;
-      case "need": core.outbox.sent = Math.min(core.outbox.sent, message.n - 1); this.sending(); break;
-      case "pull": core.give(this.#host, core.epoch, message.at, via); break;
-      case "want": this.#onWant(message.k, via); break;
-      case "at": case "ack": case "send": case "fill": case "snap": case "fence": case "bye": break;
+      case "ask":
+        this.say(via);
+        break;
+      case "data":
+        this.#onHost();
+        this.#onData(message);
+        break;
+      case "beat":
+        this.#onHost();
+        this.#onBeat(message);
+        break;
+      case "restore":
+        this.#onHost();
+        this.#onRestore(message);
+        break;
+      case "need":
+        core.outbox.sent = Math.min(core.outbox.sent, message.n - 1);
+        this.sending();
+        break;
+      case "pull":
+        core.give(this.#host, core.epoch, message.at, via);
+        break;
+      case "want":
+        this.#onWant(message.k, via);
+        break;
+      case "at":
+      case "ack":
+      case "send":
+      case "fill":
+      case "snap":
+      case "fence":
+      case "bye":
+        break;
     }
     this.#tellRelay(via);
   }
@@ -145,7 +170,14 @@ export class Member implements Role {
     const core = this.#core;
     if (!this.#announced) {
       this.#announced = true;
-      core.notice({ kind: "host", host: this.#host, epoch: core.epoch, isHost: false, cause: this.#cause, tookMs: core.now - this.#began });
+      core.notice({
+        kind: "host",
+        host: this.#host,
+        epoch: core.epoch,
+        isHost: false,
+        cause: this.#cause,
+        tookMs: core.now - this.#began,
+      });
     }
     // The host stamps only what comes from one standing on its log, so its first word of a new epoch lets the outbox go.
     this.sending();
@@ -162,7 +194,11 @@ export class Member implements Role {
     if (at.s < log.last || (at.s === log.last && log.epochAt(at.s) !== at.e)) return this.#adrift();
     if (at.s === log.last) this.#caughtUp();
     else if (sent > log.last) this.#gap();
-    if ((w.includes(core.id) && this.#acked < log.last) || core.now - this.#ackedAt >= core.settings.relayAckMs) this.#ack(false);
+    if (
+      (w.includes(core.id) && this.#acked < log.last) ||
+      core.now - this.#ackedAt >= core.settings.relayAckMs
+    )
+      this.#ack(false);
   }
 
   #onData({ r, p, s, x }: Data): void {
@@ -235,7 +271,11 @@ export class Member implements Role {
     }
     for (const entry of entries) {
       if (entry.s <= log.last || this.#ahead.has(entry.s)) continue;
-      if (this.#ahead.size >= settings.aheadCount || this.#aheadBytes + entry.z > settings.aheadBytes) return;
+      if (
+        this.#ahead.size >= settings.aheadCount ||
+        this.#aheadBytes + entry.z > settings.aheadBytes
+      )
+        return;
       this.#ahead.set(entry.s, entry);
       this.#aheadBytes += entry.z;
     }
@@ -245,7 +285,11 @@ export class Member implements Role {
   #useKept(): void {
     const { log, now } = this.#core;
     if (log.root !== this.#aheadRoot || this.#sure < log.last) return;
-    for (let next = this.#ahead.get(log.last + 1); next && !this.#core.blocked(); next = this.#ahead.get(log.last + 1)) {
+    for (
+      let next = this.#ahead.get(log.last + 1);
+      next && !this.#core.blocked();
+      next = this.#ahead.get(log.last + 1)
+    ) {
       log.append(next, now);
       this.#sure = log.last;
     }
@@ -293,7 +337,11 @@ export class Member implements Role {
 
   #ackSoon(): void {
     const { id, timers, links, now, settings } = this.#core;
-    const wait = this.#witnesses.includes(id) ? settings.witnessAckMs : links.good(this.#host, now) ? settings.ackMs : settings.relayAckMs;
+    const wait = this.#witnesses.includes(id)
+      ? settings.witnessAckMs
+      : links.good(this.#host, now)
+        ? settings.ackMs
+        : settings.relayAckMs;
     timers.soon("ack", now + wait);
   }
 
@@ -329,11 +377,25 @@ export class Member implements Role {
     const { outbox, settings, timers } = core;
     if (outbox.size === 0) return timers.clear("resend");
     if (!this.#announced) return;
-    if (core.links.pressed(core.links.path(this.#host, core.now) === "relay" ? "relay" : this.#host)) return;
+    if (
+      core.links.pressed(core.links.path(this.#host, core.now) === "relay" ? "relay" : this.#host)
+    )
+      return;
     for (;;) {
       const x = outbox.next(settings.windowBytes, settings.batchBytes);
       const last = x[x.length - 1];
-      if (!last || !core.transmit(this.#host, { t: "send", e: core.epoch, at: core.log.place, k: this.#beat, low: outbox.low, x })) break;
+      if (
+        !last ||
+        !core.transmit(this.#host, {
+          t: "send",
+          e: core.epoch,
+          at: core.log.place,
+          k: this.#beat,
+          low: outbox.low,
+          x,
+        })
+      )
+        break;
       outbox.mark(last.n);
       this.#reported();
     }
@@ -346,12 +408,16 @@ export class Member implements Role {
     const core = this.#core;
     const { timers, settings, now, outbox } = core;
     switch (name) {
-      case "hello": this.#hello(); break;
+      case "hello":
+        this.#hello();
+        break;
       case "ack":
         // What is sent in this step says it.
         if (!this.#unsent) this.#ack(false);
         break;
-      case "gap": this.#gap(); break;
+      case "gap":
+        this.#gap();
+        break;
       case "resend":
         outbox.sent = 0;
         this.#resendMs = Math.min(this.#resendMs * 2, settings.resendMaxMs);
@@ -362,7 +428,8 @@ export class Member implements Role {
         this.#tellRelay();
         timers.set("suspect", now + settings.suspectMs);
         break;
-      default: break;
+      default:
+        break;
     }
   }
 
@@ -412,4 +479,3 @@ export class Member implements Role {
     if (this.#anchored && log.last > this.#acked) this.#ackSoon();
   }
 }
-

@@ -113,7 +113,8 @@ export class Outbox {
   /** One message has come back. One that was given up before is kept, too: its page may have to be told that it is lost. */
   settleOne(item: Item, now: number, place: Place): number[] {
     const settled = this.settle(item.n, now, place);
-    if (item.n <= this.#doubted && this.#kept.at(-1)?.n !== item.n) this.#keep({ ...item, at: now, place });
+    if (item.n <= this.#doubted && this.#kept.at(-1)?.n !== item.n)
+      this.#keep({ ...item, at: now, place });
     return settled;
   }
 

@@ -20,7 +20,15 @@ export class Peer {
   /** So often it did not hand over in time what it said it has. */
   failed = 0;
   /** It lacks what is older than our log: whom we asked for that, from where on, how often in vain, and when last. */
-  older: { readonly giver: PeerId; readonly after: number; readonly tries: number; readonly at: Standing; readonly sentAt: number } | undefined;
+  older:
+    | {
+        readonly giver: PeerId;
+        readonly after: number;
+        readonly tries: number;
+        readonly at: Standing;
+        readonly sentAt: number;
+      }
+    | undefined;
   /** Known to stand on our log: it is fed. */
   live = false;
   /** It has everything up to here. */
@@ -42,7 +50,11 @@ export class Peer {
   readonly held = new Map<number, Item>();
   heldBytes = 0;
 
-  constructor(readonly id: PeerId, public info: MemberInfo, readonly since: number) {}
+  constructor(
+    readonly id: PeerId,
+    public info: MemberInfo,
+    readonly since: number,
+  ) {}
 
   park(send: Parked, limit: number): void {
     const size = send.x.reduce((sum, item) => sum + item.z, 0);

@@ -13,7 +13,9 @@ export class Proof {
   readonly #upTo: () => number;
   /** When everything up to here was stamped we were the host. */
   #seq = 0;
-  #asked: { readonly token: number; readonly seq: number; readonly at: number; readonly pauses: number } | undefined;
+  #asked:
+    | { readonly token: number; readonly seq: number; readonly at: number; readonly pauses: number }
+    | undefined;
   /** An answer read later than this, or after a pause, is asked for again. */
   #patienceMs = PROOF_MS;
   /** So it was with the last. */
@@ -38,7 +40,12 @@ export class Proof {
   }
 
   ask(): void {
-    this.#asked = { token: this.#core.token(), seq: this.#upTo(), at: this.#core.now, pauses: this.#core.pauses };
+    this.#asked = {
+      token: this.#core.token(),
+      seq: this.#upTo(),
+      at: this.#core.now,
+      pauses: this.#core.pauses,
+    };
     this.#core.out.push({ type: "prove", token: this.#asked.token });
   }
 

@@ -52,7 +52,9 @@ export class ProvisionalMark {
     this.#until = -Infinity;
     if (leftMs === undefined) return;
     this.#yields = leftMs > 0;
-    this.#until = this.#yields ? now + Math.min(leftMs, provisionalMs) : this.#began + provisionalMs;
+    this.#until = this.#yields
+      ? now + Math.min(leftMs, provisionalMs)
+      : this.#began + provisionalMs;
   }
 
   /** Returns the mark as members say it to each other (`Provisional`). */

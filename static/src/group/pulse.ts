@@ -21,7 +21,13 @@ export class Pulse {
   #waitsSince = 0;
   #turn = 0;
 
-  constructor(core: Core, peers: ReadonlyMap<PeerId, Peer>, cause: string, sent: (peer: Peer | undefined) => number, leads: () => boolean) {
+  constructor(
+    core: Core,
+    peers: ReadonlyMap<PeerId, Peer>,
+    cause: string,
+    sent: (peer: Peer | undefined) => number,
+    leads: () => boolean,
+  ) {
     this.#core = core;
     this.#peers = peers;
     this.#cause = cause;
@@ -33,7 +39,14 @@ export class Pulse {
     const core = this.#core;
     const { log, links, epoch, out, now } = core;
     if (!this.#leads()) return;
-    const base = { t: "beat", e: epoch, at: log.place, w: this.#witnesses, k: ++core.beats, cause: this.#cause } as const;
+    const base = {
+      t: "beat",
+      e: epoch,
+      at: log.place,
+      w: this.#witnesses,
+      k: ++core.beats,
+      cause: this.#cause,
+    } as const;
     let relayed = false;
     for (const peer of this.#peers.values()) {
       if (!peer.info.group) continue;
@@ -43,7 +56,8 @@ export class Pulse {
       }
       if (peer.present && !links.good(peer.id, now)) relayed = true;
     }
-    if (relayed && links.relay) out.push({ type: "fanout", message: { ...base, sent: this.#sent(undefined) } });
+    if (relayed && links.relay)
+      out.push({ type: "fanout", message: { ...base, sent: this.#sent(undefined) } });
   }
 
   /** Those near, if any are; news of them goes out at once. */
@@ -52,8 +66,15 @@ export class Pulse {
     const live = [...this.#peers.values()].filter((peer) => peer.live && peer.present);
     const near = live.filter((peer) => links.good(peer.id, now));
     const among = near.length > 0 ? near : live;
-    const chosen = among.map((_, i) => among[(i + this.#turn) % among.length] as Peer).slice(0, WITNESSES).map((peer) => peer.id);
-    if (chosen.length === this.#witnesses.length && chosen.every((id, i) => id === this.#witnesses[i])) return;
+    const chosen = among
+      .map((_, i) => among[(i + this.#turn) % among.length] as Peer)
+      .slice(0, WITNESSES)
+      .map((peer) => peer.id);
+    if (
+      chosen.length === this.#witnesses.length &&
+      chosen.every((id, i) => id === this.#witnesses[i])
+    )
+      return;
     this.#witnesses = chosen;
     this.beat();
   }

@@ -47,7 +47,13 @@ export class Restorer {
   request(peer: Peer, at: Standing): void {
     const old = this.#waiting.get(peer.id);
     if (!old || !same(old.at, at)) {
-      this.#waiting.set(peer.id, { at, first: undefined, times: 0, sentAt: -Infinity, everyMs: this.#core.settings.restoreRepeatMs });
+      this.#waiting.set(peer.id, {
+        at,
+        first: undefined,
+        times: 0,
+        sentAt: -Infinity,
+        everyMs: this.#core.settings.restoreRepeatMs,
+      });
     }
     this.#serve();
   }
@@ -56,7 +62,9 @@ export class Restorer {
   get hold(): number {
     const { now, settings } = this.#core;
     if (this.#asking) return 0;
-    const away = [...this.#waiting.values()].flatMap(({ first }) => (first && now - first.at <= settings.stateMs ? first.s : []));
+    const away = [...this.#waiting.values()].flatMap(({ first }) =>
+      first && now - first.at <= settings.stateMs ? first.s : [],
+    );
     return Math.min(Infinity, ...away);
   }
 
@@ -84,7 +92,10 @@ export class Restorer {
   heard(from: PeerId): void {
     if (this.#asking?.giver !== from) return;
     const { now, settings, timers } = this.#core;
-    timers.set("give", Math.min(now + settings.snapshotMs, Math.max(now, this.#asking.at + settings.stateMs)));
+    timers.set(
+      "give",
+      Math.min(now + settings.snapshotMs, Math.max(now, this.#asking.at + settings.stateMs)),
+    );
   }
 
   /** The giver is too slow, or gone. */
@@ -112,11 +123,19 @@ export class Restorer {
 
   #serve(): void {
     const core = this.#core;
-    for (const list of [this.#waiting, this.#failed]) for (const id of list.keys()) if (!this.#peers.has(id)) list.delete(id);
-    const due = [...this.#waiting].filter(([, waiting]) => core.now >= waiting.sentAt + waiting.everyMs);
+    for (const list of [this.#waiting, this.#failed])
+      for (const id of list.keys()) if (!this.#peers.has(id)) list.delete(id);
+    const due = [...this.#waiting].filter(
+      ([, waiting]) => core.now >= waiting.sentAt + waiting.everyMs,
+    );
     if (due.length === 0 || this.#asking || this.#askingSelf) return;
     const snap = this.#snap;
-    if (snap && snap.s >= core.log.base && lies(snap, core.log) && core.now - this.#snapAt <= core.settings.snapshotAgeMs) {
+    if (
+      snap &&
+      snap.s >= core.log.base &&
+      lies(snap, core.log) &&
+      core.now - this.#snapAt <= core.settings.snapshotAgeMs
+    ) {
       this.#sendAll(due, snap);
       return;
     }
@@ -171,8 +190,10 @@ export class Restorer {
     waiting.sentAt = core.now;
     const { r, e, s } = waiting.at;
     const heal = { r, e, s };
-    if (snap !== this.#snap) return void core.transmit(id, { t: "restore", e: core.epoch, heal, snap });
-    if (!waiting.first || core.now - waiting.first.at > core.settings.stateMs) waiting.first = { s: snap.s, at: core.now };
+    if (snap !== this.#snap)
+      return void core.transmit(id, { t: "restore", e: core.epoch, heal, snap });
+    if (!waiting.first || core.now - waiting.first.at > core.settings.stateMs)
+      waiting.first = { s: snap.s, at: core.now };
     const place = `${r} ${e} ${s}`;
     const words = this.#words.get(place) ?? { t: "restore", e: core.epoch, heal, snap };
     this.#words.set(place, words);
@@ -184,7 +205,13 @@ export class Restorer {
     const { links, now, settings } = this.#core;
     let best: Peer | undefined;
     for (const peer of this.#peers.values()) {
-      if (!peer.live || !peer.at?.snap || this.#failed.has(peer.id) || now - peer.heard > settings.peerSilentMs) continue;
+      if (
+        !peer.live ||
+        !peer.at?.snap ||
+        this.#failed.has(peer.id) ||
+        now - peer.heard > settings.peerSilentMs
+      )
+        continue;
       if (!best || (links.good(peer.id, now) && !links.good(best.id, now))) best = peer;
     }
     return best?.id;

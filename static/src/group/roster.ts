@@ -60,12 +60,18 @@ export class Roster {
     const { id, profile } = this.#core;
     this.#stamper.came(id, { group: true, ...(profile === undefined ? {} : { profile }) });
     for (const peer of this.peers.values()) this.account(peer);
-    for (const member of [...this.#stamper.members.keys()]) if (member !== id && !this.peers.has(member)) this.#stamper.went(member);
+    for (const member of [...this.#stamper.members.keys()])
+      if (member !== id && !this.peers.has(member)) this.#stamper.went(member);
   }
 
   /** The same of one. */
   account(peer: Peer): void {
-    if (this.#here(peer)) peer.info = this.#stamper.came(peer.id, peer.info, peer.heard > -Infinity || !peer.info.group);
+    if (this.#here(peer))
+      peer.info = this.#stamper.came(
+        peer.id,
+        peer.info,
+        peer.heard > -Infinity || !peer.info.group,
+      );
     else this.#stamper.went(peer.id);
   }
 
@@ -74,7 +80,8 @@ export class Roster {
     const { links, now, online, out, resumeMs } = this.#core;
     for (const [id, peer] of this.peers) {
       // We have the server, and it has not for so long: it is no member any more, whoever it is.
-      if (!peer.present && online && now - peer.absentSince > resumeMs && links.up(id)) out.push({ type: "unlink", id });
+      if (!peer.present && online && now - peer.absentSince > resumeMs && links.up(id))
+        out.push({ type: "unlink", id });
       if (this.#here(peer) || links.up(id) || this.#stamper.members.has(id)) continue;
       this.peers.delete(id);
       this.#core.forgetPath(id);
@@ -84,6 +91,10 @@ export class Roster {
   /** Without a socket, yet on its data channel, it has not gone. */
   #here(peer: Peer): boolean {
     const { links, now, settings } = this.#core;
-    return peer.present || (!peer.gone && (links.good(peer.id, now) || (peer.missing !== 0 && now < peer.missing + settings.graceMs)));
+    return (
+      peer.present ||
+      (!peer.gone &&
+        (links.good(peer.id, now) || (peer.missing !== 0 && now < peer.missing + settings.graceMs)))
+    );
   }
 }

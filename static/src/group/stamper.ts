@@ -55,7 +55,8 @@ export class Stamper {
       }
       if (this.#core.full()) return undefined;
       this.message(peer.id, next++, item);
-      for (let held = peer.unhold(next); held; held = peer.unhold(next)) this.message(peer.id, next++, held);
+      for (let held = peer.unhold(next); held; held = peer.unhold(next))
+        this.message(peer.id, next++, held);
     }
     for (const n of peer.held.keys()) if (n < next) peer.unhold(n);
     return peer.held.size > 0 ? next : undefined;
@@ -68,7 +69,8 @@ export class Stamper {
   /** A group member has come once it speaks: by then the server has told its profile. Says what is known of it now. */
   came(id: PeerId, info: MemberInfo, speaks = true): MemberInfo {
     const known = this.members.get(id);
-    if (known && (info.profile === undefined || sameProfile(known, info))) return known.group === info.group ? known : info;
+    if (known && (info.profile === undefined || sameProfile(known, info)))
+      return known.group === info.group ? known : info;
     if (known || speaks) this.#stamp("j", id, 0, info, 0);
     return info;
   }

@@ -73,13 +73,15 @@ export class Takeover {
   again(): void {
     const { now, settings } = this.#core;
     this.#began = now;
-    if (this.#step !== "ask") this.#deadline = now + (this.#step === "pull" ? settings.pullMs : settings.foundMs);
+    if (this.#step !== "ask")
+      this.#deadline = now + (this.#step === "pull" ? settings.pullMs : settings.foundMs);
     this.#alarm();
   }
 
   left(id: PeerId): void {
     if (this.#step === "ask") return this.answered();
-    if (this.#step === "pull" && id === this.#source && !this.#core.links.good(id, this.#core.now)) this.#decide();
+    if (this.#step === "pull" && id === this.#source && !this.#core.links.good(id, this.#core.now))
+      this.#decide();
   }
 
   filled(from: PeerId, { r, p, s, x }: Fill): void {
@@ -139,9 +141,14 @@ export class Takeover {
   /** Who has not answered yet, and still may. */
   #waiting(): Peer[] {
     const { links, now } = this.#core;
-    return [...this.#peers.values()].filter((peer) =>
-      peer.info.group && !peer.at && (peer.present || links.good(peer.id, now)) && now < this.#began + this.#askMs(peer)
-      && !(peer.id === this.deposed && SILENT.has(this.cause)));
+    return [...this.#peers.values()].filter(
+      (peer) =>
+        peer.info.group &&
+        !peer.at &&
+        (peer.present || links.good(peer.id, now)) &&
+        now < this.#began + this.#askMs(peer) &&
+        !(peer.id === this.deposed && SILENT.has(this.cause)),
+    );
   }
 
   #askMs(peer: Peer): number {
@@ -158,7 +165,9 @@ export class Takeover {
     const { epoch, links, now, out } = this.#core;
     const ask = { t: "ask", e: epoch, cause: this.cause } as const;
     // To whom nothing is relayed the server believes that it hears nothing of its host: it hears that this lives.
-    const silent = [...this.#peers.values()].filter((peer) => peer.info.group && (!this.#relays(peer) || (!peer.at && this.#step !== "pull")));
+    const silent = [...this.#peers.values()].filter(
+      (peer) => peer.info.group && (!this.#relays(peer) || (!peer.at && this.#step !== "pull")),
+    );
     const far = silent.filter((peer) => this.#relays(peer) && links.path(peer.id, now) === "relay");
     const crowd = far.length > CROWD;
     if (crowd) out.push({ type: "fanout", message: ask });
@@ -167,7 +176,8 @@ export class Takeover {
       if (path === "relay" && (crowd || !this.#relays(peer))) continue;
       this.#core.transmit(peer.id, ask);
       // A data channel may be dead and not known to be yet; the server knows another way.
-      if (this.#repeated && path === "p2p" && links.relay && this.#relays(peer)) this.#core.transmit(peer.id, ask, "relay");
+      if (this.#repeated && path === "p2p" && links.relay && this.#relays(peer))
+        this.#core.transmit(peer.id, ask, "relay");
     }
     this.#repeated = true;
   }
@@ -176,7 +186,10 @@ export class Takeover {
   #alarm(): void {
     const { now, settings, timers, dialMs } = this.#core;
     const { askMs, askRepeatMs } = settings;
-    const deadline = this.#step === "ask" ? this.#began + (now < this.#began + askMs ? askMs : dialMs) : this.#deadline;
+    const deadline =
+      this.#step === "ask"
+        ? this.#began + (now < this.#began + askMs ? askMs : dialMs)
+        : this.#deadline;
     timers.set("take", Math.min(deadline, now + askRepeatMs));
   }
 
@@ -186,7 +199,8 @@ export class Takeover {
     const mine: Standing = this.stamped ? { ...own, stale: false } : own;
     const givers = new Map<Standing, PeerId>();
     for (const peer of this.#peers.values()) {
-      if (!peer.at || peer.failed >= TRIES || !(peer.present || core.links.good(peer.id, core.now))) continue;
+      if (!peer.at || peer.failed >= TRIES || !(peer.present || core.links.good(peer.id, core.now)))
+        continue;
       if (this.stamped && core.abandoned.has(peer.at.r)) continue;
       givers.set(peer.at, peer.id);
     }
@@ -226,8 +240,15 @@ export class Takeover {
     const { links, now } = core;
     const source = this.#source as PeerId;
     // It answers the way it was asked. A state is long in the making: it is not asked for both ways.
-    const dead = !this.#snapshot && links.relay && now - Math.max(links.lastHeard(source), this.#asked) > DEAD_MS;
-    core.transmit(source, { t: "pull", e: core.epoch, at: core.standing() }, dead ? "relay" : undefined);
+    const dead =
+      !this.#snapshot &&
+      links.relay &&
+      now - Math.max(links.lastHeard(source), this.#asked) > DEAD_MS;
+    core.transmit(
+      source,
+      { t: "pull", e: core.epoch, at: core.standing() },
+      dead ? "relay" : undefined,
+    );
     this.#pullAt = now + (this.#snapshot ? STATE_AGAIN_MS : 0);
     this.#alarm();
   }
@@ -255,6 +276,9 @@ function fills(at: Standing, own: Standing): boolean {
 function detour(own: Standing, chosen: Standing, others: readonly Standing[]): Standing {
   if (chosen.snap || fills(chosen, own)) return chosen;
   const from = common(own, chosen);
-  const leads = (at: Standing): boolean => (fills(at, own) ? common(at, chosen) > from : at.snap && at.done > from && lies(delivered(at), chosen));
+  const leads = (at: Standing): boolean =>
+    fills(at, own)
+      ? common(at, chosen) > from
+      : at.snap && at.done > from && lies(delivered(at), chosen);
   return others.find(leads) ?? chosen;
 }

@@ -1,8 +1,19 @@
 // Deadlines with names, so that one alarm serves all and says why it rings.
 
 export type TimerName =
-  | "hello" | "ack" | "gap" | "resend" | "suspect" | "away" | "asking"
-  | "beat" | "take" | "give" | "resign" | "trim" | "claim";
+  | "hello"
+  | "ack"
+  | "gap"
+  | "resend"
+  | "suspect"
+  | "away"
+  | "asking"
+  | "beat"
+  | "take"
+  | "give"
+  | "resign"
+  | "trim"
+  | "claim";
 
 export class Timers {
   readonly #due = new Map<TimerName, number>();

@@ -7,41 +7,133 @@ import type { Entry, PeerId, Place, Snapshot, Standing } from "./types.ts";
 export const PROTOCOL = 1;
 
 /** host -> member: where do you stand? The first word of a new epoch, and whenever the host is unsure of someone. */
-export interface Ask { readonly t: "ask"; readonly e: number; readonly cause: string }
+export interface Ask {
+  readonly t: "ask";
+  readonly e: number;
+  readonly cause: string;
+}
 /**
  * member -> host: here. Sent on every change of host and on returning, until the host fills or restores. The first one to a
  * host carries the head of the outbox as `send` would, so that the host stamps it as soon as it leads.
  */
-export interface At { readonly t: "at"; readonly e: number; readonly at: Standing; readonly low?: number; readonly x?: readonly Item[] }
+export interface At {
+  readonly t: "at";
+  readonly e: number;
+  readonly at: Standing;
+  readonly low?: number;
+  readonly x?: readonly Item[];
+}
 /** host -> members: entries after `s - 1`, whose epoch is `p`. */
-export interface Data { readonly t: "data"; readonly e: number; readonly r: number; readonly p: number; readonly s: number; readonly x: readonly Entry[] }
+export interface Data {
+  readonly t: "data";
+  readonly e: number;
+  readonly r: number;
+  readonly p: number;
+  readonly s: number;
+  readonly x: readonly Entry[];
+}
 /** host -> members: I live, this is my last entry, and up to `sent` you should have; `w` acknowledge soon. `k` counts beats. */
-export interface Beat { readonly t: "beat"; readonly e: number; readonly at: Place; readonly sent: number; readonly w: readonly PeerId[]; readonly k: number; readonly cause: string }
+export interface Beat {
+  readonly t: "beat";
+  readonly e: number;
+  readonly at: Place;
+  readonly sent: number;
+  readonly w: readonly PeerId[];
+  readonly k: number;
+  readonly cause: string;
+}
 /** member -> host: I have everything up to here. `gap`: and lack what follows. `k`: your last beat I heard. */
-export interface Ack { readonly t: "ack"; readonly e: number; readonly at: Place; readonly gap: boolean; readonly k: number }
-export interface Item { readonly n: number; readonly d: unknown; readonly z: number }
+export interface Ack {
+  readonly t: "ack";
+  readonly e: number;
+  readonly at: Place;
+  readonly gap: boolean;
+  readonly k: number;
+}
+export interface Item {
+  readonly n: number;
+  readonly d: unknown;
+  readonly z: number;
+}
 /** member -> host: stamp these. Nothing below `low` will ever be sent (again). `at` and `k` as in `ack`. */
-export interface Send { readonly t: "send"; readonly e: number; readonly at: Place; readonly k: number; readonly low: number; readonly x: readonly Item[] }
+export interface Send {
+  readonly t: "send";
+  readonly e: number;
+  readonly at: Place;
+  readonly k: number;
+  readonly low: number;
+  readonly x: readonly Item[];
+}
 /** Items to be stamped, from a `send` or from the head in an `at`. */
 export type Parked = Pick<Send, "low" | "x"> & { readonly at: Place };
 /** host -> sender: I wait for your `n`. */
-export interface Need { readonly t: "need"; readonly e: number; readonly n: number }
+export interface Need {
+  readonly t: "need";
+  readonly e: number;
+  readonly n: number;
+}
 /** host -> member: send me what I lack, standing where `at` says. */
-export interface Pull { readonly t: "pull"; readonly e: number; readonly at: Standing }
+export interface Pull {
+  readonly t: "pull";
+  readonly e: number;
+  readonly at: Standing;
+}
 /** member -> host: the answer to `pull`, shaped as `data`. */
-export interface Fill { readonly t: "fill"; readonly e: number; readonly r: number; readonly p: number; readonly s: number; readonly x: readonly Entry[] }
+export interface Fill {
+  readonly t: "fill";
+  readonly e: number;
+  readonly r: number;
+  readonly p: number;
+  readonly s: number;
+  readonly x: readonly Entry[];
+}
 /** host -> member: give me a snapshot. */
-export interface Want { readonly t: "want"; readonly e: number; readonly k: number }
+export interface Want {
+  readonly t: "want";
+  readonly e: number;
+  readonly k: number;
+}
 /** member -> host: the answer to `want`; none when the page gave none. */
-export interface Snap { readonly t: "snap"; readonly e: number; readonly k: number; readonly snap: Snapshot | null }
+export interface Snap {
+  readonly t: "snap";
+  readonly e: number;
+  readonly k: number;
+  readonly snap: Snapshot | null;
+}
 /** To one that cannot be filled: start again from here. Void unless it still stands at `heal`. */
-export interface Restore { readonly t: "restore"; readonly e: number; readonly heal: Place; readonly snap: Snapshot }
+export interface Restore {
+  readonly t: "restore";
+  readonly e: number;
+  readonly heal: Place;
+  readonly snap: Snapshot;
+}
 /** To one that speaks for an older epoch: you are deposed. */
-export interface Fence { readonly t: "fence"; readonly e: number; readonly host: PeerId }
+export interface Fence {
+  readonly t: "fence";
+  readonly e: number;
+  readonly host: PeerId;
+}
 /** member -> host: I go for good. */
-export interface Bye { readonly t: "bye"; readonly e: number }
+export interface Bye {
+  readonly t: "bye";
+  readonly e: number;
+}
 
-export type Wire = Ask | At | Data | Beat | Ack | Send | Need | Pull | Fill | Want | Snap | Restore | Fence | Bye;
+export type Wire =
+  | Ask
+  | At
+  | Data
+  | Beat
+  | Ack
+  | Send
+  | Need
+  | Pull
+  | Fill
+  | Want
+  | Snap
+  | Restore
+  | Fence
+  | Bye;
 
 type Check = (value: unknown) => boolean;
 type Fields = Readonly<Record<string, Check>>;
@@ -50,34 +142,68 @@ const count: Check = (v) => typeof v === "number" && Number.isSafeInteger(v) && 
 const text: Check = (v) => typeof v === "string";
 const flag: Check = (v) => typeof v === "boolean";
 const any: Check = () => true;
-const list = (of: Check): Check => (v) => {
-  if (!Array.isArray(v)) return false;
-  for (const item of v) if (!of(item)) return false;
-  return true;
-};
+const list =
+  (of: Check): Check =>
+  (v) => {
+    if (!Array.isArray(v)) return false;
+    for (const item of v) if (!of(item)) return false;
+    return true;
+  };
 const shape = (fields: Fields): Check => {
   const names = Object.keys(fields);
   const checks = Object.values(fields);
   // Everything that comes is checked, entry by entry.
   return (v) => {
     if (typeof v !== "object" || v === null) return false;
-    for (let i = 0; i < checks.length; i++) if (!(checks[i] as Check)((v as Record<string, unknown>)[names[i] as string])) return false;
+    for (let i = 0; i < checks.length; i++)
+      if (!(checks[i] as Check)((v as Record<string, unknown>)[names[i] as string])) return false;
     return true;
   };
 };
-const pair = (a: Check, b: Check): Check => (v) => Array.isArray(v) && v.length === 2 && a(v[0]) && b(v[1]);
+const pair =
+  (a: Check, b: Check): Check =>
+  (v) =>
+    Array.isArray(v) && v.length === 2 && a(v[0]) && b(v[1]);
 
 const place: Fields = { r: count, e: count, s: count };
 const line = list(pair(count, count));
-const perhaps = (of: Check): Check => (v) => v === undefined || of(v);
+const perhaps =
+  (of: Check): Check =>
+  (v) =>
+    v === undefined || of(v);
 /** Members with an older library do not say it. */
 const marked: Fields = { provisional: perhaps(count) };
-const standing = shape({ ...place, done: count, base: count, line, snap: flag, stale: flag, age: count, ...marked });
-const entry = shape({ s: count, e: count, f: text, n: count, k: (v) => v === "d" || v === "j" || v === "l", d: any, z: count });
+const standing = shape({
+  ...place,
+  done: count,
+  base: count,
+  line,
+  snap: flag,
+  stale: flag,
+  age: count,
+  ...marked,
+});
+const entry = shape({
+  s: count,
+  e: count,
+  f: text,
+  n: count,
+  k: (v) => v === "d" || v === "j" || v === "l",
+  d: any,
+  z: count,
+});
 const info = shape({ group: flag });
 const gaps = shape({ id: text, gaps: list(pair(count, count)), unsure: count });
 const snapshot = shape({
-  ...place, ...marked, line, counts: list(pair(text, count)), gaps: perhaps(list(gaps)), forgot: perhaps(flag), members: list(pair(text, info)), has: flag, z: count,
+  ...place,
+  ...marked,
+  line,
+  counts: list(pair(text, count)),
+  gaps: perhaps(list(gaps)),
+  forgot: perhaps(flag),
+  members: list(pair(text, info)),
+  has: flag,
+  z: count,
 });
 const items = list(shape({ n: count, z: count }));
 const run: Fields = { r: count, p: count, s: count, x: list(entry) };
@@ -107,19 +233,40 @@ function isHead({ low, x }: At): boolean {
 export function isWire(value: unknown): value is Wire {
   if (typeof value !== "object" || value === null) return false;
   const { t, e } = value as { t?: unknown; e?: unknown };
-  return typeof t === "string" && Object.hasOwn(shapes, t) && count(e) && shapes[t as Wire["t"]](value) && isTimely(value as Wire);
+  return (
+    typeof t === "string" &&
+    Object.hasOwn(shapes, t) &&
+    count(e) &&
+    shapes[t as Wire["t"]](value) &&
+    isTimely(value as Wire)
+  );
 }
 
 /** Nothing is of a later epoch than the message that speaks of it: of those only the server can tell. */
 function isTimely(message: Wire): boolean {
   const { e } = message;
-  const upTo = (track: Snapshot | Standing): boolean => track.e <= e && track.line.every(([epoch]) => epoch <= e);
+  const upTo = (track: Snapshot | Standing): boolean =>
+    track.e <= e && track.line.every(([epoch]) => epoch <= e);
   switch (message.t) {
-    case "data": case "fill": return message.x.every((entry) => entry.e <= e);
-    case "at": case "pull": return upTo(message.at);
-    case "restore": return upTo(message.snap);
-    case "snap": return message.snap === null || upTo(message.snap);
-    case "beat": case "ack": case "send": return message.at.e <= e;
-    case "ask": case "need": case "want": case "fence": case "bye": return true;
+    case "data":
+    case "fill":
+      return message.x.every((entry) => entry.e <= e);
+    case "at":
+    case "pull":
+      return upTo(message.at);
+    case "restore":
+      return upTo(message.snap);
+    case "snap":
+      return message.snap === null || upTo(message.snap);
+    case "beat":
+    case "ack":
+    case "send":
+      return message.at.e <= e;
+    case "ask":
+    case "need":
+    case "want":
+    case "fence":
+    case "bye":
+      return true;
   }
 }

@@ -21,10 +21,15 @@ const args = [
 
 export class BareBrowser {
   static async start() {
-    if (!existsSync(executablePath)) throw new Error(`${executablePath} is missing: apt-get install chromium`);
+    if (!existsSync(executablePath))
+      throw new Error(`${executablePath} is missing: apt-get install chromium`);
     const scratch = mkdtempSync(join(tmpdir(), "peerstar-browser-"));
     const browser = await puppeteer.launch({
-      executablePath, ignoreDefaultArgs: true, defaultViewport: null, args: [...args, `--user-data-dir=${scratch}`], env: marked({ TMPDIR: scratch }),
+      executablePath,
+      ignoreDefaultArgs: true,
+      defaultViewport: null,
+      args: [...args, `--user-data-dir=${scratch}`],
+      env: marked({ TMPDIR: scratch }),
     });
     adopt(browser.process().pid);
     return new BareBrowser(browser, scratch);
@@ -41,7 +46,8 @@ export class BareBrowser {
   async tab(url) {
     const { origin } = new URL(url);
     // Chromium offers loopback addresses only to pages that may use the microphone.
-    if (origin !== "null") await this.browser.defaultBrowserContext().overridePermissions(origin, ["microphone"]);
+    if (origin !== "null")
+      await this.browser.defaultBrowserContext().overridePermissions(origin, ["microphone"]);
     const page = await this.browser.newPage();
     page.on("console", (message) => this.log.push(message.text()));
     page.on("pageerror", (error) => this.log.push(`uncaught: ${error.message}`));

@@ -27,10 +27,17 @@ export class Browser {
 
   /** `flags`: more of them. `without`: those that Playwright gives by itself and that stand in a test's way. */
   static async start({ flags = [], without = [] } = {}) {
-    if (!existsSync(executablePath)) throw new Error(`${executablePath} is missing: apt-get install chromium`);
+    if (!existsSync(executablePath))
+      throw new Error(`${executablePath} is missing: apt-get install chromium`);
     // A killed browser cannot clear up after itself.
     const scratch = mkdtempSync(join(tmpdir(), "peerstar-browser-"));
-    const server = await chromium.launchServer({ executablePath, args: [...args, ...flags], ignoreDefaultArgs: without, headless: true, env: marked({ TMPDIR: scratch }) });
+    const server = await chromium.launchServer({
+      executablePath,
+      args: [...args, ...flags],
+      ignoreDefaultArgs: without,
+      headless: true,
+      env: marked({ TMPDIR: scratch }),
+    });
     const pid = server.process().pid;
     adopt(pid);
     return new Browser(server, pid, scratch, await chromium.connect(server.wsEndpoint()));

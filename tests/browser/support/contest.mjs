@@ -9,20 +9,43 @@ const WARM_MS = 1_000;
 export class Contest {
   /** A host and four members, each in a browser of its own; all linked by data channels. */
   static async gather(world, contender, browsers) {
-    const [server, site] = await Promise.all([contender === "peerstar" ? world.server() : world.plainServer(), world.site()]);
+    const [server, site] = await Promise.all([
+      contender === "peerstar" ? world.server() : world.plainServer(),
+      world.site(),
+    ]);
     const page = contender === "peerstar" ? "throughput-group" : "throughput-plain";
     const tabs = [];
     for (const [i, browser] of browsers.entries()) {
       const tab = await browser.tab(`${site.url}/${page}.html`);
       tabs.push(tab);
       await tab.waitForFunction(() => window.loaded);
-      if (contender === "peerstar") await tab.evaluate((options) => begin(options), { page: "https://example.org/throughput", server: server.url });
-      else await tab.evaluate((given) => begin(...given), [`p${i}`, server.peerOptions, contender.split(" ")[1], "p0"]);
-      if (i === 0 && contender === "peerstar") await untilState("the first to host", () => tab.evaluate(() => isHost()), Boolean);
+      if (contender === "peerstar")
+        await tab.evaluate((options) => begin(options), {
+          page: "https://example.org/throughput",
+          server: server.url,
+        });
+      else
+        await tab.evaluate(
+          (given) => begin(...given),
+          [`p${i}`, server.peerOptions, contender.split(" ")[1], "p0"],
+        );
+      if (i === 0 && contender === "peerstar")
+        await untilState("the first to host", () => tab.evaluate(() => isHost()), Boolean);
     }
     const contest = new Contest(tabs);
-    if (contender === "peerstar") await untilState("all to be linked", () => contest.#each(() => ready() && members()), (all) => all.every((n) => n === tabs.length), 20_000);
-    else await untilState("all to be linked", () => tabs[0].evaluate(() => links()), (n) => n === tabs.length - 1);
+    if (contender === "peerstar")
+      await untilState(
+        "all to be linked",
+        () => contest.#each(() => ready() && members()),
+        (all) => all.every((n) => n === tabs.length),
+        20_000,
+      );
+    else
+      await untilState(
+        "all to be linked",
+        () => tabs[0].evaluate(() => links()),
+        (n) => n === tabs.length - 1,
+      );
     return contest;
   }
 
@@ -37,14 +60,28 @@ export class Contest {
     const sender = this.tabs[hostSends ? 0 : 1];
     await this.tabs[2].evaluate((yes) => void (window.witness = yes), hostSends);
     const before = (await this.#each(() => count()))[0].last;
-    await sender.evaluate(([inFlight, from]) => { flow.sent = from; flow.start(inFlight); }, [inFlight, before]);
+    await sender.evaluate(
+      ([inFlight, from]) => {
+        flow.sent = from;
+        flow.start(inFlight);
+      },
+      [inFlight, before],
+    );
     await sleep(warmMs);
     const look = () => this.#each(() => [performance.now(), count().last]);
     const [from, , to] = [await look(), await sleep(forMs), await look()];
     await sender.evaluate(() => flow.stop());
     const sent = await sender.evaluate(() => flow.sent);
-    const counts = await untilState("all to have come", () => this.#each(() => count()), (all) => all.every(({ last, wrong }) => last + wrong >= sent));
-    assert.deepEqual(counts.map(({ last, wrong }) => [last, wrong]), counts.map(() => [sent, 0]), "each message comes once and in order");
+    const counts = await untilState(
+      "all to have come",
+      () => this.#each(() => count()),
+      (all) => all.every(({ last, wrong }) => last + wrong >= sent),
+    );
+    assert.deepEqual(
+      counts.map(({ last, wrong }) => [last, wrong]),
+      counts.map(() => [sent, 0]),
+      "each message comes once and in order",
+    );
     assert.ok(sent > before, "something was sent");
     return Math.min(...to.map(([at, last], i) => ((last - from[i][1]) * 1000) / (at - from[i][0])));
   }

@@ -31,10 +31,16 @@ export class Firefox {
 
   /** `prefs`: more of Firefox's settings (about:config). */
   static async start({ prefs = {} } = {}) {
-    if (!existsSync(executablePath)) throw new Error(`${executablePath} is missing: apt-get install firefox-esr`);
+    if (!existsSync(executablePath))
+      throw new Error(`${executablePath} is missing: apt-get install firefox-esr`);
     // A killed browser cannot clear up after itself.
     const scratch = mkdtempSync(join(tmpdir(), "peerstar-firefox-"));
-    const browser = await puppeteer.launch({ browser: "firefox", executablePath, extraPrefsFirefox: { ...extraPrefsFirefox, ...prefs }, env: marked({ TMPDIR: scratch, HOME: scratch }) });
+    const browser = await puppeteer.launch({
+      browser: "firefox",
+      executablePath,
+      extraPrefsFirefox: { ...extraPrefsFirefox, ...prefs },
+      env: marked({ TMPDIR: scratch, HOME: scratch }),
+    });
     adopt(browser.process().pid);
     return new Firefox(browser, scratch);
   }

@@ -7,7 +7,7 @@ import { show, until, untilState } from "./until.mjs";
 
 /** How a server and its members are set up. */
 export const modes = {
-  "p2p": { server: {}, options: {} },
+  p2p: { server: {}, options: {} },
   "relay only": { server: {}, options: { p2p: false } },
   "relay forbidden": { server: { RELAY__ENABLED: "false" }, options: {} },
 };
@@ -21,11 +21,16 @@ export const sleep = (ms) => new Promise((done) => setTimeout(done, ms));
 /** Lets a host die. */
 export async function die(kind, { browser, tab }) {
   switch (kind) {
-    case "killed": return browser.kill();
-    case "stopped": return kill(browser.pid, "SIGSTOP");
-    case "closed": return tab.close();
-    case "navigated": return void (await tab.goto("about:blank"));
-    case "resigned": return tab.evaluate(() => group.resign());
+    case "killed":
+      return browser.kill();
+    case "stopped":
+      return kill(browser.pid, "SIGSTOP");
+    case "closed":
+      return tab.close();
+    case "navigated":
+      return void (await tab.goto("about:blank"));
+    case "resigned":
+      return tab.evaluate(() => group.resign());
   }
 }
 
@@ -34,8 +39,21 @@ export class Member {
   static async join(browser, site, name, options, { policy } = {}) {
     const tab = await browser.tab(`${site.url}/group.html`);
     await tab.waitForFunction(() => window.ready);
-    if (policy) await tab.evaluate((content) => document.head.append(Object.assign(document.createElement("meta"), { httpEquiv: "Content-Security-Policy", content })), policy);
-    const id = await tab.evaluate(([name, options]) => begin(name, options, { snapshots: true }), [name, options]);
+    if (policy)
+      await tab.evaluate(
+        (content) =>
+          document.head.append(
+            Object.assign(document.createElement("meta"), {
+              httpEquiv: "Content-Security-Policy",
+              content,
+            }),
+          ),
+        policy,
+      );
+    const id = await tab.evaluate(
+      ([name, options]) => begin(name, options, { snapshots: true }),
+      [name, options],
+    );
     return new Member(browser, tab, name, id);
   }
 
@@ -55,10 +73,21 @@ export class Crowd {
   }
 
   /** Members in as many browsers as there are `browsers` (kinds of a world's); all over their usual paths, and talking. */
-  static async gather(world, { mode = "p2p", browsers = Array(5).fill("browser"), everyMs = 50, settings = {} } = {}) {
+  static async gather(
+    world,
+    { mode = "p2p", browsers = Array(5).fill("browser"), everyMs = 50, settings = {} } = {},
+  ) {
     const { server: modeSettings, options } = modes[mode];
-    const [server, site] = await Promise.all([world.server({ ...modeSettings, ...settings }), world.site()]);
-    const crowd = new Crowd(world, server, site, { page: "https://example.org/crowd", server: server.url, debug: true, ...options });
+    const [server, site] = await Promise.all([
+      world.server({ ...modeSettings, ...settings }),
+      world.site(),
+    ]);
+    const crowd = new Crowd(world, server, site, {
+      page: "https://example.org/crowd",
+      server: server.url,
+      debug: true,
+      ...options,
+    });
     crowd.everyMs = everyMs;
     crowd.mode = mode;
     for (const kind of browsers) await crowd.add(await world[kind]());
@@ -76,8 +105,18 @@ export class Crowd {
   /** All see all, and have the path their mode lets them have. */
   async settled(within = 25_000) {
     const path = this.mode === "relay only" ? "relay" : "p2p";
-    await untilState("all to be together", () => Promise.all(this.members.map((m) => m.summary())), (all) =>
-      all.every((s) => s.members === this.members.length && s.host === all[0].host && (s.isHost || s.path === path)), within);
+    await untilState(
+      "all to be together",
+      () => Promise.all(this.members.map((m) => m.summary())),
+      (all) =>
+        all.every(
+          (s) =>
+            s.members === this.members.length &&
+            s.host === all[0].host &&
+            (s.isHost || s.path === path),
+        ),
+      within,
+    );
   }
 
   async host() {
@@ -91,7 +130,11 @@ export class Crowd {
     if (host.browser.kind === kind) return;
     const next = this.members.find(({ browser }) => browser.kind === kind);
     await host.tab.evaluate((id) => group.resign(id), next.id);
-    await untilState(`${next.name} to host`, () => Promise.all(this.members.map((m) => m.summary())), (all) => all.every((s) => s.host === next.id));
+    await untilState(
+      `${next.name} to host`,
+      () => Promise.all(this.members.map((m) => m.summary())),
+      (all) => all.every((s) => s.host === next.id),
+    );
     await this.settled();
   }
 
@@ -103,11 +146,21 @@ export class Crowd {
     if (kind === "server") return this.#serverDies(epoch);
     const at = clock();
     await die(kind, host);
-    const firsts = () => Promise.all(survivors.map(({ tab }) => tab.evaluate((epoch) => {
-      const first = diary.times.find(([, e]) => e > epoch);
-      return first?.[0];
-    }, epoch)));
-    const times = await untilState(`the survivors to hear the next host (${kind})`, firsts, (all) => all.every(Boolean), 20_000);
+    const firsts = () =>
+      Promise.all(
+        survivors.map(({ tab }) =>
+          tab.evaluate((epoch) => {
+            const first = diary.times.find(([, e]) => e > epoch);
+            return first?.[0];
+          }, epoch),
+        ),
+      );
+    const times = await untilState(
+      `the survivors to hear the next host (${kind})`,
+      firsts,
+      (all) => all.every(Boolean),
+      20_000,
+    );
     await this.#replace(kind, host);
     return times.map((time) => time - at);
   }
@@ -133,16 +186,33 @@ export class Crowd {
     await sleep(700);
     await this.server.begin();
     await until("all to be back", async () => {
-      const times = await Promise.all(this.members.map(({ tab }) => tab.evaluate(() => [group.epoch, diary.events.filter((e) => e.kind === "status").at(-1)?.state])));
+      const times = await Promise.all(
+        this.members.map(({ tab }) =>
+          tab.evaluate(() => [
+            group.epoch,
+            diary.events.filter((e) => e.kind === "status").at(-1)?.state,
+          ]),
+        ),
+      );
       return clock() - at > 3_000 && times.every(([, state]) => state === "open");
     });
     await this.settled();
-    const gaps = await Promise.all(this.members.map(({ tab }) => tab.evaluate((at) => {
-      const times = diary.times.map(([t]) => t).filter((t) => t > at - 1000);
-      return Math.max(...times.slice(1).map((t, i) => t - times[i]));
-    }, at)));
-    const epochs = await Promise.all(this.members.map(({ tab }) => tab.evaluate(() => group.epoch)));
-    assert.deepEqual(epochs, epochs.map(() => epoch), "a restart must change no host");
+    const gaps = await Promise.all(
+      this.members.map(({ tab }) =>
+        tab.evaluate((at) => {
+          const times = diary.times.map(([t]) => t).filter((t) => t > at - 1000);
+          return Math.max(...times.slice(1).map((t, i) => t - times[i]));
+        }, at),
+      ),
+    );
+    const epochs = await Promise.all(
+      this.members.map(({ tab }) => tab.evaluate(() => group.epoch)),
+    );
+    assert.deepEqual(
+      epochs,
+      epochs.map(() => epoch),
+      "a restart must change no host",
+    );
     return gaps;
   }
 
@@ -150,16 +220,47 @@ export class Crowd {
   async compare({ strict = true } = {}) {
     await Promise.all(this.members.map(({ tab }) => tab.evaluate(() => hush())));
     const all = () => Promise.all(this.members.map((m) => m.summary()));
-    await untilState("every send to be resolved", all, (all) => all.every((s) => s.resolved === s.said), 15_000);
-    const lengths = () => Promise.all(this.members.map(({ tab }) => tab.evaluate(() => getState().length)));
-    await untilState("all to have as much", lengths, (all) => all.every((n) => n === all[0]), 8_000);
-    const diaries = await Promise.all(this.members.map(({ tab }) => tab.evaluate(() => ({ name, heard: getState(), said: diary.resolved, rejected: diary.rejected, events: diary.events }))));
+    await untilState(
+      "every send to be resolved",
+      all,
+      (all) => all.every((s) => s.resolved === s.said),
+      15_000,
+    );
+    const lengths = () =>
+      Promise.all(this.members.map(({ tab }) => tab.evaluate(() => getState().length)));
+    await untilState(
+      "all to have as much",
+      lengths,
+      (all) => all.every((n) => n === all[0]),
+      8_000,
+    );
+    const diaries = await Promise.all(
+      this.members.map(({ tab }) =>
+        tab.evaluate(() => ({
+          name,
+          heard: getState(),
+          said: diary.resolved,
+          rejected: diary.rejected,
+          events: diary.events,
+        })),
+      ),
+    );
     const messages = diaries[0].heard.length;
     const result = { messages, ...tally(diaries) };
     const rejected = diaries.flatMap(({ rejected }) => rejected);
-    const incomplete = diaries.flatMap(({ events }) => events.filter((e) => e.kind === "recovered" && !e.complete));
-    if (strict || rejected.length + incomplete.length > 0) assert.deepEqual({ ...result, rejected, incomplete }, { messages, lost: 0, repeated: 0, reordered: 0, rejected: [], incomplete: [] }, show(await all()));
-    if (this.everyMs > 0) await Promise.all(this.members.map(({ tab }) => tab.evaluate((ms) => chat(ms), this.everyMs)));
+    const incomplete = diaries.flatMap(({ events }) =>
+      events.filter((e) => e.kind === "recovered" && !e.complete),
+    );
+    if (strict || rejected.length + incomplete.length > 0)
+      assert.deepEqual(
+        { ...result, rejected, incomplete },
+        { messages, lost: 0, repeated: 0, reordered: 0, rejected: [], incomplete: [] },
+        show(await all()),
+      );
+    if (this.everyMs > 0)
+      await Promise.all(
+        this.members.map(({ tab }) => tab.evaluate((ms) => chat(ms), this.everyMs)),
+      );
     return result;
   }
 }

@@ -15,9 +15,17 @@ export const kinds = ["killed", "stopped", "closed", "navigated"];
 export class PeerServer {
   static async start() {
     const server = new PeerServer(await freePort());
-    server.child = start(process.execPath, [command, "--host", "127.0.0.1", "--port", String(server.port)], marked());
-    for (const stream of [server.child.stdout, server.child.stderr]) stream.on("data", (text) => server.log.push(String(text)));
-    await until("PeerServer to answer", async () => (await fetch(`http://127.0.0.1:${server.port}/`)).ok);
+    server.child = start(
+      process.execPath,
+      [command, "--host", "127.0.0.1", "--port", String(server.port)],
+      marked(),
+    );
+    for (const stream of [server.child.stdout, server.child.stderr])
+      stream.on("data", (text) => server.log.push(String(text)));
+    await until(
+      "PeerServer to answer",
+      async () => (await fetch(`http://127.0.0.1:${server.port}/`)).ok,
+    );
     return server;
   }
 
@@ -25,7 +33,13 @@ export class PeerServer {
 
   constructor(port) {
     this.port = port;
-    this.peerOptions = { host: "127.0.0.1", port, path: "/", secure: false, config: { iceServers: [] } };
+    this.peerOptions = {
+      host: "127.0.0.1",
+      port,
+      path: "/",
+      secure: false,
+      config: { iceServers: [] },
+    };
   }
 
   async end() {
@@ -70,14 +84,22 @@ export class PlainCrowd {
   }
 
   /** In each member's page, at once. */
-  #each = (work, argument) => Promise.all(this.members.map(({ tab }) => tab.evaluate(work, argument)));
+  #each = (work, argument) =>
+    Promise.all(this.members.map(({ tab }) => tab.evaluate(work, argument)));
 
   /** All are told the line, and have a link. */
   async settled(within) {
     const names = this.members.map(({ name }) => name);
     await this.#each((names) => lineUp(names), names);
-    await untilState("all to be linked", () => this.#each(() => summary()), (all) =>
-      all.every(({ host, linked }, i) => host === names[0] && linked === (i === 0 ? names.length - 1 : 1)), within);
+    await untilState(
+      "all to be linked",
+      () => this.#each(() => summary()),
+      (all) =>
+        all.every(
+          ({ host, linked }, i) => host === names[0] && linked === (i === 0 ? names.length - 1 : 1),
+        ),
+      within,
+    );
   }
 
   talk(ms) {
@@ -86,7 +108,11 @@ export class PlainCrowd {
 
   async #talking() {
     await this.#each(() => forget());
-    await Promise.all(this.members.map(({ tab, name }) => tab.evaluate(([name, ms]) => chat(name, ms), [name, this.everyMs])));
+    await Promise.all(
+      this.members.map(({ tab, name }) =>
+        tab.evaluate(([name, ms]) => chat(name, ms), [name, this.everyMs]),
+      ),
+    );
   }
 
   /** Lets the host die; gives how long each survivor took to hear the next one, in ms, and what was lost. */
@@ -96,7 +122,12 @@ export class PlainCrowd {
     await this.die(kind, host);
     this.members = survivors;
     const firsts = () => this.#each((old) => diary.find(([, , by]) => by !== old)?.[1], host.name);
-    const times = await untilState(`the survivors to hear the next host (${kind})`, firsts, (all) => all.every(Boolean), 60_000);
+    const times = await untilState(
+      `the survivors to hear the next host (${kind})`,
+      firsts,
+      (all) => all.every(Boolean),
+      60_000,
+    );
     const counts = await this.#compare();
     await this.#replace(kind, host);
     return { took: times.map((time) => time - at), ...counts };
@@ -113,8 +144,15 @@ export class PlainCrowd {
       return same;
     });
     const diaries = await this.#each(() => ({ said, heard: diary.map(([word]) => word) }));
-    const { lost, repeated, reordered } = tally(diaries.map((diary, i) => ({ ...diary, name: this.members[i].name })));
-    return { messages: diaries.reduce((sum, { said }) => sum + said, 0), lost, repeated, reordered };
+    const { lost, repeated, reordered } = tally(
+      diaries.map((diary, i) => ({ ...diary, name: this.members[i].name })),
+    );
+    return {
+      messages: diaries.reduce((sum, { said }) => sum + said, 0),
+      lost,
+      repeated,
+      reordered,
+    };
   }
 
   async #replace(kind, host) {

@@ -8,7 +8,11 @@ const groups = new Set();
 const mark = `PEERSTAR_TEST=${process.pid}`;
 
 /** The environment for whatever is started. */
-export const marked = (env = {}) => ({ ...process.env, ...env, PEERSTAR_TEST: String(process.pid) });
+export const marked = (env = {}) => ({
+  ...process.env,
+  ...env,
+  PEERSTAR_TEST: String(process.pid),
+});
 
 /** Remembers a group that was started elsewhere (Playwright starts browsers that way). */
 export const adopt = (pid) => groups.add(pid);
@@ -43,7 +47,10 @@ export function alive() {
       continue; // gone meanwhile
     }
     // The name may hold spaces and brackets: count from its last bracket.
-    const [name, rest] = [stat.slice(stat.indexOf("(") + 1, stat.lastIndexOf(")")), stat.slice(stat.lastIndexOf(")") + 2)];
+    const [name, rest] = [
+      stat.slice(stat.indexOf("(") + 1, stat.lastIndexOf(")")),
+      stat.slice(stat.lastIndexOf(")") + 2),
+    ];
     const [state, , group] = rest.split(" ");
     const ours = groups.has(Number(group)) || environment.split("\0").includes(mark);
     if (ours && state !== "Z") found.push(`${pid} ${name}`);

@@ -30,7 +30,10 @@ export class Proxy {
     this.fars.add(far);
     near.on("error", () => {}).on("data", (data) => far.write(data));
     far.on("error", () => {}).on("data", (data) => near.write(data));
-    near.on("close", () => this.nears.delete(near) && this.fars.has(far) && !near.strayed && far.destroy());
+    near.on(
+      "close",
+      () => this.nears.delete(near) && this.fars.has(far) && !near.strayed && far.destroy(),
+    );
     far.on("close", () => this.fars.delete(far) && near.destroy());
   }
 

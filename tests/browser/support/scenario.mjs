@@ -28,7 +28,8 @@ export function scenario(name, body, timeout = 60_000) {
 
 function usual() {
   const name = process.env.PEERSTAR_BROWSER ?? "chromium";
-  if (!["chromium", "firefox"].includes(name)) throw new Error(`PEERSTAR_BROWSER is "chromium" or "firefox", not "${name}"`);
+  if (!["chromium", "firefox"].includes(name))
+    throw new Error(`PEERSTAR_BROWSER is "chromium" or "firefox", not "${name}"`);
   return name;
 }
 
@@ -73,7 +74,8 @@ export class World {
 
   async tell() {
     for (const thing of await this.#things()) {
-      if (thing.log?.length) this.note(`${thing.constructor.name} wrote:\n${thing.log.slice(-40).join("\n")}`);
+      if (thing.log?.length)
+        this.note(`${thing.constructor.name} wrote:\n${thing.log.slice(-40).join("\n")}`);
     }
   }
 

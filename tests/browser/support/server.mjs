@@ -27,7 +27,13 @@ export class Server {
 
   /** For stock PeerJS: `new Peer(id, options)`. */
   get peerOptions() {
-    return { host: "127.0.0.1", port: this.port, path: "/", secure: false, config: { iceServers: [] } };
+    return {
+      host: "127.0.0.1",
+      port: this.port,
+      path: "/",
+      secure: false,
+      config: { iceServers: [] },
+    };
   }
 
   async begin() {
@@ -37,11 +43,15 @@ export class Server {
       PEERSTAR__ICE__SERVERS: "[]", // nothing outside this machine
     });
     delete env.PORT; // it would win
-    for (const [key, value] of Object.entries(this.settings)) env[`PEERSTAR__${key}`] = String(value);
+    for (const [key, value] of Object.entries(this.settings))
+      env[`PEERSTAR__${key}`] = String(value);
     this.child = start(binary, [], env);
-    this.ended = new Promise((done) => this.child.once("exit", (code, signal) => done(signal ?? code)));
+    this.ended = new Promise((done) =>
+      this.child.once("exit", (code, signal) => done(signal ?? code)),
+    );
     this.child.once("error", (error) => this.log.push(error.message));
-    for (const stream of [this.child.stdout, this.child.stderr]) stream.on("data", (text) => this.log.push(...String(text).trimEnd().split("\n")));
+    for (const stream of [this.child.stdout, this.child.stderr])
+      stream.on("data", (text) => this.log.push(...String(text).trimEnd().split("\n")));
     let exit;
     void this.ended.then((how) => (exit = how));
     try {
@@ -52,7 +62,8 @@ export class Server {
     } catch (error) {
       throw new Error(`${error.message}\n${this.log.join("\n")}`);
     }
-    if (exit !== undefined || !this.child.pid) throw new Error(`${binary} did not start (${exit ?? "not found"}):\n${this.log.join("\n")}`);
+    if (exit !== undefined || !this.child.pid)
+      throw new Error(`${binary} did not start (${exit ?? "not found"}):\n${this.log.join("\n")}`);
   }
 
   async end(signal = "SIGKILL") {

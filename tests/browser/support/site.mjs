@@ -20,18 +20,30 @@ const files = {
   "/peerjs.js": ["text/javascript", join(packaged("peerjs"), "dist/peerjs.min.js")],
   "/yjs.js": ["text/javascript", join(packaged("yjs"), "dist/yjs.mjs")],
   "/group.html": ["text/html", join(here, "../pages/group.html")],
-  "/peerstar.js": ["text/javascript", process.env.PEERSTAR_JS ?? join(here, "../../../static/dist/peerstar.js")],
+  "/peerstar.js": [
+    "text/javascript",
+    process.env.PEERSTAR_JS ?? join(here, "../../../static/dist/peerstar.js"),
+  ],
 };
 
 /** What Yjs is made of, by the names it imports. */
 const lib0 = /^\/lib0\/([\w/.]+?)(\.js)?$/;
-const find = (path) => files[path] ?? (lib0.test(path) ? ["text/javascript", join(packaged("lib0"), path.replace(lib0, "$1.js"))] : []);
+const find = (path) =>
+  files[path] ??
+  (lib0.test(path) ? ["text/javascript", join(packaged("lib0"), path.replace(lib0, "$1.js"))] : []);
 
 /** Answers that are no files. */
 const answers = {
-  "/download": (response) => response.writeHead(200, { "content-type": "application/octet-stream", "content-disposition": "attachment; filename=x.bin" }).end("x"),
+  "/download": (response) =>
+    response
+      .writeHead(200, {
+        "content-type": "application/octet-stream",
+        "content-disposition": "attachment; filename=x.bin",
+      })
+      .end("x"),
   "/no-content": (response) => response.writeHead(204).end(),
-  "/slow": (response) => setTimeout(() => response.writeHead(200, { "content-type": "text/html" }).end("slow"), 400),
+  "/slow": (response) =>
+    setTimeout(() => response.writeHead(200, { "content-type": "text/html" }).end("slow"), 400),
 };
 
 export class Site {
@@ -42,7 +54,9 @@ export class Site {
         if (answers[pathname]) return answers[pathname](response);
         const [type, path] = find(pathname);
         if (!path) return response.writeHead(404).end();
-        response.writeHead(200, { "content-type": `${type}; charset=utf-8` }).end(await readFile(path));
+        response
+          .writeHead(200, { "content-type": `${type}; charset=utf-8` })
+          .end(await readFile(path));
       });
       server.listen(0, "127.0.0.1", () => done(new Site(server)));
     });

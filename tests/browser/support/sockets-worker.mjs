@@ -15,7 +15,13 @@ const env = {
     socket.onerror = () => {}; // `close` follows, and says more
     const send = socket.send;
     // The library says so of every page it runs in.
-    socket.send = (text) => send.call(socket, text.startsWith('{"type":"STATUS"') ? text.replace('"eligible":true', '"eligible":false') : text);
+    socket.send = (text) =>
+      send.call(
+        socket,
+        text.startsWith('{"type":"STATUS"')
+          ? text.replace('"eligible":true', '"eligible":false')
+          : text,
+      );
     return socket;
   },
   now: () => performance.now(),
@@ -45,32 +51,52 @@ class Member {
   constructor(name) {
     this.name = name;
     const token = randomUUID();
-    this.shell = new Shell(env, { id: this.id, profile: undefined, p2p: false }, {
-      url: (claim) => `${server.replace("http", "ws")}/peerjs?${new URLSearchParams({ key: "peerjs", id: this.id, token, page, group: String(PROTOCOL), ...claim })}`,
-      routes: () => ({ health: new URL("health", server).href, leave: `${server}/pages/${encodeURIComponent(page)}/peers/${this.id}/leave?token=${token}` }),
-      visible: () => true,
-      notice: (notice) => this.#noticed(notice),
-      message: (word, { epoch }) => {
-        this.state.push(word);
-        this.epoch = epoch;
+    this.shell = new Shell(
+      env,
+      { id: this.id, profile: undefined, p2p: false },
+      {
+        url: (claim) =>
+          `${server.replace("http", "ws")}/peerjs?${new URLSearchParams({ key: "peerjs", id: this.id, token, page, group: String(PROTOCOL), ...claim })}`,
+        routes: () => ({
+          health: new URL("health", server).href,
+          leave: `${server}/pages/${encodeURIComponent(page)}/peers/${this.id}/leave?token=${token}`,
+        }),
+        visible: () => true,
+        notice: (notice) => this.#noticed(notice),
+        message: (word, { epoch }) => {
+          this.state.push(word);
+          this.epoch = epoch;
+        },
+        snapshot: () => () => this.state,
+        restore: (state) => (this.state = [...state]),
+        error: ({ code }) => this.troubles.push(code),
+        closed: ({ code, reason }) => this.troubles.push(`closed: ${code} ${reason}`),
+        status() {},
+        signal() {},
+        named() {},
+        opened() {},
+        ice() {},
+        over() {},
+        left() {},
+        connect: () => undefined,
       },
-      snapshot: () => () => this.state,
-      restore: (state) => (this.state = [...state]),
-      error: ({ code }) => this.troubles.push(code),
-      closed: ({ code, reason }) => this.troubles.push(`closed: ${code} ${reason}`),
-      status() {}, signal() {}, named() {}, opened() {}, ice() {}, over() {}, left() {}, connect: () => undefined,
-    }, () => {});
+      () => {},
+    );
     this.shell.able(true);
     this.shell.start();
   }
 
   #noticed(notice) {
     if (notice.kind === "member") this.sees[notice.change === "join" ? "add" : "delete"](notice.id);
-    if (notice.kind === "recovered" && !notice.complete) this.troubles.push(`incomplete: ${JSON.stringify(notice)}`);
+    if (notice.kind === "recovered" && !notice.complete)
+      this.troubles.push(`incomplete: ${JSON.stringify(notice)}`);
   }
 
   say() {
-    this.shell.send(`${this.name}#${++this.said}`).then(() => this.resolved++, () => {}); // told by `error`
+    this.shell.send(`${this.name}#${++this.said}`).then(
+      () => this.resolved++,
+      () => {},
+    ); // told by `error`
   }
 }
 
@@ -109,15 +135,29 @@ const commands = {
       epoch: Math.min(...members.map(({ epoch }) => epoch)),
       unresolved: underWay(),
       delivered: [Math.min(...lengths), Math.max(...lengths)],
-      troubles: [...complaints, ...members.flatMap(({ name, troubles }) => troubles.map((trouble) => `${name}: ${trouble}`))],
+      troubles: [
+        ...complaints,
+        ...members.flatMap(({ name, troubles }) =>
+          troubles.map((trouble) => `${name}: ${trouble}`),
+        ),
+      ],
     };
   },
   /** How much each has said. */
   said: () => members.map(({ name, said }) => [name, said]),
   /** Who was not handed just this, and from where on. */
-  others: (model) => members
-    .filter(({ state }) => state.length !== model.length || state.some((word, i) => word !== model[i]))
-    .map(({ name, state }) => ({ name, delivered: state.length, from: state.findIndex((word, i) => word !== model[i]) })),
+  others: (model) =>
+    members
+      .filter(
+        ({ state }) => state.length !== model.length || state.some((word, i) => word !== model[i]),
+      )
+      .map(({ name, state }) => ({
+        name,
+        delivered: state.length,
+        from: state.findIndex((word, i) => word !== model[i]),
+      })),
 };
 
-parentPort.on("message", ({ token, command, argument }) => parentPort.postMessage({ token, answer: commands[command](argument) }));
+parentPort.on("message", ({ token, command, argument }) =>
+  parentPort.postMessage({ token, answer: commands[command](argument) }),
+);

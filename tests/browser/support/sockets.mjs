@@ -3,11 +3,15 @@ import { createRequire } from "node:module";
 import { fileURLToPath } from "node:url";
 import { Worker } from "node:worker_threads";
 
-const { build } = createRequire(new URL("../../../static/package.json", import.meta.url))("esbuild");
+const { build } = createRequire(new URL("../../../static/package.json", import.meta.url))(
+  "esbuild",
+);
 
 export class SocketMembers {
   static async start(server, page) {
-    const { outputFiles: [bundle] } = await build({
+    const {
+      outputFiles: [bundle],
+    } = await build({
       entryPoints: [fileURLToPath(new URL("sockets-worker.mjs", import.meta.url))],
       bundle: true,
       platform: "node",
@@ -15,7 +19,9 @@ export class SocketMembers {
       write: false,
       logLevel: "warning",
     });
-    return new SocketMembers(new Worker(bundle.text, { eval: true, workerData: { server: server.url, page } }));
+    return new SocketMembers(
+      new Worker(bundle.text, { eval: true, workerData: { server: server.url, page } }),
+    );
   }
 
   /** What went wrong; shown when a test fails. */

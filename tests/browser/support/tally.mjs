@@ -11,13 +11,20 @@ export function tally(diaries) {
   let [lost, repeated, reordered] = [0, 0, 0];
   for (const [i, { heard }] of diaries.entries()) {
     repeated += heard.length - sets[i].size;
-    for (const { name, said } of diaries) for (let n = 1; n <= said; n++) lost += Number(!sets[i].has(`${name}#${n}`));
+    for (const { name, said } of diaries)
+      for (let n = 1; n <= said; n++) lost += Number(!sets[i].has(`${name}#${n}`));
     const last = new Map();
     for (const [name, n] of heard.map((word) => word.split("#"))) {
       if (!here.has(name)) lost += Math.max(0, Number(n) - (last.get(name) ?? 0) - 1);
       last.set(name, Math.max(Number(n), last.get(name) ?? 0));
     }
-    if (i > 0) reordered += Number(!sameOrder([...sets[0]].filter((word) => sets[i].has(word)), [...sets[i]].filter((word) => sets[0].has(word))));
+    if (i > 0)
+      reordered += Number(
+        !sameOrder(
+          [...sets[0]].filter((word) => sets[i].has(word)),
+          [...sets[i]].filter((word) => sets[0].has(word)),
+        ),
+      );
   }
   return { lost, repeated, reordered };
 }

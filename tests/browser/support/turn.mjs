@@ -11,15 +11,33 @@ export class Turn {
     if (!existsSync(command)) throw new Error(`${command} is missing: apt-get install coturn`);
     const turn = new Turn(await freePort());
     const flags = [
-      "--use-auth-secret", `--static-auth-secret=${secret}`, "--realm=peerstar",
-      "--listening-ip=127.0.0.1", "--relay-ip=127.0.0.1", `--listening-port=${turn.port}`, "--allow-loopback-peers",
-      "--no-tls", "--no-dtls", "--no-cli", "--no-software-attribute", "--log-file=stdout", "--simple-log", "--verbose", "--pidfile=/dev/null", "-n",
+      "--use-auth-secret",
+      `--static-auth-secret=${secret}`,
+      "--realm=peerstar",
+      "--listening-ip=127.0.0.1",
+      "--relay-ip=127.0.0.1",
+      `--listening-port=${turn.port}`,
+      "--allow-loopback-peers",
+      "--no-tls",
+      "--no-dtls",
+      "--no-cli",
+      "--no-software-attribute",
+      "--log-file=stdout",
+      "--simple-log",
+      "--verbose",
+      "--pidfile=/dev/null",
+      "-n",
     ];
     turn.child = start(command, flags, marked());
-    for (const stream of [turn.child.stdout, turn.child.stderr]) stream.on("data", (text) => turn.log.push(...String(text).trimEnd().split("\n")));
+    for (const stream of [turn.child.stdout, turn.child.stderr])
+      stream.on("data", (text) => turn.log.push(...String(text).trimEnd().split("\n")));
     turn.ended = new Promise((done) => turn.child.once("exit", done));
     try {
-      await until("coturn to begin", () => turn.log.some((line) => line.includes("admin thread")), 30_000);
+      await until(
+        "coturn to begin",
+        () => turn.log.some((line) => line.includes("admin thread")),
+        30_000,
+      );
     } catch (error) {
       await turn.end();
       throw new Error(`${error.message}\n${turn.log.slice(-20).join("\n")}`);

@@ -13,7 +13,8 @@ export async function until(what, probe, withinMs = 10_000) {
     } catch (error) {
       seen = error;
     }
-    if (performance.now() > end) throw new Error(`waited ${withinMs} ms in vain for: ${what}\n  last seen: ${show(seen)}`);
+    if (performance.now() > end)
+      throw new Error(`waited ${withinMs} ms in vain for: ${what}\n  last seen: ${show(seen)}`);
     await new Promise((resume) => setTimeout(resume, LOOK_EVERY_MS));
   }
 }

@@ -19,8 +19,14 @@ export function rough({ rttMs, loss = 0, bitsPerS = Infinity }) {
 export class Wire {
   /** `server` and `turn` are the ports of both on this machine, `seed` any text. Without `turn` it has no UDP half. */
   static async start({ server, turn, conditions, seed = "" }) {
-    const lanes = { up: new Lane(seeded(`${seed} up`), conditions), down: new Lane(seeded(`${seed} down`), conditions) };
-    const [tcp, udp] = await Promise.all([TcpWire.start(server, lanes), turn && UdpWire.start(turn, lanes)]);
+    const lanes = {
+      up: new Lane(seeded(`${seed} up`), conditions),
+      down: new Lane(seeded(`${seed} down`), conditions),
+    };
+    const [tcp, udp] = await Promise.all([
+      TcpWire.start(server, lanes),
+      turn && UdpWire.start(turn, lanes),
+    ]);
     return new Wire(lanes, tcp, udp);
   }
 

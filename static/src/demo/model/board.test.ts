@@ -6,13 +6,20 @@ import { EMPTY, LIMITS, type Board, type Operation } from "./types.ts";
 
 type Said = readonly [by: string, operation: Operation];
 
-const after = (said: readonly Said[], from: Board = EMPTY): Board => said.reduce((board, [by, operation]) => reduce(board, by, operation).board, from);
+const after = (said: readonly Said[], from: Board = EMPTY): Board =>
+  said.reduce((board, [by, operation]) => reduce(board, by, operation).board, from);
 const look = (board: Board) => JSON.stringify(packed(board));
 const names = (board: Board) => [...board.steps.values()].map(({ name }) => name);
 const wires = (board: Board) => [...board.wires.keys()];
 
 const add = (id: string, name = id, x = 0, y = 0): Operation => ({ do: "add", id, name, x, y });
-const move = (id: string, x: number, y: number, gesture = "g"): Operation => ({ do: "move", id, x, y, gesture });
+const move = (id: string, x: number, y: number, gesture = "g"): Operation => ({
+  do: "move",
+  id,
+  x,
+  y,
+  gesture,
+});
 const rename = (id: string, name: string): Operation => ({ do: "rename", id, name });
 const remove = (id: string): Operation => ({ do: "remove", id });
 const connect = (from: string, to: string): Operation => ({ do: "connect", from, to });
@@ -38,7 +45,12 @@ function someOperation(roll: (sides: number) => number): Operation {
     () => remove(id()),
     () => connect(id(), id()),
     () => disconnect(id(), id()),
-    () => ({ do: "load", steps: [{ id: id(), name: "loaded", x: 1, y: 1 }], wires: [], kept: roll(2) === 0 }),
+    () => ({
+      do: "load",
+      steps: [{ id: id(), name: "loaded", x: 1, y: 1 }],
+      wires: [],
+      kept: roll(2) === 0,
+    }),
     () => undo,
     () => undo,
     () => redo,
@@ -58,7 +70,11 @@ test("delivered in the same order, any operations give the same board, also thro
     assert.equal(look(after(history)), look(there));
     const cut = dice(seed)(history.length);
     const sent: unknown = JSON.parse(look(after(history.slice(0, cut))));
-    assert.equal(look(after(history.slice(cut), boardIn(sent))), look(there), `seed ${seed}, snapshot at ${cut}`);
+    assert.equal(
+      look(after(history.slice(cut), boardIn(sent))),
+      look(there),
+      `seed ${seed}, snapshot at ${cut}`,
+    );
   }
 });
 
@@ -69,9 +85,11 @@ test("whatever is done, wires join steps that are there and close no circle", ()
       const before = look(board);
       const next = reduce(board, by, operation);
       assert.equal(look(board), before, "a board is never changed in place");
-      if (next.change === undefined) assert.deepEqual([next.board.steps, next.board.wires], [board.steps, board.wires]);
+      if (next.change === undefined)
+        assert.deepEqual([next.board.steps, next.board.wires], [board.steps, board.wires]);
       board = next.board;
-      for (const { from, to } of board.wires.values()) assert.ok(board.steps.has(from) && board.steps.has(to));
+      for (const { from, to } of board.wires.values())
+        assert.ok(board.steps.has(from) && board.steps.has(to));
       assert.ok(isOrdered(board), `a circle, seed ${seed}`);
     }
   }
@@ -82,14 +100,27 @@ function isOrdered({ steps, wires }: Board): boolean {
   const left = new Set(steps.keys());
   for (let took = true; took; ) {
     took = false;
-    for (const id of left) if (![...wires.values()].some(({ from, to }) => to === id && left.has(from))) took = left.delete(id);
+    for (const id of left)
+      if (![...wires.values()].some(({ from, to }) => to === id && left.has(from)))
+        took = left.delete(id);
   }
   return left.size === 0;
 }
 
 test("undo takes back all that I did, one by one, and redo does it again", () => {
-  const mine: Operation[] = [add("a"), add("b"), connect("a", "b"), move("a", 50, 60), rename("b", "B"), disconnect("a", "b"), connect("a", "b"), remove("a")];
-  const boards = mine.map((_, count) => after(mine.slice(0, count + 1).map((operation) => ["me", operation])));
+  const mine: Operation[] = [
+    add("a"),
+    add("b"),
+    connect("a", "b"),
+    move("a", 50, 60),
+    rename("b", "B"),
+    disconnect("a", "b"),
+    connect("a", "b"),
+    remove("a"),
+  ];
+  const boards = mine.map((_, count) =>
+    after(mine.slice(0, count + 1).map((operation) => ["me", operation])),
+  );
   const drawn = (board: Board) => [names(board).sort(), wires(board)];
   let board = boards.at(-1)!;
   for (const earlier of boards.slice(0, -1).reverse()) {
@@ -104,79 +135,201 @@ test("undo takes back all that I did, one by one, and redo does it again", () =>
 });
 
 test("a removed step comes back with its wires, at its place", () => {
-  const board = after([["me", add("a")], ["me", add("b", "Skull strip", 30, 40)], ["me", connect("a", "b")], ["you", remove("b")], ["you", undo]]);
+  const board = after([
+    ["me", add("a")],
+    ["me", add("b", "Skull strip", 30, 40)],
+    ["me", connect("a", "b")],
+    ["you", remove("b")],
+    ["you", undo],
+  ]);
   assert.deepEqual(wires(board), ["a b"]);
   const { name, x, y } = board.steps.get("b")!;
   assert.deepEqual([name, x, y], ["Skull strip", 30, 40]);
 });
 
 test("undo is mine alone", () => {
-  const board = after([["me", add("a")], ["you", add("b")], ["me", undo]]);
+  const board = after([
+    ["me", add("a")],
+    ["you", add("b")],
+    ["me", undo],
+  ]);
   assert.deepEqual(names(board), ["b"]);
   assert.equal(canRevert(board, "me", "undo"), false);
   assert.equal(canRevert(board, "you", "undo"), true);
 });
 
 test("what another has changed since is theirs: undo leaves it, takes back nothing else, and goes further back next time", () => {
-  const start = after([["me", add("a")], ["me", add("b")], ["me", move("a", 10, 10)], ["you", move("a", 99, 99)]]);
+  const start = after([
+    ["me", add("a")],
+    ["me", add("b")],
+    ["me", move("a", 10, 10)],
+    ["you", move("a", 99, 99)],
+  ]);
   const first = reduce(start, "me", undo);
   assert.equal(first.change, undefined);
   assert.deepEqual([first.missed?.kind, first.board.steps], ["moved", start.steps]);
   assert.deepEqual(names(reduce(first.board, "me", undo).board), ["a"], "the step before");
-  assert.equal(reduce(reduce(first.board, "me", undo).board, "me", redo).change?.kind, "placed", "what was left cannot be done again");
-  const wired = after([["me", add("a")], ["you", add("b")], ["you", connect("b", "a")], ["me", undo]]);
+  assert.equal(
+    reduce(reduce(first.board, "me", undo).board, "me", redo).change?.kind,
+    "placed",
+    "what was left cannot be done again",
+  );
+  const wired = after([
+    ["me", add("a")],
+    ["you", add("b")],
+    ["you", connect("b", "a")],
+    ["me", undo],
+  ]);
   assert.deepEqual(names(wired), ["a", "b"], "a step that another has wired stays");
   assert.equal(canRevert(wired, "me", "undo"), false);
-  const again = after([["me", add("a")], ["me", rename("a", "A")], ["me", undo], ["you", rename("a", "yours")]]);
-  assert.deepEqual([reduce(again, "me", redo).missed?.kind, names(reduce(again, "me", redo).board)], ["renamed", ["yours"]]);
+  const again = after([
+    ["me", add("a")],
+    ["me", rename("a", "A")],
+    ["me", undo],
+    ["you", rename("a", "yours")],
+  ]);
+  assert.deepEqual(
+    [reduce(again, "me", redo).missed?.kind, names(reduce(again, "me", redo).board)],
+    ["renamed", ["yours"]],
+  );
 });
 
 test("a drag that ends where it began is nothing to undo", () => {
-  const board = after([["me", add("a", "a", 5, 5)], ["me", rename("a", "A")], ["me", move("a", 10, 10)], ["me", move("a", 5, 5)], ["me", undo]]);
+  const board = after([
+    ["me", add("a", "a", 5, 5)],
+    ["me", rename("a", "A")],
+    ["me", move("a", 10, 10)],
+    ["me", move("a", 5, 5)],
+    ["me", undo],
+  ]);
   assert.deepEqual(names(board), ["a"]);
 });
 
 test("one drag is one thing to undo, however many moves it was", () => {
-  const board = after([["me", add("a", "a", 5, 5)], ["me", move("a", 10, 10)], ["me", move("a", 20, 20)], ["you", add("b")], ["me", move("a", 30, 30)], ["me", undo]]);
+  const board = after([
+    ["me", add("a", "a", 5, 5)],
+    ["me", move("a", 10, 10)],
+    ["me", move("a", 20, 20)],
+    ["you", add("b")],
+    ["me", move("a", 30, 30)],
+    ["me", undo],
+  ]);
   const { x, y } = board.steps.get("a")!;
   assert.deepEqual([x, y], [5, 5]);
 });
 
 test("something new ends what could be done again", () => {
-  const board = after([["me", add("a")], ["me", undo], ["me", add("b")], ["me", redo]]);
+  const board = after([
+    ["me", add("a")],
+    ["me", undo],
+    ["me", add("b")],
+    ["me", redo],
+  ]);
   assert.deepEqual(names(board), ["b"]);
 });
 
 test("of two wires that close a circle, the second is refused by all", () => {
-  const start: Said[] = [["me", add("a")], ["me", add("b")], ["me", add("c")], ["me", connect("a", "b")], ["me", connect("b", "c")]];
+  const start: Said[] = [
+    ["me", add("a")],
+    ["me", add("b")],
+    ["me", add("c")],
+    ["me", connect("a", "b")],
+    ["me", connect("b", "c")],
+  ];
   assert.deepEqual(wires(after([...start, ["you", connect("c", "a")]])), ["a b", "b c"]);
-  assert.deepEqual(wires(after([["me", add("a")], ["me", connect("a", "a")]])), []);
+  assert.deepEqual(
+    wires(
+      after([
+        ["me", add("a")],
+        ["me", connect("a", "a")],
+      ]),
+    ),
+    [],
+  );
   // Undo does not close one either.
-  assert.deepEqual(wires(after([...start, ["me", disconnect("a", "b")], ["you", connect("c", "a")], ["me", undo]])), ["b c", "c a"]);
+  assert.deepEqual(
+    wires(
+      after([...start, ["me", disconnect("a", "b")], ["you", connect("c", "a")], ["me", undo]]),
+    ),
+    ["b c", "c a"],
+  );
 });
 
 test("what was kept comes onto an empty board only, and is nobody's to undo", () => {
-  const kept: Operation = { do: "load", steps: [{ id: "k", name: "kept", x: 1, y: 2 }], wires: [], kept: true };
+  const kept: Operation = {
+    do: "load",
+    steps: [{ id: "k", name: "kept", x: 1, y: 2 }],
+    wires: [],
+    kept: true,
+  };
   assert.deepEqual(names(after([["me", kept]])), ["kept"]);
-  assert.deepEqual(names(after([["you", add("a")], ["me", kept]])), ["a"]);
-  assert.deepEqual(names(after([["me", kept], ["me", undo]])), ["kept"]);
+  assert.deepEqual(
+    names(
+      after([
+        ["you", add("a")],
+        ["me", kept],
+      ]),
+    ),
+    ["a"],
+  );
+  assert.deepEqual(
+    names(
+      after([
+        ["me", kept],
+        ["me", undo],
+      ]),
+    ),
+    ["kept"],
+  );
 });
 
 test("what is remembered is bounded", () => {
-  const long = after(Array.from({ length: 200 }, (_, n): Said => ["me", rename("a", `n${n}`)]), after([["me", add("a")]]));
+  const long = after(
+    Array.from({ length: 200 }, (_, n): Said => ["me", rename("a", `n${n}`)]),
+    after([["me", add("a")]]),
+  );
   assert.equal(long.pasts.get("me")!.done.length, LIMITS.past);
   const many = after(Array.from({ length: 200 }, (_, n): Said => [`m${n}`, add(`s${n}`)]));
   assert.equal(many.pasts.size, LIMITS.pasts);
-  const full = after(Array.from({ length: LIMITS.steps + 5 }, (_, n): Said => ["me", add(`s${n}`)]));
+  const full = after(
+    Array.from({ length: LIMITS.steps + 5 }, (_, n): Said => ["me", add(`s${n}`)]),
+  );
   assert.equal(full.steps.size, LIMITS.steps);
 });
 
 test("data of any shape is read, or passed over", () => {
-  for (const odd of [undefined, null, 7, "x", [], {}, { do: "add" }, { do: "add", id: "a b", name: "n", x: 1, y: 1 }, { do: "add", id: "a", name: "  ", x: 1, y: 1 }, { do: "move", id: "a", x: NaN, y: 1 }, { do: "fly" }])
+  for (const odd of [
+    undefined,
+    null,
+    7,
+    "x",
+    [],
+    {},
+    { do: "add" },
+    { do: "add", id: "a b", name: "n", x: 1, y: 1 },
+    { do: "add", id: "a", name: "  ", x: 1, y: 1 },
+    { do: "move", id: "a", x: NaN, y: 1 },
+    { do: "fly" },
+  ])
     assert.equal(operationIn(odd), undefined);
-  assert.deepEqual(operationIn({ do: "add", id: "a", name: ` ${"x".repeat(200)}\n`, x: -5, y: 1e9, more: 1 }), add("a", "x".repeat(LIMITS.name), 0, LIMITS.y));
-  for (const odd of [undefined, null, 7, [], { steps: 7, wires: {}, pasts: [[7], null] }]) assert.equal(look(boardIn(odd)), look(EMPTY));
-  const dangling = boardIn({ steps: [{ id: "a", name: "a", x: 1, y: 1 }], wires: [{ from: "a", to: "b" }] });
+  assert.deepEqual(
+    operationIn({ do: "add", id: "a", name: ` ${"x".repeat(200)}\n`, x: -5, y: 1e9, more: 1 }),
+    add("a", "x".repeat(LIMITS.name), 0, LIMITS.y),
+  );
+  for (const odd of [undefined, null, 7, [], { steps: 7, wires: {}, pasts: [[7], null] }])
+    assert.equal(look(boardIn(odd)), look(EMPTY));
+  const dangling = boardIn({
+    steps: [{ id: "a", name: "a", x: 1, y: 1 }],
+    wires: [{ from: "a", to: "b" }],
+  });
   assert.deepEqual(wires(dangling), []);
-  assert.deepEqual(names(after([["me", add("__proto__")], ["me", add("constructor")]])), ["__proto__", "constructor"]);
+  assert.deepEqual(
+    names(
+      after([
+        ["me", add("__proto__")],
+        ["me", add("constructor")],
+      ]),
+    ),
+    ["__proto__", "constructor"],
+  );
 });

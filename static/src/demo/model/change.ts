@@ -1,6 +1,14 @@
 // Making a change, as far as the board as it is now allows it.
 import { closesCircle } from "./circle.ts";
-import { LIMITS, wireId, type Board, type Change, type MemberId, type Step, type Wire } from "./types.ts";
+import {
+  LIMITS,
+  wireId,
+  type Board,
+  type Change,
+  type MemberId,
+  type Step,
+  type Wire,
+} from "./types.ts";
 
 type Made = { readonly board: Board; readonly change: Change };
 
@@ -26,13 +34,20 @@ export function perform(board: Board, by: MemberId, change: Change, own = false)
     case "moved": {
       const { from, to } = change;
       const step = board.steps.get(change.id);
-      if (!step || step.x !== from.x || step.y !== from.y || (from.x === to.x && from.y === to.y)) return undefined;
-      return { board: { ...board, steps: withStep(board, { ...step, x: to.x, y: to.y, by }) }, change };
+      if (!step || step.x !== from.x || step.y !== from.y || (from.x === to.x && from.y === to.y))
+        return undefined;
+      return {
+        board: { ...board, steps: withStep(board, { ...step, x: to.x, y: to.y, by }) },
+        change,
+      };
     }
     case "renamed": {
       const step = board.steps.get(change.id);
       if (!step || step.name !== change.from || change.from === change.to) return undefined;
-      return { board: { ...board, steps: withStep(board, { ...step, name: change.to, by }) }, change };
+      return {
+        board: { ...board, steps: withStep(board, { ...step, name: change.to, by }) },
+        change,
+      };
     }
   }
 }
@@ -49,7 +64,14 @@ function place(board: Board, by: MemberId, wanted: Things): Made | undefined {
   }
   for (const { from, to } of wanted.wires) {
     const id = wireId(from, to);
-    if (wires.has(id) || wires.size >= LIMITS.wires || !steps.has(from) || !steps.has(to) || closesCircle(wires, from, to)) continue;
+    if (
+      wires.has(id) ||
+      wires.size >= LIMITS.wires ||
+      !steps.has(from) ||
+      !steps.has(to) ||
+      closesCircle(wires, from, to)
+    )
+      continue;
     wires.set(id, { from, to, by });
     placed.wires.push({ from, to, by });
   }
@@ -81,7 +103,9 @@ function take(board: Board, only: MemberId | undefined, wanted: Things): Made | 
 }
 
 function done(kind: "placed" | "taken", board: Board, things: Things): Made | undefined {
-  return things.steps.length + things.wires.length === 0 ? undefined : { board, change: { kind, ...things } };
+  return things.steps.length + things.wires.length === 0
+    ? undefined
+    : { board, change: { kind, ...things } };
 }
 
 const withStep = (board: Board, step: Step) => new Map(board.steps).set(step.id, step);

@@ -1,10 +1,21 @@
 // Operations and boards from outside, read as data that is not trusted to have any shape: any client may send to the page.
-import { EMPTY, LIMITS, type Board, type Change, type Operation, type Past, type Point, type Step, type Wire } from "./types.ts";
+import {
+  EMPTY,
+  LIMITS,
+  type Board,
+  type Change,
+  type Operation,
+  type Past,
+  type Point,
+  type Step,
+  type Wire,
+} from "./types.ts";
 import { wireId } from "./types.ts";
 
 type Loose = Readonly<Record<string, unknown>>;
 
-export const record = (value: unknown): Loose => (typeof value === "object" && value !== null ? (value as Loose) : {});
+export const record = (value: unknown): Loose =>
+  typeof value === "object" && value !== null ? (value as Loose) : {};
 const list = (value: unknown): readonly unknown[] => (Array.isArray(value) ? value : []);
 
 export function operationIn(data: unknown): Operation | undefined {
@@ -27,7 +38,12 @@ export function operationIn(data: unknown): Operation | undefined {
       return wire && { do: raw["do"], from: wire.from, to: wire.to };
     }
     case "load":
-      return { do: "load", steps: list(raw["steps"]).slice(0, LIMITS.steps).flatMap(some(stepIn)), wires: list(raw["wires"]).slice(0, LIMITS.wires).flatMap(some(wireIn)), kept: raw["kept"] === true };
+      return {
+        do: "load",
+        steps: list(raw["steps"]).slice(0, LIMITS.steps).flatMap(some(stepIn)),
+        wires: list(raw["wires"]).slice(0, LIMITS.wires).flatMap(some(wireIn)),
+        kept: raw["kept"] === true,
+      };
     case "undo":
     case "redo":
       return { do: raw["do"] };
@@ -38,7 +54,11 @@ export function operationIn(data: unknown): Operation | undefined {
 
 /** A board as JSON carries it. */
 export function packed(board: Board): unknown {
-  return { steps: [...board.steps.values()], wires: [...board.wires.values()], pasts: [...board.pasts] };
+  return {
+    steps: [...board.steps.values()],
+    wires: [...board.wires.values()],
+    pasts: [...board.pasts],
+  };
 }
 
 export function boardIn(data: unknown): Board {
@@ -48,22 +68,33 @@ export function boardIn(data: unknown): Board {
   const wires = list(raw["wires"]).slice(0, LIMITS.wires).flatMap(some(wireIn));
   const joined = wires.filter(({ from, to }) => known.has(from) && known.has(to));
   const pasts = list(raw["pasts"]).slice(-LIMITS.pasts).flatMap(some(pastIn));
-  return { ...EMPTY, steps: known, wires: new Map(joined.map((wire) => [wireId(wire.from, wire.to), wire])), pasts: new Map(pasts) };
+  return {
+    ...EMPTY,
+    steps: known,
+    wires: new Map(joined.map((wire) => [wireId(wire.from, wire.to), wire])),
+    pasts: new Map(pasts),
+  };
 }
 
-const some = <T>(read: (value: unknown) => T | undefined) => (value: unknown): T[] => {
-  const found = read(value);
-  return found === undefined ? [] : [found];
-};
+const some =
+  <T>(read: (value: unknown) => T | undefined) =>
+  (value: unknown): T[] => {
+    const found = read(value);
+    return found === undefined ? [] : [found];
+  };
 
 /** Ids are ours: short, and without blanks. */
 function idIn(value: unknown): string | undefined {
-  return typeof value === "string" && value.length <= LIMITS.id && /^\S+$/.test(value) ? value : undefined;
+  return typeof value === "string" && value.length <= LIMITS.id && /^\S+$/.test(value)
+    ? value
+    : undefined;
 }
 
 /** One line of words, cut to what a box shows. */
 export function nameIn(value: unknown, most = LIMITS.name): string | undefined {
-  return typeof value === "string" ? [...value.replace(/\s+/g, " ").trim()].slice(0, most).join("") || undefined : undefined;
+  return typeof value === "string"
+    ? [...value.replace(/\s+/g, " ").trim()].slice(0, most).join("") || undefined
+    : undefined;
 }
 
 function pointIn({ x, y }: Loose): Point | undefined {
@@ -72,7 +103,8 @@ function pointIn({ x, y }: Loose): Point | undefined {
 }
 
 /** Whole, and on the board. */
-export const within = (value: number, most: number): number => Math.min(most, Math.max(0, Math.round(value)));
+export const within = (value: number, most: number): number =>
+  Math.min(most, Math.max(0, Math.round(value)));
 
 const byIn = (value: unknown): string => (typeof value === "string" ? value.slice(0, 128) : "");
 
@@ -92,7 +124,9 @@ function pastIn(value: unknown): [string, Past] | undefined {
   const [by, raw] = list(value);
   const { done, undone } = record(raw);
   const changes = (stack: unknown) => list(stack).slice(-LIMITS.past).flatMap(some(changeIn));
-  return typeof by === "string" ? [byIn(by), { done: changes(done), undone: changes(undone) }] : undefined;
+  return typeof by === "string"
+    ? [byIn(by), { done: changes(done), undone: changes(undone) }]
+    : undefined;
 }
 
 function changeIn(value: unknown): Change | undefined {
@@ -101,10 +135,16 @@ function changeIn(value: unknown): Change | undefined {
   switch (raw["kind"]) {
     case "placed":
     case "taken":
-      return { kind: raw["kind"], steps: list(raw["steps"]).flatMap(some(stepIn)), wires: list(raw["wires"]).flatMap(some(wireIn)) };
+      return {
+        kind: raw["kind"],
+        steps: list(raw["steps"]).flatMap(some(stepIn)),
+        wires: list(raw["wires"]).flatMap(some(wireIn)),
+      };
     case "moved": {
       const [from, to] = [pointIn(record(raw["from"])), pointIn(record(raw["to"]))];
-      return id && from && to ? { kind: "moved", id, from, to, gesture: idIn(raw["gesture"]) ?? "" } : undefined;
+      return id && from && to
+        ? { kind: "moved", id, from, to, gesture: idIn(raw["gesture"]) ?? "" }
+        : undefined;
     }
     case "renamed": {
       const [from, to] = [nameIn(raw["from"]), nameIn(raw["to"])];

@@ -1,16 +1,30 @@
 // What an operation does to the board. Pure: the same operations in the same order give the same board everywhere.
 import { opposite, perform } from "./change.ts";
-import { LIMITS, wireId, type Board, type Change, type MemberId, type Operation, type Past } from "./types.ts";
+import {
+  LIMITS,
+  wireId,
+  type Board,
+  type Change,
+  type MemberId,
+  type Operation,
+  type Past,
+} from "./types.ts";
 
 /**
  * `change` is absent when the operation had no effect; `missed` is what undo or redo was meant for and others have made
  * impossible. `how` is "kept" for the board of last time.
  */
-export type Outcome = { readonly board: Board; readonly change?: Change; readonly missed?: Change; readonly how: "do" | "undo" | "redo" | "kept" };
+export type Outcome = {
+  readonly board: Board;
+  readonly change?: Change;
+  readonly missed?: Change;
+  readonly how: "do" | "undo" | "redo" | "kept";
+};
 
 type Revert = Extract<Operation, { do: "undo" | "redo" }>;
 
-const isRevert = (operation: Operation): operation is Revert => operation.do === "undo" || operation.do === "redo";
+const isRevert = (operation: Operation): operation is Revert =>
+  operation.do === "undo" || operation.do === "redo";
 
 const NONE: Past = { done: [], undone: [] };
 
@@ -19,9 +33,14 @@ export function reduce(board: Board, by: MemberId, operation: Operation): Outcom
   const wanted = changeOf(board, by, operation);
   const made = wanted && perform(board, by, wanted);
   if (!made) return { board, how: "do" };
-  if (operation.do === "load" && operation.kept) return { board: made.board, change: made.change, how: "kept" };
+  if (operation.do === "load" && operation.kept)
+    return { board: made.board, change: made.change, how: "kept" };
   const { done } = board.pasts.get(by) ?? NONE;
-  return { board: remember(made.board, by, { done: joined(done, made.change), undone: [] }), change: made.change, how: "do" };
+  return {
+    board: remember(made.board, by, { done: joined(done, made.change), undone: [] }),
+    change: made.change,
+    how: "do",
+  };
 }
 
 /** Whether there is something to undo or redo, though others may have made it impossible. */
@@ -29,7 +48,8 @@ export function canRevert(board: Board, by: MemberId, how: "undo" | "redo"): boo
   return stackOf(board.pasts.get(by) ?? NONE, how).length > 0;
 }
 
-const stackOf = ({ done, undone }: Past, how: "undo" | "redo"): readonly Change[] => (how === "undo" ? done : undone);
+const stackOf = ({ done, undone }: Past, how: "undo" | "redo"): readonly Change[] =>
+  how === "undo" ? done : undone;
 
 /**
  * Mine, the newest. What others have changed since is theirs: then nothing is done but to forget it, so that the next
@@ -42,12 +62,28 @@ function revert(board: Board, by: MemberId, how: "undo" | "redo"): Outcome {
   if (!last) return { board, how };
   const left = stack.slice(0, -1);
   const made = perform(board, by, opposite(last), true);
-  if (!made) return { board: remember(board, by, how === "undo" ? { ...past, done: left } : { ...past, undone: left }), missed: last, how };
-  const next = how === "undo" ? { done: left, undone: [...past.undone, made.change] } : { done: [...past.done, made.change], undone: left };
+  if (!made)
+    return {
+      board: remember(
+        board,
+        by,
+        how === "undo" ? { ...past, done: left } : { ...past, undone: left },
+      ),
+      missed: last,
+      how,
+    };
+  const next =
+    how === "undo"
+      ? { done: left, undone: [...past.undone, made.change] }
+      : { done: [...past.done, made.change], undone: left };
   return { board: remember(made.board, by, next), change: made.change, how };
 }
 
-function changeOf(board: Board, by: MemberId, operation: Exclude<Operation, Revert>): Change | undefined {
+function changeOf(
+  board: Board,
+  by: MemberId,
+  operation: Exclude<Operation, Revert>,
+): Change | undefined {
   switch (operation.do) {
     case "add": {
       const { id, name, x, y } = operation;
@@ -55,11 +91,23 @@ function changeOf(board: Board, by: MemberId, operation: Exclude<Operation, Reve
     }
     case "load":
       if (operation.kept && board.steps.size > 0) return undefined;
-      return { kind: "placed", steps: operation.steps.map((step) => ({ ...step, by })), wires: operation.wires.map((wire) => ({ ...wire, by })) };
+      return {
+        kind: "placed",
+        steps: operation.steps.map((step) => ({ ...step, by })),
+        wires: operation.wires.map((wire) => ({ ...wire, by })),
+      };
     case "move": {
       const step = board.steps.get(operation.id);
       const { x, y, gesture } = operation;
-      return step && { kind: "moved", id: step.id, from: { x: step.x, y: step.y }, to: { x, y }, gesture };
+      return (
+        step && {
+          kind: "moved",
+          id: step.id,
+          from: { x: step.x, y: step.y },
+          to: { x, y },
+          gesture,
+        }
+      );
     }
     case "rename": {
       const step = board.steps.get(operation.id);
@@ -81,7 +129,11 @@ function changeOf(board: Board, by: MemberId, operation: Exclude<Operation, Reve
 /** Adds to what was done; a move goes on where the last one of the same gesture ended, and back at its start it was nothing. */
 function joined(done: readonly Change[], change: Change): readonly Change[] {
   const last = done.at(-1);
-  const goesOn = last?.kind === "moved" && change.kind === "moved" && last.id === change.id && last.gesture === change.gesture;
+  const goesOn =
+    last?.kind === "moved" &&
+    change.kind === "moved" &&
+    last.id === change.id &&
+    last.gesture === change.gesture;
   if (!goesOn) return [...done, change];
   const back = last.from.x === change.to.x && last.from.y === change.to.y;
   return back ? done.slice(0, -1) : [...done.slice(0, -1), { ...change, from: last.from }];

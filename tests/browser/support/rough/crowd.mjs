@@ -26,7 +26,9 @@ export class RoughCrowd {
   /** `engines` are the kinds of browsers, by turns; each member says something every `everyMs`, or as `pace` has it. */
   static async start(world, { relay, rtt, loss, seed, engines = ["chromium"], everyMs }) {
     const [network, server, site] = await Promise.all([
-      Network.start(world, { rtt, loss, seed }), world.server({ RELAY__ENABLED: String(relay === "allowed") }), world.site(),
+      Network.start(world, { rtt, loss, seed }),
+      world.server({ RELAY__ENABLED: String(relay === "allowed") }),
+      world.site(),
     ]);
     return new RoughCrowd({ world, network, server, site, relay, engines, everyMs });
   }
@@ -44,7 +46,9 @@ export class RoughCrowd {
     return this.#counting(async () => {
       const members = [await this.#add()];
       members.push(...(await Promise.all(Array.from({ length: count - 1 }, () => this.#add()))));
-      const opensMs = Math.max(...(await Promise.all(members.map((member) => this.#opens(member)))));
+      const opensMs = Math.max(
+        ...(await Promise.all(members.map((member) => this.#opens(member)))),
+      );
       await this.#together();
       return { opensMs };
     });
@@ -55,29 +59,47 @@ export class RoughCrowd {
     const { wire, rtc } = await this.network.wire(this.server.port, name);
     browser ??= await (engine === "firefox" ? this.world.firefox() : this.world.browser());
     const from = clock();
-    const member = await Member.join(browser, this.site, name, { page: "https://example.org/rough", server: wire.url, debug: true, rtc });
+    const member = await Member.join(browser, this.site, name, {
+      page: "https://example.org/rough",
+      server: wire.url,
+      debug: true,
+      rtc,
+    });
     Object.assign(member, { wire, engine, from });
     this.members.push(member);
     await this.#chat(member);
     return member;
   }
 
-  #chat = ({ tab }) => tab.evaluate((ms) => chat(ms), this.everyMs ?? pace(this.network.conditions));
+  #chat = ({ tab }) =>
+    tab.evaluate((ms) => chat(ms), this.everyMs ?? pace(this.network.conditions));
   #talk = () => Promise.all(this.members.map((member) => this.#chat(member)));
   #hush = () => this.#each(() => hush());
-  #each = (work, argument) => Promise.all(this.members.map(({ tab }) => tab.evaluate(work, argument)));
+  #each = (work, argument) =>
+    Promise.all(this.members.map(({ tab }) => tab.evaluate(work, argument)));
   #summaries = () => Promise.all(this.members.map((member) => member.summary()));
 
   /** Waits until all see all, and have a data channel to the host, or what stands for it. */
   async #together() {
     const from = clock();
-    const has = (path) => path === "p2p" || (path === "relay" && this.relay === "allowed" && clock() - from > CHANNELS_MS);
-    await untilState("all to be together", this.#summaries, (all) =>
-      all.every((s) => s.members === all.length && s.host === all[0].host && (s.isHost || has(s.path))), TOGETHER_MS);
+    const has = (path) =>
+      path === "p2p" ||
+      (path === "relay" && this.relay === "allowed" && clock() - from > CHANNELS_MS);
+    await untilState(
+      "all to be together",
+      this.#summaries,
+      (all) =>
+        all.every(
+          (s) => s.members === all.length && s.host === all[0].host && (s.isHost || has(s.path)),
+        ),
+      TOGETHER_MS,
+    );
   }
 
   async #host() {
-    const summaries = await untilState("all to know the same host", this.#summaries, (all) => all.every(({ host }) => host === all[0].host));
+    const summaries = await untilState("all to know the same host", this.#summaries, (all) =>
+      all.every(({ host }) => host === all[0].host),
+    );
     return this.members.find(({ id }) => id === summaries[0].host);
   }
 
@@ -95,25 +117,31 @@ export class RoughCrowd {
   async roundTrip() {
     const measured = await this.#each(async () => {
       const [pings, messages] = [[], []];
-      const connection = (group.peer.connections[group.host] ?? []).find(({ dataChannel }) => dataChannel?.readyState === "open");
+      const connection = (group.peer.connections[group.host] ?? []).find(
+        ({ dataChannel }) => dataChannel?.readyState === "open",
+      );
       // The library answers `p…` with `q…` at once.
-      const ping = () => new Promise((done) => {
-        const at = performance.now();
-        const answered = ({ data }) => {
-          if (data !== `q${at.toFixed(1)}`) return;
-          connection.dataChannel.removeEventListener("message", answered);
-          pings.push(performance.now() - at);
-          done();
-        };
-        connection.dataChannel.addEventListener("message", answered);
-        connection.dataChannel.send(`p${at.toFixed(1)}`);
-      });
+      const ping = () =>
+        new Promise((done) => {
+          const at = performance.now();
+          const answered = ({ data }) => {
+            if (data !== `q${at.toFixed(1)}`) return;
+            connection.dataChannel.removeEventListener("message", answered);
+            pings.push(performance.now() - at);
+            done();
+          };
+          connection.dataChannel.addEventListener("message", answered);
+          connection.dataChannel.send(`p${at.toFixed(1)}`);
+        });
       const message = () => {
         const at = performance.now();
-        return say().then(() => {
-          diary.resolved++;
-          messages.push(performance.now() - at);
-        }, (error) => diary.rejected.push(error.code));
+        return say().then(
+          () => {
+            diary.resolved++;
+            messages.push(performance.now() - at);
+          },
+          (error) => diary.rejected.push(error.code),
+        );
       };
       const all = [];
       for (let i = 0; i < 5; i++) {
@@ -147,23 +175,37 @@ export class RoughCrowd {
       const roundTrip = await this.roundTrip();
       const [{ epoch }] = await this.#summaries();
       const cost = await this.#happens(event, epoch, clock());
-      const told = await this.#each((epoch) => diary.events.filter((e) => e.kind === "host" && e.epoch > epoch).map((e) => e.epoch), epoch);
+      const told = await this.#each(
+        (epoch) =>
+          diary.events.filter((e) => e.kind === "host" && e.epoch > epoch).map((e) => e.epoch),
+        epoch,
+      );
       const paths = await this.#each(() => summary().path);
-      return { ...roundTrip, ...cost, hosts: new Set(told.flat()).size, relayed: paths.filter((path) => path === "relay").length, ...(await this.#compare()) };
+      return {
+        ...roundTrip,
+        ...cost,
+        hosts: new Set(told.flat()).size,
+        relayed: paths.filter((path) => path === "relay").length,
+        ...(await this.#compare()),
+      };
     });
   }
 
   /** Adds to what `work` returns the elections meanwhile. */
   async #counting(work) {
     const before = await this.elections();
-    const run = await work().catch((error) => ({ error: error.message.split("\n")[0], details: error.stack }));
+    const run = await work().catch((error) => ({
+      error: error.message.split("\n")[0],
+      details: error.stack,
+    }));
     const after = await this.elections();
     const news = Object.entries(after).map(([cause, n]) => [cause, n - (before[cause] ?? 0)]);
     return { ...run, elections: Object.fromEntries(news.filter(([, n]) => n > 0)) };
   }
 
   async #happens(event, epoch, from) {
-    if (deaths.includes(event)) return event === "narrow" ? this.#narrow(epoch) : this.#death(event, epoch);
+    if (deaths.includes(event))
+      return event === "narrow" ? this.#narrow(epoch) : this.#death(event, epoch);
     const host = event === "host blackout" ? await this.#host() : undefined;
     if (!host) this.network.blackout(BLACKOUT_MS);
     else host.wire.blackout(BLACKOUT_MS);
@@ -223,8 +265,18 @@ export class RoughCrowd {
     if (event === "gone") host.wire.stall();
     else if (event === "frozen") kill(pidOf(host.browser), "SIGSTOP");
     else await die(event, host);
-    const firsts = () => Promise.all(survivors.map(({ tab }) => tab.evaluate((epoch) => diary.times.find(([, e]) => e > epoch)?.[0], epoch)));
-    const times = await untilState(`the survivors to hear the next host (${event})`, firsts, (all) => all.every(Boolean), NEXT_HOST_MS);
+    const firsts = () =>
+      Promise.all(
+        survivors.map(({ tab }) =>
+          tab.evaluate((epoch) => diary.times.find(([, e]) => e > epoch)?.[0], epoch),
+        ),
+      );
+    const times = await untilState(
+      `the survivors to hear the next host (${event})`,
+      firsts,
+      (all) => all.every(Boolean),
+      NEXT_HOST_MS,
+    );
     return { took: times.map((time) => time - at) };
   }
 
@@ -237,19 +289,43 @@ export class RoughCrowd {
   /** Stops the talk, waits until all is said, and compares the diaries. Returns what is new since the last time. */
   async #compare() {
     await this.#hush();
-    await untilState("every send to be settled", () => this.#each(() => ({ said: summary().said, resolved: diary.resolved, rejected: diary.rejected.length })), (all) =>
-      all.every((s) => s.resolved + s.rejected === s.said), RESOLVED_MS);
+    await untilState(
+      "every send to be settled",
+      () =>
+        this.#each(() => ({
+          said: summary().said,
+          resolved: diary.resolved,
+          rejected: diary.rejected.length,
+        })),
+      (all) => all.every((s) => s.resolved + s.rejected === s.said),
+      RESOLVED_MS,
+    );
     const lengths = () => this.#each(() => getState().length);
     // If they never have as much, the tally says who lacks what.
-    await until("all to have as much", async () => new Set(await lengths()).size === 1, 10_000).catch(() => {});
+    await until(
+      "all to have as much",
+      async () => new Set(await lengths()).size === 1,
+      10_000,
+    ).catch(() => {});
     const diaries = await this.#each(() => ({
-      name, heard: getState(), said: summary().said, rejected: diary.rejected.length,
-      incomplete: diary.events.filter(({ kind, complete }) => kind === "recovered" && !complete).length,
+      name,
+      heard: getState(),
+      said: summary().said,
+      rejected: diary.rejected.length,
+      incomplete: diary.events.filter(({ kind, complete }) => kind === "recovered" && !complete)
+        .length,
     }));
     const sum = (name) => diaries.reduce((sum, diary) => sum + diary[name], 0);
-    const counted = { messages: Math.max(...diaries.map(({ heard }) => heard.length)), ...tally(diaries), rejected: sum("rejected"), incomplete: sum("incomplete") };
+    const counted = {
+      messages: Math.max(...diaries.map(({ heard }) => heard.length)),
+      ...tally(diaries),
+      rejected: sum("rejected"),
+      incomplete: sum("incomplete"),
+    };
     // One that is gone takes its own counts with it.
-    const news = Object.fromEntries(Object.entries(counted).map(([name, n]) => [name, Math.max(0, n - this.#counted[name])]));
+    const news = Object.fromEntries(
+      Object.entries(counted).map(([name, n]) => [name, Math.max(0, n - this.#counted[name])]),
+    );
     this.#counted = counted;
     await this.#talk();
     return news;

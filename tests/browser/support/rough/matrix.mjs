@@ -37,14 +37,19 @@ export const deaths = ["killed", "closed", "navigated", "frozen", "gone", "narro
 
 /** Every combination of the values, as objects. */
 export function product(of = factors) {
-  return Object.entries(of).reduce((cells, [name, values]) => cells.flatMap((cell) => values.map((value) => ({ ...cell, [name]: value }))), [{}]);
+  return Object.entries(of).reduce(
+    (cells, [name, values]) =>
+      cells.flatMap((cell) => values.map((value) => ({ ...cell, [name]: value }))),
+    [{}],
+  );
 }
 
 /** Few combinations in which every two values of different conditions meet, in the order of `product`. */
 export function pairs(of = factors) {
   const all = product(of);
   const names = Object.keys(of);
-  const meets = (cell) => names.flatMap((a, i) => names.slice(i + 1).map((b) => `${a}=${cell[a]} ${b}=${cell[b]}`));
+  const meets = (cell) =>
+    names.flatMap((a, i) => names.slice(i + 1).map((b) => `${a}=${cell[a]} ${b}=${cell[b]}`));
   const open = new Set(all.flatMap(meets));
   const chosen = new Set();
   while (open.size > 0) {
@@ -57,7 +62,8 @@ export function pairs(of = factors) {
 }
 
 /** The name of a cell, as the table and the tests have it. */
-export const nameOf = ({ relay, rtt, loss, event }) => `relay ${relay}, ${rtt} ms, ${loss} %, ${event}`;
+export const nameOf = ({ relay, rtt, loss, event }) =>
+  `relay ${relay}, ${rtt} ms, ${loss} %, ${event}`;
 
 /** What a change of host may cost beyond that of a host whose sockets end, in ms. */
 const NOTICED_LATER = { frozen: 3_600, gone: 6_000 };
@@ -79,10 +85,16 @@ export function elections({ loss, event }) {
 export function faults(run) {
   const [least, most] = elections(run);
   const found = run.error ? [run.error] : [];
-  for (const what of ["lost", "repeated", "reordered", "rejected", "incomplete"]) if (run[what] > 0) found.push(`${run[what]} ${what}`);
+  for (const what of ["lost", "repeated", "reordered", "rejected", "incomplete"])
+    if (run[what] > 0) found.push(`${run[what]} ${what}`);
   const counted = Object.values(run.elections).reduce((sum, n) => sum + n, 0);
-  const causes = Object.entries(run.elections).map(([cause, n]) => `${n} ${cause}`).join(", ");
-  if (counted < least || counted > most) found.push(`${counted} elections (${causes || "none"}), not ${least === most ? least : `${least} to ${most}`}`);
+  const causes = Object.entries(run.elections)
+    .map(([cause, n]) => `${n} ${cause}`)
+    .join(", ");
+  if (counted < least || counted > most)
+    found.push(
+      `${counted} elections (${causes || "none"}), not ${least === most ? least : `${least} to ${most}`}`,
+    );
   if (run.hosts > most) found.push(`${run.hosts} changes of host were told to the pages`);
   return found;
 }
@@ -90,10 +102,19 @@ export function faults(run) {
 /** Which limits the runs of one cell exceed, as sentences. */
 export function late(runs) {
   const took = runs.flatMap((run) => run.took ?? []);
-  const limit = limits(runs[0], quantile(runs.map(({ r }) => r), 0.5));
+  const limit = limits(
+    runs[0],
+    quantile(
+      runs.map(({ r }) => r),
+      0.5,
+    ),
+  );
   if (!limit || took.length === 0) return [];
   const shares = { median: 0.5, p95: 0.95 };
   return Object.keys(shares)
     .filter((name) => quantile(took, shares[name]) > limit[name])
-    .map((name) => `${name} ${Math.round(quantile(took, shares[name]))} ms, limit ${Math.round(limit[name])} ms`);
+    .map(
+      (name) =>
+        `${name} ${Math.round(quantile(took, shares[name]))} ms, limit ${Math.round(limit[name])} ms`,
+    );
 }

@@ -31,9 +31,17 @@ export class Network {
 
   /** Returns a wire to the server at this port, and what makes a browser use its TURN half for all data. */
   async wire(port, name) {
-    const wire = await this.world.wire({ server: port, turn: this.turn.port, conditions: this.conditions, seed: `${this.seed} ${name}` });
+    const wire = await this.world.wire({
+      server: port,
+      turn: this.turn.port,
+      conditions: this.conditions,
+      seed: `${this.seed} ${name}`,
+    });
     this.#wires.add(wire);
-    const rtc = { iceServers: [{ urls: [wire.turnUrl], ...credentials(name) }], iceTransportPolicy: "relay" };
+    const rtc = {
+      iceServers: [{ urls: [wire.turnUrl], ...credentials(name) }],
+      iceTransportPolicy: "relay",
+    };
     return { wire, rtc };
   }
 

@@ -9,7 +9,13 @@ const TRIES = 3;
 /** In that time every link of the star is up again, so that what is lost is lost by the next host's death alone. */
 const TALK_MS = 1_000;
 
-const kinds = { killed: "killed", closed: "closed", navigated: "navigated", frozen: "stopped", gone: "gone" };
+const kinds = {
+  killed: "killed",
+  closed: "closed",
+  navigated: "navigated",
+  frozen: "stopped",
+  gone: "gone",
+};
 
 class Star extends PlainCrowd {
   async place(name) {
@@ -39,8 +45,14 @@ export class PlainRough {
   static knows = ({ relay, event }) => relay === "allowed" && event in kinds;
 
   static async start(world, { rtt, loss, seed, everyMs }) {
-    const [network, server, site] = await Promise.all([Network.start(world, { rtt, loss, seed }), world.plainServer(), world.site()]);
-    const star = Object.assign(new Star(world, server, site, everyMs ?? pace(network.conditions)), { network });
+    const [network, server, site] = await Promise.all([
+      Network.start(world, { rtt, loss, seed }),
+      world.plainServer(),
+      world.site(),
+    ]);
+    const star = Object.assign(new Star(world, server, site, everyMs ?? pace(network.conditions)), {
+      network,
+    });
     return new PlainRough(star);
   }
 
@@ -68,4 +80,10 @@ export class PlainRough {
   }
 }
 
-const failing = async (work) => ({ elections: {}, ...(await work().catch((error) => ({ error: error.message.split("\n")[0], details: error.stack }))) });
+const failing = async (work) => ({
+  elections: {},
+  ...(await work().catch((error) => ({
+    error: error.message.split("\n")[0],
+    details: error.stack,
+  }))),
+});

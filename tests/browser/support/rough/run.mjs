@@ -15,7 +15,10 @@ const calm = { rtt: 20, loss: 0 };
  * conditions of the crowd's network change. A crowd's gathering is a run, too, with the event "gathered". A crowd that an
  * event has broken is replaced.
  */
-export async function* runs(cells, { times = 1, fresh = false, seed = "1", tell = () => {}, Crowd = RoughCrowd, ...options } = {}) {
+export async function* runs(
+  cells,
+  { times = 1, fresh = false, seed = "1", tell = () => {}, Crowd = RoughCrowd, ...options } = {},
+) {
   const random = seeded(`moments ${seed}`);
   let crowd, world, shared;
   /** What such crowds share that cannot be gathered. */
@@ -55,7 +58,8 @@ export async function* runs(cells, { times = 1, fresh = false, seed = "1", tell 
         await world.tell();
         await end();
       }
-      if (!crowd && hopeless === key) yield { ...conditions, event, error: "the page could not be gathered", elections: {} };
+      if (!crowd && hopeless === key)
+        yield { ...conditions, event, error: "the page could not be gathered", elections: {} };
     }
   } finally {
     await end();
@@ -72,7 +76,27 @@ export function byCell(all) {
   return [...cells.values()];
 }
 
-const head = ["page", "relay", "R", "loss", "event", "runs", "R measured", "least", "median", "p95", "max", "limits", "elections", "newcomer", "messages", "lost", "repeated", "reordered", "wrong"];
+const head = [
+  "page",
+  "relay",
+  "R",
+  "loss",
+  "event",
+  "runs",
+  "R measured",
+  "least",
+  "median",
+  "p95",
+  "max",
+  "limits",
+  "elections",
+  "newcomer",
+  "messages",
+  "lost",
+  "repeated",
+  "reordered",
+  "wrong",
+];
 
 /** A line of Markdown for each cell. */
 export function report(all) {
@@ -84,11 +108,30 @@ export function report(all) {
     const sum = (name) => all(name).reduce((sum, n) => sum + n, 0);
     const r = quantile(all("r"), 0.5);
     const limit = r && limits(runs[0], r);
-    const wrong = [...runs.flatMap((run) => wrongWith(run)), ...(crowd === "peerstar" ? late(runs) : [])];
+    const wrong = [
+      ...runs.flatMap((run) => wrongWith(run)),
+      ...(crowd === "peerstar" ? late(runs) : []),
+    ];
     return [
-      crowd, relay, rtt, `${loss} %`, event, runs.length, ms(r), all("leastMs").length > 0 ? ms(Math.min(...all("leastMs"))) : "", ...[0.5, 0.95, 1].map((share) => (took.length > 0 ? ms(quantile(took, share)) : "")),
-      limit ? `${ms(limit.median)}, ${ms(limit.p95)}` : "", all("elections").flatMap(Object.values).reduce((sum, n) => sum + n, 0),
-      all("opensMs").length > 0 ? ms(Math.max(...all("opensMs"))) : "", sum("messages"), sum("lost"), sum("repeated"), sum("reordered"), [...new Set(wrong)].join("; "),
+      crowd,
+      relay,
+      rtt,
+      `${loss} %`,
+      event,
+      runs.length,
+      ms(r),
+      all("leastMs").length > 0 ? ms(Math.min(...all("leastMs"))) : "",
+      ...[0.5, 0.95, 1].map((share) => (took.length > 0 ? ms(quantile(took, share)) : "")),
+      limit ? `${ms(limit.median)}, ${ms(limit.p95)}` : "",
+      all("elections")
+        .flatMap(Object.values)
+        .reduce((sum, n) => sum + n, 0),
+      all("opensMs").length > 0 ? ms(Math.max(...all("opensMs"))) : "",
+      sum("messages"),
+      sum("lost"),
+      sum("repeated"),
+      sum("reordered"),
+      [...new Set(wrong)].join("; "),
     ];
   });
   return table(head, rows, 5);

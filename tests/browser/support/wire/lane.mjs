@@ -37,7 +37,9 @@ export class Lane {
 
   /** Changes the conditions for what is sent from now on. */
   set(conditions) {
-    for (const name of Object.keys(conditions)) if (!(name in clear)) throw new Error(`a lane has no "${name}"; it has: ${Object.keys(clear).join(", ")}`);
+    for (const name of Object.keys(conditions))
+      if (!(name in clear))
+        throw new Error(`a lane has no "${name}"; it has: ${Object.keys(clear).join(", ")}`);
     this.#conditions = { ...clear, ...conditions };
   }
 
@@ -83,7 +85,9 @@ export class Lane {
 
   #backlog(now) {
     const { bytesPerS } = this.#conditions;
-    return this.#freeAt <= now || bytesPerS === Infinity ? 0 : ((this.#freeAt - now) * bytesPerS) / 1000;
+    return this.#freeAt <= now || bytesPerS === Infinity
+      ? 0
+      : ((this.#freeAt - now) * bytesPerS) / 1000;
   }
 
   /** Returns when the last of these bytes has left the queue. */

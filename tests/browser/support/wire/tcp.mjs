@@ -59,10 +59,17 @@ export class TcpWire {
 class Connection {
   constructor(near, target, { up, down }) {
     const far = connect({ port: target, host: "127.0.0.1", allowHalfOpen: true, noDelay: true });
-    Object.assign(this, { near, far, up: new Stream(near, far, up), down: new Stream(far, near, down) });
+    Object.assign(this, {
+      near,
+      far,
+      up: new Stream(near, far, up),
+      down: new Stream(far, near, down),
+    });
     // Over a real network the first bytes leave when the handshake is back.
     this.up.hold(2 * up.conditions.delayMs);
-    this.ended = Promise.all([near, far].map((end) => new Promise((done) => end.once("close", done)))).then(() => {
+    this.ended = Promise.all(
+      [near, far].map((end) => new Promise((done) => end.once("close", done))),
+    ).then(() => {
       this.up.stop();
       this.down.stop();
     });
@@ -112,7 +119,8 @@ class Stream {
   }
 
   #read(data) {
-    for (let at = 0; at < data.length; at += SEGMENT) this.#waiting.push(data.subarray(at, at + SEGMENT));
+    for (let at = 0; at < data.length; at += SEGMENT)
+      this.#waiting.push(data.subarray(at, at + SEGMENT));
     this.#holds += data.length;
     if (this.#holds > HOLDS) this.from.pause();
     this.pump();
@@ -130,11 +138,15 @@ class Stream {
       const at = now();
       const ready = this.lane.readyAt(at);
       if (ready > at) {
-        if (ready < Infinity) this.#pumpTimer = setTimeout(() => this.pump(), Math.ceil(ready - at));
+        if (ready < Infinity)
+          this.#pumpTimer = setTimeout(() => this.pump(), Math.ceil(ready - at));
         return;
       }
       const what = this.#waiting.shift();
-      this.#arrivesLast = Math.max(this.#arrivesLast, this.lane.segment((what.length ?? 0) + HEADERS, at));
+      this.#arrivesLast = Math.max(
+        this.#arrivesLast,
+        this.lane.segment((what.length ?? 0) + HEADERS, at),
+      );
       this.#flying.push([what, this.#arrivesLast]);
     }
     this.#land();

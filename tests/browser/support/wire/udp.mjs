@@ -21,7 +21,9 @@ export class UdpWire {
 
   constructor(target, { up, down }) {
     Object.assign(this, { target, up, down });
-    this.near.on("message", (packet, { address, port }) => pass(up, packet, this.#far(address, port)));
+    this.near.on("message", (packet, { address, port }) =>
+      pass(up, packet, this.#far(address, port)),
+    );
   }
 
   get port() {
@@ -38,7 +40,9 @@ export class UdpWire {
     const far = { socket, send: (packet) => waiting.push(packet) };
     this.fars.set(name, far);
     socket.on("error", () => {}); // nobody listens there any more: what was sent is lost
-    socket.on("message", (packet) => pass(this.down, packet, (packet) => this.ended || this.near.send(packet, port, address)));
+    socket.on("message", (packet) =>
+      pass(this.down, packet, (packet) => this.ended || this.near.send(packet, port, address)),
+    );
     socket.connect(this.target, "127.0.0.1", () => {
       far.send = (packet) => this.ended || socket.send(packet);
       for (const packet of waiting) far.send(packet);
