@@ -45,7 +45,11 @@ impl Log for Logger {
         }
         let message = escaped(&record.args().to_string());
         let mut lowered = Record::builder();
-        lowered.metadata(metadata).module_path(record.module_path()).file(record.file()).line(record.line());
+        lowered
+            .metadata(metadata)
+            .module_path(record.module_path())
+            .file(record.file())
+            .line(record.line());
         self.inner.log(&lowered.args(format_args!("{message}")).build());
     }
 
@@ -99,12 +103,21 @@ mod tests {
     #[test]
     fn what_strangers_cause_is_no_error() {
         let at = |target: &str, message: &str| {
-            level(&Record::builder().level(Level::Error).target(target).args(format_args!("{message}")).build())
+            level(
+                &Record::builder()
+                    .level(Level::Error)
+                    .target(target)
+                    .args(format_args!("{message}"))
+                    .build(),
+            )
         };
         assert_eq!(at("actix_http::h1::dispatcher", "stream error: Invalid Header"), Level::Debug);
         assert_eq!(at("actix_http::h1::dispatcher", "Upgrade handler error: x"), Level::Debug);
         assert_eq!(at("rustls::check", "Received a"), Level::Debug);
-        assert_eq!(at("actix_http::h1::dispatcher", "Internal server error: unexpected eof"), Level::Error);
+        assert_eq!(
+            at("actix_http::h1::dispatcher", "Internal server error: unexpected eof"),
+            Level::Error
+        );
         assert_eq!(at("peerstar::actor::page", "stream error: x"), Level::Error);
         assert_eq!(at("rustlsx", "x"), Level::Error);
     }

@@ -36,7 +36,9 @@ fn main() -> ExitCode {
     let flags = [("server.host", host), ("server.port", port)];
     let flags = flags.into_iter().filter_map(|(key, value)| Some((key, value?))).collect();
     let environment = environment::from_process(std::env::vars_os());
-    let settings = match environment.and_then(|environment| Settings::load(Sources { file: config, environment, flags })) {
+    let settings = match environment
+        .and_then(|environment| Settings::load(Sources { file: config, environment, flags }))
+    {
         Ok(settings) => settings,
         Err(error) => return fail(2, &error),
     };
@@ -53,7 +55,13 @@ fn main() -> ExitCode {
     let listener = match server::listen(&settings) {
         Ok(listener) => listener,
         Err(error) => {
-            return fail(1, &format!("cannot listen on {}:{}: {error}", settings.server.host, settings.server.port));
+            return fail(
+                1,
+                &format!(
+                    "cannot listen on {}:{}: {error}",
+                    settings.server.host, settings.server.port
+                ),
+            );
         }
     };
     let serve = async {

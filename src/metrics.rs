@@ -64,7 +64,8 @@ impl Default for Metrics {
             elections: Labelled::default(),
             refusals: Labelled::default(),
             closes: Labelled::default(),
-            messages: Inbound::TYPES.map(|name| (name, messages.get_or_create(&[("type", name)]).clone())),
+            messages: Inbound::TYPES
+                .map(|name| (name, messages.get_or_create(&[("type", name)]).clone())),
             registry: Registry::default(),
         };
         registry.register("connections", "WebSockets that are open", metrics.connections.clone());
@@ -77,15 +78,52 @@ impl Default for Metrics {
             Unit::Seconds,
             metrics.election_seconds.clone(),
         );
-        registry.register("messages", "Messages from clients, by type; other: unknown types", messages);
-        registry.register_with_unit("relayed", "RELAY, as it came in", Unit::Bytes, metrics.relayed_bytes.clone());
-        registry.register("waiting_messages", "Messages for peers that are not there yet", metrics.waiting.clone());
-        registry.register("refusals", "Clients that were not let in, by reason", metrics.refusals.clone());
-        registry.register("closes", "Members that were sent away, by reason", metrics.closes.clone());
-        registry.register("not_allowed", "Messages that the sender's ticket does not allow", metrics.not_allowed.clone());
-        registry.register("page_restarts", "Pages whose actor died and was made anew", metrics.page_restarts.clone());
-        registry.register("bad_requests", "Connections without a proper request, by reason", metrics.bad_requests.clone());
-        registry.register("invariant_violations", "Faults of the server's own", metrics.violations.clone());
+        registry.register(
+            "messages",
+            "Messages from clients, by type; other: unknown types",
+            messages,
+        );
+        registry.register_with_unit(
+            "relayed",
+            "RELAY, as it came in",
+            Unit::Bytes,
+            metrics.relayed_bytes.clone(),
+        );
+        registry.register(
+            "waiting_messages",
+            "Messages for peers that are not there yet",
+            metrics.waiting.clone(),
+        );
+        registry.register(
+            "refusals",
+            "Clients that were not let in, by reason",
+            metrics.refusals.clone(),
+        );
+        registry.register(
+            "closes",
+            "Members that were sent away, by reason",
+            metrics.closes.clone(),
+        );
+        registry.register(
+            "not_allowed",
+            "Messages that the sender's ticket does not allow",
+            metrics.not_allowed.clone(),
+        );
+        registry.register(
+            "page_restarts",
+            "Pages whose actor died and was made anew",
+            metrics.page_restarts.clone(),
+        );
+        registry.register(
+            "bad_requests",
+            "Connections without a proper request, by reason",
+            metrics.bad_requests.clone(),
+        );
+        registry.register(
+            "invariant_violations",
+            "Faults of the server's own",
+            metrics.violations.clone(),
+        );
         Self { registry, ..metrics }
     }
 }

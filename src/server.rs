@@ -31,7 +31,9 @@ const LAST_REQUESTS_S: u64 = 2;
 /// When the address is wrong or taken.
 pub fn listen(settings: &Settings) -> io::Result<TcpListener> {
     let address = (settings.server.host.as_str(), settings.server.port);
-    let address = std::net::ToSocketAddrs::to_socket_addrs(&address)?.next().ok_or(io::ErrorKind::AddrNotAvailable)?;
+    let address = std::net::ToSocketAddrs::to_socket_addrs(&address)?
+        .next()
+        .ok_or(io::ErrorKind::AddrNotAvailable)?;
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_reuse_address(true)?;
     socket.set_nonblocking(true)?;
@@ -63,7 +65,8 @@ pub async fn run(
     let directory = PageDirectory::start_with_pages(Arc::clone(&shared), workers / 2);
     let secret = &settings.auth.ticket_secret;
     let tickets = (!secret.is_empty()).then(|| Arc::new(TicketCheck::new(secret.expose())));
-    let world = routes::World { shared: Arc::clone(&shared), directory: directory.clone(), tickets };
+    let world =
+        routes::World { shared: Arc::clone(&shared), directory: directory.clone(), tickets };
     log::info!(
         "listening address={} tls={} path={} max_connections={}",
         listener.local_addr()?,
@@ -87,7 +90,8 @@ pub async fn run(
     let server = match certificate {
         Some(certificate) => {
             let config = certificate.server_config().map_err(io::Error::other)?;
-            server.listen("peerstar", listener, move || service::tls(world.clone(), config.clone()))?
+            server
+                .listen("peerstar", listener, move || service::tls(world.clone(), config.clone()))?
         }
         None => server.listen("peerstar", listener, move || service::plain(world.clone()))?,
     };

@@ -72,7 +72,13 @@ section!(Peerjs {
     expire_ms: u64 = 5000,
     concurrent_limit: usize = 0,
 });
-section!(Pages { max: usize = 0, max_members: usize = 10_000, star: usize = 32, deputies: usize = 1, resume_ms: u64 = 30_000 });
+section!(Pages {
+    max: usize = 0,
+    max_members: usize = 10_000,
+    star: usize = 32,
+    deputies: usize = 1,
+    resume_ms: u64 = 30_000
+});
 section!(Election {
     #[serde(deserialize_with = "word")]
     policy: Policy = Policy::Random,
@@ -86,7 +92,11 @@ section!(Liveness {
     return_ms: u64 = 3000,
     probe_ms: u64 = 2000,
 });
-section!(Relay { enabled: bool = true, max_bytes_per_s: u64 = 4_194_304, max_message_bytes: usize = 65_536 });
+section!(Relay {
+    enabled: bool = true,
+    max_bytes_per_s: u64 = 4_194_304,
+    max_message_bytes: usize = 65_536
+});
 section!(Limits {
     message_bytes: usize = 131_072,
     messages_per_s: u64 = 1000,
@@ -103,7 +113,10 @@ section!(Ice {
     turn_secret: Secret = Secret::default(),
     turn_ttl_s: u64 = 3600,
 });
-section!(Auth { ticket_secret: Secret = Secret::default(), admin_token: Secret = Secret::default() });
+section!(Auth {
+    ticket_secret: Secret = Secret::default(),
+    admin_token: Secret = Secret::default()
+});
 section!(Cors {
     #[serde(deserialize_with = "origin::list")]
     origins: Vec<Origin> = Vec::new(),
@@ -161,7 +174,11 @@ impl fmt::Debug for Sources {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (names, flags) = (self.environment.keys(), self.flags.iter().map(|(key, _)| key));
         let (names, flags) = (names.collect::<Vec<_>>(), flags.collect::<Vec<_>>());
-        f.debug_struct("Sources").field("file", &self.file).field("environment", &names).field("flags", &flags).finish()
+        f.debug_struct("Sources")
+            .field("file", &self.file)
+            .field("environment", &names)
+            .field("flags", &flags)
+            .finish()
     }
 }
 
@@ -182,11 +199,17 @@ impl Settings {
         let mut environment = environment::with_files(sources.environment)?;
         let port = environment.remove("PORT").filter(|port| !port.is_empty());
         let mut builder = config::Config::builder()
-            .add_source(config::File::from(file).format(config::FileFormat::Toml).required(required))
             .add_source(
-                config::Environment::with_prefix("PEERSTAR").prefix_separator("__").separator("__").source(Some(environment)),
+                config::File::from(file).format(config::FileFormat::Toml).required(required),
+            )
+            .add_source(
+                config::Environment::with_prefix("PEERSTAR")
+                    .prefix_separator("__")
+                    .separator("__")
+                    .source(Some(environment)),
             );
-        for (key, value) in port.map(|port| ("server.port", port)).into_iter().chain(sources.flags) {
+        for (key, value) in port.map(|port| ("server.port", port)).into_iter().chain(sources.flags)
+        {
             builder = builder.set_override(key, value).map_err(bad)?;
         }
         let merged = builder.build().map_err(bad)?;
@@ -217,13 +240,25 @@ impl Settings {
             ("election.recovery_ms", self.election.recovery_ms, 100..=60_000),
             ("election.hidden_ms", self.election.hidden_ms, 0..=3_600_000),
             ("liveness.ping_ms", self.liveness.ping_ms, 100..=60_000),
-            ("liveness.timeout_ms", self.liveness.timeout_ms, self.liveness.ping_ms.saturating_mul(2)..=600_000),
+            (
+                "liveness.timeout_ms",
+                self.liveness.timeout_ms,
+                self.liveness.ping_ms.saturating_mul(2)..=600_000,
+            ),
             ("liveness.host_timeout_ms", self.liveness.host_timeout_ms, 300..=600_000),
             ("liveness.return_ms", self.liveness.return_ms, 0..=60_000),
             ("liveness.probe_ms", self.liveness.probe_ms, 100..=60_000),
             ("limits.message_bytes", self.limits.message_bytes as u64, 16_384..=16_777_216),
-            ("relay.max_message_bytes", self.relay.max_message_bytes as u64, 1024..=self.limits.message_bytes as u64),
-            ("limits.queue_bytes", self.limits.queue_bytes as u64, self.limits.message_bytes as u64..=1 << 32),
+            (
+                "relay.max_message_bytes",
+                self.relay.max_message_bytes as u64,
+                1024..=self.limits.message_bytes as u64,
+            ),
+            (
+                "limits.queue_bytes",
+                self.limits.queue_bytes as u64,
+                self.limits.message_bytes as u64..=1 << 32,
+            ),
             ("limits.messages_per_s", self.limits.messages_per_s, 0..=1_000_000),
             ("relay.max_bytes_per_s", self.relay.max_bytes_per_s, 0..=1 << 40),
             ("ice.turn_ttl_s", self.ice.turn_ttl_s, 5..=86_400),
@@ -241,16 +276,25 @@ impl Settings {
                 "relay.max_bytes_per_s = {is}: must be 0 or at least relay.max_message_bytes, {slowest}"
             )));
         }
-        let clean = |text: &str, also: &str| text.chars().all(|c| c.is_ascii_alphanumeric() || also.contains(c));
-        let wrong = |key: &str, value: &str, allowed: &str| Err(BadSettings(format!("{key} = {value:?}: must be {allowed}")));
-        if !self.server.path.starts_with('/') || !clean(&self.server.path, "/-_.~") || self.server.path.contains("//") {
+        let clean = |text: &str, also: &str| {
+            text.chars().all(|c| c.is_ascii_alphanumeric() || also.contains(c))
+        };
+        let wrong = |key: &str, value: &str, allowed: &str| {
+            Err(BadSettings(format!("{key} = {value:?}: must be {allowed}")))
+        };
+        if !self.server.path.starts_with('/')
+            || !clean(&self.server.path, "/-_.~")
+            || self.server.path.contains("//")
+        {
             return wrong("server.path", &self.server.path, "a path such as \"/\" or \"/app/\"");
         }
         if self.peerjs.key.is_empty() || !clean(&self.peerjs.key, "-_.~") {
             return wrong("peerjs.key", &self.peerjs.key, "letters, digits and - _ . ~");
         }
         if self.tls.cert.is_empty() != self.tls.key.is_empty() {
-            return Err(BadSettings("tls.cert and tls.key go together: set both, or neither".into()));
+            return Err(BadSettings(
+                "tls.cert and tls.key go together: set both, or neither".into(),
+            ));
         }
         // RFC 7518, 3.2: a shorter key is weaker than the signature
         if (1..32).contains(&self.auth.ticket_secret.expose().len()) {
@@ -260,7 +304,8 @@ impl Settings {
         }
         let has_secret = !self.ice.turn_secret.is_empty();
         for server in &self.ice.servers {
-            ice::check(server, has_secret).map_err(|wrong| BadSettings(format!("ice.servers: {wrong}")))?;
+            ice::check(server, has_secret)
+                .map_err(|wrong| BadSettings(format!("ice.servers: {wrong}")))?;
         }
         if has_secret && !self.ice.servers.iter().any(IceServer::lacks_credentials) {
             let lacks = "ice.turn_secret is set, but no turn: server in ice.servers is without a username of its own";
@@ -273,7 +318,8 @@ impl Settings {
     #[must_use]
     pub fn print(&self) -> String {
         // a failure would have to be a fault of ours; `--check` must not print nothing and be content
-        toml::to_string(self).unwrap_or_else(|error| panic!("the settings cannot be printed: {error}"))
+        toml::to_string(self)
+            .unwrap_or_else(|error| panic!("the settings cannot be printed: {error}"))
     }
 }
 
@@ -291,8 +337,14 @@ pub const fn limit(number: usize) -> usize {
 
 /// Joins the lines, without the excerpts of the file, which may have secrets: `3 | admin_token = "…`.
 fn one_line(text: &str) -> String {
-    let is_excerpt = |line: &str| line.trim_start_matches(|c: char| c.is_ascii_digit()).trim_start().starts_with('|');
-    text.lines().map(str::trim).filter(|line| !line.is_empty() && !is_excerpt(line)).collect::<Vec<_>>().join(" ")
+    let is_excerpt = |line: &str| {
+        line.trim_start_matches(|c: char| c.is_ascii_digit()).trim_start().starts_with('|')
+    };
+    text.lines()
+        .map(str::trim)
+        .filter(|line| !line.is_empty() && !is_excerpt(line))
+        .collect::<Vec<_>>()
+        .join(" ")
 }
 
 #[cfg(test)]
@@ -303,8 +355,10 @@ mod tests {
         let dir = tempfile::tempdir().map_err(|e| e.to_string())?;
         let path = dir.path().join("settings.toml");
         std::fs::write(&path, file).map_err(|e| e.to_string())?;
-        let environment = environment.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
-        Settings::load(Sources { file: Some(path), environment, flags: vec![] }).map_err(|e| e.to_string())
+        let environment =
+            environment.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+        Settings::load(Sources { file: Some(path), environment, flags: vec![] })
+            .map_err(|e| e.to_string())
     }
 
     #[test]
@@ -329,17 +383,31 @@ mod tests {
     #[test]
     fn the_environment_goes_before_the_file_and_port_before_both() {
         let file = "[server]\nport = 1\n[liveness]\nping_ms = 1000";
-        let set = load(file, &[("PEERSTAR__SERVER__PORT", "2"), ("PORT", "3"), ("PEERSTAR__AUTH__ADMIN_TOKEN", "0123")]);
+        let set = load(
+            file,
+            &[
+                ("PEERSTAR__SERVER__PORT", "2"),
+                ("PORT", "3"),
+                ("PEERSTAR__AUTH__ADMIN_TOKEN", "0123"),
+            ],
+        );
         let set = set.unwrap_or_else(|e| panic!("{e}"));
-        assert_eq!((set.server.port, set.liveness.ping_ms, set.auth.admin_token.expose()), (3, 1000, "0123"));
+        assert_eq!(
+            (set.server.port, set.liveness.ping_ms, set.auth.admin_token.expose()),
+            (3, 1000, "0123")
+        );
         let set = load(
             "",
-            &[("PEERSTAR__CORS__ORIGINS", "https://a.org, https://b.org"), ("PEERSTAR__PEERJS__ALLOW_DISCOVERY", "true")],
+            &[
+                ("PEERSTAR__CORS__ORIGINS", "https://a.org, https://b.org"),
+                ("PEERSTAR__PEERJS__ALLOW_DISCOVERY", "true"),
+            ],
         );
         let set = set.unwrap_or_else(|e| panic!("{e}"));
         assert_eq!((set.cors.origins.len(), set.peerjs.allow_discovery), (2, true));
         for variable in [r#"[{"urls":"stun:a"}]"#, r#"[{"urls":[" STUN:a"]}]"#] {
-            let set = load("", &[("PEERSTAR__ICE__SERVERS", variable)]).unwrap_or_else(|e| panic!("{e}"));
+            let set =
+                load("", &[("PEERSTAR__ICE__SERVERS", variable)]).unwrap_or_else(|e| panic!("{e}"));
             assert_eq!(set.ice.servers[0].urls, ["stun:a"]);
         }
     }
@@ -354,7 +422,11 @@ mod tests {
             ("[liveness]\nping_ms = 5", &[], &["liveness.ping_ms = 5", "100 to 60000"]),
             ("[liveness]\ntimeout_ms = 9999", &[], &["liveness.timeout_ms = 9999", "10000 to"]),
             ("[pages]\ndeputies = 2", &[], &["pages.deputies = 2", "0 to 1"]),
-            ("[election]\npolicy = 'best'", &[], &["election.policy", "`best`", "`random` or `oldest`"]),
+            (
+                "[election]\npolicy = 'best'",
+                &[],
+                &["election.policy", "`best`", "`random` or `oldest`"],
+            ),
             ("[election]\npolicy = 'Random'", &[], &["election.policy", "`Random`"]),
             ("[election]\npolicy = ''", &[], &["election.policy", "`random` or `oldest`"]),
             ("[log]\nformat = 'xml'", &[], &["log.format", "`xml`", "`text` or `json`"]),
@@ -369,13 +441,25 @@ mod tests {
                 &[("PEERSTAR__CORS__ORIGINS", "https://a.org,https://*")],
                 &["cors.origins", "\"https://*\"", "https://*.example.org"],
             ),
-            ("[ice]\nservers = [{ urls = ['stun.example.org'] }]", &[], &["ice.servers", "\"stun.example.org\" lacks a scheme"]),
-            ("[ice]\nservers = [{ urls = ['turn:t.org'] }]", &[], &["ice.servers", "turn:t.org", "ice.turn_secret"]),
+            (
+                "[ice]\nservers = [{ urls = ['stun.example.org'] }]",
+                &[],
+                &["ice.servers", "\"stun.example.org\" lacks a scheme"],
+            ),
+            (
+                "[ice]\nservers = [{ urls = ['turn:t.org'] }]",
+                &[],
+                &["ice.servers", "turn:t.org", "ice.turn_secret"],
+            ),
             ("[cors]\norigins = 5", &[], &["cors.origins", "list of texts"]),
             ("[ice]\nservers = [{ urls = 5 }]", &[], &["ice.servers", "list of {urls"]),
             ("[auth]\nadmin_token = ['s3cret']", &[], &["auth.admin_token", "a text in quotes"]),
             ("[auth]\nadmin_token = '  '", &[], &["auth.admin_token", "white space"]),
-            ("", &[("PEERSTAR__AUTH__TICKET_SECRET", "\n")], &["auth.ticket_secret", "white space"]),
+            (
+                "",
+                &[("PEERSTAR__AUTH__TICKET_SECRET", "\n")],
+                &["auth.ticket_secret", "white space"],
+            ),
             ("", &[("PEERSTAR__ICE__TURN_SECRET", "a\nb")], &["ice.turn_secret", "line break"]),
             (
                 "",
@@ -391,9 +475,14 @@ mod tests {
             ("", &[("PEERSTAR__AUTH", "s3cret")], &["auth", "section of keys"]),
             ("[auth]\nadmin_token = 's3cret", &[], &["settings.toml", "line 2"]),
         ] {
-            let message = load(file, environment).err().unwrap_or_else(|| panic!("accepted {file} {environment:?}"));
+            let message = load(file, environment)
+                .err()
+                .unwrap_or_else(|| panic!("accepted {file} {environment:?}"));
             assert!(!message.contains('\n') && !message.contains("s3cret"), "{message}");
-            assert!(parts.iter().all(|part| message.contains(part)), "{message:?} lacks one of {parts:?}");
+            assert!(
+                parts.iter().all(|part| message.contains(part)),
+                "{message:?} lacks one of {parts:?}"
+            );
         }
     }
 
@@ -415,7 +504,11 @@ mod tests {
         let servers = servers(&with_space).to_string();
         let servers_file = mounted(servers.as_bytes());
         let servers_path = servers_file.path().to_string_lossy();
-        let keys = ["PEERSTAR__AUTH__TICKET_SECRET", "PEERSTAR__AUTH__ADMIN_TOKEN", "PEERSTAR__ICE__TURN_SECRET"];
+        let keys = [
+            "PEERSTAR__AUTH__TICKET_SECRET",
+            "PEERSTAR__AUTH__ADMIN_TOKEN",
+            "PEERSTAR__ICE__TURN_SECRET",
+        ];
         let files = keys.map(|key| format!("{key}_FILE"));
         let direct = keys.map(|key| (key, &*with_space));
         let by_file = files.each_ref().map(|key| (&**key, &*path));
@@ -425,7 +518,12 @@ mod tests {
         ] {
             let set = load("", &variables).unwrap_or_else(|e| panic!("{e}"));
             let credential = set.ice.servers[0].credential.as_ref();
-            for secret in [Some(&set.auth.ticket_secret), Some(&set.auth.admin_token), Some(&set.ice.turn_secret), credential] {
+            for secret in [
+                Some(&set.auth.ticket_secret),
+                Some(&set.auth.admin_token),
+                Some(&set.ice.turn_secret),
+                credential,
+            ] {
                 assert_eq!(secret.map(Secret::expose), Some(SECRET), "{variables:?}");
             }
         }
@@ -433,18 +531,34 @@ mod tests {
 
     #[test]
     fn a_file_that_has_no_value_is_refused_in_words() {
-        let (long, path) = ("x".repeat(65 * 1024), |file: &tempfile::NamedTempFile| file.path().to_string_lossy().into_owned());
-        for (bytes, words) in
-            [(&b""[..], "white space"), (b" \n", "white space"), (b"\xff", "UTF-8"), (long.as_bytes(), "longer")]
-        {
+        let (long, path) = ("x".repeat(65 * 1024), |file: &tempfile::NamedTempFile| {
+            file.path().to_string_lossy().into_owned()
+        });
+        for (bytes, words) in [
+            (&b""[..], "white space"),
+            (b" \n", "white space"),
+            (b"\xff", "UTF-8"),
+            (long.as_bytes(), "longer"),
+        ] {
             let file = mounted(bytes);
-            let said = load("", &[("PEERSTAR__AUTH__TICKET_SECRET_FILE", &path(&file))]).err().unwrap_or_default();
-            assert!(said.contains("PEERSTAR__AUTH__TICKET_SECRET_FILE") && said.contains(words), "{said:?} lacks {words:?}");
+            let said = load("", &[("PEERSTAR__AUTH__TICKET_SECRET_FILE", &path(&file))])
+                .err()
+                .unwrap_or_default();
+            assert!(
+                said.contains("PEERSTAR__AUTH__TICKET_SECRET_FILE") && said.contains(words),
+                "{said:?} lacks {words:?}"
+            );
         }
         let file = mounted(b"text");
-        let both = [("PEERSTAR__AUTH__ADMIN_TOKEN_FILE", &*path(&file)), ("PEERSTAR__AUTH__ADMIN_TOKEN", "text")];
+        let both = [
+            ("PEERSTAR__AUTH__ADMIN_TOKEN_FILE", &*path(&file)),
+            ("PEERSTAR__AUTH__ADMIN_TOKEN", "text"),
+        ];
         assert!(load("", &both).is_err_and(|said| said.contains("both set")));
-        assert!(load("", &[("PEERSTAR__AUTH__FOO_FILE", &path(&file))]).is_err_and(|said| said.contains("foo")));
+        assert!(
+            load("", &[("PEERSTAR__AUTH__FOO_FILE", &path(&file))])
+                .is_err_and(|said| said.contains("foo"))
+        );
         assert!(load("", &[("SOME_FILE", "/nowhere")]).is_ok(), "other programs' variables");
     }
 
@@ -453,7 +567,10 @@ mod tests {
         use std::os::unix::ffi::OsStringExt;
         let variable = |name: &str| (name.into(), std::ffi::OsString::from_vec(vec![0xff]));
         let read = |name: &str| environment::from_process(std::iter::once(variable(name)));
-        assert!(read("PEERSTAR__AUTH__TICKET_SECRET").is_err_and(|e| e.to_string().contains("TICKET_SECRET: ")));
+        assert!(
+            read("PEERSTAR__AUTH__TICKET_SECRET")
+                .is_err_and(|e| e.to_string().contains("TICKET_SECRET: "))
+        );
         assert!(read("LS_COLORS").is_ok_and(|texts| texts.is_empty()));
     }
 
@@ -467,9 +584,16 @@ mod tests {
         let printed = set.print();
         assert_eq!(printed.matches("***").count(), 4, "{printed}");
         let environment = HashMap::from([("PEERSTAR__AUTH__ADMIN_TOKEN".into(), "s3cret".into())]);
-        let sources = Sources { file: None, environment, flags: vec![("auth.admin_token", "s3cret".into())] };
+        let sources =
+            Sources { file: None, environment, flags: vec![("auth.admin_token", "s3cret".into())] };
         let shared = crate::shared::Shared::new(set.clone(), 1024);
-        for shown in [printed, format!("{set:?}"), format!("{shared:?}"), format!("{:?}", shared.rules), format!("{sources:?}")] {
+        for shown in [
+            printed,
+            format!("{set:?}"),
+            format!("{shared:?}"),
+            format!("{:?}", shared.rules),
+            format!("{sources:?}"),
+        ] {
             assert!(!shown.contains("s3cret"), "{shown}");
         }
         assert!(format!("{sources:?}").contains("ADMIN_TOKEN"));

@@ -40,7 +40,8 @@ impl Shared {
     pub fn new(settings: Settings, descriptors: u64) -> Arc<Self> {
         // descriptors for the listener, the runtime's own, and plain HTTP requests
         const RESERVE: u64 = 128;
-        let by_descriptors = usize::try_from(descriptors.saturating_sub(RESERVE)).unwrap_or(usize::MAX).max(1);
+        let by_descriptors =
+            usize::try_from(descriptors.saturating_sub(RESERVE)).unwrap_or(usize::MAX).max(1);
         let max_connections = limit(settings.server.max_connections).min(by_descriptors);
         Arc::new(Self {
             rules: Arc::new(rules(&settings)),
@@ -65,7 +66,8 @@ impl Shared {
     /// Why there is none.
     pub fn take_place(self: &Arc<Self>, address: Option<IpAddr>) -> Result<Place, Close> {
         let most = self.max_connections.min(limit(self.settings.peerjs.concurrent_limit));
-        let counted = address.filter(|_| self.settings.limits.connections_per_ip > 0).map(address::counted);
+        let counted =
+            address.filter(|_| self.settings.limits.connections_per_ip > 0).map(address::counted);
         if let Some(address) = counted {
             let mut addresses = self.addresses.lock().unwrap_or_else(PoisonError::into_inner);
             let count = addresses.entry(address).or_default();
@@ -76,7 +78,11 @@ impl Shared {
         }
         let before = self.metrics.connections.inc();
         let place = Place { shared: Arc::clone(self), counted, address };
-        if usize::try_from(before).is_ok_and(|before| before >= most) { Err(Close::Full) } else { Ok(place) }
+        if usize::try_from(before).is_ok_and(|before| before >= most) {
+            Err(Close::Full)
+        } else {
+            Ok(place)
+        }
     }
 }
 
@@ -101,7 +107,8 @@ impl Drop for Place {
     fn drop(&mut self) {
         self.shared.metrics.connections.dec();
         if let Some(address) = self.counted {
-            let mut addresses = self.shared.addresses.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut addresses =
+                self.shared.addresses.lock().unwrap_or_else(PoisonError::into_inner);
             if let Some(count) = addresses.get_mut(&address) {
                 *count -= 1;
                 if *count == 0 {

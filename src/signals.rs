@@ -16,7 +16,9 @@ pub fn catch(certificate: Option<Arc<Certificate>>) -> io::Result<impl Future<Ou
     let (mut term, mut int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let mut quit = signal(SignalKind::quit())?;
     actix_web::rt::spawn(reload_on_hangup(signal(SignalKind::hangup())?, certificate));
-    for (name, kind) in [("SIGUSR1", SignalKind::user_defined1()), ("SIGUSR2", SignalKind::user_defined2())] {
+    for (name, kind) in
+        [("SIGUSR1", SignalKind::user_defined1()), ("SIGUSR2", SignalKind::user_defined2())]
+    {
         actix_web::rt::spawn(ignore(name, signal(kind)?));
     }
     Ok(async move {
@@ -35,7 +37,9 @@ async fn reload_on_hangup(mut hangup: Signal, certificate: Option<Arc<Certificat
         match certificate.as_ref().map(|certificate| certificate.reload()) {
             Some(Ok(())) => log::info!("certificate read anew"),
             Some(Err(error)) => log::error!("the old certificate stays: {error}"),
-            None => log::warn!("SIGHUP is ignored: without tls.cert there is nothing to read anew; restart for new settings"),
+            None => log::warn!(
+                "SIGHUP is ignored: without tls.cert there is nothing to read anew; restart for new settings"
+            ),
         }
     }
 }

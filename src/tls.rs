@@ -60,7 +60,10 @@ impl Certificate {
     pub fn server_config(self: &Arc<Self>) -> Result<ServerConfig, rustls::Error> {
         let config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()));
         let resolver = Arc::clone(self) as Arc<dyn ResolvesServerCert>;
-        let mut config = config.with_safe_default_protocol_versions()?.with_no_client_auth().with_cert_resolver(resolver);
+        let mut config = config
+            .with_safe_default_protocol_versions()?
+            .with_no_client_auth()
+            .with_cert_resolver(resolver);
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
         Ok(config)
     }
@@ -74,12 +77,15 @@ impl ResolvesServerCert for Certificate {
 
 fn read(cert: &Path, key: &Path) -> Result<Arc<CertifiedKey>, BadCertificate> {
     let bad = |key, path: &Path, why: String| BadCertificate { key, path: path.to_owned(), why };
-    let chain = CertificateDer::pem_file_iter(cert).and_then(Iterator::collect::<Result<Vec<_>, _>>);
+    let chain =
+        CertificateDer::pem_file_iter(cert).and_then(Iterator::collect::<Result<Vec<_>, _>>);
     let chain = chain.map_err(|e| bad("tls.cert", cert, e.to_string()))?;
     if chain.is_empty() {
         return Err(bad("tls.cert", cert, "there is no certificate in it; it must be PEM".into()));
     }
-    let private = PrivateKeyDer::from_pem_file(key).map_err(|e| bad("tls.key", key, e.to_string()))?;
+    let private =
+        PrivateKeyDer::from_pem_file(key).map_err(|e| bad("tls.key", key, e.to_string()))?;
     let pair = CertifiedKey::from_der(chain, private, &aws_lc_rs::default_provider());
-    pair.map(Arc::new).map_err(|e| bad("tls.key", key, format!("not a key for {}: {e}", cert.display())))
+    pair.map(Arc::new)
+        .map_err(|e| bad("tls.key", key, format!("not a key for {}: {e}", cert.display())))
 }

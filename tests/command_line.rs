@@ -32,22 +32,30 @@ fn check_prints_the_settings_in_effect_which_are_the_defaults_of_the_file() {
     let file = include_str!("../settings.toml");
     let from_file = check(&directory_with(file), &[]);
     assert_eq!(from_file.stdout, bare.stdout);
-    let (printed, written): (toml::Table, toml::Table) = (bare.stdout.parse().expect("TOML"), file.parse().expect("TOML"));
+    let (printed, written): (toml::Table, toml::Table) =
+        (bare.stdout.parse().expect("TOML"), file.parse().expect("TOML"));
     assert_eq!(printed, written);
 }
 
 #[test]
 fn secrets_are_not_printed() {
-    let directory = directory_with("[ice]\nservers = [{ urls = ['turn:t.org'], username = 'u', credential = 's3cret-c' }]\n");
+    let directory = directory_with(
+        "[ice]\nservers = [{ urls = ['turn:t.org'], username = 'u', credential = 's3cret-c' }]\n",
+    );
     let shown = check(&directory, &[("PEERSTAR__AUTH__ADMIN_TOKEN", "s3cret-a")]);
     assert_eq!(shown.code, Some(0), "{}", shown.stderr);
-    assert!(!shown.stdout.contains("s3cret") && !shown.stderr.contains("s3cret"), "{}", shown.stdout);
+    assert!(
+        !shown.stdout.contains("s3cret") && !shown.stderr.contains("s3cret"),
+        "{}",
+        shown.stdout
+    );
     assert_eq!(value(&shown.stdout, "auth", "admin_token").as_str(), Some("***"));
 }
 
 #[test]
 fn defaults_then_the_file_then_the_environment_then_port_then_flags() {
-    let directory = directory_with("[server]\nport = 1\nhost = '127.0.0.1'\n[liveness]\nping_ms = 111\n");
+    let directory =
+        directory_with("[server]\nport = 1\nhost = '127.0.0.1'\n[liveness]\nping_ms = 111\n");
     let port = |arguments: &[&str], environment: &[(&str, &str)]| {
         let shown = run_once(&directory, &[&["--check"], arguments].concat(), environment);
         assert_eq!(shown.code, Some(0), "{}", shown.stderr);
@@ -80,7 +88,11 @@ fn a_file_that_is_named_goes_instead_of_the_one_that_lies_there() {
 fn is_refused(outcome: &Outcome, parts: &[&str]) {
     assert_eq!((outcome.code, &*outcome.stdout), (Some(2), ""), "{parts:?}: {}", outcome.stderr);
     assert_eq!(outcome.stderr.lines().count(), 1, "{}", outcome.stderr);
-    assert!(parts.iter().all(|part| outcome.stderr.contains(part)), "{:?} lacks one of {parts:?}", outcome.stderr);
+    assert!(
+        parts.iter().all(|part| outcome.stderr.contains(part)),
+        "{:?} lacks one of {parts:?}",
+        outcome.stderr
+    );
 }
 
 #[test]
@@ -92,17 +104,32 @@ fn what_is_wrong_is_said_in_one_line_that_names_the_key_the_value_and_what_is_al
         ("[server]\nport = 70000\n", &["server.port", "70000"]),
         ("[server]\nport = -1\n", &["server.port", "-1"]),
         ("[liveness]\nping_ms = 5\n", &["liveness.ping_ms", "5", "100", "60000"]),
-        ("[liveness]\nping_ms = 5000\ntimeout_ms = 6000\n", &["liveness.timeout_ms", "6000", "10000"]),
+        (
+            "[liveness]\nping_ms = 5000\ntimeout_ms = 6000\n",
+            &["liveness.timeout_ms", "6000", "10000"],
+        ),
         ("[election]\npolicy = 'best'\n", &["election.policy", "best", "random", "oldest"]),
         ("[log]\nformat = 'xml'\n", &["log.format", "xml", "json"]),
         ("[peerjs]\nallow_discovery = 'perhaps'\n", &["peerjs.allow_discovery", "perhaps"]),
         ("[peerjs]\nkey = ''\n", &["peerjs.key"]),
         ("[server]\npath = 'app'\n", &["server.path", "app", "/"]),
         ("[cors]\norigins = ['https://a.org/x']\n", &["cors.origins", "https://a.org/x"]),
-        ("[cors]\norigins = ['*']\n", &["cors.origins", "\"*\"", "empty", "\"null\"", "\"file://\""]),
-        ("[ice]\nservers = [{ urls = ['stun.example.org'] }]\n", &["ice.servers", "stun.example.org", "lacks a scheme"]),
-        ("[ice]\nservers = [{ urls = ['turn:t.org'] }]\n", &["ice.servers", "turn:t.org", "credential", "ice.turn_secret"]),
-        ("[ice]\nservers = [{ urls = ['stun:s.org?transport=udp'] }]\n", &["ice.servers", "?transport"]),
+        (
+            "[cors]\norigins = ['*']\n",
+            &["cors.origins", "\"*\"", "empty", "\"null\"", "\"file://\""],
+        ),
+        (
+            "[ice]\nservers = [{ urls = ['stun.example.org'] }]\n",
+            &["ice.servers", "stun.example.org", "lacks a scheme"],
+        ),
+        (
+            "[ice]\nservers = [{ urls = ['turn:t.org'] }]\n",
+            &["ice.servers", "turn:t.org", "credential", "ice.turn_secret"],
+        ),
+        (
+            "[ice]\nservers = [{ urls = ['stun:s.org?transport=udp'] }]\n",
+            &["ice.servers", "?transport"],
+        ),
         ("[server]\nproxy_hops = 0\n", &["server.proxy_hops", "0", "1", "16"]),
         ("[limits]\nqueue_bytes = 5\n", &["limits.queue_bytes", "5"]),
         ("[[server]]\n", &["server"]),
@@ -127,13 +154,24 @@ fn the_environment_and_flags_are_as_strict() {
         ("PORT", "http", &["server.port", "http"]),
         ("PORT", "65536", &["server.port", "65536"]),
         ("PEERSTAR__AUTH__TICKET_SECRET", " \n", &["auth.ticket_secret", "white space"]),
-        ("PEERSTAR__AUTH__TICKET_SECRET_FILE", "nowhere", &["PEERSTAR__AUTH__TICKET_SECRET_FILE", "nowhere"]),
-        ("PEERSTAR__ICE__SERVERS", r#"[{"urls":["stun:s.org:0"]}]"#, &["ice.servers", "stun:s.org:0", "1 to 65535"]),
+        (
+            "PEERSTAR__AUTH__TICKET_SECRET_FILE",
+            "nowhere",
+            &["PEERSTAR__AUTH__TICKET_SECRET_FILE", "nowhere"],
+        ),
+        (
+            "PEERSTAR__ICE__SERVERS",
+            r#"[{"urls":["stun:s.org:0"]}]"#,
+            &["ice.servers", "stun:s.org:0", "1 to 65535"],
+        ),
     ] {
         is_refused(&check(&directory, &[(name, text)]), parts);
     }
     is_refused(&run_once(&directory, &["--check", "--port", "x"], &[]), &["server.port", "x"]);
-    is_refused(&run_once(&directory, &["--check", "--config", "nowhere.toml"], &[]), &["nowhere.toml"]);
+    is_refused(
+        &run_once(&directory, &["--check", "--config", "nowhere.toml"], &[]),
+        &["nowhere.toml"],
+    );
     let unknown = run_once(&directory, &["--frobnicate"], &[]);
     assert_eq!(unknown.code, Some(2));
     assert!(unknown.stderr.contains("--frobnicate"));
@@ -160,9 +198,14 @@ async fn the_log_says_each_join_leave_and_election_at_debug_and_no_message() {
     a.goodbye().await;
     b.appointed().await;
     // the log comes by another way than the messages
-    eventually("the election in the log", async || server.log().iter().any(|line| line.contains("elect page="))).await;
-    let lines: Vec<serde_json::Value> =
-        server.log()[1..].iter().map(|line| serde_json::from_str(line).unwrap_or_else(|e| panic!("{line}: {e}"))).collect();
+    eventually("the election in the log", async || {
+        server.log().iter().any(|line| line.contains("elect page="))
+    })
+    .await;
+    let lines: Vec<serde_json::Value> = server.log()[1..]
+        .iter()
+        .map(|line| serde_json::from_str(line).unwrap_or_else(|e| panic!("{line}: {e}")))
+        .collect();
     let first_words = lines.iter().filter_map(|line| line["message"].as_str()?.split(' ').next());
     let since: Vec<&str> = first_words.skip_while(|word| *word != "join").collect();
     assert_eq!(since, ["join", "join", "leave", "elect"], "{lines:#?}");
@@ -175,9 +218,15 @@ async fn a_signal_that_is_commonly_sent_ends_the_server_with_a_drain_or_not_at_a
         let server = common::Server::start(&[]);
         let mut member = server.grouped("p", "a").await;
         server.signal(ignored);
-        eventually("it is said", async || server.log().iter().any(|line| line.contains("is ignored"))).await;
+        eventually("it is said", async || {
+            server.log().iter().any(|line| line.contains("is ignored"))
+        })
+        .await;
         let said = server.log();
-        assert!(said.iter().any(|line| line.contains(&format!("SIG{ignored} is ignored"))), "{said:#?}");
+        assert!(
+            said.iter().any(|line| line.contains(&format!("SIG{ignored} is ignored"))),
+            "{said:#?}"
+        );
         member.nothing_more().await;
     }
     for stops in ["TERM", "INT", "QUIT"] {

@@ -20,11 +20,20 @@ async fn health_and_readiness() {
 async fn an_id_is_a_fresh_uuid_as_text_whatever_the_key() {
     let server = Server::start(&[]);
     let mut ids = BTreeSet::new();
-    for path in ["/peerjs/id", "/other/id?ts=1234&version=1.5.5", "/pages/p%2Fq/peerjs/id", "/pages/~cA/peerjs/id"] {
+    for path in [
+        "/peerjs/id",
+        "/other/id?ts=1234&version=1.5.5",
+        "/pages/p%2Fq/peerjs/id",
+        "/pages/~cA/peerjs/id",
+    ] {
         let answer = server.get(path).await;
         assert_eq!(answer.status, 200, "{path}");
-        assert!(answer.header("content-type").is_some_and(|kind| kind.starts_with("text/")), "{answer:?}");
-        let id = uuid::Uuid::parse_str(&answer.body).unwrap_or_else(|e| panic!("{path}: {}: {e}", answer.body));
+        assert!(
+            answer.header("content-type").is_some_and(|kind| kind.starts_with("text/")),
+            "{answer:?}"
+        );
+        let id = uuid::Uuid::parse_str(&answer.body)
+            .unwrap_or_else(|e| panic!("{path}: {}: {e}", answer.body));
         assert_eq!(answer.body, id.hyphenated().to_string());
         assert!(ids.insert(id), "{id} again");
     }
@@ -43,7 +52,11 @@ async fn peers_are_listed_only_where_allowed_and_with_the_right_key() {
     let _c = server.member(&Query::encode(page), "c").await;
     assert_eq!(server.get("/peerjs/peers").await.json(), json!(["a", "b"]));
     for segment in [Query::encode(page), "~aHR0cHM6Ly9hLm9yZy94".into()] {
-        assert_eq!(server.get(&format!("/pages/{segment}/peerjs/peers")).await.json(), json!(["c"]), "{segment}");
+        assert_eq!(
+            server.get(&format!("/pages/{segment}/peerjs/peers")).await.json(),
+            json!(["c"]),
+            "{segment}"
+        );
     }
     assert_eq!(server.get("/pages/other/peerjs/peers").await.json(), json!([]));
     assert_eq!(server.get("/other/peers").await.status, 401);
@@ -55,7 +68,11 @@ async fn peers_are_listed_only_where_allowed_and_with_the_right_key() {
 async fn the_pages_are_for_the_admin_alone() {
     let without = Server::start(&[]);
     for said in ["Bearer ", "Bearer", "Bearer admin", ""] {
-        assert_eq!(http(&without, "GET", "/pages", &[("Authorization", said)]).await.status, 401, "{said:?}");
+        assert_eq!(
+            http(&without, "GET", "/pages", &[("Authorization", said)]).await.status,
+            401,
+            "{said:?}"
+        );
     }
     let server = Server::start(&[("auth.admin_token", "admin")]);
     let a = server.member("p", "a").await;
@@ -63,7 +80,11 @@ async fn the_pages_are_for_the_admin_alone() {
     let _q = server.member("%C3%BC", "x").await;
     let _peer = server.peer("no-page").await;
     for said in ["Bearer admi", "Bearer admin1", "admin", "Basic admin", ""] {
-        assert_eq!(http(&server, "GET", "/pages", &[("Authorization", said)]).await.status, 401, "{said:?}");
+        assert_eq!(
+            http(&server, "GET", "/pages", &[("Authorization", said)]).await.status,
+            401,
+            "{said:?}"
+        );
     }
     assert_eq!(server.get("/pages").await.status, 401);
     let pages = server.pages().await;
@@ -76,7 +97,13 @@ async fn the_admin_sends_a_member_away() {
     let server = Server::start(&[("auth.admin_token", "admin")]);
     let page = "https://a.org/x";
     let mut host = server.grouped(&Query::encode(page), "a").await;
-    let mut b = server.join(&format!("id={}&token=t&page={}&group=1", Query::encode("b%41 ü"), Query::encode(page))).await;
+    let mut b = server
+        .join(&format!(
+            "id={}&token=t&page={}&group=1",
+            Query::encode("b%41 ü"),
+            Query::encode(page)
+        ))
+        .await;
     host.expect("JOIN").await;
     let url = |id: &str| format!("/pages/{}/peers/{}", Query::encode(page), Query::encode(id));
     let admin = [("Authorization", "Bearer admin")];
@@ -97,7 +124,11 @@ async fn the_admin_sends_a_member_away() {
     host.expect("LEAVE").await;
     for gone in [&mut b, &mut host] {
         let (words, code) = gone.refused().await;
-        assert_eq!((&words["type"], &words["payload"]["retry"], code), (&json!("ERROR"), &json!(false), 4411), "{words}");
+        assert_eq!(
+            (&words["type"], &words["payload"]["retry"], code),
+            (&json!("ERROR"), &json!(false), 4411),
+            "{words}"
+        );
     }
 }
 
@@ -110,7 +141,12 @@ async fn one_whose_socket_was_lost_is_waited_for_until_the_admin_sends_it_away()
     lost.reset();
     while server.pages().await[0]["members"] != 1 {}
     for status in [204, 404] {
-        assert_eq!(http(&server, "DELETE", "/pages/p/peers/b", &[("Authorization", "Bearer admin")]).await.status, status);
+        assert_eq!(
+            http(&server, "DELETE", "/pages/p/peers/b", &[("Authorization", "Bearer admin")])
+                .await
+                .status,
+            status
+        );
     }
     let leave = host.expect("LEAVE").await;
     assert_eq!((&leave["src"], &leave["payload"]), (&json!("b"), &json!(null)));
@@ -126,8 +162,15 @@ async fn the_root_is_a_page_for_browsers_and_peer_servers_json_for_others() {
     let accept = [("Accept", "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8")];
     let page = http(&server, "GET", "/", &accept).await;
     assert_eq!(page.status, 200);
-    assert!(page.header("content-type").is_some_and(|kind| kind.starts_with("text/html")), "{page:?}");
-    assert!(page.body.contains("</html>") || page.body.contains("<!doctype html>"), "{}", page.body);
+    assert!(
+        page.header("content-type").is_some_and(|kind| kind.starts_with("text/html")),
+        "{page:?}"
+    );
+    assert!(
+        page.body.contains("</html>") || page.body.contains("<!doctype html>"),
+        "{}",
+        page.body
+    );
     // from the binary: the server runs in an empty directory
     if let Some(tag) = page.header("etag") {
         let again = http(&server, "GET", "/", &[accept[0], ("If-None-Match", tag)]).await;
@@ -138,7 +181,13 @@ async fn the_root_is_a_page_for_browsers_and_peer_servers_json_for_others() {
 #[tokio::test]
 async fn files_outside_of_what_the_binary_carries_are_not_served() {
     let server = Server::start(&[]);
-    for path in ["/..%2F..%2Fetc%2Fpasswd", "/settings.toml", "/.gitignore", "/%2e%2e/Cargo.toml", "/index.html%00"] {
+    for path in [
+        "/..%2F..%2Fetc%2Fpasswd",
+        "/settings.toml",
+        "/.gitignore",
+        "/%2e%2e/Cargo.toml",
+        "/index.html%00",
+    ] {
         assert_eq!(server.get(path).await.status, 404, "{path}");
     }
 }
@@ -150,12 +199,17 @@ async fn any_origin_is_reflected_by_default() {
         let answer = http(&server, "GET", path, &[("Origin", "https://a.org")]).await;
         assert_eq!(answer.header("access-control-allow-origin"), Some("https://a.org"), "{path}");
     }
-    let preflight =
-        [("Origin", "https://a.org"), ("Access-Control-Request-Method", "GET"), ("Access-Control-Request-Headers", "x-y")];
+    let preflight = [
+        ("Origin", "https://a.org"),
+        ("Access-Control-Request-Method", "GET"),
+        ("Access-Control-Request-Headers", "x-y"),
+    ];
     let answer = http(&server, "OPTIONS", "/peerjs/id", &preflight).await;
     assert!((200..300).contains(&answer.status), "{answer:?}");
     assert_eq!(answer.header("access-control-allow-origin"), Some("https://a.org"));
-    let mut peer = server.connect_with("/peerjs?key=peerjs&id=a&token=t", &[("origin", "https://any.org")]).await;
+    let mut peer = server
+        .connect_with("/peerjs?key=peerjs&id=a&token=t", &[("origin", "https://any.org")])
+        .await;
     peer.expect("OPEN").await;
 }
 
@@ -169,15 +223,28 @@ async fn listed_origins_guard_the_websocket_too() {
     let listed = ["https://a.org", "https://b.org:8443"];
     for origin in listed {
         assert_eq!(allowed(origin).await.as_deref(), Some(origin));
-        let mut peer = server.connect_with("/peerjs?key=peerjs&id=a&token=t", &[("origin", origin)]).await;
+        let mut peer =
+            server.connect_with("/peerjs?key=peerjs&id=a&token=t", &[("origin", origin)]).await;
         peer.expect("OPEN").await;
         peer.goodbye().await;
     }
-    for origin in ["https://c.org", "http://a.org", "https://a.org.evil.org", "https://b.org", "https://evil-a.org", "null"] {
+    for origin in [
+        "https://c.org",
+        "http://a.org",
+        "https://a.org.evil.org",
+        "https://b.org",
+        "https://evil-a.org",
+        "null",
+    ] {
         assert_eq!(allowed(origin).await, None, "{origin}");
-        let mut peer = server.connect_with("/peerjs?key=peerjs&id=a&token=t", &[("origin", origin)]).await;
+        let mut peer =
+            server.connect_with("/peerjs?key=peerjs&id=a&token=t", &[("origin", origin)]).await;
         let (words, code) = peer.refused().await;
-        assert_eq!((words["type"].as_str(), &words["payload"]["retry"], code), (Some("ERROR"), &json!(false), 4403), "{origin}");
+        assert_eq!(
+            (words["type"].as_str(), &words["payload"]["retry"], code),
+            (Some("ERROR"), &json!(false), 4403),
+            "{origin}"
+        );
     }
     // one that says nothing is no browser
     server.peer("a").await;
@@ -218,7 +285,8 @@ async fn a_websocket_route_asked_for_without_a_websocket_is_a_client_error() {
 
 /// The answer of a server with these `cors.origins` to a WebSocket that says it comes from `origin`.
 async fn close_for(server: &Server, origin: &str) -> Option<u16> {
-    let mut peer = server.connect_with("/peerjs?key=peerjs&id=a&token=t", &[("origin", origin)]).await;
+    let mut peer =
+        server.connect_with("/peerjs?key=peerjs&id=a&token=t", &[("origin", origin)]).await;
     let first = peer.next().await;
     if first["type"] == "OPEN" {
         peer.goodbye().await;
@@ -244,16 +312,25 @@ async fn origins_are_compared_as_browsers_write_them_and_a_pattern_covers_subdom
         assert_eq!(answer.header("access-control-allow-origin"), Some(origin), "{origin}");
         assert_eq!(close_for(&server, origin).await, None, "{origin}");
     }
-    for origin in
-        ["http://example.org", "https://wild.org", "https://evilwild.org", "https://a.wild.org:444", "https://*.wild.org", ""]
-    {
+    for origin in [
+        "http://example.org",
+        "https://wild.org",
+        "https://evilwild.org",
+        "https://a.wild.org:444",
+        "https://*.wild.org",
+        "",
+    ] {
         let answer = http(&server, "GET", "/peerjs/id", &[("Origin", origin)]).await;
         assert_eq!(answer.header("access-control-allow-origin"), None, "{origin}");
         assert_eq!(close_for(&server, origin).await, Some(4403), "{origin}");
     }
     let preflight = [("Origin", "https://a.wild.org"), ("Access-Control-Request-Method", "GET")];
     let answer = http(&server, "OPTIONS", "/peerjs/id", &preflight).await;
-    assert_eq!((answer.status, answer.header("access-control-allow-origin")), (200, Some("https://a.wild.org")), "{answer:?}");
+    assert_eq!(
+        (answer.status, answer.header("access-control-allow-origin")),
+        (200, Some("https://a.wild.org")),
+        "{answer:?}"
+    );
 }
 
 #[tokio::test]
@@ -295,13 +372,23 @@ async fn who_counts_as_one_address_is_what_the_proxy_of_the_outermost_hop_saw() 
 
 #[tokio::test]
 async fn a_key_or_an_id_may_be_called_as_a_route_is() {
-    let server = Server::start(&[("peerjs.key", "peers"), ("peerjs.allow_discovery", "true"), ("auth.admin_token", "admin")]);
+    let server = Server::start(&[
+        ("peerjs.key", "peers"),
+        ("peerjs.allow_discovery", "true"),
+        ("auth.admin_token", "admin"),
+    ]);
     assert!(uuid::Uuid::parse_str(&server.get("/pages/p/peers/id").await.body).is_ok());
     for id in ["id", "peers"] {
         let mut member = server.connect(&format!("/pages/p/peerjs?key=peers&id={id}")).await;
         member.expect("OPEN").await;
         assert_eq!(server.get("/pages/p/peers/peers").await.json(), json!([id]));
-        let kicked = http(&server, "DELETE", &format!("/pages/p/peers/{id}"), &[("Authorization", "Bearer admin")]).await;
+        let kicked = http(
+            &server,
+            "DELETE",
+            &format!("/pages/p/peers/{id}"),
+            &[("Authorization", "Bearer admin")],
+        )
+        .await;
         assert_eq!((kicked.status, member.refused().await.1), (204, 4411));
     }
     assert_eq!(server.get("/pages/p/peers/a").await.status, 405);

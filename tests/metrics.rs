@@ -9,7 +9,8 @@ use serde_json::json;
 async fn value(server: &Server, line: &str) -> f64 {
     let metrics = server.get("/metrics").await;
     assert_eq!(metrics.status, 200);
-    let value = metrics.body.lines().find_map(|l| l.strip_prefix(line)?.strip_prefix(' ')?.parse().ok());
+    let value =
+        metrics.body.lines().find_map(|l| l.strip_prefix(line)?.strip_prefix(' ')?.parse().ok());
     value.unwrap_or_else(|| panic!("no {line} in {}", metrics.body))
 }
 
@@ -53,7 +54,10 @@ async fn what_happens_is_counted() {
 async fn with_an_admin_token_the_metrics_are_for_the_admin() {
     let server = Server::start(&[("auth.admin_token", "admin")]);
     assert_eq!(server.get("/metrics").await.status, 401);
-    assert_eq!(http(&server, "GET", "/metrics", &[("Authorization", "Bearer wrong")]).await.status, 401);
+    assert_eq!(
+        http(&server, "GET", "/metrics", &[("Authorization", "Bearer wrong")]).await.status,
+        401
+    );
     let metrics = http(&server, "GET", "/metrics", &[("Authorization", "Bearer admin")]).await;
     assert!(metrics.body.ends_with("# EOF\n"), "{}", metrics.body);
 }

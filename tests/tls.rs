@@ -30,15 +30,22 @@ fn start(directory: &Path, more: &[(&str, &str)]) -> Server {
     Server::start(&[&[("tls.cert", &*cert), ("tls.key", &*key)], more].concat())
 }
 
-async fn dial(server: &Server, trusted: &CertificateDer<'static>) -> std::io::Result<TlsStream<TcpStream>> {
+async fn dial(
+    server: &Server,
+    trusted: &CertificateDer<'static>,
+) -> std::io::Result<TlsStream<TcpStream>> {
     let mut roots = RootCertStore::empty();
     roots.add(trusted.clone()).expect("a root");
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().expect("versions");
+    let config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .expect("versions");
     let config = config.with_root_certificates(roots).with_no_client_auth();
     let tcp = TcpStream::connect(server.address).await?;
     let name = ServerName::try_from("localhost").expect("a name");
-    timeout(PATIENCE, TlsConnector::from(Arc::new(config)).connect(name, tcp)).await.expect("an answer")
+    timeout(PATIENCE, TlsConnector::from(Arc::new(config)).connect(name, tcp))
+        .await
+        .expect("an answer")
 }
 
 #[tokio::test]
@@ -48,7 +55,10 @@ async fn http_and_websockets_over_tls_and_a_new_certificate_on_sighup() {
     let server = start(directory.path(), &[]);
 
     let mut plain = dial(&server, &old).await.expect("TLS");
-    plain.write_all(b"GET /health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").await.expect("sent");
+    plain
+        .write_all(b"GET /health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+        .await
+        .expect("sent");
     let mut answer = String::new();
     // the server need not say goodbye in TLS: Content-Length is enough
     let _ = timeout(PATIENCE, plain.read_to_string(&mut answer)).await.expect("an answer");
@@ -61,7 +71,11 @@ async fn http_and_websockets_over_tls_and_a_new_certificate_on_sighup() {
         if let Some(text) = send {
             socket.send(Message::text(text)).await.expect("sent");
         }
-        let message = timeout(PATIENCE, socket.next()).await.expect("an answer").expect("open").expect("open");
+        let message = timeout(PATIENCE, socket.next())
+            .await
+            .expect("an answer")
+            .expect("open")
+            .expect("open");
         message.into_text().expect("text").to_string()
     };
     assert!(next(None).await.starts_with(r#"{"type":"OPEN""#));
@@ -70,11 +84,18 @@ async fn http_and_websockets_over_tls_and_a_new_certificate_on_sighup() {
     server.signal("HUP");
     eventually("the new certificate", async || dial(&server, &new).await.is_ok()).await;
     assert!(dial(&server, &old).await.is_err(), "the old one is still shown");
-    assert_eq!(next(Some(r#"{"type":"HEARTBEAT"}"#)).await, r#"{"type":"HEARTBEAT"}"#, "the old connection lives on");
+    assert_eq!(
+        next(Some(r#"{"type":"HEARTBEAT"}"#)).await,
+        r#"{"type":"HEARTBEAT"}"#,
+        "the old connection lives on"
+    );
 
     std::fs::write(directory.path().join("cert.pem"), "nonsense").expect("written");
     server.signal("HUP");
-    eventually("a complaint", async || server.log().iter().any(|line| line.contains("the old certificate stays"))).await;
+    eventually("a complaint", async || {
+        server.log().iter().any(|line| line.contains("the old certificate stays"))
+    })
+    .await;
     dial(&server, &new).await.expect("the one before is still shown");
 }
 
@@ -84,8 +105,10 @@ async fn one_who_stops_reading_is_thrown_off_over_tls_too() {
     let directory = tempfile::tempdir().expect("a directory");
     let trusted = certify(directory.path());
     let unpaced = [("relay.max_bytes_per_s", "0"), ("limits.messages_per_s", "0")];
-    let server =
-        start(directory.path(), &[&[("liveness.ping_ms", "1000"), ("liveness.timeout_ms", "3000")], &unpaced[..]].concat());
+    let server = start(
+        directory.path(),
+        &[&[("liveness.ping_ms", "1000"), ("liveness.timeout_ms", "3000")], &unpaced[..]].concat(),
+    );
     // once a connection was served, all threads have what they need
     let mut first = dial(&server, &trusted).await.expect("TLS");
     first.write_all(b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n").await.expect("sent");
@@ -99,12 +122,17 @@ async fn one_who_stops_reading_is_thrown_off_over_tls_too() {
 
     let jammed = dial(&server, &trusted).await.expect("TLS");
     let (mut jammed, _) =
-        tokio_tungstenite::client_async("wss://localhost/peerjs?key=peerjs&id=j&token=t", jammed).await.expect("a WebSocket");
+        tokio_tungstenite::client_async("wss://localhost/peerjs?key=peerjs&id=j&token=t", jammed)
+            .await
+            .expect("a WebSocket");
     timeout(PATIENCE, jammed.next()).await.expect("OPEN").expect("open").expect("open");
     let sender = dial(&server, &trusted).await.expect("TLS");
     let (mut sender, _) =
-        tokio_tungstenite::client_async("wss://localhost/peerjs?key=peerjs&id=s&token=t", sender).await.expect("a WebSocket");
-    let offer = format!(r#"{{"type":"OFFER","dst":"j","payload":{{"sdp":"{}"}}}}"#, "x".repeat(100_000));
+        tokio_tungstenite::client_async("wss://localhost/peerjs?key=peerjs&id=s&token=t", sender)
+            .await
+            .expect("a WebSocket");
+    let offer =
+        format!(r#"{{"type":"OFFER","dst":"j","payload":{{"sdp":"{}"}}}}"#, "x".repeat(100_000));
     for _ in 0..200 {
         sender.send(Message::text(offer.as_str())).await.expect("sent");
     }
@@ -129,9 +157,21 @@ fn a_bad_certificate_is_said_at_the_start() {
         ("cert.pem", "empty.pem", "tls.key = \"empty.pem\""),
         ("cert.pem", &*theirs, "not a key for cert.pem"),
     ] {
-        let run = run_once(&directory, &["--check"], &[("PEERSTAR__TLS__CERT", cert), ("PEERSTAR__TLS__KEY", key)]);
-        assert!(run.code == Some(2) && run.stderr.contains(words) && run.stderr.lines().count() == 1, "{words}: {}", run.stderr);
+        let run = run_once(
+            &directory,
+            &["--check"],
+            &[("PEERSTAR__TLS__CERT", cert), ("PEERSTAR__TLS__KEY", key)],
+        );
+        assert!(
+            run.code == Some(2) && run.stderr.contains(words) && run.stderr.lines().count() == 1,
+            "{words}: {}",
+            run.stderr
+        );
     }
-    let good = run_once(&directory, &["--check"], &[("PEERSTAR__TLS__CERT", "cert.pem"), ("PEERSTAR__TLS__KEY", "key.pem")]);
+    let good = run_once(
+        &directory,
+        &["--check"],
+        &[("PEERSTAR__TLS__CERT", "cert.pem"), ("PEERSTAR__TLS__KEY", "key.pem")],
+    );
     assert_eq!(good.code, Some(0), "{}", good.stderr);
 }

@@ -15,7 +15,8 @@ fn offer(dst: &str, bytes: usize) -> serde_json::Value {
 #[tokio::test]
 async fn what_waits_for_a_newcomer_does_not_drown_it_and_the_rest_expires() {
     const EACH: usize = 16;
-    let server = Server::start(&[("peerjs.expire_ms", "60000"), ("peerjs.allow_discovery", "true")]);
+    let server =
+        Server::start(&[("peerjs.expire_ms", "60000"), ("peerjs.allow_discovery", "true")]);
     let mut dialers = Vec::new();
     for n in 0..12 {
         let mut dialer = server.peer(&format!("d{n}")).await;
@@ -43,13 +44,17 @@ async fn what_waits_for_a_newcomer_does_not_drown_it_and_the_rest_expires() {
         let delivered = delivered.get(&format!("d{n}")).copied().unwrap_or_default();
         assert_eq!(delivered + expired, EACH, "each of d{n}'s was delivered or expired");
     }
-    assert!(!delivered.is_empty() && dialers.iter().sum::<usize>() > 0, "{delivered:?} {dialers:?}");
+    assert!(
+        !delivered.is_empty() && dialers.iter().sum::<usize>() > 0,
+        "{delivered:?} {dialers:?}"
+    );
     newcomer.nothing_more().await;
 }
 
 #[tokio::test]
 async fn a_stranger_who_sends_more_than_one_reads_does_not_throw_it_off() {
-    let server = Server::start(&[("limits.queue_bytes", "131072"), ("peerjs.allow_discovery", "true")]);
+    let server =
+        Server::start(&[("limits.queue_bytes", "131072"), ("peerjs.allow_discovery", "true")]);
     let mut reader = server.narrow_websocket("id=r&token=t").await;
     reader.expect("OPEN").await;
     let mut stranger = server.raw_websocket("id=s&token=t").await;
@@ -80,7 +85,10 @@ async fn a_member_that_relays_more_than_the_host_reads_does_not_have_it_replaced
     member.send(json!({"type": "SUSPECT", "payload": {"host": "h", "epoch": epoch}}));
     member.send_to("CANDIDATE", "m", json!({}));
     member.expect("CANDIDATE").await;
-    assert_eq!(server.pages().await[0], json!({"page": "p", "host": "h", "epoch": epoch, "members": 2}));
+    assert_eq!(
+        server.pages().await[0],
+        json!({"page": "p", "host": "h", "epoch": epoch, "members": 2})
+    );
     // what came came in order, and the rest is dropped
     let mut relayed = Vec::new();
     loop {

@@ -16,7 +16,8 @@ fn trust(client: &Client, host: &str, epoch: &Value) {
 /// Tells of sixteen quick dials, and that no data channel is open: the fair time is 3 s then.
 fn dial_quickly(client: &Client) {
     for n in 0..4 {
-        let channels: serde_json::Map<_, _> = (0..4).map(|m| (format!("quick-{n}-{m}"), json!(1))).collect();
+        let channels: serde_json::Map<_, _> =
+            (0..4).map(|m| (format!("quick-{n}-{m}"), json!(1))).collect();
         client.status(json!({"channels": channels}));
     }
     client.status(json!({"channels": {}}));
@@ -97,7 +98,11 @@ async fn without_a_relay_more_than_half_replace_a_host_they_cannot_reach_for_the
     suspect(&members[3], "h", &epoch);
     members[0].expect("PROBE").await;
     let told = members[0].appointed().await;
-    assert_eq!((&told["host"], &told["cause"], &told["fairMs"]), (&json!("a"), &json!("unreachable"), &json!(6000)), "{told}");
+    assert_eq!(
+        (&told["host"], &told["cause"], &told["fairMs"]),
+        (&json!("a"), &json!("unreachable"), &json!(6000)),
+        "{told}"
+    );
     all_are_told(&mut members[1..], "a", "unreachable").await;
 }
 
@@ -121,7 +126,11 @@ async fn a_host_that_most_suspect_is_replaced_only_by_a_deputy_that_more_members
     members[0].expect("PROBE").await;
     for member in &mut members {
         let told = member.appointed().await;
-        assert_eq!((&told["host"], &told["cause"], &told["deputy"]), (&json!("a"), &json!("unreachable"), &json!("b")), "{told}");
+        assert_eq!(
+            (&told["host"], &told["cause"], &told["deputy"]),
+            (&json!("a"), &json!("unreachable"), &json!("b")),
+            "{told}"
+        );
     }
 }
 
@@ -133,8 +142,14 @@ async fn a_status_or_suspicion_that_breaks_a_rule_is_refused_in_words() {
             json!({"type": "STATUS", "payload": {"channels": {"a": 600_001}}}),
             "channels: \"a\" has 600001 ms: must be 0 to 600000",
         ),
-        (json!({"type": "STATUS", "payload": {"channels": {"a": 1, "b": 1, "c": 1, "d": 1, "e": 1}}}), "at most 4"),
-        (json!({"type": "STATUS", "payload": {"p2p": "no"}}), "STATUS takes {eligible, visible, relay, p2p, channels, profile}"),
+        (
+            json!({"type": "STATUS", "payload": {"channels": {"a": 1, "b": 1, "c": 1, "d": 1, "e": 1}}}),
+            "at most 4",
+        ),
+        (
+            json!({"type": "STATUS", "payload": {"p2p": "no"}}),
+            "STATUS takes {eligible, visible, relay, p2p, channels, profile}",
+        ),
         (json!({"type": "TRUST", "payload": {"host": "a"}}), "TRUST takes {host, epoch}"),
     ] {
         let mut member = server.grouped("p", "a").await;
@@ -158,7 +173,10 @@ async fn a_host_may_hand_over_to_one_it_names_or_to_anyone() {
     members[0].send(json!({"type": "RESIGN", "payload": {"epoch": epoch, "to": "b"}}));
     for member in &mut members {
         let told = member.appointed().await;
-        assert_eq!((&told["host"], &told["cause"], &told["members"]), (&json!("b"), &json!("resigned"), &json!(3)));
+        assert_eq!(
+            (&told["host"], &told["cause"], &told["members"]),
+            (&json!("b"), &json!("resigned"), &json!(3))
+        );
         assert!(told["epoch"].as_u64() > epoch.as_u64());
         assert_eq!(told.get("roster").is_some(), member.id == "b");
         if member.id == "b" {

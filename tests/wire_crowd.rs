@@ -22,7 +22,9 @@ async fn a_thousand_members_whose_host_dies_are_told_the_same_once() {
     let epoch = host.open["epoch"].as_u64().expect("an epoch");
     let mut members = Vec::new();
     for batch in 0..20 {
-        members.extend(join_all((0..50).map(|n| come(&server, "p", format!("m{}", batch * 50 + n)))).await);
+        members.extend(
+            join_all((0..50).map(|n| come(&server, "p", format!("m{}", batch * 50 + n)))).await,
+        );
     }
     figure("memory a member, KiB", (server.memory() - before) / 1024 / 1000);
     let started = Instant::now();
@@ -34,7 +36,10 @@ async fn a_thousand_members_whose_host_dies_are_told_the_same_once() {
     assert!(next.as_u64() > Some(epoch), "{next} after {epoch}");
     assert!(members.iter().any(|m| m.id == host), "{host} is one of them");
     for (told, member) in told.iter().zip(&members) {
-        assert_eq!((&told["host"], &told["epoch"], &told["cause"]), (&json!(host), next, &json!("left")));
+        assert_eq!(
+            (&told["host"], &told["epoch"], &told["cause"]),
+            (&json!(host), next, &json!("left"))
+        );
         assert_eq!(told["members"], 1000);
         let roster = told.get("roster").and_then(|roster| roster.as_array()).map(Vec::len);
         assert_eq!(roster, (member.id == host).then_some(1000), "{}", member.id);
@@ -85,12 +90,16 @@ async fn the_frame_of_a_new_host_is_written_before_any_other() {
             }
         }
         // a kernel under load may deliver in another order what two threads have written
-        assert!(late <= deaths / 10, "the host of {page} was told after another {late} times of {deaths}");
+        assert!(
+            late <= deaths / 10,
+            "the host of {page} was told after another {late} times of {deaths}"
+        );
     }
 }
 
 fn members_left(most: usize, told: &serde_json::Value) -> usize {
-    let members = told["payload"]["members"].as_u64().and_then(|members| usize::try_from(members).ok());
+    let members =
+        told["payload"]["members"].as_u64().and_then(|members| usize::try_from(members).ok());
     members.filter(|members| *members < most).expect("a count")
 }
 
@@ -107,7 +116,12 @@ async fn every_join_that_races_with_the_end_of_its_page_is_let_in() {
             let epoch = member.open["epoch"].as_u64().expect("an epoch");
             assert!(epoch >= last, "{epoch} after {last}");
             last = epoch;
-            assert_eq!(member.open.get("roster").is_some(), member.open["host"] == *id, "{}", member.open);
+            assert_eq!(
+                member.open.get("roster").is_some(),
+                member.open["host"] == *id,
+                "{}",
+                member.open
+            );
             member.send_to("CANDIDATE", &id, json!({"round": round}));
             // others come and go meanwhile: a host hears of it
             loop {

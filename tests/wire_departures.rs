@@ -6,13 +6,18 @@ use common::{Client, Server, eventually, http};
 use serde_json::json;
 
 /// Time enough to come back, and longer still a wait that shows that nothing is said.
-const PATIENT: [(&str, &str); 3] =
-    [("liveness.return_ms", "300"), ("peerjs.expire_ms", "900"), ("peerjs.allow_discovery", "true")];
+const PATIENT: [(&str, &str); 3] = [
+    ("liveness.return_ms", "300"),
+    ("peerjs.expire_ms", "900"),
+    ("peerjs.allow_discovery", "true"),
+];
 /// Nobody is said to be gone for being away, not while a test lasts.
-const VERY_PATIENT: [(&str, &str); 2] = [("liveness.return_ms", "60000"), ("peerjs.expire_ms", "500")];
+const VERY_PATIENT: [(&str, &str); 2] =
+    [("liveness.return_ms", "60000"), ("peerjs.expire_ms", "500")];
 
 async fn two_contacts_and_a_stranger(server: &Server) -> (Client, Client, Client) {
-    let (mut a, mut b, stranger) = (server.peer("a").await, server.peer("b").await, server.peer("s").await);
+    let (mut a, mut b, stranger) =
+        (server.peer("a").await, server.peer("b").await, server.peer("s").await);
     a.meet(&mut b).await;
     (a, b, stranger)
 }
@@ -42,7 +47,10 @@ async fn a_socket_closed_with_1001_that_is_back_within_a_moment_was_never_gone()
     member.meet(&mut host).await;
     host.close(Some(1001)).await;
     let mut host = server.member("p", "h").await;
-    assert_eq!((&host.open["host"], &host.open["epoch"]), (&member.open["host"], &member.open["epoch"]));
+    assert_eq!(
+        (&host.open["host"], &host.open["epoch"]),
+        (&member.open["host"], &member.open["epoch"])
+    );
     member.nothing_until_expire().await;
     member.close(Some(1001)).await;
     let mut member = server.member("p", "m").await;
@@ -57,16 +65,27 @@ async fn a_socket_closed_with_1001_that_is_back_within_a_moment_was_never_gone()
 async fn a_page_without_a_socket_says_over_http_that_it_leaves() {
     let site = "https://site.example";
 
-    let server = Server::start(&[VERY_PATIENT[0], VERY_PATIENT[1], ("auth.admin_token", "admin"), ("cors.origins", site)]);
+    let server = Server::start(&[
+        VERY_PATIENT[0],
+        VERY_PATIENT[1],
+        ("auth.admin_token", "admin"),
+        ("cors.origins", site),
+    ]);
     let leave = async |id: &str, query: &str, origin: &str| {
-        http(&server, "POST", &format!("/pages/p/peers/{id}/leave?{query}"), &[("Origin", origin)]).await.status
+        http(&server, "POST", &format!("/pages/p/peers/{id}/leave?{query}"), &[("Origin", origin)])
+            .await
+            .status
     };
     let (mut host, lost) = (server.member("p", "h").await, server.member("p", "x").await);
     host.expect_from("JOIN", "x").await;
     // it would be waited for a minute
     lost.reset();
     eventually("x is off the roster", async || server.pages().await[0]["members"] == 1).await;
-    assert_eq!(leave("x", "token=wrong", site).await, 204, "whether anybody is waited for is told to nobody");
+    assert_eq!(
+        leave("x", "token=wrong", site).await,
+        204,
+        "whether anybody is waited for is told to nobody"
+    );
     host.nothing_until_expire().await;
     assert_eq!(leave("x", "token=t", site).await, 204);
     assert_eq!(host.expect_from("LEAVE", "x").await.get("payload"), None);
@@ -88,7 +107,12 @@ async fn a_page_without_a_socket_says_over_http_that_it_leaves() {
 
 #[tokio::test]
 async fn contacts_are_told_after_a_timeout() {
-    let server = Server::start(&[VERY_PATIENT[0], VERY_PATIENT[1], ("liveness.ping_ms", "100"), ("liveness.timeout_ms", "1000")]);
+    let server = Server::start(&[
+        VERY_PATIENT[0],
+        VERY_PATIENT[1],
+        ("liveness.ping_ms", "100"),
+        ("liveness.timeout_ms", "1000"),
+    ]);
     let mut silent = server.raw_websocket("id=a&token=t").await;
     let (mut b, mut stranger) = (server.peer("b").await, server.peer("s").await);
     b.send_to("OFFER", "a", json!({}));
@@ -214,7 +238,8 @@ async fn each_of_many_contacts_is_told_once() {
 }
 
 #[tokio::test]
-async fn on_a_page_a_lost_member_leaves_the_roster_at_once_and_the_host_hears_leave_after_return_ms() {
+async fn on_a_page_a_lost_member_leaves_the_roster_at_once_and_the_host_hears_leave_after_return_ms()
+ {
     let server = Server::start(&[PATIENT[0], PATIENT[1], ("auth.admin_token", "admin")]);
     let mut host = server.member("p", "h").await;
     let mut contact = server.member("p", "c").await;

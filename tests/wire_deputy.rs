@@ -12,12 +12,18 @@ fn deputies(members: &[Client]) -> Vec<Option<&Value>> {
 
 async fn told_of_deputy(members: &mut [Client], deputy: Value) {
     for member in members {
-        assert_eq!(member.expect("DEPUTY").await["payload"], json!({"deputy": deputy}), "{}", member.id);
+        assert_eq!(
+            member.expect("DEPUTY").await["payload"],
+            json!({"deputy": deputy}),
+            "{}",
+            member.id
+        );
     }
 }
 
 #[tokio::test]
-async fn where_nothing_is_relayed_the_deputy_follows_a_host_that_vanishes_and_the_next_is_told_with_it() {
+async fn where_nothing_is_relayed_the_deputy_follows_a_host_that_vanishes_and_the_next_is_told_with_it()
+ {
     let server = Server::start(&[("relay.enabled", "false")]);
     let mut members = server.group("p", &["h", "a", "b", "c"]).await;
     assert_eq!(deputies(&members), [None, Some(&json!("a")), Some(&json!("a")), Some(&json!("a"))]);
@@ -25,7 +31,11 @@ async fn where_nothing_is_relayed_the_deputy_follows_a_host_that_vanishes_and_th
     let mut next = None;
     for member in &mut members {
         let told = member.appointed().await;
-        assert_eq!((&told["host"], &told["cause"], &told["fairMs"]), (&json!("a"), &json!("left"), &json!(7500)), "{told}");
+        assert_eq!(
+            (&told["host"], &told["cause"], &told["fairMs"]),
+            (&json!("a"), &json!("left"), &json!(7500)),
+            "{told}"
+        );
         let deputy = told["deputy"].as_str().expect("a deputy").to_owned();
         assert!(["b", "c"].contains(&&*deputy), "{told}");
         assert_eq!(*next.get_or_insert(deputy.clone()), deputy);
@@ -61,11 +71,14 @@ async fn where_all_is_relayed_or_deputies_are_off_there_is_none() {
 
 #[tokio::test]
 async fn a_deputy_at_another_address_than_the_host_comes_first() {
-    let settings = [("relay.enabled", "false"), ("server.proxied", "true"), ("election.policy", "oldest")];
+    let settings =
+        [("relay.enabled", "false"), ("server.proxied", "true"), ("election.policy", "oldest")];
     let server = Server::start(&settings);
     let mut members = Vec::new();
     // "c" has been there for longer than "b", but would go offline with "a"
-    for (id, address) in [("h", "203.0.113.1"), ("a", "203.0.113.1"), ("c", "203.0.113.1"), ("b", "203.0.113.2")] {
+    for (id, address) in
+        [("h", "203.0.113.1"), ("a", "203.0.113.1"), ("c", "203.0.113.1"), ("b", "203.0.113.2")]
+    {
         let query = format!("/peerjs?key=peerjs&id={}&page=p&group=1", Query::encode(id));
         let mut member = server.connect_with(&query, &[("x-forwarded-for", address)]).await;
         member.open = member.expect("OPEN").await["payload"].take();

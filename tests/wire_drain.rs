@@ -68,7 +68,12 @@ fn the_hosts_were_told_first(log: &[String]) {
     let first = |what: &str| -> BTreeMap<String, String> {
         let mut first = BTreeMap::new();
         for line in log.iter().filter(|line| line.contains(what)) {
-            let field = |name: &str| line.split(' ').find_map(|part| part.strip_prefix(name)).unwrap_or_default().to_owned();
+            let field = |name: &str| {
+                line.split(' ')
+                    .find_map(|part| part.strip_prefix(name))
+                    .unwrap_or_default()
+                    .to_owned()
+            };
             first.entry(field("page=")).or_insert_with(|| field("session="));
         }
         first.remove("(none)");
@@ -77,7 +82,10 @@ fn the_hosts_were_told_first(log: &[String]) {
     let (joined, dismissed) = (first(" join page="), first(" dismiss page="));
     assert_eq!(joined.len(), 24, "the log says who came first");
     assert_eq!(dismissed, joined);
-    assert!(!log.iter().any(|line| line.contains(" elect ")), "nobody is elected while the server goes");
+    assert!(
+        !log.iter().any(|line| line.contains(" elect ")),
+        "nobody is elected while the server goes"
+    );
 }
 
 #[tokio::test]

@@ -40,7 +40,8 @@ async fn an_upgrade_with_a_body_is_refused_in_words_and_never_answered_101() {
     }
     // a body of nothing is none
     let mut raw = server.raw().await;
-    raw.send(upgrade(PATH, "HTTP/1.1", &format!("{WEBSOCKET}Content-Length: 0\r\n")).as_bytes()).await;
+    raw.send(upgrade(PATH, "HTTP/1.1", &format!("{WEBSOCKET}Content-Length: 0\r\n")).as_bytes())
+        .await;
     raw.expect_upgrade().await;
     raw.expect("OPEN").await;
 }
@@ -48,9 +49,12 @@ async fn an_upgrade_with_a_body_is_refused_in_words_and_never_answered_101() {
 #[tokio::test]
 async fn an_upgrade_that_the_http_library_takes_for_none_is_refused() {
     let server = Server::start(&[]);
-    for line in
-        ["Upgrade: websocket, h2c\r\n", "Upgrade: h2c, websocket\r\n", "Upgrade: websocket/13\r\n", "Upgrade: websocket;\r\n"]
-    {
+    for line in [
+        "Upgrade: websocket, h2c\r\n",
+        "Upgrade: h2c, websocket\r\n",
+        "Upgrade: websocket/13\r\n",
+        "Upgrade: websocket;\r\n",
+    ] {
         let answer = refused(&server, &upgrade(PATH, "HTTP/1.1", line)).await;
         assert!(answer.body.contains("`websocket` and nothing else"), "{line}: {answer:?}");
     }
@@ -61,11 +65,22 @@ async fn an_upgrade_over_http_1_0_is_refused_in_words_that_name_the_usual_cause(
     let server = Server::start(&[]);
     for lines in [WEBSOCKET, ""] {
         let answer = refused(&server, &upgrade(PATH, "HTTP/1.0", lines)).await;
-        assert_eq!((answer.status, answer.header("upgrade")), (426, Some("websocket")), "{answer:?}");
-        assert!(answer.body.contains("HTTP/1.1") && answer.body.contains("proxy_http_version 1.1"), "{answer:?}");
+        assert_eq!(
+            (answer.status, answer.header("upgrade")),
+            (426, Some("websocket")),
+            "{answer:?}"
+        );
+        assert!(
+            answer.body.contains("HTTP/1.1") && answer.body.contains("proxy_http_version 1.1"),
+            "{answer:?}"
+        );
     }
     // as nginx sends it when it is told nothing
-    let answer = refused(&server, "GET /peerjs?key=peerjs&id=a&token=t HTTP/1.0\r\nHost: x\r\nConnection: close\r\n\r\n").await;
+    let answer = refused(
+        &server,
+        "GET /peerjs?key=peerjs&id=a&token=t HTTP/1.0\r\nHost: x\r\nConnection: close\r\n\r\n",
+    )
+    .await;
     assert!(answer.status == 426 && answer.body.contains("proxy_http_version 1.1"), "{answer:?}");
 }
 
@@ -75,9 +90,21 @@ async fn what_else_is_no_handshake_is_said() {
     for (request, status, words) in [
         (format!("GET {PATH} HTTP/1.1\r\nHost: x\r\n\r\n"), 400, "proxy_set_header Upgrade"),
         (upgrade(PATH, "HTTP/1.1", ""), 400, "proxy_set_header Upgrade"),
-        (upgrade(PATH, "HTTP/1.1", WEBSOCKET).replace("Version: 13", "Version: 12"), 426, "version 13"),
-        (upgrade(PATH, "HTTP/1.1", WEBSOCKET).replace("Sec-WebSocket-Version: 13\r\n", ""), 426, "version 13"),
-        (upgrade(PATH, "HTTP/1.1", WEBSOCKET).replace("Sec-WebSocket-Key", "X-Key"), 400, "no WebSocket handshake"),
+        (
+            upgrade(PATH, "HTTP/1.1", WEBSOCKET).replace("Version: 13", "Version: 12"),
+            426,
+            "version 13",
+        ),
+        (
+            upgrade(PATH, "HTTP/1.1", WEBSOCKET).replace("Sec-WebSocket-Version: 13\r\n", ""),
+            426,
+            "version 13",
+        ),
+        (
+            upgrade(PATH, "HTTP/1.1", WEBSOCKET).replace("Sec-WebSocket-Key", "X-Key"),
+            400,
+            "no WebSocket handshake",
+        ),
         (upgrade(PATH, "HTTP/1.1", WEBSOCKET).replace("GET ", "POST "), 405, "GET, OPTIONS"),
     ] {
         let answer = refused(&server, &request).await;
@@ -108,10 +135,17 @@ async fn percent_encoded_unreserved_characters_mean_what_they_stand_for_in_every
         let mut member = server.connect(&format!("{path}?key=k~ey&id=m{n}&group=1")).await;
         let open = member.expect("OPEN").await;
         assert_eq!(open["payload"]["page"], "https://a.org/x", "{path}");
-        let list = path.rsplit_once('/').map(|(page, _)| format!("{page}/k%7Eey/peers")).unwrap_or_default();
+        let list = path
+            .rsplit_once('/')
+            .map(|(page, _)| format!("{page}/k%7Eey/peers"))
+            .unwrap_or_default();
         assert_eq!(server.get(&list).await.json(), json!([format!("m{n}")]), "{list}");
         let kick = list.replace("k%7Eey/peers", &format!("p%65ers/%6D{n}"));
-        assert_eq!(http(&server, "DELETE", &kick, &[("Authorization", "Bearer admin")]).await.status, 204, "{kick}");
+        assert_eq!(
+            http(&server, "DELETE", &kick, &[("Authorization", "Bearer admin")]).await.status,
+            204,
+            "{kick}"
+        );
         member.refused().await;
     }
     for path in ["/%61~pp/%68ealth", "/a~pp/k%7Eey/id", "/a~pp/%6B~ey/peers", "/a~pp/"] {
@@ -141,14 +175,26 @@ async fn options_is_answered_on_every_route_with_what_is_allowed() {
     ] {
         let there = if path == "*" { path.to_owned() } else { format!("/app{path}") };
         for (server, path) in [(&server, path), (&below, &*there)] {
-            for head in ["HTTP/1.1\r\nHost: x\r\n", "HTTP/1.0\r\n", "HTTP/1.1\r\nHost: x\r\nOrigin: https://a.org\r\n"] {
+            for head in [
+                "HTTP/1.1\r\nHost: x\r\n",
+                "HTTP/1.0\r\n",
+                "HTTP/1.1\r\nHost: x\r\nOrigin: https://a.org\r\n",
+            ] {
                 let answer = server.exchange(format!("OPTIONS {path} {head}\r\n").as_bytes()).await;
-                assert_eq!((answer.status, answer.header("allow")), (204, Some(allow)), "{path} {head:?}: {answer:?}");
+                assert_eq!(
+                    (answer.status, answer.header("allow")),
+                    (204, Some(allow)),
+                    "{path} {head:?}: {answer:?}"
+                );
             }
             if path != "*" {
                 for method in ["PUT", "PATCH", "BREW"] {
                     let answer = http(server, method, path, &[]).await;
-                    assert_eq!((answer.status, answer.header("allow")), (405, Some(allow)), "{method} {path}: {answer:?}");
+                    assert_eq!(
+                        (answer.status, answer.header("allow")),
+                        (405, Some(allow)),
+                        "{method} {path}: {answer:?}"
+                    );
                 }
             }
         }

@@ -13,8 +13,17 @@ async fn all_are_told(members: &mut [Client]) -> Value {
     for member in members.iter_mut() {
         let mut told = member.appointed().await;
         let roster = told.as_object_mut().expect("a payload").remove("roster");
-        assert_eq!(roster.is_some(), told["host"] == *member.id, "only the host is told who is there: {told}");
-        assert_eq!(*said.get_or_insert_with(|| told.clone()), told, "{} was told something else", member.id);
+        assert_eq!(
+            roster.is_some(),
+            told["host"] == *member.id,
+            "only the host is told who is there: {told}"
+        );
+        assert_eq!(
+            *said.get_or_insert_with(|| told.clone()),
+            told,
+            "{} was told something else",
+            member.id
+        );
     }
     said.expect("somebody was told")
 }
@@ -50,13 +59,17 @@ async fn when_the_host_leaves_everybody_is_told_the_same_next_one_and_epochs_gro
             _ => leaves.close(Some(1000)).await,
         }
         let told = all_are_told(&mut members).await;
-        assert_eq!((&told["page"], &told["cause"], &told["p2p"]), (&json!("p"), &json!("left"), &json!(true)));
+        assert_eq!(
+            (&told["page"], &told["cause"], &told["p2p"]),
+            (&json!("p"), &json!("left"), &json!(true))
+        );
         assert_eq!(told["members"], members.len());
         let next = told["epoch"].as_u64().expect("an epoch");
         assert!(next > epoch, "{next} after {epoch}");
         epoch = next;
         let gone = std::mem::replace(&mut host, host_of(&told));
-        let new_host = members.iter_mut().find(|m| m.id == host).expect("the new host is one of them");
+        let new_host =
+            members.iter_mut().find(|m| m.id == host).expect("the new host is one of them");
         new_host.expect_from("LEAVE", &gone).await;
         for member in &mut members {
             member.nothing_more().await;
@@ -72,9 +85,16 @@ async fn a_host_whose_socket_is_lost_is_replaced_at_once_and_is_a_member_when_it
     let epoch = first.open["epoch"].clone();
     first.reset();
     let told = all_are_told(&mut members).await;
-    assert_eq!((&told["cause"], told["epoch"].as_u64() > epoch.as_u64()), (&json!("left"), true), "{told} after {epoch}");
+    assert_eq!(
+        (&told["cause"], told["epoch"].as_u64() > epoch.as_u64()),
+        (&json!("left"), true),
+        "{told} after {epoch}"
+    );
     let back = server.member("p", "a").await;
-    assert_eq!((&back.open["host"], &back.open["epoch"], &back.open["members"]), (&told["host"], &told["epoch"], &json!(3)));
+    assert_eq!(
+        (&back.open["host"], &back.open["epoch"], &back.open["members"]),
+        (&told["host"], &told["epoch"], &json!(3))
+    );
     for member in &mut members {
         if member.id == host_of(&told) {
             member.expect_from("JOIN", "a").await;
@@ -187,7 +207,10 @@ async fn the_first_group_member_becomes_host_of_a_stock_page() {
     let roster = json!([{"id": "a", "group": 0}, {"id": "b", "group": 0}, {"id": "g", "group": 1}]);
     assert_eq!(g.open["roster"], roster);
     let told = all_are_told(&mut members).await;
-    assert_eq!((&told["host"], &told["cause"], &told["epoch"]), (&json!("g"), &json!("upgraded"), &g.open["epoch"]));
+    assert_eq!(
+        (&told["host"], &told["cause"], &told["epoch"]),
+        (&json!("g"), &json!("upgraded"), &g.open["epoch"])
+    );
     // the second one changes nothing
     let mut g2 = server.grouped("p", "g2").await;
     assert_eq!((&g2.open["host"], g2.open.get("roster")), (&json!("g"), None));
@@ -213,9 +236,17 @@ async fn another_version_of_the_group_protocol_is_refused_for_good() {
     let server = Server::start(&[]);
     let _host = server.member("p", "a").await;
     for version in ["2", "", "one", "-1", "1.0"] {
-        let (words, code) = server.refusal(&format!("/peerjs?key=peerjs&id=b&page=p&group={version}")).await;
-        assert_eq!((words["type"].as_str(), code), (Some("ERROR"), 4426), "group={version}: {words}");
-        assert_eq!((&words["payload"]["code"], &words["payload"]["retry"]), (&json!(4426), &json!(false)));
+        let (words, code) =
+            server.refusal(&format!("/peerjs?key=peerjs&id=b&page=p&group={version}")).await;
+        assert_eq!(
+            (words["type"].as_str(), code),
+            (Some("ERROR"), 4426),
+            "group={version}: {words}"
+        );
+        assert_eq!(
+            (&words["payload"]["code"], &words["payload"]["retry"]),
+            (&json!(4426), &json!(false))
+        );
     }
 }
 
@@ -248,7 +279,11 @@ async fn a_second_tab_with_copied_storage_does_not_speak_as_host() {
         let told = b.appointed().await;
         assert_eq!((&told["host"], &told["cause"]), (&json!("b"), &json!("left")), "{claim}");
         assert!(told["epoch"].as_u64() > Some(epoch), "{told}");
-        assert_eq!((&second.open["host"], second.open.get("roster")), (&json!("b"), None), "{claim}");
+        assert_eq!(
+            (&second.open["host"], second.open.get("roster")),
+            (&json!("b"), None),
+            "{claim}"
+        );
         // the first a has left, the second has come, in this order
         b.expect_from("LEAVE", "a").await;
         b.expect_from("JOIN", "a").await;
@@ -262,7 +297,11 @@ async fn a_second_tab_with_copied_storage_does_not_speak_as_host() {
 
 #[tokio::test]
 async fn two_that_vanish_together_do_not_follow_each_other() {
-    let settings = [("liveness.ping_ms", "300"), ("liveness.host_timeout_ms", "900"), ("liveness.timeout_ms", "8000")];
+    let settings = [
+        ("liveness.ping_ms", "300"),
+        ("liveness.host_timeout_ms", "900"),
+        ("liveness.timeout_ms", "8000"),
+    ];
     let server = Server::start(&settings);
     let mut silent = Vec::new();
     for id in ["h", "x1", "x2", "x3", "x4", "x5"] {
@@ -271,5 +310,8 @@ async fn two_that_vanish_together_do_not_follow_each_other() {
     let mut alive = server.member("p", "alive").await;
     assert_eq!(alive.open["host"], "h");
     let told = alive.appointed().await;
-    assert_eq!((&told["host"], &told["cause"], &told["members"]), (&json!("alive"), &json!("timeout"), &json!(6)));
+    assert_eq!(
+        (&told["host"], &told["cause"], &told["members"]),
+        (&json!("alive"), &json!("timeout"), &json!(6))
+    );
 }

@@ -23,7 +23,11 @@ async fn order_to_fail(server: &Server, page: &str) -> u16 {
 
 /// How often the actor of `page` died.
 fn deaths(server: &Server, page: &str) -> usize {
-    server.log().iter().filter(|line| line.contains("page actor die") && line.contains(&format!("page={page:?}"))).count()
+    server
+        .log()
+        .iter()
+        .filter(|line| line.contains("page actor die") && line.contains(&format!("page={page:?}")))
+        .count()
 }
 
 /// Orders the panic and waits for it: what is in the mailbox of an actor that dies is lost with it.
@@ -73,9 +77,13 @@ async fn a_join_right_after_the_panic_is_let_in_and_the_host_hears_of_it() {
     let server = server();
     let on_page = async |n: u64| {
         let page = format!("page{n}");
-        let (mut host, mut b) = (server.grouped(&page, "a").await, server.grouped(&page, "b").await);
+        let (mut host, mut b) =
+            (server.grouped(&page, "a").await, server.grouped(&page, "b").await);
         host.expect_from("JOIN", "b").await;
-        let (status, mut late) = tokio::join!(order_to_fail(&server, &page), staggered(n, server.grouped(&page, "late")));
+        let (status, mut late) = tokio::join!(
+            order_to_fail(&server, &page),
+            staggered(n, server.grouped(&page, "late"))
+        );
         assert_eq!(status, 204);
         assert_eq!((&late.open["host"], &late.open["epoch"]), (&json!("a"), &host.open["epoch"]));
         host.expect_from("JOIN", "late").await;
@@ -123,10 +131,19 @@ async fn the_host_that_leaves_after_a_panic_is_followed_by_an_eligible_one() {
     members.remove(0).goodbye().await;
     for member in &mut members {
         let told = member.appointed().await;
-        assert_eq!((&told["host"], &told["cause"]), (&json!("c"), &json!("left")), "what they said of themselves is known");
+        assert_eq!(
+            (&told["host"], &told["cause"]),
+            (&json!("c"), &json!("left")),
+            "what they said of themselves is known"
+        );
         assert!(told["epoch"].as_u64() > Some(epoch), "{told} after {epoch}");
         if member.id == "c" {
-            let profiles: Vec<_> = told["roster"].as_array().expect("a roster").iter().map(|e| &e["profile"]).collect();
+            let profiles: Vec<_> = told["roster"]
+                .as_array()
+                .expect("a roster")
+                .iter()
+                .map(|e| &e["profile"])
+                .collect();
             assert_eq!(profiles.len(), 3);
             assert!(profiles.iter().all(|profile| profile.is_string()), "{told}");
         }
@@ -163,7 +180,9 @@ async fn panics_one_right_after_the_other_lose_nobody() {
         }
         eventually("all are members again", async || {
             let pages = server.pages().await;
-            pages.as_array().is_some_and(|all| all.iter().any(|p| p["page"] == *page && p["members"] == 4))
+            pages
+                .as_array()
+                .is_some_and(|all| all.iter().any(|p| p["page"] == *page && p["members"] == 4))
         })
         .await;
         for member in &mut members {
@@ -179,8 +198,10 @@ async fn it_is_counted_and_nobody_joined_again() {
     let _members = server.group("p", &["a", "b"]).await;
     fail(&server, "p").await;
     eventually("the death is counted", async || {
-        let metrics = http(&server, "GET", "/metrics", &[("Authorization", "Bearer admin")]).await.body;
-        metrics.contains("peerstar_page_restarts_total 1\n") && metrics.contains("peerstar_joins_total 2\n")
+        let metrics =
+            http(&server, "GET", "/metrics", &[("Authorization", "Bearer admin")]).await.body;
+        metrics.contains("peerstar_page_restarts_total 1\n")
+            && metrics.contains("peerstar_joins_total 2\n")
     })
     .await;
 }
@@ -204,15 +225,20 @@ async fn a_page_that_dies_again_and_again_sends_its_members_away_and_starts_anew
     }
     for member in &mut members {
         let (words, code) = member.refused().await;
-        assert_eq!((words["type"].as_str(), &words["payload"]["retry"], code), (Some("ERROR"), &json!(true), 4500));
+        assert_eq!(
+            (words["type"].as_str(), &words["payload"]["retry"], code),
+            (Some("ERROR"), &json!(true), 4500)
+        );
     }
     let back = server.member("p", "z").await;
     assert_eq!((&back.open["host"], &back.open["members"]), (&json!("z"), &json!(1)));
 }
 
 #[tokio::test]
-async fn an_operator_who_asks_while_a_page_dies_is_told_to_ask_again_and_never_that_nobody_is_there() {
-    let mut server = Server::start(&[("auth.admin_token", "admin"), ("peerjs.allow_discovery", "true")]);
+async fn an_operator_who_asks_while_a_page_dies_is_told_to_ask_again_and_never_that_nobody_is_there()
+ {
+    let mut server =
+        Server::start(&[("auth.admin_token", "admin"), ("peerjs.allow_discovery", "true")]);
     server.may_panic = true;
     let server = &server;
     let admin = [("Authorization", "Bearer admin")];
@@ -228,12 +254,21 @@ async fn an_operator_who_asks_while_a_page_dies_is_told_to_ask_again_and_never_t
         let ask = async {
             for _ in 0..10 {
                 let answer = http(server, "GET", "/pages", &admin).await;
-                let has = |page: &str| answer.json().as_array().is_some_and(|all| all.iter().any(|p| p["page"] == page));
+                let has = |page: &str| {
+                    answer
+                        .json()
+                        .as_array()
+                        .is_some_and(|all| all.iter().any(|p| p["page"] == page))
+                };
                 assert!(answer.status == 503 || has(&page), "{answer:?}");
                 assert!(answer.status != 503 || answer.body.contains("ask again"), "{answer:?}");
                 let answer = http(server, "GET", &ids, &admin).await;
-                let listed = || serde_json::from_value::<BTreeSet<String>>(answer.json()).expect("ids");
-                assert!(answer.status == 503 || listed().into_iter().eq(["a", "b", "c", "d"]), "{answer:?}");
+                let listed =
+                    || serde_json::from_value::<BTreeSet<String>>(answer.json()).expect("ids");
+                assert!(
+                    answer.status == 503 || listed().into_iter().eq(["a", "b", "c", "d"]),
+                    "{answer:?}"
+                );
             }
         };
         tokio::join!(staggered(n, fail), ask);

@@ -30,7 +30,11 @@ async fn a_flood_of_tiny_frames_is_slowed_and_costs_neither_memory_nor_others() 
     let memory = server.memory();
     let mut poured = vec![0; tiny.len()];
     let work = async {
-        let pours = floods.iter_mut().zip(&tiny).zip(&mut poured).map(|((raw, frame), poured)| pour(raw, frame, poured));
+        let pours = floods
+            .iter_mut()
+            .zip(&tiny)
+            .zip(&mut poured)
+            .map(|((raw, frame), poured)| pour(raw, frame, poured));
         tokio::select! {
             () = async {
                 let started = Instant::now();
@@ -43,7 +47,10 @@ async fn a_flood_of_tiny_frames_is_slowed_and_costs_neither_memory_nor_others() 
         }
     };
     let ((), peak) = server.peak_memory_during(work).await;
-    figure("five floods of 3 s: poured by each, KiB", format!("{:?}", poured.iter().map(|n| n / 1024).collect::<Vec<_>>()));
+    figure(
+        "five floods of 3 s: poured by each, KiB",
+        format!("{:?}", poured.iter().map(|n| n / 1024).collect::<Vec<_>>()),
+    );
     figure("memory grew by, MiB", peak.saturating_sub(memory) / MIB);
     assert!(peak < memory + 16 * MIB, "{memory} grew to {peak}");
     assert!(poured.iter().all(|poured| *poured < 64 * MIB), "nobody slowed it: {poured:?}");
@@ -117,10 +124,16 @@ async fn requests_whose_bodies_never_end_leave_nothing_behind() {
     let before = server.descriptors();
     let upgrade = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
                    Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
-    for (path, more) in [("/health", ""), ("/peerjs?key=peerjs&id=a&token=t", upgrade), ("/health", "Upgrade: h2c\r\n")] {
+    for (path, more) in [
+        ("/health", ""),
+        ("/peerjs?key=peerjs&id=a&token=t", upgrade),
+        ("/health", "Upgrade: h2c\r\n"),
+    ] {
         for _ in 0..20 {
             let mut raw = server.raw().await;
-            let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n{more}\r\n");
+            let request = format!(
+                "GET {path} HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n{more}\r\n"
+            );
             raw.send(request.as_bytes()).await;
             raw.sip(1).await;
         }
@@ -161,10 +174,16 @@ async fn connections_of_one_address_have_a_limit() {
     let server = Server::start(&[("limits.connections_per_ip", "2")]);
     let (a, mut b) = (server.peer("a").await, server.peer("b").await);
     let (words, code) = server.refusal("/peerjs?key=peerjs&id=c&token=t").await;
-    assert_eq!((words["type"].as_str(), &words["payload"]["retry"], code), (Some("ERROR"), &json!(true), 4529));
+    assert_eq!(
+        (words["type"].as_str(), &words["payload"]["retry"], code),
+        (Some("ERROR"), &json!(true), 4529)
+    );
     // what it says of its address is not believed
     let said = [("x-forwarded-for", "1.2.3.4")];
-    assert_eq!(server.connect_with("/peerjs?key=peerjs&id=c&token=t", &said).await.refused().await.1, 4529);
+    assert_eq!(
+        server.connect_with("/peerjs?key=peerjs&id=c&token=t", &said).await.refused().await.1,
+        4529
+    );
     a.goodbye().await;
     eventually("its place is free", async || {
         server.connect("/peerjs?key=peerjs&id=c&token=t").await.next().await["type"] == "OPEN"
@@ -177,7 +196,12 @@ async fn connections_of_one_address_have_a_limit() {
 async fn behind_a_proxy_the_address_is_what_the_proxy_saw() {
     let server = Server::start(&[("limits.connections_per_ip", "1"), ("server.proxied", "true")]);
     let come = async |id: &str, list: &str| {
-        server.connect_with(&format!("/peerjs?key=peerjs&id={id}&token=t"), &[("x-forwarded-for", list)]).await
+        server
+            .connect_with(
+                &format!("/peerjs?key=peerjs&id={id}&token=t"),
+                &[("x-forwarded-for", list)],
+            )
+            .await
     };
     let mut a = come("a", "1.2.3.4").await;
     a.expect("OPEN").await;

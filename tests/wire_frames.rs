@@ -22,7 +22,11 @@ async fn is_refused(server: &Server, what: &str, bytes: &[u8], code: u16) -> Val
     raw.send(bytes).await;
     let (words, closed) = raw.refused().await;
     assert_eq!(closed, code, "{what}: {words}");
-    assert_eq!((words["type"].as_str(), &words["payload"]["code"]), (Some("ERROR"), &json!(code)), "{what}: {words}");
+    assert_eq!(
+        (words["type"].as_str(), &words["payload"]["code"]),
+        (Some("ERROR"), &json!(code)),
+        "{what}: {words}"
+    );
     assert_eq!(words["payload"]["retry"], false, "{what}");
     witness.nothing_more().await;
     witness.goodbye().await;
@@ -87,12 +91,21 @@ async fn pour_until_closed(raw: &mut Raw, bytes: &[u8]) -> usize {
 
 #[tokio::test]
 async fn the_longest_message_passes_and_one_byte_more_does_not() {
-    let server = Server::start(&[("limits.message_bytes", "20000"), ("relay.max_message_bytes", "20000")]);
+    let server =
+        Server::start(&[("limits.message_bytes", "20000"), ("relay.max_message_bytes", "20000")]);
     let around = r#"{"type":"OFFER","dst":"a","payload":{"x":""}}"#.len();
-    let message = |bytes: usize| format!(r#"{{"type":"OFFER","dst":"a","payload":{{"x":"{}"}}}}"#, "x".repeat(bytes - around));
+    let message = |bytes: usize| {
+        format!(
+            r#"{{"type":"OFFER","dst":"a","payload":{{"x":"{}"}}}}"#,
+            "x".repeat(bytes - around)
+        )
+    };
     let mut peer = server.peer("a").await;
     peer.send_text(message(20_000));
-    assert_eq!(peer.expect("OFFER").await["payload"]["x"].as_str().map(str::len), Some(20_000 - around));
+    assert_eq!(
+        peer.expect("OFFER").await["payload"]["x"].as_str().map(str::len),
+        Some(20_000 - around)
+    );
     peer.send_text(message(20_001));
     assert_eq!(peer.refused().await.1, 1009);
     // in fragments it is the sum that counts
@@ -100,8 +113,13 @@ async fn the_longest_message_passes_and_one_byte_more_does_not() {
     raw.expect("OPEN").await;
     let text = message(20_000);
     let (first, rest) = text.as_bytes().split_at(7000);
-    raw.send(&[frame(FIRST_TEXT, first), frame(PING, b"between"), frame(LAST, rest)].concat()).await;
-    assert_eq!(raw.next_frame().await, Some((0x8a, b"between".to_vec())), "a ping between fragments is answered");
+    raw.send(&[frame(FIRST_TEXT, first), frame(PING, b"between"), frame(LAST, rest)].concat())
+        .await;
+    assert_eq!(
+        raw.next_frame().await,
+        Some((0x8a, b"between".to_vec())),
+        "a ping between fragments is answered"
+    );
     raw.expect("OFFER").await;
     raw.send(&[frame(FIRST_TEXT, first), frame(LAST, &[rest, b" "].concat())].concat()).await;
     assert_eq!(raw.refused().await.1, 1009);
@@ -147,7 +165,9 @@ async fn empty_fragments_without_end_cost_no_memory_and_harm_nobody() {
 #[tokio::test]
 async fn text_that_is_not_utf8_is_refused_whole_and_in_fragments() {
     let server = Server::start(&[]);
-    for bytes in [&b"{\"type\":\"\xff\"}"[..], b"\xc3", b"\xed\xa0\x80", b"\xf4\x90\x80\x80", b"\xc0\x80"] {
+    for bytes in
+        [&b"{\"type\":\"\xff\"}"[..], b"\xc3", b"\xed\xa0\x80", b"\xf4\x90\x80\x80", b"\xc0\x80"]
+    {
         is_refused(&server, "not UTF-8", &frame(TEXT, bytes), 1007).await;
         let (one, two) = bytes.split_at(bytes.len() / 2);
         let parts = [frame(FIRST_TEXT, one), frame(MORE, b""), frame(LAST, two)].concat();
@@ -174,7 +194,11 @@ async fn a_frame_may_come_byte_by_byte() {
     let mut raw = server.raw_websocket("id=x&token=t").await;
     raw.expect("OPEN").await;
     raw.stream.set_nodelay(true).expect("a socket");
-    for byte in frame(TEXT, format!(r#"{{"type":"OFFER","dst":"x","payload":{{"x":"{}"}}}}"#, "x".repeat(200)).as_bytes()) {
+    for byte in frame(
+        TEXT,
+        format!(r#"{{"type":"OFFER","dst":"x","payload":{{"x":"{}"}}}}"#, "x".repeat(200))
+            .as_bytes(),
+    ) {
         raw.send(&[byte]).await;
         tokio::task::yield_now().await;
     }
@@ -186,7 +210,13 @@ async fn binary_is_refused() {
     let server = Server::start(&[]);
     is_refused(&server, "binary", &frame(BINARY, b"{\"type\":\"HEARTBEAT\"}"), 1003).await;
     is_refused(&server, "empty binary", &frame(BINARY, b""), 1003).await;
-    is_refused(&server, "binary in fragments", &[frame(0x02, b"a"), frame(LAST, b"b")].concat(), 1003).await;
+    is_refused(
+        &server,
+        "binary in fragments",
+        &[frame(0x02, b"a"), frame(LAST, b"b")].concat(),
+        1003,
+    )
+    .await;
 }
 
 #[tokio::test]
@@ -212,7 +242,12 @@ async fn text_that_is_no_message_is_refused_with_words() {
         "\u{feff}{\"type\":\"HEARTBEAT\"}",
     ] {
         let words = is_refused(&server, text, &frame(TEXT, text.as_bytes()), 4422).await;
-        assert!(words["payload"]["msg"].as_str().is_some_and(|msg| msg.len() > 10 && !msg.contains("WebSocket")), "{words}");
+        assert!(
+            words["payload"]["msg"]
+                .as_str()
+                .is_some_and(|msg| msg.len() > 10 && !msg.contains("WebSocket")),
+            "{words}"
+        );
     }
 }
 
@@ -245,7 +280,10 @@ async fn what_breaks_the_websocket_protocol_is_refused() {
         ("a continuation of nothing", frame(MORE, b"x")),
         ("the end of nothing", frame(LAST, b"x")),
         ("a message inside another", [frame(FIRST_TEXT, b"{"), frame(TEXT, message)].concat()),
-        ("a fragmented message inside another", [frame(FIRST_TEXT, b"{"), frame(FIRST_TEXT, b"{")].concat()),
+        (
+            "a fragmented message inside another",
+            [frame(FIRST_TEXT, b"{"), frame(FIRST_TEXT, b"{")].concat(),
+        ),
     ] {
         is_refused(&server, what, &bytes, 1002).await;
     }
@@ -255,7 +293,8 @@ async fn what_breaks_the_websocket_protocol_is_refused() {
 async fn reserved_bits_are_refused() {
     let server = Server::start(&[]);
     for first in [0xc1, 0xa1, 0x91, 0xc9, 0xf1] {
-        is_refused(&server, "a reserved bit", &frame(first, br#"{"type":"HEARTBEAT"}"#), 1002).await;
+        is_refused(&server, "a reserved bit", &frame(first, br#"{"type":"HEARTBEAT"}"#), 1002)
+            .await;
     }
 }
 
@@ -263,7 +302,16 @@ async fn reserved_bits_are_refused() {
 async fn strange_close_frames_end_the_connection_and_nothing_else() {
     let server = Server::start(&[("peerjs.allow_discovery", "true")]);
     let mut witness = server.peer("w").await;
-    for body in [&b""[..], b"\x03", b"\x03\xe8", b"\x03\xe8bye", b"\x03\xe8\xff\xff", b"\x00\x00", b"\x03\xed", b"\xff\xff"] {
+    for body in [
+        &b""[..],
+        b"\x03",
+        b"\x03\xe8",
+        b"\x03\xe8bye",
+        b"\x03\xe8\xff\xff",
+        b"\x00\x00",
+        b"\x03\xed",
+        b"\xff\xff",
+    ] {
         let mut raw = server.raw_websocket("id=x&token=t").await;
         raw.expect("OPEN").await;
         raw.send(&frame(CLOSE, body)).await;
@@ -277,7 +325,9 @@ async fn strange_close_frames_end_the_connection_and_nothing_else() {
 async fn what_is_said_together_with_the_handshake_is_heard_to_its_end() {
     let server = Server::start(&[("liveness.return_ms", "60000")]);
     let mut b = server.peer("b").await;
-    let offer = |n: usize| frame(TEXT, format!(r#"{{"type":"OFFER","dst":"b","payload":{{"n":{n}}}}}"#).as_bytes());
+    let offer = |n: usize| {
+        frame(TEXT, format!(r#"{{"type":"OFFER","dst":"b","payload":{{"n":{n}}}}}"#).as_bytes())
+    };
     // more than is kept while there is no page
     let said = [(0..100).flat_map(offer).collect(), frame(CLOSE, &1000_u16.to_be_bytes())].concat();
     let mut a = server.raw().await;
@@ -292,9 +342,10 @@ async fn what_is_said_together_with_the_handshake_is_heard_to_its_end() {
 #[tokio::test]
 async fn after_both_have_closed_the_server_ends_the_connection() {
     let server = Server::start(&[]);
-    for (what, bytes) in
-        [("its own close", frame(CLOSE, b"\x03\xe8")), ("the server's close", frame(TEXT, br#"{"type":"LEAVE"}"#))]
-    {
+    for (what, bytes) in [
+        ("its own close", frame(CLOSE, b"\x03\xe8")),
+        ("the server's close", frame(TEXT, br#"{"type":"LEAVE"}"#)),
+    ] {
         let mut raw = server.raw_websocket("id=x&token=t").await;
         raw.expect("OPEN").await;
         raw.send(&bytes).await;
@@ -302,7 +353,10 @@ async fn after_both_have_closed_the_server_ends_the_connection() {
         let _ = raw.try_send(&frame(CLOSE, b"\x03\xe8")).await;
         let closed = Instant::now();
         raw.ended().await;
-        figure("the end of the socket comes so long after both close frames", format!("{:?} after {what}", closed.elapsed()));
+        figure(
+            "the end of the socket comes so long after both close frames",
+            format!("{:?} after {what}", closed.elapsed()),
+        );
     }
 }
 

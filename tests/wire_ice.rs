@@ -9,8 +9,12 @@ const SERVERS: &str = r#"[{"urls":["stun:s.org"]},{"urls":["turn:t.org"]}]"#;
 
 /// The expiry, in seconds since 1970, of the TURN credentials in `ice`, which must be `id`'s own.
 fn expiry(ice: &Value, id: &str) -> u64 {
-    assert_eq!((&ice[0], &ice[1]["urls"]), (&json!({"urls": ["stun:s.org"]}), &json!(["turn:t.org"])));
-    let (expiry, whose) = ice[1]["username"].as_str().and_then(|name| name.split_once(':')).expect("expiry:id");
+    assert_eq!(
+        (&ice[0], &ice[1]["urls"]),
+        (&json!({"urls": ["stun:s.org"]}), &json!(["turn:t.org"]))
+    );
+    let (expiry, whose) =
+        ice[1]["username"].as_str().and_then(|name| name.split_once(':')).expect("expiry:id");
     assert_eq!(whose, id);
     // SHA-1 is 20 bytes, which base64 makes 28 characters
     assert_eq!(ice[1]["credential"].as_str().map(str::len), Some(28), "{ice}");
@@ -19,10 +23,17 @@ fn expiry(ice: &Value, id: &str) -> u64 {
 
 #[tokio::test]
 async fn everybody_is_told_turn_credentials_of_its_own_in_open() {
-    let server = Server::start(&[("ice.servers", SERVERS), ("ice.turn_secret", "north"), ("ice.turn_ttl_s", "600")]);
+    let server = Server::start(&[
+        ("ice.servers", SERVERS),
+        ("ice.turn_secret", "north"),
+        ("ice.turn_ttl_s", "600"),
+    ]);
     let a = server.grouped("p", "a").await;
     let b = server.member("p", "b").await;
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("a clock").as_secs();
+    let now = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .expect("a clock")
+        .as_secs();
     for (member, id) in [(&a, "a"), (&b, "b")] {
         let expiry = expiry(&member.open["ice"], id);
         assert!((now + 590..=now + 600).contains(&expiry), "{expiry} at {now}");
@@ -32,7 +43,8 @@ async fn everybody_is_told_turn_credentials_of_its_own_in_open() {
 
 #[tokio::test]
 async fn without_a_secret_all_are_told_the_same() {
-    let servers = r#"[{"urls":["stun:s.org"]},{"urls":["turn:t.org"],"username":"u","credential":"c"}]"#;
+    let servers =
+        r#"[{"urls":["stun:s.org"]},{"urls":["turn:t.org"],"username":"u","credential":"c"}]"#;
     let server = Server::start(&[("ice.servers", servers)]);
     for id in ["a", "b"] {
         let member = server.grouped("p", id).await;
@@ -42,7 +54,11 @@ async fn without_a_secret_all_are_told_the_same() {
 
 #[tokio::test]
 async fn new_credentials_come_before_the_old_ones_run_out() {
-    let server = Server::start(&[("ice.servers", SERVERS), ("ice.turn_secret", "north"), ("ice.turn_ttl_s", "5")]);
+    let server = Server::start(&[
+        ("ice.servers", SERVERS),
+        ("ice.turn_secret", "north"),
+        ("ice.turn_ttl_s", "5"),
+    ]);
     let mut a = server.grouped("p", "a").await;
     let first = expiry(&a.open["ice"], "a");
     let told = a.expect("ICE").await;

@@ -14,7 +14,11 @@ async fn is_refused(server: &Server, query: &str, kind: &str, code: u16) {
     keys.sort_unstable();
     assert_eq!(keys, ["code", "msg", "retry"], "{query}");
     assert!(payload["msg"].as_str().is_some_and(|msg| msg.len() > 5), "{query}: {words}");
-    assert_eq!((&payload["code"], &payload["retry"], closed), (&json!(code), &json!(false), code), "{query}");
+    assert_eq!(
+        (&payload["code"], &payload["retry"], closed),
+        (&json!(code), &json!(false), code),
+        "{query}"
+    );
 }
 
 #[tokio::test]
@@ -51,17 +55,35 @@ async fn a_wrong_key_is_refused_as_the_stock_client_knows_it() {
 async fn absurd_ids_pages_and_parameters_are_refused_by_name() {
     let server = Server::start(&[]);
     let (long, longer) = ("x".repeat(129), "p".repeat(1025));
-    for id in ["a/b", "<b>", "a\"b", "a\nb", "a\u{0}", "\u{7f}", "\u{85}", "../..", &long, &"é".repeat(65)] {
-        is_refused(&server, &format!("key=peerjs&token=t&id={}", Query::encode(id)), "ERROR", 4404).await;
+    for id in [
+        "a/b",
+        "<b>",
+        "a\"b",
+        "a\nb",
+        "a\u{0}",
+        "\u{7f}",
+        "\u{85}",
+        "../..",
+        &long,
+        &"é".repeat(65),
+    ] {
+        is_refused(&server, &format!("key=peerjs&token=t&id={}", Query::encode(id)), "ERROR", 4404)
+            .await;
     }
     is_refused(&server, &format!("key=peerjs&id=a&page={longer}"), "ERROR", 4405).await;
     is_refused(&server, "key=peerjs&id=a&token=t&page=", "ERROR", 4405).await;
     let token = "t".repeat(513);
-    for query in
-        ["id=%FF", "id=a&page=%C3", "id=a&id=b", "id=a&page=p&epoch=1", "id=a&page=p&host=b", "id=a&page=p&epoch=-1&host=b"]
-            .map(str::to_owned)
-            .into_iter()
-            .chain([format!("id=a&token={token}"), "id=a&page=p&epoch=9007199254740992&host=b".into()])
+    for query in [
+        "id=%FF",
+        "id=a&page=%C3",
+        "id=a&id=b",
+        "id=a&page=p&epoch=1",
+        "id=a&page=p&host=b",
+        "id=a&page=p&epoch=-1&host=b",
+    ]
+    .map(str::to_owned)
+    .into_iter()
+    .chain([format!("id=a&token={token}"), "id=a&page=p&epoch=9007199254740992&host=b".into()])
     {
         is_refused(&server, &format!("key=peerjs&token=t&{query}"), "ERROR", 4406).await;
     }
@@ -70,12 +92,15 @@ async fn absurd_ids_pages_and_parameters_are_refused_by_name() {
 #[tokio::test]
 async fn ids_and_pages_up_to_their_limits_are_welcome() {
     let server = Server::start(&[]);
-    for id in ["x".repeat(128), "é".repeat(64), "a b".into(), "Ünï+%25&=?#".into(), "😀".into()] {
+    for id in ["x".repeat(128), "é".repeat(64), "a b".into(), "Ünï+%25&=?#".into(), "😀".into()]
+    {
         let mut peer = server.join(&format!("token=t&id={}", Query::encode(&id))).await;
         peer.id = id;
         peer.nothing_more().await;
     }
-    for page in ["p".repeat(1024), "é".repeat(512), "https://a.org/x?y=z&w#f\n\u{0}".into(), " ".into()] {
+    for page in
+        ["p".repeat(1024), "é".repeat(512), "https://a.org/x?y=z&w#f\n\u{0}".into(), " ".into()]
+    {
         let member = server.join(&format!("id=a&page={}", Query::encode(&page))).await;
         assert_eq!(member.open["page"], *page);
     }
@@ -83,7 +108,11 @@ async fn ids_and_pages_up_to_their_limits_are_welcome() {
 
 #[tokio::test]
 async fn the_same_id_and_token_takes_over_and_the_old_socket_is_closed() {
-    let server = Server::start(&[("peerjs.expire_ms", "600"), ("liveness.return_ms", "200"), ("peerjs.allow_discovery", "true")]);
+    let server = Server::start(&[
+        ("peerjs.expire_ms", "600"),
+        ("liveness.return_ms", "200"),
+        ("peerjs.allow_discovery", "true"),
+    ]);
     let (mut old, mut other) = (server.peer("a").await, server.peer("b").await);
     old.meet(&mut other).await;
     let mut new = server.peer("a").await;
@@ -105,7 +134,10 @@ async fn an_id_in_use_is_not_given_to_another() {
     let (mut owner, other) = (server.peer("a").await, server.peer("b").await);
     let (words, code) = server.refusal("/peerjs?key=peerjs&id=a&token=other").await;
     assert_eq!((words["type"].as_str(), code), (Some("ID-TAKEN"), 4409), "{words}");
-    assert_eq!((&words["payload"]["code"], &words["payload"]["retry"]), (&json!(4409), &json!(false)));
+    assert_eq!(
+        (&words["payload"]["code"], &words["payload"]["retry"]),
+        (&json!(4409), &json!(false))
+    );
     other.send_to("OFFER", "a", json!({}));
     owner.expect_from("OFFER", "b").await;
     owner.nothing_more().await;
@@ -144,7 +176,11 @@ async fn the_id_of_one_who_does_not_answer_goes_to_the_newcomer() {
 #[tokio::test]
 async fn what_is_sent_while_a_newcomer_waits_is_not_lost() {
     // no pong wakes what lies there
-    let settings = [("liveness.ping_ms", "60000"), ("liveness.timeout_ms", "200000"), ("liveness.host_timeout_ms", "200000")];
+    let settings = [
+        ("liveness.ping_ms", "60000"),
+        ("liveness.timeout_ms", "200000"),
+        ("liveness.host_timeout_ms", "200000"),
+    ];
     let server = Server::start(&settings);
     let mut silent = server.raw_websocket("id=a&token=t").await;
     silent.expect("OPEN").await;
@@ -176,7 +212,8 @@ async fn a_newcomer_that_waits_and_gives_up_leaves_the_owner_alone() {
 #[tokio::test]
 async fn the_same_id_may_be_used_on_two_pages_and_without_one() {
     let server = Server::start(&[]);
-    let mut clients = [server.peer("a").await, server.member("p", "a").await, server.member("q", "a").await];
+    let mut clients =
+        [server.peer("a").await, server.member("p", "a").await, server.member("q", "a").await];
     for client in &mut clients {
         client.nothing_more().await;
     }

@@ -26,20 +26,30 @@ async fn a_silent_member_times_out_and_the_host_is_told_at_once() {
     host.expect_from("JOIN", "x").await;
     host.expect_from("LEAVE", "x").await;
     let (words, code) = silent.refused().await;
-    assert_eq!((words["type"].as_str(), &words["payload"]["retry"], code), (Some("ERROR"), &json!(true), 4504));
+    assert_eq!(
+        (words["type"].as_str(), &words["payload"]["retry"], code),
+        (Some("ERROR"), &json!(true), 4504)
+    );
     host.nothing_more().await;
 }
 
 #[tokio::test]
 async fn a_silent_host_is_replaced_sooner_than_a_member_would_be() {
-    let settings = [("liveness.ping_ms", "100"), ("liveness.timeout_ms", NEVER), ("liveness.host_timeout_ms", "600")];
+    let settings = [
+        ("liveness.ping_ms", "100"),
+        ("liveness.timeout_ms", NEVER),
+        ("liveness.host_timeout_ms", "600"),
+    ];
     let server = Server::start(&settings);
     let mut silent = server.raw_websocket("id=h&page=p").await;
     let mut silent_member = server.raw_websocket("id=x&page=p").await;
     let mut b = server.member("p", "b").await;
     let mut c = server.member("p", "c").await;
     let (told, also) = (b.appointed().await, c.appointed().await);
-    assert_eq!((&told["cause"], &told["host"], &told["epoch"]), (&json!("timeout"), &also["host"], &also["epoch"]));
+    assert_eq!(
+        (&told["cause"], &told["host"], &told["epoch"]),
+        (&json!("timeout"), &also["host"], &also["epoch"])
+    );
     assert!(told["host"] == "b" || told["host"] == "c", "the silent one was not elected: {told}");
     assert_eq!(silent.refused().await.1, 4504);
     // the other silent one is only a member, and has time
@@ -50,19 +60,31 @@ async fn a_silent_host_is_replaced_sooner_than_a_member_would_be() {
 
 #[tokio::test]
 async fn answering_pings_is_life_enough() {
-    let settings = [("liveness.ping_ms", "100"), ("liveness.timeout_ms", "600"), ("liveness.host_timeout_ms", "600")];
+    let settings = [
+        ("liveness.ping_ms", "100"),
+        ("liveness.timeout_ms", "600"),
+        ("liveness.host_timeout_ms", "600"),
+    ];
     let server = Server::start(&[&settings[..], &[("peerjs.expire_ms", "1800")]].concat());
     let mut host = server.member("p", "h").await;
     let mut member = server.member("p", "m").await;
     let mut peer = server.peer("x").await;
     host.expect("JOIN").await;
     // thrice as long as one may be silent, and neither says anything meanwhile
-    tokio::join!(host.nothing_until_expire(), member.nothing_until_expire(), peer.nothing_until_expire());
+    tokio::join!(
+        host.nothing_until_expire(),
+        member.nothing_until_expire(),
+        peer.nothing_until_expire()
+    );
 }
 
 #[tokio::test]
 async fn any_frame_is_life() {
-    let settings = [("liveness.ping_ms", "100"), ("liveness.timeout_ms", "1500"), ("liveness.host_timeout_ms", "1500")];
+    let settings = [
+        ("liveness.ping_ms", "100"),
+        ("liveness.timeout_ms", "1500"),
+        ("liveness.host_timeout_ms", "1500"),
+    ];
     let server = Server::start(&settings);
     let mut raw = server.raw_websocket("id=a&page=p").await;
     raw.expect("OPEN").await;
@@ -109,7 +131,10 @@ async fn one_that_stops_reading_is_off_the_list_its_memory_bounded_and_its_socke
     let (memory, descriptors) = (server.memory(), server.descriptors());
 
     let jammed = server.narrow_websocket("id=j&token=t").await;
-    eventually("it is a peer", async || server.peers().await.as_array().is_some_and(|all| all.contains(&json!("j")))).await;
+    eventually("it is a peer", async || {
+        server.peers().await.as_array().is_some_and(|all| all.contains(&json!("j")))
+    })
+    .await;
     let others = async {
         for _ in 0..100 {
             b.meet(&mut c).await;
@@ -194,7 +219,10 @@ async fn one_that_trickles_is_off_the_list_in_time_and_its_memory_is_bounded() {
         }
     };
     let ((), peak) = server.peak_memory_during(work).await;
-    figure("memory before / peak while 35 MB are sent to one that trickles, MiB", format!("{} / {}", memory / MIB, peak / MIB));
+    figure(
+        "memory before / peak while 35 MB are sent to one that trickles, MiB",
+        format!("{} / {}", memory / MIB, peak / MIB),
+    );
     assert!(peak < memory + 12 * MIB, "{memory} grew to {peak}");
     // and the sender is served as before
     flood(&mut sender, "nobody", 10, 10).await;
@@ -222,19 +250,31 @@ async fn one_that_pours_and_goes_is_missed_though_what_it_poured_is_not_read_yet
     pourer.expect("OPEN").await;
     // to read all this takes more than a minute, with life in it all the time
     let padding = "x".repeat(1000);
-    pourer.send(&frame(0x81, format!(r#"{{"type":"HEARTBEAT","payload":"{padding}"}}"#).as_bytes()).repeat(1500)).await;
+    pourer
+        .send(
+            &frame(0x81, format!(r#"{{"type":"HEARTBEAT","payload":"{padding}"}}"#).as_bytes())
+                .repeat(1500),
+        )
+        .await;
     drop(pourer);
     host.expect_from("LEAVE", "x").await;
 }
 
 #[tokio::test]
 async fn a_long_frame_on_a_slow_line_is_life_but_not_for_ever() {
-    let settings = [("liveness.ping_ms", "100"), ("liveness.timeout_ms", "500"), ("liveness.host_timeout_ms", "500")];
+    let settings = [
+        ("liveness.ping_ms", "100"),
+        ("liveness.timeout_ms", "500"),
+        ("liveness.host_timeout_ms", "500"),
+    ];
     let server = Server::start(&settings);
     let mut slow = server.raw_websocket("id=a&page=p").await;
     slow.expect("OPEN").await;
     let payload = "x".repeat(1000);
-    let offer = frame(0x81, format!(r#"{{"type":"OFFER","dst":"a","payload":{{"x":"{payload}"}}}}"#).as_bytes());
+    let offer = frame(
+        0x81,
+        format!(r#"{{"type":"OFFER","dst":"a","payload":{{"x":"{payload}"}}}}"#).as_bytes(),
+    );
     // three times as long as one may be silent
     for part in offer.chunks(offer.len() / 15) {
         slow.send(part).await;

@@ -42,9 +42,16 @@ async fn others_are_told_the_host_and_only_the_host_is_told_who_they_are() {
     let mut b = server.grouped("q", "b").await;
     let mut c = server.member("p", "c").await;
     for (n, id) in [(2, "c"), (3, "d")] {
-        let told = if id == "c" { c.open.clone() } else { server.member("p", id).await.open.clone() };
+        let told =
+            if id == "c" { c.open.clone() } else { server.member("p", id).await.open.clone() };
         assert_eq!(
-            (&told["host"], &told["epoch"], &told["members"], told.get("roster"), told.get("recovering")),
+            (
+                &told["host"],
+                &told["epoch"],
+                &told["members"],
+                told.get("roster"),
+                told.get("recovering")
+            ),
             (&json!("a"), &host.open["epoch"], &json!(n), None, None)
         );
         assert_eq!((&told["resumeMs"], &told["pingMs"]), (&json!(12345), &json!(4321)));
@@ -78,7 +85,10 @@ async fn a_profile_is_in_the_roster_in_join_and_told_again_when_it_changes() {
     let mut b = server.grouped("p", "b").await;
     host.expect_from("JOIN", "b").await;
     b.status(json!({"profile": profile}));
-    assert_eq!(host.expect_from("JOIN", "b").await["payload"], json!({"id": "b", "group": 1, "profile": profile}));
+    assert_eq!(
+        host.expect_from("JOIN", "b").await["payload"],
+        json!({"id": "b", "group": 1, "profile": profile})
+    );
     // the same again, and other things, are no news
     b.status(json!({"profile": profile, "visible": true}));
     b.nothing_more().await;
@@ -93,7 +103,10 @@ async fn a_profile_is_in_the_roster_in_join_and_told_again_when_it_changes() {
     c.nothing_more().await;
     host.goodbye().await;
     let told = b.appointed().await;
-    assert_eq!(told["roster"], json!([{"id": "b", "group": 1, "profile": "Bob"}, {"id": "c", "group": 1}]));
+    assert_eq!(
+        told["roster"],
+        json!([{"id": "b", "group": 1, "profile": "Bob"}, {"id": "c", "group": 1}])
+    );
     assert_eq!(told["host"], "b");
 }
 
@@ -119,7 +132,8 @@ async fn signalling_never_crosses_pages() {
         server.member("P", "b").await,
         server.member("p/", "b").await,
     ];
-    let mut speakers = [server.peer("a").await, server.member("p", "a").await, server.member("q", "a").await];
+    let mut speakers =
+        [server.peer("a").await, server.member("p", "a").await, server.member("q", "a").await];
     for host in &mut all[1..3] {
         host.expect_from("JOIN", "a").await;
     }
@@ -159,7 +173,11 @@ async fn a_page_is_found_by_query_by_path_by_base64url_and_behind_the_token() {
     let mut clients = Vec::new();
     for (path, query) in &ways {
         let client = server.join_at(path, query).await;
-        assert_eq!((&client.open["page"], &client.open["host"]), (&json!(page), &json!("a")), "{path} {query}");
+        assert_eq!(
+            (&client.open["page"], &client.open["host"]),
+            (&json!(page), &json!("a")),
+            "{path} {query}"
+        );
         assert_eq!(client.open["members"], clients.len() + 1);
         clients.push(client);
     }
@@ -168,9 +186,14 @@ async fn a_page_is_found_by_query_by_path_by_base64url_and_behind_the_token() {
 #[tokio::test]
 async fn a_page_in_a_path_is_decoded_exactly_once_and_must_agree_with_the_query() {
     let server = Server::start(&[]);
-    for (segment, page) in
-        [("a%252Fb", "a%2Fb"), ("a+b", "a+b"), ("%7EfmE", "~a"), ("~fmE", "~a"), ("a%20b", "a b"), ("%2e%2e", "..")]
-    {
+    for (segment, page) in [
+        ("a%252Fb", "a%2Fb"),
+        ("a+b", "a+b"),
+        ("%7EfmE", "~a"),
+        ("~fmE", "~a"),
+        ("a%20b", "a b"),
+        ("%2e%2e", ".."),
+    ] {
         let member = server.join_at(&format!("/pages/{segment}/peerjs"), "id=a").await;
         assert_eq!(member.open["page"], page, "{segment}");
     }
@@ -226,12 +249,18 @@ async fn pages_and_their_members_have_limits() {
     let _p = server.member("p", "a").await;
     let q = server.member("q", "a").await;
     let (words, code) = server.refusal("/peerjs?key=peerjs&id=a&page=r").await;
-    assert_eq!((&words["payload"]["code"], &words["payload"]["retry"], code), (&json!(4506), &json!(true), 4506));
+    assert_eq!(
+        (&words["payload"]["code"], &words["payload"]["retry"], code),
+        (&json!(4506), &json!(true), 4506)
+    );
     // the page-less are not on a page
     server.peer("a").await;
     let mut b = server.member("p", "b").await;
     let (words, code) = server.refusal("/peerjs?key=peerjs&id=c&page=p").await;
-    assert_eq!((&words["payload"]["code"], &words["payload"]["retry"], code), (&json!(4505), &json!(true), 4505));
+    assert_eq!(
+        (&words["payload"]["code"], &words["payload"]["retry"], code),
+        (&json!(4505), &json!(true), 4505)
+    );
     // who is here may come again all the same
     let mut again = server.member("p", "b").await;
     assert_eq!(b.closed().await.0, 4410);
@@ -259,7 +288,10 @@ async fn nothing_of_ours_carries_a_connection_id() {
     let mut b = server.member("p", "b").await;
     let told = [host.open.to_string(), b.open.to_string(), host.text().await];
     host.goodbye().await;
-    assert!(told.iter().chain([&b.text().await]).all(|text| !text.contains("connectionId")), "{told:?}");
+    assert!(
+        told.iter().chain([&b.text().await]).all(|text| !text.contains("connectionId")),
+        "{told:?}"
+    );
 }
 
 fn ids(roster: &Value) -> BTreeSet<String> {
@@ -268,6 +300,7 @@ fn ids(roster: &Value) -> BTreeSet<String> {
 }
 
 fn unix_ms() -> u64 {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("a clock");
+    let since =
+        std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("a clock");
     since.as_millis() as u64
 }

@@ -16,11 +16,18 @@ async fn a_peer_is_told_open_and_nothing_else() {
 #[tokio::test]
 async fn signalling_goes_to_its_receiver_with_the_true_sender_and_the_payload_as_it_was() {
     let server = Server::start(&[]);
-    let (mut a, mut b, mut c) = (server.peer("a").await, server.peer("b").await, server.peer("c").await);
+    let (mut a, mut b, mut c) =
+        (server.peer("a").await, server.peer("b").await, server.peer("c").await);
     for kind in ["OFFER", "ANSWER", "CANDIDATE"] {
-        let payload = r#"{"z" : [1.0e1, 10000000000000000000001],"a":"\u00e9 \ud83d\ude00 é","a":2 }"#;
-        a.send_text(format!(r#"{{"src":"mallory","payload":{payload},"dst":"b","type":"{kind}","more":[{{}}]}}"#));
-        assert_eq!(b.text().await, format!(r#"{{"type":"{kind}","src":"a","dst":"b","payload":{payload}}}"#));
+        let payload =
+            r#"{"z" : [1.0e1, 10000000000000000000001],"a":"\u00e9 \ud83d\ude00 é","a":2 }"#;
+        a.send_text(format!(
+            r#"{{"src":"mallory","payload":{payload},"dst":"b","type":"{kind}","more":[{{}}]}}"#
+        ));
+        assert_eq!(
+            b.text().await,
+            format!(r#"{{"type":"{kind}","src":"a","dst":"b","payload":{payload}}}"#)
+        );
     }
     a.nothing_more().await;
     c.nothing_more().await;
@@ -134,7 +141,11 @@ async fn more_than_may_wait_expires_at_once_and_the_rest_is_delivered() {
 #[tokio::test]
 async fn leave_without_a_receiver_is_a_goodbye() {
     let server = Server::start(&[("peerjs.allow_discovery", "true")]);
-    for leave in [json!({"type": "LEAVE"}), json!({"type": "LEAVE", "dst": ""}), json!({"type": "LEAVE", "dst": null})] {
+    for leave in [
+        json!({"type": "LEAVE"}),
+        json!({"type": "LEAVE", "dst": ""}),
+        json!({"type": "LEAVE", "dst": null}),
+    ] {
         let mut a = server.peer("a").await;
         a.send(leave);
         assert_eq!(a.closed().await, (1000, "left".into()));
@@ -201,7 +212,10 @@ async fn the_concurrent_limit_is_told_and_a_place_that_is_free_again_is_given_ag
     let (words, code) = server.refusal("/peerjs?key=peerjs&id=c&token=t").await;
     assert_eq!(words["type"], "ERROR");
     assert_eq!(words["payload"]["msg"], "Server has reached its concurrent user limit");
-    assert_eq!((words["payload"]["code"].as_u64(), words["payload"]["retry"].as_bool()), (Some(4503), Some(true)));
+    assert_eq!(
+        (words["payload"]["code"].as_u64(), words["payload"]["retry"].as_bool()),
+        (Some(4503), Some(true))
+    );
     assert_eq!(code, 4503);
     b.nothing_more().await;
     a.goodbye().await;

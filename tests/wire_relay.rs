@@ -22,7 +22,10 @@ async fn the_hosts_word_goes_to_all_who_want_it_and_anyone_elses_to_the_host() {
     let payload = r#"{"z" : 1.0e1, "a":[ 2,"\u00e9"]}"#;
     relay(&members[0], payload);
     for member in &mut members[1..3] {
-        assert_eq!(member.text().await, format!(r#"{{"type":"RELAY","src":"h","payload":{payload}}}"#));
+        assert_eq!(
+            member.text().await,
+            format!(r#"{{"type":"RELAY","src":"h","payload":{payload}}}"#)
+        );
     }
     relay(&members[1], "[1]");
     let told = members[0].expect_from("RELAY", "a").await;

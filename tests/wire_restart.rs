@@ -37,25 +37,39 @@ async fn page_with_a_past(server: &Server) -> (Vec<Client>, u64, String) {
 
 #[tokio::test]
 async fn after_a_crash_host_and_epoch_stand_and_nobody_sees_a_change() {
-    let mut server = Server::start_to_be_restarted(&[("election.recovery_ms", "60000"), ("auth.admin_token", "admin")]);
+    let mut server = Server::start_to_be_restarted(&[
+        ("election.recovery_ms", "60000"),
+        ("auth.admin_token", "admin"),
+    ]);
     let (old, epoch, host) = page_with_a_past(&server).await;
     server.crash_and_restart();
     let mut back = Vec::new();
     for Client { id, .. } in old.iter().filter(|m| m.id != host) {
         let member = rejoin(&server, id, epoch, &host).await;
         let open = &member.open;
-        assert_eq!((&open["host"], &open["epoch"], &open["recovering"]), (&json!(host), &json!(epoch), &json!(true)), "{open}");
+        assert_eq!(
+            (&open["host"], &open["epoch"], &open["recovering"]),
+            (&json!(host), &json!(epoch), &json!(true)),
+            "{open}"
+        );
         assert_eq!((&open["members"], open.get("roster")), (&json!(back.len() + 1), None));
         back.push(member);
     }
     let mut host_again = rejoin(&server, &host, epoch, &host).await;
     let open = &host_again.open;
-    assert_eq!((&open["host"], &open["epoch"], open.get("recovering")), (&json!(host), &json!(epoch), None), "{open}");
+    assert_eq!(
+        (&open["host"], &open["epoch"], open.get("recovering")),
+        (&json!(host), &json!(epoch), None),
+        "{open}"
+    );
     assert_eq!(open["roster"].as_array().map(Vec::len), Some(5));
     for member in back.iter_mut().chain([&mut host_again]) {
         member.nothing_more().await;
     }
-    assert_eq!(server.pages().await, json!([{"page": "p", "host": host, "epoch": epoch, "members": 5}]));
+    assert_eq!(
+        server.pages().await,
+        json!([{"page": "p", "host": host, "epoch": epoch, "members": 5}])
+    );
     // one who comes now is a member like any other, and the next epoch is the next
     let late = server.grouped("p", "late").await;
     assert_eq!((&late.open["host"], late.open.get("recovering")), (&json!(host), None));
@@ -73,7 +87,10 @@ async fn when_the_host_is_back_first_it_hosts_at_once() {
     let mut host = rejoin(&server, "a", epoch, "a").await;
     assert_eq!((epoch_of(&host.open), host.open.get("recovering")), (epoch, None));
     let mut b = rejoin(&server, "b", epoch, "a").await;
-    assert_eq!((&b.open["host"], epoch_of(&b.open), b.open.get("recovering")), (&json!("a"), epoch, None));
+    assert_eq!(
+        (&b.open["host"], epoch_of(&b.open), b.open.get("recovering")),
+        (&json!("a"), epoch, None)
+    );
     host.expect_from("JOIN", "b").await;
     host.nothing_more().await;
     b.nothing_more().await;
@@ -86,17 +103,27 @@ async fn claims_that_disagree_end_in_one_election_of_the_host_most_others_claim(
     let mut members = Vec::new();
     for (id, host) in [("b", "a"), ("c", "c"), ("d", "c"), ("e", "c")] {
         let member = rejoin(&server, id, epoch, host).await;
-        assert_eq!((&member.open["host"], &member.open["recovering"]), (&json!("a"), &json!(true)), "{id}");
+        assert_eq!(
+            (&member.open["host"], &member.open["recovering"]),
+            (&json!("a"), &json!(true)),
+            "{id}"
+        );
         members.push(member);
     }
     let before = unix_ms();
     let mut a = rejoin(&server, "a", epoch, "a").await;
     let decided = epoch_of(&a.open);
     assert_eq!((&a.open["host"], a.open.get("recovering")), (&json!("c"), None));
-    assert!(decided > epoch && decided >= before, "{decided}: above every claim and not behind the clock");
+    assert!(
+        decided > epoch && decided >= before,
+        "{decided}: above every claim and not behind the clock"
+    );
     for member in &mut members {
         let told = member.appointed().await;
-        assert_eq!((&told["host"], &told["cause"], epoch_of(&told)), (&json!("c"), &json!("restarted"), decided));
+        assert_eq!(
+            (&told["host"], &told["cause"], epoch_of(&told)),
+            (&json!("c"), &json!("restarted"), decided)
+        );
         assert_eq!(told.get("roster").is_some(), member.id == "c");
     }
     for member in members.iter_mut().chain([&mut a]) {
@@ -112,7 +139,11 @@ async fn nobody_makes_itself_host_against_the_word_of_others() {
     let mut liar = rejoin(&server, "liar", epoch + 3, "liar").await;
     let told = b.appointed().await;
     assert_ne!(told["host"], "a", "a is not there");
-    assert_eq!((&told["cause"], told["epoch"].as_u64() > Some(epoch + 3)), (&json!("restarted"), true), "{told}");
+    assert_eq!(
+        (&told["cause"], told["epoch"].as_u64() > Some(epoch + 3)),
+        (&json!("restarted"), true),
+        "{told}"
+    );
     assert_eq!(liar.open["host"], told["host"]);
     // a itself comes too late for this, and changes nothing
     let a = rejoin(&server, "a", epoch, "a").await;
@@ -131,7 +162,10 @@ async fn a_host_that_does_not_come_back_is_replaced_after_recovery_ms() {
     let mut c = rejoin(&server, "c", epoch, "gone").await;
     assert_eq!((&b.open["recovering"], &c.open["recovering"]), (&json!(true), &json!(true)));
     let (told, also) = (b.appointed().await, c.appointed().await);
-    assert_eq!((&told["host"], &told["epoch"], &told["cause"]), (&also["host"], &also["epoch"], &json!("restarted")));
+    assert_eq!(
+        (&told["host"], &told["epoch"], &told["cause"]),
+        (&also["host"], &also["epoch"], &json!("restarted"))
+    );
     assert!(epoch_of(&told) > epoch);
     assert!(told["host"] == "b" || told["host"] == "c");
     b.nothing_more().await;

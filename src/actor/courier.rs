@@ -70,7 +70,10 @@ impl Desk {
         self.parcels.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    #[expect(clippy::disallowed_methods, reason = "once for all that lies here; and that is counted in bytes")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "once for all that lies here; and that is counted in bytes"
+    )]
     fn call(&self) {
         self.courier.do_send(Come);
     }
@@ -121,10 +124,13 @@ pub struct Bags {
 impl Bags {
     /// One thing more. When it has become much, all is sent.
     pub fn put(&mut self, line: &Line, word: Word) {
-        let at = self.bags.iter().position(|(desk, _)| Arc::ptr_eq(desk, &line.desk)).unwrap_or_else(|| {
-            self.bags.push((Arc::clone(&line.desk), Vec::new()));
-            self.bags.len() - 1
-        });
+        let at =
+            self.bags.iter().position(|(desk, _)| Arc::ptr_eq(desk, &line.desk)).unwrap_or_else(
+                || {
+                    self.bags.push((Arc::clone(&line.desk), Vec::new()));
+                    self.bags.len() - 1
+                },
+            );
         let parcels = &mut self.bags[at].1;
         parcels.push(line.parcel(word, parcels.len() >= MOST_AT_ONCE));
         if parcels.len() >= MUCH {
@@ -209,7 +215,11 @@ impl Stops {
         parcels.shrink_to(MUCH);
         self.spare.set(parcels);
         let mut unwritten = self.unwritten.borrow_mut();
-        at_once(|| iter::from_fn(|| unwritten.pop()).take(MOST_AT_ONCE).for_each(|socket| socket.borrow_mut().flush()));
+        at_once(|| {
+            iter::from_fn(|| unwritten.pop())
+                .take(MOST_AT_ONCE)
+                .for_each(|socket| socket.borrow_mut().flush())
+        });
         !unwritten.is_empty()
     }
 }
@@ -300,7 +310,12 @@ struct Serving;
 impl ActorFuture<Courier> for Serving {
     type Output = ();
 
-    fn poll(self: Pin<&mut Self>, courier: &mut Courier, _: &mut Context<Courier>, cx: &mut task::Context<'_>) -> Poll<()> {
+    fn poll(
+        self: Pin<&mut Self>,
+        courier: &mut Courier,
+        _: &mut Context<Courier>,
+        cx: &mut task::Context<'_>,
+    ) -> Poll<()> {
         if courier.stops.serve(&courier.desk) {
             // it wakes us when all others had their turn, and what comes from outside was looked at
             let _ = pin!(yield_now()).poll(cx);

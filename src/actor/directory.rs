@@ -11,7 +11,10 @@ use actix::{Actor, Addr, Arbiter, AsyncContext, Context, Handler, ResponseFuture
 use futures_util::future::join_all;
 
 use super::courier::{Bags, Line, Word};
-use super::message::{Dying, Ids, IdsOf, Kick, KickFrom, Summarise, SummariseAll, Summary, ToDirectory, ToPage, ToSession};
+use super::message::{
+    Dying, Ids, IdsOf, Kick, KickFrom, Summarise, SummariseAll, Summary, ToDirectory, ToPage,
+    ToSession,
+};
 use super::page::Page;
 use crate::core::directory::{Admission, DirectoryState, Incarnation, Succession};
 use crate::core::id::{PageKey, PeerId, SessionId};
@@ -39,7 +42,12 @@ impl PageDirectory {
         let state = DirectoryState::new(limit(shared.settings.pages.max));
         let arbiters: Vec<_> = (0..threads.max(1)).map(|_| Arbiter::new()).collect();
         let first = arbiters[0].handle();
-        Self::start_in_arbiter(&first, move |_| Self { shared, state, pages: HashMap::new(), arbiters })
+        Self::start_in_arbiter(&first, move |_| Self {
+            shared,
+            state,
+            pages: HashMap::new(),
+            arbiters,
+        })
     }
 
     /// Starts the actor of a page. `awaited` are the sessions that an earlier actor of the page had.
@@ -55,13 +63,17 @@ impl PageDirectory {
         key.hash(&mut hasher);
         let arbiter = &self.arbiters[(hasher.finish() % self.arbiters.len() as u64) as usize];
         let (name, shared, directory) = (key.clone(), Arc::clone(&self.shared), ctx.address());
-        let page =
-            Page::start_in_arbiter(&arbiter.handle(), move |_| Page::new(name, incarnation, estate, awaited, shared, directory));
+        let page = Page::start_in_arbiter(&arbiter.handle(), move |_| {
+            Page::new(name, incarnation, estate, awaited, shared, directory)
+        });
         self.pages.insert(key.clone(), page.clone());
         page
     }
 
-    #[expect(clippy::disallowed_methods, reason = "a page does little for one message, and never waits")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a page does little for one message, and never waits"
+    )]
     fn tell(&self, key: &PageKey, message: ToPage) {
         if let Some(page) = self.pages.get(key) {
             page.do_send(message);
@@ -82,14 +94,21 @@ impl PageDirectory {
             Succession::Expected => return,
             Succession::Recreate(incarnation) => {
                 self.shared.metrics.page_restarts.inc();
-                log::error!("page actor died, starting another: page={key} sessions={}", lines.len());
+                log::error!(
+                    "page actor died, starting another: page={key} sessions={}",
+                    lines.len()
+                );
                 awaited.extend(lines.iter().map(|line| line.session));
                 let successor = self.create(key, incarnation, estate, awaited, ctx);
                 let note = || ToSession::PageLost(Some(successor.clone().recipient()));
                 lines.iter().for_each(|line| bags.put(line, Word::Note(note())));
             }
             Succession::Abandon(close) => {
-                log::error!("page actor died, giving it up: page={key} sessions={} close={}", lines.len(), close.name());
+                log::error!(
+                    "page actor died, giving it up: page={key} sessions={} close={}",
+                    lines.len(),
+                    close.name()
+                );
                 self.pages.remove(key);
                 lines.iter().for_each(|line| bags.put(line, Word::Note(ToSession::Close(close))));
             }
@@ -101,7 +120,8 @@ impl PageDirectory {
     fn drain(&mut self, ctx: &mut Context<Self>) {
         self.state.drain();
         let sockets = self.shared.metrics.connections.get();
-        let spread = LONGEST_SPREAD.min(Duration::from_millis(5) * u32::try_from(sockets).unwrap_or(u32::MAX));
+        let spread = LONGEST_SPREAD
+            .min(Duration::from_millis(5) * u32::try_from(sockets).unwrap_or(u32::MAX));
         let pages = u32::try_from(self.pages.len()).unwrap_or(u32::MAX);
         for (n, key) in (0_u32..).zip(self.pages.keys().cloned().collect::<Vec<_>>()) {
             ctx.run_later(spread * n / pages, move |directory, _| {
@@ -147,7 +167,8 @@ impl Handler<ToDirectory> for PageDirectory {
                 }
             }
             ToDirectory::Stopped { key, incarnation, estate, lines, awaited } => {
-                let succession = self.state.stopped(self.shared.clock.now(), &key, incarnation, estate.told);
+                let succession =
+                    self.state.stopped(self.shared.clock.now(), &key, incarnation, estate.told);
                 self.succeed(&key, succession, *estate, &lines, awaited, ctx);
             }
             ToDirectory::Drain => self.drain(ctx),
@@ -192,7 +213,8 @@ impl Handler<SummariseAll> for PageDirectory {
     fn handle(&mut self, _: SummariseAll, _: &mut Self::Context) -> Self::Result {
         let asked: Vec<_> = self.pages.values().map(|page| page.send(Summarise)).collect();
         Box::pin(async move {
-            let answers = join_all(asked).await.into_iter().map(|answer| answer.unwrap_or(Err(Dying)));
+            let answers =
+                join_all(asked).await.into_iter().map(|answer| answer.unwrap_or(Err(Dying)));
             let answers: Vec<_> = answers.collect::<Result<_, _>>()?;
             let mut all: Vec<_> = answers.into_iter().flatten().collect();
             all.sort_by(|a: &Summary, b| a.page.cmp(&b.page));
@@ -205,7 +227,11 @@ impl Handler<SummariseAll> for PageDirectory {
 impl Handler<super::message::FailPage> for PageDirectory {
     type Result = bool;
 
-    fn handle(&mut self, super::message::FailPage(key): super::message::FailPage, _: &mut Self::Context) -> bool {
+    fn handle(
+        &mut self,
+        super::message::FailPage(key): super::message::FailPage,
+        _: &mut Self::Context,
+    ) -> bool {
         self.tell(&key, ToPage::Fail);
         self.pages.contains_key(&key)
     }

@@ -179,7 +179,8 @@ impl Pulse {
     /// The page took one.
     pub fn arrive(&self) {
         // not below zero: what was on its way to a page that died is forgotten, and may arrive all the same
-        let _ = self.under_way.fetch_update(Ordering::Release, Ordering::Relaxed, |n| n.checked_sub(1));
+        let _ =
+            self.under_way.fetch_update(Ordering::Release, Ordering::Relaxed, |n| n.checked_sub(1));
     }
 
     /// The page's actor died, and what was on its way with it.

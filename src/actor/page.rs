@@ -7,7 +7,9 @@ use std::task::{self, Poll};
 use std::time::{Duration, Instant};
 
 use actix::fut::ActorFuture;
-use actix::{Actor, ActorContext, Addr, AsyncContext, Context, Handler, MessageResult, SpawnHandle};
+use actix::{
+    Actor, ActorContext, Addr, AsyncContext, Context, Handler, MessageResult, SpawnHandle,
+};
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 
@@ -78,7 +80,8 @@ impl Page {
         shared: Arc<Shared>,
         directory: Addr<PageDirectory>,
     ) -> Self {
-        let state = PageState::new(key.clone(), Arc::clone(&shared.rules), shared.clock.now(), estate);
+        let state =
+            PageState::new(key.clone(), Arc::clone(&shared.rules), shared.clock.now(), estate);
         let awaited_until = shared.clock.now().plus(MOST_AWAITED);
         let random = SmallRng::from_rng(&mut rand::rng());
         let switchboard = Arc::new(Switchboard::new(shared.settings.limits.queue_bytes / PEERS));
@@ -111,9 +114,17 @@ impl Page {
         let mut inputs = VecDeque::from([input]);
         while let Some(input) = inputs.pop_front() {
             let now = self.shared.clock.now();
-            let heard = |session| self.lines.get(&session).map_or(now, |line: &Line| line.pulse.heard());
-            let spoken = |session| self.lines.get(&session).map_or(0, |line: &Line| line.pulse.spoken());
-            let outside = Outside { now, unix_ms: unix_ms(), random: self.random.next_u64(), heard: &heard, spoken: &spoken };
+            let heard =
+                |session| self.lines.get(&session).map_or(now, |line: &Line| line.pulse.heard());
+            let spoken =
+                |session| self.lines.get(&session).map_or(0, |line: &Line| line.pulse.spoken());
+            let outside = Outside {
+                now,
+                unix_ms: unix_ms(),
+                random: self.random.next_u64(),
+                heard: &heard,
+                spoken: &spoken,
+            };
             self.state.handle(outside, input, &mut self.outbox);
             let mut outbox = std::mem::take(&mut self.outbox);
             inputs.extend(outbox.drain(..).filter_map(|output| self.perform(output, begun, ctx)));
@@ -128,8 +139,10 @@ impl Page {
     /// What was decided is said.
     fn deliver(&mut self) {
         self.bags.send();
-        let (switchboard, named, spoke) = (Arc::clone(&self.switchboard), self.named.take(), std::mem::take(&mut self.spoke));
-        let reached = |session| Some((self.state.id_of(session)?.clone(), self.lines.get(&session)?.clone()));
+        let (switchboard, named, spoke) =
+            (Arc::clone(&self.switchboard), self.named.take(), std::mem::take(&mut self.spoke));
+        let reached =
+            |session| Some((self.state.id_of(session)?.clone(), self.lines.get(&session)?.clone()));
         let arrived: Vec<_> = self.arrived.drain(..).filter_map(reached).collect();
         self.bags.then(move || {
             if let Some(claim) = named {
@@ -154,7 +167,12 @@ impl Page {
     }
 
     /// Does one thing; gives what it leads to.
-    fn perform(&mut self, output: Output, begun: Instant, ctx: &mut Context<Self>) -> Option<Input> {
+    fn perform(
+        &mut self,
+        output: Output,
+        begun: Instant,
+        ctx: &mut Context<Self>,
+    ) -> Option<Input> {
         match output {
             Output::Welcome { to, open, assignment } => {
                 let line = self.lines.get(&to)?;
@@ -163,7 +181,8 @@ impl Page {
                 if let Some(open) = open {
                     self.bags.put(line, Word::Frame(open));
                 }
-                let (page, switchboard) = (ctx.address().recipient(), Arc::clone(&self.switchboard));
+                let (page, switchboard) =
+                    (ctx.address().recipient(), Arc::clone(&self.switchboard));
                 let told = assignment.map(Assignment::into_claim);
                 self.bags.put(line, Word::Note(ToSession::Joined { page, switchboard, told }));
                 // from now on nobody means the session that had its id until now
@@ -172,13 +191,18 @@ impl Page {
                 }
                 None
             }
-            Output::Appoint { to, frame, assignment: assignment @ Assignment { hosting: false, .. } } => {
+            Output::Appoint {
+                to,
+                frame,
+                assignment: assignment @ Assignment { hosting: false, .. },
+            } => {
                 self.named = Some(assignment.into_claim());
                 self.tell(to, frame)
             }
             Output::Appoint { to, frame, assignment } => {
                 let claim = assignment.into_claim();
-                let has_room = |line: &Line| line.pulse.has_room(self.shared.settings.limits.queue_bytes);
+                let has_room =
+                    |line: &Line| line.pulse.has_room(self.shared.settings.limits.queue_bytes);
                 let line = self.lines.get(&to)?;
                 let congested = (!has_room(line)).then_some(Input::Congested(to));
                 if congested.is_none() {
@@ -198,7 +222,11 @@ impl Page {
                 from.filter(|_| !sent).map(|(session, dst)| Input::Undelivered { session, dst })
             }
             Output::News { to, frame } => {
-                let sent = self.send(to, frame, self.shared.settings.limits.queue_bytes.saturating_mul(NEWS));
+                let sent = self.send(
+                    to,
+                    frame,
+                    self.shared.settings.limits.queue_bytes.saturating_mul(NEWS),
+                );
                 (!sent).then_some(Input::Congested(to))
             }
             Output::Ignored => {
@@ -211,13 +239,23 @@ impl Page {
             }
             Output::Dismiss { session, close } => {
                 if let Some(line) = self.lines.remove(&session) {
-                    log::debug!("dismiss page={} session={} close={}", self.key, session.0, close.name());
+                    log::debug!(
+                        "dismiss page={} session={} close={}",
+                        self.key,
+                        session.0,
+                        close.name()
+                    );
                     self.bags.put(&line, Word::Note(ToSession::Close(close)));
                 }
                 None
             }
             Output::Left { session, id, departure } => {
-                log::debug!("leave page={} id={id:?} departure={} members={}", self.key, departure.name(), self.state.len());
+                log::debug!(
+                    "leave page={} id={id:?} departure={} members={}",
+                    self.key,
+                    departure.name(),
+                    self.state.len()
+                );
                 self.lines.remove(&session);
                 self.vacate(id);
                 None
@@ -238,7 +276,8 @@ impl Page {
                 None
             }
             Output::Idle { joins_seen } => {
-                let (key, incarnation, told) = (self.key.clone(), self.incarnation, self.state.told());
+                let (key, incarnation, told) =
+                    (self.key.clone(), self.incarnation, self.state.told());
                 self.report(ToDirectory::Idle { key, incarnation, joins_seen, told });
                 None
             }
@@ -316,7 +355,13 @@ impl Page {
 }
 
 /// Whether it had room, if it is still here.
-fn send(lines: &HashMap<SessionId, Line>, bags: &mut Bags, to: SessionId, frame: Frame, most: usize) -> bool {
+fn send(
+    lines: &HashMap<SessionId, Line>,
+    bags: &mut Bags,
+    to: SessionId,
+    frame: Frame,
+    most: usize,
+) -> bool {
     let Some(line) = lines.get(&to) else { return true };
     let has_room = line.pulse.has_room(most);
     if has_room {
@@ -334,7 +379,12 @@ struct Delivering;
 impl ActorFuture<Page> for Delivering {
     type Output = ();
 
-    fn poll(self: Pin<&mut Self>, page: &mut Page, _: &mut Context<Page>, _: &mut task::Context<'_>) -> Poll<()> {
+    fn poll(
+        self: Pin<&mut Self>,
+        page: &mut Page,
+        _: &mut Context<Page>,
+        _: &mut task::Context<'_>,
+    ) -> Poll<()> {
         page.deliver();
         Poll::Pending
     }
@@ -354,7 +404,8 @@ impl Actor for Page {
         self.count_waiting(0);
         self.deliver();
         let lines = self.lines.drain().map(|(_, line)| line).collect();
-        let (key, incarnation, estate) = (self.key.clone(), self.incarnation, Box::new(self.state.leave_estate()));
+        let (key, incarnation, estate) =
+            (self.key.clone(), self.incarnation, Box::new(self.state.leave_estate()));
         let awaited = std::mem::take(&mut self.awaited);
         self.report(ToDirectory::Stopped { key, incarnation, estate, lines, awaited });
     }
@@ -371,7 +422,8 @@ impl Handler<ToPage> for Page {
                 self.drive(Input::Join(*joiner), ctx);
             }
             ToPage::Input(input) => {
-                let gone = if let Input::Gone { session, .. } = input { Some(session) } else { None };
+                let gone =
+                    if let Input::Gone { session, .. } = input { Some(session) } else { None };
                 self.drive(input, ctx);
                 if let Some(session) = gone {
                     self.awaited.remove(&session);
@@ -426,7 +478,8 @@ impl Handler<Summarise> for Page {
             return MessageResult(Err(dying));
         }
         let (epoch, host) = self.state.assignment().unzip();
-        let summary = Summary { page: name.as_str().to_owned(), host, epoch, members: self.state.len() };
+        let summary =
+            Summary { page: name.as_str().to_owned(), host, epoch, members: self.state.len() };
         MessageResult(Ok(Some(summary).filter(|s| s.members > 0)))
     }
 }

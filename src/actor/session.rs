@@ -150,14 +150,26 @@ impl Session {
 
     /// To a page whose actor is new: we were a member, and this is what we know.
     fn resume(&self) -> ToPage {
-        ToPage::Join { joiner: self.joiner(self.told(), Some(self.status.clone())), line: self.line() }
+        ToPage::Join {
+            joiner: self.joiner(self.told(), Some(self.status.clone())),
+            line: self.line(),
+        }
     }
 
     fn joiner(&self, claim: Option<Claim>, resumed: Option<Status>) -> Box<Joiner> {
         let Identity { id, token, group, rights, .. } = &self.me;
         let (id, token) = (id.clone(), token.clone());
         let address = self.place.as_ref().and_then(Place::address);
-        Box::new(Joiner { session: self.session, id, token, group: *group, rights: *rights, address, claim, resumed })
+        Box::new(Joiner {
+            session: self.session,
+            id,
+            token,
+            group: *group,
+            rights: *rights,
+            address,
+            claim,
+            resumed,
+        })
     }
 
     /// Who hosts, as our client was last told.
@@ -208,14 +220,20 @@ impl Session {
             let mut socket = socket.borrow_mut();
             // one that fails says so when it is read
             let _ = socket.poll_flush(cx);
-            let inflow = if self.early.len() < MOST_EARLY { socket.poll_read(cx, now) } else { Inflow::Nothing(None) };
+            let inflow = if self.early.len() < MOST_EARLY {
+                socket.poll_read(cx, now)
+            } else {
+                Inflow::Nothing(None)
+            };
             drop(socket);
             let until = match inflow {
                 Inflow::Bytes(bytes) => {
                     self.read(bytes, now, ctx);
                     continue;
                 }
-                Inflow::Nothing(until) => until.map_or(self.tick_at, |until| until.min(self.tick_at)),
+                Inflow::Nothing(until) => {
+                    until.map_or(self.tick_at, |until| until.min(self.tick_at))
+                }
                 Inflow::End => return ctx.stop(),
             };
             if until != self.alarm_at {
@@ -291,10 +309,17 @@ impl Session {
             self.shared.metrics.said(message);
         }
         match message {
-            Ok(Inbound::Heartbeat) if self.me.group > 0 => self.answer(Opcode::Text, wire::heartbeat().into_bytes()),
+            Ok(Inbound::Heartbeat) if self.me.group > 0 => {
+                self.answer(Opcode::Text, wire::heartbeat().into_bytes())
+            }
             Ok(Inbound::Heartbeat | Inbound::Probed | Inbound::Ignored) => {}
-            Ok(Inbound::Relay { frame, .. }) if frame.len() > self.shared.settings.relay.max_message_bytes => {
-                let why = format!("RELAY is longer than {} bytes", self.shared.settings.relay.max_message_bytes);
+            Ok(Inbound::Relay { frame, .. })
+                if frame.len() > self.shared.settings.relay.max_message_bytes =>
+            {
+                let why = format!(
+                    "RELAY is longer than {} bytes",
+                    self.shared.settings.relay.max_message_bytes
+                );
                 self.close(Close::TooBig, Close::TooBig.farewell(Some(&why)), ctx);
             }
             Ok(Inbound::Relay { dst, frame }) => self.say(Input::Relay { session, dst, frame }),
@@ -402,7 +427,11 @@ impl Session {
     fn ping_interval(&self) -> Duration {
         let liveness = &self.shared.settings.liveness;
         let hosting = self.told().is_some_and(|claim| claim.host == self.me.id);
-        ms(if hosting { liveness.ping_ms.min(liveness.host_timeout_ms / 3) } else { liveness.ping_ms })
+        ms(if hosting {
+            liveness.ping_ms.min(liveness.host_timeout_ms / 3)
+        } else {
+            liveness.ping_ms
+        })
     }
 
     fn joined(&mut self, page: Recipient<ToPage>) {

@@ -44,7 +44,10 @@ pub fn above(unix_ms: u64, told: Epoch, random: u64) -> Epoch {
 ///
 /// `claims` are (claimant, claim). None: nobody claimed is there, or nobody is claimed by another.
 #[must_use]
-pub fn most_claimed<'a>(claims: &[(&'a PeerId, &'a Claim)], may_host: impl Fn(&PeerId) -> bool) -> Option<&'a PeerId> {
+pub fn most_claimed<'a>(
+    claims: &[(&'a PeerId, &'a Claim)],
+    may_host: impl Fn(&PeerId) -> bool,
+) -> Option<&'a PeerId> {
     let (_, first) = claims.first()?;
     if claims.iter().all(|(_, claim)| claim.host == first.host) {
         return may_host(&first.host).then_some(&first.host);
@@ -53,8 +56,13 @@ pub fn most_claimed<'a>(claims: &[(&'a PeerId, &'a Claim)], may_host: impl Fn(&P
     for (_, claim) in claims.iter().filter(|(who, claim)| claim.host != **who) {
         *votes.entry(&claim.host).or_default() += 1;
     }
-    let standing = claims.iter().filter_map(|(_, claim)| Some((*votes.get(&claim.host)?, claim.epoch, &claim.host)));
-    standing.filter(|(.., host)| may_host(host)).max_by_key(|(votes, epoch, _)| (*votes, *epoch)).map(|(.., host)| host)
+    let standing = claims
+        .iter()
+        .filter_map(|(_, claim)| Some((*votes.get(&claim.host)?, claim.epoch, &claim.host)));
+    standing
+        .filter(|(.., host)| may_host(host))
+        .max_by_key(|(votes, epoch, _)| (*votes, *epoch))
+        .map(|(.., host)| host)
 }
 
 #[cfg(test)]
@@ -66,7 +74,10 @@ mod tests {
     }
 
     fn chosen(claims: &[(&str, &str, u64)]) -> Option<String> {
-        let claims: Vec<_> = claims.iter().map(|(who, host, e)| (id(who), Claim { epoch: Epoch(*e), host: id(host) })).collect();
+        let claims: Vec<_> = claims
+            .iter()
+            .map(|(who, host, e)| (id(who), Claim { epoch: Epoch(*e), host: id(host) }))
+            .collect();
         let claims: Vec<_> = claims.iter().map(|(who, claim)| (who, claim)).collect();
         most_claimed(&claims, |_| true).map(ToString::to_string)
     }
@@ -92,7 +103,11 @@ mod tests {
         assert_eq!(above(1000, Epoch(999), 7), Epoch(1000));
         assert_eq!(above(1000, Epoch(1000), 7), Epoch(1001));
         assert_eq!(above(1000, Epoch(2000), 7), Epoch(2001));
-        let told: std::collections::BTreeSet<_> = (0..2 * GAP_MS).map(|random| above(1000, Epoch(5000), random)).collect();
-        assert_eq!((told.len(), told.first(), told.last()), (1024, Some(&Epoch(5001)), Some(&Epoch(6024))));
+        let told: std::collections::BTreeSet<_> =
+            (0..2 * GAP_MS).map(|random| above(1000, Epoch(5000), random)).collect();
+        assert_eq!(
+            (told.len(), told.first(), told.last()),
+            (1024, Some(&Epoch(5001)), Some(&Epoch(6024)))
+        );
     }
 }

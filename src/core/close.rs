@@ -190,12 +190,16 @@ impl Close {
             Self::BadPage => "page must be 1 to 1024 bytes of UTF-8",
             Self::BadParameter => "a parameter of the address has a value that is not allowed",
             Self::OriginRefused => "this origin is not allowed to use this server",
-            Self::TicketRefused => "this needs a ticket for this page and id, signed for this server",
+            Self::TicketRefused => {
+                "this needs a ticket for this page and id, signed for this server"
+            }
             Self::TicketExpired => "the ticket has run out: ask for a fresh one",
             Self::TicketEarly => "the ticket is not valid yet: come back when it is",
             Self::Kicked => "the operator of the server ended this connection",
             Self::Replaced => "a newer connection with the same id and token took over",
-            Self::UnknownVersion => "this server speaks version 1 of the group protocol: reload the page",
+            Self::UnknownVersion => {
+                "this server speaks version 1 of the group protocol: reload the page"
+            }
             Self::BadMessage => "a message must be a JSON object with a string \"type\"",
             Self::BinaryRefused => "messages are text frames",
             Self::ProtocolError => "this breaks the WebSocket protocol (RFC 6455)",

@@ -97,9 +97,18 @@ impl DirectoryState {
 
     /// A page says that it is empty, and the highest epoch it told. True: it is forgotten. False: a join is on its way.
     #[must_use]
-    pub fn retire(&mut self, key: &PageKey, incarnation: Incarnation, joins_seen: u64, told: Epoch) -> bool {
+    pub fn retire(
+        &mut self,
+        key: &PageKey,
+        incarnation: Incarnation,
+        joins_seen: u64,
+        told: Epoch,
+    ) -> bool {
         self.told = self.told.max(told);
-        let idle = self.pages.get(key).is_some_and(|e| e.incarnation == incarnation && e.joins == joins_seen);
+        let idle = self
+            .pages
+            .get(key)
+            .is_some_and(|e| e.incarnation == incarnation && e.joins == joins_seen);
         if idle {
             self.pages.remove(key);
         }
@@ -107,7 +116,13 @@ impl DirectoryState {
     }
 
     /// A page's actor has stopped; `told` is the highest epoch it told.
-    pub fn stopped(&mut self, now: Time, key: &PageKey, incarnation: Incarnation, told: Epoch) -> Succession {
+    pub fn stopped(
+        &mut self,
+        now: Time,
+        key: &PageKey,
+        incarnation: Incarnation,
+        told: Epoch,
+    ) -> Succession {
         self.told = self.told.max(told);
         let next = Incarnation(self.next + 1);
         let Some(entry) = self.pages.get_mut(key).filter(|e| e.incarnation == incarnation) else {
@@ -168,7 +183,10 @@ mod tests {
         assert_eq!(pages.told(), Epoch(7));
         let (second, create) = pass_on(pages.join(&key("a")));
         assert!(create && second != first);
-        assert!(!pages.retire(&key("a"), first, 1, Epoch(7)), "an old life's word counts for nothing");
+        assert!(
+            !pages.retire(&key("a"), first, 1, Epoch(7)),
+            "an old life's word counts for nothing"
+        );
     }
 
     #[test]
@@ -176,17 +194,23 @@ mod tests {
         let mut pages = DirectoryState::new(usize::MAX);
         let (mut life, _) = pass_on(pages.join(&key("a")));
         for n in 0..MOST_CRASHES as u64 {
-            let Succession::Recreate(next) = pages.stopped(Time(n), &key("a"), life, Epoch(0)) else {
+            let Succession::Recreate(next) = pages.stopped(Time(n), &key("a"), life, Epoch(0))
+            else {
                 panic!("given up after {n}")
             };
             assert!(next > life);
             life = next;
         }
-        assert_eq!(pages.stopped(Time(9), &key("a"), life, Epoch(0)), Succession::Abandon(Close::Internal));
+        assert_eq!(
+            pages.stopped(Time(9), &key("a"), life, Epoch(0)),
+            Succession::Abandon(Close::Internal)
+        );
         assert_eq!(pages.stopped(Time(9), &key("a"), life, Epoch(0)), Succession::Expected);
         let (mut life, _) = pass_on(pages.join(&key("a")));
         for n in 0..100 {
-            let Succession::Recreate(next) = pages.stopped(Time(n * 3000), &key("a"), life, Epoch(0)) else {
+            let Succession::Recreate(next) =
+                pages.stopped(Time(n * 3000), &key("a"), life, Epoch(0))
+            else {
                 panic!("rare ones are mended")
             };
             life = next;

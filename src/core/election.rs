@@ -75,7 +75,8 @@ pub struct Candidate<T> {
 #[must_use]
 pub fn fittest<T>(mut candidates: Vec<Candidate<T>>) -> Vec<Candidate<T>> {
     // false is below true, and what comes first in a tuple outweighs what follows
-    let merit = |c: &Candidate<T>| (c.group, c.present, c.eligible, c.reached, c.relay, c.visible, c.fresh);
+    let merit =
+        |c: &Candidate<T>| (c.group, c.present, c.eligible, c.reached, c.relay, c.visible, c.fresh);
     if let Some(best) = candidates.iter().map(merit).max() {
         candidates.retain(|c| merit(c) == best);
     }
@@ -89,7 +90,8 @@ const DRAWS: u64 = 16;
 /// `judge` accepts is as likely as anything else it accepts, for a uniform `random`.
 pub fn draw<T>(count: usize, random: u64, judge: impl FnMut(usize) -> Option<T>) -> Option<T> {
     // splitmix64, from `random` on: well-mixed numbers
-    let numbers = (0..DRAWS).map(|n| mixed(random.wrapping_add(n.wrapping_mul(0x9E37_79B9_7F4A_7C15))));
+    let numbers =
+        (0..DRAWS).map(|n| mixed(random.wrapping_add(n.wrapping_mul(0x9E37_79B9_7F4A_7C15))));
     numbers.map(|number| below(count, number)).find_map(judge)
 }
 
@@ -142,21 +144,39 @@ mod tests {
                 None => failed += 1,
             }
         }
-        assert!((1..draws / 100).contains(&failed), "each draw fails with 2/3, and 16 with 0.0015: {failed}");
+        assert!(
+            (1..draws / 100).contains(&failed),
+            "each draw fails with 2/3, and 16 with 0.0015: {failed}"
+        );
         let expected = (draws - failed) as f64 / 10.0;
-        let chi_squared: f64 = counts.iter().skip(1).step_by(3).map(|n| (f64::from(*n) - expected).powi(2) / expected).sum();
+        let chi_squared: f64 = counts
+            .iter()
+            .skip(1)
+            .step_by(3)
+            .map(|n| (f64::from(*n) - expected).powi(2) / expected)
+            .sum();
         assert!(chi_squared < 27.88, "chi-squared {chi_squared}, counts {counts:?}");
         assert_eq!(counts.iter().sum::<u32>() as usize, draws - failed);
     }
 
     const fn candidate(who: usize) -> Candidate<usize> {
-        Candidate { who, group: false, present: true, eligible: true, reached: true, relay: true, visible: true, fresh: true }
+        Candidate {
+            who,
+            group: false,
+            present: true,
+            eligible: true,
+            reached: true,
+            relay: true,
+            visible: true,
+            fresh: true,
+        }
     }
 
     #[test]
     fn the_pick_is_uniform_over_the_eligible() {
         // ten candidates of whom seven may host: chi-squared with 6 degrees of freedom is above 22.46 once in 1,000
-        let candidates: Vec<_> = (0..10).map(|who| Candidate { eligible: who % 4 != 0, ..candidate(who) }).collect();
+        let candidates: Vec<_> =
+            (0..10).map(|who| Candidate { eligible: who % 4 != 0, ..candidate(who) }).collect();
         let eligible = candidates.iter().filter(|c| c.eligible).count();
         let draws = 70_000;
         let mut counts = [0_u32; 10];
@@ -165,8 +185,11 @@ mod tests {
             counts[pick(&fit, Policy::Random, random).unwrap_or(0)] += 1;
         }
         let expected = draws as f64 / eligible as f64;
-        let chi_squared: f64 =
-            candidates.iter().filter(|c| c.eligible).map(|c| (f64::from(counts[c.who]) - expected).powi(2) / expected).sum();
+        let chi_squared: f64 = candidates
+            .iter()
+            .filter(|c| c.eligible)
+            .map(|c| (f64::from(counts[c.who]) - expected).powi(2) / expected)
+            .sum();
         assert!(chi_squared < 22.46, "chi-squared {chi_squared}, counts {counts:?}");
         assert_eq!(counts[0] + counts[4] + counts[8], 0, "an ineligible one was picked");
     }

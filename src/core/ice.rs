@@ -92,7 +92,10 @@ pub struct IceServers {
 impl fmt::Debug for IceServers {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let ttl_s = self.turn.as_ref().map(|turn| turn.ttl_s);
-        f.debug_struct("IceServers").field("servers", &self.servers).field("ttl_s", &ttl_s).finish_non_exhaustive()
+        f.debug_struct("IceServers")
+            .field("servers", &self.servers)
+            .field("ttl_s", &ttl_s)
+            .finish_non_exhaustive()
     }
 }
 
@@ -107,7 +110,10 @@ impl IceServers {
     /// Without a secret all are told as they are.
     #[must_use]
     pub fn new(servers: Vec<IceServer>, secret: &str, ttl_s: u64) -> Self {
-        let turn = || Turn { key: hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, secret.as_bytes()), ttl_s };
+        let turn = || Turn {
+            key: hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, secret.as_bytes()),
+            ttl_s,
+        };
         let fixed = in_clear(&servers.iter().map(InClear::from).collect::<Vec<_>>());
         Self { fixed, servers, turn: (!secret.is_empty()).then(turn) }
     }
@@ -119,7 +125,11 @@ impl IceServers {
         let username = format!("{}:{}", unix_ms / 1000 + turn.ttl_s, id.as_str());
         let credential = STANDARD.encode(hmac::sign(&turn.key, username.as_bytes()));
         let servers = self.servers.iter().map(|server| match server.lacks_credentials() {
-            true => InClear { urls: &server.urls, username: Some(&username), credential: Some(&credential) },
+            true => InClear {
+                urls: &server.urls,
+                username: Some(&username),
+                credential: Some(&credential),
+            },
             false => server.into(),
         });
         Cow::Owned(in_clear(&servers.collect::<Vec<_>>()))
@@ -139,7 +149,8 @@ mod tests {
     fn told(servers: &[IceServer], secret: &str) -> serde_json::Value {
         let id = PeerId::parse("ann").unwrap_or_else(|e| panic!("{e}"));
         let ice = IceServers::new(servers.to_vec(), secret, 3600);
-        serde_json::from_str(ice.for_client(&id, 1_700_000_000_999).get()).unwrap_or_else(|e| panic!("{e}"))
+        serde_json::from_str(ice.for_client(&id, 1_700_000_000_999).get())
+            .unwrap_or_else(|e| panic!("{e}"))
     }
 
     #[test]
@@ -149,9 +160,13 @@ mod tests {
             username: username.map(Into::into),
             credential: username.map(|text| Secret::parse(text).unwrap_or_else(|e| panic!("{e}"))),
         };
-        let servers = [server("stun:a", None), server("turn:b", None), server("turns:c", Some("own"))];
+        let servers =
+            [server("stun:a", None), server("turn:b", None), server("turns:c", Some("own"))];
         let own = serde_json::json!({"urls": ["turns:c"], "username": "own", "credential": "own"});
-        assert_eq!(told(&servers, ""), serde_json::json!([{"urls": ["stun:a"]}, {"urls": ["turn:b"]}, own]));
+        assert_eq!(
+            told(&servers, ""),
+            serde_json::json!([{"urls": ["stun:a"]}, {"urls": ["turn:b"]}, own])
+        );
         // echo -n 1700003600:ann | openssl dgst -sha1 -hmac north -binary | base64
         let (username, credential) = ("1700003600:ann", "TwqKCcbzejRFa1sgGqGS7SEzCGg=");
         assert_eq!(
@@ -167,7 +182,8 @@ mod tests {
     #[test]
     fn clients_are_told_credentials_and_debug_is_not() {
         let credential = Secret::parse("s3cret-c").ok();
-        let server = IceServer { urls: vec!["turn:t.org".into()], username: Some("u".into()), credential };
+        let server =
+            IceServer { urls: vec!["turn:t.org".into()], username: Some("u".into()), credential };
         let ice = IceServers::new(vec![server.clone()], "s3cret-t", 60);
         let shown = format!("{server:?} {ice:?} {:?}", serde_json::json!(server));
         assert!(!shown.contains("s3cret") && shown.contains("t.org"), "{shown}");

@@ -202,7 +202,8 @@ mod tests {
 
     #[test]
     fn an_id_is_quoted_and_escaped_in_the_log() {
-        let id = PeerId::parse("x members=0\u{2028}id=y \u{202e}").unwrap_or_else(|e| panic!("{e}"));
+        let id =
+            PeerId::parse("x members=0\u{2028}id=y \u{202e}").unwrap_or_else(|e| panic!("{e}"));
         assert_eq!(format!("{id:?}"), r#""x members=0\u{2028}id=y \u{202e}""#);
     }
 

@@ -202,7 +202,9 @@ struct ResignPayload<'a> {
 }
 
 /// Tells `"profile": null` from no profile.
-fn even_null<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<&'de RawValue>, D::Error> {
+fn even_null<'de, D: serde::Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<&'de RawValue>, D::Error> {
     <&RawValue>::deserialize(deserializer).map(Some)
 }
 
@@ -227,7 +229,11 @@ pub fn read(src: &PeerId, text: &str) -> Result<Inbound, String> {
         "TRUST" => return suspicion("TRUST", message.payload).map(Inbound::Trust),
         "RESIGN" => {
             let said: ResignPayload<'_> = parse(message.payload, "RESIGN takes {epoch, to}")?;
-            let to = said.to.map(|to| PeerId::parse(&to)).transpose().map_err(|bad| format!("RESIGN: to: {bad}"))?;
+            let to = said
+                .to
+                .map(|to| PeerId::parse(&to))
+                .transpose()
+                .map_err(|bad| format!("RESIGN: to: {bad}"))?;
             return Ok(Inbound::Resign { epoch: Epoch(said.epoch), to });
         }
         "PROBE" => return Ok(Inbound::Probed),
@@ -241,7 +247,11 @@ pub fn read(src: &PeerId, text: &str) -> Result<Inbound, String> {
         return Err(format!("{} needs a payload that is a JSON object", kind.name()));
     }
     Ok(match PeerId::parse(dst) {
-        Ok(dst) => Inbound::Forward { kind, frame: wire::passed_on(kind.name(), src, &dst, message.payload), dst },
+        Ok(dst) => Inbound::Forward {
+            kind,
+            frame: wire::passed_on(kind.name(), src, &dst, message.payload),
+            dst,
+        },
         Err(_) if kind.waits() => Inbound::Unreachable(wire::expire(dst, src)),
         Err(_) => Inbound::Ignored,
     })
@@ -253,7 +263,11 @@ fn parse<'a, T: Deserialize<'a>>(payload: Option<&'a RawValue>, takes: &str) -> 
 
 /// A struct from an object alone: serde takes an array as well, its elements for the fields in turn.
 fn object<'a, T: Deserialize<'a>>(json: &'a str) -> serde_json::Result<T> {
-    if json.trim_start().starts_with('{') { serde_json::from_str(json) } else { Err(serde::de::Error::custom("no JSON object")) }
+    if json.trim_start().starts_with('{') {
+        serde_json::from_str(json)
+    } else {
+        Err(serde::de::Error::custom("no JSON object"))
+    }
 }
 
 fn relay(src: &PeerId, dst: Option<&str>, payload: Option<&RawValue>) -> Result<Inbound, String> {
@@ -275,12 +289,18 @@ fn suspicion(kind: &str, payload: Option<&RawValue>) -> Result<Suspicion, String
 
 fn channels(said: BTreeMap<Cow<'_, str>, u32>) -> Result<Vec<(PeerId, u32)>, String> {
     if said.len() > MAX_CHANNELS {
-        return Err(format!("STATUS: channels has {} entries: at most {MAX_CHANNELS} are allowed", said.len()));
+        return Err(format!(
+            "STATUS: channels has {} entries: at most {MAX_CHANNELS} are allowed",
+            said.len()
+        ));
     }
     let parse = |(id, ms): (Cow<'_, str>, u32)| {
         let id = PeerId::parse(&id).map_err(|bad| format!("STATUS: channels: {bad}"))?;
         if ms > MAX_DIAL_MS {
-            return Err(format!("STATUS: channels: {:?} has {ms} ms: must be 0 to {MAX_DIAL_MS}", id.as_str()));
+            return Err(format!(
+                "STATUS: channels: {:?} has {ms} ms: must be 0 to {MAX_DIAL_MS}",
+                id.as_str()
+            ));
         }
         Ok((id, ms))
     };
@@ -289,7 +309,8 @@ fn channels(said: BTreeMap<Cow<'_, str>, u32>) -> Result<Vec<(PeerId, u32)>, Str
 
 fn status(payload: Option<&RawValue>) -> Result<StatusUpdate, String> {
     let Some(payload) = payload else { return Ok(StatusUpdate::default()) };
-    let status: StatusPayload<'_> = parse(Some(payload), "STATUS takes {eligible, visible, relay, p2p, channels, profile}")?;
+    let status: StatusPayload<'_> =
+        parse(Some(payload), "STATUS takes {eligible, visible, relay, p2p, channels, profile}")?;
     if status.profile.is_some_and(|p| p.get().len() > MAX_PROFILE_BYTES) {
         return Err(format!("profile is longer than {MAX_PROFILE_BYTES} bytes of JSON"));
     }
@@ -326,7 +347,10 @@ mod tests {
     fn leave_without_dst_is_goodbye_and_with_one_is_passed_on() {
         assert!(matches!(hear(r#"{"type":"LEAVE"}"#), Ok(Inbound::Goodbye)));
         assert!(matches!(hear(r#"{"type":"LEAVE","dst":null}"#), Ok(Inbound::Goodbye)));
-        assert!(matches!(hear(r#"{"type":"LEAVE","dst":"a"}"#), Ok(Inbound::Forward { kind: Kind::Leave, .. })));
+        assert!(matches!(
+            hear(r#"{"type":"LEAVE","dst":"a"}"#),
+            Ok(Inbound::Forward { kind: Kind::Leave, .. })
+        ));
     }
 
     #[test]
@@ -365,26 +389,38 @@ mod tests {
 
     #[test]
     fn an_id_nobody_can_have_expires_at_once() {
-        let Ok(Inbound::Unreachable(frame)) = hear(r#"{"type":"OFFER","dst":"a/b","payload":{}}"#) else { panic!("not refused") };
+        let Ok(Inbound::Unreachable(frame)) = hear(r#"{"type":"OFFER","dst":"a/b","payload":{}}"#)
+        else {
+            panic!("not refused")
+        };
         assert_eq!(frame, r#"{"type":"EXPIRE","src":"a/b","dst":"me"}"#);
     }
 
     #[test]
     fn deep_nesting_is_read_without_a_deep_stack() {
-        let text = format!(r#"{{"type":"OFFER","dst":"a","payload":{{"x":{}{}}}}}"#, "[".repeat(50_000), "]".repeat(50_000));
+        let text = format!(
+            r#"{{"type":"OFFER","dst":"a","payload":{{"x":{}{}}}}}"#,
+            "[".repeat(50_000),
+            "]".repeat(50_000)
+        );
         assert!(matches!(hear(&text), Ok(Inbound::Forward { .. })));
     }
 
     #[test]
     fn channels_are_the_whole_set_each_time() {
         let channels = |text: &str| match hear(text) {
-            Ok(Inbound::Status(update)) => update.channels.map(|c| c.into_iter().map(|(id, ms)| (id.to_string(), ms)).collect()),
+            Ok(Inbound::Status(update)) => update
+                .channels
+                .map(|c| c.into_iter().map(|(id, ms)| (id.to_string(), ms)).collect()),
             other => panic!("{other:?}"),
         };
         assert_eq!(channels(r#"{"type":"STATUS","payload":{"p2p":false}}"#), None::<Vec<_>>);
         assert_eq!(channels(r#"{"type":"STATUS","payload":{"channels":{}}}"#), Some(vec![]));
         let (a, u) = (("a".to_owned(), 600_000), ("\u{fc}".to_owned(), 0));
-        assert_eq!(channels(r#"{"type":"STATUS","payload":{"channels":{"\u00fc":0,"a":600000}}}"#), Some(vec![a, u]));
+        assert_eq!(
+            channels(r#"{"type":"STATUS","payload":{"channels":{"\u00fc":0,"a":600000}}}"#),
+            Some(vec![a, u])
+        );
     }
 
     #[test]
@@ -395,7 +431,10 @@ mod tests {
         };
         assert_eq!(profile(r#"{"type":"STATUS","payload":{"visible":false}}"#), None);
         assert_eq!(profile(r#"{"type":"STATUS","payload":{"profile":null}}"#), Some(None));
-        assert_eq!(profile(r#"{"type":"STATUS","payload":{"profile":"Ann"}}"#), Some(Some("\"Ann\"".into())));
+        assert_eq!(
+            profile(r#"{"type":"STATUS","payload":{"profile":"Ann"}}"#),
+            Some(Some("\"Ann\"".into()))
+        );
         let long = format!(r#"{{"type":"STATUS","payload":{{"profile":"{}"}}}}"#, "x".repeat(1100));
         assert!(hear(&long).is_err());
     }

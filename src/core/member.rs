@@ -36,7 +36,14 @@ pub struct Status {
 
 impl Default for Status {
     fn default() -> Self {
-        Self { eligible: true, visible: true, relay: true, p2p: true, channels: Vec::new(), profile: None }
+        Self {
+            eligible: true,
+            visible: true,
+            relay: true,
+            p2p: true,
+            channels: Vec::new(),
+            profile: None,
+        }
     }
 }
 
@@ -142,7 +149,12 @@ impl Member {
     #[must_use]
     pub fn entry(&self) -> RosterEntry<'_> {
         let relay = (!self.rights.relay).then_some(false);
-        RosterEntry { id: &self.id, group: self.group, relay, profile: self.status.profile.as_deref() }
+        RosterEntry {
+            id: &self.id,
+            group: self.group,
+            relay,
+            profile: self.status.profile.as_deref(),
+        }
     }
 
     /// It, on `seat`, for an election.

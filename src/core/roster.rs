@@ -53,7 +53,12 @@ impl Roster {
             self.blocks[at].replace(n, &text);
             return;
         }
-        debug_assert!(self.blocks.last().and_then(|block| block.ends.last()).is_none_or(|(last, _)| *last < seat));
+        debug_assert!(
+            self.blocks
+                .last()
+                .and_then(|block| block.ends.last())
+                .is_none_or(|(last, _)| *last < seat)
+        );
         match self.blocks.last_mut().filter(|block| block.text.len() < BLOCK_BYTES) {
             Some(block) => {
                 block.text.push_str(&text);
@@ -134,7 +139,10 @@ mod tests {
         let (mut roster, mut expected) = (Roster::default(), BTreeMap::new());
         assert_eq!(text(&roster), "[]");
         let entry = |seat: u64, round: u64| {
-            format!(r#"{{"id":"m{seat}","profile":"{}"}}"#, "x".repeat((seat * 7 + round * 13) as usize % 90))
+            format!(
+                r#"{{"id":"m{seat}","profile":"{}"}}"#,
+                "x".repeat((seat * 7 + round * 13) as usize % 90)
+            )
         };
         for seat in 0..2000 {
             roster.put(Seat(seat), &entry(seat, 0));

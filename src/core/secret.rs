@@ -25,7 +25,9 @@ impl Secret {
             return Err("has nothing but white space; leave it empty to go without");
         }
         if trimmed.chars().any(char::is_control) {
-            return Err("has a line break or another control character inside; it must be one line");
+            return Err(
+                "has a line break or another control character inside; it must be one line",
+            );
         }
         Ok(Self(trimmed.to_owned()))
     }
@@ -120,10 +122,14 @@ mod tests {
         let secret = Secret::parse("s3cret").unwrap_or_else(|e| panic!("{e}"));
         assert_eq!(format!("{secret:?} {:?}", Secret::default()), r#""***" """#);
         assert_eq!(serde_json::to_string(&secret).unwrap_or_default(), r#""***""#);
-        let read = |json: &str| serde_json::from_str::<Secret>(json).map(|s| s.0).map_err(|e| e.to_string());
+        let read = |json: &str| {
+            serde_json::from_str::<Secret>(json).map(|s| s.0).map_err(|e| e.to_string())
+        };
         assert_eq!(read("\"s3cret\\n\""), Ok("s3cret".into()));
         assert_eq!(read("73973"), Ok("73973".into()));
-        for json in ["[\"s3cret\"]", "73973.5", "{\"s3cret\": \"73973\"}", "\"s3cret\\n73973\"", "true"] {
+        for json in
+            ["[\"s3cret\"]", "73973.5", "{\"s3cret\": \"73973\"}", "\"s3cret\\n73973\"", "true"]
+        {
             let error = read(json).err().unwrap_or_else(|| panic!("accepted {json}"));
             assert!(!error.contains("s3cret") && !error.contains("73973"), "{error}");
         }

@@ -25,7 +25,8 @@ impl<T> Turns<T> {
 
     /// The next, if anybody waits.
     pub fn pop(&mut self) -> Option<T> {
-        let crowd_is_next = !self.crowd_was_last && !self.crowd.is_empty() || self.others.is_empty();
+        let crowd_is_next =
+            !self.crowd_was_last && !self.crowd.is_empty() || self.others.is_empty();
         self.crowd_was_last = crowd_is_next;
         if crowd_is_next { self.crowd.pop_front() } else { self.others.pop_front() }
     }

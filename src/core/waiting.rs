@@ -72,12 +72,19 @@ impl Waiting {
         frame: &Frame,
     ) -> Result<(), NoRoom> {
         let (count, bytes) = self.by_sender.get(src).copied().unwrap_or_default();
-        let (waiting_for_it, bytes_for_it) = self.for_peer.get(dst).map_or((0, 0), |(queue, bytes)| (queue.len(), *bytes));
+        let (waiting_for_it, bytes_for_it) =
+            self.for_peer.get(dst).map_or((0, 0), |(queue, bytes)| (queue.len(), *bytes));
         let bytes_for_it = bytes_for_it + frame.len();
-        if waiting_for_it >= MOST_PER_RECEIVER || bytes_for_it > self.most_bytes_for_one || self.messages.len() >= MOST {
+        if waiting_for_it >= MOST_PER_RECEIVER
+            || bytes_for_it > self.most_bytes_for_one
+            || self.messages.len() >= MOST
+        {
             return Err(NoRoom);
         }
-        if count >= MOST_PER_SENDER || bytes + frame.len() > MOST_BYTES_PER_SENDER || self.bytes + frame.len() > MOST_BYTES {
+        if count >= MOST_PER_SENDER
+            || bytes + frame.len() > MOST_BYTES_PER_SENDER
+            || self.bytes + frame.len() > MOST_BYTES
+        {
             return Err(NoRoom);
         }
         self.by_sender.insert(src.clone(), (count + 1, bytes + frame.len()));
@@ -104,12 +111,16 @@ impl Waiting {
     pub fn expire(&mut self, now: Time) -> Vec<(PeerId, PeerId)> {
         let mut failed = Vec::new();
         for _ in 0..MOST_A_STEP {
-            let Some((_, first)) = self.messages.due(now).and_then(|n| self.messages.get(n)) else { break };
+            let Some((_, first)) = self.messages.due(now).and_then(|n| self.messages.get(n)) else {
+                break;
+            };
             let (src, dst) = (first.src.clone(), first.dst.clone());
             let Some((mut queue, mut bytes)) = self.for_peer.remove(&dst) else { break };
             let mut attempt_is_due = false;
             queue.retain(|n| {
-                let Some((until, p)) = self.messages.get(n).filter(|(_, p)| p.src == src) else { return true };
+                let Some((until, p)) = self.messages.get(n).filter(|(_, p)| p.src == src) else {
+                    return true;
+                };
                 if until <= now || p.kind == Kind::Offer {
                     attempt_is_due = until <= now;
                 }
@@ -153,14 +164,25 @@ impl Waiting {
     /// Whether the limits hold.
     #[must_use]
     pub fn is_bounded(&self) -> bool {
-        let sum = |queue: &VecDeque<u64>| queue.iter().filter_map(|n| Some(self.messages.get(n)?.1.frame.len())).sum::<usize>();
+        let sum = |queue: &VecDeque<u64>| {
+            queue.iter().filter_map(|n| Some(self.messages.get(n)?.1.frame.len())).sum::<usize>()
+        };
         self.for_peer.values().map(|(_, bytes)| bytes).sum::<usize>() == self.bytes
             && self.bytes <= MOST_BYTES
-            && self.by_sender.values().all(|(n, b)| *n <= MOST_PER_SENDER && *b <= MOST_BYTES_PER_SENDER)
+            && self
+                .by_sender
+                .values()
+                .all(|(n, b)| *n <= MOST_PER_SENDER && *b <= MOST_BYTES_PER_SENDER)
             && self.by_sender.values().map(|(n, _)| n).sum::<usize>() == self.len()
             && self.for_peer.values().map(|(queue, _)| queue.len()).sum::<usize>() == self.len()
-            && self.for_peer.values().all(|(queue, bytes)| *bytes == sum(queue) && *bytes <= self.most_bytes_for_one)
-            && self.for_peer.values().all(|(queue, _)| !queue.is_empty() && queue.len() <= MOST_PER_RECEIVER)
+            && self
+                .for_peer
+                .values()
+                .all(|(queue, bytes)| *bytes == sum(queue) && *bytes <= self.most_bytes_for_one)
+            && self
+                .for_peer
+                .values()
+                .all(|(queue, _)| !queue.is_empty() && queue.len() <= MOST_PER_RECEIVER)
     }
 
     fn remove(&mut self, number: u64) -> Option<Parked> {
@@ -209,9 +231,13 @@ mod tests {
     #[test]
     fn an_attempt_expires_as_a_whole_and_a_later_one_waits_its_own_time() {
         let mut waiting = Waiting::new(1 << 20);
-        for (at, kind) in
-            [(0, Kind::Offer), (10, Kind::Candidate), (2000, Kind::Candidate), (4900, Kind::Offer), (4950, Kind::Candidate)]
-        {
+        for (at, kind) in [
+            (0, Kind::Offer),
+            (10, Kind::Candidate),
+            (2000, Kind::Candidate),
+            (4900, Kind::Offer),
+            (4950, Kind::Candidate),
+        ] {
             assert_eq!(park(&mut waiting, at, "a", kind), Ok(()));
         }
         assert_eq!(waiting.expire(Time(4999)), []);
@@ -225,7 +251,8 @@ mod tests {
     #[test]
     fn one_sender_cannot_fill_it() {
         let mut waiting = Waiting::new(1 << 20);
-        let accepted = (0..1000).filter(|_| park(&mut waiting, 0, "a", Kind::Offer).is_ok()).count();
+        let accepted =
+            (0..1000).filter(|_| park(&mut waiting, 0, "a", Kind::Offer).is_ok()).count();
         assert_eq!(accepted, MOST_PER_SENDER);
         assert_eq!(park(&mut waiting, 0, "c", Kind::Offer), Ok(()), "others are not hurt");
         assert!(waiting.is_bounded());
@@ -234,7 +261,9 @@ mod tests {
     #[test]
     fn many_senders_cannot_drown_one_receiver() {
         let mut waiting = Waiting::new(1000);
-        let accepted = (0..600).filter(|n| park(&mut waiting, 0, &format!("s{n}"), Kind::Offer).is_ok()).count();
+        let accepted = (0..600)
+            .filter(|n| park(&mut waiting, 0, &format!("s{n}"), Kind::Offer).is_ok())
+            .count();
         assert!(accepted < MOST_PER_RECEIVER && waiting.is_bounded(), "{accepted}");
         let delivered: usize = waiting.take(&id("b")).iter().map(|p| p.frame.len()).sum();
         assert!(delivered <= 1000, "{delivered}");

@@ -97,11 +97,16 @@ impl Reader {
         let masked = second & 0x80 != 0;
         let (length, after) = match (second & 0x7f, rest) {
             (126, [a, b, ..]) => (u64::from(u16::from_be_bytes([*a, *b])), 4),
-            (127, [a, b, c, d, e, f, g, h, ..]) => (u64::from_be_bytes([*a, *b, *c, *d, *e, *f, *g, *h]), 10),
+            (127, [a, b, c, d, e, f, g, h, ..]) => {
+                (u64::from_be_bytes([*a, *b, *c, *d, *e, *f, *g, *h]), 10)
+            }
             (126 | 127, _) if !reserved && masked && !control => return Ok(None),
             (short, _) => (u64::from(short), 2),
         };
-        if reserved || !masked || (control && (usize::from(second & 0x7f) > MOST_CONTROL || first & LAST == 0)) {
+        if reserved
+            || !masked
+            || (control && (usize::from(second & 0x7f) > MOST_CONTROL || first & LAST == 0))
+        {
             return Err(Breach::Malformed);
         }
         let length = usize::try_from(length).map_err(|_| Breach::TooBig)?;
@@ -149,10 +154,16 @@ fn unmask(body: &mut [u8], [a, b, c, d]: [u8; 4]) {
 
 /// Which codes may be sent: RFC 6455, 7.4, and the registry it names.
 fn close_code(body: &[u8]) -> Result<Option<u16>, Breach> {
-    let [a, b, reason @ ..] = body else { return if body.is_empty() { Ok(None) } else { Err(Breach::Malformed) } };
+    let [a, b, reason @ ..] = body else {
+        return if body.is_empty() { Ok(None) } else { Err(Breach::Malformed) };
+    };
     let code = u16::from_be_bytes([*a, *b]);
     let known = matches!(code, 1000..=1003 | 1007..=1014 | 3000..=4999);
-    if known && std::str::from_utf8(reason).is_ok() { Ok(Some(code)) } else { Err(Breach::Malformed) }
+    if known && std::str::from_utf8(reason).is_ok() {
+        Ok(Some(code))
+    } else {
+        Err(Breach::Malformed)
+    }
 }
 
 /// A frame to be written, whole and unmasked, as servers do.
@@ -247,7 +258,9 @@ mod tests {
             let (mut reader, mut buffer, mut said) = (Reader::new(70_000), Vec::new(), Vec::new());
             for piece in stream.chunks(if cut < 1000 { 1000 + cut } else { cut }) {
                 buffer.extend(piece);
-                while let Some((event, length)) = reader.read(&mut buffer).unwrap_or_else(|e| panic!("{e:?}")) {
+                while let Some((event, length)) =
+                    reader.read(&mut buffer).unwrap_or_else(|e| panic!("{e:?}"))
+                {
                     let Event::Text(text) = event else { panic!("{event:?}") };
                     said.push(text.into_owned());
                     buffer.drain(..length);
@@ -286,13 +299,20 @@ mod tests {
     fn fragments_are_refused_by_their_sum_and_control_frames_between_them_do_not_count() {
         let parts = |last: usize| {
             let (more, end) = ([b'b'; 400], vec![b'c'; last]);
-            [frame(PART, &more), frame(LAST | PING, b"!"), frame(0, &more), frame(LAST, &end)].concat()
+            [frame(PART, &more), frame(LAST | PING, b"!"), frame(0, &more), frame(LAST, &end)]
+                .concat()
         };
         assert_eq!(breach(1000, &parts(201)), Some(Breach::TooBig));
         assert_eq!(breach(1000, &[parts(200), frame(WHOLE, &[b'a'; 1000])].concat()), None);
         assert_eq!(breach(1000, &frame(LAST, b"a")), Some(Breach::Malformed), "the end of nothing");
-        assert_eq!(breach(1000, &[frame(PART, b"a"), frame(WHOLE, b"b")].concat()), Some(Breach::Malformed));
-        assert_eq!(breach(1000, &[frame(PART, b"a"), frame(PART, b"b")].concat()), Some(Breach::Malformed));
+        assert_eq!(
+            breach(1000, &[frame(PART, b"a"), frame(WHOLE, b"b")].concat()),
+            Some(Breach::Malformed)
+        );
+        assert_eq!(
+            breach(1000, &[frame(PART, b"a"), frame(PART, b"b")].concat()),
+            Some(Breach::Malformed)
+        );
     }
 
     #[test]

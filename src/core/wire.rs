@@ -68,7 +68,10 @@ pub struct RelayTerms {
     pub queue_bytes: usize,
 }
 
-fn false_or_terms<S: serde::Serializer>(relay: &Option<RelayTerms>, serializer: S) -> Result<S::Ok, S::Error> {
+fn false_or_terms<S: serde::Serializer>(
+    relay: &Option<RelayTerms>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
     match relay {
         Some(terms) => terms.serialize(serializer),
         None => serializer.serialize_bool(false),
@@ -155,7 +158,12 @@ struct Message<'a, P> {
 /// # Panics
 /// When the payload cannot be encoded, which is a fault of the server's own. A panic ends one session, or one page's actor,
 /// which is made anew; an empty frame would reach clients as a broken message.
-fn encode<P: Serialize>(r#type: &str, src: Option<&str>, dst: Option<&str>, payload: Option<P>) -> Frame {
+fn encode<P: Serialize>(
+    r#type: &str,
+    src: Option<&str>,
+    dst: Option<&str>,
+    payload: Option<P>,
+) -> Frame {
     let text = serde_json::to_string(&Message { r#type, src, dst, payload });
     text.unwrap_or_else(|error| panic!("{} cannot be encoded: {error}", r#type)).into()
 }

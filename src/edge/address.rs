@@ -18,8 +18,10 @@ pub fn of_client(peer: SocketAddr, headers: &HeaderMap, settings: &Server) -> Ip
         return peer;
     }
     // an entry that is not UTF-8 must not hide those that our own proxies wrote beside it
-    let lines = headers.get_all("x-forwarded-for").map(|value| String::from_utf8_lossy(value.as_bytes()));
-    let entries = lines.flat_map(|line| line.split(',').map(|entry| entry.trim().to_owned()).collect::<Vec<_>>());
+    let lines =
+        headers.get_all("x-forwarded-for").map(|value| String::from_utf8_lossy(value.as_bytes()));
+    let entries = lines
+        .flat_map(|line| line.split(',').map(|entry| entry.trim().to_owned()).collect::<Vec<_>>());
     let entries: Vec<String> = entries.filter(|entry| !entry.is_empty()).collect();
     // with fewer entries than proxies of ours, the first is what the outermost of those that were passed saw
     let entry = entries.get(entries.len().saturating_sub(settings.proxy_hops));
@@ -35,7 +37,9 @@ fn parse(entry: &str) -> Option<IpAddr> {
             (host, Some(port).filter(|port| !port.is_empty()).map(|port| port.strip_prefix(':')))
         }
         // two colons and more are an IPv6 address, which has a port only after brackets
-        None if entry.matches(':').count() == 1 => entry.split_once(':').map(|(host, port)| (host, Some(Some(port))))?,
+        None if entry.matches(':').count() == 1 => {
+            entry.split_once(':').map(|(host, port)| (host, Some(Some(port))))?
+        }
         None => (entry, None),
     };
     if port.is_some_and(|port| port.is_none_or(|port| port.parse::<u16>().is_err())) {
@@ -51,7 +55,12 @@ fn parse(entry: &str) -> Option<IpAddr> {
 const fn is_private(address: IpAddr) -> bool {
     match address {
         // 100.64/10 is shared address space (RFC 6598), which cloud routers use
-        IpAddr::V4(v4) => v4.is_loopback() || v4.is_private() || v4.is_link_local() || matches!(v4.octets(), [100, 64..=127, ..]),
+        IpAddr::V4(v4) => {
+            v4.is_loopback()
+                || v4.is_private()
+                || v4.is_link_local()
+                || matches!(v4.octets(), [100, 64..=127, ..])
+        }
         IpAddr::V6(v6) => v6.is_loopback() || v6.is_unique_local() || v6.is_unicast_link_local(),
     }
 }
@@ -121,19 +130,36 @@ mod tests {
     #[test]
     fn the_client_is_as_many_entries_from_the_end_as_there_are_proxies() {
         let told = ["6.6.6.6, 203.0.113.5:1", "198.51.100.7"];
-        for (hops, address) in [(1, "198.51.100.7"), (2, "203.0.113.5"), (3, "6.6.6.6"), (4, "6.6.6.6")] {
+        for (hops, address) in
+            [(1, "198.51.100.7"), (2, "203.0.113.5"), (3, "6.6.6.6"), (4, "6.6.6.6")]
+        {
             assert_eq!(client(PROXY, &told, true, hops), address, "{hops}");
         }
         assert_eq!(client(PROXY, &[], true, 2), "10.0.0.1");
-        assert_eq!(client(PROXY, &["\u{e9}, 203.0.113.5"], true, 1), "203.0.113.5", "what is not ASCII hides nothing");
-        assert_eq!(client(PROXY, &["203.0.113.5,"], true, 1), "203.0.113.5", "an empty entry is none");
+        assert_eq!(
+            client(PROXY, &["\u{e9}, 203.0.113.5"], true, 1),
+            "203.0.113.5",
+            "what is not ASCII hides nothing"
+        );
+        assert_eq!(
+            client(PROXY, &["203.0.113.5,"], true, 1),
+            "203.0.113.5",
+            "an empty entry is none"
+        );
     }
 
     #[test]
     fn only_a_proxy_on_a_private_network_is_believed() {
         let told = ["203.0.113.5"];
         assert_eq!(client(PROXY, &told, false, 1), "10.0.0.1");
-        for peer in ["127.0.0.1:1", "192.168.1.1:1", "100.64.0.1:1", "[::1]:1", "[fd00::1]:1", "[::ffff:10.0.0.1]:1"] {
+        for peer in [
+            "127.0.0.1:1",
+            "192.168.1.1:1",
+            "100.64.0.1:1",
+            "[::1]:1",
+            "[fd00::1]:1",
+            "[::ffff:10.0.0.1]:1",
+        ] {
             assert_eq!(client(peer, &told, true, 1), "203.0.113.5", "{peer}");
         }
         for peer in ["198.51.100.7:1", "100.128.0.1:1"] {
@@ -143,7 +169,8 @@ mod tests {
 
     #[test]
     fn a_64_of_ipv6_counts_as_one() {
-        let counts = |text: &str| text.parse().map(counted).map(|a| a.to_string()).unwrap_or_default();
+        let counts =
+            |text: &str| text.parse().map(counted).map(|a| a.to_string()).unwrap_or_default();
         assert_eq!(counts("2001:db8:1:2:3:4:5:6"), "2001:db8:1:2::");
         assert_eq!(counts("2001:db8:1:2::"), "2001:db8:1:2::");
         assert_eq!(counts("2001:db8:1:3::1"), "2001:db8:1:3::");

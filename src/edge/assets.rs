@@ -1,6 +1,8 @@
 //! The files for the browser, built from `static/` and carried in the binary.
 
-use actix_web::http::header::{CacheControl, CacheDirective, ContentType, ETag, EntityTag, IfNoneMatch};
+use actix_web::http::header::{
+    CacheControl, CacheDirective, ContentType, ETag, EntityTag, IfNoneMatch,
+};
 use actix_web::{HttpRequest, HttpResponse, web};
 use rust_embed::{EmbeddedFile, RustEmbed};
 
@@ -29,7 +31,8 @@ pub async fn file(name: web::Path<String>, request: HttpRequest) -> HttpResponse
 
 fn serve(name: &str, file: EmbeddedFile, request: &HttpRequest) -> HttpResponse {
     use actix_web::http::header::Header;
-    let hash: String = file.metadata.sha256_hash().iter().take(16).map(|byte| format!("{byte:02x}")).collect();
+    let hash: String =
+        file.metadata.sha256_hash().iter().take(16).map(|byte| format!("{byte:02x}")).collect();
     let tag = EntityTag::new_strong(hash);
     let known = match IfNoneMatch::parse(request) {
         Ok(IfNoneMatch::Any) => true,

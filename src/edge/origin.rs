@@ -29,5 +29,6 @@ pub fn allows(origins: &[Origin], request: &HttpRequest) -> bool {
 }
 
 fn lists(origins: &[Origin], said: &HeaderValue) -> bool {
-    Origin::from_header(said.as_bytes()).is_some_and(|said| origins.iter().any(|allowed| allowed.covers(&said)))
+    Origin::from_header(said.as_bytes())
+        .is_some_and(|said| origins.iter().any(|allowed| allowed.covers(&said)))
 }

@@ -5,7 +5,9 @@ use std::sync::atomic::Ordering;
 
 use actix::Addr;
 use actix_web::http::{Method, header};
-use actix_web::{FromRequest, Handler, HttpRequest, HttpResponse, Resource, Responder, Route, guard, web};
+use actix_web::{
+    FromRequest, Handler, HttpRequest, HttpResponse, Resource, Responder, Route, guard, web,
+};
 use subtle::ConstantTimeEq;
 
 use super::handshake::{self, Refused};
@@ -35,43 +37,58 @@ pub fn configure(world: World, round: Round) -> impl FnOnce(&mut web::ServiceCon
     move |app| {
         let path = world.shared.settings.server.path.trim_end_matches('/').to_owned();
         let elsewhere = web::to(|request: HttpRequest| async move { elsewhere(&request) });
-        app.app_data(web::Data::new(world)).app_data(web::Data::new(round)).default_service(elsewhere).service(
-            web::scope(&path)
-                .service(
-                    web::resource("/")
-                        .route(get().guard(wants_html()).to(|request: HttpRequest| async move { assets::index(&request) }))
-                        .route(get().to(about))
-                        .route(other("GET, HEAD, OPTIONS")),
-                )
-                .service(gets("", slash))
-                .service(gets("/health", || async { "ok\n" }))
-                .service(gets("/ready", ready))
-                .service(gets("/metrics", metrics))
-                .service(gets("/pages", pages))
-                .service(
-                    web::resource("/pages/{page}/peers/{id}")
-                        // where the key is `peers`, GET …/peers/id and …/peers/peers are the routes below
-                        .guard(guard::Not(guard::Any(guard::Get()).or(guard::Head())))
-                        .route(web::delete().to(kick))
-                        .route(other("DELETE, OPTIONS")),
-                )
-                .service(web::resource("/peerjs").route(web::get().to(websocket)).route(other("GET, OPTIONS")))
-                .service(
-                    web::resource("/pages/{page}/peerjs").route(web::get().to(websocket_on_page)).route(other("GET, OPTIONS")),
-                )
-                .service(gets("/pages/{page}/{key}/id", id))
-                .service(gets("/pages/{page}/{key}/peers", peers_on_page))
-                .service(web::resource("/pages/{page}/peers/{id}").route(other("DELETE, OPTIONS")))
-                .service(
-                    web::resource("/pages/{page}/peers/{id}/leave")
-                        .route(web::post().to(take_leave))
-                        .route(other("POST, OPTIONS")),
-                )
-                .service(gets("/{key}/id", id))
-                .service(gets("/{key}/peers", peers))
-                .configure(faults)
-                .service(gets("/{file}", assets::file)),
-        );
+        app.app_data(web::Data::new(world))
+            .app_data(web::Data::new(round))
+            .default_service(elsewhere)
+            .service(
+                web::scope(&path)
+                    .service(
+                        web::resource("/")
+                            .route(
+                                get().guard(wants_html()).to(|request: HttpRequest| async move {
+                                    assets::index(&request)
+                                }),
+                            )
+                            .route(get().to(about))
+                            .route(other("GET, HEAD, OPTIONS")),
+                    )
+                    .service(gets("", slash))
+                    .service(gets("/health", || async { "ok\n" }))
+                    .service(gets("/ready", ready))
+                    .service(gets("/metrics", metrics))
+                    .service(gets("/pages", pages))
+                    .service(
+                        web::resource("/pages/{page}/peers/{id}")
+                            // where the key is `peers`, GET …/peers/id and …/peers/peers are the routes below
+                            .guard(guard::Not(guard::Any(guard::Get()).or(guard::Head())))
+                            .route(web::delete().to(kick))
+                            .route(other("DELETE, OPTIONS")),
+                    )
+                    .service(
+                        web::resource("/peerjs")
+                            .route(web::get().to(websocket))
+                            .route(other("GET, OPTIONS")),
+                    )
+                    .service(
+                        web::resource("/pages/{page}/peerjs")
+                            .route(web::get().to(websocket_on_page))
+                            .route(other("GET, OPTIONS")),
+                    )
+                    .service(gets("/pages/{page}/{key}/id", id))
+                    .service(gets("/pages/{page}/{key}/peers", peers_on_page))
+                    .service(
+                        web::resource("/pages/{page}/peers/{id}").route(other("DELETE, OPTIONS")),
+                    )
+                    .service(
+                        web::resource("/pages/{page}/peers/{id}/leave")
+                            .route(web::post().to(take_leave))
+                            .route(other("POST, OPTIONS")),
+                    )
+                    .service(gets("/{key}/id", id))
+                    .service(gets("/{key}/peers", peers))
+                    .configure(faults)
+                    .service(gets("/{file}", assets::file)),
+            );
     }
 }
 
@@ -90,7 +107,9 @@ fn other(allow: &'static str) -> Route {
         if method == Method::OPTIONS {
             return options(allow);
         }
-        HttpResponse::MethodNotAllowed().insert_header((header::ALLOW, allow)).body(format!("this address answers {allow}\n"))
+        HttpResponse::MethodNotAllowed()
+            .insert_header((header::ALLOW, allow))
+            .body(format!("this address answers {allow}\n"))
     })
 }
 
@@ -113,7 +132,8 @@ fn get() -> Route {
 
 fn wants_html() -> impl guard::Guard {
     guard::fn_guard(|ctx| {
-        let accept = ctx.head().headers().get(header::ACCEPT).and_then(|accept| accept.to_str().ok());
+        let accept =
+            ctx.head().headers().get(header::ACCEPT).and_then(|accept| accept.to_str().ok());
         accept.is_some_and(|accept| accept.contains("text/html"))
     })
 }
@@ -121,7 +141,8 @@ fn wants_html() -> impl guard::Guard {
 /// The page's links are relative: its address must end with a slash.
 async fn slash(request: HttpRequest, world: web::Data<World>) -> HttpResponse {
     let path = &world.shared.settings.server.path;
-    let location = request.uri().query().map_or_else(|| path.clone(), |query| format!("{path}?{query}"));
+    let location =
+        request.uri().query().map_or_else(|| path.clone(), |query| format!("{path}?{query}"));
     HttpResponse::PermanentRedirect().insert_header((header::LOCATION, location)).finish()
 }
 
@@ -146,24 +167,38 @@ async fn id() -> String {
     uuid::Uuid::new_v4().to_string()
 }
 
-async fn peers(world: web::Data<World>, key: web::Path<String>, request: HttpRequest) -> HttpResponse {
+async fn peers(
+    world: web::Data<World>,
+    key: web::Path<String>,
+    request: HttpRequest,
+) -> HttpResponse {
     list_peers(&world, &key, PageKey::Pageless, &request).await
 }
 
-async fn peers_on_page(world: web::Data<World>, path: web::Path<(String, String)>, request: HttpRequest) -> HttpResponse {
+async fn peers_on_page(
+    world: web::Data<World>,
+    path: web::Path<(String, String)>,
+    request: HttpRequest,
+) -> HttpResponse {
     match page_of(&world, &request) {
         Ok(page) => list_peers(&world, &path.1, page, &request).await,
         Err(refused) => bad_request(refused),
     }
 }
 
-async fn list_peers(world: &World, key: &str, page: PageKey, request: &HttpRequest) -> HttpResponse {
+async fn list_peers(
+    world: &World,
+    key: &str,
+    page: PageKey,
+    request: &HttpRequest,
+) -> HttpResponse {
     let settings = &world.shared.settings.peerjs;
     if world.tickets.is_some() && !is_admin(world, request) {
         return needs_admin();
     }
     if !settings.allow_discovery || key != settings.key {
-        return HttpResponse::Unauthorized().body("peerjs.allow_discovery is off, or the key is wrong\n");
+        return HttpResponse::Unauthorized()
+            .body("peerjs.allow_discovery is off, or the key is wrong\n");
     }
     match world.directory.send(IdsOf(page)).await {
         Ok(Ok(ids)) => HttpResponse::Ok().json(ids),
@@ -213,7 +248,11 @@ struct Proof {
 }
 
 /// A page that goes while its socket is closed says so, in a beacon. Whether anybody was waited for is not told.
-async fn take_leave(world: web::Data<World>, proof: web::Query<Proof>, request: HttpRequest) -> HttpResponse {
+async fn take_leave(
+    world: web::Data<World>,
+    proof: web::Query<Proof>,
+    request: HttpRequest,
+) -> HttpResponse {
     if !origin::allows(&world.shared.settings.cors.origins, &request) {
         return HttpResponse::Forbidden().body(Close::OriginRefused.message());
     }
@@ -250,7 +289,10 @@ fn needs_admin() -> HttpResponse {
 /// Nobody is, while no token is set.
 fn is_admin(world: &World, request: &HttpRequest) -> bool {
     let token = &world.shared.settings.auth.admin_token;
-    let said = request.headers().get(header::AUTHORIZATION).and_then(|value| value.as_bytes().strip_prefix(b"Bearer "));
+    let said = request
+        .headers()
+        .get(header::AUTHORIZATION)
+        .and_then(|value| value.as_bytes().strip_prefix(b"Bearer "));
     !token.is_empty() && said.is_some_and(|said| token.expose().as_bytes().ct_eq(said).into())
 }
 
@@ -274,27 +316,52 @@ fn member_of(world: &World, request: &HttpRequest) -> Result<(PageKey, PeerId), 
     Ok((page_of(world, request)?, handshake::id_in_path(segment(world, request, 3)?)?))
 }
 
-async fn websocket(world: web::Data<World>, round: web::Data<Round>, request: HttpRequest) -> HttpResponse {
+async fn websocket(
+    world: web::Data<World>,
+    round: web::Data<Round>,
+    request: HttpRequest,
+) -> HttpResponse {
     answer(&world, &round, identity(&world, &request, None), &request)
 }
 
-async fn websocket_on_page(world: web::Data<World>, round: web::Data<Round>, request: HttpRequest) -> HttpResponse {
-    let identity = page_segment(&world, &request).and_then(|segment| identity(&world, &request, Some(segment)));
+async fn websocket_on_page(
+    world: web::Data<World>,
+    round: web::Data<Round>,
+    request: HttpRequest,
+) -> HttpResponse {
+    let identity = page_segment(&world, &request)
+        .and_then(|segment| identity(&world, &request, Some(segment)));
     answer(&world, &round, identity, &request)
 }
 
-fn identity(world: &World, request: &HttpRequest, page: Option<&str>) -> Result<session::Identity, Refused> {
-    handshake::read(request.query_string(), page, &world.shared.settings.peerjs.key, world.tickets.as_deref())
+fn identity(
+    world: &World,
+    request: &HttpRequest,
+    page: Option<&str>,
+) -> Result<session::Identity, Refused> {
+    handshake::read(
+        request.query_string(),
+        page,
+        &world.shared.settings.peerjs.key,
+        world.tickets.as_deref(),
+    )
 }
 
 /// Every refusal is a WebSocket too: a browser shows a page nothing of a failed handshake.
-fn answer(world: &World, round: &Round, identity: Result<session::Identity, Refused>, request: &HttpRequest) -> HttpResponse {
+fn answer(
+    world: &World,
+    round: &Round,
+    identity: Result<session::Identity, Refused>,
+    request: &HttpRequest,
+) -> HttpResponse {
     let (World { shared, directory, .. }, round) = (world.clone(), round.clone());
     let handshake = match upgrade::check(request) {
         Ok(handshake) => handshake,
         Err(none) => return none.answer(),
     };
-    let client = request.peer_addr().map(|peer| address::of_client(peer, request.headers(), &shared.settings.server));
+    let client = request
+        .peer_addr()
+        .map(|peer| address::of_client(peer, request.headers(), &shared.settings.server));
     let admitted = identity.and_then(|identity| {
         if !origin::allows(&shared.settings.cors.origins, request) {
             return Err(Close::OriginRefused.into());
@@ -321,9 +388,16 @@ const fn faults(_: &mut web::ServiceConfig) {}
 #[cfg(feature = "faults")]
 fn faults(app: &mut web::ServiceConfig) {
     async fn fail(world: web::Data<World>, page: web::Path<String>) -> HttpResponse {
-        let Ok(page) = crate::core::id::PageName::parse(&page) else { return HttpResponse::BadRequest().finish() };
-        let failed = world.directory.send(crate::actor::message::FailPage(PageKey::Named(page))).await;
-        if failed.unwrap_or(false) { HttpResponse::NoContent().finish() } else { HttpResponse::NotFound().finish() }
+        let Ok(page) = crate::core::id::PageName::parse(&page) else {
+            return HttpResponse::BadRequest().finish();
+        };
+        let failed =
+            world.directory.send(crate::actor::message::FailPage(PageKey::Named(page))).await;
+        if failed.unwrap_or(false) {
+            HttpResponse::NoContent().finish()
+        } else {
+            HttpResponse::NotFound().finish()
+        }
     }
     app.route("/faults/pages/{page}", web::post().to(fail));
 }

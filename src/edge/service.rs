@@ -26,7 +26,9 @@ const HEAD_WITHIN: Duration = Duration::from_secs(5);
 const CLOSED_WITHIN: Duration = Duration::from_secs(1);
 
 /// Serves connections as they are.
-pub fn plain(world: World) -> impl ServiceFactory<TcpStream, Config = (), Response = (), Error = (), InitError = ()> {
+pub fn plain(
+    world: World,
+) -> impl ServiceFactory<TcpStream, Config = (), Response = (), Error = (), InitError = ()> {
     fn_service(|tcp: TcpStream| async move {
         let peer = tcp.peer_addr().ok();
         Ok((Connection::new(Stream::Plain(tcp)), peer))
@@ -53,18 +55,28 @@ pub fn tls(
 /// HTTP, and the upgrades from it, by the same routes; on the thread that is to serve it.
 fn http(
     world: World,
-) -> impl ServiceFactory<(Connection, Option<SocketAddr>), Config = (), Response = (), Error = (), InitError = ()> {
+) -> impl ServiceFactory<
+    (Connection, Option<SocketAddr>),
+    Config = (),
+    Response = (),
+    Error = (),
+    InitError = (),
+> {
     let (round, shared) = (Round::start(), Arc::clone(&world.shared));
     let app = move || {
         let routes = routes::configure(world.clone(), round.clone());
-        map_config(App::new().wrap(origin::cors(&world.shared)).configure(routes), |()| AppConfig::default())
+        map_config(App::new().wrap(origin::cors(&world.shared)).configure(routes), |()| {
+            AppConfig::default()
+        })
     };
     let requests = app().map_err(|error: Error| error.error_response());
     let upgrades = fn_factory(move || {
         let app = app().new_service(());
         async move {
             let app = Rc::new(app.await?);
-            Ok::<_, ()>(fn_service(move |(request, framed)| upgrade::serve(Rc::clone(&app), request, framed)))
+            Ok::<_, ()>(fn_service(move |(request, framed)| {
+                upgrade::serve(Rc::clone(&app), request, framed)
+            }))
         }
     });
     HttpService::build()

@@ -104,8 +104,13 @@ pub struct Socket {
 impl Socket {
     /// With the limits of the settings.
     #[must_use]
-    pub fn new(Upgraded { stream, ahead, answer }: Upgraded, pulse: Arc<Pulse>, shared: &Shared) -> Self {
-        let (limits, relay, now) = (&shared.settings.limits, &shared.settings.relay, shared.clock.now());
+    pub fn new(
+        Upgraded { stream, ahead, answer }: Upgraded,
+        pulse: Arc<Pulse>,
+        shared: &Shared,
+    ) -> Self {
+        let (limits, relay, now) =
+            (&shared.settings.limits, &shared.settings.relay, shared.clock.now());
         Self {
             stream,
             reader: Reader::new(limits.message_bytes),
@@ -284,7 +289,11 @@ impl Socket {
     ///
     /// # Errors
     /// When the client breaks a rule.
-    pub fn next<'a>(&mut self, bytes: &'a mut [u8], now: Time) -> Result<Option<(Event<'a>, usize)>, Breach> {
+    pub fn next<'a>(
+        &mut self,
+        bytes: &'a mut [u8],
+        now: Time,
+    ) -> Result<Option<(Event<'a>, usize)>, Breach> {
         if bytes.is_empty() {
             return Ok(None);
         }
@@ -299,7 +308,14 @@ impl Socket {
 
     /// Keeps what was not handled of what [`Socket::poll_read`] gave. `frames` says how many were, `held` that the session has
     /// no use for more.
-    pub fn keep(&mut self, mut bytes: Vec<u8>, handled: usize, frames: usize, held: bool, now: Time) {
+    pub fn keep(
+        &mut self,
+        mut bytes: Vec<u8>,
+        handled: usize,
+        frames: usize,
+        held: bool,
+        now: Time,
+    ) {
         if self.in_place {
             bytes.drain(..handled);
             self.rest = bytes;
@@ -330,7 +346,8 @@ pub fn hang_up(socket: Rc<RefCell<Socket>>, place: Option<Place>, is_last: bool)
             let mut unread = [0; 1024];
             while poll_fn(|cx| {
                 let mut unread = ReadBuf::new(&mut unread);
-                let read = ready!(Pin::new(&mut socket.borrow_mut().stream).poll_read(cx, &mut unread));
+                let read =
+                    ready!(Pin::new(&mut socket.borrow_mut().stream).poll_read(cx, &mut unread));
                 Poll::Ready(read.map(|()| !unread.filled().is_empty()))
             })
             .await?

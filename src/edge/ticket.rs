@@ -70,19 +70,37 @@ impl TicketCheck {
     ///
     /// # Errors
     /// Why it is not let in.
-    pub fn check(&self, ticket: Option<&str>, key: &PageKey, id: &PeerId) -> Result<Rights, Refused> {
+    pub fn check(
+        &self,
+        ticket: Option<&str>,
+        key: &PageKey,
+        id: &PeerId,
+    ) -> Result<Rights, Refused> {
         self.check_at(ticket, key, id, unix_ms())
     }
 
     /// Does what [`TicketCheck::check`] does, at a time given.
-    fn check_at(&self, ticket: Option<&str>, key: &PageKey, id: &PeerId, unix_ms: u64) -> Result<Rights, Refused> {
-        let ticket = ticket.ok_or_else(|| refused("a ticket is needed: &ticket=, signed by the site of this page"))?;
+    fn check_at(
+        &self,
+        ticket: Option<&str>,
+        key: &PageKey,
+        id: &PeerId,
+        unix_ms: u64,
+    ) -> Result<Rights, Refused> {
+        let ticket = ticket.ok_or_else(|| {
+            refused("a ticket is needed: &ticket=, signed by the site of this page")
+        })?;
         // a backend that prints a line ends it
-        let ticket = decode::<Ticket>(secret::trim(ticket), &self.key, &self.validation).map_err(|e| why_not(e.kind()))?;
+        let ticket = decode::<Ticket>(secret::trim(ticket), &self.key, &self.validation)
+            .map_err(|e| why_not(e.kind()))?;
         let Ticket { page, page_prefix, id: for_id, exp, nbf, host, relay } = ticket.claims;
         check_times(exp.as_ref(), nbf.as_ref(), unix_ms as f64 / 1000.0)?;
         let fits = match (key, page.as_deref(), page_prefix.as_deref()) {
-            (_, Some(_), Some(_)) => return Err(refused("the ticket names a page and a page_prefix: one of them must do")),
+            (_, Some(_), Some(_)) => {
+                return Err(refused(
+                    "the ticket names a page and a page_prefix: one of them must do",
+                ));
+            }
             (PageKey::Named(name), Some(page), None) => name.as_str() == page,
             (PageKey::Named(name), None, Some(prefix)) => name.as_str().starts_with(prefix),
             (PageKey::Pageless, page, prefix) => page.or(prefix).is_none(),
@@ -104,19 +122,25 @@ fn refused(why: &str) -> Refused {
 
 /// Checks from when until when a ticket is valid; `now` is in seconds since 1970.
 fn check_times(exp: Option<&Value>, nbf: Option<&Value>, now: f64) -> Result<(), Refused> {
-    let exp = seconds("exp", exp)?.ok_or_else(|| refused("the ticket lacks exp: when it runs out, in seconds since 1970"))?;
+    let exp = seconds("exp", exp)?
+        .ok_or_else(|| refused("the ticket lacks exp: when it runs out, in seconds since 1970"))?;
     let nbf = seconds("nbf", nbf)?;
     if nbf.is_some_and(|nbf| nbf - LEEWAY_S > exp + LEEWAY_S) {
         return Err(refused("the ticket is never valid: its nbf is after its exp"));
     }
     if exp < now - LEEWAY_S {
-        let why = format!("the ticket has run out {:.0} s ago by this server's clock: ask for a fresh one", now - exp);
+        let why = format!(
+            "the ticket has run out {:.0} s ago by this server's clock: ask for a fresh one",
+            now - exp
+        );
         return Err(Refused(Close::TicketExpired, Some(why)));
     }
     let ahead = nbf.map_or(0.0, |nbf| nbf - now);
     if ahead > LEEWAY_S {
         let close = if ahead > WAIT_S { Close::TicketRefused } else { Close::TicketEarly };
-        let why = format!("the ticket is not valid before {ahead:.0} s from now by this server's clock (nbf)");
+        let why = format!(
+            "the ticket is not valid before {ahead:.0} s from now by this server's clock (nbf)"
+        );
         return Err(Refused(close, Some(why)));
     }
     Ok(())
@@ -132,19 +156,26 @@ fn seconds(claim: &str, value: Option<&Value>) -> Result<Option<f64>, Refused> {
             _ => "too large: it must be in seconds since 1970, not in milliseconds",
         },
         Value::String(_) => "a text: it must be a number of seconds since 1970, without quotes",
-        Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => "no number: it must be in seconds since 1970",
+        Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => {
+            "no number: it must be in seconds since 1970"
+        }
     };
     Err(refused(&format!("the ticket's {claim} is {kind}")))
 }
 
-#[expect(clippy::wildcard_enum_match_arm, reason = "the library may name more ways to be no good token")]
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "the library may name more ways to be no good token"
+)]
 fn why_not(error: &ErrorKind) -> Refused {
     match error {
-        ErrorKind::InvalidSignature => refused("the ticket is not signed with this server's secret"),
-        ErrorKind::InvalidAlgorithm => refused("the ticket must be signed with HS256"),
-        ErrorKind::Json(why) => {
-            refused(&format!("the ticket is not as it should be: {why} (exp and nbf are numbers of seconds since 1970)"))
+        ErrorKind::InvalidSignature => {
+            refused("the ticket is not signed with this server's secret")
         }
+        ErrorKind::InvalidAlgorithm => refused("the ticket must be signed with HS256"),
+        ErrorKind::Json(why) => refused(&format!(
+            "the ticket is not as it should be: {why} (exp and nbf are numbers of seconds since 1970)"
+        )),
         _ => refused("the ticket is not a JSON Web Token"),
     }
 }
@@ -166,9 +197,12 @@ mod tests {
 
     /// The close and its words, or the rights.
     fn check(ticket: &str, page: Option<&str>) -> Result<Rights, (&'static str, String)> {
-        let key = page.map_or(PageKey::Pageless, |page| PageKey::Named(PageName::parse(page).unwrap_or_else(|e| panic!("{e}"))));
+        let key = page.map_or(PageKey::Pageless, |page| {
+            PageKey::Named(PageName::parse(page).unwrap_or_else(|e| panic!("{e}")))
+        });
         let id = PeerId::parse("ann").unwrap_or_else(|e| panic!("{e}"));
-        let checked = TicketCheck::new(SECRET).check(Some(ticket).filter(|t| !t.is_empty()), &key, &id);
+        let checked =
+            TicketCheck::new(SECRET).check(Some(ticket).filter(|t| !t.is_empty()), &key, &id);
         checked.map_err(|Refused(close, words)| (close.name(), words.unwrap_or_default()))
     }
 
@@ -189,7 +223,11 @@ mod tests {
             let mut claims = claims;
             // just run out: within the leeway
             claims["exp"] = json!(exp(-15));
-            assert_eq!(check(&signed(Algorithm::HS256, SECRET, &claims), page), Ok(Rights::ALL), "{claims}");
+            assert_eq!(
+                check(&signed(Algorithm::HS256, SECRET, &claims), page),
+                Ok(Rights::ALL),
+                "{claims}"
+            );
         }
         let claims = json!({"page": "p", "exp": exp(60), "host": false, "relay": false});
         let rights = check(&signed(Algorithm::HS256, SECRET, &claims), Some("p"));
@@ -217,25 +255,55 @@ mod tests {
             (tampered, Some("q"), "ticket-refused", "secret"),
             (sign(&json!({"page": "p", "exp": exp(-45)})), Some("p"), "ticket-expired", ""),
             (sign(&json!({"page": "p"})), Some("p"), "ticket-refused", "exp"),
-            (sign(&json!({"page": 7, "exp": exp(60)})), Some("p"), "ticket-refused", "not as it should be"),
-            (sign(&json!({"page": "p", "exp": exp(60), "host": "no"})), Some("p"), "ticket-refused", "not as it should be"),
+            (
+                sign(&json!({"page": 7, "exp": exp(60)})),
+                Some("p"),
+                "ticket-refused",
+                "not as it should be",
+            ),
+            (
+                sign(&json!({"page": "p", "exp": exp(60), "host": "no"})),
+                Some("p"),
+                "ticket-refused",
+                "not as it should be",
+            ),
             (sign(&good), Some("pp"), "ticket-refused", "another page"),
             (sign(&good), None, "ticket-refused", "another page"),
-            (sign(&json!({"page_prefix": "", "exp": exp(60)})), None, "ticket-refused", "another page"),
+            (
+                sign(&json!({"page_prefix": "", "exp": exp(60)})),
+                None,
+                "ticket-refused",
+                "another page",
+            ),
             (sign(&json!({"exp": exp(60)})), Some("p"), "ticket-refused", "another page"),
-            (sign(&json!({"page": "p", "page_prefix": "p", "exp": exp(60)})), Some("p"), "ticket-refused", "one of them"),
-            (sign(&json!({"page": "p", "id": "bob", "exp": exp(60)})), Some("p"), "ticket-refused", "another id"),
+            (
+                sign(&json!({"page": "p", "page_prefix": "p", "exp": exp(60)})),
+                Some("p"),
+                "ticket-refused",
+                "one of them",
+            ),
+            (
+                sign(&json!({"page": "p", "id": "bob", "exp": exp(60)})),
+                Some("p"),
+                "ticket-refused",
+                "another id",
+            ),
         ] {
             let told = check(&ticket, page);
             let (name, said) = told.err().unwrap_or_else(|| panic!("let in: {ticket} on {page:?}"));
-            assert!(name == close && said.contains(words), "{name} {said:?}, not {close} {words:?}");
+            assert!(
+                name == close && said.contains(words),
+                "{name} {said:?}, not {close} {words:?}"
+            );
         }
     }
 
     #[test]
     fn white_space_around_a_ticket_is_nobody_s_business() {
         let ticket = signed(Algorithm::HS256, SECRET, &json!({"page": "p", "exp": exp(60)}));
-        for ticket in [format!("{ticket}\n"), format!(" {ticket}\r\n"), format!("\u{feff}{ticket}\t")] {
+        for ticket in
+            [format!("{ticket}\n"), format!(" {ticket}\r\n"), format!("\u{feff}{ticket}\t")]
+        {
             assert_eq!(check(&ticket, Some("p")), Ok(Rights::ALL), "{ticket:?}");
         }
     }
@@ -251,7 +319,10 @@ mod tests {
             let ticket = signed(Algorithm::HS256, SECRET, &ticket);
             let page = PageKey::Named(PageName::parse("p").unwrap_or_else(|e| panic!("{e}")));
             let checked = tickets.check_at(Some(&ticket), &page, &id, NOW * 1000);
-            checked.map_or_else(|Refused(close, words)| (close.name(), words.unwrap_or_default()), |_| ("", String::new()))
+            checked.map_or_else(
+                |Refused(close, words)| (close.name(), words.unwrap_or_default()),
+                |_| ("", String::new()),
+            )
         };
         for (times, close, words) in [
             (json!({"exp": NOW - 30}), "", ""),
@@ -277,11 +348,18 @@ mod tests {
             (json!({"exp": 1e300}), "ticket-refused", "not in milliseconds"),
             (json!({"exp": -1}), "ticket-refused", "before 1970"),
             (json!({"exp": NOW + 60, "nbf": "now"}), "ticket-refused", "nbf is a text"),
-            (json!({"exp": NOW + 60, "nbf": (NOW - 60) * 1000}), "ticket-refused", "nbf is too large"),
+            (
+                json!({"exp": NOW + 60, "nbf": (NOW - 60) * 1000}),
+                "ticket-refused",
+                "nbf is too large",
+            ),
             (json!({"exp": NOW + 60, "nbf": -5}), "ticket-refused", "nbf is before 1970"),
         ] {
             let (name, said) = check(&times);
-            assert!(name == close && said.contains(words), "{times}: {name:?} {said:?}, not {close:?} {words:?}");
+            assert!(
+                name == close && said.contains(words),
+                "{times}: {name:?} {said:?}, not {close:?} {words:?}"
+            );
         }
     }
 }

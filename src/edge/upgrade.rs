@@ -68,7 +68,9 @@ impl NoHandshake {
     pub fn answer(self) -> HttpResponse {
         let mut answer = HttpResponse::build(self.status);
         if self.status == StatusCode::UPGRADE_REQUIRED {
-            answer.insert_header((header::UPGRADE, "websocket")).insert_header((header::SEC_WEBSOCKET_VERSION, "13"));
+            answer
+                .insert_header((header::UPGRADE, "websocket"))
+                .insert_header((header::SEC_WEBSOCKET_VERSION, "13"));
         }
         answer.body(self.words)
     }
@@ -82,14 +84,20 @@ pub fn check(request: &HttpRequest) -> Result<Handshake, NoHandshake> {
     const NGINX: &str = "With nginx in front, set `proxy_http_version 1.1;`, `proxy_set_header Upgrade $http_upgrade;` and \
                          `proxy_set_header Connection upgrade;`.";
     if request.version() < Version::HTTP_11 {
-        let words = format!("a WebSocket needs HTTP/1.1, and this request is of an older version. {NGINX}\n");
+        let words = format!(
+            "a WebSocket needs HTTP/1.1, and this request is of an older version. {NGINX}\n"
+        );
         return Err(NoHandshake { status: StatusCode::UPGRADE_REQUIRED, words });
     }
     let headers = request.headers();
     let length = headers.get(header::CONTENT_LENGTH).map(HeaderValue::as_bytes);
-    if headers.contains_key(header::TRANSFER_ENCODING) || length.is_some_and(|length| length.trim_ascii() != b"0") {
+    if headers.contains_key(header::TRANSFER_ENCODING)
+        || length.is_some_and(|length| length.trim_ascii() != b"0")
+    {
         let found = "a WebSocket handshake has no body, and this request announces one";
-        let words = format!("{found} (Transfer-Encoding or Content-Length). A proxy in front may have added that.\n");
+        let words = format!(
+            "{found} (Transfer-Encoding or Content-Length). A proxy in front may have added that.\n"
+        );
         return Err(NoHandshake::bad(words));
     }
     match ws::handshake(request) {
@@ -99,7 +107,9 @@ pub fn check(request: &HttpRequest) -> Result<Handshake, NoHandshake> {
         }
         Ok(mut answer) => Ok(Handshake(answer.finish())),
         Err(error @ (HandshakeError::NoWebsocketUpgrade | HandshakeError::NoConnectionUpgrade)) => {
-            let words = format!("this is the address of a WebSocket, and the request is none: {error}. {NGINX}\n");
+            let words = format!(
+                "this is the address of a WebSocket, and the request is none: {error}. {NGINX}\n"
+            );
             Err(NoHandshake::bad(words))
         }
         Err(error @ (HandshakeError::NoVersionHeader | HandshakeError::UnsupportedVersion)) => {
@@ -135,7 +145,9 @@ where
         return Ok(());
     };
     let mut parts = framed.into_parts();
-    parts.codec.encode(Message::Item((response.drop_body(), BodySize::None)), &mut parts.write_buf)?;
+    parts
+        .codec
+        .encode(Message::Item((response.drop_body(), BodySize::None)), &mut parts.write_buf)?;
     let (stream, ahead) = parts.io.into_parts();
     take_over(Upgraded { stream, ahead, answer: parts.write_buf.freeze() });
     Ok(())

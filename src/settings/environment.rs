@@ -16,7 +16,9 @@ const MAX_FILE: u64 = 64 * 1024;
 ///
 /// # Errors
 /// When one of ours is not UTF-8: left out in silence, a secret would leave the server open.
-pub fn from_process(variables: impl Iterator<Item = (OsString, OsString)>) -> Result<HashMap<String, String>, BadSettings> {
+pub fn from_process(
+    variables: impl Iterator<Item = (OsString, OsString)>,
+) -> Result<HashMap<String, String>, BadSettings> {
     let mut texts = HashMap::new();
     for (name, value) in variables {
         let is_ours = is_ours(&name.to_string_lossy());
@@ -43,8 +45,11 @@ fn is_ours(name: &str) -> bool {
 ///
 /// # Errors
 /// When a file cannot be read, is empty, is not UTF-8 or too long, or the variable without `_FILE` is set as well.
-pub(super) fn with_files(environment: HashMap<String, String>) -> Result<HashMap<String, String>, BadSettings> {
-    let (files, mut all): (HashMap<_, _>, HashMap<_, _>) = environment.into_iter().partition(|(name, _)| is_file(name));
+pub(super) fn with_files(
+    environment: HashMap<String, String>,
+) -> Result<HashMap<String, String>, BadSettings> {
+    let (files, mut all): (HashMap<_, _>, HashMap<_, _>) =
+        environment.into_iter().partition(|(name, _)| is_file(name));
     for (name, path) in files {
         let key = name[..name.len() - SUFFIX.len()].to_owned();
         if all.keys().any(|other| other.eq_ignore_ascii_case(&key)) {

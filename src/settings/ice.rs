@@ -19,10 +19,12 @@ const MAX_USERNAME: usize = 509;
 /// When the list is none. The error repeats no value, because credentials are among them.
 pub(super) fn list<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<IceServer>, D::Error> {
     let expected = "expected a list of {urls, username, credential} (in the environment: as JSON)";
-    let mut servers: Vec<IceServer> = match Listed::deserialize(deserializer).map_err(|_| D::Error::custom(expected))? {
-        Listed::List(list) => list,
-        Listed::Text(text) => serde_json::from_str(&text).map_err(|e| D::Error::custom(format!("{expected}: {e}")))?,
-    };
+    let mut servers: Vec<IceServer> =
+        match Listed::deserialize(deserializer).map_err(|_| D::Error::custom(expected))? {
+            Listed::List(list) => list,
+            Listed::Text(text) => serde_json::from_str(&text)
+                .map_err(|e| D::Error::custom(format!("{expected}: {e}")))?,
+        };
     for url in servers.iter_mut().flat_map(|server| &mut server.urls) {
         *url = with_lower_case_scheme(url.trim());
     }
@@ -31,7 +33,10 @@ pub(super) fn list<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Ice
 
 /// Browsers take schemes in any case.
 fn with_lower_case_scheme(url: &str) -> String {
-    url.split_once(':').map_or_else(|| url.to_owned(), |(scheme, rest)| format!("{}:{rest}", scheme.to_ascii_lowercase()))
+    url.split_once(':').map_or_else(
+        || url.to_owned(),
+        |(scheme, rest)| format!("{}:{rest}", scheme.to_ascii_lowercase()),
+    )
 }
 
 /// Checks one server. `has_secret` says whether credentials are made here (`ice.turn_secret`).
@@ -40,7 +45,10 @@ fn with_lower_case_scheme(url: &str) -> String {
 /// What is wrong and what is allowed, in one line without credentials.
 pub(super) fn check(server: &IceServer, has_secret: bool) -> Result<(), String> {
     if server.urls.is_empty() {
-        return Err("a server has no urls; each needs at least one, such as \"stun:stun.example.org:3478\"".into());
+        return Err(
+            "a server has no urls; each needs at least one, such as \"stun:stun.example.org:3478\""
+                .into(),
+        );
     }
     for url in &server.urls {
         check_url(url)?;
@@ -51,24 +59,31 @@ pub(super) fn check(server: &IceServer, has_secret: bool) -> Result<(), String> 
     let is_complete = filled(username) && filled(credential);
     let is_made_here = has_secret && username.is_none() && credential.is_none();
     if server.is_turn() && !is_complete && !is_made_here {
-        let what = "a TURN server needs a username and a credential, or neither and ice.turn_secret";
+        let what =
+            "a TURN server needs a username and a credential, or neither and ice.turn_secret";
         return Err(format!("{:?}: {what}", server.urls[0]));
     }
     if username.is_some_and(|username| username.len() > MAX_USERNAME) {
-        return Err(format!("{:?}: the username is longer than {MAX_USERNAME} bytes", server.urls[0]));
+        return Err(format!(
+            "{:?}: the username is longer than {MAX_USERNAME} bytes",
+            server.urls[0]
+        ));
     }
     Ok(())
 }
 
 fn check_url(url: &str) -> Result<(), String> {
-    let example = "such as \"stun:stun.example.org:3478\" or \"turn:turn.example.org:3478?transport=udp\"";
+    let example =
+        "such as \"stun:stun.example.org:3478\" or \"turn:turn.example.org:3478?transport=udp\"";
     if url.contains('@') {
         // what is before it may be a password
         return Err("a URL has an @; credentials go into username and credential".into());
     }
     let wrong = |what: &str| Err(format!("{url:?} {what}"));
     let Some((scheme, rest)) = url.split_once(':') else {
-        return wrong(&format!("lacks a scheme; URLs begin with stun:, stuns:, turn: or turns:, {example}"));
+        return wrong(&format!(
+            "lacks a scheme; URLs begin with stun:, stuns:, turn: or turns:, {example}"
+        ));
     };
     if !matches!(scheme, "stun" | "stuns" | "turn" | "turns") {
         return wrong(&format!("must begin with stun:, stuns:, turn: or turns:, {example}"));
@@ -79,9 +94,12 @@ fn check_url(url: &str) -> Result<(), String> {
     if rest.contains(|c: char| c.is_whitespace() || c.is_control()) {
         return wrong("has white space or a control character inside");
     }
-    let (address, query) = rest.split_once('?').map_or((rest, None), |(address, query)| (address, Some(query)));
+    let (address, query) =
+        rest.split_once('?').map_or((rest, None), |(address, query)| (address, Some(query)));
     match (scheme, query) {
-        ("stun" | "stuns", Some(_)) => return wrong("must be without a query: STUN URLs have no ?transport="),
+        ("stun" | "stuns", Some(_)) => {
+            return wrong("must be without a query: STUN URLs have no ?transport=");
+        }
         (_, None | Some("transport=udp" | "transport=tcp")) => {}
         _ => return wrong("may have no query but ?transport=udp or ?transport=tcp, in lower case"),
     }
@@ -100,7 +118,9 @@ fn check_url(url: &str) -> Result<(), String> {
     if host.is_empty() {
         return wrong("lacks a host");
     }
-    if port.is_some_and(|port| !port.bytes().all(|b| b.is_ascii_digit()) || !port.parse().is_ok_and(|port: u16| port > 0)) {
+    if port.is_some_and(|port| {
+        !port.bytes().all(|b| b.is_ascii_digit()) || !port.parse().is_ok_and(|port: u16| port > 0)
+    }) {
         return wrong("must have a port from 1 to 65535, or none");
     }
     match Host::parse(host) {
@@ -115,7 +135,8 @@ mod tests {
     use crate::core::secret::Secret;
 
     fn server(urls: &[&str], username: Option<&str>, credential: Option<&str>) -> IceServer {
-        let credential = credential.map(|text| Secret::parse(text).unwrap_or_else(|e| panic!("{e}")));
+        let credential =
+            credential.map(|text| Secret::parse(text).unwrap_or_else(|e| panic!("{e}")));
         let urls = urls.iter().map(|url| with_lower_case_scheme(url)).collect();
         IceServer { urls, username: username.map(Into::into), credential }
     }
@@ -193,7 +214,8 @@ mod tests {
             (server(&["turn:a"], Some(&"u".repeat(510)), Some("c")), false, "509"),
             (server(&["turn:me:s3cret@a"], None, None), false, "username and credential"),
         ] {
-            let said = check(&server, has_secret).err().unwrap_or_else(|| panic!("accepted {server:?}"));
+            let said =
+                check(&server, has_secret).err().unwrap_or_else(|| panic!("accepted {server:?}"));
             assert!(said.contains(words) && !said.contains("s3cret"), "{said:?} lacks {words:?}");
         }
     }

@@ -62,7 +62,8 @@ impl Origin {
         if rest.contains('*') {
             return Err("has a * that is not the whole first label of the host, as in https://*.example.org".into());
         }
-        let url = Url::parse(&format!("{scheme}://{rest}")).map_err(|error| format!("is not an origin: {error}"))?;
+        let url = Url::parse(&format!("{scheme}://{rest}"))
+            .map_err(|error| format!("is not an origin: {error}"))?;
         // of schemes that it does not know the library leaves the host as it is
         let host = url.host_str().unwrap_or_default().to_ascii_lowercase();
         if host.is_empty() {
@@ -85,7 +86,10 @@ impl Origin {
     #[must_use]
     pub fn covers(&self, other: &Self) -> bool {
         match (self, other) {
-            (Self::Site { scheme, host, port, subdomains: true }, Self::Site { scheme: s, host: h, port: p, .. }) => {
+            (
+                Self::Site { scheme, host, port, subdomains: true },
+                Self::Site { scheme: s, host: h, port: p, .. },
+            ) => {
                 let below = h.strip_suffix(host.as_str()).and_then(|below| below.strip_suffix('.'));
                 scheme == s && port == p && below.is_some_and(|below| !below.is_empty())
             }
@@ -121,7 +125,9 @@ pub(super) fn list<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Ori
     let listed = super::Listed::<String>::deserialize(deserializer);
     let texts = match listed.map_err(|_| serde::de::Error::custom("must be a list of texts"))? {
         super::Listed::List(list) => list,
-        super::Listed::Text(text) => text.split(',').filter(|text| !text.trim().is_empty()).map(Into::into).collect(),
+        super::Listed::Text(text) => {
+            text.split(',').filter(|text| !text.trim().is_empty()).map(Into::into).collect()
+        }
     };
     let parse = |text: &String| {
         Origin::parse(text).map_err(|wrong| {
@@ -198,7 +204,9 @@ mod tests {
 
     #[test]
     fn an_origin_covers_itself_and_a_pattern_the_subdomains() {
-        let covers = |allowed: &str, said: &str| Origin::from_header(said.as_bytes()).is_some_and(|o| parse(allowed).covers(&o));
+        let covers = |allowed: &str, said: &str| {
+            Origin::from_header(said.as_bytes()).is_some_and(|o| parse(allowed).covers(&o))
+        };
         for (allowed, said) in [
             ("https://example.org:443", "https://example.org"),
             ("https://example.org", "https://example.org:443"),

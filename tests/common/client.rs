@@ -54,7 +54,11 @@ impl Server {
     }
 
     /// As [`Server::connect`], with more headers.
-    pub(crate) async fn connect_with(&self, path_and_query: &str, headers: &[(&'static str, &str)]) -> Client {
+    pub(crate) async fn connect_with(
+        &self,
+        path_and_query: &str,
+        headers: &[(&'static str, &str)],
+    ) -> Client {
         let url = format!("ws://{}{path_and_query}", self.address);
         let mut request = url.into_client_request().expect("a good URL");
         for (name, value) in headers {
@@ -66,7 +70,10 @@ impl Server {
         let (tell, events) = unbounded_channel();
         let (orders, obey) = unbounded_channel();
         tokio::spawn(run(socket, obey, tell));
-        let id = path_and_query.split(['?', '&']).find_map(|part| part.strip_prefix("id=")).unwrap_or_default();
+        let id = path_and_query
+            .split(['?', '&'])
+            .find_map(|part| part.strip_prefix("id="))
+            .unwrap_or_default();
         Client { id: id.to_owned(), open: Value::Null, events, orders, barriers: 0 }
     }
 
@@ -120,7 +127,11 @@ impl Server {
     }
 }
 
-async fn run(mut socket: WebSocketStream<TcpStream>, mut orders: UnboundedReceiver<Order>, tell: UnboundedSender<Event>) {
+async fn run(
+    mut socket: WebSocketStream<TcpStream>,
+    mut orders: UnboundedReceiver<Order>,
+    tell: UnboundedSender<Event>,
+) {
     loop {
         let event = tokio::select! {
             message = socket.next() => match message {
@@ -164,7 +175,9 @@ impl Client {
     pub(crate) async fn text(&mut self) -> String {
         match self.event().await {
             Event::Text(text) => text,
-            end @ (Event::Closed(..) | Event::Lost) => panic!("{} expected a message: {end:?}", self.id),
+            end @ (Event::Closed(..) | Event::Lost) => {
+                panic!("{} expected a message: {end:?}", self.id)
+            }
         }
     }
 
@@ -197,7 +210,9 @@ impl Client {
     pub(crate) async fn closed(&mut self) -> (u16, String) {
         match self.event().await {
             Event::Closed(code, reason) => (code, reason),
-            other @ (Event::Text(_) | Event::Lost) => panic!("{} expected a close: {other:?}", self.id),
+            other @ (Event::Text(_) | Event::Lost) => {
+                panic!("{} expected a close: {other:?}", self.id)
+            }
         }
     }
 
@@ -216,7 +231,12 @@ impl Client {
         // a CANDIDATE, which unlike an OFFER makes nobody a contact
         self.send(json!({"type": "CANDIDATE", "dst": self.id, "payload": mark}));
         let message = self.next().await;
-        assert_eq!((&message["type"], &message["payload"]), (&json!("CANDIDATE"), &mark), "{} was told {message}", self.id);
+        assert_eq!(
+            (&message["type"], &message["payload"]),
+            (&json!("CANDIDATE"), &mark),
+            "{} was told {message}",
+            self.id
+        );
     }
 
     /// The same, but for as long as `peerjs.expire_ms`: a message to nobody comes back as EXPIRE, after that time by

@@ -59,13 +59,23 @@ impl Server {
         let mut answer = Vec::new();
         timeout(PATIENCE, stream.read_to_end(&mut answer)).await.expect("an answer").expect("read");
         let answer = String::from_utf8(answer).expect("UTF-8");
-        Response::read(&answer).unwrap_or_else(|| panic!("no answer to {:?}: {answer:?}", String::from_utf8_lossy(request)))
+        Response::read(&answer).unwrap_or_else(|| {
+            panic!("no answer to {:?}: {answer:?}", String::from_utf8_lossy(request))
+        })
     }
 }
 
 /// One request and its answer.
-pub(crate) async fn http(server: &Server, method: &str, path: &str, headers: &[(&str, &str)]) -> Response {
-    let headers: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
-    let request = format!("{method} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 0\r\n{headers}\r\n");
+pub(crate) async fn http(
+    server: &Server,
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+) -> Response {
+    let headers: String =
+        headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+    let request = format!(
+        "{method} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 0\r\n{headers}\r\n"
+    );
     server.exchange(request.as_bytes()).await
 }

@@ -19,7 +19,10 @@ pub(crate) struct Raw {
 impl Server {
     /// A bare connection.
     pub(crate) async fn raw(&self) -> Raw {
-        Raw { stream: TcpStream::connect(self.address).await.expect("it listens"), unread: Vec::new() }
+        Raw {
+            stream: TcpStream::connect(self.address).await.expect("it listens"),
+            unread: Vec::new(),
+        }
     }
 
     /// A WebSocket by hand at `/peerjs?key=peerjs&{query}`.
@@ -31,7 +34,8 @@ impl Server {
 
     /// The same with a receive buffer as small as it gets: who stops reading is jammed soon.
     pub(crate) async fn narrow_websocket(&self, query: &str) -> Raw {
-        let socket = Socket::new(Domain::for_address(self.address), Type::STREAM, None).expect("a socket");
+        let socket =
+            Socket::new(Domain::for_address(self.address), Type::STREAM, None).expect("a socket");
         socket.set_recv_buffer_size(4096).expect("a buffer");
         socket.connect(&self.address.into()).expect("it listens");
         socket.set_nonblocking(true).expect("a socket");
@@ -77,7 +81,10 @@ impl Raw {
 
     /// Sends all of it, or finds the socket closed.
     pub(crate) async fn try_send(&mut self, bytes: &[u8]) -> bool {
-        timeout(PATIENCE, self.stream.write_all(bytes)).await.expect("the server takes it or closes").is_ok()
+        timeout(PATIENCE, self.stream.write_all(bytes))
+            .await
+            .expect("the server takes it or closes")
+            .is_ok()
     }
 
     pub(crate) async fn send(&mut self, bytes: &[u8]) {
@@ -91,7 +98,9 @@ impl Raw {
     /// Reads some bytes; false at the end.
     async fn read_more(&mut self) -> bool {
         let mut chunk = [0; 16 * 1024];
-        let read = timeout(PATIENCE, self.stream.read(&mut chunk)).await.expect("the server says something or closes");
+        let read = timeout(PATIENCE, self.stream.read(&mut chunk))
+            .await
+            .expect("the server says something or closes");
         let read = read.unwrap_or(0);
         self.unread.extend_from_slice(&chunk[..read]);
         read > 0
@@ -104,7 +113,9 @@ impl Raw {
                 assert!(second & 0x80 == 0, "a server does not mask");
                 let declared = match second {
                     126 => rest.first_chunk().map(|two| (u16::from_be_bytes(*two).into(), 4)),
-                    127 => rest.first_chunk().map(|eight| (u64::from_be_bytes(*eight) as usize, 10)),
+                    127 => {
+                        rest.first_chunk().map(|eight| (u64::from_be_bytes(*eight) as usize, 10))
+                    }
                     short => Some((usize::from(*short), 2)),
                 };
                 if let Some((length, header)) = declared

@@ -30,17 +30,22 @@ pub(crate) struct Server {
 impl Server {
     /// Starts one with these settings.
     pub(crate) fn start(settings: &[(&str, &str)]) -> Self {
-        let settings: Settings = settings.iter().map(|(key, value)| ((*key).into(), (*value).into())).collect();
+        let settings: Settings =
+            settings.iter().map(|(key, value)| ((*key).into(), (*value).into())).collect();
         let directory = tempfile::tempdir().expect("a directory");
         let log = Arc::default();
-        let (child, reader, address) = launch(&settings, &directory, &log).expect("the server starts");
+        let (child, reader, address) =
+            launch(&settings, &directory, &log).expect("the server starts");
         Self { address, child, reader: Some(reader), log, settings, directory, may_panic: false }
     }
 
     /// Starts one on an address nobody else uses, so that its port is free after it was killed.
     pub(crate) fn start_to_be_restarted(settings: &[(&str, &str)]) -> Self {
         let [a, b] = (std::process::id() as u16).to_be_bytes();
-        let nanos = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("a clock").subsec_nanos();
+        let nanos = std::time::SystemTime::now()
+            .duration_since(std::time::UNIX_EPOCH)
+            .expect("a clock")
+            .subsec_nanos();
         let host = format!("127.{}.{}.{}", (a ^ nanos as u8).max(1), b, (nanos >> 8) as u8);
         Self::start(&[settings, &[("server.host", &host)]].concat())
     }
@@ -51,7 +56,8 @@ impl Server {
         self.child.wait().expect("waited for");
         let mut settings = self.settings.clone();
         settings.push(("server.port".into(), self.address.port().to_string()));
-        let (child, reader, address) = launch(&settings, &self.directory, &self.log).expect("the server starts again");
+        let (child, reader, address) =
+            launch(&settings, &self.directory, &self.log).expect("the server starts again");
         assert_eq!(address, self.address);
         (self.child, self.reader) = (child, Some(reader));
     }
@@ -63,7 +69,8 @@ impl Server {
 
     /// Resident memory, in bytes.
     pub(crate) fn memory(&self) -> usize {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("it runs");
+        let status =
+            std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("it runs");
         let line = status.lines().find(|line| line.starts_with("VmRSS:")).expect("VmRSS");
         let kib = line.split_whitespace().nth(1).and_then(|number| number.parse::<usize>().ok());
         kib.expect("a number") * 1024
@@ -89,7 +96,8 @@ impl Server {
     /// Sends it a signal, such as "TERM".
     pub(crate) fn signal(&self, name: &str) {
         let pid = self.child.id().to_string();
-        let sent = Command::new("kill").args([&format!("-{name}"), &pid]).status().expect("kill(1)");
+        let sent =
+            Command::new("kill").args([&format!("-{name}"), &pid]).status().expect("kill(1)");
         assert!(sent.success());
     }
 
@@ -100,7 +108,11 @@ impl Server {
             if let Some(status) = self.child.try_wait().expect("it is ours") {
                 return status;
             }
-            assert!(Instant::now() < deadline, "it still runs after {most:?}; its log: {:#?}", self.log());
+            assert!(
+                Instant::now() < deadline,
+                "it still runs after {most:?}; its log: {:#?}",
+                self.log()
+            );
             sleep(Duration::from_millis(20)).await;
         }
     }
@@ -116,13 +128,18 @@ impl Drop for Server {
         }
         let log = self.log();
         if std::thread::panicking() {
-            super::figure("the server's log ends", log[log.len().saturating_sub(30)..].join("\n  "));
+            super::figure(
+                "the server's log ends",
+                log[log.len().saturating_sub(30)..].join("\n  "),
+            );
             return;
         }
         let faults: Vec<_> = log
             .iter()
             .filter(|line| {
-                line.contains("invariant") || (line.contains("panicked") && !self.may_panic) || line.contains("BorrowMut")
+                line.contains("invariant")
+                    || (line.contains("panicked") && !self.may_panic)
+                    || line.contains("BorrowMut")
             })
             .collect();
         assert!(faults.is_empty(), "the server found fault with itself: {faults:#?}");
@@ -141,8 +158,13 @@ fn command(settings: &Settings, directory: &TempDir) -> Command {
 
 type Launched = (Child, JoinHandle<()>, SocketAddr);
 
-fn launch(settings: &Settings, directory: &TempDir, log: &Arc<Mutex<Vec<String>>>) -> Result<Launched, String> {
-    let mut all: Settings = vec![("server.host".into(), "127.0.0.1".into()), ("server.port".into(), "0".into())];
+fn launch(
+    settings: &Settings,
+    directory: &TempDir,
+    log: &Arc<Mutex<Vec<String>>>,
+) -> Result<Launched, String> {
+    let mut all: Settings =
+        vec![("server.host".into(), "127.0.0.1".into()), ("server.port".into(), "0".into())];
     all.push(("server.workers".into(), "2".into()));
     all.extend_from_slice(settings);
     let spawned = command(&all, directory).stdout(Stdio::null()).stderr(Stdio::piped()).spawn();
@@ -152,7 +174,9 @@ fn launch(settings: &Settings, directory: &TempDir, log: &Arc<Mutex<Vec<String>>
     let log = Arc::clone(log);
     let reader = std::thread::spawn(move || {
         for line in BufReader::new(stderr).lines().map_while(Result::ok) {
-            let address = line.split_once("listening address=").and_then(|(_, rest)| rest.split(' ').next()?.parse().ok());
+            let address = line
+                .split_once("listening address=")
+                .and_then(|(_, rest)| rest.split(' ').next()?.parse().ok());
             if let Ok(mut log) = log.lock() {
                 log.push(line);
             }
@@ -174,7 +198,11 @@ pub(crate) struct Outcome {
 }
 
 /// Runs the binary to its end in `directory`, with just these arguments and this environment.
-pub(crate) fn run_once(directory: &TempDir, arguments: &[&str], environment: &[(&str, &str)]) -> Outcome {
+pub(crate) fn run_once(
+    directory: &TempDir,
+    arguments: &[&str],
+    environment: &[(&str, &str)],
+) -> Outcome {
     let mut command = command(&Vec::new(), directory);
     let command = command.args(arguments).envs(environment.iter().copied());
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it runs");

@@ -80,8 +80,13 @@ impl Life {
         let session = self.world.dial(&format!("p{who}"), Some("token"), u32::from(group));
         self.world.grant(session, Rights { host: who != 5, relay: who != 4 });
         // nothing it is told may be older than what it says itself
-        self.world.clients.get_mut(&session).unwrap().told = claim.clone().filter(|_| self.memory.get(&who) == claim.as_ref());
-        self.world.join(session, claim.as_ref().map(|(epoch, host)| (*epoch, host.as_str())), false);
+        self.world.clients.get_mut(&session).unwrap().told =
+            claim.clone().filter(|_| self.memory.get(&who) == claim.as_ref());
+        self.world.join(
+            session,
+            claim.as_ref().map(|(epoch, host)| (*epoch, host.as_str())),
+            false,
+        );
     }
 
     fn remember(&mut self) {
@@ -117,13 +122,18 @@ impl Life {
             }
             Transition::PageDies => self.world.lose_page(),
             Transition::Resume { who } => {
-                if let Some(session) = self.session(who).filter(|session| self.world.clients[session].kept.is_some()) {
+                if let Some(session) =
+                    self.session(who).filter(|session| self.world.clients[session].kept.is_some())
+                {
                     self.world.resume(session);
                 }
             }
             Transition::Rename { who, profile } => {
                 if let Some(session) = self.session(who) {
-                    self.world.say(session, &format!(r#"{{"type":"STATUS","payload":{{"profile":{profile}}}}}"#));
+                    self.world.say(
+                        session,
+                        &format!(r#"{{"type":"STATUS","payload":{{"profile":{profile}}}}}"#),
+                    );
                 }
             }
             Transition::Pass { ms } => drop(self.world.pass(ms)),
@@ -146,7 +156,8 @@ fn whatever_dies_no_epoch_has_two_hosts_and_all_agree_in_the_end() {
         test.apply(&Transition::Pass { ms: 6000 });
         let told: Vec<_> = test.world.clients.values().map(|c| c.told.clone()).collect();
         // p5 may not host, and a group member needs a host that is one too
-        let hostless = test.session(5).is_none() && test.world.clients.values().all(|c| c.group == 0);
+        let hostless =
+            test.session(5).is_none() && test.world.clients.values().all(|c| c.group == 0);
         assert_eq!(told.len(), if hostless { 5 } else { 6 }, "{told:?}");
         assert!(told[0].is_some() && told.windows(2).all(|pair| pair[0] == pair[1]), "{told:?}");
         let host = told[0].as_ref().map(|(_, host)| host.clone()).unwrap_or_default();

@@ -24,14 +24,23 @@ impl Crowd {
     fn new() -> Self {
         let rules = Rules { max_members: usize::MAX, star: 32, ..rules() };
         let key = PageKey::Named(PageName::parse("p").unwrap());
-        Self { page: PageState::new(key, Arc::new(rules), Time(0), Estate::default()), now: Time(0) }
+        Self {
+            page: PageState::new(key, Arc::new(rules), Time(0), Estate::default()),
+            now: Time(0),
+        }
     }
 
     /// How many things it wants done.
     fn step(&mut self, input: Input) -> usize {
         let now = self.now;
         let (heard, spoken) = (|_| now, |_| 0);
-        let outside = Outside { now, unix_ms: START_MS + now.0, random: 1 << 63, heard: &heard, spoken: &spoken };
+        let outside = Outside {
+            now,
+            unix_ms: START_MS + now.0,
+            random: 1 << 63,
+            heard: &heard,
+            spoken: &spoken,
+        };
         let mut out = Vec::new();
         self.page.handle(outside, input, &mut out);
         out.len() + out.iter().map(|output| self.tell_others(output)).sum::<usize>()
@@ -48,7 +57,8 @@ impl Crowd {
     /// The host dies: what the page wants done.
     fn lose_host(&mut self) -> Vec<Output> {
         let now = self.now;
-        let outside = Outside { now, unix_ms: START_MS, random: 1 << 63, heard: &|_| now, spoken: &|_| 0 };
+        let outside =
+            Outside { now, unix_ms: START_MS, random: 1 << 63, heard: &|_| now, spoken: &|_| 0 };
         let mut out = Vec::new();
         let dies = Input::Gone { session: SessionId(0), departure: Departure::Goodbye };
         self.page.handle(outside, dies, &mut out);
@@ -56,7 +66,8 @@ impl Crowd {
     }
 
     fn join(&mut self, n: u64, claim: Option<(u64, u64)>) {
-        let claim = claim.map(|(epoch, host)| Claim { epoch: Epoch(epoch), host: id(&format!("m{host}")) });
+        let claim =
+            claim.map(|(epoch, host)| Claim { epoch: Epoch(epoch), host: id(&format!("m{host}")) });
         let (session, id) = (SessionId(n), id(&format!("m{}", n % MANY)));
         self.step(Input::Join(Joiner { claim, ..joiner(session, id) }));
     }
@@ -83,10 +94,14 @@ fn crowds() {
     let mut crowd = Crowd::new();
     timed("all come", || (0..MANY).for_each(|n| crowd.join(n, None)));
     let out = timed("the host dies: elect, tell the next one", || crowd.lose_host());
-    let told = timed("tell the others", || out.iter().map(|output| crowd.tell_others(output)).sum::<usize>());
+    let told = timed("tell the others", || {
+        out.iter().map(|output| crowd.tell_others(output)).sum::<usize>()
+    });
     assert_eq!(told as u64, MANY - 2);
     timed("all are lost", || crowd.lose_all());
-    timed("all are back, in another order", || (0..MANY).for_each(|n| crowd.join(MANY + n * 7919 % MANY, None)));
+    timed("all are back, in another order", || {
+        (0..MANY).for_each(|n| crowd.join(MANY + n * 7919 % MANY, None))
+    });
 
     let mut crowd = Crowd::new();
     (0..MANY).for_each(|n| crowd.join(n, None));
@@ -111,8 +126,12 @@ fn crowds() {
 
     let mut crowd = Crowd::new();
     (0..MANY).for_each(|n| crowd.join(n, None));
-    let letter =
-        |to| Input::Forward { session: SessionId(to), kind: Kind::Offer, dst: id(&format!("x{to}")), frame: "an offer".into() };
+    let letter = |to| Input::Forward {
+        session: SessionId(to),
+        kind: Kind::Offer,
+        dst: id(&format!("x{to}")),
+        frame: "an offer".into(),
+    };
     timed("each waits for another", || (0..MANY).map(|n| crowd.step(letter(n))).sum::<usize>());
     timed("who all come", || {
         for n in 0..MANY {
@@ -124,5 +143,7 @@ fn crowds() {
     let mut crowd = Crowd::new();
     (0..MANY).for_each(|n| crowd.join(n, None));
     timed("each id is asked for by another", || (MANY..2 * MANY).for_each(|n| crowd.join(n, None)));
-    timed("all answer", || (0..MANY).map(|n| crowd.step(Input::Alive(SessionId(n)))).sum::<usize>());
+    timed("all answer", || {
+        (0..MANY).map(|n| crowd.step(Input::Alive(SessionId(n)))).sum::<usize>()
+    });
 }

@@ -45,7 +45,10 @@ fn apply(due: &mut Due<u8, usize>, list: &mut List, step: &Step, thing: usize) {
             list.push((name, until, thing));
         }
         Step::Change { name } => {
-            let changed = list.iter_mut().find(|(n, ..)| *n == name).map(|(.., it)| std::mem::replace(it, thing));
+            let changed = list
+                .iter_mut()
+                .find(|(n, ..)| *n == name)
+                .map(|(.., it)| std::mem::replace(it, thing));
             assert_eq!(due.change(&name).map(|it| std::mem::replace(it, thing)), changed);
         }
         Step::Take { name } => assert_eq!(due.take(&name), take(list, name)),
@@ -58,13 +61,20 @@ fn apply(due: &mut Due<u8, usize>, list: &mut List, step: &Step, thing: usize) {
         Step::TakeAll => {
             let all: Vec<_> = due.take_all().collect();
             list.sort_by_key(|(_, until, _)| *until);
-            assert_eq!(all, std::mem::take(list).into_iter().map(|(name, _, thing)| (name, thing)).collect::<Vec<_>>());
+            assert_eq!(
+                all,
+                std::mem::take(list)
+                    .into_iter()
+                    .map(|(name, _, thing)| (name, thing))
+                    .collect::<Vec<_>>()
+            );
         }
     }
     assert_eq!((due.len(), due.is_empty()), (list.len(), list.is_empty()));
     assert_eq!(due.next_deadline(), first(list).map(|(_, until, _)| Time(until)));
     for name in 0..12 {
-        let expected = list.iter().find(|(n, ..)| *n == name).map(|(_, until, thing)| (Time(*until), thing));
+        let expected =
+            list.iter().find(|(n, ..)| *n == name).map(|(_, until, thing)| (Time(*until), thing));
         assert_eq!((due.get(&name), due.has(&name)), (expected, expected.is_some()));
     }
     let mut sorted = list.clone();

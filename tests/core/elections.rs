@@ -15,7 +15,8 @@ use super::world::{Got, World, rules};
 #[test]
 fn scripts_go_as_written() {
     let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/core/elections");
-    let mut scripts: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let mut scripts: Vec<_> =
+        std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     scripts.sort();
     assert!(scripts.len() >= 8, "scripts are missing");
     for path in scripts {
@@ -45,7 +46,12 @@ fn play(script: &str) -> String {
         if acted {
             played.push_str("----\n");
             for (Got { who, what }, ()) in got {
-                writeln!(played, "{} {what}", NAMES.with_borrow(|names| names[who.0 as usize].clone())).unwrap();
+                writeln!(
+                    played,
+                    "{} {what}",
+                    NAMES.with_borrow(|names| names[who.0 as usize].clone())
+                )
+                .unwrap();
             }
         }
         played.push('\n');
@@ -62,7 +68,9 @@ thread_local! {
 fn act(world: &mut World, line: &str) -> Vec<Got> {
     let words: Vec<_> = line.split(' ').collect();
     let set = |key: &str| words.iter().find_map(|word| word.strip_prefix(key)?.strip_prefix('='));
-    let session = |world: &World, id: &str| world.session(id).unwrap_or_else(|| panic!("{line}: {id} is not here"));
+    let session = |world: &World, id: &str| {
+        world.session(id).unwrap_or_else(|| panic!("{line}: {id} is not here"))
+    };
     match *words {
         ["join", id, ..] => {
             let group = if words.contains(&"group") { 1 } else { 0 };
@@ -72,16 +80,20 @@ fn act(world: &mut World, line: &str) -> Vec<Got> {
                 names.push(format!("{id}{}", "'".repeat(before)));
             });
             // a word of its own in the script: a ticket that says so
-            let rights = Rights { host: !words.contains(&"never-host"), relay: !words.contains(&"never-relay") };
+            let rights = Rights {
+                host: !words.contains(&"never-host"),
+                relay: !words.contains(&"never-relay"),
+            };
             world.grant(session, rights);
             let claim = set("claim").map(|claim| claim.split_once('@').unwrap());
             world.join(session, claim.map(|(host, epoch)| (epoch.parse().unwrap(), host)), false)
         }
         ["leave", id] => world.hang_up(session(world, id), Departure::Goodbye),
         ["go", "away", id] => world.hang_up(session(world, id), Departure::GoingAway),
-        ["take", "leave", id, token] => {
-            world.step(Input::TakeLeave { id: super::world::id(id), token: Token::parse(token).unwrap() })
-        }
+        ["take", "leave", id, token] => world.step(Input::TakeLeave {
+            id: super::world::id(id),
+            token: Token::parse(token).unwrap(),
+        }),
         ["lose", id] => world.hang_up(session(world, id), Departure::Lost),
         ["disconnect", id] => world.hang_up(session(world, id), Departure::Disconnected),
         ["silence", id] => {
@@ -97,16 +109,21 @@ fn act(world: &mut World, line: &str) -> Vec<Got> {
             world.say(session(world, id), &message)
         }
         [kind @ ("OFFER" | "ANSWER" | "CANDIDATE" | "LEAVE"), src, "to", dst, ..] => {
-            let message = format!(r#"{{"type":"{kind}","dst":"{dst}","payload":{{"n":"{}"}}}}"#, set("n").unwrap_or("1"));
+            let message = format!(
+                r#"{{"type":"{kind}","dst":"{dst}","payload":{{"n":"{}"}}}}"#,
+                set("n").unwrap_or("1")
+            );
             world.say(session(world, src), &message)
         }
         ["RELAY", src] => world.say(session(world, src), r#"{"type":"RELAY","payload":{"n":1}}"#),
-        ["RELAY", src, "to", dst] => {
-            world.say(session(world, src), &format!(r#"{{"type":"RELAY","dst":"{dst}","payload":{{"n":1}}}}"#))
-        }
+        ["RELAY", src, "to", dst] => world.say(
+            session(world, src),
+            &format!(r#"{{"type":"RELAY","dst":"{dst}","payload":{{"n":1}}}}"#),
+        ),
         [kind @ ("suspect" | "trust"), id] => {
             let (epoch, host) = world.page.assignment().unwrap();
-            let (kind, payload) = (kind.to_uppercase(), format!(r#"{{"host":"{host}","epoch":{}}}"#, epoch.0));
+            let (kind, payload) =
+                (kind.to_uppercase(), format!(r#"{{"host":"{host}","epoch":{}}}"#, epoch.0));
             world.say(session(world, id), &format!(r#"{{"type":"{kind}","payload":{payload}}}"#))
         }
         // to whom it has data channels, and how long the dials took
@@ -118,11 +135,17 @@ fn act(world: &mut World, line: &str) -> Vec<Got> {
         }
         ["resign", id] => {
             let (epoch, _) = world.page.assignment().unwrap();
-            world.say(session(world, id), &format!(r#"{{"type":"RESIGN","payload":{{"epoch":{}}}}}"#, epoch.0))
+            world.say(
+                session(world, id),
+                &format!(r#"{{"type":"RESIGN","payload":{{"epoch":{}}}}}"#, epoch.0),
+            )
         }
         ["resign", id, "to", next] => {
             let (epoch, _) = world.page.assignment().unwrap();
-            world.say(session(world, id), &format!(r#"{{"type":"RESIGN","payload":{{"epoch":{},"to":"{next}"}}}}"#, epoch.0))
+            world.say(
+                session(world, id),
+                &format!(r#"{{"type":"RESIGN","payload":{{"epoch":{},"to":"{next}"}}}}"#, epoch.0),
+            )
         }
         ["pages", "answer"] => {
             world.answers = true;
@@ -135,7 +158,12 @@ fn act(world: &mut World, line: &str) -> Vec<Got> {
             vec![]
         }
         ["page", "dies"] => {
-            let sessions: Vec<_> = world.clients.iter().filter(|(_, c)| c.joined).map(|(session, _)| *session).collect();
+            let sessions: Vec<_> = world
+                .clients
+                .iter()
+                .filter(|(_, c)| c.joined)
+                .map(|(session, _)| *session)
+                .collect();
             world.lose_page();
             sessions.into_iter().flat_map(|session| world.resume(session)).collect()
         }
@@ -148,7 +176,11 @@ fn act(world: &mut World, line: &str) -> Vec<Got> {
         ["without", "a", "page"] => vec![],
         ["relaying", "is", "forbidden", ref words @ ..] => {
             let deputies = usize::from(*words != ["without", "deputies"]);
-            let rules = peerstar::core::page::Rules { policy: Policy::Oldest, deputies, ..super::world::unrelayed_rules() };
+            let rules = peerstar::core::page::Rules {
+                policy: Policy::Oldest,
+                deputies,
+                ..super::world::unrelayed_rules()
+            };
             *world = World::new(true, 7, rules);
             world.answers = true;
             vec![]
@@ -158,7 +190,11 @@ fn act(world: &mut World, line: &str) -> Vec<Got> {
             vec![]
         }
         ["policy", "oldest"] => {
-            *world = World::new(true, 7, peerstar::core::page::Rules { policy: Policy::Oldest, ..rules() });
+            *world = World::new(
+                true,
+                7,
+                peerstar::core::page::Rules { policy: Policy::Oldest, ..rules() },
+            );
             vec![]
         }
         _ => panic!("{line}: what does it mean?"),

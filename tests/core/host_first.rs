@@ -41,7 +41,13 @@ impl Page {
             self.asked.set(self.asked.get() + 1);
             now
         };
-        let outside = Outside { now, unix_ms: START_MS + now.0, random: 1 << 63, heard: &heard, spoken: &|_| 0 };
+        let outside = Outside {
+            now,
+            unix_ms: START_MS + now.0,
+            random: 1 << 63,
+            heard: &heard,
+            spoken: &|_| 0,
+        };
         let mut out = Vec::new();
         self.state.handle(outside, input, &mut out);
         out
@@ -62,7 +68,11 @@ impl Page {
 /// Whether anybody reads something of it.
 fn says_something(output: &Output) -> bool {
     match output {
-        Output::Left { .. } | Output::Elected { .. } | Output::Deputy { .. } | Output::Ignored | Output::Idle { .. } => false,
+        Output::Left { .. }
+        | Output::Elected { .. }
+        | Output::Deputy { .. }
+        | Output::Ignored
+        | Output::Idle { .. } => false,
         Output::Welcome { .. }
         | Output::Appoint { .. }
         | Output::AppointOthers(_)
@@ -77,7 +87,9 @@ fn says_something(output: &Output) -> bool {
 /// What the first output says to whom, and how many outputs follow.
 fn first_said(out: &[Output]) -> (SessionId, Value, usize) {
     let at = out.iter().position(says_something).unwrap();
-    let Output::Appoint { to, frame, assignment } = &out[at] else { panic!("{:?} comes first", out[at]) };
+    let Output::Appoint { to, frame, assignment } = &out[at] else {
+        panic!("{:?} comes first", out[at])
+    };
     assert!(assignment.hosting);
     (*to, serde_json::from_str(frame).unwrap(), out.len() - at)
 }
@@ -86,7 +98,13 @@ fn first_said(out: &[Output]) -> (SessionId, Value, usize) {
 fn the_host_is_told_first_however_the_last_one_went() {
     for policy in [Policy::Random, Policy::Oldest] {
         let mut page = Page::of(9, policy);
-        let ways = [Departure::Goodbye, Departure::Disconnected, Departure::Lost, Departure::Expelled, Departure::Silent];
+        let ways = [
+            Departure::Goodbye,
+            Departure::Disconnected,
+            Departure::Lost,
+            Departure::Expelled,
+            Departure::Silent,
+        ];
         for (left, departure) in (2..=8).rev().zip(ways.into_iter().cycle()) {
             let host = page.host();
             let out = page.step(Input::Gone { session: host, departure });
@@ -104,7 +122,10 @@ fn the_host_is_told_first_however_the_last_one_went() {
                 }
             }
             assert_eq!(others.len(), left - 1);
-            assert!(others.iter().all(|(other, frame)| *other != to && !frame.contains("roster")), "{others:?}");
+            assert!(
+                others.iter().all(|(other, frame)| *other != to && !frame.contains("roster")),
+                "{others:?}"
+            );
             page.state.check().unwrap();
         }
     }
@@ -118,7 +139,10 @@ fn what_a_host_waits_for_does_not_grow_with_its_page() {
             page.now = page.now.plus(Duration::from_secs(1));
             let out = page.step(Input::Gone { session: page.host(), departure: Departure::Lost });
             let (_, told, outputs) = first_said(&out);
-            assert_eq!(told["payload"]["roster"].as_array().map(Vec::len), Some(members as usize - 1));
+            assert_eq!(
+                told["payload"]["roster"].as_array().map(Vec::len),
+                Some(members as usize - 1)
+            );
             (outputs, page.asked.get() <= 64)
         });
         assert_eq!(cost[0], cost[1], "{policy:?}: (outputs, few were asked for)");
@@ -142,8 +166,13 @@ fn the_roster_of_a_host_is_what_its_members_last_said() {
     let out = page.step(Input::Gone { session: SessionId(0), departure: Departure::Lost });
     let (_, told, _) = first_said(&out);
     let entries = told["payload"]["roster"].as_array().unwrap();
-    let ids: Vec<_> = entries.iter().map(|entry| entry["id"].as_str().unwrap().to_owned()).collect();
-    assert_eq!(ids, page.state.ids().map(ToString::to_string).collect::<Vec<_>>(), "in the order in which they came");
+    let ids: Vec<_> =
+        entries.iter().map(|entry| entry["id"].as_str().unwrap().to_owned()).collect();
+    assert_eq!(
+        ids,
+        page.state.ids().map(ToString::to_string).collect::<Vec<_>>(),
+        "in the order in which they came"
+    );
     for entry in entries {
         let n: usize = entry["id"].as_str().unwrap()[1..].parse().unwrap();
         let length = (n % 3 == 1 && n % 6 != 1).then_some(n);
@@ -153,15 +182,24 @@ fn the_roster_of_a_host_is_what_its_members_last_said() {
 
 #[test]
 fn on_a_large_page_the_fittest_hosts_however_few_are_fit() {
-    for (policy, fit) in [(Policy::Random, vec![30, 150, 199]), (Policy::Oldest, vec![30, 150, 199]), (Policy::Random, vec![77])]
-    {
+    for (policy, fit) in [
+        (Policy::Random, vec![30, 150, 199]),
+        (Policy::Oldest, vec![30, 150, 199]),
+        (Policy::Random, vec![77]),
+    ] {
         let mut page = Page::of(200, policy);
         for n in (0..200).filter(|n| !fit.contains(n)) {
-            page.status(n, if n % 2 == 0 { r#"{"visible":false}"# } else { r#"{"eligible":false}"# });
+            page.status(
+                n,
+                if n % 2 == 0 { r#"{"visible":false}"# } else { r#"{"eligible":false}"# },
+            );
         }
         let out = page.step(Input::Gone { session: page.host(), departure: Departure::Lost });
         let (host, _, _) = first_said(&out);
         assert!(fit.contains(&host.0), "{host:?} hosts where {fit:?} are fitter");
-        assert!(policy == Policy::Random || host.0 == fit[0], "{host:?} is not the oldest of {fit:?}");
+        assert!(
+            policy == Policy::Random || host.0 == fit[0],
+            "{host:?} is not the oldest of {fit:?}"
+        );
     }
 }

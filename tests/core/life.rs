@@ -25,22 +25,71 @@ pub(crate) type Channels = BTreeMap<u8, u16>;
 /// Everything that can happen to a page. A [`Pick`] is one of those there are.
 #[derive(Debug, Clone)]
 pub(crate) enum Transition {
-    Join { id: u8, token: u8, group: bool, rights: Rights },
-    Depart { who: Pick, how: Departure },
-    Say { who: Pick, kind: &'static str, dst: u8 },
-    Status { who: Pick, eligible: bool, visible: bool, relay: bool, p2p: bool, channels: Option<Channels>, profile: Option<u8> },
-    Relay { who: Pick, dst: Option<u8> },
-    Suspect { who: Pick, rightly: bool },
-    Trust { who: Pick, rightly: bool },
-    Resign { who: Pick, to: u8 },
-    Speak { who: Pick },
-    Silence { who: Pick },
-    Answer { who: Pick },
-    Congest { who: Pick },
-    Kick { id: u8 },
-    TakeLeave { id: u8, token: u8 },
-    Pass { ms: u64 },
-    PageDies { shuffle: u64 },
+    Join {
+        id: u8,
+        token: u8,
+        group: bool,
+        rights: Rights,
+    },
+    Depart {
+        who: Pick,
+        how: Departure,
+    },
+    Say {
+        who: Pick,
+        kind: &'static str,
+        dst: u8,
+    },
+    Status {
+        who: Pick,
+        eligible: bool,
+        visible: bool,
+        relay: bool,
+        p2p: bool,
+        channels: Option<Channels>,
+        profile: Option<u8>,
+    },
+    Relay {
+        who: Pick,
+        dst: Option<u8>,
+    },
+    Suspect {
+        who: Pick,
+        rightly: bool,
+    },
+    Trust {
+        who: Pick,
+        rightly: bool,
+    },
+    Resign {
+        who: Pick,
+        to: u8,
+    },
+    Speak {
+        who: Pick,
+    },
+    Silence {
+        who: Pick,
+    },
+    Answer {
+        who: Pick,
+    },
+    Congest {
+        who: Pick,
+    },
+    Kick {
+        id: u8,
+    },
+    TakeLeave {
+        id: u8,
+        token: u8,
+    },
+    Pass {
+        ms: u64,
+    },
+    PageDies {
+        shuffle: u64,
+    },
 }
 
 struct Life {
@@ -80,7 +129,11 @@ impl Life {
         assert_eq!(ids, self.model.ids(), "members");
         let host = self.world.page.assignment().map(|(epoch, host)| (epoch.0, host.to_string()));
         assert_eq!(host, self.model.assignment(), "assignment");
-        assert_eq!(self.world.page.deputy().map(ToString::to_string), self.model.deputy(), "deputy");
+        assert_eq!(
+            self.world.page.deputy().map(ToString::to_string),
+            self.model.deputy(),
+            "deputy"
+        );
         assert_eq!(self.world.ignored, self.model.ignored, "ignored");
     }
 
@@ -105,23 +158,42 @@ impl Life {
                 let session = self.pick(who)?;
                 self.letters += 1;
                 let n = self.letters;
-                self.world.say(session, &format!(r#"{{"type":"{kind}","dst":"p{dst}","payload":{{"n":{n}}}}}"#))
+                self.world.say(
+                    session,
+                    &format!(r#"{{"type":"{kind}","dst":"p{dst}","payload":{{"n":{n}}}}}"#),
+                )
             }
             Transition::Relay { who, dst } => {
                 let session = self.pick(who)?;
                 self.letters += 1;
-                let (n, dst) = (self.letters, dst.map(|dst| format!(r#","dst":"p{dst}""#)).unwrap_or_default());
-                self.world.say(session, &format!(r#"{{"type":"RELAY"{dst},"payload":{{"n":{n}}}}}"#))
+                let (n, dst) = (
+                    self.letters,
+                    dst.map(|dst| format!(r#","dst":"p{dst}""#)).unwrap_or_default(),
+                );
+                self.world
+                    .say(session, &format!(r#"{{"type":"RELAY"{dst},"payload":{{"n":{n}}}}}"#))
             }
             Transition::Suspect { who, rightly } | Transition::Trust { who, rightly } => {
                 let (session, (epoch, host)) = (self.pick(who)?, self.model.assignment()?);
                 let epoch = if rightly { epoch } else { epoch - 1 };
-                let kind = if matches!(transition, Transition::Trust { .. }) { "TRUST" } else { "SUSPECT" };
-                self.world.say(session, &format!(r#"{{"type":"{kind}","payload":{{"host":"{host}","epoch":{epoch}}}}}"#))
+                let kind = if matches!(transition, Transition::Trust { .. }) {
+                    "TRUST"
+                } else {
+                    "SUSPECT"
+                };
+                self.world.say(
+                    session,
+                    &format!(
+                        r#"{{"type":"{kind}","payload":{{"host":"{host}","epoch":{epoch}}}}}"#
+                    ),
+                )
             }
             Transition::Resign { who, to } => {
                 let (session, (epoch, _)) = (self.pick(who)?, self.model.assignment()?);
-                self.world.say(session, &format!(r#"{{"type":"RESIGN","payload":{{"epoch":{epoch},"to":"p{to}"}}}}"#))
+                self.world.say(
+                    session,
+                    &format!(r#"{{"type":"RESIGN","payload":{{"epoch":{epoch},"to":"p{to}"}}}}"#),
+                )
             }
             Transition::Speak { who } => {
                 let session = self.pick(who)?;
@@ -129,10 +201,14 @@ impl Life {
             }
             Transition::Status { who, eligible, visible, relay, p2p, ref channels, profile } => {
                 let session = self.pick(who)?;
-                let channels = channels.as_ref().map(|c| format!(r#","channels":{}"#, json_of(c))).unwrap_or_default();
+                let channels = channels
+                    .as_ref()
+                    .map(|c| format!(r#","channels":{}"#, json_of(c)))
+                    .unwrap_or_default();
                 let profile = profile.map(|p| format!(r#","profile":"{p}""#)).unwrap_or_default();
-                let payload =
-                    format!(r#"{{"eligible":{eligible},"visible":{visible},"relay":{relay},"p2p":{p2p}{channels}{profile}}}"#);
+                let payload = format!(
+                    r#"{{"eligible":{eligible},"visible":{visible},"relay":{relay},"p2p":{p2p}{channels}{profile}}}"#
+                );
                 self.world.say(session, &format!(r#"{{"type":"STATUS","payload":{payload}}}"#))
             }
             Transition::Silence { who } => {
@@ -150,7 +226,8 @@ impl Life {
             }
             Transition::Kick { id } => world.step(Input::Kick(super::world::id(&format!("p{id}")))),
             Transition::TakeLeave { id, token } => {
-                let (id, token) = (super::world::id(&format!("p{id}")), Token::parse(proof_of(token)).unwrap());
+                let (id, token) =
+                    (super::world::id(&format!("p{id}")), Token::parse(proof_of(token)).unwrap());
                 world.step(Input::TakeLeave { id, token })
             }
             Transition::Pass { ms } => world.pass(ms),
@@ -179,18 +256,35 @@ impl Life {
         match (transition, picked) {
             (Transition::Join { id, token, group, rights }, _) => {
                 let session = self.world.last_session();
-                model.join(session, &format!("p{id}"), token_of(*token), u32::from(*group), *rights);
+                model.join(
+                    session,
+                    &format!("p{id}"),
+                    token_of(*token),
+                    u32::from(*group),
+                    *rights,
+                );
             }
             (Transition::Depart { how, .. }, Some(session)) => model.gone(session, *how),
             (Transition::Say { kind, dst, .. }, Some(session)) => {
                 model.spoke(session);
                 model.forward(session, kind, &format!("p{dst}"), self.letters);
             }
-            (Transition::Status { eligible, visible, relay, p2p, channels, profile, .. }, Some(session)) => {
+            (
+                Transition::Status { eligible, visible, relay, p2p, channels, profile, .. },
+                Some(session),
+            ) => {
                 model.spoke(session);
-                let channels = channels.as_ref().map(|c| c.iter().map(|(id, ms)| (format!("p{id}"), u64::from(*ms))).collect());
+                let channels = channels
+                    .as_ref()
+                    .map(|c| c.iter().map(|(id, ms)| (format!("p{id}"), u64::from(*ms))).collect());
                 model.connected(session, *p2p, channels);
-                model.status(session, *eligible, *visible, *relay, profile.map(|p| p.to_string()).as_deref());
+                model.status(
+                    session,
+                    *eligible,
+                    *visible,
+                    *relay,
+                    profile.map(|p| p.to_string()).as_deref(),
+                );
             }
             (Transition::Relay { dst, .. }, Some(session)) => {
                 model.spoke(session);
@@ -217,7 +311,9 @@ impl Life {
             (Transition::Answer { .. }, Some(session)) => model.alive(session),
             (Transition::Congest { .. }, Some(session)) => model.congested(session),
             (Transition::Kick { id }, _) => model.kick(&format!("p{id}")),
-            (Transition::TakeLeave { id, token }, _) => model.take_leave(&format!("p{id}"), proof_of(*token)),
+            (Transition::TakeLeave { id, token }, _) => {
+                model.take_leave(&format!("p{id}"), proof_of(*token))
+            }
             (Transition::Pass { ms }, _) => model.pass(*ms),
             (Transition::PageDies { shuffle }, _) => {
                 // a page that dies while somebody is about to leave is a case of its own, in `leaving.rs`
@@ -228,7 +324,10 @@ impl Life {
             (_, None) => {}
         }
         // whatever reaches the page is an occasion to look after its host and its deputy
-        if !matches!(transition, Transition::Pass { .. } | Transition::Silence { .. } | Transition::Speak { .. }) {
+        if !matches!(
+            transition,
+            Transition::Pass { .. } | Transition::Silence { .. } | Transition::Speak { .. }
+        ) {
             self.model.look_after();
         }
     }
@@ -277,8 +376,15 @@ const fn token_of(token: u8) -> Option<&'static str> {
 pub(crate) fn live(named: bool, random: u64, life: &[Transition]) {
     // a quarter of the pages relays nothing, a quarter has no deputies
     let (relays, deputies) = (random & 3 != 0, random & 12 != 0);
-    let rules = Rules { deputies: usize::from(deputies), ..if relays { rules() } else { unrelayed_rules() } };
-    let mut both = Life { world: World::new(named, random, rules), model: Model::new(named, relays, deputies), letters: 0 };
+    let rules = Rules {
+        deputies: usize::from(deputies),
+        ..if relays { rules() } else { unrelayed_rules() }
+    };
+    let mut both = Life {
+        world: World::new(named, random, rules),
+        model: Model::new(named, relays, deputies),
+        letters: 0,
+    };
     for transition in life {
         both.apply(transition);
     }
@@ -287,5 +393,9 @@ pub(crate) fn live(named: bool, random: u64, life: &[Transition]) {
         both.world.hang_up(session, Departure::Lost);
     }
     both.world.pass(60_000);
-    assert!(both.world.page.is_empty() && both.world.page.next_deadline().is_none(), "left: {:?}", both.world.page);
+    assert!(
+        both.world.page.is_empty() && both.world.page.next_deadline().is_none(),
+        "left: {:?}",
+        both.world.page
+    );
 }

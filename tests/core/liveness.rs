@@ -92,7 +92,8 @@ impl Group {
 
     fn dial_ms(&mut self, one: &str, other: &str) -> Option<u64> {
         let pair = BTreeSet::from([one.to_owned(), other.to_owned()]);
-        let drawn = (self.numbers.below(100) >= self.never).then(|| self.numbers.below(SLOWEST - 1000) + 1000);
+        let drawn = (self.numbers.below(100) >= self.never)
+            .then(|| self.numbers.below(SLOWEST - 1000) + 1000);
         *self.dials.entry(pair).or_insert(drawn)
     }
 
@@ -107,7 +108,10 @@ impl Group {
         let now = self.now();
         let client = self.world.clients[&session].clone();
         let (epoch, host) = client.told.unwrap();
-        let others = [Some(&host), client.deputy.as_ref()].into_iter().flatten().filter(|id| **id != client.id);
+        let others = [Some(&host), client.deputy.as_ref()]
+            .into_iter()
+            .flatten()
+            .filter(|id| **id != client.id);
         let others: BTreeSet<String> = others.cloned().collect();
         let mut member = self.members.remove(&session).unwrap();
         for other in &others {
@@ -120,15 +124,20 @@ impl Group {
         }
         let here: BTreeSet<String> = self.world.page.ids().map(ToString::to_string).collect();
         member.channels.retain(|other, _| here.contains(other));
-        let open = member.dialling.iter().filter(|(other, (ends, _))| *ends <= now && here.contains(*other));
+        let open = member
+            .dialling
+            .iter()
+            .filter(|(other, (ends, _))| *ends <= now && here.contains(*other));
         member.channels.extend(open.map(|(other, (_, ms))| (other.clone(), *ms)));
         member.dialling.retain(|_, (ends, _)| *ends > now);
-        let open: BTreeMap<_, _> = member.channels.clone().into_iter().filter(|(id, _)| others.contains(id)).collect();
+        let open: BTreeMap<_, _> =
+            member.channels.clone().into_iter().filter(|(id, _)| others.contains(id)).collect();
         if member.host.as_ref() != Some(&host) {
             (member.host, member.heard, member.suspected) = (Some(host.clone()), now, None);
         }
         let is_silent = |id: &String| self.silent.get(id).is_some_and(|until| now < *until);
-        let hears = client.id == host || (open.contains_key(&host) && !is_silent(&host) && !is_silent(&client.id));
+        let hears = client.id == host
+            || (open.contains_key(&host) && !is_silent(&host) && !is_silent(&client.id));
         let trusts = hears && member.suspected.take().is_some();
         if hears {
             member.heard = now;
@@ -169,7 +178,8 @@ impl Group {
     /// One of those who do not host.
     fn other(&mut self) -> Option<SessionId> {
         let host = self.host();
-        let others: Vec<_> = self.members.keys().copied().filter(|s| self.world.clients[s].id != host).collect();
+        let others: Vec<_> =
+            self.members.keys().copied().filter(|s| self.world.clients[s].id != host).collect();
         let at = self.numbers.below(others.len().max(1) as u64);
         others.get(at as usize).copied()
     }
@@ -185,7 +195,10 @@ fn ten_minutes_of_slow_joins_and_silences_of_two_seconds_elect_nobody() {
             let now = group.now();
             // one comes or goes every 20 s, one is not heard for 2 s every 5 s: a member by all, or the host by all
             if group.numbers.below(20_000 / STEP) == 0 {
-                match group.other().filter(|_| group.members.len() > 4 && group.numbers.below(2) == 0) {
+                match group
+                    .other()
+                    .filter(|_| group.members.len() > 4 && group.numbers.below(2) == 0)
+                {
                     Some(other) => group.leave(other),
                     None if group.members.len() < 8 => {
                         group.join(&format!("p{joined}"));
@@ -196,7 +209,8 @@ fn ten_minutes_of_slow_joins_and_silences_of_two_seconds_elect_nobody() {
             }
             if group.numbers.below(5000 / STEP) == 0 {
                 let other = group.other().map(|session| group.world.clients[&session].id.clone());
-                let silent = other.filter(|_| group.numbers.below(2) == 0).unwrap_or_else(|| group.host());
+                let silent =
+                    other.filter(|_| group.numbers.below(2) == 0).unwrap_or_else(|| group.host());
                 group.silent.insert(silent, now + 2000);
             }
         });

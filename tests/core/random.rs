@@ -7,7 +7,8 @@ use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use super::life::{Channels, Pick, Transition, live};
 
 fn rights() -> impl Strategy<Value = Rights> {
-    (prop::bool::weighted(0.7), prop::bool::weighted(0.8)).prop_map(|(host, relay)| Rights { host, relay })
+    (prop::bool::weighted(0.7), prop::bool::weighted(0.8))
+        .prop_map(|(host, relay)| Rights { host, relay })
 }
 
 /// What happens on a page on which nothing is relayed, and whose members hear their host or do not.
@@ -15,7 +16,11 @@ fn unrelayed_transition() -> impl Strategy<Value = Transition> {
     let who = || any::<u16>().prop_map(Pick);
     let ms = prop::sample::select(vec![0, 500, 2000, 3000, 6000, 6001, 12_000, 30_000, 60_000]);
     let rights = prop::bool::weighted(0.95).prop_map(|host| Rights { host, relay: true });
-    let channels = prop::collection::btree_map(0..7_u8, prop::sample::select(vec![0, 900, 1500, 4000_u16]), 0..=4);
+    let channels = prop::collection::btree_map(
+        0..7_u8,
+        prop::sample::select(vec![0, 900, 1500, 4000_u16]),
+        0..=4,
+    );
     let how = prop::sample::select(vec![Departure::Goodbye, Departure::Lost]);
     prop_oneof![
         6 => (0..7_u8, 0..2_u8, prop::bool::weighted(0.95), rights)
@@ -53,7 +58,9 @@ fn transition() -> impl Strategy<Value = Transition> {
         Departure::Expelled,
     ]);
     let kind = prop::sample::select(vec!["OFFER", "OFFER", "ANSWER", "CANDIDATE", "LEAVE"]);
-    let ms = prop::sample::select(vec![0, 1, 10, 500, 999, 1000, 1999, 2000, 2999, 3001, 5000, 6000, 10_000, 16_000, 60_000]);
+    let ms = prop::sample::select(vec![
+        0, 1, 10, 500, 999, 1000, 1999, 2000, 2999, 3001, 5000, 6000, 10_000, 16_000, 60_000,
+    ]);
     prop_oneof![
         9 => (0..16_u8, 0..3_u8, prop::bool::weighted(0.3), rights())
             .prop_map(|(id, token, group, rights)| Transition::Join { id, token, group, rights }),
@@ -83,8 +90,10 @@ pub(crate) fn run<S: Strategy>(cases: u32, inputs: S, test: impl Fn(&S::Value)) 
     let seed = std::env::var("SEED").map_or_else(|_| rand::random(), |seed| seed.parse().unwrap());
     let mut bytes = [0; 32];
     bytes[..8].copy_from_slice(&u64::to_le_bytes(seed));
-    let config = Config { cases, failure_persistence: None, max_shrink_iters: 4000, ..Config::default() };
-    let mut runner = TestRunner::new_with_rng(config, TestRng::from_seed(RngAlgorithm::ChaCha, &bytes));
+    let config =
+        Config { cases, failure_persistence: None, max_shrink_iters: 4000, ..Config::default() };
+    let mut runner =
+        TestRunner::new_with_rng(config, TestRng::from_seed(RngAlgorithm::ChaCha, &bytes));
     let outcome = runner.run(&inputs, |input| {
         test(&input);
         Ok(())
@@ -94,7 +103,8 @@ pub(crate) fn run<S: Strategy>(cases: u32, inputs: S, test: impl Fn(&S::Value)) 
 
 #[test]
 fn a_page_does_what_the_model_says() {
-    let lives = (prop::bool::weighted(0.8), any::<u64>(), prop::collection::vec(transition(), 1..60));
+    let lives =
+        (prop::bool::weighted(0.8), any::<u64>(), prop::collection::vec(transition(), 1..60));
     run(10_000, lives, |(named, random, life)| live(*named, *random, life));
 }
 

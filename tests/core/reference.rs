@@ -133,7 +133,9 @@ impl Model {
     fn keep_fittest(&self, fit: &mut Vec<&Person>) {
         let eligible = |p: &Person| self.is_eligible(p);
         let merits: [&dyn Fn(&Person) -> bool; 5] =
-            [&|p| p.group > 0, &eligible, &|p| !p.out_of_reach, &|p| p.rights.relay, &|p| p.visible];
+            [&|p| p.group > 0, &eligible, &|p| !p.out_of_reach, &|p| p.rights.relay, &|p| {
+                p.visible
+            }];
         for merit in merits {
             if fit.iter().any(|p| merit(p)) {
                 fit.retain(|p| merit(p));
@@ -156,7 +158,11 @@ impl Model {
     }
 
     /// The page's elections of this step, which the model cannot foresee. Must be called before the step.
-    pub(crate) fn will_elect(&mut self, elections: &[(u64, String, &'static str)], deputies: &[Option<String>]) {
+    pub(crate) fn will_elect(
+        &mut self,
+        elections: &[(u64, String, &'static str)],
+        deputies: &[Option<String>],
+    ) {
         self.named_deputies = deputies.iter().cloned().collect();
         self.chosen = elections.iter().map(|(epoch, host, _)| (*epoch, host.clone())).collect();
     }
@@ -192,7 +198,14 @@ impl Model {
 
     // === coming ===
 
-    pub(crate) fn join(&mut self, session: SessionId, id: &str, token: Option<&str>, group: u32, rights: Rights) {
+    pub(crate) fn join(
+        &mut self,
+        session: SessionId,
+        id: &str,
+        token: Option<&str>,
+        group: u32,
+        rights: Rights,
+    ) {
         let newcomer = Person {
             session,
             seat: 0,
@@ -217,7 +230,9 @@ impl Model {
         };
         let same = |a: &Option<String>, b: &Option<String>| a.is_some() && a == b;
         let held = self.held.iter().position(|(p, _)| p.id == id);
-        let Some(at) = self.here.iter().position(|p| p.id == id) else { return self.admit(newcomer) };
+        let Some(at) = self.here.iter().position(|p| p.id == id) else {
+            return self.admit(newcomer);
+        };
         if same(&self.here[at].token, &newcomer.token) {
             if let Some(held) = held {
                 let (loser, _) = self.held.remove(held);
@@ -229,10 +244,13 @@ impl Model {
                 self.here[at].session = session;
                 self.leaving.retain(|(leaving, _)| *leaving != old);
                 let had_profile = self.here[at].profile.is_some();
-                (self.here[at].eligible, self.here[at].visible, self.here[at].profile) = (true, true, None);
-                (self.here[at].relay, self.here[at].spoken, self.here[at].stalled_at) = (true, 0, None);
+                (self.here[at].eligible, self.here[at].visible, self.here[at].profile) =
+                    (true, true, None);
+                (self.here[at].relay, self.here[at].spoken, self.here[at].stalled_at) =
+                    (true, 0, None);
                 self.here[at].out_of_reach = false;
-                (self.here[at].p2p, self.here[at].channels, self.here[at].came) = (true, vec![], self.now);
+                (self.here[at].p2p, self.here[at].channels, self.here[at].came) =
+                    (true, vec![], self.now);
                 self.stir(self.here[at].seat);
                 self.here[at].leave_said = None;
                 self.here[at].silent_since = None;
@@ -267,10 +285,15 @@ impl Model {
 
     fn admit(&mut self, mut newcomer: Person) {
         let must_dial = self.here.iter().filter(|p| !p.rights.relay).count();
-        if self.here.len() >= MAX_MEMBERS || (self.named && self.relays && !newcomer.rights.relay && must_dial == STAR) {
+        if self.here.len() >= MAX_MEMBERS
+            || (self.named && self.relays && !newcomer.rights.relay && must_dial == STAR)
+        {
             return self.close(newcomer.session, "page-full");
         }
-        let hosted = self.host.as_ref().is_some_and(|host| newcomer.group == 0 || self.person(host).group > 0);
+        let hosted = self
+            .host
+            .as_ref()
+            .is_some_and(|host| newcomer.group == 0 || self.person(host).group > 0);
         if self.named && !newcomer.rights.host && !hosted {
             return self.close(newcomer.session, "no-host");
         }
@@ -323,7 +346,9 @@ impl Model {
     }
 
     fn open(&mut self, id: &str) {
-        let Some((epoch, host)) = self.assignment().filter(|_| self.named) else { return self.tell(id, "OPEN".into()) };
+        let Some((epoch, host)) = self.assignment().filter(|_| self.named) else {
+            return self.tell(id, "OPEN".into());
+        };
         let p2p = self.dials(id);
         let roster = if host == id { format!(" roster={}", self.roster()) } else { String::new() };
         let members = self.here.len();
@@ -338,7 +363,8 @@ impl Model {
         if !self.relays {
             return true;
         }
-        let (cannot_but, others): (Vec<_>, Vec<_>) = self.here.iter().partition(|p| !p.rights.relay);
+        let (cannot_but, others): (Vec<_>, Vec<_>) =
+            self.here.iter().partition(|p| !p.rights.relay);
         let host_relays = self.host.as_ref().is_none_or(|host| self.person(host).rights.relay);
         let longest: Vec<_> = others.iter().take(STAR - cannot_but.len()).collect();
         !host_relays || cannot_but.iter().any(|p| p.id == id) || longest.iter().any(|p| p.id == id)
@@ -356,13 +382,23 @@ impl Model {
             let roster = if id == host { format!(" roster={roster}") } else { String::new() };
             let (p2p, relay) = (self.dials(&id), self.relay_denied(&id));
             let what = format!("{}{}{relay}{roster}", self.note_deputy(&id), self.fair_told());
-            self.tell(&id, format!("HOST host={host} epoch={epoch} cause={cause} members={members} p2p={p2p}{what}"));
+            self.tell(
+                &id,
+                format!(
+                    "HOST host={host} epoch={epoch} cause={cause} members={members} p2p={p2p}{what}"
+                ),
+            );
         }
     }
 
     fn entry(person: &Person) -> String {
         let profile = person.profile.as_ref().map(|p| format!(":{p}")).unwrap_or_default();
-        format!("{}{}{}{profile}", person.id, if person.group > 0 { "*" } else { "" }, if person.rights.relay { "" } else { "-" })
+        format!(
+            "{}{}{}{profile}",
+            person.id,
+            if person.group > 0 { "*" } else { "" },
+            if person.rights.relay { "" } else { "-" }
+        )
     }
 
     fn roster(&self) -> String {
@@ -462,7 +498,10 @@ impl Model {
                 let epoch = self.next_epoch();
                 let host = self.choose(epoch, None);
                 self.install(&host, epoch);
-                self.announce(if departure == Departure::Silent { "timeout" } else { "left" }, None);
+                self.announce(
+                    if departure == Departure::Silent { "timeout" } else { "left" },
+                    None,
+                );
             }
         }
         for person in stranded {
@@ -475,7 +514,8 @@ impl Model {
     fn strand(&mut self) -> Vec<Person> {
         let grouped_lead = self.here.iter().any(|p| p.rights.host && p.group > 0);
         let any_lead = self.here.iter().any(|p| p.rights.host);
-        let (stranded, here) = self.here.drain(..).partition(|p| if p.group > 0 { !grouped_lead } else { !any_lead });
+        let (stranded, here) =
+            self.here.drain(..).partition(|p| if p.group > 0 { !grouped_lead } else { !any_lead });
         self.here = here;
         let stranded: Vec<Person> = stranded;
         stranded.iter().for_each(|p| self.close(p.session, "no-host"));
@@ -501,7 +541,8 @@ impl Model {
                 && self.held.iter().all(|(p, _)| p.id != person.id),
             until: self.now + RETURN,
         };
-        let returns = departure == Departure::Lost || (!self.named && departure == Departure::Disconnected);
+        let returns =
+            departure == Departure::Lost || (!self.named && departure == Departure::Disconnected);
         if returns {
             self.away.push(away)
         } else {
@@ -520,7 +561,10 @@ impl Model {
         let mut told = away.contacts.clone();
         told.extend(self.host.clone().filter(|host| !away.contacts.contains(host)));
         for id in told {
-            self.tell(&id, format!("LEAVE from {}{}", away.id, if away.lost { " lost" } else { "" }));
+            self.tell(
+                &id,
+                format!("LEAVE from {}{}", away.id, if away.lost { " lost" } else { "" }),
+            );
         }
     }
 
@@ -530,8 +574,18 @@ impl Model {
         let deputy = self.deputy_person().filter(|p| self.may_be_deputy(p)).filter(ready);
         let mut fit = self.fit(but);
         let best = fit.first().map(|id| self.person(id));
-        let merits = |p: &Person| (p.group > 0, self.is_leaving(p.session), self.is_eligible(p), p.out_of_reach, p.rights.relay);
-        if let Some(deputy) = deputy.filter(|deputy| best.is_some_and(|best| merits(best) == merits(deputy))) {
+        let merits = |p: &Person| {
+            (
+                p.group > 0,
+                self.is_leaving(p.session),
+                self.is_eligible(p),
+                p.out_of_reach,
+                p.rights.relay,
+            )
+        };
+        if let Some(deputy) =
+            deputy.filter(|deputy| best.is_some_and(|best| merits(best) == merits(deputy)))
+        {
             fit = vec![deputy.id.clone()];
         }
         let host = self.chosen.get(&epoch).cloned().unwrap_or_default();
@@ -549,7 +603,9 @@ impl Model {
 
     /// Keeps group members before others, and of those the ones with a socket.
     fn keep_present(&self, fit: &mut Vec<&Person>) {
-        for merit in [|_: &Self, p: &Person| p.group > 0, |m: &Self, p: &Person| !m.is_leaving(p.session)] {
+        for merit in
+            [|_: &Self, p: &Person| p.group > 0, |m: &Self, p: &Person| !m.is_leaving(p.session)]
+        {
             if fit.iter().any(|p| merit(self, p)) {
                 fit.retain(|p| merit(self, p));
             }
@@ -558,7 +614,8 @@ impl Model {
 
     /// Who may host: group, not about to leave, eligible, able to relay, visible, heard from lately.
     fn fit(&self, but: Option<&str>) -> Vec<String> {
-        let mut fit: Vec<&Person> = self.here.iter().filter(|p| p.rights.host && Some(p.id.as_str()) != but).collect();
+        let mut fit: Vec<&Person> =
+            self.here.iter().filter(|p| p.rights.host && Some(p.id.as_str()) != but).collect();
         let is_fresh = |p: &&Person| self.runs(p) && self.was_heard(p);
         self.keep_present(&mut fit);
         self.keep_fittest(&mut fit);
@@ -613,7 +670,8 @@ impl Model {
             .filter(|p| sender.rights.relay && p.rights.relay)
             .map(|p| p.id.clone())
             .collect();
-        self.ignored += u32::from(self.named && self.relays && sender.group > 0 && !sender.rights.relay);
+        self.ignored +=
+            u32::from(self.named && self.relays && sender.group > 0 && !sender.rights.relay);
         for id in to {
             self.tell(&id, format!("RELAY from {} n={n}", sender.id));
         }
@@ -621,8 +679,13 @@ impl Model {
 
     pub(crate) fn suspect(&mut self, session: SessionId, epoch: u64) {
         let hosts = |p: &&Person| self.host.as_ref() == Some(&p.id);
-        let suspecting = self.here.iter().find(|p| p.session == session && !hosts(p) && p.group > 0);
-        let Some((suspecting, suspected)) = suspecting.zip(self.here.iter().find(|p| hosts(p) && p.group > 0)) else { return };
+        let suspecting =
+            self.here.iter().find(|p| p.session == session && !hosts(p) && p.group > 0);
+        let Some((suspecting, suspected)) =
+            suspecting.zip(self.here.iter().find(|p| hosts(p) && p.group > 0))
+        else {
+            return;
+        };
         if epoch != self.epoch {
             return;
         }
@@ -637,7 +700,8 @@ impl Model {
     }
 
     pub(crate) fn resign(&mut self, session: SessionId, epoch: u64, to: &str) {
-        let hosts = self.here.iter().any(|p| p.session == session && self.host.as_ref() == Some(&p.id));
+        let hosts =
+            self.here.iter().any(|p| p.session == session && self.host.as_ref() == Some(&p.id));
         if hosts && epoch == self.epoch {
             self.replace("resigned", Some(to));
         }
@@ -647,7 +711,8 @@ impl Model {
         let old = self.host.clone().unwrap();
         let grouped = self.here.iter().any(|p| p.group > 0);
         let can = |p: &&Person| p.id != old && p.rights.host && (p.group > 0 || !grouped);
-        let named = self.here.iter().filter(can).find(|p| Some(p.id.as_str()) == to).map(|p| p.id.clone());
+        let named =
+            self.here.iter().filter(can).find(|p| Some(p.id.as_str()) == to).map(|p| p.id.clone());
         if !self.here.iter().any(|p| can(&p)) {
             return;
         }
@@ -661,8 +726,12 @@ impl Model {
     fn relieve(&mut self) {
         let Some(host) = self.host.clone() else { return };
         let grouped = self.here.iter().any(|p| p.group > 0);
-        let can =
-            |p: &&Person| !self.is_leaving(p.session) && p.stalled_at.is_none() && p.rights.host && (p.group > 0 || !grouped);
+        let can = |p: &&Person| {
+            !self.is_leaving(p.session)
+                && p.stalled_at.is_none()
+                && p.rights.host
+                && (p.group > 0 || !grouped)
+        };
         let mut fit: Vec<&Person> = self.here.iter().filter(|p| p.id == host || can(p)).collect();
         self.keep_fittest(&mut fit);
         fit.retain(|p| p.visible && self.is_eligible(p) && !self.person(&host).visible);
@@ -676,15 +745,28 @@ impl Model {
         if !long.is_empty() {
             let epoch = self.next_epoch();
             let next = self.chosen.get(&epoch).cloned().unwrap_or_default();
-            assert!(long.contains(&next), "{next:?} was elected, but only {long:?} have been fitter for long enough");
+            assert!(
+                long.contains(&next),
+                "{next:?} was elected, but only {long:?} have been fitter for long enough"
+            );
             let deputy = self.deputy().filter(|deputy| long.contains(deputy));
-            assert!(deputy.as_ref().is_none_or(|deputy| *deputy == next), "{next:?} was elected, but {deputy:?} is deputy");
+            assert!(
+                deputy.as_ref().is_none_or(|deputy| *deputy == next),
+                "{next:?} was elected, but {deputy:?} is deputy"
+            );
             self.install(&next, epoch);
             self.announce("resigned", None);
         }
     }
 
-    pub(crate) fn status(&mut self, session: SessionId, eligible: bool, visible: bool, relay: bool, profile: Option<&str>) {
+    pub(crate) fn status(
+        &mut self,
+        session: SessionId,
+        eligible: bool,
+        visible: bool,
+        relay: bool,
+        profile: Option<&str>,
+    ) {
         let person = self.here.iter_mut().find(|p| p.session == session).unwrap();
         (person.eligible, person.visible, person.relay) = (eligible, visible, relay);
         let news = profile.is_some() && person.profile.as_deref() != profile;
@@ -710,7 +792,9 @@ impl Model {
     }
 
     pub(crate) fn alive(&mut self, session: SessionId) {
-        let Some(id) = self.here.iter().find(|p| p.session == session).map(|p| p.id.clone()) else { return };
+        let Some(id) = self.here.iter().find(|p| p.session == session).map(|p| p.id.clone()) else {
+            return;
+        };
         if let Some(held) = self.held.iter().position(|(p, _)| p.id == id) {
             let (loser, _) = self.held.remove(held);
             self.close(loser.session, "id-taken");
@@ -725,7 +809,12 @@ impl Model {
     }
 
     /// What it says of its data channels.
-    pub(crate) fn connected(&mut self, session: SessionId, p2p: bool, channels: Option<Vec<(String, u64)>>) {
+    pub(crate) fn connected(
+        &mut self,
+        session: SessionId,
+        p2p: bool,
+        channels: Option<Vec<(String, u64)>>,
+    ) {
         let person = self.here.iter_mut().find(|p| p.session == session).unwrap();
         person.p2p = p2p;
         if let Some(mut channels) = channels {
@@ -733,7 +822,9 @@ impl Model {
             let known = std::mem::take(&mut person.channels);
             person.channels = channels.iter().map(|(id, _)| id.clone()).collect();
             if person.group > 0 {
-                self.dials.extend(channels.into_iter().filter(|(id, _)| !known.contains(id)).map(|(_, ms)| ms));
+                self.dials.extend(
+                    channels.into_iter().filter(|(id, _)| !known.contains(id)).map(|(_, ms)| ms),
+                );
             }
         }
         if !p2p {
@@ -788,7 +879,10 @@ impl Model {
         let (deputy, number) = (self.deputy(), self.deputy_number);
         let at = self.here.iter().position(|p| p.id == id).unwrap();
         self.here[at].told_deputy = Some(number);
-        deputy.filter(|_| self.dials_deputy(&self.here[at])).map(|deputy| format!(" deputy={deputy}")).unwrap_or_default()
+        deputy
+            .filter(|_| self.dials_deputy(&self.here[at]))
+            .map(|deputy| format!(" deputy={deputy}"))
+            .unwrap_or_default()
     }
 
     /// When the deputy is judged.
@@ -799,7 +893,9 @@ impl Model {
     }
 
     fn review_deputy(&mut self) {
-        let Some(host) = self.host.clone().filter(|_| self.named && self.deputies && self.needs_dialling()) else {
+        let Some(host) =
+            self.host.clone().filter(|_| self.named && self.deputies && self.needs_dialling())
+        else {
             if self.deputy.is_some() {
                 self.name_deputy(&[]);
             }
@@ -814,9 +910,12 @@ impl Model {
             return;
         };
         if self.judged_next().is_some_and(|at| at <= self.now) {
-            let concerned = |p: &&Person| p.id != host && p.seat != deputy.seat && p.p2p && self.dials_deputy(p);
+            let concerned = |p: &&Person| {
+                p.id != host && p.seat != deputy.seat && p.p2p && self.dials_deputy(p)
+            };
             let dialling: Vec<&Person> = self.here.iter().filter(concerned).collect();
-            let without: Vec<&&Person> = dialling.iter().filter(|p| !p.channels.contains(&deputy.id)).collect();
+            let without: Vec<&&Person> =
+                dialling.iter().filter(|p| !p.channels.contains(&deputy.id)).collect();
             let late = |p: &&&&Person| p.came.max(self.deputy_since) + self.fair() <= self.now;
             let missing = without.iter().filter(late).count();
             let pending = missing < without.len();
@@ -842,7 +941,9 @@ impl Model {
         self.keep_fittest(&mut fit);
         let elsewhere = |p: &&Person| house(&p.id) != house(host);
         let linked = |p: &&Person| p.channels.iter().any(|id| id == host);
-        for merit in [&(|p: &&Person| self.runs(p)) as &dyn Fn(&&Person) -> bool, &linked, &elsewhere] {
+        for merit in
+            [&(|p: &&Person| self.runs(p)) as &dyn Fn(&&Person) -> bool, &linked, &elsewhere]
+        {
             if fit.iter().any(merit) {
                 fit.retain(merit);
             }
@@ -854,7 +955,10 @@ impl Model {
     fn name_deputy(&mut self, fit: &[String]) {
         let named = self.named_deputies.pop_front().expect("the page named no deputy");
         assert_eq!(named.is_some(), !fit.is_empty(), "{named:?} was named deputy");
-        assert!(named.as_ref().is_none_or(|named| fit.contains(named)), "{named:?} was named deputy, but only {fit:?} are fit");
+        assert!(
+            named.as_ref().is_none_or(|named| fit.contains(named)),
+            "{named:?} was named deputy, but only {fit:?} are fit"
+        );
         self.deputy = named.map(|named| self.person(&named).seat);
         self.deputy_number += 1;
         (self.deputy_since, self.changed) = (self.now, true);
@@ -863,7 +967,9 @@ impl Model {
     fn reach(&self, seat: u64) -> usize {
         let to = self.here.iter().find(|p| p.seat == seat).unwrap();
         let counts = |p: &Person| self.suspecting.get(&p.seat).is_some_and(|(_, counts)| *counts);
-        let linked = |p: &Person| p.channels.contains(&to.id) && !(self.host.as_ref() == Some(&to.id) && counts(p));
+        let linked = |p: &Person| {
+            p.channels.contains(&to.id) && !(self.host.as_ref() == Some(&to.id) && counts(p))
+        };
         let others = self.here.iter().filter(|p| p.seat != seat && p.group > 0);
         others.filter(|p| self.may_relay_between(p, to) || linked(p)).count()
     }
@@ -884,7 +990,10 @@ impl Model {
             return;
         }
         let epoch = self.next_epoch();
-        let next = self.deputy().filter(|_| self.deputies).unwrap_or_else(|| self.choose(epoch, Some(&host)));
+        let next = self
+            .deputy()
+            .filter(|_| self.deputies)
+            .unwrap_or_else(|| self.choose(epoch, Some(&host)));
         self.doublings += 1;
         self.calm_at = Some(now + CALM_MINUTE);
         self.here.iter_mut().filter(|p| p.id == host).for_each(|p| p.out_of_reach = true);
@@ -900,7 +1009,13 @@ impl Model {
         let ids: Vec<_> = self.here.iter().filter(untold).map(|p| p.id.clone()).collect();
         for id in ids {
             self.note_deputy(&id);
-            self.tell(&id, format!("DEPUTY{}", deputy.as_ref().map(|id| format!(" deputy={id}")).unwrap_or_default()));
+            self.tell(
+                &id,
+                format!(
+                    "DEPUTY{}",
+                    deputy.as_ref().map(|id| format!(" deputy={id}")).unwrap_or_default()
+                ),
+            );
         }
     }
 
@@ -947,9 +1062,20 @@ impl Model {
         let probe = self.probe.map(|(until, _)| until);
         let profiles = self.profiles.iter().map(|(_, until, _)| *until);
         let leaving = self.leaving.iter().map(|(_, until)| *until);
-        let suspicions = self.suspecting.values().filter(|(_, counts)| !counts).map(|(began, _)| began + self.fair());
+        let suspicions = self
+            .suspecting
+            .values()
+            .filter(|(_, counts)| !counts)
+            .map(|(began, _)| began + self.fair());
         let more = leaving.chain(suspicions).chain(self.judged_next()).chain(self.calm_at);
-        held.chain(profiles).chain(away).chain(letters).chain(silent).chain(hidden).chain(probe).chain(more).collect()
+        held.chain(profiles)
+            .chain(away)
+            .chain(letters)
+            .chain(silent)
+            .chain(hidden)
+            .chain(probe)
+            .chain(more)
+            .collect()
     }
 
     fn timer(&mut self) {
@@ -958,14 +1084,28 @@ impl Model {
             self.doublings = 0;
             self.here.iter_mut().for_each(|p| p.out_of_reach = false);
         }
-        while let Some((session, _)) = self.leaving.first().copied().filter(|(_, until)| *until <= now) {
-            let at = self.here.iter().position(|p| p.session == session).expect("one that leaves and is not here");
+        while let Some((session, _)) =
+            self.leaving.first().copied().filter(|(_, until)| *until <= now)
+        {
+            let at = self
+                .here
+                .iter()
+                .position(|p| p.session == session)
+                .expect("one that leaves and is not here");
             self.depart(at, Departure::Goodbye);
         }
-        while let Some(due) =
-            self.held.iter().filter(|(_, until)| *until <= now).min_by_key(|(p, until)| (*until, p.session)).cloned()
+        while let Some(due) = self
+            .held
+            .iter()
+            .filter(|(_, until)| *until <= now)
+            .min_by_key(|(p, until)| (*until, p.session))
+            .cloned()
         {
-            let at = self.here.iter().position(|p| p.id == due.0.id).expect("held for an id that is free");
+            let at = self
+                .here
+                .iter()
+                .position(|p| p.id == due.0.id)
+                .expect("held for an id that is free");
             let silent = self.here[at].session;
             self.close(silent, "timeout");
             self.depart(at, Departure::Silent);
@@ -995,8 +1135,12 @@ impl Model {
             self.tell(&due.src, format!("EXPIRE from {}", due.dst));
         }
         let silent = |m: &Self, p: &Person| m.patience_ends(p).is_some_and(|at| at <= now);
-        let mut gone: Vec<_> =
-            self.here.iter().filter(|p| silent(self, p)).map(|p| (self.host.as_ref() == Some(&p.id), p.session)).collect();
+        let mut gone: Vec<_> = self
+            .here
+            .iter()
+            .filter(|p| silent(self, p))
+            .map(|p| (self.host.as_ref() == Some(&p.id), p.session))
+            .collect();
         gone.sort_unstable();
         for (_, session) in gone {
             if let Some(at) = self.here.iter().position(|p| p.session == session) {
@@ -1020,7 +1164,9 @@ impl Model {
         self.here.sort_by_key(|p| order.iter().position(|s| *s == p.session));
         self.host_since = self.now;
         self.probe = None;
-        self.here.iter_mut().for_each(|p| (p.stalled_at, p.out_of_reach, p.leave_said) = (None, false, None));
+        self.here
+            .iter_mut()
+            .for_each(|p| (p.stalled_at, p.out_of_reach, p.leave_said) = (None, false, None));
         self.here.iter_mut().for_each(|p| (p.came, p.told_deputy) = (self.now, None));
         (self.deputy, self.deputy_number, self.deputy_since, self.unreached) = (None, 0, 0, 0);
         (self.moved_at, self.judged_at, self.changed) = (self.now, 0, true);
@@ -1028,7 +1174,10 @@ impl Model {
         self.suspecting.clear();
         self.held.clear();
         // what the host was yet to hear of it hears now
-        let news: Vec<_> = std::mem::take(&mut self.profiles).into_iter().filter(|(.., another)| *another).collect();
+        let news: Vec<_> = std::mem::take(&mut self.profiles)
+            .into_iter()
+            .filter(|(.., another)| *another)
+            .collect();
         let is_news = |id: &str| news.iter().any(|(told, ..)| told == id);
         // they come one by one; with the host all goes on
         let host = self.host.take();

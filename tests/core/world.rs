@@ -25,7 +25,16 @@ pub(crate) fn id(text: &str) -> PeerId {
 
 /// A group member that may do anything, new to the page, with no token.
 pub(crate) const fn joiner(session: SessionId, id: PeerId) -> Joiner {
-    Joiner { session, id, token: None, group: 1, rights: Rights::ALL, address: None, claim: None, resumed: None }
+    Joiner {
+        session,
+        id,
+        token: None,
+        group: 1,
+        rights: Rights::ALL,
+        address: None,
+        claim: None,
+        resumed: None,
+    }
 }
 
 pub(crate) fn rules() -> Rules {
@@ -44,7 +53,11 @@ pub(crate) fn rules() -> Rules {
         probe: Duration::from_secs(2),
         hidden: Some(Duration::from_secs(10)),
         terms: Terms {
-            relay: Some(RelayTerms { max_message_bytes: 65_536, max_bytes_per_s: 0, queue_bytes: 1 << 20 }),
+            relay: Some(RelayTerms {
+                max_message_bytes: 65_536,
+                max_bytes_per_s: 0,
+                queue_bytes: 1 << 20,
+            }),
             resume_ms: 30_000,
             ping_ms: 5000,
             expire_ms: 5000,
@@ -178,7 +191,12 @@ impl World {
         self.clients.get_mut(&session).unwrap().rights = rights;
     }
 
-    pub(crate) fn join(&mut self, session: SessionId, claim: Option<(u64, &str)>, resumed: bool) -> Vec<Got> {
+    pub(crate) fn join(
+        &mut self,
+        session: SessionId,
+        claim: Option<(u64, &str)>,
+        resumed: bool,
+    ) -> Vec<Got> {
         let client = self.clients[&session].clone();
         let joiner = Joiner {
             session,
@@ -223,7 +241,9 @@ impl World {
 
     fn pass_on(&mut self, session: SessionId, text: &str) -> Vec<Got> {
         match read(&id(&self.clients[&session].id), text).unwrap() {
-            Inbound::Forward { kind, dst, frame } => self.step(Input::Forward { session, kind, dst, frame }),
+            Inbound::Forward { kind, dst, frame } => {
+                self.step(Input::Forward { session, kind, dst, frame })
+            }
             Inbound::Status(update) => {
                 self.clients.get_mut(&session).unwrap().renamed_at = self.now;
                 self.step(Input::Status { session, update })
@@ -275,7 +295,8 @@ impl World {
 
     /// The whole server dies: nobody knows anything but the clients.
     pub(crate) fn restart(&mut self) {
-        self.page = PageState::new(key(self.named), Arc::clone(&self.rules), self.now, Estate::default());
+        self.page =
+            PageState::new(key(self.named), Arc::clone(&self.rules), self.now, Estate::default());
         for client in self.clients.values_mut() {
             (client.joined, client.kept) = (false, None);
         }
@@ -283,7 +304,10 @@ impl World {
 
     pub(crate) fn step(&mut self, input: Input) -> Vec<Got> {
         let now = self.now;
-        self.random = self.random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        self.random = self
+            .random
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
         for client in self.clients.values_mut().filter(|c| c.alive) {
             client.heard = now;
         }
@@ -291,7 +315,8 @@ impl World {
         let heard = |session: SessionId| clients.get(&session).map_or(now, |c| c.heard);
         let random = self.random ^ (self.random >> 29);
         let spoken = |session: SessionId| clients.get(&session).map_or(0, |c| c.spoken);
-        let outside = Outside { now, unix_ms: self.clock_ms + now.0, random, heard: &heard, spoken: &spoken };
+        let outside =
+            Outside { now, unix_ms: self.clock_ms + now.0, random, heard: &heard, spoken: &spoken };
         let mut out = Vec::new();
         self.page.handle(outside, input, &mut out);
         let got = self.observe(out);
@@ -335,16 +360,27 @@ impl World {
                         got.push(Got { who: to, what: summary(&frame) });
                     }
                 }
-                Output::Tell { to, ref frame } | Output::Pass { to, ref frame, .. } | Output::News { to, ref frame } => {
-                    assert!(self.clients.get(&to).is_some_and(|c| c.joined), "told one who is gone: {frame}");
+                Output::Tell { to, ref frame }
+                | Output::Pass { to, ref frame, .. }
+                | Output::News { to, ref frame } => {
+                    assert!(
+                        self.clients.get(&to).is_some_and(|c| c.joined),
+                        "told one who is gone: {frame}"
+                    );
                     let what = summary(frame);
                     if self.answers && what.starts_with("PROBE") {
                         self.clients.get_mut(&to).unwrap().spoken += 1;
                     }
                     let is_blamed = !matches!(output, Output::Pass { .. });
-                    if let Some(src) = what.strip_prefix("RELAY from ").and_then(|rest| rest.split(' ').next()) {
-                        let hosts = self.page.assignment().is_some_and(|(_, host)| host.as_str() == src);
-                        assert_eq!(is_blamed, hosts, "only what the host says may have one closed as slow: {frame}");
+                    if let Some(src) =
+                        what.strip_prefix("RELAY from ").and_then(|rest| rest.split(' ').next())
+                    {
+                        let hosts =
+                            self.page.assignment().is_some_and(|(_, host)| host.as_str() == src);
+                        assert_eq!(
+                            is_blamed, hosts,
+                            "only what the host says may have one closed as slow: {frame}"
+                        );
                     }
                     if what.starts_with("DEPUTY") {
                         self.note_deputy(to, frame);
@@ -361,7 +397,11 @@ impl World {
                 }
                 Output::Left { session, .. } => drop(self.clients.remove(&session)),
                 Output::Elected { assignment, cause } => {
-                    self.elections.push((assignment.epoch.0, assignment.host.to_string(), cause.name()));
+                    self.elections.push((
+                        assignment.epoch.0,
+                        assignment.host.to_string(),
+                        cause.name(),
+                    ));
                 }
                 Output::Deputy { id } => self.deputies.push(id.map(|id| id.to_string())),
                 Output::Ignored => self.ignored += 1,
@@ -374,7 +414,8 @@ impl World {
     /// The deputy that the client knows of from now on.
     fn note_deputy(&mut self, who: SessionId, frame: &str) {
         let message: Value = serde_json::from_str(frame).unwrap();
-        self.clients.get_mut(&who).unwrap().deputy = message["payload"]["deputy"].as_str().map(Into::into);
+        self.clients.get_mut(&who).unwrap().deputy =
+            message["payload"]["deputy"].as_str().map(Into::into);
     }
 
     /// As a host keeps it.
@@ -384,13 +425,20 @@ impl World {
         }
         let message: Value = serde_json::from_str(frame).unwrap();
         let roster = &mut self.clients.get_mut(&who).unwrap().roster;
-        let profile = |entry: &Value| Some(&entry["profile"]).filter(|profile| !profile.is_null()).map(ToString::to_string);
+        let profile = |entry: &Value| {
+            Some(&entry["profile"]).filter(|profile| !profile.is_null()).map(ToString::to_string)
+        };
         let payload = &message["payload"];
         match (message["type"].as_str().unwrap(), payload["roster"].as_array()) {
             ("OPEN" | "HOST", Some(entries)) => {
-                *roster = entries.iter().map(|entry| (entry["id"].as_str().unwrap().to_owned(), profile(entry))).collect();
+                *roster = entries
+                    .iter()
+                    .map(|entry| (entry["id"].as_str().unwrap().to_owned(), profile(entry)))
+                    .collect();
             }
-            ("JOIN", _) => drop(roster.insert(payload["id"].as_str().unwrap().to_owned(), profile(payload))),
+            ("JOIN", _) => {
+                drop(roster.insert(payload["id"].as_str().unwrap().to_owned(), profile(payload)))
+            }
             ("LEAVE", _) => drop(roster.remove(message["src"].as_str().unwrap())),
             _ => {}
         }
@@ -411,7 +459,8 @@ impl World {
         if !self.named {
             return;
         }
-        let members: Vec<_> = self.clients.values().filter(|c| c.joined && c.told.is_some()).collect();
+        let members: Vec<_> =
+            self.clients.values().filter(|c| c.joined && c.told.is_some()).collect();
         let Some((epoch, host)) = self.page.assignment() else {
             assert!(self.page.is_empty(), "members without a host");
             return;
@@ -419,16 +468,28 @@ impl World {
         for member in members.iter().filter(|m| self.page.ids().any(|id| id.as_str() == m.id)) {
             let recovering = !self.page.ids().any(|id| *id == host);
             let knows = member.told == Some((epoch.0, host.to_string()));
-            assert!(knows || recovering, "{} believes {:?}, but it is {host} in {}", member.id, member.told, epoch.0);
+            assert!(
+                knows || recovering,
+                "{} believes {:?}, but it is {host} in {}",
+                member.id,
+                member.told,
+                epoch.0
+            );
         }
-        let Some(host) = members.iter().find(|m| m.id == host.as_str() && m.kept.is_none()) else { return };
+        let Some(host) = members.iter().find(|m| m.id == host.as_str() && m.kept.is_none()) else {
+            return;
+        };
         let relays = self.rules.terms.relay.is_some();
         for member in members.iter().filter(|m| m.kept.is_none() && self.page.has(&id(&m.id))) {
-            let dials_deputy = self.rules.deputies > 0 && member.group > 0 && (!relays || !member.rights.relay);
+            let dials_deputy =
+                self.rules.deputies > 0 && member.group > 0 && (!relays || !member.rights.relay);
             let deputy = self.page.deputy().filter(|_| dials_deputy).map(ToString::to_string);
             assert_eq!(member.deputy, deputy, "{} does not know who the deputy is", member.id);
         }
-        for member in members.iter().filter(|m| m.id != host.id && m.kept.is_none() && self.page.has(&id(&m.id))) {
+        for member in members
+            .iter()
+            .filter(|m| m.id != host.id && m.kept.is_none() && self.page.has(&id(&m.id)))
+        {
             let profile = member.status.profile.as_ref().map(|profile| profile.get().to_owned());
             let lately = self.now <= member.renamed_at.plus(Duration::from_secs(1));
             let known = host.roster.get(&member.id);
@@ -458,7 +519,8 @@ pub(crate) fn summary(frame: &str) -> String {
     let payload = &message["payload"];
     let mut words = vec![message["type"].as_str().unwrap().to_owned()];
     words.extend(message["src"].as_str().map(|src| format!("from {src}")));
-    for key in ["host", "epoch", "cause", "members", "p2p", "deputy", "recovering", "n", "retryMs"] {
+    for key in ["host", "epoch", "cause", "members", "p2p", "deputy", "recovering", "n", "retryMs"]
+    {
         match &payload[key] {
             Value::Null => {}
             Value::String(text) => words.push(format!("{key}={text}")),
@@ -469,7 +531,9 @@ pub(crate) fn summary(frame: &str) -> String {
     }
     let fair = payload["fairMs"].as_u64().filter(|ms| *ms != 7500); // as on a new page
     words.extend(fair.map(|ms| format!("fair={ms}")));
-    words.extend((payload["relay"] == false && message["type"] != "JOIN").then(|| "relay=false".to_owned()));
+    words.extend(
+        (payload["relay"] == false && message["type"] != "JOIN").then(|| "relay=false".to_owned()),
+    );
     words.extend((payload["lost"] == true).then(|| "lost".to_owned()));
     if let Some(roster) = payload["roster"].as_array() {
         let ids: Vec<_> = roster.iter().map(entry).collect();

@@ -34,31 +34,54 @@ struct Probe {
 impl Challenge {
     pub(super) fn next_deadline(&self, fair: Duration) -> Option<Time> {
         let probe = self.probe.as_ref().map(|probe| probe.until);
-        [probe, self.relief.next_deadline(), self.suspicions.ripens_at(fair)].into_iter().flatten().min()
+        [probe, self.relief.next_deadline(), self.suspicions.ripens_at(fair)]
+            .into_iter()
+            .flatten()
+            .min()
     }
 }
 
 impl PageState {
-    pub(super) fn suspect(&mut self, outside: Outside<'_>, session: SessionId, suspicion: &Suspicion, out: &mut Vec<Output>) {
+    pub(super) fn suspect(
+        &mut self,
+        outside: Outside<'_>,
+        session: SessionId,
+        suspicion: &Suspicion,
+        out: &mut Vec<Output>,
+    ) {
         let (Some(host), Some((epoch, id))) = (self.host_seat(), self.assignment()) else { return };
         // a stock client knows no PROBE: whoever suspects it could depose it
         let grouped = |seat: Seat| self.members.get(&seat).filter(|m| m.group > 0);
         let Some(seat) = self.seat_of(session).filter(|seat| *seat != host) else { return };
         let Some(suspecting) = grouped(seat) else { return };
-        let Some(suspected) = grouped(host).filter(|_| suspicion.epoch == epoch && suspicion.host == id) else { return };
+        let Some(suspected) =
+            grouped(host).filter(|_| suspicion.epoch == epoch && suspicion.host == id)
+        else {
+            return;
+        };
         // one that opens no data channels reaches nobody
         if !self.may_relay_between(suspecting, suspected) && suspecting.status.p2p {
             self.challenge.suspicions.begin(seat, outside.now);
         }
-        if let Some(to) = self.members.get(&host).map(|host| host.session).filter(|_| self.challenge.probe.is_none()) {
-            self.challenge.probe = Some(Probe { until: outside.now.plus(self.rules.probe), spoken: (outside.spoken)(to) });
+        if let Some(to) = self
+            .members
+            .get(&host)
+            .map(|host| host.session)
+            .filter(|_| self.challenge.probe.is_none())
+        {
+            self.challenge.probe = Some(Probe {
+                until: outside.now.plus(self.rules.probe),
+                spoken: (outside.spoken)(to),
+            });
             out.push(Output::Tell { to, frame: wire::probe(epoch) });
         }
     }
 
     /// A member hears the host again.
     pub(super) fn trust(&mut self, session: SessionId, suspicion: &Suspicion) {
-        let is_current = self.assignment().is_some_and(|(epoch, id)| suspicion.epoch == epoch && suspicion.host == id);
+        let is_current = self
+            .assignment()
+            .is_some_and(|(epoch, id)| suspicion.epoch == epoch && suspicion.host == id);
         if let Some(seat) = self.seat_of(session).filter(|_| is_current) {
             self.challenge.suspicions.end(seat);
         }
@@ -68,7 +91,9 @@ impl PageState {
     /// deputy, and only if more members reach that one.
     pub(super) fn weigh_suspicions(&mut self, outside: Outside<'_>, out: &mut Vec<Output>) {
         let Some(host) = self.host_seat() else { return };
-        let Some(many) = self.challenge.suspicions.weigh(outside.now, self.dials.fair()) else { return };
+        let Some(many) = self.challenge.suspicions.weigh(outside.now, self.dials.fair()) else {
+            return;
+        };
         if many < 2 || many * 2 <= self.members.len() {
             return;
         }
@@ -102,7 +127,11 @@ impl PageState {
     }
 
     pub(super) fn end_probe(&mut self, outside: Outside<'_>, out: &mut Vec<Output>) {
-        let Some(Probe { spoken, .. }) = self.challenge.probe.take_if(|probe| probe.until <= outside.now) else { return };
+        let Some(Probe { spoken, .. }) =
+            self.challenge.probe.take_if(|probe| probe.until <= outside.now)
+        else {
+            return;
+        };
         let host = self.host_seat().and_then(|host| self.members.get_mut(&host));
         if let Some(host) = host.filter(|host| (outside.spoken)(host.session) == spoken) {
             host.stalled_at = Some(spoken);
@@ -128,18 +157,28 @@ impl PageState {
     /// A host that is hidden gives way to one that has been fitter for a while: that one has its state by then.
     pub(super) fn relieve_hidden_host(&mut self, outside: Outside<'_>, out: &mut Vec<Output>) {
         let Some(patience) = self.rules.hidden else { return };
-        let hidden = self.host_seat().filter(|seat| self.members.get(seat).is_some_and(|host| !host.status.visible));
-        let mut fitter = hidden.map(|host| self.fitter_than_hidden(outside, host)).unwrap_or_default();
+        let hidden = self
+            .host_seat()
+            .filter(|seat| self.members.get(seat).is_some_and(|host| !host.status.visible));
+        let mut fitter =
+            hidden.map(|host| self.fitter_than_hidden(outside, host)).unwrap_or_default();
         let before = std::mem::take(&mut self.challenge.relief);
         for Candidate { who, fresh, .. } in &fitter {
             let until = before.get(who).map(|(until, ())| until);
             // who may be gone when its time comes begins anew
             let until = until.filter(|until| *fresh || outside.now < *until);
-            self.challenge.relief.insert(*who, until.unwrap_or_else(|| outside.now.plus(patience)), ());
+            self.challenge.relief.insert(
+                *who,
+                until.unwrap_or_else(|| outside.now.plus(patience)),
+                (),
+            );
         }
         if self.challenge.relief.due(outside.now).is_some() {
-            fitter.retain(|c| self.challenge.relief.get(&c.who).is_some_and(|(until, ())| until <= outside.now));
-            let deputy = self.deputy_seat().filter(|deputy| fitter.iter().any(|c| c.who == *deputy));
+            fitter.retain(|c| {
+                self.challenge.relief.get(&c.who).is_some_and(|(until, ())| until <= outside.now)
+            });
+            let deputy =
+                self.deputy_seat().filter(|deputy| fitter.iter().any(|c| c.who == *deputy));
             let next = deputy.or_else(|| pick(&fitter, self.rules.policy, outside.random));
             self.replace_host(outside, next, Cause::Resigned, out);
             self.settle(outside, out);
@@ -147,10 +186,18 @@ impl PageState {
     }
 
     /// Elects another, `to` if it can host. The old one stays a member; it stays host if there is nobody else.
-    fn replace_host(&mut self, outside: Outside<'_>, to: Option<Seat>, cause: Cause, out: &mut Vec<Output>) {
+    fn replace_host(
+        &mut self,
+        outside: Outside<'_>,
+        to: Option<Seat>,
+        cause: Cause,
+        out: &mut Vec<Output>,
+    ) {
         let old = self.host_seat();
         let named = to.filter(|seat| Some(*seat) != old && self.may_host(*seat));
-        if let Some(next) = named.or_else(|| self.pick_other_than(old, outside)).filter(|next| self.may_host(*next)) {
+        if let Some(next) =
+            named.or_else(|| self.pick_other_than(old, outside)).filter(|next| self.may_host(*next))
+        {
             let epoch = above(outside, self.told());
             self.elect(outside, next, epoch, cause, out);
         }

@@ -21,13 +21,17 @@ impl PageState {
             return; // it asked again, not knowing that we heard it
         }
         let awaited = self.returning.get(&joiner.id).filter(|(_, gone)| gone.awaited && !resumes);
-        if awaited.is_some_and(|(_, gone)| !Token::same(gone.token.as_ref(), joiner.token.as_ref())) {
+        if awaited.is_some_and(|(_, gone)| !Token::same(gone.token.as_ref(), joiner.token.as_ref()))
+        {
             return refuse(session, Close::Internal, out); // whose id this is shows in a moment
         }
-        let Some((seat, live)) = self.by_id.get(&joiner.id).and_then(|s| Some((*s, self.members.get(s)?))) else {
+        let Some((seat, live)) =
+            self.by_id.get(&joiner.id).and_then(|s| Some((*s, self.members.get(s)?)))
+        else {
             return self.admit(outside, joiner, out);
         };
-        let (live_session, same_user) = (live.session, Token::same(live.token.as_ref(), joiner.token.as_ref()));
+        let (live_session, same_user) =
+            (live.session, Token::same(live.token.as_ref(), joiner.token.as_ref()));
         if !same_user && self.is_leaving(seat) {
             // somebody else with its id shows that it is gone
             self.depart(outside, seat, Departure::Goodbye, out);
@@ -52,7 +56,13 @@ impl PageState {
     }
 
     /// Lets a newcomer wait while we see whether the user of its id lives: after a network drop it often does not.
-    pub(super) fn hold(&mut self, outside: Outside<'_>, joiner: Joiner, live: SessionId, out: &mut Vec<Output>) {
+    pub(super) fn hold(
+        &mut self,
+        outside: Outside<'_>,
+        joiner: Joiner,
+        live: SessionId,
+        out: &mut Vec<Output>,
+    ) {
         let mut until = outside.now.plus(held::WAIT);
         if let Some((since, first)) = self.held.waits_for(&joiner.id) {
             if !Token::same(first.token.as_ref(), joiner.token.as_ref()) {
@@ -68,7 +78,13 @@ impl PageState {
 
     /// A newer socket of the same user. It keeps the seat, unless its rights are others, or it is a group member that does
     /// not know what the old one knew: a second tab with copied storage must not speak as host.
-    pub(super) fn take_over(&mut self, outside: Outside<'_>, seat: Seat, joiner: Joiner, out: &mut Vec<Output>) {
+    pub(super) fn take_over(
+        &mut self,
+        outside: Outside<'_>,
+        seat: Seat,
+        joiner: Joiner,
+        out: &mut Vec<Output>,
+    ) {
         let knows = joiner.claim.as_ref().is_some_and(|claim| self.was_told(seat, claim));
         let Some(member) = self.members.get_mut(&seat) else { return };
         let (old, new) = (member.session, joiner.session);
@@ -191,10 +207,13 @@ impl PageState {
             return false;
         }
         match self.term {
-            Term::Hosted { host, .. } => joiner.group > 0 && self.members.get(&host).is_none_or(|host| host.group == 0),
+            Term::Hosted { host, .. } => {
+                joiner.group > 0 && self.members.get(&host).is_none_or(|host| host.group == 0)
+            }
             Term::Recovering { .. } => false,
             Term::Vacant { .. } | Term::Open { .. } => {
-                let claim = joiner.claim.as_ref().filter(|claim| claim.is_credible(outside.unix_ms));
+                let claim =
+                    joiner.claim.as_ref().filter(|claim| claim.is_credible(outside.unix_ms));
                 claim.is_none_or(|claim| claim.host == joiner.id)
             }
         }
@@ -221,7 +240,8 @@ impl PageState {
         if self.recovery_deadline().is_some() {
             self.strangers.insert(seat);
         }
-        let host = self.host_seat().filter(|host| *host != seat).and_then(|host| self.members.get(&host));
+        let host =
+            self.host_seat().filter(|host| *host != seat).and_then(|host| self.members.get(&host));
         if let (Some(host), Some(member)) = (host, self.members.get(&seat)) {
             out.push(Output::News { to: host.session, frame: wire::join(&member.entry()) });
         }

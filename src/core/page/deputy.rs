@@ -65,7 +65,14 @@ impl Deputy {
     }
 
     fn name(&mut self, seat: Option<Seat>, now: Time) {
-        *self = Self { seat, number: self.number + 1, since: now, changed: true, untold: true, ..*self };
+        *self = Self {
+            seat,
+            number: self.number + 1,
+            since: now,
+            changed: true,
+            untold: true,
+            ..*self
+        };
     }
 
     /// Returns when the deputy is next judged, on a page with that `fair` time.
@@ -101,12 +108,16 @@ impl PageState {
     /// Returns the deputy if it can take over now: it runs, and was heard from lately.
     pub(super) fn ready_deputy(&self, outside: Outside<'_>) -> Option<Seat> {
         let seat = self.deputy.seat.filter(|seat| self.may_be_deputy(*seat))?;
-        self.members.get(&seat).filter(|m| self.was_heard(outside, m) && runs(outside, m)).map(|_| seat)
+        self.members
+            .get(&seat)
+            .filter(|m| self.was_heard(outside, m) && runs(outside, m))
+            .map(|_| seat)
     }
 
     /// Names a deputy if there is none, and another one if the present one has to go.
     pub(super) fn review_deputy(&mut self, outside: Outside<'_>, out: &mut Vec<Output>) {
-        let Some(host) = self.host_seat().filter(|_| self.has_deputies() && self.needs_dialling()) else {
+        let Some(host) = self.host_seat().filter(|_| self.has_deputies() && self.needs_dialling())
+        else {
             return if self.deputy.seat.is_some() {
                 self.name_deputy(outside, None, out)
             };
@@ -122,7 +133,11 @@ impl PageState {
             let (is_reached, pending) = self.judge_deputy(outside, host, seat);
             (self.deputy.judged_at, self.deputy.changed) = (outside.now, pending);
             let is_fit = || self.fit_as_deputy(outside, host, None).iter().any(|c| c.who == seat);
-            let next = if is_reached && is_fit() { None } else { self.pick_deputy(outside, host, Some(seat)) };
+            let next = if is_reached && is_fit() {
+                None
+            } else {
+                self.pick_deputy(outside, host, Some(seat))
+            };
             if is_reached {
                 self.deputy.unreached = 0;
             } else if next.is_some() {
@@ -140,12 +155,14 @@ impl PageState {
         let Some(id) = self.members.get(&deputy).map(|m| &m.id) else { return (false, false) };
         let (mut dialling, mut missing, mut pending) = (0, 0, false);
         for (seat, member) in &self.members {
-            if *seat == host || *seat == deputy || !member.status.p2p || !self.dials_deputy(member) {
+            if *seat == host || *seat == deputy || !member.status.p2p || !self.dials_deputy(member)
+            {
                 continue;
             }
             dialling += 1;
             if !member.status.has_channel(id) {
-                let has_time = outside.now < self.deputy.since.max(member.came).plus(self.dials.fair());
+                let has_time =
+                    outside.now < self.deputy.since.max(member.came).plus(self.dials.fair());
                 pending |= has_time;
                 missing += usize::from(!has_time);
             }
@@ -156,8 +173,14 @@ impl PageState {
     /// Returns the members fittest to follow `host`. Of these, members with a data channel to the host come first, since
     /// others may be out of reach of everybody; then members with another network address, since a house that goes offline
     /// takes all its members along.
-    fn fit_as_deputy(&self, outside: Outside<'_>, host: Seat, except: Option<Seat>) -> Vec<Candidate<Seat>> {
-        let others = self.members.iter().filter(|(seat, _)| **seat != host && Some(**seat) != except);
+    fn fit_as_deputy(
+        &self,
+        outside: Outside<'_>,
+        host: Seat,
+        except: Option<Seat>,
+    ) -> Vec<Candidate<Seat>> {
+        let others =
+            self.members.iter().filter(|(seat, _)| **seat != host && Some(**seat) != except);
         let able = others.filter(|(seat, _)| self.may_be_deputy(**seat));
         let candidate = |(seat, m): (&Seat, &Member)| Candidate {
             present: !self.is_leaving(*seat),

@@ -110,7 +110,11 @@ mod tests {
     #[test]
     fn only_the_last_sixteen_dials_count() {
         assert_eq!(after(&[[9000; 16], [1500; 16]].concat()), 4500);
-        assert_eq!(after(&[[9000; 16].as_slice(), &[1500; 14]].concat()), 27_000, "two slow ones are left");
+        assert_eq!(
+            after(&[[9000; 16].as_slice(), &[1500; 14]].concat()),
+            27_000,
+            "two slow ones are left"
+        );
     }
 
     #[test]

@@ -10,9 +10,17 @@ use crate::core::wire;
 use super::{Output, Outside, PageState, refuse};
 
 impl PageState {
-    pub(super) fn gone(&mut self, outside: Outside<'_>, session: SessionId, departure: Departure, out: &mut Vec<Output>) {
+    pub(super) fn gone(
+        &mut self,
+        outside: Outside<'_>,
+        session: SessionId,
+        departure: Departure,
+        out: &mut Vec<Output>,
+    ) {
         match self.seat_of(session) {
-            Some(seat) if self.has_said_leave(outside, seat) => self.depart(outside, seat, Departure::Goodbye, out),
+            Some(seat) if self.has_said_leave(outside, seat) => {
+                self.depart(outside, seat, Departure::Goodbye, out)
+            }
             Some(seat) if departure == Departure::GoingAway => self.begin_grace(outside, seat, out),
             Some(seat) => self.depart(outside, seat, departure, out),
             None => self.held.forget(session),
@@ -43,7 +51,13 @@ impl PageState {
         self.await_no_more(id, out);
     }
 
-    pub(super) fn depart(&mut self, outside: Outside<'_>, seat: Seat, departure: Departure, out: &mut Vec<Output>) {
+    pub(super) fn depart(
+        &mut self,
+        outside: Outside<'_>,
+        seat: Seat,
+        departure: Departure,
+        out: &mut Vec<Output>,
+    ) {
         let Some(member) = self.remove(outside, seat, departure, out) else { return };
         // the new host first: everybody waits for it
         self.settle(outside, out);
@@ -58,7 +72,12 @@ impl PageState {
             return Vec::new(); // without a look at each member: the next host waits for this
         }
         let is_stranded = |m: &Member| !anybody || (m.group > 0 && !group_member);
-        let stranded: Vec<_> = self.members.iter().filter(|(_, m)| is_stranded(m)).map(|(seat, m)| (*seat, m.session)).collect();
+        let stranded: Vec<_> = self
+            .members
+            .iter()
+            .filter(|(_, m)| is_stranded(m))
+            .map(|(seat, m)| (*seat, m.session))
+            .collect();
         let send_away = |(seat, session)| {
             refuse(session, Close::NoHost, out);
             self.remove(outside, seat, Departure::Lost, out)
@@ -66,7 +85,13 @@ impl PageState {
         stranded.into_iter().filter_map(send_away).collect()
     }
 
-    fn remove(&mut self, outside: Outside<'_>, seat: Seat, departure: Departure, out: &mut Vec<Output>) -> Option<Member> {
+    fn remove(
+        &mut self,
+        outside: Outside<'_>,
+        seat: Seat,
+        departure: Departure,
+        out: &mut Vec<Output>,
+    ) -> Option<Member> {
         self.spell_out(out);
         let member = self.members.remove(&seat)?;
         self.stir(outside, seat);
@@ -80,18 +105,35 @@ impl PageState {
         self.by_id.remove(&member.id);
         self.by_session.remove(&member.session);
         out.push(Output::Left { session: member.session, id: member.id.clone(), departure });
-        self.vacate(seat, if departure == Departure::Silent { Cause::Timeout } else { Cause::Left });
+        self.vacate(
+            seat,
+            if departure == Departure::Silent { Cause::Timeout } else { Cause::Left },
+        );
         Some(member)
     }
 
     /// What becomes of one that is on the page no more, and of its id.
-    pub(super) fn see_off(&mut self, outside: Outside<'_>, member: Member, departure: Departure, out: &mut Vec<Output>) {
+    pub(super) fn see_off(
+        &mut self,
+        outside: Outside<'_>,
+        member: Member,
+        departure: Departure,
+        out: &mut Vec<Output>,
+    ) {
         let Member { id, token, contacts, status, .. } = member;
         let announced = departure != Departure::Disconnected || self.is_named();
         // a newcomer that waits for the id shows that it is not the same one that may come back
         let heir = self.held.take(&id);
         let lost = departure.is_loss() && heir.is_none();
-        let gone = Returning { token, contacts, announced, lost, profile: status.profile, awaited: false, is_news: false };
+        let gone = Returning {
+            token,
+            contacts,
+            announced,
+            lost,
+            profile: status.profile,
+            awaited: false,
+            is_news: false,
+        };
         // a host that is yet to resume has to hear of it too
         let unheard = self.recovery_deadline().is_some();
         if (departure.may_return(!self.is_named()) || unheard) && !self.draining {
@@ -110,8 +152,10 @@ impl PageState {
             return;
         }
         let frame = wire::leave(id, gone.lost && self.is_named());
-        let host = self.host_seat().and_then(|seat| self.members.get(&seat)).map(|host| host.session);
-        let contacts = gone.contacts.iter().filter_map(|id| self.session_of(id)).filter(|s| Some(*s) != host);
+        let host =
+            self.host_seat().and_then(|seat| self.members.get(&seat)).map(|host| host.session);
+        let contacts =
+            gone.contacts.iter().filter_map(|id| self.session_of(id)).filter(|s| Some(*s) != host);
         out.extend(contacts.chain(host).map(|to| Output::News { to, frame: frame.clone() }));
     }
 

@@ -95,14 +95,21 @@ impl PageState {
     /// Whether the member on `seat` was told what `claim` says.
     pub(super) fn was_told(&self, seat: Seat, claim: &Claim) -> bool {
         let told = self.members.get(&seat).and_then(|m| m.told);
-        let (Some((epoch, host)), Some((first, _))) = (self.assignment(), told) else { return false };
+        let (Some((epoch, host)), Some((first, _))) = (self.assignment(), told) else {
+            return false;
+        };
         (first..=epoch).contains(&claim.epoch) && (claim.epoch < epoch || claim.host == host)
     }
 
     // === changes ===
 
     /// What a newcomer, already a member, means for who hosts.
-    pub(super) fn consider_newcomer(&mut self, outside: Outside<'_>, seat: Seat, out: &mut Vec<Output>) {
+    pub(super) fn consider_newcomer(
+        &mut self,
+        outside: Outside<'_>,
+        seat: Seat,
+        out: &mut Vec<Output>,
+    ) {
         if !self.is_named() {
             return;
         }
@@ -117,9 +124,13 @@ impl PageState {
                 let until = outside.now.plus(self.rules.recovery);
                 self.term = Term::Recovering { expected, until, told: *told };
             }
-            (Term::Recovering { expected, .. }, Some(claim)) if claim.epoch > expected.epoch => *expected = claim,
+            (Term::Recovering { expected, .. }, Some(claim)) if claim.epoch > expected.epoch => {
+                *expected = claim
+            }
             (Term::Recovering { .. }, _) | (Term::Hosted { .. }, None) => {}
-            (&mut Term::Hosted { host, epoch, .. }, Some(claim)) => self.weigh(outside, seat, &claim, host, epoch, out),
+            (&mut Term::Hosted { host, epoch, .. }, Some(claim)) => {
+                self.weigh(outside, seat, &claim, host, epoch, out)
+            }
         }
         if let Term::Recovering { expected, .. } = &self.term
             && self.by_id.contains_key(&expected.host)
@@ -135,16 +146,34 @@ impl PageState {
     }
 
     /// A newcomer on a hosted page says who hosted when it was last here.
-    fn weigh(&mut self, outside: Outside<'_>, newcomer: Seat, claim: &Claim, host: Seat, epoch: Epoch, out: &mut Vec<Output>) {
+    fn weigh(
+        &mut self,
+        outside: Outside<'_>,
+        newcomer: Seat,
+        claim: &Claim,
+        host: Seat,
+        epoch: Epoch,
+        out: &mut Vec<Output>,
+    ) {
         if self.members.get(&host).is_some_and(|h| h.id == claim.host) && claim.epoch == epoch {
             return;
         }
         if !self.has_history && outside.now < self.created.plus(self.rules.recovery) {
             // history outranks none: the claimed host if it is here, else whoever remembers it
             let claimed = self.by_id.get(&claim.host).copied();
-            let next = claimed.into_iter().chain([newcomer]).find(|seat| self.may_host(*seat)).unwrap_or(host);
+            let next = claimed
+                .into_iter()
+                .chain([newcomer])
+                .find(|seat| self.may_host(*seat))
+                .unwrap_or(host);
             self.has_history = true;
-            self.elect(outside, next, above(outside, epoch.max(claim.epoch)), Cause::Restarted, out);
+            self.elect(
+                outside,
+                next,
+                above(outside, epoch.max(claim.epoch)),
+                Cause::Restarted,
+                out,
+            );
         } else if claim.epoch >= epoch {
             self.elect(outside, host, above(outside, claim.epoch), Cause::Restarted, out);
         }
@@ -156,25 +185,41 @@ impl PageState {
         let (expected, told) = (expected.clone(), *told);
         self.term = Term::Vacant { told: expected.epoch.max(told) };
         let stranded = self.strand(outside, out);
-        let claims: Vec<_> = self.members.values().filter_map(|m| Some((&m.id, m.claim.as_ref()?))).collect();
+        let claims: Vec<_> =
+            self.members.values().filter_map(|m| Some((&m.id, m.claim.as_ref()?))).collect();
         let unanimous = claims.iter().all(|(_, claim)| **claim == expected);
         let seat_of = |id: &PeerId| self.by_id.get(id).copied().filter(|seat| self.may_host(*seat));
         // a group member always claims what it was told: one that does not has the id, as a ticket may name it, and no
         // memory of the term, in which nobody else may speak
-        let remembers = |seat: &Seat| self.members.get(seat).is_some_and(|host| host.group == 0 || host.claim.is_some());
-        let expected_host = seat_of(&expected.host).filter(|_| unanimous && expected.epoch >= told).filter(remembers);
+        let remembers = |seat: &Seat| {
+            self.members.get(seat).is_some_and(|host| host.group == 0 || host.claim.is_some())
+        };
+        let expected_host = seat_of(&expected.host)
+            .filter(|_| unanimous && expected.epoch >= told)
+            .filter(remembers);
         let claimed = most_claimed(&claims, |id| seat_of(id).is_some()).and_then(seat_of);
         self.has_history = true;
         let strangers = std::mem::take(&mut self.strangers);
         if let Some(host) = expected_host {
             self.install(outside, host, expected.epoch, Cause::Restarted);
             // one that resumes, and knows that it hosts, is given no new roster
-            if self.members.get(&host).and_then(|m| m.told).is_some_and(|(_, last)| last == expected.epoch) {
+            if self
+                .members
+                .get(&host)
+                .and_then(|m| m.told)
+                .is_some_and(|(_, last)| last == expected.epoch)
+            {
                 strangers.into_iter().for_each(|stranger| self.tell_host_of(stranger, out));
             }
         } else if let Some(host) = claimed.or_else(|| self.pick_host(outside)) {
             // `expected` is the highest claim there was
-            self.elect(outside, host, above(outside, expected.epoch.max(told)), Cause::Restarted, out);
+            self.elect(
+                outside,
+                host,
+                above(outside, expected.epoch.max(told)),
+                Cause::Restarted,
+                out,
+            );
         }
         self.members.values_mut().for_each(|m| m.claim = None);
         self.see_all_off(outside, stranded, out);
@@ -190,7 +235,8 @@ impl PageState {
     pub(super) fn vacate(&mut self, seat: Seat, cause: Cause) {
         if self.host_seat() == Some(seat) {
             let told = self.told();
-            self.term = if self.draining { Term::Vacant { told } } else { Term::Open { told, cause } };
+            self.term =
+                if self.draining { Term::Vacant { told } } else { Term::Open { told, cause } };
         }
     }
 
@@ -235,7 +281,9 @@ impl PageState {
         let members = || self.members.iter().map(|(seat, m)| (*seat, m));
         let deputy = self.ready_deputy(outside);
         // one that lacks nothing is among the fittest: it saves looking at all
-        let best = |member: (Seat, &Member)| candidate(member).filter(|c| self.lacks_nothing(c)).map(|c| c.who);
+        let best = |member: (Seat, &Member)| {
+            candidate(member).filter(|c| self.lacks_nothing(c)).map(|c| c.who)
+        };
         let found = match self.rules.policy {
             _ if self.members.len() < MANY || deputy.is_some() => None,
             Policy::Oldest => members().take(MANY).find_map(best),
@@ -246,20 +294,27 @@ impl PageState {
         };
         found.or_else(|| {
             let candidates: Vec<_> = members().filter_map(candidate).collect();
-            let deputy = deputy.and_then(|deputy| candidates.iter().find(|c| c.who == deputy).copied());
+            let deputy =
+                deputy.and_then(|deputy| candidates.iter().find(|c| c.who == deputy).copied());
             let fit = fittest(candidates);
             let is_fit = |deputy: &Candidate<_>| {
-                let merits = |c: &Candidate<_>| (c.group, c.present, c.eligible, c.reached, c.relay);
+                let merits =
+                    |c: &Candidate<_>| (c.group, c.present, c.eligible, c.reached, c.relay);
                 fit.first().is_some_and(|best| merits(best) == merits(deputy))
             };
-            deputy.filter(is_fit).map(|c| c.who).or_else(|| pick(&fit, self.rules.policy, outside.random))
+            deputy
+                .filter(is_fit)
+                .map(|c| c.who)
+                .or_else(|| pick(&fit, self.rules.policy, outside.random))
         })
     }
 
     /// Returns whether no other member can be fitter than a candidate.
     fn lacks_nothing(&self, candidate: &Candidate<Seat>) -> bool {
-        let Candidate { who: _, group, present, eligible, reached, relay, visible, fresh } = *candidate;
-        let (group, relay) = (group || self.grouped == 0, relay || self.unrelayed == self.members.len());
+        let Candidate { who: _, group, present, eligible, reached, relay, visible, fresh } =
+            *candidate;
+        let (group, relay) =
+            (group || self.grouped == 0, relay || self.unrelayed == self.members.len());
         group && present && eligible && reached && relay && visible && fresh
     }
 
@@ -286,9 +341,15 @@ impl PageState {
 
     /// Who would be preferred to a host that is hidden, for being visible, and which of them are fresh. One that did not
     /// answer when it hosted is not.
-    pub(super) fn fitter_than_hidden(&self, outside: Outside<'_>, host: Seat) -> Vec<Candidate<Seat>> {
-        let is_able =
-            |seat: Seat, m: &Member| seat == host || (m.stalled_at.is_none() && self.may_host(seat) && !self.is_leaving(seat));
+    pub(super) fn fitter_than_hidden(
+        &self,
+        outside: Outside<'_>,
+        host: Seat,
+    ) -> Vec<Candidate<Seat>> {
+        let is_able = |seat: Seat, m: &Member| {
+            seat == host
+                || (m.stalled_at.is_none() && self.may_host(seat) && !self.is_leaving(seat))
+        };
         let able = self.members.iter().filter(|(seat, m)| is_able(**seat, m));
         // one that may be about to go is as fit as the others until its time has come
         let mut fit = fittest(able.map(|(seat, m)| self.candidate(*seat, m, true)).collect());
@@ -305,10 +366,20 @@ impl PageState {
         member.is_some_and(|m| m.group > 0 || self.grouped == 0)
     }
 
-    pub(super) fn elect(&mut self, outside: Outside<'_>, host: Seat, epoch: Epoch, cause: Cause, out: &mut Vec<Output>) {
+    pub(super) fn elect(
+        &mut self,
+        outside: Outside<'_>,
+        host: Seat,
+        epoch: Epoch,
+        cause: Cause,
+        out: &mut Vec<Output>,
+    ) {
         self.install(outside, host, epoch, cause);
         if let Some((epoch, host)) = self.assignment() {
-            out.push(Output::Elected { assignment: Assignment { epoch, host, hosting: true }, cause });
+            out.push(Output::Elected {
+                assignment: Assignment { epoch, host, hosting: true },
+                cause,
+            });
         }
     }
 
@@ -332,31 +403,63 @@ impl PageState {
     /// Tells the host, which gets the roster, and then all others. No member other than the host costs anything here: the
     /// others are gone through by [`PageState::tell_others`] when the host's frame is on its way.
     fn announce(&mut self, host: Seat, epoch: Epoch, cause: Cause, out: &mut Vec<Output>) {
-        let (Some(page), Some((_, host_id))) = (self.name().cloned(), self.assignment()) else { return };
+        let (Some(page), Some((_, host_id))) = (self.name().cloned(), self.assignment()) else {
+            return;
+        };
         self.spell_out(out);
         let members = self.members.len();
         let (fair_ms, number) = (self.dials.fair_ms(), self.deputy.number());
-        let deputy = self.deputy_seat().and_then(|seat| self.members.get(&seat)).map(|m| m.id.clone());
+        let deputy =
+            self.deputy_seat().and_then(|seat| self.members.get(&seat)).map(|m| m.id.clone());
         let encode = |p2p, may_relay: bool, dials_deputy: bool, roster| {
             let relay = (!may_relay).then_some(false);
             let deputy = deputy.as_ref().filter(|_| dials_deputy);
-            wire::host(&wire::Host { page: &page, host: &host_id, epoch, cause, members, p2p, fair_ms, deputy, relay, roster })
+            wire::host(&wire::Host {
+                page: &page,
+                host: &host_id,
+                epoch,
+                cause,
+                members,
+                p2p,
+                fair_ms,
+                deputy,
+                relay,
+                roster,
+            })
         };
         let assignment = Assignment { epoch, host: host_id.clone(), hosting: false };
         let frames = [false, true].map(|dials_deputy| {
-            [(false, true), (true, true), (true, false)].map(|(p2p, may_relay)| encode(p2p, may_relay, dials_deputy, None))
+            [(false, true), (true, true), (true, false)]
+                .map(|(p2p, may_relay)| encode(p2p, may_relay, dials_deputy, None))
         });
-        let first =
-            self.members.get(&host).filter(|m| !m.knows(epoch)).map(|m| (m.session, m.rights.relay, self.dials_deputy(m)));
+        let first = self
+            .members
+            .get(&host)
+            .filter(|m| !m.knows(epoch))
+            .map(|m| (m.session, m.rights.relay, self.dials_deputy(m)));
         if let Some((to, may_relay, dials_deputy)) = first {
-            let frame = encode(!may_relay || self.has_place(host), may_relay, dials_deputy, Some(&self.roster));
-            out.push(Output::Appoint { to, frame, assignment: Assignment { hosting: true, ..assignment.clone() } });
+            let frame = encode(
+                !may_relay || self.has_place(host),
+                may_relay,
+                dials_deputy,
+                Some(&self.roster),
+            );
+            out.push(Output::Appoint {
+                to,
+                frame,
+                assignment: Assignment { hosting: true, ..assignment.clone() },
+            });
             self.members.get_mut(&host).into_iter().for_each(|m| m.tell(epoch, number));
             self.note_roster();
         }
         let places = self.places();
         self.announced_at = Some(out.len());
-        out.push(Output::AppointOthers(Box::new(Announcement { assignment, frames, places, deputy: number })));
+        out.push(Output::AppointOthers(Box::new(Announcement {
+            assignment,
+            frames,
+            places,
+            deputy: number,
+        })));
         if self.needs_dialling() {
             // pages with a deputy are small, and who was told of which deputy is to be known in this step
             self.spell_out(out);
@@ -376,7 +479,11 @@ impl PageState {
     }
 
     /// Gives `each` the frame for every member that knows neither what `announcement` says nor of a later election.
-    pub fn tell_others(&mut self, announcement: &Announcement, mut each: impl FnMut(SessionId, Frame)) {
+    pub fn tell_others(
+        &mut self,
+        announcement: &Announcement,
+        mut each: impl FnMut(SessionId, Frame),
+    ) {
         let (epoch, mut places) = (announcement.assignment.epoch, announcement.places);
         let (has_deputies, relays) = (self.has_deputies(), self.relays());
         for (seat, member) in &mut self.members {
@@ -396,7 +503,13 @@ impl PageState {
     }
 
     /// Tells one that it is a member and who hosts; `aloud` with `OPEN`.
-    pub(super) fn welcome(&mut self, outside: Outside<'_>, seat: Seat, aloud: bool, out: &mut Vec<Output>) {
+    pub(super) fn welcome(
+        &mut self,
+        outside: Outside<'_>,
+        seat: Seat,
+        aloud: bool,
+        out: &mut Vec<Output>,
+    ) {
         let Some(member) = self.members.get(&seat) else { return };
         let (to, may_relay) = (member.session, member.rights.relay);
         let (Some(page), Some((epoch, host))) = (self.name(), self.assignment()) else {
@@ -404,7 +517,10 @@ impl PageState {
             return out.push(Output::Welcome { to, open, assignment: None });
         };
         let hosting = self.host_seat() == Some(seat);
-        let deputy = self.deputy_seat().filter(|_| self.dials_deputy(member)).and_then(|seat| self.members.get(&seat));
+        let deputy = self
+            .deputy_seat()
+            .filter(|_| self.dials_deputy(member))
+            .and_then(|seat| self.members.get(&seat));
         let open = aloud.then(|| {
             wire::open_page(&wire::Open {
                 page,
@@ -427,7 +543,11 @@ impl PageState {
         if aloud && hosting {
             self.note_roster();
         }
-        out.push(Output::Welcome { to, open, assignment: Some(Assignment { epoch, host, hosting }) });
+        out.push(Output::Welcome {
+            to,
+            open,
+            assignment: Some(Assignment { epoch, host, hosting }),
+        });
     }
 
     /// The host was given a roster: whoever is not in it, and comes back, is news to it.
@@ -452,7 +572,8 @@ impl PageState {
     /// Counted only as far as it matters, so that joining a large page costs what joining a small one does.
     fn has_place(&self, seat: Seat) -> bool {
         let places = self.places();
-        let mut before = self.members.iter().take_while(|(s, _)| **s < seat).filter(|(_, m)| m.rights.relay);
+        let mut before =
+            self.members.iter().take_while(|(s, _)| **s < seat).filter(|(_, m)| m.rights.relay);
         places == usize::MAX || before.by_ref().take(places).count() < places
     }
 

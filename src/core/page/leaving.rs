@@ -16,7 +16,8 @@ pub const GRACE: Duration = Duration::from_secs(1);
 impl PageState {
     /// Begins the grace of a member. No grace is given while draining, nor to one whose id somebody else waits for.
     pub(super) fn begin_grace(&mut self, outside: Outside<'_>, seat: Seat, out: &mut Vec<Output>) {
-        let is_wanted = self.members.get(&seat).is_some_and(|m| self.held.waits_for(&m.id).is_some());
+        let is_wanted =
+            self.members.get(&seat).is_some_and(|m| self.held.waits_for(&m.id).is_some());
         if self.draining || is_wanted {
             return self.depart(outside, seat, Departure::Goodbye, out);
         }
@@ -42,16 +43,27 @@ impl PageState {
     }
 
     /// A page that has no socket any more says that it leaves. Its token proves who it is; one that is back by now stays.
-    pub(super) fn take_leave(&mut self, outside: Outside<'_>, id: &PeerId, token: &Token, out: &mut Vec<Output>) {
+    pub(super) fn take_leave(
+        &mut self,
+        outside: Outside<'_>,
+        id: &PeerId,
+        token: &Token,
+        out: &mut Vec<Output>,
+    ) {
         if let Some(seat) = self.by_id.get(id).copied() {
-            let its = self.members.get_mut(&seat).filter(|m| Token::same(m.token.as_ref(), Some(token)));
+            let its =
+                self.members.get_mut(&seat).filter(|m| Token::same(m.token.as_ref(), Some(token)));
             let Some(member) = its else { return };
             // the word may overtake the end of the socket
             member.leave_said = Some(outside.now);
             if self.is_leaving(seat) {
                 self.depart(outside, seat, Departure::Goodbye, out);
             }
-        } else if self.returning.get(id).is_some_and(|(_, gone)| Token::same(gone.token.as_ref(), Some(token))) {
+        } else if self
+            .returning
+            .get(id)
+            .is_some_and(|(_, gone)| Token::same(gone.token.as_ref(), Some(token)))
+        {
             self.await_no_more(id, out);
         }
     }
@@ -71,7 +83,8 @@ impl PageState {
         if self.leaving.is_empty() {
             return;
         }
-        let is_away = |session: SessionId| self.seat_of(session).is_some_and(|seat| self.is_leaving(seat));
+        let is_away =
+            |session: SessionId| self.seat_of(session).is_some_and(|seat| self.is_leaving(seat));
         let mut place = 0;
         out.retain(|output| {
             place += 1;

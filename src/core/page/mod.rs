@@ -173,15 +173,26 @@ impl PageState {
         let told = self.told();
         let claim = self.assignment().map(|(epoch, host)| Claim { epoch, host });
         let mut returning: Vec<_> = self.returning.take_all().collect();
-        for (seat, Member { id, token, contacts, status, .. }) in std::mem::take(&mut self.members) {
+        for (seat, Member { id, token, contacts, status, .. }) in std::mem::take(&mut self.members)
+        {
             let lost = !self.leaving.has(&seat);
-            let is_news = self.strangers.contains(&seat) || self.profiles.get(&seat).is_some_and(|(_, another)| *another);
+            let is_news = self.strangers.contains(&seat)
+                || self.profiles.get(&seat).is_some_and(|(_, another)| *another);
             returning.push((
                 id,
-                Returning { token, contacts, announced: true, lost, profile: status.profile, awaited: lost, is_news },
+                Returning {
+                    token,
+                    contacts,
+                    announced: true,
+                    lost,
+                    profile: status.profile,
+                    awaited: lost,
+                    is_news,
+                },
             ));
         }
-        let (waiting, dials) = (Some(std::mem::take(&mut self.waiting)), std::mem::take(&mut self.dials));
+        let (waiting, dials) =
+            (Some(std::mem::take(&mut self.waiting)), std::mem::take(&mut self.dials));
         Estate { told, claim, returning, waiting, dials }
     }
 
@@ -193,10 +204,16 @@ impl PageState {
         let may_change = !self.draining
             && !matches!(
                 input,
-                Input::Forward { .. } | Input::Relay { .. } | Input::Alive(_) | Input::Undelivered { .. } | Input::Drain
+                Input::Forward { .. }
+                    | Input::Relay { .. }
+                    | Input::Alive(_)
+                    | Input::Undelivered { .. }
+                    | Input::Drain
             );
         match input {
-            Input::Join(Joiner { session, .. }) if self.draining => refuse(session, Close::Restart, out),
+            Input::Join(Joiner { session, .. }) if self.draining => {
+                refuse(session, Close::Restart, out)
+            }
             Input::Join(joiner) => self.join(outside, joiner, out),
             Input::Gone { session, departure } => self.gone(outside, session, departure, out),
             Input::Drain => self.drain(out),
@@ -214,17 +231,25 @@ impl PageState {
             | Input::Congested(_)
             | Input::Timer
                 if self.draining => {}
-            Input::Forward { session, kind, dst, frame } => self.forward(outside, session, kind, &dst, frame, out),
+            Input::Forward { session, kind, dst, frame } => {
+                self.forward(outside, session, kind, &dst, frame, out)
+            }
             Input::Status { session, update } => self.status(outside, session, update, out),
             Input::Relay { session, dst, frame } => self.relay(session, dst.as_ref(), &frame, out),
-            Input::Suspect { session, suspicion } => self.suspect(outside, session, &suspicion, out),
+            Input::Suspect { session, suspicion } => {
+                self.suspect(outside, session, &suspicion, out)
+            }
             Input::Trust { session, suspicion } => self.trust(session, &suspicion),
-            Input::Resign { session, epoch, to } => self.resign(outside, session, epoch, to.as_ref(), out),
+            Input::Resign { session, epoch, to } => {
+                self.resign(outside, session, epoch, to.as_ref(), out)
+            }
             Input::Alive(session) => self.alive(session, out),
             Input::Kick(id) => self.kick(outside, &id, out),
             Input::TakeLeave { id, token } => self.take_leave(outside, &id, &token, out),
             Input::Undelivered { session, dst } => self.undelivered(session, &dst, out),
-            Input::Congested(session) => self.dismiss(outside, session, Close::Slow, Departure::Lost, out),
+            Input::Congested(session) => {
+                self.dismiss(outside, session, Close::Slow, Departure::Lost, out)
+            }
             Input::Timer => self.timer(outside, out),
         }
         self.settle(outside, out);

@@ -29,7 +29,9 @@ impl PageState {
         while let Some(id) = self.held.due(now).cloned() {
             // the newcomer is let in by the departure of the one who did not answer
             match self.session_of(&id) {
-                Some(silent) => self.dismiss(outside, silent, Close::Timeout, Departure::Silent, out),
+                Some(silent) => {
+                    self.dismiss(outside, silent, Close::Timeout, Departure::Silent, out)
+                }
                 None => drop(self.held.take(&id)),
             }
         }
@@ -65,7 +67,11 @@ impl PageState {
         for (_, session) in silent {
             self.dismiss(outside, session, Close::Timeout, Departure::Silent, out);
         }
-        let next = self.members.iter().map(|(seat, member)| self.silence_ends(outside, *seat, member)).min();
+        let next = self
+            .members
+            .iter()
+            .map(|(seat, member)| self.silence_ends(outside, *seat, member))
+            .min();
         self.sweep_at = next.map(|at| at.max(Time(outside.now.0 + 1)));
     }
 
@@ -78,14 +84,21 @@ impl PageState {
         let ends = heard.plus(self.rules.timeout);
         match self.term {
             // before it was host it was not watched as closely
-            Term::Hosted { host, since, .. } if host == seat => ends.min(heard.max(since).plus(self.rules.host_timeout)),
-            Term::Hosted { .. } | Term::Vacant { .. } | Term::Open { .. } | Term::Recovering { .. } => ends,
+            Term::Hosted { host, since, .. } if host == seat => {
+                ends.min(heard.max(since).plus(self.rules.host_timeout))
+            }
+            Term::Hosted { .. }
+            | Term::Vacant { .. }
+            | Term::Open { .. }
+            | Term::Recovering { .. } => ends,
         }
     }
 
     /// Sees to it that a member that says nothing more is noticed in time.
     pub(super) fn watch(&mut self, outside: Outside<'_>, seat: Seat) {
-        if let Some(at) = self.members.get(&seat).map(|member| self.silence_ends(outside, seat, member)) {
+        if let Some(at) =
+            self.members.get(&seat).map(|member| self.silence_ends(outside, seat, member))
+        {
             self.sweep_at = Some(self.sweep_at.map_or(at, |sweep_at| sweep_at.min(at)));
         }
     }

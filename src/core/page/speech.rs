@@ -23,14 +23,20 @@ impl PageState {
         out: &mut Vec<Output>,
     ) {
         let Some(src) = self.id_of(session).cloned() else { return };
-        let here = self.by_id.get(dst).filter(|seat| !self.is_leaving(**seat)).and_then(|seat| self.members.get(seat));
+        let here = self
+            .by_id
+            .get(dst)
+            .filter(|seat| !self.is_leaving(**seat))
+            .and_then(|seat| self.members.get(seat));
         if let Some(to) = here.map(|member| member.session) {
             if kind.acquaints() {
                 self.acquaint(&src, dst);
             }
             let from = kind.waits().then(|| (session, dst.clone()));
             out.push(Output::Pass { to, frame, from });
-        } else if kind.waits() && self.waiting.park(outside.now, self.rules.expire, &src, dst, kind, &frame).is_err() {
+        } else if kind.waits()
+            && self.waiting.park(outside.now, self.rules.expire, &src, dst, kind, &frame).is_err()
+        {
             out.push(Output::Tell { to: session, frame: wire::expire(dst.as_str(), &src) });
         }
     }
@@ -53,8 +59,18 @@ impl PageState {
     /// Data goes between group members only, and those who may. What comes from a host that is host no more goes to its successor, who
     /// knows it by its epoch. A member that has no room for what the host says is too slow for its page; for what others say to it
     /// nobody is to blame.
-    pub(super) fn relay(&self, session: SessionId, dst: Option<&PeerId>, frame: &Frame, out: &mut Vec<Output>) {
-        let Some((seat, sender)) = self.seat_of(session).and_then(|seat| Some((seat, self.members.get(&seat)?))) else { return };
+    pub(super) fn relay(
+        &self,
+        session: SessionId,
+        dst: Option<&PeerId>,
+        frame: &Frame,
+        out: &mut Vec<Output>,
+    ) {
+        let Some((seat, sender)) =
+            self.seat_of(session).and_then(|seat| Some((seat, self.members.get(&seat)?)))
+        else {
+            return;
+        };
         if !self.relays() || sender.group == 0 {
             return;
         }
@@ -65,22 +81,44 @@ impl PageState {
         let mut tell = |member: &Member| {
             if member.group > 0 && member.rights.relay {
                 let (to, frame) = (member.session, frame.clone());
-                out.push(if host == Some(seat) { Output::Tell { to, frame } } else { Output::Pass { to, frame, from: None } });
+                out.push(if host == Some(seat) {
+                    Output::Tell { to, frame }
+                } else {
+                    Output::Pass { to, frame, from: None }
+                });
             }
         };
         match dst {
-            Some(dst) => self.by_id.get(dst).and_then(|seat| self.members.get(seat)).into_iter().for_each(&mut tell),
+            Some(dst) => self
+                .by_id
+                .get(dst)
+                .and_then(|seat| self.members.get(seat))
+                .into_iter()
+                .for_each(&mut tell),
             None if host == Some(seat) => {
-                self.members.iter().filter(|(s, m)| **s != seat && m.status.relay).for_each(|(_, m)| tell(m));
+                self.members
+                    .iter()
+                    .filter(|(s, m)| **s != seat && m.status.relay)
+                    .for_each(|(_, m)| tell(m));
             }
             None => host.and_then(|host| self.members.get(&host)).into_iter().for_each(&mut tell),
         }
     }
 
-    pub(super) fn status(&mut self, outside: Outside<'_>, session: SessionId, update: StatusUpdate, out: &mut Vec<Output>) {
+    pub(super) fn status(
+        &mut self,
+        outside: Outside<'_>,
+        session: SessionId,
+        update: StatusUpdate,
+        out: &mut Vec<Output>,
+    ) {
         let Some(seat) = self.seat_of(session) else { return };
         let Some(member) = self.members.get_mut(&seat) else { return };
-        let news = update.channels.iter().flatten().filter(|(id, _)| member.group > 0 && !member.status.has_channel(id));
+        let news = update
+            .channels
+            .iter()
+            .flatten()
+            .filter(|(id, _)| member.group > 0 && !member.status.has_channel(id));
         news.for_each(|(_, ms)| self.dials.add(*ms));
         let new_profile = member.status.update(update);
         if !member.status.p2p {

@@ -33,7 +33,11 @@ pub(crate) fn check(input: &[u8]) {
         let whole = sofar.concat();
         let fits = whole.len() <= limit;
         if last {
-            let expected = if fits { String::from_utf8(whole).map_err(|_| Broken::NotText) } else { Err(Broken::TooBig) };
+            let expected = if fits {
+                String::from_utf8(whole).map_err(|_| Broken::NotText)
+            } else {
+                Err(Broken::TooBig)
+            };
             let got = parts.last(bytes, limit);
             assert_eq!(got, expected, "{fragments:?}");
             list = None;

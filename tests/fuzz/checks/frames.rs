@@ -63,7 +63,9 @@ impl Truth {
             let rest = &stream[at..];
             let (length, length_ends) = match rest {
                 [_, short, ..] if short & 0x7f < 126 => (u64::from(short & 0x7f), 2),
-                [_, two, a, b, ..] if two & 0x7f == 126 => (u64::from(u16::from_be_bytes([*a, *b])), 4),
+                [_, two, a, b, ..] if two & 0x7f == 126 => {
+                    (u64::from(u16::from_be_bytes([*a, *b])), 4)
+                }
                 [_, eight, length @ ..] if eight & 0x7f == 127 && length.len() >= 8 => {
                     (u64::from_be_bytes(length[..8].try_into().unwrap()), 10)
                 }
@@ -88,7 +90,10 @@ impl Truth {
                 return truth;
             }
             let body = at + length_ends + 4;
-            let Some(end) = body.checked_add(length as usize).filter(|end| *end <= stream.len()) else { return truth };
+            let Some(end) = body.checked_add(length as usize).filter(|end| *end <= stream.len())
+            else {
+                return truth;
+            };
             if !control {
                 message = if fin == 1 { 0 } else { message + length };
             }
@@ -126,13 +131,20 @@ pub(crate) fn check(input: &[u8]) {
                 Ok(Some((event, length))) => {
                     assert_eq!(ends.next(), Some(at + length), "where the frame ends");
                     let mut same = BytesMut::from(&stream[at..at + length]);
-                    let frame = codec.decode(&mut same).expect("the codec finds it wrong").expect("the codec wants more");
+                    let frame = codec
+                        .decode(&mut same)
+                        .expect("the codec finds it wrong")
+                        .expect("the codec wants more");
                     compare(&event, &frame);
                     at += length;
                     rest.drain(..length);
                 }
                 Ok(None) => break,
-                Err(breach) if truth.breach.is_some_and(|(known_at, _)| known_at <= shown && ends.len() == 0) => {
+                Err(breach)
+                    if truth
+                        .breach
+                        .is_some_and(|(known_at, _)| known_at <= shown && ends.len() == 0) =>
+                {
                     assert_eq!(Some(breach), truth.breach.map(|(_, kind)| kind));
                     return;
                 }
@@ -154,10 +166,16 @@ pub(crate) fn check(input: &[u8]) {
 fn compare(event: &Event<'_>, frame: &Frame) {
     match (event, frame) {
         (Event::Text(text), Frame::Text(body)) => assert_eq!(text.as_bytes(), body),
-        (Event::Text(text), Frame::Continuation(Item::Last(end))) => assert!(text.as_bytes().ends_with(end)),
+        (Event::Text(text), Frame::Continuation(Item::Last(end))) => {
+            assert!(text.as_bytes().ends_with(end))
+        }
         (Event::Ping(ours), Frame::Ping(body)) => assert_eq!(ours, body),
         (Event::Close(code, _), Frame::Close(reason)) => {
-            assert_eq!(*code, reason.as_ref().map(|reason| reason.code.into()), "{event:?} {frame:?}");
+            assert_eq!(
+                *code,
+                reason.as_ref().map(|reason| reason.code.into()),
+                "{event:?} {frame:?}"
+            );
         }
         (Event::Part, Frame::Continuation(_)) | (Event::Pong, Frame::Pong(_)) => {}
         _ => panic!("{event:?} is not {frame:?}"),
@@ -167,7 +185,10 @@ fn compare(event: &Event<'_>, frame: &Frame) {
 /// What is wrong shows in the body, or in the order of fragments: the codec then has none, or one that shows it.
 fn wrong_within(breach: Breach, frame: Option<Frame>) {
     let right = match (breach, &frame) {
-        (Breach::Binary, None | Some(Frame::Binary(_) | Frame::Continuation(Item::FirstBinary(_)))) => true,
+        (
+            Breach::Binary,
+            None | Some(Frame::Binary(_) | Frame::Continuation(Item::FirstBinary(_))),
+        ) => true,
         (Breach::NotText, Some(Frame::Text(body))) => std::str::from_utf8(body).is_err(),
         (Breach::NotText, Some(Frame::Continuation(Item::Last(_)))) => true,
         // a text between fragments it lets pass, and what is wrong with a close it leaves out

@@ -33,7 +33,8 @@ fn check_one(input: &[u8]) {
     let me = SPEAKERS[usize::from(*speaker) % SPEAKERS.len()];
     let src = PeerId::parse(me).unwrap();
     let Ok(inbound) = read(&src, text) else { return };
-    let said: BTreeMap<Cow<'_, str>, &RawValue> = serde_json::from_str(text).expect("understood, and no JSON object");
+    let said: BTreeMap<Cow<'_, str>, &RawValue> =
+        serde_json::from_str(text).expect("understood, and no JSON object");
     let field = |name| said.get(name).map(|value| value.get()).filter(|value| *value != "null");
     let string = |name| field(name).map(|value| serde_json::from_str::<String>(value).unwrap());
     let (r#type, dst, payload) = (string("type").unwrap(), string("dst"), field("payload"));
@@ -61,24 +62,49 @@ fn check_one(input: &[u8]) {
             for (id, ms) in update.channels.iter().flatten() {
                 assert!(PeerId::parse(id.as_str()).is_ok() && *ms <= MAX_DIAL_MS, "{text}");
             }
-            assert!(update.channels.is_none_or(|channels| channels.len() <= MAX_CHANNELS), "{text}");
+            assert!(
+                update.channels.is_none_or(|channels| channels.len() <= MAX_CHANNELS),
+                "{text}"
+            );
             if let Some(Some(profile)) = update.profile {
-                assert!(profile.get().len() <= MAX_PROFILE_BYTES && payload.is_some_and(|p| p.contains(profile.get())), "{text}");
+                assert!(
+                    profile.get().len() <= MAX_PROFILE_BYTES
+                        && payload.is_some_and(|p| p.contains(profile.get())),
+                    "{text}"
+                );
             }
         }
         Inbound::Suspect(_) => assert_eq!(r#type, "SUSPECT"),
         Inbound::Trust(_) => assert_eq!(r#type, "TRUST"),
         Inbound::Resign { .. } => assert_eq!(r#type, "RESIGN"),
-        Inbound::Goodbye => assert!(r#type == "LEAVE" && dst.unwrap_or_default().is_empty(), "{text}"),
+        Inbound::Goodbye => {
+            assert!(r#type == "LEAVE" && dst.unwrap_or_default().is_empty(), "{text}")
+        }
         Inbound::Heartbeat => assert_eq!(r#type, "HEARTBEAT"),
         Inbound::Probed => assert_eq!(r#type, "PROBE"),
         Inbound::Ignored => {}
     }
 }
 
-fn assert_handed(frame: &str, text: &str, kind: &str, src: Option<&str>, dst: Option<&str>, payload: Option<&str>) {
+fn assert_handed(
+    frame: &str,
+    text: &str,
+    kind: &str,
+    src: Option<&str>,
+    dst: Option<&str>,
+    payload: Option<&str>,
+) {
     let handed: Handed<'_> = serde_json::from_str(frame).unwrap_or_else(|e| panic!("{e}: {frame}"));
-    assert_eq!((&*handed.r#type, handed.src.as_deref(), handed.dst.as_deref()), (kind, src, dst), "{frame}");
+    assert_eq!(
+        (&*handed.r#type, handed.src.as_deref(), handed.dst.as_deref()),
+        (kind, src, dst),
+        "{frame}"
+    );
     assert_eq!(handed.payload.map(RawValue::get), payload, "{frame}");
-    assert!(frame.len() <= text.len() + 2 * PeerId::MAX_BYTES, "{} bytes of {}", frame.len(), text.len());
+    assert!(
+        frame.len() <= text.len() + 2 * PeerId::MAX_BYTES,
+        "{} bytes of {}",
+        frame.len(),
+        text.len()
+    );
 }

@@ -29,13 +29,20 @@ fn transition(input: &mut Unstructured<'_>) -> Result<Transition> {
     }
     Ok(match input.int_in_range(0..=18)? {
         0..=2 => {
-            let (id, token, flags) = (id(input)?, input.int_in_range(0..=2)?, input.arbitrary::<u8>()?);
+            let (id, token, flags) =
+                (id(input)?, input.int_in_range(0..=2)?, input.arbitrary::<u8>()?);
             // most may host, most may relay
             let rights = Rights { host: flags & 0x0c != 0, relay: flags & 0x70 != 0 };
             Transition::Join { id, token, group: flags & 3 == 0, rights }
         }
         3 => {
-            let how = [Departure::Goodbye, Departure::GoingAway, Departure::Disconnected, Departure::Lost, Departure::Expelled];
+            let how = [
+                Departure::Goodbye,
+                Departure::GoingAway,
+                Departure::Disconnected,
+                Departure::Lost,
+                Departure::Expelled,
+            ];
             Transition::Depart { who: who(input)?, how: *input.choose(&how)? }
         }
         4 | 5 => {
@@ -45,20 +52,28 @@ fn transition(input: &mut Unstructured<'_>) -> Result<Transition> {
         6 => {
             let (who, flags) = (who(input)?, input.arbitrary::<u8>()?);
             let profile = (flags & 8 != 0).then_some(flags >> 6);
-            let (eligible, visible, relay, p2p) = (flags & 1 != 0, flags & 2 != 0, flags & 4 != 0, flags & 0x30 != 0x30);
+            let (eligible, visible, relay, p2p) =
+                (flags & 1 != 0, flags & 2 != 0, flags & 4 != 0, flags & 0x30 != 0x30);
             Transition::Status { who, eligible, visible, relay, p2p, channels: None, profile }
         }
-        7 => Transition::Relay { who: who(input)?, dst: if input.arbitrary()? { Some(id(input)?) } else { None } },
+        7 => Transition::Relay {
+            who: who(input)?,
+            dst: if input.arbitrary()? { Some(id(input)?) } else { None },
+        },
         8 => Transition::Suspect { who: who(input)?, rightly: input.ratio(9, 10)? },
         9 => Transition::Resign { who: who(input)?, to: id(input)? },
         10 => Transition::Speak { who: who(input)? },
         11 => Transition::Silence { who: who(input)? },
         12 => Transition::Answer { who: who(input)? },
         13 => Transition::Congest { who: who(input)? },
-        14 => {
-            Transition::Pass { ms: *input.choose(&[0, 1, 10, 500, 1999, 2000, 2999, 3001, 5000, 6000, 10_000, 16_000, 60_000])? }
+        14 => Transition::Pass {
+            ms: *input.choose(&[
+                0, 1, 10, 500, 1999, 2000, 2999, 3001, 5000, 6000, 10_000, 16_000, 60_000,
+            ])?,
+        },
+        15 if input.ratio(1, 2)? => {
+            Transition::TakeLeave { id: id(input)?, token: input.int_in_range(1..=2)? }
         }
-        15 if input.ratio(1, 2)? => Transition::TakeLeave { id: id(input)?, token: input.int_in_range(1..=2)? },
         15 => Transition::Kick { id: id(input)? },
         16 => {
             let (who, flags) = (who(input)?, input.arbitrary::<u8>()?);
@@ -68,7 +83,15 @@ fn transition(input: &mut Unstructured<'_>) -> Result<Transition> {
             for _ in 0..count {
                 channels.insert(id(input)?, input.arbitrary()?);
             }
-            Transition::Status { who, eligible, visible, relay, p2p, channels: Some(channels), profile: None }
+            Transition::Status {
+                who,
+                eligible,
+                visible,
+                relay,
+                p2p,
+                channels: Some(channels),
+                profile: None,
+            }
         }
         17 => Transition::Trust { who: who(input)?, rightly: input.ratio(9, 10)? },
         _ => Transition::PageDies { shuffle: input.arbitrary::<u8>()?.into() },

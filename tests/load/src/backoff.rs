@@ -26,10 +26,16 @@ impl Backoff {
     /// How long to wait after a close with `code`.
     pub fn wait(&mut self, code: u16, random: &mut SmallRng) -> Duration {
         let jitter = |random: &mut SmallRng| random.random_range(0.0..1.0);
-        let backoff = (FIRST_MS * 1.6_f64.powi(self.attempt)).min(MOST_MS) * (0.5 + jitter(random) / 2.0);
+        let backoff =
+            (FIRST_MS * 1.6_f64.powi(self.attempt)).min(MOST_MS) * (0.5 + jitter(random) / 2.0);
         let wait = match self.retry_ms {
-            Some(retry) => retry as f64 * (1.0 + jitter(random) / 2.0) + if self.attempt > 0 { backoff } else { 0.0 },
-            None if code >= 4500 && code != 4504 && code != 4508 => backoff.max(1000.0 * (1.0 + jitter(random))),
+            Some(retry) => {
+                retry as f64 * (1.0 + jitter(random) / 2.0)
+                    + if self.attempt > 0 { backoff } else { 0.0 }
+            }
+            None if code >= 4500 && code != 4504 && code != 4508 => {
+                backoff.max(1000.0 * (1.0 + jitter(random)))
+            }
             None => backoff,
         };
         self.attempt += 1;

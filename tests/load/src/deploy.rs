@@ -38,7 +38,10 @@ impl fmt::Display for Deploy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { pages, kept, healed_to_old_host, split, back, healed, faults } = self;
         let whole = pages - split;
-        write!(f, "{kept} of {whole} pages kept host and epoch; {split} pages were in two halves, ")?;
+        write!(
+            f,
+            "{kept} of {whole} pages kept host and epoch; {split} pages were in two halves, "
+        )?;
         write!(f, "{healed_to_old_host} of them have their old host again; back: {back}; ")?;
         write!(f, "healed after {} ms; faults: {}", healed.as_millis(), faults.0)
     }
@@ -49,7 +52,13 @@ impl fmt::Display for Deploy {
 ///
 /// # Errors
 /// When the pages never heal, or the old process does not end well.
-pub async fn overlapping(old: Server, pages: usize, each: usize, overlap: Duration, seed: u64) -> io::Result<Deploy> {
+pub async fn overlapping(
+    old: Server,
+    pages: usize,
+    each: usize,
+    overlap: Duration,
+    seed: u64,
+) -> io::Result<Deploy> {
     let mut old = old;
     let new = old.start_another()?;
     let switch = Switch::start(old.address).await?;
@@ -71,7 +80,12 @@ pub async fn overlapping(old: Server, pages: usize, each: usize, overlap: Durati
     old.terminate()?;
     let members = pages * each;
     until("all have come back", PATIENCE, || {
-        swarm.bees.borrow().iter().take(members).all(|bee| bee.seat.up.get() && bee.seat.opened.get() > Some(told))
+        swarm
+            .bees
+            .borrow()
+            .iter()
+            .take(members)
+            .all(|bee| bee.seat.up.get() && bee.seat.opened.get() > Some(told))
     })
     .await?;
     let after = swarm.agreed(PATIENCE).await?;
@@ -80,13 +94,21 @@ pub async fn overlapping(old: Server, pages: usize, each: usize, overlap: Durati
     if old.ended()? != Some(true) {
         return Err(io::Error::other("the old process did not end well"));
     }
-    let back = swarm.bees.borrow().iter().take(members).filter_map(|bee| Some(bee.seat.opened.get()? - told)).collect();
+    let back = swarm
+        .bees
+        .borrow()
+        .iter()
+        .take(members)
+        .filter_map(|bee| Some(bee.seat.opened.get()? - told))
+        .collect();
     let both = || before.iter().zip(&after).enumerate();
     let host = |known: &Option<Told>| known.as_ref().map(|told| told.host.clone());
     Ok(Deploy {
         pages,
         kept: both().filter(|(page, (before, after))| !is_split(*page) && before == after).count(),
-        healed_to_old_host: both().filter(|(page, (before, after))| is_split(*page) && host(before) == host(after)).count(),
+        healed_to_old_host: both()
+            .filter(|(page, (before, after))| is_split(*page) && host(before) == host(after))
+            .count(),
         split: (0..pages).filter(|page| is_split(*page)).count(),
         back,
         healed,

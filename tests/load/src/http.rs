@@ -14,7 +14,9 @@ use crate::server::ADMIN;
 /// As the kernel says, or when the answer is not HTTP.
 pub async fn ask(server: SocketAddr, method: &str, path: &str) -> io::Result<(u16, String)> {
     let mut stream = TcpStream::connect(server).await?;
-    let head = format!("Host: x\r\nAuthorization: Bearer {ADMIN}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+    let head = format!(
+        "Host: x\r\nAuthorization: Bearer {ADMIN}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+    );
     stream.write_all(format!("{method} {path} HTTP/1.1\r\n{head}").as_bytes()).await?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer).await?;

@@ -81,7 +81,9 @@ impl Ledger {
 
     /// A member's socket has ended.
     pub fn goes(&self, member: &Seat) {
-        self.present.borrow_mut().insert(name(member), Presence { here: false, gone: Some(Instant::now()) });
+        self.present
+            .borrow_mut()
+            .insert(name(member), Presence { here: false, gone: Some(Instant::now()) });
     }
 
     /// A member is about to say that somebody else is to host.
@@ -119,7 +121,10 @@ impl Ledger {
         if let Some(before) = member.told.borrow().as_ref()
             && now.epoch < before.epoch
         {
-            self.fault(format!("page {page}: {id} was told epoch {} after {}", now.epoch, before.epoch));
+            self.fault(format!(
+                "page {page}: {id} was told epoch {} after {}",
+                now.epoch, before.epoch
+            ));
         }
         let mut hosts = self.hosts.borrow_mut();
         let host = hosts.entry((page, now.epoch)).or_insert_with(|| now.host.clone());
@@ -131,9 +136,16 @@ impl Ledger {
             return;
         }
         match self.present.borrow().get(&(page, now.host.clone())) {
-            None => self.fault(format!("page {page}: {id} was told that {} hosts, who never came", now.host)),
+            None => self.fault(format!(
+                "page {page}: {id} was told that {} hosts, who never came",
+                now.host
+            )),
             Some(Presence { here: false, gone: Some(gone) }) if gone.elapsed() > GRACE => {
-                self.fault(format!("page {page}: {id} was told that {} hosts, gone {:?} ago", now.host, gone.elapsed()));
+                self.fault(format!(
+                    "page {page}: {id} was told that {} hosts, gone {:?} ago",
+                    now.host,
+                    gone.elapsed()
+                ));
             }
             Some(_) => {}
         }
@@ -142,15 +154,27 @@ impl Ledger {
     /// A host moves for a reason, and no newcomer is one.
     fn succeeds(&self, member: &Seat, now: &Assigned) {
         let before = member.told.borrow();
-        let Some(before) = before.as_ref().filter(|before| before.host != now.host && !before.host.starts_with(STRANGER)) else {
+        let Some(before) = before
+            .as_ref()
+            .filter(|before| before.host != now.host && !before.host.starts_with(STRANGER))
+        else {
             return;
         };
-        let fault = |why| self.fault(format!("page {}, epoch {}: {} was replaced: {why}", member.page, now.epoch, before.host));
+        let fault = |why| {
+            self.fault(format!(
+                "page {}, epoch {}: {} was replaced: {why}",
+                member.page, now.epoch, before.host
+            ))
+        };
         let resigned = || self.resigned.borrow().contains(&(member.page, before.host.clone()));
         match now.cause.as_deref() {
             Some("left" | "timeout") => {
-                let succession = || Succession { before: before.host.clone(), heard: Instant::now() };
-                self.succeeded.borrow_mut().entry((member.page, now.epoch)).or_insert_with(succession);
+                let succession =
+                    || Succession { before: before.host.clone(), heard: Instant::now() };
+                self.succeeded
+                    .borrow_mut()
+                    .entry((member.page, now.epoch))
+                    .or_insert_with(succession);
             }
             Some("resigned") if !resigned() => fault("nobody had told it to resign"),
             Some(cause @ ("stalled" | "unreachable" | "upgraded")) => fault(cause),
@@ -162,7 +186,9 @@ impl Ledger {
     /// All hosts that were replaced because they had gone had indeed gone; to be asked when all is quiet.
     pub fn explain_successions(&self) {
         let present = self.present.borrow();
-        for ((page, epoch), Succession { before, heard }) in std::mem::take(&mut *self.succeeded.borrow_mut()) {
+        for ((page, epoch), Succession { before, heard }) in
+            std::mem::take(&mut *self.succeeded.borrow_mut())
+        {
             let gone = present.get(&(page, before.clone())).and_then(|presence| presence.gone);
             if gone.is_none_or(|gone| gone + GRACE < heard) {
                 let since = gone.map(|gone| heard - gone);

@@ -120,15 +120,27 @@ fn main() -> io::Result<()> {
             }
             What::Deploy { pages, each, overlap } => {
                 let server = Server::start(binary, &[])?;
-                let report = deploy::overlapping(server, pages, each, Duration::from_millis(overlap), seed).await?;
+                let report =
+                    deploy::overlapping(server, pages, each, Duration::from_millis(overlap), seed)
+                        .await?;
                 println!("{report}");
                 report.faults.1.iter().for_each(|fault| println!("  {fault}"));
                 Ok(report.faults.0)
             }
             What::Soak { minutes, pages, each, attackers } => {
                 let length = Duration::from_secs_f64(minutes * 60.0);
-                let plan = soak::Plan { length, round: Duration::from_secs(40), pages, each, attackers, seed };
-                println!("seed {seed}: {} members of {pages} pages, {attackers} attackers", pages * each);
+                let plan = soak::Plan {
+                    length,
+                    round: Duration::from_secs(40),
+                    pages,
+                    each,
+                    attackers,
+                    seed,
+                };
+                println!(
+                    "seed {seed}: {} members of {pages} pages, {attackers} attackers",
+                    pages * each
+                );
                 let soak = soak::Soak::new(Server::start(binary, &soak::SETTINGS)?, plan).await?;
                 soak.run(|line| println!("{line}")).await?;
                 Ok(0)

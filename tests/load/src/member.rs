@@ -125,7 +125,13 @@ enum End {
 }
 
 /// The life of one member, until it leaves or is sent away.
-pub async fn live(world: Rc<World>, me: Rc<Seat>, mut role: impl Role, seed: u64, mut orders: UnboundedReceiver<Order>) {
+pub async fn live(
+    world: Rc<World>,
+    me: Rc<Seat>,
+    mut role: impl Role,
+    seed: u64,
+    mut orders: UnboundedReceiver<Order>,
+) {
     let mut random = SmallRng::seed_from_u64(seed);
     let mut backoff = Backoff::default();
     loop {
@@ -142,7 +148,9 @@ pub async fn live(world: Rc<World>, me: Rc<Seat>, mut role: impl Role, seed: u64
         };
         world.ledger.closed(code);
         if is_terminal(code) {
-            return world.ledger.fault(format!("page {}: {} was sent away with {code}", me.page, me.id));
+            return world
+                .ledger
+                .fault(format!("page {}: {} was sent away with {code}", me.page, me.id));
         }
         let back = Instant::now() + backoff.wait(code, &mut random);
         loop {
@@ -167,10 +175,22 @@ async fn connection(
 ) -> io::Result<End> {
     me.dials.set(me.dials.get() + 1);
     let claim = me.told.borrow().clone();
-    let address = words::address(&format!("p{}", me.page), &me.id, claim.as_ref().map(|told| (told.epoch, &*told.host)));
+    let address = words::address(
+        &format!("p{}", me.page),
+        &me.id,
+        claim.as_ref().map(|told| (told.epoch, &*told.host)),
+    );
     let dial = timeout(CONNECT, Socket::open(Route::nth(world.server.get(), me.number), &address));
     let mut socket = dial.await.map_err(io::Error::from)??;
-    let mut ear = Ear { world, me, role, backoff, ping: Duration::from_secs(5), heard: Instant::now(), end: None };
+    let mut ear = Ear {
+        world,
+        me,
+        role,
+        backoff,
+        ping: Duration::from_secs(5),
+        heard: Instant::now(),
+        end: None,
+    };
     let mut beat = ear.heard + CONNECT;
     let mut alarm = std::pin::pin!(sleep(CONNECT));
     loop {
@@ -243,7 +263,8 @@ impl<R: Role> Ear<'_, R> {
         match frame.opcode {
             frame::TEXT => {
                 let Ok(message) = Message::parse(frame.body) else {
-                    return self.fault(format!("no message: {}", String::from_utf8_lossy(frame.body)));
+                    return self
+                        .fault(format!("no message: {}", String::from_utf8_lossy(frame.body)));
                 };
                 self.told(&message, out);
             }
@@ -273,7 +294,9 @@ impl<R: Role> Ear<'_, R> {
                 }
             }
             "PROBE" => frame::push(out, frame::TEXT, br#"{"type":"PROBE"}"#),
-            "RESTART" => self.backoff.retry_ms = message.read::<Restart>().ok().map(|said| said.retry_ms),
+            "RESTART" => {
+                self.backoff.retry_ms = message.read::<Restart>().ok().map(|said| said.retry_ms)
+            }
             "HEARTBEAT" | "ERROR" => {}
             _ => self.role.said(message, out),
         }

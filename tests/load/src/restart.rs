@@ -33,7 +33,11 @@ pub struct Restart {
 impl fmt::Display for Restart {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { pages, kept, down, back, faults } = self;
-        write!(f, "{kept} of {pages} pages kept host and epoch; server gone for {} ms; back: {back}; ", down.as_millis())?;
+        write!(
+            f,
+            "{kept} of {pages} pages kept host and epoch; server gone for {} ms; back: {back}; ",
+            down.as_millis()
+        )?;
         write!(f, "faults: {}", faults.0)
     }
 }
@@ -60,20 +64,31 @@ pub async fn settled(server: &Server, pages: usize, each: usize, seed: u64) -> i
 pub async fn restart(mut server: Server, swarm: &Swarm) -> io::Result<(Server, Restart)> {
     let before = swarm.agreed(PATIENCE).await?;
     let killed = Instant::now();
-    server = spawn_blocking(move || server.kill().and_then(|()| server.start_again()).map(|()| server))
-        .await
-        .map_err(io::Error::other)??;
+    server =
+        spawn_blocking(move || server.kill().and_then(|()| server.start_again()).map(|()| server))
+            .await
+            .map_err(io::Error::other)??;
     let down = killed.elapsed();
     // all have noticed: a socket that the kernel has ended is read to its end before a new one is dialled
     crate::swarm::until("all were cut off", PATIENCE, || {
-        swarm.bees.borrow().iter().all(|bee| !bee.seat.up.get() || bee.seat.opened.get() > Some(killed))
+        swarm
+            .bees
+            .borrow()
+            .iter()
+            .all(|bee| !bee.seat.up.get() || bee.seat.opened.get() > Some(killed))
     })
     .await?;
     swarm.all_up(PATIENCE).await?;
     let after = swarm.agreed(PATIENCE).await?;
-    let back = swarm.bees.borrow().iter().filter_map(|bee| Some(bee.seat.opened.get()? - killed)).collect();
+    let back = swarm
+        .bees
+        .borrow()
+        .iter()
+        .filter_map(|bee| Some(bee.seat.opened.get()? - killed))
+        .collect();
     let kept = before.iter().zip(&after).filter(|(before, after)| before == after).count();
-    let report = Restart { pages: before.len(), kept, down, back, faults: swarm.world.ledger.faults() };
+    let report =
+        Restart { pages: before.len(), kept, down, back, faults: swarm.world.ledger.faults() };
     Ok((server, report))
 }
 
@@ -95,7 +110,11 @@ pub struct Crowd {
 impl fmt::Display for Crowd {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let [first, middle, last] = self.by_turn.each_ref().map(|third| third.at(0.5).as_millis());
-        write!(f, "in after: {}; median of those who dialled first, then, last: {first}, {middle}, {last} ms; ", self.waited)?;
+        write!(
+            f,
+            "in after: {}; median of those who dialled first, then, last: {first}, {middle}, {last} ms; ",
+            self.waited
+        )?;
         write!(f, "failed dials: {}, faults: {}; ", self.failed_dials, self.faults.0)?;
         write!(f, "the server has {} MiB", self.memory / 1024 / 1024)
     }
@@ -105,7 +124,12 @@ impl fmt::Display for Crowd {
 ///
 /// # Errors
 /// When not all get in.
-pub async fn crowd(server: &Server, pages: usize, count: usize, seed: u64) -> io::Result<(Swarm, Crowd)> {
+pub async fn crowd(
+    server: &Server,
+    pages: usize,
+    count: usize,
+    seed: u64,
+) -> io::Result<(Swarm, Crowd)> {
     let swarm = Swarm::new(server.address, seed);
     let began = Instant::now();
     for n in 0..count {
@@ -113,7 +137,8 @@ pub async fn crowd(server: &Server, pages: usize, count: usize, seed: u64) -> io
     }
     swarm.all_up(PATIENCE).await?;
     swarm.agreed(PATIENCE).await?;
-    let waits: Vec<_> = swarm.bees.borrow().iter().filter_map(|bee| Some(bee.seat.opened.get()? - began)).collect();
+    let waits: Vec<_> =
+        swarm.bees.borrow().iter().filter_map(|bee| Some(bee.seat.opened.get()? - began)).collect();
     let third = |n: usize| waits[n * count / 3..(n + 1) * count / 3].iter().copied().collect();
     let failed_dials = swarm.bees.borrow().iter().map(|bee| bee.seat.dials.get() - 1).sum();
     let report = Crowd {

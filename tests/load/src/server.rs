@@ -50,11 +50,18 @@ impl Server {
     /// When it does not say where it listens.
     pub fn start(binary: impl Into<PathBuf>, settings: &[(&str, &str)]) -> io::Result<Self> {
         let [a, b] = (std::process::id() as u16).to_be_bytes();
-        let nanos = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.subsec_nanos());
+        let nanos = SystemTime::now()
+            .duration_since(SystemTime::UNIX_EPOCH)
+            .map_or(0, |since| since.subsec_nanos());
         // apart from 127.0.0.x and 127.0.1.x, where clients come from
         let host = format!("127.{}.{}.{}", (a ^ nanos as u8).max(2), b, (nanos >> 8) as u8 | 1);
-        let ours = [("server.host", host.as_str()), ("server.port", "0"), ("auth.admin_token", ADMIN)];
-        let settings: Vec<_> = ours.iter().chain(settings).map(|(key, value)| ((*key).into(), (*value).into())).collect();
+        let ours =
+            [("server.host", host.as_str()), ("server.port", "0"), ("auth.admin_token", ADMIN)];
+        let settings: Vec<_> = ours
+            .iter()
+            .chain(settings)
+            .map(|(key, value)| ((*key).into(), (*value).into()))
+            .collect();
         let binary = binary.into();
         let log = Arc::default();
         let (child, address) = launch(&binary, &settings, &log)?;
@@ -68,7 +75,13 @@ impl Server {
     pub fn start_another(&self) -> io::Result<Self> {
         let log = Arc::default();
         let (child, address) = launch(&self.binary, &self.settings, &log)?;
-        Ok(Self { address, binary: self.binary.clone(), settings: self.settings.clone(), child, log })
+        Ok(Self {
+            address,
+            binary: self.binary.clone(),
+            settings: self.settings.clone(),
+            child,
+            log,
+        })
     }
 
     /// Kills it (SIGKILL).
@@ -113,7 +126,9 @@ impl Server {
                 Some(true) => return Ok(()),
                 Some(false) => return Err(io::Error::other("the server did not end well")),
                 None if Instant::now() > deadline => {
-                    return Err(io::Error::other(format!("the server did not end within {most:?}")));
+                    return Err(io::Error::other(format!(
+                        "the server did not end within {most:?}"
+                    )));
                 }
                 None => std::thread::sleep(Duration::from_millis(20)),
             }
@@ -169,11 +184,14 @@ pub fn usage(pid: u32) -> io::Result<Usage> {
     let odd = || io::Error::other("/proc reads unlike Linux");
     let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).ok_or_else(odd)?;
-    let kib: usize = line.split_whitespace().next().and_then(|number| number.parse().ok()).ok_or_else(odd)?;
+    let kib: usize =
+        line.split_whitespace().next().and_then(|number| number.parse().ok()).ok_or_else(odd)?;
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
     // after the command's name, which may contain anything: utime and stime are the 12th and 13th, in ticks of 10 ms
     let fields: Vec<_> = stat.rsplit(") ").next().unwrap_or_default().split(' ').collect();
-    let ticks: Option<u64> = fields.get(11..13).and_then(|both| both.iter().map(|ticks| ticks.parse::<u64>().ok()).sum());
+    let ticks: Option<u64> = fields
+        .get(11..13)
+        .and_then(|both| both.iter().map(|ticks| ticks.parse::<u64>().ok()).sum());
     Ok(Usage {
         memory: kib * 1024,
         descriptors: std::fs::read_dir(format!("/proc/{pid}/fd"))?.count(),
@@ -187,19 +205,34 @@ pub fn usage(pid: u32) -> io::Result<Usage> {
 /// When this is not Linux.
 pub fn machine_cpu() -> io::Result<f64> {
     let stat = std::fs::read_to_string("/proc/stat")?;
-    let ticks = stat.lines().next().map(|line| line.split_whitespace().skip(1).map_while(|ticks| ticks.parse::<u64>().ok()));
+    let ticks = stat
+        .lines()
+        .next()
+        .map(|line| line.split_whitespace().skip(1).map_while(|ticks| ticks.parse::<u64>().ok()));
     // user, nice, system, idle, iowait, irq, softirq, and what other machines took
-    let busy = ticks.into_iter().flatten().enumerate().filter(|(field, _)| matches!(field, 0..=2 | 5..=7));
+    let busy =
+        ticks.into_iter().flatten().enumerate().filter(|(field, _)| matches!(field, 0..=2 | 5..=7));
     Ok(busy.map(|(_, ticks)| ticks).sum::<u64>() as f64 / 100.0)
 }
 
-fn launch(binary: &PathBuf, settings: &[(String, String)], log: &Arc<Mutex<Log>>) -> io::Result<(Child, SocketAddr)> {
+fn launch(
+    binary: &PathBuf,
+    settings: &[(String, String)],
+    log: &Arc<Mutex<Log>>,
+) -> io::Result<(Child, SocketAddr)> {
     let mut command = Command::new(binary);
-    command.env_clear().current_dir("/").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+    command
+        .env_clear()
+        .current_dir("/")
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped());
     for (key, value) in settings {
         command.env(format!("PEERSTAR__{}", key.to_uppercase().replace('.', "__")), value);
     }
-    let mut child = command.spawn().map_err(|e| io::Error::new(e.kind(), format!("{}: {e}", binary.display())))?;
+    let mut child = command
+        .spawn()
+        .map_err(|e| io::Error::new(e.kind(), format!("{}: {e}", binary.display())))?;
     let stderr = child.stderr.take().ok_or_else(|| io::Error::other("no stderr"))?;
     let (found, address) = mpsc::channel();
     let log = Arc::clone(log);

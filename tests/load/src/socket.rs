@@ -65,7 +65,8 @@ impl Socket {
     /// # Errors
     /// As the kernel says, or when the answer is not 101.
     pub async fn open(route: Route, path_and_query: &str) -> io::Result<Self> {
-        let mut socket = Self { stream: route.connect().await?, unread: Vec::new(), out: Vec::new() };
+        let mut socket =
+            Self { stream: route.connect().await?, unread: Vec::new(), out: Vec::new() };
         let request = format!(
             "GET {path_and_query} HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
              Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
@@ -101,7 +102,11 @@ impl Socket {
         if !self.unread.is_empty() && matches!(frame::first(&self.unread), Ok(Some(_))) {
             return Ok(()); // came together with the handshake's answer
         }
-        let interest = if self.out.is_empty() { Interest::READABLE } else { Interest::READABLE | Interest::WRITABLE };
+        let interest = if self.out.is_empty() {
+            Interest::READABLE
+        } else {
+            Interest::READABLE | Interest::WRITABLE
+        };
         self.stream.ready(interest).await.map(drop)
     }
 
@@ -161,8 +166,12 @@ impl Socket {
     /// Sends what is left and reads on until the other side closes, but no longer than `most`: one that closes with
     /// bytes unread would reset the connection.
     pub async fn finish(mut self, most: Duration) {
-        let end =
-            async { while self.flush().is_ok() && self.ready().await.is_ok() && matches!(self.read(|_, _| ()), Ok(true)) {} };
+        let end = async {
+            while self.flush().is_ok()
+                && self.ready().await.is_ok()
+                && matches!(self.read(|_, _| ()), Ok(true))
+            {}
+        };
         let _ = tokio::time::timeout(most, end).await;
     }
 

@@ -39,7 +39,14 @@ impl Spread {
 impl fmt::Display for Spread {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let ms = |share| self.at(share).as_secs_f64() * 1000.0;
-        write!(f, "median {:.1} ms, p99 {:.1} ms, longest {:.1} ms ({} in all)", ms(0.5), ms(0.99), ms(1.0), self.count())
+        write!(
+            f,
+            "median {:.1} ms, p99 {:.1} ms, longest {:.1} ms ({} in all)",
+            ms(0.5),
+            ms(0.99),
+            ms(1.0),
+            self.count()
+        )
     }
 }
 
@@ -50,7 +57,10 @@ mod tests {
     #[test]
     fn shares_are_of_the_sorted_times() {
         let spread: Spread = (0..=100).rev().map(Duration::from_millis).collect();
-        assert_eq!((spread.at(0.5), spread.at(0.99), spread.most()), ([50, 99, 100].map(Duration::from_millis)).into());
+        assert_eq!(
+            (spread.at(0.5), spread.at(0.99), spread.most()),
+            ([50, 99, 100].map(Duration::from_millis)).into()
+        );
         assert_eq!(Spread::default().most(), Duration::ZERO);
     }
 }

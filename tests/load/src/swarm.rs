@@ -67,13 +67,23 @@ impl Swarm {
     }
 
     /// One more member for `page`, under a name nobody had.
-    pub fn join<R: Role + 'static>(&self, page: usize, role: impl FnOnce(&Rc<Seat>) -> R) -> Rc<Seat> {
+    pub fn join<R: Role + 'static>(
+        &self,
+        page: usize,
+        role: impl FnOnce(&Rc<Seat>) -> R,
+    ) -> Rc<Seat> {
         let number = self.named.get();
         self.named.set(number + 1);
         let seat = Seat::new(page, &format!("m{number}"), number);
         let (orders, obey) = unbounded_channel();
         let role = role(&seat);
-        let life = spawn_local(live(Rc::clone(&self.world), Rc::clone(&seat), role, self.seed ^ number as u64, obey));
+        let life = spawn_local(live(
+            Rc::clone(&self.world),
+            Rc::clone(&seat),
+            role,
+            self.seed ^ number as u64,
+            obey,
+        ));
         self.bees.borrow_mut().push(Bee { seat: Rc::clone(&seat), orders, life });
         seat
     }
@@ -118,7 +128,8 @@ impl Swarm {
         loop {
             self.bees.borrow_mut().retain(|bee| !bee.is_gone());
             let pages = self.by_page();
-            let agreed: Result<Vec<_>, _> = pages.iter().map(|members| agreement(members)).collect();
+            let agreed: Result<Vec<_>, _> =
+                pages.iter().map(|members| agreement(members)).collect();
             match agreed {
                 Ok(agreed) => return Ok(agreed),
                 Err(page) if Instant::now() > deadline => return Err(io::Error::other(page)),
@@ -146,7 +157,9 @@ fn agreement(members: &[Rc<Seat>]) -> Result<Option<Told>, String> {
     let known = first.told.borrow().clone();
     let differs = members.iter().find(|member| !member.up.get() || *member.told.borrow() != known);
     if let Some(member) = differs {
-        let say = |seat: &Seat| format!("{} (up: {}) was told {:?}", seat.id, seat.up.get(), seat.told.borrow());
+        let say = |seat: &Seat| {
+            format!("{} (up: {}) was told {:?}", seat.id, seat.up.get(), seat.told.borrow())
+        };
         return Err(format!("page {} does not agree: {}, {}", first.page, say(first), say(member)));
     }
     if !members.iter().any(|member| known.as_ref().is_some_and(|told| told.host == member.id)) {

@@ -21,7 +21,8 @@ pub fn run(server: &Running, there: usize, times: usize) -> io::Result<Sample> {
         (_, 0) => String::new(),
         _ => "lobby".into(),
     };
-    let mut seats: Vec<_> = (0..there).map(|n| Seat { page: page(n), id: format!("s{n}") }).collect();
+    let mut seats: Vec<_> =
+        (0..there).map(|n| Seat { page: page(n), id: format!("s{n}") }).collect();
     let (host, others) = seats.split_at_mut(there.min(1));
     all_in(&mut crowd, contender, host)?;
     all_in(&mut crowd, contender, others)?;
@@ -55,13 +56,17 @@ pub fn run(server: &Running, there: usize, times: usize) -> io::Result<Sample> {
             Ok(())
         })?;
         if Instant::now() > deadline {
-            return Err(io::Error::other(format!("{contender}: {ended} of {times} came and went, {leaves} were told of")));
+            return Err(io::Error::other(format!(
+                "{contender}: {ended} of {times} came and went, {leaves} were told of"
+            )));
         }
     }
     calm(&mut crowd)?;
     let told = contender != Contender::Peerstar || there == 0 || (joins, leaves) == (times, times);
     if welcomed != times || !told {
-        let what = format!("{contender}: of {times}, {welcomed} got in; the host was told of {joins} and {leaves}");
+        let what = format!(
+            "{contender}: of {times}, {welcomed} got in; the host was told of {joins} and {leaves}"
+        );
         return Err(io::Error::other(what));
     }
     metered.end(times as u64)

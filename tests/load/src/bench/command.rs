@@ -50,19 +50,30 @@ impl Bench {
         if guard {
             return guard::guard(&places, &root.join("tests/load/baseline.json"), keep, say);
         }
-        if let Some(unknown) = only.iter().find(|key| WORKS.iter().all(|work| work.key != key.as_str())) {
+        if let Some(unknown) =
+            only.iter().find(|key| WORKS.iter().all(|work| work.key != key.as_str()))
+        {
             let known: Vec<_> = WORKS.iter().map(|work| work.key).collect();
-            return Err(io::Error::other(format!("--only {unknown}: there are {}", known.join(", "))));
+            return Err(io::Error::other(format!(
+                "--only {unknown}: there are {}",
+                known.join(", ")
+            )));
         }
         let plan = Plan {
             only,
-            whom: if bare { vec![Contender::Peerstar, Contender::Bare] } else { Contender::ALL.into() },
+            whom: if bare {
+                vec![Contender::Peerstar, Contender::Bare]
+            } else {
+                Contender::ALL.into()
+            },
             rounds: rounds.unwrap_or(if quick { 3 } else { 5 }),
             scale: if quick { Scale::QUICK } else { Scale::FULL },
         };
         if quick {
             let Scale { crowd, page, .. } = plan.scale;
-            say(&format!("quick: {crowd} connections in place of 15,000, pages of {page} in place of 10,000\n"));
+            say(&format!(
+                "quick: {crowd} connections in place of 15,000, pages of {page} in place of 10,000\n"
+            ));
         }
         let samples = run(&plan, &places, &mut say)?;
         say(&format!("\n{}\n{}", samples.markdown(), samples.generator()));

@@ -95,14 +95,17 @@ impl Running {
         let Process::Ours(server) = &self.process else { return Ok(()) };
         match (server.panics(), server.complaints()) {
             (0, complaints) if complaints.is_empty() => Ok(()),
-            (panics, complaints) => Err(io::Error::other(format!("{panics} panics, {complaints:?}"))),
+            (panics, complaints) => {
+                Err(io::Error::other(format!("{panics} panics, {complaints:?}")))
+            }
         }
     }
 }
 
 impl Contender {
     /// All of them, in the order of the table's columns.
-    pub const ALL: [Self; 5] = [Self::Peerstar, Self::Bare, Self::PeerServer, Self::Matchbox, Self::YWebrtc];
+    pub const ALL: [Self; 5] =
+        [Self::Peerstar, Self::Bare, Self::PeerServer, Self::Matchbox, Self::YWebrtc];
 
     /// Starts it on a free port.
     ///
@@ -111,7 +114,12 @@ impl Contender {
     pub fn start(self, places: &Places) -> io::Result<Running> {
         if self == Self::Peerstar {
             let server = Server::start(&places.peerstar, &LIFTED)?;
-            return Ok(Running { contender: self, address: server.address, pid: server.pid(), process: Process::Ours(server) });
+            return Ok(Running {
+                contender: self,
+                address: server.address,
+                pid: server.pid(),
+                process: Process::Ours(server),
+            });
         }
         // somebody else may take the port before it does
         let mut tries = 0;
@@ -129,13 +137,23 @@ impl Contender {
     fn start_at(self, port: u16, places: &Places) -> io::Result<Running> {
         let address = SocketAddr::from(([127, 0, 0, 1], port));
         let mut command = self.command(places, address);
-        let child = command.env_remove("RUST_LOG").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
-        let mut child = child.map_err(|e| io::Error::new(e.kind(), format!("{}: {e}", command.get_program().display())))?;
+        let child = command
+            .env_remove("RUST_LOG")
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn();
+        let mut child = child.map_err(|e| {
+            io::Error::new(e.kind(), format!("{}: {e}", command.get_program().display()))
+        })?;
         let deadline = Instant::now() + START;
         while let Err(e) = TcpStream::connect(address) {
             if Instant::now() > deadline || child.try_wait()?.is_some() {
                 let _ = child.kill();
-                return Err(io::Error::new(e.kind(), format!("{self} does not listen at {address}: {e}")));
+                return Err(io::Error::new(
+                    e.kind(),
+                    format!("{self} does not listen at {address}: {e}"),
+                ));
             }
             std::thread::sleep(Duration::from_millis(20));
         }
@@ -157,7 +175,14 @@ impl Contender {
             Self::PeerServer => {
                 let mut command = node("peer/dist/bin/peerjs.js");
                 let port = address.port().to_string();
-                command.args(["--host", "127.0.0.1", "--port", &port, "--concurrent_limit", "1000000"]);
+                command.args([
+                    "--host",
+                    "127.0.0.1",
+                    "--port",
+                    &port,
+                    "--concurrent_limit",
+                    "1000000",
+                ]);
                 command
             }
             Self::Matchbox => {
@@ -192,7 +217,9 @@ impl Contender {
     pub fn address(self, page: &str, id: &str) -> String {
         match self {
             Self::Peerstar | Self::Bare if !page.is_empty() => words::address(page, id, None),
-            Self::Peerstar | Self::Bare | Self::PeerServer => format!("/peerjs?key=peerjs&id={id}&token={id}"),
+            Self::Peerstar | Self::Bare | Self::PeerServer => {
+                format!("/peerjs?key=peerjs&id={id}&token={id}")
+            }
             Self::Matchbox => format!("/{page}"),
             Self::YWebrtc => "/".into(),
         }
@@ -212,7 +239,10 @@ impl Contender {
     #[must_use]
     pub fn hello(self, page: &str) -> Vec<String> {
         match self {
-            Self::YWebrtc => vec![format!(r#"{{"type":"subscribe","topics":["{page}"]}}"#), r#"{"type":"ping"}"#.into()],
+            Self::YWebrtc => vec![
+                format!(r#"{{"type":"subscribe","topics":["{page}"]}}"#),
+                r#"{"type":"ping"}"#.into(),
+            ],
             Self::Peerstar | Self::Bare | Self::PeerServer | Self::Matchbox => Vec::new(),
         }
     }
@@ -232,7 +262,9 @@ impl Contender {
     #[must_use]
     pub fn to_all(self, page: &str, payload: &str) -> String {
         match self {
-            Self::YWebrtc => format!(r#"{{"type":"publish","topic":"{page}","payload":{payload}}}"#),
+            Self::YWebrtc => {
+                format!(r#"{{"type":"publish","topic":"{page}","payload":{payload}}}"#)
+            }
             Self::Peerstar | Self::Bare | Self::PeerServer | Self::Matchbox => {
                 format!(r#"{{"type":"RELAY","payload":{payload}}}"#)
             }

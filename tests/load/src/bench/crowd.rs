@@ -89,13 +89,18 @@ impl Crowd {
             self.sockets.push(None);
             self.sockets.len() - 1
         });
-        self.poll.registry().register(&mut stream, Token(number), Interest::READABLE | Interest::WRITABLE)?;
+        self.poll.registry().register(
+            &mut stream,
+            Token(number),
+            Interest::READABLE | Interest::WRITABLE,
+        )?;
         let out = format!(
             "GET {path_and_query} HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
              Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
         )
         .into_bytes();
-        self.sockets[number] = Some(Socket { stream, is_open: false, unread: Vec::new(), out, close_code: 1006 });
+        self.sockets[number] =
+            Some(Socket { stream, is_open: false, unread: Vec::new(), out, close_code: 1006 });
         Ok(number)
     }
 
@@ -104,7 +109,8 @@ impl Crowd {
     /// # Errors
     /// As the kernel says, or when it is closed.
     pub fn send(&mut self, number: usize, frames: &[u8]) -> io::Result<()> {
-        let socket = self.sockets.get_mut(number).and_then(Option::as_mut).ok_or(ErrorKind::NotConnected)?;
+        let socket =
+            self.sockets.get_mut(number).and_then(Option::as_mut).ok_or(ErrorKind::NotConnected)?;
         socket.out.extend_from_slice(frames);
         socket.flush()
     }
@@ -130,8 +136,11 @@ impl Crowd {
         self.poll.poll(&mut happened, Some(most))?;
         for event in &happened {
             let number = event.token().0;
-            let Some(socket) = self.sockets.get_mut(number).and_then(Option::as_mut) else { continue };
-            let lives = socket.turn(event, &mut self.scratch, |heard, out| each(number, heard, out))?;
+            let Some(socket) = self.sockets.get_mut(number).and_then(Option::as_mut) else {
+                continue;
+            };
+            let lives =
+                socket.turn(event, &mut self.scratch, |heard, out| each(number, heard, out))?;
             if !lives {
                 let code = socket.close_code;
                 self.drop(number);
@@ -180,16 +189,24 @@ impl Socket {
             self.unread.extend_from_slice(&scratch[..kept]);
         }
         match self.flush() {
-            Err(e) if matches!(e.kind(), ErrorKind::BrokenPipe | ErrorKind::ConnectionReset) => Ok(false),
+            Err(e) if matches!(e.kind(), ErrorKind::BrokenPipe | ErrorKind::ConnectionReset) => {
+                Ok(false)
+            }
             sent => sent.map(|()| true),
         }
     }
 
     /// Gives how many of the bytes are done with.
-    fn hear(&mut self, bytes: &[u8], each: &mut impl FnMut(Heard<'_>, &mut Vec<u8>) -> io::Result<()>) -> io::Result<usize> {
+    fn hear(
+        &mut self,
+        bytes: &[u8],
+        each: &mut impl FnMut(Heard<'_>, &mut Vec<u8>) -> io::Result<()>,
+    ) -> io::Result<usize> {
         let mut done = 0;
         if !self.is_open {
-            let Some(at) = bytes.windows(4).position(|four| four == b"\r\n\r\n") else { return Ok(0) };
+            let Some(at) = bytes.windows(4).position(|four| four == b"\r\n\r\n") else {
+                return Ok(0);
+            };
             if !bytes.starts_with(b"HTTP/1.1 101") {
                 return Err(io::Error::other(String::from_utf8_lossy(&bytes[..at]).into_owned()));
             }

@@ -33,7 +33,8 @@ impl Throne {
     /// When they do not.
     pub fn set(crowd: &mut Crowd, contender: Contender, members: usize) -> io::Result<Self> {
         let first = crowd.count();
-        let mut seats: Vec<_> = (0..members).map(|n| Seat { page: "throne".into(), id: format!("t{n}") }).collect();
+        let mut seats: Vec<_> =
+            (0..members).map(|n| Seat { page: "throne".into(), id: format!("t{n}") }).collect();
         let (host, others) = seats.split_at_mut(1);
         all_in(crowd, contender, host)?;
         all_in(crowd, contender, others)?;
@@ -53,18 +54,25 @@ impl Throne {
         while told < survivors {
             crowd.turn(Duration::from_millis(100), |number, heard, _| match heard {
                 Heard::Text(text) if text.starts_with(br#"{"type":"HOST""#) => {
-                    let named = host_in(text).ok_or_else(|| io::Error::other("a HOST without a host"))?;
+                    let named =
+                        host_in(text).ok_or_else(|| io::Error::other("a HOST without a host"))?;
                     told += 1;
                     if number == self.first + named {
                         host = Some(died.elapsed());
                     }
-                    if *next.get_or_insert(named) == named { Ok(()) } else { Err(io::Error::other("two hosts at once")) }
+                    if *next.get_or_insert(named) == named {
+                        Ok(())
+                    } else {
+                        Err(io::Error::other("two hosts at once"))
+                    }
                 }
                 Heard::Gone(code) => Err(gone(number, code)),
                 Heard::Text(_) | Heard::Open => Ok(()),
             })?;
             if died.elapsed() > PATIENCE {
-                return Err(io::Error::other(format!("only {told} of {survivors} were told who hosts")));
+                return Err(io::Error::other(format!(
+                    "only {told} of {survivors} were told who hosts"
+                )));
             }
         }
         let all = died.elapsed();

@@ -26,8 +26,15 @@ pub fn write(docs: &Path, samples: Samples) -> io::Result<()> {
     all.0.extend(samples.0);
     std::fs::write(raw, serde_json::to_string_pretty(&all)? + "\n")?;
 
-    let mut figures = format!("\nMeasured on {}.\n\n{}\n{}\n", meter::machine()?, all.markdown(), all.generator());
-    for work in WORKS.iter().filter(|work| work.figures.iter().any(|figure| all.0.contains_key(figure.key))) {
+    let mut figures = format!(
+        "\nMeasured on {}.\n\n{}\n{}\n",
+        meter::machine()?,
+        all.markdown(),
+        all.generator()
+    );
+    for work in
+        WORKS.iter().filter(|work| work.figures.iter().any(|figure| all.0.contains_key(figure.key)))
+    {
         std::fs::write(folder.join(format!("{}.svg", work.key)), plot::bars(work, &all))?;
         figures.push_str(&format!("![{0}](performance/{0}.svg)\n", work.key));
     }

@@ -34,10 +34,17 @@ impl Stage {
         // with y-webrtc's one hears oneself on a page where one listens
         let page = if contender == Contender::YWebrtc { "backstage" } else { PAGE };
         all_in(crowd, contender, &mut [Seat { page: page.into(), id: "host".into() }])?;
-        let mut seats: Vec<_> = (0..members).map(|n| Seat { page: PAGE.into(), id: format!("m{n}") }).collect();
+        let mut seats: Vec<_> =
+            (0..members).map(|n| Seat { page: PAGE.into(), id: format!("m{n}") }).collect();
         all_in(crowd, contender, &mut seats)?;
         let outgoing = Outgoing::new(&state(LENGTH, |payload| contender.to_all(PAGE, payload)))?;
-        Ok(Self { host, members, outgoing, incoming: (0..members).map(|_| Incoming::default()).collect(), heard: 0 })
+        Ok(Self {
+            host,
+            members,
+            outgoing,
+            incoming: (0..members).map(|_| Incoming::default()).collect(),
+            heard: 0,
+        })
     }
 
     /// How many messages are yet to be delivered.
@@ -61,7 +68,8 @@ impl Stage {
         crowd.turn(Duration::from_millis(100), |number, heard, _| {
             match heard {
                 Heard::Text(text) => {
-                    let member = number.checked_sub(self.host + 1).and_then(|n| self.incoming.get_mut(n));
+                    let member =
+                        number.checked_sub(self.host + 1).and_then(|n| self.incoming.get_mut(n));
                     if let Some(member) = member
                         && member.hear(text)?
                     {
@@ -81,7 +89,12 @@ impl Stage {
 ///
 /// # Errors
 /// When a message is lost.
-pub fn run(server: &Running, members: usize, under_way: u64, length: Duration) -> io::Result<Sample> {
+pub fn run(
+    server: &Running,
+    members: usize,
+    under_way: u64,
+    length: Duration,
+) -> io::Result<Sample> {
     let mut crowd = Crowd::new(server.address)?;
     let mut stage = Stage::set(&mut crowd, server.contender, members)?;
     let begin = Instant::now() + length / 2;
@@ -99,7 +112,11 @@ pub fn run(server: &Running, members: usize, under_way: u64, length: Duration) -
     while stage.missing() > 0 {
         stage.turn(&mut crowd, 0)?;
         if Instant::now() > deadline {
-            return Err(io::Error::other(format!("{}: {} deliveries were lost", server.contender, stage.missing())));
+            return Err(io::Error::other(format!(
+                "{}: {} deliveries were lost",
+                server.contender,
+                stage.missing()
+            )));
         }
     }
     Ok(sample)

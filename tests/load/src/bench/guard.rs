@@ -25,14 +25,21 @@ type Ratios = BTreeMap<String, f64>;
 ///
 /// # Errors
 /// When a ratio is too bad in every go, or anything goes wrong in between.
-pub fn guard(places: &Places, file: &Path, keep: bool, mut say: impl FnMut(&str)) -> io::Result<()> {
+pub fn guard(
+    places: &Places,
+    file: &Path,
+    keep: bool,
+    mut say: impl FnMut(&str),
+) -> io::Result<()> {
     if keep {
         let ratios = measured(places, WORKS.map(String::from).into(), 2 * ROUNDS, &mut say)?;
         let ratios = ratios.into_iter().filter(|(figure, _)| WORKS.contains(&figure.as_str()));
-        let kept: Ratios = ratios.map(|(figure, ratio)| (figure, (ratio * 100.0).round() / 100.0)).collect();
+        let kept: Ratios =
+            ratios.map(|(figure, ratio)| (figure, (ratio * 100.0).round() / 100.0)).collect();
         return std::fs::write(file, serde_json::to_string_pretty(&kept)? + "\n");
     }
-    let text = std::fs::read_to_string(file).map_err(|e| io::Error::new(e.kind(), format!("{}: {e}", file.display())))?;
+    let text = std::fs::read_to_string(file)
+        .map_err(|e| io::Error::new(e.kind(), format!("{}: {e}", file.display())))?;
     let kept: Ratios = serde_json::from_str(&text)?;
     let mut left: Vec<String> = WORKS.map(String::from).into();
     for go in 1..=GOES {
@@ -40,9 +47,14 @@ pub fn guard(places: &Places, file: &Path, keep: bool, mut say: impl FnMut(&str)
         left.retain(|work| {
             let (now, before) = (ratios.get(work), kept.get(work));
             let is_worse = now.zip(before).is_none_or(|(now, before)| *now > before * LEEWAY);
-            let number = |ratio: Option<&f64>| ratio.map_or("nothing".into(), |ratio| format!("{ratio:.2}"));
+            let number =
+                |ratio: Option<&f64>| ratio.map_or("nothing".into(), |ratio| format!("{ratio:.2}"));
             let verdict = if is_worse { "too much" } else { "well" };
-            say(&format!("{work}: {} of the bare relay, {} kept: {verdict}", number(now), number(before)));
+            say(&format!(
+                "{work}: {} of the bare relay, {} kept: {verdict}",
+                number(now),
+                number(before)
+            ));
             is_worse
         });
         if left.is_empty() {
@@ -52,13 +64,24 @@ pub fn guard(places: &Places, file: &Path, keep: bool, mut say: impl FnMut(&str)
             say("once more what was too much");
         }
     }
-    let what = format!("more than {LEEWAY} times the kept ratio to the bare relay: {}", left.join(", "));
+    let what =
+        format!("more than {LEEWAY} times the kept ratio to the bare relay: {}", left.join(", "));
     Err(io::Error::other(what + "; if it has to be, scripts/bench --guard --keep"))
 }
 
 /// The median over the rounds of the ratio in each: what else the machine does hits both of a round.
-fn measured(places: &Places, only: Vec<String>, rounds: usize, say: impl FnMut(&str)) -> io::Result<Ratios> {
-    let plan = Plan { only, whom: vec![Contender::Peerstar, Contender::Bare], rounds, scale: Scale::GUARD };
+fn measured(
+    places: &Places,
+    only: Vec<String>,
+    rounds: usize,
+    say: impl FnMut(&str),
+) -> io::Result<Ratios> {
+    let plan = Plan {
+        only,
+        whom: vec![Contender::Peerstar, Contender::Bare],
+        rounds,
+        scale: Scale::GUARD,
+    };
     let Samples(samples) = run(&plan, places, say)?;
     let ratio = |by: &BTreeMap<Contender, Vec<super::sample::Sample>>| {
         let rounds = by.get(&Contender::Peerstar)?.iter().zip(by.get(&Contender::Bare)?);

@@ -18,8 +18,9 @@ const EACH: usize = 10;
 pub fn run(server: &Running, connections: usize, length: Duration) -> io::Result<[f64; 2]> {
     let base = meter::memory(server.pid)?;
     let mut crowd = Crowd::new(server.address)?;
-    let mut seats: Vec<_> =
-        (0..connections).map(|n| Seat { page: format!("page{}", n / EACH), id: format!("peer{n}") }).collect();
+    let mut seats: Vec<_> = (0..connections)
+        .map(|n| Seat { page: format!("page{}", n / EACH), id: format!("peer{n}") })
+        .collect();
     all_in(&mut crowd, server.contender, &mut seats)?;
     let end = Instant::now() + length;
     while Instant::now() < end {

@@ -29,15 +29,21 @@ const BETWEEN: Duration = Duration::from_millis(300);
 /// # Errors
 /// When anything is lost.
 pub fn run(server: &Running, members: usize, length: Duration) -> io::Result<[f64; 4]> {
-    let most = relay::run(server, Pairs { pairs: PAIRS, under_way: 1, pages: PAIRS }, length / 2)?.rate;
+    let most =
+        relay::run(server, Pairs { pairs: PAIRS, under_way: 1, pages: PAIRS }, length / 2)?.rate;
     let mut crowd = Crowd::new(server.address)?;
     let mut probes = Probes::set(&mut crowd, server)?;
     let alone = probes.run(&mut crowd, most / 2.0, length)?;
 
     let is_over = AtomicBool::new(false);
-    let (mut throne_crowd, mut stage_crowd) = (Crowd::new(server.address)?, Crowd::new(server.address)?);
+    let (mut throne_crowd, mut stage_crowd) =
+        (Crowd::new(server.address)?, Crowd::new(server.address)?);
     let has_hosts = server.contender == Contender::Peerstar;
-    let mut throne = if has_hosts { Some(Throne::set(&mut throne_crowd, server.contender, members)?) } else { None };
+    let mut throne = if has_hosts {
+        Some(Throne::set(&mut throne_crowd, server.contender, members)?)
+    } else {
+        None
+    };
     let mut stage = Stage::set(&mut stage_crowd, server.contender, LISTENERS)?;
     let beside = thread::scope(|scope| {
         let dying = scope.spawn(|| {
@@ -84,10 +90,14 @@ impl Probes {
     fn set(crowd: &mut Crowd, server: &Running) -> io::Result<Self> {
         let contender = server.contender;
         // others than those of the relay before, who may still be leaving
-        let mut seats: Vec<_> = (0..2 * PAIRS).map(|n| Seat { page: format!("q{}", n / 2), id: format!("q{n}") }).collect();
+        let mut seats: Vec<_> = (0..2 * PAIRS)
+            .map(|n| Seat { page: format!("q{}", n / 2), id: format!("q{n}") })
+            .collect();
         all_in(crowd, contender, &mut seats)?;
         let senders =
-            seats.iter().skip(1).step_by(2).map(|to| Outgoing::new(&candidate(400, |payload| contender.signal(&to.id, payload))));
+            seats.iter().skip(1).step_by(2).map(|to| {
+                Outgoing::new(&candidate(400, |payload| contender.signal(&to.id, payload)))
+            });
         Ok(Self {
             senders: senders.collect::<io::Result<_>>()?,
             incoming: (0..PAIRS).map(|_| Incoming::default()).collect(),
@@ -111,7 +121,11 @@ impl Probes {
                 crowd.send(2 * pair, &out)?;
                 next += 1;
             }
-            let most = if next < count { due(next).saturating_duration_since(Instant::now()) } else { PATIENCE };
+            let most = if next < count {
+                due(next).saturating_duration_since(Instant::now())
+            } else {
+                PATIENCE
+            };
             let (incoming, sent) = (&mut self.incoming, &mut self.sent);
             crowd.turn(most, |number, heard, _| {
                 match heard {
@@ -129,7 +143,10 @@ impl Probes {
                 Ok(())
             })?;
             if begin.elapsed() > length + PATIENCE {
-                return Err(io::Error::other(format!("{} of {count} messages were lost", count - times.len())));
+                return Err(io::Error::other(format!(
+                    "{} of {count} messages were lost",
+                    count - times.len()
+                )));
             }
         }
         Ok(times.into_iter().collect())

@@ -69,7 +69,8 @@ impl Outgoing {
     pub fn new(text: &str) -> io::Result<Self> {
         let mut framed = Vec::new();
         frame::push(&mut framed, frame::TEXT, text.as_bytes());
-        let at = number_at(&framed).ok_or_else(|| io::Error::other("a message without a number"))?;
+        let at =
+            number_at(&framed).ok_or_else(|| io::Error::other("a message without a number"))?;
         Ok(Self { framed, at, number: Number::ZERO, sent: 0 })
     }
 
@@ -110,8 +111,11 @@ impl Incoming {
             self.at = at;
         }
         if text.get(self.at..self.at + DIGITS) != Some(&self.next.0) {
-            let (next, text) = (String::from_utf8_lossy(&self.next.0), String::from_utf8_lossy(text));
-            return Err(io::Error::other(format!("lost, repeated or out of order: not {next} but {text}")));
+            let (next, text) =
+                (String::from_utf8_lossy(&self.next.0), String::from_utf8_lossy(text));
+            return Err(io::Error::other(format!(
+                "lost, repeated or out of order: not {next} but {text}"
+            )));
         }
         self.next.next();
         self.heard += 1;
@@ -136,7 +140,11 @@ mod tests {
         assert_eq!(sent[11].len(), 200 + 2, "the header is 8 bytes from 126 bytes on");
         let heard = |order: &[usize]| {
             let mut incoming = Incoming::default();
-            order.iter().map(|n| incoming.hear(&sent[*n])).collect::<io::Result<Vec<bool>>>().is_ok()
+            order
+                .iter()
+                .map(|n| incoming.hear(&sent[*n]))
+                .collect::<io::Result<Vec<bool>>>()
+                .is_ok()
         };
         assert!(heard(&[0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11]));
         assert!(!heard(&[0, 2]));

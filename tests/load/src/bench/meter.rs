@@ -13,7 +13,11 @@ fn odd() -> io::Error {
 /// On a processor so far, to the nanosecond: `schedstat` of one thread.
 fn on_cpu(thread: &Path) -> io::Result<Duration> {
     let text = std::fs::read_to_string(thread.join("schedstat"))?;
-    text.split(' ').next().and_then(|nanos| nanos.parse().ok()).map(Duration::from_nanos).ok_or_else(odd)
+    text.split(' ')
+        .next()
+        .and_then(|nanos| nanos.parse().ok())
+        .map(Duration::from_nanos)
+        .ok_or_else(odd)
 }
 
 /// Processor time so far of the process `pid`: of all the threads it has now.
@@ -50,8 +54,10 @@ pub fn memory(pid: u32) -> io::Result<usize> {
 /// When /proc is not there.
 pub fn machine() -> io::Result<String> {
     let cpus = std::fs::read_to_string("/proc/cpuinfo")?;
-    let model =
-        cpus.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": ")).map_or("processor", |(_, name)| name);
+    let model = cpus
+        .lines()
+        .find_map(|line| line.strip_prefix("model name")?.split_once(": "))
+        .map_or("processor", |(_, name)| name);
     let kernel = std::fs::read_to_string("/proc/sys/kernel/osrelease")?;
     let cores = std::thread::available_parallelism()?;
     Ok(format!("{cores} cores of {model}, Linux {}", kernel.trim()))

@@ -47,23 +47,33 @@ pub struct Plan {
 pub fn run(plan: &Plan, places: &Places, mut say: impl FnMut(&str)) -> io::Result<Samples> {
     rlimit::increase_nofile_limit(u64::MAX)?;
     let mut samples = Samples::default();
-    let works = WORKS.iter().filter(|work| plan.only.is_empty() || plan.only.iter().any(|key| key == work.key));
+    let works = WORKS
+        .iter()
+        .filter(|work| plan.only.is_empty() || plan.only.iter().any(|key| key == work.key));
     for Work { key, contenders, figures, run } in works {
-        let whom: Vec<_> = contenders.iter().filter(|contender| plan.whom.contains(contender)).collect();
+        let whom: Vec<_> =
+            contenders.iter().filter(|contender| plan.whom.contains(contender)).collect();
         if let Some(missing) = whom.iter().find(|contender| !contender.is_there(places)) {
-            return Err(io::Error::other(format!("{missing} is not installed: scripts/bench does that")));
+            return Err(io::Error::other(format!(
+                "{missing} is not installed: scripts/bench does that"
+            )));
         }
         for round in 1..=plan.rounds {
             for contender in &whom {
-                let taken = run(**contender, places, plan.scale)
-                    .map_err(|e| io::Error::new(e.kind(), format!("{key}, round {round}, {contender}: {e}")))?;
+                let taken = run(**contender, places, plan.scale).map_err(|e| {
+                    io::Error::new(e.kind(), format!("{key}, round {round}, {contender}: {e}"))
+                })?;
                 for (figure, sample) in figures.iter().zip(taken) {
                     let generator = if sample.rate > 0.0 {
                         format!("; {:.0}/s, generator {:.2} µs", sample.rate, sample.generator)
                     } else {
                         String::new()
                     };
-                    say(&format!("{}, round {round}, {contender}: {}{generator}", figure.key, figure.unit.say(sample.value)));
+                    say(&format!(
+                        "{}, round {round}, {contender}: {}{generator}",
+                        figure.key,
+                        figure.unit.say(sample.value)
+                    ));
                     samples.add(figure.key, **contender, sample);
                 }
             }

@@ -60,13 +60,34 @@ fn ranges(figure: &Figure, samples: &Samples) -> Vec<(Contender, Range)> {
     by.keys().map(|contender| (*contender, (of(*contender), longest))).collect()
 }
 
-fn bar(body: &mut String, figure: &Figure, contender: Contender, y: f64, ([least, median, most], longest): Range) {
+fn bar(
+    body: &mut String,
+    figure: &Figure,
+    contender: Contender,
+    y: f64,
+    ([least, median, most], longest): Range,
+) {
     let length = |value: f64| LONGEST * value / longest;
     let (middle, base) = (y + BAR / 2.0, y + BAR - 5.0);
-    let _ = writeln!(body, r#"<text x="{}" y="{base}" text-anchor="end">{contender}</text>"#, LEFT - 6.0);
+    let _ = writeln!(
+        body,
+        r#"<text x="{}" y="{base}" text-anchor="end">{contender}</text>"#,
+        LEFT - 6.0
+    );
     let (width, fill) = (length(median), colour(contender));
-    let _ = writeln!(body, r#"<rect x="{LEFT}" y="{y}" width="{width:.1}" height="{BAR}" fill="{fill}"/>"#);
+    let _ = writeln!(
+        body,
+        r#"<rect x="{LEFT}" y="{y}" width="{width:.1}" height="{BAR}" fill="{fill}"/>"#
+    );
     let (from, to) = (LEFT + length(least), LEFT + length(most));
-    let _ = writeln!(body, r##"<path d="M{from:.1} {middle}H{to:.1}" stroke="#212529" stroke-width="2"/>"##);
-    let _ = writeln!(body, r#"<text x="{:.1}" y="{base}">{}</text>"#, to + 6.0, figure.unit.say(median));
+    let _ = writeln!(
+        body,
+        r##"<path d="M{from:.1} {middle}H{to:.1}" stroke="#212529" stroke-width="2"/>"##
+    );
+    let _ = writeln!(
+        body,
+        r#"<text x="{:.1}" y="{base}">{}</text>"#,
+        to + 6.0,
+        figure.unit.say(median)
+    );
 }

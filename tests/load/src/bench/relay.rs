@@ -32,7 +32,11 @@ struct Talker {
 ///
 /// # Errors
 /// When a message is lost.
-pub fn run(server: &Running, Pairs { pairs, under_way, pages }: Pairs, length: Duration) -> io::Result<Sample> {
+pub fn run(
+    server: &Running,
+    Pairs { pairs, under_way, pages }: Pairs,
+    length: Duration,
+) -> io::Result<Sample> {
     let contender = server.contender;
     let mut crowd = Crowd::new(server.address)?;
     let mut seats: Vec<Seat> = (0..2 * pairs)
@@ -89,12 +93,17 @@ pub fn run(server: &Running, Pairs { pairs, under_way, pages }: Pairs, length: D
     }
     let sample = metered.end(heard_in_all - before)?;
 
-    let lost = |talkers: &[Talker]| talkers.iter().map(|talker| talker.outgoing.sent).sum::<u64>() - heard_in(talkers);
+    let lost = |talkers: &[Talker]| {
+        talkers.iter().map(|talker| talker.outgoing.sent).sum::<u64>() - heard_in(talkers)
+    };
     let deadline = Instant::now() + PATIENCE;
     while lost(&talkers) > 0 {
         turn(&mut talkers, &mut heard_in_all, false)?;
         if Instant::now() > deadline {
-            return Err(io::Error::other(format!("{contender}: {} messages were lost", lost(&talkers))));
+            return Err(io::Error::other(format!(
+                "{contender}: {} messages were lost",
+                lost(&talkers)
+            )));
         }
     }
     Ok(sample)

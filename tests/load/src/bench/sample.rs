@@ -52,7 +52,11 @@ impl Metered {
         }
         let each = |now: Duration, then: Duration| (now - then).as_secs_f64() * 1e6 / count as f64;
         let rate = count as f64 / self.since.elapsed().as_secs_f64();
-        Ok(Sample { value: each(meter::cpu(self.pid)?, self.cpu), generator: each(meter::own_cpu()?, self.own), rate })
+        Ok(Sample {
+            value: each(meter::cpu(self.pid)?, self.cpu),
+            generator: each(meter::own_cpu()?, self.own),
+            rate,
+        })
     }
 }
 

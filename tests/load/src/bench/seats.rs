@@ -37,14 +37,21 @@ pub fn all_in(crowd: &mut Crowd, contender: Contender, seats: &mut [Seat]) -> io
             dialled += 1;
         }
         crowd.turn(Duration::from_secs(1), |number, heard, out| {
-            let Some(seat) = number.checked_sub(first).and_then(|n| seats.get_mut(n)) else { return Ok(()) };
+            let Some(seat) = number.checked_sub(first).and_then(|n| seats.get_mut(n)) else {
+                return Ok(());
+            };
             match heard {
-                Heard::Open => contender.hello(&seat.page).iter().for_each(|text| frame::push(out, frame::TEXT, text.as_bytes())),
+                Heard::Open => contender
+                    .hello(&seat.page)
+                    .iter()
+                    .for_each(|text| frame::push(out, frame::TEXT, text.as_bytes())),
                 Heard::Text(text) => {
                     if let Some(rest) = text.strip_prefix(contender.welcome().as_bytes()) {
                         seated += 1;
                         if contender == Contender::Matchbox {
-                            seat.id = String::from_utf8_lossy(rest).trim_end_matches(['"', '}']).to_owned();
+                            seat.id = String::from_utf8_lossy(rest)
+                                .trim_end_matches(['"', '}'])
+                                .to_owned();
                         }
                     }
                 }
@@ -53,7 +60,10 @@ pub fn all_in(crowd: &mut Crowd, contender: Contender, seats: &mut [Seat]) -> io
             Ok(())
         })?;
         if Instant::now() > deadline {
-            return Err(io::Error::other(format!("{contender}: only {seated} of {} are in", seats.len())));
+            return Err(io::Error::other(format!(
+                "{contender}: only {seated} of {} are in",
+                seats.len()
+            )));
         }
     }
     Ok(())

@@ -26,7 +26,12 @@ impl Samples {
 
     /// The median of something else of its runs.
     #[must_use]
-    pub fn median_of(&self, figure: &str, contender: Contender, what: impl Fn(&Sample) -> f64) -> Option<f64> {
+    pub fn median_of(
+        &self,
+        figure: &str,
+        contender: Contender,
+        what: impl Fn(&Sample) -> f64,
+    ) -> Option<f64> {
         Some(median(self.0.get(figure)?.get(&contender)?.iter().map(what).collect()))
     }
 
@@ -51,14 +56,19 @@ impl Samples {
         text.push_str(" aim |\n|---|");
         Contender::ALL.iter().for_each(|_| text.push_str("--:|"));
         text.push_str("---|\n");
-        for figure in WORKS.iter().flat_map(|work| work.figures).filter(|figure| self.0.contains_key(figure.key)) {
+        for figure in WORKS
+            .iter()
+            .flat_map(|work| work.figures)
+            .filter(|figure| self.0.contains_key(figure.key))
+        {
             text.push_str(&format!("| {} |", figure.title));
             for contender in Contender::ALL {
                 let Some(value) = self.value(figure.key, contender) else {
                     text.push_str(" |");
                     continue;
                 };
-                let ratio = self.ratio(figure.key, contender).filter(|_| contender != Contender::Peerstar);
+                let ratio =
+                    self.ratio(figure.key, contender).filter(|_| contender != Contender::Peerstar);
                 let ratio = ratio.map(|ratio| format!(" ({ratio:.2})")).unwrap_or_default();
                 text.push_str(&format!(" {}{ratio} |", figure.unit.say(value)));
             }
@@ -73,20 +83,30 @@ impl Samples {
             Aim::Most(most) => format!("≤ {}", figure.unit.say(most)),
             Aim::Of(other, most) => format!("≤ {most} of {other}"),
         };
-        if self.is_met(figure, aim) == Some(false) { format!("**missed:** {wanted}") } else { wanted }
+        if self.is_met(figure, aim) == Some(false) {
+            format!("**missed:** {wanted}")
+        } else {
+            wanted
+        }
     }
 
     /// What the load generator itself used.
     #[must_use]
     pub fn generator(&self) -> String {
-        let mut text = String::from("| the load generator's own share | µs each | a second | of one core |\n|---|--:|--:|--:|\n");
+        let mut text = String::from(
+            "| the load generator's own share | µs each | a second | of one core |\n|---|--:|--:|--:|\n",
+        );
         for (figure, by_contender) in &self.0 {
             for contender in by_contender.keys() {
-                let of = |what: fn(&Sample) -> f64| self.median_of(figure, *contender, what).unwrap_or_default();
+                let of = |what: fn(&Sample) -> f64| {
+                    self.median_of(figure, *contender, what).unwrap_or_default()
+                };
                 let (each, rate) = (of(|sample| sample.generator), of(|sample| sample.rate));
                 if rate > 0.0 {
                     let share = each * rate / 1e4;
-                    text.push_str(&format!("| {figure}, {contender} | {each:.2} | {rate:.0} | {share:.0} % |\n"));
+                    text.push_str(&format!(
+                        "| {figure}, {contender} | {each:.2} | {rate:.0} | {share:.0} % |\n"
+                    ));
                 }
             }
         }

@@ -61,11 +61,21 @@ pub struct Scale {
 
 impl Scale {
     /// For the document. All that are idle are pinged at least once.
-    pub const FULL: Self =
-        Self { length: Duration::from_millis(1500), crowd: 15_000, page: 10_000, comings: 5000, idle: Duration::from_secs(7) };
+    pub const FULL: Self = Self {
+        length: Duration::from_millis(1500),
+        crowd: 15_000,
+        page: 10_000,
+        comings: 5000,
+        idle: Duration::from_secs(7),
+    };
     /// For now and then.
-    pub const QUICK: Self =
-        Self { length: Duration::from_millis(300), crowd: 3000, page: 2000, comings: 1000, idle: Duration::from_millis(500) };
+    pub const QUICK: Self = Self {
+        length: Duration::from_millis(300),
+        crowd: 3000,
+        page: 2000,
+        comings: 1000,
+        idle: Duration::from_millis(500),
+    };
     /// For the comparison with the bare relay alone.
     pub const GUARD: Self = Self { crowd: 1500, ..Self::QUICK };
 }
@@ -87,7 +97,11 @@ pub struct Work {
 }
 
 /// Starts a contender, puts it to work, and sees that nothing went wrong with it.
-fn at_work<T>(contender: Contender, places: &Places, work: impl FnOnce(&Running) -> io::Result<T>) -> io::Result<T> {
+fn at_work<T>(
+    contender: Contender,
+    places: &Places,
+    work: impl FnOnce(&Running) -> io::Result<T>,
+) -> io::Result<T> {
     let server = contender.start(places)?;
     let done = work(&server)?;
     server.is_well().map(|()| done)
@@ -105,8 +119,10 @@ pub const WORKS: &[Work] = &[
             aims: &[Aim::Of(PeerServer, 0.30), Aim::Of(Matchbox, 0.55), Aim::Of(Bare, 1.15)],
         }],
         run: |contender, places, scale| {
-            at_work(contender, places, |server| relay::run(server, Pairs { pairs: 200, under_way: 1, pages: 0 }, scale.length))
-                .map(|sample| vec![sample])
+            at_work(contender, places, |server| {
+                relay::run(server, Pairs { pairs: 200, under_way: 1, pages: 0 }, scale.length)
+            })
+            .map(|sample| vec![sample])
         },
     },
     Work {
@@ -119,8 +135,10 @@ pub const WORKS: &[Work] = &[
             aims: &[Aim::Of(Matchbox, 0.7), Aim::Of(Bare, 1.4)],
         }],
         run: |contender, places, scale| {
-            at_work(contender, places, |server| relay::run(server, Pairs { pairs: 100, under_way: 8, pages: 0 }, scale.length))
-                .map(|sample| vec![sample])
+            at_work(contender, places, |server| {
+                relay::run(server, Pairs { pairs: 100, under_way: 8, pages: 0 }, scale.length)
+            })
+            .map(|sample| vec![sample])
         },
     },
     Work {
@@ -133,14 +151,20 @@ pub const WORKS: &[Work] = &[
             aims: &[Aim::Of(YWebrtc, 0.25), Aim::Of(Bare, 1.0)],
         }],
         run: |contender, places, scale| {
-            at_work(contender, places, |server| fanout::run(server, 500, 4, scale.length)).map(|sample| vec![sample])
+            at_work(contender, places, |server| fanout::run(server, 500, 4, scale.length))
+                .map(|sample| vec![sample])
         },
     },
     Work {
         key: "memory",
         contenders: &[Peerstar, Bare, PeerServer, Matchbox],
         figures: &[
-            Figure { key: "memory-base", title: "memory before anyone came", unit: Unit::Bytes, aims: &[Aim::Most(12.0e6)] },
+            Figure {
+                key: "memory-base",
+                title: "memory before anyone came",
+                unit: Unit::Bytes,
+                aims: &[Aim::Most(12.0e6)],
+            },
             Figure {
                 key: "memory",
                 title: "memory, 10 to a page, all idle: a connection",
@@ -163,7 +187,8 @@ pub const WORKS: &[Work] = &[
             aims: &[Aim::Most(70.0)],
         }],
         run: |contender, places, scale| {
-            at_work(contender, places, |server| churn::run(server, 0, scale.comings)).map(|sample| vec![sample])
+            at_work(contender, places, |server| churn::run(server, 0, scale.comings))
+                .map(|sample| vec![sample])
         },
     },
     Work {
@@ -176,15 +201,22 @@ pub const WORKS: &[Work] = &[
             aims: &[Aim::Most(10.0)],
         }],
         run: |contender, places, _| {
-            at_work(contender, places, |server| death::run(server, 1000, 9)).map(|[_, all]| vec![all.into()])
+            at_work(contender, places, |server| death::run(server, 1000, 9))
+                .map(|[_, all]| vec![all.into()])
         },
     },
     Work {
         key: "death-10000",
         contenders: &[Peerstar],
-        figures: &[Figure { key: "death-10000", title: "a host of 10,000 dies", unit: Unit::Millis, aims: &[Aim::Most(80.0)] }],
+        figures: &[Figure {
+            key: "death-10000",
+            title: "a host of 10,000 dies",
+            unit: Unit::Millis,
+            aims: &[Aim::Most(80.0)],
+        }],
         run: |contender, places, scale| {
-            at_work(contender, places, |server| death::run(server, scale.page, 5)).map(|[_, all]| vec![all.into()])
+            at_work(contender, places, |server| death::run(server, scale.page, 5))
+                .map(|[_, all]| vec![all.into()])
         },
     },
     Work {
@@ -197,12 +229,23 @@ pub const WORKS: &[Work] = &[
                 unit: Unit::Millis,
                 aims: &[],
             },
-            Figure { key: "host-told-10000", title: "the same on a page of 10,000", unit: Unit::Millis, aims: &[] },
-            Figure { key: "host-told", title: "so it grows", unit: Unit::Times, aims: &[Aim::Most(1.2)] },
+            Figure {
+                key: "host-told-10000",
+                title: "the same on a page of 10,000",
+                unit: Unit::Millis,
+                aims: &[],
+            },
+            Figure {
+                key: "host-told",
+                title: "so it grows",
+                unit: Unit::Times,
+                aims: &[Aim::Most(1.2)],
+            },
         ],
         run: |contender, places, scale| {
             let on = |members, deaths| {
-                at_work(contender, places, |server| death::run(server, members, deaths)).map(|[host, _]| Sample::from(host))
+                at_work(contender, places, |server| death::run(server, members, deaths))
+                    .map(|[host, _]| Sample::from(host))
             };
             grown(on(1000, 25)?, on(scale.page, 15)?)
         },
@@ -217,8 +260,18 @@ pub const WORKS: &[Work] = &[
                 unit: Unit::Micros,
                 aims: &[],
             },
-            Figure { key: "connections-15000", title: "CPU a message, 15,000 connections", unit: Unit::Micros, aims: &[] },
-            Figure { key: "connections", title: "so it grows", unit: Unit::Times, aims: &[Aim::Of(Bare, 1.1)] },
+            Figure {
+                key: "connections-15000",
+                title: "CPU a message, 15,000 connections",
+                unit: Unit::Micros,
+                aims: &[],
+            },
+            Figure {
+                key: "connections",
+                title: "so it grows",
+                unit: Unit::Times,
+                aims: &[Aim::Of(Bare, 1.1)],
+            },
         ],
         run: |contender, places, scale| {
             let few = Pairs { pairs: 50, under_way: 1, pages: 0 };
@@ -229,9 +282,24 @@ pub const WORKS: &[Work] = &[
         key: "pages",
         contenders: &[Peerstar, Bare],
         figures: &[
-            Figure { key: "pages-1", title: "CPU a message, 10,000 connections on one page", unit: Unit::Micros, aims: &[] },
-            Figure { key: "pages-5000", title: "CPU a message, the same on 5,000 pages", unit: Unit::Micros, aims: &[] },
-            Figure { key: "pages", title: "so it grows", unit: Unit::Times, aims: &[Aim::Of(Bare, 1.1)] },
+            Figure {
+                key: "pages-1",
+                title: "CPU a message, 10,000 connections on one page",
+                unit: Unit::Micros,
+                aims: &[],
+            },
+            Figure {
+                key: "pages-5000",
+                title: "CPU a message, the same on 5,000 pages",
+                unit: Unit::Micros,
+                aims: &[],
+            },
+            Figure {
+                key: "pages",
+                title: "so it grows",
+                unit: Unit::Times,
+                aims: &[Aim::Of(Bare, 1.1)],
+            },
         ],
         run: |contender, places, scale| {
             let one = Pairs { pairs: scale.crowd / 3, under_way: 1, pages: 1 };
@@ -248,11 +316,23 @@ pub const WORKS: &[Work] = &[
                 unit: Unit::Micros,
                 aims: &[],
             },
-            Figure { key: "joins-10000", title: "the same on a page of 10,000", unit: Unit::Micros, aims: &[] },
-            Figure { key: "joins", title: "so it grows", unit: Unit::Times, aims: &[Aim::Most(1.2)] },
+            Figure {
+                key: "joins-10000",
+                title: "the same on a page of 10,000",
+                unit: Unit::Micros,
+                aims: &[],
+            },
+            Figure {
+                key: "joins",
+                title: "so it grows",
+                unit: Unit::Times,
+                aims: &[Aim::Most(1.2)],
+            },
         ],
         run: |contender, places, scale| {
-            let on = |members| at_work(contender, places, |server| churn::run(server, members, scale.comings));
+            let on = |members| {
+                at_work(contender, places, |server| churn::run(server, members, scale.comings))
+            };
             grown(on(10)?, on(scale.page)?)
         },
     },
@@ -260,15 +340,30 @@ pub const WORKS: &[Work] = &[
         key: "latency",
         contenders: &[Peerstar, Bare],
         figures: &[
-            Figure { key: "latency-p50", title: "signalling at half load, 50 pairs: median", unit: Unit::Millis, aims: &[] },
-            Figure { key: "latency-p99", title: "99 of 100 take at most", unit: Unit::Millis, aims: &[] },
+            Figure {
+                key: "latency-p50",
+                title: "signalling at half load, 50 pairs: median",
+                unit: Unit::Millis,
+                aims: &[],
+            },
+            Figure {
+                key: "latency-p99",
+                title: "99 of 100 take at most",
+                unit: Unit::Millis,
+                aims: &[],
+            },
             Figure {
                 key: "storm-p50",
                 title: "the same while a page of 10,000 elects (not for the bare relay) and another relays at full speed: median",
                 unit: Unit::Millis,
                 aims: &[],
             },
-            Figure { key: "storm-p99", title: "99 of 100 take at most", unit: Unit::Millis, aims: &[Aim::Most(5.0)] },
+            Figure {
+                key: "storm-p99",
+                title: "99 of 100 take at most",
+                unit: Unit::Millis,
+                aims: &[Aim::Most(5.0)],
+            },
         ],
         run: |contender, places, scale| {
             at_work(contender, places, |server| latency::run(server, scale.page, 2 * scale.length))
@@ -278,7 +373,13 @@ pub const WORKS: &[Work] = &[
 ];
 
 /// Signalling among few and among many, each with a fresh server; and how many times dearer the latter is.
-fn growth(contender: Contender, places: &Places, scale: Scale, few: Pairs, many: Pairs) -> io::Result<Vec<Sample>> {
+fn growth(
+    contender: Contender,
+    places: &Places,
+    scale: Scale,
+    few: Pairs,
+    many: Pairs,
+) -> io::Result<Vec<Sample>> {
     let on = |pairs| at_work(contender, places, |server| relay::run(server, pairs, scale.length));
     grown(on(few)?, on(many)?)
 }

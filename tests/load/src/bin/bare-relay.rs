@@ -58,7 +58,10 @@ impl Peer {
 
 impl Relay {
     fn come(&self, peer: &Arc<Peer>) {
-        self.peers.write().unwrap_or_else(PoisonError::into_inner).insert(peer.id.clone(), Arc::clone(peer));
+        self.peers
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(peer.id.clone(), Arc::clone(peer));
         if !peer.page.is_empty() {
             let mut pages = self.pages.write().unwrap_or_else(PoisonError::into_inner);
             pages.entry(peer.page.clone()).or_default().insert(peer.id.clone(), Arc::clone(peer));
@@ -77,17 +80,36 @@ impl Relay {
     }
 
     fn pass_on(&self, from: &Peer, text: &[u8]) {
-        let Ok(Said { r#type, dst, payload: Some(payload) }) = serde_json::from_slice(text) else { return };
+        let Ok(Said { r#type, dst, payload: Some(payload) }) = serde_json::from_slice(text) else {
+            return;
+        };
         let (id, payload) = (&*from.id, payload.get());
         if let Some(dst) = dst {
             if let Some(to) = self.peers.read().unwrap_or_else(PoisonError::into_inner).get(dst) {
-                let parts = [r#"{"type":""#, r#type, r#"","src":""#, id, r#"","dst":""#, dst, r#"","payload":"#, payload, "}"];
+                let parts = [
+                    r#"{"type":""#,
+                    r#type,
+                    r#"","src":""#,
+                    id,
+                    r#"","dst":""#,
+                    dst,
+                    r#"","payload":"#,
+                    payload,
+                    "}",
+                ];
                 to.tell(|out| push_parts(out, &parts));
             }
-        } else if let Some(page) = self.pages.read().unwrap_or_else(PoisonError::into_inner).get(&from.page) {
+        } else if let Some(page) =
+            self.pages.read().unwrap_or_else(PoisonError::into_inner).get(&from.page)
+        {
             let mut framed = Vec::new();
-            push_parts(&mut framed, &[r#"{"type":""#, r#type, r#"","src":""#, id, r#"","payload":"#, payload, "}"]);
-            page.values().filter(|to| to.id != from.id).for_each(|to| to.tell(|out| out.extend_from_slice(&framed)));
+            push_parts(
+                &mut framed,
+                &[r#"{"type":""#, r#type, r#"","src":""#, id, r#"","payload":"#, payload, "}"],
+            );
+            page.values()
+                .filter(|to| to.id != from.id)
+                .for_each(|to| to.tell(|out| out.extend_from_slice(&framed)));
         }
     }
 }
@@ -101,7 +123,9 @@ fn push_parts(out: &mut Vec<u8>, parts: &[&str]) {
 fn unmasked(bytes: &mut [u8]) -> Option<(u8, std::ops::Range<usize>)> {
     let (at, length) = match *bytes {
         [_, 0xfe, a, b, ..] => (4, usize::from(u16::from_be_bytes([a, b]))),
-        [_, 0xff, a, b, c, d, e, f, g, h, ..] => (10, u64::from_be_bytes([a, b, c, d, e, f, g, h]) as usize),
+        [_, 0xff, a, b, c, d, e, f, g, h, ..] => {
+            (10, u64::from_be_bytes([a, b, c, d, e, f, g, h]) as usize)
+        }
         [_, 0xfe | 0xff, ..] => return None,
         [_, short, ..] => (2, usize::from(short & 0x7f)),
         _ => return None,
@@ -109,7 +133,11 @@ fn unmasked(bytes: &mut [u8]) -> Option<(u8, std::ops::Range<usize>)> {
     let body = at + 4..at + 4 + length;
     let [.., a, b, c, d] = *bytes.get(..at + 4)? else { return None };
     let mask = [a, b, c, d];
-    bytes.get_mut(body.clone())?.iter_mut().zip(mask.iter().cycle()).for_each(|(byte, mask)| *byte ^= mask);
+    bytes
+        .get_mut(body.clone())?
+        .iter_mut()
+        .zip(mask.iter().cycle())
+        .for_each(|(byte, mask)| *byte ^= mask);
     Some((bytes[0] & 0x0f, body))
 }
 
@@ -127,8 +155,11 @@ async fn handshake(stream: &mut TcpStream, inbox: &mut Vec<u8>) -> io::Result<Pe
     inbox.drain(..end);
     let odd = || io::Error::other("no WebSocket request");
     let query = head.split(' ').nth(1).and_then(|target| target.split_once('?')).ok_or_else(odd)?.1;
-    let parameter = |name: &str| query.split('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('=')).map(Box::from);
-    let key = head.lines().find_map(|line| line.strip_prefix("Sec-WebSocket-Key: ")).ok_or_else(odd)?;
+    let parameter = |name: &str| {
+        query.split('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('=')).map(Box::from)
+    };
+    let key =
+        head.lines().find_map(|line| line.strip_prefix("Sec-WebSocket-Key: ")).ok_or_else(odd)?;
     let mut hash = Sha1::new();
     hash.update(key);
     hash.update("258EAFA5-E914-47DA-95CA-C5AB0DC85B11");
@@ -139,7 +170,12 @@ async fn handshake(stream: &mut TcpStream, inbox: &mut Vec<u8>) -> io::Result<Pe
     .into_bytes();
     push_parts(&mut answer, &[r#"{"type":"OPEN"}"#]);
     let id = parameter("id").ok_or_else(odd)?;
-    Ok(Peer { id, page: parameter("page").unwrap_or_default(), waiting: Mutex::new(answer), wake: Notify::new() })
+    Ok(Peer {
+        id,
+        page: parameter("page").unwrap_or_default(),
+        waiting: Mutex::new(answer),
+        wake: Notify::new(),
+    })
 }
 
 async fn serve(relay: Arc<Relay>, mut stream: TcpStream) -> io::Result<()> {
@@ -153,7 +189,12 @@ async fn serve(relay: Arc<Relay>, mut stream: TcpStream) -> io::Result<()> {
     end
 }
 
-async fn talk(relay: &Relay, me: &Peer, stream: &mut TcpStream, inbox: &mut Vec<u8>) -> io::Result<()> {
+async fn talk(
+    relay: &Relay,
+    me: &Peer,
+    stream: &mut TcpStream,
+    inbox: &mut Vec<u8>,
+) -> io::Result<()> {
     let mut outbox = Vec::new();
     loop {
         tokio::select! {
@@ -189,10 +230,13 @@ async fn talk(relay: &Relay, me: &Peer, stream: &mut TcpStream, inbox: &mut Vec<
 #[tokio::main]
 async fn main() -> io::Result<()> {
     rlimit::increase_nofile_limit(u64::MAX)?;
-    let address: SocketAddr = std::env::args()
-        .nth(1)
-        .and_then(|address| address.parse().ok())
-        .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "bare-relay ADDRESS:PORT, where it is to listen"))?;
+    let address: SocketAddr =
+        std::env::args().nth(1).and_then(|address| address.parse().ok()).ok_or_else(|| {
+            io::Error::new(
+                io::ErrorKind::InvalidInput,
+                "bare-relay ADDRESS:PORT, where it is to listen",
+            )
+        })?;
     let listener = TcpListener::bind(address).await?;
     let relay = Arc::new(Relay::default());
     loop {

@@ -103,7 +103,9 @@ impl Attacker {
     fn address(&mut self, name: &str) -> String {
         let (number, lives, page) = (self.number, self.lives, self.page());
         let group = u8::from(self.random.random_ratio(2, 3));
-        format!("/peerjs?key=peerjs&id={STRANGER}{number}-{lives}{name}&token=t&page=p{page}&group={group}")
+        format!(
+            "/peerjs?key=peerjs&id={STRANGER}{number}-{lives}{name}&token=t&page=p{page}&group={group}"
+        )
     }
 
     /// The name says in logs and complaints what it was up to.
@@ -129,7 +131,11 @@ impl Attacker {
         match self.random.random_range(0..5) {
             0 => frame::push(&mut socket.out, frame::TEXT, br#"{"type":"LEAVE"}"#),
             1 => frame::push(&mut socket.out, frame::CLOSE, b""),
-            n => frame::push(&mut socket.out, frame::CLOSE, &[1000_u16, 1001, 4000][n as usize - 2].to_be_bytes()),
+            n => frame::push(
+                &mut socket.out,
+                frame::CLOSE,
+                &[1000_u16, 1001, 4000][n as usize - 2].to_be_bytes(),
+            ),
         }
         socket.finish(Duration::from_secs(2)).await;
         Ok(())
@@ -146,7 +152,10 @@ impl Attacker {
     async fn steal(&mut self) -> io::Result<()> {
         let address = if self.plan.steal {
             let page = self.page();
-            format!("/peerjs?key=peerjs&id=m{}&token=stolen&page=p{page}&group=1", self.plan.first + page)
+            format!(
+                "/peerjs?key=peerjs&id=m{}&token=stolen&page=p{page}&group=1",
+                self.plan.first + page
+            )
         } else {
             self.address("-steal")
         };
@@ -160,8 +169,11 @@ impl Attacker {
     /// Says that it was told what nobody was told.
     async fn lie(&mut self) -> io::Result<()> {
         let ahead = self.random.random_range(0..120_000);
-        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64);
-        let address = format!("{}&epoch={}&host={STRANGER}", self.address("-lie"), now + ahead - 60_000);
+        let now = std::time::SystemTime::now()
+            .duration_since(std::time::UNIX_EPOCH)
+            .map_or(0, |since| since.as_millis() as u64);
+        let address =
+            format!("{}&epoch={}&host={STRANGER}", self.address("-lie"), now + ahead - 60_000);
         Socket::open(self.route(), &address).await?.finish(self.ms(2000)).await;
         Ok(())
     }
@@ -194,7 +206,11 @@ impl Attacker {
                 frame::push_header(out, 0x01, 1, true);
                 out.push(b'x');
             }),
-            _ => frame::push(out, frame::TEXT, br#"{"type":"STATUS","payload":{"profile":{"a":[[[[["#),
+            _ => frame::push(
+                out,
+                frame::TEXT,
+                br#"{"type":"STATUS","payload":{"profile":{"a":[[[[["#,
+            ),
         }
         socket.finish(self.ms(3000)).await;
         Ok(())
@@ -209,10 +225,16 @@ impl Attacker {
         let _jammed = Socket::open(route, &address).await?;
         let target = format!("{STRANGER}{}-{}-jam", self.number, self.lives);
         let page = address.split("&page=").nth(1).unwrap_or_default();
-        let name = format!("/peerjs?key=peerjs&id={STRANGER}{}-{}-send&token=t&page={page}", self.number, self.lives);
+        let name = format!(
+            "/peerjs?key=peerjs&id={STRANGER}{}-{}-send&token=t&page={page}",
+            self.number, self.lives
+        );
         let mut sender = Socket::open(self.route(), &name).await?;
         let kind = if self.random.random() { "OFFER" } else { "RELAY" };
-        let text = format!(r#"{{"type":"{kind}","dst":"{target}","payload":{{"x":"{}"}}}}"#, "x".repeat(16_000));
+        let text = format!(
+            r#"{{"type":"{kind}","dst":"{target}","payload":{{"x":"{}"}}}}"#,
+            "x".repeat(16_000)
+        );
         for _ in 0..400 {
             frame::push(&mut sender.out, frame::TEXT, text.as_bytes());
             self.pump(&mut sender).await?;
@@ -229,7 +251,8 @@ impl Attacker {
         let reads = self.random.random_ratio(3, 4);
         let until = Instant::now() + Duration::from_secs(5);
         let target = self.plan.first + self.random.random_range(0..4000);
-        let payload = format!(r#"{{"n":0,"x":"{}"}}"#, "x".repeat(self.random.random_range(0..2000)));
+        let payload =
+            format!(r#"{{"n":0,"x":"{}"}}"#, "x".repeat(self.random.random_range(0..2000)));
         let words = [
             r#"{"type":"HEARTBEAT"}"#.to_owned(),
             r#"{"type":"NONSENSE","payload":[1,2,3]}"#.to_owned(),
@@ -238,7 +261,9 @@ impl Attacker {
             format!(r#"{{"type":"STATUS","payload":{{"profile":{{"n":{target}}}}}}}"#),
             format!(r#"{{"type":"SUSPECT","payload":{{"host":"m{target}","epoch":1}}}}"#),
             format!(r#"{{"type":"TRUST","payload":{{"host":"m{target}","epoch":1}}}}"#),
-            format!(r#"{{"type":"STATUS","payload":{{"p2p":false,"channels":{{"m{target}":600000}}}}}}"#),
+            format!(
+                r#"{{"type":"STATUS","payload":{{"p2p":false,"channels":{{"m{target}":600000}}}}}}"#
+            ),
             r#"{"type":"RESIGN","payload":{"epoch":1}}"#.to_owned(),
         ];
         let only = self.random.random_bool(0.5).then(|| words.choose(&mut self.random)).flatten();

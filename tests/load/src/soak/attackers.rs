@@ -19,7 +19,11 @@ impl Attackers {
         let Plan { to, pages, first, steal } = plan;
         let mut command = Command::new("nice");
         // they stand for other people's machines: they must not take ours from the server
-        command.args(["-n", "10"]).arg(std::env::current_exe()?).arg("attack").args(["--to", &to.to_string()]);
+        command
+            .args(["-n", "10"])
+            .arg(std::env::current_exe()?)
+            .arg("attack")
+            .args(["--to", &to.to_string()]);
         for (name, number) in [("--pages", pages), ("--first", first), ("--count", count)] {
             command.args([name, &number.to_string()]);
         }
@@ -30,7 +34,10 @@ impl Attackers {
             let lives = Arc::clone(&lives);
             // it ends with the process
             std::thread::spawn(move || {
-                let numbers = BufReader::new(stdout).lines().map_while(Result::ok).filter_map(|line| line.parse().ok());
+                let numbers = BufReader::new(stdout)
+                    .lines()
+                    .map_while(Result::ok)
+                    .filter_map(|line| line.parse().ok());
                 numbers.for_each(|number| lives.store(number, Ordering::Relaxed));
             });
         }

@@ -116,7 +116,10 @@ impl Soak {
             let (count, faults) = self.swarm.world.ledger.faults();
             if count > 0 {
                 faults.iter().for_each(|fault| say(format!("  {fault}")));
-                return Err(io::Error::other(format!("{count} faults in round {number}, seed {}", self.plan.seed)));
+                return Err(io::Error::other(format!(
+                    "{count} faults in round {number}, seed {}",
+                    self.plan.seed
+                )));
             }
             let round = round?;
             say(format!("{number}. {round}"));
@@ -126,13 +129,21 @@ impl Soak {
             judged += usize::from(judges);
             slow = if judges && attacked > calm.max(NOISE) * SLOWER { slow + 1 } else { 0 };
             if slow == 3 {
-                return Err(io::Error::other(format!("under attack p99 is more than {SLOWER} times that of the calm")));
+                return Err(io::Error::other(format!(
+                    "under attack p99 is more than {SLOWER} times that of the calm"
+                )));
             }
         }
         let ledger = &self.swarm.world.ledger;
         say(format!("{}", self.total));
-        say(format!("round trips were judged in {judged} rounds: in the others the machine had more to do, or the server died"));
-        say(format!("terms of hosts: {}; closes: {:?}; nothing that must not be", ledger.terms(), ledger.closes()));
+        say(format!(
+            "round trips were judged in {judged} rounds: in the others the machine had more to do, or the server died"
+        ));
+        say(format!(
+            "terms of hosts: {}; closes: {:?}; nothing that must not be",
+            ledger.terms(),
+            ledger.closes()
+        ));
         Ok(())
     }
 
@@ -205,7 +216,9 @@ impl Soak {
 
     fn come(&self, page: usize) {
         let (world, town, seed) = (Rc::clone(&self.swarm.world), &self.town, self.plan.seed);
-        let seat = self.swarm.join(page, |seat| Talker::new(seat, &world, town, seed ^ 0x7a1c ^ seat.number as u64));
+        let seat = self
+            .swarm
+            .join(page, |seat| Talker::new(seat, &world, town, seed ^ 0x7a1c ^ seat.number as u64));
         self.town.pages[page].borrow_mut().push(seat);
     }
 
@@ -243,7 +256,9 @@ impl Soak {
         if chosen.seat.hosts() && self.random.random() {
             let epoch = chosen.seat.told.borrow().as_ref().map_or(0, |told| told.epoch);
             self.swarm.world.ledger.resigns(&chosen.seat);
-            return chosen.order(Order::Say(format!(r#"{{"type":"RESIGN","payload":{{"epoch":{epoch}}}}}"#)));
+            return chosen.order(Order::Say(format!(
+                r#"{{"type":"RESIGN","payload":{{"epoch":{epoch}}}}}"#
+            )));
         }
         if self.random.random_ratio(1, 3) {
             return chosen.order(Order::Lose);
@@ -261,12 +276,17 @@ impl Soak {
     async fn panic(&mut self) -> io::Result<()> {
         let page = self.random.random_range(0..self.plan.pages);
         self.town.panics(page);
-        let (status, _) = http::ask(self.server()?.address, "POST", &format!("/faults/pages/p{page}")).await?;
+        let (status, _) =
+            http::ask(self.server()?.address, "POST", &format!("/faults/pages/p{page}")).await?;
         match status {
             204 => self.ordered_panics += 1,
             // after a restart, nobody may be on it yet
             404 if self.ordered_panics > 0 => {}
-            _ => return Err(io::Error::other(format!("page {page} did not panic: {status}. Built with --features faults?"))),
+            _ => {
+                return Err(io::Error::other(format!(
+                    "page {page} did not panic: {status}. Built with --features faults?"
+                )));
+            }
         }
         Ok(())
     }
@@ -306,7 +326,11 @@ impl Soak {
     }
 
     /// Where what the server says of its pages is not what their members know.
-    async fn difference(&self, agreed: &[Option<Told>], members: &[Vec<Rc<Seat>>]) -> io::Result<Option<String>> {
+    async fn difference(
+        &self,
+        agreed: &[Option<Told>],
+        members: &[Vec<Rc<Seat>>],
+    ) -> io::Result<Option<String>> {
         #[derive(Debug, Deserialize)]
         struct Page {
             page: String,
@@ -321,15 +345,23 @@ impl Soak {
             return Ok(Some(format!("the server has {} pages, not {}", pages.len(), agreed.len())));
         }
         for page in &pages {
-            let number: Option<usize> = page.page.strip_prefix('p').and_then(|number| number.parse().ok());
-            let Some((Some(told), here)) = number.and_then(|n| Some((agreed.get(n)?, members.get(n)?))) else {
+            let number: Option<usize> =
+                page.page.strip_prefix('p').and_then(|number| number.parse().ok());
+            let Some((Some(told), here)) =
+                number.and_then(|n| Some((agreed.get(n)?, members.get(n)?)))
+            else {
                 return Ok(Some(format!("the server has a page {page:?} nobody is on")));
             };
             if page.members != here.len() {
-                let (_, body) = http::ask(address, "GET", &format!("/pages/{}/peerjs/peers", page.page)).await?;
+                let (_, body) =
+                    http::ask(address, "GET", &format!("/pages/{}/peerjs/peers", page.page))
+                        .await?;
                 let mut ids: Vec<Box<str>> = serde_json::from_str(&body)?;
                 ids.retain(|id| here.iter().all(|seat| seat.id != *id));
-                return Ok(Some(format!("{page:?}: {} are there; besides them, the server knows of {ids:?}", here.len())));
+                return Ok(Some(format!(
+                    "{page:?}: {} are there; besides them, the server knows of {ids:?}",
+                    here.len()
+                )));
             }
             if (page.epoch, page.host.as_ref()) != (told.epoch, Some(&told.host)) {
                 return Ok(Some(format!("{page:?}: its members know {told:?}")));
@@ -346,7 +378,10 @@ impl Soak {
         });
         if given_back.await.is_err() {
             let left = server.usage()?.descriptors;
-            return Err(io::Error::other(format!("the server has {left} descriptors, not {}, after all left", self.fresh)));
+            return Err(io::Error::other(format!(
+                "the server has {left} descriptors, not {}, after all left",
+                self.fresh
+            )));
         }
         let (_, pages) = http::ask(server.address, "GET", "/pages").await?;
         if pages != "[]" {
@@ -360,7 +395,10 @@ impl Soak {
         let (server, memory) = (self.server()?, round.left.memory);
         let (complaints, panics) = (server.complaints(), server.panics());
         if !complaints.is_empty() || panics > self.ordered_panics {
-            let what = format!("{panics} panics, {} of them ordered; {complaints:#?}", self.ordered_panics);
+            let what = format!(
+                "{panics} panics, {} of them ordered; {complaints:#?}",
+                self.ordered_panics
+            );
             return Err(io::Error::other(what));
         }
         if round.upheaval {
@@ -368,7 +406,9 @@ impl Soak {
         }
         let first = *self.first.get_or_insert(memory);
         if memory > first + first / 4 + KEPT {
-            return Err(io::Error::other(format!("memory grew from {first} to {memory} bytes after all had left")));
+            return Err(io::Error::other(format!(
+                "memory grew from {first} to {memory} bytes after all had left"
+            )));
         }
         Ok(())
     }

@@ -38,15 +38,33 @@ fn mib(memory: usize) -> f64 {
 
 impl fmt::Display for Round {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { upheaval, trips: [calm, attacked], busy, others, panics, answered, expired, excused, relayed, peak, left } =
-            self;
+        let Self {
+            upheaval,
+            trips: [calm, attacked],
+            busy,
+            others,
+            panics,
+            answered,
+            expired,
+            excused,
+            relayed,
+            peak,
+            left,
+        } = self;
         write!(f, "p99 {:.1} ms calm, {:.1} ms ", ms(calm), ms(attacked))?;
         if *upheaval {
             write!(f, "under attack, killed and replaced; ")?;
         } else {
-            write!(f, "under attack; the server used {:.2} and {:.2} processors, others {others:.2}; ", busy[0], busy[1])?;
+            write!(
+                f,
+                "under attack; the server used {:.2} and {:.2} processors, others {others:.2}; ",
+                busy[0], busy[1]
+            )?;
         }
-        write!(f, "{panics} panics; {answered} answered, {expired} expired, {excused} excused, {relayed} relayed; ")?;
+        write!(
+            f,
+            "{panics} panics; {answered} answered, {expired} expired, {excused} excused, {relayed} relayed; "
+        )?;
         write!(f, "{:.0} MiB and {} descriptors, ", mib(peak.memory), peak.descriptors)?;
         write!(f, "{:.0} MiB and {} after all left", mib(left.memory), left.descriptors)
     }
@@ -84,10 +102,20 @@ impl Total {
 
 impl fmt::Display for Total {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let [calm, attacked] = self.trips.each_ref().map(|trips| trips.iter().copied().collect::<Spread>());
-        let Self { rounds, kills, drains, panics, joins: [members, attackers], messages, peak, .. } = self;
-        writeln!(f, "{rounds} rounds; {members} joins of members, {attackers} lives of attackers, {messages} messages heard;")?;
-        writeln!(f, "{panics} panics, {kills} times killed, {drains} times replaced; at most {:.0} MiB", mib(*peak))?;
+        let [calm, attacked] =
+            self.trips.each_ref().map(|trips| trips.iter().copied().collect::<Spread>());
+        let Self {
+            rounds, kills, drains, panics, joins: [members, attackers], messages, peak, ..
+        } = self;
+        writeln!(
+            f,
+            "{rounds} rounds; {members} joins of members, {attackers} lives of attackers, {messages} messages heard;"
+        )?;
+        writeln!(
+            f,
+            "{panics} panics, {kills} times killed, {drains} times replaced; at most {:.0} MiB",
+            mib(*peak)
+        )?;
         writeln!(f, "round trips, calm: {calm}")?;
         write!(f, "round trips, under attack: {attacked}")
     }

@@ -81,10 +81,14 @@ impl Talker {
         self.number += 1;
         let n = self.number;
         if self.random.random_ratio(1, 4) {
-            let relay = format!(r#"{{"type":"RELAY","payload":{{"n":{n},"part":0,"x":"{FILLING}"}}}}"#);
+            let relay =
+                format!(r#"{{"type":"RELAY","payload":{{"n":{n},"part":0,"x":"{FILLING}"}}}}"#);
             return frame::push(out, frame::TEXT, relay.as_bytes());
         }
-        let nobody = self.random.random_ratio(1, 20).then(|| Seat::new(self.me.page, &format!("nobody{n}"), 0));
+        let nobody = self
+            .random
+            .random_ratio(1, 20)
+            .then(|| Seat::new(self.me.page, &format!("nobody{n}"), 0));
         let with = nobody.or_else(|| {
             let others = self.town.pages[self.me.page].borrow();
             let other = others.get(self.random.random_range(0..others.len().max(1)));
@@ -110,7 +114,10 @@ impl Talker {
         let now = (said.n, said.part);
         match self.signalled.get_mut(src) {
             Some(last) if *last >= now => {
-                let what = format!("page {}: {} heard {now:?} of {src} after {last:?}", self.me.page, self.me.id);
+                let what = format!(
+                    "page {}: {} heard {now:?} of {src} after {last:?}",
+                    self.me.page, self.me.id
+                );
                 self.world.ledger.fault(what);
             }
             Some(last) => *last = now,
@@ -119,7 +126,10 @@ impl Talker {
         if kind == "CANDIDATE" && said.part == 2 {
             self.number += 1;
             // the answer carries the number of what it answers in place of a part
-            let answer = format!(r#"{{"type":"ANSWER","dst":"{src}","payload":{{"n":{},"part":0}}}}"#, said.n);
+            let answer = format!(
+                r#"{{"type":"ANSWER","dst":"{src}","payload":{{"n":{},"part":0}}}}"#,
+                said.n
+            );
             frame::push(out, frame::TEXT, answer.as_bytes());
         }
     }
@@ -128,13 +138,19 @@ impl Talker {
         count(&self.town.counts.relayed);
         let last = self.relayed.insert(src.into(), said.n);
         if let Some(last) = last.filter(|last| *last >= said.n) {
-            let what = format!("page {}: {} heard relayed {} of {src} after {last}", self.me.page, self.me.id, said.n);
+            let what = format!(
+                "page {}: {} heard relayed {} of {src} after {last}",
+                self.me.page, self.me.id, said.n
+            );
             self.world.ledger.fault(what);
         }
     }
 
     fn answered(&mut self, src: &str, said: &Said) {
-        let Some(exchange) = self.exchange.take_if(|e| e.number == said.n && *e.with.id == *src) else { return };
+        let Some(exchange) = self.exchange.take_if(|e| e.number == said.n && *e.with.id == *src)
+        else {
+            return;
+        };
         count(&self.town.counts.answered);
         if exchange.was_up && self.town.recording.get() && !self.is_excused(&exchange) {
             self.town.trips.borrow_mut().push(exchange.sent.elapsed());
@@ -145,13 +161,18 @@ impl Talker {
         let Some(exchange) = self.exchange.take_if(|e| *e.with.id == *src) else { return };
         count(&self.town.counts.expired);
         if exchange.was_up && !self.is_excused(&exchange) {
-            self.world.ledger.fault(format!("page {}: {} was told that {src} is absent, who is there", self.me.page, self.me.id));
+            self.world.ledger.fault(format!(
+                "page {}: {} was told that {src} is absent, who is there",
+                self.me.page, self.me.id
+            ));
         }
     }
 }
 
 fn say(out: &mut Vec<u8>, kind: &str, dst: &str, n: u64, part: usize) {
-    let text = format!(r#"{{"type":"{kind}","dst":"{dst}","payload":{{"n":{n},"part":{part},"x":"{FILLING}"}}}}"#);
+    let text = format!(
+        r#"{{"type":"{kind}","dst":"{dst}","payload":{{"n":{n},"part":{part},"x":"{FILLING}"}}}}"#
+    );
     frame::push(out, frame::TEXT, text.as_bytes());
 }
 
@@ -163,14 +184,19 @@ impl Role for Talker {
     }
 
     fn said(&mut self, message: &Message<'_>, out: &mut Vec<u8>) {
-        let Some(src) = message.src.as_deref().filter(|src| !src.starts_with(STRANGER)) else { return };
+        let Some(src) = message.src.as_deref().filter(|src| !src.starts_with(STRANGER)) else {
+            return;
+        };
         match message.r#type {
             "EXPIRE" => return self.expired(src),
             "OFFER" | "CANDIDATE" | "ANSWER" | "RELAY" => {}
             _ => return,
         }
         let Ok(said) = message.read::<Said>() else {
-            return self.world.ledger.fault(format!("page {}: {src} said {:?}", self.me.page, message.payload));
+            return self
+                .world
+                .ledger
+                .fault(format!("page {}: {src} said {:?}", self.me.page, message.payload));
         };
         match message.r#type {
             "ANSWER" => self.answered(src, &said),
@@ -190,7 +216,10 @@ impl Role for Talker {
                 return count(&self.town.counts.excused);
             }
             let (page, me, with) = (self.me.page, &self.me.id, &exchange.with.id);
-            let what = format!("page {page}: what {me} sent {with} (up: {}) neither arrived nor expired", exchange.was_up);
+            let what = format!(
+                "page {page}: what {me} sent {with} (up: {}) neither arrived nor expired",
+                exchange.was_up
+            );
             return self.world.ledger.fault(what);
         }
         self.next = Instant::now() + Duration::from_secs_f64(self.random.random_range(PAUSE));

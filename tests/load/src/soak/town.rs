@@ -76,6 +76,7 @@ impl Town {
     /// Whether a death may have cost what was sent on `page` since `sent`.
     #[must_use]
     pub(super) fn died_since(&self, page: usize, sent: Instant) -> bool {
-        self.killed.get().is_some_and(|at| at >= sent) || self.panics[page].get().is_some_and(|at| at + AFTERMATH >= sent)
+        self.killed.get().is_some_and(|at| at >= sent)
+            || self.panics[page].get().is_some_and(|at| at + AFTERMATH >= sent)
     }
 }
