@@ -13,7 +13,7 @@ WORKDIR /build
 COPY Cargo.toml Cargo.lock build.rs ./
 COPY src/ src/
 # Cargo.toml names this member of the workspace; it is not built.
-COPY tests/load/ tests/load/
+COPY scripts/load/ scripts/load/
 COPY --from=static /build/static/dist/ static/dist/
 RUN cargo build --release --locked
 
