@@ -161,3 +161,37 @@ fn a_release_can_be_tried_without_publishing() {
         assert!(said.lines().any(|said| said == line), "{line:?} is missing:\n{said}");
     }
 }
+
+/// Paths in backticks, such as `src/http/routes.rs`. Of `tests/wire_*.rs` the folder has to exist.
+#[test]
+fn files_that_the_contributors_documents_name_exist() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut named = 0;
+    for document in ["CONTRIBUTING.md", "docs/ARCHITECTURE.md", "docs/DEPLOY.md", "README.md"] {
+        let text = read(document);
+        for path in text.split('`').skip(1).step_by(2) {
+            let tops = [
+                "src/",
+                "static/src/",
+                "static/sim/",
+                "static/test/",
+                "tests/",
+                "scripts/",
+                "docs/",
+            ];
+            let is_path = tops.iter().any(|top| path.starts_with(top));
+            if !is_path || path.contains(' ') {
+                continue;
+            }
+            let path = path.split('*').next().unwrap_or_default();
+            let path = if path.ends_with(['_', '-']) {
+                path.rsplit_once('/').map_or("", |(folder, _)| folder)
+            } else {
+                path
+            };
+            assert!(root.join(path).exists(), "{document}: {path} is not there");
+            named += 1;
+        }
+    }
+    assert!(named > 30, "only {named} paths read");
+}
