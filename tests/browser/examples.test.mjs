@@ -38,9 +38,9 @@ async function talk(world, html) {
             const input = document.getElementById("text");
             input.value = line;
             document.getElementById("form").requestSubmit();
-            return input.value;
+            return { left: input.value };
           }, line),
-        (left) => left === "",
+        ({ left }) => left === "",
       );
     const lines = (tabs, wanted) =>
       untilState(
