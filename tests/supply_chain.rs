@@ -1,4 +1,5 @@
-//! What the project is made of, as far as its own files tell: scripts/audit asks further.
+//! Dependencies, versions, addresses and links, as far as the project's own files tell. `scripts/audit`
+//! asks further.
 
 use std::path::Path;
 
@@ -50,7 +51,7 @@ fn every_npm_package_is_from_the_registry_and_has_a_checksum() {
     }
 }
 
-/// The compiler sees to the rest: `forbid` cannot be taken back further down.
+/// The compiler checks the rest, because `forbid` cannot be allowed again in a module.
 #[test]
 fn unsafe_code_is_forbidden() {
     assert!(read("Cargo.toml").contains("\n[workspace.lints.rust]\nunsafe_code = \"forbid\"\n"));
@@ -59,7 +60,8 @@ fn unsafe_code_is_forbidden() {
     }
 }
 
-/// The address of the repository. `scripts/release repository URL` writes another one everywhere.
+/// Returns the address of the repository. `scripts/release repository URL` writes another one
+/// everywhere.
 fn repository() -> String {
     let manifest: toml::Table = read("Cargo.toml").parse().expect("TOML");
     manifest["workspace"]["package"]["repository"].as_str().expect("a string").to_owned()
@@ -109,7 +111,7 @@ fn links_of_the_readme_are_absolute_and_their_targets_exist() {
     assert!(linked > 10, "only {linked} links read");
 }
 
-/// Relative links between documents, without their anchors.
+/// Checks relative links between documents, without their anchors.
 #[test]
 fn files_that_the_documents_link_to_exist() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -140,7 +142,8 @@ fn the_stock_document_shows_the_stock_example() {
     assert!(read("docs/STOCK.md").contains(&read("examples/stock.html")));
 }
 
-/// Versions, the lists of packaged files and the container's context. Without `--quick` it builds them, too.
+/// Checks versions, the lists of packaged files and the container's context. Without `--quick` the
+/// script builds them, too.
 #[test]
 fn a_release_can_be_tried_without_publishing() {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/release");
@@ -162,7 +165,7 @@ fn a_release_can_be_tried_without_publishing() {
     }
 }
 
-/// Paths in backticks, such as `src/http/routes.rs`. Of `tests/wire_*.rs` the folder has to exist.
+/// Checks paths in backticks, such as `src/http/routes.rs`. For `tests/wire_*.rs` the folder must exist.
 #[test]
 fn files_that_the_contributors_documents_name_exist() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
