@@ -49,6 +49,12 @@ ready_at() {
   return 1
 }
 
+# serves PORT PATH WORD: whether that server's answer for browsers has the word.
+serves() {
+  local answer
+  answer=$(curl -fsS -H 'Accept: text/html' "http://127.0.0.1:$1$2") && [[ ${answer,,} == *"$3"* ]]
+}
+
 # What scripts need that measure in browsers: the library, and the server as it is shipped. Sets PEERSTAR_BIN.
 ready_for_browsers() {
   has_node || fail "Node 20 or newer is missing, with npm"
