@@ -1,4 +1,4 @@
-// Breaks the protocol in ways a reader of docs/DELIVERY.md would think of, and shows that the simulation finds each, or
+// Breaks the protocol in ways a reader of docs/delivery/PROTOCOL.md would think of, and shows that the simulation finds each, or
 // else (it says so) a case of test/group.cases.test.ts or test/group.lost.test.ts.
 // A mutant is a change of the text of the sources; text that is no longer there is an error.
 // node sim/mutants.mjs [name…]

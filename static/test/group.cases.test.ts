@@ -1,4 +1,4 @@
-// The hard cases of docs/DELIVERY.md, each laid out by hand.
+// The hard cases of docs/delivery/ARGUMENT.md, each laid out by hand.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
