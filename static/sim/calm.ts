@@ -38,6 +38,7 @@ const rough: Partial<Profile> = {
   storm: false,
   stock: false,
   rights: false,
+  star: 64,
   hides: false,
   stateMs: 0,
   slowDials: true,

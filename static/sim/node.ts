@@ -1,5 +1,7 @@
 // One browser: the machine under test, a shell as thin as the real one should be, and the page above.
 
+import { deputyIn, entryIn, hostIn, isLost, openIn } from "../src/payload.ts";
+import { isTerminal, type ServerMessage } from "../src/socket.ts";
 import { Group, type Effect, type Event, type Notice, type Wire } from "../src/group/index.ts";
 import type { Restore } from "../src/group/wire.ts";
 import { epochAt, isEmpty, lies } from "../src/group/history.ts";
@@ -9,7 +11,6 @@ import { lie } from "./lies.ts";
 import { show, type Observer } from "./observer.ts";
 import { Link, type End } from "./p2p.ts";
 import type { Server } from "./server.ts";
-import type { Down, ServerSocket } from "./session.ts";
 import { Socket } from "./socket.ts";
 import { Failure, type World } from "./world.ts";
 
@@ -90,7 +91,15 @@ export class Node implements End {
   readonly mayRelay: boolean;
   readonly #tokens = new Map<number, string>();
   readonly #links = new Map<string, Link>();
-  #socket: ServerSocket | undefined;
+  #socket: Socket | undefined;
+  /** Tokens of the HEARTBEATs that the server has yet to answer on this socket. */
+  #proofs: number[] = [];
+  #relayWanted = true;
+  #visible = true;
+  /** The server is yet to be told of its status: it was frozen when it was let in. */
+  #owesStatus = false;
+  /** The server says that it is to dial the host. */
+  #mayDial = false;
   #token = 0;
   #backlog: Event[] = [];
   #wakeAt = Infinity;
@@ -139,7 +148,26 @@ export class Node implements End {
     if (this.frozen) return;
     this.profile = profile;
     this.feed({ type: "profile", profile });
-    this.#socket?.up({ kind: "status", profile });
+    this.#status({ profile });
+  }
+
+  /** Its page is hidden for so long. */
+  hide(ms: number): void {
+    if (this.frozen || !this.#visible) return;
+    this.#visible = false;
+    this.#status({ visible: false });
+    this.world.clock.after(ms, () => this.show());
+  }
+
+  show(): void {
+    if (this.#visible || !this.alive) return;
+    this.#visible = true;
+    if (!this.frozen) this.#status({ visible: true });
+    else this.#owesStatus = true;
+  }
+
+  #status(status: Readonly<Record<string, unknown>>): void {
+    this.#socket?.send("STATUS", status);
   }
 
   /** Could be talked to all the while. */
@@ -224,7 +252,7 @@ export class Node implements End {
       }
       case "fanout":
         world.say(this.id, () => `-> all ${tell(effect.message)}`);
-        this.#socket?.up({ kind: "relay", message: effect.message });
+        this.#socket?.send("RELAY", effect.message);
         break;
       case "deliver": {
         const { r } = this.machine.place;
@@ -250,21 +278,20 @@ export class Node implements End {
       case "suspect":
       case "trust":
         world.count(effect.type === "trust" ? "trust: a suspicion ends" : "suspect");
-        this.#socket?.up({ kind: effect.type, host: effect.host, epoch: effect.epoch });
+        this.#socket?.send(effect.type.toUpperCase(), { host: effect.host, epoch: effect.epoch });
         break;
       case "resign":
-        this.#socket?.up({
-          kind: "resign",
-          epoch: effect.epoch,
-          ...(effect.to === undefined ? {} : { to: effect.to }),
-        });
+        this.#socket?.send("RESIGN", { epoch: effect.epoch, to: effect.to });
         break;
       case "relayWanted":
-        this.#socket?.up({ kind: "status", relay: effect.wanted });
+        this.#relayWanted = effect.wanted;
+        this.#status({ relay: effect.wanted });
         break;
       case "prove":
         world.count("host: asks the server whether it still is");
-        this.#socket?.up({ kind: "heartbeat", token: effect.token });
+        if (!this.#socket?.clientOpen) break;
+        this.#proofs.push(effect.token);
+        this.#socket.send("HEARTBEAT");
         break;
       case "check":
         this.#check();
@@ -289,7 +316,7 @@ export class Node implements End {
 
   #send({ to, via, message }: Transmit): void {
     if (via === "p2p") this.#links.get(to)?.send(this.id, message);
-    else this.#socket?.up({ kind: "relay", to, message });
+    else this.#socket?.send("RELAY", message, to);
   }
 
   /** Each in its time; one to each is enough, and another host ends them all. Other messages pass between their pieces. */
@@ -455,16 +482,17 @@ export class Node implements End {
     if (this.world.now < this.heldUntil)
       return this.world.clock.at(this.heldUntil, () => this.connect());
     const { world, server, machine, id } = this;
-    const socket: ServerSocket = new Socket(world, id);
+    const socket = new Socket(world, id);
     this.#socket = socket;
+    this.#proofs = [];
     socket.onDown = (message) => this.#fromServer(socket, message);
-    socket.onClientClose = () => this.#closed(socket);
+    socket.onClientClose = (code) => this.#closed(socket, code);
     const claim =
-      machine.host !== undefined ? { epoch: machine.epoch, host: machine.host } : undefined;
+      machine.host !== undefined ? { epoch: machine.epoch, host: machine.host } : null;
     world.clock.after(world.latency(), () => {
       if (world.now < this.barredUntil) socket.closeClient();
       else if (socket.clientOpen && this.alive)
-        server.connect(id, true, claim, socket, this.mayRelay);
+        server.connect({ id, token: `${id}'s`, group: 1, relay: this.mayRelay, claim }, socket);
     });
   }
 
@@ -477,14 +505,15 @@ export class Node implements End {
     else if (socket && !socket.clientOpen && this.world.now >= this.heldUntil) this.connect();
   }
 
-  #closed(socket: ServerSocket): void {
+  #closed(socket: Socket, code: number): void {
     if (this.#socket !== socket || !this.alive) return;
+    if (isTerminal(code)) throw new Failure("let in", `${this.id} is closed for good with ${code}`);
     this.reallyCut = false;
     if (this.online) this.world.say(this.id, () => "socket closed");
     const was = this.online;
     this.online = false;
     if (was) this.feed({ type: "offline" });
-    if (this.frozen) return void this.world.clock.after(300, () => this.#closed(socket));
+    if (this.frozen) return void this.world.clock.after(300, () => this.#closed(socket, code));
     const wait =
       Math.min(BACKOFF_MOST_MS, BACKOFF_MS * 1.6 ** this.#attempt++) *
       (0.5 + this.world.random.unit() / 2);
@@ -493,44 +522,89 @@ export class Node implements End {
     });
   }
 
-  #fromServer(socket: ServerSocket, message: Down): void {
+  #fromServer(socket: Socket, { type, src, payload }: ServerMessage): void {
     if (this.#socket !== socket || !this.alive) return;
-    switch (message.kind) {
-      case "open":
-        this.online = true;
-        this.#attempt = 0;
-        this.troubledUntil = this.world.now;
-        socket.up({ kind: "status", profile: this.profile });
-        this.#reached = "";
-        this.feed({ type: "open", open: message.open });
-        this.#tellReached();
+    switch (type) {
+      case "OPEN":
+        this.#opened(payload);
         break;
-      case "deputy":
-        this.#deputy = message.deputy;
+      case "HOST": {
+        const host = hostIn(payload);
+        if (!host) throw new Failure("messages", `HOST cannot be read: ${JSON.stringify(payload)}`);
+        this.#mayDial = (payload as { p2p?: unknown }).p2p !== false;
+        this.#deputy = deputyIn(payload);
+        this.feed({ type: "host", host: this.#inStep(host) });
         break;
-      case "host":
-        this.feed({ type: "host", host: message.host });
+      }
+      case "DEPUTY":
+        this.#deputy = deputyIn(payload);
         break;
-      case "join":
-        this.feed({ type: "joined", member: message.member });
+      case "JOIN": {
+        const member = entryIn(payload);
+        if (!member) throw new Failure("messages", `JOIN cannot be read: ${JSON.stringify(payload)}`);
+        this.feed({ type: "joined", member });
         break;
-      case "leave":
-        if (!message.lost) this.#hangUp(message.id);
-        this.feed({ type: "left", id: message.id });
+      }
+      case "LEAVE":
+        if (src === undefined) break;
+        if (!isLost(payload)) this.#hangUp(src);
+        this.feed({ type: "left", id: src });
         break;
-      case "relay":
-        this.#note(message.from, message.message);
-        this.feed({ type: "received", from: message.from, via: "relay", message: message.message });
-        this.#heard(message.from, message.message);
+      case "RELAY": {
+        if (src === undefined) break;
+        const message = payload as Wire;
+        this.#note(src, message);
+        this.feed({ type: "received", from: src, via: "relay", message });
+        this.#heard(src, message);
         break;
-      case "heartbeat":
-        this.feed({ type: "proved", token: message.token });
+      }
+      case "HEARTBEAT": {
+        const token = this.#proofs.shift();
+        if (token !== undefined) this.feed({ type: "proved", token });
         this.#paused = this.frozen;
         break;
-      case "probe":
-        if (!this.frozen) socket.up({ kind: "probed" });
+      }
+      case "PROBE":
+        if (!this.frozen) socket.send("PROBE");
         break;
     }
+  }
+
+  #opened(payload: unknown): void {
+    const opened = openIn(payload);
+    if (!opened) throw new Failure("messages", `OPEN cannot be read: ${JSON.stringify(payload)}`);
+    this.online = true;
+    this.#attempt = 0;
+    this.troubledUntil = this.world.now;
+    this.#mayDial = opened.p2p;
+    this.#deputy = deputyIn(payload);
+    if (this.frozen) this.#owesStatus = true;
+    else this.#sayStatus();
+    this.#reached = "";
+    this.feed({ type: "open", open: this.#inStep(opened.open) });
+    this.#tellReached();
+  }
+
+  /** A status is a session's word: all of it is said to each. */
+  #sayStatus(): void {
+    this.#owesStatus = false;
+    this.#status({
+      visible: this.#visible,
+      relay: this.#relayWanted,
+      ...(this.world.profile.p2p ? {} : { p2p: false }),
+      profile: this.profile,
+    });
+  }
+
+  /** The server's durations in the simulation's time. */
+  #inStep<T extends { readonly fairMs?: number; readonly upMs?: number }>(told: T): T {
+    const { pace } = this.world;
+    const { fairMs, upMs } = told;
+    return {
+      ...told,
+      ...(fairMs === undefined ? {} : { fairMs: fairMs / pace }),
+      ...(upMs === undefined ? {} : { upMs: upMs / pace }),
+    };
   }
 
   /** What the machine is told of the others, when it is. */
@@ -691,9 +765,10 @@ export class Node implements End {
   get #targets(): readonly string[] {
     const { host } = this.machine;
     if (!this.world.profile.p2p || host === undefined || host === this.id) return [];
-    return this.#deputy === undefined || this.#deputy === this.id || this.#deputy === host
-      ? [host]
-      : [host, this.#deputy];
+    const targets = this.#mayDial ? [host] : [];
+    if (this.#deputy !== undefined && this.#deputy !== this.id && this.#deputy !== host)
+      targets.push(this.#deputy);
+    return targets;
   }
 
   #dial(): void {
@@ -755,12 +830,12 @@ export class Node implements End {
     if (!this.online || this.frozen) return;
     const reached = this.#targets.flatMap((id) => {
       const link = this.#links.get(id);
-      return link ? [[id, link.tookMs] as const] : [];
+      return link ? [[id, link.tookMs * this.world.pace] as const] : [];
     });
     const text = JSON.stringify(reached);
     if (text === this.#reached) return;
     this.#reached = text;
-    this.#socket?.up({ kind: "status", channels: new Map(reached) });
+    this.#status({ channels: Object.fromEntries(reached) });
   }
 
   // --- faults ---
@@ -774,9 +849,9 @@ export class Node implements End {
     this.alive = false;
     const socket = this.#socket;
     if (socket) {
-      socket.cut = true;
+      socket.cutOff();
       socket.clientOpen = false;
-      this.world.clock.after(serverMs, () => socket.closeServer());
+      this.world.clock.after(serverMs, () => socket.closeServer("lost"));
     }
     // Nobody is told that the other side of a data channel is gone.
     for (const link of this.#links.values()) link.die(-1, -1);
@@ -788,7 +863,7 @@ export class Node implements End {
     for (const to of ids) {
       const message = lie(this.world.random, this.machine.place, ids);
       this.world.say(this.id, () => `lies to ${to}: ${tell(message)}`);
-      this.#socket?.up({ kind: "relay", to, message });
+      this.#socket?.send("RELAY", message, to);
       this.#links.get(to)?.send(this.id, message);
     }
   }
@@ -799,7 +874,9 @@ export class Node implements End {
     const socket = this.#socket;
     if (!socket) return;
     socket.clientOpen = false;
-    this.world.clock.after(this.world.random.int(1, 60), () => socket.closeServer(true));
+    this.world.clock.after(this.world.random.int(1, 60), () =>
+      socket.closeServer(this.world.random.chance(0.3) ? "going-away" : "goodbye"),
+    );
     for (const link of this.#links.values()) link.die(-1, -1);
   }
 
@@ -814,6 +891,7 @@ export class Node implements End {
     this.judge();
     this.frozen = false;
     this.troubledUntil = this.world.now;
+    if (this.#owesStatus) this.#sayStatus();
     const backlog = this.#mixed();
     this.#backlog = [];
     for (const event of backlog) this.feed(event);

@@ -1,7 +1,7 @@
 // Many schedules, or one told line by line.
 
 import { Schedule } from "./schedule.ts";
-import { Failure } from "./world.ts";
+import { Abandoned, Failure } from "./world.ts";
 
 export interface Outcome {
   readonly schedules: number;
@@ -34,6 +34,10 @@ function once(seed: number, counts: Map<string, number>): string | undefined {
     new Schedule(seed, counts, false).run();
     return undefined;
   } catch (error) {
+    if (error instanceof Abandoned) {
+      counts.set(error.message, (counts.get(error.message) ?? 0) + 1);
+      return undefined;
+    }
     return error instanceof Failure
       ? error.message
       : `the machine itself: ${(error as Error).stack}`;

@@ -100,13 +100,14 @@ export class Schedule {
     });
   }
 
-  /** Somebody else looks, for long enough. */
+  /** The host's page is hidden for a while. */
   #hide(): void {
     const { world } = this;
     world.clock.after(world.random.int(500, 4000), () => {
       if (world.quiet) return;
       world.count("fault: host hidden");
-      this.#server.relieve();
+      const host = this.#live.find((node) => node.id === this.#server.host);
+      host?.hide(world.random.int(500, 4000));
       this.#hide();
     });
   }
@@ -352,6 +353,7 @@ export class Schedule {
       if (node.frozen) node.thaw();
       node.barredUntil = 0;
       node.heldUntil = 0;
+      node.show();
       for (const link of node.links) link.free();
       for (const link of ["relay", "states"] as const)
         node.feed({ type: "pressure", link, high: false });

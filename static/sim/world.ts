@@ -35,6 +35,8 @@ export interface Profile {
   readonly slowDials: boolean;
   /** Share of dials that fail. */
   readonly dialLoss: number;
+  /** How many members dial the host where there is a relay for the others. */
+  readonly star: number;
   /** The server names deputies where somebody may not be relayed to. */
   readonly deputies: boolean;
   /** Browsers hold back dials after the server was gone, for up to so long. */
@@ -62,6 +64,9 @@ export class Failure extends Error {
     super(`${guarantee}: ${detail}`);
   }
 }
+
+/** The schedule can prove nothing any more, by bad luck that the protocol does not rule out. */
+export class Abandoned extends Error {}
 
 export class World {
   readonly clock = new Clock(STEPS, () => {
@@ -91,6 +96,14 @@ export class World {
 
   get now(): number {
     return this.clock.now;
+  }
+
+  /**
+   * How much faster the server's time runs. Where links are quicker than people's, so is the server: what the page weighs
+   * by constants (dials, deputies) takes a quarter of the time.
+   */
+  get pace(): number {
+    return this.profile.slowDials ? 1 : 4;
   }
 
   /** The server's clock goes on through restarts, unless it is set back. */
@@ -126,6 +139,7 @@ function draw(random: Prng): Profile {
   const small = random.chance(0.15);
   const links = random.unit();
   const slowDials = random.chance(0.05);
+  const rights = random.chance(0.15);
   const holdMs = !slowDials && random.chance(0.25) ? random.int(3000, 18_000) : 0;
   return {
     nodes: random.int(2, 8),
@@ -149,7 +163,9 @@ function draw(random: Prng): Profile {
     small,
     storm: random.chance(0.25),
     stock: random.chance(0.2),
-    rights: random.chance(0.15),
+    rights,
+    // Who may not relay has to dial: a page whose star is full turns it away.
+    star: !rights && random.chance(0.3) ? random.int(0, 3) : 64,
     hides: random.chance(0.15),
     stateMs: random.chance(0.2) ? random.pick([300, 1000, 2500, 6000]) : 0,
     slowDials,

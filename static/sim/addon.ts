@@ -1,0 +1,121 @@
+// The server's core (src/core) as a Node addon: tests/page-addon, built by `cargo build -p peerstar-page-addon`.
+
+import { existsSync } from "node:fs";
+import { dirname, join, resolve } from "node:path";
+import { env, platform } from "node:process";
+import { fileURLToPath } from "node:url";
+import type { ServerMessage } from "../src/socket.ts";
+
+/** Server's time in ms since its start, its clock in ms since 1970, and a random number of 32 bits. */
+export type Moment = readonly [now: number, unixMs: number, random: number];
+
+/** One life of the server's process. Each step returns a {@link Report} as JSON. */
+export interface Core {
+  connect(...args: [...Moment, dialled: string]): string;
+  text(...args: [...Moment, session: number, text: string]): string;
+  silence(now: number, session: number): void;
+  closed(...args: [...Moment, session: number, departure: Departure]): string;
+  timer(...args: Moment): string;
+  losePage(...args: Moment): string;
+  resume(...args: [...Moment, session: number]): string;
+}
+
+/** How a socket ended, in the words of the server's log. */
+export type Departure = "goodbye" | "going-away" | "lost";
+
+/** What the settings say about pages; durations in ms of the server's time. */
+export interface Rules {
+  readonly star: number;
+  readonly deputies: number;
+  readonly relay: boolean;
+  readonly recoveryMs: number;
+  readonly timeoutMs: number;
+  readonly hostTimeoutMs: number;
+  readonly freshMs: number;
+  readonly returnMs: number;
+  readonly probeMs: number;
+  readonly hiddenMs: number;
+  readonly resumeMs: number;
+  readonly pingMs: number;
+}
+
+/** What the URL of a client says. */
+export interface Dialled {
+  readonly session: number;
+  readonly id: string;
+  readonly token: string;
+  readonly group: 0 | 1;
+  readonly relay: boolean;
+  readonly claim: Assignment | null;
+}
+
+/** Who hosts, in which epoch. */
+export interface Assignment {
+  readonly epoch: number;
+  readonly host: string;
+}
+
+export type Told =
+  | { readonly frame: { readonly to: readonly number[]; readonly frame: ServerMessage } }
+  | { readonly close: { readonly session: number; readonly code: number; readonly name: string } }
+  | { readonly left: { readonly id: string } }
+  | { readonly elected: Assignment & { readonly cause: string } }
+  | { readonly deputy: { readonly id: string | null } };
+
+/** What one step led to, and how the page stands after it. */
+export interface Report {
+  readonly told: readonly Told[];
+  /** `null`: nobody hosts, or a host is waited for. */
+  readonly hosted: Assignment | null;
+  readonly recovering: boolean;
+  /** When the page wants its timer, in the server's time. */
+  readonly deadline: number | null;
+  /** An invariant of the page that is broken. */
+  readonly violation: string | null;
+}
+
+interface Addon {
+  readonly Server: new (rules: string) => Core;
+}
+
+/** `process.dlopen`, which the types of Node lack. */
+interface Dlopen {
+  dlopen(module: object, path: string): void;
+}
+
+let addon: Addon | undefined;
+
+/** Starts a process of the server, without members. */
+export function startCore(rules: Rules): Core {
+  addon ??= load();
+  return new addon.Server(JSON.stringify(rules));
+}
+
+function load(): Addon {
+  const path = addonPath();
+  if (!existsSync(path))
+    throw new Error(
+      `${path} is missing: build it with \`cargo build -p peerstar-page-addon\` (\`npm test\` and scripts/sim do)`,
+    );
+  const module = { exports: {} };
+  (process as typeof process & Dlopen).dlopen(module, path);
+  return module.exports as Addon;
+}
+
+function addonPath(): string {
+  const given = env["PEERSTAR_PAGE_ADDON"];
+  if (given !== undefined) return resolve(given);
+  const root = findRoot(dirname(fileURLToPath(import.meta.url)));
+  const target = resolve(root, env["CARGO_TARGET_DIR"] ?? "target");
+  const name = platform === "darwin" ? "libpeerstar_page_addon.dylib" : "libpeerstar_page_addon.so";
+  return join(target, "debug", name);
+}
+
+/** Bundles of the simulation lie in several folders: the root is where tests/page-addon is, or the working folder's. */
+function findRoot(from: string): string {
+  for (const start of [from, process.cwd()]) {
+    for (let folder = start; folder !== dirname(folder); folder = dirname(folder))
+      if (existsSync(join(folder, "tests", "page-addon"))) return folder;
+  }
+  return from;
+}
