@@ -2,8 +2,7 @@
 
 import { existsSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
-import { env, platform } from "node:process";
-import { fileURLToPath } from "node:url";
+import { cwd, env, platform } from "node:process";
 import type { ServerMessage } from "../src/socket.ts";
 
 /** Server's time in ms since its start, its clock in ms since 1970, and a random number of 32 bits. */
@@ -103,19 +102,16 @@ function load(): Addon {
 }
 
 function addonPath(): string {
-  const given = env["PEERSTAR_PAGE_ADDON"];
-  if (given !== undefined) return resolve(given);
-  const root = findRoot(dirname(fileURLToPath(import.meta.url)));
+  const root = findRoot();
   const target = resolve(root, env["CARGO_TARGET_DIR"] ?? "target");
-  const name = platform === "darwin" ? "libpeerstar_page_addon.dylib" : "libpeerstar_page_addon.so";
-  return join(target, "debug", name);
+  const suffix = platform === "darwin" ? "dylib" : "so";
+  return join(target, "debug", `libpeerstar_page_addon.${suffix}`);
 }
 
-/** Bundles of the simulation lie in several folders: the root is where tests/page-addon is, or the working folder's. */
-function findRoot(from: string): string {
-  for (const start of [from, process.cwd()]) {
-    for (let folder = start; folder !== dirname(folder); folder = dirname(folder))
-      if (existsSync(join(folder, "tests", "page-addon"))) return folder;
+/** Returns the project's root. Bundles of the simulation lie anywhere; all of them run below the root. */
+function findRoot(): string {
+  for (let folder = cwd(); ; folder = dirname(folder)) {
+    if (existsSync(join(folder, "tests", "page-addon"))) return folder;
+    if (folder === dirname(folder)) throw new Error(`${cwd()} is not in the project's folder`);
   }
-  return from;
 }

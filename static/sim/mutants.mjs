@@ -3,7 +3,7 @@
 // A mutant is a change of the text of the sources; text that is no longer there is an error.
 // node sim/mutants.mjs [name…]
 
-import { spawn } from "node:child_process";
+import { execFileSync, spawn } from "node:child_process";
 import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { availableParallelism, tmpdir } from "node:os";
 import { dirname, join } from "node:path";
@@ -81,6 +81,7 @@ async function execute(file, args) {
   return { code, output };
 }
 
+execFileSync("cargo", ["build", "--quiet", "-p", "peerstar-page-addon"], { stdio: "inherit" });
 const wanted = process.argv.slice(2);
 const todo = mutants.filter(
   ({ name }) => wanted.length === 0 || wanted.some((word) => name.includes(word)),

@@ -137,6 +137,8 @@ pub struct Server {
     directory: DirectoryState,
     page: Option<Page>,
     sessions: BTreeMap<SessionId, Session>,
+    /// Whether the page took an input that may have changed it since its invariants were last checked.
+    unchecked: bool,
 }
 
 impl Server {
@@ -148,6 +150,7 @@ impl Server {
             directory: DirectoryState::new(usize::MAX),
             page: None,
             sessions: BTreeMap::new(),
+            unchecked: false,
         }
     }
 
@@ -241,7 +244,7 @@ impl Server {
         self.report(told, moment)
     }
 
-    fn report(&self, told: Vec<Told>, moment: Moment) -> String {
+    fn report(&mut self, told: Vec<Told>, moment: Moment) -> String {
         let state = self.page.as_ref().map(|page| &page.state);
         let assignment = state.and_then(PageState::assignment);
         let is_here = |host: &PeerId| state.is_some_and(|state| state.has(host));
@@ -250,7 +253,8 @@ impl Server {
             .filter(|_| !recovering)
             .map(|(epoch, host)| Hosted { host: host.to_string(), epoch: epoch.0 });
         let deadline = state.and_then(PageState::next_deadline).map(|at| at.max(moment.now).0);
-        let violation = state.and_then(|state| state.check().err()).map(|v| v.to_string());
+        let unchecked = state.filter(|_| std::mem::take(&mut self.unchecked));
+        let violation = unchecked.and_then(|state| state.check().err()).map(|v| v.to_string());
         let report = Report { told, hosted, recovering, deadline, violation };
         serde_json::to_string(&report).unwrap_or_else(|error| panic!("{error}"))
     }
@@ -340,6 +344,7 @@ impl Server {
         let mut inputs = VecDeque::from([input]);
         while let Some(input) = inputs.pop_front() {
             let Some(Page { state, .. }) = &mut self.page else { return };
+            self.unchecked |= !matches!(input, Input::Relay { .. });
             let sessions = &self.sessions;
             let heard = |session| {
                 let silent = sessions.get(&session).and_then(|session| session.silent_since);
