@@ -167,7 +167,14 @@ export class Node implements End {
   }
 
   #status(status: Readonly<Record<string, unknown>>): void {
-    this.#socket?.send("STATUS", status);
+    this.#say("STATUS", status);
+  }
+
+  /** Sends a message to the server; returns false where the server has not let it in yet. */
+  #say(type: string, payload?: unknown, dst?: string): boolean {
+    if (!this.online || !this.#socket?.clientOpen) return false;
+    this.#socket.send(type, payload, dst);
+    return true;
   }
 
   /** Could be talked to all the while. */
@@ -252,7 +259,7 @@ export class Node implements End {
       }
       case "fanout":
         world.say(this.id, () => `-> all ${tell(effect.message)}`);
-        this.#socket?.send("RELAY", effect.message);
+        this.#say("RELAY", effect.message);
         break;
       case "deliver": {
         const { r } = this.machine.place;
@@ -278,10 +285,10 @@ export class Node implements End {
       case "suspect":
       case "trust":
         world.count(effect.type === "trust" ? "trust: a suspicion ends" : "suspect");
-        this.#socket?.send(effect.type.toUpperCase(), { host: effect.host, epoch: effect.epoch });
+        this.#say(effect.type.toUpperCase(), { host: effect.host, epoch: effect.epoch });
         break;
       case "resign":
-        this.#socket?.send("RESIGN", { epoch: effect.epoch, to: effect.to });
+        this.#say("RESIGN", { epoch: effect.epoch, to: effect.to });
         break;
       case "relayWanted":
         this.#relayWanted = effect.wanted;
@@ -289,9 +296,7 @@ export class Node implements End {
         break;
       case "prove":
         world.count("host: asks the server whether it still is");
-        if (!this.#socket?.clientOpen) break;
-        this.#proofs.push(effect.token);
-        this.#socket.send("HEARTBEAT");
+        if (this.#say("HEARTBEAT")) this.#proofs.push(effect.token);
         break;
       case "check":
         this.#check();
@@ -316,7 +321,7 @@ export class Node implements End {
 
   #send({ to, via, message }: Transmit): void {
     if (via === "p2p") this.#links.get(to)?.send(this.id, message);
-    else this.#socket?.send("RELAY", message, to);
+    else this.#say("RELAY", message, to);
   }
 
   /** Each in its time; one to each is enough, and another host ends them all. Other messages pass between their pieces. */
@@ -484,7 +489,6 @@ export class Node implements End {
     const { world, server, machine, id } = this;
     const socket = new Socket(world, id);
     this.#socket = socket;
-    this.#proofs = [];
     socket.onDown = (message) => this.#fromServer(socket, message);
     socket.onClientClose = (code) => this.#closed(socket, code);
     const claim =
@@ -574,6 +578,7 @@ export class Node implements End {
     const opened = openIn(payload);
     if (!opened) throw new Failure("messages", `OPEN cannot be read: ${JSON.stringify(payload)}`);
     this.online = true;
+    this.#proofs = [];
     this.#attempt = 0;
     this.troubledUntil = this.world.now;
     this.#mayDial = opened.p2p;
@@ -863,7 +868,7 @@ export class Node implements End {
     for (const to of ids) {
       const message = lie(this.world.random, this.machine.place, ids);
       this.world.say(this.id, () => `lies to ${to}: ${tell(message)}`);
-      this.#socket?.send("RELAY", message, to);
+      this.#say("RELAY", message, to);
       this.#links.get(to)?.send(this.id, message);
     }
   }

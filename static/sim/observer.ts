@@ -320,6 +320,12 @@ export class Observer {
         app.accounted.add(message);
       } else fail(`${message} is neither listed nor in what it goes on with`);
     }
+    // Its own that it was to send again, gave up and trimmed: of these it can only be told that there were more.
+    for (const message of lostMore ? [...app.again] : []) {
+      if (node.owes(message)) continue;
+      app.again.delete(message);
+      app.accounted.add(message);
+    }
     if (lost.length > 0)
       this.world.count(`lost: listed${lost.some(({ mine }) => mine) ? ", one's own" : ""}`);
     if (lostMore) this.world.count(`lost: more than is listed${missing ? "" : ", perhaps"}`);
