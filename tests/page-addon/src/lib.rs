@@ -33,14 +33,27 @@ impl Addon {
     /// # Errors
     /// When `dialled` is not JSON of that shape, or names what the server refuses.
     #[napi]
-    pub fn connect(&mut self, now: f64, unix_ms: f64, random: u32, dialled: String) -> Result<String> {
+    pub fn connect(
+        &mut self,
+        now: f64,
+        unix_ms: f64,
+        random: u32,
+        dialled: String,
+    ) -> Result<String> {
         let dialled = read(&dialled)?;
         self.0.connect(moment(now, unix_ms, random), dialled).map_err(Error::from_reason)
     }
 
     /// Takes one text frame that the client of `session` sent.
     #[napi]
-    pub fn text(&mut self, now: f64, unix_ms: f64, random: u32, session: u32, text: String) -> String {
+    pub fn text(
+        &mut self,
+        now: f64,
+        unix_ms: f64,
+        random: u32,
+        session: u32,
+        text: String,
+    ) -> String {
         self.0.text(moment(now, unix_ms, random), session, &text)
     }
 

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
+use peerstar_core::page::Rules;
 use peerstar_core::page::election::Policy;
 use peerstar_core::protocol::ice::IceServers;
-use peerstar_core::page::Rules;
 use peerstar_core::protocol::outgoing::{RelayTerms, Terms};
 use serde::Deserialize;
 

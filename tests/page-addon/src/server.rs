@@ -5,15 +5,15 @@ use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 use std::sync::Arc;
 
+use peerstar_core::directory::{Admission, DirectoryState, Incarnation, Succession};
+use peerstar_core::page::member::{Departure, JoinRequest, Rights, Status};
+use peerstar_core::page::{Assignment, Env, Handover, Input, Output, PageState, Rules};
 use peerstar_core::protocol::claim::Claim;
 use peerstar_core::protocol::close::Close;
-use peerstar_core::directory::{Admission, DirectoryState, Incarnation, Succession};
 use peerstar_core::protocol::id::{Epoch, PageKey, PageName, PeerId, SessionId, Token};
 use peerstar_core::protocol::incoming::{self, Inbound};
-use peerstar_core::page::member::{Departure, JoinRequest, Rights, Status};
-use peerstar_core::page::{Assignment, Handover, Input, Output, Env, PageState, Rules};
-use peerstar_core::time::Time;
 use peerstar_core::protocol::outgoing::{self, Frame};
+use peerstar_core::time::Time;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
@@ -110,7 +110,12 @@ impl Session {
         self.told.iter().cloned().chain(published).max_by_key(|claim| claim.epoch)
     }
 
-    fn join_request(&self, session: SessionId, claim: Option<Claim>, resumed: Option<Status>) -> JoinRequest {
+    fn join_request(
+        &self,
+        session: SessionId,
+        claim: Option<Claim>,
+        resumed: Option<Status>,
+    ) -> JoinRequest {
         JoinRequest {
             session,
             id: self.id.clone(),
@@ -229,7 +234,8 @@ impl Server {
             if !session.is_member {
                 return server.join(moment, number, told);
             }
-            let request = session.join_request(number, session.last_told(), Some(session.status.clone()));
+            let request =
+                session.join_request(number, session.last_told(), Some(session.status.clone()));
             server.drive(moment, Input::Join(request), told);
             let Some(session) = server.sessions.get_mut(&number) else { return };
             for input in std::mem::take(&mut session.early) {
@@ -260,8 +266,7 @@ impl Server {
     }
 
     fn open(&mut self, moment: Moment, incarnation: Incarnation, handover: Handover) {
-        let state =
-            PageState::new(self.key.clone(), Arc::clone(&self.rules), moment.now, handover);
+        let state = PageState::new(self.key.clone(), Arc::clone(&self.rules), moment.now, handover);
         self.page = Some(Page { incarnation, state, published: Published::default() });
     }
 
