@@ -491,8 +491,7 @@ export class Node implements End {
     this.#socket = socket;
     socket.onDown = (message) => this.#fromServer(socket, message);
     socket.onClientClose = (code) => this.#closed(socket, code);
-    const claim =
-      machine.host !== undefined ? { epoch: machine.epoch, host: machine.host } : null;
+    const claim = machine.host !== undefined ? { epoch: machine.epoch, host: machine.host } : null;
     world.clock.after(world.latency(), () => {
       if (world.now < this.barredUntil) socket.closeClient();
       else if (socket.clientOpen && this.alive)
@@ -545,7 +544,8 @@ export class Node implements End {
         break;
       case "JOIN": {
         const member = entryIn(payload);
-        if (!member) throw new Failure("messages", `JOIN cannot be read: ${JSON.stringify(payload)}`);
+        if (!member)
+          throw new Failure("messages", `JOIN cannot be read: ${JSON.stringify(payload)}`);
         this.feed({ type: "joined", member });
         break;
       }

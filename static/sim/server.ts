@@ -155,7 +155,8 @@ export class Server {
       } else if ("elected" in one) {
         elected = true;
         this.#elected(one.elected, before);
-      } else if ("deputy" in one && one.deputy.id !== null) this.#world.count("server: deputy named");
+      } else if ("deputy" in one && one.deputy.id !== null)
+        this.#world.count("server: deputy named");
     }
     if (hosted) this.#install(hosted);
     else if (!recovering && this.#last) this.#end(this.#last.epoch);

@@ -25,7 +25,7 @@ export class Stock {
   leave(goodbye: boolean): void {
     this.here = false;
     this.#socket.clientOpen = false;
-    this.world.clock.after(this.world.random.int(1, 60), () => 
+    this.world.clock.after(this.world.random.int(1, 60), () =>
       this.#socket.closeServer(goodbye ? "goodbye" : "lost"),
     );
   }

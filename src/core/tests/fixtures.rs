@@ -261,6 +261,7 @@ fn the_server_reads_the_frames_of_to_server() {
                 status([yes, yes, yes, None], &Value::Null, Some(Some(r#"{"name":"Bob"}"#))),
                 status([yes, no, yes, no], &Value::Null, None),
                 status([None; 4], &Value::Null, Some(None)),
+                status([None, None, yes, None], &Value::Null, None),
                 status([None; 4], &json!([["ann", 0]]), None),
             ],
         ),
