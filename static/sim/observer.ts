@@ -7,6 +7,7 @@ import type { Data, Fill } from "../src/group/wire.ts";
 import { origin, type App } from "./app.ts";
 import type { Node } from "./node.ts";
 import type { Server } from "./server.ts";
+import { show } from "./story.ts";
 import { Failure, type World } from "./world.ts";
 
 /** How long the truth about a change of host may be on its way. */
@@ -150,7 +151,7 @@ export class Observer {
 
   #first({ id }: Node, key: number, message: string, place: Place): void {
     const [sender, n] = origin(message);
-    const sent = this.nodes().find((node) => node.id === sender)?.sends ?? 0;
+    const sent = this.nodes().find((node) => node.id === sender)?.sent.count ?? 0;
     if (n > sent)
       this.#fail(
         "4 nobody speaks but the host",
@@ -227,8 +228,8 @@ export class Observer {
     { via, lost, lostMore }: Extract<Notice, { kind: "recovered" }>,
   ): void {
     this.#told.set(node, {
-      sends: node.sends,
-      servedAt: node.servedAt,
+      sends: node.sent.count,
+      servedAt: node.touch.servedAt,
       provisional: node.wasProvisional,
     });
     const { place, line } = node.machine;
@@ -289,13 +290,13 @@ export class Observer {
       if (
         !before.has(message) &&
         !app.again.has(message) &&
-        !(mine && node.resolvedAt.has(message))
+        !(mine && node.sent.resolvedAt.has(message))
       )
         fail(`${message} was never handed to it`);
       if (now.has(message)) fail(`${message} is in what it goes on with`);
       if (mine !== (from === id) || origin(message)[0] !== from)
         fail(`${message} is said to be of ${from}, ${mine ? "" : "not "}its own`);
-      if (mine && node.owes(message)) fail(`${message} is sent again, or told again`);
+      if (mine && node.sent.owes(message)) fail(`${message} is sent again, or told again`);
       if (seq < last) fail("not in order");
       last = seq;
       app.accounted.add(message);
@@ -310,11 +311,12 @@ export class Observer {
       if (
         !had &&
         this.nodes().some(
-          (sender) => sender.id === origin(message)[0] && sender.isCountedBy(node, message),
+          (sender) =>
+            sender.id === origin(message)[0] && sender.sent.isCountedBy(node.machine, message),
         )
       )
         continue;
-      if (origin(message)[0] === id && node.owes(message)) app.again.add(message);
+      if (origin(message)[0] === id && node.sent.owes(message)) app.again.add(message);
       else if (lostMore) {
         missing = true;
         app.accounted.add(message);
@@ -322,7 +324,7 @@ export class Observer {
     }
     // Its own that it was to send again, gave up and trimmed: of these it can only be told that there were more.
     for (const message of lostMore ? [...app.again] : []) {
-      if (node.owes(message)) continue;
+      if (node.sent.owes(message)) continue;
       app.again.delete(message);
       app.accounted.add(message);
     }
@@ -358,15 +360,15 @@ export class Observer {
   /** A new host begins to stamp: what those who answered it had delivered must be in its log. */
   took(node: Node): void {
     const { place, line } = node.machine;
-    for (const at of node.answers.values()) {
+    for (const at of node.naming.answers.values()) {
       if (at.r === place.r && epochAt(line, at.done) !== epochAt(at.line, at.done))
         this.world.count("take-over: an answer was overtaken before");
     }
-    const since = node.takingSince;
+    const since = node.naming.at;
     if (!node.wellSince(since)) return;
     const { relay, loss, reorder, latencyMs } = this.world.profile;
     const owed = new Map<string, Place>();
-    for (const [id, at] of node.answers) {
+    for (const [id, at] of node.naming.answers) {
       const peer = node.peerOf(id);
       // One that has moved on to a later epoch owes this one nothing.
       if (!peer?.wellSince(since) || peer.machine.epoch > node.machine.epoch || isEmpty(at))
@@ -389,13 +391,13 @@ export class Observer {
     }
     // Where answers cannot take long, whoever is well answers in time: what it has is asked for, not only what it said.
     if (relay && loss <= 0.02 && reorder === 0 && latencyMs <= 20) {
-      for (const id of node.known) {
+      for (const id of node.naming.known) {
         const peer = node.peerOf(id);
         if (
           !peer?.wellSince(since) ||
           owed.has(id) ||
           isEmpty({ ...peer.machine.place, line: peer.machine.line }) ||
-          id === node.deposed ||
+          id === node.naming.deposed ||
           peer.machine.stale ||
           peer.machine.epoch > node.machine.epoch
         )
@@ -413,10 +415,13 @@ export class Observer {
         at.r === 0 || (at.r === place.r && at.s <= place.s && epochAt(line, at.s) === at.e);
       if (on || at.r > place.r) continue;
       // Only what a page was handed in a later epoch excuses what another was handed before.
-      const later = [...node.answers.values()].some(
+      const later = [...node.naming.answers.values()].some(
         ({ r, line: l, done }) => r === at.r && epochAt(l, done) > at.e,
       );
-      if (at.r !== place.r || !(later || (node.stood.r === at.r && node.stood.e > at.e))) {
+      if (
+        at.r !== place.r ||
+        !(later || (node.naming.stood.r === at.r && node.naming.stood.e > at.e))
+      ) {
         this.#fail(
           "3 nothing delivered is lost",
           `host ${node.id} begins at ${show(place)} though ${id} had delivered up to ${show(at)}`,
@@ -430,10 +435,10 @@ export class Observer {
     const told = this.#told.get(sender);
     if (told === undefined) return false;
     const { settings, resumeMs } = this.world.profile;
-    if (sender.bytesSent(message, told.sends) > (settings.outboxBytes ?? Infinity)) return true;
+    if (sender.sent.bytes(message, told.sends) > (settings.outboxBytes ?? Infinity)) return true;
     return (
       !told.provisional &&
-      (sender.resolvedAt.get(message) ?? Infinity) < told.servedAt - 1.5 * resumeMs
+      (sender.sent.resolvedAt.get(message) ?? Infinity) < told.servedAt - 1.5 * resumeMs
     );
   }
 
@@ -468,7 +473,7 @@ export class Observer {
     const here = names([...stock, ...nodes.map((node) => node.id)]);
     return nodes.every((node) => {
       const { id, machine, online, app } = node;
-      if ([...app.again].some((message) => node.owes(message))) return false;
+      if ([...app.again].some((message) => node.sent.owes(message))) return false;
       const at = machine.place;
       return (
         online &&
@@ -535,13 +540,17 @@ export class Observer {
           `${node.id} was not handed ${latest.message} at ${show(latest.place)}, as others were, and not told`,
         );
     }
-    for (const node of nodes) node.judge();
+    for (const node of nodes) node.touch.judge();
     const placed = this.#messagesOf(first.machine);
     for (const node of nodes) {
       const { id, app } = node;
       for (const message of app.again) {
         // Alone, and handed it before, it neither hands it to its page nor sends it on.
-        if (!placed.has(message) && !node.isCountedBy(node, message) && !app.accounted.has(message))
+        if (
+          !placed.has(message) &&
+          !node.sent.isCountedBy(node.machine, message) &&
+          !app.accounted.has(message)
+        )
           this.#fail(
             "7 lost is told",
             `${message}, which ${id} gave up and was to send again, is nowhere in the history`,
@@ -549,8 +558,8 @@ export class Observer {
       }
     }
     for (const sender of nodes) {
-      if (!sender.stayed) continue;
-      for (const message of sender.owed) {
+      if (!sender.touch.stayed) continue;
+      for (const message of sender.sent.owed) {
         if (this.#beyondKeeping(sender, message)) continue;
         if (!placed.has(message) && !nodes.some(({ app }) => app.has.has(message)))
           this.#fail(
@@ -572,10 +581,6 @@ export class Observer {
 function had({ app }: Node, message: string): boolean {
   const [sender, n] = origin(message);
   return n <= (app.last.get(sender) ?? 0);
-}
-
-export function show(place: Place): string {
-  return `${place.s}@${place.e % 100_000}${place.r === place.e ? "" : `/${place.r % 100_000}`}`;
 }
 
 function names(ids: string[]): string {

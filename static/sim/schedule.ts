@@ -107,7 +107,7 @@ export class Schedule {
       if (world.quiet) return;
       world.count("fault: host hidden");
       const host = this.#live.find((node) => node.id === this.#server.host);
-      host?.hide(world.random.int(500, 4000));
+      host?.connection.hide(world.random.int(500, 4000));
       this.#hide();
     });
   }
@@ -235,10 +235,11 @@ export class Schedule {
         () => `restarts for ${long}${back > 0 ? `, its clock ${back} back` : ""}`,
       );
       if (back > 0) this.world.count("fault: clock set back");
-      for (const node of this.#nodes) node.known.clear();
+      for (const node of this.#nodes) node.naming.known.clear();
       if (profile.holdMs > 0) {
         for (const node of this.#live)
-          if (random.chance(0.7)) node.heldUntil = clock.now + long + random.int(0, profile.holdMs);
+          if (random.chance(0.7))
+            node.connection.heldUntil = clock.now + long + random.int(0, profile.holdMs);
         this.world.count("fault: dials held back");
         if (random.chance(0.7)) clock.after(long + random.int(0, 500), () => this.#join());
       }
@@ -327,7 +328,7 @@ export class Schedule {
       () => `${office.map(({ id }) => id).join(" ")} are cut off together for ${long}`,
     );
     for (const node of office) {
-      node.barredUntil = clock.now + long;
+      node.connection.barredUntil = clock.now + long;
       if (node.online) node.dropSocket(random.int(0, 300), random.int(0, 300));
       for (const link of node.links)
         if (!office.some(({ id }) => id === link.other(node.id).id)) this.#block(link, long);
@@ -351,9 +352,9 @@ export class Schedule {
     world.say("", () => "--- quiet ---");
     for (const node of this.#live) {
       if (node.frozen) node.thaw();
-      node.barredUntil = 0;
-      node.heldUntil = 0;
-      node.show();
+      node.connection.barredUntil = 0;
+      node.connection.heldUntil = 0;
+      node.connection.show();
       for (const link of node.links) link.free();
       for (const link of ["relay", "states"] as const)
         node.feed({ type: "pressure", link, high: false });
