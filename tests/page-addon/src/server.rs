@@ -374,14 +374,17 @@ impl Server {
         let page = self.page.as_mut()?;
         match output {
             Output::Welcome { to, open, assignment } => {
-                if let Some(open) = open {
-                    send(to, &open, told);
+                let claim = assignment.map(Assignment::into_claim);
+                if let Some(open) = &open {
+                    send(to, open, told);
+                    page.published.replace(claim.clone());
                 }
                 if let Some(session) = self.sessions.get_mut(&to) {
+                    // one that resumes is told nothing by that
+                    session.told = if open.is_some() { claim } else { session.last_told() };
                     session.is_member = true;
                     session.page = Some(page.incarnation);
                     session.published = Rc::clone(&page.published);
-                    session.told = assignment.map(Assignment::into_claim);
                 }
             }
             Output::Appoint { to, frame, assignment } => {
