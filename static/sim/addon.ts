@@ -19,10 +19,10 @@ export interface Core {
   resume(...args: [...Moment, session: number]): string;
 }
 
-/** How a socket ended, in the words of the server's log. */
+/** The way in which a socket ended, by its name in the server's log. */
 export type Departure = "goodbye" | "going-away" | "lost";
 
-/** What the settings say about pages; durations in ms of the server's time. */
+/** Settings of pages. Durations are in ms of the server's time. */
 export interface Rules {
   readonly star: number;
   readonly deputies: number;
@@ -38,7 +38,7 @@ export interface Rules {
   readonly pingMs: number;
 }
 
-/** What the URL of a client says. */
+/** Parameters of a client's URL. */
 export interface Dialled {
   readonly session: number;
   readonly id: string;
@@ -48,7 +48,7 @@ export interface Dialled {
   readonly claim: Assignment | null;
 }
 
-/** Who hosts, in which epoch. */
+/** A host and its epoch. */
 export interface Assignment {
   readonly epoch: number;
   readonly host: string;
@@ -61,7 +61,7 @@ export type Told =
   | { readonly elected: Assignment & { readonly cause: string } }
   | { readonly deputy: { readonly id: string | null } };
 
-/** What one step led to, and how the page stands after it. */
+/** Results of one step, and how the page stands after it. */
 export interface Report {
   readonly told: readonly Told[];
   /** `null`: nobody hosts, or a host is waited for. */

@@ -72,7 +72,12 @@ export class Connection {
   connect(): void {
     const { id, world, machine } = this.#tab;
     if (!this.#tab.alive) return;
-    if (world.now < this.heldUntil) return world.clock.at(this.heldUntil, () => this.connect());
+    if (world.now < this.heldUntil) {
+      const before = this.#socket;
+      return world.clock.at(this.heldUntil, () => {
+        if (this.#socket === before) this.connect();
+      });
+    }
     const socket = new Socket(world, id);
     this.#socket = socket;
     socket.onDown = (message) => this.#hear(socket, message);

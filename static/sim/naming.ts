@@ -1,4 +1,4 @@
-// What a node knew when it was named host, and what it heard until it began to stamp: the checks of a take-over need it.
+// A node's takeover, as the checks need it: what the node knew when it was named host, and what it heard before it stamped.
 
 import type { Event, Wire } from "../src/group/index.ts";
 import { epochAt } from "../src/group/history.ts";
@@ -9,11 +9,11 @@ export class Naming {
   readonly #tab: Tab;
   /** Where the page stood when the node was named host. */
   stood: Place = { r: 0, e: 0, s: 0 };
-  /** The host before, where the take-over does not wait for it. */
+  /** The host before, where the takeover does not wait for it. */
   deposed: string | undefined;
   /** Members that the server told the node of, as a host. */
   readonly known = new Set<string>();
-  /** Where the members stood that answered the present take-over. */
+  /** Where the members stood that answered the present takeover. */
   readonly answers = new Map<string, Standing>();
   /** When the node was named host. */
   at = 0;
@@ -24,7 +24,7 @@ export class Naming {
     this.#tab = tab;
   }
 
-  /** Takes note of what the machine is told in this step. Returns whether another host was named, and whether it is the node. */
+  /** Takes note of an event before the machine handles it. Returns whether a new term begins, and whether the node hosts it. */
   learn(event: Event): "nothing" | "other" | "named" {
     if (event.type === "joined") this.known.add(event.member.id);
     else if (event.type === "left") this.known.delete(event.id);
@@ -52,7 +52,7 @@ export class Naming {
     return "named";
   }
 
-  /** Takes note of an answer to the take-over. */
+  /** Takes note of an answer to the takeover. */
   note(from: string, message: Wire): void {
     const { frozen, machine } = this.#tab;
     if (message.t === "at" && !frozen && message.e === machine.epoch && this.isTakingOver)

@@ -39,9 +39,9 @@ export class Node implements Tab {
   profile: string;
   /** Whether the history was provisional before the present step. */
   wasProvisional = false;
-  /** What the page had before the state that it is given in this step. */
+  /** Messages that the page had before the state that it is given in this step. */
   #had: readonly string[] | undefined;
-  /** What was lost by that state, as told with it. */
+  /** Losses that were told with that state. */
   #restoredFor: readonly Lost[] | undefined;
   /** Where the history begins that the node is restored to in this step. */
   #startsAt: Snapshot | undefined;

@@ -1,4 +1,4 @@
-// What a node's page has sent: each message with its size, and what became of it.
+// The messages that a node's page has sent: their sizes, promises and fates.
 
 import type { Group } from "../src/group/index.ts";
 import { origin } from "./app.ts";

@@ -1,5 +1,5 @@
-// The server: its core runs in lock-step (addon.ts), with the simulation's time and randomness. Sockets come and go, the
-// page's actor may die, and so may the whole process.
+// The server. Its core runs in lock-step (addon.ts), with the simulation's time and randomness. Sockets open and close, the
+// page's actor may die, and the whole process may.
 
 import type { ServerMessage } from "../src/socket.ts";
 import {
@@ -94,7 +94,7 @@ export class Server {
     this.#step((moment) => this.#core.closed(...moment, session, departure));
   }
 
-  /** The page's actor dies; its sessions tell the successor what they know. */
+  /** The page's actor dies. Its sessions tell the successor what they know. */
   losePage(): void {
     const core = this.#core;
     this.#step((moment) => core.losePage(...moment));
@@ -106,7 +106,7 @@ export class Server {
     }
   }
 
-  /** Its process ends, and another begins after `downMs`, with a clock that may be further back. */
+  /** The process ends. Another begins after `downMs`, with its clock set back by `backMs`. */
   restart(downMs: number, backMs: number): void {
     const { clock, random, server } = this.#world;
     this.up = false;
@@ -184,7 +184,7 @@ export class Server {
     const other = this.#hosts.get(epoch);
     if (other !== undefined && other !== host) {
       const what = `epoch ${epoch} has two hosts, ${other} and ${host}`;
-      // After the clock was set back the server has nothing but chance against that.
+      // While the clock is behind, a random gap is all that the server has against that.
       if (this.#world.server.backMs > 0) throw new Abandoned("an epoch was told twice by chance");
       throw new Failure("4 one host in an epoch", what);
     }
@@ -198,7 +198,7 @@ export class Server {
     if (!this.#ended.has(epoch)) this.#ended.set(epoch, this.#world.now);
   }
 
-  /** Rings not later than at `deadline`; too early does no harm. */
+  /** Sets the timer of the page to `deadline`, unless it rings earlier anyway: that does no harm. */
   #arm(deadline: number): void {
     const { clock, server, pace } = this.#world;
     const at = Math.max(clock.now, Math.ceil(server.beganAt + deadline / pace));
@@ -212,7 +212,7 @@ export class Server {
     });
   }
 
-  /** The links' contract is weak, so the relay may lose, repeat and reorder as well. */
+  /** Sends a message to a session. The library relies on little, so a RELAY may be lost, repeated and overtaken. */
   #send(session: number, message: ServerMessage): void {
     const { random, profile, quiet } = this.#world;
     const socket = this.#sockets.get(session);

@@ -1,11 +1,11 @@
-// A WebSocket between a node and the server: ordered and whole while it lives; what is under way when it dies is lost.
-// Either end may notice the death late, or be cut off without noticing at all.
+// A WebSocket between a node and the server. It is ordered and complete while it lives; what is under way when it dies is
+// lost. Either end may notice the death late, or be cut off without noticing.
 
 import type { ServerMessage } from "../src/socket.ts";
 import type { Departure } from "./addon.ts";
 import type { World } from "./world.ts";
 
-/** No close frame came: the connection was lost. */
+/** Code of a close without a close frame: the connection was lost. */
 const LOST = 1006;
 
 export class Socket {

@@ -1,11 +1,11 @@
-// A stock PeerJS client on the page: it is counted, may host while nobody better is there, and understands nothing.
+// A stock PeerJS client on the page. It counts as a member, may host while there is no group member, and understands nothing.
 
 import type { Server } from "./server.ts";
 import { Socket } from "./socket.ts";
 import type { World } from "./world.ts";
 
 export class Stock {
-  /** With its socket it is gone: stock clients do not come back by themselves. */
+  /** Whether the client is there. It leaves with its socket: stock clients do not come back by themselves. */
   here = true;
   readonly #socket: Socket;
 

@@ -1,4 +1,4 @@
-// What the parts of a node know of it: a browser's tab that runs the group.
+// A browser's tab that runs the group, as the parts of a node see it.
 
 import type { Event, Group } from "../src/group/index.ts";
 import type { World } from "./world.ts";

@@ -1,4 +1,4 @@
-// Whether a node was in touch with its group: who was away too long may lose messages, and nobody else.
+// Tells whether a node stayed in touch with its group: only members that were away too long may lose messages.
 
 import type { Wire } from "../src/group/index.ts";
 import { lies } from "../src/group/history.ts";
@@ -88,10 +88,10 @@ export class Touch {
     const follows = message.t === "ack" || (message.t === "send" && message.at.r !== 0);
     if (this.#hooks.online() && (machine.host === from || follows)) this.servedAt = world.now;
     if (machine.host === id) {
-      // It may be taking over once more, for one came back with an older history.
+      // A host takes over once more when a member comes back with an older history.
       if (this.#hooks.isTakingOver() || !machine.leads || !follows) return;
       if (message.k <= this.#beatsAsleep) return;
-      // Nor does one follow that stands elsewhere, or lacks what is trimmed: it is to be restored.
+      // A member that stands elsewhere, or lacks trimmed entries, does not follow: it is to be restored.
       if (!lies(message.at, { ...machine.place, line: machine.line })) return;
       if (message.at.s < machine.place.s - machine.load.entries) return;
     } else {

@@ -1,4 +1,4 @@
-//! What the settings of a simulated server say about pages.
+//! Settings of pages on a simulated server.
 
 use std::time::Duration;
 

@@ -25,7 +25,7 @@ pub struct Moment {
     pub random: u64,
 }
 
-/// What the URL of a client says.
+/// Parameters of a client's URL.
 #[derive(Debug, Deserialize)]
 pub struct Dialled {
     session: u32,
@@ -43,7 +43,7 @@ struct DialledClaim {
     host: String,
 }
 
-/// What a step leads to, as the simulation is told it.
+/// One result of a step, as the simulation is told it.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 enum Told {
@@ -59,11 +59,11 @@ enum Told {
     Deputy { id: Option<String> },
 }
 
-/// All that a step leads to, and how the page stands after it.
+/// All results of a step, and how the page stands after it.
 #[derive(Serialize)]
 struct Report {
     told: Vec<Told>,
-    /// Who hosts. `None`: nobody, or one that has yet to come back.
+    /// Host of the page. `None`: nobody hosts, or the host has yet to come back.
     hosted: Option<Hosted>,
     /// Whether the page waits for a host that it was told of.
     recovering: bool,
@@ -79,7 +79,7 @@ struct Hosted {
     epoch: u64,
 }
 
-/// What all sessions of one incarnation of the page know of its host.
+/// The host that all sessions of one incarnation of the page were told of, as in the routing table.
 type Published = Rc<RefCell<Option<Claim>>>;
 
 struct Session {
@@ -99,7 +99,7 @@ struct Session {
     /// The assignment that it alone was told.
     told: Option<Claim>,
     published: Published,
-    /// What it said since its page's actor died.
+    /// Inputs from the client since the page's actor died.
     early: Vec<Input>,
 }
 
