@@ -28,7 +28,7 @@ export class App {
   /** The last message that the page was handed since it was restored or told that something is missing. */
   latest: { readonly message: string; readonly place: Place } | undefined;
   seq = -1;
-  /** Whether the page joined late without a snapshot, or knows that something is missing: its state compares to no other. */
+  /** Whether the page lacks messages, as far as it knows: its state compares to no other. */
   partial = false;
 
   take(message: string, seq: number): void {

@@ -1,5 +1,6 @@
-// node main.js N [SEED] [--jobs J] [--all] runs N schedules from a seed on, in J processes. Prints what happened in them,
-// and the seed of a failure; with --all it goes on after one. Stopped by a signal (with --jobs), it prints how far it came.
+// node main.js N [SEED] [--jobs J] [--all] runs N schedules from a seed on, in J processes. Prints what happened
+// in them, and the seed of a failure; with --all it goes on after one. Stopped by a signal (with --jobs), it prints
+// how far it came.
 // node main.js 1 SEED --trace prints one schedule line by line.
 
 import { fork } from "node:child_process";
@@ -49,7 +50,7 @@ function report({ schedules, counts, failed }: Outcome): void {
   process.exitCode = failed.length > 0 ? 1 : 0;
 }
 
-/** Shares the schedules among `jobs` processes, part by part. The outcome covers them from the first on, without a hole. */
+/** Shares the schedules among `jobs` processes, part by part. The outcome covers them without a hole. */
 async function share(jobs: number): Promise<Outcome> {
   const parts: (Outcome | undefined)[] = [];
   const all = Math.ceil(Number(count) / PART);

@@ -1,5 +1,5 @@
-// node sim/mutants.mjs [NAME…] breaks the protocol in ways that a reader of docs/DELIVERY.md would think of, and shows that
-// the simulation finds each mutant, or that a case of test/ does; the output says which.
+// node sim/mutants.mjs [NAME…] breaks the protocol in ways that a reader of docs/DELIVERY.md would think of. It shows
+// that the simulation finds each mutant, or that a case of test/ does; the output says which.
 // A mutant is a change of the text of the sources. A text that is no longer there is an error.
 
 import { execFileSync, spawn } from "node:child_process";

@@ -1,4 +1,5 @@
-// A node's takeover, as the checks need it: what the node knew when it was named host, and what it heard before it stamped.
+// A node's takeover, as the checks need it: what the node knew when it was named host, and what it heard before it
+// stamped.
 
 import type { Event, Wire } from "../src/group/index.ts";
 import { epochAt } from "../src/group/history.ts";
@@ -24,7 +25,7 @@ export class Naming {
     this.#tab = tab;
   }
 
-  /** Takes note of an event before the machine handles it. Returns whether a new term begins, and whether the node hosts it. */
+  /** Takes note of an event before the machine handles it. Returns whether another host is named, or this node. */
   learn(event: Event): "nothing" | "other" | "named" {
     if (event.type === "joined") this.known.add(event.member.id);
     else if (event.type === "left") this.known.delete(event.id);

@@ -1,5 +1,5 @@
-// The server. Its core runs in lock-step (addon.ts), with the simulation's time and randomness. Sockets open and close, the
-// page's actor may die, and the whole process may.
+// The server. Its core runs in lock-step (addon.ts), with the simulation's time and randomness. Sockets open and
+// close, the page's actor may die, and the whole process may.
 
 import type { ServerMessage } from "../src/socket.ts";
 import {

@@ -1,4 +1,5 @@
-// States (snapshots) on their way to other members. They go one after another, and other messages pass between their pieces.
+// States (snapshots) on their way to other members. They go one after another, and other messages pass between
+// their pieces.
 
 import type { Effect } from "../src/group/index.ts";
 import type { Channels } from "./channels.ts";

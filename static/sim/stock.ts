@@ -1,4 +1,4 @@
-// A stock PeerJS client on the page. It counts as a member, may host while there is no group member, and understands nothing.
+// A stock PeerJS client on the page. It is a member, may host while there is no group member, and understands nothing.
 
 import type { Server } from "./server.ts";
 import { Socket } from "./socket.ts";

@@ -1,19 +1,23 @@
 // A schedule's trace: events and messages in words.
 
 import type { Event, Wire } from "../src/group/index.ts";
-import type { Place } from "../src/group/types.ts";
+import type { Place, Standing } from "../src/group/types.ts";
+import type { Data } from "../src/group/wire.ts";
 
 export function show(place: Place): string {
   return `${place.s}@${place.e % 100_000}${place.r === place.e ? "" : `/${place.r % 100_000}`}`;
+}
+
+function term({ host, epoch }: { readonly host: string; readonly epoch: number }): string {
+  return `host ${host} epoch ${epoch % 100_000}`;
 }
 
 export function describeEvent(event: Event): string {
   if (event.type === "received")
     return `<- ${event.from} ${event.via} ${describe(event.message as Wire)}`;
   if (event.type === "open")
-    return `OPEN host ${event.open.host} epoch ${event.open.epoch % 100_000}${event.open.recovering ? " recovering" : ""}`;
-  if (event.type === "host")
-    return `HOST ${event.host.host} epoch ${event.host.epoch % 100_000} (${event.host.cause})`;
+    return `OPEN ${term(event.open)}${event.open.recovering ? " recovering" : ""}`;
+  if (event.type === "host") return `HOST ${term(event.host)} (${event.host.cause})`;
   return JSON.stringify(event);
 }
 
@@ -22,10 +26,10 @@ export function describe(message: Wire): string {
   switch (message.t) {
     case "at":
     case "pull":
-      return `${message.t} e${e} ${show(message.at)} done ${message.at.done} base ${message.at.base}${message.at.stale ? " stale" : ""}${message.at.provisional === undefined ? "" : ` provisional ${message.at.provisional}`}`;
+      return `${message.t} e${e} ${describeStanding(message.at)}`;
     case "data":
     case "fill":
-      return `${message.t} e${e} from ${message.s} after @${message.p % 100_000}: ${message.x.map((x) => `${x.s}@${x.e % 100_000}=${x.k === "d" ? String(x.d) : x.k + x.f}`).join(" ")}`;
+      return `${message.t} e${e} from ${message.s} after @${message.p % 100_000}: ${describeEntries(message.x)}`;
     case "beat":
       return `beat e${e} ${show(message.at)} sent ${message.sent} w ${message.w.join(",")}`;
     case "ack":
@@ -47,4 +51,16 @@ export function describe(message: Wire): string {
     case "bye":
       return "bye";
   }
+}
+
+function describeStanding(at: Standing): string {
+  const stale = at.stale ? " stale" : "";
+  const provisional = at.provisional === undefined ? "" : ` provisional ${at.provisional}`;
+  return `${show(at)} done ${at.done} base ${at.base}${stale}${provisional}`;
+}
+
+function describeEntries(entries: Data["x"]): string {
+  return entries
+    .map(({ s, e, k, d, f }) => `${s}@${e % 100_000}=${k === "d" ? String(d) : k + f}`)
+    .join(" ");
 }

@@ -99,8 +99,8 @@ export class World {
   }
 
   /**
-   * Factor by which the server's time runs faster. Where links are quicker than people's, the server is quicker as well:
-   * what the page times by constants (dials, deputies) takes a quarter of the time.
+   * Factor by which the server's time runs faster. Where links are quicker than people's, the server is quicker as
+   * well: what the page times by constants (dials, deputies) takes a quarter of the time.
    */
   get pace(): number {
     return this.profile.slowDials ? 1 : 4;
