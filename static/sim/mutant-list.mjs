@@ -648,24 +648,4 @@ export const mutants = [
       ["member.ts", "outbox.sent = 0;\n        this.#resendMs", "this.#resendMs"],
     ],
   },
-  {
-    name: "the model of the server forgets no suspicion",
-    edits: [
-      [
-        "../../sim/reach.ts",
-        "  trust(session: Session): void {\n    this.#suspecting.delete(session);",
-        "  trust(_: Session): void {",
-      ],
-    ],
-  },
-  {
-    name: "the model of the server lets a suspicion count at once",
-    edits: [
-      [
-        "../../sim/reach.ts",
-        "(this.#suspecting.get(session) ?? Infinity) + this.fairMs",
-        "(this.#suspecting.get(session) ?? Infinity)",
-      ],
-    ],
-  },
 ];
