@@ -59,22 +59,24 @@ export const mutants = [
   },
   {
     name: "a new host waits for nobody's answer",
-    edits: [["takeover.ts", `if (this.#step === "ask" && this.#waiting().length > 0) return;`, ""]],
+    edits: [
+      ["takeover.ts", `if (this.#phase === "ask" && this.#waiting().length > 0) return;`, ""],
+    ],
   },
   {
     name: "a new host stamps filled entries again",
     edits: [
       [
         "takeover.ts",
-        "this.#core.absorb(r, p, s, x)",
-        "this.#core.absorb(r, p, s, x.map((entry) => ({ ...entry, e: this.#core.epoch })))",
+        "replica.absorb(fill, now)",
+        "replica.absorb({ ...fill, x: fill.x.map((entry) => ({ ...entry, e: this.#context.epoch })) }, now)",
       ],
     ],
   },
   {
     name: "older epochs are accepted",
     edits: [
-      ["group.ts", "if (message.e < core.epoch) return this.#old(from, message);", ""],
+      ["group.ts", "if (message.e < server.epoch) return this.#old(from, message);", ""],
       ["member.ts", "if (from !== this.#host) return;", ""],
     ],
   },
@@ -83,19 +85,15 @@ export const mutants = [
     edits: [
       [
         "group.ts",
-        "if (message.e > core.epoch) return this.#later();",
-        'if (message.e > core.epoch) this.#adopt(message.e, from, "", undefined, false);',
+        "if (message.e > server.epoch) return this.#later();",
+        'if (message.e > server.epoch) this.#adopt({ epoch: message.e, host: from, cause: "", roster: undefined, isFirst: false });',
       ],
     ],
   },
   {
     name: "a deposed host is never waited for",
     edits: [
-      [
-        "takeover.ts",
-        "!(peer.id === this.deposed && SILENT.has(this.cause))",
-        "peer.id !== this.deposed",
-      ],
+      ["takeover.ts", "!(follower.id === deposed && SILENT.has(cause))", "follower.id !== deposed"],
     ],
   },
   {
@@ -111,18 +109,20 @@ export const mutants = [
   {
     name: "who is given no state starts before the histories part",
     edits: [
-      ["core.ts", "const seq = Math.max(common(at, log), log.base);", "const seq = log.base;"],
+      ["replica.ts", "const seq = Math.max(common(at, log), log.base);", "const seq = log.base;"],
     ],
   },
   {
     name: "repeats are not recognised",
-    edits: [["stamper.ts", "let next = this.count(peer.id) + 1;", "let next = items[0]?.n ?? 1;"]],
+    edits: [
+      ["stamper.ts", "let next = this.count(follower.id) + 1;", "let next = items[0]?.n ?? 1;"],
+    ],
   },
   {
     name: "the dedupe table is not in the snapshot",
     edits: [
       [
-        "ledger.ts",
+        "dedupe-table.ts",
         "for (const [id, n] of snap.counts) {",
         'for (const [id, n] of [] as Snapshot["counts"]) {',
       ],
@@ -130,84 +130,110 @@ export const mutants = [
   },
   {
     name: "n is stamped without n - 1",
-    edits: [["stamper.ts", "peer.hold(item, share);\n        continue;", "next = item.n;"]],
+    edits: [
+      ["stamper.ts", "follower.keepEarly(item, share);\n        continue;", "next = item.n;"],
+    ],
   },
   {
     name: "the host delivers before anyone has it",
-    edits: [["host.ts", "if (this.#acked >= log.last) return log.last;", "return log.last;"]],
+    edits: [
+      [
+        "delivery-limit.ts",
+        "if (this.#acknowledged >= log.last) return log.last;",
+        "return log.last;",
+      ],
+    ],
   },
   {
     name: "a host without its seat delivers alone",
-    edits: [["host.ts", "if (!seated) return this.#acked;", "if (!seated) return log.last;"]],
+    edits: [
+      [
+        "delivery-limit.ts",
+        "if (!server.isSeated) return this.#acknowledged;",
+        "if (!server.isSeated) return log.last;",
+      ],
+    ],
   },
   {
     name: "a lone host does not ask the server whether it still is",
     edits: [
       [
-        "host.ts",
-        "const limit = Math.max(this.#acked, this.#proof.seq);",
+        "delivery-limit.ts",
+        "const limit = Math.max(this.#acknowledged, this.#proof.seq);",
         "const limit = log.last;",
       ],
     ],
   },
   {
     name: "a thawed host believes an old answer",
-    edits: [["proof.ts", "if (late || slept) {", "if (false) {"]],
+    edits: [["proof.ts", "if (isLate || isDiscarded) {", "if (false) {"]],
   },
   {
     name: "a thawed host takes its history for the group's",
-    edits: [["host.ts", "if (core.unsure || this.#phase", "if (this.#phase"]],
+    edits: [
+      ["host.ts", "if (freshness.isUnsure || !this.leads) return;", "if (!this.leads) return;"],
+    ],
   },
   {
     name: "a deposed host hands its page the tail it stamped",
     edits: [
-      ["member.ts", "this.#core.deliver(this.#sure);", "this.#core.deliver(this.#core.log.last);"],
+      [
+        "member.ts",
+        "this.#context.page.deliver(this.#sure);",
+        "this.#context.page.deliver(this.#context.replica.log.last);",
+      ],
     ],
   },
   {
     name: "a history is fresh again for having been handed on",
-    edits: [["takeover.ts", "if (peer?.at) this.#core.inherit(peer.saidAt - peer.at.age);", ""]],
+    edits: [
+      [
+        "takeover.ts",
+        "if (follower?.at) freshness.inherited(follower.saidAt - follower.at.age);",
+        "",
+      ],
+    ],
   },
   {
     name: "a host goes back to the younger history it stamped in this epoch",
     edits: [
-      ["takeover.ts", "this.stamped ? { ...own, stale: false } : own", "own"],
-      ["takeover.ts", "if (this.stamped && core.abandoned.has(peer.at.r)) continue;", ""],
-      ["takeover.ts", "if (snap.r !== this.#root) {", "if (false) {"],
+      ["takeover.ts", "this.#isRepeated ? { ...own, stale: false } : own", "own"],
+      ["takeover.ts", "if (this.#isRepeated && replica.hasAbandoned(at.r)) continue;", ""],
+      ["takeover.ts", "if (snap.r !== source.root) {", "if (false) {"],
     ],
   },
   {
     name: "a host is restored to the younger history it stamped in this epoch",
-    edits: [["takeover.ts", "if (snap.r !== this.#root) {", "if (false) {"]],
+    edits: [["takeover.ts", "if (snap.r !== source.root) {", "if (false) {"]],
   },
   {
     name: "a host is restored to before what it stamped in this epoch",
     edits: [
       [
         "takeover.ts",
-        "if (snap.r !== this.#root) {",
-        "if (this.stamped && snap.r > this.#core.log.root) {",
+        "if (snap.r !== source.root) {",
+        "if (this.#isRepeated && snap.r > replica.log.root) {",
       ],
     ],
   },
   {
     name: "a host asks over a channel that does not answer, and no other way",
-    edits: [["takeover.ts", 'dead ? "relay" : undefined', "undefined"]],
+    edits: [["takeover.ts", 'isDead ? "relay" : undefined', "undefined"]],
   },
   {
     name: "a host that is told of an earlier epoch waits for the server to find out",
-    edits: [["group.ts", 'else if (name === "claim") core.claim();', ""]],
+    edits: [["group.ts", "claim.repeat();", ""]],
   },
   {
     name: "cut off together with its host, a sender forgets what it sent",
     edits: [
-      ["core.ts", "if (this.online && this.told === this.epoch) this.confirmed", "this.confirmed"],
+      ["freshness.ts", "if (this.#server.confirmsEpoch) this.#confirmedAt", "this.#confirmedAt"],
     ],
   },
   {
     name: "a host that came late hands on nothing older",
     edits: [
-      ["host.ts", "if (upTo >= at.done && this.#backfill.request(peer, at, upTo)) return;", ""],
+      ["host.ts", "if (upTo >= at.done && this.#backfill.request(follower, at, upTo)) return;", ""],
     ],
   },
   {
@@ -218,7 +244,7 @@ export const mutants = [
   },
   {
     name: "a host that has stamped nothing takes no state of one that comes later with more than it has",
-    edits: [["host.ts", "return at.base > upTo;", "return false;"]],
+    edits: [["late-answer.ts", "return at.base > upTo;", "return false;"]],
   },
   {
     name: "one long away is not heard with what it has beyond the log of the one who is named",
@@ -241,9 +267,9 @@ export const mutants = [
     name: "what a table says without a state counts as handed to the page",
     edits: [
       [
-        "core.ts",
-        "if (snap.has) this.handed = Ledger.read(snap, this.now);",
-        "this.handed = Ledger.read(snap, this.now);",
+        "replica.ts",
+        "if (snap.has) this.#handed = DedupeTable.read(snap, now);",
+        "this.#handed = DedupeTable.read(snap, now);",
       ],
     ],
   },
@@ -252,26 +278,32 @@ export const mutants = [
     edits: [
       [
         "host.ts",
-        'if (this.#phase === "taking") this.#takeover.heard(from);\n    else this.#restorer.heard(from);',
+        "if (this.leads) this.#restorer.heard(from);\n    else this.#takeover.heard(from);",
         "",
       ],
     ],
   },
   {
     name: "what follows a state that is on its way is not kept for it",
-    edits: [["host.ts", "core.hold = this.#restorer.hold;", ""]],
+    edits: [["host.ts", "replica.keepAfter(this.#restorer.neededAfter);", ""]],
   },
   {
     name: "a new host does not wait for one that nothing is relayed to",
-    edits: [["takeover.ts", "this.#relays(peer) ? settings.askMs : dialMs", "settings.askMs"]],
+    edits: [
+      [
+        "takeover.ts",
+        "this.#isRelayed(follower) ? settings.askMs : server.fairDialMs",
+        "settings.askMs",
+      ],
+    ],
   },
   {
     name: "a host that waits for a state says nothing to those who hear it over data channels alone",
     edits: [
       [
         "takeover.ts",
-        '!this.#relays(peer) || (!peer.at && this.#step !== "pull")',
-        '!peer.at && this.#step !== "pull"',
+        '!this.#isRelayed(follower) || (!follower.at && this.#phase !== "pull")',
+        '!follower.at && this.#phase !== "pull"',
       ],
     ],
   },
@@ -279,43 +311,43 @@ export const mutants = [
     name: "who is out of touch forgets who left",
     edits: [
       [
-        "core.ts",
-        "this.applied.prune(confirmed - 2 * this.resumeMs, settings.goneCount)",
-        "this.applied.prune(now - 2 * this.resumeMs, 0)",
+        "retention.ts",
+        "replica.forgetSenders(confirmed - 2 * resumeMs, settings.goneCount)",
+        "replica.forgetSenders(now - 2 * resumeMs, 0)",
       ],
     ],
   },
   {
     name: "a conflicting tail is kept",
     edits: [
-      ["core.ts", "if (log.epochAt(entry.s) === entry.e) continue;", "continue;"],
-      ["core.ts", "if (log.epochAt(first - 1) !== prev) {", "if (false) {"],
+      ["replica.ts", "if (log.epochAt(entry.s) === entry.e) continue;", "continue;"],
+      ["replica.ts", "if (log.epochAt(first - 1) !== prev) {", "if (false) {"],
     ],
   },
   {
     name: "the entry before is not checked",
-    edits: [["core.ts", "if (log.epochAt(first - 1) !== prev) {", "if (false) {"]],
+    edits: [["replica.ts", "if (log.epochAt(first - 1) !== prev) {", "if (false) {"]],
   },
   {
     name: "the log is trimmed too early",
     edits: [
       [
-        "core.ts",
-        "const before = Math.min(since, this.assured) - 1.5 * this.resumeMs;",
+        "retention.ts",
+        "const before = Math.min(since, freshness.assuredAt) - 1.5 * resumeMs;",
         "const before = now - 300;",
       ],
     ],
   },
   {
     name: "what the server said before a snapshot was made counts after it",
-    edits: [["host.ts", "resume(): void {\n    this.#proof.void();", "resume(): void {"]],
+    edits: [["host.ts", "this.#limit.voidProof();", ""]],
   },
   {
     name: "a sender forgets what it handed to a host that died",
     edits: [
       ["member.ts", 'outbox.sent = 0;\n    timers.set("suspect"', 'timers.set("suspect"'],
       ["member.ts", "outbox.sent = 0;\n        this.#resendMs", "this.#resendMs"],
-      ["member.ts", "this.#core.outbox.sent = 0;\n    this.sending();", "this.sending();"],
+      ["member.ts", "this.#context.outbox.sent = 0;\n    this.sending();", "this.sending();"],
     ],
   },
   {
@@ -330,7 +362,9 @@ export const mutants = [
   },
   {
     name: "a message counts though its sender stands elsewhere",
-    edits: [["host.ts", "if (send.at.r !== 0 && !lies(send.at, log)) return this.#ask(peer);", ""]],
+    edits: [
+      ["host.ts", "if (at.r !== 0 && !lies(at, replica.log)) return this.#ask(follower);", ""],
+    ],
   },
   {
     name: "what a sender gave up is waited for",
@@ -338,56 +372,50 @@ export const mutants = [
   },
   {
     name: "delivery goes on while the page makes its snapshot",
-    edits: [
-      [
-        "core.ts",
-        "while (this.delivered < end && !this.#asking) {",
-        "while (this.delivered < end) {",
-      ],
-    ],
+    edits: [["page-delivery.ts", "while (!snapshots.isAsking) {", "for (;;) {"]],
   },
   {
     name: "what waited for a snapshot is delivered when its history is given up",
     edits: [
       [
-        "core.ts",
-        "this.#asked(null);\n    // Without a state",
-        "this.unasked();\n    // Without a state",
+        "page-delivery.ts",
+        "snapshots.withdraw();",
+        "snapshots.timedOut(); this.deliver(log.last);",
       ],
     ],
   },
   {
     name: "who starts anew without a state is not handed first what it has of that history",
-    edits: [["core.ts", "if (!snap.has) this.deliver(common(this.standing(), snap));", ""]],
+    edits: [["page-delivery.ts", "if (!snap.has) this.deliver(common(log, snap));", ""]],
   },
   {
     name: "a restore is taken wherever one stands",
-    edits: [["member.ts", "if (!same(heal, core.log.place)) return;", ""]],
+    edits: [["member.ts", "if (!same(heal, replica.log.place)) return;", ""]],
   },
   {
     name: "a snapshot older than the kept log is used",
     edits: [
       [
         "restorer.ts",
-        "if (snap && snap.s >= core.log.base && lies(snap, core.log) && core.now",
-        "if (snap && core.now",
+        "if (snap && snap.s >= log.base && lies(snap, log) && now",
+        "if (snap && now",
       ],
     ],
   },
   {
     name: "early entries of another history are kept",
     edits: [
-      ["member.ts", "if (root !== this.#aheadRoot) {", "if (false) {"],
-      ["member.ts", "if (log.root !== this.#aheadRoot || this.#sure < log.last) return;", ""],
+      ["early-entries.ts", "if (root !== this.#root) {", "if (false) {"],
+      ["member.ts", "if (log.root !== this.#early.root || this.#sure < log.last) return;", ""],
     ],
   },
   {
     name: "a member told that something is missing gives snapshots",
     edits: [
       [
-        "core.ts",
-        "return this.able && this.whole && this.#refused < REFUSALS;",
-        "return this.able && this.#refused < REFUSALS;",
+        "snapshots.ts",
+        "return this.#hasCallback && this.#parts.replica.isWhole && this.#refusals < REFUSALS;",
+        "return this.#hasCallback && this.#refusals < REFUSALS;",
       ],
     ],
   },
@@ -395,9 +423,9 @@ export const mutants = [
     name: "out of touch, entries are trimmed by age",
     edits: [
       [
-        "core.ts",
-        "const before = Math.min(since, this.assured) - 1.5 * this.resumeMs;",
-        "const before = since - 1.5 * this.resumeMs;",
+        "retention.ts",
+        "const before = Math.min(since, freshness.assuredAt) - 1.5 * resumeMs;",
+        "const before = since - 1.5 * resumeMs;",
       ],
     ],
   },
@@ -463,15 +491,21 @@ export const mutants = [
   },
   {
     name: "a provisional history and what was sent in it are trimmed by age",
-    edits: [["core.ts", "const since = this.mark.provisional ? 0 : now;", "const since = now;"]],
+    edits: [
+      [
+        "retention.ts",
+        "const since = replica.mark(now).provisional ? 0 : now;",
+        "const since = now;",
+      ],
+    ],
   },
   {
     name: "who follows a provisional history does not know that it is",
     edits: [
       [
-        "core.ts",
-        "this.provisional.take(snap.provisional, this.now)",
-        "this.provisional.take(undefined, this.now)",
+        "replica.ts",
+        "this.provisional.take(snap.provisional, now)",
+        "this.provisional.take(undefined, now)",
       ],
     ],
   },
@@ -489,8 +523,8 @@ export const mutants = [
     name: "a host goes back to a provisional history that it stamped in and left",
     edits: [
       [
-        "core.ts",
-        "if (snap.r !== log.root && !isEmpty({ r: log.root, s: log.last, line: log.line })) this.abandoned.add(log.root);",
+        "replica.ts",
+        "if (snap.r !== log.root && !isEmpty(log)) this.#abandoned.add(log.root);",
         "",
       ],
     ],
@@ -542,8 +576,8 @@ export const mutants = [
     edits: [
       [
         "given-up.ts",
-        "!holdsBase(id, log, outbox, ledger)) lostMore = true;",
-        "!holdsBase(id, log, outbox, ledger)) lostMore = false;",
+        "!holdsBase(id, log, outbox, table)) lostMore = true;",
+        "!holdsBase(id, log, outbox, table)) lostMore = false;",
       ],
     ],
   },
@@ -551,7 +585,7 @@ export const mutants = [
     name: "what a sender gave up counts as held by the history it went on in",
     edits: [
       [
-        "ledger.ts",
+        "dedupe-table.ts",
         "if (n > count.n || count.gaps.some(([first, last]) => n >= first && n <= last)) return",
         "if (n > count.n) return",
       ],
@@ -559,30 +593,32 @@ export const mutants = [
   },
   {
     name: "a sender that was forgotten counts as one that never sent",
-    edits: [["ledger.ts", 'return this.#forgot ? "unsure" : "no";', 'return "no";']],
+    edits: [["dedupe-table.ts", 'return this.#forgot ? "unsure" : "no";', 'return "no";']],
   },
   {
     name: "a host whose claim is not believed goes on stamping",
     edits: [
       [
         "host.ts",
-        'if (this.#phase !== "stamping" || core.denied) return;',
+        'if (this.#phase !== "stamping" || claim.isDenied) return;',
         'if (this.#phase !== "stamping") return;',
       ],
-      ["host.ts", "if (core.denied) return;", ""],
+      ["host.ts", "if (claim.isDenied) return;", ""],
     ],
   },
   {
     name: "a claim that is not believed is made every two seconds",
-    edits: [["core.ts", "settings.suspectMs * 2 ** (this.#denied - 1)", "settings.suspectMs"]],
+    edits: [["claim.ts", "settings.suspectMs * 2 ** (this.#denials - 1)", "settings.suspectMs"]],
   },
   {
     name: "a page that was handed more than is in the history it founds gives snapshots",
-    edits: [["core.ts", "this.whole = this.handed.isEmpty;", "this.whole = true;"]],
+    edits: [["replica.ts", "this.#isWhole = this.#handed.isEmpty;", "this.#isWhole = true;"]],
   },
   {
     name: "a suspicion is never taken back",
-    edits: [["member.ts", "if (this.#suspects && online) out.push", "if (false) out.push"]],
+    edits: [
+      ["member.ts", "if (this.#suspects && server.online) step.push", "if (false) step.push"],
+    ],
   },
   {
     name: "a suspicion said on an earlier socket is taken back on the next",
@@ -595,7 +631,7 @@ export const mutants = [
     edits: [
       [
         "group.ts",
-        'case "alive": core.links.heard(event.id, core.now); break;',
+        'case "alive": links.heard(event.id, step.now); break;',
         'case "alive": this.#heard(event.id, "p2p"); break;',
       ],
     ],
@@ -603,11 +639,7 @@ export const mutants = [
   {
     name: "pings do not keep a channel in use",
     edits: [
-      [
-        "group.ts",
-        'case "alive": core.links.heard(event.id, core.now); break;',
-        'case "alive": break;',
-      ],
+      ["group.ts", 'case "alive": links.heard(event.id, step.now); break;', 'case "alive": break;'],
     ],
   },
   {
@@ -615,10 +647,10 @@ export const mutants = [
     edits: [
       [
         "takeover.ts",
-        "this.#relays(peer) ? settings.askMs : dialMs",
-        "this.#relays(peer) ? settings.askMs : settings.askDialMs",
+        "this.#isRelayed(follower) ? settings.askMs : server.fairDialMs",
+        "this.#isRelayed(follower) ? settings.askMs : settings.askDialMs",
       ],
-      ["takeover.ts", "askMs ? askMs : dialMs", "askMs ? askMs : settings.askDialMs"],
+      ["takeover.ts", "askMs ? askMs : server.fairDialMs", "askMs ? askMs : settings.askDialMs"],
     ],
   },
   {
@@ -639,7 +671,7 @@ export const mutants = [
   },
   {
     name: "a greeting carries nothing of what waits",
-    edits: [["member.ts", "this.#hello(this.#head());", "this.#hello();"]],
+    edits: [["member.ts", "this.#greet(this.#head());", "this.#greet();"]],
   },
   {
     name: "what a greeting carried is not said again when it is lost",

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Wire } from "../src/group/index.ts";
-import { Ledger } from "../src/group/ledger.ts";
+import { DedupeTable } from "../src/group/dedupe-table.ts";
 import { Outbox } from "../src/group/outbox.ts";
 import type { Entry, Lost } from "../src/group/types.ts";
 import { Rig } from "./group.rig.ts";
@@ -529,7 +529,7 @@ test("a claim that the server does not believe is made ever more rarely, the pag
 });
 
 test("a table knows which messages it holds, which it does not, and which it cannot tell", () => {
-  const ledger = new Ledger();
+  const ledger = new DedupeTable();
   const message = (f: string, n: number): Entry => ({ s: 1, e: 1, f, n, k: "d", d: "", z: 1 });
   const left = (f: string): Entry => ({ s: 1, e: 1, f, n: 0, k: "l", d: null, z: 0 });
   for (const n of [1, 2, 5, 6]) ledger.apply(message("a", n), 0);
@@ -538,7 +538,7 @@ test("a table knows which messages it holds, which it does not, and which it can
     ["yes", "yes", "no", "no", "yes", "yes", "no"],
   );
   assert.equal(ledger.holds("b", 1), "no");
-  const read = Ledger.read(JSON.parse(JSON.stringify(ledger.write())), 0);
+  const read = DedupeTable.read(JSON.parse(JSON.stringify(ledger.write())), 0);
   assert.deepEqual(
     [2, 3, 6].map((n) => read.holds("a", n)),
     ["yes", "no", "yes"],
@@ -559,7 +559,7 @@ test("a table knows which messages it holds, which it does not, and which it can
     [ledger.holds("a", 31), ledger.holds("b", 31), ledger.holds("x", 1)],
     ["unsure", "yes", "unsure"],
   );
-  assert.equal(Ledger.read(JSON.parse(JSON.stringify(ledger.write())), 0).holds("x", 1), "unsure");
+  assert.equal(DedupeTable.read(JSON.parse(JSON.stringify(ledger.write())), 0).holds("x", 1), "unsure");
   ledger.apply(message("a", 40), 0);
   assert.deepEqual(
     [39, 40].map((n) => ledger.holds("a", n)),

@@ -1,4 +1,4 @@
-// The ordered group: a pure machine. Read types, wire, io; then group, member, host.
+// The ordered group, a pure state machine. Read types, wire and io first, then group, member and host.
 
 export { Group } from "./group.ts";
 export { defaults, type Settings } from "./settings.ts";
