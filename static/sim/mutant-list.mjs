@@ -233,7 +233,11 @@ export const mutants = [
   {
     name: "a host that came late hands on nothing older",
     edits: [
-      ["host.ts", "if (upTo >= at.done && this.#backfill.request(follower, at, upTo)) return;", ""],
+      [
+        "distribution.ts",
+        "if (upTo >= at.done && this.#backfill.request(follower, at, upTo)) return;",
+        "",
+      ],
     ],
   },
   {
@@ -278,14 +282,14 @@ export const mutants = [
     edits: [
       [
         "host.ts",
-        "if (this.leads) this.#restorer.heard(from);\n    else this.#takeover.heard(from);",
+        "if (this.leads) this.#distribution.heard(from);\n    else this.#takeover.heard(from);",
         "",
       ],
     ],
   },
   {
     name: "what follows a state that is on its way is not kept for it",
-    edits: [["host.ts", "replica.keepAfter(this.#restorer.neededAfter);", ""]],
+    edits: [["host.ts", "replica.keepAfter(this.#distribution.neededAfter);", ""]],
   },
   {
     name: "a new host does not wait for one that nothing is relayed to",
@@ -362,9 +366,7 @@ export const mutants = [
   },
   {
     name: "a message counts though its sender stands elsewhere",
-    edits: [
-      ["host.ts", "if (at.r !== 0 && !lies(at, replica.log)) return this.#ask(follower);", ""],
-    ],
+    edits: [["intake.ts", "if (at.r !== 0 && !lies(at, replica.log)) return ask(follower);", ""]],
   },
   {
     name: "what a sender gave up is waited for",
@@ -598,12 +600,8 @@ export const mutants = [
   {
     name: "a host whose claim is not believed goes on stamping",
     edits: [
-      [
-        "host.ts",
-        'if (this.#phase !== "stamping" || claim.isDenied) return;',
-        'if (this.#phase !== "stamping") return;',
-      ],
-      ["host.ts", "if (claim.isDenied) return;", ""],
+      ["intake.ts", "if (!isStamping() || claim.isDenied) return;", "if (!isStamping()) return;"],
+      ["intake.ts", "if (claim.isDenied) return;", ""],
     ],
   },
   {

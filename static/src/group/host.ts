@@ -1,27 +1,22 @@
-// The role of the host: takes over, stamps what members send into one log, feeds the log to them, and hands it to its own
+// The role of the host: takes over, stamps what members send into one log, brings the log to them, and hands it to its own
 // page once another member has it.
 
-import { Backfill } from "./backfill.ts";
 import type { Context } from "./context.ts";
 import { DeliveryLimit } from "./delivery-limit.ts";
-import { Feed } from "./feed.ts";
+import { Distribution } from "./distribution.ts";
 import type { Follower } from "./follower.ts";
 import { Heartbeat } from "./heartbeat.ts";
-import { common, lies } from "./history.ts";
-import { continuesLog, outranks } from "./late-answer.ts";
-import { Restorer } from "./restorer.ts";
+import { Intake } from "./intake.ts";
+import { outranks } from "./late-answer.ts";
 import type { Role } from "./role.ts";
 import { Roster } from "./roster.ts";
 import { Stamper } from "./stamper.ts";
 import { Takeover, type Occasion } from "./takeover.ts";
 import type { TimerName } from "./timers.ts";
-import type { Path, PeerId, RosterEntry, Standing } from "./types.ts";
-import type { Ack, Fill, Send, StampRequest, Wire } from "./wire.ts";
+import type { Path, PeerId, Place, RosterEntry, Standing } from "./types.ts";
+import type { Fill, Wire } from "./wire.ts";
 
 type Phase = "taking over" | "stamping" | "resigning";
-
-const NEED_MS = 60;
-const ASK_MS = 150;
 
 interface HostOptions {
   /** Why the server named this host. */
@@ -40,11 +35,10 @@ export class Host implements Role {
   readonly #roster: Roster;
   readonly #stamper: Stamper;
   readonly #heartbeat: Heartbeat;
-  readonly #backfill: Backfill;
+  readonly #distribution: Distribution;
+  readonly #intake: Intake;
   readonly #limit: DeliveryLimit;
   #takeover: Takeover;
-  #restorer: Restorer;
-  #feed: Feed;
   #phase: Phase = "taking over";
 
   constructor(context: Context, { cause, deposed, roster, isFirst }: HostOptions) {
@@ -55,19 +49,27 @@ export class Host implements Role {
     this.#roster = new Roster(context, this.#stamper);
     for (const member of roster) if (member.id !== context.self.id) this.#roster.announced(member);
     const followers = this.#followers;
+    const leads = (): boolean => this.leads;
     this.#takeover = this.#newTakeover(deposed, isFirst ? "first" : "named");
-    this.#restorer = new Restorer(context, { followers });
-    this.#feed = this.#newFeed();
-    this.#backfill = new Backfill(context, {
+    this.#distribution = new Distribution(context, {
       followers,
-      failed: (follower, at) => this.#restorer.request(follower, at),
+      cause,
+      hasStamped: () => this.#stamper.begun,
+      memberPlaced: () => this.#heartbeat.chooseWitnesses(),
+      memberFollows: (seq, heartbeat) => this.#memberFollows(seq, heartbeat),
     });
-    this.#limit = new DeliveryLimit(context, { followers, leads: () => this.leads });
+    this.#intake = new Intake(context, {
+      followers,
+      stamper: this.#stamper,
+      isStamping: () => this.#phase === "stamping",
+      ask: (follower) => this.#distribution.ask(follower),
+    });
+    this.#limit = new DeliveryLimit(context, { followers, leads });
     this.#heartbeat = new Heartbeat(context, {
       followers,
       cause,
-      sentTo: (follower) => this.#feed.sentTo(follower),
-      leads: () => this.leads,
+      sentTo: (follower) => this.#distribution.sentTo(follower),
+      leads,
     });
   }
 
@@ -89,13 +91,6 @@ export class Host implements Role {
     this.#context.timers.clear("heartbeat", "takeover", "giver", "resign");
   }
 
-  #newFeed(): Feed {
-    return new Feed(this.#context, {
-      followers: this.#followers,
-      fellBehind: (follower) => this.#fellBehind(follower),
-    });
-  }
-
   #newTakeover(deposed: PeerId | undefined, occasion: Occasion): Takeover {
     return new Takeover(this.#context, {
       followers: this.#followers,
@@ -110,10 +105,10 @@ export class Host implements Role {
 
   /** The takeover is done: this member has the best log, and stamps from here on. */
   #begin(): void {
-    const { epoch, freshness, now, replica, self, settings, step, timers } = this.#context;
+    const { epoch, freshness, now, self, settings, step, timers } = this.#context;
     this.#phase = "stamping";
     this.#stamper.begin();
-    this.#feed = this.#newFeed();
+    this.#distribution.begin();
     freshness.tookOver(now);
     step.notify({
       kind: "host",
@@ -124,11 +119,9 @@ export class Host implements Role {
       tookMs: now - this.#beganAt,
     });
     this.#heartbeat.beat();
-    const answered = [...this.#followers.values()].filter((follower) => follower.at);
-    this.#feed.begin(answered.map((follower) => common(follower.at as Standing, replica.log)));
-    for (const follower of answered) this.#place(follower, follower.at as Standing);
+    this.#distribution.placeAll();
     this.reconcile();
-    this.#takeParked();
+    this.#intake.takeParked();
     timers.set("heartbeat", now + settings.beatMs);
   }
 
@@ -137,20 +130,14 @@ export class Host implements Role {
     this.#phase = "taking over";
     this.#stamper.begun = false;
     this.#limit.restart();
-    this.#restorer = new Restorer(this.#context, { followers: this.#followers });
+    this.#distribution.restart();
     this.#takeover = this.#newTakeover(undefined, "repeated");
-    for (const follower of this.#followers.values()) follower.live = false;
     this.#takeover.start();
   }
 
   /** Stamps who joined, who left, and whose profile is new. */
   reconcile(): void {
     if (this.#phase === "stamping") this.#roster.reconcile();
-  }
-
-  #takeParked(): void {
-    for (const follower of this.#followers.values())
-      for (const request of follower.takeParked()) this.#onSend(follower, request);
   }
 
   // --- messages of members ---
@@ -170,23 +157,29 @@ export class Host implements Role {
     switch (message.t) {
       case "at":
         this.#onAt(follower, message.at);
-        if (message.x) this.#onSend(follower, { ...message, low: message.low ?? 0, x: message.x });
+        if (message.x) {
+          const { at, low = 0, x } = message;
+          this.#intake.submitted(follower, { at, low, x });
+        }
         break;
       case "ack":
-        this.#onAck(follower, message, message.gap);
+        this.#onAck(follower, message);
         break;
       case "send":
-        if (message.at.r !== 0) this.#onAck(follower, message, false);
-        this.#onSend(follower, message);
+        if (message.at.r !== 0) {
+          const { at, k } = message;
+          this.#onAck(follower, { at, k, gap: false });
+        }
+        this.#intake.submitted(follower, message);
         break;
       case "snap":
-        this.#restorer.gave(from, message.k, message.snap);
+        this.#distribution.gaveSnapshot(from, message);
         break;
       case "fill":
         this.#onFill(from, message);
         break;
       case "restore":
-        if (this.leads) this.#backfill.refused(from, message);
+        if (this.leads) this.#distribution.refused(from, message);
         else this.#takeover.restored(from, message);
         break;
       default:
@@ -199,7 +192,7 @@ export class Host implements Role {
     const follower = this.#followers.get(from);
     if (follower && follower.heard > -Infinity) follower.heard = now;
     freshness.heard(now);
-    if (this.leads) this.#restorer.heard(from);
+    if (this.leads) this.#distribution.heard(from);
     else this.#takeover.heard(from);
   }
 
@@ -211,111 +204,36 @@ export class Host implements Role {
     if (!this.leads) return this.#takeover.answered();
     const answer = { follower, at, followers: this.#followers, hasStamped: this.#stamper.begun };
     if (outranks(this.#context, answer)) this.#takeOverAgain();
-    else this.#place(follower, at);
+    else this.#distribution.place(follower, at);
   }
 
-  /** Fills a follower, restores it, or gets from it what it has beyond the host's log. */
-  #place(follower: Follower, at: Standing): void {
-    const context = this.#context;
-    const { epoch, paths, replica } = context;
-    const { log } = replica;
-    const upTo = common(at, log);
-    const continues = continuesLog(context, at, { upTo, hasStamped: this.#stamper.begun });
-    if (continues && at.base <= upTo) {
-      paths.transmit(follower.id, { t: "pull", e: epoch, at: context.standing() });
-    } else if (upTo < at.done || upTo < log.base) {
-      follower.live = false;
-      if (upTo >= at.done && this.#backfill.request(follower, at, upTo)) return;
-      return this.#restorer.request(follower, at);
-    }
-    follower.older = undefined;
-    this.#restorer.done(follower.id);
-    const isNew = !follower.live;
-    follower.live = true;
-    if (isNew) this.#heartbeat.chooseWitnesses();
-    this.#feed.place(follower, upTo);
-    this.#follows(upTo);
-  }
-
-  #onAck(follower: Follower, { at, k }: Ack | Send, gap: boolean): void {
-    if (!this.leads) return;
-    const { log } = this.#context.replica;
-    if (!lies(at, log)) return this.#ask(follower);
-    if (!follower.live) {
-      if (at.s < log.base) return this.#ask(follower);
-      follower.live = true;
-      this.#restorer.done(follower.id);
-      this.#feed.place(follower, at.s);
-      this.#heartbeat.chooseWitnesses();
-    } else this.#feed.acknowledged(follower, { seq: at.s, gap });
-    this.#follows(at.s, k);
+  #onAck(
+    follower: Follower,
+    { at, k, gap }: { readonly at: Place; readonly k: number; readonly gap: boolean },
+  ): void {
+    if (this.leads) this.#distribution.acknowledged(follower, { at, heartbeat: k, gap });
   }
 
   /** A member has the host's log up to `seq`, and has heard the heartbeat with this number. */
-  #follows(seq: number, heartbeat = 0): void {
+  #memberFollows(seq: number, heartbeat: number): void {
     const { freshness, now } = this.#context;
     freshness.followed(heartbeat, now);
     this.#limit.acknowledged(seq);
-  }
-
-  #fellBehind(follower: Follower): void {
-    follower.live = false;
-    this.#ask(follower);
-  }
-
-  /** Asks a member where it stands. */
-  #ask(follower: Follower): void {
-    const { epoch, now, paths } = this.#context;
-    if (now - follower.asked < ASK_MS) return;
-    follower.asked = now;
-    paths.transmit(follower.id, { t: "ask", e: epoch, cause: this.#cause });
   }
 
   #onFill(from: PeerId, fill: Fill): void {
     if (!this.leads) return this.#takeover.filled(from, fill);
     const { now, replica } = this.#context;
     const before = replica.log.last;
-    this.#backfill.filled(from, fill);
+    this.#distribution.filled(from, fill);
     if (this.#stamper.begun || fill.s !== before + 1) return;
     if (replica.absorb(fill, now) !== "ok") return;
     this.#stamper.follow(before);
-    this.#follows(replica.log.last);
+    this.#memberFollows(replica.log.last, 0);
   }
 
-  // --- stamping ---
-
-  #onSend(follower: Follower, request: StampRequest): void {
-    const { claim, epoch, now, paths, replica } = this.#context;
-    const { at, low, x: items } = request;
-    const share = this.#share();
-    if (this.#phase !== "stamping") return follower.park(request, share);
-    // The server names no host of this epoch: messages wait.
-    if (claim.isDenied) return;
-    // A sender that stands elsewhere may count on entries we do not have: its messages wait until it is on our log.
-    if (at.r !== 0 && !lies(at, replica.log)) return this.#ask(follower);
-    const missing = this.#stamper.take(follower, { low, items, share });
-    if (missing !== undefined && now - follower.needed >= NEED_MS) {
-      follower.needed = now;
-      paths.transmit(follower.id, { t: "need", e: epoch, n: missing });
-    }
-  }
-
-  /** Returns the bytes that may be kept of one member's messages before their turn: of all members no more than a log. */
-  #share(): number {
-    const { settings } = this.#context;
-    return Math.min(2 * settings.windowBytes, settings.logBytes / (this.#followers.size + 1));
-  }
-
-  /** Stamps the messages of the host's own page. */
   sending(): void {
-    const { claim, outbox, replica, self } = this.#context;
-    if (this.#phase !== "stamping" || claim.isDenied) return;
-    let n = this.#stamper.count(self.id);
-    for (let item = outbox.after(n); item && !replica.isFull; item = outbox.after(n)) {
-      n = item.n;
-      this.#stamper.message(self.id, n, item);
-      outbox.mark(n);
-    }
+    this.#intake.takeOwn();
   }
 
   // --- time ---
@@ -326,7 +244,7 @@ export class Host implements Role {
         this.#takeover.timer();
         break;
       case "giver":
-        this.#restorer.giverFailed();
+        this.#distribution.giverFailed();
         break;
       case "heartbeat":
         if (this.leads) this.#onHeartbeat();
@@ -334,7 +252,7 @@ export class Host implements Role {
       case "resign":
         if (this.#phase !== "resigning") break;
         this.#phase = "stamping";
-        this.#takeParked();
+        this.#intake.takeParked();
         break;
       default:
         break;
@@ -347,12 +265,11 @@ export class Host implements Role {
     this.reconcile();
     this.#roster.prune();
     this.#stamper.prune(now - 2 * server.resumeMs);
-    replica.keepAfter(this.#restorer.neededAfter);
+    replica.keepAfter(this.#distribution.neededAfter);
     this.#heartbeat.chooseWitnesses();
     for (const follower of this.#followers.values())
       if (follower.info.group && follower.present) paths.report(follower.id);
-    this.#feed.retry();
-    this.#feed.wake();
+    this.#distribution.retry();
     this.#heartbeat.beat();
     const isLarge = this.#followers.size > settings.largePage;
     timers.set("heartbeat", now + settings.beatMs * (isLarge ? 2 : 1));
@@ -367,8 +284,7 @@ export class Host implements Role {
   }
 
   drained(): void {
-    this.#restorer.drained();
-    this.#feed.wake();
+    this.#distribution.drained();
   }
 
   linked(id: PeerId | "relay"): void {
@@ -379,9 +295,9 @@ export class Host implements Role {
     }
     const follower = this.#followers.get(id);
     if (!follower) return;
-    if (follower.live && this.leads) this.#feed.place(follower, follower.have);
-    if (links.up(id)) this.#ask(follower);
-    this.#feed.wake();
+    if (follower.live && this.leads) this.#distribution.pathChanged(follower);
+    if (links.up(id)) this.#distribution.ask(follower);
+    this.#distribution.wake();
   }
 
   opened(roster: readonly RosterEntry[] | undefined): void {
@@ -399,7 +315,7 @@ export class Host implements Role {
     this.reconcile();
     if (!follower.live && follower.info.group) {
       follower.asked = -Infinity;
-      this.#ask(follower);
+      this.#distribution.ask(follower);
     }
   }
 
@@ -413,7 +329,7 @@ export class Host implements Role {
       follower.at = undefined;
     }
     if (!this.leads) return this.#takeover.left(id);
-    this.#restorer.left(id);
+    this.#distribution.left(id);
     this.#heartbeat.chooseWitnesses();
     this.reconcile();
   }
@@ -459,7 +375,7 @@ export class Host implements Role {
     this.lead();
     if (!this.leads) return;
     this.sending();
-    this.#feed.flush();
+    this.#distribution.flush();
     page.deliver(this.#limit.current());
     if (replica.delivered < replica.log.last) this.#heartbeat.pageWaits();
     else this.#heartbeat.pageHasAll();

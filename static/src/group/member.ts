@@ -3,6 +3,7 @@
 import type { Context } from "./context.ts";
 import { EarlyEntries } from "./early-entries.ts";
 import { same } from "./history.ts";
+import { RelayWish } from "./relay-wish.ts";
 import { Reports } from "./reports.ts";
 import type { Role } from "./role.ts";
 import { supply } from "./supply.ts";
@@ -28,6 +29,7 @@ export class Member implements Role {
   readonly #beganAt: number;
   readonly #early: EarlyEntries;
   readonly #reports: Reports;
+  readonly #relayWish: RelayWish;
   #cause: string;
   /** Whether the host leads and has our last entry on its log. */
   #isPlaced = false;
@@ -38,8 +40,6 @@ export class Member implements Role {
   #hasUnsent = false;
   #helloMs: number;
   #resendMs: number;
-  /** Whether the server relays to this member, as it was last asked on this socket. */
-  #relayWanted: boolean | undefined;
   /** Whether the server was told on this socket that the host is silent. */
   #suspects = false;
 
@@ -50,6 +50,7 @@ export class Member implements Role {
     this.#beganAt = context.now;
     this.#early = new EarlyEntries(context.settings);
     this.#reports = new Reports(context, host);
+    this.#relayWish = new RelayWish(context, host);
     this.#helloMs = context.settings.helloMs;
     this.#resendMs = context.settings.resendMs;
   }
@@ -58,7 +59,7 @@ export class Member implements Role {
     const { now, outbox, settings, timers } = this.#context;
     outbox.sent = 0;
     timers.set("suspect", now + settings.suspectMs);
-    this.#askForRelay();
+    this.#relayWish.update();
     this.#greet(this.#head());
   }
 
@@ -107,7 +108,7 @@ export class Member implements Role {
       case "bye":
         break;
     }
-    this.#askForRelay(via);
+    this.#relayWish.update(via);
   }
 
   heard(from: PeerId): void {
@@ -327,17 +328,6 @@ export class Member implements Role {
     timers.soon("resend", now + this.#resendMs);
   }
 
-  /** Asks the server to relay to this member, unless the host reaches it by a data channel. */
-  #askForRelay(via?: Path): void {
-    const { links, now, paths, step } = this.#context;
-    paths.report(this.#host);
-    const isGood = links.good(this.#host, now);
-    if (isGood && via !== "p2p" && this.#relayWanted !== false) return;
-    if (this.#relayWanted === !isGood) return;
-    this.#relayWanted = !isGood;
-    step.push({ type: "relayWanted", wanted: !isGood });
-  }
-
   // --- events ---
 
   timer(name: TimerName): void {
@@ -360,7 +350,7 @@ export class Member implements Role {
         break;
       case "suspect":
         this.#suspect();
-        this.#askForRelay();
+        this.#relayWish.update();
         timers.set("suspect", now + settings.suspectMs);
         break;
       default:
@@ -382,7 +372,7 @@ export class Member implements Role {
 
   linked(id: PeerId | "relay"): void {
     if (id !== "relay" && id !== this.#host) return;
-    this.#askForRelay();
+    this.#relayWish.update();
     // What was on its way on a failed path is lost, so this member says anew where it stands.
     if (this.#isPlaced) this.#reports.report("all is here");
     else this.#greet();
@@ -391,7 +381,7 @@ export class Member implements Role {
   }
 
   opened(): void {
-    this.#relayWanted = undefined;
+    this.#relayWish.socketOpened();
     // A suspicion ends with the socket on which it was said.
     this.#suspects = false;
     this.linked("relay");
