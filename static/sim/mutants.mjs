@@ -1,5 +1,5 @@
 // Breaks the protocol in ways a reader of docs/DELIVERY.md would think of, and shows that the simulation finds each, or
-// else (it says so) a case of test/group.cases.test.ts or test/group.lost.test.ts.
+// else (it says so) a case of test/group.*.test.ts.
 // A mutant is a change of the text of the sources; text that is no longer there is an error.
 // node sim/mutants.mjs [name…]
 
@@ -18,11 +18,31 @@ const LIMIT_S = 300;
 
 /** The cases laid by hand, in the order in which they are tried. */
 const CASES = [
-  "group.cases",
+  "group.takeover",
+  "group.histories",
+  "group.older-history",
+  "group.deposed-host",
+  "group.lone-host",
+  "group.ordering",
+  "group.acknowledging",
+  "group.restore",
+  "group.slow-snapshots",
+  "group.backfill",
+  "group.backpressure",
+  "group.absence",
+  "group.claim",
+  "group.lies",
+  "group.profiles",
   "group.lost",
+  "group.provisional",
+  "group.dedupe-table",
+  "group.outbox",
   "group.given-up",
   "group.reach",
   "group.head",
+  "group.freshness",
+  "group.replica",
+  "group.snapshots",
   "channels",
   "shell",
   "group.calm",

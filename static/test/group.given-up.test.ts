@@ -1,4 +1,4 @@
-// What is listed as lost is only what the page was really handed.
+// Only messages that the page was really handed are listed as lost.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -14,7 +14,7 @@ function message(s: number, f: string, n: number): Entry {
   return { s, e: 4, f, n, k: "d", d: `${f}#${n}`, z: 3 };
 }
 
-test("a message that was not handed to the page, since a later one of its sender was, is not listed as lost", () => {
+test("a message that the page was not handed, because it had a later one, is not listed as lost", () => {
   const log = new Log();
   log.reset({ root: 4, seq: 0, line: [[4, 0]], floor: new DedupeTable() });
   const handed = new DedupeTable();
