@@ -1,4 +1,4 @@
-// The ways in which `mutants.mjs` breaks the protocol, as changes of the text of static/src/group.
+// The mutants of `mutants.mjs`: each breaks the protocol by changes of the text of static/src/group.
 
 /**
  * Replaces `from` by `to` in `text`. White space and trailing commas may differ, so that a formatter
@@ -46,7 +46,7 @@ export const mutants = [
     ],
   },
   {
-    name: "a new host ranks logs by length and not by epoch",
+    name: "a new host ranks logs by length instead of epoch",
     edits: [
       ["history.ts", "!lies(must, at)", "at.r !== must.r"],
       ["history.ts", FURTHER, "const further = at.s - longest.s;"],
@@ -86,7 +86,8 @@ export const mutants = [
       [
         "group.ts",
         "if (message.e > server.epoch) return this.#later();",
-        'if (message.e > server.epoch) this.#adopt({ epoch: message.e, host: from, cause: "", roster: undefined, isFirst: false });',
+        `if (message.e > server.epoch)
+          this.#adopt({ epoch: message.e, host: from, cause: "", roster: undefined, isFirst: false });`,
       ],
     ],
   },
@@ -97,7 +98,7 @@ export const mutants = [
     ],
   },
   {
-    name: "who stands where a history was founded is taken to have it",
+    name: "a member that stands where a history was founded is taken to have it",
     edits: [
       [
         "history.ts",
@@ -107,7 +108,7 @@ export const mutants = [
     ],
   },
   {
-    name: "who is given no state starts before the histories part",
+    name: "a member without a state starts before the histories part",
     edits: [
       ["replica.ts", "const seq = Math.max(common(at, log), log.base);", "const seq = log.base;"],
     ],
@@ -217,7 +218,7 @@ export const mutants = [
     ],
   },
   {
-    name: "a host asks over a channel that does not answer, and no other way",
+    name: "a host asks over a silent data channel, and on no other path",
     edits: [["takeover.ts", 'isDead ? "relay" : undefined', "undefined"]],
   },
   {
@@ -225,13 +226,13 @@ export const mutants = [
     edits: [["group.ts", "claim.repeat();", ""]],
   },
   {
-    name: "cut off together with its host, a sender forgets what it sent",
+    name: "a sender that is cut off together with its host forgets its messages",
     edits: [
       ["freshness.ts", "if (this.#server.confirmsEpoch) this.#confirmedAt", "this.#confirmedAt"],
     ],
   },
   {
-    name: "a host that came late hands on nothing older",
+    name: "a host that joined late hands on no older entries",
     edits: [
       [
         "distribution.ts",
@@ -241,17 +242,17 @@ export const mutants = [
     ],
   },
   {
-    name: "a host back from a break asks nobody it has not heard since for what is older than its log",
+    name: "a host back from a break asks no member that it has not heard since for older entries",
     edits: [
       ["backfill.ts", "const givers = near.length > 0 ? near : have;", "const givers = near;"],
     ],
   },
   {
-    name: "a host that has stamped nothing takes no state of one that comes later with more than it has",
+    name: "a host that has stamped nothing takes no snapshot of a later member that has more",
     edits: [["late-answer.ts", "return at.base > upTo;", "return false;"]],
   },
   {
-    name: "one long away is not heard with what it has beyond the log of the one who is named",
+    name: "a stale log is not taken, though it continues the new host's own",
     edits: [
       [
         "history.ts",
@@ -261,14 +262,14 @@ export const mutants = [
     ],
   },
   {
-    name: "a history just founded goes before an older one that was away for long",
+    name: "a young history goes before an older one that was away for long",
     edits: [
       ["history.ts", "if (a.r !== b.r && Math.max(a.r, b.r) > young) return a.r < b.r;", ""],
       ["history.ts", "(!other.stale || own.r > young)", "!other.stale"],
     ],
   },
   {
-    name: "what a table says without a state counts as handed to the page",
+    name: "a dedupe table without a state counts as handed to the page",
     edits: [
       [
         "replica.ts",
@@ -278,7 +279,7 @@ export const mutants = [
     ],
   },
   {
-    name: "a giver that is in the middle of its state is given up",
+    name: "a giver in the middle of its snapshot is given up",
     edits: [
       [
         "host.ts",
@@ -288,11 +289,11 @@ export const mutants = [
     ],
   },
   {
-    name: "what follows a state that is on its way is not kept for it",
+    name: "entries after a snapshot on its way are not kept for it",
     edits: [["host.ts", "replica.keepAfter(this.#distribution.neededAfter);", ""]],
   },
   {
-    name: "a new host does not wait for one that nothing is relayed to",
+    name: "a new host does not wait for a member without the relay",
     edits: [
       [
         "takeover.ts",
@@ -302,7 +303,7 @@ export const mutants = [
     ],
   },
   {
-    name: "a host that waits for a state says nothing to those who hear it over data channels alone",
+    name: "a host that waits for a snapshot is silent to members without the relay",
     edits: [
       [
         "takeover.ts",
@@ -312,7 +313,7 @@ export const mutants = [
     ],
   },
   {
-    name: "who is out of touch forgets who left",
+    name: "a member out of touch forgets senders that left",
     edits: [
       [
         "retention.ts",
@@ -343,11 +344,11 @@ export const mutants = [
     ],
   },
   {
-    name: "what the server said before a snapshot was made counts after it",
+    name: "an answer of the server from before a snapshot counts after it",
     edits: [["host.ts", "this.#limit.voidProof();", ""]],
   },
   {
-    name: "a sender forgets what it handed to a host that died",
+    name: "a sender forgets messages that it handed to a dead host",
     edits: [
       ["member.ts", 'outbox.sent = 0;\n    timers.set("suspect"', 'timers.set("suspect"'],
       ["member.ts", "outbox.sent = 0;\n        this.#resendMs", "this.#resendMs"],
@@ -369,7 +370,7 @@ export const mutants = [
     edits: [["intake.ts", "if (at.r !== 0 && !lies(at, replica.log)) return ask(follower);", ""]],
   },
   {
-    name: "what a sender gave up is waited for",
+    name: "a host waits for messages that their sender gave up",
     edits: [["stamper.ts", "if (low > next) next = low;", ""]],
   },
   {
@@ -377,7 +378,7 @@ export const mutants = [
     edits: [["page-delivery.ts", "while (!snapshots.isAsking) {", "for (;;) {"]],
   },
   {
-    name: "what waited for a snapshot is delivered when its history is given up",
+    name: "entries that wait for a snapshot are delivered when their history is given up",
     edits: [
       [
         "page-delivery.ts",
@@ -387,11 +388,11 @@ export const mutants = [
     ],
   },
   {
-    name: "who starts anew without a state is not handed first what it has of that history",
+    name: "a member restored without a state is not handed first what it has of that history",
     edits: [["page-delivery.ts", "if (!snap.has) this.deliver(common(log, snap));", ""]],
   },
   {
-    name: "a restore is taken wherever one stands",
+    name: "a restore is taken at any place",
     edits: [["member.ts", "if (!same(heal, replica.log.place)) return;", ""]],
   },
   {
@@ -422,7 +423,7 @@ export const mutants = [
     ],
   },
   {
-    name: "out of touch, entries are trimmed by age",
+    name: "entries are trimmed by age while a member is out of touch",
     edits: [
       [
         "retention.ts",
@@ -432,7 +433,7 @@ export const mutants = [
     ],
   },
   {
-    name: "away for long, a member forgets what it sent",
+    name: "a member that was away for long forgets its messages",
     edits: [
       [
         "outbox.ts",
@@ -442,7 +443,7 @@ export const mutants = [
     ],
   },
   {
-    name: "away for long, a member sends again what others may have",
+    name: "a member that was away for long sends messages again that others may have",
     edits: [
       [
         "outbox.ts",
@@ -452,7 +453,7 @@ export const mutants = [
     ],
   },
   {
-    name: "what was to be sent again, and was not before its sender was away for long, is not told",
+    name: "a message that could not be sent again in time is not told as lost",
     edits: [
       [
         "outbox.ts",
@@ -462,7 +463,7 @@ export const mutants = [
     ],
   },
   {
-    name: "a provisional history gives way as any other",
+    name: "a provisional history gives way like any other",
     edits: [
       [
         "history.ts",
@@ -492,7 +493,7 @@ export const mutants = [
     ],
   },
   {
-    name: "a provisional history and what was sent in it are trimmed by age",
+    name: "a provisional history and its messages are trimmed by age",
     edits: [
       [
         "retention.ts",
@@ -502,7 +503,7 @@ export const mutants = [
     ],
   },
   {
-    name: "who follows a provisional history does not know that it is",
+    name: "a member that follows a provisional history does not know that it is",
     edits: [
       [
         "replica.ts",
@@ -532,7 +533,7 @@ export const mutants = [
     ],
   },
   {
-    name: "what others sent again is listed as lost",
+    name: "messages that others sent again are listed as lost",
     edits: [
       [
         "given-up.ts",
@@ -557,14 +558,14 @@ export const mutants = [
     ],
   },
   {
-    name: "what the page was not handed, since a later message of its sender was, is listed as lost",
+    name: "a message that the page was not handed, because it had a later one, is listed as lost",
     edits: [
       ["given-up.ts", 'if (given === "no" || held', "if (held"],
       ["given-up.ts", 'held === "no" && given === "yes"', 'held === "no"'],
     ],
   },
   {
-    name: "what is sent again is listed as lost, too",
+    name: "messages that are sent again are listed as lost as well",
     edits: [
       [
         "given-up.ts",
@@ -574,7 +575,7 @@ export const mutants = [
     ],
   },
   {
-    name: "what was trimmed is not said to be lost",
+    name: "trimmed messages are not said to be lost",
     edits: [
       [
         "given-up.ts",
@@ -584,7 +585,7 @@ export const mutants = [
     ],
   },
   {
-    name: "what a sender gave up counts as held by the history it went on in",
+    name: "messages that a sender gave up count as held by its next history",
     edits: [
       [
         "dedupe-table.ts",
@@ -594,7 +595,7 @@ export const mutants = [
     ],
   },
   {
-    name: "a sender that was forgotten counts as one that never sent",
+    name: "a forgotten sender counts as one that never sent",
     edits: [["dedupe-table.ts", 'return this.#forgot ? "unsure" : "no";', 'return "no";']],
   },
   {
@@ -609,7 +610,7 @@ export const mutants = [
     edits: [["claim.ts", "settings.suspectMs * 2 ** (this.#denials - 1)", "settings.suspectMs"]],
   },
   {
-    name: "a page that was handed more than is in the history it founds gives snapshots",
+    name: "a page that was handed more than its new history holds gives snapshots",
     edits: [["replica.ts", "this.#isWhole = this.#handed.isEmpty;", "this.#isWhole = true;"]],
   },
   {
@@ -619,7 +620,7 @@ export const mutants = [
     ],
   },
   {
-    name: "a suspicion said on an earlier socket is taken back on the next",
+    name: "a suspicion of an earlier socket is taken back on the next",
     edits: [
       ["member.ts", 'this.#suspects = false;\n    this.linked("relay");', 'this.linked("relay");'],
     ],
@@ -641,7 +642,7 @@ export const mutants = [
     ],
   },
   {
-    name: "a new host waits no longer for channels than before, whatever the server calls fair",
+    name: "a new host ignores the server's fair time of a dial",
     edits: [
       [
         "takeover.ts",
@@ -664,15 +665,15 @@ export const mutants = [
     edits: [["../channels.ts", "new Set([host, deputy].filter", "new Set([host].filter"]],
   },
   {
-    name: "a dial has 8 s, whatever the server calls fair",
+    name: "a dial ignores the server's fair time",
     edits: [["../channels.ts", "this.#openMs = Math.max(OPEN_MS, fairMs);", ""]],
   },
   {
-    name: "a greeting carries nothing of what waits",
+    name: "a greeting carries no messages",
     edits: [["member.ts", "this.#greet(this.#head());", "this.#greet();"]],
   },
   {
-    name: "what a greeting carried is not said again when it is lost",
+    name: "messages of a lost greeting are not sent again",
     edits: [
       ["member.ts", 'timers.soon("resend", now + this.#resendMs);\n    }', "}"],
       ["member.ts", "outbox.sent = 0;\n        this.#resendMs", "this.#resendMs"],

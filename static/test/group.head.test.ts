@@ -4,7 +4,9 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Rig } from "./group.rig.ts";
 
-/** Returns a rig where the host `a` has died, `c` has sent something meanwhile, and `b` hosts now. */
+/**
+ * Returns a rig where the host `a` has died, `c` has sent something meanwhile, and `b` hosts now.
+ */
 function afterChangeOfHost(...said: string[]): Rig {
   const rig = new Rig();
   rig.together("a", "b", "c");

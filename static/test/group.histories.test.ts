@@ -1,4 +1,4 @@
-// Of two histories one goes on. Nothing of the other is lost while its senders stay.
+// One of two histories goes on. Nothing of the other is lost while its senders stay.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";

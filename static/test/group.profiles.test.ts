@@ -24,7 +24,8 @@ test("a member joins once, with its profile, and has another later", () => {
     { change: "join", id: "c", profile: { name: "Cay" } },
   ]);
   assert.deepEqual(rig.noticed("a", "profile"), []);
-  // c has not said its profile on a new socket yet: no news. Then it says another one: news, and no second join.
+  // c has not said its profile on a new socket yet: no news. Then it says another one: news, and no
+  // second join.
   rig.feed("a", { type: "joined", member: { id: "c", group: true } });
   rig.feed("a", { type: "joined", member: { id: "c", group: true, profile: { name: "Kay" } } });
   rig.feed("a", { type: "profile", profile: { name: "Anne" } });

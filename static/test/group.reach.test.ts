@@ -1,4 +1,5 @@
-// Suspicions end, idle channels stay in use, and a new host waits for those that only a channel reaches.
+// Suspicions end, idle channels stay in use, and a new host waits for those that only a channel
+// reaches.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";

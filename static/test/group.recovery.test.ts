@@ -1,4 +1,4 @@
-// What the page is told when it is up to date again.
+// Notices to the page when it is up to date again.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";

@@ -1,4 +1,5 @@
-// The replica of the history: how entries fit onto it, what the page is handed, and how one history gives way to another.
+// The replica of the history: how entries fit onto it, what the page is handed, and how one history
+// gives way to another.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -13,7 +14,10 @@ function message(s: number, e: number, f = "a", n = s): Entry {
   return { s, e, f, n, k: "d", d: `${f}${n}`, z: 2 };
 }
 
-/** Returns a replica with a history founded in epoch 10, and the entries 1 to `last`, of which `delivered` are delivered. */
+/**
+ * Returns a replica with a history founded in epoch 10, and the entries 1 to `last`, of which
+ * `delivered` are delivered.
+ */
 function withEntries({ last, delivered }: { last: number; delivered: number }): Replica {
   const replica = new Replica(defaults);
   replica.found(10, NOW);

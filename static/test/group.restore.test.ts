@@ -5,7 +5,9 @@ import { test } from "node:test";
 import type { Wire } from "../src/group/index.ts";
 import { NOWHERE, Rig } from "./group.rig.ts";
 
-/** Returns a rig where the page of `b` makes a snapshot, and was not handed yet what it has of `a`. */
+/**
+ * Returns a rig where the page of `b` makes a snapshot, and was not handed yet what it has of `a`.
+ */
 function makingSnapshot() {
   const rig = new Rig();
   rig.together("a", "b");
@@ -63,7 +65,8 @@ test("a page that was told that something is missing gives no snapshot", () => {
   rig.together("a", "b", "c");
   for (const id of ["a", "b"]) rig.feed(id, { type: "snapshots", able: false });
   rig.settle();
-  // The page of c alone is handed an entry that the group goes on without, and nobody can give c a state.
+  // The page of c alone is handed an entry that the group goes on without, and nobody can give c a
+  // state.
   rig.send("c", "mine");
   rig.hand(rig.take(({ to }) => to === "a"));
   rig.hand(rig.take(({ from, to }) => from === "a" && to === "c"));
@@ -188,7 +191,8 @@ test("a member that is back without a state is not handed again what a gone memb
   rig.hand(rig.take(({ to }) => to === "a"));
   rig.hand(rig.take(({ to }) => to === "e"));
   assert.equal(rig.state("e"), "x");
-  // e alone has the message and the leave of b. The others go on, and b sends the message again before it leaves.
+  // e alone has the message and the leave of b. The others go on, and b sends the message again
+  // before it leaves.
   rig.hand([{ from: "b", to: "a", message: { t: "bye", e: 10 } }]);
   rig.hand(rig.take(({ from, to }) => from === "a" && to === "e"));
   rig.kill("a");

@@ -1,5 +1,5 @@
-// A few groups whose messages wait until a test hands them over, so that a hard case can be laid out by hand. The file
-// has no tests itself.
+// A few groups whose messages wait until a test hands them over, so that a hard case can be laid
+// out by hand. The file has no tests itself.
 
 import assert from "node:assert/strict";
 import {
@@ -157,7 +157,10 @@ export class Rig {
       });
   }
 
-  /** Hands over all letters between these members, everyone if none is named, until there are no more. */
+  /**
+   * Hands over all letters between these members, everyone if none is named, until there are no
+   * more.
+   */
   settle(...among: readonly string[]): void {
     for (let round = 0; round < 200; round++) {
       const letters = this.take(

@@ -1,4 +1,5 @@
-// Beginnings that several tests share: two members with a history, a server that was gone, a page that founds another history.
+// Beginnings that several tests share: two members with a history, a server that was gone, a page
+// that founds another history.
 
 import assert from "node:assert/strict";
 import type { Notice } from "../src/group/index.ts";
@@ -15,7 +16,10 @@ export function clock(rig: Rig): number {
   return EPOCH + rig.now - 1000;
 }
 
-/** Returns a page of two members, `a`, which hosts, and `b`. Each has sent something, and both were handed it. */
+/**
+ * Returns a page of two members, `a`, which hosts, and `b`. Each has sent something, and both were
+ * handed it.
+ */
 export function withHistory(): Rig {
   const rig = new Rig();
   rig.together("a", "b");
@@ -32,7 +36,9 @@ export function withHistory(): Rig {
   return rig;
 }
 
-/** The server is gone for `ms`, and its members are cut off from each other. Then it begins anew. */
+/**
+ * The server is gone for `ms`, and its members are cut off from each other. Then it begins anew.
+ */
 export function outage(rig: Rig, ms: number): void {
   for (const id of ["a", "b"]) rig.feed(id, { type: "offline" });
   rig.pass(ms, "nobody");
@@ -62,8 +68,8 @@ export function passWithServer(rig: Rig, ms: number, ...among: string[]): void {
 }
 
 /**
- * The member `id` is away for long, meanwhile the page has got another history, which `n` has founded. Returns what the page
- * of `id` is told when it is back.
+ * The member `id` is away for long, meanwhile the page has got another history, which `n` has
+ * founded. Returns what the page of `id` is told when it is back.
  */
 export function losesHistory(rig: Rig, id: string): Recovered {
   outage(rig, 200_000);

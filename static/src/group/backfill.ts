@@ -1,6 +1,7 @@
 // Gets entries that are older than the host's log, for members that are owed them.
 //
-// A host that joined late lacks these entries. It asks another member for them, and hands them on unchanged.
+// A host that joined late lacks these entries. It asks another member for them, and hands them on
+// unchanged.
 
 import type { Context } from "./context.ts";
 import type { Follower } from "./follower.ts";
@@ -10,7 +11,9 @@ import type { Fill, Restore } from "./wire.ts";
 
 /** Number of tries in vain after which the follower must be restored. */
 const TRIES = 8;
-/** Shortest interval between two tries. A follower may say several times meanwhile what it lacks. */
+/**
+ * Shortest interval between two tries. A follower may say several times meanwhile what it lacks.
+ */
 const AGAIN_MS = 300;
 
 interface BackfillOptions {
@@ -31,13 +34,13 @@ export class Backfill {
   }
 
   /**
-   * Asks another member for the entries after `upTo`, up to where the follower and the host have one history. Returns false
-   * if nobody has them.
+   * Asks another member for the entries after `upTo`, up to where the follower and the host have
+   * one history. Returns false if nobody has them.
    */
   request(follower: Follower, at: Standing, upTo: number): boolean {
     const { epoch, links, now, paths, replica, settings } = this.#context;
     const { log } = replica;
-    // What the host has trimmed itself, the others have trimmed as well.
+    // The others have trimmed as well what the host has trimmed itself.
     if (log.base > log.origin) return false;
     const asked = follower.older && follower.older.after >= upTo ? follower.older : undefined;
     if (asked && now - asked.sentAt < AGAIN_MS) return true;
@@ -50,7 +53,8 @@ export class Backfill {
     const near = have.filter(
       (giver) => links.path(giver.id, now) !== "none" && now - giver.heard <= settings.peerSilentMs,
     );
-    // A member that is not reached, or was not heard since a break of the host's own, may answer a later try.
+    // A member that is not reached, or was not heard since a break of the host's own, may answer a
+    // later try.
     const givers = near.length > 0 ? near : have;
     const giver = givers[tries % givers.length];
     if (!giver) return false;
@@ -68,7 +72,9 @@ export class Backfill {
     }
   }
 
-  /** A member that was asked for entries offers a snapshot, because it has trimmed them meanwhile. */
+  /**
+   * A member that was asked for entries offers a snapshot, because it has trimmed them meanwhile.
+   */
   refused(from: PeerId, { heal }: Restore): void {
     for (const follower of this.#followers.values()) {
       const { older } = follower;

@@ -1,6 +1,8 @@
-// Claims the epoch of this member from a server that does not know it, for example because it has restarted.
+// Claims the epoch of this member from a server that does not know it, for example because it has
+// restarted.
 //
-// The claim is made by dialling again. A server whose clock is far behind ignores it, so it is repeated more and more rarely.
+// The claim is made by dialling again. A server whose clock is far behind ignores it, so it is
+// repeated more and more rarely.
 
 import type { ServerView } from "./server-view.ts";
 import type { Settings } from "./settings.ts";
@@ -8,7 +10,10 @@ import type { ConnectionStatus } from "./status.ts";
 import type { Step } from "./step.ts";
 import type { Timers } from "./timers.ts";
 
-/** Denials in a row that prove disbelief. The first dial may have been made before there was a claim. */
+/**
+ * Denials in a row that prove disbelief. The first dial may have been made before there was a
+ * claim.
+ */
 const DENIALS = 2;
 
 interface ClaimParts {
@@ -28,7 +33,10 @@ export class Claim {
     this.#parts = parts;
   }
 
-  /** Whether the server's last answer was an earlier epoch. A host stamps nothing until its claim is believed. */
+  /**
+   * Whether the server's last answer was an earlier epoch. A host stamps nothing until its claim is
+   * believed.
+   */
   get isDenied(): boolean {
     return this.#denials > 0;
   }
@@ -38,7 +46,10 @@ export class Claim {
     return this.#denials >= DENIALS;
   }
 
-  /** The server has announced an epoch. Only OPEN answers the claim; a HOST may have been on its way before. */
+  /**
+   * The server has announced an epoch. Only OPEN answers the claim; a HOST may have been on its way
+   * before.
+   */
   announced(epoch: number, by: "OPEN" | "HOST"): void {
     const { server, settings, status, step, timers } = this.#parts;
     server.announced(epoch);

@@ -1,4 +1,5 @@
-// What a log adds up to at one place: the messages of each sender that it holds, so that repeats are known, and the members.
+// The sum of a log at one place: the members, and the messages of each sender, so that repeats are
+// known.
 
 import type { Entry, Gaps, MemberInfo, PeerId, Snapshot } from "./types.ts";
 
@@ -12,7 +13,7 @@ interface Count {
   left: number;
   /** Runs of n that were never stamped, because the sender gave them up. */
   readonly gaps: Gaps["gaps"];
-  /** For n up to here nobody knows whether they were stamped. */
+  /** Nobody knows whether the messages up to this n were stamped. */
   readonly unsure: number;
 }
 
@@ -22,7 +23,10 @@ export type Holding = "yes" | "no" | "unsure";
 export class DedupeTable {
   readonly #counts = new Map<PeerId, Count>();
   readonly members = new Map<PeerId, MemberInfo>();
-  /** Whether a sender was ever forgotten: a sender that is unknown here may then have sent something. */
+  /**
+   * Whether a sender was ever forgotten: a sender that is unknown here may then have sent
+   * something.
+   */
   #forgot = false;
 
   /** Returns the last n stamped of this sender, 0 if there is none. */
@@ -83,8 +87,8 @@ export class DedupeTable {
   }
 
   /**
-   * Forgets senders that left before `before`, except the `keep` that left last, and returns them. `before` is so early that
-   * none of them can repeat a message any more.
+   * Forgets senders that left before `before`, except the `keep` that left last, and returns them.
+   * `before` is so early that none of them can repeat a message any more.
    */
   prune(before: number, keep: number): PeerId[] {
     const left = [...this.#counts].filter(([, count]) => count.left !== 0);

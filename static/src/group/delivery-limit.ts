@@ -1,5 +1,5 @@
-// How far a host's own page may be handed the log: as far as another member has it, or as far as the server has proved that
-// this member is still the host.
+// How far a host's own page may be handed the log: as far as another member has it, or as far as
+// the server has proved that this member is still the host.
 
 import type { Context } from "./context.ts";
 import type { Follower } from "./follower.ts";
@@ -42,7 +42,10 @@ export class DeliveryLimit {
     if (seq > this.#acknowledged) this.#acknowledged = seq;
   }
 
-  /** Returns the seq up to which the page may be handed the log. Asks the server for a proof if that is what is missing. */
+  /**
+   * Returns the seq up to which the page may be handed the log. Asks the server for a proof if that
+   * is what is missing.
+   */
   current(): number {
     const { links, now, replica, server, settings } = this.#context;
     const { delivered, log } = replica;
@@ -51,13 +54,13 @@ export class DeliveryLimit {
       const { gone, heard, id, info, present, since } = follower;
       if (!info.group || gone || !(present || links.good(id, now))) continue;
       if (now - Math.max(heard, since) > settings.peerSilentMs) continue;
-      // What the server says now does not count when the others fall silent later.
+      // An answer of the server now must not count when the others fall silent later.
       this.#proof.void();
       return this.#acknowledged;
     }
     if (!server.isSeated) return this.#acknowledged;
     const limit = Math.max(this.#acknowledged, this.#proof.seq);
-    // This member is alone, or everybody else is silent.
+    // The host is alone, or everybody else is silent.
     if (limit < log.last && limit <= delivered && !this.#proof.isAwaited) this.#proof.ask();
     return limit;
   }

@@ -1,4 +1,5 @@
-// Brings every member onto the host's log and keeps it there: by the feed, by entries of another member, or by a snapshot.
+// Brings every member onto the host's log and keeps it there: by the feed, by entries of another
+// member, or by a snapshot.
 
 import { Backfill } from "./backfill.ts";
 import type { Context } from "./context.ts";
@@ -20,7 +21,10 @@ interface DistributionOptions {
   readonly hasStamped: () => boolean;
   /** Called when a member is on the host's log that was not before. */
   readonly memberPlaced: () => void;
-  /** Called when a member has the host's log up to `seq`, and has heard the heartbeat with this number. */
+  /**
+   * Called when a member has the host's log up to `seq`, and has heard the heartbeat with this
+   * number.
+   */
   readonly memberFollows: (seq: number, heartbeat: number) => void;
 }
 
@@ -166,7 +170,9 @@ export class Distribution {
     return this.#restorer.neededAfter;
   }
 
-  /** Returns the last seq that was sent to a follower; without one, to the followers on the relay. */
+  /**
+   * Returns the last seq that was sent to a follower; without one, to the followers on the relay.
+   */
   sentTo(follower: Follower | undefined): number {
     return this.#feed.sentTo(follower);
   }
@@ -177,7 +183,10 @@ export class Distribution {
     this.#feed.wake();
   }
 
-  /** The data channel of a member has opened or closed: what was on its way is sent again, on the path that is open now. */
+  /**
+   * The data channel of a member has opened or closed: what was on its way is sent again, on the
+   * path that is open now.
+   */
   pathChanged(follower: Follower): void {
     this.#feed.place(follower, follower.have);
   }

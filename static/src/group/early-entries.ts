@@ -26,7 +26,9 @@ export class EarlyEntries {
     return this.#entries.get(seq);
   }
 
-  /** Keeps the entries after `last`, within the limits. Entries of another history are forgotten. */
+  /**
+   * Keeps the entries after `last`, within the limits. Entries of another history are forgotten.
+   */
   keep(root: number, entries: readonly Entry[], last: number): void {
     const { aheadBytes, aheadCount } = this.#settings;
     if (root !== this.#root) {

@@ -1,7 +1,7 @@
 // Sends the log to the followers of a host.
 //
-// A follower with a data channel has its own cursor and window, so a slow one delays nobody. All others are served by one
-// fan-out of the server, and ask for what they miss.
+// A follower with a data channel has its own cursor and window, so a slow one delays nobody. All
+// others are served by one fan-out of the server, and ask for what they miss.
 
 import type { Context } from "./context.ts";
 import type { Follower } from "./follower.ts";
@@ -14,7 +14,9 @@ const CROWD = 16;
 const FEW = 256;
 const RETRY_MS = 600;
 const RETRY_MAX_MS = 10_000;
-/** Time in which a second report of the same gap is ignored: the answer to the first is on its way. */
+/**
+ * Time in which a second report of the same gap is ignored: the answer to the first is on its way.
+ */
 const FILL_MS = 150;
 
 interface FeedOptions {
@@ -29,7 +31,10 @@ export class Feed {
   readonly #fellBehind: (follower: Follower) => void;
   /** Seq of the next entry to fan out over the relay. */
   #relayNext: number;
-  /** The last entry that everyone was offered, so that a large page is not looked through at each report. */
+  /**
+   * The last entry that everyone was offered, so that a large page is not looked through at each
+   * report.
+   */
   #offered = -1;
   /** The last message. Equal messages are one object, which the shell may serialise once. */
   #last: Data | undefined;
@@ -41,7 +46,10 @@ export class Feed {
     this.#relayNext = context.replica.log.last + 1;
   }
 
-  /** On a large page all members lack the same few entries after a change of host: these go out once, to all. */
+  /**
+   * On a large page all members lack the same few entries after a change of host: these go out
+   * once, to all.
+   */
   begin(places: readonly number[]): void {
     const { log } = this.#context.replica;
     if (places.length < CROWD) return;
@@ -78,7 +86,10 @@ export class Feed {
     }
   }
 
-  /** Sends a follower what it lacks, within its window. Over the relay that is only what was fanned out before. */
+  /**
+   * Sends a follower what it lacks, within its window. Over the relay that is only what was fanned
+   * out before.
+   */
   pump(follower: Follower): void {
     const { links, now, paths, replica, settings } = this.#context;
     const { log } = replica;
@@ -100,7 +111,10 @@ export class Feed {
   }
 
   /** A follower has acknowledged all up to `seq`. `gap` says that it misses what follows. */
-  acknowledged(follower: Follower, { seq, gap }: { readonly seq: number; readonly gap: boolean }) {
+  acknowledged(
+    follower: Follower,
+    { seq, gap }: { readonly seq: number; readonly gap: boolean },
+  ): void {
     const { now } = this.#context;
     if (seq > follower.have) {
       follower.have = seq;
@@ -142,7 +156,9 @@ export class Feed {
     }
   }
 
-  /** Returns the last seq that was sent to a follower; without one, to the followers on the relay. */
+  /**
+   * Returns the last seq that was sent to a follower; without one, to the followers on the relay.
+   */
   sentTo(follower: Follower | undefined): number {
     return (follower ? follower.next : this.#relayNext) - 1;
   }

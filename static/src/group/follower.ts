@@ -1,4 +1,4 @@
-// What a host knows of one member, in its epoch.
+// All that a host knows of one member, in its epoch.
 
 import type { MemberInfo, PeerId, Standing } from "./types.ts";
 import type { Item, StampRequest } from "./wire.ts";
@@ -7,7 +7,9 @@ import type { Item, StampRequest } from "./wire.ts";
 const PARKED_COUNT = 256;
 const EARLY_COUNT = 1024;
 
-/** Entries older than the host's log that a follower lacks, and that another member was asked for. */
+/**
+ * Entries older than the host's log that a follower lacks, and that another member was asked for.
+ */
 export interface Backfilling {
   readonly giver: PeerId;
   /** The entries after this are missing. */
@@ -66,7 +68,10 @@ export class Follower {
     readonly since: number,
   ) {}
 
-  /** Keeps messages until the host stamps. Drops them beyond `limit` bytes: the member sends them again. */
+  /**
+   * Keeps messages until the host stamps. Drops them beyond `limit` bytes: the member sends them
+   * again.
+   */
   park(request: StampRequest, limit: number): void {
     const size = request.x.reduce((sum, item) => sum + item.z, 0);
     if (this.#parkedBytes + size > limit || this.#parked.length > PARKED_COUNT) return;

@@ -1,7 +1,8 @@
 // How recently the history of this member was known to be the group's.
 //
-// Each method that changes something is named for the event that it notes. The machine decides who may outrank whom in a
-// takeover, how long entries are kept, and when the page learns that it was out of step.
+// Each method that changes something is named for the event that it notes. The machine decides who
+// may outrank whom in a takeover, how long entries are kept, and when the page learns that it was
+// out of step.
 
 import type { ServerView } from "./server-view.ts";
 
@@ -40,7 +41,9 @@ export class Freshness {
     return this.#sharedAt;
   }
 
-  /** When another member was last known to have the history, while the server confirmed the epoch. */
+  /**
+   * When another member was last known to have the history, while the server confirmed the epoch.
+   */
   get confirmedAt(): number {
     return this.#confirmedAt;
   }
@@ -50,7 +53,10 @@ export class Freshness {
     return this.#assuredAt;
   }
 
-  /** Whether this member may have been frozen, so that what it was told may be old. A proof from the server ends it. */
+  /**
+   * Whether this member may have been frozen, so that what it was told may be old. A proof from the
+   * server ends it.
+   */
   get isUnsure(): boolean {
     return this.#isUnsure;
   }
@@ -65,12 +71,18 @@ export class Freshness {
     return this.#outOfStepSince;
   }
 
-  /** Returns whether this member, or the one it has its history from, was away too long to outrank anyone. */
+  /**
+   * Returns whether this member, or the one it has its history from, was away too long to outrank
+   * anyone.
+   */
   isStale(now: number): boolean {
     return this.#isStale || now >= this.#inheritedUntil;
   }
 
-  /** Returns the milliseconds since the history was last known to be the group's, here or where it was taken from. */
+  /**
+   * Returns the milliseconds since the history was last known to be the group's, here or where it
+   * was taken from.
+   */
   ageMs(now: number): number {
     const since = Math.min(this.#sharedAt, this.#inheritedUntil - this.#server.resumeMs);
     return Math.max(0, Math.round(now - since));
@@ -88,7 +100,10 @@ export class Freshness {
     this.#contactAt = now;
   }
 
-  /** The history was found to be the host's: the host counts this member in, however far behind it is. */
+  /**
+   * The history was found to be the host's: the host counts this member in, however far behind it
+   * is.
+   */
   foundOnHostsLog(now: number): void {
     this.#share(now);
     // Cut off from the server together with our host, we may all have to give the history up.
@@ -104,14 +119,14 @@ export class Freshness {
     this.foundOnHostsLog(now);
   }
 
-  /** This host has sent a heartbeat. Returns its number. */
+  /** Notes that this host has sent a heartbeat. Returns its number. */
   heartbeatSent(): number {
     return ++this.#heartbeats;
   }
 
   // --- leading ---
 
-  /** This member stamps, with the server's word that it is the host. */
+  /** Notes that this member stamps, with the server's word that it is the host. */
   led(now: number): void {
     this.#share(now);
     this.#assuredAt = now;
@@ -136,7 +151,6 @@ export class Freshness {
     this.#isStale = false;
   }
 
-  /** This member has founded a history. */
   founded(): void {
     this.#isStale = false;
   }
@@ -146,7 +160,10 @@ export class Freshness {
     this.#isStale = false;
   }
 
-  /** The history was taken from another member, where it was last known to be the group's at `since`. */
+  /**
+   * The history was taken from another member, where it was last known to be the group's at
+   * `since`.
+   */
   inherited(since: number): void {
     this.#inheritedUntil = since + this.#server.resumeMs;
   }
@@ -160,7 +177,7 @@ export class Freshness {
     this.#heartbeatBeforePause = this.#heartbeats;
   }
 
-  /** This member was out of step for longer than it may be. */
+  /** Notes that this member was out of step for longer than it may be. */
   awayTooLong(): void {
     this.#isStale = true;
   }

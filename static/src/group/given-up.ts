@@ -1,5 +1,5 @@
-// Finds what a page loses when its history is given up for another. The page is told each lost message, or that there are
-// more than can be listed.
+// Finds what a page loses when its history is given up for another. The page is told each lost
+// message, or that there are more than can be listed.
 
 import { common, lies } from "./history.ts";
 import type { DedupeTable } from "./dedupe-table.ts";
@@ -10,7 +10,10 @@ import type { Lost, PeerId, Snapshot } from "./types.ts";
 export interface GivenUp {
   /** Lost messages, in order of seq. */
   readonly lost: readonly Lost[];
-  /** Whether more is lost than `lost` lists, because it was trimmed or inside a state that the page was given. */
+  /**
+   * Whether more is lost than `lost` lists, because it was trimmed or inside a state that the page
+   * was given.
+   */
   readonly lostMore: boolean;
 }
 
@@ -25,8 +28,9 @@ export interface Left {
 }
 
 /**
- * Returns the messages that the page was handed, that `snap` with its table does not hold, and that the outbox does not send
- * again. Moves own messages that are to be sent again back into the outbox.
+ * Returns the messages that the page was handed, that `snap` with its table does not hold, and that
+ * the outbox does not send again. Moves own messages that are to be sent again back into the
+ * outbox.
  */
 export function giveUp(
   { id, log, delivered, outbox, handed }: Left,
@@ -46,7 +50,8 @@ export function giveUp(
     const mine = from === id;
     if (mine) own.delete(n);
     const held = table.holds(from, n);
-    // The page is not handed a message if it was handed a later one of the same sender, in another history.
+    // The page is not handed a message if it was handed a later one of the same sender, in another
+    // history.
     const given = handed.holds(from, n);
     if (given === "no" || held === "yes" || (mine && outbox.sends(n))) continue;
     if (held === "no" && given === "yes") lost.push({ from, mine, seq, epoch, data });
@@ -59,12 +64,17 @@ export function giveUp(
   return { lost: lost.sort((a, b) => a.seq - b.seq), lostMore };
 }
 
-/** Returns what the page is told of an own message that it was handed and that is not sent again. */
+/**
+ * Returns what the page is told of an own message that it was handed and that is not sent again.
+ */
 export function lostOwn(id: PeerId, { d, place }: Kept): Lost {
   return { from: id, mine: true, seq: place.s, epoch: place.e, data: d };
 }
 
-/** Returns whether the new history holds everything before the log begins, apart from what the outbox still has. */
+/**
+ * Returns whether the new history holds everything before the log begins, apart from what the
+ * outbox still has.
+ */
 function holdsBase(id: PeerId, { floor }: Log, outbox: Outbox, table: DedupeTable): boolean {
   return table.includes(floor, id) && Math.min(outbox.trimmed, floor.count(id)) <= table.count(id);
 }

@@ -1,6 +1,8 @@
-// The state machine of one member. Its only entry is `handle`: an event and the time go in, effects come out.
+// The state machine of one member. Its only entry is `handle`: an event and the time go in, effects
+// come out.
 //
-// The group decides which role this member plays, host or member, and never listens to an older epoch.
+// The group decides which role this member plays, host or member, and never listens to an older
+// epoch.
 
 import { Context } from "./context.ts";
 import { Host } from "./host.ts";
@@ -17,7 +19,10 @@ const TRIM_MS = 1000;
 const FENCE_MS = 100;
 /** Shortest interval between two checks of the socket. A check takes less. */
 const CHECK_MS = 5000;
-/** Delay of a deadline after which this tab may have been frozen, so that what it is told next may be old. */
+/**
+ * Delay of a deadline after which this tab may have been frozen, so that what it is told next may
+ * be old.
+ */
 const PAUSED_MS = 250;
 /** Delay of a deadline after which this tab was frozen. */
 const FROZEN_MS = 1200;
@@ -37,7 +42,10 @@ export class Group {
   #role: Role | undefined;
   /** When an event was last handled; `Infinity` before the first event. */
   #handledAt = Infinity;
-  /** Whether nothing was handled for a while before this step, so that this tab may have been frozen. */
+  /**
+   * Whether nothing was handled for a while before this step, so that this tab may have been
+   * frozen.
+   */
   #wasIdle = false;
   #fencedAt = -Infinity;
   #checkedAt = -Infinity;
@@ -48,8 +56,9 @@ export class Group {
   }
 
   /**
-   * Takes another id, before the first OPEN. Messages are counted after `counted`: an id that earlier loads of the page had
-   * as well must count on from theirs, or its messages would be taken for repeats.
+   * Takes another id, before the first OPEN. Messages are counted after `counted`: an id that
+   * earlier loads of the page had as well must count on from theirs, or its messages would be taken
+   * for repeats.
    */
   identify(id: PeerId, counted: number): void {
     if (this.#role) return;
@@ -147,12 +156,16 @@ export class Group {
     return this.#context.replica.mark(this.#context.now).provisional;
   }
 
-  /** Returns whether the history, as far as the page was handed it, holds message `n` of a sender. */
+  /**
+   * Returns whether the history, as far as the page was handed it, holds message `n` of a sender.
+   */
   holds(from: PeerId, n: number): boolean {
     return this.#context.replica.applied.holds(from, n) === "yes";
   }
 
-  /** Returns whether the own message `n` waits to be sent, to be sent again, or to be told as lost. */
+  /**
+   * Returns whether the own message `n` waits to be sent, to be sent again, or to be told as lost.
+   */
   owes(n: number): boolean {
     const { outbox } = this.#context;
     return outbox.sends(n) || outbox.isOrphan(n);
@@ -312,7 +325,10 @@ export class Group {
     if (server.isSeated) freshness.heard(step.now);
   }
 
-  /** Resigns if this member is named host by a server that does not believe its epoch: it cannot serve the members there. */
+  /**
+   * Resigns if this member is named host by a server that does not believe its epoch: it cannot
+   * serve the members there.
+   */
   #decline({ host, epoch }: Pick<HostPayload, "host" | "epoch">): void {
     const { claim, self, server, step } = this.#context;
     if (claim.isDisbelieved && host === self.id && epoch < server.epoch)
@@ -359,8 +375,8 @@ export class Group {
   }
 
   /**
-   * Handles a message of a later epoch, which is not acted on: only the server names hosts. Either its announcement is on
-   * the way, or the socket is dead and this member does not know.
+   * Handles a message of a later epoch, which is not acted on: only the server names hosts. Either
+   * its announcement is on the way, or the socket is dead and this member does not know.
    */
   #later(): void {
     const { step } = this.#context;
@@ -369,7 +385,9 @@ export class Group {
     step.push({ type: "check" });
   }
 
-  /** Handles a message of an older epoch, which is not acted on: its sender is told of the new host. */
+  /**
+   * Handles a message of an older epoch, which is not acted on: its sender is told of the new host.
+   */
   #old(from: PeerId, message: Wire): void {
     const { paths, server, step } = this.#context;
     if (message.t === "bye") return this.#role?.left(from);
@@ -427,7 +445,8 @@ export class Group {
       (silentMs > settings.linkSilentMs || !links.ids().some((id) => links.good(id, now)))
     )
       status.change("away");
-    // A member that hears a host again may still be filled. The dedupe table is kept for longer than that.
+    // A member that hears a host again may still be filled. The dedupe table is kept for longer
+    // than that.
     const grantMs = silentMs < settings.suspectMs ? resumeMs * 1.5 : resumeMs;
     const isLate = now - freshness.sharedAt >= grantMs;
     if (isLate) this.#awayTooLong();
@@ -461,7 +480,10 @@ function snapshotOf({ state, size }: Extract<Event, { type: "snapshot" }>) {
   return { state, size };
 }
 
-/** Returns whether the event is a message of the server on the present socket. OPEN counts only once it is weighed. */
+/**
+ * Returns whether the event is a message of the server on the present socket. OPEN counts only once
+ * it is weighed.
+ */
 function isFromServer(event: Event): boolean {
   return (
     event.type === "host" ||

@@ -1,6 +1,7 @@
 // The host's heartbeat, and the witnesses that it names.
 //
-// Witnesses acknowledge entries early, because the host's own page is handed an entry only once another member has it.
+// Witnesses acknowledge entries early, because the host's own page is handed an entry only once
+// another member has it.
 
 import type { Context } from "./context.ts";
 import type { Follower } from "./follower.ts";
@@ -14,7 +15,10 @@ const LAG_MS = 300;
 interface HeartbeatOptions {
   readonly followers: ReadonlyMap<PeerId, Follower>;
   readonly cause: string;
-  /** Returns the last seq that a follower should have by now; without one, the followers on the relay. */
+  /**
+   * Returns the last seq that a follower should have by now; without one, the followers on the
+   * relay.
+   */
   readonly sentTo: (follower: Follower | undefined) => number;
   /** Returns whether the host's takeover is done. */
   readonly leads: () => boolean;

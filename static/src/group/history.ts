@@ -1,6 +1,6 @@
-// Compares histories. Two entries with the same root, epoch and seq are the same entry, and everything before them is the
-// same too. The reason is that one host writes an epoch, that it only appends, and that nobody takes an entry without
-// checking the one before.
+// Compares histories. Two entries with the same root, epoch and seq are the same entry, and
+// everything before them is the same too. The reason is that one host writes an epoch, that it only
+// appends, and that nobody takes an entry without checking the one before.
 
 import type { Line, Place, Segment, Standing } from "./types.ts";
 
@@ -85,9 +85,10 @@ function isOlderThanServer(
 /**
  * Returns whether a history gives way to another.
  *
- * A provisional history gives way to every history from before the server began. Their roots are not compared, because the
- * server's clock may have been set back. Otherwise a history gives way to an older one that is in use. To a stale one it
- * gives way only while it is young, that is founded after the epoch `young`: its senders then still have what is given up.
+ * A provisional history gives way to every history from before the server began. Their roots are
+ * not compared, because the server's clock may have been set back. Otherwise a history gives way to
+ * an older one that is in use. To a stale one it gives way only while it is young, that is founded
+ * after the epoch `young`: its senders then still have what is given up.
  */
 export function givesWay(
   own: Pick<Standing, "r" | "provisional">,
@@ -100,8 +101,9 @@ export function givesWay(
 }
 
 /**
- * Returns whether the place of a's page goes before that of b's. The history that the other gives way to goes first. Within
- * one history, one in use goes before a stale one, and then the later place.
+ * Returns whether the place of a's page goes before that of b's. The history that the other gives
+ * way to goes first. Within one history, one in use goes before a stale one, and then the later
+ * place.
  */
 function seenLater(a: Rank, b: Rank, young: number): boolean {
   if (isEmpty(a) || isEmpty(b)) return !isEmpty(a) && isEmpty(b);
@@ -113,7 +115,10 @@ function seenLater(a: Rank, b: Rank, young: number): boolean {
   return x.e !== y.e ? x.e > y.e : x.s > y.s;
 }
 
-/** Leaves out provisional histories if a history from before the server began is among the standings. */
+/**
+ * Leaves out provisional histories if a history from before the server began is among the
+ * standings.
+ */
 function contest<T extends Rank>(all: readonly T[]): readonly T[] {
   // Members of one history may find at different times that it is not provisional any more.
   const provisional = new Set(all.filter(isProvisional).map(({ r }) => r));
@@ -127,12 +132,13 @@ function contest<T extends Rank>(all: readonly T[]): readonly T[] {
 /**
  * Returns the log that a new host takes.
  *
- * The first step finds the place that pages were last handed, which goes before anything that was only stamped. The second
- * step chooses among the logs that contain this place: the one of the latest epoch, then the longest, then the one that
- * reaches back furthest. Stale logs take part, since nothing is given up for them.
+ * The first step finds the place that pages were last handed, which goes before anything that was
+ * only stamped. The second step chooses among the logs that contain this place: the one of the
+ * latest epoch, then the longest, then the one that reaches back furthest. Stale logs take part,
+ * since nothing is given up for them.
  *
- * A comparison of pairs in one step would not be an order. Two logs may each contain what the other's page was handed, and
- * only one of them what a third page was handed.
+ * A comparison of pairs in one step would not be an order. Two logs may each contain what the
+ * other's page was handed, and only one of them what a third page was handed.
  */
 export function best<T extends Rank>(own: T, others: readonly T[], young: number): T {
   const [first = own, ...rest] = contest([own, ...others]);

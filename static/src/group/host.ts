@@ -1,5 +1,5 @@
-// The role of the host: takes over, stamps what members send into one log, brings the log to them, and hands it to its own
-// page once another member has it.
+// The role of the host: takes over, stamps what members send into one log, brings the log to them,
+// and hands it to its own page once another member has it.
 
 import type { Context } from "./context.ts";
 import { DeliveryLimit } from "./delivery-limit.ts";
@@ -21,7 +21,7 @@ type Phase = "taking over" | "stamping" | "resigning";
 interface HostOptions {
   /** Why the server named this host. */
   readonly cause: string;
-  /** The previous host. */
+  /** The host before this one, if there was one. */
   readonly deposed: PeerId | undefined;
   readonly roster: readonly RosterEntry[];
   /** Whether nobody was here, so that no history can be missing. */
@@ -125,7 +125,10 @@ export class Host implements Role {
     timers.set("heartbeat", now + settings.beatMs);
   }
 
-  /** Takes over once more: a member has returned with an older history, or with more than the host has. */
+  /**
+   * Takes over once more: a member has returned with an older history, or with more than the host
+   * has.
+   */
   #takeOverAgain(): void {
     this.#phase = "taking over";
     this.#stamper.begun = false;
@@ -345,7 +348,10 @@ export class Host implements Role {
     this.#limit.voidProof();
   }
 
-  /** Hands over to `to`, or to the member that has most of the log. Stamps nothing until that is done or refused. */
+  /**
+   * Hands over to `to`, or to the member that has most of the log. Stamps nothing until that is
+   * done or refused.
+   */
   resign(to: PeerId | undefined): void {
     const { epoch, now, server, settings, step, timers } = this.#context;
     if (this.#phase !== "stamping" || !server.isSeated) return;

@@ -1,4 +1,5 @@
-// Takes the messages of all members, the host's own page included, and has them stamped in their turn.
+// Takes the messages of all members, the host's own page included, and has them stamped in their
+// turn.
 
 import type { Context } from "./context.ts";
 import type { Follower } from "./follower.ts";
@@ -36,7 +37,8 @@ export class Intake {
     if (!isStamping()) return follower.park(request, share);
     // The server names no host of this epoch: messages wait.
     if (claim.isDenied) return;
-    // A sender that stands elsewhere may count on entries we do not have: its messages wait until it is on our log.
+    // A sender that stands elsewhere may count on entries we do not have: its messages wait until
+    // it is on our log.
     if (at.r !== 0 && !lies(at, replica.log)) return ask(follower);
     const missing = stamper.take(follower, { low, items, share });
     if (missing !== undefined && now - follower.needed >= NEED_MS) {
@@ -64,7 +66,10 @@ export class Intake {
     }
   }
 
-  /** Returns the bytes that may be kept of one member's messages before their turn: of all members no more than a log. */
+  /**
+   * Returns the bytes that may be kept of one member's messages before their turn: of all members
+   * no more than a log.
+   */
   #share(): number {
     const { settings } = this.#context;
     const { followers } = this.#options;

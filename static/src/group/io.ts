@@ -35,7 +35,9 @@ export type Event =
   /** The WebSocket is down. */
   | { readonly type: "offline" }
   | { readonly type: "host"; readonly host: HostPayload }
-  /** JOIN and LEAVE, which the server sends to the host only. A repeated JOIN brings a new profile. */
+  /**
+   * JOIN and LEAVE, which the server sends to the host only. A repeated JOIN brings a new profile.
+   */
   | { readonly type: "joined"; readonly member: RosterEntry }
   | { readonly type: "left"; readonly id: PeerId }
   /** A data channel to `id` opened or closed. */
@@ -48,15 +50,17 @@ export type Event =
       readonly message: unknown;
     }
   /**
-   * Pieces of a long message arrived from `from`, so it lives, though no whole message arrived. The shell may leave this
-   * out, and says it at most twice a second for each member.
+   * Pieces of a long message arrived from `from`, so it lives, though no whole message arrived. The
+   * shell may leave this out, and says it at most twice a second for each member.
    */
   | { readonly type: "heard"; readonly from: PeerId; readonly via: Path }
-  /** The page at the other end of this data channel answers pings. This says nothing of its group. */
+  /**
+   * The page at the other end of this data channel answers pings. This says nothing of its group.
+   */
   | { readonly type: "alive"; readonly id: PeerId }
   /**
-   * Bytes wait to be sent over `link`: it takes no more data until `high` is false again. `states` stands for the
-   * snapshots that wait on the relay.
+   * Bytes wait to be sent over `link`: it takes no more data until `high` is false again. `states`
+   * stands for the snapshots that wait on the relay.
    */
   | {
       readonly type: "pressure";
@@ -76,8 +80,8 @@ export type Event =
       readonly size: number;
     }
   /**
-   * This member's own profile, at the start and when it changes. The shell tells the server as well, which tells the host
-   * (`joined`).
+   * The page has set the profile of this member, at the start or later. The shell tells the server
+   * as well, which tells the host (`joined`).
    */
   | { readonly type: "profile"; readonly profile: unknown }
   /** The server answers the question of `prove`. */
@@ -87,7 +91,10 @@ export type Event =
   /** The time of `nextDeadline()` has come. */
   | { readonly type: "timer" };
 
-/** Why a page was out of date: it has only joined, it fell behind, or its history was replaced by another. */
+/**
+ * Why a page was out of date: it has only joined, it fell behind, or its history was replaced by
+ * another.
+ */
 export type Reason = "join" | "behind" | "replaced";
 export type Via = "log" | "snapshot" | "none";
 export type Status = "connecting" | "open" | "away" | "closed";
@@ -108,7 +115,10 @@ export type Notice =
       readonly cause: string;
       readonly tookMs: number;
     }
-  /** Another member joined or left, once for each time. `join` carries its profile, `leave` does not. */
+  /**
+   * Another member joined or left, once for each time. `join` carries its profile, `leave` does
+   * not.
+   */
   | {
       readonly kind: "member";
       readonly change: "join" | "leave";
@@ -131,8 +141,8 @@ export type Notice =
 
 export type Effect =
   /**
-   * Send to one member over the path `via`. The shell cuts messages that are longer than the path allows; a lost piece is a
-   * lost message.
+   * Send to one member over the path `via`. The shell cuts messages that are longer than the path
+   * allows; a lost piece is a lost message.
    */
   | { readonly type: "transmit"; readonly to: PeerId; readonly via: Path; readonly message: Wire }
   /** Send RELAY without dst: the server fans the message out. */
@@ -147,7 +157,9 @@ export type Effect =
       readonly data: unknown;
     }
   | { readonly type: "settle"; readonly token: number; readonly error?: ErrorCode }
-  /** Call onSnapshot now. Nothing is delivered until the page answers, or `snapshotMs` have passed. */
+  /**
+   * Call onSnapshot now. Nothing is delivered until the page answers, or `snapshotMs` have passed.
+   */
   | { readonly type: "askSnapshot"; readonly token: number }
   /** Call onRestore with this state. */
   | {

@@ -1,4 +1,5 @@
-// Judges the log of a member that answers after the takeover: does the group go on with that log instead?
+// Judges the log of a member that answers after the takeover: does the group go on with that log
+// instead?
 
 import type { Context } from "./context.ts";
 import type { Follower } from "./follower.ts";
@@ -14,7 +15,10 @@ interface LateAnswer {
   readonly hasStamped: boolean;
 }
 
-/** Returns whether a log goes on where the host's ends at `upTo`, and the host has stamped nothing beyond. */
+/**
+ * Returns whether a log goes on where the host's ends at `upTo`, and the host has stamped nothing
+ * beyond.
+ */
 export function continuesLog(
   context: Context,
   at: Standing,

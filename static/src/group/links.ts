@@ -1,4 +1,5 @@
-// Chooses the path to each member: its data channel while that is open and not silent, else the relay.
+// Chooses the path to each member: its data channel while that is open and not silent, else the
+// relay.
 
 import type { Path, PeerId } from "./types.ts";
 

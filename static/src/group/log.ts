@@ -1,11 +1,14 @@
-// The entries that this member has, without a hole: (base, last]. Entries up to the base are trimmed. The line still knows
-// their epochs, and the floor what they add up to.
+// The entries that this member has, without a hole: (base, last]. Entries up to the base are
+// trimmed. The line still knows their epochs, and the floor is their sum.
 
 import { DedupeTable } from "./dedupe-table.ts";
 import { epochAt } from "./history.ts";
 import type { Entry, Line, Place, Segment } from "./types.ts";
 
-/** Number of epochs that a line remembers. A member that is further behind is restored instead of filled. */
+/**
+ * Number of epochs that a line remembers. A member that is further behind is restored instead of
+ * filled.
+ */
 const LINE_LENGTH = 256;
 /** Bytes that the fields of an entry take beside its payload, in a batch. */
 const ENTRY_BYTES = 64;
@@ -29,7 +32,7 @@ export class Log {
   /** The base before anything was trimmed. */
   origin = 0;
   line: Segment[] = [];
-  /** What everything up to the base adds up to. */
+  /** The sum of everything up to the base. */
   floor = new DedupeTable();
   #entries: Entry[] = [];
   #times: number[] = [];
@@ -57,8 +60,16 @@ export class Log {
     return epochAt(this.line, seq);
   }
 
+  /** Returns the entry `seq`; undefined if it is trimmed or not there yet. */
   at(seq: number): Entry | undefined {
     return this.#entries[seq - this.base - 1];
+  }
+
+  /** Returns the entry `seq`. Throws if the log does not have it. */
+  expect(seq: number): Entry {
+    const entry = this.at(seq);
+    if (!entry) throw new Error(`no entry ${seq} in a log of (${this.base}, ${this.last}]`);
+    return entry;
   }
 
   append(entry: Entry, now: number): void {
@@ -96,7 +107,10 @@ export class Log {
     return this.#entries.slice(start, end);
   }
 
-  /** Returns the bytes of all entries up to `seq`. The difference of two places is the size of what is between them. */
+  /**
+   * Returns the bytes of all entries up to `seq`. The difference of two places is the size of what
+   * is between them.
+   */
   bytesAt(seq: number): number {
     const i = seq - this.base - 1;
     return i < 0
@@ -124,7 +138,7 @@ export class Log {
     this.base += drop;
   }
 
-  /** Starts again from one place of a history. `floor` is what everything up to there adds up to. */
+  /** Starts again from one place of a history. `floor` is the sum of everything up to there. */
   reset({
     root,
     seq,
@@ -147,10 +161,10 @@ export class Log {
     this.#trimmed = 0;
   }
 
-  /** Returns what everything up to `seq` adds up to. `seq` is not before the base. */
+  /** Returns the sum of everything up to `seq`. `seq` is not before the base. */
   tableAt(seq: number, now: number): DedupeTable {
     const table = this.floor.clone();
-    for (let s = this.base + 1; s <= seq; s++) table.apply(this.at(s) as Entry, now);
+    for (let s = this.base + 1; s <= seq; s++) table.apply(this.expect(s), now);
     return table;
   }
 }

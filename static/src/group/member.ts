@@ -1,4 +1,5 @@
-// The role of a member that does not host: takes the entries of its host in order, and sends what its page sends.
+// The role of a member that does not host: takes the entries of its host in order, and sends what
+// its page sends.
 
 import type { Context } from "./context.ts";
 import { EarlyEntries } from "./early-entries.ts";
@@ -14,7 +15,10 @@ import type { At, Beat, Data, Item, Restore, Wire } from "./wire.ts";
 /** The first messages of the outbox, as a greeting carries them. */
 type Head = Pick<At, "low" | "x">;
 
-/** Limit of the head of a greeting. It is a few packets, so that a slow path carries it before anything else. */
+/**
+ * Limit of the head of a greeting. It is a few packets, so that a slow path carries it before
+ * anything else.
+ */
 const HEAD_BYTES = 8 << 10;
 
 interface MemberOptions {
@@ -135,14 +139,19 @@ export class Member implements Role {
     return paths.transmit(this.#host, { t: "at", e: epoch, at, ...head }, via);
   }
 
-  /** Returns the head of the outbox that a greeting carries. The host stamps it without asking for it first. */
+  /**
+   * Returns the head of the outbox that a greeting carries. The host stamps it without asking for
+   * it first.
+   */
   #head(): Head {
     const { outbox } = this.#context;
     const x = outbox.next(HEAD_BYTES, HEAD_BYTES);
     return x.length > 0 && (x[0] as Item).z <= HEAD_BYTES ? { low: outbox.low, x } : {};
   }
 
-  /** Says where this member stands, and repeats it until the host has placed this member on its log. */
+  /**
+   * Says where this member stands, and repeats it until the host has placed this member on its log.
+   */
   #greet(head: Head = {}): void {
     const { now, outbox, settings, timers } = this.#context;
     const last = head.x?.at(-1);
@@ -165,7 +174,7 @@ export class Member implements Role {
     freshness.placedByHost();
   }
 
-  /** This member is out of step: the host must fill or restore it. */
+  /** Greets again: this member is out of step, and the host must fill or restore it. */
   #displaced(): void {
     if (this.#isPlaced || !this.#context.timers.has("greeting")) {
       this.#isPlaced = false;
@@ -257,7 +266,7 @@ export class Member implements Role {
     });
   }
 
-  /** This member stands where the host stands. */
+  /** Notes that this member stands where the host stands. */
   #caughtUp(): void {
     const { freshness, now, recovery, replica } = this.#context;
     this.#placed();
@@ -273,8 +282,8 @@ export class Member implements Role {
   }
 
   /**
-   * Appends early entries whose turn has come. All of them are from this host, in this epoch and history, and our last entry
-   * is on its log: so they follow.
+   * Appends early entries whose turn has come. All of them are from this host, in this epoch and
+   * history, and our last entry is on its log: so they follow.
    */
   #useEarly(): void {
     const { now, replica, snapshots } = this.#context;
@@ -297,7 +306,9 @@ export class Member implements Role {
 
   // --- sending ---
 
-  /** Lets the outbox go at the end of the step, so that messages that came together go out together. */
+  /**
+   * Lets the outbox go at the end of the step, so that messages that came together go out together.
+   */
   sending(): void {
     this.#hasUnsent = true;
   }
@@ -373,7 +384,7 @@ export class Member implements Role {
   linked(id: PeerId | "relay"): void {
     if (id !== "relay" && id !== this.#host) return;
     this.#relayWish.update();
-    // What was on its way on a failed path is lost, so this member says anew where it stands.
+    // Messages on a failed path are lost, so this member says anew where it stands.
     if (this.#isPlaced) this.#reports.report("all is here");
     else this.#greet();
     this.#context.outbox.sent = 0;

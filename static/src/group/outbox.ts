@@ -1,11 +1,14 @@
-// The messages of this member: those that have not come back yet, in order of n, and for a while those that have, in case
-// the history they are in has to be given up.
+// The messages of this member: those that have not come back yet, in order of n, and for a while
+// those that have, in case the history they are in has to be given up.
 
 import type { Place } from "./types.ts";
 import type { Item } from "./wire.ts";
 
 interface Pending extends Item {
-  /** 0 if the promise of the send is settled already, and the message is sent again after its history was lost. */
+  /**
+   * 0 if the promise of the send is settled already, and the message is sent again after its
+   * history was lost.
+   */
   readonly token: number;
   /** Where the page was handed the message, if it is sent again. */
   readonly place?: Place;
@@ -52,7 +55,10 @@ export class Outbox {
     return this.#pending[0]?.n ?? this.#last + 1;
   }
 
-  /** Counts messages after `n`, those that wait included. Has no effect once a message was handed to a host. */
+  /**
+   * Counts messages after `n`, those that wait included. Has no effect once a message was handed to
+   * a host.
+   */
   startAfter(n: number): void {
     if (this.#tried !== 0) return;
     this.#last = n;
@@ -65,7 +71,10 @@ export class Outbox {
     this.#bytes += size;
   }
 
-  /** Returns the next messages to send after `sent`, at most `window` bytes beyond the oldest pending one. */
+  /**
+   * Returns the next messages to send after `sent`, at most `window` bytes beyond the oldest
+   * pending one.
+   */
   next(window: number, batch: number): Item[] {
     const items: Item[] = [];
     let flying = 0;
@@ -113,8 +122,8 @@ export class Outbox {
   }
 
   /**
-   * One message has come back. Returns the tokens of the promises that this settles. A message that was given up before is
-   * kept as well, because the page may have to be told that it is lost.
+   * One message has come back. Returns the tokens of the promises that this settles. A message that
+   * was given up before is kept as well, because the page may have to be told that it is lost.
    */
   settleOne(item: Item, now: number, place: Place): number[] {
     const settled = this.settle(item.n, now, place);
@@ -129,9 +138,9 @@ export class Outbox {
   }
 
   /**
-   * Gives up what was handed to a host, since nobody can say what became of it. Returns the tokens of the promises that this
-   * settles. A message that the page was handed, and that was to be sent again, becomes an orphan: it is kept until the page
-   * is told that it is lost.
+   * Gives up what was handed to a host, since nobody can say what became of it. Returns the tokens
+   * of the promises that this settles. A message that the page was handed, and that was to be sent
+   * again, becomes an orphan: it is kept until the page is told that it is lost.
    */
   doubt(): number[] {
     this.#doubted = Math.max(this.#doubted, this.#tried);
@@ -162,8 +171,9 @@ export class Outbox {
   }
 
   /**
-   * Goes on in another history, whose table has own messages up to `n`. The messages that it lacks are put before all that
-   * wait to be sent. Returns those that cannot be sent again, because they are in doubt or that history skips them.
+   * Goes on in another history, whose table has own messages up to `n`. The messages that it lacks
+   * are put before all that wait to be sent. Returns those that cannot be sent again, because they
+   * are in doubt or that history skips them.
    */
   again(n: number, has: (item: Kept) => boolean): Kept[] {
     this.sent = 0;
@@ -194,7 +204,10 @@ export class Outbox {
     return missed;
   }
 
-  /** Returns the orphans that the history this member goes on in does not have, and forgets all of them. */
+  /**
+   * Returns the orphans that the history this member goes on in does not have, and forgets all of
+   * them.
+   */
   orphans(has: (item: Kept) => boolean): Kept[] {
     if (!this.hasOrphans) return [];
     const orphans = this.#kept.filter(({ at }) => at === Infinity);

@@ -1,4 +1,5 @@
-// Hands the page the entries of the history in order, and another state when its history is given up.
+// Hands the page the entries of the history in order, and another state when its history is given
+// up.
 
 import { DedupeTable } from "./dedupe-table.ts";
 import type { Freshness } from "./freshness.ts";
@@ -59,7 +60,7 @@ export class PageDelivery {
     const { log } = replica;
     const { now } = step;
     const had = log.root !== 0;
-    // What waits to be delivered after the page's own snapshot is in the new state, or given up.
+    // Entries that wait for the page's own snapshot are in the new state, or given up.
     snapshots.withdraw();
     // Without a state, the page is first handed what this member has of that history.
     if (!snap.has) this.deliver(common(log, snap));

@@ -16,7 +16,9 @@ export class Paths {
     this.#step = step;
   }
 
-  /** Sends a message over `via`, or else over the member's path. Returns false if there is no path. */
+  /**
+   * Sends a message over `via`, or else over the member's path. Returns false if there is no path.
+   */
   transmit(to: PeerId, message: Wire, via?: Path): boolean {
     const path = via ?? this.#links.path(to, this.#step.now);
     if (path === "none") return false;

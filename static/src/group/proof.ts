@@ -1,5 +1,5 @@
-// The server's proof that this member is still the host: a HEARTBEAT that was sent after something was stamped, and that the
-// server answered on a socket on which it had named this member.
+// The server's proof that this member is still the host: a HEARTBEAT that was sent after something
+// was stamped, and that the server answered on a socket on which it had named this member.
 
 import type { Context } from "./context.ts";
 
@@ -19,7 +19,7 @@ export class Proof {
   readonly #context: Context;
   /** Returns the last seq that an answer would prove if it were asked for now. */
   readonly #upTo: () => number;
-  /** This member was the host when everything up to here was stamped. */
+  /** The last seq for which it is proved that this member was the host when it was stamped. */
   #seq = 0;
   #asked: Question | undefined;
   /** Age from which on an answer is asked for again. */
@@ -63,7 +63,8 @@ export class Proof {
     const { seq, at, pauses } = this.#asked;
     this.#asked = undefined;
     const isLate = now - at > this.#patienceMs;
-    // The answer may have waited while this tab was frozen. Not twice in a row, since some tabs are always late.
+    // The answer may have waited while this tab was frozen. Not twice in a row, since some tabs are
+    // always late.
     const isDiscarded = freshness.pauses > pauses && !this.#wasDiscarded;
     this.#wasDiscarded = isDiscarded;
     if (isLate || isDiscarded) {
@@ -80,7 +81,9 @@ export class Proof {
     this.#asked = undefined;
   }
 
-  /** Makes answers worthless for the entries stamped so far, those that are on their way included. */
+  /**
+   * Makes answers worthless for the entries stamped so far, those that are on their way included.
+   */
   void(): void {
     this.#seq = 0;
     if (this.#asked) this.#asked = { ...this.#asked, seq: 0 };

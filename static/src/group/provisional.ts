@@ -1,7 +1,8 @@
 // How long a history that was founded soon after the server began is provisional.
 //
-// A server that begins has no memory. The first member to arrive finds nobody and founds a history, while those who have
-// the page's history may still be on their way: a browser may hold back their dials for a minute.
+// A server that begins has no memory. The first member to arrive finds nobody and founds a history,
+// while those who have the page's history may still be on their way: a browser may hold back their
+// dials for a minute.
 
 import type { Settings } from "./settings.ts";
 
@@ -20,7 +21,10 @@ export class ProvisionalMark {
     this.#settings = settings;
   }
 
-  /** The server has said how long it has been up. For a server that began since, the history is from before. */
+  /**
+   * The server has said how long it has been up. For a server that began since, the history is from
+   * before.
+   */
   serverUp(upMs: number | undefined, now: number): void {
     if (upMs === undefined) return;
     const began = now - upMs;

@@ -9,7 +9,9 @@ import type { Replica } from "./replica.ts";
 import type { Self } from "./self.ts";
 import type { Step } from "./step.ts";
 
-/** Why the page is given another state, or goes on in another history, and what it loses by that. */
+/**
+ * Why the page is given another state, or goes on in another history, and what it loses by that.
+ */
 export type Loss = GivenUp & { readonly reason: Reason };
 
 interface RecoveryParts {
@@ -49,7 +51,7 @@ export class Recovery {
     freshness.backInStep();
   }
 
-  /** This member has caught up entry by entry. Tells the page, if it was out of step. */
+  /** Tells the page that the member has caught up entry by entry, if it was out of step. */
   caughtUp(): void {
     const { freshness, step } = this.#parts;
     const since = freshness.outOfStepSince;
@@ -58,7 +60,7 @@ export class Recovery {
     this.report({ complete: true, via: "log", awayMs, reason: "behind", ...this.takeOrphans() });
   }
 
-  /** This member leads the group with its history. Tells the page, if it was out of step and has lost something. */
+  /** Tells the page what it has lost, if it was out of step and the member leads the group now. */
   leads(): void {
     const { freshness, step } = this.#parts;
     const since = freshness.outOfStepSince;
@@ -71,8 +73,8 @@ export class Recovery {
   }
 
   /**
-   * Returns, once, the own messages that are not sent again because this member was away for too long, and that its history
-   * lacks.
+   * Returns, once, the own messages that are not sent again because this member was away for too
+   * long, and that its history lacks.
    */
   takeOrphans(): GivenUp {
     const { outbox, replica, self, step } = this.#parts;

@@ -1,4 +1,4 @@
-// What a member asks of the server's relay: to relay to it, unless the host reaches it by a data channel.
+// The wish of a member that the server relays to it, unless the host reaches it by a data channel.
 
 import type { Context } from "./context.ts";
 import type { Path, PeerId } from "./types.ts";
@@ -6,7 +6,7 @@ import type { Path, PeerId } from "./types.ts";
 export class RelayWish {
   readonly #context: Context;
   readonly #host: PeerId;
-  /** What the server was last told on this socket. */
+  /** The wish that the server was last told on this socket. */
   #isWanted: boolean | undefined;
 
   constructor(context: Context, host: PeerId) {
@@ -19,7 +19,10 @@ export class RelayWish {
     this.#isWanted = undefined;
   }
 
-  /** Tells the server whether the relay is wanted, if that has changed. `via` is the path of a message that has arrived. */
+  /**
+   * Tells the server whether the relay is wanted, if that has changed. `via` is the path of a
+   * message that has arrived.
+   */
   update(via?: Path): void {
     const { links, now, paths, step } = this.#context;
     paths.report(this.#host);

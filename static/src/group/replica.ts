@@ -1,4 +1,4 @@
-// This member's replica of the group's history: the log, how far the page was handed it, and what that adds up to.
+// The replica of the group's history: the log, how far the page was handed it, and the sum of that.
 
 import { DedupeTable } from "./dedupe-table.ts";
 import { common, isEmpty, lies } from "./history.ts";
@@ -9,8 +9,8 @@ import type { Entry, MemberInfo, Place, Provisional, Snapshot, Standing } from "
 import type { Fill } from "./wire.ts";
 
 /**
- * How entries fit onto the log. `gap`: entries before them are missing. `fork`: the page was handed other entries in their
- * place. `foreign`: they are of another history.
+ * How entries fit onto the log. `gap`: entries before them are missing. `fork`: the page was handed
+ * other entries in their place. `foreign`: they are of another history.
  */
 export type Fit = "ok" | "gap" | "fork" | "foreign";
 
@@ -54,22 +54,30 @@ export class Replica {
     return this.#delivered;
   }
 
-  /** What the entries that the page was handed add up to, in the present history. */
+  /** The sum of the entries that the page was handed, in the present history. */
   get applied(): DedupeTable {
     return this.#applied;
   }
 
-  /** Messages that the page was handed, or has in its state, in whatever history. It is handed none of them again. */
+  /**
+   * Messages that the page was handed, or has in its state, in whatever history. It is handed none
+   * of them again.
+   */
   get handed(): DedupeTable {
     return this.#handed;
   }
 
-  /** Whether the page's state is all of this history. False after the page was told that something is missing. */
+  /**
+   * Whether the page's state is all of this history. False after the page was told that something
+   * is missing.
+   */
   get isWhole(): boolean {
     return this.#isWhole;
   }
 
-  /** The entries after this are kept, however old: a member is being given a state that ends there. */
+  /**
+   * The entries after this are kept, however old: a member is being given a state that ends there.
+   */
   get neededAfter(): number {
     return this.#neededAfter;
   }
@@ -85,7 +93,10 @@ export class Replica {
     return provisional === undefined ? {} : { provisional };
   }
 
-  /** Whether so much waits for the page that no more may be taken: what it was not handed cannot be trimmed. */
+  /**
+   * Whether so much waits for the page that no more may be taken: what it was not handed cannot be
+   * trimmed.
+   */
   get isFull(): boolean {
     const { log } = this;
     const { logBytes, logCount } = this.#settings;
@@ -106,8 +117,8 @@ export class Replica {
   }
 
   /**
-   * Returns whether this member gave up the history with this root in this epoch. It may have stamped in it, and never goes
-   * back to it in the same epoch.
+   * Returns whether this member gave up the history with this root in this epoch. It may have
+   * stamped in it, and never goes back to it in the same epoch.
    */
   hasAbandoned(root: number): boolean {
     return this.#abandoned.has(root);
@@ -151,12 +162,14 @@ export class Replica {
     return "ok";
   }
 
-  /** Counts the next entry up to `limit` as handed to the page, and returns it; undefined if there is none. */
+  /**
+   * Counts the next entry up to `limit` as handed to the page, and returns it; undefined if there
+   * is none.
+   */
   deliverNext(limit: number, now: number): DeliveredEntry | undefined {
     const { log } = this;
     if (this.#delivered >= Math.min(limit, log.last)) return undefined;
-    const entry = log.at(++this.#delivered);
-    if (!entry) throw new Error(`the log has no entry ${this.#delivered}, which it must have`);
+    const entry = log.expect(++this.#delivered);
     const before = this.#applied.members.get(entry.f);
     this.#applied.apply(entry, now);
     const isNew = entry.k === "d" && entry.n > this.#handed.count(entry.f);
@@ -183,7 +196,10 @@ export class Replica {
     this.#isWhole = this.#handed.isEmpty;
   }
 
-  /** Gives up the present history, or the entries that a snapshot stands for, and goes on from that snapshot. */
+  /**
+   * Gives up the present history, or the entries that a snapshot stands for, and goes on from that
+   * snapshot.
+   */
   goOnFrom(snap: Snapshot, table: DedupeTable, now: number): void {
     const { log } = this;
     const isFirst = log.root === 0;
@@ -209,8 +225,8 @@ export class Replica {
   }
 
   /**
-   * Returns the snapshot from which a member at `at` starts if no page gives a state: where the two histories part, or as
-   * far back as the log is kept.
+   * Returns the snapshot from which a member at `at` starts if no page gives a state: where the two
+   * histories part, or as far back as the log is kept.
    */
   bareSnapshot(at: Standing, now: number): Snapshot {
     const { log } = this;

@@ -59,8 +59,9 @@ export class Reports {
   }
 
   /**
-   * New entries are in the log. Their sender reports first, after a moment: its page may send the next message now, which is
-   * a report as well. For the host's own entries the first witness reports at once.
+   * New entries are in the log. Their sender reports first, after a moment: its page may send the
+   * next message now, which is a report as well. For the host's own entries the first witness
+   * reports at once.
    */
   entriesArrived(): void {
     const { now, replica, self, timers } = this.#context;

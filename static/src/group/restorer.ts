@@ -1,5 +1,5 @@
-// Restores members that cannot be filled from the log. One snapshot serves all who wait. The host asks another member for
-// it where there is one, because its own page has enough to do.
+// Restores members that cannot be filled from the log. One snapshot serves all who wait. The host
+// asks another member for it where there is one, because its own page has enough to do.
 
 import type { Context } from "./context.ts";
 import type { Follower } from "./follower.ts";
@@ -16,7 +16,10 @@ const SLOWEST_MS = 16_000;
 /** A member that waits for a snapshot. */
 interface Waiting {
   readonly at: Standing;
-  /** The first snapshot that went to the member and may still be on its way: its seq, and when it was sent. */
+  /**
+   * The first snapshot that went to the member and may still be on its way: its seq, and when it
+   * was sent.
+   */
   first: { readonly s: number; readonly at: number } | undefined;
   /** Number of snapshots that were sent to the member. */
   times: number;
@@ -47,7 +50,10 @@ export class Restorer {
   #burst = { at: 0, bytes: 0 };
   #question: Question | undefined;
   #isAskingOwnPage = false;
-  /** Members that gave no snapshot, or took too long. They are not asked again before all others are. */
+  /**
+   * Members that gave no snapshot, or took too long. They are not asked again before all others
+   * are.
+   */
   readonly #failed = new Map<PeerId, "gave none" | "too slow">();
   /** Number of times that everyone was asked in vain. */
   #rounds = 0;
@@ -72,7 +78,10 @@ export class Restorer {
     this.#serve();
   }
 
-  /** The entries after this seq are needed: they follow a snapshot that is on its way here, or from here. */
+  /**
+   * The entries after this seq are needed: they follow a snapshot that is on its way here, or from
+   * here.
+   */
   get neededAfter(): number {
     const { now, settings } = this.#context;
     if (this.#question) return 0;
@@ -176,7 +185,8 @@ export class Restorer {
       this.#isAskingOwnPage = false;
       if (context.epoch !== epoch) return;
       if (own) {
-        // The host's page is disturbed only while nobody else gives a snapshot: one lost message is forgiven.
+        // The host's page is disturbed only while nobody else gives a snapshot: one lost message is
+        // forgiven.
         for (const [id, why] of this.#failed) if (why === "gave none") this.#failed.delete(id);
         return this.#have(own);
       }
@@ -191,9 +201,9 @@ export class Restorer {
   }
 
   /**
-   * Sends a snapshot to those whose turn it is. Members on the relay queue up, those that were never served first. No more
-   * of them are served at once than the socket takes; the others follow when it has room again, or when they say once more
-   * where they stand.
+   * Sends a snapshot to those whose turn it is. Members on the relay queue up, those that were
+   * never served first. No more of them are served at once than the socket takes; the others follow
+   * when it has room again, or when they say once more where they stand.
    */
   #sendAll(due: [PeerId, Waiting][], snap: Snapshot): void {
     const { links, now, settings } = this.#context;
@@ -224,7 +234,10 @@ export class Restorer {
     paths.transmit(id, message);
   }
 
-  /** Picks a member that gives snapshots, with a good data channel if there is one; undefined if there is none. */
+  /**
+   * Picks a member that gives snapshots, with a good data channel if there is one; undefined if
+   * there is none.
+   */
   #pickGiver(): PeerId | undefined {
     const { links, now, settings } = this.#context;
     let best: Follower | undefined;

@@ -18,7 +18,8 @@ interface Kept {
 export function trim({ freshness, outbox, replica, server, settings }: Kept, now: number): void {
   const { log } = replica;
   const { resumeMs } = server;
-  // Out of touch, and while the history may have to give way, nothing is too old: only the limits count.
+  // Out of touch, and while the history may have to give way, nothing is too old: only the limits
+  // count.
   const since = replica.mark(now).provisional ? 0 : now;
   // Longer than resumeMs, because a member that returned in time is still to be filled.
   const before = Math.min(since, freshness.assuredAt) - 1.5 * resumeMs;
@@ -30,7 +31,8 @@ export function trim({ freshness, outbox, replica, server, settings }: Kept, now
     delivered: replica.delivered,
     now,
   });
-  // A member that learns late that its history was given up needs its own messages, and what its page was handed.
+  // A member that learns late that its history was given up needs its own messages, and what its
+  // page was handed.
   const confirmed = Math.min(since, freshness.confirmedAt);
   outbox.trim(confirmed - 1.5 * resumeMs, settings.outboxBytes, settings.logCount);
   replica.forgetSenders(confirmed - 2 * resumeMs, settings.goneCount);

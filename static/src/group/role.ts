@@ -23,8 +23,8 @@ export interface Role {
   left(id: PeerId): void;
   /** The page has answered a question for a snapshot: delivery may go on. */
   resume(): void;
-  /** This tab was frozen for a while: the silence of others proves nothing. */
+  /** The tab was frozen for a while: the silence of others proves nothing. */
   thawed(): void;
-  /** Ends every step. */
+  /** Ends a step: sends and delivers what has gathered. */
   flush(): void;
 }

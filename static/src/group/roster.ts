@@ -1,5 +1,5 @@
-// The members of a host's page, as the server announces them and as data channels show. The log follows the roster: it
-// says who joined and left.
+// The members of a host's page, as the server announces them and as data channels show. The log
+// follows the roster: it says who joined and left.
 
 import type { Context } from "./context.ts";
 import { Follower } from "./follower.ts";
@@ -34,7 +34,10 @@ export class Roster {
     return follower;
   }
 
-  /** Adds a member that speaks before the server's JOIN arrives, or whose socket is down while its data channel is not. */
+  /**
+   * Adds a member that speaks before the server's JOIN arrives, or whose socket is down while its
+   * data channel is not.
+   */
   addStranger(id: PeerId): Follower {
     const info = this.#stamper.members.get(id) ?? { group: true };
     const follower = new Follower(id, info, this.#context.now);
@@ -43,7 +46,10 @@ export class Roster {
     return follower;
   }
 
-  /** After a break, only these members are here. The others may be coming back, so nothing is stamped of them yet. */
+  /**
+   * After a break, only these members are here. The others may be coming back, so nothing is
+   * stamped of them yet.
+   */
   missAllBut(here: ReadonlySet<PeerId>): void {
     const { now } = this.#context;
     for (const follower of this.followers.values()) {
@@ -80,7 +86,10 @@ export class Roster {
     else this.#stamper.left(id);
   }
 
-  /** Forgets members that have left, once that is stamped. Closes channels to members that the server gave up long ago. */
+  /**
+   * Forgets members that have left, once that is stamped. Closes channels to members that the
+   * server gave up long ago.
+   */
   prune(): void {
     const { links, now, paths, server, step } = this.#context;
     for (const [id, follower] of this.followers) {
@@ -93,7 +102,10 @@ export class Roster {
     }
   }
 
-  /** Returns whether a member is here: it has a socket, or a good data channel, or may just be coming back. */
+  /**
+   * Returns whether a member is here: it has a socket, or a good data channel, or may just be
+   * coming back.
+   */
   #isHere(follower: Follower): boolean {
     const { links, now, settings } = this.#context;
     return (

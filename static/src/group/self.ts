@@ -1,4 +1,4 @@
-// What this member says of itself.
+// The id and the profile of this member.
 
 import type { MemberInfo, PeerId } from "./types.ts";
 

@@ -1,4 +1,4 @@
-// What the server has announced to this member: host, epoch, and what holds on the present socket.
+// The server as this member sees it: host, epoch, and all that holds on the present socket.
 
 import type { OpenPayload } from "./io.ts";
 import type { PeerId } from "./types.ts";
@@ -37,7 +37,10 @@ export class ServerView {
     return this.#isSeated;
   }
 
-  /** The last epoch that the server announced. Earlier than `epoch` if the server does not know of that. */
+  /**
+   * The last epoch that the server announced. Earlier than `epoch` if the server does not know of
+   * that.
+   */
   get announcedEpoch(): number {
     return this.#announcedEpoch;
   }
@@ -62,7 +65,10 @@ export class ServerView {
     return this.#resumeMs;
   }
 
-  /** Milliseconds that a dial may fairly take: a new host waits this long for members that only a channel reaches. */
+  /**
+   * Milliseconds that a dial may fairly take: a new host waits this long for members that only a
+   * channel reaches.
+   */
   get fairDialMs(): number {
     return this.#fairDialMs;
   }
@@ -99,12 +105,12 @@ export class ServerView {
     this.#announcedEpoch = epoch;
   }
 
-  /** This member dials again, with a claim that announces its epoch to the server. */
+  /** Notes that this member dials again, with a claim that announces its epoch. */
   claimSent(): void {
     this.#announcedEpoch = this.#epoch;
   }
 
-  /** This member goes over to a new epoch. */
+  /** Goes over to a new epoch. */
   adopted(epoch: number, host: PeerId, now: number): void {
     this.#epoch = epoch;
     this.#epochSince = now;

@@ -9,12 +9,18 @@ export interface Settings {
   readonly suspectMs: number;
   /** Time that a new host waits for members to say where they stand. */
   readonly askMs: number;
-  /** The same for members that only a data channel reaches, until the server says how long a dial may take. */
+  /**
+   * Time that a new host waits for members that only a data channel reaches, until the server says
+   * how long a dial may take.
+   */
   readonly askDialMs: number;
   readonly askRepeatMs: number;
   /** Time that a new host waits for entries from one member, in one try. */
   readonly pullMs: number;
-  /** Time that a host without a history waits for a member that has one: about the server's `return_ms`. */
+  /**
+   * Time that a host without a history waits for a member that has one: about the server's
+   * `return_ms`.
+   */
   readonly foundMs: number;
   /** Shortest interval between two reports of a member that is no witness. */
   readonly ackMs: number;

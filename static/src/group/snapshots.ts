@@ -1,4 +1,5 @@
-// Asks this member's page for its state. While the page makes a snapshot, nothing is delivered to it.
+// Asks this member's page for its state. While the page makes a snapshot, nothing is delivered to
+// it.
 
 import type { Replica } from "./replica.ts";
 import type { Settings } from "./settings.ts";
@@ -52,7 +53,9 @@ export class Snapshots {
     this.#refusals = 0;
   }
 
-  /** Asks the page for its state as of now. `receiver` is called once, with null if there is none. */
+  /**
+   * Asks the page for its state as of now. `receiver` is called once, with null if there is none.
+   */
   ask(receiver: Receiver): void {
     const { replica, settings, step, timers } = this.#parts;
     if (!this.areGiven || replica.log.root === 0) return receiver(null);

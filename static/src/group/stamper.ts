@@ -1,9 +1,10 @@
-// Stamps the log of a host: each sender's messages in the order of its own count, and who joins and leaves between them.
+// Stamps the log of a host: each sender's messages in the order of its own count, and who joins and
+// leaves between them.
 
 import type { Context } from "./context.ts";
 import type { DedupeTable } from "./dedupe-table.ts";
 import type { Follower } from "./follower.ts";
-import { sameProfile, type Entry, type EntryKind, type MemberInfo, type PeerId } from "./types.ts";
+import { sameProfile, type EntryKind, type MemberInfo, type PeerId } from "./types.ts";
 import type { Item } from "./wire.ts";
 
 interface StampOptions {
@@ -16,9 +17,11 @@ interface StampOptions {
 
 export class Stamper {
   readonly #context: Context;
-  /** What the log adds up to at its end, further than the page was handed it. */
+  /** The sum of the log at its end, further than the page was handed it. */
   #table: DedupeTable;
-  /** Whether entries of this epoch are in the log, so that nobody's log can continue ours any more. */
+  /**
+   * Whether entries of this epoch are in the log, so that nobody's log can continue ours any more.
+   */
   begun = false;
 
   constructor(context: Context) {
@@ -37,7 +40,7 @@ export class Stamper {
   follow(seq: number): void {
     const { now, replica } = this.#context;
     const { log } = replica;
-    for (let s = seq + 1; s <= log.last; s++) this.#table.apply(log.at(s) as Entry, now);
+    for (let s = seq + 1; s <= log.last; s++) this.#table.apply(log.expect(s), now);
   }
 
   get members(): ReadonlyMap<PeerId, MemberInfo> {
@@ -52,7 +55,10 @@ export class Stamper {
     this.#table.prune(before, this.#context.settings.goneCount);
   }
 
-  /** Stamps what a member sent, as far as its turn has come, and keeps the rest. Returns the `n` that is missing, if any. */
+  /**
+   * Stamps what a member sent, as far as its turn has come, and keeps the rest. Returns the `n`
+   * that is missing, if any.
+   */
   take(follower: Follower, { low, items, share }: StampOptions): number | undefined {
     let next = this.count(follower.id) + 1;
     // The sender gave up those between, or it left so long ago that its count was forgotten.
@@ -76,8 +82,9 @@ export class Stamper {
   }
 
   /**
-   * Stamps that a member is here or has a new profile. Returns what is known of the member now. Nothing is stamped for a
-   * newcomer that has not spoken: the server has told its profile by the time it does.
+   * Stamps that a member is here or has a new profile. Returns what is known of the member now.
+   * Nothing is stamped for a newcomer that has not spoken: the server has told its profile by the
+   * time it does.
    */
   here(id: PeerId, info: MemberInfo, contact: "spoken" | "silent"): MemberInfo {
     const known = this.members.get(id);

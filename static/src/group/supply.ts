@@ -12,7 +12,10 @@ interface Request {
   readonly via: Path;
 }
 
-/** Sends a host our entries where they fit onto its log, else a snapshot of our page, else one without a state. */
+/**
+ * Sends a host our entries where they fit onto its log, else a snapshot of our page, else one
+ * without a state.
+ */
 export function supply(context: Context, { from: host, at, via }: Request): void {
   const { epoch, paths, replica, settings, snapshots } = context;
   const { log } = replica;

@@ -1,4 +1,5 @@
-// Takes over as host: finds out where everyone stands, gets the best log, and only then lets the host stamp.
+// Takes over as host: finds out where everyone stands, gets the best log, and only then lets the
+// host stamp.
 
 import type { Context } from "./context.ts";
 import type { Follower } from "./follower.ts";
@@ -8,22 +9,26 @@ import type { Fill, Restore } from "./wire.ts";
 
 /** Number of members from which on the server's fan-out carries the question. */
 const CROWD = 16;
-/** Failures of one member to hand over what it has, in one epoch, after which it has left the view. */
+/**
+ * Failures of one member to hand over what it has, in one epoch, after which it has left the view.
+ */
 export const TRIES = 3;
 const HEARD_MS = 1500;
 /** Time without an answer after which a data channel may be dead. */
 const DEAD_MS = 600;
 /** Time without a piece of a snapshot after which it is asked for again. */
 const STATE_AGAIN_MS = 600;
-/** Causes for which a host was replaced that will hardly answer. It is asked, and not waited for. */
+/**
+ * Causes for which a host was replaced that will hardly answer. It is asked, and not waited for.
+ */
 const SILENT: ReadonlySet<string> = new Set(["stalled", "unreachable"]);
 
 /**
  * Why this takeover takes place.
  * - `first`: nobody was here, so no history can be missing.
  * - `named`: the server has named this member host.
- * - `repeated`: this member has stamped in this epoch already. It never goes back to a history that it left, or one name
- *   would be given to two entries.
+ * - `repeated`: this member has stamped in this epoch already. It never goes back to a history that
+ *   it left, or one name   would be given to two entries.
  */
 export type Occasion = "first" | "named" | "repeated";
 
@@ -31,7 +36,7 @@ interface TakeoverOptions {
   readonly followers: ReadonlyMap<PeerId, Follower>;
   /** Why the server replaced the previous host. */
   readonly cause: string;
-  /** The previous host. */
+  /** The host before this one, if there was one. */
   readonly deposed: PeerId | undefined;
   readonly occasion: Occasion;
   /** Called when this member has the best log. */
@@ -88,7 +93,9 @@ export class Takeover {
     if (this.#phase !== "pull") this.#decide();
   }
 
-  /** This member was frozen or cut off: what was said meanwhile is on its way, or must be said again. */
+  /**
+   * Waits anew: this member was frozen or cut off, so answers are on their way or must be repeated.
+   */
   restartWaiting(): void {
     const { now, settings } = this.#context;
     this.#beganAt = now;
@@ -117,8 +124,8 @@ export class Takeover {
     if (!source || !same(heal, replica.log.place)) return;
     const follower = this.#options.followers.get(from);
     if (snap.r !== source.root) {
-      // The member has changed its history, perhaps to the one we stamped in, to a place before what we stamped. What it
-      // said before counts no more.
+      // The member has changed its history, perhaps to the one we stamped in, to a place before
+      // what we stamped. What it said before counts no more.
       if (follower) {
         follower.failed++;
         follower.at = undefined;
@@ -160,7 +167,10 @@ export class Takeover {
     return this.#phase === "pull" && this.#source?.id === id ? this.#source : undefined;
   }
 
-  /** A member has not handed over its log in time. Unless it was just heard, it must say again where it stands. */
+  /**
+   * A member has not handed over its log in time. Unless it was just heard, it must say again where
+   * it stands.
+   */
   #fail(id: PeerId): void {
     const follower = this.#options.followers.get(id);
     if (!follower) return;
@@ -197,7 +207,8 @@ export class Takeover {
   #ask(): void {
     const { epoch, links, now, paths, step } = this.#context;
     const ask = { t: "ask", e: epoch, cause: this.#options.cause } as const;
-    // A member without the relay would tell the server that it hears nothing of its host: it is asked all the while.
+    // A member without the relay would tell the server that it hears nothing of its host: it is
+    // asked all the while.
     const asked = [...this.#options.followers.values()].filter(
       (follower) =>
         follower.info.group &&
@@ -290,7 +301,8 @@ export class Takeover {
     const context = this.#context;
     const { epoch, links, now, paths } = context;
     const silentMs = now - Math.max(links.lastHeard(source.id), source.since);
-    // The answer takes the path of the question. A snapshot takes long to make: it is asked for on one path only.
+    // The answer takes the path of the question. A snapshot takes long to make: it is asked for on
+    // one path only.
     const isDead = !source.bySnapshot && links.relay && silentMs > DEAD_MS;
     const via = isDead ? "relay" : undefined;
     paths.transmit(source.id, { t: "pull", e: epoch, at: context.standing() }, via);
@@ -321,8 +333,8 @@ function fills(at: Standing, own: Standing): boolean {
 }
 
 /**
- * Returns the log that is taken next. That is the chosen one, or one that leads to it if the chosen one begins too late for
- * us and its page gives no state.
+ * Returns the log that is taken next. That is the chosen one, or one that leads to it if the chosen
+ * one begins too late for us and its page gives no state.
  */
 function detour(own: Standing, chosen: Standing, others: readonly Standing[]): Standing {
   if (chosen.snap || fills(chosen, own)) return chosen;

@@ -3,14 +3,18 @@
 export type PeerId = string;
 export type Path = "p2p" | "relay";
 
-/** Kind of an entry: `d` a message, `j` a member joined or has another profile, `l` a member left. */
+/**
+ * Kind of an entry: `d` a message, `j` a member joined or has another profile, `l` a member left.
+ */
 export type EntryKind = "d" | "j" | "l";
 
 /** One entry of the log. A stamped entry never changes, so it may be shared. */
 export interface Entry {
   /** Place in the log; counts on through epochs. */
   readonly s: number;
-  /** Epoch of the host that stamped the entry. With `s` and the root it names the entry for ever. */
+  /**
+   * Epoch of the host that stamped the entry. With `s` and the root it names the entry for ever.
+   */
   readonly e: number;
   /** Sender of a message; for `j` and `l` the member that joined or left. */
   readonly f: PeerId;
@@ -25,7 +29,9 @@ export interface Entry {
 
 /** An epoch that stamped entries, and its first seq. */
 export type Segment = readonly [epoch: number, start: number];
-/** The segments of a history, oldest first: they tell the epoch of any seq, even of a trimmed one. */
+/**
+ * The segments of a history, oldest first: they tell the epoch of any seq, even of a trimmed one.
+ */
 export type Line = readonly Segment[];
 
 /** A place in a history. `r` is the epoch that founded the history, 0 for none. */
@@ -53,9 +59,10 @@ export interface Standing extends Place, Provisional {
 /** Mark that travels with a history that was founded soon after the server began without memory. */
 export interface Provisional {
   /**
-   * Milliseconds for which the history gives way to every history without this mark, however long that was away. 0 marks a
-   * history that was founded soon after the server began, and yet too late to give way. A history without the mark is from
-   * before the server began, or its provisional time is over.
+   * Milliseconds for which the history gives way to every history without this mark, however long
+   * that was away. 0 marks a history that was founded soon after the server began, and yet too late
+   * to give way. A history without the mark is from before the server began, or its provisional
+   * time is over.
    */
   readonly provisional?: number;
 }
@@ -85,7 +92,10 @@ export interface Snapshot extends Place, Provisional {
   readonly counts: readonly (readonly [PeerId, number])[];
   /** Senders of which some `n` up to the last was not stamped. */
   readonly gaps?: readonly Gaps[];
-  /** Whether senders were forgotten: a sender that is not in the table may still have sent something. */
+  /**
+   * Whether senders were forgotten: a sender that is not in the table may still have sent
+   * something.
+   */
   readonly forgot?: boolean;
   readonly members: readonly (readonly [PeerId, MemberInfo])[];
   /** False when no page could give its state: then the kept entries follow. */
@@ -100,11 +110,14 @@ export interface Gaps {
   readonly id: PeerId;
   /** Runs of `n`, first and last, that were never stamped. */
   readonly gaps: readonly (readonly [number, number])[];
-  /** For `n` up to here nobody knows whether they were stamped. */
+  /** Nobody knows whether the messages up to this `n` were stamped. */
   readonly unsure: number;
 }
 
-/** A message that the page was handed, that its new history does not hold, and that is not sent again. */
+/**
+ * A message that the page was handed, that its new history does not hold, and that is not sent
+ * again.
+ */
 export interface Lost {
   readonly from: PeerId;
   readonly mine: boolean;

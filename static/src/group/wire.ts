@@ -1,21 +1,27 @@
-// Messages between members and host. Paths may lose, repeat and reorder them, so every message stands by itself and
-// carries its epoch `e`.
+// Messages between members and host. Paths may lose, repeat and reorder them, so every message
+// stands by itself and carries its epoch `e`.
 
 import type { Entry, PeerId, Place, Snapshot, Standing } from "./types.ts";
 
-/** Version of the protocol, `&group=` in the WebSocket's address. The server refuses every other version. */
+/**
+ * Version of the protocol, `&group=` in the WebSocket's address. The server refuses every other
+ * version.
+ */
 export const PROTOCOL = 1;
 
-/** host -> member: asks where the member stands. First message of an epoch, repeated whenever the host does not know. */
+/**
+ * host -> member: asks where the member stands. First message of an epoch, repeated whenever the
+ * host does not know.
+ */
 export interface Ask {
   readonly t: "ask";
   readonly e: number;
   readonly cause: string;
 }
 /**
- * member -> host: says where the member stands. Sent on every change of host and on returning, until the host fills or
- * restores the member. The first one to a host carries the head of the outbox as `send` would, so that the host stamps it
- * as soon as it leads.
+ * member -> host: says where the member stands. Sent on every change of host and on returning,
+ * until the host fills or restores the member. The first one to a host carries the head of the
+ * outbox as `send` would, so that the host stamps it as soon as it leads.
  */
 export interface At {
   readonly t: "at";
@@ -34,8 +40,8 @@ export interface Data {
   readonly x: readonly Entry[];
 }
 /**
- * host -> members: heartbeat. `at` is the host's last entry, and a member should have the entries up to `sent`. The
- * witnesses `w` acknowledge early. `k` counts heartbeats.
+ * host -> members: heartbeat. `at` is the host's last entry, and a member should have the entries
+ * up to `sent`. The witnesses `w` acknowledge early. `k` counts heartbeats.
  */
 export interface Beat {
   readonly t: "beat";
@@ -47,8 +53,8 @@ export interface Beat {
   readonly cause: string;
 }
 /**
- * member -> host: acknowledges all entries up to `at`. `gap` says that the member knows of entries after that, which it
- * lacks. `k` is the last heartbeat that it heard.
+ * member -> host: acknowledges all entries up to `at`. `gap` says that the member knows of entries
+ * after that, which it lacks. `k` is the last heartbeat that it heard.
  */
 export interface Ack {
   readonly t: "ack";
@@ -63,7 +69,10 @@ export interface Item {
   readonly d: unknown;
   readonly z: number;
 }
-/** member -> host: asks to stamp `x`. Nothing below `low` will ever be sent (again). `at` and `k` are as in `ack`. */
+/**
+ * member -> host: asks to stamp `x`. Nothing below `low` will ever be sent (again). `at` and `k`
+ * are as in `ack`.
+ */
 export interface Send {
   readonly t: "send";
   readonly e: number;
@@ -108,7 +117,10 @@ export interface Snap {
   readonly k: number;
   readonly snap: Snapshot | null;
 }
-/** any -> one that cannot be filled: restores it from `snap`. Void unless the receiver still stands at `heal`. */
+/**
+ * any -> one that cannot be filled: restores it from `snap`. Void unless the receiver still stands
+ * at `heal`.
+ */
 export interface Restore {
   readonly t: "restore";
   readonly e: number;
@@ -237,7 +249,9 @@ function isHead({ low, x }: At): boolean {
   return x === undefined ? low === undefined : count(low) && items(x);
 }
 
-/** Returns whether `value` is a well-formed message. The page of another member may run any code. */
+/**
+ * Returns whether `value` is a well-formed message. The page of another member may run any code.
+ */
 export function isWire(value: unknown): value is Wire {
   if (typeof value !== "object" || value === null) return false;
   const { t, e } = value as { t?: unknown; e?: unknown };
@@ -250,7 +264,10 @@ export function isWire(value: unknown): value is Wire {
   );
 }
 
-/** Returns whether nothing in the message is of a later epoch than the message: only the server announces epochs. */
+/**
+ * Returns whether nothing in the message is of a later epoch than the message: only the server
+ * announces epochs.
+ */
 function isTimely(message: Wire): boolean {
   const { e } = message;
   const upTo = (track: Snapshot | Standing): boolean =>
