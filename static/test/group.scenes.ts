@@ -68,8 +68,8 @@ export function passWithServer(rig: Rig, ms: number, ...among: string[]): void {
 }
 
 /**
- * The member `id` is away for long, meanwhile the page has got another history, which `n` has
- * founded. Returns what the page of `id` is told when it is back.
+ * Takes the member `id` away for long. Meanwhile `n` founds another history, which the page goes on
+ * with. Returns what the page of `id` is told when it is back.
  */
 export function losesHistory(rig: Rig, id: string): Recovered {
   outage(rig, 200_000);

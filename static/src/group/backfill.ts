@@ -51,7 +51,8 @@ export class Backfill {
         giver !== follower && giver.at && giver.at.base <= upTo && common(giver.at, log) > upTo,
     );
     const near = have.filter(
-      (giver) => links.path(giver.id, now) !== "none" && now - giver.heard <= settings.peerSilentMs,
+      (giver) =>
+        links.path(giver.id, now) !== "none" && now - giver.heard <= settings.memberSilentMs,
     );
     // A member that is not reached, or was not heard since a break of the host's own, may answer a
     // later try.

@@ -53,7 +53,7 @@ export class DeliveryLimit {
     for (const follower of this.#options.followers.values()) {
       const { gone, heard, id, info, present, since } = follower;
       if (!info.group || gone || !(present || links.good(id, now))) continue;
-      if (now - Math.max(heard, since) > settings.peerSilentMs) continue;
+      if (now - Math.max(heard, since) > settings.memberSilentMs) continue;
       // An answer of the server now must not count when the others fall silent later.
       this.#proof.void();
       return this.#acknowledged;

@@ -61,7 +61,7 @@ export class Intake {
     let n = stamper.count(self.id);
     for (let item = outbox.after(n); item && !replica.isFull; item = outbox.after(n)) {
       n = item.n;
-      stamper.message(self.id, n, item);
+      stamper.stampMessage(self.id, n, item);
       outbox.mark(n);
     }
   }

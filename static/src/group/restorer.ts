@@ -246,7 +246,7 @@ export class Restorer {
         !follower.live ||
         !follower.at?.snap ||
         this.#failed.has(follower.id) ||
-        now - follower.heard > settings.peerSilentMs
+        now - follower.heard > settings.memberSilentMs
       )
         continue;
       if (!best || (links.good(follower.id, now) && !links.good(best.id, now))) best = follower;

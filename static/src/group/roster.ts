@@ -69,21 +69,21 @@ export class Roster {
   /** Stamps who joined, who left, and whose profile is new. */
   reconcile(): void {
     const { self } = this.#context;
-    this.#stamper.here(self.id, self.info, "spoken");
+    this.#stamper.stampPresent(self.id, self.info, "spoken");
     for (const follower of this.followers.values()) this.reconcileOne(follower);
     for (const member of [...this.#stamper.members.keys()])
-      if (member !== self.id && !this.followers.has(member)) this.#stamper.left(member);
+      if (member !== self.id && !this.followers.has(member)) this.#stamper.stampLeft(member);
   }
 
   reconcileOne(follower: Follower): void {
     const { heard, id, info } = follower;
     if (this.#isHere(follower))
-      follower.info = this.#stamper.here(
+      follower.info = this.#stamper.stampPresent(
         id,
         info,
         heard > -Infinity || !info.group ? "spoken" : "silent",
       );
-    else this.#stamper.left(id);
+    else this.#stamper.stampLeft(id);
   }
 
   /**

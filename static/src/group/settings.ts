@@ -42,7 +42,7 @@ export interface Settings {
   /** Silence after which a data channel is not used. */
   readonly linkSilentMs: number;
   /** Silence after which a member does not hold up the host's own page. */
-  readonly peerSilentMs: number;
+  readonly memberSilentMs: number;
   /** Time after which a member that is missing since the server came back is said to have left. */
   readonly graceMs: number;
   readonly resignMs: number;
@@ -88,7 +88,7 @@ export const defaults: Settings = {
   restoreRepeatMs: 1000,
   snapshotAgeMs: 3000,
   linkSilentMs: 2500,
-  peerSilentMs: 3000,
+  memberSilentMs: 3000,
   graceMs: 3000,
   resignMs: 2000,
   freshMs: 90_000,

@@ -70,14 +70,14 @@ export class Stamper {
         continue;
       }
       if (this.#context.replica.isFull) return undefined;
-      this.message(follower.id, next++, item);
+      this.stampMessage(follower.id, next++, item);
       for (let early = follower.takeEarly(next); early; early = follower.takeEarly(next))
-        this.message(follower.id, next++, early);
+        this.stampMessage(follower.id, next++, early);
     }
     return follower.dropEarlyBefore(next) ? next : undefined;
   }
 
-  message(from: PeerId, n: number, { d, z }: Item): void {
+  stampMessage(from: PeerId, n: number, { d, z }: Item): void {
     this.#stamp("d", from, n, d, z);
   }
 
@@ -86,7 +86,7 @@ export class Stamper {
    * Nothing is stamped for a newcomer that has not spoken: the server has told its profile by the
    * time it does.
    */
-  here(id: PeerId, info: MemberInfo, contact: "spoken" | "silent"): MemberInfo {
+  stampPresent(id: PeerId, info: MemberInfo, contact: "spoken" | "silent"): MemberInfo {
     const known = this.members.get(id);
     if (known && (info.profile === undefined || sameProfile(known, info)))
       return known.group === info.group ? known : info;
@@ -95,7 +95,7 @@ export class Stamper {
   }
 
   /** Stamps that a member has left, if it was here. */
-  left(id: PeerId): void {
+  stampLeft(id: PeerId): void {
     if (this.members.has(id)) this.#stamp("l", id, 0, null, 0);
   }
 
