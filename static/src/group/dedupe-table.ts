@@ -1,45 +1,49 @@
-// The sum of a log at one place of it: which messages of each sender it holds, so that repeats are known, and the members.
+// The sum of a log at one place: the members, and the messages of each sender, so that repeats are
+// known.
 
 import type { Entry, Gaps, MemberInfo, PeerId, Snapshot } from "./types.ts";
 
-/** Gaps remembered of one sender. */
+/** Number of gaps that are remembered of one sender. */
 const GAPS = 8;
 
 interface Count {
-  /** The last n stamped. */
+  /** The last n that was stamped. */
   readonly n: number;
-  /** When its sender left; 0 while it is here. */
+  /** When the sender left; 0 while it is here. */
   left: number;
-  /** Runs of n that were never stamped, because their sender gave them up. */
+  /** Runs of n that were never stamped, because the sender gave them up. */
   readonly gaps: Gaps["gaps"];
-  /** Nobody knows of n up to here whether they were stamped. */
+  /** Nobody knows whether the messages up to this n were stamped. */
   readonly unsure: number;
 }
 
-/** Whether a history holds a message; `unsure` when what would tell was forgotten. */
-export type Held = "yes" | "no" | "unsure";
+/** Whether a history holds a message; `unsure` if what would tell was forgotten. */
+export type Holding = "yes" | "no" | "unsure";
 
-export class Ledger {
+export class DedupeTable {
   readonly #counts = new Map<PeerId, Count>();
   readonly members = new Map<PeerId, MemberInfo>();
-  /** Whether a sender was ever forgotten: one that is unknown here may then have sent something. */
+  /**
+   * Whether a sender was ever forgotten: a sender that is unknown here may then have sent
+   * something.
+   */
   #forgot = false;
 
-  /** The last n stamped of this sender. */
+  /** Returns the last n stamped of this sender, 0 if there is none. */
   count(from: PeerId): number {
     return this.#counts.get(from)?.n ?? 0;
   }
 
   /** Returns whether the history holds this sender's message `n`. */
-  holds(from: PeerId, n: number): Held {
+  holds(from: PeerId, n: number): Holding {
     const count = this.#counts.get(from);
     if (!count) return this.#forgot ? "unsure" : "no";
     if (n > count.n || count.gaps.some(([first, last]) => n >= first && n <= last)) return "no";
     return n <= count.unsure ? "unsure" : "yes";
   }
 
-  /** Returns whether this ledger holds every message that `other` holds, except those of `but`. */
-  includes(other: Ledger, but: PeerId): boolean {
+  /** Returns whether this table holds every message that `other` holds, except those of `but`. */
+  includes(other: DedupeTable, but: PeerId): boolean {
     if (other.#forgot) return false;
     for (const [id, theirs] of other.#counts) {
       if (id === but) continue;
@@ -52,6 +56,7 @@ export class Ledger {
     return true;
   }
 
+  /** Adds an entry of the log. */
   apply(entry: Entry, now: number): void {
     if (entry.k === "d") {
       this.#counts.set(entry.f, this.#counted(this.#counts.get(entry.f), entry.n));
@@ -82,8 +87,8 @@ export class Ledger {
   }
 
   /**
-   * Forgets senders that left before `before`, except the `keep` that left last, and returns them. None of them can be
-   * repeating anything any more.
+   * Forgets senders that left before `before`, except the `keep` that left last, and returns them.
+   * `before` is so early that none of them can repeat a message any more.
    */
   prune(before: number, keep: number): PeerId[] {
     const left = [...this.#counts].filter(([, count]) => count.left !== 0);
@@ -98,7 +103,6 @@ export class Ledger {
     return gone;
   }
 
-  /** Forgets one sender. */
   forget(id: PeerId): void {
     if (this.#counts.delete(id)) this.#forgot = true;
   }
@@ -107,8 +111,8 @@ export class Ledger {
     return this.#counts.size === 0;
   }
 
-  clone(): Ledger {
-    const copy = new Ledger();
+  clone(): DedupeTable {
+    const copy = new DedupeTable();
     for (const [id, count] of this.#counts) copy.#counts.set(id, { ...count });
     for (const [id, info] of this.members) copy.members.set(id, info);
     copy.#forgot = this.#forgot;
@@ -127,16 +131,19 @@ export class Ledger {
     };
   }
 
-  static read(snap: Pick<Snapshot, "counts" | "members" | "gaps" | "forgot">, now: number): Ledger {
-    const ledger = new Ledger();
-    ledger.#forgot = snap.forgot === true;
-    for (const [id, info] of snap.members) ledger.members.set(id, info);
+  static read(
+    snap: Pick<Snapshot, "counts" | "members" | "gaps" | "forgot">,
+    now: number,
+  ): DedupeTable {
+    const table = new DedupeTable();
+    table.#forgot = snap.forgot === true;
+    for (const [id, info] of snap.members) table.members.set(id, info);
     const gaps = new Map(snap.gaps?.map((of) => [of.id, of]));
     for (const [id, n] of snap.counts) {
       const known = gaps.get(id);
-      const left = ledger.members.has(id) ? 0 : now;
-      ledger.#counts.set(id, { n, left, gaps: known?.gaps ?? [], unsure: known?.unsure ?? 0 });
+      const left = table.members.has(id) ? 0 : now;
+      table.#counts.set(id, { n, left, gaps: known?.gaps ?? [], unsure: known?.unsure ?? 0 });
     }
-    return ledger;
+    return table;
   }
 }
