@@ -627,7 +627,7 @@ export const mutants = [
   },
   {
     name: "the host ends channels that its members rely on",
-    edits: [["../channels.ts", "if (this.#serves) return false;", ""]],
+    edits: [["../channels.ts", "if (this.#isServing) return false;", ""]],
   },
   {
     name: "the deputy is not dialled",
@@ -635,7 +635,7 @@ export const mutants = [
   },
   {
     name: "a dial has 8 s, whatever the server calls fair",
-    edits: [["../channels.ts", "this.#openMs = Math.max(OPEN_MS, fairMs);", ""]],
+    edits: [["../channels.ts", "this.#dialMs = Math.max(DIAL_MS, fairMs);", ""]],
   },
   {
     name: "a greeting carries nothing of what waits",

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { type Aim, Channels } from "../src/channels.ts";
+import { Channels, type DialPlan } from "../src/channels.ts";
 import { FakeEnv, FakeLink } from "./rig.ts";
 
 function rig() {
@@ -10,20 +10,21 @@ function rig() {
   const heard: unknown[] = [];
   let online = true;
   const channels = new Channels(env, {
-    up: (id, up) => story.push(`${id} ${up ? "up" : "down"}`),
-    received: (_, message) => heard.push(message),
-    heard: (id) => story.push(`${id} heard`),
-    alive() {},
-    pressure: (id, high) => story.push(`${id} ${high ? "high" : "low"}`),
-    rtt: (id, ms) => story.push(`${id} ${ms} ms`),
-    failed: (id, times) => story.push(`${id} failed ${times}`),
-    connect: (id) => {
+    feed(event) {
+      if (event.type === "link") story.push(`${event.id} ${event.up ? "up" : "down"}`);
+      if (event.type === "received") heard.push(event.message);
+      if (event.type === "heard") story.push(`${event.from} heard`);
+      if (event.type === "pressure") story.push(`${event.link} ${event.high ? "high" : "low"}`);
+    },
+    measured: (id, ms) => story.push(`${id} ${ms} ms`),
+    dialFailed: (id, times) => story.push(`${id} failed ${times}`),
+    dial: (id) => {
       const link = new FakeLink(id, `dc_${dialled.length}`);
       dialled.push(link);
       return link;
     },
-    over() {},
-    online: () => online,
+    forget() {},
+    isOnline: () => online,
   });
   return {
     env,
@@ -37,8 +38,8 @@ function rig() {
 }
 
 /** Aims at a host alone. */
-function host(id: string | undefined, relayed = false): Aim {
-  return { host: id, deputy: undefined, serves: false, relayed };
+function host(id: string | undefined, isRelayed = false): DialPlan {
+  return { host: id, deputy: undefined, isServing: false, isRelayed };
 }
 
 /** Answers pings for so long. */
@@ -51,8 +52,8 @@ function live(env: FakeEnv, link: FakeLink, ms: number): void {
 
 test("the host is dialled once, and the channel stays as long as it is answered", () => {
   const { env, channels, dialled, story, last } = rig();
-  channels.aim(host("h"));
-  channels.aim(host("h"));
+  channels.follow(host("h"));
+  channels.follow(host("h"));
   env.pass(100);
   last().opens();
   live(env, last(), 60_000);
@@ -65,7 +66,7 @@ test("the host is dialled once, and the channel stays as long as it is answered"
 
 test("who does not answer the dial is dialled again, later each time and not for ever more often", () => {
   const { env, channels, dialled, story } = rig();
-  channels.aim(host("h"));
+  channels.follow(host("h"));
   env.pass(8_200);
   assert.deepEqual(story, ["h failed 1"]);
   assert.ok(dialled[0]?.closed);
@@ -77,7 +78,7 @@ test("who does not answer the dial is dialled again, later each time and not for
 
 test("silence ends it, on our side too, and it is dialled again", () => {
   const { env, channels, dialled, story, last } = rig();
-  channels.aim(host("h"));
+  channels.follow(host("h"));
   env.pass(100);
   last().opens();
   env.pass(9_000);
@@ -92,7 +93,7 @@ test("silence ends it, on our side too, and it is dialled again", () => {
 
 test("a page that slept does not take its own silence for the other's", () => {
   const { env, channels, story, last } = rig();
-  channels.aim(host("h"));
+  channels.follow(host("h"));
   env.pass(100);
   last().opens();
   env.freeze(60_000);
@@ -102,9 +103,9 @@ test("a page that slept does not take its own silence for the other's", () => {
 
 test("a change of host ends no dial and closes no channel to the host before it for 30 s", () => {
   const { env, channels, dialled, last } = rig();
-  channels.aim(host("h"));
+  channels.follow(host("h"));
   env.pass(100);
-  channels.aim(host("i"));
+  channels.follow(host("i"));
   env.pass(100);
   assert.deepEqual(
     dialled.map(({ peer, closed }) => `${peer} ${closed}`),
@@ -114,7 +115,7 @@ test("a change of host ends no dial and closes no channel to the host before it 
   last().opens();
   live(env, last(), 5_000);
   live(env, dialled[0] as FakeLink, 5_000);
-  channels.aim(host("h"));
+  channels.follow(host("h"));
   env.pass(100);
   assert.equal(dialled.length, 2, "the channel to h is there already");
   for (let s = 0; s < 29; s++) dialled.forEach((link) => live(env, link, 500));
@@ -125,55 +126,55 @@ test("a change of host ends no dial and closes no channel to the host before it 
 
 test("whoever others rely on closes no channel to a former host", () => {
   const { env, channels, dialled, last } = rig();
-  channels.aim(host("h"));
+  channels.follow(host("h"));
   env.pass(100);
   last().opens();
-  channels.aim({ ...host(undefined), serves: true });
+  channels.follow({ ...host(undefined), isServing: true });
   for (let s = 0; s < 200; s++) live(env, last(), 500);
   assert.equal(dialled[0]?.closed, false);
-  channels.aim({ ...host("i"), serves: false });
+  channels.follow({ ...host("i"), isServing: false });
   for (let s = 0; s < 70; s++) live(env, dialled[0] as FakeLink, 500);
   assert.equal(dialled[0]?.closed, true);
 });
 
 test("the deputy is dialled beside the host, and is there at once when it hosts", () => {
   const { env, channels, dialled } = rig();
-  channels.aim({ ...host("h"), deputy: "d" });
+  channels.follow({ ...host("h"), deputy: "d" });
   env.pass(100);
   assert.deepEqual(dialled.map(({ peer }) => peer).sort(), ["d", "h"]);
   env.pass(1_000);
   dialled.forEach((link) => link.opens());
-  const reached = channels.reached();
+  const reached = channels.openTargets();
   assert.deepEqual(Object.keys(reached).sort(), ["d", "h"]);
   assert.ok(
     Object.values(reached).every((ms) => ms > 900 && ms < 1_200),
     JSON.stringify(reached),
   );
-  channels.aim(host("d"));
+  channels.follow(host("d"));
   env.pass(100);
   assert.equal(dialled.length, 2);
-  assert.deepEqual(Object.keys(channels.reached()), ["d"]);
+  assert.deepEqual(Object.keys(channels.openTargets()), ["d"]);
 });
 
 test("a dial lasts as long as the server calls fair, and no less than before", () => {
   const { env, channels, dialled } = rig();
-  channels.allow(20_000);
-  channels.aim(host("h"));
+  channels.setDialTimeout(20_000);
+  channels.follow(host("h"));
   env.pass(19_900);
   assert.equal(dialled[0]?.closed, false);
   env.pass(300);
   assert.equal(dialled[0]?.closed, true);
-  channels.allow(300);
-  channels.aim(host("i"));
+  channels.setDialTimeout(300);
+  channels.follow(host("i"));
   env.pass(7_900);
   assert.equal(dialled.find(({ peer }) => peer === "i")?.closed, false);
 });
 
 test("another host, and a relay until then: dialling it waits until the page goes on", () => {
   const { env, channels, dialled } = rig();
-  channels.aim(host("h", true));
+  channels.follow(host("h", true));
   env.pass(100);
-  channels.aim(host("i", true));
+  channels.follow(host("i", true));
   env.pass(240);
   assert.deepEqual(
     dialled.map(({ peer }) => peer),
@@ -189,7 +190,7 @@ test("another host, and a relay until then: dialling it waits until the page goe
 test("without a WebSocket nobody is dialled; with it again, at once", () => {
   const { env, channels, dialled, setOnline } = rig();
   setOnline(false);
-  channels.aim(host("h"));
+  channels.follow(host("h"));
   env.pass(60_000);
   assert.equal(dialled.length, 0);
   setOnline(true);
@@ -201,7 +202,7 @@ test("without a WebSocket nobody is dialled; with it again, at once", () => {
 test("when both sides dialled, both keep the same one", () => {
   for (const first of [0, 1]) {
     const { env, channels, story, last } = rig();
-    channels.aim(host("h"));
+    channels.follow(host("h"));
     env.pass(100);
     const own = last();
     const other = new FakeLink("h", "dc_9");
@@ -221,7 +222,7 @@ test("long messages go in pieces, of which PeerJS takes each, and are whole agai
   from.opens();
   to.opens();
   const message = { t: "data", x: "ü€😀".repeat(40_000) };
-  a.channels.send("b", JSON.stringify(message), false);
+  a.channels.send("b", JSON.stringify(message), "messages");
   const frames = from.sent.filter((frame) => frame[0] === "c");
   assert.ok(frames.length > 5);
   for (const frame of frames) assert.ok(new TextEncoder().encode(frame).length < 262_144);
@@ -236,7 +237,8 @@ test("what the channel does not take yet waits, and is told of as pressure", () 
   channels.accept(link);
   link.opens();
   link.raw.bufferedAmount = 300 << 10;
-  for (let i = 0; i < 40; i++) channels.send("m", JSON.stringify({ x: "x".repeat(30_000) }), false);
+  for (let i = 0; i < 40; i++)
+    channels.send("m", JSON.stringify({ x: "x".repeat(30_000) }), "messages");
   assert.deepEqual(
     [link.sent.filter((frame) => frame[0] === "{").length, story.at(-1)],
     [0, "m high"],
@@ -255,8 +257,9 @@ test("talk that waits behind more talk is pressure no longer than that, though a
   channels.accept(link);
   link.opens();
   link.raw.bufferedAmount = 300 << 10;
-  channels.send("m", JSON.stringify({ t: "restore", x: "x".repeat(20 << 20) }), true);
-  for (let i = 0; i < 20; i++) channels.send("m", JSON.stringify({ x: "x".repeat(40_000) }), false);
+  channels.send("m", JSON.stringify({ t: "restore", x: "x".repeat(20 << 20) }), "snapshots");
+  for (let i = 0; i < 20; i++)
+    channels.send("m", JSON.stringify({ x: "x".repeat(40_000) }), "messages");
   assert.equal(story.at(-1), "m high");
   // The channel takes a few frames each time, and is as full again.
   const { send } = link.raw;
@@ -269,7 +272,7 @@ test("talk that waits behind more talk is pressure no longer than that, though a
     link.drain();
   }
   assert.equal(link.sent.filter((frame) => frame.startsWith("{")).length, 20);
-  assert.ok(channels.hasState("m"));
+  assert.ok(channels.hasSnapshot("m"));
   assert.equal(story.at(-1), "m low");
 });
 
@@ -279,12 +282,12 @@ test("a state on its way is told of, is no pressure, and goes no further when th
   channels.accept(link);
   link.opens();
   link.raw.bufferedAmount = 300 << 10;
-  channels.send("m", JSON.stringify({ t: "restore", x: "x".repeat(4 << 20) }), true);
-  channels.send("m", '{"t":"word"}', false);
+  channels.send("m", JSON.stringify({ t: "restore", x: "x".repeat(4 << 20) }), "snapshots");
+  channels.send("m", '{"t":"word"}', "messages");
   assert.ok(!story.includes("m high"));
-  assert.ok(channels.hasState("m"));
-  channels.turn();
-  assert.ok(!channels.hasState("m"));
+  assert.ok(channels.hasSnapshot("m"));
+  channels.dropSnapshots();
+  assert.ok(!channels.hasSnapshot("m"));
   link.raw.bufferedAmount = 0;
   link.drain();
   assert.deepEqual(

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { Desk } from "../src/desk.ts";
+import { CallbackQueue } from "../src/callback-queue.ts";
 import { Emitter } from "../src/events.ts";
 
 test("a listener that throws or rejects is reported, and stops nobody", async (t) => {
@@ -36,19 +36,19 @@ test("listeners come and go, also while they are called", () => {
   assert.equal(calls, 2);
 });
 
-test("the desk lets nothing pass one that takes time, and goes on after one that fails", async (t) => {
+test("the callback queue waits for a job that returns a promise, and goes on after a job that fails", async (t) => {
   t.mock.method(console, "error", () => {});
-  const desk = new Desk();
+  const queue = new CallbackQueue();
   const done: number[] = [];
   let finish = (): void => {};
-  desk.do(() => void done.push(1));
-  desk.do(() => new Promise<void>((resolve) => (finish = resolve)));
-  desk.do(() => void done.push(2));
-  desk.do(() => Promise.reject(new Error("no")));
-  desk.do(() => {
+  queue.push(() => void done.push(1));
+  queue.push(() => new Promise<void>((resolve) => (finish = resolve)));
+  queue.push(() => void done.push(2));
+  queue.push(() => Promise.reject(new Error("no")));
+  queue.push(() => {
     throw new Error("no");
   });
-  desk.do(() => void done.push(3));
+  queue.push(() => void done.push(3));
   assert.deepEqual(done, [1]);
   finish();
   await new Promise((resolve) => setImmediate(resolve));

@@ -12,10 +12,12 @@ const PAUSE_MS = 3_000;
 function rig() {
   const env = new FakeEnv();
   const story: string[] = [];
-  const socket = new ServerSocket(env, {
+  const address = {
     routes: () => ({ health: URL, leave: "http://server/leave" }),
     url: () => "wss://server/path/peerjs",
-    said: ({ type }) => story.push(type),
+  };
+  const socket = new ServerSocket(env, address, {
+    message: ({ type }) => story.push(type),
     lost: () => story.push("lost"),
     ended: ({ code, reason }) => story.push(`ended ${code} ${reason}`),
     proved() {},

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { objection, sortOut } from "../src/ice.ts";
+import { objection, acceptServers } from "../src/ice.ts";
 
 /** A browser that takes addresses with a scheme, and TURN with credentials. */
 function make({ iceServers = [], iceTransportPolicy }: RTCConfiguration): void {
@@ -23,12 +23,18 @@ const [stun, turn, bare, poor] = [
 ];
 
 test("servers that the browser takes are all taken", () => {
-  assert.deepEqual(sortOut({}, [stun, turn], make), { servers: [stun, turn], problem: undefined });
-  assert.deepEqual(sortOut({ iceServers: [turn] }, [], make), { servers: [], problem: undefined });
+  assert.deepEqual(acceptServers({}, [stun, turn], make), {
+    servers: [stun, turn],
+    problem: undefined,
+  });
+  assert.deepEqual(acceptServers({ iceServers: [turn] }, [], make), {
+    servers: [],
+    problem: undefined,
+  });
 });
 
 test("servers that it refuses are left out and named; the others are used", () => {
-  const { servers, problem } = sortOut(
+  const { servers, problem } = acceptServers(
     { iceTransportPolicy: "relay" },
     [bare, stun, poor, turn],
     make,
@@ -44,7 +50,7 @@ test("servers that are refused only together are all left out, with the browser'
   const crowd = ({ iceServers = [] }: RTCConfiguration): void => {
     if (iceServers.length > 1) throw new Error("too many");
   };
-  assert.deepEqual(sortOut({}, [stun, turn], crowd), { servers: [], problem: "too many" });
+  assert.deepEqual(acceptServers({}, [stun, turn], crowd), { servers: [], problem: "too many" });
 });
 
 test("what is no server at all harms nobody", () => {
@@ -52,7 +58,7 @@ test("what is no server at all harms nobody", () => {
     for (const server of iceServers)
       if (typeof server !== "object" || server === null) throw new TypeError("no dictionary");
   };
-  assert.deepEqual(sortOut({}, [null, 7, stun] as unknown as RTCIceServer[], strict), {
+  assert.deepEqual(acceptServers({}, [null, 7, stun] as unknown as RTCIceServer[], strict), {
     servers: [stun],
     problem: "undefined: no dictionary; undefined: no dictionary",
   });

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { createPeer, Signalling } from "../src/peer.ts";
+import { createPeer, PeerSignalling } from "../src/peer.ts";
 
 class FakeConnection {
   static readonly all: FakeConnection[] = [];
@@ -46,11 +46,10 @@ function rig(rtc: RTCConfiguration = {}) {
   }[] = [];
   const events: string[] = [];
   const accepted: string[] = [];
-  const signalling = new Signalling((message) => sent.push(message as (typeof sent)[number]));
+  const signalling = new PeerSignalling((message) => sent.push(message as (typeof sent)[number]));
   const peer = createPeer(
-    "me",
+    { id: "me", token: "token" },
     { host: "server", port: 443, path: "/x/", secure: true, key: "k" },
-    "token",
     rtc,
     signalling,
     ({ peer: id }) => accepted.push(id),
@@ -109,7 +108,7 @@ test("a group's connection is raw, reliable, and offered through our socket", as
     [["OFFER", "you"]],
   );
   assert.equal(sent[0]?.payload?.label, "peerstar:group");
-  assert.equal(peer.hasOthers("you"), false);
+  assert.equal(peer.hasAppConnections("you"), false);
 });
 
 test("new ICE servers are for connections to come and for those that stand, whoever made them; the page's own stay", async (t) => {
@@ -127,7 +126,7 @@ test("new ICE servers are for connections to come and for those that stand, whoe
   });
   peer.dialGroup("dead");
   (FakeConnection.all.at(-1) as FakeConnection).broken = true;
-  signalling.said(offer("own"));
+  signalling.receive(offer("own"));
   const offered = FakeConnection.all.at(-1) as FakeConnection;
   assert.notEqual(offered, dialled);
   const iceServers = [{ urls: "turn:own" }, { urls: "turn:x", username: "2:me", credential: "c" }];
@@ -143,10 +142,13 @@ test("new ICE servers are for connections to come and for those that stand, whoe
 test("a group's connection from outside goes to us, any other to the app", async () => {
   const { signalling, events, accepted } = rig();
   signalling.opened();
-  signalling.said(offer("peerstar:group"));
+  signalling.receive(offer("peerstar:group"));
   await tick();
   assert.deepEqual([accepted, events], [["you"], ["open"]]);
-  signalling.said({ ...offer("own"), payload: { ...offer("own").payload, connectionId: "dc_2" } });
+  signalling.receive({
+    ...offer("own"),
+    payload: { ...offer("own").payload, connectionId: "dc_2" },
+  });
   await tick();
   assert.deepEqual([accepted, events], [["you"], ["open", "connection"]]);
 });
@@ -155,8 +157,8 @@ test("an OFFER that PeerJS fails on harms nobody", (t) => {
   const { signalling, peer } = rig();
   t.mock.method(console, "warn", () => {});
   signalling.opened();
-  signalling.said({ type: "OFFER", src: "you" });
-  signalling.said({
+  signalling.receive({ type: "OFFER", src: "you" });
+  signalling.receive({
     type: "OFFER",
     src: "you",
     payload: { type: "data", serialization: "none such" },
@@ -172,7 +174,7 @@ test("LEAVE takes away what there is to the one who left, all of it", () => {
   );
   assert.deepEqual(Object.keys(peer.connections), ["you"]);
   assert.ok(made.every(({ peerConnection }) => peerConnection));
-  signalling.said({ type: "LEAVE", src: "you" });
+  signalling.receive({ type: "LEAVE", src: "you" });
   assert.deepEqual(Object.keys(peer.connections), []);
   assert.deepEqual(
     made.map(({ peerConnection }) => peerConnection),
@@ -182,11 +184,10 @@ test("LEAVE takes away what there is to the one who left, all of it", () => {
 
 test("offers that PeerJS would answer by itself are unwanted where the app takes no connections; calls wait for the app", () => {
   const quiet = createPeer(
-    "me",
+    { id: "me", token: "token" },
     { host: "server", port: 443, path: "/x/", secure: true, key: "k" },
-    "token",
     {},
-    new Signalling(() => {}),
+    new PeerSignalling(() => {}),
     () => {},
   );
   const call = { type: "OFFER", src: "you", payload: { type: "media", connectionId: "mc_1" } };

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { Relay, RELAY_LIMITS, type RelayLimits } from "../src/relay.ts";
+import { RELAY_LIMITS, type RelayLimits } from "../src/payload.ts";
+import { Relay } from "../src/relay.ts";
 import { ServerSocket } from "../src/socket.ts";
 import { FakeEnv } from "./rig.ts";
 
@@ -21,20 +22,24 @@ function rig(limits: Partial<RelayLimits> = {}) {
   const pressure: string[] = [];
   const rtts: number[] = [];
   const inPieces: string[] = [];
-  const socket = new ServerSocket(env, {
+  const address = {
     routes: () => ({ health: "http://x/health", leave: "http://server/leave" }),
     url: () => "ws://x",
+  };
+  const socket = new ServerSocket(env, address, {
     lost() {},
     ended() {},
     proved() {},
     failed() {},
-    said: ({ type, src, payload }) => type === "RELAY" && relay.received(src as string, payload),
+    message: ({ type, src, payload }) => type === "RELAY" && relay.received(src as string, payload),
   });
   const relay: Relay = new Relay(env, socket, {
-    received: (from, message) => heard.push([from, message]),
-    heard: (from) => inPieces.push(from),
-    pressure: (of, high) => pressure.push(`${of} ${high ? "high" : "low"}`),
-    rtt: (_, ms) => rtts.push(ms),
+    feed(event) {
+      if (event.type === "received") heard.push([event.from, event.message]);
+      if (event.type === "heard") inPieces.push(event.from);
+      if (event.type === "pressure") pressure.push(`${event.link} ${event.high ? "high" : "low"}`);
+    },
+    measured: (_, ms) => rtts.push(ms),
   });
   socket.dial();
   env.last.opens();
@@ -49,8 +54,8 @@ function rig(limits: Partial<RelayLimits> = {}) {
 
 test("a short message is one frame, with or without dst", () => {
   const { relay, frames } = rig();
-  relay.send("you", '{"t":"x"}', false);
-  relay.send(undefined, '{"t":"y"}', false);
+  relay.send("you", '{"t":"x"}', "messages");
+  relay.send(undefined, '{"t":"y"}', "messages");
   assert.deepEqual(frames(), [
     { type: "RELAY", dst: "you", payload: { t: "x" } },
     { type: "RELAY", payload: { t: "y" } },
@@ -60,7 +65,7 @@ test("a short message is one frame, with or without dst", () => {
 test("a long one goes in frames the server takes, and is whole on the other side", () => {
   const [a, b] = [rig({ maxMessageBytes: 8192 }), rig()];
   const message = { t: "data", x: 'ü€😀"\\'.repeat(5000) };
-  a.relay.send("b", JSON.stringify(message), false);
+  a.relay.send("b", JSON.stringify(message), "messages");
   for (const text of a.env.last.sent) assert.ok(new TextEncoder().encode(text).length <= 8192);
   assert.ok(a.env.last.sent.length > 5);
   a.passOn({ socket: b.env.last }, "a");
@@ -72,7 +77,7 @@ test("what does not fit into the socket waits, and is told of as pressure", () =
   const { env, relay, pressure, frames } = rig();
   env.last.bufferedAmount = 300 << 10;
   for (let i = 0; i < 60; i++)
-    relay.send(undefined, JSON.stringify({ t: "x", x: "x".repeat(10_000) }), false);
+    relay.send(undefined, JSON.stringify({ t: "x", x: "x".repeat(10_000) }), "messages");
   assert.deepEqual([frames().length, pressure], [0, ["relay high"]]);
   env.last.bufferedAmount = 0;
   env.pass(50);
@@ -82,11 +87,11 @@ test("what does not fit into the socket waits, and is told of as pressure", () =
 test("to one who does not take it in no more goes than it said it has; the others are not held up", () => {
   const { env, relay, frames } = rig();
   const big = JSON.stringify({ t: "data", x: "x".repeat(48_000) });
-  for (let i = 0; i < 20; i++) relay.send("slow", big, false);
+  for (let i = 0; i < 20; i++) relay.send("slow", big, "messages");
   const toSlow = () =>
     frames().filter(({ dst, payload }) => dst === "slow" && payload.r === undefined).length;
   assert.ok(toSlow() >= 8 && toSlow() <= 10, `${toSlow()}`);
-  relay.send("quick", '{"t":"x"}', false);
+  relay.send("quick", '{"t":"x"}', "messages");
   assert.equal(frames().at(-1)?.dst, "quick");
   for (let i = 0; i < 20; i++) {
     const mark = frames()
@@ -101,8 +106,8 @@ test("states are a pressure of their own: what is said to all goes on", () => {
   const { env, relay, pressure, frames } = rig();
   env.last.bufferedAmount = 300 << 10;
   const big = JSON.stringify({ t: "restore", x: "x".repeat(2 << 20) });
-  for (const to of ["a", "b", "c"]) relay.send(to, big, true);
-  relay.send(undefined, '{"t":"data"}', false);
+  for (const to of ["a", "b", "c"]) relay.send(to, big, "snapshots");
+  relay.send(undefined, '{"t":"data"}', "messages");
   assert.deepEqual(pressure, ["states high"]);
   env.last.bufferedAmount = 0;
   env.pass(50);
@@ -118,7 +123,7 @@ test("a state comes through a socket that takes less than is said, and holds nob
   const { env, relay, pressure, frames } = rig();
   const state = JSON.stringify({ t: "restore", x: "x".repeat(1 << 20) });
   env.last.alive = true;
-  relay.send("you", state, true);
+  relay.send("you", state, "snapshots");
   let [seen, of, said] = [0, 0, 0];
   for (let ms = 0; ms < 20_000; ms += 50) {
     // 500 KB a second are said, while that is allowed; 300 KB go.
@@ -127,7 +132,7 @@ test("a state comes through a socket that takes less than is said, and holds nob
       i < 5 && pressure.filter((word) => word.startsWith("relay")).at(-1) !== "relay high";
       i++
     ) {
-      relay.send(undefined, JSON.stringify({ t: "data", x: "x".repeat(5000) }), false);
+      relay.send(undefined, JSON.stringify({ t: "data", x: "x".repeat(5000) }), "messages");
       said++;
     }
     env.last.bufferedAmount = Math.max(0, env.last.bufferedAmount - 15_000);
@@ -141,7 +146,7 @@ test("a state comes through a socket that takes less than is said, and holds nob
     }
     seen = frames().length;
   }
-  assert.ok(!relay.hasState("you"), `${of} pieces of the state went`);
+  assert.ok(!relay.hasSnapshot("you"), `${of} pieces of the state went`);
   assert.ok(said > 100, `${said} were said meanwhile`);
   assert.equal(
     pressure.filter((word) => word.startsWith("states")).at(-1),
@@ -159,32 +164,32 @@ test("talk that keeps the socket full keeps no state from it", () => {
   Object.defineProperty(env.last, "bufferedAmount", {
     get: () => (full || gone() ? 300 << 10 : 0),
   });
-  for (const to of ["a", "b"]) relay.send(to, state, true);
+  for (const to of ["a", "b"]) relay.send(to, state, "snapshots");
   full = false;
   env.pass(50);
   assert.ok(gone());
   assert.deepEqual(pressure, ["states high"]);
-  relay.send(undefined, '{"t":"data"}', false);
+  relay.send(undefined, '{"t":"data"}', "messages");
   assert.deepEqual(pressure, ["states high", "states low"]);
 });
 
 test("who never answers is taken to have lost it", () => {
   const { env, relay, frames } = rig();
   const big = JSON.stringify({ t: "data", x: "x".repeat(48_000) });
-  for (let i = 0; i < 20; i++) relay.send("gone", big, false);
+  for (let i = 0; i < 20; i++) relay.send("gone", big, "messages");
   const before = frames().length;
   env.pass(5000);
-  relay.send("gone", '{"t":"x"}', false);
+  relay.send("gone", '{"t":"x"}', "messages");
   assert.equal(frames().filter(({ type }) => type === "RELAY").length, before + 1);
 });
 
 test("state and talk take turns", () => {
   const { env, relay, frames } = rig();
   env.last.bufferedAmount = 300 << 10;
-  for (let i = 0; i < 5; i++) relay.send(undefined, '{"t":"restore"}', true);
-  for (let i = 0; i < 2; i++) relay.send(undefined, '{"t":"data"}', false);
+  for (let i = 0; i < 5; i++) relay.send(undefined, '{"t":"restore"}', "snapshots");
+  for (let i = 0; i < 2; i++) relay.send(undefined, '{"t":"data"}', "messages");
   env.last.bufferedAmount = 0;
-  relay.pump();
+  relay.drain();
   assert.deepEqual(
     frames().map(({ payload }) => (payload as { t?: string }).t),
     ["data", "restore", "data", "restore", "restore", "restore", "restore"],
@@ -209,21 +214,21 @@ function stuffed() {
 
 test("a state is on its way until the last of it has gone, or nothing comes back for long", () => {
   const { env, relay, big, passed, echo } = stuffed();
-  relay.send("slow", big, true);
-  assert.ok(relay.hasState("slow") && !relay.hasState("another"));
+  relay.send("slow", big, "snapshots");
+  assert.ok(relay.hasSnapshot("slow") && !relay.hasSnapshot("another"));
   for (let i = 0; i < 100; i++) echo();
-  assert.ok(!relay.hasState("slow"));
+  assert.ok(!relay.hasSnapshot("slow"));
   const pieces = passed();
   assert.ok(pieces > 120 && pieces < 140, `${pieces}`);
-  relay.send("slow", big, true);
+  relay.send("slow", big, "snapshots");
   env.freeze(5000);
-  assert.ok(!relay.hasState("slow"));
+  assert.ok(!relay.hasSnapshot("slow"));
 });
 
 test("what is said to one passes the state that is on its way to it", () => {
   const { relay, big, frames, echo } = stuffed();
-  relay.send("slow", big, true);
-  relay.send("slow", '{"t":"word"}', false);
+  relay.send("slow", big, "snapshots");
+  relay.send("slow", '{"t":"word"}', "messages");
   const said = (): number =>
     frames().findIndex(({ payload }) => (payload as { t?: string }).t === "word");
   assert.equal(said(), -1);
@@ -232,14 +237,17 @@ test("what is said to one passes the state that is on its way to it", () => {
 });
 
 test("what waits for one who has gone, or for another host, goes no more", () => {
-  for (const end of [(relay: Relay) => relay.gone("slow"), (relay: Relay) => relay.turn()]) {
+  for (const end of [
+    (relay: Relay) => relay.forget("slow"),
+    (relay: Relay) => relay.hostChanged(),
+  ]) {
     const { relay, big, passed, echo } = stuffed();
-    relay.send("slow", big, true);
+    relay.send("slow", big, "snapshots");
     const before = passed();
     end(relay);
     for (let i = 0; i < 100; i++) echo();
     assert.equal(passed(), before);
-    relay.send("slow", '{"t":"x"}', false);
+    relay.send("slow", '{"t":"x"}', "messages");
     assert.equal(passed(), before + 1);
   }
 });
@@ -263,7 +271,11 @@ test("what is under way to one is counted in bytes, and stays below the half tha
   for (const queueBytes of [1 << 20, 131_072, 16_384]) {
     for (const character of ["x", "ü", "界", "😀"]) {
       const { env, relay } = rig({ queueBytes, maxMessageBytes: 131_072 });
-      relay.send("you", JSON.stringify({ t: "restore", x: character.repeat(queueBytes) }), true);
+      relay.send(
+        "you",
+        JSON.stringify({ t: "restore", x: character.repeat(queueBytes) }),
+        "snapshots",
+      );
       const sent = env.last.sent.map(bytes).reduce((sum, n) => sum + n, 0);
       assert.ok(sent <= queueBytes / 2, `${sent} of ${queueBytes} bytes, in ${character}`);
       assert.ok(sent >= queueBytes / 4, `${sent} of ${queueBytes} bytes, in ${character}`);
@@ -288,7 +300,7 @@ test("no frame is longer than the server takes, whatever is in it and whoever it
     const message = { t: "data", x: 'ü€😀"\\界'.repeat(8000) };
     const joined: [string, unknown][] = [];
     const other = rig();
-    for (const to of [yours, undefined]) relay.send(to, JSON.stringify(message), false);
+    for (const to of [yours, undefined]) relay.send(to, JSON.stringify(message), "messages");
     for (let i = 0; i < 50; i++) {
       env.pass(50);
       const mark = env.last.sent
@@ -317,6 +329,6 @@ test("what waits for the socket is weighed in bytes, as the socket weighs what i
   const { env, relay, pressure } = rig();
   env.last.bufferedAmount = 256 << 10;
   for (let i = 0; i < 10; i++)
-    relay.send(undefined, JSON.stringify({ t: "x", x: "界".repeat(10_000) }), false);
+    relay.send(undefined, JSON.stringify({ t: "x", x: "界".repeat(10_000) }), "messages");
   assert.deepEqual(pressure, ["relay high"], "300 KB wait, in 100,000 characters");
 });

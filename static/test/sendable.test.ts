@@ -168,6 +168,7 @@ test("what JSON has a meaning for keeps it", () => {
       point: new Point(1),
       tagged: new Tagged(2),
       bare,
+      // biome-ignore lint/suspicious/noSparseArray: the hole is what the test is about
       list: [undefined, , -0],
       gone: undefined,
       lone: "\ud800",

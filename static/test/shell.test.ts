@@ -2,75 +2,28 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { Front } from "../src/front.ts";
+import { PageCallbacks } from "../src/page-callbacks.ts";
 import { Shell } from "../src/shell.ts";
 import type { Ticket } from "../src/ticket.ts";
-import { FakeEnv, FakeLink } from "./rig.ts";
+import { FakeEnv, FakeLink, FakePage } from "./rig.ts";
 
-function rig({
-  profile,
-  ticket,
-  p2p = true,
-  dials = false,
-}: {
+interface RigOptions {
   profile?: unknown;
   ticket?: Ticket;
   p2p?: boolean;
+  /** Whether PeerJS opens the connections that are dialled. */
   dials?: boolean;
-} = {}) {
+}
+
+function rig({ profile, ticket, p2p = true, dials = false }: RigOptions = {}) {
   const env = new FakeEnv();
-  // A host that is alone asks the server before it hands anything out.
+  // A host that is alone asks the server before it delivers anything.
   env.alive = true;
-  const story: string[] = [];
-  let visible = true;
-  const claims: unknown[] = [];
-  const signals: string[] = [];
-  const words: string[] = [];
-  const ices: unknown[] = [];
-  const names: string[] = [];
-  let wrong: string | undefined;
+  const page = new FakePage();
+  page.dials = dials;
   const lines: string[] = [];
-  const dialled: FakeLink[] = [];
-  let give: (() => unknown) | undefined;
-  const shell = new Shell(
-    env,
-    { id: "me", counted: 1000, profile, ticket, p2p },
-    {
-      routes: () => ({ health: "http://x/health", leave: "http://server/leave" }),
-      url: (claim) => {
-        claims.push(claim);
-        return "ws://x";
-      },
-      visible: () => visible,
-      notice: ({ kind }) => story.push(kind),
-      status: (state, server) => story.push(server ? state : `${state} (no server)`),
-      message: (data, { from, epoch }) => story.push(`${from}: ${JSON.stringify(data)} @${epoch}`),
-      snapshot: () => give,
-      restore: () => undefined,
-      error: ({ code, message }) => {
-        story.push(`error ${code}`);
-        words.push(message);
-      },
-      left: () => story.push("left"),
-      closed: ({ code, reason }) => story.push(`closed ${code} ${reason}`),
-      signal: ({ type }) => signals.push(type),
-      named: (id) => names.push(id),
-      opened: (ice) => {
-        ices.push(ice);
-        return wrong;
-      },
-      ice: (ice) => {
-        ices.push(ice);
-        return wrong;
-      },
-      connect: (id) => {
-        if (!dials) return undefined;
-        dialled.push(new FakeLink(id, `dc_${dialled.length}`));
-        return dialled.at(-1);
-      },
-      over() {},
-    },
-    (line) => lines.push(line()),
+  const shell = new Shell(env, { id: "me", counted: 1000, profile, ticket, p2p }, page, (line) =>
+    lines.push(line()),
   );
   shell.start();
   const alone = {
@@ -94,9 +47,11 @@ function rig({
       .map((text) => JSON.parse(text) as { type: string; payload: unknown })
       .filter((m) => m.type === type)
       .map(({ payload }) => payload);
+  const { story, claims, signals, ices, dialled, errors: words, ids: names } = page;
   return {
     env,
     shell,
+    page,
     story,
     claims,
     signals,
@@ -105,12 +60,9 @@ function rig({
     names,
     lines,
     dialled,
-    refuses: (words: string | undefined) => (wrong = words),
     alone,
     link,
     sent,
-    hide: (hidden: boolean) => (visible = !hidden),
-    onSnapshot: (f: () => unknown) => (give = f),
   };
 }
 
@@ -128,11 +80,11 @@ test("alone: open, and what is sent comes back", async () => {
 });
 
 test("STATUS again after every OPEN and when the tab is hidden or shown; the claim is what we were told", async () => {
-  const { env, shell, alone, sent, claims, hide } = rig();
+  const { env, shell, alone, sent, claims, page } = rig();
   env.last.says({ type: "OPEN", payload: alone });
   await env.settle();
-  hide(true);
-  shell.looked();
+  page.visible = false;
+  shell.visibilityChanged();
   assert.deepEqual(sent("STATUS").at(-1), { visible: false });
   env.last.ends(1006);
   env.pass(200);
@@ -146,12 +98,12 @@ test("another profile is told at once; away, with the next OPEN", async () => {
   const { env, shell, alone, sent } = rig({ profile: { name: "Ann" } });
   env.last.says({ type: "OPEN", payload: alone });
   await env.settle();
-  shell.introduce({ name: "Anne" });
+  shell.setProfile({ name: "Anne" });
   await env.settle();
   assert.deepEqual(sent("STATUS").at(-1), { profile: { name: "Anne" } });
   assert.deepEqual(shell.profile, { name: "Anne" });
   env.last.ends(1006);
-  shell.introduce({ name: "Annie" });
+  shell.setProfile({ name: "Annie" });
   env.pass(200);
   env.last.says({ type: "OPEN", payload: alone });
   await env.settle();
@@ -185,20 +137,20 @@ test("ICE servers come with every OPEN, and by ICE", async () => {
   env.last.ends(1006);
   env.pass(200);
   env.last.says({ type: "OPEN", payload: alone });
-  assert.deepEqual(ices, [one, two, three, undefined]);
+  assert.deepEqual(ices, [one, two, three]);
 });
 
 test("ICE servers that the browser refuses are an error in the page, which is in all the same", async () => {
-  const { env, story, words, refuses, alone } = rig();
-  refuses("stun.example.org: no scheme");
+  const { env, story, words, page, alone } = rig();
+  page.iceProblem = "stun.example.org: no scheme";
   env.last.says({ type: "OPEN", payload: { ...alone, ice: [] } });
   await env.settle();
   assert.ok(story.includes("open"));
   assert.equal(story.filter((line) => line === "error Unreachable").length, 1);
   assert.match(words[0] ?? "", /stun\.example\.org: no scheme/);
-  refuses("turn:x: no credentials");
+  page.iceProblem = "turn:x: no credentials";
   env.last.says({ type: "ICE", payload: { ice: [] } });
-  refuses(undefined);
+  page.iceProblem = undefined;
   env.last.says({ type: "ICE", payload: { ice: [] } });
   assert.equal(words.length, 2);
 });
@@ -419,35 +371,14 @@ test("a page that is closed in the middle of a step says goodbye at once, and on
   env.alive = true;
   const leaves = (): number => env.last.types().filter((type) => type === "LEAVE").length;
   const seen: number[] = [];
-  const shell: Shell = new Shell(
-    env,
-    { id: "me", profile: undefined, p2p: false },
-    {
-      routes: () => ({ health: "http://x/health", leave: "http://x/leave" }),
-      url: () => "ws://x",
-      visible: () => true,
-      notice() {},
-      status() {},
-      snapshot: () => undefined,
-      restore() {},
-      error() {},
-      signal() {},
-      named() {},
-      opened: () => undefined,
-      ice: () => undefined,
-      left() {},
-      connect: () => undefined,
-      over() {},
-      closed() {},
-      message: () => {
-        // leave() alone would wait for the end of the step, which does not come where Firefox stops the script.
-        shell.part();
-        seen.push(leaves());
-        shell.part();
-      },
-    },
-    () => {},
-  );
+  const page = new FakePage();
+  const shell = new Shell(env, { id: "me", profile: undefined, p2p: false }, page, () => {});
+  page.onMessage = () => {
+    // leave() alone would wait for the end of the step, which never comes where Firefox stops the script.
+    shell.leaveNow();
+    seen.push(leaves());
+    shell.leaveNow();
+  };
   shell.start();
   env.last.says({
     type: "OPEN",
@@ -472,33 +403,12 @@ test("leave() in a listener is the end of it, and what was delivered is settled 
   // A host that is alone asks the server before it hands anything out.
   env.alive = true;
   const heard: unknown[] = [];
-  const shell: Shell = new Shell(
-    env,
-    { id: "me", profile: undefined, p2p: false },
-    {
-      routes: () => ({ health: "http://x/health", leave: "http://server/leave" }),
-      url: () => "ws://x",
-      visible: () => true,
-      notice() {},
-      status() {},
-      snapshot: () => undefined,
-      restore() {},
-      error() {},
-      signal() {},
-      named() {},
-      opened: () => undefined,
-      ice: () => undefined,
-      left() {},
-      connect: () => undefined,
-      over() {},
-      message: (data) => {
-        heard.push(data);
-        shell.leave();
-      },
-      closed: () => heard.push("closed"),
-    },
-    () => {},
-  );
+  const page = new FakePage();
+  const shell = new Shell(env, { id: "me", profile: undefined, p2p: false }, page, () => {});
+  page.onMessage = (data) => {
+    heard.push(data);
+    shell.leave();
+  };
   shell.start();
   const settled = Promise.allSettled(["a", "b", "c"].map((word) => shell.send(word)));
   env.last.says({
@@ -506,7 +416,7 @@ test("leave() in a listener is the end of it, and what was delivered is settled 
     payload: { host: "me", epoch: 1, members: 1, roster: [], relay: false, resumeMs: 30_000 },
   });
   await env.settle();
-  assert.deepEqual(heard, ["a", "closed"]);
+  assert.deepEqual([heard, page.story.at(-1)], [["a"], "closed 1000 left"]);
   // All three came in one step; that its page did not hear the others is what it asked for.
   assert.deepEqual(
     (await settled).map(({ status }) => status),
@@ -515,10 +425,10 @@ test("leave() in a listener is the end of it, and what was delivered is settled 
 });
 
 test("leave() does not wait for the page's state, and nothing is heard after the end", async () => {
-  const { env, shell, story, alone, onSnapshot } = rig();
+  const { env, shell, story, alone, page } = rig();
   let give = (_state: unknown): void => {};
-  onSnapshot(() => new Promise((resolve) => (give = resolve)));
-  shell.able(true);
+  page.onSnapshot = () => new Promise((resolve) => (give = resolve));
+  shell.setGivesSnapshots(true);
   env.last.says({ type: "OPEN", payload: alone });
   await env.settle();
   env.last.says({ type: "JOIN", src: "you", payload: { id: "you", group: 1 } });
@@ -557,9 +467,9 @@ const nowhere = {
 /** A host whose page has a state of two megabytes, and a member that waits for it on a channel that takes nothing. */
 async function stuffed() {
   const made = rig();
-  const { env, shell, alone, link, onSnapshot } = made;
-  onSnapshot(() => "x".repeat(2 << 20));
-  shell.able(true);
+  const { env, shell, alone, link, page } = made;
+  page.onSnapshot = () => "x".repeat(2 << 20);
+  shell.setGivesSnapshots(true);
   env.last.says({ type: "OPEN", payload: alone });
   env.last.says({ type: "JOIN", src: "you", payload: { id: "you", group: 1 } });
   const toYou = link("you");
@@ -652,9 +562,9 @@ test("one state is on its way to one, however often and by whatever way it is as
 });
 
 test("a state that goes over the relay does not go over a channel that opens meanwhile as well", async () => {
-  const { env, shell, alone, link, onSnapshot } = rig();
-  onSnapshot(() => "x".repeat(2 << 20));
-  shell.able(true);
+  const { env, shell, alone, link, page } = rig();
+  page.onSnapshot = () => "x".repeat(2 << 20);
+  shell.setGivesSnapshots(true);
   env.last.says({ type: "OPEN", payload: alone });
   env.last.says({ type: "JOIN", src: "you", payload: { id: "you", group: 1 } });
   env.last.says({ type: "RELAY", src: "you", payload: nowhere });
@@ -675,18 +585,15 @@ test("a state that no joiner could put together is none, and said so", async (t)
     [11 << 20, false],
   ] as const) {
     const fed: unknown[] = [];
-    const hooks = {
-      message() {},
-      error() {},
-      restore() {},
-      snapshot: () => () => '"'.repeat(quotes),
-    };
-    new Front(
+    const page = new FakePage();
+    page.onSnapshot = () => '"'.repeat(quotes);
+    const callbacks = new PageCallbacks(
       new FakeEnv(),
-      hooks,
+      page,
       () => {},
       (event) => fed.push(event.type === "snapshot" && event.given),
-    ).hand({ type: "askSnapshot", token: 1 });
+    );
+    callbacks.perform({ type: "askSnapshot", token: 1 });
     assert.deepEqual(fed, [given]);
   }
   assert.match(
@@ -873,16 +780,16 @@ test("debug: an election is told in ten lines, whoever wins it", async () => {
     const toYou = link("you");
     await env.settle();
     assert.deepEqual(lines.splice(0), [
-      "OPEN host you epoch 5, 3 here",
-      "open",
-      "in, host you epoch 5",
-      "you over relay",
+      "OPEN host you epoch 5, 3 members",
+      "status open",
+      "joined, host you epoch 5",
+      "you reached over relay",
       "host you, epoch 5, took 0 ms",
-      "you came",
-      "him came",
+      "you joined",
+      "him joined",
       "recovered by log (join), away 0 ms",
       "data channel to you open",
-      "you over p2p",
+      "you reached over p2p",
     ]);
 
     toYou.happens("close");
@@ -920,7 +827,11 @@ test("debug: an election is told in ten lines, whoever wins it", async () => {
     );
     env.pass(1_000);
     await env.settle();
-    const dead = ["data channel to you closed", "you over relay", `HOST ${next} epoch 6 (left)`];
+    const dead = [
+      "data channel to you closed",
+      "you reached over relay",
+      `HOST ${next} epoch 6 (left)`,
+    ];
     assert.deepEqual(
       lines,
       next === "me"
@@ -928,16 +839,16 @@ test("debug: an election is told in ten lines, whoever wins it", async () => {
             ...dead,
             "host is this page, epoch 6 (left), took 0 ms",
             "data channel to him open",
-            "him over p2p",
+            "him reached over p2p",
             "you left",
           ]
         : [
             ...dead,
-            "him over relay",
+            "him reached over relay",
             "host him, epoch 6 (left), took 0 ms",
             "you left",
             "data channel to him open",
-            "him over p2p",
+            "him reached over p2p",
           ],
     );
   }

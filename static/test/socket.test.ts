@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { backoffMs, isTerminal, ServerSocket } from "../src/socket.ts";
+import { backoffMs, isTerminal } from "../src/retry.ts";
+import { ServerSocket } from "../src/socket.ts";
 import type { Ticket } from "../src/ticket.ts";
 import { FakeEnv } from "./rig.ts";
 
@@ -8,12 +9,14 @@ function rig(ticket?: Ticket) {
   const env = new FakeEnv();
   const story: string[] = [];
   let dials = 0;
-  const socket = new ServerSocket(env, {
+  const address = {
     ticket,
     routes: () => ({ health: "http://server/health", leave: "http://server/leave" }),
-    url: (ticket) =>
+    url: (ticket: string | undefined) =>
       `ws://server/?dial=${++dials}${ticket === undefined ? "" : `&ticket=${ticket}`}`,
-    said: ({ type }) => story.push(type),
+  };
+  const socket = new ServerSocket(env, address, {
+    message: ({ type }) => story.push(type),
     lost: () => story.push("lost"),
     ended: ({ code, reason }) => story.push(`ended ${code} ${reason}`),
     proved: (token) => story.push(`proved ${token}`),
@@ -321,16 +324,18 @@ test("an address that cannot be dialled ends it with the browser's words", () =>
   env.dial = () => {
     throw new SyntaxError("insecure");
   };
-  const hooks = {
+  const address = {
     routes: () => ({ health: "http://x/health", leave: "http://server/leave" }),
     url: () => "ws://x",
-    said() {},
+  };
+  const listener = {
+    message() {},
     lost() {},
     ended: ({ reason }: { reason: string }) => void ends.push(reason),
     proved() {},
     failed() {},
   };
-  new ServerSocket(env, hooks).dial();
+  new ServerSocket(env, address, listener).dial();
   assert.deepEqual(ends, [], "whoever dials must be able to hear of it");
   env.pass(1);
   assert.deepEqual(ends, ["insecure"]);

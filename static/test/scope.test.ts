@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { checkScope, pageIn, serverIn, type Scope } from "../src/place.ts";
+import { checkScope, pageIn, serverIn, type Scope } from "../src/scope.ts";
 
 const at = (href: string, more: Partial<Scope> = {}): Scope => {
   const { origin, pathname, protocol } = new URL(href);
