@@ -28,7 +28,7 @@ const CASES = [
   "group.calm",
 ];
 
-async function run({ name, edits }, dir) {
+async function run({ edits }, dir) {
   for (const folder of ["src", "sim", "test"])
     cpSync(join(root, folder), join(dir, folder), { recursive: true });
   for (const [file, from, to] of edits) {

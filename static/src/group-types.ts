@@ -17,6 +17,9 @@ export interface GroupTypes {
   user?: unknown;
 }
 
+/** Types of a group that gives none. All its data are `unknown`. The same as `{}`. */
+export type Untyped = Record<never, never>;
+
 /** Type of the messages of a group. */
 export type MessageOf<T extends GroupTypes> = T extends { message?: infer Message }
   ? Message

@@ -1,7 +1,7 @@
 // The events of a group.
 
 import type { PeerstarError } from "./errors.ts";
-import type { GroupTypes, MessageOf, ProfileOf } from "./group-types.ts";
+import type { GroupTypes, MessageOf, ProfileOf, Untyped } from "./group-types.ts";
 import type { RestoreInfo } from "./restore-info.ts";
 
 /** Origin of a message and its place in the group's order. */
@@ -15,7 +15,7 @@ export interface MessageInfo {
 }
 
 /** The events of a group, each with the arguments of its listeners. */
-export interface PageGroupEvents<T extends GroupTypes = Record<never, never>> {
+export interface PageGroupEvents<T extends GroupTypes = Untyped> {
   /** This page has joined the group. Emitted once. */
   open: [
     event: {

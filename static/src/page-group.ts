@@ -5,7 +5,7 @@ import { BrowserPage } from "./browser-page.ts";
 import { debugLog } from "./debug-log.ts";
 import { browserEnv } from "./env.ts";
 import { Emitter } from "./events.ts";
-import type { GroupTypes, MessageOf, ProfileOf } from "./group-types.ts";
+import type { GroupTypes, MessageOf, ProfileOf, Untyped } from "./group-types.ts";
 import type { PageGroupEvents } from "./page-events.ts";
 import { checkOptions, checkProfile, type PageGroupOptions } from "./page-options.ts";
 import type { RestoreInfo } from "./restore-info.ts";
@@ -20,7 +20,7 @@ const COUNT_PER_MS = 1024;
  *
  * `T` gives the types of messages and profiles; without it they are `unknown`.
  */
-export class PageGroup<T extends GroupTypes = Record<never, never>> {
+export class PageGroup<T extends GroupTypes = Untyped> {
   readonly #events = new Emitter<PageGroupEvents<T>>();
   readonly #page: BrowserPage;
   readonly #shell: Shell;

@@ -1,7 +1,7 @@
 // The options of a group: their types, and their checks.
 
 import { jsonText, utf8Length } from "./codec.ts";
-import type { GroupTypes, ProfileOf } from "./group-types.ts";
+import type { GroupTypes, ProfileOf, Untyped } from "./group-types.ts";
 import { objection } from "./ice.ts";
 import { loadedFrom } from "./loaded-from.ts";
 import { PROFILE_BYTES } from "./payload.ts";
@@ -9,7 +9,7 @@ import { checkScope, pageIn, serverIn, type Scope } from "./scope.ts";
 import type { Ticket } from "./ticket.ts";
 
 /** Options of `new PageGroup()`. All are optional. */
-export interface PageGroupOptions<T extends GroupTypes = Record<never, never>> {
+export interface PageGroupOptions<T extends GroupTypes = Untyped> {
   /**
    * Name of what people look at together, 1 to 1024 bytes. Everyone with the same name meets. Default: this page's address
    * without query and hash. Required in a worker, and on a page without an http(s) address of its own, such as `srcdoc`,

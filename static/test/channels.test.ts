@@ -37,12 +37,12 @@ function rig() {
   };
 }
 
-/** Aims at a host alone. */
+/** Returns a plan that dials only a host. */
 function host(id: string | undefined, isRelayed = false): DialPlan {
   return { host: id, deputy: undefined, isServing: false, isRelayed };
 }
 
-/** Answers pings for so long. */
+/** Answers pings for `ms`. */
 function live(env: FakeEnv, link: FakeLink, ms: number): void {
   for (let passed = 0; passed < ms; passed += 500) {
     env.pass(500);
@@ -50,7 +50,7 @@ function live(env: FakeEnv, link: FakeLink, ms: number): void {
   }
 }
 
-test("the host is dialled once, and the channel stays as long as it is answered", () => {
+test("dials the host once and keeps the channel while pings are answered", () => {
   const { env, channels, dialled, story, last } = rig();
   channels.follow(host("h"));
   channels.follow(host("h"));
@@ -64,7 +64,7 @@ test("the host is dialled once, and the channel stays as long as it is answered"
   );
 });
 
-test("who does not answer the dial is dialled again, later each time and not for ever more often", () => {
+test("dials a member that does not answer again, with growing waits", () => {
   const { env, channels, dialled, story } = rig();
   channels.follow(host("h"));
   env.pass(8_200);
@@ -76,7 +76,7 @@ test("who does not answer the dial is dialled again, later each time and not for
   assert.ok(dialled.length < 15, `${dialled.length}`);
 });
 
-test("silence ends it, on our side too, and it is dialled again", () => {
+test("closes a silent channel on this side and dials again", () => {
   const { env, channels, dialled, story, last } = rig();
   channels.follow(host("h"));
   env.pass(100);
@@ -86,12 +86,12 @@ test("silence ends it, on our side too, and it is dialled again", () => {
   assert.ok(dialled[0]?.closed);
   env.pass(2_000);
   assert.equal(dialled.length, 2);
-  // A stopped peer that comes back speaks on the old one: nobody listens.
+  // A stopped page that comes back sends on the old channel. Its message is ignored.
   dialled[0]?.happens("data", '{"t":"late"}');
   assert.equal(story.filter((line) => line.includes("up")).length, 1);
 });
 
-test("a page that slept does not take its own silence for the other's", () => {
+test("does not close a channel because this page slept", () => {
   const { env, channels, story, last } = rig();
   channels.follow(host("h"));
   env.pass(100);
@@ -101,7 +101,7 @@ test("a page that slept does not take its own silence for the other's", () => {
   assert.deepEqual(story, ["h up"]);
 });
 
-test("a change of host ends no dial and closes no channel to the host before it for 30 s", () => {
+test("keeps the channel or dial to a former host for 30 s", () => {
   const { env, channels, dialled, last } = rig();
   channels.follow(host("h"));
   env.pass(100);
@@ -124,7 +124,7 @@ test("a change of host ends no dial and closes no channel to the host before it 
   assert.deepEqual([dialled[0]?.closed, dialled[1]?.closed], [false, true]);
 });
 
-test("whoever others rely on closes no channel to a former host", () => {
+test("closes no channel to a former host while others rely on this page", () => {
   const { env, channels, dialled, last } = rig();
   channels.follow(host("h"));
   env.pass(100);
@@ -137,7 +137,7 @@ test("whoever others rely on closes no channel to a former host", () => {
   assert.equal(dialled[0]?.closed, true);
 });
 
-test("the deputy is dialled beside the host, and is there at once when it hosts", () => {
+test("dials the deputy beside the host and keeps that channel when the deputy becomes host", () => {
   const { env, channels, dialled } = rig();
   channels.follow({ ...host("h"), deputy: "d" });
   env.pass(100);
@@ -156,7 +156,7 @@ test("the deputy is dialled beside the host, and is there at once when it hosts"
   assert.deepEqual(Object.keys(channels.openTargets()), ["d"]);
 });
 
-test("a dial lasts as long as the server calls fair, and no less than before", () => {
+test("a dial may take as long as the server's fairMs, and never less than 8 s", () => {
   const { env, channels, dialled } = rig();
   channels.setDialTimeout(20_000);
   channels.follow(host("h"));
@@ -170,7 +170,7 @@ test("a dial lasts as long as the server calls fair, and no less than before", (
   assert.equal(dialled.find(({ peer }) => peer === "i")?.closed, false);
 });
 
-test("another host, and a relay until then: dialling it waits until the page goes on", () => {
+test("delays the dial of a new host while the relay serves", () => {
   const { env, channels, dialled } = rig();
   channels.follow(host("h", true));
   env.pass(100);
@@ -187,7 +187,7 @@ test("another host, and a relay until then: dialling it waits until the page goe
   );
 });
 
-test("without a WebSocket nobody is dialled; with it again, at once", () => {
+test("dials nobody without a WebSocket, and at once when it is back", () => {
   const { env, channels, dialled, setOnline } = rig();
   setOnline(false);
   channels.follow(host("h"));
@@ -199,7 +199,7 @@ test("without a WebSocket nobody is dialled; with it again, at once", () => {
   assert.equal(dialled.length, 1);
 });
 
-test("when both sides dialled, both keep the same one", () => {
+test("both sides keep the same channel if both dialled", () => {
   for (const first of [0, 1]) {
     const { env, channels, story, last } = rig();
     channels.follow(host("h"));
@@ -214,7 +214,7 @@ test("when both sides dialled, both keep the same one", () => {
   }
 });
 
-test("long messages go in pieces, of which PeerJS takes each, and are whole again", () => {
+test("sends a long message in pieces that PeerJS accepts and reassembles it", () => {
   const [a, b] = [rig(), rig()];
   const [from, to] = [new FakeLink("b", "dc_1"), new FakeLink("a", "dc_1")];
   a.channels.accept(from);
@@ -231,7 +231,7 @@ test("long messages go in pieces, of which PeerJS takes each, and are whole agai
   assert.ok(b.story.includes("a heard"));
 });
 
-test("what the channel does not take yet waits, and is told of as pressure", () => {
+test("queues frames while the channel is full and reports back-pressure", () => {
   const { channels, story } = rig();
   const link = new FakeLink("m", "dc_1");
   channels.accept(link);
@@ -251,7 +251,7 @@ test("what the channel does not take yet waits, and is told of as pressure", () 
   );
 });
 
-test("talk that waits behind more talk is pressure no longer than that, though a state fills the channel", () => {
+test("back-pressure of messages ends with their queue, even if a snapshot fills the channel", () => {
   const { channels, story } = rig();
   const link = new FakeLink("m", "dc_1");
   channels.accept(link);
@@ -261,7 +261,7 @@ test("talk that waits behind more talk is pressure no longer than that, though a
   for (let i = 0; i < 20; i++)
     channels.send("m", JSON.stringify({ x: "x".repeat(40_000) }), "messages");
   assert.equal(story.at(-1), "m high");
-  // The channel takes a few frames each time, and is as full again.
+  // The channel takes a few frames each time and is then as full as before.
   const { send } = link.raw;
   link.raw.send = (text) => {
     send(text);
@@ -276,7 +276,7 @@ test("talk that waits behind more talk is pressure no longer than that, though a
   assert.equal(story.at(-1), "m low");
 });
 
-test("a state on its way is told of, is no pressure, and goes no further when there is another host", () => {
+test("a waiting snapshot is reported, is no back-pressure, and is dropped when the host changes", () => {
   const { channels, story } = rig();
   const link = new FakeLink("m", "dc_1");
   channels.accept(link);
@@ -296,7 +296,7 @@ test("a state on its way is told of, is no pressure, and goes no further when th
   );
 });
 
-test("pings are answered, and measure", () => {
+test("answers pings and measures the round trip", () => {
   const { env, channels, story } = rig();
   const link = new FakeLink("m", "dc_1");
   channels.accept(link);
@@ -309,7 +309,7 @@ test("pings are answered, and measure", () => {
   assert.equal(story.at(-1), "m 25 ms");
 });
 
-test("what is no message harms nobody", () => {
+test("ignores frames that are no message", () => {
   const { channels, heard } = rig();
   const link = new FakeLink("m", "dc_1");
   channels.accept(link);

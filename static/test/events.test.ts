@@ -3,7 +3,7 @@ import { test } from "node:test";
 import { CallbackQueue } from "../src/callback-queue.ts";
 import { Emitter } from "../src/events.ts";
 
-test("a listener that throws or rejects is reported, and stops nobody", async (t) => {
+test("a listener that throws or rejects is reported and does not stop the others", async (t) => {
   const reported = t.mock.method(console, "error", () => {});
   const emitter = new Emitter<{ say: [word: string] }>();
   const heard: string[] = [];
@@ -21,7 +21,7 @@ test("a listener that throws or rejects is reported, and stops nobody", async (t
   assert.equal(reported.mock.callCount(), 2);
 });
 
-test("listeners come and go, also while they are called", () => {
+test("listeners can be added and removed while listeners run", () => {
   const emitter = new Emitter<{ say: [] }>();
   let calls = 0;
   const once = (): void => {

@@ -1,16 +1,15 @@
-// What reaches a page that loses something, or whose server does not believe it.
+// Tests what a page is told that loses messages, or whose server does not believe its claim.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { pack } from "../src/codec.ts";
 import { unpackLost } from "../src/lost.ts";
 import { PageCallbacks } from "../src/page-callbacks.ts";
-import { parseOpen } from "../src/payload.ts";
 import type { LostMessage, RestoreInfo } from "../src/restore-info.ts";
 import { Shell } from "../src/shell.ts";
 import { FakeEnv, FakePage } from "./rig.ts";
 
-test("what is lost is handed over unpacked, with the state and with `recovered` alike; what nobody can read was never handed over", async () => {
+test("lost messages are unpacked for onRestore and `recovered`; unreadable ones are left out", async () => {
   const env = new FakeEnv();
   const handed: [unknown, RestoreInfo][] = [];
   const page = new FakePage();
@@ -42,16 +41,7 @@ test("what is lost is handed over unpacked, with the state and with `recovered` 
   assert.ok(Object.isFrozen(unpackLost(lost)) && Object.isFrozen(unpackLost([])));
 });
 
-test("OPEN says how long ago the server began; one that does not, or says it wrongly, says nothing", () => {
-  const up = (upMs?: unknown): number | undefined =>
-    parseOpen({ host: "h", epoch: 1, upMs })?.open.upMs;
-  assert.deepEqual(
-    [up(0), up(1200), up(-1), up("7"), up()],
-    [0, 1200, undefined, undefined, undefined],
-  );
-});
-
-test("a server whose clock was set back is told of in words, once, and dialled ever more rarely", async () => {
+test("a server whose clock was set back is reported once and dialled with growing waits", async () => {
   const env = new FakeEnv();
   const page = new FakePage();
   const shell = new Shell(env, { id: "me", profile: undefined, p2p: false }, page, () => {});

@@ -36,7 +36,7 @@ function rig() {
   return { env, runner, machine, feed, timers: () => timers };
 }
 
-test("a deadline that moves on with each message needs no new timer, and is kept", async () => {
+test("a deadline that moves later with each message needs no new timer and is kept", async () => {
   const { env, machine, feed, timers } = rig();
   for (const due of [100, 200, 300]) await feed(due);
   assert.equal(timers(), 1);
@@ -47,14 +47,14 @@ test("a deadline that moves on with each message needs no new timer, and is kept
   await feed(1000);
   await feed(500);
   env.pass(200);
-  assert.equal(machine.handled.at(-1), "timer", "an earlier one is kept, too");
+  assert.equal(machine.handled.at(-1), "timer", "an earlier deadline is kept, too");
 });
 
-test("what is over before the page has answered sets no timer", async () => {
+test("a deadline that ends before the page has answered sets no timer", async () => {
   const { runner, machine, feed, timers } = rig();
   machine.due = 1;
   runner.feed({ type: "offline" });
-  // In the microtask after the step, as a promise that it has resolved.
+  // Runs in the microtask after the step, like the page's code after a promise of the step.
   queueMicrotask(() => void feed(Infinity));
   await Promise.resolve()
     .then(() => {})
@@ -63,7 +63,7 @@ test("what is over before the page has answered sets no timer", async () => {
   assert.equal(timers(), 0);
 });
 
-test("once stopped nothing rings", async () => {
+test("a stopped runner fires no timer", async () => {
   const { env, runner, machine, feed } = rig();
   await feed(100);
   runner.feed({ type: "offline" });

@@ -11,7 +11,7 @@ const texts = [
   JSON.stringify({ a: 'ü"\\€😀'.repeat(99) }),
 ];
 
-test("pieces fit, and together are the whole", () => {
+test("pieces fit the limit and join to the whole text", () => {
   for (const text of texts) {
     for (const room of [16, 64, 1001]) {
       const pieces = cut(text, room, quotedCost);
@@ -24,7 +24,7 @@ test("pieces fit, and together are the whole", () => {
   }
 });
 
-test("pieces join in whatever order, once", () => {
+test("pieces join in any order, once", () => {
   const reassembler = new Reassembler();
   const piece = (i: number, x: string) => ({ k: 1, i, of: 3, x });
   assert.equal(reassembler.add("a", piece(0, "one ")), undefined);
@@ -35,14 +35,14 @@ test("pieces join in whatever order, once", () => {
   assert.equal(reassembler.add("a", piece(1, "two ")), undefined);
 });
 
-test("a message whose beginning was missed is none", () => {
+test("a message whose first piece is missing is dropped", () => {
   const reassembler = new Reassembler();
   assert.equal(reassembler.add("a", { k: 1, i: 1, of: 2, x: "end" }), undefined);
   assert.equal(reassembler.add("a", { k: 1, i: 0, of: 2, x: "late" }), undefined);
   assert.equal(reassembler.add("a", { k: 1, i: 1, of: 2, x: "r" }), "later");
 });
 
-test("what was never finished makes room for what comes now, whoever began it", () => {
+test("the oldest unfinished message makes room for new pieces, whoever sent it", () => {
   const reassembler = new Reassembler();
   const big = "x".repeat(LONGEST / 8);
   for (let i = 0; i < 30; i++) reassembler.add(`gone ${i}`, { k: 1, i: 0, of: 2, x: big });
@@ -52,7 +52,7 @@ test("what was never finished makes room for what comes now, whoever began it", 
   }
 });
 
-test("unfinished messages are few, however small their pieces", () => {
+test("the number of unfinished messages is bounded, however small their pieces", () => {
   const reassembler = new Reassembler();
   const many = 200_000;
   for (let k = 0; k < many; k++) reassembler.add("a", { k, i: 0, of: 2, x: "" });
@@ -60,7 +60,7 @@ test("unfinished messages are few, however small their pieces", () => {
   assert.equal(reassembler.add("a", { k: many - 1, i: 1, of: 2, x: "y" }), "y");
 });
 
-test("who has gone is forgotten, the others are not", () => {
+test("forget drops the messages of one sender only", () => {
   const reassembler = new Reassembler();
   for (const from of ["a", "b"]) reassembler.add(from, { k: 1, i: 0, of: 2, x: from });
   reassembler.forget("a");
@@ -70,7 +70,7 @@ test("who has gone is forgotten, the others are not", () => {
   );
 });
 
-test("what is no piece is none", () => {
+test("pieceIn rejects values that are no piece", () => {
   for (const value of [
     null,
     1,

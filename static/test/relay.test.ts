@@ -45,7 +45,7 @@ function rig(limits: Partial<RelayLimits> = {}) {
   env.last.opens();
   relay.open({ ...RELAY_LIMITS, ...limits });
   const frames = (): Frame[] => env.last.sent.map((text) => JSON.parse(text) as Frame);
-  /** As the server passes it on. */
+  /** Passes the frames on to another member, as the server does. */
   const passOn = (to: { socket: typeof env.last }, from: string): void => {
     for (const { payload } of frames()) to.socket.says({ type: "RELAY", src: from, payload });
   };
@@ -62,7 +62,7 @@ test("a short message is one frame, with or without dst", () => {
   ]);
 });
 
-test("a long one goes in frames the server takes, and is whole on the other side", () => {
+test("a long message goes in frames that the server accepts and is reassembled", () => {
   const [a, b] = [rig({ maxMessageBytes: 8192 }), rig()];
   const message = { t: "data", x: 'ü€😀"\\'.repeat(5000) };
   a.relay.send("b", JSON.stringify(message), "messages");
@@ -70,10 +70,10 @@ test("a long one goes in frames the server takes, and is whole on the other side
   assert.ok(a.env.last.sent.length > 5);
   a.passOn({ socket: b.env.last }, "a");
   assert.deepEqual(b.heard, [["a", message]]);
-  assert.deepEqual(b.inPieces, ["a"], "told at once, and not with every piece");
+  assert.deepEqual(b.inPieces, ["a"], "reported at once, and not with every piece");
 });
 
-test("what does not fit into the socket waits, and is told of as pressure", () => {
+test("frames wait while the socket is full, and back-pressure is reported", () => {
   const { env, relay, pressure, frames } = rig();
   env.last.bufferedAmount = 300 << 10;
   for (let i = 0; i < 60; i++)
@@ -84,7 +84,7 @@ test("what does not fit into the socket waits, and is told of as pressure", () =
   assert.deepEqual([frames().length, pressure], [60, ["relay high", "relay low"]]);
 });
 
-test("to one who does not take it in no more goes than it said it has; the others are not held up", () => {
+test("a slow member gets no more than its window; the others do not wait for it", () => {
   const { env, relay, frames } = rig();
   const big = JSON.stringify({ t: "data", x: "x".repeat(48_000) });
   for (let i = 0; i < 20; i++) relay.send("slow", big, "messages");
@@ -102,7 +102,7 @@ test("to one who does not take it in no more goes than it said it has; the other
   assert.equal(toSlow(), 20);
 });
 
-test("states are a pressure of their own: what is said to all goes on", () => {
+test("snapshots have back-pressure of their own; messages to all go on", () => {
   const { env, relay, pressure, frames } = rig();
   env.last.bufferedAmount = 300 << 10;
   const big = JSON.stringify({ t: "restore", x: "x".repeat(2 << 20) });
@@ -119,14 +119,14 @@ test("states are a pressure of their own: what is said to all goes on", () => {
   assert.deepEqual(pressure, ["states high", "states low"]);
 });
 
-test("a state comes through a socket that takes less than is said, and holds nobody up", () => {
+test("a snapshot gets through a socket that is slower than the messages", () => {
   const { env, relay, pressure, frames } = rig();
   const state = JSON.stringify({ t: "restore", x: "x".repeat(1 << 20) });
   env.last.alive = true;
   relay.send("you", state, "snapshots");
   let [seen, of, said] = [0, 0, 0];
   for (let ms = 0; ms < 20_000; ms += 50) {
-    // 500 KB a second are said, while that is allowed; 300 KB go.
+    // Messages of 500 KB a second are sent while there is no back-pressure. The socket passes on 300 KB.
     for (
       let i = 0;
       i < 5 && pressure.filter((word) => word.startsWith("relay")).at(-1) !== "relay high";
@@ -155,7 +155,7 @@ test("a state comes through a socket that takes less than is said, and holds nob
   );
 });
 
-test("talk that keeps the socket full keeps no state from it", () => {
+test("messages that keep the socket full do not hold up a snapshot", () => {
   const { env, relay, pressure, frames } = rig();
   const state = JSON.stringify({ t: "restore", x: "x".repeat(350_000) });
   let full = true;
@@ -173,7 +173,7 @@ test("talk that keeps the socket full keeps no state from it", () => {
   assert.deepEqual(pressure, ["states high", "states low"]);
 });
 
-test("who never answers is taken to have lost it", () => {
+test("a member that never echoes is assumed to have lost its messages", () => {
   const { env, relay, frames } = rig();
   const big = JSON.stringify({ t: "data", x: "x".repeat(48_000) });
   for (let i = 0; i < 20; i++) relay.send("gone", big, "messages");
@@ -183,7 +183,7 @@ test("who never answers is taken to have lost it", () => {
   assert.equal(frames().filter(({ type }) => type === "RELAY").length, before + 1);
 });
 
-test("state and talk take turns", () => {
+test("snapshots and messages alternate", () => {
   const { env, relay, frames } = rig();
   env.last.bufferedAmount = 300 << 10;
   for (let i = 0; i < 5; i++) relay.send(undefined, '{"t":"restore"}', "snapshots");
@@ -196,7 +196,7 @@ test("state and talk take turns", () => {
   );
 });
 
-/** A state of eight megabytes for one that takes nothing in. */
+/** Returns a rig with a snapshot of 8 MB and a member that echoes only when the test says. */
 function stuffed() {
   const made = rig();
   const big = JSON.stringify({ t: "restore", x: "x".repeat(8 << 20) });
@@ -212,7 +212,7 @@ function stuffed() {
   return { ...made, big, passed, echo };
 }
 
-test("a state is on its way until the last of it has gone, or nothing comes back for long", () => {
+test("a snapshot is under way until its last frame is sent, or the member echoes nothing for long", () => {
   const { env, relay, big, passed, echo } = stuffed();
   relay.send("slow", big, "snapshots");
   assert.ok(relay.hasSnapshot("slow") && !relay.hasSnapshot("another"));
@@ -225,7 +225,7 @@ test("a state is on its way until the last of it has gone, or nothing comes back
   assert.ok(!relay.hasSnapshot("slow"));
 });
 
-test("what is said to one passes the state that is on its way to it", () => {
+test("a message to a member overtakes the snapshot on its way to it", () => {
   const { relay, big, frames, echo } = stuffed();
   relay.send("slow", big, "snapshots");
   relay.send("slow", '{"t":"word"}', "messages");
@@ -236,7 +236,7 @@ test("what is said to one passes the state that is on its way to it", () => {
   assert.ok(said() > 0);
 });
 
-test("what waits for one who has gone, or for another host, goes no more", () => {
+test("frames that wait for a member are dropped when it leaves or the host changes", () => {
   for (const end of [
     (relay: Relay) => relay.forget("slow"),
     (relay: Relay) => relay.hostChanged(),
@@ -252,7 +252,7 @@ test("what waits for one who has gone, or for another host, goes no more", () =>
   }
 });
 
-test("a ping is answered, and measures", () => {
+test("a ping is answered and measures the round trip", () => {
   const [a, b] = [rig(), rig()];
   a.relay.ping("b", undefined);
   b.env.last.says({ type: "RELAY", src: "a", payload: a.frames().at(-1)?.payload });
@@ -264,10 +264,10 @@ test("a ping is answered, and measures", () => {
   assert.deepEqual(b.rtts, [40]);
 });
 
-/** Bytes as the server counts them, of what went to one and was not yet said to have come. */
+/** Returns the size of a text in bytes, as the server counts it. */
 const bytes = (text: string): number => new TextEncoder().encode(text).length;
 
-test("what is under way to one is counted in bytes, and stays below the half that the server keeps for it", () => {
+test("bytes under way to one member stay below half of the server's queue", () => {
   for (const queueBytes of [1 << 20, 131_072, 16_384]) {
     for (const character of ["x", "ü", "界", "😀"]) {
       const { env, relay } = rig({ queueBytes, maxMessageBytes: 131_072 });
@@ -279,7 +279,7 @@ test("what is under way to one is counted in bytes, and stays below the half tha
       const sent = env.last.sent.map(bytes).reduce((sum, n) => sum + n, 0);
       assert.ok(sent <= queueBytes / 2, `${sent} of ${queueBytes} bytes, in ${character}`);
       assert.ok(sent >= queueBytes / 4, `${sent} of ${queueBytes} bytes, in ${character}`);
-      // A mark went along, whose echo lets the next pass.
+      // The echo of a mark lets the next frames pass.
       const mark = (): { payload: { r?: string; n: number } } | undefined =>
         env.last.sent
           .map((text) => JSON.parse(text) as { payload: { r?: string; n: number } })
@@ -293,7 +293,7 @@ test("what is under way to one is counted in bytes, and stays below the half tha
   }
 });
 
-test("no frame is longer than the server takes, whatever is in it and whoever it is for", () => {
+test("no frame exceeds the server's limit, whatever its content and receiver", () => {
   const [mine, yours] = ["m".repeat(128), "\\".repeat(128)];
   for (const maxMessageBytes of [1024, 2048, 65_536]) {
     const { env, relay, heard } = rig({ maxMessageBytes });
@@ -325,7 +325,7 @@ test("no frame is longer than the server takes, whatever is in it and whoever it
   }
 });
 
-test("what waits for the socket is weighed in bytes, as the socket weighs what it holds", () => {
+test("waiting frames are measured in bytes, like the socket's own buffer", () => {
   const { env, relay, pressure } = rig();
   env.last.bufferedAmount = 256 << 10;
   for (let i = 0; i < 10; i++)

@@ -1,4 +1,4 @@
-// The shell around the machine: what it says to the server, and what reaches the page.
+// Tests the shell: what it tells the server, and what reaches the page.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -66,7 +66,7 @@ function rig({ profile, ticket, p2p = true, dials = false }: RigOptions = {}) {
   };
 }
 
-test("alone: open, and what is sent comes back", async () => {
+test("a member that is alone opens the group and gets its own messages", async () => {
   const { env, shell, story, alone, sent } = rig({ profile: { name: "Ann" } });
   const early = shell.send({ a: 1 });
   env.last.says({ type: "OPEN", payload: alone });
@@ -79,7 +79,7 @@ test("alone: open, and what is sent comes back", async () => {
   ]);
 });
 
-test("STATUS again after every OPEN and when the tab is hidden or shown; the claim is what we were told", async () => {
+test("STATUS follows every OPEN and every change of visibility; the claim is what the server last told", async () => {
   const { env, shell, alone, sent, claims, page } = rig();
   env.last.says({ type: "OPEN", payload: alone });
   await env.settle();
@@ -94,7 +94,7 @@ test("STATUS again after every OPEN and when the tab is hidden or shown; the cla
   assert.deepEqual(claims, [undefined, { epoch: 5, host: "me" }]);
 });
 
-test("another profile is told at once; away, with the next OPEN", async () => {
+test("a new profile is sent at once, or after the next OPEN if the WebSocket is closed", async () => {
   const { env, shell, alone, sent } = rig({ profile: { name: "Ann" } });
   env.last.says({ type: "OPEN", payload: alone });
   await env.settle();
@@ -112,7 +112,14 @@ test("another profile is told at once; away, with the next OPEN", async () => {
   ]);
 });
 
-test("signalling waits for a socket that is away, not for long", async () => {
+test("the limit of a profile is 1 KB until the server tells another with OPEN", () => {
+  const { env, shell, alone } = rig();
+  assert.equal(shell.profileBytes, 1024);
+  env.last.says({ type: "OPEN", payload: { ...alone, profileBytes: 4096 } });
+  assert.equal(shell.profileBytes, 4096);
+});
+
+test("signalling waits for the next WebSocket, up to the server's limit", async () => {
   const { env, shell, alone, sent } = rig();
   env.last.says({ type: "OPEN", payload: alone });
   env.last.ends(1006);
@@ -125,7 +132,7 @@ test("signalling waits for a socket that is away, not for long", async () => {
   assert.deepEqual(sent("OFFER"), [{ n: 2 }]);
 });
 
-test("ICE servers come with every OPEN, and by ICE", async () => {
+test("ICE servers come with OPEN and with ICE", async () => {
   const { env, ices, alone } = rig();
   const [one, two, three] = [[{ urls: "stun:1" }], [{ urls: "stun:2" }], [{ urls: "stun:3" }]];
   env.last.says({ type: "OPEN", payload: { ...alone, ice: one } });
@@ -140,7 +147,7 @@ test("ICE servers come with every OPEN, and by ICE", async () => {
   assert.deepEqual(ices, [one, two, three]);
 });
 
-test("ICE servers that the browser refuses are an error in the page, which is in all the same", async () => {
+test("refused ICE servers are reported to the page, which joins all the same", async () => {
   const { env, story, words, page, alone } = rig();
   page.iceProblem = "stun.example.org: no scheme";
   env.last.says({ type: "OPEN", payload: { ...alone, ice: [] } });
@@ -155,11 +162,11 @@ test("ICE servers that the browser refuses are an error in the page, which is in
   assert.equal(words.length, 2);
 });
 
-/** Not signed: that is the server's to check. */
+/** Returns a ticket without a valid signature, which only the server checks. */
 const ticketFor = (claims: object): string =>
   `${btoa('{"alg":"HS256"}')}.${Buffer.from(JSON.stringify(claims)).toString("base64url")}.sig`;
 
-test("a ticket that names an id gives this page that id, and counts on from earlier loads", async () => {
+test("a ticket's id becomes this page's id, and its count goes on from earlier loads", async () => {
   for (const ticket of [ticketFor({ id: "ann", exp: 1 }), () => ticketFor({ id: "ann", exp: 1 })]) {
     const { env, shell, story, names, claims } = rig({ ticket });
     const early = shell.send("early");
@@ -189,7 +196,7 @@ test("a ticket that names an id gives this page that id, and counts on from earl
       1001,
       [1001],
     ]);
-    // Its own, from before the page was loaded anew: no word on what was sent just now.
+    // The snapshot holds own messages from before the page was reloaded. It does not settle the new one.
     const snap = {
       r: 1,
       e: 5,
@@ -236,7 +243,7 @@ test("a ticket that names an id gives this page that id, and counts on from earl
   }
 });
 
-test("the id of a ticket is taken until the page is in, and not after", async () => {
+test("the id of a ticket is taken until the first OPEN, and not after it", async () => {
   const ids: (string | undefined)[] = ["ann", undefined, "bob", "cyd"];
   const { env, names, alone } = rig({ ticket: () => ticketFor({ id: ids.shift() }) });
   for (let i = 0; i < 2; i++) {
@@ -257,11 +264,11 @@ test("the id of a ticket is taken until the page is in, and not after", async ()
   assert.deepEqual(
     [ids, names],
     [[], ["ann", "bob"]],
-    "the server says that the ticket is for another id",
+    "a ticket for another id is the server's to refuse",
   );
 });
 
-test("a second page with the id of a ticket is told why it is not let in", async () => {
+test("a second page with the id of a ticket is told why it is refused", async () => {
   const { env, story, words } = rig({ ticket: ticketFor({ id: "ann" }) });
   env.last.says({ type: "ID-TAKEN", payload: { msg: "ID is taken", code: 4409, retry: false } });
   env.last.ends(4409, "id-taken");
@@ -270,7 +277,7 @@ test("a second page with the id of a ticket is told why it is not let in", async
   assert.match(words[0] ?? "", /second tab.*\(ann\).*one page at a time/);
 });
 
-test("signalling waits as long as the server would keep it", async () => {
+test("signalling waits for as long as the server's expireMs says", async () => {
   const { env, shell, alone, sent } = rig();
   env.last.says({ type: "OPEN", payload: alone });
   env.last.ends(1006);
@@ -282,7 +289,7 @@ test("signalling waits as long as the server would keep it", async () => {
   assert.deepEqual(sent("OFFER"), [{ n: 1 }]);
 });
 
-test("a group that is left before it began never begins", async () => {
+test("a group that is left before its start never dials", async () => {
   const env = new FakeEnv();
   const { shell } = rig();
   shell.leave();
@@ -290,7 +297,7 @@ test("a group that is left before it began never begins", async () => {
   assert.equal(env.sockets.length, 0);
 });
 
-test("a refusal rejects what waits, tells why, and ends it", async () => {
+test("a refusal rejects waiting sends, is reported, and ends the group", async () => {
   const { env, shell, story } = rig();
   const waiting = shell.send(1).catch((error: { code: string }) => error.code);
   env.last.ends(4426, "unknown-version");
@@ -306,7 +313,7 @@ test("a refusal rejects what waits, tells why, and ends it", async () => {
   );
 });
 
-test("who is sent away by the operator, or has a ticket that ran out, is told so and does not come back", async () => {
+test("a kicked page, or one with an expired ticket, is told so and does not come back", async () => {
   for (const [code, told, reason] of [
     [4411, "the operator of the server ended this connection", /^the operator/],
     [4507, "the ticket has run out", /^The ticket has run out.*function/],
@@ -323,7 +330,7 @@ test("who is sent away by the operator, or has a ticket that ran out, is told so
   }
 });
 
-test("leave() rejects what waits as Closed, says LEAVE, and nothing is heard after it", async () => {
+test("leave() rejects waiting sends with Closed and sends LEAVE; nothing follows", async () => {
   const { env, shell, story, alone } = rig();
   env.last.says({ type: "OPEN", payload: { ...alone, host: "you", members: 2 } });
   await env.settle();
@@ -337,7 +344,7 @@ test("leave() rejects what waits as Closed, says LEAVE, and nothing is heard aft
   assert.deepEqual(story.slice(-2), ["closed (no server)", "closed 1000 left"]);
 });
 
-test("whether there is a server is told apart from how the group is", async () => {
+test("the status tells the server's connection apart from the group's state", async () => {
   const { env, shell, story, alone, link } = rig();
   env.last.says({
     type: "OPEN",
@@ -349,7 +356,7 @@ test("whether there is a server is told apart from how the group is", async () =
   story.splice(0);
   env.last.ends(1006);
   await env.settle();
-  assert.deepEqual(story.splice(0), ["open (no server)"], "the data channel carries the group");
+  assert.deepEqual(story.splice(0), ["open (no server)"], "the data channel carries the group on");
   env.pass(200);
   env.last.says({
     type: "OPEN",
@@ -366,7 +373,7 @@ test("whether there is a server is told apart from how the group is", async () =
   assert.deepEqual(story, ["left", "closed (no server)", "closed 1000 left"]);
 });
 
-test("a page that is closed in the middle of a step says goodbye at once, and once", async () => {
+test("a page that is closed in the middle of a step says goodbye at once, and only once", async () => {
   const env = new FakeEnv();
   env.alive = true;
   const leaves = (): number => env.last.types().filter((type) => type === "LEAVE").length;
@@ -398,9 +405,9 @@ test("a page that is closed in the middle of a step says goodbye at once, and on
   assert.deepEqual([seen, leaves(), env.beacons], [[1], 1, []]);
 });
 
-test("leave() in a listener is the end of it, and what was delivered is settled so", async () => {
+test("leave() in a listener ends the deliveries, and delivered sends resolve", async () => {
   const env = new FakeEnv();
-  // A host that is alone asks the server before it hands anything out.
+  // A host that is alone asks the server before it delivers anything.
   env.alive = true;
   const heard: unknown[] = [];
   const page = new FakePage();
@@ -417,14 +424,14 @@ test("leave() in a listener is the end of it, and what was delivered is settled 
   });
   await env.settle();
   assert.deepEqual([heard, page.story.at(-1)], [["a"], "closed 1000 left"]);
-  // All three came in one step; that its page did not hear the others is what it asked for.
+  // All three were delivered in one step. The page did not get the other two because it left.
   assert.deepEqual(
     (await settled).map(({ status }) => status),
     ["fulfilled", "fulfilled", "fulfilled"],
   );
 });
 
-test("leave() does not wait for the page's state, and nothing is heard after the end", async () => {
+test("leave() does not wait for onSnapshot, and nothing follows the end", async () => {
   const { env, shell, story, alone, page } = rig();
   let give = (_state: unknown): void => {};
   page.onSnapshot = () => new Promise((resolve) => (give = resolve));
@@ -464,7 +471,7 @@ const nowhere = {
   at: { r: 0, e: 0, s: 0, done: 0, base: 0, line: [], snap: false, stale: false, age: 0 },
 };
 
-/** A host whose page has a state of two megabytes, and a member that waits for it on a channel that takes nothing. */
+/** Returns a host with a state of 2 MB, and a member that waits for it on a channel that is full. */
 async function stuffed() {
   const made = rig();
   const { env, shell, alone, link, page } = made;
@@ -479,7 +486,7 @@ async function stuffed() {
   return { ...made, toYou, pieces };
 }
 
-test("a state on its way goes no further when there is another host, by HOST or by OPEN, or when the one it is for has left", async () => {
+test("a waiting snapshot is dropped when the host changes, by HOST or OPEN, or its receiver leaves", async () => {
   const payload = {
     host: "him",
     epoch: 9,
@@ -505,7 +512,7 @@ test("a state on its way goes no further when there is another host, by HOST or 
       await env.settle();
       toYou.raw.bufferedAmount = 0;
       toYou.drain();
-      // What it says it has got would let the rest go.
+      // These echoes would let the rest of the snapshot pass.
       for (let i = 0; i < 20; i++)
         env.last.says({ type: "RELAY", src: "you", payload: { r: "e", n: 1e6 } });
       for (const { payload } of env.last.sent.map(
@@ -519,7 +526,7 @@ test("a state on its way goes no further when there is another host, by HOST or 
   }
 });
 
-test("whom the server has lost keeps its data channel; who is gone for good does not", async () => {
+test("a member that lost its socket keeps its data channel; one that left does not", async () => {
   for (const [payload, closed] of [
     [{ lost: true }, false],
     [undefined, true],
@@ -535,7 +542,7 @@ test("whom the server has lost keeps its data channel; who is gone for good does
   }
 });
 
-test("one state is on its way to one, however often and by whatever way it is asked for", async () => {
+test("only one snapshot is under way to a member, however often and by whichever path it asks", async () => {
   const { env, toYou } = await stuffed();
   for (let s = 0; s < 20; s++) {
     if (s % 2 === 0) toYou.happens("data", JSON.stringify(nowhere));
@@ -545,7 +552,7 @@ test("one state is on its way to one, however often and by whatever way it is as
     toYou.happens("data", "q0");
     await env.settle();
   }
-  // Silent for a while, it is asked for over the relay, too.
+  // After a silence the member asks over the relay as well.
   env.pass(3000);
   env.last.says({ type: "RELAY", src: "you", payload: nowhere });
   await env.settle();
@@ -561,7 +568,7 @@ test("one state is on its way to one, however often and by whatever way it is as
   assert.ok(!env.last.sent.some((frame) => frame.includes('"of":')), "the same over the relay");
 });
 
-test("a state that goes over the relay does not go over a channel that opens meanwhile as well", async () => {
+test("a snapshot that goes over the relay is not sent over a new channel as well", async () => {
   const { env, shell, alone, link, page } = rig();
   page.onSnapshot = () => "x".repeat(2 << 20);
   shell.setGivesSnapshots(true);
@@ -578,7 +585,7 @@ test("a state that goes over the relay does not go over a channel that opens mea
   assert.ok(!toYou.sent.some((frame) => frame.startsWith("c")));
 });
 
-test("a state that no joiner could put together is none, and said so", async (t) => {
+test("a state too large to be reassembled is refused and reported", async (t) => {
   const reported = t.mock.method(console, "error", () => {});
   for (const [quotes, given] of [
     [9 << 20, true],
@@ -602,7 +609,7 @@ test("a state that no joiner could put together is none, and said so", async (t)
   );
 });
 
-test("many sends that come together are handled together, and in order", async () => {
+test("many sends at once are handled together and in order", async () => {
   const { env, shell, story, alone } = rig();
   env.last.says({ type: "OPEN", payload: alone });
   await env.settle();
@@ -615,7 +622,7 @@ test("many sends that come together are handled together, and in order", async (
   );
 });
 
-test("four failed tries are told as Unreachable, once", async () => {
+test("four failed dials are reported as Unreachable, once", async () => {
   const { env, story } = rig();
   for (let i = 0; i < 6; i++) {
     env.last.ends(1006);
@@ -625,7 +632,7 @@ test("four failed tries are told as Unreachable, once", async () => {
   assert.deepEqual(story, ["error Unreachable"]);
 });
 
-test("the words of Unreachable say why, and a try that took its whole time is enough", async () => {
+test("Unreachable says why, and one dial that took its whole time is enough", async () => {
   const none = rig({ ticket: () => new Promise(() => {}) });
   none.env.pass(10_000);
   none.env.pass(11_000);
@@ -659,7 +666,7 @@ test("the words of Unreachable say why, and a try that took its whole time is en
   );
 });
 
-test("what nobody can read is skipped, and said so", async (t) => {
+test("an unreadable message is skipped and reported", async (t) => {
   const reported = t.mock.method(console, "error", () => {});
   const { env, story, alone } = rig();
   env.last.says({
@@ -695,7 +702,7 @@ test("what nobody can read is skipped, and said so", async (t) => {
   assert.equal(reported.mock.callCount(), 1);
 });
 
-test("somebody knows of a later host than the server has told: a WebSocket that does not answer is dropped, one that is down is dialled now", async () => {
+test("when a member knows a later host, the WebSocket is checked, or dialled at once if it is closed", async () => {
   const { env, link, claims } = rig();
   env.last.says({
     type: "OPEN",
@@ -721,9 +728,9 @@ test("somebody knows of a later host than the server has told: a WebSocket that 
   env.pass(2_600);
   await env.settle();
   assert.equal(env.sockets.length, 2);
-  // What a member said is no claim.
+  // A member's word does not become a claim.
   assert.deepEqual(claims.at(-1), { epoch: 5, host: "you" });
-  // That one fails: before its turn comes again, something is heard.
+  // The dials fail. Before the next one is due, a member's message arrives.
   env.chance = 1;
   for (let i = 0; i < 3; i++) {
     env.last.ends(1006);
@@ -735,7 +742,7 @@ test("somebody knows of a later host than the server has told: a WebSocket that 
   assert.equal(env.sockets.length, dialled + 1);
 });
 
-test("debug: an election is told in ten lines, whoever wins it", async () => {
+test("the debug log of an election has at most ten lines, whoever wins it", async () => {
   for (const next of ["me", "him"]) {
     const { env, lines, link } = rig();
     const says = async (message: object): Promise<void> => {
@@ -854,7 +861,7 @@ test("debug: an election is told in ten lines, whoever wins it", async () => {
   }
 });
 
-test("the server is told which channels to host and deputy are open, how long each dial took, and of none when they end", async () => {
+test("the server is told the open channels to host and deputy, and how long each dial took", async () => {
   const { env, alone, sent, dialled } = rig({ dials: true });
   const open = {
     ...alone,
@@ -891,7 +898,7 @@ test("the server is told which channels to host and deputy are open, how long ea
   assert.equal(dialled.length, 2);
 });
 
-test("after OPEN the server is told of the channels anew; without WebRTC, that there will be none", async () => {
+test("STATUS after OPEN tells the channels; without WebRTC it says that there will be none", async () => {
   const { env, alone, sent, dialled } = rig({ dials: true });
   const open = { ...alone, host: "you", members: 2, roster: undefined };
   env.last.says({ type: "OPEN", payload: open });
@@ -910,7 +917,7 @@ test("after OPEN the server is told of the channels anew; without WebRTC, that t
   assert.equal((none.sent("STATUS")[0] as { p2p: boolean }).p2p, false);
 });
 
-test("a host that speaks again is trusted: TRUST ends SUSPECT", async () => {
+test("TRUST follows SUSPECT when the host is heard again", async () => {
   const { env, shell, alone, sent, link } = rig();
   env.last.says({
     type: "OPEN",

@@ -5,7 +5,7 @@ import { fetchTicket, idOfTicket } from "../src/ticket.ts";
 const ticket = (payload: string): string =>
   `head.${Buffer.from(payload).toString("base64url")}.sig`;
 
-test("the id that a ticket names, read without looking at the signature", () => {
+test("idOfTicket reads the id without checking the signature", () => {
   assert.equal(idOfTicket(ticket('{"id":"ann","exp":1}')), "ann");
   assert.equal(idOfTicket(`\n ${ticket('{"id":"Jürgen 界 😀?>"}')}\n`), "Jürgen 界 😀?>");
   for (const payload of ["{}", '{"id":7}', '{"id":""}', '{"id":null}', "null", "7", "{", '"id"'])
@@ -14,7 +14,7 @@ test("the id that a ticket names, read without looking at the signature", () => 
     assert.equal(idOfTicket(text), undefined, text);
 });
 
-test("a ticket is trimmed: what prints one ends its line", async () => {
+test("fetchTicket trims white space, such as a final line break", async () => {
   assert.equal(await fetchTicket(() => " a.b.c\r\n"), "a.b.c");
   await assert.rejects(
     fetchTicket(() => " \n"),
