@@ -1,5 +1,6 @@
-// Tests the npm package as its users get it: packs it, unpacks it beside PeerJS, and compares the list of its files.
-// Checks its types with this TypeScript and with the oldest that docs/CLIENT.md names. Imports it in Node and in jsdom.
+// Tests the npm package as its users get it: packs it, unpacks it beside PeerJS, and compares the
+// list of its files. Checks its types with this TypeScript and with the oldest that docs/CLIENT.md
+// names. Imports it in Node and in jsdom.
 import assert from "node:assert/strict";
 import { execFileSync, spawnSync } from "node:child_process";
 import {
@@ -22,7 +23,9 @@ const run = (command, ...args) =>
     encoding: "utf8",
     stdio: ["ignore", "pipe", "inherit"],
   });
-/** Runs a program in Node and returns what became of it. The program must end without being stopped. */
+/**
+ * Runs a program in Node and returns what became of it. The program must end without being stopped.
+ */
 const node = (code) =>
   spawnSync(process.execPath, ["--input-type=module", "--eval", code], {
     cwd: away,
@@ -73,7 +76,9 @@ try {
   rmSync(away, { recursive: true, force: true });
 }
 
-/** consumer.ts also contains errors that are expected. They are missed if a type has become `any`. */
+/**
+ * consumer.ts also contains errors that are expected. They are missed if a type has become `any`.
+ */
 function checkTypes() {
   const guide = readFileSync(join(root, "../docs/CLIENT.md"), "utf8");
   assert.ok(
@@ -106,7 +111,7 @@ function checkNode() {
   const names = node('console.log(Object.keys(await import("peerstar")).sort().join())');
   assert.equal(names.stdout.trim(), "PageGroup,PeerstarError", names.stderr);
 
-  // As where a page is rendered on a server: an error that explains, and Node ends.
+  // Node stands for a server that renders a page: the constructor explains, and Node ends.
   for (const options of ["", '{ page: "p", server: "https://127.0.0.1:9/" }']) {
     const made = node(
       `const { PageGroup } = await import("peerstar"); try { new PageGroup(${options}); } catch (error) { console.log(String(error)); }`,
@@ -115,7 +120,8 @@ function checkNode() {
     assert.equal(made.signal, null, "Node ends by itself");
   }
 
-  // In jsdom a group is made, sends bytes of both realms, fails to reach its server, and is left. Then Node ends.
+  // In jsdom a group is made, sends bytes of both realms, fails to reach its server, and is left.
+  // Then Node ends.
   const jsdom = node(`
     import { JSDOM } from "jsdom";
     const { window } = new JSDOM("", { url: "http://127.0.0.1:9/board" });

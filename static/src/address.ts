@@ -1,4 +1,5 @@
-// The addresses of the server for one page: its WebSocket, its HTTP routes, and the address in the form that PeerJS takes.
+// The addresses of the server for one page: its WebSocket, its HTTP routes, and the address in the
+// form that PeerJS takes.
 
 import { base64url } from "./codec.ts";
 import { PROTOCOL } from "./group/index.ts";
@@ -6,7 +7,7 @@ import type { Claim } from "./page-port.ts";
 import type { PeerAddress } from "./peer.ts";
 import type { Routes } from "./socket-types.ts";
 
-/** What identifies a member to the server. */
+/** Id and token of a member, by which the server knows it. */
 export interface Identity {
   readonly id: string;
   /** Proof that the id is this page's. */

@@ -1,4 +1,5 @@
-// The page around the shell, over the browser and PeerJS: the implementation of `PagePort` outside of tests.
+// The page around the shell, over the browser and PeerJS: the implementation of `PagePort` outside
+// of tests.
 
 import { PageAddress, type Identity } from "./address.ts";
 import type { Connection } from "./connection.ts";
@@ -32,7 +33,8 @@ export class BrowserPage implements PagePort {
     this.#events = events;
     this.#p2p = p2p;
     this.#address = new PageAddress(server, page, key);
-    // Id and token are new for each load of the page, and not stored: a copied tab must not speak as this member.
+    // Id and token are new for each load of the page, and not stored: a copied tab must not speak
+    // as this member.
     const id = (typeof ticket === "string" ? idOfTicket(ticket) : undefined) ?? randomId();
     this.#identity = { id, token: randomId() };
     this.peer = createPeer(
@@ -48,7 +50,9 @@ export class BrowserPage implements PagePort {
     return this.#identity.id;
   }
 
-  /** Connects the shell with the page's life and with PeerJS, and starts it when the page is shown. */
+  /**
+   * Connects the shell with the page's life and with PeerJS, and starts it when the page is shown.
+   */
   attach(shell: Shell): void {
     this.#shell = shell;
     this.#unwatch = watchPage(shell);
@@ -96,7 +100,8 @@ export class BrowserPage implements PagePort {
     if (this.peer.isStale(message)) return;
     // An absent host concerns the group only, unless the app has dialled it as well.
     if (type === "EXPIRE" && src !== undefined && !this.peer.hasAppConnections(src)) return;
-    // The group's own channel to a member that lost its socket goes on. The app's connections to it end.
+    // The group's own channel to a member that lost its socket goes on. The app's connections to it
+    // end.
     if (type === "LEAVE" && src !== undefined && isSocketLost(payload))
       return this.peer.closeAppConnections(src);
     this.#signalling.receive(message);

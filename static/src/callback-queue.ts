@@ -1,4 +1,5 @@
-// Runs the page's callbacks one after another: while an onSnapshot or onRestore is at work, the rest waits.
+// Runs the page's callbacks one after another: while an onSnapshot or onRestore is at work, the
+// rest waits.
 
 type Job = () => void | Promise<void>;
 

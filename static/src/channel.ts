@@ -1,7 +1,7 @@
 // One data channel to one member. PeerJS opens it; this file notices when it is dead.
 //
-// A frame is one of four: a whole message (JSON); `c<k>,<i>,<of>:<text>`, a piece of a message; `p<time>`, a ping;
-// `q<time>`, the answer to a ping.
+// A frame is one of four: a whole message (JSON); `c<k>,<i>,<of>:<text>`, a piece of a message;
+// `p<time>`, a ping; `q<time>`, the answer to a ping.
 
 import type { Connection } from "./connection.ts";
 import type { Env, Timer } from "./env.ts";
@@ -9,7 +9,7 @@ import { FairQueue, type Lane } from "./fair-queue.ts";
 import type { Event } from "./group/index.ts";
 import { cut, Reassembler } from "./pieces.ts";
 
-/** What a channel tells its owner. */
+/** Receives the reports of a channel. */
 export interface ChannelOwner {
   opened(channel: Channel): void;
   /** Called once, when the channel has closed or could not be opened. */
@@ -21,13 +21,16 @@ export interface ChannelOwner {
 }
 
 /**
- * Interval of pings. The state machine takes a link for dead after 2.5 s of silence (`linkSilentMs`), so two pings fit
- * into that time.
+ * Interval of pings. The state machine takes a link for dead after 2.5 s of silence
+ * (`linkSilentMs`), so two pings fit into that time.
  */
 const PING_MS = 1_000;
 /** A channel that is silent for this long is closed. */
 const SILENT_MS = 6_000;
-/** PeerJS closes a connection on a message above 262,144 bytes. A character takes at most three bytes. */
+/**
+ * PeerJS closes a connection on a message above 262,144 bytes. A character takes at most three
+ * bytes.
+ */
 const WHOLE_CHARS = 64 << 10;
 const PIECE_CHARS = 16 << 10;
 /** Bytes in the data channel's own buffer. PeerJS begins to queue at 8 MB. */
@@ -109,7 +112,10 @@ export class Channel {
     this.#queue.dropSnapshots();
   }
 
-  /** Closes the connection. A stopped page at the other end may come back to life, and must then find it closed. */
+  /**
+   * Closes the connection. A stopped page at the other end may come back to life, and must then
+   * find it closed.
+   */
   end(): void {
     if (this.#ended) return;
     this.#ended = true;
@@ -194,7 +200,8 @@ export class Channel {
     const dc = this.#dc;
     if (!dc || this.#ended) return;
     this.#queue.drain();
-    // While a snapshot fills the channel's buffer, that buffer does not tell how long messages wait.
+    // While a snapshot fills the channel's buffer, that buffer does not tell how long messages
+    // wait.
     const { messages, snapshots } = this.#queue.waiting;
     const load = messages + (snapshots > 0 ? 0 : dc.bufferedAmount);
     const high = this.#high ? load > LOW_BYTES : load > HIGH_BYTES;

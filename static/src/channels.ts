@@ -1,4 +1,5 @@
-// The data channels of this page, at most one to each member: those it dials (host and deputy) and those it accepts.
+// The data channels of this page, at most one to each member: those it dials (host and deputy) and
+// those it accepts.
 
 import { Channel, type ChannelOwner } from "./channel.ts";
 import type { Connection } from "./connection.ts";
@@ -7,7 +8,7 @@ import type { Lane } from "./fair-queue.ts";
 import type { Event } from "./group/index.ts";
 import { Targets } from "./targets.ts";
 
-/** What the data channels need, and what they report. */
+/** Functions that the data channels call. */
 export interface ChannelsHooks {
   /** Opens a connection to a member. Undefined: PeerJS cannot dial now. May throw. */
   dial(id: string): Connection | undefined;
@@ -23,9 +24,15 @@ export interface ChannelsHooks {
   dialFailed(id: string, times: number): void;
 }
 
-/** Minimum timeout of a dial. A dial through a TURN server takes a few seconds. The server's `fairMs` may allow more. */
+/**
+ * Minimum timeout of a dial. A dial through a TURN server takes a few seconds. The server's
+ * `fairMs` may allow more.
+ */
 const DIAL_MS = 8_000;
-/** While a page changes its host, its data goes over the relay. Dialling waits, so as not to delay that. */
+/**
+ * While a page changes its host, its data goes over the relay. Dialling waits, so as not to delay
+ * that.
+ */
 const HOST_CHANGE_DELAY_MS = 250;
 /** Two channels that opened within this time were dialled from both sides. */
 const BOTH_DIALLED_MS = 4_000;
@@ -34,7 +41,7 @@ const BOTH_DIALLED_MS = 4_000;
 export interface DialPlan {
   /** Host to dial. None for the host itself, and for a member that only uses the relay. */
   readonly host: string | undefined;
-  /** Deputy to dial. */
+  /** Deputy to dial. None if the server names none to this member. */
   readonly deputy: string | undefined;
   /** Whether others rely on their channels to this page: it is the host or the deputy. */
   readonly isServing: boolean;
@@ -73,7 +80,8 @@ export class Channels {
   }
 
   /**
-   * Follows a plan and returns whether its targets are new. The channels and dials to former targets are kept for 30 s.
+   * Follows a plan and returns whether its targets are new. The channels and dials to former
+   * targets are kept for 30 s.
    */
   follow({ host, deputy, isServing, isRelayed }: DialPlan): boolean {
     this.#isServing = isServing;
@@ -163,7 +171,10 @@ export class Channels {
     else this.#targets.retry(id);
   }
 
-  /** Ends what this page dialled to a former target, unless others rely on their channels to this page. */
+  /**
+   * Ends what this page dialled to a former target, unless others rely on their channels to this
+   * page.
+   */
   #release(id: string): boolean {
     if (this.#isServing) return false;
     for (const channel of [...this.#opening, this.#open.get(id)])

@@ -1,5 +1,6 @@
-// Packs what pages send into text: JSON as it is, bytes as base64 after a letter that no JSON begins with. Text is
-// immutable: the log keeps it for other members, whatever a page does with its own copy.
+// Packs what pages send into text: JSON as it is, bytes as base64 after a letter that no JSON
+// begins with. Text is immutable: the log keeps it for other members, whatever a page does with its
+// own copy.
 
 import {
   bytesIn,
@@ -116,7 +117,9 @@ class Checker {
     this.#path = path;
   }
 
-  /** Returns whether JSON is not enough: the value holds bytes, or a `toJSON` that may return some. */
+  /**
+   * Returns whether JSON is not enough: the value holds bytes, or a `toJSON` that may return some.
+   */
   needsExtractor(value: unknown): boolean {
     if (!isObject(value)) {
       if (typeof value === "bigint" && hasToJson(value)) return true;
@@ -200,7 +203,9 @@ class ByteExtractor {
   }
 }
 
-/** Returns the fields of an object. JSON calls `toJSON` once and ignores a `toJSON` of its result. */
+/**
+ * Returns the fields of an object. JSON calls `toJSON` once and ignores a `toJSON` of its result.
+ */
 const fieldsOf = (value: object): [string, unknown][] =>
   Object.entries(value).filter(([name, item]) => name !== "toJSON" || typeof item !== "function");
 

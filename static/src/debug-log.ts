@@ -1,8 +1,12 @@
-// Lines for the console with the option `debug`: one for each event, in the words of the documentation.
+// Lines for the console with the option `debug`: one for each event, in the words of the
+// documentation.
 
 import type { Notice } from "./group/index.ts";
 
-/** What the state machine tells the page. The status is apart: the shell adds what it knows of the WebSocket. */
+/**
+ * A notice of the state machine to the page. The status is apart, because the shell adds the state of
+ * the WebSocket to it.
+ */
 export type PageNotice = Exclude<Notice, { readonly kind: "status" }>;
 
 /** Writes one line. The line is made only if the log is on. */

@@ -13,11 +13,14 @@ export interface SocketLike {
 
 export type Timer = unknown;
 
-/** What the library uses of the browser, apart from the page itself. */
+/** The parts of the browser that the library uses, apart from the page itself. */
 export interface Env {
   /** Opens a WebSocket. Throws for an address that no browser dials. */
   dial(url: string): SocketLike;
-  /** Asks the server's `health` route. Returns a function that cancels: after it, `answered` is not called. */
+  /**
+   * Asks the server's `health` route. Returns a function that cancels: after it, `answered` is not
+   * called.
+   */
   probe(url: string, answered: (answer: HealthAnswer) => void): () => void;
   /** Sends a POST without a body that outlives the page. Whether the POST arrives is unknown. */
   beacon(url: string): void;
@@ -32,12 +35,15 @@ export interface Env {
   soon(then: () => void): void;
 }
 
-/** If the wall clock gains more than this between two readings, the device slept or the clock was set. */
+/**
+ * If the wall clock gains more than this between two readings, the device slept or the clock was
+ * set.
+ */
 const SLEEP_MS = 2000;
 
 /**
- * Returns a clock that counts sleep. In most browsers `performance.now()` stands still while the device sleeps
- * (w3c/hr-time#115), so a sudden gain of the wall clock is added to it.
+ * Returns a clock that counts sleep. In most browsers `performance.now()` stands still while the
+ * device sleeps (w3c/hr-time#115), so a sudden gain of the wall clock is added to it.
  */
 export function wakefulClock(awake: () => number, wall: () => number): () => number {
   let slept = 0;
@@ -51,7 +57,10 @@ export function wakefulClock(awake: () => number, wall: () => number): () => num
   };
 }
 
-/** Returns the browser's `Env`. It opens nothing before its first use: a page may be rendered where nobody closes it. */
+/**
+ * Returns the browser's `Env`. It opens nothing before its first use: a page may be rendered where
+ * nobody closes it.
+ */
 export function browserEnv(): Env {
   const waiting: (() => void)[] = [];
   let schedule: (() => void) | undefined;
@@ -93,7 +102,10 @@ export function browserEnv(): Env {
 /** A worker has no document, and its timers are not slowed down like those of a hidden tab. */
 const isHidden = (): boolean => typeof document !== "undefined" && document.hidden;
 
-/** Returns a function that, each time it is called, schedules one call of `run` in a task of its own. */
+/**
+ * Returns a function that, each time it is called, schedules one call of `run` in a task of its
+ * own.
+ */
 function taskScheduler(run: () => void): () => void {
   // jsdom has no MessageChannel.
   if (typeof MessageChannel === "undefined") return () => void setTimeout(run, 0);

@@ -32,7 +32,7 @@ export class PeerstarError extends Error {
   override readonly name = "PeerstarError";
 
   constructor(
-    /** What went wrong, as a word that code can compare. */
+    /** Kind of the error, as a word that code can compare. */
     readonly code: PeerstarErrorCode,
     message: string = MESSAGES[code],
   ) {

@@ -1,4 +1,5 @@
-// A typed event emitter. A listener that throws is reported in the console and does not stop the others.
+// A typed event emitter. A listener that throws is reported in the console and does not stop the
+// others.
 
 type Listener<Args extends readonly unknown[]> = (...args: Args) => void;
 

@@ -1,9 +1,12 @@
-// Queues frames for a socket or a data channel. Frames of messages and of snapshots alternate, so that neither waits for
-// all of the other.
+// Queues frames for a socket or a data channel. Frames of messages and of snapshots alternate, so
+// that neither waits for all of the other.
 
 import { utf8Length } from "./codec.ts";
 
-/** `messages`: short messages and the pieces of long ones. `snapshots`: messages that carry a snapshot. */
+/**
+ * `messages`: short messages and the pieces of long ones. `snapshots`: messages that carry a
+ * snapshot.
+ */
 export type Lane = "messages" | "snapshots";
 
 interface QueuedFrame {
@@ -18,7 +21,9 @@ export class FairQueue {
   readonly #write: (frame: string) => boolean;
   #messages: QueuedFrame[] = [];
   #snapshots: QueuedFrame[] = [];
-  /** Kept between calls: with room for one frame at a time, the same lane would go first each time. */
+  /**
+   * Kept between calls: with room for one frame at a time, the same lane would go first each time.
+   */
   #messagesNext = false;
 
   /** `write` returns whether more frames may follow. */

@@ -1,15 +1,15 @@
 // The types of one group's data, which `PageGroup` takes as its one type parameter.
 
 /**
- * Types of the data of a group. Each is `unknown` unless it is given. The library does not check data at run time: other
- * members may run other code.
+ * Types of the data of a group. Each is `unknown` unless it is given. The library does not check
+ * data at run time: other members may run other code.
  *
  * ```ts
  * const group = new PageGroup<{ message: { text: string }; profile: { name: string } }>();
  * ```
  */
 export interface GroupTypes {
-  /** What `send` takes and the event `message` hands over. */
+  /** A message: the argument of `send`, and the data of the event `message`. */
   message?: unknown;
   /** The profile of a member. */
   profile?: unknown;

@@ -1,5 +1,6 @@
-// Asks over HTTP whether the server answers, so that no WebSocket is dialled in vain. After each WebSocket that failed,
-// Firefox delays the page's next one, by up to 60 s. Firefox does not delay HTTP requests.
+// Asks over HTTP whether the server answers, so that no WebSocket is dialled in vain. After each
+// WebSocket that failed, Firefox delays the page's next one, by up to 60 s. Firefox does not delay
+// HTTP requests.
 
 import type { Env, Timer } from "./env.ts";
 
@@ -25,11 +26,11 @@ export interface Verdict {
 /** Timeout of one request. */
 const ANSWER_MS = 8_000;
 /**
- * How long after the last dial, or after the loss of the connection, a dial is made although the route does not answer.
- * The index is the number of dials since the loss.
+ * How long after the last dial, or after the loss of the connection, a dial is made although the
+ * route does not answer. The index is the number of dials since the loss.
  */
 const BLIND_MS = [5_000, 15_000, 75_000] as const;
-/** The same time on a page where the route has answered before. */
+/** Same as `BLIND_MS`, for a page where the route has answered before. */
 const PROVEN_BLIND_MS = 300_000;
 
 export class Health {
@@ -41,7 +42,10 @@ export class Health {
   #askedAt = -Infinity;
   /** The last answer since the connection was lost. */
   #last: HealthAnswer["found"] | undefined;
-  /** Whether the route has answered readably on this page. If so, silence means that the server is away. */
+  /**
+   * Whether the route has answered readably on this page. If so, silence means that the server is
+   * away.
+   */
   #proven = false;
   /** Whether an unreadable answer came from a server that then let this page in. */
   #trustsHidden = false;
@@ -94,7 +98,10 @@ export class Health {
     this.#request((answer) => then(this.#speaksForDialling(answer, "hidden")));
   }
 
-  /** Called when a dial has let the page in. Learns from it how far the route's answers can be trusted. */
+  /**
+   * Called when a dial has let the page in. Learns from it how far the route's answers can be
+   * trusted.
+   */
   opened(): void {
     this.cancel();
     if (this.#last === "hidden") this.#trustsHidden = true;
@@ -113,8 +120,8 @@ export class Health {
   }
 
   /**
-   * Notes an answer and returns whether it speaks for dialling. An unreadable answer does so if the answer `before` was
-   * another: then somebody is there again.
+   * Notes an answer and returns whether it speaks for dialling. An unreadable answer does so if the
+   * answer `before` was another: then somebody is there again.
    */
   #speaksForDialling({ found }: HealthAnswer, before: HealthAnswer["found"] | undefined): boolean {
     this.#last = found;
@@ -159,7 +166,8 @@ export async function probe(url: string, signal: AbortSignal): Promise<HealthAns
   const policy = watchPolicy();
   const options: RequestInit = { cache: "no-store", signal };
   try {
-    // A proxy answers 5xx for a server that is away. Any other answer, such as 404, does not speak against the server.
+    // A proxy answers 5xx for a server that is away. Any other answer, such as 404, does not speak
+    // against the server.
     const { status } = await fetch(url, { ...options, redirect: "manual" });
     return status < 500
       ? { found: "there" }

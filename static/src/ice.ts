@@ -1,9 +1,12 @@
-// Keeps those of the server's ICE servers that this browser accepts. One bad entry would make every RTCPeerConnection
-// impossible.
+// Keeps those of the server's ICE servers that this browser accepts. One bad entry would make every
+// RTCPeerConnection impossible.
 
 type Construct = (config: RTCConfiguration) => void;
 
-/** Returns the browser's objection to a configuration. Undefined: the browser accepts it, or has no WebRTC. */
+/**
+ * Returns the browser's objection to a configuration. Undefined: the browser accepts it, or has no
+ * WebRTC.
+ */
 export function objection(
   config: RTCConfiguration,
   construct: Construct = constructConnection,
@@ -27,7 +30,10 @@ export interface AcceptedServers {
   readonly problem: string | undefined;
 }
 
-/** Leaves out the servers that the browser refuses. `rtc` is the page's own configuration, which it accepts. */
+/**
+ * Leaves out the servers that the browser refuses. `rtc` is the page's own configuration, which it
+ * accepts.
+ */
 export function acceptServers(
   rtc: RTCConfiguration,
   servers: readonly RTCIceServer[],

@@ -21,7 +21,7 @@ export class KeepAlive {
   readonly #env: Env;
   readonly #hooks: KeepAliveHooks;
   #pingMs = PING_MS;
-  /** For the next heartbeat, or for the end of a check. */
+  /** Timer for the next heartbeat, or for the end of a check. */
   #timer: Timer;
   #tickDue = 0;
   #heardAt = 0;
@@ -61,12 +61,17 @@ export class KeepAlive {
       this.#hooks.proved((this.#proofs.shift() as { token: number }).token);
   }
 
-  /** Sends a heartbeat. When the server has answered it on this socket, `proved(token)` is called. */
+  /**
+   * Sends a heartbeat. When the server has answered it on this socket, `proved(token)` is called.
+   */
   prove(token: number): void {
     if (this.#beat()) this.#proofs.push({ token, heartbeat: this.#sent });
   }
 
-  /** Checks with a heartbeat whether the socket is alive. Without an answer within 2.5 s, `dead` is called. */
+  /**
+   * Checks with a heartbeat whether the socket is alive. Without an answer within 2.5 s, `dead` is
+   * called.
+   */
   check(): void {
     if (!this.#beat()) return;
     this.#env.cancel(this.#timer);
@@ -91,7 +96,8 @@ export class KeepAlive {
 
   #tick(): void {
     const now = this.#env.now();
-    // A page that slept has heard nothing either: messages that wait for it come before the answer to the check.
+    // A page that slept has heard nothing either: messages that wait for it come before the answer
+    // to the check.
     if (now - this.#tickDue > this.#pingMs) return this.check();
     if (now - this.#heardAt > 2 * this.#pingMs) return this.#hooks.dead();
     this.#beat();

@@ -1,12 +1,15 @@
-// Measures the round trip to each member and knows the path it is reached by. Data channels measure themselves; over the
-// relay, the host is pinged.
+// Measures the round trip to each member and knows the path it is reached by. Data channels measure
+// themselves; over the relay, the host is pinged.
 
 import type { Env, Timer } from "./env.ts";
 import type { Path } from "./group/index.ts";
 
 export interface LatencyHooks {
   host(): string | undefined;
-  /** Pings the host over the relay, if the WebSocket is open. `lastMs`: the last measurement, which travels with it. */
+  /**
+   * Pings the host over the relay, if the WebSocket is open. `lastMs`: the last measurement, which
+   * travels with it.
+   */
   ping(id: string, lastMs: number | undefined): void;
   /** The round trip over the present path has changed by a fifth or more. */
   changed(id: string, path: Path, ms: number): void;
@@ -27,7 +30,10 @@ export class LatencyMeter {
     this.#hooks = hooks;
   }
 
-  /** Notes the path by which a member is reached now. Returns the last round trip over it in ms, if there is one. */
+  /**
+   * Notes the path by which a member is reached now. Returns the last round trip over it in ms, if
+   * there is one.
+   */
   setPath(id: string, path: Path | "none"): number | undefined {
     this.#paths.set(id, path);
     if (path === "relay" && id === this.#hooks.host()) this.#ping();

@@ -7,7 +7,9 @@ import type { LostMessage } from "./restore-info.ts";
 const NONE: readonly LostMessage[] = Object.freeze([]);
 const unpacked = new WeakMap<readonly Lost[], readonly LostMessage[]>();
 
-/** Returns the messages that the state machine lists, unpacked. The same list gives the same array. */
+/**
+ * Returns the messages that the state machine lists, unpacked. The same list gives the same array.
+ */
 export function unpackLost(list: readonly Lost[]): readonly LostMessage[] {
   if (list.length === 0) return NONE;
   let lost = unpacked.get(list);

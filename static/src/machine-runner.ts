@@ -1,9 +1,10 @@
-// Runs the group's state machine: feeds it events, in batches under load, carries out its effects, and keeps its timer.
+// Runs the group's state machine: feeds it events, in batches under load, carries out its effects,
+// and keeps its timer.
 
 import type { Env, Timer } from "./env.ts";
 import type { Effect, Event, Group } from "./group/index.ts";
 
-/** What the runner calls with the results of a step. */
+/** Receives the results of a step. */
 export interface StepHandler {
   perform(effect: Effect): void;
   /** Called after every step, when its effects are carried out. */
@@ -24,7 +25,7 @@ export class MachineRunner {
   #batching = false;
   #performing = false;
   #afterStep: (() => void) | undefined;
-  /** Steps since `#countedSince`. */
+  /** Number of steps since `#countedSince`, for the measure of load. */
   #steps = 0;
   #countedSince = -Infinity;
   #timer: Timer;
@@ -45,7 +46,9 @@ export class MachineRunner {
     queueMicrotask(() => this.flush());
   }
 
-  /** Feeds a timer event if the machine's deadline has passed. A hidden tab's own timer may be late. */
+  /**
+   * Feeds a timer event if the machine's deadline has passed. A hidden tab's own timer may be late.
+   */
   checkDeadline(): void {
     if (this.#machine.nextDeadline() <= this.#now()) this.feed({ type: "timer" });
   }
@@ -60,7 +63,8 @@ export class MachineRunner {
       this.#step(events);
     }
     this.#handler.stepped();
-    // The page's answer to this step may end the deadline, and setting a timer costs more than a step.
+    // The page's answer to this step may end the deadline, and setting a timer costs more than a
+    // step.
     queueMicrotask(() => this.#setTimer());
     if (this.#batching || !this.#isLoaded()) return;
     // Events that arrive before the browser is free again go into one batch.
@@ -121,7 +125,8 @@ export class MachineRunner {
 
   #setTimer(): void {
     const at = this.#machine.nextDeadline();
-    // A timer that fires before the deadline sets the next one. That is cheaper than a new timer for each message.
+    // A timer that fires before the deadline sets the next one. That is cheaper than a new timer
+    // for each message.
     if (this.#scheduled || this.#stopped || at >= this.#timerAt) return;
     this.#env.cancel(this.#timer);
     this.#timerAt = at;

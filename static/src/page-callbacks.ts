@@ -1,4 +1,5 @@
-// Hands the page what the state machine has for it, one callback after another, and settles the promises of `send`.
+// Hands the page what the state machine has for it, one callback after another, and settles the
+// promises of `send`.
 
 import { CallbackQueue } from "./callback-queue.ts";
 import { pack, unpack } from "./codec.ts";
@@ -18,9 +19,14 @@ interface PendingSend {
   readonly reject: (error: PeerstarError) => void;
 }
 
-/** Maximum length of a snapshot's state in its message. The rest of the message holds the tables of senders and members. */
+/**
+ * Maximum length of a snapshot's state in its message. The rest of the message holds the tables of
+ * senders and members.
+ */
 const STATE_CHARS = LONGEST - (8 << 20);
-/** Timeout of a page's onSnapshot and onRestore. Everything else waits meanwhile, so they must end. */
+/**
+ * Timeout of a page's onSnapshot and onRestore. Everything else waits meanwhile, so they must end.
+ */
 const CALLBACK_MS = 30_000;
 
 export class PageCallbacks {
@@ -31,7 +37,7 @@ export class PageCallbacks {
   readonly #queue = new CallbackQueue();
   readonly #sends = new Map<number, PendingSend>();
   #lastToken = 0;
-  /** What rejects sends that the end of the group rejects. */
+  /** Error of the sends that the end of the group rejects. */
   endError = new PeerstarError("Closed");
   #isClosed = false;
 
@@ -82,13 +88,18 @@ export class PageCallbacks {
     this.push(() => this.#page.emit("error", error));
   }
 
-  /** From now on the page hears of nothing but the end. Sends that wait are rejected with `error`. */
+  /**
+   * From now on the page hears of nothing but the end. Sends that wait are rejected with `error`.
+   */
   silence(error: PeerstarError): void {
     this.#isClosed = true;
     this.endError = error;
   }
 
-  /** Rejects the sends that wait and runs `closed` last. The page's onSnapshot and onRestore are not waited for. */
+  /**
+   * Rejects the sends that wait and runs `closed` last. The page's onSnapshot and onRestore are not
+   * waited for.
+   */
   close(closed: () => void): void {
     this.#queue.pushWithoutWaiting(() => {
       for (const token of [...this.#sends.keys()]) this.#settle(token, "Closed");

@@ -19,7 +19,7 @@ export interface PageGroupEvents<T extends GroupTypes = Untyped> {
   /** This page has joined the group. Emitted once. */
   open: [
     event: {
-      /** This page's id. */
+      /** Id of this page. From now on it is final. */
       readonly id: string;
       /** Id of the host. */
       readonly host: string;
@@ -53,20 +53,25 @@ export interface PageGroupEvents<T extends GroupTypes = Untyped> {
       readonly profile: ProfileOf<T> | undefined;
     },
   ];
-  /** Another member has a new profile. All pages get this event at the same place between messages. */
+  /**
+   * Another member has a new profile. All pages get this event at the same place between messages.
+   */
   profile: [event: { readonly id: string; readonly profile: ProfileOf<T> | undefined }];
   /** This page joined late or was out of touch, and is up to date again. */
   recovered: [
     event: RestoreInfo<MessageOf<T>> & {
       /** Whether this page has everything that the others have. */
       readonly complete: boolean;
-      /** What brought the page up to date: the messages it missed, a snapshot, or neither. */
+      /** How the page was brought up to date: by the messages it missed, by a snapshot, or not. */
       readonly via: "log" | "snapshot" | "none";
       /** How long this page was out of touch, in milliseconds. */
       readonly awayMs: number;
     },
   ];
-  /** The path to a member, or its round trip, has changed. A host hears of every member, the others of the host. */
+  /**
+   * The path to a member, or its round trip, has changed. A host hears of every member, the others
+   * of the host.
+   */
   link: [
     event: {
       readonly id: string;
@@ -81,7 +86,9 @@ export interface PageGroupEvents<T extends GroupTypes = Untyped> {
     event: {
       /** `away`: this page is out of touch with the host, and sends wait. */
       readonly state: "connecting" | "open" | "away" | "closed";
-      /** Whether there is a connection to the server. Data channels may carry the group without one. */
+      /**
+       * Whether there is a connection to the server. Data channels may carry the group without one.
+       */
       readonly server: boolean;
     },
   ];

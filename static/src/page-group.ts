@@ -11,12 +11,15 @@ import { checkOptions, checkProfile, type PageGroupOptions } from "./page-option
 import type { RestoreInfo } from "./restore-info.ts";
 import { Shell } from "./shell.ts";
 
-/** More messages than a page can send in a millisecond. Times the clock, it stays a safe integer until the year 2248. */
+/**
+ * More messages than a page can send in a millisecond. Times the clock, it stays a safe integer
+ * until the year 2248.
+ */
 const COUNT_PER_MS = 1024;
 
 /**
- * The group of everybody who looks at a page. What any member sends is delivered to all members once, in the same order.
- * Make one group per page and keep it; it reconnects by itself.
+ * The group of everybody who looks at a page. What any member sends is delivered to all members
+ * once, in the same order. Make one group per page and keep it; it reconnects by itself.
  *
  * `T` gives the types of messages and profiles; without it they are `unknown`.
  */
@@ -30,7 +33,8 @@ export class PageGroup<T extends GroupTypes = Untyped> {
   /**
    * Joins the group, once the page is shown.
    *
-   * @throws TypeError or RangeError, with what is allowed, for a wrong option and where no group can run.
+   * @throws TypeError or RangeError, with what is allowed, for a wrong option and where no group
+   * can run.
    */
   constructor(options: PageGroupOptions<T> = {}) {
     const settings = checkOptions(options as PageGroupOptions<GroupTypes>);
@@ -54,14 +58,18 @@ export class PageGroup<T extends GroupTypes = Untyped> {
   }
 
   /**
-   * This page's id: new with every load of the page, the same through every reconnection. If the ticket names an id, it is
-   * that one. If the ticket comes from a function, the id is final with the event `open`.
+   * This page's id: new with every load of the page, the same through every reconnection. If the
+   * ticket names an id, it is that one. If the ticket comes from a function, the id is final with
+   * the event `open`.
    */
   get id(): string {
     return this.#page.id;
   }
 
-  /** Adds a listener of an event. A listener that throws is reported in the console and does not stop the others. */
+  /**
+   * Adds a listener of an event. A listener that throws is reported in the console and does not
+   * stop the others.
+   */
   on<Name extends keyof PageGroupEvents<T>>(
     name: Name,
     listener: (...args: PageGroupEvents<T>[Name]) => void,
@@ -82,16 +90,17 @@ export class PageGroup<T extends GroupTypes = Untyped> {
   /**
    * Sends a message to all members, 1 MiB at most. The data is copied at once.
    *
-   * @returns A promise that resolves when the message was delivered to this page too, in its place. It rejects with a
-   * PeerstarError, or with a TypeError for data that cannot be sent.
+   * @returns A promise that resolves when the message was delivered to this page too, in its place.
+   * It rejects with a PeerstarError, or with a TypeError for data that cannot be sent.
    */
   send(data: MessageOf<T>): Promise<void> {
     return this.#shell.send(data);
   }
 
   /**
-   * Callback that returns this page's state: everything delivered so far, as anything that `send` takes, or a promise of
-   * it. It is called between two deliveries, for members that join late, and may take 30 s.
+   * Callback that returns this page's state: everything delivered so far, as anything that `send`
+   * takes, or a promise of it. It is called between two deliveries, for members that join late, and
+   * may take 30 s.
    */
   get onSnapshot(): (() => unknown) | undefined {
     return this.#onSnapshot;
@@ -104,8 +113,9 @@ export class PageGroup<T extends GroupTypes = Untyped> {
   }
 
   /**
-   * Callback that replaces this page's state with that of another member's `onSnapshot`. It is also told which messages the
-   * page loses by that. Only later messages follow, after its promise if it returns one. It may take 30 s.
+   * Callback that replaces this page's state with that of another member's `onSnapshot`. It is also
+   * told which messages the page loses by that. Only later messages follow, after its promise if it
+   * returns one. It may take 30 s.
    */
   get onRestore(): ((state: unknown, about: RestoreInfo<MessageOf<T>>) => unknown) | undefined {
     return this.#onRestore;
@@ -119,10 +129,11 @@ export class PageGroup<T extends GroupTypes = Untyped> {
   }
 
   /**
-   * This member's profile, a copy. A new profile is told to the others in the group's order. A profile can be replaced, not
-   * removed.
+   * Profile of this member, a copy. A new profile is told to the others in the group's order. A
+   * profile can be replaced, not removed.
    *
-   * @throws TypeError for what is no JSON; RangeError above 1 KB, or above the server's own limit once it is known.
+   * @throws TypeError for what is no JSON. RangeError above 1 KB; once the server has told its own
+   * limit, above that.
    */
   get profile(): ProfileOf<T> | undefined {
     return this.profileOf(this.id);
@@ -132,7 +143,9 @@ export class PageGroup<T extends GroupTypes = Untyped> {
     this.#shell.setProfile(checkProfile(profile, this.#shell.profileBytes));
   }
 
-  /** Returns a copy of a present member's profile. Undefined if the member has none, or is not here. */
+  /**
+   * Returns a copy of a present member's profile. Undefined if the member has none, or is not here.
+   */
   profileOf(id: string): ProfileOf<T> | undefined {
     const profile =
       id === this.id ? structuredClone(this.#shell.profile) : this.#shell.members.profileOf(id);
@@ -159,14 +172,17 @@ export class PageGroup<T extends GroupTypes = Untyped> {
     return [this.id, ...this.#shell.members.ids];
   }
 
-  /** The PeerJS peer, for `call()` and `connect()`. Its events do not show the group's own connections. */
+  /**
+   * The PeerJS peer, for `call()` and `connect()`. Its events do not show the group's own
+   * connections.
+   */
   get peer(): Peer {
     return this.#page.peer as unknown as Peer;
   }
 
   /**
-   * Hands over the host's role: to the member `to`, or to the best one if `to` is absent or not here. Does nothing unless
-   * this page is the host.
+   * Hands over the host's role: to the member `to`, or to the best one if `to` is absent or not
+   * here. Does nothing unless this page is the host.
    *
    * @throws TypeError if `to` is no text.
    */
@@ -178,7 +194,10 @@ export class PageGroup<T extends GroupTypes = Untyped> {
     this.#shell.resign(to !== undefined && this.#shell.members.has(to) ? to : undefined);
   }
 
-  /** Leaves the group for good and tells the others at once. Sends that wait are rejected with `Closed`. */
+  /**
+   * Leaves the group for good and tells the others at once. Sends that wait are rejected with
+   * `Closed`.
+   */
   leave(): void {
     this.#shell.leave();
   }

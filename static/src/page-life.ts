@@ -2,7 +2,10 @@
 
 import type { Shell } from "./shell.ts";
 
-/** Calls `start` when the page is shown. A prerendered page may never be shown, and its browser delays its WebSocket. */
+/**
+ * Calls `start` when the page is shown. A prerendered page may never be shown, and its browser
+ * delays its WebSocket.
+ */
 export function whenShown(start: () => void): void {
   const isPrerendered =
     typeof document !== "undefined" &&
@@ -11,7 +14,10 @@ export function whenShown(start: () => void): void {
   else start();
 }
 
-/** Tells the shell of the page's life. Returns a function that ends that. A worker hears only of the network. */
+/**
+ * Tells the shell of the page's life. Returns a function that ends that. A worker hears only of the
+ * network.
+ */
 export function watchPage(shell: Shell): () => void {
   const listeners: [EventTarget, string, (event: Event) => void][] = [
     [globalThis, "online", () => shell.wake()],
@@ -19,8 +25,9 @@ export function watchPage(shell: Shell): () => void {
   if (typeof document !== "undefined")
     listeners.push(
       [globalThis, "pagehide", (event) => (mayComeBack(event) ? shell.pause() : shell.leave())],
-      // When a tab is closed, Firefox stops the script that runs, or the next one (dom.ipc.cancel_content_js_when_navigating).
-      // That may be the listener above. A second listener then says the goodbye.
+      // When a tab is closed, Firefox stops the script that runs, or the next one
+      // (dom.ipc.cancel_content_js_when_navigating). That may be the listener above. A second
+      // listener then says the goodbye.
       [globalThis, "pagehide", (event) => !mayComeBack(event) && shell.leaveNow()],
       [globalThis, "pageshow", (event) => mayComeBack(event) && shell.resume()],
       [document, "visibilitychange", () => shell.visibilityChanged()],
@@ -32,5 +39,8 @@ export function watchPage(shell: Shell): () => void {
   };
 }
 
-/** Returns whether the browser keeps the page for a return (pagehide), or took it from there (pageshow). */
+/**
+ * Returns whether the browser keeps the page for a return (pagehide), or took it from there
+ * (pageshow).
+ */
 const mayComeBack = (event: Event): boolean => (event as PageTransitionEvent).persisted;

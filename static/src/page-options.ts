@@ -11,39 +11,41 @@ import type { Ticket } from "./ticket.ts";
 /** Options of `new PageGroup()`. All are optional. */
 export interface PageGroupOptions<T extends GroupTypes = Untyped> {
   /**
-   * Name of what people look at together, 1 to 1024 bytes. Everyone with the same name meets. Default: this page's address
-   * without query and hash. Required in a worker, and on a page without an http(s) address of its own, such as `srcdoc`,
-   * `data:` or a sandbox.
+   * Name of what people look at together, 1 to 1024 bytes. Everyone with the same name meets.
+   * Default: this page's address without query and hash. Required in a worker, and on a page
+   * without an http(s) address of its own, such as `srcdoc`, `data:` or a sandbox.
    */
   readonly page?: string;
   /**
-   * The server's address with its path, or a path on this origin. Default: the folder that peerstar.js was loaded from; in
-   * a bundle, the root of this origin.
+   * The server's address with its path, or a path on this origin. Default: the folder that
+   * peerstar.js was loaded from; in a bundle, the root of this origin.
    */
   readonly server?: string;
   /** The server's `peerjs.key`. Default: "peerjs". */
   readonly key?: string;
   /**
-   * A signed ticket, for servers that require one, or a function that returns one. The function is called before every
-   * connection and may take 10 s. A text is used until it expires; then the group ends. If the ticket names an id, this
-   * page has that id.
+   * A signed ticket, for servers that require one, or a function that returns one. The function is
+   * called before every connection and may take 10 s. A text is used until it expires; then the
+   * group ends. If the ticket names an id, this page has that id.
    */
   readonly ticket?: Ticket;
   /**
-   * What the other members are told of this one: any JSON except null, 1 KB at most. The event `member` carries it, and
-   * `profile` carries later ones.
+   * Data about this member for the others: any JSON except null, 1 KB at most. Their event `member`
+   * carries it, and their event `profile` carries later ones.
    */
   readonly profile?: ProfileOf<T>;
   /** Whether to write what happens to the console. Default: false. */
   readonly debug?: boolean;
   /**
-   * Configuration of every RTCPeerConnection of the group and of `peer`. Its `iceServers` come before those of the server.
-   * `iceTransportPolicy: "relay"` hides this page's addresses behind TURN.
+   * Configuration of every RTCPeerConnection of the group and of `peer`. Its `iceServers` come
+   * before those of the server. `iceTransportPolicy: "relay"` hides this page's addresses behind
+   * TURN.
    */
   readonly rtc?: RTCConfiguration;
   /**
-   * Whether data channels may be used. `false`: all data goes over the server, and no other member learns this page's
-   * address, unless the page makes or takes connections and calls over `peer`. Default: true.
+   * Whether data channels may be used. `false`: all data goes over the server, and no other member
+   * learns this page's address, unless the page makes or takes connections and calls over `peer`.
+   * Default: true.
    */
   readonly p2p?: boolean;
 }
@@ -60,7 +62,9 @@ export interface Settings {
   readonly p2p: boolean;
 }
 
-/** Checks the options. Throws a TypeError or RangeError that says what is wrong and what is allowed. */
+/**
+ * Checks the options. Throws a TypeError or RangeError that says what is wrong and what is allowed.
+ */
 export function checkOptions(options: PageGroupOptions<GroupTypes>): Settings {
   const scope = globalThis as unknown as Scope;
   checkScope(scope);
@@ -76,8 +80,8 @@ export function checkOptions(options: PageGroupOptions<GroupTypes>): Settings {
 }
 
 /**
- * Returns a profile as the others will have it: a copy, through JSON. Throws a TypeError for what is no JSON, and a
- * RangeError above `maxBytes`.
+ * Returns a profile as the others will have it: a copy, through JSON. Throws a TypeError for what
+ * is no JSON, and a RangeError above `maxBytes`.
  */
 export function checkProfile(profile: unknown, maxBytes: number = PROFILE_BYTES): unknown {
   if (profile === undefined || profile === null)

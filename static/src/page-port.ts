@@ -1,12 +1,15 @@
-// The one interface between the library's shell and the page around it. `BrowserPage` implements it over the browser and
-// PeerJS; the tests implement it over fakes.
+// The one interface between the library's shell and the page around it. `BrowserPage` implements it
+// over the browser and PeerJS; the tests implement it over fakes.
 
 import type { Connection } from "./connection.ts";
 import type { PageGroupEvents } from "./page-events.ts";
 import type { RestoreInfo } from "./restore-info.ts";
 import type { Routes, ServerMessage } from "./socket-types.ts";
 
-/** What this member was last told of the host. A server that lost its memory keeps host and epoch by it. */
+/**
+ * The host and epoch that this member was last told. By them a server that lost its memory keeps the
+ * host and goes on with the epochs.
+ */
 export interface Claim {
   readonly epoch: number;
   readonly host: string;
@@ -28,7 +31,10 @@ export interface PagePort {
   readonly onSnapshot: (() => unknown) | undefined;
   /** The page's callback that takes the group's state, if it has one. */
   readonly onRestore: ((state: unknown, about: RestoreInfo) => unknown) | undefined;
-  /** The group has ended: frees the listeners and the PeerJS peer. The events `status` and `close` follow. */
+  /**
+   * The group has ended: frees the listeners and the PeerJS peer. The events `status` and `close`
+   * follow.
+   */
   release(): void;
 
   // --- PeerJS ---
@@ -37,7 +43,9 @@ export interface PagePort {
   setId(id: string): void;
   /** The server has let this page in: the peer may signal. Called after every OPEN. */
   signallingOpened(): void;
-  /** Uses the server's ICE servers. Returns what is wrong with them in words, once for each problem. */
+  /**
+   * Uses the server's ICE servers. Returns what is wrong with them in words, once for each problem.
+   */
   useIce(ice: readonly RTCIceServer[]): string | undefined;
   /** Hands PeerJS a signalling message, LEAVE or EXPIRE of the server. */
   signal(message: ServerMessage): void;

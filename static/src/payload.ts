@@ -1,14 +1,15 @@
-// Parses the payloads of the server's messages. They are data from outside, so every field is checked.
+// Parses the payloads of the server's messages. They are data from outside, so every field is
+// checked.
 
 import type { HostPayload, OpenPayload, RosterEntry } from "./group/index.ts";
 
-/** What the server's relay takes, in bytes. */
+/** Limits of the server's relay, in bytes. */
 export interface RelayLimits {
   /** Maximum size of one message as the server delivers it. */
   readonly maxMessageBytes: number;
   /**
-   * What the server queues for one member that reads slowly. Other members may fill half of it; what they send beyond
-   * that is dropped.
+   * Bytes that the server queues for one member that reads slowly. Other members may fill half of
+   * them; what they send beyond that is dropped.
    */
   readonly queueBytes: number;
 }
@@ -70,7 +71,10 @@ function parseRoster(value: unknown): { readonly roster?: RosterEntry[] } {
   return { roster: value.map(parseRosterEntry).filter((entry) => entry !== undefined) };
 }
 
-/** Returns whether a LEAVE says that the server only lost the member's socket. The member may still be there. */
+/**
+ * Returns whether a LEAVE says that the server only lost the member's socket. The member may still
+ * be there.
+ */
 export function isSocketLost(payload: unknown): boolean {
   return fieldsOf(payload)["lost"] === true;
 }

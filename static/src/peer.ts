@@ -1,7 +1,8 @@
 // The stock PeerJS peer over the library's WebSocket.
 //
-// Only this file knows the private parts of PeerJS: `_createServerConnection`, which its constructor calls,
-// `_cleanupPeer`, and the events of its socket. test/peer.test.ts fails if a new version of PeerJS changes them.
+// Only this file knows the private parts of PeerJS: `_createServerConnection`, which its
+// constructor calls, `_cleanupPeer`, and the events of its socket. test/peer.test.ts fails if a new
+// version of PeerJS changes them.
 
 import * as peerjs from "peerjs";
 import type { DataConnection, PeerJSOption } from "peerjs";
@@ -13,7 +14,8 @@ import type { ServerMessage } from "./socket-types.ts";
 type Listener = (...args: readonly unknown[]) => void;
 
 /**
- * Replaces the Socket of PeerJS. That one hides the codes of closes, and when it is lost the peer forgets its id.
+ * Replaces the Socket of PeerJS. That one hides the codes of closes, and when it is lost the peer
+ * forgets its id.
  */
 export class PeerSignalling {
   readonly #send: (message: object) => void;
@@ -73,7 +75,9 @@ export class PeerSignalling {
 
   // --- called by the library ---
 
-  /** Passes on the first OPEN only: a peer need not know that the WebSocket was lost and is back. */
+  /**
+   * Passes on the first OPEN only: a peer need not know that the WebSocket was lost and is back.
+   */
   opened(): void {
     if (this.#open) return;
     this.#open = true;
@@ -98,11 +102,14 @@ type Options = PeerJSOption & {
   readonly rtc: RTCConfiguration;
   readonly onGroup: (connection: Connection) => void;
 };
-/** Node, where a page may be rendered, gets PeerJS as CommonJS, with everything in its default export. */
+/**
+ * Node, where a page may be rendered, gets PeerJS as CommonJS, with everything in its default
+ * export.
+ */
 const StockPeer = peerjs.Peer ?? (peerjs.default as unknown as typeof peerjs).Peer;
 const BasePeer = StockPeer as unknown as new (id: string, options: Options) => PublicPeer;
 
-/** What PeerJS has for each connection or call, the app's own included. */
+/** A connection or call of PeerJS, the app's own included. */
 interface PeerConnection {
   readonly peerConnection: RTCPeerConnection | null | undefined;
   readonly label?: string;
@@ -115,7 +122,7 @@ const ENDED = 256;
 export class GroupPeer extends BasePeer {
   /** Ids of connections that have ended, oldest first. */
   readonly #ended = new Set<string>();
-  /** What the browser last refused of the server's ICE servers, in words. */
+  /** The browser's last objection to the server's ICE servers, in words. */
   #iceProblem: string | undefined;
 
   /** Called inside the constructor of PeerJS's Peer, before the fields of this class exist. */
@@ -135,7 +142,10 @@ export class GroupPeer extends BasePeer {
     return super.emit(name, ...args);
   }
 
-  /** Returns whether a message concerns a connection that has ended. PeerJS would keep the message for ever. */
+  /**
+   * Returns whether a message concerns a connection that has ended. PeerJS would keep the message
+   * for ever.
+   */
   isStale({ type, payload }: ServerMessage): boolean {
     if (type !== "CANDIDATE" && type !== "ANSWER") return false;
     const { connectionId } = (payload ?? {}) as { connectionId?: unknown };
@@ -168,8 +178,8 @@ export class GroupPeer extends BasePeer {
   }
 
   /**
-   * Uses the server's ICE servers for new connections, and for open ones in case they must find a new path. What this
-   * browser refuses is left out. Returns it in words, once for each problem.
+   * Uses the server's ICE servers for new connections, and for open ones in case they must find a
+   * new path. What this browser refuses is left out. Returns it in words, once for each problem.
    */
   useIce(given: readonly RTCIceServer[]): string | undefined {
     const options = this.options as unknown as Options & { config: RTCConfiguration };
@@ -201,8 +211,8 @@ export class GroupPeer extends BasePeer {
   }
 
   /**
-   * Returns whether a message is an OFFER that PeerJS would answer by itself, with this page's addresses, although the app
-   * takes no such connections.
+   * Returns whether a message is an OFFER that PeerJS would answer by itself, with this page's
+   * addresses, although the app takes no such connections.
    */
   isUnwanted({ type, payload }: ServerMessage): boolean {
     const offered = (payload ?? {}) as { type?: unknown; label?: unknown };
@@ -213,7 +223,10 @@ export class GroupPeer extends BasePeer {
     );
   }
 
-  /** PeerJS iterates over a list from which each connection removes itself, so it would miss every second one. */
+  /**
+   * PeerJS iterates over a list from which each connection removes itself, so it would miss every
+   * second one.
+   */
   _cleanupPeer(id: string): void {
     for (const connection of [...this.#connectionsTo(id)]) connection.close();
   }
@@ -235,7 +248,9 @@ export interface PeerAddress {
   readonly key: string;
 }
 
-/** Creates the peer. `rtc` is for every connection; its ICE servers come before those of the server. */
+/**
+ * Creates the peer. `rtc` is for every connection; its ICE servers come before those of the server.
+ */
 export function createPeer(
   { id, token }: { readonly id: string; readonly token: string },
   { host, port, path, secure, key }: PeerAddress,
@@ -243,7 +258,8 @@ export function createPeer(
   signalling: PeerSignalling,
   onGroup: (connection: Connection) => void,
 ): GroupPeer {
-  // The default of PeerJS has a TURN server that everyone shares. Here only the list that comes with OPEN counts.
+  // The default of PeerJS has a TURN server that everyone shares. Here only the list that comes
+  // with OPEN counts.
   const config: RTCConfiguration = { iceServers: [], ...rtc };
   const peer = new GroupPeer(randomId(), {
     host,

@@ -1,5 +1,5 @@
-// Cuts messages that are too long for a link into pieces and reassembles them. A message with a lost piece is lost; the
-// state machine sends it again.
+// Cuts messages that are too long for a link into pieces and reassembles them. A message with a
+// lost piece is lost; the state machine sends it again.
 
 export interface Piece {
   /** Number of the message, counted by its sender. */
@@ -13,8 +13,8 @@ export interface Piece {
 }
 
 /**
- * Cuts a text into pieces of at most `room` bytes. `cost` returns the bytes of a UTF-16 code unit on the link. A
- * surrogate pair is never cut apart.
+ * Cuts a text into pieces of at most `room` bytes. `cost` returns the bytes of a UTF-16 code unit
+ * on the link. A surrogate pair is never cut apart.
  */
 export function cut(text: string, room: number, cost: (code: number) => number): string[] {
   const pieces: string[] = [];
@@ -41,7 +41,10 @@ export function quotedCost(code: number): number {
   return code < 0x80 ? 1 : code < 0x800 ? 2 : code >= 0xd800 && code < 0xe000 ? 2 : 3;
 }
 
-/** Returns the length of JSON text as a JSON string. Only quotes and backslashes must be escaped in it. */
+/**
+ * Returns the length of JSON text as a JSON string. Only quotes and backslashes must be escaped in
+ * it.
+ */
 export function quotedChars(text: string): number {
   let chars = text.length + 2;
   for (let i = 0; i < text.length; i++) {
@@ -51,9 +54,15 @@ export function quotedChars(text: string): number {
   return chars;
 }
 
-/** Maximum length of a message in characters. Every receiver has room for it beside other unfinished messages. */
+/**
+ * Maximum length of a message in characters. Every receiver has room for it beside other unfinished
+ * messages.
+ */
 export const LONGEST = 48 << 20;
-/** Maximum cost of all unfinished messages of a reassembler. The cost of a piece is its characters and `PIECE_COST`. */
+/**
+ * Maximum cost of all unfinished messages of a reassembler. The cost of a piece is its characters
+ * and `PIECE_COST`.
+ */
 const ROOM = 64 << 20;
 const PIECE_COST = 64;
 const MESSAGE_COST = 512;
@@ -69,7 +78,9 @@ interface UnfinishedMessage {
 
 /** Joins the pieces of long messages. */
 export class Reassembler {
-  /** Ordered by the last piece: the message that waited longest comes first and is dropped first. */
+  /**
+   * Ordered by the last piece: the message that waited longest comes first and is dropped first.
+   */
   readonly #unfinished = new Map<string, UnfinishedMessage>();
   #cost = 0;
 

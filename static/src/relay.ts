@@ -1,5 +1,5 @@
-// Sends data over the server as RELAY messages: cut to the size that the server takes, and no more at a time than the
-// receiver and this page's socket can pass on soon.
+// Sends data over the server as RELAY messages: cut to the size that the server takes, and no more
+// at a time than the receiver and this page's socket can pass on soon.
 
 import { utf8Length } from "./codec.ts";
 import type { Env, Timer } from "./env.ts";
@@ -16,7 +16,7 @@ export interface RelaySocket {
   send(text: string): boolean;
 }
 
-/** What the relay reports. */
+/** Receives the reports of the relay. */
 export interface RelayHooks {
   /** Passes events of the relay to the state machine. */
   feed(event: Event): void;
@@ -32,23 +32,28 @@ const LOW_BYTES = 128 << 10;
 /** Interval of looking whether the socket has room. A WebSocket does not tell. */
 const POLL_MS = 15;
 /**
- * Bytes around the payload of a RELAY: `type`, and `dst` or `src`. An id has 128 bytes at most, each of which may be
- * escaped.
+ * Bytes around the payload of a RELAY: `type`, and `dst` or `src`. An id has 128 bytes at most,
+ * each of which may be escaped.
  */
 const ENVELOPE_BYTES = 320;
 /** Bytes around the text of a piece. */
 const PIECE_ENVELOPE_BYTES = 64;
-/** A receiver that echoes no mark for this long is gone, or was: what was under way to it is lost. */
+/**
+ * A receiver that echoes no mark for this long is gone, or was: what was under way to it is lost.
+ */
 const STUCK_MS = 4_000;
 /** Interval of reports that pieces of a long message arrive. */
 const PROGRESS_MS = 500;
 /** Round trips above this are not believed. */
 const RTT_MAX_MS = 60_000;
 
-/** The frames of one message. Each is made when it is sent, because a long message is one text for many receivers. */
+/**
+ * The frames of one message. Each is made when it is sent, because a long message is one text for
+ * many receivers.
+ */
 type Frames = Iterator<string, undefined>;
 
-/** What goes to one member. Sizes are in bytes, counted from the start of the flow. */
+/** State of sending to one member. Sizes are in bytes, counted from the start of the flow. */
 interface Flow {
   sent: number;
   /** Value of `sent` in the last mark. */
@@ -64,8 +69,8 @@ interface Flow {
 }
 
 /**
- * Messages between two relays. `m`: mark, "I have sent you `n` bytes". `e`: echo of a mark, "they have arrived". `p`: ping
- * at the time `n`, with the last round trip. `q`: answer to a ping.
+ * Messages between two relays. `m`: mark, "I have sent you `n` bytes". `e`: echo of a mark, "they
+ * have arrived". `p`: ping at the time `n`, with the last round trip. `q`: answer to a ping.
  */
 type Control =
   | { readonly r: "m" | "e"; readonly n: number }
@@ -90,7 +95,10 @@ export class Relay {
   #lastCut = 0;
   /** Maximum bytes of payload in one frame. */
   #frameBytes = 0;
-  /** Bytes under way to one member before the next frame waits. With that frame they stay below half of `queueBytes`. */
+  /**
+   * Bytes under way to one member before the next frame waits. With that frame they stay below half
+   * of `queueBytes`.
+   */
   #windowBytes = 0;
   #timer: Timer;
   #polling = false;
@@ -133,7 +141,10 @@ export class Relay {
     this.#reassembler.forget(id);
   }
 
-  /** Called when the host changes. Nobody listens any more to unfinished messages of, or to, the last host. */
+  /**
+   * Called when the host changes. Nobody listens any more to unfinished messages of, or to, the
+   * last host.
+   */
   hostChanged(): void {
     const before = this.#env.now() - STUCK_MS;
     for (const [id, flow] of this.#flows) {
@@ -294,7 +305,8 @@ export class Relay {
 
   #reportPressure(): void {
     const { messages, snapshots } = this.#queue.waiting;
-    // While one lane fills the socket's buffer, that buffer does not tell how long the other lane waits.
+    // While one lane fills the socket's buffer, that buffer does not tell how long the other lane
+    // waits.
     this.#reportLoad("relay", messages + (snapshots > 0 ? 0 : this.#socket.buffered));
     this.#reportLoad("states", snapshots + (messages > 0 ? 0 : this.#socket.buffered));
     const isIdle = !this.#high.relay && !this.#high.states && messages + snapshots === 0;

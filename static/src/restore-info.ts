@@ -1,8 +1,9 @@
-// Types of the event `recovered` and of `onRestore`: why a page is restored, and which messages it loses.
+// Types of the event `recovered` and of `onRestore`: why a page is restored, and which messages it
+// loses.
 
 /**
- * A message that this page was handed, that the group does not have, and that the library does not send again. `Message`
- * is the type of the group's messages.
+ * A message that this page was handed, that the group does not have, and that the library does not
+ * send again. `Message` is the type of the group's messages.
  */
 export interface LostMessage<Message = unknown> {
   /** Data, as the `message` event gave it. */
@@ -27,6 +28,9 @@ export interface RestoreInfo<Message = unknown> {
   readonly reason: "join" | "behind" | "replaced";
   /** The lost messages, by ascending `seq`. */
   readonly lost: readonly LostMessage<Message>[];
-  /** Whether more messages are lost than `lost` lists: older ones, or ones in a snapshot that this page got. */
+  /**
+   * Whether more messages are lost than `lost` lists: older ones, or ones in a snapshot that this
+   * page got.
+   */
   readonly lostMore: boolean;
 }

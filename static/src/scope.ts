@@ -1,6 +1,10 @@
-// The surroundings of the library: a page or a worker, its address, and the defaults of the options `page` and `server`.
+// The surroundings of the library: a page or a worker, its address, and the defaults of the options
+// `page` and `server`.
 
-/** The part of the global object that is read here. A worker has no document; Node has no document and no location. */
+/**
+ * The part of the global object that is read here. A worker has no document; Node has no document
+ * and no location.
+ */
 export interface Scope {
   readonly document?: unknown;
   readonly location?: Pick<Location, "href" | "origin" | "pathname" | "protocol">;
@@ -10,7 +14,9 @@ export interface Scope {
   readonly ServiceWorkerGlobalScope?: unknown;
 }
 
-/** The server's limit on the name of a page. A page is named before the server can say its limits. */
+/**
+ * The server's limit on the name of a page. A page is named before the server can say its limits.
+ */
 const PAGE_BYTES = 1024;
 
 /** Throws a TypeError where no group can run. */
@@ -30,8 +36,8 @@ export function checkScope(scope: Scope): void {
 }
 
 /**
- * Returns the page's name: the option, or this page's address. Throws a TypeError if that address is not one that other
- * people share, and a RangeError for an option that is too short or too long.
+ * Returns the page's name: the option, or this page's address. Throws a TypeError if that address
+ * is not one that other people share, and a RangeError for an option that is too short or too long.
  */
 export function pageIn(page: unknown, scope: Scope): string {
   if (page === undefined) return ownAddress(scope);
@@ -47,8 +53,8 @@ function ownAddress({ document, location, origin }: Scope): string {
   const give = "give the option `page`, a name that all who are to meet have in common";
   if (document === undefined)
     throw new TypeError(`a worker does not know which page it belongs to: ${give}`);
-  // With an opaque origin (srcdoc, data:, about:blank, a sandbox), a file or an app's scheme, unrelated pages elsewhere
-  // have the same address.
+  // With an opaque origin (srcdoc, data:, about:blank, a sandbox), a file or an app's scheme,
+  // unrelated pages elsewhere have the same address.
   const shared = location !== undefined && isWeb(location.protocol) && origin !== "null";
   if (!shared)
     throw new TypeError(
@@ -58,8 +64,9 @@ function ownAddress({ document, location, origin }: Scope): string {
 }
 
 /**
- * Returns the server's address: the option; or the folder of `from`, where peerstar.js was loaded from; or, in a bundle,
- * the root of this origin. Throws a TypeError if that is no address of a server.
+ * Returns the server's address: the option; or the folder of `from`, where peerstar.js was loaded
+ * from; or, in a bundle, the root of this origin. Throws a TypeError if that is no address of a
+ * server.
  */
 export function serverIn(server: unknown, from: string | undefined, { location }: Scope): URL {
   const example = 'an address such as "https://example.org/path/"';

@@ -1,9 +1,12 @@
-// Decides which values can be sent: those of JSON, and bytes. JSON turns many other objects into `{}`; they are refused.
+// Decides which values can be sent: those of JSON, and bytes. JSON turns many other objects into
+// `{}`; they are refused.
 
 /** `a` is an ArrayBuffer, `b` a Uint8Array. */
 export type ByteKind = "a" | "b";
 
-/** Thrown for a value that cannot be sent. The message says what the value is and what can be sent. */
+/**
+ * Thrown for a value that cannot be sent. The message says what the value is and what can be sent.
+ */
 export class Unsendable extends TypeError {}
 
 export interface Bytes {
@@ -26,8 +29,9 @@ const bufferLength = getter(ArrayBuffer.prototype, "byteLength");
 const tagOf = (value: object): string => Object.prototype.toString.call(value).slice(8, -1);
 
 /**
- * Returns the bytes of an ArrayBuffer or Uint8Array, also of one from another realm (an iframe, jsdom, `vm`). Undefined
- * for everything else. Throws a TypeError for other views, and for a buffer that was transferred.
+ * Returns the bytes of an ArrayBuffer or Uint8Array, also of one from another realm (an iframe,
+ * jsdom, `vm`). Undefined for everything else. Throws a TypeError for other views, and for a buffer
+ * that was transferred.
  */
 export function bytesIn(value: object): Bytes | undefined {
   if (ArrayBuffer.isView(value)) {
@@ -85,7 +89,10 @@ function refusal(what: string, hint = ""): Unsendable {
   );
 }
 
-/** Throws a TypeError for a value that JSON drops, turns into null, or refuses. `undefined` is dropped as in JSON. */
+/**
+ * Throws a TypeError for a value that JSON drops, turns into null, or refuses. `undefined` is
+ * dropped as in JSON.
+ */
 export function checkPrimitive(value: unknown): void {
   switch (typeof value) {
     case "function":
@@ -118,8 +125,8 @@ export function isBoxed(value: object): boolean {
 }
 
 /**
- * Returns whether this is an object of the language or the platform, or of a class that extends one. The fields of such
- * an object are not its value.
+ * Returns whether this is an object of the language or the platform, or of a class that extends
+ * one. The fields of such an object are not its value.
  */
 function isPlatform(value: object, tag: string): boolean {
   const known = Object.hasOwn(globalThis, tag)

@@ -1,4 +1,5 @@
-// The shell's side towards the server: handles its messages, tells it what this member knows, and relays data over it.
+// The shell's side towards the server: handles its messages, tells it what this member knows, and
+// relays data over it.
 
 import type { Channels, DialPlan } from "./channels.ts";
 import { shortId, type DebugLog } from "./debug-log.ts";
@@ -27,8 +28,8 @@ export interface MemberOptions {
   /** This page's id, unless the ticket names one. */
   readonly id: string;
   /**
-   * A number above the count of all messages that earlier loads of the page sent, for an id that a ticket names and those
-   * loads had as well.
+   * A number above the count of all messages that earlier loads of the page sent, for an id that a
+   * ticket names and those loads had as well.
    */
   readonly counted?: number;
   readonly profile: unknown;
@@ -45,7 +46,7 @@ export interface ServerLinkParts {
   readonly log: DebugLog;
 }
 
-/** What the link reports to the shell. */
+/** Receives the reports of the server link. */
 export interface ServerLinkHooks {
   /** Passes events to the state machine. */
   feed(event: Event): void;
@@ -58,7 +59,10 @@ export interface ServerLinkHooks {
   ended(close: Close): void;
 }
 
-/** After this many failed dials, or one that took its whole time, the page is told that the server is unreachable. */
+/**
+ * After this many failed dials, or one that took its whole time, the page is told that the server
+ * is unreachable.
+ */
 const UNREACHABLE_DIALS = 4;
 
 export class ServerLink {
@@ -168,7 +172,10 @@ export class ServerLink {
     this.#socket.send(JSON.stringify({ type, payload }));
   }
 
-  /** Sends a signalling message of PeerJS. While the WebSocket is closed it waits for as long as the server would keep it. */
+  /**
+   * Sends a signalling message of PeerJS. While the WebSocket is closed it waits for as long as the
+   * server would keep it.
+   */
   signal(message: object): void {
     const text = JSON.stringify(message);
     if (!this.#socket.send(text)) this.#signalling.push(text, this.#env.now());
@@ -196,7 +203,10 @@ export class ServerLink {
     return this.#page.socketUrl(host === undefined ? undefined : { epoch, host }, ticket);
   }
 
-  /** Takes the id that a ticket names. After the first OPEN the id stays: the server refuses a ticket for another. */
+  /**
+   * Takes the id that a ticket names. After the first OPEN the id stays: the server refuses a
+   * ticket for another.
+   */
   #takeIdOf(ticket: string | undefined): void {
     const id = ticket === undefined ? undefined : idOfTicket(ticket);
     const { machine, log } = this.#parts;

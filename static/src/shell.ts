@@ -1,5 +1,5 @@
-// The shell around the group's state machine: passes it the events of WebSocket, data channels, clock and page, and carries
-// out its effects.
+// The shell around the group's state machine: passes it the events of WebSocket, data channels,
+// clock and page, and carries out its effects.
 
 import { Channels } from "./channels.ts";
 import { pack, type Packed } from "./codec.ts";
@@ -24,7 +24,10 @@ import type { PagePort } from "./page-port.ts";
 import { ServerLink, type MemberOptions } from "./server-link.ts";
 import type { Close } from "./socket-types.ts";
 
-/** After this many failed dials of the host, a page that may not use the relay is told that the host is unreachable. */
+/**
+ * After this many failed dials of the host, a page that may not use the relay is told that the host
+ * is unreachable.
+ */
 const UNREACHABLE_DIALS = 3;
 
 export class Shell {
@@ -114,13 +117,19 @@ export class Shell {
     return this.#server.profileBytes;
   }
 
-  /** Sets this member's profile: JSON within `profileBytes`. While the WebSocket is closed, it is sent after the next OPEN. */
+  /**
+   * Sets this member's profile: JSON within `profileBytes`. While the WebSocket is closed, it is
+   * sent after the next OPEN.
+   */
   setProfile(profile: unknown): void {
     this.#feed({ type: "profile", profile });
     this.#server.status.setProfile(profile);
   }
 
-  /** Sends a message to the group. Rejects with a TypeError for what cannot be sent, else with a PeerstarError. */
+  /**
+   * Sends a message to the group. Rejects with a TypeError for what cannot be sent, else with a
+   * PeerstarError.
+   */
   send(data: unknown): Promise<void> {
     if (this.#isClosed) return handledRejection(this.#callbacks.endError);
     let packed: Packed;
@@ -149,13 +158,19 @@ export class Shell {
     this.#close({ code: 1000, reason: "left" });
   }
 
-  /** The page is being closed. Says goodbye even if a script was stopped in the middle of a step, or of `leave`. */
+  /**
+   * The page is being closed. Says goodbye even if a script was stopped in the middle of a step, or
+   * of `leave`.
+   */
   leaveNow(): void {
     this.leave();
     this.#server.leave();
   }
 
-  /** The page is left and may come back (pagehide with `persisted`). To the others it has left; here all is kept. */
+  /**
+   * The page is left and may come back (pagehide with `persisted`). To the others it has left; here
+   * all is kept.
+   */
   pause(): void {
     if (this.#isClosed) return;
     this.#log(() => "the page is left, and may come back");
@@ -203,7 +218,8 @@ export class Shell {
   #stepped(): void {
     if (this.#server.isOpen !== this.#serverOpen)
       this.#callbacks.push(() => this.#tellStatus(this.#state));
-    // A server that does not believe this member's epoch must not name it host: it could not serve the members.
+    // A server that does not believe this member's epoch must not name it host: it could not serve
+    // the members.
     this.#server.status.setEligible(!this.#machine.disbelieved);
     this.#followDialPlan();
   }
@@ -267,7 +283,8 @@ export class Shell {
   #transmit({ to, via, message }: Extract<Effect, { type: "transmit" }>): void {
     const { relay } = this.#server;
     const lane = laneOf(message);
-    // One snapshot on its way to a member is enough: another would be as good, and is asked for again.
+    // One snapshot on its way to a member is enough: another would be as good, and is asked for
+    // again.
     if (lane === "snapshots" && (this.#channels.hasSnapshot(to) || relay.hasSnapshot(to))) return;
     if (via === "p2p") this.#channels.send(to, this.#textOf(message), lane);
     else relay.send(to, this.#textOf(message), lane);
@@ -350,7 +367,8 @@ export class Shell {
     this.#isClosed = true;
     this.#log(() => `closed: ${close.code} ${close.reason}`);
     this.#callbacks.silence(error);
-    // Messages of a step that is being delivered are settled as delivered, even if a listener of them leaves.
+    // Messages of a step that is being delivered are settled as delivered, even if a listener of
+    // them leaves.
     this.#runner.afterStep(() => {
       this.#runner.flush({ type: "leave" });
       this.#server.leave();
@@ -367,7 +385,10 @@ export class Shell {
   }
 }
 
-/** Snapshots may be large. In whatever order they arrive among the messages, they are valid or without effect. */
+/**
+ * Snapshots may be large. In whatever order they arrive among the messages, they are valid or
+ * without effect.
+ */
 function laneOf({ t }: Wire): Lane {
   return t === "restore" || t === "snap" ? "snapshots" : "messages";
 }

@@ -12,7 +12,10 @@ export class SignallingBuffer {
     this.#messages.push({ text, at });
   }
 
-  /** Removes all messages and returns those made at `since` or later. The server would have dropped older ones as well. */
+  /**
+   * Removes all messages and returns those made at `since` or later. The server would have dropped
+   * older ones as well.
+   */
   takeSince(since: number): readonly string[] {
     return this.#messages
       .splice(0)

@@ -1,4 +1,4 @@
-// What the connection to the server needs and reports, and the form of the server's messages.
+// Types of the connection to the server, and the form of the server's messages.
 
 import type { Ticket } from "./ticket.ts";
 
@@ -40,7 +40,7 @@ export interface ServerAddress {
   url(ticket: string | undefined): string;
 }
 
-/** What the socket reports. */
+/** Receives the reports of the socket. */
 export interface SocketListener {
   /** A message of the server, except heartbeats. OPEN: the server has let this page in. */
   message(message: ServerMessage): void;
@@ -66,7 +66,7 @@ export function parseMessage(data: unknown): ServerMessage | undefined {
     )
       return message as ServerMessage;
   } catch {
-    // Not JSON.
+    // Only JSON comes from a Peerstar server.
   }
   return undefined;
 }

@@ -1,4 +1,5 @@
-// The connection to the server: one WebSocket after another, until a close says that dialling again cannot help.
+// The connection to the server: one WebSocket after another, until a close says that dialling again
+// cannot help.
 
 import type { Env, SocketLike, Timer } from "./env.ts";
 import { Health } from "./health.ts";
@@ -24,20 +25,35 @@ import { fetchTicket } from "./ticket.ts";
 const DIAL_MS = 10_000;
 /** Timeout of a dial that the browser delays or that hangs, while the server answers over HTTP. */
 const DIAL_MAX_MS = 30_000;
-/** When the page is looked at or the network is back, a dial that has taken longer than this is made anew. */
+/**
+ * When the page is looked at or the network is back, a dial that has taken longer than this is made
+ * anew.
+ */
 const DIAL_HANGS_MS = 2_000;
-/** A connection that lasted for less than this counts as a failed attempt: the next dial is not hurried. */
+/**
+ * A connection that lasted for less than this counts as a failed attempt: the next dial is not
+ * hurried.
+ */
 const LASTING_MS = 2_000;
-/** Longest wait between two questions whether the server is there. All browsers should return at about the same time. */
+/**
+ * Longest wait between two questions whether the server is there. All browsers should return at
+ * about the same time.
+ */
 const ASK_MAX_WAIT_MS = 3_000;
 /**
- * How long after the loss of a connection the server may still wait for this page, if it does not tell `returnMs`
- * (`liveness.return_ms`: 3 s, but a server may have more).
+ * How long after the loss of a connection the server may still wait for this page, if it does not
+ * tell `returnMs` (`liveness.return_ms`: 3 s, but a server may have more).
  */
 const AWAITED_MS = 30_000;
-/** The server may notice the loss of a connection this much later than the page (`liveness.timeout_ms`). */
+/**
+ * The server may notice the loss of a connection this much later than the page
+ * (`liveness.timeout_ms`).
+ */
 const NOTICE_MS = 15_000;
-/** Close code of a client that dials again. To the server that is a lost socket; a close without code would be a goodbye. */
+/**
+ * Close code of a client that dials again. To the server that is a lost socket; a close without
+ * code would be a goodbye.
+ */
 const DIALS_AGAIN = 4000;
 
 export class ServerSocket {
@@ -50,7 +66,10 @@ export class ServerSocket {
   /** Whether the server has let this page in. */
   #isOpen = false;
   #state: "paused" | "dialling" | "waiting" | "ended" = "paused";
-  /** Whether the server is asked over HTTP before the next dial. So after an end without a word from the server. */
+  /**
+   * Whether the server is asked over HTTP before the next dial. So after an end without a word from
+   * the server.
+   */
   #asksFirst = false;
   /** Number of the present dial. The answer of a ticket function to an earlier dial is ignored. */
   #dialNumber = 0;
@@ -62,7 +81,7 @@ export class ServerSocket {
   #openedAt = 0;
   /** When the last connection of a page that was in was lost. */
   #lostAt = -Infinity;
-  /** For the next dial, or for the timeout of this one. */
+  /** Timer for the next dial, or for the timeout of this one. */
   #timer: Timer;
   #maxWaitMs = MAX_WAIT_MS;
   #awaitedMs = AWAITED_MS;
@@ -122,12 +141,18 @@ export class ServerSocket {
     return true;
   }
 
-  /** Sends a heartbeat. When it is answered on this very WebSocket, the listener's `proved(token)` is called. */
+  /**
+   * Sends a heartbeat. When it is answered on this very WebSocket, the listener's `proved(token)`
+   * is called.
+   */
   prove(token: number): void {
     this.#keepAlive.prove(token);
   }
 
-  /** Called when the network is back or the page is looked at. Checks the connection, or dials without waiting. */
+  /**
+   * Called when the network is back or the page is looked at. Checks the connection, or dials
+   * without waiting.
+   */
   wake(): void {
     if (this.#isOpen) return this.#keepAlive.check();
     if (this.#state === "waiting") {
@@ -172,8 +197,8 @@ export class ServerSocket {
     try {
       ws = this.#env.dial(this.#address.url(ticket));
     } catch (error) {
-      // The browser does not dial this address, such as ws: from an https page. The end is told in a task of its own,
-      // because the group may still be under construction.
+      // The browser does not dial this address, such as ws: from an https page. The end is told in
+      // a task of its own, because the group may still be under construction.
       const reason = error instanceof Error ? error.message : String(error);
       return this.#setTimer(0, () => this.#end({ code: 4400, reason }));
     }
@@ -204,7 +229,9 @@ export class ServerSocket {
     });
   }
 
-  /** Dials. After an end without a word from the server, dials only if the server answers over HTTP. */
+  /**
+   * Dials. After an end without a word from the server, dials only if the server answers over HTTP.
+   */
   #retry(): void {
     if (!this.#asksFirst) return this.dial();
     this.#health.ask(({ dial, why }) => {

@@ -1,6 +1,10 @@
-// Tells the server the state of this member with STATUS: all of it after every OPEN, then what changes.
+// Tells the server the state of this member with STATUS: all of it after every OPEN, then what
+// changes.
 
-/** Sends a message to the server. While the WebSocket is closed it is dropped: the next OPEN is followed by all. */
+/**
+ * Sends a message to the server. While the WebSocket is closed it is dropped: the next OPEN is
+ * followed by all.
+ */
 type Send = (type: string, payload: unknown) => void;
 
 export interface StatusFacts {
@@ -28,7 +32,10 @@ export class StatusReport {
     return this.#profile;
   }
 
-  /** Sends all of the state. `channels`: the open channels to dialled members, with the time of each dial in ms. */
+  /**
+   * Sends all of the state. `channels`: the open channels to dialled members, with the time of each
+   * dial in ms.
+   */
   sendAll(eligible: boolean, channels: Readonly<Record<string, number>>): void {
     this.#eligible = eligible;
     this.#channels = JSON.stringify(channels);

@@ -2,11 +2,14 @@
 
 import type { Env, Timer } from "./env.ts";
 
-/** What `Targets` has done with data channels. */
+/** Opens and closes the data channels for `Targets`. */
 export interface TargetHooks {
   /** Dials this member now, unless a channel or a dial exists. */
   dial(id: string): void;
-  /** Called when a member has not been a target for `KEEP_MS`. Returns false to be called again after as long. */
+  /**
+   * Called when a member has not been a target for `KEEP_MS`. Returns false to be called again
+   * after as long.
+   */
   release(id: string): boolean;
   /** Called when dialling this member has failed `times` times in a row. */
   failed(id: string, times: number): void;
@@ -15,7 +18,10 @@ export interface TargetHooks {
 /** Retry interval after the first failure. It doubles with each failure, up to `RETRY_MAX_MS`. */
 const RETRY_MS = 1_000;
 const RETRY_MAX_MS = 30_000;
-/** How long the channel or dial to a former target is kept. A former host often becomes the next host. */
+/**
+ * How long the channel or dial to a former target is kept. A former host often becomes the next
+ * host.
+ */
 const KEEP_MS = 30_000;
 
 interface Target {
@@ -76,8 +82,8 @@ export class Targets {
   }
 
   /**
-   * Called when a dial of this member has failed or its channel has closed. Plans the next dial of a target. The wait
-   * grows with each failure and is random, so that members do not dial together.
+   * Called when a dial of this member has failed or its channel has closed. Plans the next dial of
+   * a target. The wait grows with each failure and is random, so that members do not dial together.
    */
   retry(id: string): void {
     const target = this.#targets.get(id);

@@ -1,11 +1,15 @@
 // The ticket for a server that requires one.
 
-/** A signed ticket: a text that is used for every connection, or a function that is called before each one. */
+/**
+ * A signed ticket: a text that is used for every connection, or a function that is called before
+ * each one.
+ */
 export type Ticket = string | (() => string | PromiseLike<string>);
 
 /**
- * Calls a page's ticket function and returns the ticket without white space around it. The call is made in a microtask,
- * because the function may use the group that is being constructed. Throws a TypeError for an empty ticket.
+ * Calls a page's ticket function and returns the ticket without white space around it. The call is
+ * made in a microtask, because the function may use the group that is being constructed. Throws a
+ * TypeError for an empty ticket.
  */
 export async function fetchTicket(ticket: Exclude<Ticket, string>): Promise<string> {
   await undefined;

@@ -1,4 +1,5 @@
-// After an outage the library asks the server over HTTP and dials a WebSocket only when somebody answers.
+// After an outage the library asks the server over HTTP and dials a WebSocket only when somebody
+// answers.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";

@@ -1,4 +1,5 @@
-// Tests what peer.ts relies on inside PeerJS. If a test fails after an update of PeerJS, peer.ts must be adapted.
+// Tests what peer.ts relies on inside PeerJS. If a test fails after an update of PeerJS, peer.ts
+// must be adapted.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";

@@ -126,7 +126,8 @@ test("a snapshot gets through a socket that is slower than the messages", () => 
   relay.send("you", state, "snapshots");
   let [seen, of, said] = [0, 0, 0];
   for (let ms = 0; ms < 20_000; ms += 50) {
-    // Messages of 500 KB a second are sent while there is no back-pressure. The socket passes on 300 KB.
+    // Messages of 500 KB a second are sent while there is no back-pressure. The socket passes on
+    // 300 KB.
     for (
       let i = 0;
       i < 5 && pressure.filter((word) => word.startsWith("relay")).at(-1) !== "relay high";

@@ -1,5 +1,5 @@
-// A small browser for tests: a clock that is moved by hand, sockets and data channels whose other side is the test, and a
-// page that notes what it is told.
+// A small browser for tests: a clock that is moved by hand, sockets and data channels whose other
+// side is the test, and a page that notes what it is told.
 
 import type { Connection } from "../src/connection.ts";
 import type { Env, SocketLike } from "../src/env.ts";
@@ -114,7 +114,7 @@ export class FakePage implements PagePort {
   /** Whether `dial` opens connections. */
   dials = false;
   visible = true;
-  /** What the browser refuses of ICE servers, in words. */
+  /** The browser's objection to ICE servers, in words. */
   iceProblem: string | undefined;
   onSnapshot: (() => unknown) | undefined;
   onRestore: ((state: unknown, about: RestoreInfo) => unknown) | undefined;
@@ -211,7 +211,9 @@ export class FakeEnv implements Env {
   readonly beacons: string[] = [];
   chance = 0.5;
   alive = false;
-  /** The immediate answer of the server's `health` route. Undefined: the test answers by `probes`. */
+  /**
+   * The immediate answer of the server's `health` route. Undefined: the test answers by `probes`.
+   */
   health: HealthAnswer["found"] | undefined = "there";
   readonly probes: {
     readonly url: string;

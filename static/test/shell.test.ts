@@ -196,7 +196,8 @@ test("a ticket's id becomes this page's id, and its count goes on from earlier l
       1001,
       [1001],
     ]);
-    // The snapshot holds own messages from before the page was reloaded. It does not settle the new one.
+    // The snapshot holds own messages from before the page was reloaded. It does not settle the new
+    // one.
     const snap = {
       r: 1,
       e: 5,
@@ -381,7 +382,8 @@ test("a page that is closed in the middle of a step says goodbye at once, and on
   const page = new FakePage();
   const shell = new Shell(env, { id: "me", profile: undefined, p2p: false }, page, () => {});
   page.onMessage = () => {
-    // leave() alone would wait for the end of the step, which never comes where Firefox stops the script.
+    // leave() alone would wait for the end of the step, which never comes where Firefox stops the
+    // script.
     shell.leaveNow();
     seen.push(leaves());
     shell.leaveNow();
@@ -471,7 +473,9 @@ const nowhere = {
   at: { r: 0, e: 0, s: 0, done: 0, base: 0, line: [], snap: false, stale: false, age: 0 },
 };
 
-/** Returns a host with a state of 2 MB, and a member that waits for it on a channel that is full. */
+/**
+ * Returns a host with a state of 2 MB, and a member that waits for it on a channel that is full.
+ */
 async function stuffed() {
   const made = rig();
   const { env, shell, alone, link, page } = made;
