@@ -24,7 +24,11 @@ const CASES = [
   "group.reach",
   "group.head",
   "channels",
-  "shell",
+  "shell.end",
+  "shell.identity",
+  "shell.page",
+  "shell.server",
+  "shell.snapshots",
   "group.calm",
 ];
 
