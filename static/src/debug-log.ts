@@ -4,8 +4,8 @@
 import type { Notice } from "./group/index.ts";
 
 /**
- * A notice of the state machine to the page. The status is apart, because the shell adds the state of
- * the WebSocket to it.
+ * A notice of the state machine to the page. The status is apart, because the shell adds the state
+ * of the WebSocket to it.
  */
 export type PageNotice = Exclude<Notice, { readonly kind: "status" }>;
 

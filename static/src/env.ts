@@ -1,6 +1,6 @@
 // The browser's clock, timers, sockets and requests behind one interface, which tests replace.
 
-import { probe, type HealthAnswer } from "./health.ts";
+import { probe, type HealthAnswer } from "./health-probe.ts";
 
 export interface SocketLike {
   readonly readyState: number;

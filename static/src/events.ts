@@ -31,10 +31,6 @@ export class Emitter<Events extends { [name in keyof Events]: readonly unknown[]
       }
     }
   }
-
-  clear(): void {
-    this.#listeners.clear();
-  }
 }
 
 function report(name: string, error: unknown): void {

@@ -38,7 +38,7 @@ export class PageCallbacks {
   readonly #sends = new Map<number, PendingSend>();
   #lastToken = 0;
   /** Error of the sends that the end of the group rejects. */
-  endError = new PeerstarError("Closed");
+  #endError = new PeerstarError("Closed");
   #isClosed = false;
 
   constructor(
@@ -84,6 +84,16 @@ export class PageCallbacks {
     return { token, promise };
   }
 
+  /**
+   * Returns the promise of a send after the end. The browser does not report it if nobody handles
+   * it.
+   */
+  rejectedSend(): Promise<void> {
+    const promise = Promise.reject(this.#endError);
+    promise.catch(() => {});
+    return promise;
+  }
+
   error(error: PeerstarError): void {
     this.push(() => this.#page.emit("error", error));
   }
@@ -93,7 +103,7 @@ export class PageCallbacks {
    */
   silence(error: PeerstarError): void {
     this.#isClosed = true;
-    this.endError = error;
+    this.#endError = error;
   }
 
   /**
@@ -103,7 +113,7 @@ export class PageCallbacks {
   close(closed: () => void): void {
     this.#queue.pushWithoutWaiting(() => {
       for (const token of [...this.#sends.keys()]) this.#settle(token, "Closed");
-      if (this.endError.code !== "Closed") this.#page.emit("error", this.endError);
+      if (this.#endError.code !== "Closed") this.#page.emit("error", this.#endError);
       closed();
     });
   }
@@ -124,7 +134,7 @@ export class PageCallbacks {
     if (!send) return;
     this.#sends.delete(token);
     if (code === undefined) return send.resolve();
-    const error = code === "Closed" ? this.endError : new PeerstarError(code);
+    const error = code === "Closed" ? this.#endError : new PeerstarError(code);
     send.reject(error);
     // The end is reported once, not once for each send that it rejects.
     if (code !== "Closed") this.#page.emit("error", error);

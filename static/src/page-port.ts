@@ -7,8 +7,8 @@ import type { RestoreInfo } from "./restore-info.ts";
 import type { Routes, ServerMessage } from "./socket-types.ts";
 
 /**
- * The host and epoch that this member was last told. By them a server that lost its memory keeps the
- * host and goes on with the epochs.
+ * The host and epoch that this member was last told. By them a server that lost its memory keeps
+ * the host and goes on with the epochs.
  */
 export interface Claim {
   readonly epoch: number;

@@ -131,7 +131,7 @@ export class Shell {
    * PeerstarError.
    */
   send(data: unknown): Promise<void> {
-    if (this.#isClosed) return handledRejection(this.#callbacks.endError);
+    if (this.#isClosed) return this.#callbacks.rejectedSend();
     let packed: Packed;
     try {
       packed = pack(data);
@@ -396,11 +396,4 @@ function laneOf({ t }: Wire): Lane {
 function minutes(ms: number): string {
   const whole = Math.max(1, Math.floor(ms / 60_000));
   return whole === 1 ? "1 minute" : `${whole} minutes`;
-}
-
-/** Returns a rejected promise that the browser does not report if the page ignores it. */
-function handledRejection(error: Error): Promise<void> {
-  const promise = Promise.reject(error);
-  promise.catch(() => {});
-  return promise;
 }

@@ -3,7 +3,7 @@
 
 import type { Connection } from "../src/connection.ts";
 import type { Env, SocketLike } from "../src/env.ts";
-import type { HealthAnswer } from "../src/health.ts";
+import type { HealthAnswer } from "../src/health-probe.ts";
 import type { PageGroupEvents } from "../src/page-events.ts";
 import type { Claim, PagePort } from "../src/page-port.ts";
 import type { RestoreInfo } from "../src/restore-info.ts";
