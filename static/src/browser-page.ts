@@ -11,7 +11,7 @@ import type { Settings } from "./page-options.ts";
 import type { Claim, PagePort } from "./page-port.ts";
 import { isSocketLost } from "./payload.ts";
 import { createPeer, PeerSignalling, type GroupPeer } from "./peer.ts";
-import type { RestoreInfo } from "./restore-info.ts";
+import type { RestoreCallback } from "./restore-info.ts";
 import type { Shell } from "./shell.ts";
 import type { Routes, ServerMessage } from "./socket-types.ts";
 import { idOfTicket } from "./ticket.ts";
@@ -19,7 +19,7 @@ import { idOfTicket } from "./ticket.ts";
 export class BrowserPage implements PagePort {
   readonly peer: GroupPeer;
   onSnapshot: (() => unknown) | undefined;
-  onRestore: ((state: unknown, about: RestoreInfo) => unknown) | undefined;
+  onRestore: RestoreCallback | undefined;
   readonly #events: Emitter<PageGroupEvents>;
   readonly #address: PageAddress;
   readonly #p2p: boolean;

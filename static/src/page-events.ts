@@ -92,7 +92,7 @@ export interface PageGroupEvents<T extends GroupTypes = Untyped> {
       readonly server: boolean;
     },
   ];
-  /** Something went wrong. Also emitted for a rejected `send` whose promise nobody handles. */
+  /** Something went wrong. Also emitted when a `send` is rejected, unless the group has ended. */
   error: [error: PeerstarError];
   /** The group has ended: `leave()` (code 1000), or the server's refusal. */
   close: [event: { readonly code: number; readonly reason: string }];

@@ -8,7 +8,7 @@ import { Emitter } from "./events.ts";
 import type { GroupTypes, MessageOf, ProfileOf, Untyped } from "./group-types.ts";
 import type { PageGroupEvents } from "./page-events.ts";
 import { checkOptions, checkProfile, type PageGroupOptions } from "./page-options.ts";
-import type { RestoreInfo } from "./restore-info.ts";
+import type { RestoreCallback, RestoreInfo } from "./restore-info.ts";
 import { Shell } from "./shell.ts";
 
 /**
@@ -28,7 +28,7 @@ export class PageGroup<T extends GroupTypes = Untyped> {
   readonly #page: BrowserPage;
   readonly #shell: Shell;
   #onSnapshot: (() => unknown) | undefined;
-  #onRestore: ((state: unknown, about: RestoreInfo<MessageOf<T>>) => unknown) | undefined;
+  #onRestore: RestoreCallback<MessageOf<T>> | undefined;
 
   /**
    * Joins the group, once the page is shown.
@@ -117,14 +117,11 @@ export class PageGroup<T extends GroupTypes = Untyped> {
    * told which messages the page loses by that. Only later messages follow, after its promise if it
    * returns one. It may take 30 s.
    */
-  get onRestore(): ((state: unknown, about: RestoreInfo<MessageOf<T>>) => unknown) | undefined {
+  get onRestore(): RestoreCallback<MessageOf<T>> | undefined {
     return this.#onRestore;
   }
 
-  set onRestore(callback:
-    | ((state: unknown, about: RestoreInfo<MessageOf<T>>) => unknown)
-    | null
-    | undefined,) {
+  set onRestore(callback: RestoreCallback<MessageOf<T>> | null | undefined) {
     this.#onRestore = callback ?? undefined;
   }
 
@@ -196,7 +193,7 @@ export class PageGroup<T extends GroupTypes = Untyped> {
 
   /**
    * Leaves the group for good and tells the others at once. Sends that wait are rejected with
-   * `Closed`.
+   * `Closed`. The event `close` follows.
    */
   leave(): void {
     this.#shell.leave();

@@ -3,7 +3,7 @@
 
 import type { Connection } from "./connection.ts";
 import type { PageGroupEvents } from "./page-events.ts";
-import type { RestoreInfo } from "./restore-info.ts";
+import type { RestoreCallback } from "./restore-info.ts";
 import type { Routes, ServerMessage } from "./socket-types.ts";
 
 /**
@@ -15,6 +15,7 @@ export interface Claim {
   readonly host: string;
 }
 
+/** The page as the shell sees it: the server's addresses, the app's callbacks, and PeerJS. */
 export interface PagePort {
   // --- the server's addresses ---
 
@@ -30,7 +31,7 @@ export interface PagePort {
   /** The page's callback that returns its state, if it has one. */
   readonly onSnapshot: (() => unknown) | undefined;
   /** The page's callback that takes the group's state, if it has one. */
-  readonly onRestore: ((state: unknown, about: RestoreInfo) => unknown) | undefined;
+  readonly onRestore: RestoreCallback | undefined;
   /**
    * The group has ended: frees the listeners and the PeerJS peer. The events `status` and `close`
    * follow.

@@ -18,6 +18,15 @@ export interface LostMessage<Message = unknown> {
   readonly epoch: number;
 }
 
+/**
+ * Takes the state of another member's `onSnapshot`. The group waits for its promise, if it returns
+ * one.
+ */
+export type RestoreCallback<Message = unknown> = (
+  state: unknown,
+  about: RestoreInfo<Message>,
+) => unknown;
+
 /** Why a page is restored, and which messages it loses. */
 export interface RestoreInfo<Message = unknown> {
   /**

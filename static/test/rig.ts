@@ -6,7 +6,7 @@ import type { Env, SocketLike } from "../src/env.ts";
 import type { HealthAnswer } from "../src/health-probe.ts";
 import type { PageGroupEvents } from "../src/page-events.ts";
 import type { Claim, PagePort } from "../src/page-port.ts";
-import type { RestoreInfo } from "../src/restore-info.ts";
+import type { RestoreCallback } from "../src/restore-info.ts";
 import type { Routes, ServerMessage } from "../src/socket-types.ts";
 
 export class FakeSocket implements SocketLike {
@@ -117,7 +117,7 @@ export class FakePage implements PagePort {
   /** The browser's objection to ICE servers, in words. */
   iceProblem: string | undefined;
   onSnapshot: (() => unknown) | undefined;
-  onRestore: ((state: unknown, about: RestoreInfo) => unknown) | undefined;
+  onRestore: RestoreCallback | undefined;
   /** Called for every `message` event, before the story goes on. */
   onMessage: ((data: unknown) => void) | undefined;
 
