@@ -43,11 +43,15 @@ const CASES = [
   "group.replica",
   "group.snapshots",
   "channels",
-  "shell",
+  "shell.end",
+  "shell.identity",
+  "shell.page",
+  "shell.server",
+  "shell.snapshots",
   "group.calm",
 ];
 
-async function run({ name, edits }, dir) {
+async function run({ edits }, dir) {
   for (const folder of ["src", "sim", "test"])
     cpSync(join(root, folder), join(dir, folder), { recursive: true });
   for (const [file, from, to] of edits) {

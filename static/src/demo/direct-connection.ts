@@ -1,4 +1,5 @@
-// A plain PeerJS connection to one member, by id: everything PeerJS can do is still there, beside the group.
+// Opens a plain PeerJS connection to one member by its id, to show that PeerJS still works beside
+// the group.
 import type { DataConnection } from "peerjs";
 import { need, onSubmit, put } from "./dom.ts";
 import { nameIn } from "./model/read.ts";
@@ -15,7 +16,7 @@ export type Dialler = {
 const LABEL = "hello";
 const ANSWER_MS = 8000;
 
-export class Hand {
+export class DirectConnection {
   private open: DataConnection | undefined;
 
   constructor(
@@ -31,9 +32,9 @@ export class Hand {
     peer.on("connection", (connection) => {
       if (connection.label !== LABEL) return;
       connection.on("data", (data) => {
-        const words = `${people.of(connection.peer)} says “${nameIn(data, 60) ?? "…"}” over a connection of your own.`;
+        const words = `${people.nameOf(connection.peer)} says “${nameIn(data, 60) ?? "…"}” over a connection of your own.`;
         put("hand-result", words);
-        // Where it is shown may be folded up.
+        // The element above may be folded up, so the text is shown under the board as well.
         say(words);
       });
     });
@@ -46,7 +47,7 @@ export class Hand {
       return put("hand-result", "More than one id here begins like this.");
     if (id === undefined) return put("hand-result", "Nobody here has that id.");
     this.open?.close();
-    put("hand-result", `Connecting to ${this.people.of(id)}…`);
+    put("hand-result", `Connecting to ${this.people.nameOf(id)}…`);
     const connection = this.peer.connect(id, {
       label: LABEL,
       reliable: true,
@@ -54,21 +55,25 @@ export class Hand {
     });
     if (!connection) return put("hand-result", "The server is out of reach just now.");
     this.open = connection;
-    // PeerJS itself never gives up.
+    // PeerJS itself has no timeout.
     const timer = setTimeout(
       () =>
-        connection === this.open && put("hand-result", `${this.people.of(id)} does not answer.`),
+        connection === this.open &&
+        put("hand-result", `${this.people.nameOf(id)} does not answer.`),
       ANSWER_MS,
     );
     connection.on("open", () => {
       clearTimeout(timer);
-      put("hand-result", `Connected to ${this.people.of(id)}, and said hello.`);
+      put("hand-result", `Connected to ${this.people.nameOf(id)}, and said hello.`);
       void connection.send("hello");
     });
   }
 }
 
-/** The clipboard is closed to plain http; then the id is selected, ready to be copied by hand. */
+/**
+ * Copies the id. Without https there is no clipboard: then the id is selected, so that a person can
+ * copy it.
+ */
 async function copy(id: string): Promise<void> {
   try {
     await navigator.clipboard.writeText(id);

@@ -1,4 +1,5 @@
-// Where a new box goes: the first free place of what is in view, in reading order; under everything if it is full.
+// Finds the place of a new step: the first free one in view, in reading order. If the view is full,
+// it is below all steps.
 import { MARGIN, PITCH } from "./example.ts";
 import { BOX, LIMITS, type Point, type Step } from "./model/types.ts";
 import { within } from "./model/read.ts";
@@ -18,11 +19,14 @@ export function freePlace(steps: Iterable<Step>, view: View): Point {
   return { x: within(start.x, LIMITS.x), y: within(rowFrom(bottom, PITCH.y), LIMITS.y) };
 }
 
-/** However far the view has scrolled, boxes stand in the same rows and columns. */
+/**
+ * Returns the first row or column at or after a place. Rows and columns do not depend on how far
+ * the view has scrolled.
+ */
 const rowFrom = (from: number, pitch: number): number =>
   MARGIN + Math.ceil((from - MARGIN) / pitch) * pitch;
 
-/** The first row or column of which a whole box is in view, or else the one that is cut. */
+/** Returns the first row or column that shows a whole step, or else the one that is cut. */
 function firstIn(from: number, length: number, pitch: number, box: number): number {
   const first = rowFrom(from, pitch);
   return first + box <= from + length ? first : Math.max(MARGIN, first - pitch);

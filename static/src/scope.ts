@@ -1,6 +1,10 @@
-// Where the library runs: a page or a worker, at which address, and what follows for the options `page` and `server`.
+// The surroundings of the library: a page or a worker, its address, and the defaults of the options
+// `page` and `server`.
 
-/** The part of the global object that is read here. A worker has no document; Node has neither a document nor a location. */
+/**
+ * The part of the global object that is read here. A worker has no document; Node has no document
+ * and no location.
+ */
 export interface Scope {
   readonly document?: unknown;
   readonly location?: Pick<Location, "href" | "origin" | "pathname" | "protocol">;
@@ -10,10 +14,12 @@ export interface Scope {
   readonly ServiceWorkerGlobalScope?: unknown;
 }
 
-/** The server's limit on a page's name. */
+/**
+ * The server's limit on the name of a page. A page is named before the server can say its limits.
+ */
 const PAGE_BYTES = 1024;
 
-/** Throws a TypeError where no group can live. */
+/** Throws a TypeError where no group can run. */
 export function checkScope(scope: Scope): void {
   if (scope.ServiceWorkerGlobalScope !== undefined) {
     throw new TypeError(
@@ -29,7 +35,10 @@ export function checkScope(scope: Scope): void {
     throw new TypeError("a PageGroup needs WebSocket, and there is none here");
 }
 
-/** The page's name: what the option says, or this page's own address. Throws a TypeError where that would name nothing that people share. */
+/**
+ * Returns the page's name: the option, or this page's address. Throws a TypeError if that address
+ * is not one that other people share, and a RangeError for an option that is too short or too long.
+ */
 export function pageIn(page: unknown, scope: Scope): string {
   if (page === undefined) return ownAddress(scope);
   if (typeof page !== "string")
@@ -44,27 +53,32 @@ function ownAddress({ document, location, origin }: Scope): string {
   const give = "give the option `page`, a name that all who are to meet have in common";
   if (document === undefined)
     throw new TypeError(`a worker does not know which page it belongs to: ${give}`);
-  // An opaque origin (srcdoc, data:, about:blank, a sandbox), a file or an app's scheme: others have the same address elsewhere.
+  // With an opaque origin (srcdoc, data:, about:blank, a sandbox), a file or an app's scheme,
+  // unrelated pages elsewhere have the same address.
   const shared = location !== undefined && isWeb(location.protocol) && origin !== "null";
   if (!shared)
     throw new TypeError(
-      `this page has no address of its own that others could share (${shown(location?.href)}, origin ${shown(origin)}): ${give}`,
+      `this page has no address of its own that others could share (${quoted(location?.href)}, origin ${quoted(origin)}): ${give}`,
     );
   return location.origin + location.pathname;
 }
 
-/** The server's address: what the option says, or where `from` (peerstar.js) was loaded from, or in a bundle the root of this origin. */
+/**
+ * Returns the server's address: the option; or the folder of `from`, where peerstar.js was loaded
+ * from; or, in a bundle, the root of this origin. Throws a TypeError if that is no address of a
+ * server.
+ */
 export function serverIn(server: unknown, from: string | undefined, { location }: Scope): URL {
   const example = 'an address such as "https://example.org/path/"';
-  const told = server ?? undefined;
-  if (told === undefined && from !== undefined) {
+  const option = server ?? undefined;
+  if (option === undefined && from !== undefined) {
     const home = urlOf(".", from);
     if (home) return home;
     throw new TypeError(
-      `peerstar.js was loaded from ${shown(from)}, which does not say where the server is: give the option \`server\`, ${example}`,
+      `peerstar.js was loaded from ${quoted(from)}, which does not say where the server is: give the option \`server\`, ${example}`,
     );
   }
-  const given = told ?? "/";
+  const given = option ?? "/";
   if (typeof given !== "string" || !/^(https?:|wss?:)?\//i.test(given)) {
     throw new TypeError(
       `the option \`server\` is ${example}, or a path such as "/path/", and this is ${typeof given === "string" ? JSON.stringify(given) : kindOf(given)}`,
@@ -74,12 +88,12 @@ export function serverIn(server: unknown, from: string | undefined, { location }
   if (url) return url;
   if (/^\/(?!\/)/.test(given))
     throw new TypeError(
-      `the path ${JSON.stringify(given)} names no server, since the address here is ${shown(location?.href)}: give the option \`server\`, ${example}`,
+      `the path ${JSON.stringify(given)} names no server, since the address here is ${quoted(location?.href)}: give the option \`server\`, ${example}`,
     );
   throw new TypeError(`the option \`server\` is ${example}, and this is ${JSON.stringify(given)}`);
 }
 
-/** An address that a WebSocket can be dialled at. */
+/** Returns the address as a URL if a WebSocket can be dialled there. */
 function urlOf(address: string, base: string | undefined): URL | undefined {
   try {
     const url = new URL(address, base);
@@ -93,8 +107,8 @@ const isWeb = (protocol: string): boolean => protocol === "http:" || protocol ==
 
 const kindOf = (value: unknown): string => (value === null ? "null" : typeof value);
 
-/** A data: URL may be long. */
-function shown(text: string | undefined): string {
+/** Quotes a text for an error message. A data: URL may be long, so 80 characters are enough. */
+function quoted(text: string | undefined): string {
   if (text === undefined) return "none";
   return JSON.stringify(text.length > 80 ? `${text.slice(0, 80)}…` : text);
 }

@@ -1,7 +1,7 @@
-// The line under the board: what was done last, and what there is to say.
+// Fills the line under the board: the last change, or a message to the person.
 import { need, put } from "./dom.ts";
 
-/** Somebody may be dragging, which is fifteen changes a second: news stays so long all the same. */
+/** How long news is shown. Changes of a drag, fifteen a second, do not replace it earlier. */
 const NEWS_MS = 2500;
 let newsUntil = 0;
 
@@ -9,12 +9,13 @@ export function say(text: string): void {
   show(text, undefined);
 }
 
+/** Shows news, which changes do not replace for a while. */
 export function sayNews(text: string): void {
   newsUntil = performance.now() + NEWS_MS;
   say(text);
 }
 
-/** `seq` is the change's place in the one order of all. */
+/** Shows a change. `seq`: its number in the group's order. */
 export function sayChange(text: string, seq: number): void {
   if (performance.now() >= newsUntil) show(text, seq);
 }

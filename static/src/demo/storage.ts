@@ -1,4 +1,4 @@
-// The board and the name, kept in this browser: for the one who was alone, and for the next visit.
+// Stores the board and the name in this browser, for the next visit of a member that was alone.
 import { boardIn, nameIn } from "./model/read.ts";
 import type { Board } from "./model/types.ts";
 import { MAX_NAME } from "./people.ts";
@@ -6,7 +6,7 @@ import { MAX_NAME } from "./people.ts";
 const NAME = "peerstar:name";
 const board = (page: string) => `peerstar:board:${page}`;
 
-/** Storage may be forbidden or full; then nothing is kept, and nothing else breaks. */
+/** Runs code that uses storage. Storage may be forbidden or full; then nothing is stored. */
 function attempt<T>(what: () => T): T | undefined {
   try {
     return what();
@@ -25,7 +25,10 @@ export function keptBoard(page: string): Board | undefined {
   return kept && kept.steps.size > 0 ? kept : undefined;
 }
 
-/** For a reload of this tab; one that was chosen, for the next visit as well. Two tabs of one browser are two people here. */
+/**
+ * Stores the name for a reload of this tab, and a chosen name for the next visit too. Two tabs of
+ * one browser are two people here.
+ */
 export function keepName(name: string, chosen: boolean): void {
   attempt(() => sessionStorage.setItem(NAME, name));
   if (chosen) attempt(() => localStorage.setItem(NAME, name));
@@ -34,6 +37,6 @@ export function keepName(name: string, chosen: boolean): void {
 export const keptName = (): string | undefined =>
   nameFrom(() => sessionStorage) ?? nameFrom(() => localStorage);
 
-/** Where storage is forbidden, even to name it throws. */
+/** Where storage is forbidden, even reading `localStorage` throws. */
 const nameFrom = (storage: () => Storage): string | undefined =>
   attempt(() => nameIn(storage().getItem(NAME), MAX_NAME));

@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { Drive } from "../src/drive.ts";
 import type { Event, Group } from "../src/group/index.ts";
+import { MachineRunner } from "../src/machine-runner.ts";
 import { FakeEnv } from "./rig.ts";
 
-/** A machine that only knows when it is due. */
+/** A runner over a machine that only has a deadline. */
 function rig() {
   let timers = 0;
   const env = new (class extends FakeEnv {
@@ -14,7 +14,7 @@ function rig() {
     }
   })();
   const machine = { due: Infinity, handled: [] as string[] };
-  const drive = new Drive(
+  const runner = new MachineRunner(
     env,
     {
       nextDeadline: () => machine.due,
@@ -28,15 +28,15 @@ function rig() {
   );
   const feed = async (due: number): Promise<void> => {
     machine.due = due;
-    drive.feed({ type: "offline" });
+    runner.feed({ type: "offline" });
     await Promise.resolve()
       .then(() => {})
       .then(() => {});
   };
-  return { env, drive, machine, feed, timers: () => timers };
+  return { env, runner, machine, feed, timers: () => timers };
 }
 
-test("a deadline that moves on with each message needs no new timer, and is kept", async () => {
+test("a deadline that moves later with each message needs no new timer and is kept", async () => {
   const { env, machine, feed, timers } = rig();
   for (const due of [100, 200, 300]) await feed(due);
   assert.equal(timers(), 1);
@@ -47,14 +47,14 @@ test("a deadline that moves on with each message needs no new timer, and is kept
   await feed(1000);
   await feed(500);
   env.pass(200);
-  assert.equal(machine.handled.at(-1), "timer", "an earlier one is kept, too");
+  assert.equal(machine.handled.at(-1), "timer", "an earlier deadline is kept, too");
 });
 
-test("what is over before the page has answered sets no timer", async () => {
-  const { drive, machine, feed, timers } = rig();
+test("a deadline that ends before the page has answered sets no timer", async () => {
+  const { runner, machine, feed, timers } = rig();
   machine.due = 1;
-  drive.feed({ type: "offline" });
-  // In the microtask after the step, as a promise that it has resolved.
+  runner.feed({ type: "offline" });
+  // Runs in the microtask after the step, like the page's code after a promise of the step.
   queueMicrotask(() => void feed(Infinity));
   await Promise.resolve()
     .then(() => {})
@@ -63,13 +63,13 @@ test("what is over before the page has answered sets no timer", async () => {
   assert.equal(timers(), 0);
 });
 
-test("once stopped nothing rings", async () => {
-  const { env, drive, machine, feed } = rig();
+test("a stopped runner fires no timer", async () => {
+  const { env, runner, machine, feed } = rig();
   await feed(100);
-  drive.feed({ type: "offline" });
+  runner.feed({ type: "offline" });
   machine.due = 50;
-  drive.flush();
-  drive.stop();
+  runner.flush();
+  runner.stop();
   await Promise.resolve();
   env.pass(200);
   assert.ok(!machine.handled.includes("timer"));

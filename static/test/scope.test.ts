@@ -1,8 +1,8 @@
-// Where the library runs, and what it says where it cannot.
+// Tests where the library runs, and what it says where it cannot.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { checkScope, pageIn, serverIn, type Scope } from "../src/place.ts";
+import { checkScope, pageIn, serverIn, type Scope } from "../src/scope.ts";
 
 const at = (href: string, more: Partial<Scope> = {}): Scope => {
   const { origin, pathname, protocol } = new URL(href);
@@ -21,7 +21,7 @@ const worker = (href: string): Scope => ({
   WorkerGlobalScope: {},
 });
 
-test("a page and a worker will do; Node, a service worker and what has no WebSocket are told so", () => {
+test("a page and a worker are accepted; Node, a service worker and a scope without WebSocket are refused", () => {
   checkScope(page);
   checkScope(worker("https://example.org/worker.js"));
   assert.throws(() => checkScope(globalThis as unknown as Scope), {
@@ -36,7 +36,7 @@ test("a page and a worker will do; Node, a service worker and what has no WebSoc
   assert.throws(() => checkScope({ ...page, WebSocket: undefined }), /WebSocket/);
 });
 
-test("the page's own address is its name, if others have it, too", () => {
+test("the page's address is its name if others can have the same", () => {
   assert.equal(pageIn(undefined, page), "https://example.org/board");
   assert.equal(pageIn(undefined, at("http://localhost:8000/")), "http://localhost:8000/");
   for (const scope of [
@@ -72,7 +72,7 @@ test("a page's name is a text of 1 to 1024 bytes", () => {
     assert.throws(() => pageIn(bad, page), { name: "TypeError", message: /`page` is a text/ });
 });
 
-test("the server is where the option says, else where peerstar.js came from, else the root of this origin", () => {
+test("the server is the option, else where peerstar.js came from, else the root of this origin", () => {
   const found = (server: unknown, from: string | undefined, scope = page): string =>
     serverIn(server, from, scope).href;
   assert.equal(
@@ -92,7 +92,7 @@ test("the server is where the option says, else where peerstar.js came from, els
   );
 });
 
-test("a copy of peerstar.js that tells no server asks for the option, and only when it is needed", () => {
+test("a copy of peerstar.js without a server's address asks for the option only when it is needed", () => {
   for (const from of [
     "blob:https://example.org/1-2",
     "data:text/javascript,x",
@@ -107,7 +107,7 @@ test("a copy of peerstar.js that tells no server asks for the option, and only w
   }
 });
 
-test("what is no server is a TypeError that says what is allowed", () => {
+test("a wrong server is a TypeError that says what is allowed", () => {
   for (const bad of [
     "my.server.example:9000",
     "my.server.example",
