@@ -1,4 +1,5 @@
-// scripts/outages: how long after an outage of the server a browser is back, Firefox beside Chromium.
+// scripts/outages: measures how long after an outage of the server a browser is back, for Firefox
+// and Chromium.
 import { parseArgs } from "node:util";
 import { measureOutage } from "./support/outage.mjs";
 import { nothingLeft } from "./support/process.mjs";

@@ -1,11 +1,11 @@
-// Where a page may live, and what the library makes of it: workers, sandboxes, pages without an address, prerendered ones.
+// The library in unusual places: workers, sandboxes, pages without an address, prerendered pages.
 import assert from "node:assert/strict";
 import { scenario } from "./support/scenario.mjs";
 import { until, untilState } from "./support/until.mjs";
 
 const page = "https://example.org/place";
 
-/** A tab that knows the library as the server hands it out. */
+/** Opens a tab that imports the library from the server. */
 async function open(browser, site, server) {
   const tab = await browser.tab(`${site.url}/group.html`);
   await tab.waitForFunction(() => window.ready);
@@ -17,7 +17,7 @@ async function open(browser, site, server) {
 }
 
 scenario(
-  "a worker is a member over the relay, and says that it needs a page's name",
+  "a worker is a member over the relay and reports that it needs a page name",
   async (world) => {
     const [server, site, browser] = await Promise.all([
       world.server(),
@@ -71,7 +71,7 @@ scenario(
 );
 
 scenario(
-  "a page without an address that others share asks for its name, and lives with one",
+  "a page without a shared address asks for a page name and works with one",
   async (world) => {
     const [server, site, browser] = await Promise.all([
       world.server(),
@@ -120,7 +120,7 @@ scenario(
 );
 
 scenario(
-  "a copy of the library in a blob: or data: URL loads, and asks for the server only where it is not said",
+  "a library copy in a blob: or data: URL loads and asks for the server if none is given",
   async (world) => {
     const [server, site, browser] = await Promise.all([
       world.server(),
@@ -157,7 +157,7 @@ scenario(
   },
 );
 
-scenario("bytes and objects of another frame are what they are", async (world) => {
+scenario("bytes and objects from another frame arrive unchanged", async (world) => {
   const [server, site, browser] = await Promise.all([
     world.server(),
     world.site(),
@@ -208,7 +208,7 @@ scenario("bytes and objects of another frame are what they are", async (world) =
 });
 
 scenario(
-  "a prerendered page connects when it is shown, and asks for no ticket before",
+  "a prerendered page connects and asks for a ticket only when it is shown",
   async (world) => {
     const [server, site, browser] = await Promise.all([
       world.server(),
@@ -216,7 +216,8 @@ scenario(
       world.browser(),
     ]);
     const tab = await open(browser, site, server);
-    // As a browser says it of a page that it prepares; what it would hold back is watched here.
+    // The page looks prerendered, as a browser would report it. Connections and ticket requests are
+    // recorded.
     await tab.evaluate(() => {
       let isPrerendering = true;
       Object.defineProperty(document, "prerendering", { get: () => isPrerendering });
@@ -238,7 +239,7 @@ scenario(
       (page) => void begin("ann", { page, server: url, ticket: () => `t${++asked}` }),
       page,
     );
-    // What else might make it dial.
+    // Events that might make the page dial early.
     await tab.evaluate(() => {
       for (const [target, name] of [
         [window, "online"],
@@ -264,7 +265,7 @@ scenario(
 );
 
 scenario(
-  "ICE servers that the browser refuses are left out, and an error in the page",
+  "ICE servers that the browser refuses are left out and reported to the page as an error",
   async (world) => {
     const [server, site, browser] = await Promise.all([
       world.server({
@@ -277,7 +278,7 @@ scenario(
     for (const name of ["ann", "bob"]) {
       const tab = await open(browser, site, server);
       await tab.evaluate(() => {
-        // As a browser that is stricter than the server.
+        // This browser is stricter than the server.
         const Stock = RTCPeerConnection;
         window.RTCPeerConnection = class extends Stock {
           constructor(config) {
