@@ -1,7 +1,7 @@
 // Data channels of the star: one for each pair. PeerJS makes them; when they are dead, nobody but us notices.
 
 import type { Env, Timer } from "./env.ts";
-import { Lanes } from "./lanes.ts";
+import { type Lane, Lanes } from "./lanes.ts";
 import { cut, Joiner } from "./pieces.ts";
 import { Targets } from "./targets.ts";
 
@@ -44,9 +44,15 @@ const SILENT_MS = 6_000;
 const MOVE_MS = 250;
 /** PeerJS closes a connection on a message above 262,144 bytes; a character is three at most. */
 const WHOLE = 64 << 10;
-const PIECE = 16 << 10;
+/** Small, because the first piece tells a host on a slow network that its question for a state is being answered. */
+const PIECE = 4 << 10;
 /** Far below the 8 MB at which PeerJS begins to queue. */
 const IN_CHANNEL = 256 << 10;
+/**
+ * Bytes of states in the channel. A message waits behind them: 1.6 s where the network carries 20 KB/s. What waits
+ * outside the channel lets messages pass and can be dropped.
+ */
+const STATES_IN_CHANNEL = 32 << 10;
 const HIGH = 768 << 10;
 const LOW = 192 << 10;
 const HEARD_MS = 500;
@@ -256,9 +262,16 @@ class Channel {
   readonly #hooks: OneHooks;
   readonly #joiner = new Joiner();
   readonly #lanes = new Lanes(
-    () => this.#dc !== undefined && this.#dc.bufferedAmount < IN_CHANNEL,
-    (frame) => this.#write(frame),
+    (lane) =>
+      this.#dc !== undefined &&
+      this.#dc.bufferedAmount < IN_CHANNEL &&
+      (lane === "small" || this.#statesInside() < STATES_IN_CHANNEL),
+    (frame, bytes, lane) => this.#write(frame, bytes, lane),
   );
+  /** Bytes written so far. */
+  #written = 0;
+  /** Pieces of states in the channel, each with the value of `#written` after it. */
+  #pieces: { readonly end: number; readonly bytes: number }[] = [];
   #dc: RTCDataChannel | undefined;
   #high = false;
   #next = 0;
@@ -293,7 +306,6 @@ class Channel {
     if (this.#ended || this.#dc || !dc) return;
     this.#dc = dc;
     this.#env.cancel(this.#timer);
-    dc.bufferedAmountLowThreshold = LOW / 2;
     dc.addEventListener("bufferedamountlow", () => this.#pump());
     const now = this.#env.now();
     this.openedAt = now;
@@ -357,7 +369,7 @@ class Channel {
   // --- out ---
 
   send(text: string, bulk: boolean): void {
-    if (text.length <= WHOLE) this.#lanes.push(text, bulk);
+    if (text.length <= (bulk ? PIECE : WHOLE)) this.#lanes.push(text, bulk);
     else {
       const k = ++this.#next;
       const pieces = cut(text, PIECE, () => 1);
@@ -367,7 +379,14 @@ class Channel {
   }
 
   get hasState(): boolean {
-    return this.#lanes.waiting.bulk > 0;
+    return this.#lanes.waiting.bulk > 0 || this.#statesInside() > 0;
+  }
+
+  /** Returns the bytes of states that the channel holds, not counting what is on the network. */
+  #statesInside(): number {
+    const gone = this.#written - (this.#dc?.bufferedAmount ?? 0);
+    this.#pieces = this.#pieces.filter(({ end }) => end > gone);
+    return this.#pieces.reduce((sum, { bytes }) => sum + bytes, 0);
   }
 
   dropState(): void {
@@ -378,8 +397,9 @@ class Channel {
     const dc = this.#dc;
     if (!dc || this.#ended) return;
     this.#lanes.pour();
-    // What a state fills the channel with says nothing of how long the rest waits.
+    // The bytes of states do not count: they do not tell how long messages wait.
     const { small, bulk } = this.#lanes.waiting;
+    dc.bufferedAmountLowThreshold = (bulk > 0 ? STATES_IN_CHANNEL : LOW) / 2;
     const load = small + (bulk > 0 ? 0 : dc.bufferedAmount);
     const high = this.#high ? load > LOW : load > HIGH;
     if (high === this.#high || this.#ended) return;
@@ -387,11 +407,13 @@ class Channel {
     this.#hooks.pressure(high);
   }
 
-  #write(frame: string): boolean {
+  #write(frame: string, bytes = frame.length, lane: Lane = "small"): boolean {
     const dc = this.#dc;
     if (dc?.readyState !== "open") return false;
     try {
       dc.send(frame);
+      this.#written += bytes;
+      if (lane === "bulk") this.#pieces.push({ end: this.#written, bytes });
       return true;
     } catch {
       this.end();

@@ -3,6 +3,8 @@
 
 import { utf8Length } from "./codec.ts";
 
+export type Lane = "small" | "bulk";
+
 interface Waiting {
   readonly frame: string;
   readonly bytes: number;
@@ -11,15 +13,18 @@ interface Waiting {
 export class Lanes {
   /** Bytes of each that wait, in UTF-8, as sockets and channels count what they hold. */
   readonly waiting = { small: 0, bulk: 0 };
-  readonly #hasRoom: () => boolean;
-  readonly #write: (frame: string) => boolean;
+  readonly #hasRoom: (lane: Lane) => boolean;
+  readonly #write: (frame: string, bytes: number, lane: Lane) => boolean;
   #small: Waiting[] = [];
   #bulk: Waiting[] = [];
   /** Kept from one time to the next: where there is room for one frame at a time it would be the same one's for ever. */
   #turn = false;
 
-  /** `write` says whether more may follow. */
-  constructor(hasRoom: () => boolean, write: (frame: string) => boolean) {
+  /** `hasRoom` and `write` return whether more frames of that lane, or of any, may follow. */
+  constructor(
+    hasRoom: (lane: Lane) => boolean,
+    write: (frame: string, bytes: number, lane: Lane) => boolean,
+  ) {
     this.#hasRoom = hasRoom;
     this.#write = write;
   }
@@ -36,12 +41,15 @@ export class Lanes {
   pour(): void {
     const [small, bulk] = [this.#small, this.#bulk];
     let [s, b] = [0, 0];
-    while ((s < small.length || b < bulk.length) && this.#hasRoom()) {
+    for (;;) {
+      const hasSmall = s < small.length && this.#hasRoom("small");
+      const hasBulk = b < bulk.length && this.#hasRoom("bulk");
+      if (!hasSmall && !hasBulk) break;
       this.#turn = !this.#turn;
-      const lane = s < small.length && (this.#turn || b >= bulk.length) ? "small" : "bulk";
+      const lane: Lane = hasSmall && (this.#turn || !hasBulk) ? "small" : "bulk";
       const { frame, bytes } = (lane === "small" ? small[s++] : bulk[b++]) as Waiting;
       this.waiting[lane] -= bytes;
-      if (!this.#write(frame)) break;
+      if (!this.#write(frame, bytes, lane)) break;
     }
     small.splice(0, s);
     bulk.splice(0, b);

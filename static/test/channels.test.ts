@@ -293,6 +293,37 @@ test("a state on its way is told of, is no pressure, and goes no further when th
   );
 });
 
+test("a channel holds 36 KB of a state at most, so messages wait behind no more", () => {
+  const { channels } = rig();
+  const link = new FakeLink("m", "dc_1");
+  channels.accept(link);
+  link.opens();
+  const { send } = link.raw;
+  link.raw.send = (text) => {
+    send(text);
+    link.raw.bufferedAmount += text.length;
+  };
+  channels.send("m", JSON.stringify({ t: "restore", x: "x".repeat(100_000) }), true);
+  assert.ok(link.raw.bufferedAmount <= 37_000, `${link.raw.bufferedAmount} bytes`);
+  channels.send("m", '{"t":"word"}', false);
+  assert.equal(
+    link.sent.at(-1),
+    '{"t":"word"}',
+    "a message waits for no state outside the channel",
+  );
+  let drained = 0;
+  for (; link.raw.bufferedAmount > 0; drained++) {
+    assert.ok(channels.hasState("m"), "the state is still on its way");
+    link.raw.bufferedAmount = link.raw.bufferedAmountLowThreshold;
+    link.drain();
+    if (link.raw.bufferedAmount === link.raw.bufferedAmountLowThreshold)
+      link.raw.bufferedAmount = 0;
+  }
+  assert.ok(drained >= 4, `${drained} times`);
+  assert.ok(!channels.hasState("m"));
+  assert.equal(link.sent.filter((frame) => frame.startsWith("c")).length, 25);
+});
+
 test("pings are answered, and measure", () => {
   const { env, channels, story } = rig();
   const link = new FakeLink("m", "dc_1");
