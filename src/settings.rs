@@ -16,9 +16,9 @@ use serde::de::{DeserializeOwned, IntoDeserializer};
 use serde::{Deserialize, Deserializer, Serialize};
 
 use self::origin::Origin;
-use crate::core::election::Policy;
-use crate::core::ice::IceServer;
-use crate::core::secret::Secret;
+use peerstar_core::page::election::Policy;
+use peerstar_core::protocol::ice::IceServer;
+use peerstar_core::protocol::secret::Secret;
 
 /// Everything that can be set.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]

@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use std::io::Read;
 
 use super::BadSettings;
-use crate::core::secret;
+use peerstar_core::protocol::secret;
 
 const PREFIX: &str = "PEERSTAR__";
 const SUFFIX: &str = "_FILE";
