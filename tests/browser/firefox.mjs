@@ -86,7 +86,7 @@ try {
 } catch (error) {
   process.exitCode = 1;
   console.error(error.message);
-  await world.tell();
+  await world.printLogs();
 } finally {
   await world.end().catch((error) => console.error(error.message));
   await nothingLeft();

@@ -81,7 +81,7 @@ async function letDie(kind, mode) {
   } catch (error) {
     process.exitCode = 1;
     console.error(`\n${kind}, ${mode}: ${error.message}`);
-    await world.tell();
+    await world.printLogs();
   } finally {
     await world.end().catch((error) => console.error(error.message));
   }

@@ -136,24 +136,24 @@ scenario(
     await known("Bobby", "Cydney", "dan", "eve");
     // Each member was announced once with its profile of that time. Each later change was announced
     // once.
-    const told = async (member, of, kind) =>
+    const eventsAbout = async (member, of, kind) =>
       (await events(member, kind))
         .filter(({ id, change }) => id === of.id && change !== "leave")
         .map(({ profile }) => profile.name);
     const [bob, cyd, dan, eve] = members;
     assert.deepEqual(
-      [await told(cyd, bob, "member"), await told(cyd, bob, "profile")],
+      [await eventsAbout(cyd, bob, "member"), await eventsAbout(cyd, bob, "profile")],
       [["bob"], ["Bobby"]],
     );
     assert.deepEqual(
-      [await told(dan, cyd, "member"), await told(dan, cyd, "profile")],
+      [await eventsAbout(dan, cyd, "member"), await eventsAbout(dan, cyd, "profile")],
       [["cyd"], ["Cydney"]],
     );
     assert.deepEqual(
       [
-        await told(bob, eve, "member"),
-        await told(eve, bob, "member"),
-        await told(eve, bob, "profile"),
+        await eventsAbout(bob, eve, "member"),
+        await eventsAbout(eve, bob, "member"),
+        await eventsAbout(eve, bob, "profile"),
       ],
       [["eve"], ["Bobby"], []],
     );
@@ -246,7 +246,7 @@ scenario(
       await together(members, p2p ? "p2p" : "relay");
       await all(members, () => {
         window.got = [];
-        const tell = (d) =>
+        const describe = (d) =>
           d instanceof ArrayBuffer
             ? ["buffer", d.byteLength, new Uint8Array(d).reduce((a, b) => (a * 31 + b) % 65_521, 7)]
             : d instanceof Uint8Array
@@ -254,10 +254,10 @@ scenario(
               : typeof d === "string" && d.length > 99
                 ? ["text", d.length]
                 : Array.isArray(d)
-                  ? d.map(tell)
+                  ? d.map(describe)
                   : d;
-        group.on("message", (data) => window.got.push(tell(data)));
-        window.tell = tell;
+        group.on("message", (data) => window.got.push(describe(data)));
+        window.describe = describe;
       });
       const sent = await members[1].tab.evaluate(async () => {
         const bytes = new Uint8Array(1_000_000).map((_, i) => (i * 7919) >> 3);
@@ -275,7 +275,7 @@ scenario(
           "after",
         ];
         await Promise.all(things.map((thing) => group.send(thing)));
-        return things.map(tell);
+        return things.map(describe);
       });
       const heard = await untilState(
         "all of it",
@@ -543,12 +543,12 @@ scenario(
         [],
       );
       // The page is told that the server is lost, and that it is back.
-      const told = await untilState(
+      const statuses = await untilState(
         "the server to be there",
         () => events(member, "status"),
         (list) => list.at(-1).server,
       );
-      assert.ok(told.some(({ server }) => !server));
+      assert.ok(statuses.some(({ server }) => !server));
     }
   },
 );

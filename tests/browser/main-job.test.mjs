@@ -96,7 +96,7 @@ scenario(
     const byEpoch = new Map();
     for (const { id, tab } of members.values()) {
       let last = 0;
-      for (const { host, epoch } of await tab.evaluate(() => told)) {
+      for (const { host, epoch } of await tab.evaluate(() => assignments)) {
         assert.ok(epoch >= last, `${id} was told epoch ${epoch} after ${last}`);
         assert.equal(byEpoch.get(epoch) ?? host, host, `two hosts in epoch ${epoch}`);
         byEpoch.set(epoch, host);

@@ -34,7 +34,7 @@ for (const outageS of numbers("SECONDS", seconds)) {
     } catch (error) {
       process.exitCode = 1;
       console.error(`${outageS} s, ${count} tabs: ${error.message}`);
-      await world.tell();
+      await world.printLogs();
     } finally {
       await world.end().catch((error) => console.error(error.message));
     }

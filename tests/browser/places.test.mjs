@@ -37,32 +37,32 @@ scenario(
       group.on("error", ({ code }) => postMessage({ code }));
       onmessage = ({ data }) => (data === "leave" ? group.leave() : group.send(data));
     `;
-      window.told = [];
+      window.reports = [];
       window.worker = new Worker(
         URL.createObjectURL(new Blob([code], { type: "text/javascript" })),
         { type: "module" },
       );
-      worker.onmessage = ({ data }) => told.push(data);
+      worker.onmessage = ({ data }) => reports.push(data);
     }, page);
-    const told = (good) =>
+    const reported = (good) =>
       untilState(
         "the worker's word",
-        () => tab.evaluate(() => told),
+        () => tab.evaluate(() => reports),
         (all) => all.some(good),
       );
-    const [first] = await told(({ id }) => id);
+    const [first] = await reported(({ id }) => id);
     assert.match(first.error, /^TypeError: a worker does not know which page.*`page`/);
     await until("both to be there", () => tab.evaluate(() => group.members.length === 2));
     await tab.evaluate(() => worker.postMessage({ bytes: new Uint8Array([1, 2]) }));
     await tab.evaluate(() => group.send("hello"));
-    const all = await told(({ data }) => data === "hello");
-    await told(({ data, own }) => data?.bytes?.[1] === 2 && own);
+    const all = await reported(({ data }) => data === "hello");
+    await reported(({ data, own }) => data?.bytes?.[1] === 2 && own);
     assert.deepEqual(
       all.filter(({ code }) => code),
       [],
     );
     assert.deepEqual(
-      [...new Set((await tab.evaluate(() => told)).flatMap(({ path }) => path ?? []))],
+      [...new Set((await tab.evaluate(() => reports)).flatMap(({ path }) => path ?? []))],
       ["relay"],
     );
     await tab.evaluate(() => worker.postMessage("leave"));
@@ -80,15 +80,15 @@ scenario(
     ]);
     const tab = await open(browser, site, server);
     const code = (options) => `
-    const tell = (said) => parent.postMessage(said, "*");
+    const post = (said) => parent.postMessage(said, "*");
     const { PageGroup } = await import("${server.url}/peerstar.js");
     try {
       const group = new PageGroup(${JSON.stringify(options)});
-      group.on("open", ({ first }) => tell({ in: first }));
-      group.on("error", (error) => tell({ error: String(error) }));
-    } catch (error) { tell({ error: String(error) }); }
+      group.on("open", ({ first }) => post({ in: first }));
+      group.on("error", (error) => post({ error: String(error) }));
+    } catch (error) { post({ error: String(error) }); }
   `;
-    const told = (kind, options) =>
+    const outcome = (kind, options) =>
       tab.evaluate(
         ([kind, code]) =>
           new Promise((done) => {
@@ -110,11 +110,11 @@ scenario(
       );
     for (const kind of ["srcdoc", "srcdoc sandbox", "data", "blob", "about:blank"]) {
       assert.match(
-        (await told(kind, {})).error ?? "none",
+        (await outcome(kind, {})).error ?? "none",
         /TypeError: this page has no address.*`page`/,
         kind,
       );
-      assert.deepEqual(await told(kind, { page: `${page}/${kind}` }), { in: true }, kind);
+      assert.deepEqual(await outcome(kind, { page: `${page}/${kind}` }), { in: true }, kind);
     }
   },
 );

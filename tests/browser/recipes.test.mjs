@@ -205,9 +205,9 @@ scenario(
     );
     const [ann, bob] = tabs;
     await bob.evaluate(() => {
-      window.told = [];
-      recipe.group.on("error", ({ code }) => told.push(code));
-      recipe.group.on("recovered", () => told.push("recovered"));
+      window.reports = [];
+      recipe.group.on("error", ({ code }) => reports.push(code));
+      recipe.group.on("recovered", () => reports.push("recovered"));
     });
     await write(bob, "x", true);
     await write(ann, "y", true);
@@ -219,11 +219,11 @@ scenario(
     await write(ann, "a");
     await until(
       "bob to be away for too long",
-      () => bob.evaluate(() => told.includes("Unreachable")),
+      () => bob.evaluate(() => reports.includes("Unreachable")),
       20_000,
     );
     wire.up();
-    await until("bob to be back", () => bob.evaluate(() => told.includes("recovered")), 20_000);
+    await until("bob to be back", () => bob.evaluate(() => reports.includes("recovered")), 20_000);
     await oneText(tabs, "abxy");
   },
 );

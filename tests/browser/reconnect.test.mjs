@@ -49,7 +49,7 @@ scenario(
   "reconnect() opens again while the server still holds the old WebSocket",
   async (world) => {
     const { wire, ann, bob } = await linked(world);
-    wire.stray();
+    wire.cutBrowserSide();
     await happened(ann, "disconnected");
     await ann.evaluate(() => reconnectUntilOpen());
     await happened(ann, "open", { times: 2 });
@@ -71,7 +71,7 @@ scenario("a newcomer gets the id of a client that fell silent", async (world) =>
   );
   assert.equal(await begin(owner, "ann", { ...server.peerOptions, port: wire.port }), "open");
   assert.equal(await begin(newcomer, "ann", server.peerOptions), "unavailable-id");
-  wire.stray();
+  wire.cutBrowserSide();
   assert.equal(await begin(newcomer, "ann", server.peerOptions), "open");
 });
 

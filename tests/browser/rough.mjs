@@ -97,7 +97,7 @@ for (const [crowd, Crowd] of [
     engines: engines[given.browser],
     everyMs,
     seed: given.seed,
-    tell: (text) => given.verbose && console.error(text),
+    log: (text) => given.verbose && console.error(text),
     ...(Crowd && { Crowd }),
   };
   for await (const run of runs(open, options)) keep({ crowd, browser: given.browser, ...run });

@@ -33,7 +33,7 @@ try {
     }
   }
 } catch (error) {
-  await world.tell();
+  await world.printLogs();
   throw error;
 } finally {
   await world.end();

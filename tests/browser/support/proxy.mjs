@@ -33,7 +33,7 @@ export class Proxy {
     far.on("error", () => {}).on("data", (data) => near.write(data));
     near.on(
       "close",
-      () => this.nears.delete(near) && this.fars.has(far) && !near.strayed && far.destroy(),
+      () => this.nears.delete(near) && this.fars.has(far) && !near.isCut && far.destroy(),
     );
     far.on("close", () => this.fars.delete(far) && near.destroy());
   }
@@ -57,9 +57,9 @@ export class Proxy {
    * Ends all connections for the browser only. The server still holds them open, and they stay
    * silent.
    */
-  stray() {
+  cutBrowserSide() {
     for (const end of this.nears) {
-      end.strayed = true;
+      end.isCut = true;
       end.destroy();
     }
   }

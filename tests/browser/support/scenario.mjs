@@ -19,7 +19,7 @@ export function scenario(name, body, timeout = 60_000) {
     try {
       await body(world);
     } catch (error) {
-      await world.tell();
+      await world.printLogs();
       throw error;
     } finally {
       await world.end();
@@ -82,7 +82,7 @@ export class World {
     return settled.filter(({ status }) => status === "fulfilled").map(({ value }) => value);
   }
 
-  async tell() {
+  async printLogs() {
     for (const thing of await this.#things()) {
       if (thing.log?.length)
         this.note(`${thing.constructor.name} wrote:\n${thing.log.slice(-40).join("\n")}`);

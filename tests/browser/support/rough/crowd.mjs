@@ -191,7 +191,7 @@ export class RoughCrowd {
       const roundTrip = await this.roundTrip();
       const [{ epoch }] = await this.#summaries();
       const cost = await this.#happens(event, epoch, clock());
-      const told = await this.#each(
+      const epochs = await this.#each(
         (epoch) =>
           diary.events.filter((e) => e.kind === "host" && e.epoch > epoch).map((e) => e.epoch),
         epoch,
@@ -200,7 +200,7 @@ export class RoughCrowd {
       return {
         ...roundTrip,
         ...cost,
-        hosts: new Set(told.flat()).size,
+        hosts: new Set(epochs.flat()).size,
         relayed: paths.filter((path) => path === "relay").length,
         ...(await this.#compare()),
       };

@@ -19,7 +19,7 @@ const calm = { rtt: 20, loss: 0 };
  */
 export async function* runs(
   cells,
-  { times = 1, fresh = false, seed = "1", tell = () => {}, Crowd = RoughCrowd, ...options } = {},
+  { times = 1, fresh = false, seed = "1", log = () => {}, Crowd = RoughCrowd, ...options } = {},
 ) {
   const random = seeded(`moments ${seed}`);
   let crowd, world, shared;
@@ -37,13 +37,13 @@ export async function* runs(
       for (let time = 1; time <= times; time++) {
         if (hopeless === key) break;
         if (!crowd) {
-          world = new World({ diagnostic: tell });
+          world = new World({ diagnostic: log });
           const at = fresh ? conditions : { ...conditions, ...calm };
           crowd = await Crowd.start(world, { ...at, seed: `${seed} ${time}`, ...options });
           const gathered = { ...at, event: "gathered", ...(await crowd.gather()) };
           yield gathered;
           if (gathered.error) {
-            await world.tell();
+            await world.printLogs();
             await end();
             hopeless = fresh && key;
             break;
@@ -57,7 +57,7 @@ export async function* runs(
         run.lastedMs = Math.round(performance.now() - from);
         yield run;
         if (!run.error) continue;
-        await world.tell();
+        await world.printLogs();
         await end();
       }
       if (!crowd && hopeless === key)
