@@ -1468,6 +1468,28 @@ test("a state that takes long is waited for as long as it comes, by a host and b
   );
 });
 
+test("a host asks for no second state while the first is on its way over a slow network", () => {
+  const rig = new Rig();
+  rig.together("a", "b", "c");
+  rig.send("a", "old");
+  // The state that b and c started from is too old for d.
+  rig.pass(5000);
+  rig.add("d");
+  rig.feed("a", { type: "joined", member: { id: "d", group: true } });
+  rig.open("d", "a", 10);
+  rig.hand(rig.take(({ message }) => message.t === "at"));
+  rig.hand(rig.take(({ message }) => message.t === "want"));
+  const [giver = ""] = wanted(rig, "a");
+  slowly(rig, giver, "a", 8000, ["a", "b", "c"]);
+  // The state takes as long again from a to d, and d says meanwhile that it has none.
+  for (let passed = 0; passed < 14_000; passed += 500) {
+    rig.hand(rig.take(({ from, message }) => from === "d" && message.t === "at"));
+    rig.pass(500, "a", "b", "c");
+  }
+  assert.deepEqual(wanted(rig, "a"), [giver]);
+  assert.equal(rig.take(({ message }) => message.t === "restore").length, 1);
+});
+
 test("a new host waits until one that nothing is relayed to has its data channel", () => {
   const rig = new Rig();
   rig.together("a", "b", "c");

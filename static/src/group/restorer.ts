@@ -28,6 +28,8 @@ export class Restorer {
   readonly #waiting = new Map<PeerId, Waiting>();
   #snap: Snapshot | undefined;
   #snapAt = 0;
+  /** Time that the giver of the snapshot took, in ms; 0 for our own page. The way to who waits is about as slow. */
+  #tookMs = 0;
   /** The same words for all who stand at the same place, most of them nowhere: the shell writes them once. */
   readonly #words = new Map<string, Restore>();
   /** What went to the relay in this step, before it can say that it has enough. */
@@ -74,9 +76,11 @@ export class Restorer {
 
   gave(from: PeerId, k: number, snap: Snapshot | null): void {
     if (this.#asking?.k !== k || this.#asking.giver !== from) return;
+    const tookMs = this.#core.now - this.#asking.at;
     this.#asking = undefined;
     this.#core.timers.clear("give");
-    if (snap && snap.s >= this.#core.log.base && lies(snap, this.#core.log)) this.#have(snap);
+    if (snap && snap.s >= this.#core.log.base && lies(snap, this.#core.log))
+      this.#have(snap, tookMs);
     else {
       this.#failed.set(from, false);
       this.#serve();
@@ -113,8 +117,9 @@ export class Restorer {
     if (this.#asking?.giver === id) this.late();
   }
 
-  #have(snap: Snapshot): void {
+  #have(snap: Snapshot, tookMs: number): void {
     this.#snap = snap;
+    this.#tookMs = tookMs;
     this.#snapAt = this.#core.now;
     this.#words.clear();
     this.#rounds = 0;
@@ -155,7 +160,7 @@ export class Restorer {
       if (own) {
         // Our page is disturbed only as long as nobody else gives: what one lost message did to them is forgiven.
         for (const [id, slow] of this.#failed) if (!slow) this.#failed.delete(id);
-        return this.#have(own);
+        return this.#have(own, 0);
       }
       const again = core.gives || (this.#failed.size > 0 && ++this.#rounds < ROUNDS);
       this.#failed.clear();
@@ -186,7 +191,8 @@ export class Restorer {
   #send(id: PeerId, waiting: Waiting, snap: Snapshot): void {
     const core = this.#core;
     // It may be long under way: not every report of the same place is a cry for another.
-    if (waiting.times++ > 0) waiting.everyMs = Math.min(waiting.everyMs * 2, SLOWEST_MS);
+    const everyMs = waiting.times++ > 0 ? waiting.everyMs * 2 : waiting.everyMs;
+    waiting.everyMs = Math.min(Math.max(everyMs, 2 * this.#tookMs), SLOWEST_MS);
     waiting.sentAt = core.now;
     const { r, e, s } = waiting.at;
     const heal = { r, e, s };
