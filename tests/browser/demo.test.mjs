@@ -465,7 +465,7 @@ scenario("a press with the pointer directs the keys, and Escape cancels a drag",
   );
   await wire(tab, "Load DICOM", "Skull strip");
   await untilState(
-    "the wire that is there to be left",
+    "the page to keep the existing wire",
     readAll([tab]),
     ([page]) => page.said.endsWith("already.") && page.wires.length === 5,
   );
@@ -476,7 +476,11 @@ scenario("a press with the pointer directs the keys, and Escape cancels a drag",
   await tab.mouse.move(box.x + 240, box.y + 220, { steps: 12 });
   await untilBoard("the drag everywhere", tabs, (page) => String(page.steps) !== String(steps));
   await tab.keyboard.press("Escape");
-  await untilBoard("all as it was", tabs, (page) => String(page.steps) === String(steps));
+  await untilBoard(
+    "the board as before the drag",
+    tabs,
+    (page) => String(page.steps) === String(steps),
+  );
   await tab.mouse.move(box.x + 340, box.y + 320, { steps: 4 });
   await tab.mouse.up();
   await button(tab, "Undo").click();
@@ -667,11 +671,14 @@ scenario(
     const tabs = [await browser.tab(url, PHONE), await browser.tab(url, WIDE)];
     const [before] = await untilState("two tabs to show one whole star", readAll(tabs), isWhole);
     await server.end("SIGKILL");
-    await untilState("both to say that the server is out of reach", readAll(tabs), (pages) =>
+    await untilState("both to report that the server is out of reach", readAll(tabs), (pages) =>
       pages.every(({ status }) => status.startsWith("Server out of reach")),
     );
     for (const tab of tabs)
-      assert.ok(await button(tab, "Drop the host").isDisabled(), "nobody could be chosen");
+      assert.ok(
+        await button(tab, "Drop the host").isDisabled(),
+        "without a server no host can be chosen",
+      );
     await tabs[1].getByRole("button", { name: "GLM" }).click();
     await untilBoard(
       "the board to go on over the direct link",
@@ -723,9 +730,13 @@ scenario(
       20_000,
     );
     await tabs[1].locator(".preset", { hasText: "GLM" }).click();
-    await untilState("what was done to wait", waiting, (names) => String(names) === "GLM");
+    await untilState(
+      "the edits to wait for the server",
+      waiting,
+      (names) => String(names) === "GLM",
+    );
     await server.begin();
-    await untilBoard("it everywhere", tabs, ({ steps }) => steps.length === 1);
+    await untilBoard("the edit everywhere", tabs, ({ steps }) => steps.length === 1);
     assert.deepEqual(await waiting(), []);
   },
 );
@@ -750,7 +761,7 @@ scenario("a refused page says why and disables all controls", async (world) => {
     await untilState("the page to explain", readAll([tab]), ([page]) => page.status.includes(why));
     await button(tab, "Reload").waitFor();
     assert.ok(await tab.getByText("Connecting…").isHidden());
-    assert.equal((await read(tab)).said, "", "nothing is said twice");
+    assert.equal((await read(tab)).said, "", "the page reports nothing twice");
     const live = await tab.evaluate(() =>
       [
         ...document.querySelectorAll(
@@ -769,7 +780,7 @@ scenario("the page reports an invalid server in its address", async (world) => {
   for (const bad of ["my.server.example:9000", "ftp://example.org/"]) {
     const tab = await browser.tab(`${server.url}/?server=${encodeURIComponent(bad)}`, WIDE);
     const { status } = await untilState(
-      "a word about it",
+      "the page to report it",
       () => read(tab),
       ({ status }) => !status.startsWith("Connecting"),
     );

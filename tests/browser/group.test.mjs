@@ -80,14 +80,14 @@ scenario("a late joiner starts from a snapshot and misses nothing after it", asy
   const { members, join } = await open(world, { names: ["ann", "bob"] });
   await together(members, "p2p");
   await all(members, () => chat(20));
-  await until("some talk", () => members[0].tab.evaluate(() => diary.messages.length > 40));
+  await until("40 messages", () => members[0].tab.evaluate(() => diary.messages.length > 40));
   const late = [await join("cyd"), await join("dan")];
   for (const member of late) await happened(member, "restore");
   await all(members, () => hush());
   await all(late, () => say());
   const everyone = [...members, ...late];
   const [first, ...others] = await untilState(
-    "the same everywhere",
+    "all members to have equally many messages",
     () => all(everyone, () => getState()),
     (each) => each.every((s) => s.length === each[0].length && s.some((w) => w.startsWith("dan"))),
   );
@@ -313,7 +313,7 @@ scenario(
       await all(members, () => hush());
       const everyone = [...members, cyd];
       const [first, ...others] = await untilState(
-        "the same everywhere",
+        "all members to have equally many messages",
         () => all(everyone, () => getState()),
         (each) => each.every((s) => s.length === each[0].length),
       );
@@ -461,7 +461,7 @@ scenario(
     await all(members, () => hush());
     const states = () => all([...members, cyd], () => getState());
     const [first, ...others] = await untilState(
-      "the same everywhere",
+      "all members to have equally many messages",
       states,
       (each) => each.every((s) => s.length === each[0].length) && each[0].length > 20,
     );
@@ -531,7 +531,7 @@ scenario(
       (each) => each.every((s) => s.resolved === s.said),
     );
     const states = await untilState(
-      "the same everywhere",
+      "all members to have equally many messages",
       () => all(members, () => diary.messages),
       (each) => each.every((m) => m.length === each[0].length),
     );
@@ -544,7 +544,7 @@ scenario(
       );
       // The page is told that the server is lost, and that it is back.
       const statuses = await untilState(
-        "the server to be there",
+        "the server to be back",
         () => events(member, "status"),
         (list) => list.at(-1).server,
       );

@@ -83,7 +83,7 @@ scenario(
       [],
     );
     await old[0].tab.evaluate(() => say());
-    await states(everyone, "one more everywhere", (each) => each.at(-1) === "ann#6");
+    await states(everyone, "a further message everywhere", (each) => each.at(-1) === "ann#6");
   },
 );
 

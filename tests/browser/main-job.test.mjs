@@ -89,7 +89,7 @@ scenario(
       await dead.browser.end();
       await arrive();
       const after = await star("a newcomer to be linked to the host that is there");
-      assert.deepEqual([after.host, after.epoch], [host, epoch], "a join moves nothing");
+      assert.deepEqual([after.host, after.epoch], [host, epoch], "a join changes no host");
     }
 
     // No member was told two hosts for one epoch, or an older epoch after a newer one.

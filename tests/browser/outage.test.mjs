@@ -45,9 +45,9 @@ for (const [name, start] of Object.entries(browsers)) {
       { page: "https://example.org/policy", server: server.url, debug: true },
       { policy },
     );
-    await until("ann to be in", async () => (await member.summary()).host);
+    await until("Ann to join", async () => (await member.summary()).host);
     await server.end("SIGKILL");
-    await until("three vain dials", async () => (await dials(member)).length >= 4, 20_000);
+    await until("three failed dials", async () => (await dials(member)).length >= 4, 20_000);
     await server.begin();
     await until(
       "ann to be back",

@@ -52,7 +52,9 @@ scenario(
       );
     const [first] = await reported(({ id }) => id);
     assert.match(first.error, /^TypeError: a worker does not know which page.*`page`/);
-    await until("both to be there", () => tab.evaluate(() => group.members.length === 2));
+    await until("page and worker to be members", () =>
+      tab.evaluate(() => group.members.length === 2),
+    );
     await tab.evaluate(() => worker.postMessage({ bytes: new Uint8Array([1, 2]) }));
     await tab.evaluate(() => group.send("hello"));
     const all = await reported(({ data }) => data === "hello");
@@ -66,7 +68,7 @@ scenario(
       ["relay"],
     );
     await tab.evaluate(() => worker.postMessage("leave"));
-    await until("it to have left", () => tab.evaluate(() => group.members.length === 1));
+    await until("the worker to leave", () => tab.evaluate(() => group.members.length === 1));
   },
 );
 

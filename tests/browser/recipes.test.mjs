@@ -73,7 +73,7 @@ scenario("recipe: chat", async (world) => {
     "hi",
   ]);
   await cyd.close();
-  await same("who came and went, by name", tabs.slice(0, 1), () => noted, [
+  await same("the names that joined and left", tabs.slice(0, 1), () => noted, [
     "bob came",
     "cyd came",
     "cyd left",

@@ -66,7 +66,7 @@ scenario(
     await until("a third ticket", () => ann.asked.length === 3);
     await ann.tab.evaluate(() => say());
     const status = await untilState(
-      "the server to be there again",
+      "the server to be back",
       () => events(ann, "status"),
       (list) => list.at(-1).server,
     );
