@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
-use peerstar::settings::{Settings, Sources, environment};
+use peerstar::settings::{Settings, SettingsError, Sources, environment};
 use peerstar::tls::Certificate;
 use peerstar::{logging, server, signals};
 
@@ -35,12 +35,12 @@ fn main() -> ExitCode {
     let Arguments { config, host, port, check } = Arguments::parse();
     let flags = [("server.host", host), ("server.port", port)];
     let flags = flags.into_iter().filter_map(|(key, value)| Some((key, value?))).collect();
-    let environment = environment::from_process(std::env::vars_os());
-    let settings = match environment
-        .and_then(|environment| Settings::load(Sources { file: config, environment, flags }))
-    {
+    let settings = environment::from_process(std::env::vars_os())
+        .map_err(SettingsError::from)
+        .and_then(|environment| Settings::load(Sources { file: config, environment, flags }));
+    let settings = match settings {
         Ok(settings) => settings,
-        Err(error) => return fail(2, &error),
+        Err(error) => return fail(2, &format_args!("settings: {error}")),
     };
     let certificate = match Certificate::load(&settings.tls) {
         Ok(certificate) => certificate,

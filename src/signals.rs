@@ -1,4 +1,6 @@
-//! Signals: which of them stop the server, and that none of those commonly sent ends it without a drain.
+//! Signals: which of them stop the server.
+//!
+//! No signal that is commonly sent ends the process without a drain.
 
 use std::io;
 use std::sync::Arc;
@@ -7,8 +9,10 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::tls::Certificate;
 
-/// Catches SIGTERM, SIGINT and SIGQUIT, for which the result waits, and SIGHUP, SIGUSR1 and SIGUSR2, which are handled here.
-/// From now on none of them ends the process. Must run inside an actix `System`.
+/// Catches SIGTERM, SIGINT and SIGQUIT, and returns a future that waits for one of them.
+///
+/// SIGHUP reads the certificate again, SIGUSR1 and SIGUSR2 are ignored. None of the six signals ends
+/// the process any more. Must run inside an actix `System`.
 ///
 /// # Errors
 /// When the system does not let signals be caught.
@@ -27,18 +31,19 @@ pub fn catch(certificate: Option<Arc<Certificate>>) -> io::Result<impl Future<Ou
             _ = int.recv() => "SIGINT",
             _ = quit.recv() => "SIGQUIT",
         };
-        log::info!("stopping signal={name}");
+        log::info!(signal = name; "stopping");
     })
 }
 
-/// Reads the certificate again whenever SIGHUP comes. A bad one is not taken.
+/// Reads the certificate again on each SIGHUP. A certificate that cannot be used is not taken.
 async fn reload_on_hangup(mut hangup: Signal, certificate: Option<Arc<Certificate>>) {
     while hangup.recv().await.is_some() {
         match certificate.as_ref().map(|certificate| certificate.reload()) {
-            Some(Ok(())) => log::info!("certificate read anew"),
-            Some(Err(error)) => log::error!("the old certificate stays: {error}"),
+            Some(Ok(())) => log::info!("certificate reloaded"),
+            Some(Err(error)) => log::error!(error:%; "the old certificate stays"),
             None => log::warn!(
-                "SIGHUP is ignored: without tls.cert there is nothing to read anew; restart for new settings"
+                signal = "SIGHUP";
+                "ignored: without tls.cert there is nothing to reload; restart for new settings"
             ),
         }
     }
@@ -46,6 +51,6 @@ async fn reload_on_hangup(mut hangup: Signal, certificate: Option<Arc<Certificat
 
 async fn ignore(name: &'static str, mut signal: Signal) {
     while signal.recv().await.is_some() {
-        log::warn!("{name} is ignored: it means nothing here; SIGTERM stops the server");
+        log::warn!(signal = name; "ignored: the signal has no meaning here; SIGTERM stops the server");
     }
 }
