@@ -12,7 +12,7 @@ WORKDIR /build
 COPY Cargo.toml Cargo.lock build.rs ./
 COPY src/ src/
 # not built, but named in Cargo.toml
-COPY tests/load/ tests/load/
+COPY scripts/load/ scripts/load/
 COPY --from=static /build/static/dist/ static/dist/
 RUN cargo build --release --locked
 

@@ -2,7 +2,7 @@
 
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use crate::core::time::Time;
+use peerstar_core::time::Time;
 
 /// Measures the time since the server started.
 #[derive(Debug, Clone, Copy)]

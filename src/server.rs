@@ -12,8 +12,8 @@ use tokio::time::{Instant, sleep, timeout};
 
 use crate::actor::directory::PageDirectory;
 use crate::actor::message::ToDirectory;
-use crate::edge::ticket::TicketCheck;
-use crate::edge::{routes, service};
+use crate::http::ticket::TicketCheck;
+use crate::http::{routes, service};
 use crate::settings::{Settings, ms};
 use crate::shared::Shared;
 use crate::tls::Certificate;
@@ -66,7 +66,7 @@ pub async fn run(
     let secret = &settings.auth.ticket_secret;
     let tickets = (!secret.is_empty()).then(|| Arc::new(TicketCheck::new(secret.expose())));
     let world =
-        routes::World { shared: Arc::clone(&shared), directory: directory.clone(), tickets };
+        routes::AppState { shared: Arc::clone(&shared), directory: directory.clone(), tickets };
     log::info!(
         "listening address={} tls={} path={} max_connections={}",
         listener.local_addr()?,

@@ -22,9 +22,9 @@ pub use self::error::{KeyProblem, SettingsError};
 use self::file::SettingsFile;
 pub use self::log_filter::{LogFilter, LogFilterError};
 use self::origin::Origin;
-use crate::core::election::Policy;
-use crate::core::ice::IceServer;
-use crate::core::secret::Secret;
+use peerstar_core::page::election::Policy;
+use peerstar_core::protocol::ice::IceServer;
+use peerstar_core::protocol::secret::Secret;
 
 /// All settings of a server, one field for each section of `settings.toml`.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]

@@ -6,14 +6,15 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::clock::Clock;
-use crate::core::close::Close;
-use crate::core::ice::IceServers;
-use crate::core::id::SessionId;
-use crate::core::page::Rules;
-use crate::core::wire::{RelayTerms, Terms};
-use crate::edge::address;
+use crate::http::address;
 use crate::metrics::Metrics;
 use crate::settings::{Settings, limit, ms};
+use crate::turn;
+use peerstar_core::page::Rules;
+use peerstar_core::protocol::close::Close;
+use peerstar_core::protocol::ice::IceServers;
+use peerstar_core::protocol::id::SessionId;
+use peerstar_core::protocol::outgoing::{RelayTerms, Terms};
 
 /// One server's settings, clock and counters.
 #[derive(Debug)]
@@ -64,7 +65,10 @@ impl Shared {
     ///
     /// # Errors
     /// Why there is none.
-    pub fn take_place(self: &Arc<Self>, address: Option<IpAddr>) -> Result<Place, Close> {
+    pub fn take_place(
+        self: &Arc<Self>,
+        address: Option<IpAddr>,
+    ) -> Result<ConnectionPermit, Close> {
         let most = self.max_connections.min(limit(self.settings.peerjs.concurrent_limit));
         let counted =
             address.filter(|_| self.settings.limits.connections_per_ip > 0).map(address::counted);
@@ -77,7 +81,7 @@ impl Shared {
             *count += 1;
         }
         let before = self.metrics.connections.inc();
-        let place = Place { shared: Arc::clone(self), counted, address };
+        let place = ConnectionPermit { shared: Arc::clone(self), counted, address };
         if usize::try_from(before).is_ok_and(|before| before >= most) {
             Err(Close::Full)
         } else {
@@ -88,14 +92,14 @@ impl Shared {
 
 /// A connection's place among those allowed; given back when dropped.
 #[derive(Debug)]
-pub struct Place {
+pub struct ConnectionPermit {
     shared: Arc<Shared>,
     /// Set where connections from one address are counted.
     counted: Option<IpAddr>,
     address: Option<IpAddr>,
 }
 
-impl Place {
+impl ConnectionPermit {
     /// Returns the client's address.
     #[must_use]
     pub const fn address(&self) -> Option<IpAddr> {
@@ -103,7 +107,7 @@ impl Place {
     }
 }
 
-impl Drop for Place {
+impl Drop for ConnectionPermit {
     fn drop(&mut self) {
         self.shared.metrics.connections.dec();
         if let Some(address) = self.counted {
@@ -150,6 +154,9 @@ fn rules(settings: &Settings) -> Rules {
             expire_ms: peerjs.expire_ms,
             recovery_ms: election.recovery_ms,
         },
-        ice: IceServers::new(ice.servers.clone(), ice.turn_secret.expose(), ice.turn_ttl_s),
+        ice: IceServers::new(
+            ice.servers.clone(),
+            turn::credentials(ice.turn_secret.expose(), ice.turn_ttl_s),
+        ),
     }
 }

@@ -54,7 +54,7 @@ fn every_npm_package_is_from_the_registry_and_has_a_checksum() {
 #[test]
 fn unsafe_code_is_forbidden() {
     assert!(read("Cargo.toml").contains("\n[workspace.lints.rust]\nunsafe_code = \"forbid\"\n"));
-    for manifest in ["Cargo.toml", "tests/load/Cargo.toml"] {
+    for manifest in ["Cargo.toml", "scripts/load/Cargo.toml"] {
         assert!(read(manifest).contains("\n[lints]\nworkspace = true\n"), "{manifest}");
     }
 }

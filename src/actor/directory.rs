@@ -10,17 +10,17 @@ use std::time::Duration;
 use actix::{Actor, Addr, Arbiter, AsyncContext, Context, Handler, ResponseFuture};
 use futures_util::future::join_all;
 
-use super::courier::{Bags, Line, Word};
 use super::message::{
     Dying, Ids, IdsOf, Kick, KickFrom, Summarise, SummariseAll, Summary, ToDirectory, ToPage,
     ToSession,
 };
 use super::page::Page;
-use crate::core::directory::{Admission, DirectoryState, Incarnation, Succession};
-use crate::core::id::{PageKey, PeerId, SessionId};
-use crate::core::page::{Estate, Input};
+use super::writer::{Batch, Outbound, Outlet};
 use crate::settings::limit;
 use crate::shared::Shared;
+use peerstar_core::directory::{Admission, DirectoryState, Incarnation, Succession};
+use peerstar_core::page::{Handover, Input};
+use peerstar_core::protocol::id::{PageKey, PeerId, SessionId};
 
 /// Over how long a drain tells its pages, at most.
 const LONGEST_SPREAD: Duration = Duration::from_secs(3);
@@ -55,7 +55,7 @@ impl PageDirectory {
         &mut self,
         key: &PageKey,
         incarnation: Incarnation,
-        estate: Estate,
+        estate: Handover,
         awaited: HashSet<SessionId>,
         ctx: &Context<Self>,
     ) -> Addr<Page> {
@@ -84,12 +84,12 @@ impl PageDirectory {
         &mut self,
         key: &PageKey,
         succession: Succession,
-        estate: Estate,
-        lines: &[Line],
+        estate: Handover,
+        lines: &[Outlet],
         mut awaited: HashSet<SessionId>,
         ctx: &Context<Self>,
     ) {
-        let mut bags = Bags::default();
+        let mut bags = Batch::default();
         match succession {
             Succession::Expected => return,
             Succession::Recreate(incarnation) => {
@@ -101,7 +101,7 @@ impl PageDirectory {
                 awaited.extend(lines.iter().map(|line| line.session));
                 let successor = self.create(key, incarnation, estate, awaited, ctx);
                 let note = || ToSession::PageLost(Some(successor.clone().recipient()));
-                lines.iter().for_each(|line| bags.put(line, Word::Note(note())));
+                lines.iter().for_each(|line| bags.put(line, Outbound::Notice(note())));
             }
             Succession::Abandon(close) => {
                 log::error!(
@@ -110,7 +110,9 @@ impl PageDirectory {
                     close.name()
                 );
                 self.pages.remove(key);
-                lines.iter().for_each(|line| bags.put(line, Word::Note(ToSession::Close(close))));
+                lines
+                    .iter()
+                    .for_each(|line| bags.put(line, Outbound::Notice(ToSession::Close(close))));
             }
         }
         bags.send();
@@ -144,15 +146,15 @@ impl Handler<ToDirectory> for PageDirectory {
                 Admission::PassOn { incarnation, create } => {
                     if create {
                         let told = self.state.told();
-                        self.create(&key, incarnation, Estate::above(told), HashSet::new(), ctx);
+                        self.create(&key, incarnation, Handover::above(told), HashSet::new(), ctx);
                     }
                     self.tell(&key, ToPage::Join { joiner, line });
                 }
-                Admission::Refuse(close) => line.send(Word::Note(ToSession::Close(close))),
+                Admission::Refuse(close) => line.send(Outbound::Notice(ToSession::Close(close))),
             },
             ToDirectory::Seek { key, line } => {
                 let page = self.pages.get(&key).cloned();
-                line.send(Word::Note(ToSession::PageLost(page.map(Addr::recipient))));
+                line.send(Outbound::Notice(ToSession::PageLost(page.map(Addr::recipient))));
             }
             ToDirectory::Gone { key, session, departure } => {
                 self.tell(&key, ToPage::Input(Input::Gone { session, departure }));

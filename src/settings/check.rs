@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 use config::{Value, ValueKind};
 
 use super::{Settings, SettingsError, ice};
-use crate::core::ice::IceServer;
+use peerstar_core::protocol::ice::IceServer;
 
 /// Checks that each section of the merged sources is a table.
 ///

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::ffi::OsString;
 use std::io::{self, Read};
 
-use crate::core::secret;
+use peerstar_core::protocol::secret;
 
 const PREFIX: &str = "PEERSTAR__";
 const SUFFIX: &str = "_FILE";

@@ -8,7 +8,7 @@ use serde::{Deserialize, Deserializer};
 use url::Host;
 
 use super::Listed;
-use crate::core::ice::IceServer;
+use peerstar_core::protocol::ice::IceServer;
 
 /// The longest user name, in bytes, that WebRTC allows.
 const MAX_USERNAME: usize = 509;
@@ -164,7 +164,7 @@ fn is_port(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::secret::Secret;
+    use peerstar_core::protocol::secret::Secret;
 
     fn server(urls: &[&str], username: Option<&str>, credential: Option<&str>) -> IceServer {
         let credential =
