@@ -6,17 +6,18 @@ use std::io;
 use std::sync::Arc;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio_util::sync::CancellationToken;
 
 use crate::tls::Certificate;
 
-/// Catches SIGTERM, SIGINT and SIGQUIT, and returns a future that waits for one of them.
+/// Catches the signals that are commonly sent. Returns a token that SIGTERM, SIGINT and SIGQUIT cancel.
 ///
 /// SIGHUP reads the certificate again, SIGUSR1 and SIGUSR2 are ignored. None of the six signals ends
 /// the process any more. Must run inside an actix `System`.
 ///
 /// # Errors
 /// When the system does not let signals be caught.
-pub fn catch(certificate: Option<Arc<Certificate>>) -> io::Result<impl Future<Output = ()>> {
+pub fn catch(certificate: Option<Arc<Certificate>>) -> io::Result<CancellationToken> {
     let (mut term, mut int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let mut quit = signal(SignalKind::quit())?;
     actix_web::rt::spawn(reload_on_hangup(signal(SignalKind::hangup())?, certificate));
@@ -25,14 +26,18 @@ pub fn catch(certificate: Option<Arc<Certificate>>) -> io::Result<impl Future<Ou
     {
         actix_web::rt::spawn(ignore(name, signal(kind)?));
     }
-    Ok(async move {
+    let stopping = CancellationToken::new();
+    let cancel = stopping.clone();
+    actix_web::rt::spawn(async move {
         let name = tokio::select! {
             _ = term.recv() => "SIGTERM",
             _ = int.recv() => "SIGINT",
             _ = quit.recv() => "SIGQUIT",
         };
         log::info!(signal = name; "stopping");
-    })
+        cancel.cancel();
+    });
+    Ok(stopping)
 }
 
 /// Reads the certificate again on each SIGHUP. A certificate that cannot be used is not taken.

@@ -121,7 +121,7 @@ impl PageDirectory {
     /// Tells one page after the other, so that not all clients come back in the same moment.
     fn drain(&mut self, ctx: &mut Context<Self>) {
         self.state.drain();
-        let sockets = self.shared.metrics.connections.get();
+        let sockets = self.shared.admission.connections();
         let spread = LONGEST_SPREAD
             .min(Duration::from_millis(5) * u32::try_from(sockets).unwrap_or(u32::MAX));
         let pages = u32::try_from(self.pages.len()).unwrap_or(u32::MAX);

@@ -1,5 +1,7 @@
 //! Tests of how settings are read, checked and shown.
 
+use tokio_util::sync::CancellationToken;
+
 use super::*;
 
 fn load(file: &str, environment: &[(&str, &str)]) -> Result<Settings, String> {
@@ -243,7 +245,7 @@ fn no_secret_is_shown() {
     let environment = HashMap::from([("PEERSTAR__AUTH__ADMIN_TOKEN".into(), "s3cret".into())]);
     let sources =
         Sources { file: None, environment, flags: vec![("auth.admin_token", "s3cret".into())] };
-    let shared = crate::shared::Shared::new(set.clone(), 1024);
+    let shared = crate::shared::Shared::new(set.clone(), 1024, CancellationToken::new());
     for shown in [
         printed,
         format!("{set:?}"),
