@@ -92,7 +92,7 @@ fn write_json(out: &mut Formatter, record: &Record<'_>) -> io::Result<()> {
 
 /// Returns a record as a JSON object.
 fn json_line(record: &Record<'_>, time: String) -> String {
-    let mut object = fields(record);
+    let mut object: Map<_, _> = fields(record).into_iter().collect();
     object.insert("time".into(), time.into());
     object.insert("level".into(), record.level().as_str().into());
     object.insert("target".into(), record.target().into());
@@ -100,22 +100,22 @@ fn json_line(record: &Record<'_>, time: String) -> String {
     json_escaped(&Value::Object(object).to_string())
 }
 
-/// Returns the fields of a record by name.
-fn fields(record: &Record<'_>) -> Map<String, Value> {
-    let mut fields = Fields(Map::new());
+/// Returns the names and values of a record's fields, in the order of the log line.
+fn fields(record: &Record<'_>) -> Vec<(String, Value)> {
+    let mut fields = Fields(Vec::new());
     // neither visitor returns an error
     let _ = record.key_values().visit(&mut fields);
     fields.0
 }
 
 /// Collects the fields of a record.
-struct Fields(Map<String, Value>);
+struct Fields(Vec<(String, Value)>);
 
 impl<'kvs> VisitSource<'kvs> for Fields {
     fn visit_pair(&mut self, key: Key<'kvs>, value: kv::Value<'kvs>) -> Result<(), kv::Error> {
         let mut field = Field(Value::Null);
         value.visit(&mut field)?;
-        self.0.insert(key.as_str().to_owned(), field.0);
+        self.0.push((key.as_str().to_owned(), field.0));
         Ok(())
     }
 }
@@ -227,18 +227,18 @@ mod tests {
         let (text, json) = lines(
             "joined",
             &[
+                ("page", "https://a.org/x".into()),
+                ("id", "a b".into()),
                 ("address", kv::Value::from_display(&display)),
                 ("epoch", 1_u64.into()),
-                ("id", "a b".into()),
                 ("none", kv::Value::null()),
                 ("offset", (-1).into()),
-                ("page", "https://a.org/x".into()),
                 ("tls", true.into()),
             ],
         );
         assert_eq!(
             text,
-            r#"joined address=127.0.0.1 epoch=1 id="a b" offset=-1 page=https://a.org/x tls=true"#
+            r#"joined page=https://a.org/x id="a b" address=127.0.0.1 epoch=1 offset=-1 tls=true"#
         );
         let json: Value = serde_json::from_str(&json).unwrap_or_else(|e| panic!("{json}: {e}"));
         assert_eq!(

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use peerstar_core::page::Rules;
 use peerstar_core::protocol::ice::IceServers;
 use peerstar_core::protocol::id::SessionId;
+use peerstar_core::protocol::incoming::MAX_PROFILE_BYTES;
 use peerstar_core::protocol::outgoing::{RelayTerms, Terms};
 use tokio_util::sync::CancellationToken;
 
@@ -87,6 +88,8 @@ fn rules(settings: &Settings) -> Rules {
             ping_ms: liveness.ping_ms,
             expire_ms: peerjs.expire_ms,
             recovery_ms: election.recovery_ms,
+            return_ms: liveness.return_ms,
+            profile_bytes: MAX_PROFILE_BYTES,
         },
         ice: IceServers::new(
             ice.servers.clone(),

@@ -95,8 +95,8 @@ impl PageDirectory {
             Succession::Recreate(incarnation) => {
                 self.shared.metrics.page_restarts.inc();
                 log::error!(
-                    "page actor died, starting another: page={key} sessions={}",
-                    lines.len()
+                    page = key.name(), sessions = lines.len();
+                    "page actor died and is started again"
                 );
                 awaited.extend(lines.iter().map(|line| line.session));
                 let successor = self.create(key, incarnation, estate, awaited, ctx);
@@ -105,9 +105,8 @@ impl PageDirectory {
             }
             Succession::Abandon(close) => {
                 log::error!(
-                    "page actor died, giving it up: page={key} sessions={} close={}",
-                    lines.len(),
-                    close.name()
+                    page = key.name(), sessions = lines.len(), close = close.name();
+                    "page actor died too often and is given up"
                 );
                 self.pages.remove(key);
                 lines

@@ -374,7 +374,7 @@ fn answer(
             session::start(identity, place, &shared, &directory, round, upgraded);
         }),
         Err(Refused(close, detail)) => {
-            log::debug!("refused close={} client={client:?}", close.name());
+            log::debug!(close = close.name(), client = client.map(|address| address.to_string()); "client refused");
             let words = close.farewell(detail.as_deref());
             handshake.answer(move |upgraded| session::refuse(close, words, &shared, upgraded))
         }
