@@ -155,7 +155,7 @@ test("a refusal that ends a connection comes with its reason, and is final unles
 
 test("RESTART names a close that is worth coming back from, and how soon", () => {
   const [restart] = messages("to-client/restart");
-  const { retryMs, code } = restart?.payload as { retryMs: number; code: number };
+  const { retryMs, code } = (restart as ServerMessage).payload as { retryMs: number; code: number };
   const { env } = openSocket();
   env.last.says(restart as object);
   env.last.ends(code);
