@@ -62,6 +62,8 @@ pub(crate) fn rules() -> Rules {
             ping_ms: 5000,
             expire_ms: 5000,
             recovery_ms: 5000,
+            return_ms: 3000,
+            profile_bytes: 1024,
         },
         ice: IceServers::new(Vec::new(), None),
     }
