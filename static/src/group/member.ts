@@ -37,7 +37,7 @@ export class Member implements Role {
   readonly #relayWish: RelayWish;
   readonly #suspicion: Suspicion;
   #cause: string;
-  /** Whether the host leads and has our last entry on its log. */
+  /** Whether the host leads and has this member's last entry on its log. */
   #isPlaced = false;
   /** The host's log has ours up to here. Beyond it may be a tail from when this member hosted. */
   #sure = 0;
@@ -275,7 +275,7 @@ export class Member implements Role {
 
   /**
    * Appends early entries whose turn has come. All of them are from this host, in this epoch and
-   * history, and our last entry is on its log: so they follow.
+   * history, and the last entry here is on its log: so they follow.
    */
   #useEarly(): void {
     const { now, replica, snapshots } = this.#context;

@@ -33,7 +33,7 @@ export class Suspicion {
   hostSilent(): void {
     const { epoch, server, step } = this.#context;
     this.postpone();
-    // A server that has not heard of this epoch learns of it by our claim.
+    // A server that has not heard of this epoch learns of it by the claim.
     if (!server.online || !server.knowsEpoch) return;
     this.#isSaid = true;
     step.push({ type: "suspect", host: this.#host, epoch });
