@@ -9,9 +9,9 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 
-use crate::core::close::Close;
-use crate::core::election::Cause;
-use crate::core::inbound::Inbound;
+use peerstar_core::page::election::Cause;
+use peerstar_core::protocol::close::Close;
+use peerstar_core::protocol::incoming::Inbound;
 
 type Label = [(&'static str, &'static str); 1];
 type Labelled = Family<Label, Counter>;

@@ -10,17 +10,17 @@ use std::time::Duration;
 use actix::{Actor, Addr, Arbiter, AsyncContext, Context, Handler, ResponseFuture};
 use futures_util::future::join_all;
 
-use super::courier::{Bags, Line, Word};
 use super::message::{
     Dying, Ids, IdsOf, Kick, KickFrom, Summarise, SummariseAll, Summary, ToDirectory, ToPage,
     ToSession,
 };
 use super::page::Page;
-use crate::core::directory::{Admission, DirectoryState, Incarnation, Succession};
-use crate::core::id::{PageKey, PeerId, SessionId};
-use crate::core::page::{Estate, Input};
+use super::writer::{Batch, Outbound, Outlet};
 use crate::settings::limit;
 use crate::shared::Shared;
+use peerstar_core::directory::{Admission, DirectoryState, Incarnation, Succession};
+use peerstar_core::page::{Handover, Input};
+use peerstar_core::protocol::id::{PageKey, PeerId, SessionId};
 
 /// Over how long a drain tells its pages, at most.
 const LONGEST_SPREAD: Duration = Duration::from_secs(3);
@@ -55,7 +55,7 @@ impl PageDirectory {
         &mut self,
         key: &PageKey,
         incarnation: Incarnation,
-        estate: Estate,
+        estate: Handover,
         awaited: HashSet<SessionId>,
         ctx: &Context<Self>,
     ) -> Addr<Page> {
@@ -84,33 +84,34 @@ impl PageDirectory {
         &mut self,
         key: &PageKey,
         succession: Succession,
-        estate: Estate,
-        lines: &[Line],
+        estate: Handover,
+        lines: &[Outlet],
         mut awaited: HashSet<SessionId>,
         ctx: &Context<Self>,
     ) {
-        let mut bags = Bags::default();
+        let mut bags = Batch::default();
         match succession {
             Succession::Expected => return,
             Succession::Recreate(incarnation) => {
                 self.shared.metrics.page_restarts.inc();
                 log::error!(
-                    "page actor died, starting another: page={key} sessions={}",
-                    lines.len()
+                    page = key.name(), sessions = lines.len();
+                    "page actor died and is started again"
                 );
                 awaited.extend(lines.iter().map(|line| line.session));
                 let successor = self.create(key, incarnation, estate, awaited, ctx);
                 let note = || ToSession::PageLost(Some(successor.clone().recipient()));
-                lines.iter().for_each(|line| bags.put(line, Word::Note(note())));
+                lines.iter().for_each(|line| bags.put(line, Outbound::Notice(note())));
             }
             Succession::Abandon(close) => {
                 log::error!(
-                    "page actor died, giving it up: page={key} sessions={} close={}",
-                    lines.len(),
-                    close.name()
+                    page = key.name(), sessions = lines.len(), close = close.name();
+                    "page actor died too often and is given up"
                 );
                 self.pages.remove(key);
-                lines.iter().for_each(|line| bags.put(line, Word::Note(ToSession::Close(close))));
+                lines
+                    .iter()
+                    .for_each(|line| bags.put(line, Outbound::Notice(ToSession::Close(close))));
             }
         }
         bags.send();
@@ -119,7 +120,7 @@ impl PageDirectory {
     /// Tells one page after the other, so that not all clients come back in the same moment.
     fn drain(&mut self, ctx: &mut Context<Self>) {
         self.state.drain();
-        let sockets = self.shared.metrics.connections.get();
+        let sockets = self.shared.admission.connections();
         let spread = LONGEST_SPREAD
             .min(Duration::from_millis(5) * u32::try_from(sockets).unwrap_or(u32::MAX));
         let pages = u32::try_from(self.pages.len()).unwrap_or(u32::MAX);
@@ -144,15 +145,15 @@ impl Handler<ToDirectory> for PageDirectory {
                 Admission::PassOn { incarnation, create } => {
                     if create {
                         let told = self.state.told();
-                        self.create(&key, incarnation, Estate::above(told), HashSet::new(), ctx);
+                        self.create(&key, incarnation, Handover::above(told), HashSet::new(), ctx);
                     }
                     self.tell(&key, ToPage::Join { joiner, line });
                 }
-                Admission::Refuse(close) => line.send(Word::Note(ToSession::Close(close))),
+                Admission::Refuse(close) => line.send(Outbound::Notice(ToSession::Close(close))),
             },
             ToDirectory::Seek { key, line } => {
                 let page = self.pages.get(&key).cloned();
-                line.send(Word::Note(ToSession::PageLost(page.map(Addr::recipient))));
+                line.send(Outbound::Notice(ToSession::PageLost(page.map(Addr::recipient))));
             }
             ToDirectory::Gone { key, session, departure } => {
                 self.tell(&key, ToPage::Input(Input::Gone { session, departure }));

@@ -2,19 +2,17 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use actix::{Message, Recipient};
 
-use super::courier::Line;
-use super::switchboard::Switchboard;
-use crate::core::claim::Claim;
-use crate::core::close::Close;
-use crate::core::directory::Incarnation;
-use crate::core::id::{Epoch, PageKey, PeerId, SessionId, Token};
-use crate::core::member::{Departure, Joiner};
-use crate::core::page::{Estate, Input};
-use crate::core::time::Time;
+use super::routing_table::RoutingTable;
+use super::writer::Outlet;
+use peerstar_core::directory::Incarnation;
+use peerstar_core::page::member::{Departure, JoinRequest};
+use peerstar_core::page::{Handover, Input};
+use peerstar_core::protocol::claim::Claim;
+use peerstar_core::protocol::close::Close;
+use peerstar_core::protocol::id::{Epoch, PageKey, PeerId, SessionId, Token};
 
 /// To the directory.
 #[derive(Debug, Message)]
@@ -25,16 +23,16 @@ pub enum ToDirectory {
         /// Which page.
         key: PageKey,
         /// Who.
-        joiner: Box<Joiner>,
+        joiner: Box<JoinRequest>,
         /// How to reach it.
-        line: Line,
+        line: Outlet,
     },
     /// A member's page has died, and its successor too before it heard who is on it: where is it now?
     Seek {
         /// Which page.
         key: PageKey,
         /// How to reach the member.
-        line: Line,
+        line: Outlet,
     },
     /// A session has ended; the page it may be on is to know.
     Gone {
@@ -72,9 +70,9 @@ pub enum ToDirectory {
         /// Which life of it.
         incarnation: Incarnation,
         /// What it leaves to the next.
-        estate: Box<Estate>,
+        estate: Box<Handover>,
         /// Its sessions.
-        lines: Vec<Line>,
+        lines: Vec<Outlet>,
         /// Sessions of the actor before it that had not come back.
         awaited: HashSet<SessionId>,
     },
@@ -89,9 +87,9 @@ pub enum ToPage {
     /// A session wants to join.
     Join {
         /// Who.
-        joiner: Box<Joiner>,
+        joiner: Box<JoinRequest>,
         /// How to reach it.
-        line: Line,
+        line: Outlet,
     },
     /// Something happened to a member.
     Input(Input),
@@ -118,7 +116,7 @@ pub enum ToSession {
         /// The page's address.
         page: Recipient<ToPage>,
         /// Who else is there.
-        switchboard: Arc<Switchboard>,
+        switchboard: Arc<RoutingTable>,
         /// Who hosts, as its client was told.
         told: Option<Claim>,
     },
@@ -130,78 +128,6 @@ pub enum ToSession {
     Close(Close),
     /// The page's actor died. With the address of its successor: say who you are.
     PageLost(Option<Recipient<ToPage>>),
-}
-
-/// What a frame on its way takes besides its bytes, near enough.
-const ENVELOPE: usize = 256;
-
-/// What may be known of a session without asking it, and waiting for its thread.
-#[derive(Debug, Default)]
-pub struct Pulse {
-    heard: AtomicU64,
-    spoken: AtomicU64,
-    queued: AtomicUsize,
-    under_way: AtomicUsize,
-}
-
-impl Pulse {
-    /// It said something.
-    pub fn beat(&self, now: Time) {
-        self.heard.store(now.0, Ordering::Relaxed);
-    }
-
-    /// When it last did.
-    pub fn heard(&self) -> Time {
-        Time(self.heard.load(Ordering::Relaxed))
-    }
-
-    /// Its client's page said something: it runs.
-    pub fn speak(&self) {
-        self.spoken.fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// How often it did.
-    pub fn spoken(&self) -> u64 {
-        self.spoken.load(Ordering::Relaxed)
-    }
-
-    /// How many messages are on their way to the page.
-    pub fn under_way(&self) -> usize {
-        // none: what the page did with them is seen, too
-        self.under_way.load(Ordering::Acquire)
-    }
-
-    /// One more message is on its way to the page.
-    pub fn send(&self) {
-        self.under_way.fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// The page took one.
-    pub fn arrive(&self) {
-        // not below zero: what was on its way to a page that died is forgotten, and may arrive all the same
-        let _ =
-            self.under_way.fetch_update(Ordering::Release, Ordering::Relaxed, |n| n.checked_sub(1));
-    }
-
-    /// The page's actor died, and what was on its way with it.
-    pub fn forget_under_way(&self) {
-        self.under_way.store(0, Ordering::Relaxed);
-    }
-
-    /// One more frame of so many bytes is on its way to the client.
-    pub fn tell(&self, bytes: usize) {
-        self.queued.fetch_add(ENVELOPE + bytes, Ordering::Relaxed);
-    }
-
-    /// It is being written.
-    pub fn wrote(&self, bytes: usize) {
-        self.queued.fetch_sub(ENVELOPE + bytes, Ordering::Relaxed);
-    }
-
-    /// Whether no more than `most` bytes are on their way: so there are never more than that and one frame.
-    pub fn has_room(&self, most: usize) -> bool {
-        self.queued.load(Ordering::Relaxed) <= most
-    }
 }
 
 /// The answer of a page whose actor dies, or died and has not heard from all its sessions yet. To be asked again.

@@ -13,19 +13,20 @@ use actix::{
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 
-use super::courier::{Bags, Line, Word};
 use super::directory::PageDirectory;
-use super::message::{Dying, Ids, Kick, Pulse, Summarise, Summary, ToDirectory, ToPage, ToSession};
-use super::switchboard::Switchboard;
+use super::message::{Dying, Ids, Kick, Summarise, Summary, ToDirectory, ToPage, ToSession};
+use super::routing_table::RoutingTable;
+use super::writer::{Batch, Outbound, Outlet};
 use crate::clock::unix_ms;
-use crate::core::claim::Claim;
-use crate::core::directory::Incarnation;
-use crate::core::election::Cause;
-use crate::core::id::{PageKey, PeerId, SessionId};
-use crate::core::page::{Announcement, Assignment, Estate, Input, Output, Outside, PageState};
-use crate::core::time::Time;
-use crate::core::wire::Frame;
 use crate::shared::Shared;
+use crate::transport::counters::SessionCounters;
+use peerstar_core::directory::Incarnation;
+use peerstar_core::page::election::Cause;
+use peerstar_core::page::{Announcement, Assignment, Env, Handover, Input, Output, PageState};
+use peerstar_core::protocol::claim::Claim;
+use peerstar_core::protocol::id::{PageKey, PeerId, SessionId};
+use peerstar_core::protocol::outgoing::Frame;
+use peerstar_core::time::Time;
 
 /// A session for which more bytes than that are on their way is not kept waiting for the rest of what is decided.
 const MUCH: usize = 32 * 1024;
@@ -47,18 +48,18 @@ pub struct Page {
     directory: Addr<PageDirectory>,
     state: PageState,
     /// How to reach members, and newcomers that wait.
-    lines: HashMap<SessionId, Line>,
-    switchboard: Arc<Switchboard>,
+    lines: HashMap<SessionId, Outlet>,
+    switchboard: Arc<RoutingTable>,
     /// Sessions of an earlier actor of this page that have not come back, and until when they are waited for.
     awaited: HashSet<SessionId>,
     awaited_until: Time,
     /// What is not delivered yet: what is for sessions, who was named host to all, why and since when, who came, and who said
     /// something.
-    bags: Bags,
+    bags: Batch,
     named: Option<Claim>,
     elected: Vec<(Cause, Instant)>,
     arrived: Vec<SessionId>,
-    spoke: Vec<Arc<Pulse>>,
+    spoke: Vec<Arc<SessionCounters>>,
     /// Members that had no room for the word of a new host.
     congested: Vec<SessionId>,
     /// How many messages wait here, as the metrics know it.
@@ -75,7 +76,7 @@ impl Page {
     pub fn new(
         key: PageKey,
         incarnation: Incarnation,
-        estate: Estate,
+        estate: Handover,
         awaited: HashSet<SessionId>,
         shared: Arc<Shared>,
         directory: Addr<PageDirectory>,
@@ -84,7 +85,7 @@ impl Page {
             PageState::new(key.clone(), Arc::clone(&shared.rules), shared.clock.now(), estate);
         let awaited_until = shared.clock.now().plus(MOST_AWAITED);
         let random = SmallRng::from_rng(&mut rand::rng());
-        let switchboard = Arc::new(Switchboard::new(shared.settings.limits.queue_bytes / PEERS));
+        let switchboard = Arc::new(RoutingTable::new(shared.settings.limits.queue_bytes / PEERS));
         Self {
             key,
             incarnation,
@@ -95,7 +96,7 @@ impl Page {
             switchboard,
             awaited,
             awaited_until,
-            bags: Bags::default(),
+            bags: Batch::default(),
             named: None,
             elected: Vec::new(),
             arrived: Vec::new(),
@@ -115,10 +116,10 @@ impl Page {
         while let Some(input) = inputs.pop_front() {
             let now = self.shared.clock.now();
             let heard =
-                |session| self.lines.get(&session).map_or(now, |line: &Line| line.pulse.heard());
+                |session| self.lines.get(&session).map_or(now, |line: &Outlet| line.pulse.heard());
             let spoken =
-                |session| self.lines.get(&session).map_or(0, |line: &Line| line.pulse.spoken());
-            let outside = Outside {
+                |session| self.lines.get(&session).map_or(0, |line: &Outlet| line.pulse.spoken());
+            let outside = Env {
                 now,
                 unix_ms: unix_ms(),
                 random: self.random.next_u64(),
@@ -177,14 +178,18 @@ impl Page {
             Output::Welcome { to, open, assignment } => {
                 let line = self.lines.get(&to)?;
                 self.arrived.push(to);
-                log::debug!("join page={} session={} members={}", self.key, to.0, self.state.len());
+                log::debug!(
+                    page = self.key.name(), session = to.0, members = self.state.len();
+                    "member joined"
+                );
                 if let Some(open) = open {
-                    self.bags.put(line, Word::Frame(open));
+                    self.bags.put(line, Outbound::Frame(open));
                 }
                 let (page, switchboard) =
                     (ctx.address().recipient(), Arc::clone(&self.switchboard));
                 let told = assignment.map(Assignment::into_claim);
-                self.bags.put(line, Word::Note(ToSession::Joined { page, switchboard, told }));
+                self.bags
+                    .put(line, Outbound::Notice(ToSession::Joined { page, switchboard, told }));
                 // from now on nobody means the session that had its id until now
                 if let Some(id) = self.state.id_of(to).cloned() {
                     self.vacate(id);
@@ -202,13 +207,13 @@ impl Page {
             Output::Appoint { to, frame, assignment } => {
                 let claim = assignment.into_claim();
                 let has_room =
-                    |line: &Line| line.pulse.has_room(self.shared.settings.limits.queue_bytes);
+                    |line: &Outlet| line.pulse.has_room(self.shared.settings.limits.queue_bytes);
                 let line = self.lines.get(&to)?;
                 let congested = (!has_room(line)).then_some(Input::Congested(to));
                 if congested.is_none() {
                     self.bags.send_first(line, frame);
                 }
-                self.bags.put(line, Word::Note(ToSession::Hosts(claim.clone())));
+                self.bags.put(line, Outbound::Notice(ToSession::Hosts(claim.clone())));
                 self.named = Some(claim);
                 congested
             }
@@ -234,27 +239,26 @@ impl Page {
                 None
             }
             Output::Ping(to) => {
-                self.bags.put(self.lines.get(&to)?, Word::Note(ToSession::Ping));
+                self.bags.put(self.lines.get(&to)?, Outbound::Notice(ToSession::Ping));
                 None
             }
             Output::Dismiss { session, close } => {
                 if let Some(line) = self.lines.remove(&session) {
                     log::debug!(
-                        "dismiss page={} session={} close={}",
-                        self.key,
-                        session.0,
-                        close.name()
+                        page = self.key.name(), session = session.0, close = close.name();
+                        "member dismissed"
                     );
-                    self.bags.put(&line, Word::Note(ToSession::Close(close)));
+                    self.bags.put(&line, Outbound::Notice(ToSession::Close(close)));
                 }
                 None
             }
             Output::Left { session, id, departure } => {
                 log::debug!(
-                    "leave page={} id={id:?} departure={} members={}",
-                    self.key,
-                    departure.name(),
-                    self.state.len()
+                    page = self.key.name(),
+                    id = id.as_str(),
+                    departure = departure.name(),
+                    members = self.state.len();
+                    "member left"
                 );
                 self.lines.remove(&session);
                 self.vacate(id);
@@ -262,17 +266,17 @@ impl Page {
             }
             Output::Elected { assignment, cause } => {
                 log::debug!(
-                    "elect page={} host={:?} epoch={} cause={}",
-                    self.key,
-                    assignment.host,
-                    assignment.epoch.0,
-                    cause.name()
+                    page = self.key.name(),
+                    host = assignment.host.as_str(),
+                    epoch = assignment.epoch.0,
+                    cause = cause.name();
+                    "host elected"
                 );
                 self.elected.push((cause, begun));
                 None
             }
             Output::Deputy { id } => {
-                log::debug!("deputy page={} id={id:?}", self.key);
+                log::debug!(page = self.key.name(), id = id.as_ref().map(PeerId::as_str); "deputy named");
                 None
             }
             Output::Idle { joins_seen } => {
@@ -325,7 +329,10 @@ impl Page {
         let checked = if thorough { self.state.check() } else { self.state.check_quickly() };
         if let Err(violation) = checked {
             self.shared.metrics.violations.inc();
-            log::error!("{violation} page={}", self.key);
+            log::error!(
+                page = self.key.name(), invariant = violation.id, rule = violation.what;
+                "invariant is broken"
+            );
         }
     }
 
@@ -356,8 +363,8 @@ impl Page {
 
 /// Whether it had room, if it is still here.
 fn send(
-    lines: &HashMap<SessionId, Line>,
-    bags: &mut Bags,
+    lines: &HashMap<SessionId, Outlet>,
+    bags: &mut Batch,
     to: SessionId,
     frame: Frame,
     most: usize,
@@ -365,7 +372,7 @@ fn send(
     let Some(line) = lines.get(&to) else { return true };
     let has_room = line.pulse.has_room(most);
     if has_room {
-        bags.put(line, Word::Frame(frame));
+        bags.put(line, Outbound::Frame(frame));
         if !line.pulse.has_room(MUCH) {
             bags.send();
         }

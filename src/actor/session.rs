@@ -1,7 +1,7 @@
 //! A session: one WebSocket, acting.
 //!
 //! It reads what its client says, passes it on to the page, and writes what its courier cannot. Others judge whether it lives: by
-//! what it noted in its [`Pulse`].
+//! what it noted in its [`SessionCounters`].
 
 use std::cell::RefCell;
 use std::pin::Pin;
@@ -15,24 +15,26 @@ use actix::{Actor, ActorContext, Addr, AsyncContext, Context, Handler, Recipient
 use actix_web::web::Bytes;
 use tokio::time::{Instant, Sleep, sleep};
 
-use super::courier::{Line, Round};
 use super::directory::PageDirectory;
-use super::message::{Pulse, ToDirectory, ToPage, ToSession};
-use super::switchboard::Switchboard;
+use super::message::{ToDirectory, ToPage, ToSession};
+use super::routing_table::RoutingTable;
+use super::writer::{Outlet, ThreadSockets};
+use crate::admission::ConnectionPermit;
 use crate::clock::unix_ms;
-use crate::core::claim::Claim;
-use crate::core::close::Close;
-use crate::core::id::{PageKey, PeerId, SessionId, Token};
-use crate::core::inbound::{self, Inbound, Kind};
-use crate::core::member::{Departure, Joiner, Rights, Status};
-use crate::core::page::Input;
-use crate::core::time::Time;
-use crate::core::websocket::{Breach, Event, Opcode};
-use crate::core::wire::{self, Frame};
-use crate::edge::socket::{Inflow, Socket, hang_up};
-use crate::edge::upgrade::Upgraded;
 use crate::settings::ms;
-use crate::shared::{Place, Shared};
+use crate::shared::Shared;
+use crate::transport::counters::SessionCounters;
+use crate::transport::socket::{Inflow, Socket, hang_up};
+use crate::transport::upgrade::Upgraded;
+use peerstar_core::frame::reader::{Event, Opcode, ProtocolViolation};
+use peerstar_core::page::Input;
+use peerstar_core::page::member::{Departure, JoinRequest, Rights, Status};
+use peerstar_core::protocol::claim::Claim;
+use peerstar_core::protocol::close::Close;
+use peerstar_core::protocol::id::{PageKey, PeerId, SessionId, Token};
+use peerstar_core::protocol::incoming::{self, Inbound, SignalKind};
+use peerstar_core::protocol::outgoing::{self, Frame};
+use peerstar_core::time::Time;
 
 /// How long the answer to the handshake waits for the page's word, to go out with it.
 const WELCOME_WITHIN: Duration = Duration::from_millis(250);
@@ -66,14 +68,14 @@ pub struct Session {
     me: Identity,
     shared: Arc<Shared>,
     directory: Addr<PageDirectory>,
-    pulse: Arc<Pulse>,
+    pulse: Arc<SessionCounters>,
     /// None when the last was said.
     socket: Option<Rc<RefCell<Socket>>>,
     /// That of this thread's courier.
-    round: Round,
+    round: ThreadSockets,
     /// None until the page let us in, and between the death of its actor and our word to the next.
     page: Option<Recipient<ToPage>>,
-    switchboard: Option<Arc<Switchboard>>,
+    switchboard: Option<Arc<RoutingTable>>,
     /// Who hosts, as we were told by ourselves and not with all others.
     told: Option<Claim>,
     is_member: bool,
@@ -91,19 +93,19 @@ pub struct Session {
     alarm: Pin<Box<Sleep>>,
     alarm_at: Time,
     departure: Departure,
-    place: Option<Place>,
+    place: Option<ConnectionPermit>,
 }
 
 /// Starts the session of a client, on this thread.
 pub fn start(
     me: Identity,
-    place: Place,
+    place: ConnectionPermit,
     shared: &Arc<Shared>,
     directory: &Addr<PageDirectory>,
-    round: Round,
+    round: ThreadSockets,
     upgraded: Upgraded,
 ) {
-    let (now, pulse) = (shared.clock.now(), Arc::<Pulse>::default());
+    let (now, pulse) = (shared.clock.now(), Arc::<SessionCounters>::default());
     let renewed = shared.rules.ice.renewed_every().filter(|_| matches!(me.key, PageKey::Named(_)));
     Session {
         session: shared.next_session(),
@@ -156,11 +158,11 @@ impl Session {
         }
     }
 
-    fn joiner(&self, claim: Option<Claim>, resumed: Option<Status>) -> Box<Joiner> {
+    fn joiner(&self, claim: Option<Claim>, resumed: Option<Status>) -> Box<JoinRequest> {
         let Identity { id, token, group, rights, .. } = &self.me;
         let (id, token) = (id.clone(), token.clone());
-        let address = self.place.as_ref().and_then(Place::address);
-        Box::new(Joiner {
+        let address = self.place.as_ref().and_then(ConnectionPermit::address);
+        Box::new(JoinRequest {
             session: self.session,
             id,
             token,
@@ -178,7 +180,7 @@ impl Session {
         self.told.iter().cloned().chain(since).max_by_key(|claim| claim.epoch)
     }
 
-    fn line(&self) -> Line {
+    fn line(&self) -> Outlet {
         self.round.line(self.session, Arc::clone(&self.pulse))
     }
 
@@ -262,10 +264,10 @@ impl Session {
                 Ok(None) => break,
                 Err(breach) => self.close_with(
                     match breach {
-                        Breach::TooBig => Close::TooBig,
-                        Breach::Malformed => Close::ProtocolError,
-                        Breach::NotText => Close::InvalidUtf8,
-                        Breach::Binary => Close::BinaryRefused,
+                        ProtocolViolation::TooBig => Close::TooBig,
+                        ProtocolViolation::Malformed => Close::ProtocolError,
+                        ProtocolViolation::NotText => Close::InvalidUtf8,
+                        ProtocolViolation::Binary => Close::BinaryRefused,
                     },
                     ctx,
                 ),
@@ -304,13 +306,13 @@ impl Session {
     fn text(&mut self, text: &str, ctx: &mut Context<Self>) {
         self.pulse.speak();
         let session = self.session;
-        let message = inbound::read(&self.me.id, text);
+        let message = incoming::read(&self.me.id, text);
         if let Ok(message) = &message {
             self.shared.metrics.said(message);
         }
         match message {
             Ok(Inbound::Heartbeat) if self.me.group > 0 => {
-                self.answer(Opcode::Text, wire::heartbeat().into_bytes())
+                self.answer(Opcode::Text, outgoing::heartbeat().into_bytes())
             }
             Ok(Inbound::Heartbeat | Inbound::Probed | Inbound::Ignored) => {}
             Ok(Inbound::Relay { frame, .. })
@@ -338,7 +340,7 @@ impl Session {
     }
 
     /// To the receiver itself, if the page need not know; but not past what is still on its way to the page.
-    fn forward(&mut self, kind: Kind, dst: PeerId, frame: Frame) {
+    fn forward(&mut self, kind: SignalKind, dst: PeerId, frame: Frame) {
         let may = !kind.acquaints() && self.pulse.under_way() == 0 && self.has_page();
         let passed = match self.switchboard.as_ref().filter(|_| may) {
             Some(switchboard) => switchboard.pass(&dst, frame, &self.round),
@@ -402,7 +404,7 @@ impl Session {
             && now >= at
         {
             self.ice_at = Some(now.plus(every));
-            let fresh = wire::ice(&self.shared.rules.ice.for_client(&self.me.id, unix_ms()));
+            let fresh = outgoing::ice(&self.shared.rules.ice.for_client(&self.me.id, unix_ms()));
             self.answer(Opcode::Text, fresh.into_bytes());
         }
         self.rearm(now);

@@ -3,9 +3,9 @@
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
-use super::close::Close;
-use super::id::{Epoch, PageKey};
-use super::time::Time;
+use crate::protocol::close::Close;
+use crate::protocol::id::{Epoch, PageKey};
+use crate::time::Time;
 
 /// One life of one page's actor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -158,8 +158,8 @@ impl DirectoryState {
 
 #[cfg(test)]
 mod tests {
-    use super::super::id::PageName;
     use super::*;
+    use crate::protocol::id::PageName;
 
     fn key(name: &str) -> PageKey {
         PageKey::Named(PageName::parse(name).unwrap_or_else(|e| panic!("{e}")))

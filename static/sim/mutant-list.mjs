@@ -660,15 +660,15 @@ export const mutants = [
   },
   {
     name: "the host ends channels that its members rely on",
-    edits: [["../channels.ts", "if (this.#serves) return false;", ""]],
+    edits: [["../channels.ts", "if (this.#isServing) return false;", ""]],
   },
   {
     name: "the deputy is not dialled",
     edits: [["../channels.ts", "new Set([host, deputy].filter", "new Set([host].filter"]],
   },
   {
-    name: "a dial ignores the server's fair time",
-    edits: [["../channels.ts", "this.#openMs = Math.max(OPEN_MS, fairMs);", ""]],
+    name: "a dial ignores the fair time of the server",
+    edits: [["../channels.ts", "this.#dialMs = Math.max(DIAL_MS, fairMs);", ""]],
   },
   {
     name: "a greeting carries no messages",
@@ -679,26 +679,6 @@ export const mutants = [
     edits: [
       ["member.ts", 'timers.soon("resend", now + this.#resendMs);\n    }', "}"],
       ["member.ts", "outbox.sent = 0;\n        this.#resendMs", "this.#resendMs"],
-    ],
-  },
-  {
-    name: "the model of the server forgets no suspicion",
-    edits: [
-      [
-        "../../sim/reach.ts",
-        "  trust(session: Session): void {\n    this.#suspecting.delete(session);",
-        "  trust(_: Session): void {",
-      ],
-    ],
-  },
-  {
-    name: "the model of the server lets a suspicion count at once",
-    edits: [
-      [
-        "../../sim/reach.ts",
-        "(this.#suspecting.get(session) ?? Infinity) + this.fairMs",
-        "(this.#suspecting.get(session) ?? Infinity)",
-      ],
     ],
   },
 ];

@@ -1,4 +1,4 @@
-// Simulates thousands of whole groups: every guarantee holds in each, and every fault has happened.
+// Simulates thousands of whole groups on the real page. Every guarantee holds in each, and every fault occurs.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -7,7 +7,7 @@ import { simulate, trace } from "../sim/run.ts";
 const SCHEDULES = Number(process.env["PEERSTAR_SIM_SCHEDULES"] ?? 5000);
 const SEED = Number(process.env["PEERSTAR_SIM_SEED"] ?? 1);
 
-/** Events that must have happened in a thousand schedules, or these prove little. */
+/** Events that must occur in 1,000 schedules or more, which prove little without them. */
 const EXERCISED = [
   "join",
   "link opened",

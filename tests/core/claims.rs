@@ -5,8 +5,8 @@
 
 use std::collections::BTreeMap;
 
-use peerstar::core::id::SessionId;
-use peerstar::core::member::{Departure, Rights};
+use peerstar_core::page::member::{Departure, Rights};
+use peerstar_core::protocol::id::SessionId;
 use proptest::prelude::*;
 
 use super::random::run;

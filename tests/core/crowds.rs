@@ -4,12 +4,12 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use peerstar::core::claim::Claim;
-use peerstar::core::id::{Epoch, PageKey, PageName, SessionId};
-use peerstar::core::inbound::Kind;
-use peerstar::core::member::{Departure, Joiner};
-use peerstar::core::page::{Estate, Input, Output, Outside, PageState, Rules};
-use peerstar::core::time::Time;
+use peerstar_core::page::member::{Departure, JoinRequest};
+use peerstar_core::page::{Env, Handover, Input, Output, PageState, Rules};
+use peerstar_core::protocol::claim::Claim;
+use peerstar_core::protocol::id::{Epoch, PageKey, PageName, SessionId};
+use peerstar_core::protocol::incoming::SignalKind;
+use peerstar_core::time::Time;
 
 use super::world::{START_MS, id, joiner, rules};
 
@@ -25,7 +25,7 @@ impl Crowd {
         let rules = Rules { max_members: usize::MAX, star: 32, ..rules() };
         let key = PageKey::Named(PageName::parse("p").unwrap());
         Self {
-            page: PageState::new(key, Arc::new(rules), Time(0), Estate::default()),
+            page: PageState::new(key, Arc::new(rules), Time(0), Handover::default()),
             now: Time(0),
         }
     }
@@ -34,13 +34,8 @@ impl Crowd {
     fn step(&mut self, input: Input) -> usize {
         let now = self.now;
         let (heard, spoken) = (|_| now, |_| 0);
-        let outside = Outside {
-            now,
-            unix_ms: START_MS + now.0,
-            random: 1 << 63,
-            heard: &heard,
-            spoken: &spoken,
-        };
+        let outside =
+            Env { now, unix_ms: START_MS + now.0, random: 1 << 63, heard: &heard, spoken: &spoken };
         let mut out = Vec::new();
         self.page.handle(outside, input, &mut out);
         out.len() + out.iter().map(|output| self.tell_others(output)).sum::<usize>()
@@ -58,7 +53,7 @@ impl Crowd {
     fn lose_host(&mut self) -> Vec<Output> {
         let now = self.now;
         let outside =
-            Outside { now, unix_ms: START_MS, random: 1 << 63, heard: &|_| now, spoken: &|_| 0 };
+            Env { now, unix_ms: START_MS, random: 1 << 63, heard: &|_| now, spoken: &|_| 0 };
         let mut out = Vec::new();
         let dies = Input::Gone { session: SessionId(0), departure: Departure::Goodbye };
         self.page.handle(outside, dies, &mut out);
@@ -69,7 +64,7 @@ impl Crowd {
         let claim =
             claim.map(|(epoch, host)| Claim { epoch: Epoch(epoch), host: id(&format!("m{host}")) });
         let (session, id) = (SessionId(n), id(&format!("m{}", n % MANY)));
-        self.step(Input::Join(Joiner { claim, ..joiner(session, id) }));
+        self.step(Input::Join(JoinRequest { claim, ..joiner(session, id) }));
     }
 
     fn lose_all(&mut self) {
@@ -128,7 +123,7 @@ fn crowds() {
     (0..MANY).for_each(|n| crowd.join(n, None));
     let letter = |to| Input::Forward {
         session: SessionId(to),
-        kind: Kind::Offer,
+        kind: SignalKind::Offer,
         dst: id(&format!("x{to}")),
         frame: "an offer".into(),
     };

@@ -1,7 +1,7 @@
 //! The queue of what is due, against a list searched from end to end.
 
-use peerstar::core::due::Due;
-use peerstar::core::time::Time;
+use peerstar_core::page::deadline_map::DeadlineMap;
+use peerstar_core::time::Time;
 use proptest::prelude::*;
 
 use super::random::run;
@@ -38,7 +38,7 @@ fn first(list: &List) -> Option<(u8, u64, usize)> {
     list.iter().min_by_key(|(_, until, _)| *until).copied()
 }
 
-fn apply(due: &mut Due<u8, usize>, list: &mut List, step: &Step, thing: usize) {
+fn apply(due: &mut DeadlineMap<u8, usize>, list: &mut List, step: &Step, thing: usize) {
     match *step {
         Step::Insert { name, until } => {
             assert_eq!(due.insert(name, Time(until), thing), take(list, name));
@@ -86,7 +86,7 @@ fn apply(due: &mut Due<u8, usize>, list: &mut List, step: &Step, thing: usize) {
 #[test]
 fn what_is_due_is_what_a_list_says() {
     run(2000, prop::collection::vec(step(), 1..60), |steps| {
-        let (mut due, mut list) = (Due::default(), List::new());
+        let (mut due, mut list) = (DeadlineMap::default(), List::new());
         for (thing, step) in steps.iter().enumerate() {
             apply(&mut due, &mut list, step, thing);
         }

@@ -5,10 +5,10 @@
 
 use std::fmt::Write;
 
-use peerstar::core::election::Policy;
-use peerstar::core::id::Token;
-use peerstar::core::member::{Departure, Rights};
-use peerstar::core::page::Input;
+use peerstar_core::page::Input;
+use peerstar_core::page::election::Policy;
+use peerstar_core::page::member::{Departure, Rights};
+use peerstar_core::protocol::id::Token;
 
 use super::world::{Got, World, rules};
 
@@ -176,7 +176,7 @@ fn act(world: &mut World, line: &str) -> Vec<Got> {
         ["without", "a", "page"] => vec![],
         ["relaying", "is", "forbidden", ref words @ ..] => {
             let deputies = usize::from(*words != ["without", "deputies"]);
-            let rules = peerstar::core::page::Rules {
+            let rules = peerstar_core::page::Rules {
                 policy: Policy::Oldest,
                 deputies,
                 ..super::world::unrelayed_rules()
@@ -186,14 +186,14 @@ fn act(world: &mut World, line: &str) -> Vec<Got> {
             vec![]
         }
         ["without", "deputies"] => {
-            *world = World::new(true, 7, peerstar::core::page::Rules { deputies: 0, ..rules() });
+            *world = World::new(true, 7, peerstar_core::page::Rules { deputies: 0, ..rules() });
             vec![]
         }
         ["policy", "oldest"] => {
             *world = World::new(
                 true,
                 7,
-                peerstar::core::page::Rules { policy: Policy::Oldest, ..rules() },
+                peerstar_core::page::Rules { policy: Policy::Oldest, ..rules() },
             );
             vec![]
         }

@@ -4,12 +4,12 @@ use std::cell::Cell;
 use std::sync::Arc;
 use std::time::Duration;
 
-use peerstar::core::election::Policy;
-use peerstar::core::id::{PageKey, PageName, SessionId};
-use peerstar::core::inbound::{Inbound, read};
-use peerstar::core::member::Departure;
-use peerstar::core::page::{Estate, Input, Output, Outside, PageState, Rules};
-use peerstar::core::time::Time;
+use peerstar_core::page::election::Policy;
+use peerstar_core::page::member::Departure;
+use peerstar_core::page::{Env, Handover, Input, Output, PageState, Rules};
+use peerstar_core::protocol::id::{PageKey, PageName, SessionId};
+use peerstar_core::protocol::incoming::{Inbound, read};
+use peerstar_core::time::Time;
 use serde_json::Value;
 
 use super::world::{START_MS, id, joiner, rules};
@@ -25,7 +25,7 @@ impl Page {
     fn of(members: u64, policy: Policy) -> Self {
         let rules = Rules { max_members: usize::MAX, policy, ..rules() };
         let key = PageKey::Named(PageName::parse("p").unwrap());
-        let state = PageState::new(key, Arc::new(rules), Time(0), Estate::default());
+        let state = PageState::new(key, Arc::new(rules), Time(0), Handover::default());
         let mut page = Self { state, now: Time(0), asked: Cell::new(0) };
         for n in 0..members {
             let (session, id) = (SessionId(n), id(&format!("m{n}")));
@@ -41,13 +41,8 @@ impl Page {
             self.asked.set(self.asked.get() + 1);
             now
         };
-        let outside = Outside {
-            now,
-            unix_ms: START_MS + now.0,
-            random: 1 << 63,
-            heard: &heard,
-            spoken: &|_| 0,
-        };
+        let outside =
+            Env { now, unix_ms: START_MS + now.0, random: 1 << 63, heard: &heard, spoken: &|_| 0 };
         let mut out = Vec::new();
         self.state.handle(outside, input, &mut out);
         out

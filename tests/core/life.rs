@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use peerstar::core::id::{SessionId, Token};
-use peerstar::core::member::{Departure, Rights};
-use peerstar::core::page::{Input, Rules};
+use peerstar_core::page::member::{Departure, Rights};
+use peerstar_core::page::{Input, Rules};
+use peerstar_core::protocol::id::{SessionId, Token};
 
 use super::reference::Model;
 use super::world::{Got, World, rules, unrelayed_rules};

@@ -5,9 +5,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use peerstar::core::id::SessionId;
-use peerstar::core::member::Departure;
-use peerstar::core::page::Rules;
+use peerstar_core::page::Rules;
+use peerstar_core::page::member::Departure;
+use peerstar_core::protocol::id::SessionId;
 use proptest::prelude::*;
 
 use super::random::run;

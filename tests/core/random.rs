@@ -1,6 +1,6 @@
 //! Random lives of a page, checked against the model after every step.
 
-use peerstar::core::member::{Departure, Rights};
+use peerstar_core::page::member::{Departure, Rights};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 

@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use peerstar::core::id::SessionId;
-use peerstar::core::member::{Departure, Rights};
-use peerstar::core::page::leaving::GRACE;
+use peerstar_core::page::going_away::GRACE;
+use peerstar_core::page::member::{Departure, Rights};
+use peerstar_core::protocol::id::SessionId;
 
 use super::world::{Got, START_MS, house};
 

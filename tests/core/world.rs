@@ -6,15 +6,15 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use peerstar::core::claim::Claim;
-use peerstar::core::election::Policy;
-use peerstar::core::ice::IceServers;
-use peerstar::core::id::{Epoch, PageKey, PageName, PeerId, SessionId, Token};
-use peerstar::core::inbound::{Inbound, read};
-use peerstar::core::member::{Departure, Joiner, Rights, Status};
-use peerstar::core::page::{Assignment, Estate, Input, Output, Outside, PageState, Rules};
-use peerstar::core::time::Time;
-use peerstar::core::wire::{RelayTerms, Terms};
+use peerstar_core::page::election::Policy;
+use peerstar_core::page::member::{Departure, JoinRequest, Rights, Status};
+use peerstar_core::page::{Assignment, Env, Handover, Input, Output, PageState, Rules};
+use peerstar_core::protocol::claim::Claim;
+use peerstar_core::protocol::ice::IceServers;
+use peerstar_core::protocol::id::{Epoch, PageKey, PageName, PeerId, SessionId, Token};
+use peerstar_core::protocol::incoming::{Inbound, read};
+use peerstar_core::protocol::outgoing::{RelayTerms, Terms};
+use peerstar_core::time::Time;
 use serde_json::Value;
 
 pub(crate) const START_MS: u64 = 1_000_000;
@@ -24,8 +24,8 @@ pub(crate) fn id(text: &str) -> PeerId {
 }
 
 /// A group member that may do anything, new to the page, with no token.
-pub(crate) const fn joiner(session: SessionId, id: PeerId) -> Joiner {
-    Joiner {
+pub(crate) const fn joiner(session: SessionId, id: PeerId) -> JoinRequest {
+    JoinRequest {
         session,
         id,
         token: None,
@@ -62,8 +62,10 @@ pub(crate) fn rules() -> Rules {
             ping_ms: 5000,
             expire_ms: 5000,
             recovery_ms: 5000,
+            return_ms: 3000,
+            profile_bytes: 1024,
         },
-        ice: IceServers::new(Vec::new(), "", 0),
+        ice: IceServers::new(Vec::new(), None),
     }
 }
 
@@ -136,7 +138,7 @@ impl World {
     pub(crate) fn new(named: bool, seed: u64, rules: Rules) -> Self {
         let rules = Arc::new(rules);
         Self {
-            page: PageState::new(key(named), Arc::clone(&rules), Time(0), Estate::default()),
+            page: PageState::new(key(named), Arc::clone(&rules), Time(0), Handover::default()),
             named,
             rules,
             now: Time(0),
@@ -198,7 +200,7 @@ impl World {
         resumed: bool,
     ) -> Vec<Got> {
         let client = self.clients[&session].clone();
-        let joiner = Joiner {
+        let joiner = JoinRequest {
             session,
             id: id(&client.id),
             token: client.token.as_deref().map(|t| Token::parse(t).unwrap()),
@@ -296,7 +298,7 @@ impl World {
     /// The whole server dies: nobody knows anything but the clients.
     pub(crate) fn restart(&mut self) {
         self.page =
-            PageState::new(key(self.named), Arc::clone(&self.rules), self.now, Estate::default());
+            PageState::new(key(self.named), Arc::clone(&self.rules), self.now, Handover::default());
         for client in self.clients.values_mut() {
             (client.joined, client.kept) = (false, None);
         }
@@ -316,7 +318,7 @@ impl World {
         let random = self.random ^ (self.random >> 29);
         let spoken = |session: SessionId| clients.get(&session).map_or(0, |c| c.spoken);
         let outside =
-            Outside { now, unix_ms: self.clock_ms + now.0, random, heard: &heard, spoken: &spoken };
+            Env { now, unix_ms: self.clock_ms + now.0, random, heard: &heard, spoken: &spoken };
         let mut out = Vec::new();
         self.page.handle(outside, input, &mut out);
         let got = self.observe(out);

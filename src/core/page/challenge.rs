@@ -4,14 +4,14 @@ use std::time::Duration;
 
 use super::hosting::above;
 use super::suspicion::Suspicions;
-use super::{Output, Outside, PageState};
-use crate::core::due::Due;
-use crate::core::election::{Candidate, Cause, pick};
-use crate::core::id::{Epoch, PeerId, SessionId};
-use crate::core::inbound::Suspicion;
-use crate::core::member::{Member, Seat};
-use crate::core::time::Time;
-use crate::core::wire;
+use super::{Env, Output, PageState};
+use crate::page::deadline_map::DeadlineMap;
+use crate::page::election::{Candidate, Cause, pick};
+use crate::page::member::{Member, Seat};
+use crate::protocol::id::{Epoch, PeerId, SessionId};
+use crate::protocol::incoming::Suspicion;
+use crate::protocol::outgoing;
+use crate::time::Time;
 
 /// What speaks against the present host. Begins anew with each term.
 #[derive(Debug, Default)]
@@ -21,7 +21,7 @@ pub struct Challenge {
     /// Members that hear nothing of it, and have no other way to it: nothing may be relayed between the two.
     pub(super) suspicions: Suspicions,
     /// Who is fitter than it for being visible, while it is hidden, and when each has been for long enough to follow it.
-    relief: Due<Seat, ()>,
+    relief: DeadlineMap<Seat, ()>,
 }
 
 #[derive(Debug)]
@@ -44,7 +44,7 @@ impl Challenge {
 impl PageState {
     pub(super) fn suspect(
         &mut self,
-        outside: Outside<'_>,
+        outside: Env<'_>,
         session: SessionId,
         suspicion: &Suspicion,
         out: &mut Vec<Output>,
@@ -73,7 +73,7 @@ impl PageState {
                 until: outside.now.plus(self.rules.probe),
                 spoken: (outside.spoken)(to),
             });
-            out.push(Output::Tell { to, frame: wire::probe(epoch) });
+            out.push(Output::Tell { to, frame: outgoing::probe(epoch) });
         }
     }
 
@@ -89,7 +89,7 @@ impl PageState {
 
     /// Replaces a host that more than half of the members, and at least two, cannot reach. Where there are deputies: by the
     /// deputy, and only if more members reach that one.
-    pub(super) fn weigh_suspicions(&mut self, outside: Outside<'_>, out: &mut Vec<Output>) {
+    pub(super) fn weigh_suspicions(&mut self, outside: Env<'_>, out: &mut Vec<Output>) {
         let Some(host) = self.host_seat() else { return };
         let Some(many) = self.challenge.suspicions.weigh(outside.now, self.dials.fair()) else {
             return;
@@ -126,7 +126,7 @@ impl PageState {
         self.relays() && one.rights.relay && other.rights.relay
     }
 
-    pub(super) fn end_probe(&mut self, outside: Outside<'_>, out: &mut Vec<Output>) {
+    pub(super) fn end_probe(&mut self, outside: Env<'_>, out: &mut Vec<Output>) {
         let Some(Probe { spoken, .. }) =
             self.challenge.probe.take_if(|probe| probe.until <= outside.now)
         else {
@@ -141,7 +141,7 @@ impl PageState {
 
     pub(super) fn resign(
         &mut self,
-        outside: Outside<'_>,
+        outside: Env<'_>,
         session: SessionId,
         epoch: Epoch,
         to: Option<&PeerId>,
@@ -155,7 +155,7 @@ impl PageState {
     }
 
     /// A host that is hidden gives way to one that has been fitter for a while: that one has its state by then.
-    pub(super) fn relieve_hidden_host(&mut self, outside: Outside<'_>, out: &mut Vec<Output>) {
+    pub(super) fn relieve_hidden_host(&mut self, outside: Env<'_>, out: &mut Vec<Output>) {
         let Some(patience) = self.rules.hidden else { return };
         let hidden = self
             .host_seat()
@@ -188,7 +188,7 @@ impl PageState {
     /// Elects another, `to` if it can host. The old one stays a member; it stays host if there is nobody else.
     fn replace_host(
         &mut self,
-        outside: Outside<'_>,
+        outside: Env<'_>,
         to: Option<Seat>,
         cause: Cause,
         out: &mut Vec<Output>,

@@ -8,15 +8,19 @@ use super::hosting::Term;
 /// A broken invariant: a fault of ours.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("invariant {id} is broken: {what}")]
-pub struct Violation {
+pub struct InvariantViolation {
     /// Its number.
     pub id: &'static str,
     /// What should be true.
     pub what: &'static str,
 }
 
-const fn holds(id: &'static str, what: &'static str, is_true: bool) -> Result<(), Violation> {
-    if is_true { Ok(()) } else { Err(Violation { id, what }) }
+const fn holds(
+    id: &'static str,
+    what: &'static str,
+    is_true: bool,
+) -> Result<(), InvariantViolation> {
+    if is_true { Ok(()) } else { Err(InvariantViolation { id, what }) }
 }
 
 impl PageState {
@@ -24,7 +28,7 @@ impl PageState {
     ///
     /// # Errors
     /// The first that is broken.
-    pub fn check_quickly(&self) -> Result<(), Violation> {
+    pub fn check_quickly(&self) -> Result<(), InvariantViolation> {
         let hosted = match &self.term {
             Term::Hosted { host, announced, .. } => {
                 self.is_named() && *announced && self.members.contains_key(host)
@@ -62,7 +66,7 @@ impl PageState {
     ///
     /// # Errors
     /// The first that is broken.
-    pub fn check(&self) -> Result<(), Violation> {
+    pub fn check(&self) -> Result<(), InvariantViolation> {
         self.check_quickly()?;
         let indexed = |(seat, m): (_, &super::Member)| {
             self.by_id.get(&m.id) == Some(seat) && self.by_session.get(&m.session) == Some(seat)

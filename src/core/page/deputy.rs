@@ -5,13 +5,13 @@
 
 use std::time::Duration;
 
-use crate::core::election::{Candidate, fittest, pick};
-use crate::core::member::{Member, Seat};
-use crate::core::time::Time;
-use crate::core::wire;
+use crate::page::election::{Candidate, fittest, pick};
+use crate::page::member::{Member, Seat};
+use crate::protocol::outgoing;
+use crate::time::Time;
 
 use super::hosting::Term;
-use super::{Output, Outside, PageState};
+use super::{Env, Output, PageState};
 
 /// Least time before a deputy is judged. A page whose dials take longer gives it the fair time.
 const TERM: Duration = Duration::from_secs(10);
@@ -106,7 +106,7 @@ impl PageState {
     }
 
     /// Returns the deputy if it can take over now: it runs, and was heard from lately.
-    pub(super) fn ready_deputy(&self, outside: Outside<'_>) -> Option<Seat> {
+    pub(super) fn ready_deputy(&self, outside: Env<'_>) -> Option<Seat> {
         let seat = self.deputy.seat.filter(|seat| self.may_be_deputy(*seat))?;
         self.members
             .get(&seat)
@@ -115,7 +115,7 @@ impl PageState {
     }
 
     /// Names a deputy if there is none, and another one if the present one has to go.
-    pub(super) fn review_deputy(&mut self, outside: Outside<'_>, out: &mut Vec<Output>) {
+    pub(super) fn review_deputy(&mut self, outside: Env<'_>, out: &mut Vec<Output>) {
         let Some(host) = self.host_seat().filter(|_| self.has_deputies() && self.needs_dialling())
         else {
             return if self.deputy.seat.is_some() {
@@ -151,7 +151,7 @@ impl PageState {
 
     /// Returns whether at least half of the members that dial the deputy have a data channel to it, or are yet to have had
     /// the fair time to dial it; and whether any of them still has that time.
-    fn judge_deputy(&self, outside: Outside<'_>, host: Seat, deputy: Seat) -> (bool, bool) {
+    fn judge_deputy(&self, outside: Env<'_>, host: Seat, deputy: Seat) -> (bool, bool) {
         let Some(id) = self.members.get(&deputy).map(|m| &m.id) else { return (false, false) };
         let (mut dialling, mut missing, mut pending) = (0, 0, false);
         for (seat, member) in &self.members {
@@ -175,7 +175,7 @@ impl PageState {
     /// takes all its members along.
     fn fit_as_deputy(
         &self,
-        outside: Outside<'_>,
+        outside: Env<'_>,
         host: Seat,
         except: Option<Seat>,
     ) -> Vec<Candidate<Seat>> {
@@ -199,13 +199,13 @@ impl PageState {
         fit
     }
 
-    fn pick_deputy(&self, outside: Outside<'_>, host: Seat, except: Option<Seat>) -> Option<Seat> {
+    fn pick_deputy(&self, outside: Env<'_>, host: Seat, except: Option<Seat>) -> Option<Seat> {
         // the host may have been picked by the same number in this step
         let random = outside.random.wrapping_mul(0x9E37_79B9_7F4A_7C15);
         pick(&self.fit_as_deputy(outside, host, except), self.rules.policy, random)
     }
 
-    fn name_deputy(&mut self, outside: Outside<'_>, seat: Option<Seat>, out: &mut Vec<Output>) {
+    fn name_deputy(&mut self, outside: Env<'_>, seat: Option<Seat>, out: &mut Vec<Output>) {
         self.deputy.name(seat, outside.now);
         self.challenge.suspicions.touch();
         let id = seat.and_then(|seat| self.members.get(&seat)).map(|m| m.id.clone());
@@ -222,7 +222,7 @@ impl PageState {
         let to: Vec<_> = self.members.values().filter(untold).map(|m| m.session).collect();
         if !to.is_empty() {
             let deputy = self.deputy.seat.and_then(|seat| self.members.get(&seat));
-            let frame = wire::deputy(deputy.map(|m| &m.id));
+            let frame = outgoing::deputy(deputy.map(|m| &m.id));
             out.extend(to.into_iter().map(|to| Output::Tell { to, frame: frame.clone() }));
         }
         self.members.values_mut().for_each(|m| m.told_deputy = Some(number));
@@ -235,6 +235,6 @@ pub(super) const fn needs_channel(relays: bool, member: &Member) -> bool {
 }
 
 /// Returns whether the page of `member` runs: it was not found stalled, or has sent a text frame since.
-pub(super) fn runs(outside: Outside<'_>, member: &Member) -> bool {
+pub(super) fn runs(outside: Env<'_>, member: &Member) -> bool {
     member.stalled_at.is_none_or(|spoken| (outside.spoken)(member.session) > spoken)
 }

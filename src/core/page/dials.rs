@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::core::time::Time;
+use crate::time::Time;
 
 /// Number of dials in the window.
 const WINDOW: usize = 16;

@@ -1,15 +1,15 @@
 //! Who hosts the page, and that everybody is told.
 
-use crate::core::claim::{self, Claim, most_claimed};
-use crate::core::election::{Candidate, Cause, Policy, draw, fittest, pick};
-use crate::core::id::{Epoch, PageKey, PageName, PeerId, SessionId};
-use crate::core::member::{Departure, Member, Seat};
-use crate::core::time::Time;
-use crate::core::wire::{self, Frame, RosterEntry};
+use crate::page::election::{Candidate, Cause, Policy, draw, fittest, pick};
+use crate::page::member::{Departure, Member, Seat};
+use crate::protocol::claim::{self, Claim, most_claimed};
+use crate::protocol::id::{Epoch, PageKey, PageName, PeerId, SessionId};
+use crate::protocol::outgoing::{self, Frame, RosterEntry};
+use crate::time::Time;
 
 use super::challenge::Challenge;
 use super::deputy::{needs_channel, runs};
-use super::{Announcement, Assignment, Output, Outside, PageState};
+use super::{Announcement, Assignment, Env, Output, PageState};
 
 /// From how many members on an election looks at a few before it looks at all. That is what the next host waits for.
 const MANY: usize = 64;
@@ -106,7 +106,7 @@ impl PageState {
     /// What a newcomer, already a member, means for who hosts.
     pub(super) fn consider_newcomer(
         &mut self,
-        outside: Outside<'_>,
+        outside: Env<'_>,
         seat: Seat,
         out: &mut Vec<Output>,
     ) {
@@ -148,7 +148,7 @@ impl PageState {
     /// A newcomer on a hosted page says who hosted when it was last here.
     fn weigh(
         &mut self,
-        outside: Outside<'_>,
+        outside: Env<'_>,
         newcomer: Seat,
         claim: &Claim,
         host: Seat,
@@ -180,7 +180,7 @@ impl PageState {
     }
 
     /// Ends the recovery: what we were told stands if it can and nobody says otherwise, else one election.
-    fn recover(&mut self, outside: Outside<'_>, out: &mut Vec<Output>) {
+    fn recover(&mut self, outside: Env<'_>, out: &mut Vec<Output>) {
         let Term::Recovering { expected, told, .. } = &self.term else { return };
         let (expected, told) = (expected.clone(), *told);
         self.term = Term::Vacant { told: expected.epoch.max(told) };
@@ -225,7 +225,7 @@ impl PageState {
         self.see_all_off(outside, stranded, out);
     }
 
-    pub(super) fn end_recovery(&mut self, outside: Outside<'_>, out: &mut Vec<Output>) {
+    pub(super) fn end_recovery(&mut self, outside: Env<'_>, out: &mut Vec<Output>) {
         if self.recovery_deadline().is_some_and(|until| until <= outside.now) {
             self.recover(outside, out);
         }
@@ -241,7 +241,7 @@ impl PageState {
     }
 
     /// Elects if a host has left, and tells all who do not know who hosts.
-    pub(super) fn settle(&mut self, outside: Outside<'_>, out: &mut Vec<Output>) {
+    pub(super) fn settle(&mut self, outside: Env<'_>, out: &mut Vec<Output>) {
         let mut stranded = Vec::new();
         if let Term::Open { told, cause } = self.term {
             self.term = Term::Vacant { told };
@@ -261,17 +261,17 @@ impl PageState {
         self.see_all_off(outside, stranded, out);
     }
 
-    fn see_all_off(&mut self, outside: Outside<'_>, stranded: Vec<Member>, out: &mut Vec<Output>) {
+    fn see_all_off(&mut self, outside: Env<'_>, stranded: Vec<Member>, out: &mut Vec<Output>) {
         stranded.into_iter().for_each(|member| self.see_off(outside, member, Departure::Lost, out));
     }
 
-    fn pick_host(&self, outside: Outside<'_>) -> Option<Seat> {
+    fn pick_host(&self, outside: Env<'_>) -> Option<Seat> {
         self.pick_other_than(None, outside)
     }
 
     /// Whoever is to host, but not `seat`: the deputy if it is ready, unless it is less fit for another reason than being
     /// hidden. Members dial the deputy in advance, so being visible counts for less.
-    pub(super) fn pick_other_than(&self, seat: Option<Seat>, outside: Outside<'_>) -> Option<Seat> {
+    pub(super) fn pick_other_than(&self, seat: Option<Seat>, outside: Env<'_>) -> Option<Seat> {
         let candidate = |(other, m): (Seat, &Member)| {
             let runs_for_it = Some(other) != seat && m.rights.host;
             let is_fresh = || self.was_heard(outside, m) && runs(outside, m);
@@ -335,17 +335,13 @@ impl PageState {
     }
 
     /// Returns whether `member` was heard from within `rules.fresh`.
-    pub(super) fn was_heard(&self, outside: Outside<'_>, member: &Member) -> bool {
+    pub(super) fn was_heard(&self, outside: Env<'_>, member: &Member) -> bool {
         outside.now.since((outside.heard)(member.session)) <= self.rules.fresh
     }
 
     /// Who would be preferred to a host that is hidden, for being visible, and which of them are fresh. One that did not
     /// answer when it hosted is not.
-    pub(super) fn fitter_than_hidden(
-        &self,
-        outside: Outside<'_>,
-        host: Seat,
-    ) -> Vec<Candidate<Seat>> {
+    pub(super) fn fitter_than_hidden(&self, outside: Env<'_>, host: Seat) -> Vec<Candidate<Seat>> {
         let is_able = |seat: Seat, m: &Member| {
             seat == host
                 || (m.stalled_at.is_none() && self.may_host(seat) && !self.is_leaving(seat))
@@ -368,7 +364,7 @@ impl PageState {
 
     pub(super) fn elect(
         &mut self,
-        outside: Outside<'_>,
+        outside: Env<'_>,
         host: Seat,
         epoch: Epoch,
         cause: Cause,
@@ -383,7 +379,7 @@ impl PageState {
         }
     }
 
-    fn install(&mut self, outside: Outside<'_>, host: Seat, epoch: Epoch, cause: Cause) {
+    fn install(&mut self, outside: Env<'_>, host: Seat, epoch: Epoch, cause: Cause) {
         self.term = Term::Hosted { host, epoch, cause, since: outside.now, announced: false };
         self.watch(outside, host);
         self.challenge = Challenge::default();
@@ -414,7 +410,7 @@ impl PageState {
         let encode = |p2p, may_relay: bool, dials_deputy: bool, roster| {
             let relay = (!may_relay).then_some(false);
             let deputy = deputy.as_ref().filter(|_| dials_deputy);
-            wire::host(&wire::Host {
+            outgoing::host(&outgoing::Host {
                 page: &page,
                 host: &host_id,
                 epoch,
@@ -505,7 +501,7 @@ impl PageState {
     /// Tells one that it is a member and who hosts; `aloud` with `OPEN`.
     pub(super) fn welcome(
         &mut self,
-        outside: Outside<'_>,
+        outside: Env<'_>,
         seat: Seat,
         aloud: bool,
         out: &mut Vec<Output>,
@@ -513,7 +509,7 @@ impl PageState {
         let Some(member) = self.members.get(&seat) else { return };
         let (to, may_relay) = (member.session, member.rights.relay);
         let (Some(page), Some((epoch, host))) = (self.name(), self.assignment()) else {
-            let open = aloud.then(wire::open);
+            let open = aloud.then(outgoing::open);
             return out.push(Output::Welcome { to, open, assignment: None });
         };
         let hosting = self.host_seat() == Some(seat);
@@ -522,7 +518,7 @@ impl PageState {
             .filter(|_| self.dials_deputy(member))
             .and_then(|seat| self.members.get(&seat));
         let open = aloud.then(|| {
-            wire::open_page(&wire::Open {
+            outgoing::open_page(&outgoing::Open {
                 page,
                 host: &host,
                 epoch,
@@ -580,7 +576,7 @@ impl PageState {
     /// Keeps a member's entry in the roster up to date. To be called when it joins and when its profile changes.
     pub(super) fn enrol(&mut self, seat: Seat) {
         if let Some(member) = self.members.get(&seat).filter(|_| self.is_named()) {
-            self.roster.put(seat, &wire::roster_entry(&member.entry()));
+            self.roster.put(seat, &outgoing::roster_entry(&member.entry()));
         }
     }
 
@@ -597,6 +593,6 @@ impl PageState {
 }
 
 /// Returns the epoch that follows `told`.
-pub(super) fn above(outside: Outside<'_>, told: Epoch) -> Epoch {
+pub(super) fn above(outside: Env<'_>, told: Epoch) -> Epoch {
     claim::above(outside.unix_ms, told, outside.random)
 }

@@ -1,20 +1,20 @@
 //! What can happen to a page, and what it wants done.
 
-use crate::core::claim::Claim;
-use crate::core::close::Close;
-use crate::core::election::Cause;
-use crate::core::id::{Epoch, PeerId, SessionId, Token};
-use crate::core::inbound::{Kind, StatusUpdate, Suspicion};
-use crate::core::member::{Departure, Joiner, Returning};
-use crate::core::time::Time;
-use crate::core::waiting::Waiting;
-use crate::core::wire::Frame;
+use crate::page::election::Cause;
+use crate::page::member::{AbsentMember, Departure, JoinRequest};
+use crate::page::parked::ParkedMessages;
+use crate::protocol::claim::Claim;
+use crate::protocol::close::Close;
+use crate::protocol::id::{Epoch, PeerId, SessionId, Token};
+use crate::protocol::incoming::{SignalKind, StatusUpdate, Suspicion};
+use crate::protocol::outgoing::Frame;
+use crate::time::Time;
 
 use super::dials::Dials;
 
 /// What the page cannot know by itself, at the moment of an input.
 #[derive(Clone, Copy)]
-pub struct Outside<'a> {
+pub struct Env<'a> {
     /// The time.
     pub now: Time,
     /// The clock, in ms since 1970: epochs start there.
@@ -28,9 +28,9 @@ pub struct Outside<'a> {
     pub spoken: &'a dyn Fn(SessionId) -> u64,
 }
 
-impl std::fmt::Debug for Outside<'_> {
+impl std::fmt::Debug for Env<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Outside").field("now", &self.now).finish_non_exhaustive()
+        f.debug_struct("Env").field("now", &self.now).finish_non_exhaustive()
     }
 }
 
@@ -38,7 +38,7 @@ impl std::fmt::Debug for Outside<'_> {
 #[derive(Debug)]
 pub enum Input {
     /// Somebody asks to be let in.
-    Join(Joiner),
+    Join(JoinRequest),
     /// A socket is gone.
     Gone {
         /// Whose.
@@ -51,7 +51,7 @@ pub enum Input {
         /// Who speaks.
         session: SessionId,
         /// Which message.
-        kind: Kind,
+        kind: SignalKind,
         /// To whom.
         dst: PeerId,
         /// Ready to be sent.
@@ -233,19 +233,19 @@ impl Output {
 
 /// What a page whose actor died leaves to its successor, besides its sessions, who speak for themselves.
 #[derive(Debug, Default)]
-pub struct Estate {
+pub struct Handover {
     /// The highest epoch anybody was told.
     pub told: Epoch,
     /// Who hosted.
     pub claim: Option<Claim>,
     /// Who was on the page, or away: a member that does not resume is gone.
-    pub(super) returning: Vec<(PeerId, Returning)>,
-    pub(super) waiting: Option<Waiting>,
+    pub(super) returning: Vec<(PeerId, AbsentMember)>,
+    pub(super) waiting: Option<ParkedMessages>,
     /// How long dials took.
     pub(super) dials: Dials,
 }
 
-impl Estate {
+impl Handover {
     /// For a page that had no predecessor: its epochs start above `told`.
     #[must_use]
     pub fn above(told: Epoch) -> Self {

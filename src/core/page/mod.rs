@@ -1,22 +1,30 @@
 //! One page: who is on it and who hosts it. Nobody else decides either.
 //!
 //! [`PageState::handle`] takes one input and says what is to be done; [`io`] lists both. Then, in the order of a life:
-//! who comes ([`coming`]), who goes ([`going`]), who may be back within a moment ([`leaving`]), what they say to each other
-//! ([`speech`]), who has fallen silent ([`silence`]); who hosts ([`hosting`]), and why a host may have to go while it is still
+//! who comes ([`join`]), who goes ([`leave`]), who may be back within a moment ([`going_away`]), what they say to each other
+//! ([`messages`]), who has fallen silent ([`liveness`]); who hosts ([`hosting`]), and why a host may have to go while it is still
 //! here ([`challenge`], [`suspicion`]), who would follow it ([`deputy`]), and how long members may take to dial it
 //! ([`dials`]); what must always be true ([`check`]).
 
 pub mod io;
 
-mod coming;
-pub mod deputy;
-pub mod dials;
-mod going;
-pub mod leaving;
-mod silence;
-mod speech;
+mod join;
+mod leave;
+mod liveness;
+mod messages;
+
+pub mod contacts;
+pub mod deadline_map;
+pub mod encoded_roster;
+pub mod going_away;
+pub mod member;
+pub mod parked;
+pub mod pending_joins;
 
 pub mod challenge;
+pub mod deputy;
+pub mod dials;
+pub mod election;
 pub mod hosting;
 pub mod suspicion;
 
@@ -26,24 +34,24 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::core::claim::Claim;
-use crate::core::close::Close;
-use crate::core::due::Due;
-use crate::core::election::Policy;
-use crate::core::held::Held;
-use crate::core::ice::IceServers;
-use crate::core::id::{PageKey, PeerId, SessionId};
-use crate::core::member::{Departure, Joiner, Member, Returning, Seat};
-use crate::core::roster::Roster;
-use crate::core::time::Time;
-use crate::core::waiting::Waiting;
-use crate::core::wire::Terms;
+use crate::page::deadline_map::DeadlineMap;
+use crate::page::election::Policy;
+use crate::page::encoded_roster::Roster;
+use crate::page::member::{AbsentMember, Departure, JoinRequest, Member, Seat};
+use crate::page::parked::ParkedMessages;
+use crate::page::pending_joins::PendingJoins;
+use crate::protocol::claim::Claim;
+use crate::protocol::close::Close;
+use crate::protocol::ice::IceServers;
+use crate::protocol::id::{PageKey, PeerId, SessionId};
+use crate::protocol::outgoing::Terms;
+use crate::time::Time;
 
 use challenge::Challenge;
 use deputy::Deputy;
 use dials::Dials;
 use hosting::Term;
-pub use io::{Announcement, Assignment, Estate, Input, Output, Outside};
+pub use io::{Announcement, Assignment, Env, Handover, Input, Output};
 
 /// What the settings say about pages.
 #[derive(Debug, Clone)]
@@ -108,14 +116,14 @@ pub struct PageState {
     dials: Dials,
     /// Who came, or changed, while a host that keeps its roster was yet to resume.
     strangers: BTreeSet<Seat>,
-    held: Held,
+    held: PendingJoins,
     /// Whose new profile the host was told of lately, and whether there is another since.
-    profiles: Due<Seat, bool>,
+    profiles: DeadlineMap<Seat, bool>,
     /// Members whose browser closed the socket, who keep their seats for a moment.
-    leaving: Due<Seat, ()>,
+    leaving: DeadlineMap<Seat, ()>,
     /// Who may come back as the same.
-    returning: Due<PeerId, Returning>,
-    waiting: Waiting,
+    returning: DeadlineMap<PeerId, AbsentMember>,
+    waiting: ParkedMessages,
     /// When the next member may have been silent for too long.
     sweep_at: Option<Time>,
     joins_seen: u64,
@@ -126,9 +134,9 @@ pub struct PageState {
 impl PageState {
     /// A page that nobody has come to yet, whose epochs start above what was told; or the successor of one.
     #[must_use]
-    pub fn new(key: PageKey, rules: Arc<Rules>, now: Time, estate: Estate) -> Self {
-        let Estate { told, claim, returning: absent, waiting, dials } = estate;
-        let mut returning = Due::default();
+    pub fn new(key: PageKey, rules: Arc<Rules>, now: Time, estate: Handover) -> Self {
+        let Handover { told, claim, returning: absent, waiting, dials } = estate;
+        let mut returning = DeadlineMap::default();
         for (id, member) in absent {
             returning.insert(id, now.plus(rules.return_after), member);
         }
@@ -136,7 +144,7 @@ impl PageState {
             Some(expected) => Term::Recovering { expected, until: now.plus(rules.recovery), told },
             None => Term::Vacant { told },
         };
-        let waiting = waiting.unwrap_or_else(|| Waiting::new(rules.waiting_bytes));
+        let waiting = waiting.unwrap_or_else(|| ParkedMessages::new(rules.waiting_bytes));
         Self {
             key,
             rules,
@@ -155,9 +163,9 @@ impl PageState {
             deputy: Deputy::default(),
             dials,
             strangers: BTreeSet::new(),
-            held: Held::default(),
-            profiles: Due::default(),
-            leaving: Due::default(),
+            held: PendingJoins::default(),
+            profiles: DeadlineMap::default(),
+            leaving: DeadlineMap::default(),
             returning,
             waiting,
             sweep_at: None,
@@ -169,7 +177,7 @@ impl PageState {
 
     /// What is left to a successor. Only reads and moves: it is asked of a page that panicked.
     #[must_use]
-    pub fn leave_estate(&mut self) -> Estate {
+    pub fn leave_estate(&mut self) -> Handover {
         let told = self.told();
         let claim = self.assignment().map(|(epoch, host)| Claim { epoch, host });
         let mut returning: Vec<_> = self.returning.take_all().collect();
@@ -180,7 +188,7 @@ impl PageState {
                 || self.profiles.get(&seat).is_some_and(|(_, another)| *another);
             returning.push((
                 id,
-                Returning {
+                AbsentMember {
                     token,
                     contacts,
                     announced: true,
@@ -193,11 +201,11 @@ impl PageState {
         }
         let (waiting, dials) =
             (Some(std::mem::take(&mut self.waiting)), std::mem::take(&mut self.dials));
-        Estate { told, claim, returning, waiting, dials }
+        Handover { told, claim, returning, waiting, dials }
     }
 
     /// Takes one input in; `out` gets what is to be done.
-    pub fn handle(&mut self, outside: Outside<'_>, input: Input, out: &mut Vec<Output>) {
+    pub fn handle(&mut self, outside: Env<'_>, input: Input, out: &mut Vec<Output>) {
         let decided_before = out.len();
         self.announced_at = None;
         // who hosts, who would follow, and who else could, changes by no others
@@ -211,7 +219,7 @@ impl PageState {
                     | Input::Drain
             );
         match input {
-            Input::Join(Joiner { session, .. }) if self.draining => {
+            Input::Join(JoinRequest { session, .. }) if self.draining => {
                 refuse(session, Close::Restart, out)
             }
             Input::Join(joiner) => self.join(outside, joiner, out),

@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use crate::core::due::Due;
-use crate::core::member::Seat;
-use crate::core::time::Time;
+use crate::page::deadline_map::DeadlineMap;
+use crate::page::member::Seat;
+use crate::time::Time;
 
 /// Members that suspect the present host and to which nothing may be relayed from it. Each term begins without any.
 ///
@@ -14,7 +14,7 @@ use crate::core::time::Time;
 #[derive(Debug, Default)]
 pub struct Suspicions {
     /// Suspicions that do not count yet, by when they began.
-    young: Due<Seat, ()>,
+    young: DeadlineMap<Seat, ()>,
     /// Members whose suspicion counts.
     counting: BTreeSet<Seat>,
     /// Whether anything has changed since the suspicions were last weighed.

@@ -1,7 +1,7 @@
 //! Text in fragments, against fragments in a list.
 
 use arbitrary::{Arbitrary, Unstructured};
-use peerstar::core::reassembly::{Broken, Reassembly};
+use peerstar_core::frame::reassembly::{Broken, Reassembly};
 
 #[derive(Debug, Arbitrary)]
 enum Fragment<'a> {

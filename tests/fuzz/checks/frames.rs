@@ -3,7 +3,7 @@
 use actix_http::ws::{Codec, Frame, Item};
 use actix_web::web::BytesMut;
 use arbitrary::{Arbitrary, Unstructured};
-use peerstar::core::websocket::{Breach, Event, Reader};
+use peerstar_core::frame::reader::{Event, ProtocolViolation, Reader};
 use tokio_util::codec::Decoder;
 
 /// Bytes as a client might send them.
@@ -52,7 +52,7 @@ struct Truth {
     /// Where each whole frame ends.
     ends: Vec<usize>,
     /// After how many bytes one can tell from a header that a rule is broken, and which.
-    breach: Option<(usize, Breach)>,
+    breach: Option<(usize, ProtocolViolation)>,
 }
 
 impl Truth {
@@ -79,14 +79,14 @@ impl Truth {
             let too_big = !control && u128::from(message) + u128::from(length) > u128::from(limit);
             // a control frame has no longer form for its length, however short it is
             if odd || (control && (rest[1] & 0x7f > 125 || fin == 0)) {
-                truth.breach = Some((at + 2, Breach::Malformed));
+                truth.breach = Some((at + 2, ProtocolViolation::Malformed));
                 return truth;
             }
             if length_ends == usize::MAX {
                 return truth;
             }
             if too_big {
-                truth.breach = Some((at + length_ends, Breach::TooBig));
+                truth.breach = Some((at + length_ends, ProtocolViolation::TooBig));
                 return truth;
             }
             let body = at + length_ends + 4;
@@ -183,16 +183,16 @@ fn compare(event: &Event<'_>, frame: &Frame) {
 }
 
 /// What is wrong shows in the body, or in the order of fragments: the codec then has none, or one that shows it.
-fn wrong_within(breach: Breach, frame: Option<Frame>) {
+fn wrong_within(breach: ProtocolViolation, frame: Option<Frame>) {
     let right = match (breach, &frame) {
         (
-            Breach::Binary,
+            ProtocolViolation::Binary,
             None | Some(Frame::Binary(_) | Frame::Continuation(Item::FirstBinary(_))),
         ) => true,
-        (Breach::NotText, Some(Frame::Text(body))) => std::str::from_utf8(body).is_err(),
-        (Breach::NotText, Some(Frame::Continuation(Item::Last(_)))) => true,
+        (ProtocolViolation::NotText, Some(Frame::Text(body))) => std::str::from_utf8(body).is_err(),
+        (ProtocolViolation::NotText, Some(Frame::Continuation(Item::Last(_)))) => true,
         // a text between fragments it lets pass, and what is wrong with a close it leaves out
-        (Breach::Malformed, None | Some(Frame::Close(_) | Frame::Text(_))) => true,
+        (ProtocolViolation::Malformed, None | Some(Frame::Close(_) | Frame::Text(_))) => true,
         _ => false,
     };
     assert!(right, "{breach:?}: {frame:?}");

@@ -1,8 +1,8 @@
 //! What a WebSocket's address says.
 
 use arbitrary::{Arbitrary, Unstructured};
-use peerstar::core::id::{PageKey, PageName, PeerId};
-use peerstar::edge::handshake::{page_in_path, read};
+use peerstar::http::handshake::{page_in_path, read};
+use peerstar_core::protocol::id::{PageKey, PageName, PeerId};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 #[derive(Debug, Arbitrary)]

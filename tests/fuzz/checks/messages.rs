@@ -3,8 +3,10 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use peerstar::core::id::PeerId;
-use peerstar::core::inbound::{Inbound, MAX_CHANNELS, MAX_DIAL_MS, MAX_PROFILE_BYTES, read};
+use peerstar_core::protocol::id::PeerId;
+use peerstar_core::protocol::incoming::{
+    Inbound, MAX_CHANNELS, MAX_DIAL_MS, MAX_PROFILE_BYTES, read,
+};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 

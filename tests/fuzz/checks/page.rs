@@ -1,7 +1,7 @@
 //! Lives of a page, from bytes.
 
 use arbitrary::{Result, Unstructured};
-use peerstar::core::member::{Departure, Rights};
+use peerstar_core::page::member::{Departure, Rights};
 
 use super::life::{Channels, Pick, Transition, live};
 

@@ -1,0 +1,82 @@
+//! `load bench`: what it can be told.
+
+use std::io;
+use std::path::PathBuf;
+
+use super::contender::{Contender, Places};
+use super::work::{Scale, WORKS};
+use super::{Plan, document, guard, run};
+
+/// What to measure.
+#[derive(Debug, clap::Args)]
+pub struct Bench {
+    /// Less of everything, in under two minutes.
+    #[arg(long)]
+    quick: bool,
+    /// How often each; the median counts.
+    #[arg(long)]
+    rounds: Option<usize>,
+    /// Only these works, such as relay-1.
+    #[arg(long, value_delimiter = ',')]
+    only: Vec<String>,
+    /// Only peerstar and the bare relay.
+    #[arg(long)]
+    bare: bool,
+    /// Puts the figures into docs/PERFORMANCE.md.
+    #[arg(long, conflicts_with_all = ["quick", "bare"])]
+    write: bool,
+    /// Fails if the server has become slower than the ratios to the bare relay in scripts/load/baseline.json allow.
+    #[arg(long)]
+    guard: bool,
+    /// With --guard: puts the ratios there.
+    #[arg(long, requires = "guard")]
+    keep: bool,
+    /// Where the others are installed.
+    #[arg(long)]
+    cache: Option<PathBuf>,
+    /// Where the project is.
+    #[arg(long, default_value = ".")]
+    root: PathBuf,
+}
+
+impl Bench {
+    /// Does it with the server `peerstar`; bare-relay is beside it.
+    ///
+    /// # Errors
+    /// When something is lost, or cannot be measured.
+    pub fn run(self, peerstar: PathBuf, mut say: impl FnMut(&str)) -> io::Result<()> {
+        let Self { quick, rounds, only, bare, write, guard, keep, cache, root } = self;
+        let places = Places { peerstar, cache: cache.unwrap_or_default() };
+        if guard {
+            return guard::guard(&places, &root.join("scripts/load/baseline.json"), keep, say);
+        }
+        if let Some(unknown) =
+            only.iter().find(|key| WORKS.iter().all(|work| work.key != key.as_str()))
+        {
+            let known: Vec<_> = WORKS.iter().map(|work| work.key).collect();
+            return Err(io::Error::other(format!(
+                "--only {unknown}: there are {}",
+                known.join(", ")
+            )));
+        }
+        let plan = Plan {
+            only,
+            whom: if bare {
+                vec![Contender::Peerstar, Contender::Bare]
+            } else {
+                Contender::ALL.into()
+            },
+            rounds: rounds.unwrap_or(if quick { 3 } else { 5 }),
+            scale: if quick { Scale::QUICK } else { Scale::FULL },
+        };
+        if quick {
+            let Scale { crowd, page, .. } = plan.scale;
+            say(&format!(
+                "quick: {crowd} connections in place of 15,000, pages of {page} in place of 10,000\n"
+            ));
+        }
+        let samples = run(&plan, &places, &mut say)?;
+        say(&format!("\n{}\n{}", samples.markdown(), samples.generator()));
+        if write { document::write(&root.join("docs"), samples) } else { Ok(()) }
+    }
+}

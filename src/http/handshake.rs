@@ -1,0 +1,252 @@
+//! What a WebSocket's URL says: who wants to be where.
+
+use percent_encoding::percent_decode_str;
+
+use super::ticket::TicketCheck;
+use crate::actor::session::Identity;
+use peerstar_core::page::member::Rights;
+use peerstar_core::protocol::claim::Claim;
+use peerstar_core::protocol::close::Close;
+use peerstar_core::protocol::id::{BadName, Epoch, PageKey, PageName, PeerId, Token};
+use peerstar_core::protocol::outgoing::GROUP_VERSION;
+
+/// Why a handshake is refused: the close, and better words than its own where there are any.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Refused(pub Close, pub Option<String>);
+
+impl From<Close> for Refused {
+    fn from(close: Close) -> Self {
+        Self(close, None)
+    }
+}
+
+fn named(close: Close) -> impl Fn(BadName) -> Refused {
+    move |bad| Refused(close, Some(bad.to_string()))
+}
+
+/// Reads the query of `GET …/peerjs`. `page` is what the path says, undecoded; `key` is the server's own; `tickets` checks
+/// those that are needed, where they are.
+///
+/// # Errors
+/// Why this client cannot be let in.
+pub fn read(
+    query: &str,
+    page: Option<&str>,
+    key: &str,
+    tickets: Option<&TicketCheck>,
+) -> Result<Identity, Refused> {
+    let mut parameters = Parameters::default();
+    for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        let (name, value) = (decode(name)?, decode(value)?);
+        let Some(slot) = parameters.slot(&name) else { continue };
+        if slot.as_ref().is_some_and(|known| *known != value) {
+            return Err(Refused(
+                Close::BadParameter,
+                Some(format!("{name} is given twice, with different values")),
+            ));
+        }
+        *slot = Some(value);
+    }
+    let Parameters { key: said_key, id, token, ticket, page: page_in_query, group, epoch, host } =
+        parameters;
+
+    let in_path = page.map(page_in_path).transpose()?;
+    let in_query =
+        page_in_query.as_deref().map(PageName::parse).transpose().map_err(named(Close::BadPage))?;
+    let page = match (in_path, in_query) {
+        (Some(path), Some(query)) if path != query => {
+            return Err(Refused(
+                Close::BadPage,
+                Some("the path and the query name different pages".into()),
+            ));
+        }
+        (path, query) => path.or(query).map_or(PageKey::Pageless, PageKey::Named),
+    };
+    let filled = |value: Option<String>| value.filter(|value| !value.is_empty());
+    let (Some(id), Some(said_key)) = (filled(id), filled(said_key)) else {
+        return Err(Close::MissingParameter.into());
+    };
+    let token = filled(token);
+    if token.is_none() && page == PageKey::Pageless {
+        return Err(Close::MissingParameter.into());
+    }
+    if said_key != key {
+        return Err(Close::InvalidKey.into());
+    }
+    let group = match group.as_deref() {
+        None | Some("0") => 0,
+        Some(version) if version.parse() == Ok(GROUP_VERSION) => GROUP_VERSION,
+        Some(_) => return Err(Close::UnknownVersion.into()),
+    };
+    let claim = match (epoch, host) {
+        (Some(epoch), Some(host)) => {
+            let epoch = epoch.parse().ok().filter(|epoch| *epoch < Epoch::LIMIT);
+            let epoch = epoch.ok_or_else(|| {
+                Refused(
+                    Close::BadParameter,
+                    Some("epoch must be an integer from 0 to 2^53 - 1".into()),
+                )
+            })?;
+            let host = PeerId::parse(&host)
+                .map_err(|bad| Refused(Close::BadParameter, Some(format!("host: {bad}"))))?;
+            Some(Claim { epoch: Epoch(epoch), host })
+        }
+        (None, None) => None,
+        _ => return Err(Refused(Close::BadParameter, Some("epoch and host go together".into()))),
+    };
+    let id = PeerId::parse(&id).map_err(named(Close::BadId))?;
+    let token =
+        token.as_deref().map(Token::parse).transpose().map_err(named(Close::BadParameter))?;
+    let rights =
+        tickets.map_or(Ok(Rights::ALL), |tickets| tickets.check(ticket.as_deref(), &page, &id))?;
+    Ok(Identity { id, token, key: page, group, rights, claim })
+}
+
+#[derive(Default)]
+struct Parameters {
+    key: Option<String>,
+    id: Option<String>,
+    token: Option<String>,
+    ticket: Option<String>,
+    page: Option<String>,
+    group: Option<String>,
+    epoch: Option<String>,
+    host: Option<String>,
+}
+
+impl Parameters {
+    fn slot(&mut self, name: &str) -> Option<&mut Option<String>> {
+        Some(match name {
+            "key" => &mut self.key,
+            "id" => &mut self.id,
+            "token" => &mut self.token,
+            "ticket" => &mut self.ticket,
+            "page" => &mut self.page,
+            "group" => &mut self.group,
+            "epoch" => &mut self.epoch,
+            "host" => &mut self.host,
+            _ => return None,
+        })
+    }
+}
+
+fn decode(text: &str) -> Result<String, Refused> {
+    let spaced = text.replace('+', " ");
+    let decoded = percent_decode_str(&spaced).decode_utf8();
+    decoded
+        .map(Into::into)
+        .map_err(|_| Refused(Close::BadParameter, Some("the address is not UTF-8".into())))
+}
+
+/// The name of the page in a path segment: percent-encoded, or `~` and base64url for proxies that touch `%2F`.
+///
+/// Percent-encoding is read first, because `%7E` and `~` are equivalent (RFC 3986, 2.3), and proxies write either for the
+/// other. A page whose own name begins with `~` is named in base64url.
+///
+/// # Errors
+/// When it is neither, or no good name.
+pub fn page_in_path(segment: &str) -> Result<PageName, Refused> {
+    use base64::Engine;
+    use base64::alphabet::URL_SAFE;
+    use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+    const BASE64URL: GeneralPurpose = GeneralPurpose::new(
+        &URL_SAFE,
+        GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
+    );
+
+    let decoded: Vec<u8> = percent_decode_str(segment).collect();
+    let bytes = match decoded.strip_prefix(b"~") {
+        Some(encoded) => BASE64URL
+            .decode(encoded)
+            .map_err(|_| Refused(Close::BadPage, Some("page after ~ is not base64url".into())))?,
+        None => decoded,
+    };
+    let name = String::from_utf8(bytes)
+        .map_err(|_| Refused(Close::BadPage, Some("page is not UTF-8".into())))?;
+    PageName::parse(&name).map_err(named(Close::BadPage))
+}
+
+/// The id in a path segment, percent-encoded.
+///
+/// # Errors
+/// When it is no good id.
+pub fn id_in_path(segment: &str) -> Result<PeerId, Refused> {
+    let id = percent_decode_str(segment)
+        .decode_utf8()
+        .map_err(|_| Refused(Close::BadId, Some("id is not UTF-8".into())))?;
+    PeerId::parse(&id).map_err(named(Close::BadId))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(query: &str, page: Option<&str>) -> &'static str {
+        read(query, page, "peerjs", None).map_or_else(|Refused(close, _)| close.name(), |_| "")
+    }
+
+    #[test]
+    fn what_is_missing_or_wrong_is_named() {
+        assert_eq!(refused("key=peerjs&id=a&token=t", None), "");
+        assert_eq!(
+            refused("key=peerjs&id=a&page=p", None),
+            "",
+            "with a page the token may be left out"
+        );
+        assert_eq!(refused("key=peerjs&id=a", Some("p")), "");
+        for (query, page, close) in [
+            ("", None, "missing-parameter"),
+            ("key=peerjs&id=a", None, "missing-parameter"),
+            ("key=peerjs&token=t", None, "missing-parameter"),
+            ("id=a&token=t", None, "missing-parameter"),
+            ("key=other&id=a&token=t", None, "invalid-key"),
+            ("key=peerjs&id=a%00b&token=t", None, "bad-id"),
+            ("key=peerjs&id=a%2Fb&token=t", None, "bad-id"),
+            ("key=peerjs&id=%FF&token=t", None, "bad-parameter"),
+            ("key=peerjs&id=a&id=b&token=t", None, "bad-parameter"),
+            ("key=peerjs&id=a&token=t&page=", None, "bad-page"),
+            ("key=peerjs&id=a&token=t&page=p", Some("q"), "bad-page"),
+            ("key=peerjs&id=a&token=t", Some("~!"), "bad-page"),
+            ("key=peerjs&id=a&token=t", Some("%FF"), "bad-page"),
+            ("key=peerjs&id=a&page=p&group=2", None, "unknown-version"),
+            ("key=peerjs&id=a&page=p&group=1&epoch=1", None, "bad-parameter"),
+            ("key=peerjs&id=a&page=p&group=1&epoch=9007199254740992&host=b", None, "bad-parameter"),
+        ] {
+            assert_eq!(refused(query, page), close, "{query} {page:?}");
+        }
+    }
+
+    #[test]
+    fn a_page_is_decoded_exactly_once() {
+        let name =
+            |segment| page_in_path(segment).map(|p| p.as_str().to_owned()).unwrap_or_default();
+        assert_eq!(name("https%3A%2F%2Fa.org%2F%2541"), "https://a.org/%41");
+        assert_eq!(name("~aHR0cHM6Ly9hLm9yZy8"), "https://a.org/");
+        assert_eq!(name("~aHR0cHM6Ly9hLm9yZy8="), "https://a.org/");
+        assert_eq!(name("a+b"), "a+b", "in a path a plus is a plus");
+        for same in [
+            "%7EaHR0cHM6Ly9hLm9yZy8",
+            "%7eaHR0cHM6Ly9hLm9yZy8",
+            "~%61HR0cHM6Ly9hLm9yZy8",
+            "~aHR0cHM6Ly9hLm9yZy8%3D",
+        ] {
+            assert_eq!(name(same), "https://a.org/", "{same}");
+        }
+        assert_eq!(
+            (name("%70"), name("~fnA"), name("a~%7Eb")),
+            ("p".into(), "~p".into(), "a~~b".into())
+        );
+    }
+
+    #[test]
+    fn the_token_of_a_stock_client_may_bring_the_page_along() {
+        let Ok(me) =
+            read("key=peerjs&id=a&token=xyz&page=p%2Fq&version=1.5.5", None, "peerjs", None)
+        else {
+            panic!("refused")
+        };
+        assert_eq!(me.key.name(), Some("p/q"));
+        assert!(me.token.is_some() && me.group == 0 && me.claim.is_none());
+    }
+}
