@@ -180,9 +180,9 @@ export type Effect =
   | { readonly type: "prove"; readonly token: number }
   /** Check whether the WebSocket lives, or dial now if it is down: others know of a later epoch. */
   | { readonly type: "check" }
-  /** Drop the WebSocket and dial again with our claim: the server does not know of our epoch. */
+  /** Drop the WebSocket and dial again with the claim: the server does not know the epoch. */
   | { readonly type: "redial" }
-  /** The server keeps ignoring our claim: its clock is behind by at least `behindMs`. */
+  /** The server keeps ignoring the claim: its clock is behind by at least `behindMs`. */
   | { readonly type: "disbelieved"; readonly behindMs: number }
   /** Close the data channel to a member that has been without a socket for too long. */
   | { readonly type: "unlink"; readonly id: PeerId }

@@ -124,8 +124,8 @@ export class Takeover {
     if (!source || !same(heal, replica.log.place)) return;
     const follower = this.#options.followers.get(from);
     if (snap.r !== source.root) {
-      // The member has changed its history, perhaps to the one we stamped in, to a place before
-      // what we stamped. What it said before counts no more.
+      // The member has changed its history, perhaps to the one this host stamped in, to a place
+      // before that. What it said before counts no more.
       if (follower) {
         follower.failed++;
         follower.at = undefined;
