@@ -239,7 +239,10 @@ export class ServerLink {
     if (code === 4426)
       return "This page's version of the library is not this server's: reload the page.";
     if (code === 4409 && this.#isIdFromTicket)
-      return `Another page, such as a second tab, is here with the id that this ticket names (${this.#id}). A ticket that names an id is for one page at a time.`;
+      return [
+        "Another page, such as a second tab, is here with the id that this ticket names",
+        `(${this.#id}). A ticket that names an id is for one page at a time.`,
+      ].join(" ");
     return reason;
   }
 
@@ -300,10 +303,10 @@ export class ServerLink {
         reason: "This server has no pages: it is not Peerstar.",
       });
     const { open, p2p, limits, expireMs, profileBytes, ice } = parsed;
-    log(
-      () =>
-        `OPEN host ${shortId(open.host)} epoch ${open.epoch}, ${open.members} members${open.recovering ? ", recovering" : ""}`,
-    );
+    log(() => {
+      const recovering = open.recovering ? ", recovering" : "";
+      return `OPEN host ${shortId(open.host)} epoch ${open.epoch}, ${open.members} members${recovering}`;
+    });
     this.#toldUnreachable = false;
     this.#profileBytes = profileBytes;
     this.#dialsHost = p2p;
@@ -356,7 +359,10 @@ export class ServerLink {
     if (problem !== undefined)
       this.#hooks.error(
         "Unreachable",
-        `This browser refuses a part of the server's ICE configuration, which is left out (${problem}). Members that cannot be reached without it are served over the server.`,
+        [
+          `This browser refuses a part of the server's ICE configuration, which is left out`,
+          `(${problem}). Members that cannot be reached without it are served over the server.`,
+        ].join(" "),
       );
   }
 }

@@ -266,10 +266,7 @@ export class Shell {
         server.redial();
         break;
       case "disbelieved":
-        this.#error(
-          "Unreachable",
-          `The server's clock was set back: it is at least ${minutes(effect.behindMs)} behind what it said before, so the server does not believe which host this page has. This page tries again, less and less often, until that clock is right to within 10 minutes, and delivers nothing until then. Reload the page to start anew with those who come now.`,
-        );
+        this.#error("Unreachable", clockSetBack(effect.behindMs));
         break;
       case "unlink":
         this.#channels.close(effect.id);
@@ -391,6 +388,15 @@ export class Shell {
  */
 function laneOf({ t }: Wire): Lane {
   return t === "restore" || t === "snap" ? "snapshots" : "messages";
+}
+
+function clockSetBack(behindMs: number): string {
+  return [
+    `The server's clock was set back: it is at least ${minutes(behindMs)} behind what it said`,
+    "before, so the server does not believe which host this page has. This page tries again, less",
+    "and less often, until that clock is right to within 10 minutes, and delivers nothing until",
+    "then. Reload the page to start anew with those who come now.",
+  ].join(" ");
 }
 
 function minutes(ms: number): string {
