@@ -85,7 +85,7 @@ export class ServerLink {
   /** Maximum size of a profile in bytes of JSON. */
   #profileBytes = PROFILE_BYTES;
   /** Whether the page was told that the server is unreachable, and has not been in since. */
-  #toldUnreachable = false;
+  #isUnreachableReported = false;
 
   constructor(
     env: Env,
@@ -118,7 +118,7 @@ export class ServerLink {
     this.status = new StatusReport(
       options.profile,
       { p2p: options.p2p, isVisible: () => page.isVisible() },
-      (type, payload) => this.say(type, payload),
+      (type, payload) => this.send(type, payload),
     );
   }
 
@@ -168,7 +168,7 @@ export class ServerLink {
   }
 
   /** Sends a message to the server. While the WebSocket is closed it is dropped. */
-  say(type: string, payload: unknown): void {
+  send(type: string, payload: unknown): void {
     this.#socket.send(JSON.stringify({ type, payload }));
   }
 
@@ -227,8 +227,8 @@ export class ServerLink {
 
   #failed({ times, why, late }: DialFailure): void {
     this.#parts.log(() => `dial ${times} failed${why && `: ${why}`}`);
-    if (this.#toldUnreachable || (times < UNREACHABLE_DIALS && !late)) return;
-    this.#toldUnreachable = true;
+    if (this.#isUnreachableReported || (times < UNREACHABLE_DIALS && !late)) return;
+    this.#isUnreachableReported = true;
     this.#hooks.error(
       "Unreachable",
       `The server cannot be reached${why && ` (${why})`}; trying on.`,
@@ -307,7 +307,7 @@ export class ServerLink {
       const recovering = open.recovering ? ", recovering" : "";
       return `OPEN host ${shortId(open.host)} epoch ${open.epoch}, ${open.members} members${recovering}`;
     });
-    this.#toldUnreachable = false;
+    this.#isUnreachableReported = false;
     this.#profileBytes = profileBytes;
     this.#dialsHost = p2p;
     this.#takeDialInfo(payload);
