@@ -1,7 +1,13 @@
 // A node's connection to the server: one WebSocket after another, and what goes over them as text.
 
 import type { HostPayload, RosterEntry, Wire } from "../src/group/index.ts";
-import { parseDeputy, parseRosterEntry, parseHost, isSocketLost, parseOpen } from "../src/payload.ts";
+import {
+  parseDeputy,
+  parseRosterEntry,
+  parseHost,
+  isSocketLost,
+  parseOpen,
+} from "../src/payload.ts";
 import { isTerminal } from "../src/retry.ts";
 import type { ServerMessage } from "../src/socket-types.ts";
 import type { Server } from "./server.ts";
@@ -224,13 +230,14 @@ export class Connection {
   }
 
   /** Returns what the server told with its durations in the simulation's time (`World.pace`). */
-  #inOurTime<T extends { readonly fairMs?: number; readonly upMs?: number }>(told: T): T {
+  #inOurTime<T extends { fairMs?: number; upMs?: number; returnMs?: number }>(told: T): T {
     const { pace } = this.#tab.world;
-    const { fairMs, upMs } = told;
+    const { fairMs, upMs, returnMs } = told;
     return {
       ...told,
       ...(fairMs === undefined ? {} : { fairMs: fairMs / pace }),
       ...(upMs === undefined ? {} : { upMs: upMs / pace }),
+      ...(returnMs === undefined ? {} : { returnMs: returnMs / pace }),
     };
   }
 

@@ -17,6 +17,8 @@ export interface OpenPayload {
   readonly fairMs?: number;
   /** Time since the server began without memory. Older servers do not say it. */
   readonly upMs?: number;
+  /** Time that the server waits for a member whose socket was lost. Older servers do not say it. */
+  readonly returnMs?: number;
 }
 
 /** Fields of the server's HOST that the group needs. */
