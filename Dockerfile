@@ -13,6 +13,7 @@ COPY Cargo.toml Cargo.lock build.rs ./
 COPY src/ src/
 # not built, but named in Cargo.toml
 COPY scripts/load/ scripts/load/
+COPY tests/page-addon/ tests/page-addon/
 COPY --from=static /build/static/dist/ static/dist/
 RUN cargo build --release --locked
 
