@@ -19,6 +19,7 @@ pub mod actor;
 
 pub mod transport;
 
+pub mod admission;
 pub mod clock;
 pub mod logging;
 pub mod metrics;

@@ -26,7 +26,7 @@ fn deaths(server: &Server, page: &str) -> usize {
     server
         .log()
         .iter()
-        .filter(|line| line.contains("page actor die") && line.contains(&format!("page={page:?}")))
+        .filter(|line| line.contains("page actor die") && line.contains(&format!("page={page} ")))
         .count()
 }
 

@@ -18,7 +18,7 @@ use super::page::Page;
 use super::writer::{Batch, Outbound, Outlet};
 use crate::settings::limit;
 use crate::shared::Shared;
-use peerstar_core::directory::{Admission, DirectoryState, Incarnation, Succession};
+use peerstar_core::directory::{DirectoryState, Incarnation, JoinDecision, Succession};
 use peerstar_core::page::{Handover, Input};
 use peerstar_core::protocol::id::{PageKey, PeerId, SessionId};
 
@@ -95,8 +95,8 @@ impl PageDirectory {
             Succession::Recreate(incarnation) => {
                 self.shared.metrics.page_restarts.inc();
                 log::error!(
-                    "page actor died, starting another: page={key} sessions={}",
-                    lines.len()
+                    page = key.name(), sessions = lines.len();
+                    "page actor died and is started again"
                 );
                 awaited.extend(lines.iter().map(|line| line.session));
                 let successor = self.create(key, incarnation, estate, awaited, ctx);
@@ -105,9 +105,8 @@ impl PageDirectory {
             }
             Succession::Abandon(close) => {
                 log::error!(
-                    "page actor died, giving it up: page={key} sessions={} close={}",
-                    lines.len(),
-                    close.name()
+                    page = key.name(), sessions = lines.len(), close = close.name();
+                    "page actor died too often and is given up"
                 );
                 self.pages.remove(key);
                 lines
@@ -121,7 +120,7 @@ impl PageDirectory {
     /// Tells one page after the other, so that not all clients come back in the same moment.
     fn drain(&mut self, ctx: &mut Context<Self>) {
         self.state.drain();
-        let sockets = self.shared.metrics.connections.get();
+        let sockets = self.shared.admission.connections();
         let spread = LONGEST_SPREAD
             .min(Duration::from_millis(5) * u32::try_from(sockets).unwrap_or(u32::MAX));
         let pages = u32::try_from(self.pages.len()).unwrap_or(u32::MAX);
@@ -143,24 +142,24 @@ impl Handler<ToDirectory> for PageDirectory {
     fn handle(&mut self, message: ToDirectory, ctx: &mut Self::Context) {
         match message {
             ToDirectory::Join { key, joiner, line } => match self.state.join(&key) {
-                Admission::PassOn { incarnation, create } => {
+                JoinDecision::PassOn { incarnation, create } => {
                     if create {
-                        let told = self.state.told();
+                        let told = self.state.announced_epoch();
                         self.create(&key, incarnation, Handover::above(told), HashSet::new(), ctx);
                     }
                     self.tell(&key, ToPage::Join { joiner, line });
                 }
-                Admission::Refuse(close) => line.send(Outbound::Notice(ToSession::Close(close))),
+                JoinDecision::Refuse(close) => line.send(Outbound::Notice(ToSession::Close(close))),
             },
             ToDirectory::Seek { key, line } => {
                 let page = self.pages.get(&key).cloned();
                 line.send(Outbound::Notice(ToSession::PageLost(page.map(Addr::recipient))));
             }
             ToDirectory::Gone { key, session, departure } => {
-                self.tell(&key, ToPage::Input(Input::Gone { session, departure }));
+                self.tell(&key, ToPage::Input(Input::SocketClosed { session, departure }));
             }
             ToDirectory::TakeLeave { key, id, token } => {
-                self.tell(&key, ToPage::Input(Input::TakeLeave { id, token }));
+                self.tell(&key, ToPage::Input(Input::LeaveWithoutSocket { id, token }));
             }
             ToDirectory::Idle { key, incarnation, joins_seen, told } => {
                 if self.state.retire(&key, incarnation, joins_seen, told) {
@@ -169,8 +168,12 @@ impl Handler<ToDirectory> for PageDirectory {
                 }
             }
             ToDirectory::Stopped { key, incarnation, estate, lines, awaited } => {
-                let succession =
-                    self.state.stopped(self.shared.clock.now(), &key, incarnation, estate.told);
+                let succession = self.state.stopped(
+                    self.shared.clock.now(),
+                    &key,
+                    incarnation,
+                    estate.announced_epoch,
+                );
                 self.succeed(&key, succession, *estate, &lines, awaited, ctx);
             }
             ToDirectory::Drain => self.drain(ctx),

@@ -1,4 +1,4 @@
-// node sim/mutants.mjs [NAME…] breaks the protocol in ways that a reader of docs/DELIVERY.md would think of. It shows
+// node sim/mutants.mjs [NAME…] breaks the protocol in ways that a reader of docs/delivery/PROTOCOL.md would think of. It shows
 // that the simulation finds each mutant, or that a case of test/ does; the output says which.
 // A mutant is a change of the text of the sources. A text that is no longer there is an error.
 
@@ -17,17 +17,41 @@ const LIMIT_S = 300;
 
 /** Test files with cases laid by hand, in the order in which they are tried. */
 const CASES = [
-  "group.cases",
+  "group.takeover",
+  "group.histories",
+  "group.older-history",
+  "group.deposed-host",
+  "group.lone-host",
+  "group.ordering",
+  "group.acknowledging",
+  "group.restore",
+  "group.slow-snapshots",
+  "group.backfill",
+  "group.backpressure",
+  "group.absence",
+  "group.claim",
+  "group.lies",
+  "group.profiles",
   "group.lost",
+  "group.provisional",
+  "group.dedupe-table",
+  "group.outbox",
   "group.given-up",
   "group.reach",
   "group.head",
+  "group.freshness",
+  "group.replica",
+  "group.snapshots",
   "channels",
-  "shell",
+  "shell.end",
+  "shell.identity",
+  "shell.page",
+  "shell.server",
+  "shell.snapshots",
   "group.calm",
 ];
 
-async function run({ name, edits }, dir) {
+async function run({ edits }, dir) {
   for (const folder of ["src", "sim", "test"])
     cpSync(join(root, folder), join(dir, folder), { recursive: true });
   for (const [file, from, to] of edits) {

@@ -1,4 +1,4 @@
-// Watches every step of every node and checks the guarantees, in the words of docs/DELIVERY.md.
+// Watches every step of every node and checks the guarantees, in the words of docs/delivery/GUARANTEES.md.
 
 import { epochAt, isEmpty, isProvisional } from "../src/group/history.ts";
 import type { Notice } from "../src/group/index.ts";

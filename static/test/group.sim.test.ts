@@ -94,7 +94,7 @@ test(`${SCHEDULES} schedules from seed ${SEED} keep the six guarantees`, () => {
   if (failed) {
     console.log(trace(failed.seed).slice(-80).join("\n"));
     assert.fail(
-      `seed ${failed.seed}: ${failed.error}\n(the whole story: scripts/sim 1 ${failed.seed} --trace)`,
+      `seed ${failed.seed}: ${failed.error}\n(the whole trace: scripts/sim 1 ${failed.seed} --trace)`,
     );
   }
   for (const [what, n] of [...counts].sort()) console.log(`${String(n).padStart(10)}  ${what}`);
