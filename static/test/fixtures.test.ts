@@ -60,7 +60,6 @@ const TERMS = {
   open: { host: "ann", epoch: EPOCH, resumeMs: 30_000, fairMs: 7500, upMs: 86_400_000 },
   expireMs: 5000,
   profileBytes: 2048,
-  profileBytes: 1024,
   ice: [{ urls: ["stun:stun.example.org"] }],
 } as const;
 
