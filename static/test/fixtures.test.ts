@@ -65,7 +65,7 @@ function openSocket() {
 const TERMS = {
   open: { host: "ann", epoch: EPOCH, resumeMs: 30_000, fairMs: 7500, upMs: 86_400_000 },
   expireMs: 5000,
-  profileBytes: 1024,
+  profileBytes: 2048,
   ice: [{ urls: ["stun:stun.example.org"] }],
 } as const;
 
