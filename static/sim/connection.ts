@@ -1,7 +1,13 @@
 // A node's connection to the server: one WebSocket after another, and what goes over them as text.
 
 import type { HostPayload, RosterEntry, Wire } from "../src/group/index.ts";
-import { parseDeputy, parseRosterEntry, parseHost, isSocketLost, parseOpen } from "../src/payload.ts";
+import {
+  parseDeputy,
+  parseRosterEntry,
+  parseHost,
+  isSocketLost,
+  parseOpen,
+} from "../src/payload.ts";
 import { isTerminal } from "../src/retry.ts";
 import type { ServerMessage } from "../src/socket-types.ts";
 import type { Server } from "./server.ts";

@@ -4,7 +4,13 @@
 import assert from "node:assert/strict";
 import { readdirSync, readFileSync } from "node:fs";
 import { test } from "node:test";
-import { parseDeputy, parseRosterEntry, parseHost, isSocketLost, parseOpen } from "../src/payload.ts";
+import {
+  parseDeputy,
+  parseRosterEntry,
+  parseHost,
+  isSocketLost,
+  parseOpen,
+} from "../src/payload.ts";
 import { Relay } from "../src/relay.ts";
 import { Shell } from "../src/shell.ts";
 import { isTerminal } from "../src/retry.ts";
