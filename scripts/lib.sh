@@ -38,6 +38,23 @@ npm_ready() {
   fi
 }
 
+# ready_at PORT PID: waits until that server is ready; fails if its process ends or if it takes longer than 10 s.
+ready_at() {
+  local _
+  for _ in {1..100}; do
+    if curl -fsS -o /dev/null "http://127.0.0.1:$1/ready" 2>/dev/null; then return; fi
+    kill -0 "$2" 2>/dev/null || return 1
+    sleep 0.1
+  done
+  return 1
+}
+
+# serves PORT PATH WORD: whether that server's answer for browsers has the word.
+serves() {
+  local answer
+  answer=$(curl -fsS -H 'Accept: text/html' "http://127.0.0.1:$1$2") && [[ ${answer,,} == *"$3"* ]]
+}
+
 # What scripts need that measure in browsers: the library, and the server as it is shipped. Sets PEERSTAR_BIN.
 ready_for_browsers() {
   has_node || fail "Node 20 or newer is missing, with npm"

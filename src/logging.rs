@@ -78,7 +78,9 @@ fn text_line(record: &Record<'_>) -> String {
             Value::Null => Ok(()),
             Value::String(text) if is_word(&text) => write!(line, " {key}={text}"),
             Value::String(text) => write!(line, " {key}=\"{}\"", quoted(&text)),
-            value => write!(line, " {key}={value}"),
+            Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => {
+                write!(line, " {key}={value}")
+            }
         };
     }
     line

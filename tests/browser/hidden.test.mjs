@@ -41,7 +41,7 @@ const causes = ({ tab }) =>
   tab.evaluate(() => diary.events.filter(({ kind }) => kind === "host").map(({ cause }) => cause));
 
 /** Each of them takes one of the others for the host, named for this cause. */
-async function replaced(ann, others, cause) {
+async function replaced(others, cause) {
   const ids = others.map(({ id }) => id);
   for (const member of others) {
     await until(
@@ -84,7 +84,7 @@ scenario(
     const { crowd, bare, ann, others } = await gather(world, { ELECTION__HIDDEN_MS: 1_000 });
     const front = await bare.tab("about:blank");
     assert.equal(await ann.tab.evaluate(() => document.visibilityState), "hidden");
-    await replaced(ann, others, "resigned");
+    await replaced(others, "resigned");
     assert.equal((await causes(ann)).at(-1), "resigned");
     await until(
       "the browser to slow the hidden tab: one wake-up a second",
@@ -118,7 +118,7 @@ scenario(
     const { crowd, bare, ann, others } = await gather(world, { ELECTION__HIDDEN_MS: 0 });
     await bare.tab("about:blank");
     await bare.freeze(ann.tab);
-    await replaced(ann, others, "stalled");
+    await replaced(others, "stalled");
     await goesOn(others);
     // She has been handed nothing meanwhile, and still takes herself for the host.
     assert.equal((await ann.summary()).isHost, true);
@@ -139,7 +139,7 @@ scenario(
   async (world) => {
     const { crowd, ann, others } = await gather(world);
     await ann.tab.goto(`${crowd.site.url}/stock.html`);
-    await replaced(ann, others, "left");
+    await replaced(others, "left");
     await goesOn(others);
     await ann.tab.goBack();
     const life = await ann.tab.evaluate(() => life);

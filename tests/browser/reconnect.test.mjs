@@ -20,7 +20,7 @@ async function linked(world) {
 }
 
 /** The WebSocket does its work: another link can be made over it. */
-async function signalsAgain(ann, bob) {
+async function signalsAgain(bob) {
   await bob.evaluate(() => dial("ann", { label: "another" }));
   await happened(bob, "ann open", { times: 2 });
 }
@@ -42,7 +42,7 @@ scenario("a cut WebSocket leaves the link alone, and reconnect() opens again", a
     return performance.now() - cutAt > 2 * RETURN_MS;
   });
   await nothingClosed(ann, bob);
-  await signalsAgain(ann, bob);
+  await signalsAgain(bob);
 });
 
 scenario(
@@ -55,7 +55,7 @@ scenario(
     await happened(ann, "open", { times: 2 });
     await talk(ann, bob, "after the take-over");
     await nothingClosed(ann, bob);
-    await signalsAgain(ann, bob);
+    await signalsAgain(bob);
   },
 );
 
@@ -87,7 +87,7 @@ scenario(
     await Promise.all([ann, bob].map((tab) => happened(tab, "open", { times: 2 })));
     await talk(ann, bob, "with a new server");
     await nothingClosed(ann, bob);
-    await signalsAgain(ann, bob);
+    await signalsAgain(bob);
   },
 );
 

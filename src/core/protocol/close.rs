@@ -267,14 +267,4 @@ mod tests {
         assert_eq!((names.len(), codes.len()), (Close::ALL.len(), Close::ALL.len()));
         assert!(names.iter().all(|n| n.len() <= 123));
     }
-
-    #[test]
-    fn every_close_is_in_the_protocol_document() {
-        let document = include_str!("../../../docs/PROTOCOL.md");
-        for close in Close::ALL {
-            let comes_back = if close.retry() { "yes" } else { "no" };
-            let row = format!("| {} | `{}` | {comes_back} |", close.code(), close.name());
-            assert!(document.contains(&row), "docs/PROTOCOL.md lacks the row {row}");
-        }
-    }
 }

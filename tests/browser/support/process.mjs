@@ -65,7 +65,7 @@ export async function nothingLeft() {
   } catch {
     const left = alive();
     for (const pid of groups) kill(pid);
-    for (const entry of alive()) signal(parseInt(entry), "SIGKILL");
+    for (const entry of alive()) signal(parseInt(entry, 10), "SIGKILL");
     throw new Error(`processes were left behind: ${left.join(", ")}`);
   } finally {
     groups.clear();

@@ -1,10 +1,10 @@
 // A wire between browser and server that can be cut: no close frame, as when a network goes.
 import { connect, createServer } from "node:net";
 
-export class Proxy {
+export class TcpProxy {
   static start(port) {
     return new Promise((done) => {
-      const proxy = new Proxy();
+      const proxy = new TcpProxy();
       proxy.server = createServer((near) => proxy.join(near, connect(port, "127.0.0.1")));
       proxy.server.listen(0, "127.0.0.1", () => done(proxy));
     });

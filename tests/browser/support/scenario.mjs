@@ -5,7 +5,7 @@ import { Browser } from "./browser.mjs";
 import { Firefox } from "./firefox.mjs";
 import { PeerServer } from "./plain.mjs";
 import { nothingLeft } from "./process.mjs";
-import { Proxy } from "./proxy.mjs";
+import { TcpProxy } from "./proxy.mjs";
 import { Server } from "./server.mjs";
 import { Site } from "./site.mjs";
 import { SocketMembers } from "./sockets.mjs";
@@ -59,7 +59,7 @@ export class World {
   turn = (secret) => this.#keep(Turn.start(secret));
   bare = () => this.#keep(BareBrowser.start());
   sockets = (server, page) => this.#keep(SocketMembers.start(server, page));
-  proxy = (port) => this.#keep(Proxy.start(port));
+  proxy = (port) => this.#keep(TcpProxy.start(port));
   wire = (options) => this.#keep(Wire.start(options));
 
   #keep(starting) {
