@@ -47,9 +47,9 @@ pub struct Terms {
     pub expire_ms: u64,
     /// How long a page waits for its host after a restart of the server, in ms. Clients that come back pause no longer.
     pub recovery_ms: u64,
-    /// Time for which a member whose socket was lost is not announced as gone, in ms.
+    /// How long an absent member may take to come back before it counts as gone, in ms.
     pub return_ms: u64,
-    /// Length of the longest profile that a member may have, in bytes of JSON.
+    /// Longest profile in a `STATUS`, in bytes of JSON.
     pub profile_bytes: usize,
 }
 

@@ -137,10 +137,11 @@ fn write_join() -> Vec<Frame> {
 fn pass_on(frames: &[String]) -> Vec<Frame> {
     let pass = |text: &String| {
         let to_bob = text.contains(r#""dst":"bob""#);
-        match incoming::read(&id(if to_bob { "ann" } else { "bob" }), text).unwrap() {
-            Inbound::Forward { frame, .. } => frame,
-            other => panic!("{text} is not passed on: {other:?}"),
-        }
+        let read = incoming::read(&id(if to_bob { "ann" } else { "bob" }), text).unwrap();
+        let Inbound::Forward { frame, .. } = read else {
+            panic!("{text} is not passed on: {read:?}")
+        };
+        frame
     };
     frames.iter().map(pass).collect()
 }
