@@ -103,7 +103,7 @@ impl Admission {
 #[derive(Debug)]
 pub struct ConnectionPermit {
     admission: Arc<Admission>,
-    /// What the connection counts for, where connections from one address are limited.
+    /// Address or network that the connection counts for, where connections from one are limited.
     counted: Option<IpAddr>,
     address: Option<IpAddr>,
     _token: TaskTrackerToken,

@@ -78,7 +78,9 @@ fn text_line(record: &Record<'_>) -> String {
             Value::Null => Ok(()),
             Value::String(text) if is_word(&text) => write!(line, " {key}={text}"),
             Value::String(text) => write!(line, " {key}=\"{}\"", quoted(&text)),
-            value => write!(line, " {key}={value}"),
+            Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => {
+                write!(line, " {key}={value}")
+            }
         };
     }
     line
@@ -169,7 +171,10 @@ fn is_word(text: &str) -> bool {
 /// Returns whether a character is neither a control character, nor an end of a line, nor one that is
 /// invisible or changes the direction of text.
 fn is_visible(c: char) -> bool {
-    let is_hidden = matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}');
+    let is_hidden = matches!(
+        c,
+        '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}'
+    );
     !c.is_control() && !is_hidden
 }
 
@@ -209,7 +214,7 @@ fn escape(text: &str, is_plain: impl Fn(char) -> bool, escape: fn(char, &mut Str
 mod tests {
     use super::*;
 
-    /// What a client could put into a field to forge other fields and lines.
+    /// A text with which a client could try to forge other fields and lines.
     const HOSTILE: &str = "a b=\"c\\\n\u{1b}[31m\u{2028}\u{202e}\u{85}\u{feff}";
 
     /// Returns both forms of a record with these fields.

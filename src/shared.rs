@@ -1,4 +1,4 @@
-//! What all actors and handlers of one server share.
+//! State of one server that all its actors and handlers share.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -27,7 +27,7 @@ pub struct Shared {
     pub clock: Clock,
     /// Cancelled when the server is told to stop: it is not ready any more.
     pub stopping: CancellationToken,
-    /// Limits on connections.
+    /// Limits on the number of connections.
     pub admission: Arc<Admission>,
     /// What is counted for the operator. Nothing in the server reads it back.
     pub metrics: Metrics,
@@ -79,7 +79,7 @@ fn rules(settings: &Settings) -> Rules {
         fresh: ms(liveness.ping_ms * 3 / 2),
         return_after: ms(liveness.return_ms),
         expire: ms(peerjs.expire_ms),
-        waiting_bytes: limits.queue_bytes / 2,
+        parked_bytes: limits.queue_bytes / 2,
         probe: ms(liveness.probe_ms),
         hidden: (election.hidden_ms > 0).then(|| ms(election.hidden_ms)),
         terms: Terms {

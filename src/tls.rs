@@ -18,7 +18,7 @@ use crate::settings::Tls;
 pub struct CertificateError {
     key: &'static str,
     path: PathBuf,
-    problem: CertificateProblem,
+    problem: Box<CertificateProblem>,
 }
 
 /// What is wrong with one of the two files.
@@ -30,6 +30,12 @@ enum CertificateProblem {
     NoCertificate,
     #[error("not a key for {}: {error}", cert.display())]
     NotItsKey { cert: PathBuf, error: rustls::Error },
+}
+
+impl CertificateError {
+    fn new(key: &'static str, path: &Path, problem: CertificateProblem) -> Self {
+        Self { key, path: path.to_owned(), problem: Box::new(problem) }
+    }
 }
 
 /// The certificate that new connections are shown.
@@ -87,8 +93,8 @@ impl ResolvesServerCert for Certificate {
 }
 
 fn read(cert: &Path, key: &Path) -> Result<Arc<CertifiedKey>, CertificateError> {
-    let bad_cert = |problem| CertificateError { key: "tls.cert", path: cert.to_owned(), problem };
-    let bad_key = |problem| CertificateError { key: "tls.key", path: key.to_owned(), problem };
+    let bad_cert = |problem| CertificateError::new("tls.cert", cert, problem);
+    let bad_key = |problem| CertificateError::new("tls.key", key, problem);
     let chain = CertificateDer::pem_file_iter(cert)
         .and_then(Iterator::collect::<Result<Vec<_>, _>>)
         .map_err(|error| bad_cert(error.into()))?;

@@ -248,5 +248,6 @@ mod tests {
         };
         assert_eq!(me.key.name(), Some("p/q"));
         assert!(me.token.is_some() && me.group == 0 && me.claim.is_none());
+        assert!(!format!("{me:?}").contains("xyz"), "a token is not shown: {me:?}");
     }
 }

@@ -34,7 +34,7 @@ pub enum SettingsError {
         line: usize,
         /// Column of the error in characters, from 1 on.
         column: usize,
-        /// What the parser found.
+        /// Error of the parser, in one line.
         message: String,
     },
     /// The file has a number that no setting can hold.
@@ -42,7 +42,7 @@ pub enum SettingsError {
     NotAValue {
         /// Path of the file.
         path: PathBuf,
-        /// What the parser found.
+        /// Error of the parser, in one line.
         problem: String,
     },
     /// The sources cannot be merged.
@@ -62,9 +62,9 @@ pub enum SettingsError {
     /// A number is out of its range.
     #[error("{key} = {value}: must be {least} to {most}")]
     OutOfRange {
-        /// The key.
+        /// Key of the setting, such as `server.port`.
         key: &'static str,
-        /// Its value.
+        /// Value that is refused.
         value: u64,
         /// The smallest value allowed.
         least: u64,
@@ -84,9 +84,9 @@ pub enum SettingsError {
     /// A text is not of the form that its key asks for.
     #[error("{key} = {value:?}: must be {allowed}")]
     NotAllowed {
-        /// The key.
+        /// Key of the setting, such as `server.port`.
         key: &'static str,
-        /// Its value.
+        /// Value that is refused.
         value: String,
         /// Description of what is allowed.
         allowed: &'static str,

@@ -1,4 +1,4 @@
-//! The settings file.
+//! Reads the settings file, and says where it is not TOML.
 
 use std::fs;
 use std::path::{Path, PathBuf};

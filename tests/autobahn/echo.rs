@@ -21,6 +21,7 @@ use peerstar_core::protocol::close::Close;
 use tokio::io::AsyncReadExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
 
 fn main() -> io::Result<()> {
     let mut settings = Settings::default();
@@ -28,7 +29,7 @@ fn main() -> io::Result<()> {
     settings.limits.message_bytes = 16 << 20;
     settings.limits.messages_per_s = 1_000_000;
     settings.relay.max_bytes_per_s = 1 << 30;
-    let shared = Shared::new(settings, 1024);
+    let shared = Shared::new(settings, 1024, CancellationToken::new());
     actix_web::rt::System::new().block_on(async move {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         writeln!(io::stdout(), "{}", listener.local_addr()?.port())?;
@@ -104,7 +105,7 @@ fn poll_echo(socket: &mut Socket, cx: &mut Context<'_>, shared: &Shared) -> Poll
                         Event::Text(text) => (Opcode::Text, Bytes::from(text.into_owned())),
                         Event::Ping(body) => (Opcode::Pong, Bytes::copy_from_slice(body)),
                         Event::Close(_, body) => (Opcode::Close, Bytes::copy_from_slice(body)),
-                        Event::Pong | Event::Part => {
+                        Event::Pong | Event::Fragment => {
                             at += length;
                             frames += 1;
                             continue;

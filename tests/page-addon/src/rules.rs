@@ -5,6 +5,7 @@ use std::time::Duration;
 use peerstar_core::page::Rules;
 use peerstar_core::page::election::Policy;
 use peerstar_core::protocol::ice::IceServers;
+use peerstar_core::protocol::incoming::MAX_PROFILE_BYTES;
 use peerstar_core::protocol::outgoing::{RelayTerms, Terms};
 use serde::Deserialize;
 
@@ -44,7 +45,7 @@ impl From<Given> for Rules {
             fresh: ms(given.fresh_ms),
             return_after: ms(given.return_ms),
             expire: ms(EXPIRE_MS),
-            waiting_bytes: 1 << 20,
+            parked_bytes: 1 << 20,
             probe: ms(given.probe_ms),
             hidden: Some(ms(given.hidden_ms)),
             terms: Terms {
@@ -53,6 +54,8 @@ impl From<Given> for Rules {
                 ping_ms: given.ping_ms,
                 expire_ms: EXPIRE_MS,
                 recovery_ms: given.recovery_ms,
+                return_ms: given.return_ms,
+                profile_bytes: MAX_PROFILE_BYTES,
             },
             ice: IceServers::new(Vec::new(), None),
         }
