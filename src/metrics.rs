@@ -11,7 +11,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 
-use peerstar_core::page::election::Cause;
+use peerstar_core::protocol::cause::Cause;
 use peerstar_core::protocol::close::Close;
 use peerstar_core::protocol::incoming::Inbound;
 

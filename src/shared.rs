@@ -79,7 +79,7 @@ fn rules(settings: &Settings) -> Rules {
         fresh: ms(liveness.ping_ms * 3 / 2),
         return_after: ms(liveness.return_ms),
         expire: ms(peerjs.expire_ms),
-        waiting_bytes: limits.queue_bytes / 2,
+        parked_bytes: limits.queue_bytes / 2,
         probe: ms(liveness.probe_ms),
         hidden: (election.hidden_ms > 0).then(|| ms(election.hidden_ms)),
         terms: Terms {

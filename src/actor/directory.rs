@@ -18,7 +18,7 @@ use super::page::Page;
 use super::writer::{Batch, Outbound, Outlet};
 use crate::settings::limit;
 use crate::shared::Shared;
-use peerstar_core::directory::{Admission, DirectoryState, Incarnation, Succession};
+use peerstar_core::directory::{DirectoryState, Incarnation, JoinDecision, Succession};
 use peerstar_core::page::{Handover, Input};
 use peerstar_core::protocol::id::{PageKey, PeerId, SessionId};
 
@@ -142,24 +142,24 @@ impl Handler<ToDirectory> for PageDirectory {
     fn handle(&mut self, message: ToDirectory, ctx: &mut Self::Context) {
         match message {
             ToDirectory::Join { key, joiner, line } => match self.state.join(&key) {
-                Admission::PassOn { incarnation, create } => {
+                JoinDecision::PassOn { incarnation, create } => {
                     if create {
-                        let told = self.state.told();
+                        let told = self.state.announced_epoch();
                         self.create(&key, incarnation, Handover::above(told), HashSet::new(), ctx);
                     }
                     self.tell(&key, ToPage::Join { joiner, line });
                 }
-                Admission::Refuse(close) => line.send(Outbound::Notice(ToSession::Close(close))),
+                JoinDecision::Refuse(close) => line.send(Outbound::Notice(ToSession::Close(close))),
             },
             ToDirectory::Seek { key, line } => {
                 let page = self.pages.get(&key).cloned();
                 line.send(Outbound::Notice(ToSession::PageLost(page.map(Addr::recipient))));
             }
             ToDirectory::Gone { key, session, departure } => {
-                self.tell(&key, ToPage::Input(Input::Gone { session, departure }));
+                self.tell(&key, ToPage::Input(Input::SocketClosed { session, departure }));
             }
             ToDirectory::TakeLeave { key, id, token } => {
-                self.tell(&key, ToPage::Input(Input::TakeLeave { id, token }));
+                self.tell(&key, ToPage::Input(Input::LeaveWithoutSocket { id, token }));
             }
             ToDirectory::Idle { key, incarnation, joins_seen, told } => {
                 if self.state.retire(&key, incarnation, joins_seen, told) {
@@ -168,8 +168,12 @@ impl Handler<ToDirectory> for PageDirectory {
                 }
             }
             ToDirectory::Stopped { key, incarnation, estate, lines, awaited } => {
-                let succession =
-                    self.state.stopped(self.shared.clock.now(), &key, incarnation, estate.told);
+                let succession = self.state.stopped(
+                    self.shared.clock.now(),
+                    &key,
+                    incarnation,
+                    estate.announced_epoch,
+                );
                 self.succeed(&key, succession, *estate, &lines, awaited, ctx);
             }
             ToDirectory::Drain => self.drain(ctx),

@@ -21,8 +21,8 @@ use crate::clock::unix_ms;
 use crate::shared::Shared;
 use crate::transport::counters::SessionCounters;
 use peerstar_core::directory::Incarnation;
-use peerstar_core::page::election::Cause;
 use peerstar_core::page::{Announcement, Assignment, Env, Handover, Input, Output, PageState};
+use peerstar_core::protocol::cause::Cause;
 use peerstar_core::protocol::claim::Claim;
 use peerstar_core::protocol::id::{PageKey, PeerId, SessionId};
 use peerstar_core::protocol::outgoing::Frame;
@@ -123,8 +123,8 @@ impl Page {
                 now,
                 unix_ms: unix_ms(),
                 random: self.random.next_u64(),
-                heard: &heard,
-                spoken: &spoken,
+                last_heard: &heard,
+                texts_sent: &spoken,
             };
             self.state.handle(outside, input, &mut self.outbox);
             let mut outbox = std::mem::take(&mut self.outbox);
@@ -132,7 +132,7 @@ impl Page {
             inputs.extend(self.congested.drain(..).map(Input::Congested));
             self.outbox = outbox;
         }
-        self.count_waiting(self.state.waiting());
+        self.count_waiting(self.state.parked());
         self.check();
         self.rearm(ctx);
     }
@@ -196,7 +196,7 @@ impl Page {
                 }
                 None
             }
-            Output::Appoint {
+            Output::AnnounceHost {
                 to,
                 frame,
                 assignment: assignment @ Assignment { hosting: false, .. },
@@ -204,7 +204,7 @@ impl Page {
                 self.named = Some(assignment.into_claim());
                 self.tell(to, frame)
             }
-            Output::Appoint { to, frame, assignment } => {
+            Output::AnnounceHost { to, frame, assignment } => {
                 let claim = assignment.into_claim();
                 let has_room =
                     |line: &Outlet| line.pulse.has_room(self.shared.settings.limits.queue_bytes);
@@ -217,16 +217,16 @@ impl Page {
                 self.named = Some(claim);
                 congested
             }
-            Output::AppointOthers(announcement) => {
+            Output::AnnounceHostToOthers(announcement) => {
                 self.appoint_others(*announcement);
                 None
             }
-            Output::Tell { to, frame } => self.tell(to, frame),
-            Output::Pass { to, frame, from } => {
+            Output::Send { to, frame } => self.tell(to, frame),
+            Output::Forward { to, frame, from } => {
                 let sent = self.send(to, frame, self.shared.settings.limits.queue_bytes / PEERS);
                 from.filter(|_| !sent).map(|(session, dst)| Input::Undelivered { session, dst })
             }
-            Output::News { to, frame } => {
+            Output::RosterChange { to, frame } => {
                 let sent = self.send(
                     to,
                     frame,
@@ -234,7 +234,7 @@ impl Page {
                 );
                 (!sent).then_some(Input::Congested(to))
             }
-            Output::Ignored => {
+            Output::NotAllowed => {
                 self.shared.metrics.not_allowed.inc();
                 None
             }
@@ -281,7 +281,7 @@ impl Page {
             }
             Output::Idle { joins_seen } => {
                 let (key, incarnation, told) =
-                    (self.key.clone(), self.incarnation, self.state.told());
+                    (self.key.clone(), self.incarnation, self.state.announced_epoch());
                 self.report(ToDirectory::Idle { key, incarnation, joins_seen, told });
                 None
             }
@@ -291,7 +291,7 @@ impl Page {
     /// Tells all but the host who hosts. Its frame is on its way already.
     fn appoint_others(&mut self, announcement: Announcement) {
         let Self { state, lines, bags, congested, shared, .. } = self;
-        state.tell_others(&announcement, |to, frame| {
+        state.announce_to_others(&announcement, |to, frame| {
             if !send(lines, bags, to, frame, shared.settings.limits.queue_bytes) {
                 congested.push(to);
             }
@@ -343,7 +343,7 @@ impl Page {
     }
 
     fn rearm(&mut self, ctx: &mut Context<Self>) {
-        let Some(deadline) = self.state.next_deadline() else { return };
+        let Some(deadline) = self.state.next_deadline().map(|next| next.at) else { return };
         // an earlier timer than needed does no harm, a cancelled one costs a search
         if self.timer.is_some_and(|(at, _)| at <= deadline) {
             return;
@@ -412,7 +412,7 @@ impl Actor for Page {
         self.deliver();
         let lines = self.lines.drain().map(|(_, line)| line).collect();
         let (key, incarnation, estate) =
-            (self.key.clone(), self.incarnation, Box::new(self.state.leave_estate()));
+            (self.key.clone(), self.incarnation, Box::new(self.state.hand_over()));
         let awaited = std::mem::take(&mut self.awaited);
         self.report(ToDirectory::Stopped { key, incarnation, estate, lines, awaited });
     }
@@ -429,8 +429,11 @@ impl Handler<ToPage> for Page {
                 self.drive(Input::Join(*joiner), ctx);
             }
             ToPage::Input(input) => {
-                let gone =
-                    if let Input::Gone { session, .. } = input { Some(session) } else { None };
+                let gone = if let Input::SocketClosed { session, .. } = input {
+                    Some(session)
+                } else {
+                    None
+                };
                 self.drive(input, ctx);
                 if let Some(session) = gone {
                     self.awaited.remove(&session);
@@ -470,7 +473,7 @@ impl Handler<Kick> for Page {
         if !is_here && let Err(dying) = self.knows_all() {
             return MessageResult(Err(dying));
         }
-        let is_known = is_here || self.state.awaits(&id);
+        let is_known = is_here || self.state.may_return(&id);
         self.drive(Input::Kick(id), ctx);
         MessageResult(Ok(is_known))
     }

@@ -288,7 +288,7 @@ impl Session {
         match event {
             Event::Text(text) => self.text(&text, ctx),
             Event::Ping(body) => self.answer(Opcode::Pong, Bytes::copy_from_slice(body)),
-            Event::Pong | Event::Part => {}
+            Event::Pong | Event::Fragment => {}
             Event::Close(code, body) => {
                 self.departure = match code {
                     None => Departure::Disconnected,
@@ -322,7 +322,7 @@ impl Session {
                     "RELAY is longer than {} bytes",
                     self.shared.settings.relay.max_message_bytes
                 );
-                self.close(Close::TooBig, Close::TooBig.farewell(Some(&why)), ctx);
+                self.close(Close::TooBig, outgoing::farewell(Close::TooBig, Some(&why)), ctx);
             }
             Ok(Inbound::Relay { dst, frame }) => self.say(Input::Relay { session, dst, frame }),
             Ok(Inbound::Suspect(suspicion)) => self.say(Input::Suspect { session, suspicion }),
@@ -335,13 +335,17 @@ impl Session {
             }
             Ok(Inbound::Unreachable(answer)) => self.answer(Opcode::Text, answer.into_bytes()),
             Ok(Inbound::Goodbye) => self.close(Close::Left, None, ctx),
-            Err(why) => self.close(Close::BadMessage, Close::BadMessage.farewell(Some(&why)), ctx),
+            Err(why) => self.close(
+                Close::BadMessage,
+                outgoing::farewell(Close::BadMessage, Some(&why.to_string())),
+                ctx,
+            ),
         }
     }
 
     /// To the receiver itself, if the page need not know; but not past what is still on its way to the page.
     fn forward(&mut self, kind: SignalKind, dst: PeerId, frame: Frame) {
-        let may = !kind.acquaints() && self.pulse.under_way() == 0 && self.has_page();
+        let may = !kind.makes_contact() && self.pulse.under_way() == 0 && self.has_page();
         let passed = match self.switchboard.as_ref().filter(|_| may) {
             Some(switchboard) => switchboard.pass(&dst, frame, &self.round),
             None => Err(frame),
@@ -352,7 +356,7 @@ impl Session {
     }
 
     fn close_with(&mut self, close: Close, ctx: &mut Context<Self>) {
-        self.close(close, close.farewell(None), ctx);
+        self.close(close, outgoing::farewell(close, None), ctx);
     }
 
     fn close(&mut self, close: Close, last_words: Option<Frame>, ctx: &mut Context<Self>) {

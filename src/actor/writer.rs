@@ -24,7 +24,7 @@ use self::latch::{Held, Latch, Opener};
 use super::message::ToSession;
 use crate::transport::counters::SessionCounters;
 use crate::transport::socket::Socket;
-use peerstar_core::frame::fair_queue::FairQueue;
+use peerstar_core::frame::fair_queue::{FairQueue, Lane};
 use peerstar_core::protocol::id::SessionId;
 use peerstar_core::protocol::outgoing::Frame;
 
@@ -197,7 +197,10 @@ impl SocketTable {
         match word {
             Outbound::Frame(frame) => {
                 if stop.socket.borrow_mut().tell(frame) {
-                    self.unwritten.borrow_mut().push(Rc::clone(&stop.socket), in_crowd);
+                    self.unwritten.borrow_mut().push(
+                        Rc::clone(&stop.socket),
+                        if in_crowd { Lane::Broadcast } else { Lane::Direct },
+                    );
                 }
             }
             Outbound::Notice(note) => stop.session.do_send(note),

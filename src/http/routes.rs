@@ -20,6 +20,7 @@ use crate::shared::Shared;
 use crate::transport::upgrade;
 use peerstar_core::protocol::close::Close;
 use peerstar_core::protocol::id::{PageKey, PeerId, Token};
+use peerstar_core::protocol::outgoing;
 
 /// What every handler is given.
 #[derive(Clone)]
@@ -375,7 +376,7 @@ fn answer(
         }),
         Err(Refused(close, detail)) => {
             log::debug!(close = close.name(), client = client.map(|address| address.to_string()); "client refused");
-            let words = close.farewell(detail.as_deref());
+            let words = outgoing::farewell(close, detail.as_deref());
             handshake.answer(move |upgraded| session::refuse(close, words, &shared, upgraded))
         }
     }

@@ -3,7 +3,7 @@
 import { existsSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { cwd, env, platform } from "node:process";
-import type { ServerMessage } from "../src/socket.ts";
+import type { ServerMessage } from "../src/socket-types.ts";
 
 /** Server's time in ms since its start, its clock in ms since 1970, and a random number of 32 bits. */
 export type Moment = readonly [now: number, unixMs: number, random: number];

@@ -1,8 +1,9 @@
 // A node's connection to the server: one WebSocket after another, and what goes over them as text.
 
 import type { HostPayload, RosterEntry, Wire } from "../src/group/index.ts";
-import { deputyIn, entryIn, hostIn, isLost, openIn } from "../src/payload.ts";
-import { isTerminal, type ServerMessage } from "../src/socket.ts";
+import { parseDeputy, parseRosterEntry, parseHost, isSocketLost, parseOpen } from "../src/payload.ts";
+import { isTerminal } from "../src/retry.ts";
+import type { ServerMessage } from "../src/socket-types.ts";
 import type { Server } from "./server.ts";
 import { Socket } from "./socket.ts";
 import type { Tab } from "./tab.ts";
@@ -174,23 +175,23 @@ export class Connection {
         this.#open(payload);
         break;
       case "HOST": {
-        const host: HostPayload = readable(type, payload, hostIn(payload));
+        const host: HostPayload = readable(type, payload, parseHost(payload));
         this.mayDial = (payload as { p2p?: unknown }).p2p !== false;
-        this.deputy = deputyIn(payload);
+        this.deputy = parseDeputy(payload);
         tab.feed({ type: "host", host: this.#inOurTime(host) });
         break;
       }
       case "DEPUTY":
-        this.deputy = deputyIn(payload);
+        this.deputy = parseDeputy(payload);
         break;
       case "JOIN": {
-        const member: RosterEntry = readable(type, payload, entryIn(payload));
+        const member: RosterEntry = readable(type, payload, parseRosterEntry(payload));
         tab.feed({ type: "joined", member });
         break;
       }
       case "LEAVE":
         if (src === undefined) break;
-        if (!isLost(payload)) this.#hooks.gone(src);
+        if (!isSocketLost(payload)) this.#hooks.gone(src);
         tab.feed({ type: "left", id: src });
         break;
       case "RELAY":
@@ -209,12 +210,12 @@ export class Connection {
   }
 
   #open(payload: unknown): void {
-    const opened = readable("OPEN", payload, openIn(payload));
+    const opened = readable("OPEN", payload, parseOpen(payload));
     this.online = true;
     this.#proofs = [];
     this.#attempt = 0;
     this.mayDial = opened.p2p;
-    this.deputy = deputyIn(payload);
+    this.deputy = parseDeputy(payload);
     this.#hooks.opened();
     if (this.#tab.frozen) this.#owesStatus = true;
     else this.#sendStatus();

@@ -1,7 +1,7 @@
 // The server. Its core runs in lock-step (addon.ts), with the simulation's time and randomness. Sockets open and
 // close, the page's actor may die, and the whole process may.
 
-import type { ServerMessage } from "../src/socket.ts";
+import type { ServerMessage } from "../src/socket-types.ts";
 import {
   startCore,
   type Assignment,

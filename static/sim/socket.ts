@@ -1,7 +1,7 @@
 // A WebSocket between a node and the server. It is ordered and complete while it lives; what is under way when it
 // dies is lost. Either end may notice the death late, or be cut off without noticing.
 
-import type { ServerMessage } from "../src/socket.ts";
+import type { ServerMessage } from "../src/socket-types.ts";
 import type { Departure } from "./addon.ts";
 import type { World } from "./world.ts";
 

@@ -17,8 +17,8 @@ interface QueuedFrame {
 export class FairQueue {
   /** Queued bytes of each lane in UTF-8, as sockets and data channels count them. */
   readonly waiting: Record<Lane, number> = { messages: 0, snapshots: 0 };
-  readonly #hasRoom: () => boolean;
-  readonly #write: (frame: string) => boolean;
+  readonly #hasRoom: (lane: Lane) => boolean;
+  readonly #write: (frame: string, bytes: number, lane: Lane) => boolean;
   #messages: QueuedFrame[] = [];
   #snapshots: QueuedFrame[] = [];
   /**
@@ -26,8 +26,14 @@ export class FairQueue {
    */
   #messagesNext = false;
 
-  /** `write` returns whether more frames may follow. */
-  constructor(hasRoom: () => boolean, write: (frame: string) => boolean) {
+  /**
+   * `hasRoom` returns whether a frame of that lane may be written, `write` whether any frame may
+   * follow.
+   */
+  constructor(
+    hasRoom: (lane: Lane) => boolean,
+    write: (frame: string, bytes: number, lane: Lane) => boolean,
+  ) {
     this.#hasRoom = hasRoom;
     this.#write = write;
   }
@@ -44,17 +50,18 @@ export class FairQueue {
   drain(): void {
     const [messages, snapshots] = [this.#messages, this.#snapshots];
     let [m, s] = [0, 0];
-    while ((m < messages.length || s < snapshots.length) && this.#hasRoom()) {
+    for (;;) {
+      const hasMessage = m < messages.length && this.#hasRoom("messages");
+      const hasSnapshot = s < snapshots.length && this.#hasRoom("snapshots");
+      if (!hasMessage && !hasSnapshot) break;
       this.#messagesNext = !this.#messagesNext;
       const lane: Lane =
-        m < messages.length && (this.#messagesNext || s >= snapshots.length)
-          ? "messages"
-          : "snapshots";
+        hasMessage && (this.#messagesNext || !hasSnapshot) ? "messages" : "snapshots";
       const { frame, bytes } = (
         lane === "messages" ? messages[m++] : snapshots[s++]
       ) as QueuedFrame;
       this.waiting[lane] -= bytes;
-      if (!this.#write(frame)) break;
+      if (!this.#write(frame, bytes, lane)) break;
     }
     messages.splice(0, m);
     snapshots.splice(0, s);

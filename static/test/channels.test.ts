@@ -296,6 +296,33 @@ test("a waiting snapshot is reported, is no back-pressure, and is dropped when t
   );
 });
 
+test("a channel holds 36 KB of a snapshot at most, so messages wait behind no more", () => {
+  const { channels } = rig();
+  const link = new FakeLink("m", "dc_1");
+  channels.accept(link);
+  link.opens();
+  const { send } = link.raw;
+  link.raw.send = (text) => {
+    send(text);
+    link.raw.bufferedAmount += text.length;
+  };
+  channels.send("m", JSON.stringify({ t: "restore", x: "x".repeat(100_000) }), "snapshots");
+  assert.ok(link.raw.bufferedAmount <= 37_000, `${link.raw.bufferedAmount} bytes`);
+  channels.send("m", '{"t":"word"}', "messages");
+  assert.equal(link.sent.at(-1), '{"t":"word"}', "a message passes the rest of the snapshot");
+  let drained = 0;
+  for (; link.raw.bufferedAmount > 0; drained++) {
+    assert.ok(channels.hasSnapshot("m"), "the snapshot is still on its way");
+    link.raw.bufferedAmount = link.raw.bufferedAmountLowThreshold;
+    link.drain();
+    if (link.raw.bufferedAmount === link.raw.bufferedAmountLowThreshold)
+      link.raw.bufferedAmount = 0;
+  }
+  assert.ok(drained >= 4, `${drained} times`);
+  assert.ok(!channels.hasSnapshot("m"));
+  assert.equal(link.sent.filter((frame) => frame.startsWith("c")).length, 25);
+});
+
 test("answers pings and measures the round trip", () => {
   const { env, channels, story } = rig();
   const link = new FakeLink("m", "dc_1");

@@ -4,11 +4,13 @@
 import assert from "node:assert/strict";
 import { readdirSync, readFileSync } from "node:fs";
 import { test } from "node:test";
-import { deputyIn, entryIn, hostIn, isLost, openIn } from "../src/payload.ts";
+import { parseDeputy, parseRosterEntry, parseHost, isSocketLost, parseOpen } from "../src/payload.ts";
 import { Relay } from "../src/relay.ts";
 import { Shell } from "../src/shell.ts";
-import { isTerminal, ServerSocket, type End, type ServerMessage } from "../src/socket.ts";
-import { FakeEnv, FakeLink } from "./rig.ts";
+import { isTerminal } from "../src/retry.ts";
+import { ServerSocket } from "../src/socket.ts";
+import type { Close, ServerMessage } from "../src/socket-types.ts";
+import { FakeEnv, FakeLink, FakePage } from "./rig.ts";
 
 const FIXTURES = "../tests/fixtures";
 const EPOCH = 1_795_425_719_930;
@@ -34,16 +36,19 @@ function kinds(folder: string): string[] {
 function openSocket() {
   const env = new FakeEnv();
   const said: ServerMessage[] = [];
-  const ends: End[] = [];
-  const socket = new ServerSocket(env, {
-    routes: () => ({ health: "http://server/health", leave: "http://server/leave" }),
-    url: () => "ws://server/",
-    said: (message) => said.push(message),
-    lost() {},
-    ended: (end) => ends.push(end),
-    proved() {},
-    failed() {},
-  });
+  const ends: Close[] = [];
+  const routes = { health: "http://server/health", leave: "http://server/leave" };
+  const socket = new ServerSocket(
+    env,
+    { routes: () => routes, url: () => "ws://server/" },
+    {
+      message: (message) => said.push(message),
+      lost() {},
+      ended: (close) => ends.push(close),
+      proved() {},
+      failed() {},
+    },
+  );
   socket.dial();
   env.last.opens();
   return { env, socket, said, ends };
@@ -54,15 +59,16 @@ function openSocket() {
 const TERMS = {
   open: { host: "ann", epoch: EPOCH, resumeMs: 30_000, fairMs: 7500, upMs: 86_400_000 },
   expireMs: 5000,
+  profileBytes: 1024,
   ice: [{ urls: ["stun:stun.example.org"] }],
 } as const;
 
 const readers: Readonly<Record<string, (message: ServerMessage) => unknown>> = {
-  open: ({ payload }) => [openIn(payload), deputyIn(payload)],
-  host: ({ payload }) => [hostIn(payload), deputyIn(payload)],
-  join: ({ payload }) => entryIn(payload),
-  leave: ({ src, payload }) => [src, isLost(payload)],
-  deputy: ({ payload }) => deputyIn(payload),
+  open: ({ payload }) => [parseOpen(payload), parseDeputy(payload)],
+  host: ({ payload }) => [parseHost(payload), parseDeputy(payload)],
+  join: ({ payload }) => parseRosterEntry(payload),
+  leave: ({ src, payload }) => [src, isSocketLost(payload)],
+  deputy: ({ payload }) => parseDeputy(payload),
 };
 
 const read: Readonly<Record<string, readonly unknown[]>> = {
@@ -149,7 +155,7 @@ test("a refusal that ends a connection comes with its reason, and is final unles
 
 test("RESTART names a close that is worth coming back from, and how soon", () => {
   const [restart] = messages("to-client/restart");
-  const { retryMs, code } = restart?.payload as { retryMs: number; code: number };
+  const { retryMs, code } = (restart as ServerMessage).payload as { retryMs: number; code: number };
   const { env } = openSocket();
   env.last.says(restart as object);
   env.last.ends(code);
@@ -184,9 +190,9 @@ test("a page that leaves says LEAVE", () => {
 
 test("the relay writes relay.json", () => {
   const { env, socket } = openSocket();
-  const relay = new Relay(env, socket, { received() {}, heard() {}, pressure() {}, rtt() {} });
-  relay.send(undefined, '{"n":1}', false);
-  relay.send("bob", '{"n":1}', false);
+  const relay = new Relay(env, socket, { feed() {}, measured() {} });
+  relay.send(undefined, '{"n":1}', "messages");
+  relay.send("bob", '{"n":1}', "messages");
   assert.deepEqual(
     env.last.sent.filter((text) => text.includes('"n":1')),
     frames("to-server/relay"),
@@ -200,30 +206,9 @@ function openShell(
 ) {
   const env = new FakeEnv();
   env.alive = true;
-  const shell = new Shell(
-    env,
-    { id: "me", profile, p2p },
-    {
-      routes: () => ({ health: "http://server/health", leave: "http://server/leave" }),
-      url: () => "ws://server/",
-      visible: () => visible,
-      notice() {},
-      status() {},
-      message() {},
-      snapshot: () => undefined,
-      restore() {},
-      error() {},
-      left() {},
-      closed() {},
-      signal() {},
-      named() {},
-      opened: () => undefined,
-      ice: () => undefined,
-      connect: () => undefined,
-      over() {},
-    },
-    () => {},
-  );
+  const page = new FakePage();
+  page.visible = visible;
+  const shell = new Shell(env, { id: "me", profile, p2p }, page, () => {});
   shell.start();
   const roster =
     host === "me"
@@ -243,7 +228,7 @@ function openShell(
 test("the shell writes status.json", async () => {
   const [first, hidden, without, relay, channels] = frames("to-server/status");
   const { env, shell, sent } = openShell("ann", { profile: { name: "Bob" } });
-  shell.introduce(null);
+  shell.setProfile(null);
   await env.settle();
   const link = new FakeLink("ann", "dc_ann");
   shell.accept(link);

@@ -152,7 +152,7 @@ test("a member restored without a state starts where the histories part", () => 
   rig.add("d");
   rig.feed("d", { type: "snapshots", able: false });
   for (const id of ["b", "c", "d"]) rig.open(id, "d", 12, ["b", "c", "d"]);
-  let restore;
+  let restore: Wire | undefined;
   for (let round = 0; round < 20 && !restore; round++) {
     const letters = rig.take(() => true);
     restore = letters.find(({ to, message }) => to === "b" && message.t === "restore")?.message;

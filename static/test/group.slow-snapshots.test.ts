@@ -164,3 +164,25 @@ test("a member that hosts no more keeps no entries for a snapshot on its way", (
     [0, 0],
   );
 });
+
+test("a host asks for no second snapshot while the first is on its way over a slow network", () => {
+  const rig = new Rig();
+  rig.together("a", "b", "c");
+  rig.send("a", "old");
+  // The snapshot that b and c started from is too old for d.
+  rig.pass(5000);
+  rig.add("d");
+  rig.feed("a", { type: "joined", member: { id: "d", group: true } });
+  rig.open("d", "a", 10);
+  rig.hand(rig.take(({ message }) => message.t === "at"));
+  rig.hand(rig.take(({ message }) => message.t === "want"));
+  const [giver = ""] = wanted(rig, "a");
+  slowly(rig, giver, "a", 8000, ["a", "b", "c"]);
+  // The snapshot takes as long again from a to d, and d says meanwhile that it has none.
+  for (let passed = 0; passed < 14_000; passed += 500) {
+    rig.hand(rig.take(({ from, message }) => from === "d" && message.t === "at"));
+    rig.pass(500, "a", "b", "c");
+  }
+  assert.deepEqual(wanted(rig, "a"), [giver]);
+  assert.equal(rig.take(({ message }) => message.t === "restore").length, 1);
+});

@@ -105,7 +105,7 @@ fn poll_echo(socket: &mut Socket, cx: &mut Context<'_>, shared: &Shared) -> Poll
                         Event::Text(text) => (Opcode::Text, Bytes::from(text.into_owned())),
                         Event::Ping(body) => (Opcode::Pong, Bytes::copy_from_slice(body)),
                         Event::Close(_, body) => (Opcode::Close, Bytes::copy_from_slice(body)),
-                        Event::Pong | Event::Part => {
+                        Event::Pong | Event::Fragment => {
                             at += length;
                             frames += 1;
                             continue;

@@ -44,6 +44,11 @@ export class Restorer {
   readonly #waiting = new Map<PeerId, Waiting>();
   #snap: Snapshot | undefined;
   #snapAt = 0;
+  /**
+   * Time in ms that the giver of the snapshot took; 0 for the host's own page. The way to those who
+   * wait is about as slow.
+   */
+  #tookMs = 0;
   /** One message for all who stand at the same place, which the shell then serialises once. */
   readonly #messages = new Map<string, Restore>();
   /** Bytes that went to the relay in this step, before it can say that it is congested. */
@@ -98,10 +103,11 @@ export class Restorer {
   /** A member has answered the question with this number. */
   gave(from: PeerId, k: number, snap: Snapshot | null): void {
     if (this.#question?.k !== k || this.#question.giver !== from) return;
+    const { now, replica, timers } = this.#context;
+    const tookMs = now - this.#question.at;
     this.#question = undefined;
-    const { replica, timers } = this.#context;
     timers.clear("giver");
-    if (snap && snap.s >= replica.log.base && lies(snap, replica.log)) this.#have(snap);
+    if (snap && snap.s >= replica.log.base && lies(snap, replica.log)) this.#have(snap, tookMs);
     else {
       this.#failed.set(from, "gave none");
       this.#serve();
@@ -139,8 +145,9 @@ export class Restorer {
     if (this.#question?.giver === id) this.giverFailed();
   }
 
-  #have(snap: Snapshot): void {
+  #have(snap: Snapshot, tookMs: number): void {
     this.#snap = snap;
+    this.#tookMs = tookMs;
     this.#snapAt = this.#context.now;
     this.#messages.clear();
     this.#rounds = 0;
@@ -188,7 +195,7 @@ export class Restorer {
         // The host's page is disturbed only while nobody else gives a snapshot: one lost message is
         // forgiven.
         for (const [id, why] of this.#failed) if (why === "gave none") this.#failed.delete(id);
-        return this.#have(own);
+        return this.#have(own, 0);
       }
       const again = snapshots.areGiven || (this.#failed.size > 0 && ++this.#rounds < ROUNDS);
       this.#failed.clear();
@@ -221,7 +228,8 @@ export class Restorer {
   #send(id: PeerId, waiting: Waiting, snap: Snapshot): void {
     const { epoch, now, paths, settings } = this.#context;
     // A snapshot may be long on its way: not every report of the same place asks for another.
-    if (waiting.times++ > 0) waiting.everyMs = Math.min(waiting.everyMs * 2, SLOWEST_MS);
+    const everyMs = waiting.times++ > 0 ? waiting.everyMs * 2 : waiting.everyMs;
+    waiting.everyMs = Math.min(Math.max(everyMs, 2 * this.#tookMs), SLOWEST_MS);
     waiting.sentAt = now;
     const { r, e, s } = waiting.at;
     const heal = { r, e, s };

@@ -45,7 +45,7 @@ impl From<Given> for Rules {
             fresh: ms(given.fresh_ms),
             return_after: ms(given.return_ms),
             expire: ms(EXPIRE_MS),
-            waiting_bytes: 1 << 20,
+            parked_bytes: 1 << 20,
             probe: ms(given.probe_ms),
             hidden: Some(ms(given.hidden_ms)),
             terms: Terms {
@@ -53,9 +53,9 @@ impl From<Given> for Rules {
                 resume_ms: given.resume_ms,
                 ping_ms: given.ping_ms,
                 expire_ms: EXPIRE_MS,
+                recovery_ms: given.recovery_ms,
                 return_ms: given.return_ms,
                 profile_bytes: MAX_PROFILE_BYTES,
-                recovery_ms: given.recovery_ms,
             },
             ice: IceServers::new(Vec::new(), None),
         }

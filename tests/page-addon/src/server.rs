@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 use std::sync::Arc;
 
-use peerstar_core::directory::{Admission, DirectoryState, Incarnation, Succession};
+use peerstar_core::directory::{DirectoryState, Incarnation, JoinDecision, Succession};
 use peerstar_core::page::member::{Departure, JoinRequest, Rights, Status};
 use peerstar_core::page::{Assignment, Env, Handover, Input, Output, PageState, Rules};
 use peerstar_core::protocol::claim::Claim;
@@ -206,9 +206,13 @@ impl Server {
     pub fn lose_page(&mut self, moment: Moment) -> String {
         self.step(moment, |server, told| {
             let Some(Page { incarnation, mut state, .. }) = server.page.take() else { return };
-            let handover = state.leave_estate();
-            let succession =
-                server.directory.stopped(moment.now, &server.key, incarnation, handover.told);
+            let handover = state.hand_over();
+            let succession = server.directory.stopped(
+                moment.now,
+                &server.key,
+                incarnation,
+                handover.announced_epoch,
+            );
             match succession {
                 Succession::Expected => {}
                 Succession::Recreate(next) => {
@@ -258,7 +262,7 @@ impl Server {
         let hosted = assignment
             .filter(|_| !recovering)
             .map(|(epoch, host)| Hosted { host: host.to_string(), epoch: epoch.0 });
-        let deadline = state.and_then(PageState::next_deadline).map(|at| at.max(moment.now).0);
+        let deadline = state.and_then(PageState::next_deadline).map(|due| due.at.max(moment.now).0);
         let unchecked = state.filter(|_| std::mem::take(&mut self.unchecked));
         let violation = unchecked.and_then(|state| state.check().err()).map(|v| v.to_string());
         let report = Report { told, hosted, recovering, deadline, violation };
@@ -274,13 +278,17 @@ impl Server {
         let Some(session) = self.sessions.get(&number) else { return };
         let request = session.join_request(number, session.claim.clone(), None);
         match self.directory.join(&self.key) {
-            Admission::PassOn { incarnation, create } => {
+            JoinDecision::PassOn { incarnation, create } => {
                 if create {
-                    self.open(moment, incarnation, Handover::above(self.directory.told()));
+                    self.open(
+                        moment,
+                        incarnation,
+                        Handover::above(self.directory.announced_epoch()),
+                    );
                 }
                 self.drive(moment, Input::Join(request), told);
             }
-            Admission::Refuse(close) => self.close(number, close, told),
+            JoinDecision::Refuse(close) => self.close(number, close, told),
         }
     }
 
@@ -340,7 +348,7 @@ impl Server {
         told: &mut Vec<Told>,
     ) {
         if self.sessions.remove(&number).is_some() {
-            self.drive(moment, Input::Gone { session: number, departure }, told);
+            self.drive(moment, Input::SocketClosed { session: number, departure }, told);
         }
     }
 
@@ -360,8 +368,8 @@ impl Server {
                 now: moment.now,
                 unix_ms: moment.unix_ms,
                 random: moment.random,
-                heard: &heard,
-                spoken: &spoken,
+                last_heard: &heard,
+                texts_sent: &spoken,
             };
             let mut outputs = Vec::new();
             state.handle(env, input, &mut outputs);
@@ -387,7 +395,7 @@ impl Server {
                     session.published = Rc::clone(&page.published);
                 }
             }
-            Output::Appoint { to, frame, assignment } => {
+            Output::AnnounceHost { to, frame, assignment } => {
                 send(to, &frame, told);
                 let hosting = assignment.hosting;
                 let claim = assignment.into_claim();
@@ -396,13 +404,13 @@ impl Server {
                 }
                 page.published.replace(Some(claim));
             }
-            Output::AppointOthers(announcement) => {
-                page.state.tell_others(&announcement, |to, frame| send(to, &frame, told));
+            Output::AnnounceHostToOthers(announcement) => {
+                page.state.announce_to_others(&announcement, |to, frame| send(to, &frame, told));
                 page.published.replace(Some(announcement.assignment.into_claim()));
             }
-            Output::Tell { to, frame }
-            | Output::Pass { to, frame, .. }
-            | Output::News { to, frame } => send(to, &frame, told),
+            Output::Send { to, frame }
+            | Output::Forward { to, frame, .. }
+            | Output::RosterChange { to, frame } => send(to, &frame, told),
             Output::Ping(session) => {
                 let answers = self.sessions.get(&session).is_some_and(|s| s.silent_since.is_none());
                 return answers.then_some(Input::Alive(session));
@@ -414,9 +422,9 @@ impl Server {
                 told.push(Told::Elected { host, epoch, cause: cause.name() });
             }
             Output::Deputy { id } => told.push(Told::Deputy { id: id.map(|id| id.to_string()) }),
-            Output::Ignored => {}
+            Output::NotAllowed => {}
             Output::Idle { joins_seen } => {
-                let (incarnation, highest) = (page.incarnation, page.state.told());
+                let (incarnation, highest) = (page.incarnation, page.state.announced_epoch());
                 if self.directory.retire(&self.key, incarnation, joins_seen, highest) {
                     self.page = None;
                 }
