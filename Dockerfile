@@ -12,8 +12,9 @@ FROM rust:1-bookworm AS server
 WORKDIR /build
 COPY Cargo.toml Cargo.lock build.rs ./
 COPY src/ src/
-# Cargo.toml names this member of the workspace; it is not built.
+# Cargo.toml names these members of the workspace; they are not built.
 COPY scripts/load/ scripts/load/
+COPY tests/page-addon/ tests/page-addon/
 COPY --from=static /build/static/dist/ static/dist/
 RUN cargo build --release --locked
 

@@ -182,12 +182,18 @@ impl Page {
                     page = self.key.name(), session = to.0, members = self.state.len();
                     "member joined"
                 );
+                let is_told = open.is_some();
                 if let Some(open) = open {
                     self.bags.put(line, Outbound::Frame(open));
                 }
                 let (page, switchboard) =
                     (ctx.address().recipient(), Arc::clone(&self.switchboard));
-                let told = assignment.map(Assignment::into_claim);
+                // A session that resumes is told nothing. Any other is told in `OPEN`, maybe of an earlier host
+                // than the routing table has from members that are gone.
+                let told = assignment.filter(|_| is_told).map(Assignment::into_claim);
+                if told.is_some() {
+                    self.named.clone_from(&told);
+                }
                 self.bags
                     .put(line, Outbound::Notice(ToSession::Joined { page, switchboard, told }));
                 // from now on nobody means the session that had its id until now

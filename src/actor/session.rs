@@ -496,8 +496,8 @@ impl Handler<ToSession> for Session {
     fn handle(&mut self, message: ToSession, ctx: &mut Context<Self>) {
         match message {
             ToSession::Joined { page, switchboard, told } => {
+                self.told = told.or_else(|| self.told());
                 self.switchboard = Some(switchboard);
-                self.told = told;
                 self.joined(page);
                 self.rearm(self.shared.clock.now());
             }

@@ -1,7 +1,13 @@
 // A node's connection to the server: one WebSocket after another, and what goes over them as text.
 
 import type { HostPayload, RosterEntry, Wire } from "../src/group/index.ts";
-import { parseDeputy, parseRosterEntry, parseHost, isSocketLost, parseOpen } from "../src/payload.ts";
+import {
+  parseDeputy,
+  parseRosterEntry,
+  parseHost,
+  isSocketLost,
+  parseOpen,
+} from "../src/payload.ts";
 import { isTerminal } from "../src/retry.ts";
 import type { ServerMessage } from "../src/socket-types.ts";
 import type { Server } from "./server.ts";
@@ -15,6 +21,8 @@ const CHECK_MS = 2500;
 const BACKOFF_MS = 150;
 /** Longest wait; it fits the page's recovery time in server.ts. */
 const BACKOFF_MOST_MS = 2500;
+/** Code with which a browser closes the WebSockets of a page that goes. */
+const GOING_AWAY = 1001;
 /** Time between two looks whether a frozen page runs again and can dial. */
 const FROZEN_MS = 300;
 
@@ -224,13 +232,14 @@ export class Connection {
   }
 
   /** Returns what the server told with its durations in the simulation's time (`World.pace`). */
-  #inOurTime<T extends { readonly fairMs?: number; readonly upMs?: number }>(told: T): T {
+  #inOurTime<T extends { fairMs?: number; upMs?: number; returnMs?: number }>(told: T): T {
     const { pace } = this.#tab.world;
-    const { fairMs, upMs } = told;
+    const { fairMs, upMs, returnMs } = told;
     return {
       ...told,
       ...(fairMs === undefined ? {} : { fairMs: fairMs / pace }),
       ...(upMs === undefined ? {} : { upMs: upMs / pace }),
+      ...(returnMs === undefined ? {} : { returnMs: returnMs / pace }),
     };
   }
 
@@ -253,6 +262,15 @@ export class Connection {
   drop(clientMs: number, serverMs: number): void {
     this.reallyCut = true;
     this.#socket?.die(clientMs, serverMs);
+  }
+
+  /** Loses the socket as in Firefox when a download begins: the browser closes it with 1001, and the page stays. */
+  goAway(): void {
+    const { clock, random } = this.#tab.world;
+    const socket = this.#socket;
+    if (!socket?.clientOpen) return;
+    clock.after(random.int(1, 60), () => socket.closeServer("going-away"));
+    socket.closeClient(GOING_AWAY);
   }
 
   /** Ends with the browser; the server learns of it after so long. */

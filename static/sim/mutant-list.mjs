@@ -350,7 +350,11 @@ export const mutants = [
   {
     name: "a sender forgets messages that it handed to a dead host",
     edits: [
-      ["member.ts", 'outbox.sent = 0;\n    timers.set("suspect"', 'timers.set("suspect"'],
+      [
+        "member.ts",
+        "this.#context.outbox.sent = 0;\n    this.#suspicion.postpone();",
+        "this.#suspicion.postpone();",
+      ],
       ["member.ts", "outbox.sent = 0;\n        this.#resendMs", "this.#resendMs"],
       ["member.ts", "this.#context.outbox.sent = 0;\n    this.sending();", "this.sending();"],
     ],
@@ -616,14 +620,12 @@ export const mutants = [
   {
     name: "a suspicion is never taken back",
     edits: [
-      ["member.ts", "if (this.#suspects && server.online) step.push", "if (false) step.push"],
+      ["suspicion.ts", "if (this.#isSaid && server.online) step.push", "if (false) step.push"],
     ],
   },
   {
     name: "a suspicion of an earlier socket is taken back on the next",
-    edits: [
-      ["member.ts", 'this.#suspects = false;\n    this.linked("relay");', 'this.linked("relay");'],
-    ],
+    edits: [["member.ts", "this.#suspicion.socketOpened();", ""]],
   },
   {
     name: "a ping of the host's page takes a suspicion back",

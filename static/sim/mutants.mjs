@@ -1,4 +1,4 @@
-// node sim/mutants.mjs [NAME…] breaks the protocol in ways that a reader of docs/delivery/PROTOCOL.md would think of. It shows
+// node sim/mutants.mjs [NAME…] breaks the protocol in ways that a reader of docs/delivery would think of. It shows
 // that the simulation finds each mutant, or that a case of test/ does; the output says which.
 // A mutant is a change of the text of the sources. A text that is no longer there is an error.
 
@@ -136,6 +136,7 @@ async function worker() {
 }
 await Promise.all(Array.from({ length: availableParallelism() }, worker));
 console.log(
-  `${todo.length} mutants: ${found.schedules} found by ${SCHEDULES} schedules from seed ${SEED}, ${found.cases} more by cases laid by hand, ${found.nothing} missed`,
+  `${todo.length} mutants: ${found.schedules} found by ${SCHEDULES} schedules from seed ${SEED}, ` +
+    `${found.cases} more by cases laid by hand, ${found.nothing} missed`,
 );
 process.exit(found.nothing > 0 ? 1 : 0);

@@ -134,7 +134,10 @@ export class Observer {
     }
   }
 
-  /** Checks that no message is left out that another page was handed in between, also where states cannot be compared. */
+  /**
+   * Checks that no message is left out that another page was handed in between, also where states cannot be
+   * compared.
+   */
   #follows(node: Node, key: number, message: string, place: Place): void {
     const { app } = node;
     const last = app.latest;
@@ -245,8 +248,8 @@ export class Observer {
       stood.s <= place.s &&
       epochAt(line, stood.s) === stood.e;
     if (!on) return;
-    // A state that continues the history is complete. Entries that a member still has are handed on, unless the host had
-    // them and trimmed them: as too old, or (under the smallest limits only) as too much.
+    // A state that continues the history is complete. Entries that a member still has are handed on, unless the
+    // host had them and trimmed them: as too old, or (under the smallest limits only) as too much.
     const { now, profile } = this.world;
     const told =
       `${node.id} is told that something is missing (${via}), and stood at ${show(stood)}, ` +
@@ -273,9 +276,9 @@ export class Observer {
   }
 
   /**
-   * Checks the losses that a page was told of. A message is listed if the page had it before and the history that the page
-   * goes on in does not hold it, unless it is sent again or more is said to be lost. No other message is listed.
-   * `had` is what the page had before it was given a state; a page without a state has its messages still.
+   * Checks the losses that a page was told of. A message is listed if the page had it before and the history that
+   * the page goes on in does not hold it, unless it is sent again or more is said to be lost. No other message is
+   * listed. `had` is what the page had before it was given a state; a page without a state has its messages still.
    */
   lost(
     node: Node,
@@ -296,7 +299,7 @@ export class Observer {
     let last = 0;
     for (const { data, from, mine, seq } of lost) {
       const message = data as string;
-      // Its own message may have come back with a place to start from, without a state: then its send was resolved.
+      // An own message may have come back with a place to start from, without a state: its send was resolved then.
       if (
         !before.has(message) &&
         !app.again.has(message) &&
@@ -317,7 +320,8 @@ export class Observer {
     const further = this.#messagesOf(machine);
     for (const message of before) {
       if (now.has(message) || further.has(message) || app.accounted.has(message)) continue;
-      // The message was stamped by a host whose page had it already, and went to nobody before all were restored beyond it.
+      // The message was stamped by a host whose page had it already. It went to nobody before all were restored
+      // beyond it.
       if (
         !had &&
         this.nodes().some(
@@ -344,8 +348,8 @@ export class Observer {
   }
 
   /**
-   * Returns whether history `a` was founded later than `b`, when the time of provisional histories was just over for its
-   * founder. Roots tell, unless the clock was set back.
+   * Returns whether history `a` was founded later than `b`, when the time of provisional histories was just over
+   * for its founder. Roots tell, unless the clock was set back.
    */
   isLater(a: Place, b: Place): boolean {
     return this.world.server.backMs === 0 && a.r > b.r;
@@ -444,7 +448,10 @@ export class Observer {
     }
   }
 
-  /** Returns whether a sender whose history was given up no longer kept a message to send it again: too many, or too old. */
+  /**
+   * Returns whether a sender whose history was given up no longer kept a message to send it again, because it had
+   * sent too many since, or the message was too old.
+   */
   #beyondKeeping(sender: Node, message: string): boolean {
     const told = this.#told.get(sender);
     if (told === undefined) return false;
@@ -512,11 +519,14 @@ export class Observer {
     if (!this.converged(nodes)) {
       const views = nodes.map(
         ({ id, machine, online, app }) =>
-          `${id}${online ? "" : " offline"} host ${machine.host} epoch ${machine.epoch} at ${show(machine.place)} delivered ${machine.delivered} pending ${machine.load.outbox} sees ${names(machine.members)} told ${JSON.stringify([...app.members])}`,
+          `${id}${online ? "" : " offline"} host ${machine.host} epoch ${machine.epoch} ` +
+          `at ${show(machine.place)} delivered ${machine.delivered} pending ${machine.load.outbox} ` +
+          `sees ${names(machine.members)} told ${JSON.stringify([...app.members])}`,
       );
       this.#fail(
         "2 nothing is stuck",
-        `not together after the quiet tail (server: ${this.server.host} ${this.server.epoch}, stock clients: ${this.stock().join(" ")})\n  ${views.join("\n  ")}`,
+        `not together after the quiet tail (server: ${this.server.host} ${this.server.epoch}, ` +
+          `stock clients: ${this.stock().join(" ")})\n  ${views.join("\n  ")}`,
       );
     }
     for (const { by, host, root, at } of this.#overruled) {
@@ -530,7 +540,8 @@ export class Observer {
       ) {
         this.#fail(
           "8 provisional",
-          `the provisional history ${root % 100_000} of ${host.id} is everybody's in the end, though ${by} came with one from before the server began, at ${at}`,
+          `the provisional history ${root % 100_000} of ${host.id} is everybody's in the end, ` +
+            `though ${by} came with one from before the server began, at ${at}`,
         );
       }
     }

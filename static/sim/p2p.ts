@@ -1,4 +1,5 @@
-// Data channels between two nodes. They lose, repeat and reorder. Each end learns by itself of a channel's death, or never.
+// Data channels between two nodes. They lose, repeat and reorder. Each end learns by itself that a channel is dead,
+// or never.
 
 import type { Wire } from "../src/group/index.ts";
 import type { World } from "./world.ts";

@@ -295,6 +295,13 @@ export class Schedule {
       );
       return "slow member";
     },
+    () => {
+      const node = this.#someone();
+      if (!node?.online || node.frozen) return undefined;
+      this.world.say(node.id, () => "closes its socket with 1001, and stays");
+      node.connection.goAway();
+      return "socket closed with 1001";
+    },
   ];
 
   /** Faults that leave unshared entries behind: hosts that are cut off, frozen or without a socket for a while. */

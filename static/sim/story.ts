@@ -9,14 +9,14 @@ export function show(place: Place): string {
 }
 
 function term({ host, epoch }: { readonly host: string; readonly epoch: number }): string {
-  return `host ${host} epoch ${epoch % 100_000}`;
+  return `${host} epoch ${epoch % 100_000}`;
 }
 
 export function describeEvent(event: Event): string {
   if (event.type === "received")
     return `<- ${event.from} ${event.via} ${describe(event.message as Wire)}`;
   if (event.type === "open")
-    return `OPEN ${term(event.open)}${event.open.recovering ? " recovering" : ""}`;
+    return `OPEN host ${term(event.open)}${event.open.recovering ? " recovering" : ""}`;
   if (event.type === "host") return `HOST ${term(event.host)} (${event.host.cause})`;
   return JSON.stringify(event);
 }

@@ -33,8 +33,8 @@ export class PageGroup<T extends GroupTypes = Untyped> {
   /**
    * Joins the group, once the page is shown.
    *
-   * @throws TypeError or RangeError, with what is allowed, for a wrong option and where no group
-   * can run.
+   * @throws TypeError or RangeError for a wrong option, and where no group can run. The message
+   * says what is allowed.
    */
   constructor(options: PageGroupOptions<T> = {}) {
     const settings = checkOptions(options as PageGroupOptions<GroupTypes>);
@@ -90,8 +90,8 @@ export class PageGroup<T extends GroupTypes = Untyped> {
   /**
    * Sends a message to all members, 1 MiB at most. The data is copied at once.
    *
-   * @returns A promise that resolves when the message was delivered to this page too, in its place.
-   * It rejects with a PeerstarError, or with a TypeError for data that cannot be sent.
+   * @returns A promise that resolves when the message was delivered to this page too, in its place,
+   * or rejects with a PeerstarError, or with a TypeError for data that cannot be sent.
    */
   send(data: MessageOf<T>): Promise<void> {
     return this.#shell.send(data);

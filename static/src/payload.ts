@@ -114,6 +114,7 @@ export function parseOpen(payload: unknown): ParsedOpen | undefined {
     fieldsOf(payload);
   if (typeof host !== "string" || typeof epoch !== "number") return undefined;
   const { maxMessageBytes, queueBytes } = fieldsOf(relay);
+  const returnMs = amountIn(payload, "returnMs");
   return {
     open: {
       host,
@@ -124,6 +125,7 @@ export function parseOpen(payload: unknown): ParsedOpen | undefined {
       resumeMs: typeof resumeMs === "number" ? resumeMs : RESUME_MS,
       ...fairMsOf(payload),
       ...(typeof upMs === "number" && upMs >= 0 ? { upMs } : {}),
+      ...(returnMs === undefined ? {} : { returnMs }),
       ...parseRoster(roster),
     },
     p2p: p2p !== false,

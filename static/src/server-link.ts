@@ -85,7 +85,7 @@ export class ServerLink {
   /** Maximum size of a profile in bytes of JSON. */
   #profileBytes = PROFILE_BYTES;
   /** Whether the page was told that the server is unreachable, and has not been in since. */
-  #toldUnreachable = false;
+  #isUnreachableReported = false;
 
   constructor(
     env: Env,
@@ -118,7 +118,7 @@ export class ServerLink {
     this.status = new StatusReport(
       options.profile,
       { p2p: options.p2p, isVisible: () => page.isVisible() },
-      (type, payload) => this.say(type, payload),
+      (type, payload) => this.send(type, payload),
     );
   }
 
@@ -168,7 +168,7 @@ export class ServerLink {
   }
 
   /** Sends a message to the server. While the WebSocket is closed it is dropped. */
-  say(type: string, payload: unknown): void {
+  send(type: string, payload: unknown): void {
     this.#socket.send(JSON.stringify({ type, payload }));
   }
 
@@ -227,8 +227,8 @@ export class ServerLink {
 
   #failed({ times, why, late }: DialFailure): void {
     this.#parts.log(() => `dial ${times} failed${why && `: ${why}`}`);
-    if (this.#toldUnreachable || (times < UNREACHABLE_DIALS && !late)) return;
-    this.#toldUnreachable = true;
+    if (this.#isUnreachableReported || (times < UNREACHABLE_DIALS && !late)) return;
+    this.#isUnreachableReported = true;
     this.#hooks.error(
       "Unreachable",
       `The server cannot be reached${why && ` (${why})`}; trying on.`,
@@ -239,7 +239,10 @@ export class ServerLink {
     if (code === 4426)
       return "This page's version of the library is not this server's: reload the page.";
     if (code === 4409 && this.#isIdFromTicket)
-      return `Another page, such as a second tab, is here with the id that this ticket names (${this.#id}). A ticket that names an id is for one page at a time.`;
+      return [
+        "Another page, such as a second tab, is here with the id that this ticket names",
+        `(${this.#id}). A ticket that names an id is for one page at a time.`,
+      ].join(" ");
     return reason;
   }
 
@@ -300,11 +303,11 @@ export class ServerLink {
         reason: "This server has no pages: it is not Peerstar.",
       });
     const { open, p2p, limits, expireMs, profileBytes, ice } = parsed;
-    log(
-      () =>
-        `OPEN host ${shortId(open.host)} epoch ${open.epoch}, ${open.members} members${open.recovering ? ", recovering" : ""}`,
-    );
-    this.#toldUnreachable = false;
+    log(() => {
+      const recovering = open.recovering ? ", recovering" : "";
+      return `OPEN host ${shortId(open.host)} epoch ${open.epoch}, ${open.members} members${recovering}`;
+    });
+    this.#isUnreachableReported = false;
     this.#profileBytes = profileBytes;
     this.#dialsHost = p2p;
     this.#takeDialInfo(payload);
@@ -356,7 +359,10 @@ export class ServerLink {
     if (problem !== undefined)
       this.#hooks.error(
         "Unreachable",
-        `This browser refuses a part of the server's ICE configuration, which is left out (${problem}). Members that cannot be reached without it are served over the server.`,
+        [
+          `This browser refuses a part of the server's ICE configuration, which is left out`,
+          `(${problem}). Members that cannot be reached without it are served over the server.`,
+        ].join(" "),
       );
   }
 }

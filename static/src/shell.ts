@@ -217,7 +217,7 @@ export class Shell {
 
   #stepped(): void {
     if (this.#server.isOpen !== this.#serverOpen)
-      this.#callbacks.push(() => this.#tellStatus(this.#state));
+      this.#callbacks.push(() => this.#emitStatus(this.#state));
     // A server that does not believe this member's epoch must not name it host: it could not serve
     // the members.
     this.#server.status.setEligible(!this.#machine.disbelieved);
@@ -241,15 +241,15 @@ export class Shell {
         break;
       case "suspect":
         this.#log(() => `the host ${shortId(effect.host)} is silent: SUSPECT`);
-        server.say("SUSPECT", { host: effect.host, epoch: effect.epoch });
+        server.send("SUSPECT", { host: effect.host, epoch: effect.epoch });
         break;
       case "trust":
         this.#log(() => `the host ${shortId(effect.host)} is heard again: TRUST`);
-        server.say("TRUST", { host: effect.host, epoch: effect.epoch });
+        server.send("TRUST", { host: effect.host, epoch: effect.epoch });
         break;
       case "resign": {
         const { epoch, to } = effect;
-        server.say("RESIGN", to === undefined ? { epoch } : { epoch, to });
+        server.send("RESIGN", to === undefined ? { epoch } : { epoch, to });
         break;
       }
       case "relayWanted":
@@ -266,10 +266,7 @@ export class Shell {
         server.redial();
         break;
       case "disbelieved":
-        this.#error(
-          "Unreachable",
-          `The server's clock was set back: it is at least ${minutes(effect.behindMs)} behind what it said before, so the server does not believe which host this page has. This page tries again, less and less often, until that clock is right to within 10 minutes, and delivers nothing until then. Reload the page to start anew with those who come now.`,
-        );
+        this.#error("Unreachable", clockSetBack(effect.behindMs));
         break;
       case "unlink":
         this.#channels.close(effect.id);
@@ -329,7 +326,7 @@ export class Shell {
   // --- the page's events ---
 
   #announce(notice: Notice): void {
-    if (notice.kind === "status") return this.#tellStatus(notice.state);
+    if (notice.kind === "status") return this.#emitStatus(notice.state);
     this.#log(() => describeNotice(notice));
     if (notice.kind === "member" && notice.change === "leave") this.#latency.forget(notice.id);
     const rttMs =
@@ -337,7 +334,7 @@ export class Shell {
     this.members.announce(notice, this.#server.id, rttMs, this.#page);
   }
 
-  #tellStatus(state: Status): void {
+  #emitStatus(state: Status): void {
     const server = this.#server.isOpen && state !== "closed";
     if (state === this.#state && server === this.#serverOpen) return;
     this.#state = state;
@@ -378,7 +375,7 @@ export class Shell {
       this.#latency.stop();
       this.#page.release();
       this.#callbacks.close(() => {
-        this.#tellStatus("closed");
+        this.#emitStatus("closed");
         this.#page.emit("close", { code: close.code, reason: close.reason });
       });
     });
@@ -391,6 +388,15 @@ export class Shell {
  */
 function laneOf({ t }: Wire): Lane {
   return t === "restore" || t === "snap" ? "snapshots" : "messages";
+}
+
+function clockSetBack(behindMs: number): string {
+  return [
+    `The server's clock was set back: it is at least ${minutes(behindMs)} behind what it said`,
+    "before, so the server does not believe which host this page has. This page tries again, less",
+    "and less often, until that clock is right to within 10 minutes, and delivers nothing until",
+    "then. Reload the page to start anew with those who come now.",
+  ].join(" ");
 }
 
 function minutes(ms: number): string {

@@ -56,6 +56,11 @@ const NOTICE_MS = 15_000;
  */
 const DIALS_AGAIN = 4000;
 
+const TICKET_RAN_OUT = [
+  "The ticket has run out. Give the option `ticket` a function, which is asked for a fresh one",
+  "before every connection.",
+].join(" ");
+
 export class ServerSocket {
   readonly #env: Env;
   readonly #address: ServerAddress;
@@ -310,8 +315,7 @@ export class ServerSocket {
     if (close.code === TICKET_EXPIRED && typeof this.#address.ticket !== "function") {
       return this.#end({
         ...close,
-        reason:
-          "The ticket has run out. Give the option `ticket` a function, which is asked for a fresh one before every connection.",
+        reason: TICKET_RAN_OUT,
       });
     }
     const wasOpen = this.#isOpen;

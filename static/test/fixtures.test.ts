@@ -4,7 +4,13 @@
 import assert from "node:assert/strict";
 import { readdirSync, readFileSync } from "node:fs";
 import { test } from "node:test";
-import { parseDeputy, parseRosterEntry, parseHost, isSocketLost, parseOpen } from "../src/payload.ts";
+import {
+  parseDeputy,
+  parseRosterEntry,
+  parseHost,
+  isSocketLost,
+  parseOpen,
+} from "../src/payload.ts";
 import { Relay } from "../src/relay.ts";
 import { Shell } from "../src/shell.ts";
 import { isTerminal } from "../src/retry.ts";
@@ -59,7 +65,7 @@ function openSocket() {
 const TERMS = {
   open: { host: "ann", epoch: EPOCH, resumeMs: 30_000, fairMs: 7500, upMs: 86_400_000 },
   expireMs: 5000,
-  profileBytes: 1024,
+  profileBytes: 2048,
   ice: [{ urls: ["stun:stun.example.org"] }],
 } as const;
 

@@ -97,7 +97,7 @@ test("a claim that is not believed is repeated ever more rarely, and the page is
 });
 
 test("only OPEN denies a claim, and the second denial in a row proves disbelief", () => {
-  const server = new ServerView(2500);
+  const server = new ServerView(2500, 3000);
   const step = new Step();
   const timers = new Timers();
   const status = new ConnectionStatus(step);

@@ -9,7 +9,7 @@ const RESUME_MS = 30_000;
 
 /** Returns the freshness of a member that is online, in an epoch that the server announced. */
 function online(): { freshness: Freshness; server: ServerView } {
-  const server = new ServerView(2500);
+  const server = new ServerView(2500, 3000);
   server.opened({ host: "a", epoch: 10, members: 2, relay: true, resumeMs: RESUME_MS });
   server.announced(10);
   server.adopted(10, "a", 1000);

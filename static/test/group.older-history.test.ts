@@ -2,7 +2,31 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { Rig } from "./group.rig.ts";
+import { NOWHERE, Rig } from "./group.rig.ts";
+
+/** A message that promises a history older than that of the page. */
+const OLDER = {
+  t: "at",
+  e: 10,
+  at: { ...NOWHERE, r: 1, e: 1, s: 9, done: 9, line: [[1, 0]] },
+};
+
+/** Returns the snapshot of the place where a history was founded in this epoch. */
+function beginOf(r: number) {
+  return { r, e: r, s: 0, line: [[r, 0]], counts: [], members: [], has: false, z: 0 };
+}
+
+/** Returns a page that `a` hosts, which has sent something, and where `say` sends messages of `m`. */
+function withStranger(...sent: string[]) {
+  const rig = new Rig();
+  rig.together("a", "b");
+  for (const data of sent) rig.send("a", data);
+  rig.pass(100);
+  rig.feed("a", { type: "joined", member: { id: "m", group: true } });
+  const say = (message: object): void => rig.receive("a", "m", message);
+  const place = () => rig.groups.get("a")?.place ?? assert.fail("a is not there");
+  return { rig, say, place };
+}
 
 test("a host does not change back, though the older history is stale by then", () => {
   const rig = new Rig();
@@ -34,47 +58,22 @@ test("a host does not change back, though the older history is stale by then", (
 });
 
 test("a member that promises an older history and never hands it over delays the page for seconds only", () => {
-  const rig = new Rig();
-  rig.together("a", "b");
-  rig.feed("a", { type: "joined", member: { id: "m", group: true } });
-  const at = {
-    r: 1,
-    e: 1,
-    s: 9,
-    done: 9,
-    base: 0,
-    line: [[1, 0]],
-    snap: false,
-    stale: false,
-    age: 0,
-  };
-  const say = () => rig.receive("a", "m", { t: "at", e: 10, at });
+  const { rig, say } = withStranger();
   for (let ms = 0; ms < 16_000; ms += 200) {
-    say();
+    say(OLDER);
     rig.pass(200);
   }
   rig.send("b", "x");
-  say();
+  say(OLDER);
   rig.pass(60);
-  say();
+  say(OLDER);
   for (const id of ["a", "b"]) assert.equal(rig.state(id), "x");
 });
 
 test("a host is not restored to the newer history, though the giver of the older one has changed", () => {
-  const rig = new Rig();
-  rig.together("a", "b");
-  rig.send("a", "new");
-  rig.pass(100);
-  const say = (message: object) => rig.receive("a", "m", message);
-  const place = () => rig.groups.get("a")?.place ?? assert.fail();
-  const line = [[1, 0]];
-  const snap = { r: 1, e: 1, s: 0, line, counts: [], members: [], has: false, z: 0 };
-  rig.feed("a", { type: "joined", member: { id: "m", group: true } });
-  say({
-    t: "at",
-    e: 10,
-    at: { r: 1, e: 1, s: 9, done: 9, base: 0, line, snap: false, stale: false, age: 0 },
-  });
+  const { place, rig, say } = withStranger("new");
+  const snap = beginOf(1);
+  say(OLDER);
   const newer = place();
   say({ t: "restore", e: 10, heal: newer, snap });
   assert.deepEqual(place(), { r: 1, e: 1, s: 0 });
@@ -90,20 +89,10 @@ test("a host is not restored to the newer history, though the giver of the older
 });
 
 test("a host is not restored to a place before what it stamped in this epoch", () => {
-  const rig = new Rig();
-  rig.together("a", "b");
-  rig.send("a", "x");
-  rig.pass(100);
-  const say = (message: object) => rig.receive("a", "m", message);
-  const place = () => rig.groups.get("a")?.place ?? assert.fail();
-  rig.feed("a", { type: "joined", member: { id: "m", group: true } });
-  say({
-    t: "at",
-    e: 10,
-    at: { r: 1, e: 1, s: 9, done: 9, base: 0, line: [[1, 0]], snap: false, stale: false, age: 0 },
-  });
+  const { place, rig, say } = withStranger("x");
+  say(OLDER);
   const stamped = place();
-  const snap = { r: 10, e: 10, s: 0, line: [[10, 0]], counts: [], members: [], has: false, z: 0 };
+  const snap = beginOf(10);
   say({ t: "restore", e: 10, heal: stamped, snap });
   assert.deepEqual(place(), stamped);
   rig.send("a", "y");
@@ -112,19 +101,10 @@ test("a host is not restored to a place before what it stamped in this epoch", (
 });
 
 test("a member that promises an older history and hands over another is believed three times", () => {
-  const rig = new Rig();
-  rig.together("a", "b");
-  rig.send("a", "x");
-  rig.pass(100);
-  const say = (message: object) => rig.receive("a", "m", message);
-  rig.feed("a", { type: "joined", member: { id: "m", group: true } });
-  const snap = { r: 10, e: 10, s: 0, line: [[10, 0]], counts: [], members: [], has: false, z: 0 };
+  const { rig, say } = withStranger("x");
+  const snap = beginOf(10);
   for (let i = 0; i < 10; i++) {
-    say({
-      t: "at",
-      e: 10,
-      at: { r: 1, e: 1, s: 9, done: 9, base: 0, line: [[1, 0]], snap: false, stale: false, age: 0 },
-    });
+    say(OLDER);
     say({ t: "restore", e: 10, heal: rig.groups.get("a")?.place, snap });
   }
   assert.equal(

@@ -3,11 +3,12 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Wire } from "../src/group/index.ts";
-import { Rig } from "./group.rig.ts";
+import { NOWHERE, Rig } from "./group.rig.ts";
 import {
   EPOCH,
   clock,
   comesTo,
+  foundsAfterOutage,
   foundsHistory,
   outage,
   passWithServer,
@@ -58,10 +59,7 @@ for (const [after, wins] of [
 
 test("a history founded when the server has been up for 90 s gives way to no stale one", () => {
   const rig = withHistory();
-  outage(rig, 180_000);
-  rig.upMs = 90_000;
-  const epoch = clock(rig);
-  foundsHistory(rig, "n", epoch, "n1");
+  const epoch = foundsAfterOutage(rig, { outageMs: 180_000, upMs: 90_000 });
   passWithServer(rig, 40_000, "n");
   comesTo(rig, "b", "n", epoch);
   rig.pass(3000, "n", "b");
@@ -127,10 +125,7 @@ test("a provisional history is from before for a server that begins again", () =
   rig.together("a", "b");
   rig.send("b", "b1");
   passWithServer(rig, 1000);
-  outage(rig, 60_000);
-  const epoch = clock(rig);
-  rig.upMs = 500;
-  foundsHistory(rig, "n", epoch, "n1");
+  const epoch = foundsAfterOutage(rig, { outageMs: 60_000, upMs: 500 });
   passWithServer(rig, 50_000, "n");
   comesTo(rig, "b", "n", epoch);
   rig.pass(3000, "n", "b");
@@ -143,10 +138,7 @@ test("a history founded moments before the server ended is from before for the n
   rig.together("a", "b");
   rig.send("b", "b1");
   rig.pass(500);
-  outage(rig, 1000);
-  const epoch = clock(rig);
-  rig.upMs = 500;
-  foundsHistory(rig, "n", epoch, "n1");
+  const epoch = foundsAfterOutage(rig, { outageMs: 1000, upMs: 500 });
   passWithServer(rig, 50_000, "n");
   comesTo(rig, "b", "n", epoch);
   rig.pass(3000, "n", "b");
@@ -155,10 +147,7 @@ test("a history founded moments before the server ended is from before for the n
 
 test("a history stays provisional when its founder dials the same server again", () => {
   const rig = withHistory();
-  outage(rig, 60_000);
-  const epoch = clock(rig);
-  rig.upMs = 500;
-  foundsHistory(rig, "n", epoch, "n1");
+  const epoch = foundsAfterOutage(rig, { outageMs: 60_000, upMs: 500 });
   passWithServer(rig, 40_000, "n");
   rig.send("n", "n2");
   passWithServer(rig, 1000, "n");
@@ -175,10 +164,7 @@ test("a history stays provisional when its founder dials the same server again",
 
 test("members with a library that knows no provisional histories are understood", () => {
   const rig = withHistory();
-  outage(rig, 20_000);
-  const epoch = clock(rig);
-  rig.upMs = 500;
-  foundsHistory(rig, "n", epoch, "n1");
+  const epoch = foundsAfterOutage(rig, { outageMs: 20_000, upMs: 500 });
   comesTo(rig, "b", "n", epoch);
   const bare = (message: Wire): Wire =>
     JSON.parse(
@@ -199,44 +185,19 @@ test("members that disagree whether a history is provisional do not keep a host 
   rig.upMs = 500;
   // Another history was founded a little later, and its members disagree about its mark.
   foundsHistory(rig, "n", clock(rig), "n1");
-  const { r, line } = {
-    r: clock(rig) + 50,
-    line: [
-      [clock(rig) + 50, 0],
-      [clock(rig) + 50, 1],
-    ] as const,
-  };
-  const at = {
-    r,
-    e: r,
-    s: 3,
-    done: 3,
-    base: 0,
-    line: [line[0]],
-    snap: false,
-    stale: false,
-    age: 0,
-  };
+  const r = clock(rig) + 50;
+  const at = { ...NOWHERE, r, e: r, s: 3, done: 3, line: [[r, 0]] };
   const epoch = clock(rig) + 100;
   for (const id of ["x", "y"]) rig.feed("n", { type: "joined", member: { id, group: true } });
   rig.host("n", "n", epoch, "restarted", ["n", "x", "y"]);
-  const says = (from: string, provisional?: number): void =>
-    rig.feed("n", {
-      type: "received",
-      from,
-      via: "relay",
-      message: {
-        t: "at",
-        e: epoch,
-        at: { ...at, ...(provisional === undefined ? {} : { provisional }) },
-      },
-    });
-  says("x", 100_000);
-  says("y");
+  const says = (from: string, mark: { provisional?: number }): void =>
+    rig.receive("n", from, { t: "at", e: epoch, at: { ...at, ...mark } });
+  says("x", { provisional: 100_000 });
+  says("y", {});
   rig.pass(1000, "n");
-  says("y");
-  says("x", 99_000);
-  says("y");
+  says("y", {});
+  says("x", { provisional: 99_000 });
+  says("y", {});
   assert.ok(rig.groups.get("n")?.leads);
   rig.send("n", "n2");
   rig.pass(5000, "n");

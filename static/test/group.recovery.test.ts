@@ -14,7 +14,7 @@ import { Step } from "../src/group/step.ts";
 
 /** Returns the parts of a member that was out of step from 1000 to 5000. */
 function backAfterAbsence() {
-  const freshness = new Freshness(new ServerView(2500));
+  const freshness = new Freshness(new ServerView(2500, 3000));
   const outbox = new Outbox();
   const replica = new Replica(defaults);
   const step = new Step();

@@ -55,6 +55,21 @@ export function foundsHistory(rig: Rig, id: string, epoch: number, ...sends: str
   assert.equal(rig.state(id), sends.join(" "));
 }
 
+/**
+ * The page `n` founds a history and sends `n1`, when the server has been up for `upMs` after an
+ * outage. Returns the epoch.
+ */
+export function foundsAfterOutage(
+  rig: Rig,
+  { outageMs, upMs }: { readonly outageMs: number; readonly upMs: number },
+): number {
+  outage(rig, outageMs);
+  rig.upMs = upMs;
+  const epoch = clock(rig);
+  foundsHistory(rig, "n", epoch, "n1");
+  return epoch;
+}
+
 /** A member comes to the page that `host` hosts. */
 export function comesTo(rig: Rig, id: string, host: string, epoch: number): void {
   rig.feed(host, { type: "joined", member: { id, group: true } });
@@ -72,11 +87,8 @@ export function passWithServer(rig: Rig, ms: number, ...among: string[]): void {
  * with. Returns what the page of `id` is told when it is back.
  */
 export function losesHistory(rig: Rig, id: string): Recovered {
-  outage(rig, 200_000);
+  const epoch = foundsAfterOutage(rig, { outageMs: 200_000, upMs: 3_600_000 });
   for (const other of ["a", "b"]) if (other !== id) rig.kill(other);
-  rig.upMs = 3_600_000;
-  const epoch = clock(rig);
-  foundsHistory(rig, "n", epoch, "n1");
   passWithServer(rig, 60_000, "n");
   comesTo(rig, id, "n", epoch);
   rig.pass(3000);

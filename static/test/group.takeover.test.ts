@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { best } from "../src/group/history.ts";
-import { Group, type Event } from "../src/group/index.ts";
+import { Group, type Effect, type Event } from "../src/group/index.ts";
 import { NOWHERE, Rig } from "./group.rig.ts";
 
 test("an entry that only one survivor has reaches everyone, in its place", () => {
@@ -275,4 +275,24 @@ test("a new host asks a crowd once, though many members have no relay", () => {
     feed({ type: "received", from: id, via: "relay", message: { t: "at", e: 5, at: NOWHERE } });
   for (; now < 6000; now += 50) feed({ type: "timer" });
   assert.equal(asked, 1);
+});
+
+test("a host without a history waits for one as long as the server waits for members", () => {
+  for (const [returnMs, silentMs] of [
+    [undefined, 3_000],
+    [1_000, 3_000],
+    [10_000, 10_000],
+  ] as const) {
+    const group = new Group("late");
+    const told = { relay: true, resumeMs: 30_000, ...(returnMs === undefined ? {} : { returnMs }) };
+    group.handle({ type: "open", open: { host: "gone", epoch: 10, members: 2, ...told } }, 0);
+    const roster = [{ id: "late", group: true }];
+    group.handle({ type: "host", host: { host: "late", epoch: 11, cause: "left", roster } }, 1_000);
+    let now = 1_000;
+    const isRecovered = (effect: Effect): boolean =>
+      effect.type === "notice" && effect.notice.kind === "recovered";
+    // Small steps: after a jump the machine would take this page for frozen and wait anew.
+    while (now < 20_000 && !group.handle({ type: "timer" }, now).some(isRecovered)) now += 50;
+    assert.ok(Math.abs(now - 1_000 - silentMs) <= 100, `returnMs ${returnMs}: ${now - 1_000} ms`);
+  }
 });

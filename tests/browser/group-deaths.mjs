@@ -128,10 +128,11 @@ if (
 )
   process.exitCode = 1;
 process.stderr.write("\n");
-console.log(`Five members, each sending 20 messages a second. Times are in ms, over all survivors: from the host's death to the
-first message delivered through the next host. For the server, which is killed and restarted 0.7 s later, the longest
-silence of a member. Lost and repeated: deliveries of messages from survivors. Reordered: members whose order differs
-from the first one's.
+console.log(`Five members, each sending 20 messages a second.
+Times are in ms, over all survivors: from the host's death to the first message delivered through
+the next host. For the server, which is killed and restarted 0.7 s later, the longest silence of a
+member. Lost and repeated: deliveries of messages from survivors. Reordered: members whose order
+differs from the first one's.
 `);
 console.log(report());
 if (out) writeFileSync(`${out}.md`, `${report()}\n`);

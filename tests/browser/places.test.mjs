@@ -280,7 +280,7 @@ scenario(
     for (const name of ["ann", "bob"]) {
       const tab = await open(browser, site, server);
       await tab.evaluate(() => {
-        // This browser is stricter than the server.
+        // The constructor below is stricter than the server.
         const Stock = RTCPeerConnection;
         window.RTCPeerConnection = class extends Stock {
           constructor(config) {

@@ -110,9 +110,10 @@ if (ours.some((runs) => runs.some((run) => faults(run).length > 0) || late(runs)
 if (given.json) console.log(JSON.stringify(all, null, 1));
 else
   console.log(`Five members send messages. All data passes TURN.
-  R: round trip between two members, in ms. Loss: share of packets lost in each pass.
-  Times are in ms, over all survivors: from the host's death to the next host's first message, or the longest silence in a blackout.
-  Newcomer: longest time from loading the page to \`open\`. Lost and repeated: deliveries of messages from members that stayed.
-  
+R: round trip between two members, in ms. Loss: share of packets lost in each pass.
+Times are in ms, over all survivors: from the host's death to the next host's first message, or the
+longest silence in a blackout. Newcomer: longest time from loading the page to \`open\`.
+Lost and repeated: deliveries of messages from members that stayed.
+
 ${report(all)}`);
 if (given.out) writeFileSync(`${given.out}.md`, `${report(all)}\n`);

@@ -55,7 +55,7 @@ describe("a lane", () => {
 
   test("passes what its bandwidth allows and loses what its queue does not hold", () => {
     const lane = new Lane(seeded("band"), { bytesPerS: 125_000, queueBytes: 10_000 });
-    // For ten seconds, twice the bandwidth is sent.
+    // Packets come at twice the bandwidth for ten seconds.
     const all = arrived(packets(lane, 2500, { everyMs: 4, bytes: 1000 }));
     assert.ok(Math.abs(all.length - 1250) <= 15, `${all.length} of 2,500`);
     assert.equal(lane.overflowed, 2500 - all.length);

@@ -6,9 +6,9 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use peerstar_core::page::election::Cause;
 use peerstar_core::page::encoded_roster::Roster;
 use peerstar_core::page::member::Seat;
+use peerstar_core::protocol::cause::Cause;
 use peerstar_core::protocol::close::Close;
 use peerstar_core::protocol::id::{Epoch, PageName, PeerId};
 use peerstar_core::protocol::incoming::{self, Inbound, Suspicion};
@@ -66,6 +66,8 @@ fn write_open() -> Vec<Frame> {
         return_ms: 3000,
         profile_bytes: 1024,
         recovery_ms: 5000,
+        return_ms: 4000,
+        profile_bytes: 2048,
     };
     let roster = vec![RosterEntry { id: &ann, group: 1, relay: None, profile: Some(&profile) }];
     let first = outgoing::Open {
@@ -153,7 +155,7 @@ fn write_refusals() -> Vec<Frame> {
         (Close::InvalidKey, None),
         (Close::Full, None),
     ];
-    refusals.iter().map(|(close, detail)| close.farewell(*detail).unwrap()).collect()
+    refusals.iter().map(|(close, detail)| outgoing::farewell(*close, *detail).unwrap()).collect()
 }
 
 fn texts(frames: &[Frame]) -> Vec<String> {
@@ -293,8 +295,8 @@ fn close_rows() -> Vec<CloseRow> {
 #[test]
 fn the_server_closes_as_the_table_says() {
     let row = |close: &Close| {
-        let farewell =
-            close.farewell(None).map(|frame| -> Value { serde_json::from_str(&frame).unwrap() });
+        let farewell = outgoing::farewell(*close, None)
+            .map(|frame| -> Value { serde_json::from_str(&frame).unwrap() });
         CloseRow {
             code: close.code(),
             name: close.name().to_owned(),

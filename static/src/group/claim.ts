@@ -41,7 +41,10 @@ export class Claim {
     return this.#denials > 0;
   }
 
-  /** Whether the server keeps ignoring the claim, because its clock is far behind our epoch. */
+  /**
+   * Whether the server keeps ignoring the claim, because its clock is far behind this member's
+   * epoch.
+   */
   get isDisbelieved(): boolean {
     return this.#denials >= DENIALS;
   }
@@ -67,7 +70,7 @@ export class Claim {
     timers.set("claim", step.now + waitMs);
   }
 
-  /** Dials again with the claim, once for each answer, while the server does not know our epoch. */
+  /** Dials again with the claim, once for each answer, while the server does not know the epoch. */
   repeat(): void {
     const { server, step } = this.#parts;
     if (!server.online || server.knowsEpoch) return;

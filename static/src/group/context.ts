@@ -39,7 +39,7 @@ export class Context {
     this.settings = settings;
     this.links = new Links(settings.linkSilentMs);
     this.paths = new Paths(this.links, this.step);
-    this.server = new ServerView(settings.askDialMs);
+    this.server = new ServerView(settings.askDialMs, settings.foundMs);
     this.claim = new Claim(this);
     this.freshness = new Freshness(this.server);
     this.replica = new Replica(settings);

@@ -106,7 +106,7 @@ export class Freshness {
    */
   foundOnHostsLog(now: number): void {
     this.#share(now);
-    // Cut off from the server together with our host, we may all have to give the history up.
+    // A group that is cut off from the server, its host included, may have to give the history up.
     if (this.#server.confirmsEpoch) this.#confirmedAt = this.#assuredAt = now;
   }
 

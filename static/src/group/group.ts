@@ -146,7 +146,7 @@ export class Group {
     return this.#context.freshness.isStale(this.#context.now);
   }
 
-  /** Whether the server keeps ignoring our claim, so that this member cannot host for it. */
+  /** Whether the server keeps ignoring the claim, so that this member cannot host for it. */
   get disbelieved(): boolean {
     return this.#context.claim.isDisbelieved;
   }
@@ -345,7 +345,7 @@ export class Group {
     paths.forgetAllBut(host);
     server.adopted(epoch, host, step.now);
     replica.epochBegins();
-    // The news of our seat may be as old as the time in which nothing was handled.
+    // The news of the seat may be as old as the time in which nothing was handled.
     if (host === self.id && this.#wasIdle) freshness.paused();
     this.#role =
       host === self.id

@@ -37,8 +37,8 @@ export class Intake {
     if (!isStamping()) return follower.park(request, share);
     // The server names no host of this epoch: messages wait.
     if (claim.isDenied) return;
-    // A sender that stands elsewhere may count on entries we do not have: its messages wait until
-    // it is on our log.
+    // A sender that stands elsewhere may count on entries that this log lacks: its messages wait
+    // until it is on this log.
     if (at.r !== 0 && !lies(at, replica.log)) return ask(follower);
     const missing = stamper.take(follower, { low, items, share });
     if (missing !== undefined && now - follower.needed >= NEED_MS) {

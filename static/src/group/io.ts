@@ -17,6 +17,8 @@ export interface OpenPayload {
   readonly fairMs?: number;
   /** Time since the server began without memory. Older servers do not say it. */
   readonly upMs?: number;
+  /** Time that the server waits for a member whose socket was lost. Older servers do not say it. */
+  readonly returnMs?: number;
 }
 
 /** Fields of the server's HOST that the group needs. */
@@ -180,9 +182,9 @@ export type Effect =
   | { readonly type: "prove"; readonly token: number }
   /** Check whether the WebSocket lives, or dial now if it is down: others know of a later epoch. */
   | { readonly type: "check" }
-  /** Drop the WebSocket and dial again with our claim: the server does not know of our epoch. */
+  /** Drop the WebSocket and dial again with the claim: the server does not know the epoch. */
   | { readonly type: "redial" }
-  /** The server keeps ignoring our claim: its clock is behind by at least `behindMs`. */
+  /** The server keeps ignoring the claim: its clock is behind by at least `behindMs`. */
   | { readonly type: "disbelieved"; readonly behindMs: number }
   /** Close the data channel to a member that has been without a socket for too long. */
   | { readonly type: "unlink"; readonly id: PeerId }

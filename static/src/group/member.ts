@@ -8,6 +8,7 @@ import { RelayWish } from "./relay-wish.ts";
 import { Reports } from "./reports.ts";
 import type { Role } from "./role.ts";
 import { supply } from "./supply.ts";
+import { Suspicion } from "./suspicion.ts";
 import type { TimerName } from "./timers.ts";
 import type { Path, PeerId } from "./types.ts";
 import type { At, Beat, Data, Item, Restore, Wire } from "./wire.ts";
@@ -34,8 +35,9 @@ export class Member implements Role {
   readonly #early: EarlyEntries;
   readonly #reports: Reports;
   readonly #relayWish: RelayWish;
+  readonly #suspicion: Suspicion;
   #cause: string;
-  /** Whether the host leads and has our last entry on its log. */
+  /** Whether the host leads and has this member's last entry on its log. */
   #isPlaced = false;
   /** The host's log has ours up to here. Beyond it may be a tail from when this member hosted. */
   #sure = 0;
@@ -44,8 +46,6 @@ export class Member implements Role {
   #hasUnsent = false;
   #helloMs: number;
   #resendMs: number;
-  /** Whether the server was told on this socket that the host is silent. */
-  #suspects = false;
 
   constructor(context: Context, { host, cause }: MemberOptions) {
     this.#context = context;
@@ -55,14 +55,14 @@ export class Member implements Role {
     this.#early = new EarlyEntries(context.settings);
     this.#reports = new Reports(context, host);
     this.#relayWish = new RelayWish(context, host);
+    this.#suspicion = new Suspicion(context, host);
     this.#helloMs = context.settings.helloMs;
     this.#resendMs = context.settings.resendMs;
   }
 
   start(): void {
-    const { now, outbox, settings, timers } = this.#context;
-    outbox.sent = 0;
-    timers.set("suspect", now + settings.suspectMs);
+    this.#context.outbox.sent = 0;
+    this.#suspicion.postpone();
     this.#relayWish.update();
     this.#greet(this.#head());
   }
@@ -76,7 +76,7 @@ export class Member implements Role {
     const { freshness, now, outbox } = this.#context;
     if (this.#isPlaced) freshness.foundOnHostsLog(now);
     else freshness.heard(now);
-    this.#hearHost();
+    this.#suspicion.hostHeard();
     switch (message.t) {
       case "ask":
         this.sayStanding(via);
@@ -119,15 +119,7 @@ export class Member implements Role {
     if (from !== this.#host) return;
     const { freshness, now } = this.#context;
     freshness.heard(now);
-    this.#hearHost();
-  }
-
-  /** Ends a suspicion of the host, and puts off the next. */
-  #hearHost(): void {
-    const { epoch, now, server, settings, step, timers } = this.#context;
-    timers.set("suspect", now + settings.suspectMs);
-    if (this.#suspects && server.online) step.push({ type: "trust", host: this.#host, epoch });
-    this.#suspects = false;
+    this.#suspicion.hostHeard();
   }
 
   // --- where this member stands ---
@@ -283,7 +275,7 @@ export class Member implements Role {
 
   /**
    * Appends early entries whose turn has come. All of them are from this host, in this epoch and
-   * history, and our last entry is on its log: so they follow.
+   * history, and the last entry here is on its log: so they follow.
    */
   #useEarly(): void {
     const { now, replica, snapshots } = this.#context;
@@ -342,7 +334,7 @@ export class Member implements Role {
   // --- events ---
 
   timer(name: TimerName): void {
-    const { now, outbox, settings, timers } = this.#context;
+    const { outbox, settings } = this.#context;
     switch (name) {
       case "greeting":
         this.#greet();
@@ -360,21 +352,12 @@ export class Member implements Role {
         this.sending();
         break;
       case "suspect":
-        this.#suspect();
+        this.#suspicion.hostSilent();
         this.#relayWish.update();
-        timers.set("suspect", now + settings.suspectMs);
         break;
       default:
         break;
     }
-  }
-
-  #suspect(): void {
-    const { epoch, server, step } = this.#context;
-    // A server that has not heard of this epoch learns of it by our claim.
-    if (!server.online || !server.knowsEpoch) return;
-    this.#suspects = true;
-    step.push({ type: "suspect", host: this.#host, epoch });
   }
 
   drained(): void {
@@ -393,8 +376,7 @@ export class Member implements Role {
 
   opened(): void {
     this.#relayWish.socketOpened();
-    // A suspicion ends with the socket on which it was said.
-    this.#suspects = false;
+    this.#suspicion.socketOpened();
     this.linked("relay");
   }
 
@@ -403,8 +385,7 @@ export class Member implements Role {
   left(): void {}
 
   thawed(): void {
-    const { now, settings, timers } = this.#context;
-    timers.set("suspect", now + settings.suspectMs);
+    this.#suspicion.postpone();
   }
 
   flush(): void {

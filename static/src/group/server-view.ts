@@ -13,9 +13,14 @@ export class ServerView {
   #relayAllowed = false;
   #resumeMs = 30_000;
   #fairDialMs: number;
+  readonly #minReturnMs: number;
+  #returnMs: number;
 
-  constructor(fairDialMs: number) {
+  /** `fairDialMs` and `returnMs` hold until the server says others. */
+  constructor(fairDialMs: number, returnMs: number) {
     this.#fairDialMs = fairDialMs;
+    this.#minReturnMs = returnMs;
+    this.#returnMs = returnMs;
   }
 
   /** Whether the socket is open. */
@@ -73,16 +78,25 @@ export class ServerView {
     return this.#fairDialMs;
   }
 
+  /**
+   * Milliseconds that a host without a history waits for a member that has one: as long as the
+   * server waits for a member whose socket was lost, and never less than `Settings.foundMs`.
+   */
+  get returnMs(): number {
+    return this.#returnMs;
+  }
+
   /** Returns the epoch after which a history is young, since epochs follow the server's clock. */
   youngAfter(now: number): number {
     return this.#epoch + now - this.#epochSince - this.#resumeMs;
   }
 
   /** The server has answered OPEN on a new socket. */
-  opened({ relay, resumeMs, fairMs }: OpenPayload): void {
+  opened({ relay, resumeMs, fairMs, returnMs = 0 }: OpenPayload): void {
     this.#online = true;
     this.#relayAllowed = relay;
     this.#resumeMs = resumeMs;
+    this.#returnMs = Math.max(returnMs, this.#minReturnMs);
     this.fairDialChanged(fairMs);
   }
 

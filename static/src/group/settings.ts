@@ -18,8 +18,8 @@ export interface Settings {
   /** Time that a new host waits for entries from one member, in one try. */
   readonly pullMs: number;
   /**
-   * Time that a host without a history waits for a member that has one: about the server's
-   * `return_ms`.
+   * Shortest time that a host without a history waits for a member that has one. A server with a
+   * longer `return_ms` says so.
    */
   readonly foundMs: number;
   /** Shortest interval between two reports of a member that is no witness. */

@@ -13,7 +13,7 @@ interface Request {
 }
 
 /**
- * Sends a host our entries where they fit onto its log, else a snapshot of our page, else one
+ * Sends a host the entries where they fit onto its log, else a snapshot of the page, else one
  * without a state.
  */
 export function supply(context: Context, { from: host, at, via }: Request): void {

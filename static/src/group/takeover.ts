@@ -97,10 +97,10 @@ export class Takeover {
    * Waits anew: this member was frozen or cut off, so answers are on their way or must be repeated.
    */
   restartWaiting(): void {
-    const { now, settings } = this.#context;
+    const { now, server, settings } = this.#context;
     this.#beganAt = now;
     if (this.#phase !== "ask")
-      this.#deadline = now + (this.#phase === "pull" ? settings.pullMs : settings.foundMs);
+      this.#deadline = now + (this.#phase === "pull" ? settings.pullMs : server.returnMs);
     this.#setAlarm();
   }
 
@@ -124,8 +124,8 @@ export class Takeover {
     if (!source || !same(heal, replica.log.place)) return;
     const follower = this.#options.followers.get(from);
     if (snap.r !== source.root) {
-      // The member has changed its history, perhaps to the one we stamped in, to a place before
-      // what we stamped. What it said before counts no more.
+      // The member has changed its history, perhaps to the one this host stamped in, to a place
+      // before that. What it said before counts no more.
       if (follower) {
         follower.failed++;
         follower.at = undefined;
@@ -245,7 +245,7 @@ export class Takeover {
 
   /** Takes the next step towards the best log of the view. */
   #decide(): void {
-    const { freshness, now, replica, server, settings } = this.#context;
+    const { freshness, now, replica, server } = this.#context;
     const own: Standing = this.#context.standing();
     const mine: Standing = this.#isRepeated ? { ...own, stale: false } : own;
     const givers = this.#givers();
@@ -262,9 +262,9 @@ export class Takeover {
       freshness.founded();
       return this.#finish();
     }
-    if (now >= this.#beganAt + settings.foundMs) return this.#foundIncomplete();
+    if (now >= this.#beganAt + server.returnMs) return this.#foundIncomplete();
     this.#phase = "wait";
-    this.#deadline = this.#beganAt + settings.foundMs;
+    this.#deadline = this.#beganAt + server.returnMs;
     this.#setAlarm();
   }
 
