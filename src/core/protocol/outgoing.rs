@@ -45,12 +45,12 @@ pub struct Terms {
     pub ping_ms: u64,
     /// How long signalling waits for a peer that is not there, in ms.
     pub expire_ms: u64,
+    /// How long a page waits for its host after a restart of the server, in ms. Clients that come back pause no longer.
+    pub recovery_ms: u64,
     /// How long an absent member may take to come back before it counts as gone, in ms.
     pub return_ms: u64,
     /// Longest profile in a `STATUS`, in bytes of JSON.
     pub profile_bytes: usize,
-    /// How long a page waits for its host after a restart of the server, in ms. Clients that come back pause no longer.
-    pub recovery_ms: u64,
 }
 
 impl Terms {

@@ -63,8 +63,6 @@ fn write_open() -> Vec<Frame> {
         resume_ms: 30_000,
         ping_ms: 5000,
         expire_ms: 5000,
-        return_ms: 3000,
-        profile_bytes: 1024,
         recovery_ms: 5000,
         return_ms: 4000,
         profile_bytes: 2048,
