@@ -63,7 +63,14 @@ function openSocket() {
 // --- to the client ---
 
 const TERMS = {
-  open: { host: "ann", epoch: EPOCH, resumeMs: 30_000, fairMs: 7500, upMs: 86_400_000 },
+  open: {
+    host: "ann",
+    epoch: EPOCH,
+    resumeMs: 30_000,
+    fairMs: 7500,
+    upMs: 86_400_000,
+    returnMs: 4000,
+  },
   expireMs: 5000,
   profileBytes: 2048,
   ice: [{ urls: ["stun:stun.example.org"] }],
