@@ -14,6 +14,7 @@ use peerstar_core::page::Rules;
 use peerstar_core::protocol::close::Close;
 use peerstar_core::protocol::ice::IceServers;
 use peerstar_core::protocol::id::SessionId;
+use peerstar_core::protocol::incoming::MAX_PROFILE_BYTES;
 use peerstar_core::protocol::outgoing::{RelayTerms, Terms};
 
 /// One server's settings, clock and counters.
@@ -152,6 +153,8 @@ fn rules(settings: &Settings) -> Rules {
             resume_ms: pages.resume_ms,
             ping_ms: liveness.ping_ms,
             expire_ms: peerjs.expire_ms,
+            return_ms: liveness.return_ms,
+            profile_bytes: MAX_PROFILE_BYTES,
             recovery_ms: election.recovery_ms,
         },
         ice: IceServers::new(

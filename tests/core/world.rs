@@ -61,6 +61,8 @@ pub(crate) fn rules() -> Rules {
             resume_ms: 30_000,
             ping_ms: 5000,
             expire_ms: 5000,
+            return_ms: 3000,
+            profile_bytes: 1024,
             recovery_ms: 5000,
         },
         ice: IceServers::new(Vec::new(), None),

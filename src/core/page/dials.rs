@@ -6,8 +6,8 @@ use crate::time::Time;
 
 /// Number of dials in the window.
 const WINDOW: usize = 16;
-/// Duration in ms that every dial of a new window is assumed to have taken. Dials of 8 s are common on people's networks, and a
-/// member suspects a host 1.6 s after it last heard it, so a first dial of 8 s ends before its suspicion counts.
+/// Duration in ms that every dial of a new window is assumed to have taken. Dials of 8 s are common, and a member suspects a
+/// host 1.6 s after it last heard it. A first dial of 8 s ends before such a suspicion counts.
 const ASSUMED_MS: u32 = 2500;
 /// Rank of the 90th percentile in a sorted window, from 0.
 const P90: usize = WINDOW * 9 / 10;

@@ -22,7 +22,7 @@ pub struct Suspicions {
 }
 
 impl Suspicions {
-    /// Begins the suspicion of the member on `seat`. One that holds already goes on.
+    /// Begins the suspicion of the member on `seat`. A suspicion that holds already goes on.
     pub fn begin(&mut self, seat: Seat, now: Time) {
         if !self.counting.contains(&seat) && !self.young.has(&seat) {
             self.young.insert(seat, now, ());
@@ -89,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn one_that_ended_begins_anew() {
+    fn a_suspicion_that_ended_starts_again() {
         let mut suspicions = Suspicions::default();
         suspicions.begin(Seat(1), Time(0));
         suspicions.end(Seat(1));
@@ -98,11 +98,15 @@ mod tests {
         assert_eq!(suspicions.weigh(Time(11_000), FAIR), Some(1));
         suspicions.end(Seat(1));
         assert!(!suspicions.counts(Seat(1)));
-        assert_eq!(suspicions.weigh(Time(11_000), FAIR), Some(0), "that one ended is a change");
+        assert_eq!(
+            suspicions.weigh(Time(11_000), FAIR),
+            Some(0),
+            "the end of a suspicion is a change"
+        );
     }
 
     #[test]
-    fn what_counts_goes_on_counting_when_the_fair_time_grows() {
+    fn a_suspicion_that_counts_goes_on_counting_when_the_fair_time_grows() {
         let mut suspicions = Suspicions::default();
         suspicions.begin(Seat(1), Time(0));
         suspicions.begin(Seat(2), Time(3000));
