@@ -1,132 +1,66 @@
-//! What all actors and handlers of one server share.
+//! State of one server that all its actors and handlers share.
 
-use std::collections::HashMap;
-use std::net::IpAddr;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::clock::Clock;
-use crate::http::address;
-use crate::metrics::Metrics;
-use crate::settings::{Settings, limit, ms};
-use crate::turn;
 use peerstar_core::page::Rules;
-use peerstar_core::protocol::close::Close;
 use peerstar_core::protocol::ice::IceServers;
 use peerstar_core::protocol::id::SessionId;
 use peerstar_core::protocol::incoming::MAX_PROFILE_BYTES;
 use peerstar_core::protocol::outgoing::{RelayTerms, Terms};
+use tokio_util::sync::CancellationToken;
 
-/// One server's settings, clock and counters.
+use crate::admission::Admission;
+use crate::clock::Clock;
+use crate::metrics::Metrics;
+use crate::settings::{Settings, limit, ms};
+use crate::turn;
+
+/// Settings, clock, limits and counters of one server.
 #[derive(Debug)]
 pub struct Shared {
-    /// As loaded.
+    /// The settings as they were loaded.
     pub settings: Settings,
-    /// The settings as pages need them.
+    /// The settings in the form that pages need.
     pub rules: Arc<Rules>,
-    /// Since the server started.
+    /// Time since the server started.
     pub clock: Clock,
-    /// Set when the server goes away: not ready any more.
-    pub draining: AtomicBool,
-    /// Counted for the operator.
+    /// Cancelled when the server is told to stop: it is not ready any more.
+    pub stopping: CancellationToken,
+    /// Limits on the number of connections.
+    pub admission: Arc<Admission>,
+    /// What is counted for the operator. Nothing in the server reads it back.
     pub metrics: Metrics,
-    /// The most sockets at once.
-    pub max_connections: usize,
     next_session: AtomicU64,
-    addresses: Mutex<HashMap<IpAddr, usize>>,
 }
 
 impl Shared {
-    /// For one server. `descriptors` is how many files the process may open.
+    /// Creates what one server shares. `descriptors` is how many files the process may have open, and
+    /// `stopping` is cancelled to stop the server.
     #[must_use]
-    pub fn new(settings: Settings, descriptors: u64) -> Arc<Self> {
-        // descriptors for the listener, the runtime's own, and plain HTTP requests
-        const RESERVE: u64 = 128;
-        let by_descriptors =
-            usize::try_from(descriptors.saturating_sub(RESERVE)).unwrap_or(usize::MAX).max(1);
-        let max_connections = limit(settings.server.max_connections).min(by_descriptors);
+    pub fn new(settings: Settings, descriptors: u64, stopping: CancellationToken) -> Arc<Self> {
+        let metrics = Metrics::default();
         Arc::new(Self {
             rules: Arc::new(rules(&settings)),
             clock: Clock::start(),
-            draining: AtomicBool::new(false),
-            metrics: Metrics::default(),
-            max_connections,
+            stopping,
+            admission: Admission::new(&settings, descriptors, metrics.connections.clone()),
+            metrics,
             next_session: AtomicU64::new(0),
-            addresses: Mutex::default(),
             settings,
         })
     }
 
-    /// A number for a new session.
+    /// Returns a number for a new session.
     pub fn next_session(&self) -> SessionId {
         SessionId(self.next_session.fetch_add(1, Ordering::Relaxed))
     }
-
-    /// Takes a place for a connection from `address`. The addresses of one IPv6 /64 count as one.
-    ///
-    /// # Errors
-    /// Why there is none.
-    pub fn take_place(
-        self: &Arc<Self>,
-        address: Option<IpAddr>,
-    ) -> Result<ConnectionPermit, Close> {
-        let most = self.max_connections.min(limit(self.settings.peerjs.concurrent_limit));
-        let counted =
-            address.filter(|_| self.settings.limits.connections_per_ip > 0).map(address::counted);
-        if let Some(address) = counted {
-            let mut addresses = self.addresses.lock().unwrap_or_else(PoisonError::into_inner);
-            let count = addresses.entry(address).or_default();
-            if *count >= self.settings.limits.connections_per_ip {
-                return Err(Close::AddressFull);
-            }
-            *count += 1;
-        }
-        let before = self.metrics.connections.inc();
-        let place = ConnectionPermit { shared: Arc::clone(self), counted, address };
-        if usize::try_from(before).is_ok_and(|before| before >= most) {
-            Err(Close::Full)
-        } else {
-            Ok(place)
-        }
-    }
 }
 
-/// A connection's place among those allowed; given back when dropped.
-#[derive(Debug)]
-pub struct ConnectionPermit {
-    shared: Arc<Shared>,
-    /// Set where connections from one address are counted.
-    counted: Option<IpAddr>,
-    address: Option<IpAddr>,
-}
-
-impl ConnectionPermit {
-    /// Returns the client's address.
-    #[must_use]
-    pub const fn address(&self) -> Option<IpAddr> {
-        self.address
-    }
-}
-
-impl Drop for ConnectionPermit {
-    fn drop(&mut self) {
-        self.shared.metrics.connections.dec();
-        if let Some(address) = self.counted {
-            let mut addresses =
-                self.shared.addresses.lock().unwrap_or_else(PoisonError::into_inner);
-            if let Some(count) = addresses.get_mut(&address) {
-                *count -= 1;
-                if *count == 0 {
-                    addresses.remove(&address);
-                }
-            }
-        }
-    }
-}
-
+/// Returns the settings in the form that pages need.
 fn rules(settings: &Settings) -> Rules {
     let Settings { pages, election, liveness, peerjs, relay, limits, ice, .. } = settings;
-    // without a relay nobody serves those who do not dial the host
+    // without a relay, a member that does not dial the host gets no data
     let most = if relay.enabled { usize::MAX } else { pages.star };
     let relay_terms = RelayTerms {
         max_message_bytes: relay.max_message_bytes,
@@ -153,9 +87,9 @@ fn rules(settings: &Settings) -> Rules {
             resume_ms: pages.resume_ms,
             ping_ms: liveness.ping_ms,
             expire_ms: peerjs.expire_ms,
+            recovery_ms: election.recovery_ms,
             return_ms: liveness.return_ms,
             profile_bytes: MAX_PROFILE_BYTES,
-            recovery_ms: election.recovery_ms,
         },
         ice: IceServers::new(
             ice.servers.clone(),

@@ -95,8 +95,8 @@ impl PageDirectory {
             Succession::Recreate(incarnation) => {
                 self.shared.metrics.page_restarts.inc();
                 log::error!(
-                    "page actor died, starting another: page={key} sessions={}",
-                    lines.len()
+                    page = key.name(), sessions = lines.len();
+                    "page actor died and is started again"
                 );
                 awaited.extend(lines.iter().map(|line| line.session));
                 let successor = self.create(key, incarnation, estate, awaited, ctx);
@@ -105,9 +105,8 @@ impl PageDirectory {
             }
             Succession::Abandon(close) => {
                 log::error!(
-                    "page actor died, giving it up: page={key} sessions={} close={}",
-                    lines.len(),
-                    close.name()
+                    page = key.name(), sessions = lines.len(), close = close.name();
+                    "page actor died too often and is given up"
                 );
                 self.pages.remove(key);
                 lines
@@ -121,7 +120,7 @@ impl PageDirectory {
     /// Tells one page after the other, so that not all clients come back in the same moment.
     fn drain(&mut self, ctx: &mut Context<Self>) {
         self.state.drain();
-        let sockets = self.shared.metrics.connections.get();
+        let sockets = self.shared.admission.connections();
         let spread = LONGEST_SPREAD
             .min(Duration::from_millis(5) * u32::try_from(sockets).unwrap_or(u32::MAX));
         let pages = u32::try_from(self.pages.len()).unwrap_or(u32::MAX);

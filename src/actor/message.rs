@@ -117,7 +117,7 @@ pub enum ToSession {
         page: Recipient<ToPage>,
         /// Who else is there.
         switchboard: Arc<RoutingTable>,
-        /// Who hosts, as its client was told.
+        /// Who hosts, as its client is told in `OPEN`. `None` for a session that resumes: it is told nothing.
         told: Option<Claim>,
     },
     /// Its client hosts from now on, as it was told.

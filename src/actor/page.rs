@@ -178,13 +178,22 @@ impl Page {
             Output::Welcome { to, open, assignment } => {
                 let line = self.lines.get(&to)?;
                 self.arrived.push(to);
-                log::debug!("join page={} session={} members={}", self.key, to.0, self.state.len());
+                log::debug!(
+                    page = self.key.name(), session = to.0, members = self.state.len();
+                    "member joined"
+                );
+                let is_told = open.is_some();
                 if let Some(open) = open {
                     self.bags.put(line, Outbound::Frame(open));
                 }
                 let (page, switchboard) =
                     (ctx.address().recipient(), Arc::clone(&self.switchboard));
-                let told = assignment.map(Assignment::into_claim);
+                // A session that resumes is told nothing. Any other is told in `OPEN`, maybe of an earlier host
+                // than the routing table has from members that are gone.
+                let told = assignment.filter(|_| is_told).map(Assignment::into_claim);
+                if told.is_some() {
+                    self.named.clone_from(&told);
+                }
                 self.bags
                     .put(line, Outbound::Notice(ToSession::Joined { page, switchboard, told }));
                 // from now on nobody means the session that had its id until now
@@ -242,10 +251,8 @@ impl Page {
             Output::Dismiss { session, close } => {
                 if let Some(line) = self.lines.remove(&session) {
                     log::debug!(
-                        "dismiss page={} session={} close={}",
-                        self.key,
-                        session.0,
-                        close.name()
+                        page = self.key.name(), session = session.0, close = close.name();
+                        "member dismissed"
                     );
                     self.bags.put(&line, Outbound::Notice(ToSession::Close(close)));
                 }
@@ -253,10 +260,11 @@ impl Page {
             }
             Output::Left { session, id, departure } => {
                 log::debug!(
-                    "leave page={} id={id:?} departure={} members={}",
-                    self.key,
-                    departure.name(),
-                    self.state.len()
+                    page = self.key.name(),
+                    id = id.as_str(),
+                    departure = departure.name(),
+                    members = self.state.len();
+                    "member left"
                 );
                 self.lines.remove(&session);
                 self.vacate(id);
@@ -264,17 +272,17 @@ impl Page {
             }
             Output::Elected { assignment, cause } => {
                 log::debug!(
-                    "elect page={} host={:?} epoch={} cause={}",
-                    self.key,
-                    assignment.host,
-                    assignment.epoch.0,
-                    cause.name()
+                    page = self.key.name(),
+                    host = assignment.host.as_str(),
+                    epoch = assignment.epoch.0,
+                    cause = cause.name();
+                    "host elected"
                 );
                 self.elected.push((cause, begun));
                 None
             }
             Output::Deputy { id } => {
-                log::debug!("deputy page={} id={id:?}", self.key);
+                log::debug!(page = self.key.name(), id = id.as_ref().map(PeerId::as_str); "deputy named");
                 None
             }
             Output::Idle { joins_seen } => {
@@ -327,7 +335,10 @@ impl Page {
         let checked = if thorough { self.state.check() } else { self.state.check_quickly() };
         if let Err(violation) = checked {
             self.shared.metrics.violations.inc();
-            log::error!("{violation} page={}", self.key);
+            log::error!(
+                page = self.key.name(), invariant = violation.id, rule = violation.what;
+                "invariant is broken"
+            );
         }
     }
 

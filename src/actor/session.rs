@@ -19,9 +19,10 @@ use super::directory::PageDirectory;
 use super::message::{ToDirectory, ToPage, ToSession};
 use super::routing_table::RoutingTable;
 use super::writer::{Outlet, ThreadSockets};
+use crate::admission::ConnectionPermit;
 use crate::clock::unix_ms;
 use crate::settings::ms;
-use crate::shared::{ConnectionPermit, Shared};
+use crate::shared::Shared;
 use crate::transport::counters::SessionCounters;
 use crate::transport::socket::{Inflow, Socket, hang_up};
 use crate::transport::upgrade::Upgraded;
@@ -495,8 +496,8 @@ impl Handler<ToSession> for Session {
     fn handle(&mut self, message: ToSession, ctx: &mut Context<Self>) {
         match message {
             ToSession::Joined { page, switchboard, told } => {
+                self.told = told.or_else(|| self.told());
                 self.switchboard = Some(switchboard);
-                self.told = told;
                 self.joined(page);
                 self.rearm(self.shared.clock.now());
             }

@@ -1,7 +1,6 @@
 //! The map of what can be asked for.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use actix::Addr;
 use actix_web::http::{Method, header};
@@ -158,7 +157,7 @@ async fn about() -> impl Responder {
 }
 
 async fn ready(world: web::Data<AppState>) -> HttpResponse {
-    if world.shared.draining.load(Ordering::Relaxed) {
+    if world.shared.stopping.is_cancelled() {
         return HttpResponse::ServiceUnavailable().body("draining\n");
     }
     HttpResponse::Ok().body("ready\n")
@@ -368,7 +367,7 @@ fn answer(
         if !origin::allows(&shared.settings.cors.origins, request) {
             return Err(Close::OriginRefused.into());
         }
-        let place = shared.take_place(client)?;
+        let place = shared.admission.admit(client)?;
         Ok((identity, place))
     });
     match admitted {
@@ -376,7 +375,7 @@ fn answer(
             session::start(identity, place, &shared, &directory, round, upgraded);
         }),
         Err(Refused(close, detail)) => {
-            log::debug!("refused close={} client={client:?}", close.name());
+            log::debug!(close = close.name(), client = client.map(|address| address.to_string()); "client refused");
             let words = outgoing::farewell(close, detail.as_deref());
             handshake.answer(move |upgraded| session::refuse(close, words, &shared, upgraded))
         }

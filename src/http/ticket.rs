@@ -1,4 +1,6 @@
-//! Join tickets: JSON Web Tokens (RFC 7519) by which a site says whom it lets in, and to what.
+//! Join tickets: JSON Web Tokens (RFC 7519) with which a site says who may join which page.
+
+use std::sync::Arc;
 
 use jsonwebtoken::errors::ErrorKind;
 use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode};
@@ -12,31 +14,34 @@ use peerstar_core::protocol::close::Close;
 use peerstar_core::protocol::id::{PageKey, PeerId};
 use peerstar_core::protocol::secret;
 
-/// By how much the signer's clock may differ from ours, in seconds.
+/// Difference that is allowed between the signer's clock and the server's, in seconds.
 const LEEWAY_S: f64 = 30.0;
-/// How far ahead `nbf` may be for its bearer to come back and wait, in seconds: a clock with the wrong time zone is at most
-/// 14 h off. Further ahead, nobody waits that long.
+/// Time from now to `nbf` that a client may wait out, in seconds. A clock with the wrong time zone is at
+/// most 14 h off. For longer, the client is not told to come back.
 const WAIT_S: f64 = 86_400.0;
-/// The first number that is no time in seconds: it is in the year 33658. In milliseconds it was in 2001.
+/// The first number that is no time in seconds. In seconds it is in the year 33658, in milliseconds in
+/// 2001.
 const TOO_LATE_S: f64 = 1e12;
 
-/// What a ticket says. Claims that are not listed are nobody's business here.
+/// Claims of a ticket. Other claims are ignored.
 #[derive(Debug, Deserialize)]
 struct Ticket {
-    /// The page it is for.
+    /// Name of the page that the ticket is for.
     page: Option<String>,
-    /// Or what the names of the pages it is for begin with. With neither it is for peers without a page.
+    /// Start of the names of the pages that the ticket is for. A ticket with neither claim is for
+    /// clients without a page.
     page_prefix: Option<String>,
-    /// The id it is for; any, where it names none.
+    /// The id that the ticket is for, or nothing for any id.
     id: Option<String>,
-    /// When it runs out, in seconds since 1970. Any JSON, so that what is wrong with it can be said.
+    /// When the ticket runs out, in seconds since 1970. Any JSON is read, so that the error can say what
+    /// is wrong with it.
     exp: Option<Value>,
-    /// From when on it is valid, likewise.
+    /// When the ticket becomes valid, in the form of `exp`.
     nbf: Option<Value>,
-    /// Whether its bearer may host.
+    /// Whether the bearer may host.
     #[serde(default = "yes")]
     host: bool,
-    /// Whether its bearer may use the relay.
+    /// Whether the bearer may use the relay.
     #[serde(default = "yes")]
     relay: bool,
 }
@@ -45,139 +50,191 @@ const fn yes() -> bool {
     true
 }
 
-/// Checks tickets.
+/// Why a ticket does not let its bearer in. The message is for the author of the ticket.
+#[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "each message explains its variant")]
+pub enum TicketError {
+    #[error("a ticket is needed: &ticket=, signed by the site of this page")]
+    Missing,
+    #[error("the ticket is not a JSON Web Token")]
+    NotAToken,
+    #[error("the ticket must be signed with HS256")]
+    Algorithm,
+    #[error("the ticket is not signed with this server's secret")]
+    Signature,
+    #[error(
+        "the ticket is not as it should be: {0} (exp and nbf are numbers of seconds since 1970)"
+    )]
+    Claims(Arc<serde_json::Error>),
+    #[error("the ticket's {claim} is {problem}")]
+    Time { claim: &'static str, problem: TimeProblem },
+    #[error("the ticket lacks exp: when it runs out, in seconds since 1970")]
+    NoExpiry,
+    #[error("the ticket is never valid: its nbf is after its exp")]
+    NeverValid,
+    #[error("the ticket has run out {ago_s:.0} s ago by this server's clock: ask for a fresh one")]
+    Expired { ago_s: f64 },
+    #[error("the ticket is not valid before {ahead_s:.0} s from now by this server's clock (nbf)")]
+    NotYetValid { ahead_s: f64 },
+    #[error("the ticket names a page and a page_prefix: one of them must do")]
+    PageAndPrefix,
+    #[error("the ticket is for another page")]
+    OtherPage,
+    #[error("the ticket is for another id")]
+    OtherId,
+}
+
+/// Why a claim is no time.
+#[derive(Debug, Clone, Copy, thiserror::Error)]
+#[expect(missing_docs, reason = "each message explains its variant")]
+pub enum TimeProblem {
+    #[error("before 1970")]
+    Negative,
+    #[error("too large: it must be in seconds since 1970, not in milliseconds")]
+    TooLarge,
+    #[error("a text: it must be a number of seconds since 1970, without quotes")]
+    Text,
+    #[error("no number: it must be in seconds since 1970")]
+    NotANumber,
+}
+
+impl TicketError {
+    /// Returns the close that tells the client whether to come back.
+    const fn close(&self) -> Close {
+        match self {
+            Self::Expired { .. } => Close::TicketExpired,
+            Self::NotYetValid { ahead_s } if *ahead_s <= WAIT_S => Close::TicketEarly,
+            Self::NotYetValid { .. }
+            | Self::Missing
+            | Self::NotAToken
+            | Self::Algorithm
+            | Self::Signature
+            | Self::Claims(_)
+            | Self::Time { .. }
+            | Self::NoExpiry
+            | Self::NeverValid
+            | Self::PageAndPrefix
+            | Self::OtherPage
+            | Self::OtherId => Close::TicketRefused,
+        }
+    }
+}
+
+impl From<TicketError> for Refused {
+    fn from(error: TicketError) -> Self {
+        Self(error.close(), Some(error.to_string()))
+    }
+}
+
+impl From<&ErrorKind> for TicketError {
+    #[expect(clippy::wildcard_enum_match_arm, reason = "the library may name more kinds of error")]
+    fn from(kind: &ErrorKind) -> Self {
+        match kind {
+            ErrorKind::InvalidSignature => Self::Signature,
+            ErrorKind::InvalidAlgorithm => Self::Algorithm,
+            ErrorKind::Json(error) => Self::Claims(Arc::clone(error)),
+            _ => Self::NotAToken,
+        }
+    }
+}
+
+/// Checks tickets with the secret that they are signed with.
 pub struct TicketCheck {
     key: DecodingKey,
     validation: Validation,
 }
 
 impl TicketCheck {
-    /// With the secret that they are signed with (`auth.ticket_secret`).
+    /// Creates a check for tickets that are signed with `secret` (`auth.ticket_secret`).
     #[must_use]
     pub fn new(secret: &str) -> Self {
-        // one algorithm, whatever a ticket says of itself
+        // one algorithm, whatever the header of a ticket says
         let mut validation = Validation::new(Algorithm::HS256);
-        // the times are looked at here, where more can be said of them than by the library
+        // `check_times` checks the times, because its errors say more than the library's
         validation.validate_exp = false;
         validation.validate_nbf = false;
         validation.required_spec_claims.clear();
-        // whom else a site's tickets are for is its own affair
+        // a site may use its tickets for other services, too
         validation.validate_aud = false;
         Self { key: DecodingKey::from_secret(secret.as_bytes()), validation }
     }
 
-    /// What the bearer of `ticket` may do as `id` on the page `key`.
+    /// Returns what the bearer of `ticket` may do as `id` on the page `key`.
     ///
     /// # Errors
-    /// Why it is not let in.
+    /// When the ticket does not let its bearer in.
     pub fn check(
         &self,
         ticket: Option<&str>,
         key: &PageKey,
         id: &PeerId,
-    ) -> Result<Rights, Refused> {
+    ) -> Result<Rights, TicketError> {
         self.check_at(ticket, key, id, unix_ms())
     }
 
-    /// Does what [`TicketCheck::check`] does, at a time given.
+    /// Does what [`TicketCheck::check`] does, at a given time.
     fn check_at(
         &self,
         ticket: Option<&str>,
         key: &PageKey,
         id: &PeerId,
         unix_ms: u64,
-    ) -> Result<Rights, Refused> {
-        let ticket = ticket.ok_or_else(|| {
-            refused("a ticket is needed: &ticket=, signed by the site of this page")
-        })?;
-        // a backend that prints a line ends it
+    ) -> Result<Rights, TicketError> {
+        let ticket = ticket.ok_or(TicketError::Missing)?;
+        // a ticket that a command printed ends with a line break
         let ticket = decode::<Ticket>(secret::trim(ticket), &self.key, &self.validation)
-            .map_err(|e| why_not(e.kind()))?;
+            .map_err(|error| TicketError::from(error.kind()))?;
         let Ticket { page, page_prefix, id: for_id, exp, nbf, host, relay } = ticket.claims;
         check_times(exp.as_ref(), nbf.as_ref(), unix_ms as f64 / 1000.0)?;
         let fits = match (key, page.as_deref(), page_prefix.as_deref()) {
-            (_, Some(_), Some(_)) => {
-                return Err(refused(
-                    "the ticket names a page and a page_prefix: one of them must do",
-                ));
-            }
+            (_, Some(_), Some(_)) => return Err(TicketError::PageAndPrefix),
             (PageKey::Named(name), Some(page), None) => name.as_str() == page,
             (PageKey::Named(name), None, Some(prefix)) => name.as_str().starts_with(prefix),
             (PageKey::Pageless, page, prefix) => page.or(prefix).is_none(),
             (PageKey::Named(_), None, None) => false,
         };
         if !fits {
-            return Err(refused("the ticket is for another page"));
+            return Err(TicketError::OtherPage);
         }
         if for_id.is_some_and(|allowed| allowed != id.as_str()) {
-            return Err(refused("the ticket is for another id"));
+            return Err(TicketError::OtherId);
         }
         Ok(Rights { host, relay })
     }
 }
 
-fn refused(why: &str) -> Refused {
-    Refused(Close::TicketRefused, Some(why.into()))
-}
-
-/// Checks from when until when a ticket is valid; `now` is in seconds since 1970.
-fn check_times(exp: Option<&Value>, nbf: Option<&Value>, now: f64) -> Result<(), Refused> {
-    let exp = seconds("exp", exp)?
-        .ok_or_else(|| refused("the ticket lacks exp: when it runs out, in seconds since 1970"))?;
+/// Checks that a ticket is valid at `now`, in seconds since 1970.
+fn check_times(exp: Option<&Value>, nbf: Option<&Value>, now: f64) -> Result<(), TicketError> {
+    let exp = seconds("exp", exp)?.ok_or(TicketError::NoExpiry)?;
     let nbf = seconds("nbf", nbf)?;
     if nbf.is_some_and(|nbf| nbf - LEEWAY_S > exp + LEEWAY_S) {
-        return Err(refused("the ticket is never valid: its nbf is after its exp"));
+        return Err(TicketError::NeverValid);
     }
     if exp < now - LEEWAY_S {
-        let why = format!(
-            "the ticket has run out {:.0} s ago by this server's clock: ask for a fresh one",
-            now - exp
-        );
-        return Err(Refused(Close::TicketExpired, Some(why)));
+        return Err(TicketError::Expired { ago_s: now - exp });
     }
-    let ahead = nbf.map_or(0.0, |nbf| nbf - now);
-    if ahead > LEEWAY_S {
-        let close = if ahead > WAIT_S { Close::TicketRefused } else { Close::TicketEarly };
-        let why = format!(
-            "the ticket is not valid before {ahead:.0} s from now by this server's clock (nbf)"
-        );
-        return Err(Refused(close, Some(why)));
+    let ahead_s = nbf.map_or(0.0, |nbf| nbf - now);
+    if ahead_s > LEEWAY_S {
+        return Err(TicketError::NotYetValid { ahead_s });
     }
     Ok(())
 }
 
 /// Reads a NumericDate (RFC 7519, 2): a number of seconds since 1970, which may have a fraction.
-fn seconds(claim: &str, value: Option<&Value>) -> Result<Option<f64>, Refused> {
+fn seconds(claim: &'static str, value: Option<&Value>) -> Result<Option<f64>, TicketError> {
     let Some(value) = value.filter(|value| !value.is_null()) else { return Ok(None) };
-    let kind = match value {
+    let problem = match value {
         Value::Number(number) => match number.as_f64() {
             Some(time) if (0.0..TOO_LATE_S).contains(&time) => return Ok(Some(time)),
-            Some(time) if time < 0.0 => "before 1970",
-            _ => "too large: it must be in seconds since 1970, not in milliseconds",
+            Some(time) if time < 0.0 => TimeProblem::Negative,
+            _ => TimeProblem::TooLarge,
         },
-        Value::String(_) => "a text: it must be a number of seconds since 1970, without quotes",
+        Value::String(_) => TimeProblem::Text,
         Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => {
-            "no number: it must be in seconds since 1970"
+            TimeProblem::NotANumber
         }
     };
-    Err(refused(&format!("the ticket's {claim} is {kind}")))
-}
-
-#[expect(
-    clippy::wildcard_enum_match_arm,
-    reason = "the library may name more ways to be no good token"
-)]
-fn why_not(error: &ErrorKind) -> Refused {
-    match error {
-        ErrorKind::InvalidSignature => {
-            refused("the ticket is not signed with this server's secret")
-        }
-        ErrorKind::InvalidAlgorithm => refused("the ticket must be signed with HS256"),
-        ErrorKind::Json(why) => refused(&format!(
-            "the ticket is not as it should be: {why} (exp and nbf are numbers of seconds since 1970)"
-        )),
-        _ => refused("the ticket is not a JSON Web Token"),
-    }
+    Err(TicketError::Time { claim, problem })
 }
 
 #[cfg(test)]
@@ -195,7 +252,7 @@ mod tests {
         encode(&Header::new(algorithm), claims, &key).unwrap_or_else(|e| panic!("{e}"))
     }
 
-    /// The close and its words, or the rights.
+    /// Returns the close and the words of a refusal, or the rights.
     fn check(ticket: &str, page: Option<&str>) -> Result<Rights, (&'static str, String)> {
         let key = page.map_or(PageKey::Pageless, |page| {
             PageKey::Named(PageName::parse(page).unwrap_or_else(|e| panic!("{e}")))
@@ -203,7 +260,7 @@ mod tests {
         let id = PeerId::parse("ann").unwrap_or_else(|e| panic!("{e}"));
         let checked =
             TicketCheck::new(SECRET).check(Some(ticket).filter(|t| !t.is_empty()), &key, &id);
-        checked.map_err(|Refused(close, words)| (close.name(), words.unwrap_or_default()))
+        checked.map_err(|error| (error.close().name(), error.to_string()))
     }
 
     fn exp(after_s: i64) -> i64 {
@@ -211,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn a_ticket_opens_what_it_names() {
+    fn a_ticket_opens_the_pages_that_it_names() {
         for (claims, page) in [
             (json!({"page": "https://a.org/x"}), Some("https://a.org/x")),
             (json!({"page_prefix": "https://a.org/"}), Some("https://a.org/x")),
@@ -221,7 +278,7 @@ mod tests {
             (json!({}), None),
         ] {
             let mut claims = claims;
-            // just run out: within the leeway
+            // run out, but within the leeway
             claims["exp"] = json!(exp(-15));
             assert_eq!(
                 check(&signed(Algorithm::HS256, SECRET, &claims), page),
@@ -235,7 +292,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_with_a_ticket_is_said() {
+    fn a_refused_ticket_is_refused_with_the_reason() {
         let good = json!({"page": "p", "exp": exp(60)});
         let sign = |claims: &Value| signed(Algorithm::HS256, SECRET, claims);
         // {"alg":"none","typ":"JWT"}, the claims of a good one, no signature
@@ -289,17 +346,17 @@ mod tests {
                 "another id",
             ),
         ] {
-            let told = check(&ticket, page);
-            let (name, said) = told.err().unwrap_or_else(|| panic!("let in: {ticket} on {page:?}"));
+            let refused = check(&ticket, page).err();
+            let (name, error) = refused.unwrap_or_else(|| panic!("let in: {ticket} on {page:?}"));
             assert!(
-                name == close && said.contains(words),
-                "{name} {said:?}, not {close} {words:?}"
+                name == close && error.contains(words),
+                "{name} {error:?}, not {close} {words:?}"
             );
         }
     }
 
     #[test]
-    fn white_space_around_a_ticket_is_nobody_s_business() {
+    fn white_space_around_a_ticket_is_ignored() {
         let ticket = signed(Algorithm::HS256, SECRET, &json!({"page": "p", "exp": exp(60)}));
         for ticket in
             [format!("{ticket}\n"), format!(" {ticket}\r\n"), format!("\u{feff}{ticket}\t")]
@@ -309,7 +366,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_with_its_times_is_said_and_what_time_heals_is_waited_for() {
+    fn times_are_checked_and_a_ticket_that_will_be_valid_is_worth_a_wait() {
         const NOW: u64 = 1_800_000_000;
         let id = PeerId::parse("ann").unwrap_or_else(|e| panic!("{e}"));
         let tickets = TicketCheck::new(SECRET);
@@ -320,7 +377,7 @@ mod tests {
             let page = PageKey::Named(PageName::parse("p").unwrap_or_else(|e| panic!("{e}")));
             let checked = tickets.check_at(Some(&ticket), &page, &id, NOW * 1000);
             checked.map_or_else(
-                |Refused(close, words)| (close.name(), words.unwrap_or_default()),
+                |error| (error.close().name(), error.to_string()),
                 |_| ("", String::new()),
             )
         };
@@ -355,10 +412,10 @@ mod tests {
             ),
             (json!({"exp": NOW + 60, "nbf": -5}), "ticket-refused", "nbf is before 1970"),
         ] {
-            let (name, said) = check(&times);
+            let (name, error) = check(&times);
             assert!(
-                name == close && said.contains(words),
-                "{times}: {name:?} {said:?}, not {close:?} {words:?}"
+                name == close && error.contains(words),
+                "{times}: {name:?} {error:?}, not {close:?} {words:?}"
             );
         }
     }

@@ -15,14 +15,15 @@ use std::time::Duration;
 
 use actix_web::web::{BufMut, Bytes};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::io::poll_read_buf;
 
 use super::connection::Stream;
 use super::counters::SessionCounters;
 use super::upgrade::Upgraded;
+use crate::admission::ConnectionPermit;
 use crate::settings::ms;
-use crate::shared::{ConnectionPermit, Shared};
+use crate::shared::Shared;
 use peerstar_core::frame::rate_limiter::RateLimiter;
 use peerstar_core::frame::reader::{self, Event, Opcode, ProtocolViolation, Reader};
 use peerstar_core::protocol::close::Close;
@@ -45,6 +46,12 @@ const READ_AFTER_END: Duration = Duration::from_secs(1);
 const TIMEOUTS_A_FRAME: u32 = 4;
 /// How long the last words may take to be read.
 const FAREWELL: Duration = Duration::from_secs(1);
+/// Least time between the answer to the handshake and our close frame.
+///
+/// Firefox drops the `open` event and every text of a WebSocket whose close frame arrives with the
+/// answer or a few milliseconds later. Of 40 connections it dropped 36 at 0 ms, 5 at 5 ms and none
+/// at 20 ms.
+const CLOSE_AFTER_OPEN: Duration = Duration::from_millis(100);
 
 thread_local! {
     /// Where bytes are on their way in or out, of one socket after the other.
@@ -95,6 +102,10 @@ pub struct Socket {
     /// The answer to the handshake waits for what comes next, to go out with it.
     waits_for_more: bool,
     answers: usize,
+    /// When the answer to the handshake was framed.
+    opened_at: Option<Instant>,
+    /// Body of our close frame, until [`hang_up`] may send it.
+    close_body: Option<Bytes>,
     /// Framed, and not taken by the kernel yet.
     unwritten: Bytes,
     /// Whoever writes the rest when there is room.
@@ -128,6 +139,8 @@ impl Socket {
             outgoing: VecDeque::from([Outgoing::Welcome(answer)]),
             waits_for_more: true,
             answers: 0,
+            opened_at: None,
+            close_body: None,
             unwritten: Bytes::new(),
             writer: Waker::noop().clone(),
         }
@@ -153,9 +166,10 @@ impl Socket {
         self.outgoing.push_back(Outgoing::Answer(opcode, body.into()));
     }
 
-    /// Queues the last frame.
+    /// Sets the close frame that [`hang_up`] sends after everything queued so far.
     pub fn close(&mut self, close: Close) {
-        self.answer(Opcode::Close, reader::close_body(close.code(), close.name()));
+        self.welcome();
+        self.close_body = Some(reader::close_body(close.code(), close.name()).into());
     }
 
     /// Lets the answer to the handshake go, though nothing goes with it. Whether it was waiting.
@@ -207,7 +221,10 @@ impl Socket {
         scratch.clear();
         while let Some(outgoing) = self.outgoing.pop_front() {
             match outgoing {
-                Outgoing::Welcome(answer) => scratch.extend_from_slice(&answer),
+                Outgoing::Welcome(answer) => {
+                    self.opened_at = Some(Instant::now());
+                    scratch.extend_from_slice(&answer);
+                }
                 Outgoing::Body(body) => scratch.extend_from_slice(&body),
                 Outgoing::Told(frame) if frame.len() >= WRITE => {
                     // a roster of 10,000 is not copied, but written from where it is
@@ -338,6 +355,17 @@ pub fn hang_up(socket: Rc<RefCell<Socket>>, place: Option<ConnectionPermit>, is_
     actix_web::rt::spawn(async move {
         let farewell = async {
             poll_fn(|cx| socket.borrow_mut().poll_flush(cx)).await?;
+            let (close_body, opened_at) = {
+                let mut socket = socket.borrow_mut();
+                (socket.close_body.take(), socket.opened_at)
+            };
+            if let Some(body) = close_body {
+                if let Some(opened_at) = opened_at {
+                    sleep_until(opened_at + CLOSE_AFTER_OPEN).await;
+                }
+                socket.borrow_mut().answer(Opcode::Close, body);
+                poll_fn(|cx| socket.borrow_mut().poll_flush(cx)).await?;
+            }
             if is_last && matches!(socket.borrow().stream, Stream::Plain(_)) {
                 return Ok(());
             }

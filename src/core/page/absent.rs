@@ -23,15 +23,17 @@ pub struct AbsentMember {
     pub is_lost: bool,
     /// The last profile of the member.
     pub profile: Option<Box<RawValue>>,
-    /// Whether the session of the member may still live, and is yet to say so to the page's new actor.
+    /// Whether the session of the member may still live, and is yet to say so to the page's new
+    /// actor.
     pub is_awaited: bool,
-    /// Whether the host has not heard of the member or of its last profile. The host was sent a roster meanwhile, or the page's
-    /// actor died before it told the host.
+    /// Whether the host has not heard of the member or of its last profile. The host was sent a
+    /// roster meanwhile, or the page's actor died before it told the host.
     pub is_news: bool,
 }
 
 impl AbsentMember {
-    /// Returns whether a host that knew the member has to hear of it once more, when it comes back with `status`.
+    /// Returns whether a host that knew the member has to hear of it once more, when it comes back
+    /// with `status`.
     #[must_use]
     pub fn is_news_with(&self, status: &Status) -> bool {
         self.is_news || !is_same_json(self.profile.as_deref(), status.profile.as_deref())
@@ -77,7 +79,8 @@ impl AbsentMembers {
         }
     }
 
-    /// Notes that the host was sent a roster without the absent members: each is news to it when it comes back.
+    /// Notes that the host was sent a roster without the absent members: each is news to it when it
+    /// comes back.
     pub fn mark_all_news(&mut self) {
         self.0.values_mut().for_each(|member| member.is_news = true);
     }

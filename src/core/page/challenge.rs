@@ -1,4 +1,5 @@
-//! What speaks against the present host: a probe of its page, suspicions of members, and fitter members while it is hidden.
+//! Reasons to replace a present host: a probe of its page, suspicions of members, and fitter
+//! members while it is hidden.
 
 use std::time::Duration;
 
@@ -7,7 +8,7 @@ use crate::page::member::Seat;
 use crate::page::suspicion::Suspicions;
 use crate::time::Time;
 
-/// What speaks against the present host. Each term begins with an empty challenge.
+/// Reasons to replace the present host. Each term begins with an empty challenge.
 #[derive(Debug, Default)]
 pub struct Challenge {
     probe: Option<Probe>,
@@ -35,7 +36,8 @@ impl Challenge {
         self.probe = Some(Probe { until, texts_sent });
     }
 
-    /// Ends the probe if its time is over. Returns how many text frames the host had sent when the probe began.
+    /// Ends the probe if its time is over. Returns how many text frames the host had sent when the
+    /// probe began.
     pub fn end_probe(&mut self, now: Time) -> Option<u64> {
         self.probe.take_if(|probe| probe.until <= now).map(|probe| probe.texts_sent)
     }
@@ -69,14 +71,15 @@ impl Challenge {
     }
 }
 
-/// Members that are fitter than the host for being visible, while it is hidden. One follows it after it was fitter for a while:
-/// by then it has the state of the group.
+/// Members that are fitter than the host for being visible, while it is hidden. One follows it
+/// after it was fitter for a while: by then it has the state of the group.
 #[derive(Debug, Default)]
 pub struct Relief(DeadlineMap<Seat, ()>);
 
 impl Relief {
-    /// Updates who is `fitter`: seat, and whether the member was heard from recently. Members that are fitter for the first
-    /// time wait for `patience`. A candidate that is not fresh when its wait ends starts the wait again.
+    /// Updates who is `fitter`: seat, and whether the member was heard from recently. Members that
+    /// are fitter for the first time wait for `patience`. A candidate that is not fresh when its
+    /// wait ends starts the wait again.
     pub fn update(
         &mut self,
         fitter: impl Iterator<Item = (Seat, bool)>,

@@ -2,7 +2,8 @@
 
 use crate::protocol::id::PeerId;
 
-/// The last [`Contacts::MOST`] peers with which a member exchanged an OFFER or ANSWER, oldest first.
+/// The last [`Contacts::MOST`] peers with which a member exchanged an OFFER or ANSWER, oldest
+/// first.
 #[derive(Debug, Clone, Default)]
 pub struct Contacts(Vec<PeerId>);
 

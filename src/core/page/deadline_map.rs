@@ -5,7 +5,8 @@ use std::hash::Hash;
 
 use crate::time::Time;
 
-/// Values with a key and a deadline. Of values due at the same time the one that was inserted first comes first.
+/// Values with a key and a deadline. Of values due at the same time the one that was inserted first
+/// comes first.
 ///
 /// Every operation on one value costs the logarithm of the number of values.
 #[derive(Debug)]

@@ -1,7 +1,9 @@
-//! The deputy: the member that hosts next, named in advance where members need a data channel to the host.
+//! The deputy: the member that hosts next, named in advance where members need a data channel to
+//! the host.
 //!
-//! Where nothing may be relayed to a member, a change of host costs it a dial, which takes seconds on rough networks. The
-//! server names the next host while the present one lives, and these members keep a data channel to both.
+//! Where nothing may be relayed to a member, a change of host costs it a dial, which takes seconds
+//! on rough networks. The server names the next host while the present one lives, and these members
+//! keep a data channel to both.
 
 use std::time::Duration;
 
@@ -10,13 +12,14 @@ use crate::time::Time;
 
 /// Least time before a deputy is judged. A page whose dials take longer gives it the fair time.
 const TERM: Duration = Duration::from_secs(10);
-/// Most times that this time is doubled. It is doubled after each deputy that was not reached, but for the first: where
-/// members reach nobody, changing the deputy helps nobody and costs dials.
+/// Most times that this time is doubled. It is doubled after each deputy that was not reached, but
+/// for the first: where members reach nobody, changing the deputy helps nobody and costs dials.
 const MOST_DOUBLINGS: u32 = 5;
-/// Time without a join or leave before a deputy is judged, and the least time between two judgements.
+/// Time without a join or leave before a deputy is judged, and the least time between two
+/// judgements.
 const CALM: Duration = Duration::from_secs(2);
 
-/// What a review of the deputy found.
+/// Result of a review of the deputy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Judgement {
     /// Whether at least half of the members that dial the deputy reach it, or may still come to.
@@ -29,7 +32,8 @@ pub struct Judgement {
 #[derive(Debug, Default)]
 pub struct Deputy {
     seat: Option<Seat>,
-    /// Number of changes of the deputy so far. Members note the last one that was announced to them.
+    /// Number of changes of the deputy so far. Members note the last one that was announced to
+    /// them.
     number: u64,
     /// When the present deputy was named.
     since: Time,
@@ -92,7 +96,8 @@ impl Deputy {
         };
     }
 
-    /// Notes that the deputy was judged, and whether a successor takes its place because nobody reaches it.
+    /// Notes that the deputy was judged, and whether a successor takes its place because nobody
+    /// reaches it.
     pub const fn judged(&mut self, judgement: Judgement, has_successor: bool, now: Time) {
         (self.judged_at, self.changed) = (now, judgement.is_pending);
         if judgement.is_reached {

@@ -13,14 +13,16 @@ pub enum Policy {
     Oldest,
 }
 
-/// What matters of a member in an election.
+/// The merits of a member in an election.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Candidate<T> {
     /// The member. Candidates are listed longest present first.
     pub who: T,
-    /// Whether the member speaks the group protocol. While one does, no stock client may host: it cannot sequence.
+    /// Whether the member speaks the group protocol. While one does, no stock client may host: it
+    /// cannot sequence.
     pub group: bool,
-    /// Whether the socket of the member is open. A member whose browser has just closed it may be back within a moment.
+    /// Whether the socket of the member is open. A member whose browser has just closed it may be
+    /// back within a moment.
     pub present: bool,
     /// Whether the member says that it can host.
     pub eligible: bool,
@@ -30,12 +32,13 @@ pub struct Candidate<T> {
     pub relay: bool,
     /// Whether somebody looks at the page of the member.
     pub visible: bool,
-    /// Whether the member was heard from recently. Of two that vanish together the second does not follow the first.
+    /// Whether the member was heard from recently. Of two that vanish together the second does not
+    /// follow the first.
     pub fresh: bool,
 }
 
-/// Returns the fittest candidates. Each merit counts only if a candidate has it, and more than all after it: group member,
-/// socket, eligible, within reach, relay, visible, fresh.
+/// Returns the fittest candidates. Each merit counts only if a candidate has it, and more than all
+/// after it: group member, socket, eligible, within reach, relay, visible, fresh.
 #[must_use]
 pub fn fittest<T>(mut candidates: Vec<Candidate<T>>) -> Vec<Candidate<T>> {
     // false is below true, and what comes first in a tuple outweighs what follows
@@ -50,8 +53,8 @@ pub fn fittest<T>(mut candidates: Vec<Candidate<T>>) -> Vec<Candidate<T>> {
 /// Most draws of [`draw`].
 const DRAWS: u64 = 16;
 
-/// Draws numbers below `count` until `judge` accepts one, at most 16 times. Returns what `judge` makes of it. For a uniform
-/// `random`, every number that `judge` accepts is equally likely.
+/// Draws numbers below `count` until `judge` accepts one, at most 16 times. Returns what `judge`
+/// makes of it. For a uniform `random`, every number that `judge` accepts is equally likely.
 pub fn draw<T>(count: usize, random: u64, judge: impl FnMut(usize) -> Option<T>) -> Option<T> {
     // splitmix64, from `random` on: well-mixed numbers
     let numbers =
@@ -65,13 +68,14 @@ const fn mixed(z: u64) -> u64 {
     z ^ (z >> 31)
 }
 
-/// Returns a number below `count`, which is above 0; uniform to within `count` / 2^64 if `random` is.
+/// Returns a number below `count`, which is above 0; uniform to within `count` / 2^64 if `random`
+/// is.
 const fn below(count: usize, random: u64) -> usize {
     ((random as u128 * count as u128) >> 64) as usize
 }
 
-/// Picks one of the equally fit candidates by `policy`. For a uniform `random`, [`Policy::Random`] picks each with the same
-/// probability. Returns `None` for no candidates.
+/// Picks one of the equally fit candidates by `policy`. For a uniform `random`, [`Policy::Random`]
+/// picks each with the same probability. Returns `None` for no candidates.
 #[must_use]
 pub fn pick<T: Copy>(fit: &[Candidate<T>], policy: Policy, random: u64) -> Option<T> {
     let index = match policy {
@@ -99,7 +103,8 @@ mod tests {
 
     #[test]
     fn a_draw_is_uniform_over_what_is_accepted() {
-        // ten of 30 are accepted: chi-squared with 9 degrees of freedom is above 27.88 once in 1,000
+        // ten of 30 are accepted: chi-squared with 9 degrees of freedom is above 27.88 once in
+        // 1,000
         let (draws, mut counts, mut failed) = (100_000, [0_u32; 30], 0);
         for random in numbers(43).take(draws) {
             match draw(counts.len(), random, |n| (n % 3 == 1).then_some(n)) {
@@ -137,7 +142,8 @@ mod tests {
 
     #[test]
     fn the_pick_is_uniform_over_the_eligible() {
-        // ten candidates of whom seven may host: chi-squared with 6 degrees of freedom is above 22.46 once in 1,000
+        // ten candidates of whom seven may host: chi-squared with 6 degrees of freedom is above
+        // 22.46 once in 1,000
         let candidates: Vec<_> =
             (0..10).map(|who| Candidate { eligible: who % 4 != 0, ..candidate(who) }).collect();
         let eligible = candidates.iter().filter(|c| c.eligible).count();

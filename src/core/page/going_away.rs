@@ -1,7 +1,9 @@
-//! Members whose browser closed the socket with 1001. Most of them have left; some are back within a moment.
+//! Members whose browser closed the socket with 1001. Most of them have left; some are back within
+//! a moment.
 //!
-//! Firefox closes the WebSockets of a page with 1001 when a navigation begins, also when that turns out to be a download and
-//! the page stays. Such a member keeps its seat, and a host its role, for [`GRACE`]. Nothing is sent to it meanwhile.
+//! Firefox closes the WebSockets of a page with 1001 when a navigation begins, also when that turns
+//! out to be a download and the page stays. Such a member keeps its seat, and a host its role, for
+//! [`GRACE`]. Nothing is sent to it meanwhile.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! What a stopped page actor leaves to its successor.
+//! The handover from a stopped page actor to its successor.
 
 use crate::page::absent::AbsentMember;
 use crate::page::dials::Dials;
@@ -6,7 +6,8 @@ use crate::page::parked::ParkedMessages;
 use crate::protocol::claim::Claim;
 use crate::protocol::id::{Epoch, PeerId};
 
-/// What a stopped page actor leaves to its successor. The sessions tell the successor of themselves.
+/// The state that a stopped page actor leaves to its successor. The sessions tell the successor of
+/// themselves.
 #[derive(Debug, Default)]
 pub struct Handover {
     /// The highest epoch that was announced to anybody.
@@ -20,7 +21,8 @@ pub struct Handover {
 }
 
 impl Handover {
-    /// Returns the handover of a page that had no predecessor. Its epochs start above `announced_epoch`.
+    /// Returns the handover of a page that had no predecessor. Its epochs start above
+    /// `announced_epoch`.
     #[must_use]
     pub fn above(announced_epoch: Epoch) -> Self {
         Self { announced_epoch, ..Self::default() }

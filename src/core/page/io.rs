@@ -1,4 +1,4 @@
-//! What can happen to a page, and what a page wants done.
+//! Inputs and outputs of a page.
 
 use crate::page::member::{Departure, JoinRequest};
 use crate::protocol::cause::Cause;
@@ -20,8 +20,8 @@ pub struct Env<'a> {
     pub random: u64,
     /// Returns when a session was last heard from.
     pub last_heard: &'a dyn Fn(SessionId) -> Time,
-    /// Returns how many text frames a session has sent. If there are more than before, the code of its page has run. The
-    /// browser answers pings without it.
+    /// Returns how many text frames a session has sent. If there are more than before, the code of
+    /// its page has run. The browser answers pings without it.
     pub texts_sent: &'a dyn Fn(SessionId) -> u64,
 }
 
@@ -31,7 +31,7 @@ impl std::fmt::Debug for Env<'_> {
     }
 }
 
-/// What can happen to a page.
+/// An event that a page handles.
 #[derive(Debug)]
 pub enum Input {
     /// A session asks to join.
@@ -58,7 +58,7 @@ pub enum Input {
     Status {
         /// Session of the member.
         session: SessionId,
-        /// What changes.
+        /// The change of its status.
         update: StatusUpdate,
     },
     /// A member sends data over the server.
@@ -119,7 +119,7 @@ pub enum Input {
     Drain,
 }
 
-/// What a page wants done, in this order.
+/// An action that a page wants done. The order of outputs matters.
 #[derive(Debug, Clone)]
 pub enum Output {
     /// Let a session in. It is a member from now on.
@@ -137,12 +137,12 @@ pub enum Output {
         to: SessionId,
         /// `HOST`.
         frame: Frame,
-        /// What the frame says.
+        /// The assignment that the frame announces.
         assignment: Assignment,
     },
     /// Tell all other members who hosts: each that
-    /// [`PageState::announce_to_others`](super::PageState::announce_to_others) names. The announcement is boxed because it is
-    /// large, and a fan-out has an output for each member.
+    /// [`PageState::announce_to_others`](super::PageState::announce_to_others) names. The
+    /// announcement is boxed because it is large, and a fan-out has an output for each member.
     AnnounceHostToOthers(Box<Announcement>),
     /// Send a frame to a member. A member without room for it is closed as slow.
     Send {
@@ -151,16 +151,19 @@ pub enum Output {
         /// The frame.
         frame: Frame,
     },
-    /// Send a frame of one peer to another, if there is room. A receiver without room is not to blame.
+    /// Send a frame of one peer to another, if there is room. A receiver without room is not to
+    /// blame.
     Forward {
         /// Session of the receiver.
         to: SessionId,
         /// The frame.
         frame: Frame,
-        /// Session of the sender and id of the receiver for [`Input::Undelivered`]. `None` if nobody is told.
+        /// Session of the sender and id of the receiver for [`Input::Undelivered`]. `None` if
+        /// nobody is told.
         from: Option<(SessionId, PeerId)>,
     },
-    /// Tell the host of a member. A crowd that joins or leaves at once is much to read, and not the host's fault.
+    /// Tell the host of a member. A crowd that joins or leaves at once is much to read, and not the
+    /// host's fault.
     RosterChange {
         /// Session of the host, or of a contact of the member.
         to: SessionId,
@@ -239,8 +242,8 @@ impl Output {
 pub struct Announcement {
     /// The new assignment, as members other than the host are told it.
     pub assignment: Assignment,
-    /// Frames by whether the receiver dials the deputy. Of each kind there are three: for members that do not dial the host,
-    /// that dial it, and that cannot but dial it.
+    /// Frames by whether the receiver dials the deputy. Of each kind there are three: for members
+    /// that do not dial the host, that dial it, and that cannot but dial it.
     pub(super) frames: [[Frame; 3]; 2],
     /// Number of members that may relay and dial the host.
     pub(super) places: usize,
@@ -248,7 +251,7 @@ pub struct Announcement {
     pub(super) deputy: u64,
 }
 
-/// Who hosts, as one session is told.
+/// The host, as one session is told.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Assignment {
     /// The term.

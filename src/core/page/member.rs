@@ -1,4 +1,5 @@
-//! What a page is told of its members: requests to join, rights, status, and how they leave.
+//! Facts about members that come from outside: requests to join, rights, status, and how they
+//! leave.
 
 // not `std::net`, which opens sockets as well
 use core::net::IpAddr;
@@ -22,7 +23,7 @@ pub enum ProfileChange {
     Changed,
 }
 
-/// What a member says of itself.
+/// The status of a member, as the member reports it.
 #[derive(Debug, Clone)]
 pub struct Status {
     /// Whether the member may be elected while others may.
@@ -80,7 +81,7 @@ pub(super) fn is_same_json(one: Option<&RawValue>, other: Option<&RawValue>) -> 
     one.map(RawValue::get) == other.map(RawValue::get)
 }
 
-/// What the operator lets a member do. A ticket may restrict it.
+/// Rights of a member. A ticket may restrict them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rights {
     /// Whether the member may be elected.
@@ -94,7 +95,7 @@ impl Rights {
     pub const ALL: Self = Self { host: true, relay: true };
 }
 
-/// What a session asks a page with: what its URL says.
+/// The request of a session to join a page, from its URL.
 #[derive(Debug, Clone)]
 pub struct JoinRequest {
     /// The session.
@@ -105,24 +106,27 @@ pub struct JoinRequest {
     pub token: Option<Token>,
     /// The version of the group protocol that the client speaks; 0 for a stock client.
     pub group: u32,
-    /// What the client may do.
+    /// Rights of the client.
     pub rights: Rights,
     /// Network address of the client.
     pub address: Option<IpAddr>,
-    /// What the client was last told.
+    /// The assignment that the client was last told.
     pub claim: Option<Claim>,
-    /// Status of a session that was a member already when the page's actor died. It is told nothing that it knows.
+    /// Status of a session that was a member already when the page's actor died. It is told nothing
+    /// that it knows.
     pub resumed: Option<Status>,
 }
 
 /// How a member left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Departure {
-    /// The member said `LEAVE`, closed its socket with 1000, or with 1001 and did not come back in time.
+    /// The member said `LEAVE`, closed its socket with 1000, or with 1001 and did not come back in
+    /// time.
     Goodbye,
     /// The browser closed the socket with 1001. The page may live on and be back within a moment.
     GoingAway,
-    /// The client closed its socket without a code: PeerJS's `disconnect()`, which keeps its connections.
+    /// The client closed its socket without a code: PeerJS's `disconnect()`, which keeps its
+    /// connections.
     Disconnected,
     /// The socket was lost, or the server closed it with a code that asks the client to come back.
     Lost,
@@ -152,7 +156,8 @@ impl Departure {
         matches!(self, Self::Lost | Self::Silent)
     }
 
-    /// Returns whether the client may come back as the same member. `disconnect()` of a client without a page means to.
+    /// Returns whether the client may come back as the same member. `disconnect()` of a client
+    /// without a page means to.
     #[must_use]
     pub const fn may_return(self, is_pageless: bool) -> bool {
         matches!(self, Self::Lost) || (is_pageless && matches!(self, Self::Disconnected))

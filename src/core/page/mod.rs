@@ -1,7 +1,8 @@
 //! One page: who is on it and who hosts it. Nothing else decides either.
 //!
-//! [`PageState::handle`] takes one input and returns what is to be done; [`io`] lists both. A page is a conductor (`state/`)
-//! over parts. A part has private fields, tests of its own, and knows no other part; the conductor connects them.
+//! [`PageState::handle`] takes one input and returns what is to be done; [`io`] lists both. A page
+//! is a conductor (`state/`) over parts. A part has private fields, tests of its own, and knows no
+//! other part; the conductor connects them.
 //!
 //! | part | owns |
 //! |---|---|
@@ -19,7 +20,8 @@
 //! # Where a change goes
 //! - Another policy of elections: [`election`], and the test scripts in `tests/core/elections`.
 //! - Another input or output: [`io`], and the file of `state/` that handles it.
-//! - Another thing that waits: a part with a deadline, a [`DeadlineReason`], and a line in `state/timer.rs`.
+//! - Another thing that waits: a part with a deadline, a [`DeadlineReason`], and a line in
+//!   `state/timer.rs`.
 
 pub mod absent;
 pub mod challenge;

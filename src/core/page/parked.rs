@@ -40,9 +40,10 @@ pub struct ParkedMessage {
 pub struct ParkedMessages {
     /// Messages by number, in the order in which they were sent.
     messages: DeadlineMap<u64, ParkedMessage>,
-    /// For each receiver: the numbers of its messages in the order in which they were sent, and their bytes.
+    /// Numbers of the messages for each receiver, in the order in which they were sent, and their
+    /// bytes.
     for_peer: HashMap<PeerId, (VecDeque<u64>, usize)>,
-    /// For each sender: number of its messages, and their bytes.
+    /// Number of messages of each sender, and their bytes.
     by_sender: HashMap<PeerId, (usize, usize)>,
     next: u64,
     bytes: usize,
@@ -54,7 +55,8 @@ pub struct ParkedMessages {
 pub struct NoRoom;
 
 impl ParkedMessages {
-    /// Creates an empty store. Messages for one receiver have at most `most_bytes`, because it gets them all at once.
+    /// Creates an empty store. Messages for one receiver have at most `most_bytes`, because it gets
+    /// them all at once.
     #[must_use]
     pub fn new(most_bytes: usize) -> Self {
         Self { receiver_bytes: most_bytes, ..Self::default() }
@@ -107,11 +109,11 @@ impl ParkedMessages {
         queue.into_iter().filter_map(|n| self.remove(n)).collect()
     }
 
-    /// Drops messages that waited too long, as many as fit in one step. Returns (sender, absent receiver) of each attempt that
-    /// failed.
+    /// Drops messages that waited too long, as many as fit in one step. Returns (sender, absent
+    /// receiver) of each attempt that failed.
     ///
-    /// An attempt is an OFFER with the messages that follow it. Candidates are worth nothing without their OFFER, so an attempt
-    /// expires as a whole, and its sender is told once.
+    /// An attempt is an OFFER with the messages that follow it. Candidates are worth nothing
+    /// without their OFFER, so an attempt expires as a whole, and its sender is told once.
     pub fn expire(&mut self, now: Time) -> Vec<(PeerId, PeerId)> {
         let mut failed = Vec::new();
         for _ in 0..MOST_A_STEP {

@@ -1,4 +1,5 @@
-//! Pending joins: newcomers that wait while the holder of their id is pinged. At most one for an id.
+//! Pending joins: newcomers that wait while the holder of their id is pinged. At most one for an
+//! id.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -19,8 +20,8 @@ pub struct PendingJoins {
 }
 
 impl PendingJoins {
-    /// Lets a newcomer wait until the holder of its id has had time to answer. Returns the newcomer that waited for the id
-    /// before; the new one has the rest of its time.
+    /// Lets a newcomer wait until the holder of its id has had time to answer. Returns the newcomer
+    /// that waited for the id before; the new one has the rest of its time.
     pub fn insert(&mut self, request: JoinRequest, now: Time) -> Option<JoinRequest> {
         let until = self.requests.get(&request.id).map_or(now.plus(WAIT), |(until, _)| until);
         let before = self.take(&request.id);

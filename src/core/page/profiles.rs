@@ -6,7 +6,8 @@ use crate::page::deadline_map::DeadlineMap;
 use crate::page::member::Seat;
 use crate::time::Time;
 
-/// Least time between two profiles of one member for the host. Of several in between only the last is sent.
+/// Least time between two profiles of one member for the host. Of several in between only the last
+/// is sent.
 const INTERVAL: Duration = Duration::from_secs(1);
 
 /// Whether the host is told of a profile now.
@@ -18,7 +19,8 @@ pub enum Send {
     Later,
 }
 
-/// Members whose profile the host was told within the interval, and whether each has changed it since.
+/// Members whose profile the host was told within the interval, and whether each has changed it
+/// since.
 #[derive(Debug, Default)]
 pub struct ProfileThrottle(DeadlineMap<Seat, bool>);
 
@@ -37,7 +39,8 @@ impl ProfileThrottle {
         }
     }
 
-    /// Returns the next member whose interval is over and whose profile is to be sent. Begins its next interval.
+    /// Returns the next member whose interval is over and whose profile is to be sent. Begins its
+    /// next interval.
     pub fn take_due(&mut self, now: Time) -> Option<Seat> {
         while let Some((seat, is_pending)) = self.0.take_due(now) {
             if is_pending {

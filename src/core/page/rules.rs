@@ -1,4 +1,4 @@
-//! What the settings say about pages.
+//! Rules for pages, from the settings.
 
 use std::time::Duration;
 
@@ -6,12 +6,13 @@ use crate::page::election::Policy;
 use crate::protocol::ice::IceServers;
 use crate::protocol::outgoing::Terms;
 
-/// What the settings say about pages.
+/// Rules for pages, from the settings.
 #[derive(Debug, Clone)]
 pub struct Rules {
     /// Most members of a page; `usize::MAX` for no limit.
     pub max_members: usize,
-    /// Number of members, longest present first, that dial the host where a relay serves the others.
+    /// Number of members, longest present first, that dial the host where a relay serves the
+    /// others.
     pub star: usize,
     /// Number of deputies where members need a data channel to the host: none or one.
     pub deputies: usize,

@@ -14,7 +14,8 @@ impl SilenceWatch {
         self.sweep_at = Some(self.sweep_at.map_or(at, |sweep_at| sweep_at.min(at)));
     }
 
-    /// Sets the sweep after one at `now`. `next` is the least time at which a member is silent for too long.
+    /// Sets the sweep after one at `now`. `next` is the least time at which a member is silent for
+    /// too long.
     pub fn swept(&mut self, now: Time, next: Option<Time>) {
         self.sweep_at = next.map(|at| at.max(Time(now.0 + 1)));
     }

@@ -7,10 +7,12 @@ use crate::page::deadline_map::DeadlineMap;
 use crate::page::member::Seat;
 use crate::time::Time;
 
-/// Members that suspect the present host and to which nothing may be relayed from it. Each term begins without any.
+/// Members that suspect the present host and to which nothing may be relayed from it. Each term
+/// begins without any.
 ///
-/// A suspicion is a state with a beginning and an end. It counts once it has lasted for the fair time: a newcomer has then
-/// tried to dial the host for that long, and a member that lost its data channel had that long to dial again.
+/// A suspicion is a state with a beginning and an end. It counts once it has lasted for the fair
+/// time. By then a newcomer has tried to dial the host for that long, and a member that lost its
+/// data channel had that long to dial again.
 #[derive(Debug, Default)]
 pub struct Suspicions {
     /// Suspicions that do not count yet, by when they began.
@@ -40,8 +42,8 @@ impl Suspicions {
         self.changed = true;
     }
 
-    /// Lets suspicions that have lasted for the `fair` time count. Returns how many count, if anything changed since the
-    /// last call.
+    /// Lets suspicions that have lasted for the `fair` time count. Returns how many count, if
+    /// anything changed since the last call.
     pub fn weigh(&mut self, now: Time, fair: Duration) -> Option<usize> {
         while self.ripens_at(fair).is_some_and(|at| at <= now)
             && let Some((seat, ())) = self.young.take_due(now)

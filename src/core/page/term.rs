@@ -1,4 +1,5 @@
-//! Who hosts a page: the stages from one host to the next, the epochs announced, and what speaks against the present host.
+//! The term of a host: the stages from one host to the next, the epochs announced, and the
+//! challenge of the present host.
 //!
 //! ```text
 //!            a member, no claim                       the host leaves
@@ -47,24 +48,26 @@ pub struct Hosting {
     pub is_announced: bool,
 }
 
-/// What a page knows while it waits for a claimed host.
+/// Facts that a page keeps while it waits for a claimed host.
 #[derive(Debug)]
 pub struct Recovery {
     /// The claim with the highest epoch.
     pub expected: Claim,
     /// The highest epoch that was announced before.
     pub announced: Epoch,
-    /// Members that joined or changed their profile meanwhile. A host that resumes has not heard of them.
+    /// Members that joined or changed their profile meanwhile. A host that resumes has not heard of
+    /// them.
     pub newcomers: BTreeSet<Seat>,
 }
 
-/// Who hosts a page, and what speaks against it.
+/// The present host of a page, with the challenge against it.
 #[derive(Debug)]
 pub struct Term {
     stage: Stage,
     challenge: Challenge,
     created: Time,
-    /// Whether the present host follows from what clients were told before this page, and not from who joined first.
+    /// Whether the present host follows from what clients were told before this page, and not from
+    /// who joined first.
     has_history: bool,
 }
 
@@ -216,8 +219,8 @@ impl Term {
         }
     }
 
-    /// Returns whether a claim may still decide who hosts: the page is younger than `recovery`, and its host follows from who
-    /// joined first.
+    /// Returns whether a claim may still decide who hosts: the page is younger than `recovery`, and
+    /// its host follows from who joined first.
     #[must_use]
     pub fn may_learn_history(&self, now: Time, recovery: Duration) -> bool {
         !self.has_history && now < self.created.plus(recovery)
@@ -237,13 +240,13 @@ impl Term {
         }
     }
 
-    /// Returns what speaks against the present host.
+    /// Returns the challenge of the present host.
     #[must_use]
     pub const fn challenge(&self) -> &Challenge {
         &self.challenge
     }
 
-    /// Returns what speaks against the present host.
+    /// Returns the challenge of the present host.
     pub const fn challenge_mut(&mut self) -> &mut Challenge {
         &mut self.challenge
     }

@@ -12,7 +12,8 @@ pub enum Cause {
     Timeout,
     /// The page of the old host did not answer, although its socket did.
     Stalled,
-    /// Most members say that they cannot reach the old host, and nothing may be relayed between them.
+    /// Most members say that they cannot reach the old host, and nothing may be relayed between
+    /// them.
     Unreachable,
     /// The old host handed over, or was hidden for too long.
     Resigned,

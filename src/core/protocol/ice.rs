@@ -1,7 +1,8 @@
 //! ICE servers for clients, with TURN credentials that run out.
 //!
-//! The credentials follow coturn's `use-auth-secret` (draft-uberti-behave-turn-rest-00): the username is `expiry:id`,
-//! the expiry in seconds since 1970, and the password is base64 of HMAC-SHA1(secret, username).
+//! The credentials follow coturn's `use-auth-secret` (draft-uberti-behave-turn-rest-00): the
+//! username is `expiry:id`, the expiry in seconds since 1970, and the password is base64 of
+//! HMAC-SHA1(secret, username).
 
 use std::borrow::Cow;
 use std::fmt;
@@ -16,7 +17,8 @@ use crate::protocol::id::PeerId;
 use crate::protocol::json;
 use crate::protocol::secret::Secret;
 
-/// One ICE server of the settings. `Serialize` masks the credential; [`IceServers::for_client`] does not.
+/// One ICE server of the settings. `Serialize` masks the credential; [`IceServers::for_client`]
+/// does not.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct IceServer {
@@ -58,8 +60,8 @@ impl IceServer {
     }
 }
 
-/// Returns the JSON array that `RTCPeerConnection` takes. Credentials are in clear. A server that lacks credentials gets
-/// `made` (username, credential), if there are any.
+/// Returns the JSON array that `RTCPeerConnection` takes. Credentials are in clear. A server that
+/// lacks credentials gets `made` (username, credential), if there are any.
 fn in_clear(servers: &[IceServer], made: Option<(&str, &str)>) -> String {
     json::objects(servers, |object, server| {
         let made = made.filter(|_| server.lacks_credentials());
@@ -80,7 +82,8 @@ fn in_clear(servers: &[IceServer], made: Option<(&str, &str)>) -> String {
 #[derive(Clone)]
 pub struct IceServers {
     servers: Vec<IceServer>,
-    /// JSON that is the same for all clients, if no credential in it runs out. Credentials are in clear.
+    /// JSON that is the same for all clients, if no credential in it runs out. Credentials are in
+    /// clear.
     fixed: String,
     turn: Option<Turn>,
 }
@@ -114,7 +117,8 @@ impl fmt::Debug for Turn {
 }
 
 impl IceServers {
-    /// Prepares `servers` for clients. With `turn`, each client gets credentials of its own for TURN servers that have none.
+    /// Prepares `servers` for clients. With `turn`, each client gets credentials of its own for
+    /// TURN servers that have none.
     #[must_use]
     pub fn new(servers: Vec<IceServer>, turn: Option<Turn>) -> Self {
         Self { fixed: in_clear(&servers, None), servers, turn }

@@ -1,7 +1,8 @@
 //! Writes JSON objects into text.
 //!
-//! Encoding a message cannot fail: all it takes is text, numbers, flags and JSON that was read before. Serde's encoder
-//! returns a `Result` for every value, because foreign `Serialize` code may refuse one; there is none here.
+//! Encoding a message cannot fail: all it takes is text, numbers, flags and JSON that was read
+//! before. Serde's encoder returns a `Result` for every value, because foreign `Serialize` code may
+//! refuse one; there is none here.
 
 /// Returns the JSON object that `write` fills.
 pub(crate) fn object(write: impl FnOnce(&mut Object<'_>)) -> String {

@@ -1,7 +1,7 @@
 //! Messages that the server sends: one function a message, each returns an encoded frame.
 //!
-//! The shape is PeerJS's, `{type, src, dst, payload}`. docs/PROTOCOL.md shows an example of each. Encoding cannot fail, see
-//! `json.rs`.
+//! The shape is PeerJS's, `{type, src, dst, payload}`. docs/PROTOCOL.md shows an example of each.
+//! Encoding cannot fail, see `json.rs`.
 
 use bytestring::ByteString;
 use serde_json::value::RawValue;
@@ -57,12 +57,13 @@ pub struct Terms {
     pub ping_ms: u64,
     /// How long signalling waits for a receiver that is not there, in ms.
     pub expire_ms: u64,
+    /// How long a page waits for its host after a restart of the server, in ms. Clients that come
+    /// back pause no longer.
+    pub recovery_ms: u64,
     /// How long an absent member may take to come back before it counts as gone, in ms.
     pub return_ms: u64,
     /// Longest profile in a `STATUS`, in bytes of JSON.
     pub profile_bytes: usize,
-    /// How long a page waits for its host after a restart of the server, in ms. Clients that come back pause no longer.
-    pub recovery_ms: u64,
 }
 
 impl Terms {
@@ -84,9 +85,9 @@ impl Terms {
         payload.number("resumeMs", self.resume_ms);
         payload.number("pingMs", self.ping_ms);
         payload.number("expireMs", self.expire_ms);
+        payload.number("recoveryMs", self.recovery_ms);
         payload.number("returnMs", self.return_ms);
         payload.number("profileBytes", self.profile_bytes as u64);
-        payload.number("recoveryMs", self.recovery_ms);
     }
 }
 
@@ -101,7 +102,7 @@ pub struct RelayTerms {
     pub queue_bytes: usize,
 }
 
-/// What `OPEN` says on a page.
+/// Content of `OPEN` on a page.
 #[derive(Debug)]
 pub struct Open<'a> {
     /// Name of the page.
@@ -112,7 +113,8 @@ pub struct Open<'a> {
     pub epoch: Epoch,
     /// Number of members, the receiver included.
     pub members: usize,
-    /// The members as a JSON array in pieces, in the order in which they joined; for the host alone.
+    /// The members as a JSON array in pieces, in the order in which they joined; for the host
+    /// alone.
     pub roster: Option<&'a [&'a str]>,
     /// Whether the receiver should dial the host.
     pub p2p: bool,
@@ -130,7 +132,7 @@ pub struct Open<'a> {
     pub ice: &'a str,
 }
 
-/// What `HOST` says.
+/// Content of `HOST`.
 #[derive(Debug)]
 pub struct Host<'a> {
     /// Name of the page.
@@ -286,7 +288,8 @@ pub fn probe(epoch: Epoch) -> Frame {
     })
 }
 
-/// `DEPUTY`: names the member that hosts next, for members that dial it. `None` if there is no deputy any more.
+/// `DEPUTY`: names the member that hosts next, for members that dial it. `None` if there is no
+/// deputy any more.
 #[must_use]
 pub fn deputy(deputy: Option<&PeerId>) -> Frame {
     message("DEPUTY", |message| {
@@ -317,7 +320,8 @@ pub fn restart() -> Frame {
     })
 }
 
-/// Encodes the message that precedes the close frame of `close`, if there is one. `detail` replaces [`Close::message`].
+/// Encodes the message that precedes the close frame of `close`, if there is one. `detail` replaces
+/// [`Close::message`].
 #[must_use]
 pub fn farewell(close: Close, detail: Option<&str>) -> Option<Frame> {
     match close.farewell() {
@@ -333,7 +337,8 @@ pub fn farewell(close: Close, detail: Option<&str>) -> Option<Frame> {
     }
 }
 
-/// Encodes a message from one peer to another, with `src` as the server knows it and the payload as it came.
+/// Encodes a message from one peer to another, with `src` as the server knows it and the payload as
+/// it came.
 #[must_use]
 pub fn passed_on(kind: &str, src: &PeerId, dst: &PeerId, payload: Option<&RawValue>) -> Frame {
     message(kind, |message| {
@@ -371,9 +376,9 @@ mod tests {
             resume_ms: 4,
             ping_ms: 5,
             expire_ms: 6,
+            recovery_ms: 9,
             return_ms: 7,
             profile_bytes: 8,
-            recovery_ms: 9,
         };
         let open = Open {
             page: &page,
@@ -389,7 +394,7 @@ mod tests {
             terms,
             ice: "[]",
         };
-        let end = r#""resumeMs":4,"pingMs":5,"expireMs":6,"returnMs":7,"profileBytes":8,"recoveryMs":9,"ice":[]}}"#;
+        let end = r#""resumeMs":4,"pingMs":5,"expireMs":6,"recoveryMs":9,"returnMs":7,"profileBytes":8,"ice":[]}}"#;
         assert_eq!(
             open_page(&open),
             [

@@ -19,9 +19,11 @@ pub enum BadSecret {
     ControlCharacter,
 }
 
-/// A secret from the settings. `Debug` and `Serialize` show `***`; only [`Secret::expose`] gives the text.
+/// A secret from the settings. `Debug` and `Serialize` show `***`; only [`Secret::expose`] gives
+/// the text.
 ///
-/// White space around the text is removed, because files that hold a secret usually end with a line break.
+/// White space around the text is removed, because files that hold a secret usually end with a line
+/// break.
 #[derive(Clone, PartialEq, Eq, Default)]
 pub struct Secret(String);
 
@@ -29,7 +31,8 @@ impl Secret {
     /// Takes `text` without the white space around it.
     ///
     /// # Errors
-    /// When nothing but white space is left of a text that is not empty, or the text has a control character inside.
+    /// When nothing but white space is left of a text that is not empty, or the text has a control
+    /// character inside.
     pub fn parse(text: &str) -> Result<Self, BadSecret> {
         let trimmed = trim(text);
         if trimmed.is_empty() && !text.is_empty() {

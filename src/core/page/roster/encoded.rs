@@ -1,9 +1,10 @@
-//! The roster of a page, encoded. An entry is encoded when its member joins or changes its profile, so that a new host of
-//! 10,000 members does not wait for 10,000 encodings.
+//! The roster of a page, encoded. An entry is encoded when its member joins or changes its profile,
+//! so that a new host of 10,000 members does not wait for 10,000 encodings.
 
 use crate::page::member::Seat;
 
-/// Size in bytes from which a block takes no further entry. Removing an entry moves no more than one block.
+/// Size in bytes from which a block takes no further entry. Removing an entry moves no more than
+/// one block.
 const BLOCK_BYTES: usize = 4096;
 
 /// Encoded roster entries, in the order of their seats.
@@ -39,7 +40,8 @@ impl Block {
 }
 
 impl EncodedRoster {
-    /// Adds or replaces the entry of a member. `entry` is a JSON object. A new seat is above all others.
+    /// Adds or replaces the entry of a member. `entry` is a JSON object. A new seat is above all
+    /// others.
     pub(super) fn put(&mut self, seat: Seat, entry: &str) {
         let text = [",", entry].concat();
         if let Some((at, n)) = self.find(seat) {

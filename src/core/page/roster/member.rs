@@ -24,27 +24,29 @@ pub struct Member {
     pub(super) address: Option<IpAddr>,
     pub(super) joined_at: Time,
     pub(super) status: Status,
-    /// What the page notes about the member.
+    /// Notes of the page about the member.
     pub notes: Notes,
 }
 
-/// What a page notes about a member, and no index depends on.
+/// Notes of a page about a member. No index depends on them.
 #[derive(Debug, Default)]
 pub struct Notes {
     /// Peers that are told when the member is gone for good.
     pub contacts: Contacts,
-    /// What the member said that it was last told, while the page recovers.
+    /// The claim of the member, while the page recovers.
     pub claim: Option<Claim>,
     /// The epochs of the first and the last assignment that were announced to the member.
     pub announced: Option<(Epoch, Epoch)>,
-    /// Number of the deputy that was last announced to the member. `None` if another actor of this page announced it.
+    /// Number of the deputy that was last announced to the member. `None` if another actor of this
+    /// page announced it.
     pub announced_deputy: Option<u64>,
-    /// Number of text frames that the member had sent when its page was found not to run. It is elected last until it sends
-    /// another one.
+    /// Number of text frames that the member had sent when its page was found not to run. It is
+    /// elected last until it sends another one.
     pub stalled_at: Option<u64>,
     /// When the page of the member said over HTTP that it leaves, while its socket was still open.
     pub leave_said_at: Option<Time>,
-    /// Whether the member was replaced because most could not reach it. It is elected last until a calm minute has passed.
+    /// Whether the member was replaced because most could not reach it. It is elected last until a
+    /// calm minute has passed.
     pub is_out_of_reach: bool,
 }
 
@@ -55,7 +57,8 @@ impl Notes {
         self.announced.is_some_and(|(_, last)| last == epoch)
     }
 
-    /// Notes that the assignment of `epoch` and the deputy with number `deputy` are announced to the member.
+    /// Notes that the assignment of `epoch` and the deputy with number `deputy` are announced to
+    /// the member.
     pub fn announce(&mut self, epoch: Epoch, deputy: u64) {
         self.announced = Some((self.announced.map_or(epoch, |(first, _)| first), epoch));
         self.announced_deputy = Some(deputy);
@@ -128,7 +131,8 @@ impl Member {
         }
     }
 
-    /// Returns whether a data channel alone reaches the member: nothing is relayed on the page (`relays`), or not to it.
+    /// Returns whether a data channel alone reaches the member: nothing is relayed on the page
+    /// (`relays`), or not to it.
     #[must_use]
     pub const fn needs_channel(&self, relays: bool) -> bool {
         self.is_group_member() && !(relays && self.rights.relay)

@@ -1,5 +1,5 @@
-//! The members of a page, in the order in which they joined, with all that depends on who is there: indexes by id and by
-//! session, counts, and the roster encoded for the next host.
+//! The members of a page, in the order in which they joined, with all that depends on who is there:
+//! indexes by id and by session, counts, and the roster encoded for the next host.
 
 mod encoded;
 mod member;
@@ -73,7 +73,8 @@ impl Roster {
         std::mem::take(self).members.into_iter()
     }
 
-    /// Gives the member on `seat` a new socket. Its status is the word of the old session and is forgotten.
+    /// Gives the member on `seat` a new socket. Its status is the word of the old session and is
+    /// forgotten.
     pub fn replace_socket(
         &mut self,
         seat: Seat,

@@ -1,4 +1,4 @@
-//! Who hosts, announced: `OPEN` to a newcomer, `HOST` to all.
+//! Announcements of the host: `OPEN` to a newcomer, `HOST` to all.
 
 use super::PageState;
 use crate::page::io::{Announcement, Assignment, Env, Output};
@@ -8,7 +8,7 @@ use crate::page::term::Hosting;
 use crate::protocol::id::{PageName, SessionId};
 use crate::protocol::outgoing::{self, Frame};
 
-/// What `HOST` says differently to different members.
+/// The part of `HOST` that differs between members.
 #[derive(Clone, Copy)]
 struct Receiver {
     dials_host: bool,
@@ -24,8 +24,8 @@ const fn frame_index(receiver: Receiver) -> usize {
 impl PageState {
     /// Announces a term: to the host, which gets the roster, and then to all others.
     ///
-    /// The host waits for no other member here. [`PageState::announce_to_others`] visits the others when the frame of the host
-    /// is on its way.
+    /// The host waits for no other member here. [`PageState::announce_to_others`] visits the others
+    /// when the frame of the host is on its way.
     pub(super) fn announce(&mut self, hosting: Hosting, out: &mut Vec<Output>) {
         let (Some(page), Some((epoch, host))) = (self.name().cloned(), self.assignment()) else {
             return;
@@ -51,7 +51,8 @@ impl PageState {
         self.announcement_at = Some(out.len());
         out.push(Output::AnnounceHostToOthers(Box::new(announcement)));
         if self.needs_dialling() {
-            // pages with a deputy are small, and this step has yet to know which deputy each member was told of
+            // pages with a deputy are small, and this step has yet to know which deputy each member
+            // was told of
             self.expand_announcement(out);
         }
     }
@@ -98,8 +99,9 @@ impl PageState {
         })
     }
 
-    /// Replaces an [`Output::AnnounceHostToOthers`] of this step by one output for each member. Needed before another election,
-    /// and before a member leaves: the announcement is for the members of that moment.
+    /// Replaces an [`Output::AnnounceHostToOthers`] of this step by one output for each member.
+    /// Needed before another election, and before a member leaves: the announcement is for the
+    /// members of that moment.
     pub(super) fn expand_announcement(&mut self, out: &mut Vec<Output>) {
         let Some(at) = self.announcement_at.take() else { return };
         let Some(Output::AnnounceHostToOthers(announcement)) = out.get(at).cloned() else { return };
@@ -111,7 +113,8 @@ impl PageState {
         out.splice(at..=at, others);
     }
 
-    /// Calls `each` with the frame for every member that knows neither what `announcement` says nor of a later election.
+    /// Calls `each` with the frame for every member that knows neither what `announcement` says nor
+    /// of a later election.
     pub fn announce_to_others(
         &mut self,
         announcement: &Announcement,
@@ -208,8 +211,8 @@ impl PageState {
         self.rules.star.saturating_sub(self.roster.without_relay())
     }
 
-    /// Returns whether a member that may relay dials the host. Counts only as far as it matters, so that a join costs the same
-    /// on a large page.
+    /// Returns whether a member that may relay dials the host. Counts only as far as it matters, so
+    /// that a join costs the same on a large page.
     fn has_place(&self, seat: Seat) -> bool {
         let places = self.places();
         let before = self.roster.iter().take_while(|(s, _)| *s < seat);

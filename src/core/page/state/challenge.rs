@@ -11,8 +11,8 @@ use crate::protocol::incoming::Suspicion;
 use crate::protocol::outgoing;
 
 impl PageState {
-    /// Handles [`Input::Suspect`](crate::page::Input::Suspect): begins a suspicion if nothing may be relayed between the two,
-    /// and a probe of the host's page.
+    /// Handles [`Input::Suspect`](crate::page::Input::Suspect): begins a suspicion if nothing may
+    /// be relayed between the two, and a probe of the host's page.
     pub(super) fn suspect(
         &mut self,
         env: Env<'_>,
@@ -58,8 +58,8 @@ impl PageState {
             .is_some_and(|(epoch, id)| suspicion.epoch == epoch && suspicion.host == id)
     }
 
-    /// Replaces a host that more than half of the members, and at least two, cannot reach. Where there are deputies, the deputy
-    /// follows, and only if more members reach it.
+    /// Replaces a host that more than half of the members, and at least two, cannot reach. Where
+    /// there are deputies, the deputy follows, and only if more members reach it.
     pub(super) fn weigh_suspicions(&mut self, env: Env<'_>, out: &mut Vec<Output>) {
         let Some(host) = self.term.host() else { return };
         let suspicions = self.term.challenge_mut().suspicions_mut();
@@ -82,8 +82,8 @@ impl PageState {
         }
     }
 
-    /// Returns how many group members reach the member on `seat`: over the relay, or by a data channel to a member that they do
-    /// not suspect.
+    /// Returns how many group members reach the member on `seat`: over the relay, or by a data
+    /// channel to a member that they do not suspect.
     fn reach(&self, seat: Seat) -> usize {
         let Some(to) = self.roster.get(seat) else { return 0 };
         let is_host = self.term.host() == Some(seat);
@@ -149,8 +149,8 @@ impl PageState {
         }
     }
 
-    /// Returns the members that are preferred to a hidden host for being visible, and which of them are fresh. A member that did
-    /// not answer when it hosted is not among them.
+    /// Returns the members that are preferred to a hidden host for being visible, and which of them
+    /// are fresh. A member that did not answer when it hosted is not among them.
     fn fitter_than_hidden(&self, env: Env<'_>, host: Seat) -> Vec<Candidate<Seat>> {
         let can_follow = |seat: Seat, m: &Member| {
             m.notes.stalled_at.is_none() && self.may_host(seat) && !self.going_away.contains(seat)

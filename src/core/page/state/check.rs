@@ -1,9 +1,10 @@
-//! What must always be true of a page, by number.
+//! Invariants of a page, by number.
 //!
-//! Tests check all invariants after every step. Release builds check the cheap ones, and count violations.
+//! Tests check all invariants after every step. Release builds check the cheap ones, and count
+//! violations.
 //!
-//! P10, that newcomers are kept only for a host that is yet to resume, holds by construction: they are part of the stage
-//! `Recovering` of the term.
+//! P10, that newcomers are kept only for a host that is yet to resume, holds by construction: they
+//! are part of the stage `Recovering` of the term.
 
 use super::PageState;
 use crate::page::member::Seat;
@@ -14,7 +15,7 @@ use crate::page::member::Seat;
 pub struct InvariantViolation {
     /// Number of the invariant.
     pub id: &'static str,
-    /// What should be true.
+    /// The condition that does not hold.
     pub what: &'static str,
 }
 

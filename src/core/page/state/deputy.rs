@@ -20,7 +20,8 @@ impl PageState {
         self.has_deputies() && member.needs_channel(self.relays())
     }
 
-    /// Returns whether the member on `seat` can follow the host: a group member that may host, and says that it can.
+    /// Returns whether the member on `seat` can follow the host: a group member that may host, and
+    /// says that it can.
     fn may_be_deputy(&self, seat: Seat) -> bool {
         self.roster
             .get(seat)
@@ -65,8 +66,8 @@ impl PageState {
         }
     }
 
-    /// Judges whether the members that dial the deputy have a data channel to it. A member that has not had the fair time to
-    /// dial it counts as one that has.
+    /// Judges whether the members that dial the deputy have a data channel to it. A member that has
+    /// not had the fair time to dial it counts as one that has.
     fn judge_deputy(&self, env: Env<'_>, host: Seat, deputy: Seat) -> Judgement {
         let Some(id) = self.roster.get(deputy).map(Member::id) else {
             return Judgement { is_reached: false, is_pending: false };
@@ -90,8 +91,9 @@ impl PageState {
 
     /// Returns the members fittest to follow `host`.
     ///
-    /// Of these, members with a data channel to the host come first, since others may be out of reach of all; then members with
-    /// another network address, since a house that goes offline takes all its members along.
+    /// Members with a data channel to the host come first, since others may be out of reach of all.
+    /// Next come members with another network address, since a house that goes offline takes all
+    /// its members along.
     fn fit_as_deputy(
         &self,
         env: Env<'_>,

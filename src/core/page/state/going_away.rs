@@ -8,7 +8,8 @@ use crate::page::member::{Departure, Seat};
 use crate::protocol::id::{PeerId, SessionId, Token};
 
 impl PageState {
-    /// Begins the grace of a member. There is none while the server shuts down, nor for an id that a newcomer waits for.
+    /// Begins the grace of a member. There is none while the server shuts down, nor for an id that
+    /// a newcomer waits for.
     pub(super) fn begin_grace(&mut self, env: Env<'_>, seat: Seat, out: &mut Vec<Output>) {
         let is_wanted =
             self.roster.get(seat).is_some_and(|m| self.pending_joins.get(m.id()).is_some());
@@ -31,7 +32,8 @@ impl PageState {
         said_at.is_some_and(|said_at| env.now.since(said_at) <= GRACE)
     }
 
-    /// Handles [`Input::LeaveWithoutSocket`](crate::page::Input::LeaveWithoutSocket). A member that is back by now stays.
+    /// Handles [`Input::LeaveWithoutSocket`](crate::page::Input::LeaveWithoutSocket). A member that
+    /// is back by now stays.
     pub(super) fn leave_without_socket(
         &mut self,
         env: Env<'_>,
@@ -59,8 +61,8 @@ impl PageState {
         }
     }
 
-    /// Announces that an absent member is gone for good. While a host is yet to resume, the member is kept until the host can
-    /// be told.
+    /// Announces that an absent member is gone for good. While a host is yet to resume, the member
+    /// is kept until the host can be told.
     pub(super) fn end_absence(&mut self, id: &PeerId, out: &mut Vec<Output>) {
         if self.term.is_recovering() {
             self.absent.mark_left(id);
@@ -69,8 +71,8 @@ impl PageState {
         }
     }
 
-    /// Removes the outputs of this step, from index `step_begin` on, that are for members without a socket. A member that comes
-    /// back is told all there is.
+    /// Removes the outputs of this step, from index `step_begin` on, that are for members without a
+    /// socket. A member that comes back is told all there is.
     pub(super) fn withhold(&self, step_begin: usize, out: &mut Vec<Output>) {
         if self.going_away.is_empty() {
             return;

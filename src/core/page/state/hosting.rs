@@ -1,4 +1,4 @@
-//! Who hosts: claims of newcomers, recovery after a restart, and elections.
+//! Claims of newcomers, recovery after a restart, and elections.
 
 use super::PageState;
 use crate::page::io::{Assignment, Env, Output};
@@ -32,7 +32,8 @@ impl PageState {
         }
     }
 
-    /// Weighs the claim of a newcomer on a page that has a host: who hosted when the newcomer was last here.
+    /// Weighs the claim of a newcomer on a page that has a host: who hosted when the newcomer was
+    /// last here.
     fn weigh_claim(
         &mut self,
         env: Env<'_>,
@@ -46,7 +47,8 @@ impl PageState {
             return;
         }
         if self.term.may_learn_history(env.now, self.rules.recovery) {
-            // a page without history trusts the claim: its host if that is here, else the member that remembers it
+            // a page without history trusts the claim: its host if that is here, else the member
+            // that remembers it
             let claimed = self.roster.seat_of(&claim.host);
             let mut candidates = claimed.into_iter().chain([newcomer]);
             let next = candidates.find(|seat| self.may_host(*seat)).unwrap_or(host);
@@ -58,7 +60,8 @@ impl PageState {
         }
     }
 
-    /// Ends a recovery. The expected assignment stands if it can and no member disagrees, else there is one election.
+    /// Ends a recovery. The expected assignment stands if it can and no member disagrees, else
+    /// there is one election.
     pub(super) fn end_recovery(&mut self, env: Env<'_>, out: &mut Vec<Output>) {
         let Some(recovery) = self.term.end_recovery() else { return };
         let Recovery { expected, announced, newcomers } = recovery;
@@ -70,8 +73,8 @@ impl PageState {
             .collect();
         let is_unanimous = claims.iter().all(|(_, claim)| **claim == expected);
         let can_host = |id: &PeerId| self.roster.seat_of(id).filter(|seat| self.may_host(*seat));
-        // A group member always claims what it was told. One that claims nothing has the id, as a ticket may name it, but no
-        // memory of the term, in which no other member may stamp.
+        // A group member always claims what it was told. One that claims nothing has the id, as a
+        // ticket may name it, but no memory of the term, in which no other member may stamp.
         let remembers = |seat: &Seat| {
             let member = self.roster.get(*seat);
             member.is_some_and(|m| !m.is_group_member() || m.notes.claim.is_some())
@@ -138,8 +141,8 @@ impl PageState {
         self.deputy.touch();
     }
 
-    /// Replaces the host: by `to` if that member can host, else by an election. The old host stays a member, and stays host if no
-    /// other member can host.
+    /// Replaces the host: by `to` if that member can host, else by an election. The old host stays
+    /// a member, and stays host if no other member can host.
     pub(super) fn replace_host(
         &mut self,
         env: Env<'_>,
@@ -155,8 +158,8 @@ impl PageState {
         }
     }
 
-    /// Announces the host again at the end of the step if the member on `seat` missed it. A member that was here before the
-    /// page's actor died may have.
+    /// Announces the host again at the end of the step if the member on `seat` missed it. A member
+    /// that was here before the page's actor died may have.
     pub(super) fn announce_if_missed(&mut self, seat: Seat) {
         let Some(hosting) = self.term.hosting() else { return };
         if !self.roster.get(seat).is_some_and(|m| m.notes.knows(hosting.epoch)) {

@@ -56,7 +56,8 @@ impl PageState {
         }
     }
 
-    /// Lets a newcomer wait while the holder of its id is pinged. After a network drop the holder often is gone.
+    /// Lets a newcomer wait while the holder of its id is pinged. After a network drop the holder
+    /// often is gone.
     fn wait_for_id(
         &mut self,
         env: Env<'_>,
@@ -77,8 +78,8 @@ impl PageState {
 
     /// Gives the seat of a member to a newer socket of the same user.
     ///
-    /// A client with other rights gets a new seat, and so does a group member that does not know what the old one knew: a second
-    /// tab with copied storage must not speak as host.
+    /// A client with other rights gets a new seat, and so does a group member that does not know
+    /// what the old one knew: a second tab with copied storage must not speak as host.
     fn replace(&mut self, env: Env<'_>, seat: Seat, request: JoinRequest, out: &mut Vec<Output>) {
         let knows = request.claim.as_ref().is_some_and(|claim| self.was_announced(seat, claim));
         let Some(member) = self.roster.get(seat) else { return };
@@ -119,7 +120,8 @@ impl PageState {
         let resumes = request.resumed.is_some();
         let known = self.take_absent(&id, request.token.as_ref(), resumes, out);
         let host_before = self.term.host();
-        // a member that was away until it was announced as gone is news to the host, although the member does not know that
+        // a member that was away until it was announced as gone is news to the host, although the
+        // member does not know that
         let status = request.resumed.as_ref();
         let is_news = status.zip(known.as_ref()).is_none_or(|(status, k)| k.is_news_with(status));
         let seat = self.take_seat(env, request, known);
@@ -176,8 +178,8 @@ impl PageState {
         }
     }
 
-    /// Notes that the member on `seat` joined or left, or has a new socket. Its suspicion ends, and the deputy is not judged
-    /// before the page is calm.
+    /// Notes that the member on `seat` joined or left, or has a new socket. Its suspicion ends, and
+    /// the deputy is not judged before the page is calm.
     pub(super) fn member_moved(&mut self, env: Env<'_>, seat: Seat) {
         let suspicions = self.term.challenge_mut().suspicions_mut();
         suspicions.end(seat);
@@ -206,7 +208,8 @@ impl PageState {
         claim.is_none_or(|claim| claim.host == request.id)
     }
 
-    /// Returns the absent member that comes back. Another client with its id shows that the member is gone for good.
+    /// Returns the absent member that comes back. Another client with its id shows that the member
+    /// is gone for good.
     fn take_absent(
         &mut self,
         id: &PeerId,
@@ -222,7 +225,8 @@ impl PageState {
         None
     }
 
-    /// Sends the host `JOIN` with the roster entry of a new or changed member. Keeps it for a host that is yet to resume.
+    /// Sends the host `JOIN` with the roster entry of a new or changed member. Keeps it for a host
+    /// that is yet to resume.
     pub(super) fn tell_host_of(&mut self, seat: Seat, out: &mut Vec<Output>) {
         self.term.note_newcomer(seat);
         let host = self.host_member().filter(|_| self.term.host() != Some(seat));

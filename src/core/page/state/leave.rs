@@ -57,7 +57,8 @@ impl PageState {
         self.end_absence(id, out);
     }
 
-    /// Removes a member. If it hosted, the next host is announced before anything else: all wait for it.
+    /// Removes a member. If it hosted, the next host is announced before anything else: all wait
+    /// for it.
     pub(super) fn depart(
         &mut self,
         env: Env<'_>,
@@ -70,7 +71,8 @@ impl PageState {
         self.release(env, member, departure, out);
     }
 
-    /// Sends away members that no present member may host. Returns them, to be released after the next host is announced.
+    /// Sends away members that no present member may host. Returns them, to be released after the
+    /// next host is announced.
     pub(super) fn dismiss_hostless(&mut self, env: Env<'_>, out: &mut Vec<Output>) -> Vec<Member> {
         let has_host_of =
             |group: u32| self.roster.iter().any(|(_, m)| m.rights().host && m.group() >= group);
@@ -126,8 +128,8 @@ impl PageState {
         Some(member)
     }
 
-    /// Keeps the id of a removed member for its return, or announces that the member is gone. Admits the newcomer that waits
-    /// for the id.
+    /// Keeps the id of a removed member for its return, or announces that the member is gone.
+    /// Admits the newcomer that waits for the id.
     pub(super) fn release(
         &mut self,
         env: Env<'_>,
@@ -173,7 +175,8 @@ impl PageState {
         out.extend(receivers.map(|to| Output::RosterChange { to, frame: frame.clone() }));
     }
 
-    /// Handles [`Input::Drain`](crate::page::Input::Drain): asks all clients to come back, the host first.
+    /// Handles [`Input::Drain`](crate::page::Input::Drain): asks all clients to come back, the host
+    /// first.
     pub(super) fn drain(&mut self, out: &mut Vec<Output>) {
         self.is_draining = true;
         self.going_away.clear();

@@ -35,7 +35,8 @@ impl PageState {
         }
     }
 
-    /// Handles [`Input::Undelivered`](crate::page::Input::Undelivered) as if the receiver had never come.
+    /// Handles [`Input::Undelivered`](crate::page::Input::Undelivered) as if the receiver had never
+    /// come.
     pub(super) fn expire_undelivered(
         &self,
         session: SessionId,
@@ -58,10 +59,12 @@ impl PageState {
         }
     }
 
-    /// Handles [`Input::Relay`](crate::page::Input::Relay). Data goes between group members that may relay.
+    /// Handles [`Input::Relay`](crate::page::Input::Relay). Data goes between group members that
+    /// may relay.
     ///
-    /// Data from a former host goes to its successor, which knows it by its epoch. A member without room for the host's data is
-    /// too slow for its page. For data of other members nobody is to blame.
+    /// Data from a former host goes to its successor, which knows it by its epoch. A member without
+    /// room for the host's data is too slow for its page. For data of other members nobody is to
+    /// blame.
     pub(super) fn relay(
         &self,
         session: SessionId,

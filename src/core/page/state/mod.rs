@@ -5,7 +5,8 @@
 //! - [`timer`]: deadlines, and members that are silent.
 //! - [`hosting`]: claims, recovery and elections; [`successor`]: the choice of a member.
 //! - [`announce`]: `OPEN` and `HOST`.
-//! - [`challenge`], [`deputy`]: a host that has to go while it is still here, and the member that follows.
+//! - [`challenge`], [`deputy`]: a host that has to go while it is still here, and the member that
+//!   follows.
 //! - [`check`]: what must always be true.
 
 mod announce;
@@ -154,7 +155,8 @@ impl PageState {
         }
     }
 
-    /// Moves out what a successor is made from. Only reads and moves, because the actor of the page may have panicked.
+    /// Moves out what a successor is made from. Only reads and moves, because the actor of the page
+    /// may have panicked.
     #[must_use]
     pub fn hand_over(&mut self) -> Handover {
         let announced_epoch = self.announced_epoch();
@@ -234,7 +236,8 @@ impl PageState {
         }
     }
 
-    /// Handles an input while the server shuts down. Every client goes and comes back: nothing else matters any more.
+    /// Handles an input while the server shuts down. Every client goes and comes back: nothing else
+    /// matters any more.
     fn dispatch_draining(&mut self, env: Env<'_>, input: Input, out: &mut Vec<Output>) {
         match input {
             Input::Join(JoinRequest { session, .. }) => {

@@ -6,14 +6,16 @@ use crate::page::io::Env;
 use crate::page::member::Seat;
 use crate::page::roster::Member;
 
-/// Number of members from which on an election looks at a few before it looks at all. The next host waits for that.
+/// Number of members from which on an election looks at a few before it looks at all. The next host
+/// waits for that.
 const MANY: usize = 64;
 
 impl PageState {
-    /// Chooses a host other than `except`: the deputy if it is ready, else by the policy of elections.
+    /// Chooses a host other than `except`: the deputy if it is ready, else by the policy of
+    /// elections.
     ///
-    /// The deputy may be less fit for being hidden, and for nothing else. Members dial the deputy in advance, so being visible
-    /// counts for less.
+    /// The deputy may be less fit for being hidden, and for nothing else. Members dial the deputy
+    /// in advance, so being visible counts for less.
     pub(super) fn choose_host(&self, env: Env<'_>, except: Option<Seat>) -> Option<Seat> {
         let deputy = self.ready_deputy(env);
         if deputy.is_none() && self.roster.len() >= MANY {
@@ -36,8 +38,8 @@ impl PageState {
         deputy.or_else(|| pick(&fit, self.rules.policy, env.random))
     }
 
-    /// Looks for a candidate that lacks nothing among a few members. Such a candidate is among the fittest, which saves a look
-    /// at all members.
+    /// Looks for a candidate that lacks nothing among a few members. Such a candidate is among the
+    /// fittest, which saves a look at all members.
     fn draw_flawless(&self, env: Env<'_>, except: Option<Seat>) -> Option<Seat> {
         let flawless = |(seat, member): (Seat, &Member)| {
             self.host_candidate(env, seat, member, except)
@@ -90,8 +92,8 @@ impl PageState {
         }
     }
 
-    /// Returns whether `member` says that it can host. Where the host has to be dialled, a member that opens no data channels
-    /// cannot.
+    /// Returns whether `member` says that it can host. Where the host has to be dialled, a member
+    /// that opens no data channels cannot.
     pub(super) fn is_eligible(&self, member: &Member) -> bool {
         member.status().eligible && (member.status().p2p || !self.needs_dialling())
     }
@@ -106,15 +108,16 @@ impl PageState {
         env.now.since((env.last_heard)(member.session())) <= self.rules.fresh
     }
 
-    /// Returns whether the member on `seat` may host. While a group member is here, only group members may, and a member
-    /// without the right never.
+    /// Returns whether the member on `seat` may host. While a group member is here, only group
+    /// members may, and a member without the right never.
     pub(super) fn may_host(&self, seat: Seat) -> bool {
         let member = self.roster.get(seat).filter(|m| m.rights().host);
         member.is_some_and(|m| m.is_group_member() || self.roster.group_members() == 0)
     }
 }
 
-/// Returns whether the page of `member` runs: it was not found stalled, or has sent a text frame since.
+/// Returns whether the page of `member` runs: it was not found stalled, or has sent a text frame
+/// since.
 pub(super) fn runs(env: Env<'_>, member: &Member) -> bool {
     member.notes.stalled_at.is_none_or(|texts| (env.texts_sent)(member.session()) > texts)
 }

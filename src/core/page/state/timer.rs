@@ -11,7 +11,8 @@ use crate::protocol::outgoing;
 use crate::time::Time;
 
 impl PageState {
-    /// Returns when to come back with [`Input::Timer`](crate::page::Input::Timer) if nothing else happens, and why.
+    /// Returns when to come back with [`Input::Timer`](crate::page::Input::Timer) if nothing else
+    /// happens, and why.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Deadline> {
         if self.is_draining {
@@ -41,7 +42,8 @@ impl PageState {
         }
     }
 
-    /// Handles all that is due. What an earlier deadline changes decides whether a later one is due.
+    /// Handles all that is due. What an earlier deadline changes decides whether a later one is
+    /// due.
     pub(super) fn timer(&mut self, env: Env<'_>, out: &mut Vec<Output>) {
         for reason in DeadlineReason::ALL {
             if self.deadline_of(reason).is_some_and(|at| at <= env.now) {
@@ -106,8 +108,8 @@ impl PageState {
         }
     }
 
-    /// Dismisses members that were silent for too long. The page does it, and not the session: the session of a client that
-    /// stops reading runs no timer of its own.
+    /// Dismisses members that were silent for too long. The page does it, and not the session: the
+    /// session of a client that stops reading runs no timer of its own.
     fn dismiss_silent(&mut self, env: Env<'_>, out: &mut Vec<Output>) {
         let host = self.term.host();
         let mut silent: Vec<_> = self

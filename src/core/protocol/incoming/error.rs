@@ -48,7 +48,7 @@ pub enum BadMessage {
     Suspicion {
         /// `type` of the message.
         kind: &'static str,
-        /// What the parser says.
+        /// Error of the parser.
         error: serde_json::Error,
     },
     /// The host in a `SUSPECT` or `TRUST` has an id that nobody can have.

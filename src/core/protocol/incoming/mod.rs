@@ -101,7 +101,7 @@ impl Inbound {
 pub struct Suspicion {
     /// Id of the host.
     pub host: PeerId,
-    /// Its term.
+    /// The term of the host.
     pub epoch: Epoch,
 }
 
@@ -210,7 +210,8 @@ fn payload<'a, T: Deserialize<'a>>(json: Option<&'a RawValue>) -> serde_json::Re
     object(json.map_or("null", RawValue::get))
 }
 
-/// Parses a struct from an object alone. Serde would take an array as well, its elements for the fields in turn.
+/// Parses a struct from an object alone. Serde would take an array as well, its elements for the
+/// fields in turn.
 fn object<'a, T: Deserialize<'a>>(json: &'a str) -> serde_json::Result<T> {
     if json.trim_start().starts_with('{') {
         serde_json::from_str(json)

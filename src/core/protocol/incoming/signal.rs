@@ -34,7 +34,8 @@ impl SignalKind {
         matches!(self, Self::Offer | Self::Answer | Self::Candidate)
     }
 
-    /// Returns whether sender and receiver become contacts, which are told when the other is gone for good.
+    /// Returns whether sender and receiver become contacts, which are told when the other is gone
+    /// for good.
     #[must_use]
     pub const fn makes_contact(self) -> bool {
         matches!(self, Self::Offer | Self::Answer)

@@ -30,7 +30,8 @@ pub struct StatusUpdate {
     pub relay: Option<bool>,
     /// Whether the page of the member can open data channels at all.
     pub p2p: Option<bool>,
-    /// Open data channels of the member, each with the time its dial took in ms. The whole set each time.
+    /// Open data channels of the member, each with the time its dial took in ms. The whole set each
+    /// time.
     pub channels: Option<Vec<(PeerId, u32)>>,
     /// A JSON value for other members to see. `Some(None)` takes it back.
     pub profile: Option<Option<Box<RawValue>>>,
