@@ -4,13 +4,14 @@
 //! Time, random numbers and facts about sockets come in as arguments; effects go out as values. The
 //! crate's dependencies keep it so: none of them can act.
 //!
-//! | module | decides | main item |
-//! |---|---|---|
-//! | [`protocol`] | names and their limits, messages from and to clients, close codes | [`incoming::read`](protocol::incoming::read) |
-//! | [`page`] | one page: members, hosts, liveness, parked messages | [`PageState`](page::PageState) |
-//! | [`directory`] | which pages exist, and in which incarnation | [`DirectoryState`](directory::DirectoryState) |
-//! | [`frame`] | WebSocket frames before they are messages; rate limits and fair writing | [`Reader`](frame::reader::Reader) |
-//! | [`time`] | nothing: points in time | [`Time`](time::Time) |
+//! - [`protocol`]: names and their limits, messages from and to clients, close codes.
+//! - [`page`]: one page with its members, host, liveness and parked messages. The main item is
+//!   [`PageState`](page::PageState).
+//! - [`directory`]: which pages exist, and in which incarnation. The main item is
+//!   [`DirectoryState`](directory::DirectoryState).
+//! - [`frame`]: WebSocket frames before they are messages, rate limits, fair writing. The main item
+//!   is [`Reader`](frame::reader::Reader).
+//! - [`time`]: points in time.
 //!
 //! # Where a change goes
 //! - A message of the server: [`protocol::outgoing`]. A message of a client:

@@ -16,7 +16,7 @@ pub struct FairQueue<T> {
 pub enum Lane {
     /// Items of a broadcast to a large page.
     Broadcast,
-    /// All other items.
+    /// Items for single members.
     Direct,
 }
 

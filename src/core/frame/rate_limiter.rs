@@ -32,7 +32,7 @@ impl RateLimiter {
         (self.milli_tokens / 1000) as usize
     }
 
-    /// Consumes `passed` tokens.
+    /// Consumes the number of tokens that passed.
     pub const fn spend(&mut self, passed: usize) {
         self.milli_tokens = self.milli_tokens.saturating_sub(passed as u64 * 1000);
     }

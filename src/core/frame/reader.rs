@@ -20,7 +20,7 @@ const MOST_CONTROL: usize = 125;
 /// A frame of a client, read.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Event<'a> {
-    /// A complete message.
+    /// A text message that is complete.
     Text(Cow<'a, str>),
     /// A fragment of a message that is not complete yet.
     Fragment,
@@ -189,7 +189,7 @@ fn close_code(body: &[u8]) -> Result<Option<u16>, ProtocolViolation> {
 /// Opcode of a frame that a server writes, whole and unmasked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Opcode {
-    /// A text message.
+    /// A frame with a text message.
     Text = TEXT as isize,
     /// The last frame of a connection.
     Close = CLOSE as isize,

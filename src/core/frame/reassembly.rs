@@ -39,7 +39,7 @@ impl Reassembly {
         self.more(bytes, limit)
     }
 
-    /// Adds another fragment.
+    /// Adds another fragment to the message.
     ///
     /// # Errors
     /// When no message has begun, or it becomes longer than `limit` bytes.

@@ -85,7 +85,7 @@ impl AbsentMembers {
         self.0.values_mut().for_each(|member| member.is_news = true);
     }
 
-    /// Removes all members.
+    /// Removes all members at once.
     pub fn clear(&mut self) {
         *self = Self::default();
     }

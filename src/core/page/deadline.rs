@@ -5,7 +5,7 @@ use crate::time::Time;
 /// The next moment at which a page wants [`Input::Timer`](super::Input::Timer).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Deadline {
-    /// The moment.
+    /// When the page wants the input.
     pub at: Time,
     /// What is due then.
     pub reason: DeadlineReason,

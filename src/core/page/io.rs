@@ -12,7 +12,7 @@ use crate::time::Time;
 /// Surroundings of a step: what a page cannot know by itself at the moment of an input.
 #[derive(Clone, Copy)]
 pub struct Env<'a> {
-    /// The time.
+    /// Time of the step.
     pub now: Time,
     /// The clock, in ms since 1970. Epochs start there.
     pub unix_ms: u64,
@@ -38,7 +38,7 @@ pub enum Input {
     Join(JoinRequest),
     /// The socket of a session is gone.
     SocketClosed {
-        /// The session.
+        /// The session that lost its socket.
         session: SessionId,
         /// How the socket ended.
         departure: Departure,
@@ -47,11 +47,11 @@ pub enum Input {
     Forward {
         /// Session of the sender.
         session: SessionId,
-        /// Which message.
+        /// Kind of the message.
         kind: SignalKind,
-        /// Receiver.
+        /// Id of the receiver.
         dst: PeerId,
-        /// The encoded message.
+        /// The message, encoded for its receiver.
         frame: Frame,
     },
     /// A member says something of itself.
@@ -67,7 +67,7 @@ pub enum Input {
         session: SessionId,
         /// Receiver. `None`: from the host to all, from other members to the host.
         dst: Option<PeerId>,
-        /// The encoded message.
+        /// The message, encoded for its receivers.
         frame: Frame,
     },
     /// A member hears nothing of the host.
@@ -90,7 +90,7 @@ pub enum Input {
         session: SessionId,
         /// The term that ends.
         epoch: Epoch,
-        /// The wanted successor.
+        /// The successor that the host wants.
         to: Option<PeerId>,
     },
     /// The operator sends away the member, newcomer or absent member with this id.
@@ -106,7 +106,7 @@ pub enum Input {
     Undelivered {
         /// Session of the sender.
         session: SessionId,
-        /// Receiver.
+        /// Id of the receiver.
         dst: PeerId,
     },
     /// A session answered an [`Output::Ping`].
@@ -124,18 +124,18 @@ pub enum Input {
 pub enum Output {
     /// Let a session in. It is a member from now on.
     Welcome {
-        /// The session.
+        /// Session of the newcomer.
         to: SessionId,
         /// `OPEN`. `None` for a session that was a member already.
         open: Option<Frame>,
-        /// The host.
+        /// The host and its term.
         assignment: Option<Assignment>,
     },
     /// Tell a member who hosts.
     AnnounceHost {
         /// Session of the member.
         to: SessionId,
-        /// `HOST`.
+        /// The encoded `HOST` message.
         frame: Frame,
         /// The assignment that the frame announces.
         assignment: Assignment,
@@ -148,7 +148,7 @@ pub enum Output {
     Send {
         /// Session of the member.
         to: SessionId,
-        /// The frame.
+        /// The encoded message.
         frame: Frame,
     },
     /// Send a frame of one peer to another, if there is room. A receiver without room is not to
@@ -156,7 +156,7 @@ pub enum Output {
     Forward {
         /// Session of the receiver.
         to: SessionId,
-        /// The frame.
+        /// The encoded message.
         frame: Frame,
         /// Session of the sender and id of the receiver for [`Input::Undelivered`]. `None` if
         /// nobody is told.
@@ -167,7 +167,7 @@ pub enum Output {
     RosterChange {
         /// Session of the host, or of a contact of the member.
         to: SessionId,
-        /// `JOIN` or `LEAVE`.
+        /// The encoded `JOIN` or `LEAVE`.
         frame: Frame,
     },
     /// Count a message that its sender's ticket does not allow.
@@ -176,9 +176,9 @@ pub enum Output {
     Ping(SessionId),
     /// Close a session that is no member, or no member any more.
     Dismiss {
-        /// The session.
+        /// The session to close.
         session: SessionId,
-        /// Why.
+        /// Why the session is closed.
         close: Close,
     },
     /// A member left: log it, and forget its session.
@@ -192,9 +192,9 @@ pub enum Output {
     },
     /// A host was elected: log it.
     Elected {
-        /// The assignment.
+        /// The new host and its term.
         assignment: Assignment,
-        /// Why.
+        /// Why there was an election.
         cause: Cause,
     },
     /// The deputy changed: log it.
@@ -254,7 +254,7 @@ pub struct Announcement {
 /// The host, as one session is told.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Assignment {
-    /// The term.
+    /// The term of the host.
     pub epoch: Epoch,
     /// Id of the host.
     pub host: PeerId,

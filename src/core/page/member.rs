@@ -54,7 +54,7 @@ impl Default for Status {
 }
 
 impl Status {
-    /// Applies `update`.
+    /// Applies `update` to the status.
     pub fn update(&mut self, update: StatusUpdate) -> ProfileChange {
         self.eligible = update.eligible.unwrap_or(self.eligible);
         self.visible = update.visible.unwrap_or(self.visible);
@@ -98,9 +98,9 @@ impl Rights {
 /// The request of a session to join a page, from its URL.
 #[derive(Debug, Clone)]
 pub struct JoinRequest {
-    /// The session.
+    /// The session that asks.
     pub session: SessionId,
-    /// The wanted id.
+    /// The id that the client wants.
     pub id: PeerId,
     /// Proves that the id is the client's own.
     pub token: Option<Token>,

@@ -22,16 +22,16 @@ const MOST_BYTES: usize = 64 * 1024 * 1024;
 /// Most attempts that expire in one step: a page must not keep its thread from others.
 const MOST_A_STEP: usize = 1024;
 
-/// One parked message.
+/// A message that waits for its receiver.
 #[derive(Debug)]
 pub struct ParkedMessage {
-    /// Sender.
+    /// Id of the sender.
     pub src: PeerId,
-    /// Receiver.
+    /// Id of the receiver.
     pub dst: PeerId,
-    /// Which message.
+    /// Kind of the message.
     pub kind: SignalKind,
-    /// The encoded message.
+    /// The message, encoded for its receiver.
     pub frame: Frame,
 }
 

@@ -79,7 +79,7 @@ impl PendingJoins {
         self.requests.is_empty()
     }
 
-    /// Removes all newcomers.
+    /// Removes all newcomers at once.
     pub fn clear(&mut self) {
         *self = Self::default();
     }

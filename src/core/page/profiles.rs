@@ -13,7 +13,7 @@ const INTERVAL: Duration = Duration::from_secs(1);
 /// Whether the host is told of a profile now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Send {
-    /// At once.
+    /// The host is told at once.
     Now,
     /// At the end of the interval that runs.
     Later,

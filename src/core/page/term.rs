@@ -27,7 +27,7 @@ enum Stage {
     Vacant { announced: Epoch },
     /// The host has just left. The next one is elected in the same step.
     Open { announced: Epoch, cause: Cause },
-    /// A member hosts.
+    /// A member of the page hosts.
     Hosted(Hosting),
     /// The page waits for a host that clients claim.
     Recovering(Recovery, Time),

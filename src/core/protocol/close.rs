@@ -4,8 +4,8 @@
 //! happen again. From 4500 to 4599, and with 1012, it should after a while. The standard codes
 //! 1002–1009 are for clients that break the rules of WebSocket, and are final too.
 //!
-//! A new way to end a connection is one row here and one row in docs/PROTOCOL.md; a test compares
-//! the two.
+//! A new way to end a connection is one row here, one in `tests/fixtures/closes.json` and one in
+//! docs/PROTOCOL.md. Tests compare the three.
 
 /// Which message precedes a close frame. Code that never sees close codes (PeerJS's socket hides
 /// them) is told by it.
@@ -13,7 +13,7 @@
 pub enum Farewell {
     /// No message: an `ERROR` would be shown to a user who did nothing wrong.
     Nothing,
-    /// `RESTART`.
+    /// The message `RESTART`, which names the time to wait.
     Restart,
     /// A message with this `type` and the explanation.
     Error(&'static str),
@@ -113,7 +113,7 @@ table! {
     AddressFull: 4529 "address-full" ERROR "this address has as many connections as it may have",
     /// The server shuts down, or is about to.
     Restart: 1012 "restart" RESTART "the server restarts",
-    /// The server failed.
+    /// The server has failed.
     Internal: 4500 "internal" ERROR "the server failed, and is sorry",
 }
 

@@ -28,7 +28,7 @@ pub struct IceServer {
     /// User name for TURN.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub username: Option<String>,
-    /// Password for TURN.
+    /// Password for a TURN server.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub credential: Option<Secret>,
 }
@@ -101,7 +101,7 @@ impl fmt::Debug for IceServers {
 /// HMAC-SHA1 under a secret. The caller supplies it: cryptography is no part of the core.
 pub type Mac = Arc<dyn Fn(&[u8]) -> Vec<u8> + Send + Sync>;
 
-/// Makes TURN credentials.
+/// Makes TURN credentials for clients.
 #[derive(Clone)]
 pub struct Turn {
     /// Signs a username with the secret that the TURN server shares.

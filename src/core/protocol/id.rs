@@ -118,7 +118,7 @@ impl fmt::Debug for PageName {
 pub enum PageKey {
     /// Clients without `page`, as on a plain PeerServer. There is no host.
     Pageless,
-    /// A page.
+    /// A page with a name.
     Named(PageName),
 }
 

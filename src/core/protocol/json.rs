@@ -51,7 +51,7 @@ impl Object<'_> {
         self.json
     }
 
-    /// Adds a string.
+    /// Adds a field with a string.
     pub(crate) fn text(&mut self, name: &'static str, value: &str) {
         append_text(self.name(name), value);
     }
@@ -69,7 +69,7 @@ impl Object<'_> {
         json.push(']');
     }
 
-    /// Adds a number.
+    /// Adds a field with a number.
     pub(crate) fn number(&mut self, name: &'static str, value: u64) {
         self.name(name).push_str(&value.to_string());
     }
@@ -92,7 +92,7 @@ impl Object<'_> {
         pieces.iter().for_each(|piece| json.push_str(piece));
     }
 
-    /// Adds an object.
+    /// Adds a field with an object.
     pub(crate) fn object(&mut self, name: &'static str, write: impl FnOnce(&mut Object<'_>)) {
         append_object(self.name(name), write);
     }

@@ -132,7 +132,7 @@ pub struct Open<'a> {
     pub ice: &'a str,
 }
 
-/// Content of `HOST`.
+/// The payload of a `HOST` message.
 #[derive(Debug)]
 pub struct Host<'a> {
     /// Name of the page.
@@ -143,7 +143,7 @@ pub struct Host<'a> {
     pub epoch: Epoch,
     /// Why there is a new host.
     pub cause: Cause,
-    /// Number of members.
+    /// Number of members on the page.
     pub members: usize,
     /// Whether the receiver should dial the host.
     pub p2p: bool,
@@ -199,7 +199,7 @@ pub fn open_page(open: &Open<'_>) -> Frame {
     })
 }
 
-/// `HOST`.
+/// `HOST`: announces who hosts.
 #[must_use]
 pub fn host(host: &Host<'_>) -> Frame {
     message("HOST", |message| {

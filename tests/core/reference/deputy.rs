@@ -1,4 +1,4 @@
-//! The deputy.
+//! The deputy: which member it is, and which members know it.
 
 use super::super::world::house;
 use super::{CALM, DEPUTY, Model, Person};

@@ -1,4 +1,4 @@
-//! Joins and replacements.
+//! Joins, and replacements of sockets.
 
 use peerstar_core::page::member::{Departure, Rights};
 use peerstar_core::protocol::id::SessionId;

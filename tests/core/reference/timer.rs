@@ -1,4 +1,4 @@
-//! Deadlines and silence.
+//! Deadlines, and members that are silent.
 
 use peerstar_core::page::member::Departure;
 use peerstar_core::protocol::id::SessionId;

@@ -114,7 +114,7 @@ impl PageState {
         self.replace_host(env, None, Cause::Stalled, out);
     }
 
-    /// Handles [`Input::Resign`](crate::page::Input::Resign).
+    /// Handles [`Input::Resign`](crate::page::Input::Resign): the host hands over.
     pub(super) fn resign(
         &mut self,
         env: Env<'_>,

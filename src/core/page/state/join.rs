@@ -11,7 +11,7 @@ use crate::protocol::id::{PeerId, SessionId, Token};
 use crate::protocol::outgoing;
 
 impl PageState {
-    /// Handles [`Input::Join`](crate::page::Input::Join).
+    /// Handles [`Input::Join`](crate::page::Input::Join): admits, replaces, delays or refuses.
     pub(super) fn join(&mut self, env: Env<'_>, request: JoinRequest, out: &mut Vec<Output>) {
         let resumes = request.resumed.is_some();
         if !resumes {

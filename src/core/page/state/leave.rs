@@ -11,7 +11,7 @@ use crate::protocol::id::{PeerId, SessionId};
 use crate::protocol::outgoing::{self, Leave};
 
 impl PageState {
-    /// Handles [`Input::SocketClosed`](crate::page::Input::SocketClosed).
+    /// Handles [`Input::SocketClosed`](crate::page::Input::SocketClosed): a member may have left.
     pub(super) fn socket_closed(
         &mut self,
         env: Env<'_>,
@@ -46,7 +46,7 @@ impl PageState {
         }
     }
 
-    /// Handles [`Input::Kick`](crate::page::Input::Kick).
+    /// Handles [`Input::Kick`](crate::page::Input::Kick): removes the holder of an id for good.
     pub(super) fn kick(&mut self, env: Env<'_>, id: &PeerId, out: &mut Vec<Output>) {
         if let Some(pending) = self.pending_joins.take(id) {
             out.push(Output::dismiss(pending.session, Close::Kicked));

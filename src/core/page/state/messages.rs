@@ -10,7 +10,7 @@ use crate::protocol::incoming::{SignalKind, StatusUpdate};
 use crate::protocol::outgoing::{self, Frame};
 
 impl PageState {
-    /// Handles [`Input::Forward`](crate::page::Input::Forward).
+    /// Handles [`Input::Forward`](crate::page::Input::Forward): delivers or parks a message.
     pub(super) fn forward(
         &mut self,
         env: Env<'_>,
@@ -101,7 +101,7 @@ impl PageState {
         }
     }
 
-    /// Handles [`Input::Status`](crate::page::Input::Status).
+    /// Handles [`Input::Status`](crate::page::Input::Status): a member changed.
     pub(super) fn update_status(
         &mut self,
         env: Env<'_>,

@@ -29,7 +29,7 @@ pub enum BadMessage {
     /// `channels` has too many entries.
     #[error("STATUS: channels has {count} entries: at most {max} are allowed", max = MAX_CHANNELS)]
     TooManyChannels {
-        /// Number of entries.
+        /// Number of entries in the message.
         count: usize,
     },
     /// `channels` names an id that nobody can have.

@@ -25,9 +25,9 @@ pub enum Inbound {
     Probed,
     /// A signalling message for another peer.
     Forward {
-        /// Which message.
+        /// Kind of the message.
         kind: SignalKind,
-        /// Receiver.
+        /// Id of the receiver.
         dst: PeerId,
         /// The encoded message, with the client as `src`.
         frame: Frame,
@@ -36,13 +36,13 @@ pub enum Inbound {
     Unreachable(Frame),
     /// `LEAVE` without `dst`: the client leaves.
     Goodbye,
-    /// `STATUS`.
+    /// `STATUS`: what the client says of itself.
     Status(StatusUpdate),
     /// `RELAY`: data over the server.
     Relay {
         /// Receiver. `None`: from the host to all, from other members to the host.
         dst: Option<PeerId>,
-        /// The encoded message.
+        /// The message, encoded for its receivers.
         frame: Frame,
     },
     /// `SUSPECT`: the client hears nothing of the host.
@@ -53,7 +53,7 @@ pub enum Inbound {
     Resign {
         /// The term that ends.
         epoch: Epoch,
-        /// The wanted successor.
+        /// The successor that the host wants.
         to: Option<PeerId>,
     },
     /// A type that this server does not know, or a message without a receiver.

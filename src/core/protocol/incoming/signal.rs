@@ -3,9 +3,9 @@
 /// A message from one peer to another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum SignalKind {
-    /// Opens a connection.
+    /// The sender opens a connection.
     Offer,
-    /// Accepts a connection.
+    /// The sender accepts a connection.
     Answer,
     /// Names a network address of the sender.
     Candidate,
