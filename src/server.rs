@@ -3,7 +3,6 @@
 use std::io;
 use std::net::TcpListener;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use actix_server::Server;
@@ -12,6 +11,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use crate::actor::directory::PageDirectory;
 use crate::actor::message::ToDirectory;
+use crate::admission::Admission;
 use crate::http::ticket::TicketCheck;
 use crate::http::{routes, service};
 use crate::settings::{Settings, ms};
@@ -58,21 +58,26 @@ pub async fn run(
     stop: impl Future<Output = ()>,
 ) -> io::Result<()> {
     let descriptors = rlimit::increase_nofile_limit(u64::MAX).unwrap_or(1024);
-    let shared = Shared::new(settings, descriptors);
+    let shared = Shared::new(settings);
     let settings = &shared.settings;
+    let admission = Admission::new(settings, descriptors, shared.metrics.connections.clone());
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let workers = if settings.server.workers == 0 { cores } else { settings.server.workers };
     let directory = PageDirectory::start_with_pages(Arc::clone(&shared), workers / 2);
     let secret = &settings.auth.ticket_secret;
     let tickets = (!secret.is_empty()).then(|| Arc::new(TicketCheck::new(secret.expose())));
-    let world =
-        routes::AppState { shared: Arc::clone(&shared), directory: directory.clone(), tickets };
+    let world = routes::AppState {
+        shared: Arc::clone(&shared),
+        admission: Arc::clone(&admission),
+        directory: directory.clone(),
+        tickets,
+    };
     log::info!(
         "listening address={} tls={} path={} max_connections={}",
         listener.local_addr()?,
         certificate.is_some(),
         settings.server.path,
-        shared.max_connections
+        admission.max_connections()
     );
     if !settings.server.public_url.is_empty() {
         log::info!("public url={}", settings.server.public_url);
@@ -104,10 +109,10 @@ pub async fn run(
         // it never ends by itself, unless it could not begin
         ended = &mut serving => return ended.unwrap_or_else(|e| Err(io::Error::other(e))).and(Err(io::Error::other("the server ended"))),
     }
-    shared.draining.store(true, Ordering::Relaxed);
-    let open = || shared.metrics.connections.get();
+    admission.begin_drain();
+    let open = || admission.open();
     log::info!("draining connections={}", open());
-    tell(&directory);
+    drain(&directory, open());
     let deadline = Instant::now() + DRAIN;
     while open() > 0 && Instant::now() < deadline {
         sleep(Duration::from_millis(20)).await;
@@ -121,6 +126,6 @@ pub async fn run(
 }
 
 #[expect(clippy::disallowed_methods, reason = "once")]
-fn tell(directory: &actix::Addr<PageDirectory>) {
-    directory.do_send(ToDirectory::Drain);
+fn drain(directory: &actix::Addr<PageDirectory>, connections: usize) {
+    directory.do_send(ToDirectory::Drain { connections });
 }

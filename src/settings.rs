@@ -586,7 +586,7 @@ mod tests {
         let environment = HashMap::from([("PEERSTAR__AUTH__ADMIN_TOKEN".into(), "s3cret".into())]);
         let sources =
             Sources { file: None, environment, flags: vec![("auth.admin_token", "s3cret".into())] };
-        let shared = crate::shared::Shared::new(set.clone(), 1024);
+        let shared = crate::shared::Shared::new(set.clone());
         for shown in [
             printed,
             format!("{set:?}"),

@@ -6,6 +6,7 @@
 //! # Where a change goes
 //! - [`protocol`]: names and their limits, messages from and to clients, close codes.
 //! - [`page`]: one page. Membership, elections, liveness, parked messages.
+//! - [`session`]: one session. Joining, resuming, pinging, closing.
 //! - [`directory`]: which pages exist, and in which incarnation.
 //! - [`frame`]: WebSocket frames before they are messages; rate limits and fair writing.
 //! - [`time`]: points in time, in milliseconds since the server started.
@@ -14,4 +15,5 @@ pub mod directory;
 pub mod frame;
 pub mod page;
 pub mod protocol;
+pub mod session;
 pub mod time;

@@ -1,42 +1,46 @@
-//! Join tickets: JSON Web Tokens (RFC 7519) by which a site says whom it lets in, and to what.
+//! Join tickets: JSON Web Tokens (RFC 7519) by which a site says which clients may join which
+//! pages.
 
 use jsonwebtoken::errors::ErrorKind;
 use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::handshake::Refused;
+use super::refusal::Refused;
 use crate::clock::unix_ms;
 use peerstar_core::page::member::Rights;
 use peerstar_core::protocol::close::Close;
 use peerstar_core::protocol::id::{PageKey, PeerId};
 use peerstar_core::protocol::secret;
 
-/// By how much the signer's clock may differ from ours, in seconds.
+/// Allowed difference between the signer's clock and this server's, in seconds.
 const LEEWAY_S: f64 = 30.0;
-/// How far ahead `nbf` may be for its bearer to come back and wait, in seconds: a clock with the wrong time zone is at most
-/// 14 h off. Further ahead, nobody waits that long.
+/// How far ahead `nbf` may be for the client to return and wait, in seconds. A clock with the wrong
+/// time zone is at most 14 h off. A client whose `nbf` is further ahead is told not to return.
 const WAIT_S: f64 = 86_400.0;
-/// The first number that is no time in seconds: it is in the year 33658. In milliseconds it was in 2001.
+/// Smallest number that cannot be a time in seconds (year 33658). In milliseconds it is a time in
+/// 2001.
 const TOO_LATE_S: f64 = 1e12;
 
-/// What a ticket says. Claims that are not listed are nobody's business here.
+/// Claims of a ticket. Claims that are not listed here are ignored.
 #[derive(Debug, Deserialize)]
 struct Ticket {
-    /// The page it is for.
+    /// Name of the page that the ticket is for.
     page: Option<String>,
-    /// Or what the names of the pages it is for begin with. With neither it is for peers without a page.
+    /// Prefix of the names of the pages that the ticket is for. A ticket with neither is for peers
+    /// without a page.
     page_prefix: Option<String>,
-    /// The id it is for; any, where it names none.
+    /// Id that the ticket is for. A ticket without one is for any id.
     id: Option<String>,
-    /// When it runs out, in seconds since 1970. Any JSON, so that what is wrong with it can be said.
+    /// Time when the ticket expires, in seconds since 1970. Any JSON is read, so that an error can
+    /// say what is wrong with it.
     exp: Option<Value>,
-    /// From when on it is valid, likewise.
+    /// Time from which on the ticket is valid, in seconds since 1970. Any JSON is read.
     nbf: Option<Value>,
-    /// Whether its bearer may host.
+    /// Whether the client may host.
     #[serde(default = "yes")]
     host: bool,
-    /// Whether its bearer may use the relay.
+    /// Whether the client may use the relay.
     #[serde(default = "yes")]
     relay: bool,
 }
@@ -52,24 +56,24 @@ pub struct TicketCheck {
 }
 
 impl TicketCheck {
-    /// With the secret that they are signed with (`auth.ticket_secret`).
+    /// Returns a check of tickets that are signed with `secret` (`auth.ticket_secret`).
     #[must_use]
     pub fn new(secret: &str) -> Self {
-        // one algorithm, whatever a ticket says of itself
+        // one algorithm, whatever the ticket's header says
         let mut validation = Validation::new(Algorithm::HS256);
-        // the times are looked at here, where more can be said of them than by the library
+        // the times are checked here, with better errors than the library's
         validation.validate_exp = false;
         validation.validate_nbf = false;
         validation.required_spec_claims.clear();
-        // whom else a site's tickets are for is its own affair
+        // a site's tickets may be for other services as well
         validation.validate_aud = false;
         Self { key: DecodingKey::from_secret(secret.as_bytes()), validation }
     }
 
-    /// What the bearer of `ticket` may do as `id` on the page `key`.
+    /// Returns what the client `id` may do on the page `key` with `ticket`.
     ///
     /// # Errors
-    /// Why it is not let in.
+    /// Returns why the client is refused.
     pub fn check(
         &self,
         ticket: Option<&str>,
@@ -79,7 +83,7 @@ impl TicketCheck {
         self.check_at(ticket, key, id, unix_ms())
     }
 
-    /// Does what [`TicketCheck::check`] does, at a time given.
+    /// Checks a ticket like [`TicketCheck::check`], at the given time.
     fn check_at(
         &self,
         ticket: Option<&str>,
@@ -90,7 +94,7 @@ impl TicketCheck {
         let ticket = ticket.ok_or_else(|| {
             refused("a ticket is needed: &ticket=, signed by the site of this page")
         })?;
-        // a backend that prints a line ends it
+        // backends that print the ticket add a line break
         let ticket = decode::<Ticket>(secret::trim(ticket), &self.key, &self.validation)
             .map_err(|e| why_not(e.kind()))?;
         let Ticket { page, page_prefix, id: for_id, exp, nbf, host, relay } = ticket.claims;
@@ -120,7 +124,7 @@ fn refused(why: &str) -> Refused {
     Refused(Close::TicketRefused, Some(why.into()))
 }
 
-/// Checks from when until when a ticket is valid; `now` is in seconds since 1970.
+/// Checks that a ticket is valid at `now`, in seconds since 1970.
 fn check_times(exp: Option<&Value>, nbf: Option<&Value>, now: f64) -> Result<(), Refused> {
     let exp = seconds("exp", exp)?
         .ok_or_else(|| refused("the ticket lacks exp: when it runs out, in seconds since 1970"))?;
@@ -146,7 +150,7 @@ fn check_times(exp: Option<&Value>, nbf: Option<&Value>, now: f64) -> Result<(),
     Ok(())
 }
 
-/// Reads a NumericDate (RFC 7519, 2): a number of seconds since 1970, which may have a fraction.
+/// Reads a NumericDate (RFC 7519, 2): a number of seconds since 1970, possibly with a fraction.
 fn seconds(claim: &str, value: Option<&Value>) -> Result<Option<f64>, Refused> {
     let Some(value) = value.filter(|value| !value.is_null()) else { return Ok(None) };
     let kind = match value {
@@ -195,7 +199,7 @@ mod tests {
         encode(&Header::new(algorithm), claims, &key).unwrap_or_else(|e| panic!("{e}"))
     }
 
-    /// The close and its words, or the rights.
+    /// Returns the rights, or the close's name and text.
     fn check(ticket: &str, page: Option<&str>) -> Result<Rights, (&'static str, String)> {
         let key = page.map_or(PageKey::Pageless, |page| {
             PageKey::Named(PageName::parse(page).unwrap_or_else(|e| panic!("{e}")))
@@ -211,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn a_ticket_opens_what_it_names() {
+    fn a_ticket_admits_to_the_page_that_it_names() {
         for (claims, page) in [
             (json!({"page": "https://a.org/x"}), Some("https://a.org/x")),
             (json!({"page_prefix": "https://a.org/"}), Some("https://a.org/x")),
@@ -221,7 +225,7 @@ mod tests {
             (json!({}), None),
         ] {
             let mut claims = claims;
-            // just run out: within the leeway
+            // expired, but within the leeway
             claims["exp"] = json!(exp(-15));
             assert_eq!(
                 check(&signed(Algorithm::HS256, SECRET, &claims), page),
@@ -235,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_with_a_ticket_is_said() {
+    fn a_refusal_says_what_is_wrong_with_the_ticket() {
         let good = json!({"page": "p", "exp": exp(60)});
         let sign = |claims: &Value| signed(Algorithm::HS256, SECRET, claims);
         // {"alg":"none","typ":"JWT"}, the claims of a good one, no signature
@@ -289,8 +293,9 @@ mod tests {
                 "another id",
             ),
         ] {
-            let told = check(&ticket, page);
-            let (name, said) = told.err().unwrap_or_else(|| panic!("let in: {ticket} on {page:?}"));
+            let checked = check(&ticket, page);
+            let (name, said) =
+                checked.err().unwrap_or_else(|| panic!("let in: {ticket} on {page:?}"));
             assert!(
                 name == close && said.contains(words),
                 "{name} {said:?}, not {close} {words:?}"
@@ -299,7 +304,7 @@ mod tests {
     }
 
     #[test]
-    fn white_space_around_a_ticket_is_nobody_s_business() {
+    fn white_space_around_a_ticket_is_ignored() {
         let ticket = signed(Algorithm::HS256, SECRET, &json!({"page": "p", "exp": exp(60)}));
         for ticket in
             [format!("{ticket}\n"), format!(" {ticket}\r\n"), format!("\u{feff}{ticket}\t")]
@@ -309,7 +314,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_with_its_times_is_said_and_what_time_heals_is_waited_for() {
+    fn a_refusal_says_what_is_wrong_with_the_times_and_whether_to_return() {
         const NOW: u64 = 1_800_000_000;
         let id = PeerId::parse("ann").unwrap_or_else(|e| panic!("{e}"));
         let tickets = TicketCheck::new(SECRET);

@@ -1,4 +1,4 @@
-//! The core, driven without actors: elections as text, random lives of a page against a slow model, purity.
+//! The core, driven without actors: elections as text, random lives of a page against a slow model.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should say so at once")]
 
@@ -7,7 +7,6 @@ mod crowds;
 mod due;
 mod elections;
 mod host_first;
-mod layers;
 mod life;
 mod liveness;
 mod random;
