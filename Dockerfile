@@ -1,4 +1,5 @@
-# Three stages: the browser's files, the binary that carries them, and what runs.
+# Three stages: build the browser's files, build the binary that carries them, and copy the binary.
+# scripts/container runs these steps without a container engine.
 
 FROM node:22-bookworm-slim AS static
 WORKDIR /build/static
@@ -11,19 +12,20 @@ FROM rust:1-bookworm AS server
 WORKDIR /build
 COPY Cargo.toml Cargo.lock build.rs ./
 COPY src/ src/
-# not built, but named in Cargo.toml
+# Cargo.toml names these members of the workspace; they are not built.
 COPY scripts/load/ scripts/load/
+COPY tests/page-addon/ tests/page-addon/
 COPY --from=static /build/static/dist/ static/dist/
 RUN cargo build --release --locked
 
-# The same Debian as where it was built, for the same libc.
+# Debian is the release of the build stages, so that libc is the same.
 FROM debian:bookworm-slim
 COPY --from=server /build/target/release/peerstar /usr/local/bin/peerstar
-# Read from the working directory; environment variables go before it.
+# The server reads this file from its working directory. Environment variables override it.
 COPY settings.toml /etc/peerstar/settings.toml
 WORKDIR /etc/peerstar
-# Any user will do (OpenShift picks one): nothing is written.
+# Any user works (OpenShift picks one), because the server writes nothing.
 USER 10001:0
 EXPOSE 9000
-# Without a shell in between, so that SIGTERM reaches the server and it drains.
+# No shell in between, so that SIGTERM reaches the server and it drains.
 CMD ["/usr/local/bin/peerstar"]

@@ -1,4 +1,4 @@
-//! Says so when the browser's files are not built yet: the binary then explains it on its page.
+//! Warns if the browser's files are not built yet. The server then answers with a page that says so.
 
 fn main() {
     println!("cargo:rerun-if-changed=static/dist");

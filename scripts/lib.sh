@@ -1,4 +1,4 @@
-# What the scripts share. Sourced, never run; sets `root`.
+# Functions that the scripts share. Source this file, never run it. It sets `root`.
 # shellcheck shell=bash
 
 # shellcheck disable=SC2034  # used where this is sourced
@@ -9,7 +9,8 @@ fail() {
   exit 1
 }
 
-# step NAME COMMAND…: says what happens, and if it fails, what failed.
+# step NAME COMMAND…: prints NAME and runs COMMAND. If COMMAND fails, prints NAME again and exits
+# with 1.
 step() {
   local name=$1
   shift
@@ -17,7 +18,7 @@ step() {
   "$@" || fail "==> failed: $name"
 }
 
-# package_ready PACKAGE PROGRAM: installs the Debian package unless its program is there.
+# package_ready PACKAGE PROGRAM: installs the Debian package unless PROGRAM exists.
 package_ready() {
   [[ -x $2 ]] && return
   if ((EUID != 0)) || ! command -v apt-get >/dev/null; then
@@ -30,7 +31,7 @@ has_node() {
   command -v npm >/dev/null && node -e 'process.exit(parseInt(process.versions.node) < 20 ? 1 : 0)' 2>/dev/null
 }
 
-# npm_ready FOLDER: installs what its lock file says, unless that is there already.
+# npm_ready FOLDER: installs the packages of FOLDER's lock file unless they are up to date.
 npm_ready() {
   local lock=$1/package-lock.json installed=$1/node_modules/.package-lock.json
   if [[ ! -f $installed || $lock -nt $installed ]]; then
@@ -38,7 +39,25 @@ npm_ready() {
   fi
 }
 
-# What scripts need that measure in browsers: the library, and the server as it is shipped. Sets PEERSTAR_BIN.
+# ready_at PORT PID: waits until that server is ready; fails if its process ends or if it takes longer than 10 s.
+ready_at() {
+  local _
+  for _ in {1..100}; do
+    if curl -fsS -o /dev/null "http://127.0.0.1:$1/ready" 2>/dev/null; then return; fi
+    kill -0 "$2" 2>/dev/null || return 1
+    sleep 0.1
+  done
+  return 1
+}
+
+# serves PORT PATH WORD: whether that server's answer for browsers has the word.
+serves() {
+  local answer
+  answer=$(curl -fsS -H 'Accept: text/html' "http://127.0.0.1:$1$2") && [[ ${answer,,} == *"$3"* ]]
+}
+
+# ready_for_browsers: builds the library and the release server for scripts that measure in
+# browsers. Sets PEERSTAR_BIN.
 ready_for_browsers() {
   has_node || fail "Node 20 or newer is missing, with npm"
   [[ -x /usr/bin/chromium ]] || fail "/usr/bin/chromium is missing: apt-get install chromium"

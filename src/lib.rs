@@ -18,6 +18,11 @@
 //! - [`peerstar_core`] (`src/core`): what is decided. Elections, membership, parked messages,
 //!   limits. Pure: no I/O, clock or randomness.
 
+#[cfg(panic = "abort")]
+compile_error!(
+    "peerstar needs panic = \"unwind\": a panic ends one actor, and the server starts another"
+);
+
 pub mod server;
 pub mod signals;
 

@@ -1,15 +1,16 @@
-//! The `peerstar` command: reads settings, serves, and drains on SIGTERM.
+//! The `peerstar` command: reads the settings, serves, and drains on SIGTERM.
 
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
-use peerstar::settings::{Settings, Sources, environment};
+use peerstar::settings::{Settings, SettingsError, Sources, environment};
 use peerstar::tls::Certificate;
 use peerstar::{logging, server, signals};
 
-/// Small messages are made and dropped on different threads, at which it is better than glibc's (docs/PERFORMANCE.md).
+/// Small messages are allocated and freed on different threads. mimalloc does that faster than glibc
+/// (docs/PERFORMANCE.md).
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
@@ -35,19 +36,19 @@ fn main() -> ExitCode {
     let Arguments { config, host, port, check } = Arguments::parse();
     let flags = [("server.host", host), ("server.port", port)];
     let flags = flags.into_iter().filter_map(|(key, value)| Some((key, value?))).collect();
-    let environment = environment::from_process(std::env::vars_os());
-    let settings = match environment
-        .and_then(|environment| Settings::load(Sources { file: config, environment, flags }))
-    {
+    let settings = environment::from_process(std::env::vars_os())
+        .map_err(SettingsError::from)
+        .and_then(|environment| Settings::load(Sources { file: config, environment, flags }));
+    let settings = match settings {
         Ok(settings) => settings,
-        Err(error) => return fail(2, &error),
+        Err(error) => return fail(2, &format_args!("settings: {error}")),
     };
     let certificate = match Certificate::load(&settings.tls) {
         Ok(certificate) => certificate,
         Err(error) => return fail(2, &error),
     };
     if check {
-        // nobody is there to complain to when the reader has gone
+        // a reader that has gone cannot be told of the failure
         let _ = std::io::stdout().write_all(settings.print().as_bytes());
         return ExitCode::SUCCESS;
     }
@@ -65,8 +66,8 @@ fn main() -> ExitCode {
         }
     };
     let serve = async {
-        let stop = signals::catch(certificate.clone())?;
-        server::run(settings, listener, certificate, stop).await
+        let stopping = signals::catch(certificate.clone())?;
+        server::run(settings, listener, certificate, stopping).await
     };
     match actix_web::rt::System::new().block_on(serve) {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,4 +1,6 @@
-//! What is counted for the operator, as Prometheus reads it (`GET {path}metrics`).
+//! Metrics for the operator, as Prometheus reads them (`GET {path}metrics`).
+//!
+//! Nothing in the server reads a metric back: who decides by a number keeps that number itself.
 
 use std::time::Duration;
 
@@ -9,36 +11,36 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 
-use peerstar_core::page::election::Cause;
+use peerstar_core::protocol::cause::Cause;
 use peerstar_core::protocol::close::Close;
 use peerstar_core::protocol::incoming::Inbound;
 
 type Label = [(&'static str, &'static str); 1];
 type Labelled = Family<Label, Counter>;
 
-/// All counters of one server. Cheap to count with: nothing here waits for anything else.
+/// Metrics of one server. Counting never waits.
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
-    /// WebSockets that were let in and are open.
+    /// Number of WebSockets that are admitted and open.
     pub connections: Gauge,
-    /// Pages that have members, or messages that wait for some.
+    /// Number of pages that have members, or parked messages.
     pub pages: Gauge,
-    /// Joins that were let in.
+    /// Number of joins that were accepted.
     pub joins: Counter,
-    /// How long from what caused an election until all were sent the new host, in seconds.
+    /// Time from the cause of an election until all members were sent the new host, in seconds.
     pub election_seconds: Histogram,
-    /// Bytes of `RELAY`, as they came in.
+    /// Number of bytes of `RELAY` that clients sent.
     pub relayed_bytes: Counter,
-    /// Messages for peers that are not there yet.
+    /// Number of messages that are parked for receivers that are not there yet.
     pub waiting: Gauge,
-    /// Messages that the sender's ticket does not allow.
+    /// Number of messages that the sender's ticket does not allow.
     pub not_allowed: Counter,
-    /// Pages whose actor died and was made anew.
+    /// Number of page actors that died and were started again.
     pub page_restarts: Counter,
-    /// Connections that ended without a proper request; the reason is the label.
+    /// Number of connections that ended without a proper request, by reason.
     bad_requests: Labelled,
-    /// Broken invariants: faults of ours.
+    /// Number of broken invariants, which are faults of the server's own.
     pub violations: Counter,
     elections: Labelled,
     refusals: Labelled,
@@ -129,7 +131,7 @@ impl Default for Metrics {
 }
 
 impl Metrics {
-    /// All of them in OpenMetrics' text format.
+    /// Returns all metrics in OpenMetrics' text format.
     #[must_use]
     pub fn text(&self) -> String {
         let mut text = String::new();
@@ -138,28 +140,28 @@ impl Metrics {
         text
     }
 
-    /// A host was named, so long after its cause.
+    /// Counts an election that ended `after` its cause.
     pub fn elected(&self, cause: Cause, after: Duration) {
         self.elections.get_or_create(&[("cause", cause.name())]).inc();
         self.election_seconds.observe(after.as_secs_f64());
     }
 
-    /// A client was not let in.
+    /// Counts a client that was refused.
     pub fn refused(&self, close: Close) {
         self.refusals.get_or_create(&[("reason", close.name())]).inc();
     }
 
-    /// A connection ended without a proper request.
+    /// Counts a connection that ended without a proper request.
     pub fn bad_request(&self, reason: &'static str) {
         self.bad_requests.get_or_create(&[("reason", reason)]).inc();
     }
 
-    /// A member was sent away.
+    /// Counts a member whose connection the server closed or that left.
     pub fn closed(&self, close: Close) {
         self.closes.get_or_create(&[("reason", close.name())]).inc();
     }
 
-    /// A client said something.
+    /// Counts a message from a client.
     pub fn said(&self, message: &Inbound) {
         let name = message.type_name();
         if let Some((_, counter)) = self.messages.iter().find(|(known, _)| *known == name) {

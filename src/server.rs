@@ -1,4 +1,4 @@
-//! How it is put together, runs and stops.
+//! The server as a whole: how it listens, serves and drains.
 
 use std::io;
 use std::net::TcpListener;
@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use actix_server::Server;
 use socket2::{Domain, Protocol, Socket, Type};
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
 
 use crate::actor::directory::PageDirectory;
 use crate::actor::message::ToDirectory;
@@ -18,17 +19,18 @@ use crate::settings::{Settings, ms};
 use crate::shared::Shared;
 use crate::tls::Certificate;
 
-/// How many connections may wait to be accepted: after a restart all clients come at once.
+/// Number of connections that may wait to be accepted. After a restart all clients come at once.
 const BACKLOG: i32 = 8192;
-/// How long a drain may take until the rest is cut off. With what follows it stays below 15 s.
+/// Time that a drain may take before the remaining connections are cut. With [`LAST_REQUESTS_S`] it
+/// stays below 15 s.
 const DRAIN: Duration = Duration::from_secs(10);
-/// How long plain HTTP requests may take after that.
+/// Time that plain HTTP requests may take after the drain, in seconds.
 const LAST_REQUESTS_S: u64 = 2;
 
-/// Listens where the settings say.
+/// Listens on the address of the settings.
 ///
 /// # Errors
-/// When the address is wrong or taken.
+/// When the address cannot be resolved, or is in use.
 pub fn listen(settings: &Settings) -> io::Result<TcpListener> {
     let address = (settings.server.host.as_str(), settings.server.port);
     let address = std::net::ToSocketAddrs::to_socket_addrs(&address)?
@@ -37,8 +39,8 @@ pub fn listen(settings: &Settings) -> io::Result<TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_reuse_address(true)?;
     socket.set_nonblocking(true)?;
-    // Linux gives these to each connection. A client that stops reading is noticed by the kernel alone; small messages go out
-    // at once.
+    // Each connection inherits these options from the listener on Linux. The timeout ends a connection
+    // whose client reads nothing; without a delay small messages go out at once.
     socket.set_tcp_user_timeout(Some(ms(settings.liveness.timeout_ms)))?;
     socket.set_tcp_nodelay(true)?;
     socket.bind(&address.into())?;
@@ -46,16 +48,16 @@ pub fn listen(settings: &Settings) -> io::Result<TcpListener> {
     Ok(socket.into())
 }
 
-/// Serves until `stop` is ready, then drains and returns; over TLS where there is a certificate. Must run inside an actix
-/// `System`.
+/// Serves until `stopping` is cancelled, then drains and returns. Serves over TLS where there is a
+/// certificate. Must run inside an actix `System`.
 ///
 /// # Errors
-/// When serving fails.
+/// When the server cannot start, or ends by itself.
 pub async fn run(
     settings: Settings,
     listener: TcpListener,
     certificate: Option<Arc<Certificate>>,
-    stop: impl Future<Output = ()>,
+    stopping: CancellationToken,
 ) -> io::Result<()> {
     let descriptors = rlimit::increase_nofile_limit(u64::MAX).unwrap_or(1024);
     let shared = Shared::new(settings);
@@ -66,29 +68,30 @@ pub async fn run(
     let directory = PageDirectory::start_with_pages(Arc::clone(&shared), workers / 2);
     let secret = &settings.auth.ticket_secret;
     let tickets = (!secret.is_empty()).then(|| Arc::new(TicketCheck::new(secret.expose())));
-    let world = routes::AppState {
+    let state = routes::AppState {
         shared: Arc::clone(&shared),
         admission: Arc::clone(&admission),
+        stopping: stopping.clone(),
         directory: directory.clone(),
         tickets,
     };
     log::info!(
-        "listening address={} tls={} path={} max_connections={}",
-        listener.local_addr()?,
-        certificate.is_some(),
-        settings.server.path,
-        admission.max_connections()
+        address:% = listener.local_addr()?,
+        tls = certificate.is_some(),
+        path = settings.server.path,
+        max_connections = admission.max_connections();
+        "listening"
     );
     if !settings.server.public_url.is_empty() {
-        log::info!("public url={}", settings.server.public_url);
+        log::info!(url = settings.server.public_url; "public address");
     }
     if secret.is_empty() {
-        log::info!("anyone may join any page: no tickets are asked for");
+        log::info!("anyone may join any page: tickets are not required");
     }
 
     let server = Server::build()
         .workers(workers)
-        // counts what is still HTTP, for each worker; sockets are counted where the reason can be told
+        // limits plain HTTP on each worker; `Admission` limits WebSockets, and can tell clients why
         .max_concurrent_connections(usize::try_from(descriptors).unwrap_or(usize::MAX))
         .shutdown_timeout(LAST_REQUESTS_S)
         .disable_signals();
@@ -96,36 +99,33 @@ pub async fn run(
         Some(certificate) => {
             let config = certificate.server_config().map_err(io::Error::other)?;
             server
-                .listen("peerstar", listener, move || service::tls(world.clone(), config.clone()))?
+                .listen("peerstar", listener, move || service::tls(state.clone(), config.clone()))?
         }
-        None => server.listen("peerstar", listener, move || service::plain(world.clone()))?,
+        None => server.listen("peerstar", listener, move || service::plain(state.clone()))?,
     };
     let server = server.run();
     let handle = server.handle();
     let mut serving = actix_web::rt::spawn(server);
 
     tokio::select! {
-        () = stop => (),
-        // it never ends by itself, unless it could not begin
-        ended = &mut serving => return ended.unwrap_or_else(|e| Err(io::Error::other(e))).and(Err(io::Error::other("the server ended"))),
+        () = stopping.cancelled() => (),
+        // a server that could start does not end by itself
+        ended = &mut serving => {
+            let ended = ended.unwrap_or_else(|error| Err(io::Error::other(error)));
+            return ended.and(Err(io::Error::other("the server ended")));
+        }
     }
-    admission.begin_drain();
-    let open = || admission.open();
-    log::info!("draining connections={}", open());
-    drain(&directory, open());
-    let deadline = Instant::now() + DRAIN;
-    while open() > 0 && Instant::now() < deadline {
-        sleep(Duration::from_millis(20)).await;
-    }
-    let left = open();
-    let stopping = handle.stop(true);
-    let _ = timeout(Duration::from_secs(LAST_REQUESTS_S + 1), stopping).await;
+    log::info!(connections = admission.connections(); "draining");
+    announce_drain(&directory, admission.connections());
+    let _ = timeout(DRAIN, admission.wait_until_empty()).await;
+    let left = admission.connections();
+    let _ = timeout(Duration::from_secs(LAST_REQUESTS_S + 1), handle.stop(true)).await;
     serving.abort();
-    log::info!("stopped connections_cut={left}");
+    log::info!(connections_cut = left; "stopped");
     Ok(())
 }
 
-#[expect(clippy::disallowed_methods, reason = "once")]
-fn drain(directory: &actix::Addr<PageDirectory>, connections: usize) {
+#[expect(clippy::disallowed_methods, reason = "sent once, to an actor that never waits")]
+fn announce_drain(directory: &actix::Addr<PageDirectory>, connections: usize) {
     directory.do_send(ToDirectory::Drain { connections });
 }

@@ -8,6 +8,7 @@ use crate::settings::{Settings, limit, ms};
 use crate::turn;
 use peerstar_core::page::Rules;
 use peerstar_core::protocol::ice::IceServers;
+use peerstar_core::protocol::incoming::MAX_PROFILE_BYTES;
 use peerstar_core::protocol::outgoing::{RelayTerms, Terms};
 use peerstar_core::session::SessionRules;
 
@@ -59,7 +60,7 @@ fn rules(settings: &Settings) -> Rules {
         fresh: ms(liveness.ping_ms * 3 / 2),
         return_after: ms(liveness.return_ms),
         expire: ms(peerjs.expire_ms),
-        waiting_bytes: limits.queue_bytes / 2,
+        parked_bytes: limits.queue_bytes / 2,
         probe: ms(liveness.probe_ms),
         hidden: (election.hidden_ms > 0).then(|| ms(election.hidden_ms)),
         terms: Terms {
@@ -68,6 +69,8 @@ fn rules(settings: &Settings) -> Rules {
             ping_ms: liveness.ping_ms,
             expire_ms: peerjs.expire_ms,
             recovery_ms: election.recovery_ms,
+            return_ms: liveness.return_ms,
+            profile_bytes: MAX_PROFILE_BYTES,
         },
         ice: IceServers::new(
             ice.servers.clone(),

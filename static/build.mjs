@@ -1,9 +1,8 @@
-// Builds the browser side.
-//   node build.mjs          dist/: the demo page and the library, peerstar.js, embedded by the server's binary
-//   node build.mjs --test   dist-test/: every *.test.ts, bundled for `node --test`
-//   node build.mjs --npm    dist-npm/: the library for bundlers, PeerJS left to them; `npm run build:npm` adds the types
-//   node build.mjs --types  gives the types' imports the names that every TypeScript can follow
-// The same sources give the same bytes: no hashes, no dates, sorted lists.
+// Builds the browser side. The same sources give the same bytes: no hashes, no dates, sorted lists.
+//   node build.mjs          dist/: the demo page and peerstar.js, which the server embeds.
+//   node build.mjs --test   dist-test/: every *.test.ts, bundled for `node --test`.
+//   node build.mjs --npm    dist-npm/: the library for bundlers, without PeerJS.
+//   node build.mjs --types  rewrites the imports in dist-npm/*.d.ts.
 import { build } from "esbuild";
 import { cp, mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
@@ -12,13 +11,13 @@ import { fileURLToPath } from "node:url";
 const root = dirname(fileURLToPath(import.meta.url));
 const at = (...parts) => join(root, ...parts);
 
-/** What every bundle for the browser has in common. */
+/** Options of every bundle for the browser. */
 const browser = {
   absWorkingDir: root,
   bundle: true,
   minify: true,
   target: ["es2022"],
-  // What a package marks as its licence comes last; whole texts are added by `notices`.
+  // Comments that packages mark as their licence come last. `notices` adds the whole texts.
   legalComments: "eof",
   charset: "utf8",
   logLevel: "warning",
@@ -32,7 +31,7 @@ async function demo() {
   await cp(at("src/demo/index.html"), at("dist/index.html"));
 }
 
-/** The library for pages without a bundler: one file, PeerJS included. */
+/** Builds the library for pages without a bundler: one file that includes PeerJS. */
 const library = () => bundle({ in: "src/served.ts", out: "peerstar", format: "esm" });
 
 async function bundle({ in: entry, out, format }) {
@@ -47,7 +46,7 @@ async function bundle({ in: entry, out, format }) {
     await writeFile(at("dist", basename(file.path)), file.text + licences);
 }
 
-/** The licence of each package that went into a bundle, as one comment: they ask to travel with every copy. */
+/** Returns the licences of the packages in a bundle as one comment. Copies must carry them. */
 async function notices(inputs) {
   const folders = new Set(
     inputs.map((path) => /^node_modules\/(?:@[^/]+\/)?[^/]+/.exec(path)?.[0]).filter(Boolean),
@@ -80,7 +79,10 @@ async function npm() {
   });
 }
 
-/** `./x.ts`, as the sources say, is an error to TypeScript before 5.0, or makes every type `any`; `./x.js` is understood by all. */
+/**
+ * Rewrites `./x.ts` in the types to `./x.js`. TypeScript before 5.0 does not follow `./x.ts`, and
+ * every type would be `any`.
+ */
 async function types() {
   for (const name of await readdir(at("dist-npm"), { recursive: true })) {
     if (!name.endsWith(".d.ts")) continue;
@@ -114,7 +116,7 @@ async function tests() {
   });
 }
 
-/** Empties dist/ but for .gitkeep, which holds the folder's place where nothing was built. */
+/** Empties a folder except for .gitkeep, which keeps dist/ in the repository. */
 async function clear(folder) {
   await mkdir(folder, { recursive: true });
   for (const name of await readdir(folder))

@@ -19,14 +19,14 @@ fn check(directory: &TempDir, environment: &[(&str, &str)]) -> Outcome {
     run_once(directory, &["--check"], environment)
 }
 
-/// The value of `section.key` in what `--check` printed.
+/// Returns the value of `section.key` in the output of `--check`.
 fn value(printed: &str, section: &str, key: &str) -> toml::Value {
     let table: toml::Table = printed.parse().unwrap_or_else(|e| panic!("not TOML: {e}: {printed}"));
     table[section][key].clone()
 }
 
 #[test]
-fn check_prints_the_settings_in_effect_which_are_the_defaults_of_the_file() {
+fn check_prints_the_settings_in_effect() {
     let bare = check(&empty_directory(), &[]);
     assert_eq!((bare.code, &*bare.stderr), (Some(0), ""));
     let file = include_str!("../settings.toml");
@@ -38,7 +38,7 @@ fn check_prints_the_settings_in_effect_which_are_the_defaults_of_the_file() {
 }
 
 #[test]
-fn secrets_are_not_printed() {
+fn check_masks_secrets() {
     let directory = directory_with(
         "[ice]\nservers = [{ urls = ['turn:t.org'], username = 'u', credential = 's3cret-c' }]\n",
     );
@@ -53,7 +53,7 @@ fn secrets_are_not_printed() {
 }
 
 #[test]
-fn defaults_then_the_file_then_the_environment_then_port_then_flags() {
+fn flags_override_port_which_overrides_the_environment_the_file_and_the_defaults() {
     let directory =
         directory_with("[server]\nport = 1\nhost = '127.0.0.1'\n[liveness]\nping_ms = 111\n");
     let port = |arguments: &[&str], environment: &[(&str, &str)]| {
@@ -70,22 +70,22 @@ fn defaults_then_the_file_then_the_environment_then_port_then_flags() {
 }
 
 #[test]
-fn a_file_that_is_named_goes_instead_of_the_one_that_lies_there() {
+fn the_file_of_config_replaces_settings_toml() {
     let directory = directory_with("[server]\nport = 1\n");
     let other = directory.path().join("other.toml");
     std::fs::write(&other, "[peerjs]\nkey = 'other'\n").expect("written");
     let shown = run_once(&directory, &["--check", "--config", other.to_str().expect("UTF-8")], &[]);
     assert_eq!(value(&shown.stdout, "server", "port").as_integer(), Some(9000));
     assert_eq!(value(&shown.stdout, "peerjs", "key").as_str(), Some("other"));
-    // without an ending that says what it is, too
+    // a file whose name does not say that it is TOML
     let plain = directory.path().join("plain");
     std::fs::write(&plain, "[peerjs]\nkey = 'plain'\n").expect("written");
     let shown = run_once(&directory, &["--check", "--config", plain.to_str().expect("UTF-8")], &[]);
     assert_eq!(value(&shown.stdout, "peerjs", "key").as_str(), Some("plain"), "{}", shown.stderr);
 }
 
-/// Exit 2, nothing on stdout, and one line that has all of `parts`.
-fn is_refused(outcome: &Outcome, parts: &[&str]) {
+/// Asserts that a run ended with 2, printed nothing, and said one line that has all of `parts`.
+fn assert_refused(outcome: &Outcome, parts: &[&str]) {
     assert_eq!((outcome.code, &*outcome.stdout), (Some(2), ""), "{parts:?}: {}", outcome.stderr);
     assert_eq!(outcome.stderr.lines().count(), 1, "{}", outcome.stderr);
     assert!(
@@ -96,7 +96,7 @@ fn is_refused(outcome: &Outcome, parts: &[&str]) {
 }
 
 #[test]
-fn what_is_wrong_is_said_in_one_line_that_names_the_key_the_value_and_what_is_allowed() {
+fn a_wrong_setting_is_refused_in_one_line_with_its_key_its_value_and_what_is_allowed() {
     for (file, parts) in [
         ("[server]\nprot = 1\n", &["server", "prot", "port"][..]),
         ("[sever]\nport = 1\n", &["sever", "server"]),
@@ -110,6 +110,11 @@ fn what_is_wrong_is_said_in_one_line_that_names_the_key_the_value_and_what_is_al
         ),
         ("[election]\npolicy = 'best'\n", &["election.policy", "best", "random", "oldest"]),
         ("[log]\nformat = 'xml'\n", &["log.format", "xml", "json"]),
+        (
+            "[log]\nfilter = 'inof'\n",
+            &["log.filter", "\"inof\" is no level", "info, debug and trace"],
+        ),
+        ("[log]\nfilter = 'peerstar=loud'\n", &["log.filter", "\"loud\" is no level"]),
         ("[peerjs]\nallow_discovery = 'perhaps'\n", &["peerjs.allow_discovery", "perhaps"]),
         ("[peerjs]\nkey = ''\n", &["peerjs.key"]),
         ("[server]\npath = 'app'\n", &["server.path", "app", "/"]),
@@ -137,14 +142,14 @@ fn what_is_wrong_is_said_in_one_line_that_names_the_key_the_value_and_what_is_al
         ("not toml", &["settings.toml"]),
     ] {
         let directory = directory_with(file);
-        is_refused(&check(&directory, &[]), parts);
+        assert_refused(&check(&directory, &[]), parts);
     }
-    // and it does not start either
-    is_refused(&run_once(&directory_with("[sever]\n"), &["--port", "0"], &[]), &["sever"]);
+    // without --check the server does not start
+    assert_refused(&run_once(&directory_with("[sever]\n"), &["--port", "0"], &[]), &["sever"]);
 }
 
 #[test]
-fn the_environment_and_flags_are_as_strict() {
+fn wrong_variables_and_flags_are_refused_as_wrong_keys_of_the_file_are() {
     let directory = empty_directory();
     for (name, text, parts) in [
         ("PEERSTAR__SERVER__WORKERS", "many", &["server.workers", "many"][..]),
@@ -165,10 +170,10 @@ fn the_environment_and_flags_are_as_strict() {
             &["ice.servers", "stun:s.org:0", "1 to 65535"],
         ),
     ] {
-        is_refused(&check(&directory, &[(name, text)]), parts);
+        assert_refused(&check(&directory, &[(name, text)]), parts);
     }
-    is_refused(&run_once(&directory, &["--check", "--port", "x"], &[]), &["server.port", "x"]);
-    is_refused(
+    assert_refused(&run_once(&directory, &["--check", "--port", "x"], &[]), &["server.port", "x"]);
+    assert_refused(
         &run_once(&directory, &["--check", "--config", "nowhere.toml"], &[]),
         &["nowhere.toml"],
     );
@@ -178,7 +183,7 @@ fn the_environment_and_flags_are_as_strict() {
 }
 
 #[test]
-fn an_address_in_use_is_said_in_one_line() {
+fn an_address_in_use_is_reported_in_one_line() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     let port = taken.local_addr().expect("an address").port().to_string();
     let outcome = run_once(&empty_directory(), &["--host", "127.0.0.1", "--port", &port], &[]);
@@ -188,7 +193,7 @@ fn an_address_in_use_is_said_in_one_line() {
 }
 
 #[tokio::test]
-async fn the_log_says_each_join_leave_and_election_at_debug_and_no_message() {
+async fn the_log_has_each_join_leave_and_election_at_debug_and_no_message() {
     let server = common::Server::start(&[("log.filter", "debug"), ("log.format", "json")]);
     let (mut a, mut b) = (server.member("p", "a").await, server.member("p", "b").await);
     a.expect("JOIN").await;
@@ -197,36 +202,34 @@ async fn the_log_says_each_join_leave_and_election_at_debug_and_no_message() {
     }
     a.goodbye().await;
     b.appointed().await;
-    // the log comes by another way than the messages
+    // the log does not arrive with the messages
     eventually("the election in the log", async || {
-        server.log().iter().any(|line| line.contains("elect page="))
+        server.log().iter().any(|line| line.contains("host elected"))
     })
     .await;
     let lines: Vec<serde_json::Value> = server.log()[1..]
         .iter()
         .map(|line| serde_json::from_str(line).unwrap_or_else(|e| panic!("{line}: {e}")))
         .collect();
-    let first_words = lines.iter().filter_map(|line| line["message"].as_str()?.split(' ').next());
-    let since: Vec<&str> = first_words.skip_while(|word| *word != "join").collect();
-    assert_eq!(since, ["join", "join", "leave", "elect"], "{lines:#?}");
+    let messages = lines.iter().filter_map(|line| line["message"].as_str());
+    let since: Vec<&str> = messages.skip_while(|message| *message != "member joined").collect();
+    let expected = ["member joined", "member joined", "member left", "host elected"];
+    assert_eq!(since, expected, "{lines:#?}");
     assert!(lines.iter().all(|line| !line.to_string().contains("token")), "tokens are not logged");
 }
 
 #[tokio::test]
-async fn a_signal_that_is_commonly_sent_ends_the_server_with_a_drain_or_not_at_all() {
+async fn a_common_signal_drains_the_server_or_is_ignored() {
     for ignored in ["HUP", "USR1", "USR2"] {
         let server = common::Server::start(&[]);
         let mut member = server.grouped("p", "a").await;
         server.signal(ignored);
-        eventually("it is said", async || {
-            server.log().iter().any(|line| line.contains("is ignored"))
+        eventually("the signal is logged", async || {
+            server.log().iter().any(|line| line.contains("] ignored: "))
         })
         .await;
-        let said = server.log();
-        assert!(
-            said.iter().any(|line| line.contains(&format!("SIG{ignored} is ignored"))),
-            "{said:#?}"
-        );
+        let log = server.log();
+        assert!(log.iter().any(|line| line.ends_with(&format!("signal=SIG{ignored}"))), "{log:#?}");
         member.nothing_more().await;
     }
     for stops in ["TERM", "INT", "QUIT"] {
@@ -237,4 +240,21 @@ async fn a_signal_that_is_commonly_sent_ends_the_server_with_a_drain_or_not_at_a
         assert_eq!(member.closed().await.0, 1012, "{stops}");
         assert!(server.exit_within(common::PATIENCE).await.success(), "{stops}");
     }
+}
+
+/// The library stops the compiler before it looks for other crates, so that the compiler is enough.
+#[test]
+fn a_build_that_aborts_on_panic_is_refused() {
+    let compile = |panic: &str| {
+        let library = concat!(env!("CARGO_MANIFEST_DIR"), "/src/lib.rs");
+        let output = std::process::Command::new("rustc")
+            .args(["--edition=2024", "--crate-type=lib", "--emit=metadata", "-o", "/dev/null"])
+            .args(["-C", &format!("panic={panic}"), library])
+            .output()
+            .expect("rustc runs");
+        String::from_utf8_lossy(&output.stderr).into_owned()
+    };
+    let refusal = "peerstar needs panic = \"unwind\"";
+    assert!(compile("abort").contains(refusal), "abort is accepted");
+    assert!(!compile("unwind").contains(refusal), "unwind is refused");
 }

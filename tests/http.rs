@@ -1,4 +1,4 @@
-//! Plain HTTP: what can be asked for, and by whom.
+//! Plain HTTP: routes, who may use them, and CORS.
 
 mod common;
 
@@ -65,7 +65,7 @@ async fn peers_are_listed_only_where_allowed_and_with_the_right_key() {
 }
 
 #[tokio::test]
-async fn the_pages_are_for_the_admin_alone() {
+async fn only_the_admin_lists_pages() {
     let without = Server::start(&[]);
     for said in ["Bearer ", "Bearer", "Bearer admin", ""] {
         assert_eq!(
@@ -93,7 +93,7 @@ async fn the_pages_are_for_the_admin_alone() {
 }
 
 #[tokio::test]
-async fn the_admin_sends_a_member_away() {
+async fn the_admin_kicks_a_member() {
     let server = Server::start(&[("auth.admin_token", "admin")]);
     let page = "https://a.org/x";
     let mut host = server.grouped(&Query::encode(page), "a").await;
@@ -133,7 +133,7 @@ async fn the_admin_sends_a_member_away() {
 }
 
 #[tokio::test]
-async fn one_whose_socket_was_lost_is_waited_for_until_the_admin_sends_it_away() {
+async fn an_absent_member_is_gone_once_the_admin_kicks_it() {
     let server = Server::start(&[("auth.admin_token", "admin"), ("liveness.return_ms", "60000")]);
     let mut host = server.grouped("p", "a").await;
     let lost = server.grouped("p", "b").await;
@@ -171,7 +171,7 @@ async fn the_root_is_a_page_for_browsers_and_peer_servers_json_for_others() {
         "{}",
         page.body
     );
-    // from the binary: the server runs in an empty directory
+    // the file comes from the binary: the server runs in an empty directory
     if let Some(tag) = page.header("etag") {
         let again = http(&server, "GET", "/", &[accept[0], ("If-None-Match", tag)]).await;
         assert_eq!((again.status, &*again.body), (304, ""));
@@ -179,7 +179,7 @@ async fn the_root_is_a_page_for_browsers_and_peer_servers_json_for_others() {
 }
 
 #[tokio::test]
-async fn files_outside_of_what_the_binary_carries_are_not_served() {
+async fn only_files_of_the_binary_are_served() {
     let server = Server::start(&[]);
     for path in [
         "/..%2F..%2Fetc%2Fpasswd",
@@ -246,12 +246,12 @@ async fn listed_origins_guard_the_websocket_too() {
             "{origin}"
         );
     }
-    // one that says nothing is no browser
+    // a client without an Origin is no browser
     server.peer("a").await;
 }
 
 #[tokio::test]
-async fn everything_can_live_below_a_path() {
+async fn all_routes_are_served_below_server_path() {
     for prefix in ["/app/", "/app", "/a/b.c/"] {
         let server = Server::start(&[("server.path", prefix), ("peerjs.allow_discovery", "true")]);
         let prefix = prefix.trim_end_matches('/');
@@ -274,7 +274,7 @@ async fn everything_can_live_below_a_path() {
 }
 
 #[tokio::test]
-async fn a_websocket_route_asked_for_without_a_websocket_is_a_client_error() {
+async fn a_websocket_route_without_an_upgrade_is_a_client_error() {
     let server = Server::start(&[]);
     for path in ["/peerjs?key=peerjs&id=a&token=t", "/peerjs", "/pages/p/peerjs?key=peerjs&id=a"] {
         let answer = server.get(path).await;
@@ -283,7 +283,7 @@ async fn a_websocket_route_asked_for_without_a_websocket_is_a_client_error() {
     assert_eq!(http(&server, "POST", "/peerjs/id", &[]).await.status / 100, 4);
 }
 
-/// The answer of a server with these `cors.origins` to a WebSocket that says it comes from `origin`.
+/// Returns the code with which the server closes a WebSocket from `origin`, or nothing if it is open.
 async fn close_for(server: &Server, origin: &str) -> Option<u16> {
     let mut peer =
         server.connect_with("/peerjs?key=peerjs&id=a&token=t", &[("origin", origin)]).await;
@@ -334,7 +334,7 @@ async fn origins_are_compared_as_browsers_write_them_and_a_pattern_covers_subdom
 }
 
 #[tokio::test]
-async fn who_counts_as_one_address_is_what_the_proxy_of_the_outermost_hop_saw() {
+async fn connections_are_counted_by_the_address_that_the_outermost_proxy_saw() {
     let limited = [("server.proxied", "true"), ("limits.connections_per_ip", "1")];
     let server = Server::start(&limited);
     let behind_two = Server::start(&[limited[0], limited[1], ("server.proxy_hops", "2")]);
@@ -371,7 +371,7 @@ async fn who_counts_as_one_address_is_what_the_proxy_of_the_outermost_hop_saw() 
 }
 
 #[tokio::test]
-async fn a_key_or_an_id_may_be_called_as_a_route_is() {
+async fn a_key_or_an_id_may_have_the_name_of_a_route() {
     let server = Server::start(&[
         ("peerjs.key", "peers"),
         ("peerjs.allow_discovery", "true"),

@@ -1,11 +1,11 @@
-//! `GET metrics`: what has happened is what is counted.
+//! `GET metrics`: the metrics count what happens.
 
 mod common;
 
 use common::{Server, eventually, http};
 use serde_json::json;
 
-/// The value of a line of metrics.
+/// Returns the value of a line of metrics.
 async fn value(server: &Server, line: &str) -> f64 {
     let metrics = server.get("/metrics").await;
     assert_eq!(metrics.status, 200);
@@ -15,7 +15,7 @@ async fn value(server: &Server, line: &str) -> f64 {
 }
 
 #[tokio::test]
-async fn what_happens_is_counted() {
+async fn joins_messages_elections_and_refusals_are_counted() {
     let server = Server::start(&[("liveness.return_ms", "0")]);
     assert_eq!(value(&server, "peerstar_connections").await, 0.0);
     let (mut a, mut b) = (server.grouped("p", "a").await, server.grouped("p", "b").await);

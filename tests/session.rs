@@ -421,7 +421,8 @@ proptest! {
                     out = world.join(latest_page);
                     if !closed {
                         joined = true;
-                        own = None;
+                        let newest = own.into_iter().chain(world.announced.clone());
+                        own = newest.max_by_key(|claim| claim.epoch);
                     }
                 }
                 Event::Hosts(epoch) if joined => {

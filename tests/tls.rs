@@ -1,4 +1,4 @@
-//! TLS: HTTP and WebSockets over it, a new certificate on SIGHUP, and what is said of a bad one.
+//! TLS: HTTP and WebSockets, a new certificate on SIGHUP, and errors about a bad certificate.
 
 mod common;
 
@@ -60,7 +60,7 @@ async fn http_and_websockets_over_tls_and_a_new_certificate_on_sighup() {
         .await
         .expect("sent");
     let mut answer = String::new();
-    // the server need not say goodbye in TLS: Content-Length is enough
+    // an end without close_notify is fine, because the answer has a Content-Length
     let _ = timeout(PATIENCE, plain.read_to_string(&mut answer)).await.expect("an answer");
     assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with("ok\n"), "{answer}");
 
@@ -99,9 +99,10 @@ async fn http_and_websockets_over_tls_and_a_new_certificate_on_sighup() {
     dial(&server, &new).await.expect("the one before is still shown");
 }
 
-/// A reader that stops reading stops its session; only the socket's own timeout ends it, and it must be set below TLS too.
+/// Only the socket's own timeout ends a connection whose client reads nothing, and it must be set for
+/// TLS, too.
 #[tokio::test]
-async fn one_who_stops_reading_is_thrown_off_over_tls_too() {
+async fn a_client_that_stops_reading_is_disconnected_over_tls() {
     let directory = tempfile::tempdir().expect("a directory");
     let trusted = certify(directory.path());
     let unpaced = [("relay.max_bytes_per_s", "0"), ("limits.messages_per_s", "0")];
@@ -109,14 +110,14 @@ async fn one_who_stops_reading_is_thrown_off_over_tls_too() {
         directory.path(),
         &[&[("liveness.ping_ms", "1000"), ("liveness.timeout_ms", "3000")], &unpaced[..]].concat(),
     );
-    // once a connection was served, all threads have what they need
+    // after a first connection, all threads have opened their own descriptors
     let mut first = dial(&server, &trusted).await.expect("TLS");
     first.write_all(b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n").await.expect("sent");
     first.read_to_end(&mut Vec::new()).await.expect("an answer, and the end");
     let idle = dial(&server, &trusted).await.expect("TLS");
     let before = server.descriptors() - 1;
     drop((first, idle));
-    // the first one's may have been counted as well
+    // the descriptor of the first connection may have been counted as well
     eventually("its descriptor back", async || server.descriptors() <= before).await;
     let before = server.descriptors();
 
@@ -142,7 +143,7 @@ async fn one_who_stops_reading_is_thrown_off_over_tls_too() {
 }
 
 #[test]
-fn a_bad_certificate_is_said_at_the_start() {
+fn a_bad_certificate_is_refused_at_the_start() {
     let directory = tempfile::tempdir().expect("a directory");
     certify(directory.path());
     let other = tempfile::tempdir().expect("a directory");

@@ -81,7 +81,7 @@ async fn the_frame_of_a_new_host_is_written_before_any_other() {
             drop(members.remove(0));
             let (host, others) = members.split_first().expect("a host");
             let since = Instant::now();
-            while !others.iter().any(has_come) {
+            while !others.iter().any(has_arrived) {
                 assert!(since.elapsed() < PATIENCE, "nobody was told");
                 yield_now();
             }

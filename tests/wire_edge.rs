@@ -2,6 +2,8 @@
 
 mod common;
 
+use std::time::{Duration, Instant};
+
 use common::{Response, Server, http};
 use serde_json::json;
 
@@ -207,4 +209,22 @@ async fn options_is_answered_on_every_route_with_what_is_allowed() {
     // an upgrade does not change that
     let options = upgrade("/health", "HTTP/1.1", WEBSOCKET).replace("GET ", "OPTIONS ");
     assert_eq!(server.exchange(options.as_bytes()).await.status, 204);
+}
+
+/// Firefox drops the `open` event and the text of a refusal whose close frame comes with the answer to the handshake.
+#[tokio::test]
+async fn the_close_frame_of_a_refusal_comes_50_ms_after_the_handshake_or_later() {
+    let server = Server::start(&[]);
+    // refused before there is a session, and by a page
+    let _first = server.join("id=a&token=t&page=p").await;
+    for (query, kind, code) in
+        [("id=b&token=t&page=", "ERROR", 4405), ("id=a&token=u&page=p", "ID-TAKEN", 4409)]
+    {
+        let mut refused = server.raw_websocket(query).await;
+        let opened = Instant::now();
+        refused.expect(kind).await;
+        assert_eq!(refused.unread(), b"", "{query}: something came with the text");
+        assert_eq!(refused.refused().await.1, code, "{query}");
+        assert!(opened.elapsed() >= Duration::from_millis(50), "{query}: {:?}", opened.elapsed());
+    }
 }

@@ -26,7 +26,7 @@ fn deaths(server: &Server, page: &str) -> usize {
     server
         .log()
         .iter()
-        .filter(|line| line.contains("page actor die") && line.contains(&format!("page={page:?}")))
+        .filter(|line| line.contains("page actor die") && line.contains(&format!("page={page} ")))
         .count()
 }
 
@@ -64,6 +64,29 @@ async fn after_a_panic_members_host_and_epoch_stay_and_nothing_is_announced() {
     let [a, b, ..] = &mut *members else { panic!("four") };
     a.meet(b).await;
     a.nothing_until_expire().await;
+}
+
+#[tokio::test]
+async fn after_a_panic_a_member_that_knows_an_earlier_host_is_told_of_the_present_one() {
+    let server = server();
+    let host = server.grouped("p", "a").await;
+    let epoch = host.open["epoch"].as_u64().expect("an epoch");
+    host.reset();
+    eventually("the page is empty", async || server.pages().await == json!([])).await;
+    // the page still waits for `a`, and the newcomer has been away since an earlier term
+    let earlier = epoch - 1;
+    let mut late =
+        server.join(&format!("id=b&token=t&page=p&group=1&epoch={earlier}&host=z")).await;
+    assert_eq!((&late.open["host"], &late.open["recovering"]), (&json!("z"), &json!(true)));
+    fail(&server, "p").await;
+    let back = server.join(&format!("id=a&token=t&page=p&group=1&epoch={epoch}&host=a")).await;
+    let told = late.appointed().await;
+    assert!(
+        told["epoch"].as_u64() > Some(epoch),
+        "{told}: {late:?} claimed {earlier}",
+        late = late.id
+    );
+    drop(back);
 }
 
 /// Acts a little later on each page, so that on one of them it coincides with the panic.

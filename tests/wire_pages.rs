@@ -36,6 +36,7 @@ async fn members_are_told_the_host_and_only_the_host_is_told_the_members() {
         ("liveness.ping_ms", "4321"),
         ("peerjs.expire_ms", "2345"),
         ("election.recovery_ms", "3456"),
+        ("liveness.return_ms", "1234"),
         ("limits.queue_bytes", "262144"),
     ]);
     let mut host = server.member("p", "a").await;
@@ -56,6 +57,7 @@ async fn members_are_told_the_host_and_only_the_host_is_told_the_members() {
         );
         assert_eq!((&told["resumeMs"], &told["pingMs"]), (&json!(12345), &json!(4321)));
         assert_eq!((&told["expireMs"], &told["recoveryMs"]), (&json!(2345), &json!(3456)));
+        assert_eq!((&told["returnMs"], &told["profileBytes"]), (&json!(1234), &json!(1024)));
         assert_eq!(told["relay"]["queueBytes"], json!(262_144));
         let join = host.expect_from("JOIN", id).await;
         assert_eq!(join["payload"], json!({"id": id, "group": 0}));

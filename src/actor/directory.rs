@@ -19,7 +19,7 @@ use super::page::Page;
 use super::registry::{Home, Registry, ThisProcess};
 use crate::settings::limit;
 use crate::shared::Shared;
-use peerstar_core::directory::{Admission, DirectoryState, Incarnation, Succession};
+use peerstar_core::directory::{DirectoryState, Incarnation, JoinDecision, Succession};
 use peerstar_core::page::{Handover, Input};
 use peerstar_core::protocol::id::{PageKey, PeerId, SessionId};
 
@@ -92,8 +92,8 @@ impl PageDirectory {
             Succession::Recreate(incarnation) => {
                 self.shared.metrics.page_restarts.inc();
                 log::error!(
-                    "page actor died, starting another: page={key} sessions={}",
-                    outlets.len()
+                    page = key.name(), sessions = outlets.len();
+                    "page actor died and is started again"
                 );
                 awaited.extend(outlets.iter().map(|outlet| outlet.session));
                 let successor = recipient(&self.create(key, incarnation, handover, awaited, ctx));
@@ -104,9 +104,8 @@ impl PageDirectory {
             }
             Succession::Abandon(close) => {
                 log::error!(
-                    "page actor died, giving it up: page={key} sessions={} close={}",
-                    outlets.len(),
-                    close.name()
+                    page = key.name(), sessions = outlets.len(), close = close.name();
+                    "page actor died too often and is given up"
                 );
                 self.registry.forget(key);
                 for outlet in outlets {
@@ -146,24 +145,26 @@ impl Handler<ToDirectory> for PageDirectory {
     fn handle(&mut self, message: ToDirectory, ctx: &mut Self::Context) {
         match message {
             ToDirectory::Join { key, request, outlet } => match self.state.join(&key) {
-                Admission::PassOn { incarnation, create } => {
+                JoinDecision::PassOn { incarnation, create } => {
                     if create {
-                        let handover = Handover::above(self.state.told());
+                        let handover = Handover::above(self.state.announced_epoch());
                         self.create(&key, incarnation, handover, HashSet::new(), ctx);
                     }
                     self.send(&key, ToPage::Join { request, outlet });
                 }
-                Admission::Refuse(close) => outlet.send(Outbound::Notice(ToSession::Close(close))),
+                JoinDecision::Refuse(close) => {
+                    outlet.send(Outbound::Notice(ToSession::Close(close)))
+                }
             },
             ToDirectory::Seek { key, outlet } => {
                 let page = self.registry.find(&key).map(recipient);
                 outlet.send(Outbound::Notice(ToSession::PageLost(page)));
             }
             ToDirectory::Gone { key, session, departure } => {
-                self.send(&key, ToPage::Input(Input::Gone { session, departure }));
+                self.send(&key, ToPage::Input(Input::SocketClosed { session, departure }));
             }
             ToDirectory::TakeLeave { key, id, token } => {
-                self.send(&key, ToPage::Input(Input::TakeLeave { id, token }));
+                self.send(&key, ToPage::Input(Input::LeaveWithoutSocket { id, token }));
             }
             ToDirectory::Idle { key, incarnation, joins_seen, announced } => {
                 if self.state.retire(&key, incarnation, joins_seen, announced) {
@@ -172,8 +173,12 @@ impl Handler<ToDirectory> for PageDirectory {
                 }
             }
             ToDirectory::Stopped { key, incarnation, handover, outlets, awaited } => {
-                let succession =
-                    self.state.stopped(self.shared.clock.now(), &key, incarnation, handover.told);
+                let succession = self.state.stopped(
+                    self.shared.clock.now(),
+                    &key,
+                    incarnation,
+                    handover.announced_epoch,
+                );
                 self.succeed(&key, succession, *handover, &outlets, awaited, ctx);
             }
             ToDirectory::Drain { connections } => self.drain(connections, ctx),

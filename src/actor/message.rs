@@ -131,7 +131,7 @@ pub enum ToSession {
         page: Recipient<ToPage>,
         /// What the page publishes for its sessions.
         routing: Arc<RoutingTable>,
-        /// The host that the client was told of.
+        /// The host that the client is told of in `OPEN`. A session that resumes is told nothing.
         claim: Option<Claim>,
     },
     /// The session's client hosts from now on, as it was told.

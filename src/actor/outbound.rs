@@ -1,6 +1,7 @@
 //! What an outlet takes. `N` is the type of the notices, which are moved here and not read.
 
 use super::latch::Opener;
+use peerstar_core::frame::fair_queue::Lane;
 use peerstar_core::protocol::id::SessionId;
 use peerstar_core::protocol::outgoing::Frame;
 
@@ -27,15 +28,6 @@ impl<N> Outbound<N> {
     }
 }
 
-/// Whether an item is one of many that a page sends at the same time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Spread {
-    /// The item is for few. It need not wait for all items of a broadcast.
-    Direct,
-    /// The item is part of a broadcast.
-    Broadcast,
-}
-
 /// One outbound item with its receiver.
 #[derive(Debug)]
 pub struct QueuedItem<N> {
@@ -43,6 +35,6 @@ pub struct QueuedItem<N> {
     pub receiver: SessionId,
     /// The item.
     pub item: Outbound<N>,
-    /// Whether the item is part of a broadcast.
-    pub spread: Spread,
+    /// Whether the item is part of a broadcast. Direct items do not wait for all of it.
+    pub lane: Lane,
 }

@@ -9,9 +9,10 @@ use std::sync::Arc;
 use super::latch::Latch;
 #[cfg(test)]
 use super::memory_link::MemoryLink;
-use super::outbound::{Outbound, QueuedItem, Spread};
+use super::outbound::{Outbound, QueuedItem};
 use super::outbound_queue::OutboundQueue;
 use crate::transport::counters::SessionCounters;
+use peerstar_core::frame::fair_queue::Lane;
 use peerstar_core::protocol::id::SessionId;
 use peerstar_core::protocol::outgoing::Frame;
 
@@ -109,22 +110,22 @@ impl<N> Outlet<N> {
     }
 
     /// Counts an item against the session's room, and addresses it.
-    fn address(&self, item: Outbound<N>, spread: Spread) -> QueuedItem<N> {
+    fn address(&self, item: Outbound<N>, lane: Lane) -> QueuedItem<N> {
         if let Some(bytes) = item.frame_bytes() {
             self.counters.add_queued(bytes);
         }
-        QueuedItem { receiver: self.session, item, spread }
+        QueuedItem { receiver: self.session, item, lane }
     }
 
     /// Sends one item.
     pub fn send(&self, item: Outbound<N>) {
-        self.route.push(self.address(item, Spread::Direct));
+        self.route.push(self.address(item, Lane::Direct));
     }
 
     /// Sends a frame from the thread whose writer takes from `here`. If that is the session's own
     /// thread, the writer is not woken: the caller flushes the queue soon.
     pub fn send_from(&self, here: &Arc<OutboundQueue<N>>, frame: Frame) {
-        let item = self.address(Outbound::Frame(frame), Spread::Direct);
+        let item = self.address(Outbound::Frame(frame), Lane::Direct);
         match &self.route {
             Route::Writer(queue) if Arc::ptr_eq(queue, here) => queue.push_quietly(item),
             Route::Writer(queue) => queue.push(item),
@@ -158,8 +159,8 @@ impl<N: Send + 'static> Batch<N> {
                 self.parts.len() - 1
             });
         let items = &mut self.parts[at].1;
-        let spread = if items.len() >= BROADCAST_FROM { Spread::Broadcast } else { Spread::Direct };
-        items.push(outlet.address(item, spread));
+        let lane = if items.len() >= BROADCAST_FROM { Lane::Broadcast } else { Lane::Direct };
+        items.push(outlet.address(item, lane));
         if items.len() >= MAX_BATCH {
             self.send();
         }
@@ -178,7 +179,7 @@ impl<N: Send + 'static> Batch<N> {
         self.send();
         let (latch, opener) = Latch::closed();
         let (item, route) = (Outbound::Urgent(frame, opener), outlet.route.clone());
-        let item = outlet.address(item, Spread::Direct);
+        let item = outlet.address(item, Lane::Direct);
         self.run(move || route.push(item));
         self.latch = Some(latch);
     }

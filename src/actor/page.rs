@@ -21,8 +21,8 @@ use crate::clock::unix_ms;
 use crate::shared::Shared;
 use crate::transport::counters::SessionCounters;
 use peerstar_core::directory::Incarnation;
-use peerstar_core::page::election::Cause;
 use peerstar_core::page::{Announcement, Assignment, Env, Handover, Input, Output, PageState};
+use peerstar_core::protocol::cause::Cause;
 use peerstar_core::protocol::claim::Claim;
 use peerstar_core::protocol::id::{PageKey, PeerId, SessionId};
 use peerstar_core::protocol::outgoing::Frame;
@@ -129,8 +129,8 @@ impl Page {
                 now,
                 unix_ms: unix_ms(),
                 random: self.random.next_u64(),
-                heard: &heard,
-                spoken: &texts,
+                last_heard: &heard,
+                texts_sent: &texts,
             };
             self.state.handle(env, input, &mut self.outbox);
             let mut outbox = std::mem::take(&mut self.outbox);
@@ -138,7 +138,7 @@ impl Page {
             inputs.extend(self.congested.drain(..).map(Input::Congested));
             self.outbox = outbox;
         }
-        self.count_parked(self.state.waiting());
+        self.count_parked(self.state.parked());
         self.check();
         self.rearm(ctx);
     }
@@ -186,12 +186,21 @@ impl Page {
             Output::Welcome { to, open, assignment } => {
                 let outlet = self.outlets.get(&to)?;
                 self.joined.push(to);
-                log::debug!("join page={} session={} members={}", self.key, to.0, self.state.len());
+                log::debug!(
+                    page = self.key.name(), session = to.0, members = self.state.len();
+                    "member joined"
+                );
+                let is_told = open.is_some();
                 if let Some(open) = open {
                     self.batch.put(outlet, Outbound::Frame(open));
                 }
                 let (page, routing) = (ctx.address().recipient(), Arc::clone(&self.routing));
-                let claim = assignment.map(Assignment::into_claim);
+                // A session that resumes is told nothing. Any other is told in `OPEN`, maybe of an earlier
+                // host than the routing table has from members that are gone.
+                let claim = assignment.filter(|_| is_told).map(Assignment::into_claim);
+                if claim.is_some() {
+                    self.announced.clone_from(&claim);
+                }
                 self.batch
                     .put(outlet, Outbound::Notice(ToSession::Joined { page, routing, claim }));
                 // The id may have belonged to another session until now.
@@ -200,7 +209,7 @@ impl Page {
                 }
                 None
             }
-            Output::Appoint {
+            Output::AnnounceHost {
                 to,
                 frame,
                 assignment: assignment @ Assignment { hosting: false, .. },
@@ -208,7 +217,7 @@ impl Page {
                 self.announced = Some(assignment.into_claim());
                 self.send_or_congest(to, frame)
             }
-            Output::Appoint { to, frame, assignment } => {
+            Output::AnnounceHost { to, frame, assignment } => {
                 let claim = assignment.into_claim();
                 let has_room = |outlet: &Outlet| {
                     outlet.counters.has_room(self.shared.settings.limits.queue_bytes)
@@ -222,17 +231,17 @@ impl Page {
                 self.announced = Some(claim);
                 congested
             }
-            Output::AppointOthers(announcement) => {
-                self.appoint_others(*announcement);
+            Output::AnnounceHostToOthers(announcement) => {
+                self.announce_to_others(*announcement);
                 None
             }
-            Output::Tell { to, frame } => self.send_or_congest(to, frame),
-            Output::Pass { to, frame, from } => {
+            Output::Send { to, frame } => self.send_or_congest(to, frame),
+            Output::Forward { to, frame, from } => {
                 let sent =
                     self.send(to, frame, self.shared.settings.limits.queue_bytes / PEER_SHARE);
                 from.filter(|_| !sent).map(|(session, dst)| Input::Undelivered { session, dst })
             }
-            Output::News { to, frame } => {
+            Output::RosterChange { to, frame } => {
                 let sent = self.send(
                     to,
                     frame,
@@ -240,7 +249,7 @@ impl Page {
                 );
                 (!sent).then_some(Input::Congested(to))
             }
-            Output::Ignored => {
+            Output::NotAllowed => {
                 self.shared.metrics.not_allowed.inc();
                 None
             }
@@ -251,10 +260,8 @@ impl Page {
             Output::Dismiss { session, close } => {
                 if let Some(outlet) = self.outlets.remove(&session) {
                     log::debug!(
-                        "dismiss page={} session={} close={}",
-                        self.key,
-                        session.0,
-                        close.name()
+                        page = self.key.name(), session = session.0, close = close.name();
+                        "member dismissed"
                     );
                     self.batch.put(&outlet, Outbound::Notice(ToSession::Close(close)));
                 }
@@ -262,10 +269,11 @@ impl Page {
             }
             Output::Left { session, id, departure } => {
                 log::debug!(
-                    "leave page={} id={id:?} departure={} members={}",
-                    self.key,
-                    departure.name(),
-                    self.state.len()
+                    page = self.key.name(),
+                    id = id.as_str(),
+                    departure = departure.name(),
+                    members = self.state.len();
+                    "member left"
                 );
                 self.outlets.remove(&session);
                 self.vacate(id);
@@ -273,22 +281,22 @@ impl Page {
             }
             Output::Elected { assignment, cause } => {
                 log::debug!(
-                    "elect page={} host={:?} epoch={} cause={}",
-                    self.key,
-                    assignment.host,
-                    assignment.epoch.0,
-                    cause.name()
+                    page = self.key.name(),
+                    host = assignment.host.as_str(),
+                    epoch = assignment.epoch.0,
+                    cause = cause.name();
+                    "host elected"
                 );
                 self.elected.push((cause, begun));
                 None
             }
             Output::Deputy { id } => {
-                log::debug!("deputy page={} id={id:?}", self.key);
+                log::debug!(page = self.key.name(), id = id.as_ref().map(PeerId::as_str); "deputy named");
                 None
             }
             Output::Idle { joins_seen } => {
                 let (key, incarnation, announced) =
-                    (self.key.clone(), self.incarnation, self.state.told());
+                    (self.key.clone(), self.incarnation, self.state.announced_epoch());
                 self.report(ToDirectory::Idle { key, incarnation, joins_seen, announced });
                 None
             }
@@ -296,9 +304,9 @@ impl Page {
     }
 
     /// Announces the host to all other members. The host's own frame is sent already.
-    fn appoint_others(&mut self, announcement: Announcement) {
+    fn announce_to_others(&mut self, announcement: Announcement) {
         let Self { state, outlets, batch, congested, shared, .. } = self;
-        state.tell_others(&announcement, |to, frame| {
+        state.announce_to_others(&announcement, |to, frame| {
             if !send(outlets, batch, to, frame, shared.settings.limits.queue_bytes) {
                 congested.push(to);
             }
@@ -337,7 +345,10 @@ impl Page {
         let checked = if thorough { self.state.check() } else { self.state.check_quickly() };
         if let Err(violation) = checked {
             self.shared.metrics.violations.inc();
-            log::error!("{violation} page={}", self.key);
+            log::error!(
+                page = self.key.name(), invariant = violation.id, rule = violation.what;
+                "invariant is broken"
+            );
         }
     }
 
@@ -348,7 +359,7 @@ impl Page {
     }
 
     fn rearm(&mut self, ctx: &mut Context<Self>) {
-        let Some(deadline) = self.state.next_deadline() else { return };
+        let Some(deadline) = self.state.next_deadline().map(|next| next.at) else { return };
         // A timer that is too early does no harm, and cancelling one costs a search.
         if self.timer.is_some_and(|(at, _)| at <= deadline) {
             return;
@@ -420,7 +431,7 @@ impl Actor for Page {
         self.deliver();
         let outlets = self.outlets.drain().map(|(_, outlet)| outlet).collect();
         let (key, incarnation, handover) =
-            (self.key.clone(), self.incarnation, Box::new(self.state.leave_estate()));
+            (self.key.clone(), self.incarnation, Box::new(self.state.hand_over()));
         let awaited = std::mem::take(&mut self.awaited);
         self.report(ToDirectory::Stopped { key, incarnation, handover, outlets, awaited });
     }
@@ -437,8 +448,11 @@ impl Handler<ToPage> for Page {
                 self.drive(Input::Join(*request), ctx);
             }
             ToPage::Input(input) => {
-                let gone =
-                    if let Input::Gone { session, .. } = input { Some(session) } else { None };
+                let gone = if let Input::SocketClosed { session, .. } = input {
+                    Some(session)
+                } else {
+                    None
+                };
                 self.drive(input, ctx);
                 if let Some(session) = gone {
                     self.awaited.remove(&session);
@@ -479,7 +493,7 @@ impl Handler<Kick> for Page {
         if !is_here && let Err(dying) = self.knows_all() {
             return MessageResult(Err(dying));
         }
-        let is_known = is_here || self.state.awaits(&id);
+        let is_known = is_here || self.state.may_return(&id);
         self.drive(Input::Kick(id), ctx);
         MessageResult(Ok(is_known))
     }

@@ -268,7 +268,7 @@ impl Session {
         match event {
             Event::Text(text) => self.handle_text(&text, ctx),
             Event::Ping(body) => self.answer(Opcode::Pong, Bytes::copy_from_slice(body)),
-            Event::Pong | Event::Part => {}
+            Event::Pong | Event::Fragment => {}
             Event::Close(code, body) => {
                 self.step(SessionInput::ClientClosed(code), ctx);
                 self.answer(Opcode::Close, Bytes::copy_from_slice(body));
@@ -370,8 +370,10 @@ impl Handler<ToSession> for Session {
                 if !self.state.is_member() {
                     self.shared.metrics.joins.inc();
                 }
+                // The state still needs what the page's former actor announced.
+                self.step(SessionInput::Joined { page, claim }, ctx);
                 self.routing = Some(routing);
-                SessionInput::Joined { page, claim }
+                return;
             }
             ToSession::Hosts(claim) => SessionInput::Hosts(claim),
             ToSession::Ping => SessionInput::Ping,

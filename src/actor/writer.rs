@@ -19,7 +19,7 @@ use futures_util::FutureExt;
 use tokio::task::coop::unconstrained;
 use tokio::task::yield_now;
 
-use super::outbound::{Outbound, QueuedItem, Spread};
+use super::outbound::{Outbound, QueuedItem};
 use super::outbound_queue::{OutboundQueue, Wake};
 use super::outlet::Outlet;
 use crate::transport::counters::SessionCounters;
@@ -57,14 +57,13 @@ impl<N: Message<Result = ()> + Send> Default for SocketTable<N> {
 impl<N: Message<Result = ()> + Send> SocketTable<N> {
     /// Puts one item where it belongs. Items for sessions that are gone are dropped.
     #[expect(clippy::disallowed_methods, reason = "a session handles a notice at once")]
-    fn put(&self, QueuedItem { receiver, item, spread }: QueuedItem<N>) {
+    fn put(&self, QueuedItem { receiver, item, lane }: QueuedItem<N>) {
         let entries = self.entries.borrow();
         let Some(entry) = entries.get(&receiver) else { return };
         match item {
             Outbound::Frame(frame) => {
                 if entry.socket.borrow_mut().queue(frame) {
-                    let in_broadcast = spread == Spread::Broadcast;
-                    self.unwritten.borrow_mut().push(Rc::clone(&entry.socket), in_broadcast);
+                    self.unwritten.borrow_mut().push(Rc::clone(&entry.socket), lane);
                 }
             }
             Outbound::Notice(notice) => entry.session.do_send(notice),

@@ -25,7 +25,7 @@ struct Entry {
 
 /// What to do with one who wants to join.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Admission {
+pub enum JoinDecision {
     /// Pass it on to the page, which is new when `create` says so.
     PassOn {
         /// Which life of the page.
@@ -73,25 +73,25 @@ impl DirectoryState {
     }
 
     /// Somebody wants to join `key`.
-    pub fn join(&mut self, key: &PageKey) -> Admission {
+    pub fn join(&mut self, key: &PageKey) -> JoinDecision {
         if self.draining {
-            return Admission::Refuse(Close::Restart);
+            return JoinDecision::Refuse(Close::Restart);
         }
         if let Some(entry) = self.pages.get_mut(key) {
             entry.joins += 1;
-            return Admission::PassOn { incarnation: entry.incarnation, create: false };
+            return JoinDecision::PassOn { incarnation: entry.incarnation, create: false };
         }
         if *key != PageKey::Pageless && self.named() >= self.max_pages {
-            return Admission::Refuse(Close::PagesFull);
+            return JoinDecision::Refuse(Close::PagesFull);
         }
         let incarnation = self.incarnate();
         self.pages.insert(key.clone(), Entry { incarnation, joins: 1, crashes: VecDeque::new() });
-        Admission::PassOn { incarnation, create: true }
+        JoinDecision::PassOn { incarnation, create: true }
     }
 
     /// What the epochs of a new page start above.
     #[must_use]
-    pub const fn told(&self) -> Epoch {
+    pub const fn announced_epoch(&self) -> Epoch {
         self.told
     }
 
@@ -165,10 +165,10 @@ mod tests {
         PageKey::Named(PageName::parse(name).unwrap_or_else(|e| panic!("{e}")))
     }
 
-    fn pass_on(admission: Admission) -> (Incarnation, bool) {
+    fn pass_on(admission: JoinDecision) -> (Incarnation, bool) {
         match admission {
-            Admission::PassOn { incarnation, create } => (incarnation, create),
-            Admission::Refuse(close) => panic!("{close:?}"),
+            JoinDecision::PassOn { incarnation, create } => (incarnation, create),
+            JoinDecision::Refuse(close) => panic!("{close:?}"),
         }
     }
 
@@ -180,7 +180,7 @@ mod tests {
         assert_eq!(pass_on(pages.join(&key("a"))), (first, false));
         assert!(!pages.retire(&key("a"), first, 1, Epoch(7)), "the second join was not seen yet");
         assert!(pages.retire(&key("a"), first, 2, Epoch(5)));
-        assert_eq!(pages.told(), Epoch(7));
+        assert_eq!(pages.announced_epoch(), Epoch(7));
         let (second, create) = pass_on(pages.join(&key("a")));
         assert!(create && second != first);
         assert!(
@@ -222,8 +222,8 @@ mod tests {
         let mut pages = DirectoryState::new(1);
         pass_on(pages.join(&PageKey::Pageless));
         pass_on(pages.join(&key("a")));
-        assert_eq!(pages.join(&key("b")), Admission::Refuse(Close::PagesFull));
+        assert_eq!(pages.join(&key("b")), JoinDecision::Refuse(Close::PagesFull));
         pages.drain();
-        assert_eq!(pages.join(&key("a")), Admission::Refuse(Close::Restart));
+        assert_eq!(pages.join(&key("a")), JoinDecision::Refuse(Close::Restart));
     }
 }

@@ -87,7 +87,7 @@ pub enum SessionInput<P> {
     Joined {
         /// Address of the page.
         page: P,
-        /// The host that the client was told of.
+        /// The host that the client is told of in `OPEN`. A session that resumes is told nothing.
         claim: Option<Claim>,
     },
     /// The client was told that it hosts.
@@ -300,7 +300,8 @@ impl<P: Clone + PartialEq> SessionState<P> {
             SessionInput::Joined { page, claim } => {
                 self.stage = Stage::Member;
                 self.page = Some(page);
-                self.claim = claim;
+                // a session that resumes is told nothing, and keeps what it was told before
+                self.claim = claim.or_else(|| self.newest_claim(env));
                 let early = std::mem::take(&mut self.early);
                 for input in early {
                     out.extend(self.forward(input, env.runs).map(SessionOutput::Forward));
@@ -360,7 +361,7 @@ impl<P: Clone + PartialEq> SessionState<P> {
         in_flight: usize,
         runs: impl Fn(&P) -> bool,
     ) -> bool {
-        !kind.acquaints() && in_flight == 0 && self.page.as_ref().is_some_and(runs)
+        !kind.makes_contact() && in_flight == 0 && self.page.as_ref().is_some_and(runs)
     }
 
     /// Decides about a message of the client.
@@ -441,7 +442,11 @@ impl<P: Clone + PartialEq> SessionState<P> {
         } else {
             Departure::Expelled
         };
-        out.push(SessionOutput::Close { close, farewell: close.farewell(detail), was_member });
+        out.push(SessionOutput::Close {
+            close,
+            farewell: outgoing::farewell(close, detail),
+            was_member,
+        });
     }
 
     /// Asks again when no page has answered, pings a client that has been silent, and renews ICE

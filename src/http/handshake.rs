@@ -246,7 +246,8 @@ mod tests {
         else {
             panic!("refused")
         };
-        assert_eq!(identity.key.to_string(), "\"p/q\"");
+        assert_eq!(identity.key.name(), Some("p/q"));
         assert!(identity.token.is_some() && identity.group == 0 && identity.claim.is_none());
+        assert!(!format!("{identity:?}").contains("xyz"), "a token is not shown: {identity:?}");
     }
 }

@@ -8,6 +8,7 @@ use actix_web::{
     FromRequest, Handler, HttpRequest, HttpResponse, Resource, Responder, Route, guard, web,
 };
 use subtle::ConstantTimeEq;
+use tokio_util::sync::CancellationToken;
 
 use super::refusal::Refused;
 use super::ticket::TicketCheck;
@@ -20,6 +21,7 @@ use crate::shared::Shared;
 use crate::transport::upgrade;
 use peerstar_core::protocol::close::Close;
 use peerstar_core::protocol::id::{PageKey, PeerId, Token};
+use peerstar_core::protocol::outgoing;
 use peerstar_core::session::Identity;
 
 /// What every handler needs.
@@ -29,6 +31,8 @@ pub struct AppState {
     pub shared: Arc<Shared>,
     /// Limits on connections.
     pub admission: Arc<Admission>,
+    /// Cancelled when the server is told to stop: it is not ready any more.
+    pub stopping: CancellationToken,
     /// The directory of pages.
     pub directory: Addr<PageDirectory>,
     /// Checks tickets, if they are needed.
@@ -162,7 +166,7 @@ async fn about() -> impl Responder {
 }
 
 async fn ready(state: web::Data<AppState>) -> HttpResponse {
-    if state.admission.is_draining() {
+    if state.stopping.is_cancelled() {
         return HttpResponse::ServiceUnavailable().body("draining\n");
     }
     HttpResponse::Ok().body("ready\n")
@@ -384,8 +388,8 @@ fn answer(
             session::start(identity, permit, &shared, &directory, sockets, upgraded);
         }),
         Err(Refused(close, detail)) => {
-            log::debug!("refused close={} client={client:?}", close.name());
-            let farewell = close.farewell(detail.as_deref());
+            log::debug!(close = close.name(), client = client.map(|address| address.to_string()); "client refused");
+            let farewell = outgoing::farewell(close, detail.as_deref());
             handshake.answer(move |upgraded| session::refuse(close, farewell, &shared, upgraded))
         }
     }

@@ -94,7 +94,7 @@ fn http(
 /// logged at debug level.
 fn bad_request(shared: &Shared, reason: &'static str, error: &str) {
     shared.metrics.bad_request(reason);
-    log::debug!("bad request reason={reason} error={error:?}");
+    log::debug!(reason, error; "bad request");
 }
 
 #[expect(clippy::wildcard_enum_match_arm, reason = "the library may name more ways to fail")]

@@ -1,5 +1,6 @@
-//! Join tickets: JSON Web Tokens (RFC 7519) by which a site says which clients may join which
-//! pages.
+//! Join tickets: JSON Web Tokens (RFC 7519) with which a site says who may join which page.
+
+use std::sync::Arc;
 
 use jsonwebtoken::errors::ErrorKind;
 use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode};
@@ -13,34 +14,34 @@ use peerstar_core::protocol::close::Close;
 use peerstar_core::protocol::id::{PageKey, PeerId};
 use peerstar_core::protocol::secret;
 
-/// Allowed difference between the signer's clock and this server's, in seconds.
+/// Difference that is allowed between the signer's clock and the server's, in seconds.
 const LEEWAY_S: f64 = 30.0;
-/// How far ahead `nbf` may be for the client to return and wait, in seconds. A clock with the wrong
-/// time zone is at most 14 h off. A client whose `nbf` is further ahead is told not to return.
+/// Time from now to `nbf` that a client may wait out, in seconds. A clock with the wrong time zone is at
+/// most 14 h off. For longer, the client is not told to come back.
 const WAIT_S: f64 = 86_400.0;
-/// Smallest number that cannot be a time in seconds (year 33658). In milliseconds it is a time in
+/// The first number that is no time in seconds. In seconds it is in the year 33658, in milliseconds in
 /// 2001.
 const TOO_LATE_S: f64 = 1e12;
 
-/// Claims of a ticket. Claims that are not listed here are ignored.
+/// Claims of a ticket. Other claims are ignored.
 #[derive(Debug, Deserialize)]
 struct Ticket {
     /// Name of the page that the ticket is for.
     page: Option<String>,
-    /// Prefix of the names of the pages that the ticket is for. A ticket with neither is for peers
-    /// without a page.
+    /// Start of the names of the pages that the ticket is for. A ticket with neither claim is for
+    /// clients without a page.
     page_prefix: Option<String>,
-    /// Id that the ticket is for. A ticket without one is for any id.
+    /// The id that the ticket is for, or nothing for any id.
     id: Option<String>,
-    /// Time when the ticket expires, in seconds since 1970. Any JSON is read, so that an error can
-    /// say what is wrong with it.
+    /// When the ticket runs out, in seconds since 1970. Any JSON is read, so that the error can say what
+    /// is wrong with it.
     exp: Option<Value>,
-    /// Time from which on the ticket is valid, in seconds since 1970. Any JSON is read.
+    /// When the ticket becomes valid, in the form of `exp`.
     nbf: Option<Value>,
-    /// Whether the client may host.
+    /// Whether the bearer may host.
     #[serde(default = "yes")]
     host: bool,
-    /// Whether the client may use the relay.
+    /// Whether the bearer may use the relay.
     #[serde(default = "yes")]
     relay: bool,
 }
@@ -49,139 +50,191 @@ const fn yes() -> bool {
     true
 }
 
-/// Checks tickets.
+/// Why a ticket does not let its bearer in. The message is for the author of the ticket.
+#[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "each message explains its variant")]
+pub enum TicketError {
+    #[error("a ticket is needed: &ticket=, signed by the site of this page")]
+    Missing,
+    #[error("the ticket is not a JSON Web Token")]
+    NotAToken,
+    #[error("the ticket must be signed with HS256")]
+    Algorithm,
+    #[error("the ticket is not signed with this server's secret")]
+    Signature,
+    #[error(
+        "the ticket is not as it should be: {0} (exp and nbf are numbers of seconds since 1970)"
+    )]
+    Claims(Arc<serde_json::Error>),
+    #[error("the ticket's {claim} is {problem}")]
+    Time { claim: &'static str, problem: TimeProblem },
+    #[error("the ticket lacks exp: when it runs out, in seconds since 1970")]
+    NoExpiry,
+    #[error("the ticket is never valid: its nbf is after its exp")]
+    NeverValid,
+    #[error("the ticket has run out {ago_s:.0} s ago by this server's clock: ask for a fresh one")]
+    Expired { ago_s: f64 },
+    #[error("the ticket is not valid before {ahead_s:.0} s from now by this server's clock (nbf)")]
+    NotYetValid { ahead_s: f64 },
+    #[error("the ticket names a page and a page_prefix: one of them must do")]
+    PageAndPrefix,
+    #[error("the ticket is for another page")]
+    OtherPage,
+    #[error("the ticket is for another id")]
+    OtherId,
+}
+
+/// Why a claim is no time.
+#[derive(Debug, Clone, Copy, thiserror::Error)]
+#[expect(missing_docs, reason = "each message explains its variant")]
+pub enum TimeProblem {
+    #[error("before 1970")]
+    Negative,
+    #[error("too large: it must be in seconds since 1970, not in milliseconds")]
+    TooLarge,
+    #[error("a text: it must be a number of seconds since 1970, without quotes")]
+    Text,
+    #[error("no number: it must be in seconds since 1970")]
+    NotANumber,
+}
+
+impl TicketError {
+    /// Returns the close that tells the client whether to come back.
+    const fn close(&self) -> Close {
+        match self {
+            Self::Expired { .. } => Close::TicketExpired,
+            Self::NotYetValid { ahead_s } if *ahead_s <= WAIT_S => Close::TicketEarly,
+            Self::NotYetValid { .. }
+            | Self::Missing
+            | Self::NotAToken
+            | Self::Algorithm
+            | Self::Signature
+            | Self::Claims(_)
+            | Self::Time { .. }
+            | Self::NoExpiry
+            | Self::NeverValid
+            | Self::PageAndPrefix
+            | Self::OtherPage
+            | Self::OtherId => Close::TicketRefused,
+        }
+    }
+}
+
+impl From<TicketError> for Refused {
+    fn from(error: TicketError) -> Self {
+        Self(error.close(), Some(error.to_string()))
+    }
+}
+
+impl From<&ErrorKind> for TicketError {
+    #[expect(clippy::wildcard_enum_match_arm, reason = "the library may name more kinds of error")]
+    fn from(kind: &ErrorKind) -> Self {
+        match kind {
+            ErrorKind::InvalidSignature => Self::Signature,
+            ErrorKind::InvalidAlgorithm => Self::Algorithm,
+            ErrorKind::Json(error) => Self::Claims(Arc::clone(error)),
+            _ => Self::NotAToken,
+        }
+    }
+}
+
+/// Checks tickets with the secret that they are signed with.
 pub struct TicketCheck {
     key: DecodingKey,
     validation: Validation,
 }
 
 impl TicketCheck {
-    /// Returns a check of tickets that are signed with `secret` (`auth.ticket_secret`).
+    /// Creates a check for tickets that are signed with `secret` (`auth.ticket_secret`).
     #[must_use]
     pub fn new(secret: &str) -> Self {
-        // one algorithm, whatever the ticket's header says
+        // one algorithm, whatever the header of a ticket says
         let mut validation = Validation::new(Algorithm::HS256);
-        // the times are checked here, with better errors than the library's
+        // `check_times` checks the times, because its errors say more than the library's
         validation.validate_exp = false;
         validation.validate_nbf = false;
         validation.required_spec_claims.clear();
-        // a site's tickets may be for other services as well
+        // a site may use its tickets for other services, too
         validation.validate_aud = false;
         Self { key: DecodingKey::from_secret(secret.as_bytes()), validation }
     }
 
-    /// Returns what the client `id` may do on the page `key` with `ticket`.
+    /// Returns what the bearer of `ticket` may do as `id` on the page `key`.
     ///
     /// # Errors
-    /// Returns why the client is refused.
+    /// When the ticket does not let its bearer in.
     pub fn check(
         &self,
         ticket: Option<&str>,
         key: &PageKey,
         id: &PeerId,
-    ) -> Result<Rights, Refused> {
+    ) -> Result<Rights, TicketError> {
         self.check_at(ticket, key, id, unix_ms())
     }
 
-    /// Checks a ticket like [`TicketCheck::check`], at the given time.
+    /// Does what [`TicketCheck::check`] does, at a given time.
     fn check_at(
         &self,
         ticket: Option<&str>,
         key: &PageKey,
         id: &PeerId,
         unix_ms: u64,
-    ) -> Result<Rights, Refused> {
-        let ticket = ticket.ok_or_else(|| {
-            refused("a ticket is needed: &ticket=, signed by the site of this page")
-        })?;
-        // backends that print the ticket add a line break
+    ) -> Result<Rights, TicketError> {
+        let ticket = ticket.ok_or(TicketError::Missing)?;
+        // a ticket that a command printed ends with a line break
         let ticket = decode::<Ticket>(secret::trim(ticket), &self.key, &self.validation)
-            .map_err(|e| why_not(e.kind()))?;
+            .map_err(|error| TicketError::from(error.kind()))?;
         let Ticket { page, page_prefix, id: for_id, exp, nbf, host, relay } = ticket.claims;
         check_times(exp.as_ref(), nbf.as_ref(), unix_ms as f64 / 1000.0)?;
         let fits = match (key, page.as_deref(), page_prefix.as_deref()) {
-            (_, Some(_), Some(_)) => {
-                return Err(refused(
-                    "the ticket names a page and a page_prefix: one of them must do",
-                ));
-            }
+            (_, Some(_), Some(_)) => return Err(TicketError::PageAndPrefix),
             (PageKey::Named(name), Some(page), None) => name.as_str() == page,
             (PageKey::Named(name), None, Some(prefix)) => name.as_str().starts_with(prefix),
             (PageKey::Pageless, page, prefix) => page.or(prefix).is_none(),
             (PageKey::Named(_), None, None) => false,
         };
         if !fits {
-            return Err(refused("the ticket is for another page"));
+            return Err(TicketError::OtherPage);
         }
         if for_id.is_some_and(|allowed| allowed != id.as_str()) {
-            return Err(refused("the ticket is for another id"));
+            return Err(TicketError::OtherId);
         }
         Ok(Rights { host, relay })
     }
 }
 
-fn refused(why: &str) -> Refused {
-    Refused(Close::TicketRefused, Some(why.into()))
-}
-
 /// Checks that a ticket is valid at `now`, in seconds since 1970.
-fn check_times(exp: Option<&Value>, nbf: Option<&Value>, now: f64) -> Result<(), Refused> {
-    let exp = seconds("exp", exp)?
-        .ok_or_else(|| refused("the ticket lacks exp: when it runs out, in seconds since 1970"))?;
+fn check_times(exp: Option<&Value>, nbf: Option<&Value>, now: f64) -> Result<(), TicketError> {
+    let exp = seconds("exp", exp)?.ok_or(TicketError::NoExpiry)?;
     let nbf = seconds("nbf", nbf)?;
     if nbf.is_some_and(|nbf| nbf - LEEWAY_S > exp + LEEWAY_S) {
-        return Err(refused("the ticket is never valid: its nbf is after its exp"));
+        return Err(TicketError::NeverValid);
     }
     if exp < now - LEEWAY_S {
-        let why = format!(
-            "the ticket has run out {:.0} s ago by this server's clock: ask for a fresh one",
-            now - exp
-        );
-        return Err(Refused(Close::TicketExpired, Some(why)));
+        return Err(TicketError::Expired { ago_s: now - exp });
     }
-    let ahead = nbf.map_or(0.0, |nbf| nbf - now);
-    if ahead > LEEWAY_S {
-        let close = if ahead > WAIT_S { Close::TicketRefused } else { Close::TicketEarly };
-        let why = format!(
-            "the ticket is not valid before {ahead:.0} s from now by this server's clock (nbf)"
-        );
-        return Err(Refused(close, Some(why)));
+    let ahead_s = nbf.map_or(0.0, |nbf| nbf - now);
+    if ahead_s > LEEWAY_S {
+        return Err(TicketError::NotYetValid { ahead_s });
     }
     Ok(())
 }
 
-/// Reads a NumericDate (RFC 7519, 2): a number of seconds since 1970, possibly with a fraction.
-fn seconds(claim: &str, value: Option<&Value>) -> Result<Option<f64>, Refused> {
+/// Reads a NumericDate (RFC 7519, 2): a number of seconds since 1970, which may have a fraction.
+fn seconds(claim: &'static str, value: Option<&Value>) -> Result<Option<f64>, TicketError> {
     let Some(value) = value.filter(|value| !value.is_null()) else { return Ok(None) };
-    let kind = match value {
+    let problem = match value {
         Value::Number(number) => match number.as_f64() {
             Some(time) if (0.0..TOO_LATE_S).contains(&time) => return Ok(Some(time)),
-            Some(time) if time < 0.0 => "before 1970",
-            _ => "too large: it must be in seconds since 1970, not in milliseconds",
+            Some(time) if time < 0.0 => TimeProblem::Negative,
+            _ => TimeProblem::TooLarge,
         },
-        Value::String(_) => "a text: it must be a number of seconds since 1970, without quotes",
+        Value::String(_) => TimeProblem::Text,
         Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => {
-            "no number: it must be in seconds since 1970"
+            TimeProblem::NotANumber
         }
     };
-    Err(refused(&format!("the ticket's {claim} is {kind}")))
-}
-
-#[expect(
-    clippy::wildcard_enum_match_arm,
-    reason = "the library may name more ways to be no good token"
-)]
-fn why_not(error: &ErrorKind) -> Refused {
-    match error {
-        ErrorKind::InvalidSignature => {
-            refused("the ticket is not signed with this server's secret")
-        }
-        ErrorKind::InvalidAlgorithm => refused("the ticket must be signed with HS256"),
-        ErrorKind::Json(why) => refused(&format!(
-            "the ticket is not as it should be: {why} (exp and nbf are numbers of seconds since 1970)"
-        )),
-        _ => refused("the ticket is not a JSON Web Token"),
-    }
+    Err(TicketError::Time { claim, problem })
 }
 
 #[cfg(test)]
@@ -199,7 +252,7 @@ mod tests {
         encode(&Header::new(algorithm), claims, &key).unwrap_or_else(|e| panic!("{e}"))
     }
 
-    /// Returns the rights, or the close's name and text.
+    /// Returns the close and the words of a refusal, or the rights.
     fn check(ticket: &str, page: Option<&str>) -> Result<Rights, (&'static str, String)> {
         let key = page.map_or(PageKey::Pageless, |page| {
             PageKey::Named(PageName::parse(page).unwrap_or_else(|e| panic!("{e}")))
@@ -207,7 +260,7 @@ mod tests {
         let id = PeerId::parse("ann").unwrap_or_else(|e| panic!("{e}"));
         let checked =
             TicketCheck::new(SECRET).check(Some(ticket).filter(|t| !t.is_empty()), &key, &id);
-        checked.map_err(|Refused(close, words)| (close.name(), words.unwrap_or_default()))
+        checked.map_err(|error| (error.close().name(), error.to_string()))
     }
 
     fn exp(after_s: i64) -> i64 {
@@ -215,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn a_ticket_admits_to_the_page_that_it_names() {
+    fn a_ticket_opens_the_pages_that_it_names() {
         for (claims, page) in [
             (json!({"page": "https://a.org/x"}), Some("https://a.org/x")),
             (json!({"page_prefix": "https://a.org/"}), Some("https://a.org/x")),
@@ -225,7 +278,7 @@ mod tests {
             (json!({}), None),
         ] {
             let mut claims = claims;
-            // expired, but within the leeway
+            // run out, but within the leeway
             claims["exp"] = json!(exp(-15));
             assert_eq!(
                 check(&signed(Algorithm::HS256, SECRET, &claims), page),
@@ -239,7 +292,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_says_what_is_wrong_with_the_ticket() {
+    fn a_refused_ticket_is_refused_with_the_reason() {
         let good = json!({"page": "p", "exp": exp(60)});
         let sign = |claims: &Value| signed(Algorithm::HS256, SECRET, claims);
         // {"alg":"none","typ":"JWT"}, the claims of a good one, no signature
@@ -293,12 +346,11 @@ mod tests {
                 "another id",
             ),
         ] {
-            let checked = check(&ticket, page);
-            let (name, said) =
-                checked.err().unwrap_or_else(|| panic!("let in: {ticket} on {page:?}"));
+            let refused = check(&ticket, page).err();
+            let (name, error) = refused.unwrap_or_else(|| panic!("let in: {ticket} on {page:?}"));
             assert!(
-                name == close && said.contains(words),
-                "{name} {said:?}, not {close} {words:?}"
+                name == close && error.contains(words),
+                "{name} {error:?}, not {close} {words:?}"
             );
         }
     }
@@ -314,7 +366,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_says_what_is_wrong_with_the_times_and_whether_to_return() {
+    fn times_are_checked_and_a_ticket_that_will_be_valid_is_worth_a_wait() {
         const NOW: u64 = 1_800_000_000;
         let id = PeerId::parse("ann").unwrap_or_else(|e| panic!("{e}"));
         let tickets = TicketCheck::new(SECRET);
@@ -325,7 +377,7 @@ mod tests {
             let page = PageKey::Named(PageName::parse("p").unwrap_or_else(|e| panic!("{e}")));
             let checked = tickets.check_at(Some(&ticket), &page, &id, NOW * 1000);
             checked.map_or_else(
-                |Refused(close, words)| (close.name(), words.unwrap_or_default()),
+                |error| (error.close().name(), error.to_string()),
                 |_| ("", String::new()),
             )
         };
@@ -360,10 +412,10 @@ mod tests {
             ),
             (json!({"exp": NOW + 60, "nbf": -5}), "ticket-refused", "nbf is before 1970"),
         ] {
-            let (name, said) = check(&times);
+            let (name, error) = check(&times);
             assert!(
-                name == close && said.contains(words),
-                "{times}: {name:?} {said:?}, not {close:?} {words:?}"
+                name == close && error.contains(words),
+                "{times}: {name:?} {error:?}, not {close:?} {words:?}"
             );
         }
     }

@@ -1,7 +1,7 @@
-//! `ice.servers`: refused here is what `RTCPeerConnection` would refuse in every page.
+//! `ice.servers`: refuses what `RTCPeerConnection` would refuse in every page.
 //!
-//! The rules are those of WebRTC ("validate an ICE server URL"), RFC 7064 and RFC 7065, and where they leave room, what
-//! browsers do.
+//! The rules are those of WebRTC ("validate an ICE server URL"), RFC 7064 and RFC 7065. Where they
+//! leave room, the rules are what browsers do.
 
 use serde::de::Error;
 use serde::{Deserialize, Deserializer};
@@ -13,10 +13,60 @@ use peerstar_core::protocol::ice::IceServer;
 /// The longest user name, in bytes, that WebRTC allows.
 const MAX_USERNAME: usize = 509;
 
-/// Reads `ice.servers`: a list in the file, JSON in the environment.
+/// Why an ICE server is refused. No message holds a credential.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum IceServerError {
+    #[error(
+        "a server has no urls; each needs at least one, such as \"stun:stun.example.org:3478\""
+    )]
+    NoUrls,
+    /// The part of a URL before an @ may be a password, so the URL is not repeated.
+    #[error("a URL has an @; credentials go into username and credential")]
+    CredentialsInUrl,
+    #[error("{url:?} {error}")]
+    Url { url: String, error: IceUrlError },
+    #[error(
+        "{0:?}: a TURN server needs a username and a credential, or neither and ice.turn_secret"
+    )]
+    NoCredentials(String),
+    #[error("{0:?}: the username is longer than {MAX_USERNAME} bytes")]
+    LongUsername(String),
+}
+
+/// What is wrong with the URL of an ICE server. The error goes on after the URL.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum IceUrlError {
+    #[error("lacks a scheme; URLs begin with stun:, stuns:, turn: or turns:, {EXAMPLE}")]
+    NoScheme,
+    #[error("must begin with stun:, stuns:, turn: or turns:, {EXAMPLE}")]
+    UnknownScheme,
+    #[error("must not have // after the scheme, {EXAMPLE}")]
+    Slashes,
+    #[error("has white space or a control character inside")]
+    Character,
+    #[error("must be without a query: STUN URLs have no ?transport=")]
+    StunQuery,
+    #[error("may have no query but ?transport=udp or ?transport=tcp, in lower case")]
+    TurnQuery,
+    #[error("must end after its host and port, or ?transport=")]
+    Path,
+    #[error("must have its IPv6 address in brackets, as in \"stun:[2001:db8::1]:3478\"")]
+    NoBrackets,
+    #[error("lacks a host")]
+    NoHost,
+    #[error("must have a port from 1 to 65535, or none")]
+    Port,
+    #[error("has no proper host: {0}")]
+    Host(#[from] url::ParseError),
+}
+
+const EXAMPLE: &str =
+    "such as \"stun:stun.example.org:3478\" or \"turn:turn.example.org:3478?transport=udp\"";
+
+/// Reads `ice.servers`, which is a list in the file, and JSON in the environment.
 ///
 /// # Errors
-/// When the list is none. The error repeats no value, because credentials are among them.
+/// When the value is no such list. The error repeats no value, because credentials are among them.
 pub(super) fn list<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<IceServer>, D::Error> {
     let expected = "expected a list of {urls, username, credential} (in the environment: as JSON)";
     let mut servers: Vec<IceServer> =
@@ -31,7 +81,7 @@ pub(super) fn list<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Ice
     Ok(servers)
 }
 
-/// Browsers take schemes in any case.
+/// Returns `url` with its scheme in lower case. Browsers accept schemes in any case.
 fn with_lower_case_scheme(url: &str) -> String {
     url.split_once(':').map_or_else(
         || url.to_owned(),
@@ -39,19 +89,18 @@ fn with_lower_case_scheme(url: &str) -> String {
     )
 }
 
-/// Checks one server. `has_secret` says whether credentials are made here (`ice.turn_secret`).
+/// Checks one server. `has_secret` says whether `ice.turn_secret` is set, so that the server makes
+/// credentials itself.
 ///
 /// # Errors
-/// What is wrong and what is allowed, in one line without credentials.
-pub(super) fn check(server: &IceServer, has_secret: bool) -> Result<(), String> {
-    if server.urls.is_empty() {
-        return Err(
-            "a server has no urls; each needs at least one, such as \"stun:stun.example.org:3478\""
-                .into(),
-        );
-    }
+/// Says what is wrong and what is allowed, in one line without credentials.
+pub(super) fn check(server: &IceServer, has_secret: bool) -> Result<(), IceServerError> {
+    let first = server.urls.first().ok_or(IceServerError::NoUrls)?;
     for url in &server.urls {
-        check_url(url)?;
+        if url.contains('@') {
+            return Err(IceServerError::CredentialsInUrl);
+        }
+        check_url(url).map_err(|error| IceServerError::Url { url: url.clone(), error })?;
     }
     let filled = |text: Option<&str>| text.is_some_and(|text| !text.is_empty());
     let username = server.username.as_deref();
@@ -59,52 +108,34 @@ pub(super) fn check(server: &IceServer, has_secret: bool) -> Result<(), String> 
     let is_complete = filled(username) && filled(credential);
     let is_made_here = has_secret && username.is_none() && credential.is_none();
     if server.is_turn() && !is_complete && !is_made_here {
-        let what =
-            "a TURN server needs a username and a credential, or neither and ice.turn_secret";
-        return Err(format!("{:?}: {what}", server.urls[0]));
+        return Err(IceServerError::NoCredentials(first.clone()));
     }
     if username.is_some_and(|username| username.len() > MAX_USERNAME) {
-        return Err(format!(
-            "{:?}: the username is longer than {MAX_USERNAME} bytes",
-            server.urls[0]
-        ));
+        return Err(IceServerError::LongUsername(first.clone()));
     }
     Ok(())
 }
 
-fn check_url(url: &str) -> Result<(), String> {
-    let example =
-        "such as \"stun:stun.example.org:3478\" or \"turn:turn.example.org:3478?transport=udp\"";
-    if url.contains('@') {
-        // what is before it may be a password
-        return Err("a URL has an @; credentials go into username and credential".into());
-    }
-    let wrong = |what: &str| Err(format!("{url:?} {what}"));
-    let Some((scheme, rest)) = url.split_once(':') else {
-        return wrong(&format!(
-            "lacks a scheme; URLs begin with stun:, stuns:, turn: or turns:, {example}"
-        ));
-    };
+fn check_url(url: &str) -> Result<(), IceUrlError> {
+    let (scheme, rest) = url.split_once(':').ok_or(IceUrlError::NoScheme)?;
     if !matches!(scheme, "stun" | "stuns" | "turn" | "turns") {
-        return wrong(&format!("must begin with stun:, stuns:, turn: or turns:, {example}"));
+        return Err(IceUrlError::UnknownScheme);
     }
     if rest.starts_with("//") {
-        return wrong(&format!("must not have // after the scheme, {example}"));
+        return Err(IceUrlError::Slashes);
     }
     if rest.contains(|c: char| c.is_whitespace() || c.is_control()) {
-        return wrong("has white space or a control character inside");
+        return Err(IceUrlError::Character);
     }
     let (address, query) =
         rest.split_once('?').map_or((rest, None), |(address, query)| (address, Some(query)));
     match (scheme, query) {
-        ("stun" | "stuns", Some(_)) => {
-            return wrong("must be without a query: STUN URLs have no ?transport=");
-        }
+        ("stun" | "stuns", Some(_)) => return Err(IceUrlError::StunQuery),
         (_, None | Some("transport=udp" | "transport=tcp")) => {}
-        _ => return wrong("may have no query but ?transport=udp or ?transport=tcp, in lower case"),
+        _ => return Err(IceUrlError::TurnQuery),
     }
     if address.contains(['/', '#']) {
-        return wrong("must end after its host and port, or ?transport=");
+        return Err(IceUrlError::Path);
     }
     let (host, port) = match address.rsplit_once(':') {
         // the last colon is within an IPv6 address
@@ -113,20 +144,21 @@ fn check_url(url: &str) -> Result<(), String> {
         None => (address, None),
     };
     if host.contains(':') && !host.starts_with('[') {
-        return wrong("must have its IPv6 address in brackets, as in \"stun:[2001:db8::1]:3478\"");
+        return Err(IceUrlError::NoBrackets);
     }
     if host.is_empty() {
-        return wrong("lacks a host");
+        return Err(IceUrlError::NoHost);
     }
-    if port.is_some_and(|port| {
-        !port.bytes().all(|b| b.is_ascii_digit()) || !port.parse().is_ok_and(|port: u16| port > 0)
-    }) {
-        return wrong("must have a port from 1 to 65535, or none");
+    if port.is_some_and(|port| !is_port(port)) {
+        return Err(IceUrlError::Port);
     }
-    match Host::parse(host) {
-        Ok(_) => Ok(()),
-        Err(error) => wrong(&format!("has no proper host: {error}")),
-    }
+    Host::parse(host)?;
+    Ok(())
+}
+
+fn is_port(text: &str) -> bool {
+    // the parser of numbers would accept a sign
+    text.bytes().all(|b| b.is_ascii_digit()) && text.parse().is_ok_and(|port: u16| port > 0)
 }
 
 #[cfg(test)]
@@ -142,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn what_browsers_take_is_taken() {
+    fn servers_that_browsers_accept_are_accepted() {
         for url in [
             "stun:stun.example.org",
             "stun:stun.example.org:3478",
@@ -167,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn what_browsers_refuse_is_refused_in_words() {
+    fn servers_that_browsers_refuse_are_refused_with_the_reason() {
         for (url, words) in [
             ("stun.example.org", "lacks a scheme"),
             ("stun.example.org:3478", "must begin with stun:"),
@@ -198,9 +230,9 @@ mod tests {
             ("stun:exa%mple.org", "no proper host"),
             ("", "lacks a scheme"),
         ] {
-            let said = check(&server(&[url], Some("u"), Some("c")), false).err();
-            let said = said.unwrap_or_else(|| panic!("accepted {url}"));
-            assert!(said.contains(words), "{url}: {said:?} lacks {words:?}");
+            let error = check(&server(&[url], Some("u"), Some("c")), false).err();
+            let error = error.unwrap_or_else(|| panic!("accepted {url}")).to_string();
+            assert!(error.contains(words), "{url}: {error:?} lacks {words:?}");
         }
         for (server, has_secret, words) in [
             (server(&[], None, None), false, "no urls"),
@@ -214,9 +246,9 @@ mod tests {
             (server(&["turn:a"], Some(&"u".repeat(510)), Some("c")), false, "509"),
             (server(&["turn:me:s3cret@a"], None, None), false, "username and credential"),
         ] {
-            let said =
-                check(&server, has_secret).err().unwrap_or_else(|| panic!("accepted {server:?}"));
-            assert!(said.contains(words) && !said.contains("s3cret"), "{said:?} lacks {words:?}");
+            let error = check(&server, has_secret).err();
+            let error = error.unwrap_or_else(|| panic!("accepted {server:?}")).to_string();
+            assert!(error.contains(words) && !error.contains("s3cret"), "{error:?}: {words:?}");
         }
     }
 }

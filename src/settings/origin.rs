@@ -5,7 +5,9 @@ use std::fmt;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use url::{Host, Url};
 
-/// An origin, or all subdomains of one, in the form in which browsers compare origins: lower case, no default port.
+/// An origin, or all subdomains of one.
+///
+/// It is kept in the form in which browsers compare origins: lower case, without a default port.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Origin {
     /// `null`: what browsers send for pages without an origin, such as files and sandboxed frames.
@@ -14,86 +16,118 @@ pub enum Origin {
     File,
     /// An origin of the form `scheme://host:port`.
     Site {
-        /// The scheme, in lower case.
+        /// Scheme, in lower case.
         scheme: String,
-        /// The host, in lower case; an internationalised name in Punycode, an IPv6 address in brackets.
+        /// Host, in lower case. An internationalised name is in Punycode, an IPv6 address in
+        /// brackets.
         host: String,
-        /// The port; none for the default port of the scheme.
+        /// Port, unless it is the default port of the scheme.
         port: Option<u16>,
-        /// Whether it is written `*.host`: the host's subdomains, at any depth, and not the host itself.
+        /// Whether the origin is written `*.host`, which covers the host's subdomains at any depth,
+        /// but not the host itself.
         subdomains: bool,
     },
+}
+
+/// Why a text is no origin. The error goes on after the text.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[expect(missing_docs, reason = "each message explains its variant")]
+pub enum OriginError {
+    #[error("is no origin; leave cors.origins empty to allow all")]
+    Wildcard,
+    #[error("has white space, a control character or a backslash inside")]
+    Character,
+    #[error("lacks a scheme, such as https://")]
+    NoScheme,
+    #[error(
+        "is the address of a WebSocket; an origin is that of the page, which begins with http:// or https://"
+    )]
+    WebSocket,
+    #[error("is the address of a file, whose origin is written file://")]
+    FilePath,
+    #[error("has a path or a query; an origin ends after its host and port")]
+    Path,
+    #[error("has a user name; an origin has none")]
+    UserName,
+    #[error("has a * that is not the whole first label of the host, as in https://*.example.org")]
+    MisplacedWildcard,
+    #[error("is not an origin: {0}")]
+    Url(#[from] url::ParseError),
+    #[error("lacks a host")]
+    NoHost,
+    #[error("has a * before an IP address, which has no subdomains")]
+    WildcardAddress,
 }
 
 impl Origin {
     /// Reads an origin, or a pattern such as `https://*.example.org`, as an operator writes it.
     ///
     /// # Errors
-    /// What is wrong with it, after the text.
-    pub fn parse(text: &str) -> Result<Self, String> {
+    /// When no browser would send `text` as an origin.
+    pub fn parse(text: &str) -> Result<Self, OriginError> {
         let text = text.trim();
         match text.to_ascii_lowercase().as_str() {
             "null" => return Ok(Self::Null),
             "file://" | "file:///" => return Ok(Self::File),
-            "*" => return Err("is no origin; leave cors.origins empty to allow all".into()),
+            "*" => return Err(OriginError::Wildcard),
             _ => {}
         }
         if text.contains(|c: char| c.is_whitespace() || c.is_control() || c == '\\') {
-            return Err("has white space, a control character or a backslash inside".into());
+            return Err(OriginError::Character);
         }
-        let (scheme, rest) = text.split_once("://").ok_or("lacks a scheme, such as https://")?;
+        let (scheme, rest) = text.split_once("://").ok_or(OriginError::NoScheme)?;
         let scheme = scheme.to_ascii_lowercase();
-        if matches!(scheme.as_str(), "ws" | "wss") {
-            return Err(
-                "is the address of a WebSocket; an origin is that of the page, which begins with http:// or https://".into()
-            );
-        }
-        if scheme == "file" {
-            return Err("is the address of a file, whose origin is written file://".into());
+        match scheme.as_str() {
+            "ws" | "wss" => return Err(OriginError::WebSocket),
+            "file" => return Err(OriginError::FilePath),
+            _ => {}
         }
         let rest = rest.strip_suffix('/').unwrap_or(rest);
         if rest.contains(['/', '?', '#']) {
-            return Err("has a path or a query; an origin ends after its host and port".into());
+            return Err(OriginError::Path);
         }
         if rest.contains('@') {
-            return Err("has a user name; an origin has none".into());
+            return Err(OriginError::UserName);
         }
         let (rest, subdomains) = rest.strip_prefix("*.").map_or((rest, false), |rest| (rest, true));
         if rest.contains('*') {
-            return Err("has a * that is not the whole first label of the host, as in https://*.example.org".into());
+            return Err(OriginError::MisplacedWildcard);
         }
-        let url = Url::parse(&format!("{scheme}://{rest}"))
-            .map_err(|error| format!("is not an origin: {error}"))?;
-        // of schemes that it does not know the library leaves the host as it is
+        let url = Url::parse(&format!("{scheme}://{rest}"))?;
+        // `url` keeps the host as it is written where it does not know the scheme
         let host = url.host_str().unwrap_or_default().to_ascii_lowercase();
         if host.is_empty() {
-            return Err("lacks a host".into());
+            return Err(OriginError::NoHost);
         }
         if subdomains && !matches!(Host::parse(&host), Ok(Host::Domain(_))) {
-            return Err("has a * before an IP address, which has no subdomains".into());
+            return Err(OriginError::WildcardAddress);
         }
         Ok(Self::Site { scheme, host, port: url.port(), subdomains })
     }
 
-    /// Reads the `Origin` header of a request; none when it is not an origin.
+    /// Reads the `Origin` header of a request. Returns nothing if it is not an origin.
     #[must_use]
     pub fn from_header(value: &[u8]) -> Option<Self> {
         let origin = Self::parse(std::str::from_utf8(value).ok()?).ok()?;
         Some(origin).filter(|origin| !matches!(origin, Self::Site { subdomains: true, .. }))
     }
 
-    /// Returns whether `other`, an origin that a client sent, is this one or one of its subdomains.
+    /// Returns whether `other`, an origin that a client sent, is this origin or one of the subdomains
+    /// that this pattern covers.
     #[must_use]
     pub fn covers(&self, other: &Self) -> bool {
         match (self, other) {
             (
                 Self::Site { scheme, host, port, subdomains: true },
-                Self::Site { scheme: s, host: h, port: p, .. },
+                Self::Site { scheme: other_scheme, host: other_host, port: other_port, .. },
             ) => {
-                let below = h.strip_suffix(host.as_str()).and_then(|below| below.strip_suffix('.'));
-                scheme == s && port == p && below.is_some_and(|below| !below.is_empty())
+                let subdomain = other_host.strip_suffix(host.as_str());
+                let subdomain = subdomain.and_then(|below| below.strip_suffix('.'));
+                scheme == other_scheme
+                    && port == other_port
+                    && subdomain.is_some_and(|subdomain| !subdomain.is_empty())
             }
-            (one, other) => one == other,
+            (this, other) => this == other,
         }
     }
 }
@@ -117,10 +151,10 @@ impl Serialize for Origin {
     }
 }
 
-/// Reads `cors.origins`: a list in the file, one text with commas in the environment.
+/// Reads `cors.origins`, which is a list in the file, and one text with commas in the environment.
 ///
 /// # Errors
-/// Names the first entry that is wrong, and what is allowed.
+/// Names the first entry that is no origin, and what is allowed.
 pub(super) fn list<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Origin>, D::Error> {
     let listed = super::Listed::<String>::deserialize(deserializer);
     let texts = match listed.map_err(|_| serde::de::Error::custom("must be a list of texts"))? {
@@ -130,10 +164,10 @@ pub(super) fn list<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Ori
         }
     };
     let parse = |text: &String| {
-        Origin::parse(text).map_err(|wrong| {
+        Origin::parse(text).map_err(|error| {
             let allowed =
                 "allowed are origins such as \"https://example.org\" or \"https://*.example.org\", \"null\" and \"file://\"";
-            serde::de::Error::custom(format!("{text:?} {wrong}; {allowed}"))
+            serde::de::Error::custom(format!("{text:?} {error}; {allowed}"))
         })
     };
     texts.iter().map(parse).collect()
@@ -148,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn an_origin_is_written_in_many_ways_and_compared_in_one() {
+    fn spellings_of_one_origin_are_read_as_the_same() {
         for (written, canonical) in [
             ("https://example.org", "https://example.org"),
             ("https://example.org:443", "https://example.org"),
@@ -172,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn what_can_never_match_is_refused_in_words() {
+    fn text_that_no_browser_sends_is_refused_with_the_reason() {
         for (written, words) in [
             ("*", "leave cors.origins empty"),
             ("example.org", "lacks a scheme"),
@@ -197,17 +231,20 @@ mod tests {
             ("https://*.127.0.0.1", "IP address"),
             ("https://*.[::1]", "IP address"),
         ] {
-            let said = Origin::parse(written).err().unwrap_or_else(|| panic!("accepted {written}"));
-            assert!(said.contains(words), "{written}: {said:?} lacks {words:?}");
+            let error =
+                Origin::parse(written).err().unwrap_or_else(|| panic!("accepted {written}"));
+            let error = error.to_string();
+            assert!(error.contains(words), "{written}: {error:?} lacks {words:?}");
         }
     }
 
     #[test]
-    fn an_origin_covers_itself_and_a_pattern_the_subdomains() {
-        let covers = |allowed: &str, said: &str| {
-            Origin::from_header(said.as_bytes()).is_some_and(|o| parse(allowed).covers(&o))
+    fn an_origin_covers_itself_and_a_pattern_covers_subdomains() {
+        let covers = |allowed: &str, header: &str| {
+            let sent = Origin::from_header(header.as_bytes());
+            sent.is_some_and(|sent| parse(allowed).covers(&sent))
         };
-        for (allowed, said) in [
+        for (allowed, header) in [
             ("https://example.org:443", "https://example.org"),
             ("https://example.org", "https://example.org:443"),
             ("https://example.org", "HTTPS://EXAMPLE.ORG"),
@@ -217,9 +254,9 @@ mod tests {
             ("null", "null"),
             ("file://", "file://"),
         ] {
-            assert!(covers(allowed, said), "{allowed} and {said}");
+            assert!(covers(allowed, header), "{allowed} and {header}");
         }
-        for (allowed, said) in [
+        for (allowed, header) in [
             ("https://example.org", "http://example.org"),
             ("https://example.org", "https://example.org:8443"),
             ("https://example.org", "https://a.example.org"),
@@ -235,7 +272,7 @@ mod tests {
             ("https://null", "null"),
             ("null", ""),
         ] {
-            assert!(!covers(allowed, said), "{allowed} and {said}");
+            assert!(!covers(allowed, header), "{allowed} and {header}");
         }
     }
 }

@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use actix_web::web::{BufMut, Bytes};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::io::poll_read_buf;
 
 use super::connection::Stream;
@@ -48,6 +48,12 @@ const READ_AFTER_END: Duration = Duration::from_secs(1);
 const FRAME_TIMEOUTS: u32 = 4;
 /// Time that a client has to read the last frames.
 const FAREWELL: Duration = Duration::from_secs(1);
+/// Least time between the answer to the handshake and the server's close frame.
+///
+/// Firefox drops the `open` event and every text of a WebSocket whose close frame arrives with the
+/// answer or a few milliseconds later. Of 40 connections it dropped 36 at 0 ms, 5 at 5 ms and none
+/// at 20 ms.
+const CLOSE_AFTER_OPEN: Duration = Duration::from_millis(100);
 
 thread_local! {
     /// Buffer for reading and writing, shared by all sockets of the thread.
@@ -120,6 +126,10 @@ pub struct Socket {
     holds_handshake: bool,
     /// Number of unwritten answers.
     answers: usize,
+    /// When the answer to the handshake was encoded.
+    opened_at: Option<Instant>,
+    /// Body of the close frame, until [`hang_up`] may send it.
+    close_body: Option<Bytes>,
     /// Encoded bytes that the kernel has not taken.
     unwritten: Bytes,
     /// Wakes whoever writes the rest when there is room.
@@ -153,6 +163,8 @@ impl Socket {
             outgoing: VecDeque::from([Outgoing::Handshake(answer)]),
             holds_handshake: true,
             answers: 0,
+            opened_at: None,
+            close_body: None,
             unwritten: Bytes::new(),
             writer: Waker::noop().clone(),
         }
@@ -181,9 +193,10 @@ impl Socket {
         self.outgoing.push_back(Outgoing::Answer(opcode, body.into()));
     }
 
-    /// Queues the close frame.
+    /// Sets the close frame that [`hang_up`] sends after everything queued so far.
     pub fn close(&mut self, close: Close) {
-        self.answer(Opcode::Close, reader::close_body(close.code(), close.name()));
+        self.release_handshake();
+        self.close_body = Some(reader::close_body(close.code(), close.name()).into());
     }
 
     /// Returns whether the answer to the handshake still waits for the next frame.
@@ -244,7 +257,10 @@ impl Socket {
         scratch.clear();
         while let Some(outgoing) = self.outgoing.pop_front() {
             match outgoing {
-                Outgoing::Handshake(answer) => scratch.extend_from_slice(&answer),
+                Outgoing::Handshake(answer) => {
+                    self.opened_at = Some(Instant::now());
+                    scratch.extend_from_slice(&answer);
+                }
                 Outgoing::Body(body) => scratch.extend_from_slice(&body),
                 Outgoing::Queued(frame) if frame.len() >= WRITE_BYTES => {
                     // a roster of 10,000 members is not copied, but written from where it is
@@ -380,6 +396,17 @@ pub fn hang_up(socket: Rc<RefCell<Socket>>, permit: Option<ConnectionPermit>, by
     actix_web::rt::spawn(async move {
         let farewell = async {
             poll_fn(|cx| socket.borrow_mut().poll_flush(cx)).await?;
+            let (close_body, opened_at) = {
+                let mut socket = socket.borrow_mut();
+                (socket.close_body.take(), socket.opened_at)
+            };
+            if let Some(body) = close_body {
+                if let Some(opened_at) = opened_at {
+                    sleep_until(opened_at + CLOSE_AFTER_OPEN).await;
+                }
+                socket.borrow_mut().answer(Opcode::Close, body);
+                poll_fn(|cx| socket.borrow_mut().poll_flush(cx)).await?;
+            }
             if by == ClosedBy::Client && matches!(socket.borrow().stream, Stream::Plain(_)) {
                 return Ok(());
             }

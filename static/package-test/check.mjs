@@ -1,5 +1,6 @@
-// The npm package as others get it: packed, unpacked beside PeerJS, its types checked by this TypeScript and by the oldest
-// that docs/CLIENT.md names, imported in Node and in jsdom; and nothing else in it.
+// Tests the npm package as its users get it: packs it, unpacks it beside PeerJS, and compares the
+// list of its files. Checks its types with this TypeScript and with the oldest that docs/CLIENT.md
+// names. Imports it in Node and in jsdom.
 import assert from "node:assert/strict";
 import { execFileSync, spawnSync } from "node:child_process";
 import {
@@ -22,7 +23,9 @@ const run = (command, ...args) =>
     encoding: "utf8",
     stdio: ["ignore", "pipe", "inherit"],
   });
-/** What a program of one line does in Node: it must end by itself. */
+/**
+ * Runs a program in Node and returns what became of it. The program must end without being stopped.
+ */
 const node = (code) =>
   spawnSync(process.execPath, ["--input-type=module", "--eval", code], {
     cwd: away,
@@ -43,10 +46,13 @@ try {
     "LICENSE-MIT",
     "README.md",
     "dist-npm/errors.d.ts",
+    "dist-npm/group-types.d.ts",
     "dist-npm/index.d.ts",
     "dist-npm/index.js",
     "dist-npm/index.js.map",
+    "dist-npm/page-events.d.ts",
     "dist-npm/page-group.d.ts",
+    "dist-npm/page-options.d.ts",
     "dist-npm/restore-info.d.ts",
     "dist-npm/ticket.d.ts",
     "package.json",
@@ -63,14 +69,16 @@ try {
   checkTypes();
   checkNode();
 } catch (error) {
-  // What tsc has to say, it says on its output.
+  // tsc writes its errors to stdout.
   if (error.stdout) process.stderr.write(error.stdout);
   throw error;
 } finally {
   rmSync(away, { recursive: true, force: true });
 }
 
-/** The consumer's errors are expected ones, so a type that has become `any` is found, too. */
+/**
+ * consumer.ts also contains errors that are expected. They are missed if a type has become `any`.
+ */
 function checkTypes() {
   const guide = readFileSync(join(root, "../docs/CLIENT.md"), "utf8");
   assert.ok(
@@ -83,7 +91,7 @@ function checkTypes() {
   for (const [tsc, module, resolution, ...more] of [
     [now, "esnext", "bundler", "--types", ""],
     [now, "nodenext", "nodenext", "--types", ""],
-    // Types of PeerJS's own need a newer one; with ours unread, every type would be `any`.
+    // The types of PeerJS need a newer TypeScript, so declaration files are not checked here.
     [then, "esnext", "node", "--skipLibCheck"],
     [then, "nodenext", "nodenext", "--skipLibCheck"],
   ])
@@ -103,7 +111,7 @@ function checkNode() {
   const names = node('console.log(Object.keys(await import("peerstar")).sort().join())');
   assert.equal(names.stdout.trim(), "PageGroup,PeerstarError", names.stderr);
 
-  // Where a page is rendered on a server: a word about it, and an end.
+  // Node stands for a server that renders a page: the constructor explains, and Node ends.
   for (const options of ["", '{ page: "p", server: "https://127.0.0.1:9/" }']) {
     const made = node(
       `const { PageGroup } = await import("peerstar"); try { new PageGroup(${options}); } catch (error) { console.log(String(error)); }`,
@@ -112,11 +120,12 @@ function checkNode() {
     assert.equal(made.signal, null, "Node ends by itself");
   }
 
-  // In jsdom a group is made, sends bytes of either realm, fails to reach its server, is left; and Node ends.
+  // In jsdom a group is made, sends bytes of both realms, fails to reach its server, and is left.
+  // Then Node ends.
   const jsdom = node(`
     import { JSDOM } from "jsdom";
     const { window } = new JSDOM("", { url: "http://127.0.0.1:9/board" });
-    // As test runners do: the page's names on the global object.
+    // Copies the page's names to the global object, as test runners do.
     for (const name of ["document", "location", "origin", "WebSocket", "addEventListener", "removeEventListener"]) {
       Object.defineProperty(globalThis, name, { value: typeof window[name] === "function" && !/^[A-Z]/.test(name) ? window[name].bind(window) : window[name], configurable: true });
     }

@@ -1,7 +1,8 @@
-// What a page with a bundler writes; it need only compile.
+// Code of a page with a bundler. It is only compiled, never run.
 import {
   PageGroup,
   PeerstarError,
+  type GroupTypes,
   type LostMessage,
   type MessageInfo,
   type PageGroupEvents,
@@ -65,5 +66,38 @@ group.leave();
 
 // @ts-expect-error there is no such event
 group.on("nonsense", () => {});
-// @ts-expect-error nor such an option
+// @ts-expect-error there is no such option
 new PageGroup({ pages: "" });
+
+// A group with types: messages and profiles are checked.
+interface Chat extends GroupTypes {
+  message: { readonly text: string };
+  profile: { readonly name: string };
+}
+const chat = new PageGroup<Chat>({ profile: { name: "Ann" } });
+chat.on("message", ({ text }, { from }) => console.log(from, text.toUpperCase()));
+chat.on("member", ({ id, profile }) => console.log(id, profile?.name.length));
+chat.on("profile", ({ profile }) => console.log(profile?.name));
+chat.on("recovered", ({ lost }) => lost.filter(({ mine }) => mine).map(({ data }) => data.text));
+chat.onRestore = (state, { lost }) => console.log(state, lost[0]?.data.text);
+await chat.send({ text: "hello" });
+chat.profile = { name: "Anne" };
+console.log(chat.profile?.name, chat.profileOf(chat.id)?.name);
+const both: PageGroup<Chat>[] = [chat, new PageGroup<Chat>()];
+// biome-ignore lint/complexity/noBannedTypes: an app may write it so
+const plain: PageGroup<{}> = group;
+const texts = new PageGroup<{ message: string }>();
+texts.on("message", (text) => lines.push(text.trim()));
+texts.profile = { anything: "JSON" };
+console.log(both.length, plain.id);
+
+// @ts-expect-error a message of this group has a text
+await chat.send({ words: "hello" });
+// @ts-expect-error a profile of this group has a name
+chat.profile = {};
+// @ts-expect-error the same in the options
+new PageGroup<Chat>({ profile: { name: 1 } });
+// @ts-expect-error a message of this group has no words
+chat.on("message", ({ words }) => console.log(words));
+// @ts-expect-error without types a message is unknown
+group.on("message", (data) => data.text);

@@ -1,5 +1,5 @@
-// The page above the library: its state is the list of all it was told, so that two states are equal only if
-// everything came once and in one order.
+// The page above the library. Its state is the list of all messages, so two states are equal only if every message came
+// once and in one order.
 
 import type { Place } from "../src/group/types.ts";
 
@@ -8,7 +8,7 @@ export interface AppState {
   readonly hash: number;
 }
 
-/** Messages are `a#7`: whose, and its how manieth. A member's name is one letter. */
+/** Splits a message such as `a#7` into its sender, whose name is one letter, and its number. */
 export function origin(message: string): readonly [sender: string, n: number] {
   return [message[0] as string, Number(message.slice(2))];
 }
@@ -16,19 +16,19 @@ export function origin(message: string): readonly [sender: string, n: number] {
 export class App {
   list: string[] = [];
   has = new Set<string>();
-  /** The last count seen of each sender. */
+  /** Number of the last message seen of each sender. */
   last = new Map<string, number>();
-  /** The others, as it was told of them, with their profiles. */
+  /** The other members with their profiles, as the page was told of them. */
   readonly members = new Map<string, unknown>();
   hash = 0;
-  /** What it was told that is lost, or lost beyond what is listed: that is not looked for any more. */
+  /** Messages that the page was told are lost, listed or not: the checks look for them no more. */
   readonly accounted = new Set<string>();
-  /** What it was handed and gave up, and its library is to send again. */
+  /** Messages that the page was handed and gave up, and that its library is to send again. */
   readonly again = new Set<string>();
-  /** The last it was handed, since it was restored or told that something is missing. */
+  /** The last message that the page was handed since it was restored or told that something is missing. */
   latest: { readonly message: string; readonly place: Place } | undefined;
   seq = -1;
-  /** It came late where nobody gives snapshots, or was told that something is missing: comparable to nobody. */
+  /** Whether the page lacks messages, as far as it knows: its state compares to no other. */
   partial = false;
 
   take(message: string, seq: number): void {

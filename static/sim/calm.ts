@@ -8,13 +8,13 @@ import { Failure, World, type Profile } from "./world.ts";
 export interface CalmOptions {
   readonly minutes: number;
   readonly deputies: boolean;
-  /** A host dies so often; 0 for never. */
+  /** Time between two deaths of hosts, in ms; 0 for none. */
   readonly deathMs: number;
 }
 
 export interface Calm {
   readonly deaths: number;
-  /** Changes of host. */
+  /** Number of changes of host. */
   readonly elections: number;
   readonly counts: ReadonlyMap<string, number>;
 }
@@ -38,13 +38,17 @@ const rough: Partial<Profile> = {
   storm: false,
   stock: false,
   rights: false,
+  star: 64,
   hides: false,
   stateMs: 0,
   slowDials: true,
   dialLoss: 0,
 };
 
-/** Runs one calm stretch to its end. Members join, talk and lose their links for 2 s; all that breaks a guarantee fails. */
+/** Runs one calm stretch to its end, in which members join, talk and lose their links for 2 s.
+ *
+ * @throws {Failure} When a guarantee is broken.
+ */
 export function calm(seed: number, { minutes, deputies, deathMs }: CalmOptions): Calm {
   const counts = new Map<string, number>();
   const world = new World(seed, counts, false, { ...rough, deputies });

@@ -1,4 +1,4 @@
-// Virtual time: what is to happen, in order of time and then of planning.
+// Virtual time. What is planned runs in order of time, and then of planning.
 
 interface Planned {
   readonly at: number;
@@ -12,7 +12,7 @@ export class Clock {
   #order = 0;
   #heap: Planned[] = [];
 
-  /** `tired` is called when more than `limit` things have happened. */
+  /** Calls `tired` when more than `limit` planned things have run. */
   constructor(
     readonly limit: number,
     readonly tired: () => never,
@@ -36,7 +36,7 @@ export class Clock {
     heap[i] = item;
   }
 
-  /** Runs what is due until then. */
+  /** Runs everything that is due until `end`. */
   until(end: number): void {
     for (let next = this.#heap[0]; next && next.at <= end; next = this.#heap[0]) {
       this.#pop();

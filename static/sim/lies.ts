@@ -1,13 +1,13 @@
-// What a member's page may say that keeps to no protocol: of epochs that the server never named, and what is in them.
+// Messages of a page that keeps to no protocol: about epochs that the server never named, and their entries.
 
 import type { Wire } from "../src/group/index.ts";
 import type { Place } from "../src/group/types.ts";
 import type { Prng } from "./prng.ts";
 
-/** So far above any epoch of a schedule, however long: soon to come, by the server's clock, or as high as numbers go. */
+/** An epoch above all that a schedule can have, however long it is. */
 const SOON = 1_500_000;
 
-/** One lie of a member that stands at `at`, about itself or another. */
+/** Returns one lie of a member that stands at `at`, about itself or another. */
 export function lie(random: Prng, at: Place, ids: readonly string[]): Wire {
   const e = random.chance(0.5)
     ? SOON + random.int(0, 100_000)

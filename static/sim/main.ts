@@ -1,13 +1,14 @@
-// node main.js N [SEED] [--jobs J] [--all]: N schedules from a seed on, in J processes; prints what happened in them, and
-// on a failure the seed that reproduces it; with --all it goes on then. Stopped by a signal (with --jobs) it says how far it came.
-// node main.js 1 SEED --trace tells one schedule line by line.
+// node main.js N [SEED] [--jobs J] [--all] runs N schedules from a seed on, in J processes. Prints what happened
+// in them, and the seed of a failure; with --all it goes on after one. Stopped by a signal (with --jobs), it prints
+// how far it came.
+// node main.js 1 SEED --trace prints one schedule line by line.
 
 import { fork } from "node:child_process";
 import { argv, env } from "node:process";
 import { parseArgs } from "node:util";
 import { add, simulate, trace, type Outcome } from "./run.ts";
 
-/** Handed to a worker at a time. */
+/** Number of schedules that a worker is given at a time. */
 const PART = 200;
 
 const {
@@ -49,7 +50,7 @@ function report({ schedules, counts, failed }: Outcome): void {
   process.exitCode = failed.length > 0 ? 1 : 0;
 }
 
-/** The whole among so many processes, each given the next part as it has done one. What is reported is without a hole. */
+/** Shares the schedules among `jobs` processes, part by part. The outcome covers them without a hole. */
 async function share(jobs: number): Promise<Outcome> {
   const parts: (Outcome | undefined)[] = [];
   const all = Math.ceil(Number(count) / PART);

@@ -1,4 +1,4 @@
-// The ways in which `mutants.mjs` breaks the protocol, as changes of the text of static/src/group.
+// The mutants of `mutants.mjs`: each breaks the protocol by changes of the text of static/src/group.
 
 /**
  * Replaces `from` by `to` in `text`. White space and trailing commas may differ, so that a formatter
@@ -46,7 +46,7 @@ export const mutants = [
     ],
   },
   {
-    name: "a new host ranks logs by length and not by epoch",
+    name: "a new host ranks logs by length instead of epoch",
     edits: [
       ["history.ts", "!lies(must, at)", "at.r !== must.r"],
       ["history.ts", FURTHER, "const further = at.s - longest.s;"],
@@ -59,22 +59,24 @@ export const mutants = [
   },
   {
     name: "a new host waits for nobody's answer",
-    edits: [["takeover.ts", `if (this.#step === "ask" && this.#waiting().length > 0) return;`, ""]],
+    edits: [
+      ["takeover.ts", `if (this.#phase === "ask" && this.#waiting().length > 0) return;`, ""],
+    ],
   },
   {
     name: "a new host stamps filled entries again",
     edits: [
       [
         "takeover.ts",
-        "this.#core.absorb(r, p, s, x)",
-        "this.#core.absorb(r, p, s, x.map((entry) => ({ ...entry, e: this.#core.epoch })))",
+        "replica.absorb(fill, now)",
+        "replica.absorb({ ...fill, x: fill.x.map((entry) => ({ ...entry, e: this.#context.epoch })) }, now)",
       ],
     ],
   },
   {
     name: "older epochs are accepted",
     edits: [
-      ["group.ts", "if (message.e < core.epoch) return this.#old(from, message);", ""],
+      ["group.ts", "if (message.e < server.epoch) return this.#old(from, message);", ""],
       ["member.ts", "if (from !== this.#host) return;", ""],
     ],
   },
@@ -83,23 +85,20 @@ export const mutants = [
     edits: [
       [
         "group.ts",
-        "if (message.e > core.epoch) return this.#later();",
-        'if (message.e > core.epoch) this.#adopt(message.e, from, "", undefined, false);',
+        "if (message.e > server.epoch) return this.#later();",
+        `if (message.e > server.epoch)
+          this.#adopt({ epoch: message.e, host: from, cause: "", roster: undefined, isFirst: false });`,
       ],
     ],
   },
   {
     name: "a deposed host is never waited for",
     edits: [
-      [
-        "takeover.ts",
-        "!(peer.id === this.deposed && SILENT.has(this.cause))",
-        "peer.id !== this.deposed",
-      ],
+      ["takeover.ts", "!(follower.id === deposed && SILENT.has(cause))", "follower.id !== deposed"],
     ],
   },
   {
-    name: "who stands where a history was founded is taken to have it",
+    name: "a member that stands where a history was founded is taken to have it",
     edits: [
       [
         "history.ts",
@@ -109,20 +108,22 @@ export const mutants = [
     ],
   },
   {
-    name: "who is given no state starts before the histories part",
+    name: "a member without a state starts before the histories part",
     edits: [
-      ["core.ts", "const seq = Math.max(common(at, log), log.base);", "const seq = log.base;"],
+      ["replica.ts", "const seq = Math.max(common(at, log), log.base);", "const seq = log.base;"],
     ],
   },
   {
     name: "repeats are not recognised",
-    edits: [["stamper.ts", "let next = this.count(peer.id) + 1;", "let next = items[0]?.n ?? 1;"]],
+    edits: [
+      ["stamper.ts", "let next = this.count(follower.id) + 1;", "let next = items[0]?.n ?? 1;"],
+    ],
   },
   {
     name: "the dedupe table is not in the snapshot",
     edits: [
       [
-        "ledger.ts",
+        "dedupe-table.ts",
         "for (const [id, n] of snap.counts) {",
         'for (const [id, n] of [] as Snapshot["counts"]) {',
       ],
@@ -130,98 +131,128 @@ export const mutants = [
   },
   {
     name: "n is stamped without n - 1",
-    edits: [["stamper.ts", "peer.hold(item, share);\n        continue;", "next = item.n;"]],
+    edits: [
+      ["stamper.ts", "follower.keepEarly(item, share);\n        continue;", "next = item.n;"],
+    ],
   },
   {
     name: "the host delivers before anyone has it",
-    edits: [["host.ts", "if (this.#acked >= log.last) return log.last;", "return log.last;"]],
+    edits: [
+      [
+        "delivery-limit.ts",
+        "if (this.#acknowledged >= log.last) return log.last;",
+        "return log.last;",
+      ],
+    ],
   },
   {
     name: "a host without its seat delivers alone",
-    edits: [["host.ts", "if (!seated) return this.#acked;", "if (!seated) return log.last;"]],
+    edits: [
+      [
+        "delivery-limit.ts",
+        "if (!server.isSeated) return this.#acknowledged;",
+        "if (!server.isSeated) return log.last;",
+      ],
+    ],
   },
   {
     name: "a lone host does not ask the server whether it still is",
     edits: [
       [
-        "host.ts",
-        "const limit = Math.max(this.#acked, this.#proof.seq);",
+        "delivery-limit.ts",
+        "const limit = Math.max(this.#acknowledged, this.#proof.seq);",
         "const limit = log.last;",
       ],
     ],
   },
   {
     name: "a thawed host believes an old answer",
-    edits: [["proof.ts", "if (late || slept) {", "if (false) {"]],
+    edits: [["proof.ts", "if (isLate || isDiscarded) {", "if (false) {"]],
   },
   {
     name: "a thawed host takes its history for the group's",
-    edits: [["host.ts", "if (core.unsure || this.#phase", "if (this.#phase"]],
+    edits: [
+      ["host.ts", "if (freshness.isUnsure || !this.leads) return;", "if (!this.leads) return;"],
+    ],
   },
   {
     name: "a deposed host hands its page the tail it stamped",
     edits: [
-      ["member.ts", "this.#core.deliver(this.#sure);", "this.#core.deliver(this.#core.log.last);"],
+      [
+        "member.ts",
+        "this.#context.page.deliver(this.#sure);",
+        "this.#context.page.deliver(this.#context.replica.log.last);",
+      ],
     ],
   },
   {
     name: "a history is fresh again for having been handed on",
-    edits: [["takeover.ts", "if (peer?.at) this.#core.inherit(peer.saidAt - peer.at.age);", ""]],
+    edits: [
+      [
+        "takeover.ts",
+        "if (follower?.at) freshness.inherited(follower.saidAt - follower.at.age);",
+        "",
+      ],
+    ],
   },
   {
     name: "a host goes back to the younger history it stamped in this epoch",
     edits: [
-      ["takeover.ts", "this.stamped ? { ...own, stale: false } : own", "own"],
-      ["takeover.ts", "if (this.stamped && core.abandoned.has(peer.at.r)) continue;", ""],
-      ["takeover.ts", "if (snap.r !== this.#root) {", "if (false) {"],
+      ["takeover.ts", "this.#isRepeated ? { ...own, stale: false } : own", "own"],
+      ["takeover.ts", "if (this.#isRepeated && replica.hasAbandoned(at.r)) continue;", ""],
+      ["takeover.ts", "if (snap.r !== source.root) {", "if (false) {"],
     ],
   },
   {
     name: "a host is restored to the younger history it stamped in this epoch",
-    edits: [["takeover.ts", "if (snap.r !== this.#root) {", "if (false) {"]],
+    edits: [["takeover.ts", "if (snap.r !== source.root) {", "if (false) {"]],
   },
   {
     name: "a host is restored to before what it stamped in this epoch",
     edits: [
       [
         "takeover.ts",
-        "if (snap.r !== this.#root) {",
-        "if (this.stamped && snap.r > this.#core.log.root) {",
+        "if (snap.r !== source.root) {",
+        "if (this.#isRepeated && snap.r > replica.log.root) {",
       ],
     ],
   },
   {
-    name: "a host asks over a channel that does not answer, and no other way",
-    edits: [["takeover.ts", 'dead ? "relay" : undefined', "undefined"]],
+    name: "a host asks over a silent data channel, and on no other path",
+    edits: [["takeover.ts", 'isDead ? "relay" : undefined', "undefined"]],
   },
   {
     name: "a host that is told of an earlier epoch waits for the server to find out",
-    edits: [["group.ts", 'else if (name === "claim") core.claim();', ""]],
+    edits: [["group.ts", "claim.repeat();", ""]],
   },
   {
-    name: "cut off together with its host, a sender forgets what it sent",
+    name: "a sender that is cut off together with its host forgets its messages",
     edits: [
-      ["core.ts", "if (this.online && this.told === this.epoch) this.confirmed", "this.confirmed"],
+      ["freshness.ts", "if (this.#server.confirmsEpoch) this.#confirmedAt", "this.#confirmedAt"],
     ],
   },
   {
-    name: "a host that came late hands on nothing older",
+    name: "a host that joined late hands on no older entries",
     edits: [
-      ["host.ts", "if (upTo >= at.done && this.#backfill.request(peer, at, upTo)) return;", ""],
+      [
+        "distribution.ts",
+        "if (upTo >= at.done && this.#backfill.request(follower, at, upTo)) return;",
+        "",
+      ],
     ],
   },
   {
-    name: "a host back from a break asks nobody it has not heard since for what is older than its log",
+    name: "a host back from a break asks no member that it has not heard since for older entries",
     edits: [
       ["backfill.ts", "const givers = near.length > 0 ? near : have;", "const givers = near;"],
     ],
   },
   {
-    name: "a host that has stamped nothing takes no state of one that comes later with more than it has",
-    edits: [["host.ts", "return at.base > upTo;", "return false;"]],
+    name: "a host that has stamped nothing takes no snapshot of a later member that has more",
+    edits: [["late-answer.ts", "return at.base > upTo;", "return false;"]],
   },
   {
-    name: "one long away is not heard with what it has beyond the log of the one who is named",
+    name: "a stale log is not taken, though it continues the new host's own",
     edits: [
       [
         "history.ts",
@@ -231,91 +262,101 @@ export const mutants = [
     ],
   },
   {
-    name: "a history just founded goes before an older one that was away for long",
+    name: "a young history goes before an older one that was away for long",
     edits: [
       ["history.ts", "if (a.r !== b.r && Math.max(a.r, b.r) > young) return a.r < b.r;", ""],
       ["history.ts", "(!other.stale || own.r > young)", "!other.stale"],
     ],
   },
   {
-    name: "what a table says without a state counts as handed to the page",
+    name: "a dedupe table without a state counts as handed to the page",
     edits: [
       [
-        "core.ts",
-        "if (snap.has) this.handed = Ledger.read(snap, this.now);",
-        "this.handed = Ledger.read(snap, this.now);",
+        "replica.ts",
+        "if (snap.has) this.#handed = DedupeTable.read(snap, now);",
+        "this.#handed = DedupeTable.read(snap, now);",
       ],
     ],
   },
   {
-    name: "a giver that is in the middle of its state is given up",
+    name: "a giver in the middle of its snapshot is given up",
     edits: [
       [
         "host.ts",
-        'if (this.#phase === "taking") this.#takeover.heard(from);\n    else this.#restorer.heard(from);',
+        "if (this.leads) this.#distribution.heard(from);\n    else this.#takeover.heard(from);",
         "",
       ],
     ],
   },
   {
-    name: "what follows a state that is on its way is not kept for it",
-    edits: [["host.ts", "core.hold = this.#restorer.hold;", ""]],
+    name: "entries after a snapshot on its way are not kept for it",
+    edits: [["host.ts", "replica.keepAfter(this.#distribution.neededAfter);", ""]],
   },
   {
-    name: "a new host does not wait for one that nothing is relayed to",
-    edits: [["takeover.ts", "this.#relays(peer) ? settings.askMs : dialMs", "settings.askMs"]],
-  },
-  {
-    name: "a host that waits for a state says nothing to those who hear it over data channels alone",
+    name: "a new host does not wait for a member without the relay",
     edits: [
       [
         "takeover.ts",
-        '!this.#relays(peer) || (!peer.at && this.#step !== "pull")',
-        '!peer.at && this.#step !== "pull"',
+        "this.#isRelayed(follower) ? settings.askMs : server.fairDialMs",
+        "settings.askMs",
       ],
     ],
   },
   {
-    name: "who is out of touch forgets who left",
+    name: "a host that waits for a snapshot is silent to members without the relay",
     edits: [
       [
-        "core.ts",
-        "this.applied.prune(confirmed - 2 * this.resumeMs, settings.goneCount)",
-        "this.applied.prune(now - 2 * this.resumeMs, 0)",
+        "takeover.ts",
+        '!this.#isRelayed(follower) || (!follower.at && this.#phase !== "pull")',
+        '!follower.at && this.#phase !== "pull"',
+      ],
+    ],
+  },
+  {
+    name: "a member out of touch forgets senders that left",
+    edits: [
+      [
+        "retention.ts",
+        "replica.forgetSenders(confirmed - 2 * resumeMs, settings.goneCount)",
+        "replica.forgetSenders(now - 2 * resumeMs, 0)",
       ],
     ],
   },
   {
     name: "a conflicting tail is kept",
     edits: [
-      ["core.ts", "if (log.epochAt(entry.s) === entry.e) continue;", "continue;"],
-      ["core.ts", "if (log.epochAt(first - 1) !== prev) {", "if (false) {"],
+      ["replica.ts", "if (log.epochAt(entry.s) === entry.e) continue;", "continue;"],
+      ["replica.ts", "if (log.epochAt(first - 1) !== prev) {", "if (false) {"],
     ],
   },
   {
     name: "the entry before is not checked",
-    edits: [["core.ts", "if (log.epochAt(first - 1) !== prev) {", "if (false) {"]],
+    edits: [["replica.ts", "if (log.epochAt(first - 1) !== prev) {", "if (false) {"]],
   },
   {
     name: "the log is trimmed too early",
     edits: [
       [
-        "core.ts",
-        "const before = Math.min(since, this.assured) - 1.5 * this.resumeMs;",
+        "retention.ts",
+        "const before = Math.min(since, freshness.assuredAt) - 1.5 * resumeMs;",
         "const before = now - 300;",
       ],
     ],
   },
   {
-    name: "what the server said before a snapshot was made counts after it",
-    edits: [["host.ts", "resume(): void {\n    this.#proof.void();", "resume(): void {"]],
+    name: "an answer of the server from before a snapshot counts after it",
+    edits: [["host.ts", "this.#limit.voidProof();", ""]],
   },
   {
-    name: "a sender forgets what it handed to a host that died",
+    name: "a sender forgets messages that it handed to a dead host",
     edits: [
-      ["member.ts", 'outbox.sent = 0;\n    timers.set("suspect"', 'timers.set("suspect"'],
+      [
+        "member.ts",
+        "this.#context.outbox.sent = 0;\n    this.#suspicion.postpone();",
+        "this.#suspicion.postpone();",
+      ],
       ["member.ts", "outbox.sent = 0;\n        this.#resendMs", "this.#resendMs"],
-      ["member.ts", "this.#core.outbox.sent = 0;\n    this.sending();", "this.sending();"],
+      ["member.ts", "this.#context.outbox.sent = 0;\n    this.sending();", "this.sending();"],
     ],
   },
   {
@@ -330,79 +371,73 @@ export const mutants = [
   },
   {
     name: "a message counts though its sender stands elsewhere",
-    edits: [["host.ts", "if (send.at.r !== 0 && !lies(send.at, log)) return this.#ask(peer);", ""]],
+    edits: [["intake.ts", "if (at.r !== 0 && !lies(at, replica.log)) return ask(follower);", ""]],
   },
   {
-    name: "what a sender gave up is waited for",
+    name: "a host waits for messages that their sender gave up",
     edits: [["stamper.ts", "if (low > next) next = low;", ""]],
   },
   {
     name: "delivery goes on while the page makes its snapshot",
+    edits: [["page-delivery.ts", "while (!snapshots.isAsking) {", "for (;;) {"]],
+  },
+  {
+    name: "entries that wait for a snapshot are delivered when their history is given up",
     edits: [
       [
-        "core.ts",
-        "while (this.delivered < end && !this.#asking) {",
-        "while (this.delivered < end) {",
+        "page-delivery.ts",
+        "snapshots.withdraw();",
+        "snapshots.timedOut(); this.deliver(log.last);",
       ],
     ],
   },
   {
-    name: "what waited for a snapshot is delivered when its history is given up",
-    edits: [
-      [
-        "core.ts",
-        "this.#asked(null);\n    // Without a state",
-        "this.unasked();\n    // Without a state",
-      ],
-    ],
+    name: "a member restored without a state is not handed first what it has of that history",
+    edits: [["page-delivery.ts", "if (!snap.has) this.deliver(common(log, snap));", ""]],
   },
   {
-    name: "who starts anew without a state is not handed first what it has of that history",
-    edits: [["core.ts", "if (!snap.has) this.deliver(common(this.standing(), snap));", ""]],
-  },
-  {
-    name: "a restore is taken wherever one stands",
-    edits: [["member.ts", "if (!same(heal, core.log.place)) return;", ""]],
+    name: "a restore is taken at any place",
+    edits: [["member.ts", "if (!same(heal, replica.log.place)) return;", ""]],
   },
   {
     name: "a snapshot older than the kept log is used",
     edits: [
       [
         "restorer.ts",
-        "if (snap && snap.s >= core.log.base && lies(snap, core.log) && core.now",
-        "if (snap && core.now",
+        "if (snap && snap.s >= log.base && lies(snap, log) && now",
+        "if (snap && now",
       ],
     ],
   },
   {
     name: "early entries of another history are kept",
     edits: [
-      ["member.ts", "if (root !== this.#aheadRoot) {", "if (false) {"],
-      ["member.ts", "if (log.root !== this.#aheadRoot || this.#sure < log.last) return;", ""],
+      ["early-entries.ts", "if (root !== this.#root) {", "if (false) {"],
+      ["member.ts", "if (log.root !== this.#early.root || this.#sure < log.last) return;", ""],
     ],
   },
   {
     name: "a member told that something is missing gives snapshots",
     edits: [
       [
-        "core.ts",
-        "return this.able && this.whole && this.#refused < REFUSALS;",
-        "return this.able && this.#refused < REFUSALS;",
+        "snapshots.ts",
+        "return this.#hasCallback && this.#parts.replica.isWhole && this.#refusals < REFUSALS;",
+        "return this.#hasCallback && this.#refusals < REFUSALS;",
       ],
     ],
   },
   {
-    name: "out of touch, entries are trimmed by age",
+    name: "entries are trimmed by age while a member is out of touch",
     edits: [
       [
-        "core.ts",
-        "const before = Math.min(since, this.assured) - 1.5 * this.resumeMs;",
-        "const before = since - 1.5 * this.resumeMs;",
+        "retention.ts",
+        "const before = Math.min(since, freshness.assuredAt) - 1.5 * resumeMs;",
+        "const before = since - 1.5 * resumeMs;",
       ],
     ],
   },
   {
-    name: "away for long, a member forgets what it sent",
+    name: "a member that was away for long forgets its messages",
     edits: [
       [
         "outbox.ts",
@@ -412,7 +447,7 @@ export const mutants = [
     ],
   },
   {
-    name: "away for long, a member sends again what others may have",
+    name: "a member that was away for long sends messages again that others may have",
     edits: [
       [
         "outbox.ts",
@@ -422,7 +457,7 @@ export const mutants = [
     ],
   },
   {
-    name: "what was to be sent again, and was not before its sender was away for long, is not told",
+    name: "a message that could not be sent again in time is not told as lost",
     edits: [
       [
         "outbox.ts",
@@ -432,7 +467,7 @@ export const mutants = [
     ],
   },
   {
-    name: "a provisional history gives way as any other",
+    name: "a provisional history gives way like any other",
     edits: [
       [
         "history.ts",
@@ -462,16 +497,22 @@ export const mutants = [
     ],
   },
   {
-    name: "a provisional history and what was sent in it are trimmed by age",
-    edits: [["core.ts", "const since = this.mark.provisional ? 0 : now;", "const since = now;"]],
-  },
-  {
-    name: "who follows a provisional history does not know that it is",
+    name: "a provisional history and its messages are trimmed by age",
     edits: [
       [
-        "core.ts",
-        "this.provisional.take(snap.provisional, this.now)",
-        "this.provisional.take(undefined, this.now)",
+        "retention.ts",
+        "const since = replica.mark(now).provisional ? 0 : now;",
+        "const since = now;",
+      ],
+    ],
+  },
+  {
+    name: "a member that follows a provisional history does not know that it is",
+    edits: [
+      [
+        "replica.ts",
+        "this.provisional.take(snap.provisional, now)",
+        "this.provisional.take(undefined, now)",
       ],
     ],
   },
@@ -489,14 +530,14 @@ export const mutants = [
     name: "a host goes back to a provisional history that it stamped in and left",
     edits: [
       [
-        "core.ts",
-        "if (snap.r !== log.root && !isEmpty({ r: log.root, s: log.last, line: log.line })) this.abandoned.add(log.root);",
+        "replica.ts",
+        "if (snap.r !== log.root && !isEmpty(log)) this.#abandoned.add(log.root);",
         "",
       ],
     ],
   },
   {
-    name: "what others sent again is listed as lost",
+    name: "messages that others sent again are listed as lost",
     edits: [
       [
         "given-up.ts",
@@ -521,14 +562,14 @@ export const mutants = [
     ],
   },
   {
-    name: "what the page was not handed, since a later message of its sender was, is listed as lost",
+    name: "a message that the page was not handed, because it had a later one, is listed as lost",
     edits: [
       ["given-up.ts", 'if (given === "no" || held', "if (held"],
       ["given-up.ts", 'held === "no" && given === "yes"', 'held === "no"'],
     ],
   },
   {
-    name: "what is sent again is listed as lost, too",
+    name: "messages that are sent again are listed as lost as well",
     edits: [
       [
         "given-up.ts",
@@ -538,64 +579,60 @@ export const mutants = [
     ],
   },
   {
-    name: "what was trimmed is not said to be lost",
+    name: "trimmed messages are not said to be lost",
     edits: [
       [
         "given-up.ts",
-        "!holdsBase(id, log, outbox, ledger)) lostMore = true;",
-        "!holdsBase(id, log, outbox, ledger)) lostMore = false;",
+        "!holdsBase(id, log, outbox, table)) lostMore = true;",
+        "!holdsBase(id, log, outbox, table)) lostMore = false;",
       ],
     ],
   },
   {
-    name: "what a sender gave up counts as held by the history it went on in",
+    name: "messages that a sender gave up count as held by its next history",
     edits: [
       [
-        "ledger.ts",
+        "dedupe-table.ts",
         "if (n > count.n || count.gaps.some(([first, last]) => n >= first && n <= last)) return",
         "if (n > count.n) return",
       ],
     ],
   },
   {
-    name: "a sender that was forgotten counts as one that never sent",
-    edits: [["ledger.ts", 'return this.#forgot ? "unsure" : "no";', 'return "no";']],
+    name: "a forgotten sender counts as one that never sent",
+    edits: [["dedupe-table.ts", 'return this.#forgot ? "unsure" : "no";', 'return "no";']],
   },
   {
     name: "a host whose claim is not believed goes on stamping",
     edits: [
-      [
-        "host.ts",
-        'if (this.#phase !== "stamping" || core.denied) return;',
-        'if (this.#phase !== "stamping") return;',
-      ],
-      ["host.ts", "if (core.denied) return;", ""],
+      ["intake.ts", "if (!isStamping() || claim.isDenied) return;", "if (!isStamping()) return;"],
+      ["intake.ts", "if (claim.isDenied) return;", ""],
     ],
   },
   {
     name: "a claim that is not believed is made every two seconds",
-    edits: [["core.ts", "settings.suspectMs * 2 ** (this.#denied - 1)", "settings.suspectMs"]],
+    edits: [["claim.ts", "settings.suspectMs * 2 ** (this.#denials - 1)", "settings.suspectMs"]],
   },
   {
-    name: "a page that was handed more than is in the history it founds gives snapshots",
-    edits: [["core.ts", "this.whole = this.handed.isEmpty;", "this.whole = true;"]],
+    name: "a page that was handed more than its new history holds gives snapshots",
+    edits: [["replica.ts", "this.#isWhole = this.#handed.isEmpty;", "this.#isWhole = true;"]],
   },
   {
     name: "a suspicion is never taken back",
-    edits: [["member.ts", "if (this.#suspects && online) out.push", "if (false) out.push"]],
+    edits: [
+      ["suspicion.ts", "if (this.#isSaid && server.online) step.push", "if (false) step.push"],
+    ],
   },
   {
-    name: "a suspicion said on an earlier socket is taken back on the next",
-    edits: [
-      ["member.ts", 'this.#suspects = false;\n    this.linked("relay");', 'this.linked("relay");'],
-    ],
+    name: "a suspicion of an earlier socket is taken back on the next",
+    edits: [["member.ts", "this.#suspicion.socketOpened();", ""]],
   },
   {
     name: "a ping of the host's page takes a suspicion back",
     edits: [
       [
         "group.ts",
-        'case "alive": core.links.heard(event.id, core.now); break;',
+        'case "alive": links.heard(event.id, step.now); break;',
         'case "alive": this.#heard(event.id, "p2p"); break;',
       ],
     ],
@@ -603,22 +640,18 @@ export const mutants = [
   {
     name: "pings do not keep a channel in use",
     edits: [
-      [
-        "group.ts",
-        'case "alive": core.links.heard(event.id, core.now); break;',
-        'case "alive": break;',
-      ],
+      ["group.ts", 'case "alive": links.heard(event.id, step.now); break;', 'case "alive": break;'],
     ],
   },
   {
-    name: "a new host waits no longer for channels than before, whatever the server calls fair",
+    name: "a new host ignores the server's fair time of a dial",
     edits: [
       [
         "takeover.ts",
-        "this.#relays(peer) ? settings.askMs : dialMs",
-        "this.#relays(peer) ? settings.askMs : settings.askDialMs",
+        "this.#isRelayed(follower) ? settings.askMs : server.fairDialMs",
+        "this.#isRelayed(follower) ? settings.askMs : settings.askDialMs",
       ],
-      ["takeover.ts", "askMs ? askMs : dialMs", "askMs ? askMs : settings.askDialMs"],
+      ["takeover.ts", "askMs ? askMs : server.fairDialMs", "askMs ? askMs : settings.askDialMs"],
     ],
   },
   {
@@ -627,45 +660,25 @@ export const mutants = [
   },
   {
     name: "the host ends channels that its members rely on",
-    edits: [["../channels.ts", "if (this.#serves) return false;", ""]],
+    edits: [["../channels.ts", "if (this.#isServing) return false;", ""]],
   },
   {
     name: "the deputy is not dialled",
     edits: [["../channels.ts", "new Set([host, deputy].filter", "new Set([host].filter"]],
   },
   {
-    name: "a dial has 8 s, whatever the server calls fair",
-    edits: [["../channels.ts", "this.#openMs = Math.max(OPEN_MS, fairMs);", ""]],
+    name: "a dial ignores the fair time of the server",
+    edits: [["../channels.ts", "this.#dialMs = Math.max(DIAL_MS, fairMs);", ""]],
   },
   {
-    name: "a greeting carries nothing of what waits",
-    edits: [["member.ts", "this.#hello(this.#head());", "this.#hello();"]],
+    name: "a greeting carries no messages",
+    edits: [["member.ts", "this.#greet(this.#head());", "this.#greet();"]],
   },
   {
-    name: "what a greeting carried is not said again when it is lost",
+    name: "messages of a lost greeting are not sent again",
     edits: [
       ["member.ts", 'timers.soon("resend", now + this.#resendMs);\n    }', "}"],
       ["member.ts", "outbox.sent = 0;\n        this.#resendMs", "this.#resendMs"],
-    ],
-  },
-  {
-    name: "the model of the server forgets no suspicion",
-    edits: [
-      [
-        "../../sim/reach.ts",
-        "  trust(session: Session): void {\n    this.#suspecting.delete(session);",
-        "  trust(_: Session): void {",
-      ],
-    ],
-  },
-  {
-    name: "the model of the server lets a suspicion count at once",
-    edits: [
-      [
-        "../../sim/reach.ts",
-        "(this.#suspecting.get(session) ?? Infinity) + this.fairMs",
-        "(this.#suspecting.get(session) ?? Infinity)",
-      ],
     ],
   },
 ];

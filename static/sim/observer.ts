@@ -1,4 +1,4 @@
-// Watches every step of every node and checks the six guarantees, in the words of docs/DELIVERY.md.
+// Watches every step of every node and checks the guarantees, in the words of docs/delivery/GUARANTEES.md.
 
 import { epochAt, isEmpty, isProvisional } from "../src/group/history.ts";
 import type { Notice } from "../src/group/index.ts";
@@ -7,32 +7,36 @@ import type { Data, Fill } from "../src/group/wire.ts";
 import { origin, type App } from "./app.ts";
 import type { Node } from "./node.ts";
 import type { Server } from "./server.ts";
+import { show } from "./story.ts";
 import { Failure, type World } from "./world.ts";
 
-/** How long the truth about a change of host may be on its way. */
+/** Longest time that the news of a change of host may be on its way. */
 const ON_THE_WAY_MS = 1500;
-/** So long may it take until someone who has what another lacks was asked for it, again and again. */
+/** Longest time until a member that has what another lacks was asked for it, again and again. */
 const HANDED_ON_MS = 3000;
 
 export class Observer {
-  /** Which message an entry is: for ever. */
+  /** The message of each entry, for ever. */
   readonly #message = new Map<number, string>();
-  /** The same of entries that were sent on, whether a page was handed them there or had them already. */
+  /** The message of each entry that was sent on, whether a page was handed it there or had it already. */
   readonly #sent = new Map<number, string>();
-  /** What a page's state adds up to after an entry: the same for all. */
+  /** Hash of a page's state after each entry: the same for all pages. */
   readonly #state = new Map<number, number>();
-  /** Who has an entry in its log; `*` more than one. */
+  /** The node that has an entry in its log; `*` for more than one. */
   readonly #holder = new Map<number, string>();
-  /** When an entry was stamped. */
+  /** When each entry was stamped. */
   readonly #stamped = new Map<number, number>();
-  /** Who was here at an entry: all are told the same, each of the others. */
+  /** The members at each entry: every node is told the same of the others. */
   readonly #here = new Map<
     number,
     { readonly by: string; readonly members: ReadonlyMap<string, unknown> }
   >();
-  /** What came last before an entry, of what anybody was handed. */
+  /** The last message before each entry, of those that any page was handed. */
   readonly #before = new Map<number, { readonly message: string; readonly place: Place }>();
-  /** Who was told that something is missing, how much it had sent by then, and when the server and others last went on with what it had. */
+  /**
+   * Nodes that were told that something is missing: how much each had sent by then, and when it was last served by the
+   * server and a member that shared its log.
+   */
   readonly #told = new Map<
     Node,
     { readonly sends: number; readonly servedAt: number; readonly provisional: boolean }
@@ -52,7 +56,7 @@ export class Observer {
     readonly stock: () => readonly string[],
   ) {}
 
-  /** One number for root, epoch and seq: entries are looked up by the million. */
+  /** Returns one number for root, epoch and seq, since entries are looked up by the million. */
   #key(r: number, e: number, s: number): number {
     if (r !== this.#lastRoot || e !== this.#lastEpoch) {
       const pair = r * 0x1000_0000 + (e % 0x1000_0000);
@@ -109,7 +113,7 @@ export class Observer {
     this.#runsAhead(node, key, message, place);
   }
 
-  /** Others come and go between the same messages for everyone. */
+  /** Checks that members join and leave between the same messages for every node. */
   #members({ id, app }: Node, key: number, message: string, place: Place): void {
     const here = this.#here.get(key);
     if (!here) return void this.#here.set(key, { by: id, members: new Map(app.members) });
@@ -123,12 +127,17 @@ export class Observer {
         continue;
       this.#fail(
         "1 members",
-        `at ${message} (${show(place)}) ${id} sees ${other} as ${JSON.stringify(app.members.get(other))}, ${here.by} saw it as ${JSON.stringify(here.members.get(other))}`,
+        `at ${message} (${show(place)}) ${id} sees ${other} as ` +
+          `${JSON.stringify(app.members.get(other))}, ${here.by} saw it as ` +
+          JSON.stringify(here.members.get(other)),
       );
     }
   }
 
-  /** Also where nobody has a state to compare: nothing that another was handed in between is left out, unless it had it. */
+  /**
+   * Checks that no message is left out that another page was handed in between, also where states cannot be
+   * compared.
+   */
   #follows(node: Node, key: number, message: string, place: Place): void {
     const { app } = node;
     const last = app.latest;
@@ -143,14 +152,15 @@ export class Observer {
     ) {
       this.#fail(
         "5 no gap, no overlap",
-        `${node.id} is handed ${message} at ${show(place)} after ${last.message}, others after ${before.message}, which it has not got`,
+        `${node.id} is handed ${message} at ${show(place)} after ${last.message}, ` +
+          `others after ${before.message}, which it has not got`,
       );
     }
   }
 
   #first({ id }: Node, key: number, message: string, place: Place): void {
     const [sender, n] = origin(message);
-    const sent = this.nodes().find((node) => node.id === sender)?.sends ?? 0;
+    const sent = this.nodes().find((node) => node.id === sender)?.sent.count ?? 0;
     if (n > sent)
       this.#fail(
         "4 nobody speaks but the host",
@@ -170,7 +180,7 @@ export class Observer {
       this.#fail("2 resolved is delivered", `${node.id} resolves ${message} and has not got it`);
   }
 
-  /** What nobody else has a host may hand its page only while it is the host; the truth about that may be on its way. */
+  /** Checks that only the host hands its page what nobody else has. The news of a change of host may be on its way. */
   #runsAhead(node: Node, key: number, message: string, place: Place): void {
     const holder = this.#holder.get(key);
     if (holder !== undefined && holder !== node.id) return;
@@ -184,12 +194,12 @@ export class Observer {
     );
   }
 
-  /** Entries go from one to another. */
+  /** Notes entries that go from one node to another. */
   sent({ r, x }: Data | Fill): void {
     for (const { e, s, k, d } of x) if (k === "d") this.#sent.set(this.#key(r, e, s), d as string);
   }
 
-  /** After each step of a node. */
+  /** Checks a node after each of its steps. */
   stepped(node: Node, before: Place, old: boolean): void {
     const { place } = node.machine;
     if (place.s > before.s || place.e !== before.e || place.r !== before.r) {
@@ -220,15 +230,15 @@ export class Observer {
       this.#fail("6 bounded", `${node.id} log ${load.log}`);
   }
 
-  /** A node was told that something is missing; its page stood there before. It must be true. */
+  /** Checks that something is missing, as a node was told whose page stood at `stood`. */
   incomplete(
     node: Node,
     stood: Place,
     { via, lost, lostMore }: Extract<Notice, { kind: "recovered" }>,
   ): void {
     this.#told.set(node, {
-      sends: node.sends,
-      servedAt: node.servedAt,
+      sends: node.sent.count,
+      servedAt: node.touch.servedAt,
       provisional: node.wasProvisional,
     });
     const { place, line } = node.machine;
@@ -238,11 +248,13 @@ export class Observer {
       stood.s <= place.s &&
       epochAt(line, stood.s) === stood.e;
     if (!on) return;
-    // The state that continues it is complete. Entries that someone still has are handed on, unless the host itself had
-    // them and trimmed them: as too old, or (under the smallest limits only) as too much.
+    // A state that continues the history is complete. Entries that a member still has are handed on, unless the
+    // host had them and trimmed them: as too old, or (under the smallest limits only) as too much.
     const { now, profile } = this.world;
-    const told = `${node.id} is told that something is missing (${via}), and stood at ${show(stood)}, which its history continues`;
-    // What was lost with an earlier history may be told only now.
+    const told =
+      `${node.id} is told that something is missing (${via}), and stood at ${show(stood)}, ` +
+      `which its history continues`;
+    // Messages that were lost with an earlier history may be told only now.
     if (lost.length > 0 || lostMore) return;
     if (via === "snapshot") this.#fail("5 complete", told);
     if (profile.small || !node.wellSince(now - HANDED_ON_MS)) return;
@@ -264,8 +276,9 @@ export class Observer {
   }
 
   /**
-   * A page was out of date: what it had before (`had`, if it was given a state; else it has that still) and the history it
-   * goes on in does not hold is listed, unless it is sent again or more is said to be lost. Nothing else is listed.
+   * Checks the losses that a page was told of. A message is listed if the page had it before and the history that
+   * the page goes on in does not hold it, unless it is sent again or more is said to be lost. No other message is
+   * listed. `had` is what the page had before it was given a state; a page without a state has its messages still.
    */
   lost(
     node: Node,
@@ -280,63 +293,75 @@ export class Observer {
     const fail = (what: string): never =>
       this.#fail(
         "7 lost is told",
-        `${id} (${reason}, ${via}): ${what}; listed ${lost.map(({ data }) => data).join(" ")}${lostMore ? " and more" : ""}`,
+        `${id} (${reason}, ${via}): ${what}; listed ` +
+          `${lost.map(({ data }) => data).join(" ")}${lostMore ? " and more" : ""}`,
       );
     let last = 0;
     for (const { data, from, mine, seq } of lost) {
       const message = data as string;
-      // Its own may have come back with a place to start from, without a state: then its send was resolved.
+      // An own message may have come back with a place to start from, without a state: its send was resolved then.
       if (
         !before.has(message) &&
         !app.again.has(message) &&
-        !(mine && node.resolvedAt.has(message))
+        !(mine && node.sent.resolvedAt.has(message))
       )
         fail(`${message} was never handed to it`);
       if (now.has(message)) fail(`${message} is in what it goes on with`);
       if (mine !== (from === id) || origin(message)[0] !== from)
         fail(`${message} is said to be of ${from}, ${mine ? "" : "not "}its own`);
-      if (mine && node.owes(message)) fail(`${message} is sent again, or told again`);
+      if (mine && node.sent.owes(message)) fail(`${message} is sent again, or told again`);
       if (seq < last) fail("not in order");
       last = seq;
       app.accounted.add(message);
       app.again.delete(message);
     }
     let missing = false;
-    // What follows may have come before its turn, and in the same step.
+    // Entries that follow may have come before their turn, and in the same step.
     const further = this.#messagesOf(machine);
     for (const message of before) {
       if (now.has(message) || further.has(message) || app.accounted.has(message)) continue;
-      // Stamped by a host whose page had it already, and sent to nobody before all were restored beyond it.
+      // The message was stamped by a host whose page had it already. It went to nobody before all were restored
+      // beyond it.
       if (
         !had &&
         this.nodes().some(
-          (sender) => sender.id === origin(message)[0] && sender.isCountedBy(node, message),
+          (sender) =>
+            sender.id === origin(message)[0] && sender.sent.isCountedBy(node.machine, message),
         )
       )
         continue;
-      if (origin(message)[0] === id && node.owes(message)) app.again.add(message);
+      if (origin(message)[0] === id && node.sent.owes(message)) app.again.add(message);
       else if (lostMore) {
         missing = true;
         app.accounted.add(message);
       } else fail(`${message} is neither listed nor in what it goes on with`);
+    }
+    // Own messages that were to be sent again, given up and trimmed: the page can only be told that there were more.
+    for (const message of lostMore ? [...app.again] : []) {
+      if (node.sent.owes(message)) continue;
+      app.again.delete(message);
+      app.accounted.add(message);
     }
     if (lost.length > 0)
       this.world.count(`lost: listed${lost.some(({ mine }) => mine) ? ", one's own" : ""}`);
     if (lostMore) this.world.count(`lost: more than is listed${missing ? "" : ", perhaps"}`);
   }
 
-  /** Founded later, when the time of provisional histories was just over for its founder: roots tell, unless the clock was set back. */
+  /**
+   * Returns whether history `a` was founded later than `b`, when the time of provisional histories was just over
+   * for its founder. Roots tell, unless the clock was set back.
+   */
   isLater(a: Place, b: Place): boolean {
     return this.world.server.backMs === 0 && a.r > b.r;
   }
 
-  /** A host with a provisional history hears of one from before the server began. */
+  /** Notes that a host with a provisional history hears of one from before the server began. */
   overrules(by: string, host: Node, root: number): void {
     this.world.count("a history from before overrules a provisional one");
     this.#overruled.push({ by, host, root, at: this.world.now });
   }
 
-  /** A page is told of another: once that it came, and then of its profile until it goes. */
+  /** Checks what a page is told of another member: first that it joined, then its profiles, until it leaves. */
   member({ id, app }: Node, notice: Extract<Notice, { kind: "member" | "profile" }>): void {
     const here = app.members.has(notice.id);
     const comes = notice.kind === "member" && notice.change === "join";
@@ -349,23 +374,23 @@ export class Observer {
     else app.members.set(notice.id, notice.profile);
   }
 
-  /** A new host begins to stamp: what those who answered it had delivered must be in its log. */
+  /** Checks a host that begins to stamp: its log has what those that answered it had delivered. */
   took(node: Node): void {
     const { place, line } = node.machine;
-    for (const at of node.answers.values()) {
+    for (const at of node.naming.answers.values()) {
       if (at.r === place.r && epochAt(line, at.done) !== epochAt(at.line, at.done))
         this.world.count("take-over: an answer was overtaken before");
     }
-    const since = node.takingSince;
+    const since = node.naming.at;
     if (!node.wellSince(since)) return;
     const { relay, loss, reorder, latencyMs } = this.world.profile;
     const owed = new Map<string, Place>();
-    for (const [id, at] of node.answers) {
+    for (const [id, at] of node.naming.answers) {
       const peer = node.peerOf(id);
-      // One that has moved on to a later epoch owes this one nothing.
+      // A member that has moved on to a later epoch owes this host nothing.
       if (!peer?.wellSince(since) || peer.machine.epoch > node.machine.epoch || isEmpty(at))
         continue;
-      // Provisional histories give way, and to every other one.
+      // A provisional history gives way to every other one.
       if (isProvisional(at) && node.machine.provisional === undefined) continue;
       if (
         at.r !== place.r &&
@@ -375,21 +400,22 @@ export class Observer {
       ) {
         this.#fail(
           "8 provisional",
-          `host ${node.id} begins at ${show(place)}, which is provisional, though ${id} has a history from before the server began, ${show(at)}`,
+          `host ${node.id} begins at ${show(place)}, which is provisional, though ${id} has a ` +
+            `history from before the server began, ${show(at)}`,
         );
       }
       if (at.stale) continue;
       owed.set(id, { r: at.r, e: epochAt(at.line, at.done), s: at.done });
     }
-    // Where answers cannot take long, whoever is well answers in time: what it has is asked for, not only what it said.
+    // Where answers cannot take long, a member that is well answers in time: its log counts, not only its answer.
     if (relay && loss <= 0.02 && reorder === 0 && latencyMs <= 20) {
-      for (const id of node.known) {
+      for (const id of node.naming.known) {
         const peer = node.peerOf(id);
         if (
           !peer?.wellSince(since) ||
           owed.has(id) ||
           isEmpty({ ...peer.machine.place, line: peer.machine.line }) ||
-          id === node.deposed ||
+          id === node.naming.deposed ||
           peer.machine.stale ||
           peer.machine.epoch > node.machine.epoch
         )
@@ -406,11 +432,14 @@ export class Observer {
       const on =
         at.r === 0 || (at.r === place.r && at.s <= place.s && epochAt(line, at.s) === at.e);
       if (on || at.r > place.r) continue;
-      // Only what a page was handed in a later epoch excuses what another was handed before.
-      const later = [...node.answers.values()].some(
+      // Only entries that a page was handed in a later epoch excuse a loss of what another was handed before.
+      const later = [...node.naming.answers.values()].some(
         ({ r, line: l, done }) => r === at.r && epochAt(l, done) > at.e,
       );
-      if (at.r !== place.r || !(later || (node.stood.r === at.r && node.stood.e > at.e))) {
+      if (
+        at.r !== place.r ||
+        !(later || (node.naming.stood.r === at.r && node.naming.stood.e > at.e))
+      ) {
         this.#fail(
           "3 nothing delivered is lost",
           `host ${node.id} begins at ${show(place)} though ${id} had delivered up to ${show(at)}`,
@@ -419,19 +448,22 @@ export class Observer {
     }
   }
 
-  /** It was told that what it had is given up, and had sent more since than it keeps to be sent again, or longer ago. */
+  /**
+   * Returns whether a sender whose history was given up no longer kept a message to send it again, because it had
+   * sent too many since, or the message was too old.
+   */
   #beyondKeeping(sender: Node, message: string): boolean {
     const told = this.#told.get(sender);
     if (told === undefined) return false;
     const { settings, resumeMs } = this.world.profile;
-    if (sender.bytesSent(message, told.sends) > (settings.outboxBytes ?? Infinity)) return true;
+    if (sender.sent.bytes(message, told.sends) > (settings.outboxBytes ?? Infinity)) return true;
     return (
       !told.provisional &&
-      (sender.resolvedAt.get(message) ?? Infinity) < told.servedAt - 1.5 * resumeMs
+      (sender.sent.resolvedAt.get(message) ?? Infinity) < told.servedAt - 1.5 * resumeMs
     );
   }
 
-  /** What is in a history, as far as anybody was handed it or sent it on. */
+  /** Returns the messages of a history, as far as any node was handed them or sent them on. */
   #messagesOf({
     place,
     line,
@@ -462,7 +494,7 @@ export class Observer {
     const here = names([...stock, ...nodes.map((node) => node.id)]);
     return nodes.every((node) => {
       const { id, machine, online, app } = node;
-      if ([...app.again].some((message) => node.owes(message))) return false;
+      if ([...app.again].some((message) => node.sent.owes(message))) return false;
       const at = machine.place;
       return (
         online &&
@@ -487,16 +519,19 @@ export class Observer {
     if (!this.converged(nodes)) {
       const views = nodes.map(
         ({ id, machine, online, app }) =>
-          `${id}${online ? "" : " offline"} host ${machine.host} epoch ${machine.epoch} at ${show(machine.place)} delivered ${machine.delivered} pending ${machine.load.outbox} sees ${names(machine.members)} told ${JSON.stringify([...app.members])}`,
+          `${id}${online ? "" : " offline"} host ${machine.host} epoch ${machine.epoch} ` +
+          `at ${show(machine.place)} delivered ${machine.delivered} pending ${machine.load.outbox} ` +
+          `sees ${names(machine.members)} told ${JSON.stringify([...app.members])}`,
       );
       this.#fail(
         "2 nothing is stuck",
-        `not together after the quiet tail (server: ${this.server.host} ${this.server.epoch}, stock clients: ${this.stock().join(" ")})\n  ${views.join("\n  ")}`,
+        `not together after the quiet tail (server: ${this.server.host} ${this.server.epoch}, ` +
+          `stock clients: ${this.stock().join(" ")})\n  ${views.join("\n  ")}`,
       );
     }
     for (const { by, host, root, at } of this.#overruled) {
       const holder = nodes.find(({ id }) => id === by);
-      // One whose state takes longer than it is waited for is passed over.
+      // A member whose state takes longer than the host waits is passed over.
       if (
         this.world.profile.stateMs < 1000 &&
         first.machine.place.r === root &&
@@ -505,7 +540,8 @@ export class Observer {
       ) {
         this.#fail(
           "8 provisional",
-          `the provisional history ${root % 100_000} of ${host.id} is everybody's in the end, though ${by} came with one from before the server began, at ${at}`,
+          `the provisional history ${root % 100_000} of ${host.id} is everybody's in the end, ` +
+            `though ${by} came with one from before the server began, at ${at}`,
         );
       }
     }
@@ -529,13 +565,17 @@ export class Observer {
           `${node.id} was not handed ${latest.message} at ${show(latest.place)}, as others were, and not told`,
         );
     }
-    for (const node of nodes) node.judge();
+    for (const node of nodes) node.touch.judge();
     const placed = this.#messagesOf(first.machine);
     for (const node of nodes) {
       const { id, app } = node;
       for (const message of app.again) {
-        // Alone, and handed it before, it neither hands it to its page nor sends it on.
-        if (!placed.has(message) && !node.isCountedBy(node, message) && !app.accounted.has(message))
+        // A node alone that was handed it before neither hands it to its page nor sends it on.
+        if (
+          !placed.has(message) &&
+          !node.sent.isCountedBy(node.machine, message) &&
+          !app.accounted.has(message)
+        )
           this.#fail(
             "7 lost is told",
             `${message}, which ${id} gave up and was to send again, is nowhere in the history`,
@@ -543,8 +583,8 @@ export class Observer {
       }
     }
     for (const sender of nodes) {
-      if (!sender.stayed) continue;
-      for (const message of sender.owed) {
+      if (!sender.touch.stayed) continue;
+      for (const message of sender.sent.owed) {
         if (this.#beyondKeeping(sender, message)) continue;
         if (!placed.has(message) && !nodes.some(({ app }) => app.has.has(message)))
           this.#fail(
@@ -562,14 +602,10 @@ export class Observer {
   }
 }
 
-/** It was handed that, or a later one of the same sender: then it is not handed it any more. */
+/** Returns whether the page was handed `message`, or a later one of the same sender and so never will be. */
 function had({ app }: Node, message: string): boolean {
   const [sender, n] = origin(message);
   return n <= (app.last.get(sender) ?? 0);
-}
-
-export function show(place: Place): string {
-  return `${place.s}@${place.e % 100_000}${place.r === place.e ? "" : `/${place.r % 100_000}`}`;
 }
 
 function names(ids: string[]): string {

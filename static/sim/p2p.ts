@@ -1,4 +1,5 @@
-// Data channels between two nodes. They lose, repeat and reorder; each end learns of the death by itself, or never.
+// Data channels between two nodes. They lose, repeat and reorder. Each end learns by itself that a channel is dead,
+// or never.
 
 import type { Wire } from "../src/group/index.ts";
 import type { World } from "./world.ts";
@@ -8,20 +9,20 @@ export interface End {
   linkUp(link: Link): void;
   linkDown(link: Link): void;
   linkHeard(link: Link, from: string, message: Wire): void;
-  /** The other page answers pings. */
+  /** A ping has arrived, which shows that the other page runs. */
   linkPinged(link: Link, from: string): void;
 }
 
 export class Link {
-  /** Nothing gets through though both believe it open. */
+  /** Whether nothing gets through, though both ends believe the channel open. */
   blocked = false;
-  /** Until when it last was so. */
+  /** Time until which the channel was last blocked. */
   blockedUntil = -1;
   dead = false;
   /** When each end last heard the other, for the shell's own doubts. */
   readonly heard = new Map<string, number>();
 
-  /** `a` dialled, and that took so long. */
+  /** `a` dialled; `tookMs` is the duration of the dial. */
   constructor(
     readonly world: World,
     readonly a: End,
@@ -58,7 +59,7 @@ export class Link {
     clock.after(this.world.latency(), () => this.other(from).linkPinged(this, from));
   }
 
-  /** Ends that are told nothing keep sending into it. */
+  /** The channel dies. Each end learns of it after so many ms; with -1 it never does, and keeps sending. */
   die(aMs: number, bMs: number): void {
     this.dead = true;
     if (aMs >= 0) this.world.clock.after(aMs, () => this.a.linkDown(this));

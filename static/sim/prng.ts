@@ -21,7 +21,7 @@ export class Prng {
     this.#d = next() | 1;
   }
 
-  /** In [0, 1). */
+  /** Returns a number from 0 to 1, without 1. */
   unit(): number {
     const t = this.#a ^ (this.#a << 11);
     this.#a = this.#b;
@@ -31,7 +31,7 @@ export class Prng {
     return (this.#d >>> 0) / 0x1_0000_0000;
   }
 
-  /** A whole number in [from, to]. */
+  /** Returns a whole number from `from` to `to`, both included. */
   int(from: number, to: number): number {
     return Math.floor(from + this.unit() * (to - from + 1));
   }

@@ -1,16 +1,16 @@
-// Many schedules, or one told line by line.
+// Runs many schedules, or one with its trace.
 
 import { Schedule } from "./schedule.ts";
-import { Failure } from "./world.ts";
+import { Abandoned, Failure } from "./world.ts";
 
 export interface Outcome {
   readonly schedules: number;
   readonly counts: Map<string, number>;
-  /** What they failed by, in words. */
+  /** The failed schedules, each with its reason in words. */
   readonly failed: readonly { readonly seed: number; readonly error: string }[];
 }
 
-/** `all`: go on after a failure. */
+/** Runs `schedules` schedules from `seed` on; with `all` it goes on after a failure. */
 export function simulate(schedules: number, seed: number, all = false): Outcome {
   const counts = new Map<string, number>();
   const failed = [];
@@ -34,13 +34,17 @@ function once(seed: number, counts: Map<string, number>): string | undefined {
     new Schedule(seed, counts, false).run();
     return undefined;
   } catch (error) {
+    if (error instanceof Abandoned) {
+      counts.set(error.message, (counts.get(error.message) ?? 0) + 1);
+      return undefined;
+    }
     return error instanceof Failure
       ? error.message
       : `the machine itself: ${(error as Error).stack}`;
   }
 }
 
-/** The same schedule again, told line by line. */
+/** Runs the schedule of `seed` and returns its trace, line by line. */
 export function trace(seed: number): string[] {
   const schedule = new Schedule(seed, new Map(), true);
   try {

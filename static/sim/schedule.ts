@@ -1,4 +1,4 @@
-// One schedule: members come, go and fail at random for a while; then faults stop, and everything must come together.
+// One schedule: members join, leave and fail at random for a while. Then faults stop, and all must come together.
 
 import { Node } from "./node.ts";
 import { Observer } from "./observer.ts";
@@ -8,7 +8,7 @@ import { Stock } from "./stock.ts";
 import { World } from "./world.ts";
 
 const TAIL_MS = 120_000;
-/** So many states one after another, as slow as they are, may be needed besides. */
+/** Number of states, one after another, for which the quiet tail leaves time besides. */
 const TAIL_STATES = 20;
 const STEP_MS = 500;
 
@@ -100,13 +100,14 @@ export class Schedule {
     });
   }
 
-  /** Somebody else looks, for long enough. */
+  /** The host's page is hidden for a while. */
   #hide(): void {
     const { world } = this;
     world.clock.after(world.random.int(500, 4000), () => {
       if (world.quiet) return;
       world.count("fault: host hidden");
-      this.#server.relieve();
+      const host = this.#live.find((node) => node.id === this.#server.host);
+      host?.connection.hide(world.random.int(500, 4000));
       this.#hide();
     });
   }
@@ -124,7 +125,7 @@ export class Schedule {
     });
   }
 
-  /** A new host has just been told so. */
+  /** A member has just been named host. */
   #taking(node: Node): void {
     if (this.#killTaking === 0 || this.#live.length < 2 || this.world.quiet) return;
     this.#killTaking--;
@@ -146,7 +147,7 @@ export class Schedule {
   #someone(): Node | undefined {
     const live = this.#live;
     const { random } = this.world;
-    // Half of all faults befall the host: there it hurts.
+    // About half of all faults befall the host, where they do the most harm.
     const host = live.find((node) => node.id === this.#server.host);
     return host && random.chance(this.world.profile.storm ? 0.75 : 0.4)
       ? host
@@ -155,7 +156,7 @@ export class Schedule {
         : undefined;
   }
 
-  /** How long something lasts: mostly short, sometimes longer than one may be away. */
+  /** Returns the duration of a fault: mostly short, sometimes longer than a member may be away. */
   #while(): number {
     const { random, profile } = this.world;
     return random.chance(0.75) ? random.int(20, 2500) : random.int(1000, profile.resumeMs * 1.5);
@@ -222,9 +223,9 @@ export class Schedule {
     () => {
       if (!this.#server.up || !this.world.random.chance(0.5)) return undefined;
       const { random, profile, clock } = this.world;
-      // Mostly a restart; sometimes longer than what is kept for each other.
+      // Mostly a short restart; sometimes longer than messages are kept for members that are away.
       const long = random.int(100, random.chance(0.15) ? profile.resumeMs * 3 : 2500);
-      // To before any epoch it has told, for as long as a schedule lasts: by chance it would tell one twice.
+      // Before all epochs of the schedule: else the server would tell an epoch twice without bad luck.
       const back =
         profile.clocks && this.world.server.backMs === 0 && random.chance(0.5)
           ? random.int(300_000, 400_000)
@@ -234,10 +235,11 @@ export class Schedule {
         () => `restarts for ${long}${back > 0 ? `, its clock ${back} back` : ""}`,
       );
       if (back > 0) this.world.count("fault: clock set back");
-      for (const node of this.#nodes) node.known.clear();
+      for (const node of this.#nodes) node.naming.known.clear();
       if (profile.holdMs > 0) {
         for (const node of this.#live)
-          if (random.chance(0.7)) node.heldUntil = clock.now + long + random.int(0, profile.holdMs);
+          if (random.chance(0.7))
+            node.connection.heldUntil = clock.now + long + random.int(0, profile.holdMs);
         this.world.count("fault: dials held back");
         if (random.chance(0.7)) clock.after(long + random.int(0, 500), () => this.#join());
       }
@@ -293,9 +295,16 @@ export class Schedule {
       );
       return "slow member";
     },
+    () => {
+      const node = this.#someone();
+      if (!node?.online || node.frozen) return undefined;
+      this.world.say(node.id, () => "closes its socket with 1001, and stays");
+      node.connection.goAway();
+      return "socket closed with 1001";
+    },
   ];
 
-  /** What leaves tails behind: hosts that are cut off, frozen or without a socket for a while. */
+  /** Faults that leave unshared entries behind: hosts that are cut off, frozen or without a socket for a while. */
   get #storm(): readonly Fault[] {
     return [...this.#faults.slice(4, 8), ...this.#faults.slice(6, 8), ...this.#faults.slice(0, 1)];
   }
@@ -313,7 +322,7 @@ export class Schedule {
     return "freeze";
   }
 
-  /** The host and some with it lose the server, not each other: an office whose line is down. */
+  /** Cuts off the host and some others from the server, not from each other: an office whose line is down. */
   #split(): string | undefined {
     const { random, clock, profile } = this.world;
     const host = this.#live.find((node) => node.id === this.#server.host);
@@ -326,7 +335,7 @@ export class Schedule {
       () => `${office.map(({ id }) => id).join(" ")} are cut off together for ${long}`,
     );
     for (const node of office) {
-      node.barredUntil = clock.now + long;
+      node.connection.barredUntil = clock.now + long;
       if (node.online) node.dropSocket(random.int(0, 300), random.int(0, 300));
       for (const link of node.links)
         if (!office.some(({ id }) => id === link.other(node.id).id)) this.#block(link, long);
@@ -350,8 +359,9 @@ export class Schedule {
     world.say("", () => "--- quiet ---");
     for (const node of this.#live) {
       if (node.frozen) node.thaw();
-      node.barredUntil = 0;
-      node.heldUntil = 0;
+      node.connection.barredUntil = 0;
+      node.connection.heldUntil = 0;
+      node.connection.show();
       for (const link of node.links) link.free();
       for (const link of ["relay", "states"] as const)
         node.feed({ type: "pressure", link, high: false });

@@ -1,14 +1,14 @@
-// One schedule's surroundings: time, chance, the kind of network, what was counted and the trace.
+// The surroundings of one schedule: time, chance, the kind of network, counters and the trace.
 
 import type { Settings } from "../src/group/index.ts";
 import { Clock } from "./clock.ts";
 import { Prng } from "./prng.ts";
 
-/** What kind of schedule this is; drawn from the seed. */
+/** The kind of a schedule, drawn from its seed. */
 export interface Profile {
   readonly nodes: number;
   readonly activeMs: number;
-  /** Which pages give snapshots; the first is the first that comes. */
+  /** Pages that give snapshots; `first`: only the page of the member that joins first. */
   readonly givers: "all" | "some" | "first" | "none";
   readonly relay: boolean;
   readonly p2p: boolean;
@@ -21,33 +21,35 @@ export interface Profile {
   readonly resumeMs: number;
   readonly settings: Partial<Settings>;
   readonly small: boolean;
-  /** Hosts go one after another, and come back. */
+  /** Whether hosts go one after another, and come back. */
   readonly storm: boolean;
-  /** Stock clients come, too. */
+  /** Whether stock clients join, too. */
   readonly stock: boolean;
-  /** Some may not relay. */
+  /** Whether some members may not relay. */
   readonly rights: boolean;
-  /** Hosts are hidden, and relieved. */
+  /** Whether the host's page is hidden now and then. */
   readonly hides: boolean;
-  /** So long a page's state takes on its way from one to another. */
+  /** Time that a page's state takes on its way from one member to another, in ms. */
   readonly stateMs: number;
-  /** Data channels take 1 to 8 s to open, and all else is as slow as in the field. */
+  /** Whether data channels take 1 to 8 s to open, and all else is as slow as in the field. */
   readonly slowDials: boolean;
   /** Share of dials that fail. */
   readonly dialLoss: number;
-  /** The server names deputies where somebody may not be relayed to. */
+  /** Number of members that dial the host where there is a relay for the others. */
+  readonly star: number;
+  /** Whether the server names deputies where nothing may be relayed to some member. */
   readonly deputies: boolean;
-  /** Browsers hold back dials after the server was gone, for up to so long. */
+  /** Longest time for which browsers hold back dials after the server was gone, in ms. */
   readonly holdMs: number;
-  /** The server's clock may be set back while it restarts. */
+  /** Whether the server's clock may be set back while it restarts. */
   readonly clocks: boolean;
 }
 
-/** A schedule of a sound protocol has some thousands. */
+/** Most steps of a schedule; a sound protocol takes some thousands. */
 const STEPS = 200_000;
-/** The server's clock at first. */
+/** The server's clock at first, in ms since 1970. */
 const CLOCK = 1_000_000;
-/** How long the server has been up at first. */
+/** Time for which the server has been up at first. */
 const UP_MS = 3_600_000;
 /** Some times of the protocol, shorter by about as much as `resumeMs` is. */
 const SCALED = { freshMs: 12_000, provisionalMs: 24_000, claimMostMs: 6000 } as const;
@@ -63,6 +65,9 @@ export class Failure extends Error {
   }
 }
 
+/** A schedule ends without a verdict, by bad luck that the protocol does not rule out. */
+export class Abandoned extends Error {}
+
 export class World {
   readonly clock = new Clock(STEPS, () => {
     throw new Failure("2 nothing is stuck", `they come to no rest in ${STEPS} steps`);
@@ -71,12 +76,12 @@ export class World {
   readonly profile: Profile;
   readonly counts: Map<string, number>;
   readonly trace: string[] | undefined;
-  /** Faults have stopped. */
+  /** Whether the faults have stopped. */
   quiet = false;
   /** When the server's process began, and how far its clock was set back since the first one. */
   server = { beganAt: -UP_MS, backMs: 0 };
 
-  /** `profile`: what is not left to chance. */
+  /** Draws the kind of the schedule, except for what `profile` says. */
   constructor(
     readonly seed: number,
     counts: Map<string, number>,
@@ -93,6 +98,14 @@ export class World {
     return this.clock.now;
   }
 
+  /**
+   * Factor by which the server's time runs faster. Where links are quicker than people's, the server is quicker as
+   * well: what the page times by constants (dials, deputies) takes a quarter of the time.
+   */
+  get pace(): number {
+    return this.profile.slowDials ? 1 : 4;
+  }
+
   /** The server's clock goes on through restarts, unless it is set back. */
   get serverClock(): number {
     return CLOCK + this.now - this.server.backMs;
@@ -102,7 +115,7 @@ export class World {
     this.counts.set(what, (this.counts.get(what) ?? 0) + 1);
   }
 
-  /** One more message of this type: the commonest thing there is. */
+  /** Counts one more message of this type. */
   sent(type: string): void {
     let name = names.get(type);
     if (name === undefined) names.set(type, (name = `message ${type}`));
@@ -126,6 +139,7 @@ function draw(random: Prng): Profile {
   const small = random.chance(0.15);
   const links = random.unit();
   const slowDials = random.chance(0.05);
+  const rights = random.chance(0.15);
   const holdMs = !slowDials && random.chance(0.25) ? random.int(3000, 18_000) : 0;
   return {
     nodes: random.int(2, 8),
@@ -149,7 +163,9 @@ function draw(random: Prng): Profile {
     small,
     storm: random.chance(0.25),
     stock: random.chance(0.2),
-    rights: random.chance(0.15),
+    rights,
+    // A member that may not relay has to dial, and a page whose star is full turns it away.
+    star: !rights && random.chance(0.3) ? random.int(0, 3) : 64,
     hides: random.chance(0.15),
     stateMs: random.chance(0.2) ? random.pick([300, 1000, 2500, 6000]) : 0,
     slowDials,

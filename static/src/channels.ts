@@ -1,171 +1,189 @@
-// Data channels of the star: one for each pair. PeerJS makes them; when they are dead, nobody but us notices.
+// The data channels of this page, at most one to each member: those it dials (host and deputy) and
+// those it accepts.
 
-import type { Env, Timer } from "./env.ts";
-import { Lanes } from "./lanes.ts";
-import { cut, Joiner } from "./pieces.ts";
+import { Channel, type ChannelOwner } from "./channel.ts";
+import type { Connection } from "./connection.ts";
+import type { Env } from "./env.ts";
+import type { Lane } from "./fair-queue.ts";
+import type { Event } from "./group/index.ts";
 import { Targets } from "./targets.ts";
 
-/** As much of PeerJS's DataConnection as is used here. */
-export interface Connection {
-  readonly peer: string;
-  readonly connectionId: string;
-  readonly open: boolean;
-  readonly dataChannel: RTCDataChannel | undefined;
-  on(name: "open" | "close", listener: () => void): unknown;
-  on(name: "data", listener: (data: unknown) => void): unknown;
-  on(name: "error", listener: (error: unknown) => void): unknown;
-  close(): void;
+/** Functions that the data channels call. */
+export interface ChannelsHooks {
+  /** Opens a connection to a member. Undefined: PeerJS cannot dial now. May throw. */
+  dial(id: string): Connection | undefined;
+  /** No signalling for this connection is wanted any more. */
+  forget(connectionId: string): void;
+  /** Whether the WebSocket is open, so that signalling works. */
+  isOnline(): boolean;
+  /** Passes events of the channels to the state machine. */
+  feed(event: Event): void;
+  /** A ping was answered after `ms`. */
+  measured(id: string, ms: number): void;
+  /** Dialling a target failed `times` times in a row. */
+  dialFailed(id: string, times: number): void;
 }
 
-export interface ChannelHooks {
-  up(id: string, up: boolean): void;
-  received(id: string, message: unknown): void;
-  /** In the middle of something long. */
-  heard(id: string): void;
-  /** A ping of the peer's page, or its answer to ours. */
-  alive(id: string): void;
-  pressure(id: string, high: boolean): void;
-  rtt(id: string, ms: number): void;
-  /** Dialling this target has failed so often in a row. */
-  failed(id: string, times: number): void;
-  connect(id: string): Connection | undefined;
-  /** Nothing more is to be heard of that one. */
-  over(connectionId: string): void;
-  /** The WebSocket is up: signalling works. */
-  online(): boolean;
-}
+/**
+ * Minimum timeout of a dial. A dial through a TURN server takes a few seconds. The server's
+ * `fairMs` may allow more.
+ */
+const DIAL_MS = 8_000;
+/**
+ * While a page changes its host, its data goes over the relay. Dialling waits, so as not to delay
+ * that.
+ */
+const HOST_CHANGE_DELAY_MS = 250;
+/** Two channels that opened within this time were dialled from both sides. */
+const BOTH_DIALLED_MS = 4_000;
 
-/** A dial through a TURN server takes a few seconds. The server's `fairMs` may allow it more time. */
-const OPEN_MS = 8_000;
-/** A silent link counts as dead after `linkSilentMs` (2.5 s), so two pings fit in. */
-const PING_MS = 1_000;
-const SILENT_MS = 6_000;
-/** While a page changes hosts, its data goes over the relay: the work of dialling must not be in its way. */
-const MOVE_MS = 250;
-/** PeerJS closes a connection on a message above 262,144 bytes; a character is three at most. */
-const WHOLE = 64 << 10;
-const PIECE = 16 << 10;
-/** Far below the 8 MB at which PeerJS begins to queue. */
-const IN_CHANNEL = 256 << 10;
-const HIGH = 768 << 10;
-const LOW = 192 << 10;
-const HEARD_MS = 500;
-/** Two that opened so close to each other were dialled from both sides. */
-const TWICE_MS = 4_000;
-
-/** The part this page plays in the star. */
-export interface Aim {
-  /** The host to dial; none for the host itself, and for a member that is served by the relay. */
+/** Which members this page dials, and whether others dial it. */
+export interface DialPlan {
+  /** Host to dial. None for the host itself, and for a member that only uses the relay. */
   readonly host: string | undefined;
-  /** The deputy to dial. */
+  /** Deputy to dial. None if the server names none to this member. */
   readonly deputy: string | undefined;
-  /** Others rely on their channels to this page: it is the host or the deputy. */
-  readonly serves: boolean;
-  /** Data reaches the host over the relay until its channel is open. */
-  readonly relayed: boolean;
+  /** Whether others rely on their channels to this page: it is the host or the deputy. */
+  readonly isServing: boolean;
+  /** Whether data reaches the host over the relay until the channel is open. */
+  readonly isRelayed: boolean;
 }
 
 export class Channels {
   readonly #env: Env;
-  readonly #hooks: ChannelHooks;
+  readonly #hooks: ChannelsHooks;
   readonly #open = new Map<string, Channel>();
   readonly #opening = new Set<Channel>();
   readonly #targets: Targets;
+  readonly #owner: ChannelOwner = {
+    opened: (channel) => this.#opened(channel),
+    ended: (channel) => this.#ended(channel),
+    report: (channel, event) => {
+      if (this.#open.get(channel.id) === channel) this.#hooks.feed(event);
+    },
+    measured: (id, ms) => this.#hooks.measured(id, ms),
+  };
   #host: string | undefined;
   #deputy: string | undefined;
-  #serves = false;
-  /** How long a dial may take. */
-  #openMs = OPEN_MS;
+  #isServing = false;
+  /** Timeout of a dial, in ms. */
+  #dialMs = DIAL_MS;
 
-  constructor(env: Env, hooks: ChannelHooks) {
+  constructor(env: Env, hooks: ChannelsHooks) {
     this.#env = env;
     this.#hooks = hooks;
     this.#targets = new Targets(env, {
       dial: (id) => this.#dial(id),
       release: (id) => this.#release(id),
-      failed: (id, times) => hooks.failed(id, times),
+      failed: (id, times) => hooks.dialFailed(id, times),
     });
   }
 
-  /** Dials whom this page is to have a channel to; returns whether that is news. No open channel closes and no dial ends for 30 s. */
-  aim({ host, deputy, serves, relayed }: Aim): boolean {
-    this.#serves = serves;
+  /**
+   * Follows a plan and returns whether its targets are new. The channels and dials to former
+   * targets are kept for 30 s.
+   */
+  follow({ host, deputy, isServing, isRelayed }: DialPlan): boolean {
+    this.#isServing = isServing;
     if (host === this.#host && deputy === this.#deputy) return false;
-    const moving = relayed && this.#host !== undefined && host !== this.#host;
+    const delays = isRelayed && this.#host !== undefined && host !== this.#host;
     this.#host = host;
     this.#deputy = deputy;
     const ids = new Set([host, deputy].filter((id) => id !== undefined));
     this.#targets.set(ids, () =>
-      moving ? MOVE_MS * (1 + this.#env.random()) : this.#env.random() * 60,
+      delays ? HOST_CHANGE_DELAY_MS * (1 + this.#env.random()) : this.#env.random() * 60,
     );
     return true;
   }
 
-  /** Takes the server's word for how long a dial may take, in ms. Never less than 8 s. */
-  allow(fairMs: number): void {
-    this.#openMs = Math.max(OPEN_MS, fairMs);
+  /** Sets the timeout of dials to the server's `fairMs`, but not below 8 s. */
+  setDialTimeout(fairMs: number): void {
+    this.#dialMs = Math.max(DIAL_MS, fairMs);
   }
 
-  /** The WebSocket is back. */
+  /** Called when the WebSocket is open again. Dials all targets without a channel. */
   online(): void {
-    this.#targets.retry(() => this.#env.random() * 100);
+    this.#targets.retryAll(() => this.#env.random() * 100);
   }
 
-  /** The targets that have an open channel, each with the time its dial took in ms. */
-  reached(): Record<string, number> {
-    const reached: Record<string, number> = {};
+  /** Returns the targets that have an open channel, each with the time its dial took in ms. */
+  openTargets(): Record<string, number> {
+    const open: Record<string, number> = {};
     for (const id of this.#targets.ids()) {
       const channel = this.#open.get(id);
-      if (channel) reached[id] = Math.round(channel.openedAt - channel.madeAt);
+      if (channel) open[id] = Math.round(channel.dialMs);
     }
-    return reached;
+    return open;
+  }
+
+  /** Takes a connection that another member dialled. */
+  accept(connection: Connection): void {
+    this.#add(connection, false);
+  }
+
+  /** Sends a message over the channel to a member. Without a channel it is dropped. */
+  send(id: string, text: string, lane: Lane): void {
+    this.#open.get(id)?.send(text, lane);
+  }
+
+  /** Returns whether a snapshot waits to be sent to a member. */
+  hasSnapshot(id: string): boolean {
+    return this.#open.get(id)?.hasSnapshot ?? false;
+  }
+
+  /** Called when the host changes: nobody waits for the snapshots of before. */
+  dropSnapshots(): void {
+    for (const channel of this.#open.values()) channel.dropSnapshots();
+  }
+
+  isDialling(id: string): boolean {
+    return [...this.#opening].some((channel) => channel.id === id && channel.dialled);
+  }
+
+  /** Ends the dials of a member that the server does not find. */
+  endDials(id: string): void {
+    for (const channel of [...this.#opening])
+      if (channel.id === id && channel.dialled) channel.end();
+  }
+
+  close(id: string): void {
+    this.#open.get(id)?.end();
+  }
+
+  /** Closes everything. `follow` may be called again if the page comes back. */
+  closeAll(): void {
+    this.#host = undefined;
+    this.#deputy = undefined;
+    this.#targets.clear();
+    for (const channel of [...this.#opening, ...this.#open.values()]) channel.end();
   }
 
   #dial(id: string): void {
-    if (this.#open.has(id) || this.isDialling(id) || !this.#hooks.online()) return;
+    if (this.#open.has(id) || this.isDialling(id) || !this.#hooks.isOnline()) return;
     let connection: Connection | undefined;
     try {
-      connection = this.#hooks.connect(id);
+      connection = this.#hooks.dial(id);
     } catch (error) {
-      // Too many RTCPeerConnections, or none at all in this browser.
+      // The browser has too many RTCPeerConnections, or has no WebRTC.
       console.warn("peerstar: no data channel:", error);
     }
-    if (connection) this.#take(connection, true);
-    else this.#targets.again(id);
+    if (connection) this.#add(connection, true);
+    else this.#targets.retry(id);
   }
 
-  /** A former target: what this page dialled ends, unless others rely on their channels to this page. */
+  /**
+   * Ends what this page dialled to a former target, unless others rely on their channels to this
+   * page.
+   */
   #release(id: string): boolean {
-    if (this.#serves) return false;
+    if (this.#isServing) return false;
     for (const channel of [...this.#opening, this.#open.get(id)])
       if (channel?.id === id && channel.dialled) channel.end();
     return true;
   }
 
-  /** One that another member dialled. */
-  accept(connection: Connection): void {
-    this.#take(connection, false);
-  }
-
-  #take(connection: Connection, dialled: boolean): void {
-    const channel = new Channel(this.#env, connection, dialled, this.#openMs, {
-      opened: () => this.#opened(channel),
-      received: (message) => {
-        if (this.#open.get(channel.id) === channel) this.#hooks.received(channel.id, message);
-      },
-      heard: () => {
-        if (this.#open.get(channel.id) === channel) this.#hooks.heard(channel.id);
-      },
-      alive: () => {
-        if (this.#open.get(channel.id) === channel) this.#hooks.alive(channel.id);
-      },
-      pressure: (high) => {
-        if (this.#open.get(channel.id) === channel) this.#hooks.pressure(channel.id, high);
-      },
-      rtt: (ms) => this.#hooks.rtt(channel.id, ms),
-      ended: () => this.#ended(channel),
-    });
-    this.#opening.add(channel);
+  #add(connection: Connection, dialled: boolean): void {
+    this.#opening.add(new Channel(this.#env, connection, dialled, this.#dialMs, this.#owner));
   }
 
   #opened(channel: Channel): void {
@@ -173,258 +191,28 @@ export class Channels {
     this.#opening.delete(channel);
     const old = this.#open.get(id);
     if (old) {
-      // Both sides must choose the same one.
-      const twice = channel.openedAt - old.openedAt < TWICE_MS && channel.dialled !== old.dialled;
-      if (twice && old.key > channel.key) return channel.end();
+      const bothDialled =
+        channel.openedAt - old.openedAt < BOTH_DIALLED_MS && channel.dialled !== old.dialled;
+      // Both sides must keep the same channel: the one with the greater key.
+      if (bothDialled && old.key > channel.key) return channel.end();
       this.#open.delete(id);
       old.end();
-      this.#hooks.up(id, false);
+      this.#hooks.feed({ type: "link", id, up: false });
     }
     this.#open.set(id, channel);
     this.#targets.reached(id);
-    this.#hooks.up(id, true);
+    this.#hooks.feed({ type: "link", id, up: true });
   }
 
   #ended(channel: Channel): void {
+    const { id } = channel;
     this.#opening.delete(channel);
-    this.#hooks.over(channel.key);
-    const was = this.#open.get(channel.id) === channel;
-    if (was) {
-      this.#open.delete(channel.id);
-      this.#hooks.up(channel.id, false);
+    this.#hooks.forget(channel.key);
+    const wasOpen = this.#open.get(id) === channel;
+    if (wasOpen) {
+      this.#open.delete(id);
+      this.#hooks.feed({ type: "link", id, up: false });
     }
-    if ((was || channel.dialled) && !this.#open.has(channel.id)) this.#targets.again(channel.id);
-  }
-
-  send(id: string, text: string, bulk: boolean): void {
-    this.#open.get(id)?.send(text, bulk);
-  }
-
-  hasState(id: string): boolean {
-    return this.#open.get(id)?.hasState ?? false;
-  }
-
-  /** There is another host: nobody waits for a state of before. */
-  turn(): void {
-    for (const channel of this.#open.values()) channel.dropState();
-  }
-
-  /** Who was dialled is not there. */
-  absent(id: string): void {
-    for (const channel of [...this.#opening])
-      if (channel.id === id && channel.dialled) channel.end();
-  }
-
-  isDialling(id: string): boolean {
-    return [...this.#opening].some((channel) => channel.id === id && channel.dialled);
-  }
-
-  close(id: string): void {
-    this.#open.get(id)?.end();
-  }
-
-  /** The page goes; `aim` may follow if it comes back. */
-  end(): void {
-    this.#host = undefined;
-    this.#deputy = undefined;
-    this.#targets.clear();
-    for (const channel of [...this.#opening, ...this.#open.values()]) channel.end();
-  }
-}
-
-interface OneHooks {
-  opened(): void;
-  received(message: unknown): void;
-  heard(): void;
-  alive(): void;
-  pressure(high: boolean): void;
-  rtt(ms: number): void;
-  ended(): void;
-}
-
-/**
- * One channel. A frame is a whole message (JSON), `c<k>,<i>,<of>:<text>` a piece of one, `p<time>` a ping and
- * `q<time>` its answer.
- */
-class Channel {
-  readonly id: string;
-  readonly key: string;
-  readonly madeAt: number;
-  openedAt = Infinity;
-  readonly #env: Env;
-  readonly #connection: Connection;
-  readonly #hooks: OneHooks;
-  readonly #joiner = new Joiner();
-  readonly #lanes = new Lanes(
-    () => this.#dc !== undefined && this.#dc.bufferedAmount < IN_CHANNEL,
-    (frame) => this.#write(frame),
-  );
-  #dc: RTCDataChannel | undefined;
-  #high = false;
-  #next = 0;
-  #heardAt = 0;
-  #toldAt = -Infinity;
-  #tickDue = 0;
-  #timer: Timer;
-  #ended = false;
-
-  constructor(
-    env: Env,
-    connection: Connection,
-    readonly dialled: boolean,
-    openMs: number,
-    hooks: OneHooks,
-  ) {
-    this.#env = env;
-    this.#connection = connection;
-    this.#hooks = hooks;
-    this.id = connection.peer;
-    this.key = connection.connectionId;
-    this.madeAt = env.now();
-    this.#timer = env.after(openMs, () => this.end());
-    connection.on("open", () => this.#opened());
-    connection.on("data", (data) => this.#heard(data));
-    connection.on("close", () => this.end());
-    connection.on("error", () => this.end());
-  }
-
-  #opened(): void {
-    const dc = this.#connection.dataChannel;
-    if (this.#ended || this.#dc || !dc) return;
-    this.#dc = dc;
-    this.#env.cancel(this.#timer);
-    dc.bufferedAmountLowThreshold = LOW / 2;
-    dc.addEventListener("bufferedamountlow", () => this.#pump());
-    const now = this.#env.now();
-    this.openedAt = now;
-    this.#heardAt = now;
-    this.#hooks.opened();
-    if (this.#ended) return;
-    this.#ping();
-    this.#schedule();
-  }
-
-  // --- in ---
-
-  #heard(data: unknown): void {
-    if (this.#ended || typeof data !== "string") return;
-    this.#heardAt = this.#env.now();
-    switch (data[0]) {
-      case "{":
-        return this.#message(data);
-      case "c":
-        return this.#piece(data);
-      case "p":
-        this.#write(`q${data.slice(1)}`);
-        return this.#hooks.alive();
-      case "q": {
-        this.#hooks.alive();
-        const ms = this.#env.now() - Number(data.slice(1));
-        if (ms >= 0 && ms < 60_000) this.#hooks.rtt(ms);
-        return;
-      }
-      default:
-        return;
-    }
-  }
-
-  #message(text: string): void {
-    let message: unknown;
-    try {
-      message = JSON.parse(text);
-    } catch {
-      return;
-    }
-    this.#hooks.received(message);
-  }
-
-  #piece(data: string): void {
-    const match = /^c(\d+),(\d+),(\d+):/.exec(data);
-    if (!match) return;
-    const text = this.#joiner.add("", {
-      k: Number(match[1]),
-      i: Number(match[2]),
-      of: Number(match[3]),
-      x: data.slice(match[0].length),
-    });
-    if (text !== undefined) return this.#message(text);
-    const now = this.#env.now();
-    if (now - this.#toldAt < HEARD_MS) return;
-    this.#toldAt = now;
-    this.#hooks.heard();
-  }
-
-  // --- out ---
-
-  send(text: string, bulk: boolean): void {
-    if (text.length <= WHOLE) this.#lanes.push(text, bulk);
-    else {
-      const k = ++this.#next;
-      const pieces = cut(text, PIECE, () => 1);
-      pieces.forEach((x, i) => this.#lanes.push(`c${k},${i},${pieces.length}:${x}`, bulk));
-    }
-    this.#pump();
-  }
-
-  get hasState(): boolean {
-    return this.#lanes.waiting.bulk > 0;
-  }
-
-  dropState(): void {
-    this.#lanes.dropBulk();
-  }
-
-  #pump(): void {
-    const dc = this.#dc;
-    if (!dc || this.#ended) return;
-    this.#lanes.pour();
-    // What a state fills the channel with says nothing of how long the rest waits.
-    const { small, bulk } = this.#lanes.waiting;
-    const load = small + (bulk > 0 ? 0 : dc.bufferedAmount);
-    const high = this.#high ? load > LOW : load > HIGH;
-    if (high === this.#high || this.#ended) return;
-    this.#high = high;
-    this.#hooks.pressure(high);
-  }
-
-  #write(frame: string): boolean {
-    const dc = this.#dc;
-    if (dc?.readyState !== "open") return false;
-    try {
-      dc.send(frame);
-      return true;
-    } catch {
-      this.end();
-      return false;
-    }
-  }
-
-  // --- life ---
-
-  #ping(): void {
-    this.#write(`p${this.#env.now().toFixed(1)}`);
-  }
-
-  #schedule(): void {
-    this.#tickDue = this.#env.now() + PING_MS;
-    this.#timer = this.#env.after(PING_MS, () => this.#tick());
-  }
-
-  #tick(): void {
-    const now = this.#env.now();
-    // A page that slept itself has heard nothing either: give the other side a chance first.
-    if (now - this.#tickDue > PING_MS) this.#heardAt = now;
-    if (now - this.#heardAt > SILENT_MS) return this.end();
-    this.#ping();
-    this.#schedule();
-  }
-
-  /** Once, however it ended. The other side comes back to life after a stop, and must then find nothing here. */
-  end(): void {
-    if (this.#ended) return;
-    this.#ended = true;
-    this.#env.cancel(this.#timer);
-    this.#connection.close();
-    this.#hooks.ended();
+    if ((wasOpen || channel.dialled) && !this.#open.has(id)) this.#targets.retry(id);
   }
 }

@@ -1,5 +1,6 @@
-// What pages send, as text: JSON as it is; bytes as base64 behind a letter no JSON begins with. Text, because it is
-// immutable: the log keeps it for others while a page does with its own copy what it likes.
+// Packs what pages send into text: JSON as it is, bytes as base64 after a letter that no JSON
+// begins with. Text is immutable: the log keeps it for other members, whatever a page does with its
+// own copy.
 
 import {
   bytesIn,
@@ -12,46 +13,50 @@ import {
 
 export interface Packed {
   readonly text: string;
-  /** Bytes of what the page sent, not of the text. */
+  /** Size of the page's data in bytes. Base64 does not count. */
   readonly size: number;
 }
 
 type Path = (string | number)[];
-type Noted = readonly [path: readonly (string | number)[], kind: ByteKind, base64: string];
+/** Bytes that were taken out of a value, and where they were. */
+type Extracted = readonly [path: readonly (string | number)[], kind: ByteKind, base64: string];
+/** A value with bytes in it: the value without them, and the bytes. */
 interface Mixed {
   readonly v: unknown;
-  readonly b: readonly Noted[];
+  readonly b: readonly Extracted[];
 }
 
-/** Throws a TypeError for what cannot be sent. */
+/** Packs a value. Throws a TypeError if it cannot be sent; the message says why and where. */
 export function pack(data: unknown): Packed {
   const path: Path = [];
   try {
-    if (!new Look(path).needsMixer(data)) return packJson(data);
-    const mixer = new Mixer(path);
-    const v = mixer.take(data, "");
-    const [whole] = mixer.found;
+    if (!new Checker(path).needsExtractor(data)) return packJson(data);
+    const extractor = new ByteExtractor(path);
+    const v = extractor.extract(data, "");
+    const [whole] = extractor.found;
     if (!whole) return packJson(v);
-    return whole[0].length === 0 ? { text: whole[1] + whole[2], size: mixer.bytes } : mixer.pack(v);
+    return whole[0].length === 0
+      ? { text: whole[1] + whole[2], size: extractor.bytes }
+      : extractor.pack(v);
   } catch (error) {
     if (error instanceof Unsendable && path.length > 0)
       throw new TypeError(`${error.message} (found at ${placeOf(path)})`);
-    // The stack is used up.
+    // The call stack overflowed.
     if (error instanceof RangeError)
       throw new TypeError("what is nested so deeply cannot be sent", { cause: error });
     throw error;
   }
 }
 
-/** JSON of something that may hold no bytes. Throws a TypeError for what cannot be sent. */
+/** Returns a value as JSON. Throws a TypeError if it cannot be sent or contains bytes. */
 export function jsonText(data: unknown): string {
   const { text } = pack(data);
-  // No JSON begins with these letters.
+  // These letters mark bytes; no JSON begins with them.
   if (/^[abx]/.test(text)) throw new TypeError("bytes cannot stand here: only what JSON can hold");
   return text;
 }
 
-/** Throws if that is not what `pack` makes: another member's page may run anything. */
+/** Unpacks what `pack` made. Throws for anything else: another member's page may send anything. */
 export function unpack(packed: unknown): unknown {
   if (typeof packed !== "string") throw new TypeError("not a packed value");
   switch (packed[0]) {
@@ -77,19 +82,19 @@ function packJson(data: unknown): Packed {
 
 const isObject = (value: unknown): value is object => typeof value === "object" && value !== null;
 
-interface HasJson {
+interface WithToJson {
   toJSON(key: string): unknown;
 }
 
-/** The value says itself what it is in JSON. As JSON does, a bigint is asked as well. */
-function hasJson(value: unknown): value is HasJson {
+/** Returns whether the value has a `toJSON`. Like JSON, this asks a bigint as well. */
+function hasToJson(value: unknown): value is WithToJson {
   return (
     (isObject(value) || typeof value === "bigint") &&
-    typeof (value as Partial<HasJson>).toJSON === "function"
+    typeof (value as Partial<WithToJson>).toJSON === "function"
   );
 }
 
-/** Where in the data something is: `.list[3].name`. */
+/** Writes a path as code would: `.list[3].name`. */
 function placeOf(path: Path): string {
   return path
     .map((step) =>
@@ -102,25 +107,27 @@ function placeOf(path: Path): string {
     .join("");
 }
 
-/** Goes through a tree and refuses what cannot be sent. */
-class Look {
+/** Walks a value and throws for what cannot be sent. */
+class Checker {
   readonly #seen = new Set<object>();
-  /** Where it is. After an error, where that was found. */
+  /** Where the walk is; after an error, where the error was found. */
   readonly #path: Path;
 
   constructor(path: Path) {
     this.#path = path;
   }
 
-  /** Returns whether JSON alone would not do: there are bytes in it, or something with a `toJSON` that may give some. */
-  needsMixer(value: unknown): boolean {
+  /**
+   * Returns whether JSON is not enough: the value holds bytes, or a `toJSON` that may return some.
+   */
+  needsExtractor(value: unknown): boolean {
     if (!isObject(value)) {
-      if (typeof value === "bigint" && hasJson(value)) return true;
+      if (typeof value === "bigint" && hasToJson(value)) return true;
       checkPrimitive(value);
       return false;
     }
     if (this.#seen.has(value)) return false;
-    if (bytesIn(value) || hasJson(value)) return true;
+    if (bytesIn(value) || hasToJson(value)) return true;
     checkObject(value);
     this.#seen.add(value);
     if (Array.isArray(value)) {
@@ -134,19 +141,21 @@ class Look {
 
   #in(step: string | number, value: unknown): boolean {
     this.#path.push(step);
-    const needs = this.needsMixer(value);
+    const needs = this.needsExtractor(value);
     this.#path.pop();
     return needs;
   }
 }
 
-/** Copies a tree as JSON would write it, takes the bytes out and notes where they were. */
-class Mixer {
-  readonly found: Noted[] = [];
-  /** Bytes taken out, and the length of their base64. */
+/** Copies a value as JSON would write it, takes the bytes out and notes where they were. */
+class ByteExtractor {
+  readonly found: Extracted[] = [];
+  /** Number of bytes taken out. */
   bytes = 0;
+  /** Length of their base64. */
   #base64 = 0;
   readonly #path: Path;
+  /** Objects that contain the present one. */
   readonly #above = new Set<object>();
 
   constructor(path: Path) {
@@ -159,10 +168,10 @@ class Mixer {
     return { text: `x${text}`, size: size - this.#base64 + this.bytes };
   }
 
-  /** `key` is the name `given` has in what holds it. */
-  take(given: unknown, key: string): unknown {
+  /** Returns a copy of `given` without bytes. `key` is its name in the object that holds it. */
+  extract(given: unknown, key: string): unknown {
     const isBytes = isObject(given) && bytesIn(given) !== undefined;
-    const value = !isBytes && hasJson(given) ? given.toJSON(key) : given;
+    const value = !isBytes && hasToJson(given) ? given.toJSON(key) : given;
     if (!isObject(value)) {
       checkPrimitive(value);
       return value;
@@ -188,13 +197,15 @@ class Mixer {
 
   #in(step: string | number, value: unknown): unknown {
     this.#path.push(step);
-    const taken = this.take(value, String(step));
+    const copy = this.extract(value, String(step));
     this.#path.pop();
-    return taken;
+    return copy;
   }
 }
 
-/** Of what `toJSON` gave JSON asks no further `toJSON`. */
+/**
+ * Returns the fields of an object. JSON calls `toJSON` once and ignores a `toJSON` of its result.
+ */
 const fieldsOf = (value: object): [string, unknown][] =>
   Object.entries(value).filter(([name, item]) => name !== "toJSON" || typeof item !== "function");
 
@@ -214,13 +225,13 @@ function unmix({ v, b }: Mixed): unknown {
   return v;
 }
 
-/** `String.fromCharCode` takes only so many at once. */
-const STEP = 0x8000;
+/** Number of arguments that `String.fromCharCode` surely accepts. */
+const CHUNK = 0x8000;
 
 function toBase64(bytes: Uint8Array): string {
   let binary = "";
-  for (let i = 0; i < bytes.length; i += STEP)
-    binary += String.fromCharCode(...bytes.subarray(i, i + STEP));
+  for (let i = 0; i < bytes.length; i += CHUNK)
+    binary += String.fromCharCode(...bytes.subarray(i, i + CHUNK));
   return btoa(binary);
 }
 
@@ -231,18 +242,19 @@ function fromBase64(text: string): Uint8Array<ArrayBuffer> {
   return bytes;
 }
 
+/** Returns the length of a text in UTF-8 bytes. */
 export function utf8Length(text: string): number {
   let length = text.length;
   for (let i = 0; i < text.length; i++) {
     const code = text.charCodeAt(i);
     if (code < 0x80) continue;
-    // Two halves of a pair take four bytes together.
+    // The two halves of a surrogate pair take four bytes together.
     length += code < 0x800 || (code >= 0xd800 && code < 0xe000) ? 1 : 2;
   }
   return length;
 }
 
-/** Base64 that needs no escaping in a path, so that no proxy can touch it. */
+/** Encodes a text in base64url. It needs no escaping in a path, so no proxy changes it. */
 export function base64url(text: string): string {
   return toBase64(new TextEncoder().encode(text))
     .replaceAll("+", "-")

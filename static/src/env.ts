@@ -1,6 +1,6 @@
-// What the library takes from the browser around it, in one place, so that tests can give it something else.
+// The browser's clock, timers, sockets and requests behind one interface, which tests replace.
 
-import { probe, type HealthAnswer } from "./health.ts";
+import { probe, type HealthAnswer } from "./health-probe.ts";
 
 export interface SocketLike {
   readonly readyState: number;
@@ -13,25 +13,38 @@ export interface SocketLike {
 
 export type Timer = unknown;
 
+/** The parts of the browser that the library uses, apart from the page itself. */
 export interface Env {
+  /** Opens a WebSocket. Throws for an address that no browser dials. */
   dial(url: string): SocketLike;
-  /** Asks the server's `health` route. Returns how to give up; nothing is answered after that. */
+  /**
+   * Asks the server's `health` route. Returns a function that cancels: after it, `answered` is not
+   * called.
+   */
   probe(url: string, answered: (answer: HealthAnswer) => void): () => void;
-  /** Sends a POST without a body that outlives the page. Whether it arrives is not known. */
+  /** Sends a POST without a body that outlives the page. Whether the POST arrives is unknown. */
   beacon(url: string): void;
-  /** Milliseconds, never backwards, asleep or awake. */
+  /** Returns a time in milliseconds that never goes backwards and counts the device's sleep. */
   now(): number;
+  /** Returns a number from 0 to below 1. */
   random(): number;
+  /** Calls `then` after `ms` milliseconds. */
   after(ms: number, then: () => void): Timer;
   cancel(timer: Timer): void;
-  /** After what the browser has waiting already; never throttled. */
+  /** Calls `then` after the browser's waiting tasks. Not throttled in a hidden tab. */
   soon(then: () => void): void;
 }
 
-/** The wall's clock gained so much on the other since it was last looked at: the device slept, or somebody set it. */
-const SLEPT_MS = 2000;
+/**
+ * If the wall clock gains more than this between two readings, the device slept or the clock was
+ * set.
+ */
+const SLEEP_MS = 2000;
 
-/** `performance.now()` stands still while the device sleeps, in most browsers (w3c/hr-time#115): what the wall's clock gains at a stroke is added. */
+/**
+ * Returns a clock that counts sleep. In most browsers `performance.now()` stands still while the
+ * device sleeps (w3c/hr-time#115), so a sudden gain of the wall clock is added to it.
+ */
 export function wakefulClock(awake: () => number, wall: () => number): () => number {
   let slept = 0;
   let ahead = wall() - awake();
@@ -39,19 +52,22 @@ export function wakefulClock(awake: () => number, wall: () => number): () => num
     const now = awake();
     const gained = wall() - now - ahead;
     ahead += gained;
-    if (gained > SLEPT_MS) slept += gained;
+    if (gained > SLEEP_MS) slept += gained;
     return now + slept;
   };
 }
 
-/** Opens nothing before it is used: a page may be rendered where nobody will ever close it. */
+/**
+ * Returns the browser's `Env`. It opens nothing before its first use: a page may be rendered where
+ * nobody closes it.
+ */
 export function browserEnv(): Env {
   const waiting: (() => void)[] = [];
-  let ring: (() => void) | undefined;
+  let schedule: (() => void) | undefined;
   const soon = (then: () => void): void => {
     waiting.push(then);
-    ring ??= bell(() => waiting.shift()?.());
-    ring();
+    schedule ??= taskScheduler(() => waiting.shift()?.());
+    schedule();
   };
   return {
     dial: (url) => new WebSocket(url) as unknown as SocketLike,
@@ -69,7 +85,7 @@ export function browserEnv(): Env {
     random: () => Math.random(),
     after(ms, then) {
       if (ms > 1 || !isHidden()) return setTimeout(then, Math.min(ms, 0x7fffffff));
-      // A hidden tab's timers ring once a second.
+      // The timers of a hidden tab fire only once a second.
       const timer: { then?: () => void } = { then };
       soon(() => timer.then?.());
       return timer;
@@ -83,21 +99,24 @@ export function browserEnv(): Env {
   };
 }
 
-/** A worker has no document, and its timers are not slowed as a hidden tab's are. */
+/** A worker has no document, and its timers are not slowed down like those of a hidden tab. */
 const isHidden = (): boolean => typeof document !== "undefined" && document.hidden;
 
-/** Gives a function that has `heard` called soon, once for each time it is called itself. */
-function bell(heard: () => void): () => void {
-  // jsdom has none.
-  if (typeof MessageChannel === "undefined") return () => void setTimeout(heard, 0);
+/**
+ * Returns a function that, each time it is called, schedules one call of `run` in a task of its
+ * own.
+ */
+function taskScheduler(run: () => void): () => void {
+  // jsdom has no MessageChannel.
+  if (typeof MessageChannel === "undefined") return () => void setTimeout(run, 0);
   const { port1, port2 } = new MessageChannel();
-  port1.onmessage = heard;
+  port1.onmessage = run;
   // In Node an open port keeps the process from ending.
   (port1 as { unref?(): void }).unref?.();
   return () => port2.postMessage(null);
 }
 
-/** `crypto.randomUUID` is missing on plain http; this looks the same. */
+/** Returns a random UUID. `crypto.randomUUID` is missing on pages without https. */
 export function randomId(): string {
   const bytes = crypto.getRandomValues(new Uint8Array(16));
   bytes[6] = ((bytes[6] as number) & 0x0f) | 0x40;

@@ -1,4 +1,5 @@
-// A small typed emitter. A listener that throws is reported, and stops nobody else.
+// A typed event emitter. A listener that throws is reported in the console and does not stop the
+// others.
 
 type Listener<Args extends readonly unknown[]> = (...args: Args) => void;
 
@@ -18,7 +19,7 @@ export class Emitter<Events extends { [name in keyof Events]: readonly unknown[]
   emit<Name extends keyof Events>(name: Name, ...args: Events[Name]): void {
     const set = this.#listeners.get(name);
     if (!set) return;
-    // A copy: a listener may add and remove others.
+    // Iterates over a copy, because a listener may add and remove listeners.
     for (const listener of [...set]) {
       try {
         const done: unknown = (listener as unknown as (...args: readonly unknown[]) => unknown)(
@@ -29,10 +30,6 @@ export class Emitter<Events extends { [name in keyof Events]: readonly unknown[]
         report(String(name), error);
       }
     }
-  }
-
-  clear(): void {
-    this.#listeners.clear();
   }
 }
 

@@ -1,51 +1,50 @@
-// Asks over HTTP whether the server is there, so that no WebSocket is dialled in vain. Firefox makes a page wait for its
-// next WebSocket after every one that failed, each time longer and up to 60 s; it does not hold back HTTP requests.
+// Asks over HTTP whether the server answers, so that no WebSocket is dialled in vain. After each
+// WebSocket that failed, Firefox delays the page's next one, by up to 60 s. Firefox does not delay
+// HTTP requests.
 
 import type { Env, Timer } from "./env.ts";
-
-export interface HealthAnswer {
-  /**
-   * - `there`: an answer that says nothing against dialling.
-   * - `hidden`: an answer that the page may not read. It may come from the server or from a proxy without one.
-   * - `nothing`: no answer, or one of a proxy or server in trouble.
-   * - `blocked`: the page's own policy (CSP) forbids the request.
-   */
-  readonly found: "there" | "hidden" | "nothing" | "blocked";
-  /** What was answered, in words; absent where the browser tells nothing. */
-  readonly why?: string;
-}
+import type { HealthAnswer } from "./health-probe.ts";
 
 export interface Verdict {
+  /** Whether to dial now. */
   readonly dial: boolean;
-  /** Why not, in words; empty where the browser tells nothing. */
+  /** Reason for not dialling, in words. Empty if the browser gives no details. */
   readonly why: string;
 }
 
-/** Time limit of one request. */
+/** Timeout of one request. */
 const ANSWER_MS = 8_000;
-/** How long after the last dial, or the loss of the connection, the next dial is made without an answer: by number of dials since. */
+/**
+ * How long after the last dial, or after the loss of the connection, a dial is made although the
+ * route does not answer. The index is the number of dials since the loss.
+ */
 const BLIND_MS = [5_000, 15_000, 75_000] as const;
-/** The same on a page where the route has answered before. */
+/** Same as `BLIND_MS`, for a page where the route has answered before. */
 const PROVEN_BLIND_MS = 300_000;
 
 export class Health {
   readonly #env: Env;
   readonly #url: string;
+  /** Cancels the request that is under way. */
   #abort: (() => void) | undefined;
   #timer: Timer;
   #askedAt = -Infinity;
   /** The last answer since the connection was lost. */
   #last: HealthAnswer["found"] | undefined;
-  /** The route has been read on this page, so its silence means that the server is away. */
+  /**
+   * Whether the route has answered readably on this page. If so, silence means that the server is
+   * away.
+   */
   #proven = false;
-  /** An unreadable answer came from a server that then let this page in. */
+  /** Whether an unreadable answer came from a server that then let this page in. */
   #trustsHidden = false;
-  /** The route cannot be asked from this page, though the server lets it in. */
+  /** Whether this page cannot ask the route, although the server lets it in. */
   #useless = false;
   /** Dials since the connection was lost. */
   #dials = 0;
+  /** When a dial may be made without an answer. */
   #blindAt = 0;
-  /** The last dial was made without an answer. */
+  /** Whether the last dial was made without an answer. */
   #blind = false;
 
   constructor(env: Env, url: string) {
@@ -53,49 +52,53 @@ export class Health {
     this.#url = url;
   }
 
-  /** For how long a request has been under way. */
+  /** How long the present request has been under way, in ms. Undefined if there is none. */
   get askingMs(): number | undefined {
     return this.#abort && this.#env.now() - this.#askedAt;
   }
 
-  /** The connection was lost: a new outage begins. */
-  lost(): void {
+  /** Called when the connection is lost. A new outage begins. */
+  connectionLost(): void {
     this.#dials = 0;
     this.#last = undefined;
-    this.#wait();
+    this.#restartBlindWait();
   }
 
+  /** Called when a WebSocket is dialled. */
   dialled(): void {
     this.#dials++;
-    this.#wait();
+    this.#restartBlindWait();
   }
 
-  /** Whether to dial now. */
+  /** Asks the route whether to dial now. */
   ask(then: (verdict: Verdict) => void): void {
     if (this.#useless) return then({ dial: true, why: "" });
     this.#request((answer) => {
       const before = this.#last;
-      const answered = this.#answers(answer, before);
+      const answered = this.#speaksForDialling(answer, before);
       this.#blind = !answered && this.#env.now() >= this.#blindAt;
       then({ dial: answered || this.#blind || this.#useless, why: answer.why ?? "" });
     });
   }
 
-  /** Whether the server answers while a dial is under way. */
+  /** Asks the route, while a dial is under way, whether the server answers. */
   check(then: (there: boolean) => void): void {
     if (this.#useless) return then(false);
-    this.#request((answer) => then(this.#answers(answer, "hidden")));
+    this.#request((answer) => then(this.#speaksForDialling(answer, "hidden")));
   }
 
-  /** A dial got in: what the answers before it were worth. */
+  /**
+   * Called when a dial has let the page in. Learns from it how far the route's answers can be
+   * trusted.
+   */
   opened(): void {
     this.cancel();
     if (this.#last === "hidden") this.#trustsHidden = true;
     if (!this.#blind) return;
     this.#blind = false;
-    // The server may have come back just after it was asked.
+    // The server may have come back just after the last request.
     this.#request((answer) => {
-      this.#useless = !this.#answers(answer, undefined);
+      this.#useless = !this.#speaksForDialling(answer, undefined);
     });
   }
 
@@ -105,8 +108,11 @@ export class Health {
     this.#abort = undefined;
   }
 
-  /** `before`: the answer before this one. An unreadable one counts where it is new: somebody is there again. */
-  #answers({ found }: HealthAnswer, before: HealthAnswer["found"] | undefined): boolean {
+  /**
+   * Notes an answer and returns whether it speaks for dialling. An unreadable answer does so if the
+   * answer `before` was another: then somebody is there again.
+   */
+  #speaksForDialling({ found }: HealthAnswer, before: HealthAnswer["found"] | undefined): boolean {
     this.#last = found;
     if (found === "there") this.#proven = true;
     if (found === "blocked") this.#useless = true;
@@ -116,7 +122,7 @@ export class Health {
     );
   }
 
-  #wait(): void {
+  #restartBlindWait(): void {
     const ms = this.#proven ? PROVEN_BLIND_MS : (BLIND_MS[this.#dials] ?? BLIND_MS[2]);
     this.#blindAt = this.#env.now() + ms * (1 + this.#env.random() / 2);
   }
@@ -128,9 +134,8 @@ export class Health {
       this.cancel();
       then(answer);
     };
-    let abort: (() => void) | undefined;
     let answered = false;
-    abort = this.#env.probe(this.#url, (answer) => {
+    const abort = this.#env.probe(this.#url, (answer) => {
       answered = true;
       done(answer);
     });
@@ -143,40 +148,4 @@ export class Health {
       }),
     );
   }
-}
-
-/** One request, without the browser's cache. */
-export async function probe(url: string, signal: AbortSignal): Promise<HealthAnswer> {
-  const policy = watchPolicy();
-  const options: RequestInit = { cache: "no-store", signal };
-  try {
-    // A proxy in trouble answers 5xx for a server that is away. Any other answer, such as 404, says nothing about the server.
-    const { status } = await fetch(url, { ...options, redirect: "manual" });
-    return status < 500
-      ? { found: "there" }
-      : { found: "nothing", why: `GET ${url} is answered ${status}` };
-  } catch {
-    // Nobody is there, or the page may not read the answer, or may not ask.
-  }
-  try {
-    await fetch(url, { ...options, mode: "no-cors" });
-    return { found: "hidden", why: `GET ${url} is answered, and this page may not read it` };
-  } catch {
-    return policy.has(url) ? { found: "blocked" } : { found: "nothing" };
-  }
-}
-
-/** Addresses that the page's Content Security Policy has kept from being fetched. */
-let forbidden: Set<string> | undefined;
-
-function watchPolicy(): ReadonlySet<string> {
-  if (forbidden) return forbidden;
-  const seen = (forbidden = new Set<string>());
-  globalThis.document?.addEventListener(
-    "securitypolicyviolation",
-    ({ disposition, blockedURI }) => {
-      if (disposition === "enforce" && seen.size < 64) seen.add(blockedURI);
-    },
-  );
-  return seen;
 }

@@ -1,47 +1,57 @@
-// ICE servers, as far as this browser takes them. One bad entry would make every RTCPeerConnection impossible.
+// Keeps those of the server's ICE servers that this browser accepts. One bad entry would make every
+// RTCPeerConnection impossible.
 
-type Make = (config: RTCConfiguration) => void;
+type Construct = (config: RTCConfiguration) => void;
 
-/** What the browser says against a configuration; undefined if it takes it, or has no WebRTC at all. */
-export function objection(config: RTCConfiguration, make: Make = connect): string | undefined {
+/**
+ * Returns the browser's objection to a configuration. Undefined: the browser accepts it, or has no
+ * WebRTC.
+ */
+export function objection(
+  config: RTCConfiguration,
+  construct: Construct = constructConnection,
+): string | undefined {
   try {
-    make(config);
+    construct(config);
     return undefined;
   } catch (error) {
     return error instanceof Error ? error.message : String(error);
   }
 }
 
-function connect(config: RTCConfiguration): void {
-  // Nothing is gathered or sent before an offer is made.
+function constructConnection(config: RTCConfiguration): void {
+  // A connection gathers and sends nothing before it makes an offer.
   if (typeof RTCPeerConnection !== "undefined") new RTCPeerConnection(config).close();
 }
 
-export interface Sorted {
+export interface AcceptedServers {
   readonly servers: RTCIceServer[];
-  /** In words, what was left out and why. */
+  /** The servers that were left out and why, in words. */
   readonly problem: string | undefined;
 }
 
-/** Leaves out the servers that the browser refuses. `rtc` is the page's own configuration, which it takes. */
-export function sortOut(
+/**
+ * Leaves out the servers that the browser refuses. `rtc` is the page's own configuration, which it
+ * accepts.
+ */
+export function acceptServers(
   rtc: RTCConfiguration,
   servers: readonly RTCIceServer[],
-  make: Make = connect,
-): Sorted {
+  construct: Construct = constructConnection,
+): AcceptedServers {
   const whole = (list: readonly RTCIceServer[]): string | undefined =>
-    objection({ ...rtc, iceServers: [...(rtc.iceServers ?? []), ...list] }, make);
+    objection({ ...rtc, iceServers: [...(rtc.iceServers ?? []), ...list] }, construct);
   const against = whole(servers);
   if (against === undefined) return { servers: [...servers], problem: undefined };
   const refused: string[] = [];
-  const taken = servers.filter((server) => {
-    const why = objection({ iceServers: [server] }, make);
+  const accepted = servers.filter((server) => {
+    const why = objection({ iceServers: [server] }, construct);
     if (why !== undefined) refused.push(`${urlsOf(server)}: ${why}`);
     return why === undefined;
   });
-  const rest = whole(taken);
+  const rest = whole(accepted);
   return {
-    servers: rest === undefined ? taken : [],
+    servers: rest === undefined ? accepted : [],
     problem: refused.length > 0 ? refused.join("; ") : against,
   };
 }

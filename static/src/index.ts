@@ -1,8 +1,10 @@
 // The library, as a page imports it.
 
-export { PageGroup } from "./page-group.ts";
-export type { MessageInfo, PageGroupEvents, PageGroupOptions } from "./page-group.ts";
-export { PeerstarError } from "./errors.ts";
 export type { PeerstarErrorCode } from "./errors.ts";
-export type { Ticket } from "./ticket.ts";
+export { PeerstarError } from "./errors.ts";
+export type { GroupTypes } from "./group-types.ts";
+export type { MessageInfo, PageGroupEvents } from "./page-events.ts";
+export { PageGroup } from "./page-group.ts";
+export type { PageGroupOptions } from "./page-options.ts";
 export type { LostMessage, RestoreInfo } from "./restore-info.ts";
+export type { Ticket } from "./ticket.ts";

@@ -1,18 +1,23 @@
-// The stock Peer, over our WebSocket. The one file that knows what PeerJS keeps private: `_createServerConnection`, which
-// its constructor calls, `_cleanupPeer`, and the events its socket has; test/peer.test.ts notices if a new version has it
-// otherwise.
+// The stock PeerJS peer over the library's WebSocket.
+//
+// Only this file knows the private parts of PeerJS: `_createServerConnection`, which its
+// constructor calls, `_cleanupPeer`, and the events of its socket. test/peer.test.ts fails if a new
+// version of PeerJS changes them.
 
 import * as peerjs from "peerjs";
 import type { DataConnection, PeerJSOption } from "peerjs";
-import type { Connection } from "./channels.ts";
+import type { Connection } from "./connection.ts";
 import { randomId } from "./env.ts";
-import { sortOut } from "./ice.ts";
-import type { ServerMessage } from "./socket.ts";
+import { acceptServers } from "./ice.ts";
+import type { ServerMessage } from "./socket-types.ts";
 
 type Listener = (...args: readonly unknown[]) => void;
 
-/** Stands where PeerJS has its own Socket, whose closes say no code and whose losses make the Peer forget its id. */
-export class Signalling {
+/**
+ * Replaces the Socket of PeerJS. That one hides the codes of closes, and when it is lost the peer
+ * forgets its id.
+ */
+export class PeerSignalling {
   readonly #send: (message: object) => void;
   readonly #listeners = new Map<string, Set<Listener>>();
   #open = false;
@@ -22,7 +27,7 @@ export class Signalling {
     this.#send = send;
   }
 
-  // What PeerJS calls.
+  // --- called by PeerJS ---
 
   start(_id: string, _token: string): void {
     this.#started = true;
@@ -33,7 +38,7 @@ export class Signalling {
     if (this.#started) this.#send(message);
   }
 
-  /** `peer.disconnect()`: no more calls; the group goes on. */
+  /** Called for `peer.disconnect()`. Then there are no more calls, and the group goes on. */
   close(): void {
     this.#started = false;
   }
@@ -61,59 +66,67 @@ export class Signalling {
       try {
         listener(...args);
       } catch (error) {
-        // PeerJS throws on an OFFER it does not understand; anybody on the page can send one.
+        // PeerJS throws on an OFFER that it does not understand, and any member can send one.
         console.warn("peerstar: PeerJS failed on a message:", error);
       }
     }
     return listeners.length > 0;
   }
 
-  // What we call.
+  // --- called by the library ---
 
-  /** The first OPEN only: a lost and found WebSocket is nothing a Peer need know of. */
+  /**
+   * Passes on the first OPEN only: a peer need not know that the WebSocket was lost and is back.
+   */
   opened(): void {
     if (this.#open) return;
     this.#open = true;
     if (this.#started) this.emit("message", { type: "OPEN" });
   }
 
-  said(message: ServerMessage): void {
+  /** Hands PeerJS a message of the server. */
+  receive(message: ServerMessage): void {
     if (this.#started) this.emit("message", message);
   }
 }
 
-/** Marks the group's own connections, which are none of the app's business. */
+/** Label of the group's own connections. The app does not see them. */
 const LABEL = "peerstar:group";
 
-interface Emits {
+interface Emitting {
   emit(name: string, ...args: readonly unknown[]): boolean;
 }
-type Public = Pick<peerjs.Peer, Exclude<keyof peerjs.Peer, "emit">> & Emits;
+type PublicPeer = Pick<peerjs.Peer, Exclude<keyof peerjs.Peer, "emit">> & Emitting;
 type Options = PeerJSOption & {
-  readonly signalling: Signalling;
+  readonly signalling: PeerSignalling;
   readonly rtc: RTCConfiguration;
   readonly onGroup: (connection: Connection) => void;
 };
-/** Node, where a page may be rendered, gets PeerJS as CommonJS, with everything in its default export. */
-const Stock = peerjs.Peer ?? (peerjs.default as unknown as typeof peerjs).Peer;
-const Base = Stock as unknown as new (id: string, options: Options) => Public;
+/**
+ * Node, where a page may be rendered, gets PeerJS as CommonJS, with everything in its default
+ * export.
+ */
+const StockPeer = peerjs.Peer ?? (peerjs.default as unknown as typeof peerjs).Peer;
+const BasePeer = StockPeer as unknown as new (id: string, options: Options) => PublicPeer;
 
-/** What PeerJS has for each connection, the app's own and calls included. */
-interface Standing {
+/** A connection or call of PeerJS, the app's own included. */
+interface PeerConnection {
   readonly peerConnection: RTCPeerConnection | null | undefined;
   readonly label?: string;
   close(): void;
 }
 
-const OVER = 256;
+/** Number of ended connections that are remembered. */
+const ENDED = 256;
 
-export class GroupPeer extends Base {
-  readonly #over = new Set<string>();
-  /** What the browser last refused of the server's ICE servers. */
-  #problem: string | undefined;
+export class GroupPeer extends BasePeer {
+  /** Ids of connections that have ended, oldest first. */
+  readonly #ended = new Set<string>();
+  /** The browser's last objection to the server's ICE servers, in words. */
+  #iceProblem: string | undefined;
 
-  /** Called inside the constructor of PeerJS's Peer, before this class has any fields of its own. */
-  _createServerConnection(): Signalling {
+  /** Called inside the constructor of PeerJS's Peer, before the fields of this class exist. */
+  _createServerConnection(): PeerSignalling {
     const { signalling } = this.options as unknown as Options;
     const self = this as unknown as { _handleMessage(message: unknown): void };
     signalling.on("message", (message) => self._handleMessage(message));
@@ -129,20 +142,25 @@ export class GroupPeer extends Base {
     return super.emit(name, ...args);
   }
 
-  /** What is said about a connection that is no more; PeerJS would keep it for ever. */
+  /**
+   * Returns whether a message concerns a connection that has ended. PeerJS would keep the message
+   * for ever.
+   */
   isStale({ type, payload }: ServerMessage): boolean {
     if (type !== "CANDIDATE" && type !== "ANSWER") return false;
     const { connectionId } = (payload ?? {}) as { connectionId?: unknown };
-    return typeof connectionId === "string" && this.#over.has(connectionId);
+    return typeof connectionId === "string" && this.#ended.has(connectionId);
   }
 
-  over(connectionId: unknown): void {
+  /** From now on messages that concern this connection are stale. */
+  forget(connectionId: unknown): void {
     if (typeof connectionId !== "string") return;
-    this.#over.add(connectionId);
-    const oldest = this.#over.values().next();
-    if (this.#over.size > OVER && !oldest.done) this.#over.delete(oldest.value);
+    this.#ended.add(connectionId);
+    const oldest = this.#ended.values().next();
+    if (this.#ended.size > ENDED && !oldest.done) this.#ended.delete(oldest.value);
   }
 
+  /** Opens a connection of the group. Undefined after `peer.disconnect()` or `peer.destroy()`. */
   dialGroup(id: string): Connection | undefined {
     if (this.destroyed || this.disconnected) return undefined;
     return this.connect(id, {
@@ -152,7 +170,7 @@ export class GroupPeer extends Base {
     }) as unknown as Connection;
   }
 
-  /** Takes an id that PeerJS might find fault with; the server decides. Before the first OPEN. */
+  /** Sets the id, before the first OPEN. PeerJS might refuse the id; only the server decides. */
   rename(id: string): void {
     const self = this as unknown as { _id: string | null; _lastServerId: string | null };
     if (this.disconnected) self._lastServerId = id;
@@ -160,39 +178,42 @@ export class GroupPeer extends Base {
   }
 
   /**
-   * The server's: for new connections, and for those that stand, should they have to look for a way again. Gives in words
-   * what this browser refuses, which is left out; once for each refusal.
+   * Uses the server's ICE servers for new connections, and for open ones in case they must find a
+   * new path. What this browser refuses is left out. Returns it in words, once for each problem.
    */
   useIce(given: readonly RTCIceServer[]): string | undefined {
     const options = this.options as unknown as Options & { config: RTCConfiguration };
-    const { servers, problem } = sortOut(options.rtc, given);
-    const isNews = problem !== this.#problem;
-    this.#problem = problem;
+    const { servers, problem } = acceptServers(options.rtc, given);
+    const isNew = problem !== this.#iceProblem;
+    this.#iceProblem = problem;
     const iceServers = [...(options.rtc.iceServers ?? []), ...servers];
     options.config = { ...options.rtc, iceServers };
     for (const { peerConnection } of Object.values(
-      this.connections as Record<string, readonly Standing[]>,
+      this.connections as Record<string, readonly PeerConnection[]>,
     ).flat()) {
       try {
         peerConnection?.setConfiguration({ ...peerConnection.getConfiguration(), iceServers });
       } catch (error) {
-        // Closed meanwhile; or one whose browser lets no ICE servers be changed.
+        // The connection has closed, or the browser does not allow a change of ICE servers.
         console.warn("peerstar: a connection keeps its ICE servers:", error);
       }
     }
-    return isNews ? problem : undefined;
+    return isNew ? problem : undefined;
   }
 
-  /** The app has connections of its own to that one. */
-  hasOthers(id: string): boolean {
-    return this.#others(id).length > 0;
+  /** Returns whether the app has connections of its own to a member. */
+  hasAppConnections(id: string): boolean {
+    return this.#appConnections(id).length > 0;
   }
 
-  closeOthers(id: string): void {
-    for (const connection of this.#others(id)) connection.close();
+  closeAppConnections(id: string): void {
+    for (const connection of this.#appConnections(id)) connection.close();
   }
 
-  /** An OFFER that PeerJS would answer by itself, with our addresses, though the app wants none of its kind. */
+  /**
+   * Returns whether a message is an OFFER that PeerJS would answer by itself, with this page's
+   * addresses, although the app takes no such connections.
+   */
   isUnwanted({ type, payload }: ServerMessage): boolean {
     const offered = (payload ?? {}) as { type?: unknown; label?: unknown };
     return (
@@ -202,17 +223,20 @@ export class GroupPeer extends Base {
     );
   }
 
-  /** PeerJS goes through a list from which each connection takes itself as it closes, and misses every second one. */
+  /**
+   * PeerJS iterates over a list from which each connection removes itself, so it would miss every
+   * second one.
+   */
   _cleanupPeer(id: string): void {
-    for (const connection of [...this.#with(id)]) connection.close();
+    for (const connection of [...this.#connectionsTo(id)]) connection.close();
   }
 
-  #others(id: string): readonly Standing[] {
-    return this.#with(id).filter(({ label }) => label !== LABEL);
+  #appConnections(id: string): readonly PeerConnection[] {
+    return this.#connectionsTo(id).filter(({ label }) => label !== LABEL);
   }
 
-  #with(id: string): readonly Standing[] {
-    return (this.connections as Record<string, readonly Standing[]>)[id] ?? [];
+  #connectionsTo(id: string): readonly PeerConnection[] {
+    return (this.connections as Record<string, readonly PeerConnection[]>)[id] ?? [];
   }
 }
 
@@ -224,16 +248,18 @@ export interface PeerAddress {
   readonly key: string;
 }
 
-/** `rtc` is for every connection; its ICE servers come before the server's. */
+/**
+ * Creates the peer. `rtc` is for every connection; its ICE servers come before those of the server.
+ */
 export function createPeer(
-  id: string,
+  { id, token }: { readonly id: string; readonly token: string },
   { host, port, path, secure, key }: PeerAddress,
-  token: string,
   rtc: RTCConfiguration,
-  signalling: Signalling,
+  signalling: PeerSignalling,
   onGroup: (connection: Connection) => void,
 ): GroupPeer {
-  // PeerJS's own default has a TURN server shared by everyone; only the server's list counts here, and comes with OPEN.
+  // The default of PeerJS has a TURN server that everyone shares. Here only the list that comes
+  // with OPEN counts.
   const config: RTCConfiguration = { iceServers: [], ...rtc };
   const peer = new GroupPeer(randomId(), {
     host,

@@ -1,14 +1,21 @@
-// Messages longer than a link takes at once go in pieces. A lost piece is a lost message: the machine sends it again.
+// Cuts messages that are too long for a link into pieces and reassembles them. A message with a
+// lost piece is lost; the state machine sends it again.
 
 export interface Piece {
-  /** Which message of this sender. */
+  /** Number of the message, counted by its sender. */
   readonly k: number;
+  /** Index of the piece, from 0. */
   readonly i: number;
+  /** Number of pieces of the message. */
   readonly of: number;
+  /** Text of the piece. */
   readonly x: string;
 }
 
-/** Cuts by what each character costs on the link, never between the halves of a pair. */
+/**
+ * Cuts a text into pieces of at most `room` bytes. `cost` returns the bytes of a UTF-16 code unit
+ * on the link. A surrogate pair is never cut apart.
+ */
 export function cut(text: string, room: number, cost: (code: number) => number): string[] {
   const pieces: string[] = [];
   let start = 0;
@@ -16,8 +23,8 @@ export function cut(text: string, room: number, cost: (code: number) => number):
   for (let i = 0; i < text.length; i++) {
     const code = text.charCodeAt(i);
     const price = cost(code);
-    const pair = code >= 0xdc00 && code < 0xe000;
-    if (used + price > room && i > start && !pair) {
+    const isLowSurrogate = code >= 0xdc00 && code < 0xe000;
+    if (used + price > room && i > start && !isLowSurrogate) {
       pieces.push(text.slice(start, i));
       start = i;
       used = 0;
@@ -28,13 +35,16 @@ export function cut(text: string, room: number, cost: (code: number) => number):
   return pieces;
 }
 
-/** What a character of JSON takes when it is put into a JSON string once more, in UTF-8. */
+/** Returns the UTF-8 bytes of a code unit of JSON text when that text is put into a JSON string. */
 export function quotedCost(code: number): number {
   if (code === 0x22 || code === 0x5c) return 2;
   return code < 0x80 ? 1 : code < 0x800 ? 2 : code >= 0xd800 && code < 0xe000 ? 2 : 3;
 }
 
-/** How many characters a text of JSON has as a string in JSON: what must be escaped in it are quotes and backslashes. */
+/**
+ * Returns the length of JSON text as a JSON string. Only quotes and backslashes must be escaped in
+ * it.
+ */
 export function quotedChars(text: string): number {
   let chars = text.length + 2;
   for (let i = 0; i < text.length; i++) {
@@ -44,33 +54,43 @@ export function quotedChars(text: string): number {
   return chars;
 }
 
-/** No message has more characters: every receiver has room for so many, with what else is under way to it. */
+/**
+ * Maximum length of a message in characters. Every receiver has room for it beside other unfinished
+ * messages.
+ */
 export const LONGEST = 48 << 20;
-/** Characters of all unfinished messages, and what keeping a piece, and beginning a message, takes beside its text. */
+/**
+ * Maximum cost of all unfinished messages of a reassembler. The cost of a piece is its characters
+ * and `PIECE_COST`.
+ */
 const ROOM = 64 << 20;
 const PIECE_COST = 64;
 const MESSAGE_COST = 512;
+/** Maximum number of pieces of one message. */
 const PIECES = 1 << 16;
 
-interface Parts {
+interface UnfinishedMessage {
   readonly from: string;
   readonly of: number;
   readonly texts: Map<number, string>;
   cost: number;
 }
 
-export class Joiner {
-  /** What was longest without a piece comes first: it goes when there is no room. */
-  readonly #unfinished = new Map<string, Parts>();
+/** Joins the pieces of long messages. */
+export class Reassembler {
+  /**
+   * Ordered by the last piece: the message that waited longest comes first and is dropped first.
+   */
+  readonly #unfinished = new Map<string, UnfinishedMessage>();
   #cost = 0;
 
-  /** The whole message, when that was its last piece. */
+  /** Adds a piece. Returns the whole message if the piece was its last. */
   add(from: string, { k, i, of, x }: Piece): string | undefined {
     if (of < 1 || of > PIECES || i < 0 || i >= of) return undefined;
     const key = `${k} ${from}`;
     let parts = this.#unfinished.get(key);
     if (!parts) {
-      // A message whose beginning was missed will never be whole.
+      // A message whose first piece was missed can never be whole.
       if (i !== 0) return undefined;
       parts = { from, of, texts: new Map(), cost: MESSAGE_COST };
       this.#cost += MESSAGE_COST;
@@ -95,13 +115,14 @@ export class Joiner {
     this.#unfinished.delete(key);
   }
 
+  /** Drops the unfinished messages of one sender, or of all. */
   forget(from?: string): void {
     for (const [key, parts] of this.#unfinished)
       if (from === undefined || parts.from === from) this.#drop(key);
   }
 }
 
-/** A piece, if that is what was received. */
+/** Returns the value as a piece, or undefined if it is something else. */
 export function pieceIn(value: unknown): Piece | undefined {
   if (typeof value !== "object" || value === null) return undefined;
   const { k, i, of, x } = value as Partial<Record<keyof Piece, unknown>>;

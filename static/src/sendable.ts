@@ -1,9 +1,12 @@
-// Decides which values can be sent: JSON's own kinds, and bytes. JSON makes `{}` of many other objects; those are refused.
+// Decides which values can be sent: those of JSON, and bytes. JSON turns many other objects into
+// `{}`; they are refused.
 
 /** `a` is an ArrayBuffer, `b` a Uint8Array. */
 export type ByteKind = "a" | "b";
 
-/** What was given cannot be sent; the message says what it is and what can be. */
+/**
+ * Thrown for a value that cannot be sent. The message says what the value is and what can be sent.
+ */
 export class Unsendable extends TypeError {}
 
 export interface Bytes {
@@ -15,19 +18,20 @@ type Getter = (this: unknown) => unknown;
 const getter = (holder: object, name: string | symbol): Getter =>
   Object.getOwnPropertyDescriptor(holder, name)?.get as Getter;
 
-/** Names the kind of a typed array of any realm; undefined for everything else. */
+/** Returns the name of a typed array's kind, in any realm. Undefined for everything else. */
 const typedArrayName = getter(
   Object.getPrototypeOf(Uint8Array.prototype) as object,
   Symbol.toStringTag,
 );
-/** Throws for everything but an ArrayBuffer, of any realm. */
+/** Throws for everything but an ArrayBuffer of any realm. */
 const bufferLength = getter(ArrayBuffer.prototype, "byteLength");
 
 const tagOf = (value: object): string => Object.prototype.toString.call(value).slice(8, -1);
 
 /**
- * The bytes of an ArrayBuffer or a Uint8Array, also of one that was made in another realm (an iframe, jsdom, `vm`).
- * Throws a TypeError for other views, and for a buffer that was transferred away.
+ * Returns the bytes of an ArrayBuffer or Uint8Array, also of one from another realm (an iframe,
+ * jsdom, `vm`). Undefined for everything else. Throws a TypeError for other views, and for a buffer
+ * that was transferred.
  */
 export function bytesIn(value: object): Bytes | undefined {
   if (ArrayBuffer.isView(value)) {
@@ -60,9 +64,9 @@ function attached(view: () => Uint8Array): Uint8Array {
   }
 }
 
-/** Objects of which JSON writes the value inside: `new Number(1)` is 1. */
+/** Objects that JSON writes as the value inside them: `new Number(1)` is 1. */
 const BOXED: ReadonlySet<string> = new Set(["Number", "String", "Boolean"]);
-/** Kinds that are an internal mark, not a prototype. */
+/** Kinds that an internal slot marks, not a prototype. */
 const MARKED: ReadonlySet<string> = new Set(["Error", "RegExp", "Arguments"]);
 
 const HINTS: Readonly<Record<string, string>> = {
@@ -85,7 +89,10 @@ function refusal(what: string, hint = ""): Unsendable {
   );
 }
 
-/** Throws a TypeError for what JSON leaves out, makes null of, or does not know. `undefined` is left out as in JSON. */
+/**
+ * Throws a TypeError for a value that JSON drops, turns into null, or refuses. `undefined` is
+ * dropped as in JSON.
+ */
 export function checkPrimitive(value: unknown): void {
   switch (typeof value) {
     case "function":
@@ -98,7 +105,7 @@ export function checkPrimitive(value: unknown): void {
   }
 }
 
-/** Throws a TypeError for an object of which JSON would keep nothing, or something else than it is. */
+/** Throws a TypeError for an object that JSON would turn into something else. */
 export function checkObject(value: object): void {
   if (Array.isArray(value)) return;
   const prototype = Object.getPrototypeOf(value) as object | null;
@@ -117,7 +124,10 @@ export function isBoxed(value: object): boolean {
   return BOXED.has(tagOf(value)) && Object(value.valueOf()) !== value.valueOf();
 }
 
-/** Returns whether this is an object of the language or the platform, or of a class that extends one: its fields are not its value. */
+/**
+ * Returns whether this is an object of the language or the platform, or of a class that extends
+ * one. The fields of such an object are not its value.
+ */
 function isPlatform(value: object, tag: string): boolean {
   const known = Object.hasOwn(globalThis, tag)
     ? (globalThis as Record<string, unknown>)[tag]
@@ -128,7 +138,7 @@ function isPlatform(value: object, tag: string): boolean {
     at !== null;
     at = Object.getPrototypeOf(at) as object | null
   ) {
-    // The last one is the Object.prototype of some realm.
+    // The last prototype of the chain is the Object.prototype of some realm.
     if (Object.getPrototypeOf(at) === null) return false;
     const made: unknown = Object.getOwnPropertyDescriptor(at, "constructor")?.value;
     if (

@@ -1,8 +1,8 @@
-// The entry of peerstar.js, the file that a Peerstar server serves.
+// Entry of peerstar.js, the file that a Peerstar server serves.
 
-import { home } from "./home.ts";
+import { loadedFrom } from "./loaded-from.ts";
 
-// Read only when a group is made without `server`: a copy in a blob: or data: URL must load as well.
-home.from = import.meta.url;
+// The address is only kept here, not checked: a copy in a blob: or data: URL must load as well.
+loadedFrom.url = import.meta.url;
 
 export * from "./index.ts";

@@ -1,12 +1,13 @@
-// Around the machine: its events come from WebSocket, data channels, clock and page, and its effects go there.
+// The shell around the group's state machine: passes it the events of WebSocket, data channels,
+// clock and page, and carries out its effects.
 
-import { Channels, type Connection } from "./channels.ts";
-import { pack } from "./codec.ts";
-import { short, tellNotice, type Teller, type Told } from "./debug.ts";
-import { Drive } from "./drive.ts";
+import { Channels } from "./channels.ts";
+import { pack, type Packed } from "./codec.ts";
+import type { Connection } from "./connection.ts";
+import { describeNotice, shortId, type DebugLog } from "./debug-log.ts";
 import type { Env } from "./env.ts";
 import { PeerstarError, type PeerstarErrorCode } from "./errors.ts";
-import { Front, type FrontHooks } from "./front.ts";
+import type { Lane } from "./fair-queue.ts";
 import {
   Group,
   type Effect,
@@ -15,178 +16,88 @@ import {
   type Status,
   type Wire,
 } from "./group/index.ts";
-import { deputyIn, entryIn, fairIn, hostIn, isLost, openIn } from "./payload.ts";
-import { Reach } from "./reach.ts";
-import { Relay } from "./relay.ts";
-import { ServerSocket, type End, type Failure, type Routes, type ServerMessage } from "./socket.ts";
-import { idIn, type Ticket } from "./ticket.ts";
+import { LatencyMeter } from "./latency.ts";
+import { MachineRunner } from "./machine-runner.ts";
+import { MemberList } from "./members.ts";
+import { PageCallbacks } from "./page-callbacks.ts";
+import type { PagePort } from "./page-port.ts";
+import { ServerLink, type MemberOptions } from "./server-link.ts";
+import type { Close } from "./socket-types.ts";
 
-export interface ShellHooks extends FrontHooks {
-  routes(): Routes;
-  url(
-    claim: { readonly epoch: number; readonly host: string } | undefined,
-    ticket: string | undefined,
-  ): string;
-  visible(): boolean;
-  notice(notice: Told, rttMs: number | undefined): void;
-  /** `server`: the WebSocket is up; data channels may carry the group without. */
-  status(state: Status, server: boolean): void;
-  /** For good: nothing is needed any more. */
-  left(): void;
-  /** The last that the page hears. */
-  closed(end: End): void;
-  /** OFFER and the like. */
-  signal(message: ServerMessage): void;
-  /** The ticket names the id that this page has; before the first OPEN. */
-  named(id: string): void;
-  /** Gives what is wrong with the ICE servers, in words. */
-  opened(ice: RTCIceServer[] | undefined): string | undefined;
-  ice(ice: RTCIceServer[]): string | undefined;
-  connect(id: string): Connection | undefined;
-  over(connectionId: string): void;
-}
-
-export interface ShellOptions {
-  /** Unless the ticket names one. */
-  readonly id: string;
-  /** More than all messages that earlier loads of the page sent under an id that a ticket names. */
-  readonly counted?: number;
-  readonly profile: unknown;
-  readonly p2p: boolean;
-  readonly ticket?: Ticket | undefined;
-}
-
-const SIGNALS = 256;
-/** Not in by then, or by one try that took its whole time: the page is told that the server cannot be reached. */
-const UNREACHABLE_TRIES = 4;
-/** Where nothing may be relayed, and no data channel opens. */
+/**
+ * After this many failed dials of the host, a page that may not use the relay is told that the host
+ * is unreachable.
+ */
 const UNREACHABLE_DIALS = 3;
 
 export class Shell {
-  readonly #env: Env;
-  readonly #hooks: ShellHooks;
-  readonly #tell: Teller;
-  readonly #options: ShellOptions;
+  /** The other members, as the page's events have told them. */
+  readonly members = new MemberList();
+  readonly #page: PagePort;
+  readonly #options: MemberOptions;
+  readonly #log: DebugLog;
   readonly #machine: Group;
-  readonly #socket: ServerSocket;
-  readonly #relay: Relay;
+  readonly #runner: MachineRunner;
+  readonly #callbacks: PageCallbacks;
+  readonly #latency: LatencyMeter;
   readonly #channels: Channels;
-  readonly #drive: Drive;
-  readonly #front: Front;
-  readonly #reach: Reach;
+  readonly #server: ServerLink;
+  /** The JSON of messages, written once: the same message goes to many members. */
   readonly #texts = new WeakMap<Wire, string>();
-  #signals: { readonly text: string; readonly at: number }[] = [];
-  #id: string;
-  /** The id is a ticket's. */
-  #named = false;
-  #profile: unknown;
-  #token = 0;
-  #relayWanted = true;
-  #eligible = true;
-  #relayAllowed = true;
-  #mayDial = false;
-  /** Who hosts next, as far as the server says: members keep a channel to it as well. */
-  #deputy: string | undefined;
-  /** The channels that the server was last told of, as JSON. */
-  #reached = "{}";
+  /** The status that the page was last told. */
   #state: Status = "connecting";
-  #server = false;
-  /** The page was told so, and has not been in since. */
-  #unreachable = false;
-  #closed = false;
+  #serverOpen = false;
+  #isClosed = false;
 
-  constructor(env: Env, options: ShellOptions, hooks: ShellHooks, tell: Teller) {
-    this.#env = env;
-    this.#hooks = hooks;
-    this.#tell = tell;
+  constructor(env: Env, options: MemberOptions, page: PagePort, log: DebugLog) {
+    this.#page = page;
     this.#options = options;
-    this.#id = options.id;
-    this.#profile = options.profile;
+    this.#log = log;
     this.#machine = new Group(options.id);
-    this.#drive = new Drive(env, this.#machine, {
+    this.#runner = new MachineRunner(env, this.#machine, {
       perform: (effect) => this.#perform(effect),
-      stepped: () => {
-        if (this.#socket.up !== this.#server) this.#front.do(() => this.#tellStatus(this.#state));
-        this.#tellEligible();
-        this.#aim();
-      },
+      stepped: () => this.#stepped(),
     });
-    this.#front = new Front(env, hooks, tell, (event) => this.feed(event));
-    this.#reach = new Reach(env, {
-      host: () => (this.#closed ? undefined : this.#machine.host),
+    this.#callbacks = new PageCallbacks(env, page, log, (event) => this.#feed(event));
+    this.#latency = new LatencyMeter(env, {
+      host: () => (this.#isClosed ? undefined : this.#machine.host),
       ping: (id, lastMs) => {
-        if (this.#socket.up) this.#relay.ping(id, lastMs);
+        if (this.#server.isOpen) this.#server.relay.ping(id, lastMs);
       },
-      news: (id, path, ms) => this.#front.do(() => hooks.notice({ kind: "link", id, path }, ms)),
-    });
-    this.#socket = new ServerSocket(env, {
-      ticket: options.ticket,
-      routes: () => hooks.routes(),
-      url: (ticket) => {
-        this.#identify(ticket);
-        return hooks.url(
-          this.#machine.host === undefined
-            ? undefined
-            : { epoch: this.#machine.epoch, host: this.#machine.host },
-          ticket,
-        );
-      },
-      said: (message) => this.#said(message),
-      lost: () => this.#lost(),
-      ended: (end) => this.#ended(end),
-      proved: (token) => this.feed({ type: "proved", token }),
-      failed: (failure) => this.#failed(failure),
-    });
-    this.#relay = new Relay(env, this.#socket, {
-      received: (from, message) => this.feed({ type: "received", from, via: "relay", message }),
-      heard: (from) => this.feed({ type: "heard", from, via: "relay" }),
-      pressure: (link, high) => this.feed({ type: "pressure", link, high }),
-      rtt: (id, ms) => this.#reach.measured(id, ms, "relay"),
+      changed: (id, path, rttMs) =>
+        this.#callbacks.push(() => page.emit("link", { id, path, rttMs })),
     });
     this.#channels = new Channels(env, {
-      up: (id, up) => {
-        tell(() => `data channel to ${short(id)} ${up ? "open" : "closed"}`);
-        if (!up) this.#reach.closed(id);
-        this.feed({ type: "link", id, up });
-        this.#tellReached();
-      },
-      received: (from, message) => this.feed({ type: "received", from, via: "p2p", message }),
-      heard: (from) => this.feed({ type: "heard", from, via: "p2p" }),
-      alive: (id) => this.feed({ type: "alive", id }),
-      pressure: (link, high) => this.feed({ type: "pressure", link, high }),
-      rtt: (id, ms) => this.#reach.measured(id, ms, "p2p"),
-      failed: (id, times) => {
-        tell(() => `no data channel to ${short(id)}, ${times}×: dialling again in a while`);
-        if (!this.#relayAllowed && id === this.#machine.host && times === UNREACHABLE_DIALS)
-          this.#error(
-            "Unreachable",
-            "No data channel to the host can be opened, and this server does not relay.",
-          );
-      },
-      connect: (id) => hooks.connect(id),
-      over: (connectionId) => hooks.over(connectionId),
-      online: () => this.#socket.up,
+      dial: (id) => page.dial(id),
+      forget: (connectionId) => page.forget(connectionId),
+      isOnline: () => this.#server.isOpen,
+      feed: (event) => this.#channelEvent(event),
+      measured: (id, ms) => this.#latency.measured(id, ms, "p2p"),
+      dialFailed: (id, times) => this.#dialFailed(id, times),
+    });
+    const parts = {
+      machine: this.#machine,
+      channels: this.#channels,
+      latency: this.#latency,
+      log,
+    };
+    this.#server = new ServerLink(env, page, options, parts, {
+      feed: (event) => this.#feed(event),
+      handled: () => this.#runner.checkDeadline(),
+      deputyChanged: () => this.#followDialPlan(),
+      error: (code, message) => this.#error(code, message),
+      ended: (close) => this.#ended(close),
     });
   }
 
-  // --- the page's side ---
+  // --- called by the page ---
 
+  /** Dials the server for the first time. */
   start(): void {
-    if (this.#closed) return;
-    if (this.#profile !== undefined) this.feed({ type: "profile", profile: this.#profile });
-    this.#socket.dial();
-  }
-
-  /** Reads the id that a ticket names. Once in, an id is for good: the server refuses a ticket for another. */
-  #identify(ticket: string | undefined): void {
-    const id = ticket === undefined ? undefined : idIn(ticket);
-    if (id === undefined || (this.#named && id === this.#id) || this.#machine.host !== undefined)
-      return;
-    this.#tell(() => `the ticket is for ${id}`);
-    this.#id = id;
-    this.#named = true;
-    this.#machine.identify(id, this.#options.counted ?? 0);
-    this.#hooks.named(id);
+    if (this.#isClosed) return;
+    const { profile } = this.#options;
+    if (profile !== undefined) this.#feed({ type: "profile", profile });
+    this.#server.dial();
   }
 
   get host(): string | undefined {
@@ -198,411 +109,297 @@ export class Shell {
   }
 
   get profile(): unknown {
-    return this.#profile;
+    return this.#server.status.profile;
   }
 
-  /** JSON within the server's limit. Away, it is said with the next OPEN. */
-  introduce(profile: unknown): void {
-    this.#profile = profile;
-    this.feed({ type: "profile", profile });
-    this.#status({ profile });
+  /** Maximum size of a profile in bytes of JSON. */
+  get profileBytes(): number {
+    return this.#server.profileBytes;
   }
 
+  /**
+   * Sets this member's profile: JSON within `profileBytes`. While the WebSocket is closed, it is
+   * sent after the next OPEN.
+   */
+  setProfile(profile: unknown): void {
+    this.#feed({ type: "profile", profile });
+    this.#server.status.setProfile(profile);
+  }
+
+  /**
+   * Sends a message to the group. Rejects with a TypeError for what cannot be sent, else with a
+   * PeerstarError.
+   */
   send(data: unknown): Promise<void> {
-    if (this.#closed) return rejected(this.#front.end);
-    let packed;
+    if (this.#isClosed) return this.#callbacks.rejectedSend();
+    let packed: Packed;
     try {
       packed = pack(data);
     } catch (error) {
-      // The page's mistake: where nobody looks at the promise, the browser tells of it.
+      // A mistake of the page. If nobody handles the promise, the browser reports it.
       return Promise.reject(error);
     }
-    const token = ++this.#token;
-    const promise = this.#front.promise(token);
-    this.feed({ type: "send", token, data: packed.text, size: packed.size });
+    const { token, promise } = this.#callbacks.addSend();
+    this.#feed({ type: "send", token, data: packed.text, size: packed.size });
     return promise;
   }
 
-  able(able: boolean): void {
-    this.feed({ type: "snapshots", able });
+  /** Called when the page sets or removes its onSnapshot. */
+  setGivesSnapshots(able: boolean): void {
+    this.#feed({ type: "snapshots", able });
   }
 
+  /** Hands over the host's role, to `to` if given. */
   resign(to?: string): void {
-    this.feed(to === undefined ? { type: "resign" } : { type: "resign", to });
+    this.#feed(to === undefined ? { type: "resign" } : { type: "resign", to });
   }
 
   leave(): void {
     this.#close({ code: 1000, reason: "left" });
   }
 
-  /** The page is being closed. Says goodbye also where a script was stopped in the middle of a step, or of leaving. */
-  part(): void {
+  /**
+   * The page is being closed. Says goodbye even if a script was stopped in the middle of a step, or
+   * of `leave`.
+   */
+  leaveNow(): void {
     this.leave();
-    this.#socket.leave();
+    this.#server.leave();
   }
 
-  /** pagehide of a page that may come back: gone for the others, with everything kept. */
+  /**
+   * The page is left and may come back (pagehide with `persisted`). To the others it has left; here
+   * all is kept.
+   */
   pause(): void {
-    if (this.#closed) return;
-    this.#tell(() => "the page goes, and may come back");
-    this.#socket.pause();
-    this.#channels.end();
-    this.#drive.flush();
+    if (this.#isClosed) return;
+    this.#log(() => "the page is left, and may come back");
+    this.#server.pause();
+    this.#channels.closeAll();
+    this.#runner.flush();
   }
 
   resume(): void {
-    if (this.#closed) return;
-    this.#tell(() => "the page is back");
-    this.#socket.dial();
-    this.#aim();
+    if (this.#isClosed) return;
+    this.#log(() => "the page is back");
+    this.#server.dial();
+    this.#followDialPlan();
   }
 
+  /** The network is back, or the page runs again. */
   wake(): void {
-    this.#socket.wake();
-    this.#drive.kick();
+    this.#server.wake();
+    this.#runner.checkDeadline();
   }
 
-  /** Visible or not. */
-  looked(): void {
-    this.#status({ visible: this.#hooks.visible() });
-    if (this.#hooks.visible()) this.wake();
+  /** The page was hidden or shown. */
+  visibilityChanged(): void {
+    this.#server.status.sendVisible();
+    if (this.#page.isVisible()) this.wake();
   }
 
+  /** Takes a connection of the group that another member dialled. */
   accept(connection: Connection): void {
-    if (this.#closed || !this.#options.p2p) connection.close();
+    if (this.#isClosed || !this.#options.p2p) connection.close();
     else this.#channels.accept(connection);
   }
 
-  /** From PeerJS. */
+  /** Sends a signalling message of PeerJS. */
   signal(message: object): void {
-    const text = JSON.stringify(message);
-    if (this.#socket.send(text)) return;
-    if (this.#signals.length >= SIGNALS) this.#signals.shift();
-    this.#signals.push({ text, at: this.#env.now() });
+    this.#server.signal(message);
   }
 
-  // --- the machine ---
+  // --- the state machine ---
 
-  feed(event: Event): void {
-    this.#drive.feed(event);
+  #feed(event: Event): void {
+    this.#runner.feed(event);
+  }
+
+  #stepped(): void {
+    if (this.#server.isOpen !== this.#serverOpen)
+      this.#callbacks.push(() => this.#emitStatus(this.#state));
+    // A server that does not believe this member's epoch must not name it host: it could not serve
+    // the members.
+    this.#server.status.setEligible(!this.#machine.disbelieved);
+    this.#followDialPlan();
   }
 
   #perform(effect: Effect): void {
+    const server = this.#server;
     switch (effect.type) {
-      case "transmit": {
-        const { to, via, message } = effect;
-        const bulk = isBulk(message);
-        // One state on its way to one is enough: another is as good, and asked for again.
-        if (bulk && (this.#channels.hasState(to) || this.#relay.hasState(to))) break;
-        if (via === "p2p") this.#channels.send(to, this.#text(message), bulk);
-        else this.#relay.send(to, this.#text(message), bulk);
+      case "transmit":
+        this.#transmit(effect);
         break;
-      }
       case "fanout":
-        this.#relay.send(undefined, this.#text(effect.message), isBulk(effect.message));
+        server.relay.send(undefined, this.#textOf(effect.message), laneOf(effect.message));
         break;
       case "deliver":
       case "settle":
       case "askSnapshot":
       case "restore":
-        this.#front.hand(effect);
+        this.#callbacks.perform(effect);
         break;
       case "suspect":
-        this.#tell(() => `no word from the host ${short(effect.host)}: SUSPECT`);
-        this.#say("SUSPECT", { host: effect.host, epoch: effect.epoch });
+        this.#log(() => `the host ${shortId(effect.host)} is silent: SUSPECT`);
+        server.send("SUSPECT", { host: effect.host, epoch: effect.epoch });
         break;
       case "trust":
-        this.#tell(() => `the host ${short(effect.host)} speaks again: TRUST`);
-        this.#say("TRUST", { host: effect.host, epoch: effect.epoch });
+        this.#log(() => `the host ${shortId(effect.host)} is heard again: TRUST`);
+        server.send("TRUST", { host: effect.host, epoch: effect.epoch });
         break;
-      case "resign":
-        this.#say(
-          "RESIGN",
-          effect.to === undefined
-            ? { epoch: effect.epoch }
-            : { epoch: effect.epoch, to: effect.to },
-        );
+      case "resign": {
+        const { epoch, to } = effect;
+        server.send("RESIGN", to === undefined ? { epoch } : { epoch, to });
         break;
+      }
       case "relayWanted":
-        this.#relayWanted = effect.wanted;
-        this.#status({ relay: effect.wanted });
+        server.status.setRelayWanted(effect.wanted);
         break;
       case "prove":
-        this.#socket.prove(effect.token);
+        server.prove(effect.token);
         break;
       case "check":
-        this.#socket.wake();
+        server.wake();
         break;
       case "redial":
-        this.#tell(() => "the server has forgotten our epoch: dialling again to tell it");
-        this.#socket.redial();
+        this.#log(() => "the server does not know the latest epoch: dialling again to tell it");
+        server.redial();
         break;
       case "disbelieved":
-        this.#error(
-          "Unreachable",
-          `The server's clock was set back: it is at least ${minutes(effect.behindMs)} behind what it said before, so the server does not believe which host this page has. This page tries again, less and less often, until that clock is right to within 10 minutes, and delivers nothing until then. Reload the page to start anew with those who come now.`,
-        );
+        this.#error("Unreachable", clockSetBack(effect.behindMs));
         break;
       case "unlink":
         this.#channels.close(effect.id);
         break;
       case "notice":
-        this.#front.do(() => this.#notice(effect.notice));
+        this.#callbacks.push(() => this.#announce(effect.notice));
         break;
     }
   }
 
-  /** The same run goes to many members: written once. */
-  #text(message: Wire): string {
+  #transmit({ to, via, message }: Extract<Effect, { type: "transmit" }>): void {
+    const { relay } = this.#server;
+    const lane = laneOf(message);
+    // One snapshot on its way to a member is enough: another would be as good, and is asked for
+    // again.
+    if (lane === "snapshots" && (this.#channels.hasSnapshot(to) || relay.hasSnapshot(to))) return;
+    if (via === "p2p") this.#channels.send(to, this.#textOf(message), lane);
+    else relay.send(to, this.#textOf(message), lane);
+  }
+
+  #textOf(message: Wire): string {
     let text = this.#texts.get(message);
     if (text === undefined) this.#texts.set(message, (text = JSON.stringify(message)));
     return text;
   }
 
-  // --- to the page ---
+  // --- data channels ---
 
-  #notice(notice: Notice): void {
-    if (notice.kind === "status") return this.#tellStatus(notice.state);
-    this.#tell(() => tellNotice(notice));
-    if (notice.kind === "member" && notice.change === "leave") this.#reach.gone(notice.id);
-    if (notice.kind !== "link") return this.#hooks.notice(notice, undefined);
-    this.#hooks.notice(notice, this.#reach.by(notice.id, notice.path));
+  #channelEvent(event: Event): void {
+    if (event.type !== "link") return this.#feed(event);
+    const { id, up } = event;
+    this.#log(() => `data channel to ${shortId(id)} ${up ? "open" : "closed"}`);
+    if (!up) this.#latency.channelClosed(id);
+    this.#feed(event);
+    this.#reportChannels();
   }
 
-  #tellStatus(state: Status): void {
-    const server = this.#socket.up && state !== "closed";
-    if (state === this.#state && server === this.#server) return;
-    this.#state = state;
-    this.#server = server;
-    this.#tell(() => `${state}${server ? "" : ", without the server"}`);
-    this.#hooks.status(state, server);
-  }
-
-  // --- the server ---
-
-  #said(message: ServerMessage): void {
-    const { type, src, payload } = message;
-    switch (type) {
-      case "OPEN":
-        this.#opened(payload);
-        break;
-      case "HOST": {
-        const host = hostIn(payload);
-        if (!host) break;
-        this.#tell(() => `HOST ${short(host.host)} epoch ${host.epoch} (${host.cause})`);
-        this.#mayDial = (payload as { p2p?: unknown }).p2p !== false;
-        this.#told(payload);
-        this.#relay.turn();
-        this.#channels.turn();
-        this.feed({ type: "host", host });
-        break;
-      }
-      case "DEPUTY":
-        this.#deputy = deputyIn(payload);
-        this.#aim();
-        break;
-      case "JOIN": {
-        const member = entryIn(payload);
-        if (member) this.feed({ type: "joined", member });
-        break;
-      }
-      case "LEAVE":
-        if (src === undefined) break;
-        this.#relay.gone(src);
-        // What the server only lost may still be there, on its data channel.
-        if (!isLost(payload)) {
-          this.#reach.gone(src);
-          this.#channels.close(src);
-        }
-        this.#hooks.signal(message);
-        this.feed({ type: "left", id: src });
-        break;
-      case "RELAY":
-        if (src !== undefined) this.#relay.received(src, payload);
-        break;
-      case "EXPIRE":
-        if (src !== undefined && this.#channels.isDialling(src)) this.#channels.absent(src);
-        this.#hooks.signal(message);
-        break;
-      case "OFFER":
-      case "ANSWER":
-      case "CANDIDATE":
-        this.#hooks.signal(message);
-        break;
-      case "ICE": {
-        const { ice } = (payload ?? {}) as { ice?: unknown };
-        if (Array.isArray(ice)) this.#tellIce(this.#hooks.ice(ice as RTCIceServer[]));
-        break;
-      }
-      default:
-        break;
-    }
-    this.#relay.pump();
-    this.#drive.kick();
-  }
-
-  #opened(payload: unknown): void {
-    const told = openIn(payload);
-    if (!told)
-      return this.#ended({ code: 4400, reason: "This server has no pages: it is not Peerstar." });
-    const { open, p2p, limits, expireMs, ice } = told;
-    this.#tell(
-      () =>
-        `OPEN host ${short(open.host)} epoch ${open.epoch}, ${open.members} here${open.recovering ? ", recovering" : ""}`,
-    );
-    this.#unreachable = false;
-    this.#mayDial = p2p;
-    this.#told(payload);
-    this.#relayAllowed = open.relay;
-    this.#relay.open(limits);
-    if (open.epoch > this.#machine.epoch) this.#channels.turn();
-    this.#eligible = !this.#machine.disbelieved;
-    const reached = this.#channels.reached();
-    this.#reached = JSON.stringify(reached);
-    this.#status({
-      eligible: this.#eligible,
-      visible: this.#hooks.visible(),
-      relay: this.#relayWanted,
-      ...(this.#options.p2p ? {} : { p2p: false }),
-      ...(Object.keys(reached).length === 0 ? {} : { channels: reached }),
-      ...(this.#profile === undefined ? {} : { profile: this.#profile }),
-    });
-    const problem = this.#hooks.opened(ice);
-    // Signalling said while the WebSocket was away: what is older the server would have dropped as well.
-    const since = this.#env.now() - expireMs;
-    for (const { text, at } of this.#signals.splice(0)) if (at >= since) this.#socket.send(text);
-    this.feed({ type: "open", open });
-    this.#channels.online();
-    this.#tellIce(problem);
-  }
-
-  #tellIce(problem: string | undefined): void {
-    if (problem !== undefined)
+  #dialFailed(id: string, times: number): void {
+    this.#log(() => `data channel to ${shortId(id)} failed ${times} times: dialling again later`);
+    const isOnlyWay = !this.#server.relayAllowed && id === this.#machine.host;
+    if (isOnlyWay && times === UNREACHABLE_DIALS)
       this.#error(
         "Unreachable",
-        `This browser refuses a part of the server's ICE configuration, which is left out (${problem}). Members that cannot be reached without it are served over the server.`,
+        "No data channel to the host can be opened, and this server does not relay.",
       );
   }
 
-  /** A server that does not believe our epoch had better not name us host: we could not serve its members. */
-  #tellEligible(): void {
-    if (this.#eligible === !this.#machine.disbelieved) return;
-    this.#eligible = !this.#eligible;
-    this.#status({ eligible: this.#eligible });
+  #followDialPlan(): void {
+    const isNew = this.#channels.follow(this.#server.dialPlan(!this.#isClosed));
+    if (isNew) this.#reportChannels();
   }
 
-  #status(status: Readonly<Record<string, unknown>>): void {
-    this.#say("STATUS", status);
+  #reportChannels(): void {
+    if (this.#serverOpen) this.#server.status.setChannels(this.#channels.openTargets());
   }
 
-  #say(type: string, payload: unknown): void {
-    this.#socket.send(JSON.stringify({ type, payload }));
+  // --- the page's events ---
+
+  #announce(notice: Notice): void {
+    if (notice.kind === "status") return this.#emitStatus(notice.state);
+    this.#log(() => describeNotice(notice));
+    if (notice.kind === "member" && notice.change === "leave") this.#latency.forget(notice.id);
+    const rttMs =
+      notice.kind === "link" ? this.#latency.setPath(notice.id, notice.path) : undefined;
+    this.members.announce(notice, this.#server.id, rttMs, this.#page);
   }
 
-  #lost(): void {
-    this.#tell(() => "the WebSocket is lost");
-    this.#relay.close();
-    this.feed({ type: "offline" });
+  #emitStatus(state: Status): void {
+    const server = this.#server.isOpen && state !== "closed";
+    if (state === this.#state && server === this.#serverOpen) return;
+    this.#state = state;
+    this.#serverOpen = server;
+    this.#log(() => `status ${state}${server ? "" : ", without the server"}`);
+    this.#page.emit("status", { state, server });
   }
 
-  #failed({ times, why, late }: Failure): void {
-    this.#tell(() => `not in, ${times}×${why && `: ${why}`}`);
-    if (this.#unreachable || (times < UNREACHABLE_TRIES && !late)) return;
-    this.#unreachable = true;
-    this.#error("Unreachable", `The server cannot be reached${why && ` (${why})`}; trying on.`);
-  }
-
-  /** What OPEN and HOST say of dialling. */
-  #told(payload: unknown): void {
-    this.#deputy = deputyIn(payload);
-    const fairMs = fairIn(payload);
-    if (fairMs !== undefined) this.#channels.allow(fairMs);
-  }
-
-  #aim(): void {
-    const { p2p } = this.#options;
-    const { host } = this.#machine;
-    const id = this.#id;
-    const hosts = host === id;
-    const dials = p2p && !this.#closed && !hosts;
-    const news = this.#channels.aim({
-      host: dials && this.#mayDial ? host : undefined,
-      deputy: dials && this.#deputy !== id ? this.#deputy : undefined,
-      serves: hosts || this.#deputy === id,
-      relayed: this.#relayAllowed,
-    });
-    if (news) this.#tellReached();
-  }
-
-  /** The server weighs suspicions by who reaches whom. */
-  #tellReached(): void {
-    if (!this.#server) return;
-    const reached = this.#channels.reached();
-    const text = JSON.stringify(reached);
-    if (text === this.#reached) return;
-    this.#reached = text;
-    this.#status({ channels: reached });
+  #error(code: PeerstarErrorCode, message: string): void {
+    this.#callbacks.error(new PeerstarError(code, message));
   }
 
   // --- the end ---
 
-  #ended(end: End): void {
-    const reason = this.#reasonOf(end);
-    const refused = end.code !== 4410;
+  #ended(close: Close): void {
+    const wasReplaced = close.code === 4410;
     this.#close(
-      { code: end.code, reason },
-      refused
-        ? new PeerstarError("Refused", `The server does not let this page in: ${reason}`)
-        : undefined,
+      close,
+      wasReplaced
+        ? undefined
+        : new PeerstarError("Refused", `The server does not let this page in: ${close.reason}`),
     );
   }
 
-  #reasonOf({ code, reason }: End): string {
-    if (code === 4426)
-      return "This page's version of the library is not this server's: reload the page.";
-    if (code === 4409 && this.#named)
-      return `Another page, such as a second tab, is here with the id that this ticket names (${this.#id}). A ticket that names an id is for one page at a time.`;
-    return reason;
-  }
-
-  #close(end: End, error = new PeerstarError("Closed")): void {
-    if (this.#closed) return;
-    this.#closed = true;
-    this.#tell(() => `closed: ${end.code} ${end.reason}`);
-    this.#front.hush(error);
-    // What is being delivered is settled as delivered, though a listener of it leaves.
-    this.#drive.afterStep(() => {
-      this.#drive.flush({ type: "leave" });
-      this.#socket.leave();
-      this.#relay.close();
-      this.#channels.end();
-      this.#drive.stop();
-      this.#reach.stop();
-      this.#hooks.left();
-      this.#front.close(() => {
-        this.#tellStatus("closed");
-        this.#hooks.closed(end);
+  #close(close: Close, error = new PeerstarError("Closed")): void {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    this.#log(() => `closed: ${close.code} ${close.reason}`);
+    this.#callbacks.silence(error);
+    // Messages of a step that is being delivered are settled as delivered, even if a listener of
+    // them leaves.
+    this.#runner.afterStep(() => {
+      this.#runner.flush({ type: "leave" });
+      this.#server.leave();
+      this.#server.relay.close();
+      this.#channels.closeAll();
+      this.#runner.stop();
+      this.#latency.stop();
+      this.#page.release();
+      this.#callbacks.close(() => {
+        this.#emitStatus("closed");
+        this.#page.emit("close", { code: close.code, reason: close.reason });
       });
     });
   }
-
-  #error(code: PeerstarErrorCode, message: string): void {
-    this.#front.error(new PeerstarError(code, message));
-  }
 }
 
-/** May be large, and is void or harmless in whatever order it comes. */
-function isBulk({ t }: Wire): boolean {
-  return t === "restore" || t === "snap";
+/**
+ * Snapshots may be large. In whatever order they arrive among the messages, they are valid or
+ * without effect.
+ */
+function laneOf({ t }: Wire): Lane {
+  return t === "restore" || t === "snap" ? "snapshots" : "messages";
+}
+
+function clockSetBack(behindMs: number): string {
+  return [
+    `The server's clock was set back: it is at least ${minutes(behindMs)} behind what it said`,
+    "before, so the server does not believe which host this page has. This page tries again, less",
+    "and less often, until that clock is right to within 10 minutes, and delivers nothing until",
+    "then. Reload the page to start anew with those who come now.",
+  ].join(" ");
 }
 
 function minutes(ms: number): string {
   const whole = Math.max(1, Math.floor(ms / 60_000));
   return whole === 1 ? "1 minute" : `${whole} minutes`;
-}
-
-function rejected(error: Error): Promise<void> {
-  const promise = Promise.reject(error);
-  promise.catch(() => {});
-  return promise;
 }

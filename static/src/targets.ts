@@ -1,25 +1,33 @@
-// Which peers this page keeps a data channel to, and when each is dialled again.
+// The members that this page keeps a data channel to, and when each of them is dialled.
 
 import type { Env, Timer } from "./env.ts";
 
+/** Opens and closes the data channels for `Targets`. */
 export interface TargetHooks {
-  /** Dial this peer now, unless a channel or a dial exists. */
+  /** Dials this member now, unless a channel or a dial exists. */
   dial(id: string): void;
-  /** The peer has not been a target for `KEEP_MS`. Returns false to be asked again after as long. */
+  /**
+   * Called when a member has not been a target for `KEEP_MS`. Returns false to be called again
+   * after as long.
+   */
   release(id: string): boolean;
-  /** Dialling this peer failed `times` times in a row. */
+  /** Called when dialling this member has failed `times` times in a row. */
   failed(id: string, times: number): void;
 }
 
-const AGAIN_MS = 1_000;
-const AGAIN_MOST_MS = 30_000;
-/** A former host often becomes the next host: its channel and its dial are kept so long. */
+/** Retry interval after the first failure. It doubles with each failure, up to `RETRY_MAX_MS`. */
+const RETRY_MS = 1_000;
+const RETRY_MAX_MS = 30_000;
+/**
+ * How long the channel or dial to a former target is kept. A former host often becomes the next
+ * host.
+ */
 const KEEP_MS = 30_000;
 
 interface Target {
   failures: number;
   timer: Timer;
-  /** A dial is planned. */
+  /** Whether a dial is planned. */
   due: boolean;
 }
 
@@ -42,7 +50,7 @@ export class Targets {
     return [...this.#targets.keys()];
   }
 
-  /** Replaces the set of targets. A new target is dialled after `delayMs`. */
+  /** Replaces the set of targets. A new target is dialled after `delayMs()`. */
   set(ids: ReadonlySet<string>, delayMs: () => number): void {
     for (const [id, target] of this.#targets) {
       if (ids.has(id)) continue;
@@ -59,31 +67,34 @@ export class Targets {
     }
   }
 
-  /** Plans a dial of every target after `delayMs`, with its failures forgotten. */
-  retry(delayMs: () => number): void {
+  /** Forgets the failures of all targets and dials each after `delayMs()`. */
+  retryAll(delayMs: () => number): void {
     for (const [id, target] of this.#targets) {
       target.failures = 0;
       this.#plan(id, delayMs());
     }
   }
 
-  /** A channel to this target opened. */
+  /** Called when a channel to this member has opened. */
   reached(id: string): void {
     const target = this.#targets.get(id);
     if (target) target.failures = 0;
   }
 
-  /** A dial of this target failed, or its channel ended: dials again, later each time and at no common moment. */
-  again(id: string): void {
+  /**
+   * Called when a dial of this member has failed or its channel has closed. Plans the next dial of
+   * a target. The wait grows with each failure and is random, so that members do not dial together.
+   */
+  retry(id: string): void {
     const target = this.#targets.get(id);
     if (!target || target.due) return;
-    const ms = Math.min(AGAIN_MOST_MS, AGAIN_MS * 2 ** target.failures);
+    const ms = Math.min(RETRY_MAX_MS, RETRY_MS * 2 ** target.failures);
     target.failures++;
     this.#hooks.failed(id, target.failures);
     this.#plan(id, ms * (0.5 + this.#env.random()));
   }
 
-  /** Forgets all targets at once. */
+  /** Forgets all targets and former targets. */
   clear(): void {
     for (const { timer } of this.#targets.values()) this.#env.cancel(timer);
     for (const timer of this.#former.values()) this.#env.cancel(timer);

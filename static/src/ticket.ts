@@ -1,9 +1,17 @@
-// The ticket for a server that asks for one: a text for good, or a function that is asked before every dial.
+// The ticket for a server that requires one.
 
+/**
+ * A signed ticket: a text that is used for every connection, or a function that is called before
+ * each one.
+ */
 export type Ticket = string | (() => string | PromiseLike<string>);
 
-/** Asked in a turn of its own: a page's function may speak of the group that is being made just now. */
-export async function fetched(ticket: Exclude<Ticket, string>): Promise<string> {
+/**
+ * Calls a page's ticket function and returns the ticket without white space around it. The call is
+ * made in a microtask, because the function may use the group that is being constructed. Throws a
+ * TypeError for an empty ticket.
+ */
+export async function fetchTicket(ticket: Exclude<Ticket, string>): Promise<string> {
   await undefined;
   const text: unknown = await ticket();
   const trimmed = typeof text === "string" ? text.trim() : "";
@@ -14,8 +22,8 @@ export async function fetched(ticket: Exclude<Ticket, string>): Promise<string> 
   return trimmed;
 }
 
-/** The one id that a ticket is for, if it names one. The signature is the server's to check. */
-export function idIn(ticket: string): string | undefined {
+/** Returns the id that a ticket names, if it names one. Only the server can check the signature. */
+export function idOfTicket(ticket: string): string | undefined {
   const [, payload, signature] = ticket.trim().split(".");
   if (payload === undefined || signature === undefined) return undefined;
   try {
@@ -27,7 +35,7 @@ export function idIn(ticket: string): string | undefined {
       typeof claims === "object" && claims !== null ? (claims as { id?: unknown }).id : undefined;
     return typeof id === "string" && id !== "" ? id : undefined;
   } catch {
-    // No ticket that the server would take: it says so in words.
+    // The server refuses such a ticket and says why.
     return undefined;
   }
 }

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { type Aim, Channels } from "../src/channels.ts";
+import { Channels, type DialPlan } from "../src/channels.ts";
 import { FakeEnv, FakeLink } from "./rig.ts";
 
 function rig() {
@@ -10,20 +10,21 @@ function rig() {
   const heard: unknown[] = [];
   let online = true;
   const channels = new Channels(env, {
-    up: (id, up) => story.push(`${id} ${up ? "up" : "down"}`),
-    received: (_, message) => heard.push(message),
-    heard: (id) => story.push(`${id} heard`),
-    alive() {},
-    pressure: (id, high) => story.push(`${id} ${high ? "high" : "low"}`),
-    rtt: (id, ms) => story.push(`${id} ${ms} ms`),
-    failed: (id, times) => story.push(`${id} failed ${times}`),
-    connect: (id) => {
+    feed(event) {
+      if (event.type === "link") story.push(`${event.id} ${event.up ? "up" : "down"}`);
+      if (event.type === "received") heard.push(event.message);
+      if (event.type === "heard") story.push(`${event.from} heard`);
+      if (event.type === "pressure") story.push(`${event.link} ${event.high ? "high" : "low"}`);
+    },
+    measured: (id, ms) => story.push(`${id} ${ms} ms`),
+    dialFailed: (id, times) => story.push(`${id} failed ${times}`),
+    dial: (id) => {
       const link = new FakeLink(id, `dc_${dialled.length}`);
       dialled.push(link);
       return link;
     },
-    over() {},
-    online: () => online,
+    forget() {},
+    isOnline: () => online,
   });
   return {
     env,
@@ -36,12 +37,12 @@ function rig() {
   };
 }
 
-/** Aims at a host alone. */
-function host(id: string | undefined, relayed = false): Aim {
-  return { host: id, deputy: undefined, serves: false, relayed };
+/** Returns a plan that dials only a host. */
+function host(id: string | undefined, isRelayed = false): DialPlan {
+  return { host: id, deputy: undefined, isServing: false, isRelayed };
 }
 
-/** Answers pings for so long. */
+/** Answers pings for `ms`. */
 function live(env: FakeEnv, link: FakeLink, ms: number): void {
   for (let passed = 0; passed < ms; passed += 500) {
     env.pass(500);
@@ -49,10 +50,10 @@ function live(env: FakeEnv, link: FakeLink, ms: number): void {
   }
 }
 
-test("the host is dialled once, and the channel stays as long as it is answered", () => {
+test("dials the host once and keeps the channel while pings are answered", () => {
   const { env, channels, dialled, story, last } = rig();
-  channels.aim(host("h"));
-  channels.aim(host("h"));
+  channels.follow(host("h"));
+  channels.follow(host("h"));
   env.pass(100);
   last().opens();
   live(env, last(), 60_000);
@@ -63,9 +64,9 @@ test("the host is dialled once, and the channel stays as long as it is answered"
   );
 });
 
-test("who does not answer the dial is dialled again, later each time and not for ever more often", () => {
+test("dials a member that does not answer again, with growing waits", () => {
   const { env, channels, dialled, story } = rig();
-  channels.aim(host("h"));
+  channels.follow(host("h"));
   env.pass(8_200);
   assert.deepEqual(story, ["h failed 1"]);
   assert.ok(dialled[0]?.closed);
@@ -75,9 +76,9 @@ test("who does not answer the dial is dialled again, later each time and not for
   assert.ok(dialled.length < 15, `${dialled.length}`);
 });
 
-test("silence ends it, on our side too, and it is dialled again", () => {
+test("closes a silent channel on this side and dials again", () => {
   const { env, channels, dialled, story, last } = rig();
-  channels.aim(host("h"));
+  channels.follow(host("h"));
   env.pass(100);
   last().opens();
   env.pass(9_000);
@@ -85,14 +86,14 @@ test("silence ends it, on our side too, and it is dialled again", () => {
   assert.ok(dialled[0]?.closed);
   env.pass(2_000);
   assert.equal(dialled.length, 2);
-  // A stopped peer that comes back speaks on the old one: nobody listens.
+  // A stopped page that comes back sends on the old channel. Its message is ignored.
   dialled[0]?.happens("data", '{"t":"late"}');
   assert.equal(story.filter((line) => line.includes("up")).length, 1);
 });
 
-test("a page that slept does not take its own silence for the other's", () => {
+test("does not close a channel because this page slept", () => {
   const { env, channels, story, last } = rig();
-  channels.aim(host("h"));
+  channels.follow(host("h"));
   env.pass(100);
   last().opens();
   env.freeze(60_000);
@@ -100,11 +101,11 @@ test("a page that slept does not take its own silence for the other's", () => {
   assert.deepEqual(story, ["h up"]);
 });
 
-test("a change of host ends no dial and closes no channel to the host before it for 30 s", () => {
+test("keeps the channel or dial to a former host for 30 s", () => {
   const { env, channels, dialled, last } = rig();
-  channels.aim(host("h"));
+  channels.follow(host("h"));
   env.pass(100);
-  channels.aim(host("i"));
+  channels.follow(host("i"));
   env.pass(100);
   assert.deepEqual(
     dialled.map(({ peer, closed }) => `${peer} ${closed}`),
@@ -114,7 +115,7 @@ test("a change of host ends no dial and closes no channel to the host before it 
   last().opens();
   live(env, last(), 5_000);
   live(env, dialled[0] as FakeLink, 5_000);
-  channels.aim(host("h"));
+  channels.follow(host("h"));
   env.pass(100);
   assert.equal(dialled.length, 2, "the channel to h is there already");
   for (let s = 0; s < 29; s++) dialled.forEach((link) => live(env, link, 500));
@@ -123,57 +124,57 @@ test("a change of host ends no dial and closes no channel to the host before it 
   assert.deepEqual([dialled[0]?.closed, dialled[1]?.closed], [false, true]);
 });
 
-test("whoever others rely on closes no channel to a former host", () => {
+test("closes no channel to a former host while others rely on this page", () => {
   const { env, channels, dialled, last } = rig();
-  channels.aim(host("h"));
+  channels.follow(host("h"));
   env.pass(100);
   last().opens();
-  channels.aim({ ...host(undefined), serves: true });
+  channels.follow({ ...host(undefined), isServing: true });
   for (let s = 0; s < 200; s++) live(env, last(), 500);
   assert.equal(dialled[0]?.closed, false);
-  channels.aim({ ...host("i"), serves: false });
+  channels.follow({ ...host("i"), isServing: false });
   for (let s = 0; s < 70; s++) live(env, dialled[0] as FakeLink, 500);
   assert.equal(dialled[0]?.closed, true);
 });
 
-test("the deputy is dialled beside the host, and is there at once when it hosts", () => {
+test("dials the deputy beside the host and keeps that channel when the deputy becomes host", () => {
   const { env, channels, dialled } = rig();
-  channels.aim({ ...host("h"), deputy: "d" });
+  channels.follow({ ...host("h"), deputy: "d" });
   env.pass(100);
   assert.deepEqual(dialled.map(({ peer }) => peer).sort(), ["d", "h"]);
   env.pass(1_000);
   dialled.forEach((link) => link.opens());
-  const reached = channels.reached();
+  const reached = channels.openTargets();
   assert.deepEqual(Object.keys(reached).sort(), ["d", "h"]);
   assert.ok(
     Object.values(reached).every((ms) => ms > 900 && ms < 1_200),
     JSON.stringify(reached),
   );
-  channels.aim(host("d"));
+  channels.follow(host("d"));
   env.pass(100);
   assert.equal(dialled.length, 2);
-  assert.deepEqual(Object.keys(channels.reached()), ["d"]);
+  assert.deepEqual(Object.keys(channels.openTargets()), ["d"]);
 });
 
-test("a dial lasts as long as the server calls fair, and no less than before", () => {
+test("a dial may take as long as the server's fairMs, and never less than 8 s", () => {
   const { env, channels, dialled } = rig();
-  channels.allow(20_000);
-  channels.aim(host("h"));
+  channels.setDialTimeout(20_000);
+  channels.follow(host("h"));
   env.pass(19_900);
   assert.equal(dialled[0]?.closed, false);
   env.pass(300);
   assert.equal(dialled[0]?.closed, true);
-  channels.allow(300);
-  channels.aim(host("i"));
+  channels.setDialTimeout(300);
+  channels.follow(host("i"));
   env.pass(7_900);
   assert.equal(dialled.find(({ peer }) => peer === "i")?.closed, false);
 });
 
-test("another host, and a relay until then: dialling it waits until the page goes on", () => {
+test("delays the dial of a new host while the relay serves", () => {
   const { env, channels, dialled } = rig();
-  channels.aim(host("h", true));
+  channels.follow(host("h", true));
   env.pass(100);
-  channels.aim(host("i", true));
+  channels.follow(host("i", true));
   env.pass(240);
   assert.deepEqual(
     dialled.map(({ peer }) => peer),
@@ -186,10 +187,10 @@ test("another host, and a relay until then: dialling it waits until the page goe
   );
 });
 
-test("without a WebSocket nobody is dialled; with it again, at once", () => {
+test("dials nobody without a WebSocket, and at once when it is back", () => {
   const { env, channels, dialled, setOnline } = rig();
   setOnline(false);
-  channels.aim(host("h"));
+  channels.follow(host("h"));
   env.pass(60_000);
   assert.equal(dialled.length, 0);
   setOnline(true);
@@ -198,10 +199,10 @@ test("without a WebSocket nobody is dialled; with it again, at once", () => {
   assert.equal(dialled.length, 1);
 });
 
-test("when both sides dialled, both keep the same one", () => {
+test("both sides keep the same channel if both dialled", () => {
   for (const first of [0, 1]) {
     const { env, channels, story, last } = rig();
-    channels.aim(host("h"));
+    channels.follow(host("h"));
     env.pass(100);
     const own = last();
     const other = new FakeLink("h", "dc_9");
@@ -213,7 +214,7 @@ test("when both sides dialled, both keep the same one", () => {
   }
 });
 
-test("long messages go in pieces, of which PeerJS takes each, and are whole again", () => {
+test("sends a long message in pieces that PeerJS accepts and reassembles it", () => {
   const [a, b] = [rig(), rig()];
   const [from, to] = [new FakeLink("b", "dc_1"), new FakeLink("a", "dc_1")];
   a.channels.accept(from);
@@ -221,7 +222,7 @@ test("long messages go in pieces, of which PeerJS takes each, and are whole agai
   from.opens();
   to.opens();
   const message = { t: "data", x: "ü€😀".repeat(40_000) };
-  a.channels.send("b", JSON.stringify(message), false);
+  a.channels.send("b", JSON.stringify(message), "messages");
   const frames = from.sent.filter((frame) => frame[0] === "c");
   assert.ok(frames.length > 5);
   for (const frame of frames) assert.ok(new TextEncoder().encode(frame).length < 262_144);
@@ -230,13 +231,14 @@ test("long messages go in pieces, of which PeerJS takes each, and are whole agai
   assert.ok(b.story.includes("a heard"));
 });
 
-test("what the channel does not take yet waits, and is told of as pressure", () => {
+test("queues frames while the channel is full and reports back-pressure", () => {
   const { channels, story } = rig();
   const link = new FakeLink("m", "dc_1");
   channels.accept(link);
   link.opens();
   link.raw.bufferedAmount = 300 << 10;
-  for (let i = 0; i < 40; i++) channels.send("m", JSON.stringify({ x: "x".repeat(30_000) }), false);
+  for (let i = 0; i < 40; i++)
+    channels.send("m", JSON.stringify({ x: "x".repeat(30_000) }), "messages");
   assert.deepEqual(
     [link.sent.filter((frame) => frame[0] === "{").length, story.at(-1)],
     [0, "m high"],
@@ -249,16 +251,17 @@ test("what the channel does not take yet waits, and is told of as pressure", () 
   );
 });
 
-test("talk that waits behind more talk is pressure no longer than that, though a state fills the channel", () => {
+test("back-pressure of messages ends with their queue, even if a snapshot fills the channel", () => {
   const { channels, story } = rig();
   const link = new FakeLink("m", "dc_1");
   channels.accept(link);
   link.opens();
   link.raw.bufferedAmount = 300 << 10;
-  channels.send("m", JSON.stringify({ t: "restore", x: "x".repeat(20 << 20) }), true);
-  for (let i = 0; i < 20; i++) channels.send("m", JSON.stringify({ x: "x".repeat(40_000) }), false);
+  channels.send("m", JSON.stringify({ t: "restore", x: "x".repeat(20 << 20) }), "snapshots");
+  for (let i = 0; i < 20; i++)
+    channels.send("m", JSON.stringify({ x: "x".repeat(40_000) }), "messages");
   assert.equal(story.at(-1), "m high");
-  // The channel takes a few frames each time, and is as full again.
+  // The channel takes a few frames each time and is then as full as before.
   const { send } = link.raw;
   link.raw.send = (text) => {
     send(text);
@@ -269,22 +272,22 @@ test("talk that waits behind more talk is pressure no longer than that, though a
     link.drain();
   }
   assert.equal(link.sent.filter((frame) => frame.startsWith("{")).length, 20);
-  assert.ok(channels.hasState("m"));
+  assert.ok(channels.hasSnapshot("m"));
   assert.equal(story.at(-1), "m low");
 });
 
-test("a state on its way is told of, is no pressure, and goes no further when there is another host", () => {
+test("a waiting snapshot is reported, is no back-pressure, and is dropped when the host changes", () => {
   const { channels, story } = rig();
   const link = new FakeLink("m", "dc_1");
   channels.accept(link);
   link.opens();
   link.raw.bufferedAmount = 300 << 10;
-  channels.send("m", JSON.stringify({ t: "restore", x: "x".repeat(4 << 20) }), true);
-  channels.send("m", '{"t":"word"}', false);
+  channels.send("m", JSON.stringify({ t: "restore", x: "x".repeat(4 << 20) }), "snapshots");
+  channels.send("m", '{"t":"word"}', "messages");
   assert.ok(!story.includes("m high"));
-  assert.ok(channels.hasState("m"));
-  channels.turn();
-  assert.ok(!channels.hasState("m"));
+  assert.ok(channels.hasSnapshot("m"));
+  channels.dropSnapshots();
+  assert.ok(!channels.hasSnapshot("m"));
   link.raw.bufferedAmount = 0;
   link.drain();
   assert.deepEqual(
@@ -293,7 +296,34 @@ test("a state on its way is told of, is no pressure, and goes no further when th
   );
 });
 
-test("pings are answered, and measure", () => {
+test("a channel holds 36 KB of a snapshot at most, so messages wait behind no more", () => {
+  const { channels } = rig();
+  const link = new FakeLink("m", "dc_1");
+  channels.accept(link);
+  link.opens();
+  const { send } = link.raw;
+  link.raw.send = (text) => {
+    send(text);
+    link.raw.bufferedAmount += text.length;
+  };
+  channels.send("m", JSON.stringify({ t: "restore", x: "x".repeat(100_000) }), "snapshots");
+  assert.ok(link.raw.bufferedAmount <= 37_000, `${link.raw.bufferedAmount} bytes`);
+  channels.send("m", '{"t":"word"}', "messages");
+  assert.equal(link.sent.at(-1), '{"t":"word"}', "a message passes the rest of the snapshot");
+  let drained = 0;
+  for (; link.raw.bufferedAmount > 0; drained++) {
+    assert.ok(channels.hasSnapshot("m"), "the snapshot is still on its way");
+    link.raw.bufferedAmount = link.raw.bufferedAmountLowThreshold;
+    link.drain();
+    if (link.raw.bufferedAmount === link.raw.bufferedAmountLowThreshold)
+      link.raw.bufferedAmount = 0;
+  }
+  assert.ok(drained >= 4, `${drained} times`);
+  assert.ok(!channels.hasSnapshot("m"));
+  assert.equal(link.sent.filter((frame) => frame.startsWith("c")).length, 25);
+});
+
+test("answers pings and measures the round trip", () => {
   const { env, channels, story } = rig();
   const link = new FakeLink("m", "dc_1");
   channels.accept(link);
@@ -306,7 +336,7 @@ test("pings are answered, and measure", () => {
   assert.equal(story.at(-1), "m 25 ms");
 });
 
-test("what is no message harms nobody", () => {
+test("ignores frames that are no message", () => {
   const { channels, heard } = rig();
   const link = new FakeLink("m", "dc_1");
   channels.accept(link);

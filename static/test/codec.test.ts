@@ -4,7 +4,7 @@ import { base64url, pack, unpack, utf8Length } from "../src/codec.ts";
 
 const trip = (data: unknown): unknown => unpack(pack(data).text);
 
-test("JSON comes out as it went in", () => {
+test("JSON values survive packing and unpacking", () => {
   for (const data of [
     null,
     true,
@@ -24,7 +24,7 @@ test("JSON comes out as it went in", () => {
     assert.deepEqual(trip(data), data);
 });
 
-test("bytes come out as what they went in, wherever they are", () => {
+test("bytes survive packing and unpacking anywhere in a value", () => {
   const bytes = Uint8Array.from({ length: 70_000 }, (_, i) => i * 31);
   assert.deepEqual(trip(bytes), bytes);
   assert.ok(trip(bytes) instanceof Uint8Array);
@@ -40,14 +40,14 @@ test("bytes come out as what they went in, wherever they are", () => {
   assert.deepEqual(trip(mixed), { ...mixed, a: [1, bytes.slice(3, 9)] });
 });
 
-test("sizes are those of what was sent", () => {
+test("the size counts the page's data, not the text", () => {
   assert.equal(pack(new Uint8Array(1000)).size, 1000);
   assert.equal(pack("ü€😀a").size, 2 + 2 + 3 + 4 + 1);
   const { size } = pack({ x: new Uint8Array(3000) });
   assert.ok(size >= 3000 && size < 3060, `${size}`);
 });
 
-test("the same text, whatever the page does to its object afterwards", () => {
+test("a packed value does not change with the page's object", () => {
   const data = { list: [1] };
   const { text } = pack(data);
   data.list.push(2);
@@ -55,14 +55,14 @@ test("the same text, whatever the page does to its object afterwards", () => {
   assert.notEqual(unpack(text), unpack(text));
 });
 
-test("what cannot be sent is a TypeError", () => {
+test("a value that cannot be sent throws a TypeError", () => {
   const loop: { self?: unknown } = {};
   loop.self = loop;
   for (const data of [undefined, () => 1, Symbol("x"), 1n, loop])
     assert.throws(() => pack(data), TypeError);
 });
 
-test("what JSON would lose without a word is a TypeError that names it, wherever it is", () => {
+test("a value that JSON would lose silently throws a TypeError that names it and its place", () => {
   for (const data of [
     new Map(),
     new Set(),
@@ -97,7 +97,7 @@ test("what JSON would lose without a word is a TypeError that names it, wherever
   );
 });
 
-test("what is no packed value throws, and touches nothing", () => {
+test("unpacking throws for anything that pack did not make, without side effects", () => {
   for (const text of [
     1,
     null,
@@ -112,12 +112,12 @@ test("what is no packed value throws, and touches nothing", () => {
   assert.equal(({} as { x?: unknown }).x, undefined);
 });
 
-test("UTF-8 is counted as it is written", () => {
+test("utf8Length counts the bytes of UTF-8", () => {
   for (const text of ["", "abc", "ü", "€", "😀", "a😀€ü\u0000"])
     assert.equal(utf8Length(text), new TextEncoder().encode(text).length);
 });
 
-test("a page's name in a path", () => {
+test("base64url encodes a page's name without padding", () => {
   assert.equal(base64url("https://example.org/board"), "aHR0cHM6Ly9leGFtcGxlLm9yZy9ib2FyZA");
   assert.equal(base64url("ü?>"), Buffer.from("ü?>").toString("base64url"));
 });

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { browserEnv, wakefulClock } from "../src/env.ts";
 
-test("a clock that stands still asleep is put right, by what the wall's clock gained at a stroke", () => {
+test("the clock counts sleep by a sudden gain of the wall clock", () => {
   let [awake, wall] = [500, 1_000_000];
   const pass = (ms: number, wallMs = ms): void => {
     awake += ms;
@@ -15,14 +15,14 @@ test("a clock that stands still asleep is put right, by what the wall's clock ga
   assert.equal(now(), 500);
   pass(60_000);
   assert.equal(now(), 60_500);
-  // Asleep for ten minutes.
+  // The device sleeps for ten minutes.
   pass(100, 600_100);
   assert.equal(now(), 660_600);
   pass(1000);
   assert.equal(now(), 661_600);
 });
 
-test("a wall's clock that is set back, or runs a little fast, changes nothing", () => {
+test("a wall clock that is set back or runs slightly fast changes nothing", () => {
   let [awake, wall] = [0, 1_000_000];
   const now = wakefulClock(
     () => awake,
@@ -37,13 +37,13 @@ test("a wall's clock that is set back, or runs a little fast, changes nothing", 
   }
 });
 
-/** An open group does not keep Node from ending, so a test must. */
+/** Keeps Node running until the body has ended. The library's own MessageChannel does not. */
 async function awake(body: () => Promise<void>): Promise<void> {
   const timer = setTimeout(() => {}, 10_000);
   await body().finally(() => clearTimeout(timer));
 }
 
-test("a browser's environment opens nothing before it is used, and timers of any kind can be cancelled", () =>
+test("browserEnv opens nothing before its first use and cancels timers of every kind", () =>
   awake(async () => {
     let opened = 0;
     const Stock = globalThis.MessageChannel;
@@ -57,7 +57,7 @@ test("a browser's environment opens nothing before it is used, and timers of any
       const env = browserEnv();
       assert.equal(opened, 0);
       const heard: number[] = [];
-      // Node's timers are objects, a browser's are numbers.
+      // Timers are objects in Node and numbers in a browser.
       env.cancel(env.after(0, () => heard.push(0)));
       await new Promise<void>((done) => {
         for (const n of [1, 2, 3]) env.soon(() => heard.push(n));
@@ -70,7 +70,7 @@ test("a browser's environment opens nothing before it is used, and timers of any
     }
   }));
 
-test("where there is no MessageChannel, as in jsdom, things still happen soon", () =>
+test("soon works without MessageChannel, as in jsdom", () =>
   awake(async () => {
     const Stock = globalThis.MessageChannel;
     globalThis.MessageChannel = undefined as unknown as typeof MessageChannel;

@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { Desk } from "../src/desk.ts";
+import { CallbackQueue } from "../src/callback-queue.ts";
 import { Emitter } from "../src/events.ts";
 
-test("a listener that throws or rejects is reported, and stops nobody", async (t) => {
+test("a listener that throws or rejects is reported and does not stop the others", async (t) => {
   const reported = t.mock.method(console, "error", () => {});
   const emitter = new Emitter<{ say: [word: string] }>();
   const heard: string[] = [];
@@ -21,7 +21,7 @@ test("a listener that throws or rejects is reported, and stops nobody", async (t
   assert.equal(reported.mock.callCount(), 2);
 });
 
-test("listeners come and go, also while they are called", () => {
+test("listeners can be added and removed while listeners run", () => {
   const emitter = new Emitter<{ say: [] }>();
   let calls = 0;
   const once = (): void => {
@@ -36,19 +36,19 @@ test("listeners come and go, also while they are called", () => {
   assert.equal(calls, 2);
 });
 
-test("the desk lets nothing pass one that takes time, and goes on after one that fails", async (t) => {
+test("the callback queue waits for a job that returns a promise, and goes on after a job that fails", async (t) => {
   t.mock.method(console, "error", () => {});
-  const desk = new Desk();
+  const queue = new CallbackQueue();
   const done: number[] = [];
   let finish = (): void => {};
-  desk.do(() => void done.push(1));
-  desk.do(() => new Promise<void>((resolve) => (finish = resolve)));
-  desk.do(() => void done.push(2));
-  desk.do(() => Promise.reject(new Error("no")));
-  desk.do(() => {
+  queue.push(() => void done.push(1));
+  queue.push(() => new Promise<void>((resolve) => (finish = resolve)));
+  queue.push(() => void done.push(2));
+  queue.push(() => Promise.reject(new Error("no")));
+  queue.push(() => {
     throw new Error("no");
   });
-  desk.do(() => void done.push(3));
+  queue.push(() => void done.push(3));
   assert.deepEqual(done, [1]);
   finish();
   await new Promise((resolve) => setImmediate(resolve));

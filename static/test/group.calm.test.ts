@@ -1,4 +1,4 @@
-// Elections on slow lines without a relay: none without a death, one for each death.
+// Elections on slow networks without a relay: none without a death, one for each death.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -9,7 +9,7 @@ const SEEDS = 12;
 for (const deputies of [true, false]) {
   const how = deputies ? "with a deputy" : "without deputies";
 
-  test(`ten calm minutes with slow joins and silences of 2 s change no host, ${how}`, () => {
+  test(`ten minutes without a death, with slow joins and silences of 2 s, change no host, ${how}`, () => {
     for (let seed = 1; seed <= SEEDS; seed++) {
       const { elections, counts } = calm(seed, { minutes: 10, deputies, deathMs: 0 });
       assert.equal(
@@ -33,7 +33,7 @@ for (const deputies of [true, false]) {
   });
 }
 
-test("the calm stretches are rough: dials take seconds, members suspect the host, and trust it again", () => {
+test("dials take seconds, and members suspect the host and trust it again, in the minutes without a death", () => {
   const { counts } = calm(1, { minutes: 10, deputies: true, deathMs: 60_000 });
   for (const what of ["suspect", "trust: a suspicion ends", "server: deputy named", "link opened"])
     assert.ok((counts.get(what) ?? 0) > 2, `${what}: ${counts.get(what)}`);

@@ -1,4 +1,4 @@
-// A page of a thousand over the relay, through three changes of host: everyone the same, and quick enough.
+// Large pages: a thousand members over the relay, a hundred that join at once, many that have left.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -93,7 +93,7 @@ test("a page of 1,000 delivers the same through three changes of host", () => {
     name(`m${change}`, 5 + change);
     const before = frames;
     pass(1000);
-    assert.ok(frames - before < 6 * MEMBERS, `a change of host cost ${frames - before} frames`);
+    assert.ok(frames - before < 6 * MEMBERS, `a change of host costs ${frames - before} frames`);
   }
   pass(3000);
   const model = seen.get("m3")?.join(" ");
@@ -101,7 +101,7 @@ test("a page of 1,000 delivers the same through three changes of host", () => {
   for (const id of groups.keys()) assert.equal(seen.get(id)?.join(" "), model);
 });
 
-test("a hundred who come at once are restored as fast as the socket takes it, and each in its turn", () => {
+test("a hundred members that join at once are restored as fast as the socket takes it, in turn", () => {
   const STATE = 200_000;
   const host = new Group("host");
   let now = 1000;
@@ -143,7 +143,7 @@ test("a hundred who come at once are restored as fast as the socket takes it, an
   assert.equal(
     new Set(sent.map(({ message }) => message)).size,
     1,
-    "the same words are written again for each",
+    "the same message is made again for each",
   );
   const first = sent.length;
   feed({ type: "pressure", link: "states", high: true });
@@ -163,7 +163,7 @@ test("a hundred who come at once are restored as fast as the socket takes it, an
   assert.deepEqual(new Set(sent.slice(0, ids.length).map(({ to }) => to)), new Set(ids));
 });
 
-test("a page that many have come to and left is as quick as one that they never came to", () => {
+test("a page that many members have left keeps its interval of heartbeats", () => {
   const rig = new Rig();
   rig.together("a", "b");
   for (let i = 0; i < 200; i++) {

@@ -1,9 +1,9 @@
-// What is listed as lost is only what the page was really handed.
+// Only messages that the page was really handed are listed as lost.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { giveUp } from "../src/group/given-up.ts";
-import { Ledger } from "../src/group/ledger.ts";
+import { DedupeTable } from "../src/group/dedupe-table.ts";
 import { Log } from "../src/group/log.ts";
 import { Outbox } from "../src/group/outbox.ts";
 import type { Entry, Snapshot } from "../src/group/types.ts";
@@ -14,10 +14,10 @@ function message(s: number, f: string, n: number): Entry {
   return { s, e: 4, f, n, k: "d", d: `${f}#${n}`, z: 3 };
 }
 
-test("a message that was not handed to the page, since a later one of its sender was, is not listed as lost", () => {
+test("a message that the page was not handed, because it had a later one, is not listed as lost", () => {
   const log = new Log();
-  log.reset(4, 0, [[4, 0]], new Ledger());
-  const handed = new Ledger();
+  log.reset({ root: 4, seq: 0, line: [[4, 0]], floor: new DedupeTable() });
+  const handed = new DedupeTable();
   // In an earlier history the page was handed c#5 and nothing before it.
   handed.apply(message(1, "c", 5), NOW);
   for (const entry of [message(1, "c", 1), message(2, "b", 1)]) {
@@ -37,7 +37,7 @@ test("a message that was not handed to the page, since a later one of its sender
   const { lost, lostMore } = giveUp(
     { id: "me", log, delivered: 2, outbox: new Outbox(), handed },
     snap,
-    Ledger.read(snap, NOW),
+    DedupeTable.read(snap, NOW),
   );
   assert.deepEqual([lost.map(({ data }) => data), lostMore], [["b#1"], false]);
 });

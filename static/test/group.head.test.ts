@@ -1,11 +1,13 @@
-// What waits to be sent goes to a new host with the greeting: one round trip less until it is delivered.
+// A greeting to a new host carries the messages that wait, which saves a round trip.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Rig } from "./group.rig.ts";
 
-/** The host a is dead, b hosts now; c has said something meanwhile. */
-function changed(...said: string[]): Rig {
+/**
+ * Returns a rig where the host `a` has died, `c` has sent something meanwhile, and `b` hosts now.
+ */
+function afterChangeOfHost(...said: string[]): Rig {
   const rig = new Rig();
   rig.together("a", "b", "c");
   rig.kill("a");
@@ -16,15 +18,15 @@ function changed(...said: string[]): Rig {
   return rig;
 }
 
-/** Hands over once what is on the table from one to another. */
+/** Hands over the letters that wait from one member to another. Returns their types. */
 function exchange(rig: Rig, from: string, to: string): string[] {
   const letters = rig.take((letter) => letter.from === from && letter.to === to);
   rig.hand(letters);
   return letters.map(({ message }) => message.t);
 }
 
-test("after a change of host what waits is delivered after one round trip", () => {
-  const rig = changed("one", "two");
+test("messages that wait are delivered one round trip after a change of host", () => {
+  const rig = afterChangeOfHost("one", "two");
   rig.take(({ from }) => from === "b");
   assert.deepEqual(exchange(rig, "c", "b"), ["at"]);
   exchange(rig, "b", "c");
@@ -33,15 +35,15 @@ test("after a change of host what waits is delivered after one round trip", () =
   assert.equal(rig.state("b"), "one two");
 });
 
-test("a greeting that is lost costs a second try, and nothing is said twice", () => {
-  const rig = changed("one");
+test("a greeting that is lost is repeated, and nothing is delivered twice", () => {
+  const rig = afterChangeOfHost("one");
   rig.letters = [];
   rig.pass(3000);
   assert.deepEqual([rig.state("b"), rig.state("c"), rig.settled.get("c")], ["one", "one", ["ok"]]);
 });
 
-test("a greeting is no larger than 8 KB: the rest follows when the host has answered", () => {
-  const rig = changed("x".repeat(5000), "y".repeat(5000), "z".repeat(20_000));
+test("a greeting carries at most 8 KB, and the rest follows when the host has answered", () => {
+  const rig = afterChangeOfHost("x".repeat(5000), "y".repeat(5000), "z".repeat(20_000));
   const [at] = rig.take(({ from, message }) => from === "c" && message.t === "at");
   assert.ok(at?.message.t === "at" && at.message.x?.length === 1);
   rig.hand([at]);
@@ -49,8 +51,8 @@ test("a greeting is no larger than 8 KB: the rest follows when the host has answ
   assert.equal(rig.state("b").length, 30_002);
 });
 
-test("a greeting whose head is no list is none", () => {
-  const rig = changed();
+test("a greeting with a malformed head is ignored", () => {
+  const rig = afterChangeOfHost();
   rig.letters = [];
   const at = { r: 1, e: 10, s: 0, done: 0, base: 0, line: [], snap: false, stale: false, age: 0 };
   for (const bad of [

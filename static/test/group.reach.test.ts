@@ -1,14 +1,37 @@
-// Suspicions that end, channels that are idle, and how long a new host waits for those that only a channel reaches.
+// Suspicions end, idle channels stay in use, and a new host waits for those that only a channel
+// reaches.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Rig } from "./group.rig.ts";
 
+/** Returns how often a member said SUSPECT or TRUST. */
 function said(rig: Rig, id: string, type: "suspect" | "trust"): number {
   return (rig.effects.get(id) ?? []).filter((effect) => effect.type === type).length;
 }
 
-test("a member that hears the host again takes its suspicion back, once", () => {
+test("a silent host is suspected, and again while the silence lasts", () => {
+  const rig = new Rig();
+  rig.together("a", "b");
+  rig.kill("a");
+  rig.pass(5000);
+  const suspicions = rig.effects.get("b")?.filter(({ type }) => type === "suspect") ?? [];
+  assert.ok(suspicions.length >= 2);
+});
+
+test("a host in the middle of a long message is not suspected", () => {
+  const rig = new Rig();
+  rig.together("a", "b");
+  rig.feed("b", { type: "link", id: "a", up: true });
+  for (let ms = 0; ms < 6000; ms += 500) {
+    rig.now += 500;
+    rig.feed("b", { type: "heard", from: "a", via: "p2p" });
+    rig.feed("b", { type: "timer" });
+  }
+  assert.ok(!rig.effects.get("b")?.some(({ type }) => type === "suspect"));
+});
+
+test("a member that hears the host again takes its suspicion back once", () => {
   const rig = new Rig();
   rig.together("a", "b");
   rig.pass(2000, "nobody");
@@ -18,7 +41,7 @@ test("a member that hears the host again takes its suspicion back, once", () => 
   assert.deepEqual([said(rig, "b", "suspect"), said(rig, "b", "trust")], [1, 1]);
 });
 
-test("pieces of a long message take a suspicion back, a ping of the host's page does not", () => {
+test("pieces of a long message end a suspicion, a ping of the host's page does not", () => {
   const rig = new Rig();
   rig.together("a", "b");
   rig.pass(1700, "nobody");
@@ -29,7 +52,7 @@ test("pieces of a long message take a suspicion back, a ping of the host's page 
   assert.equal(said(rig, "b", "trust"), 1);
 });
 
-test("a suspicion ends with its socket: nothing is taken back on the next", () => {
+test("a suspicion ends with its socket, and nothing is taken back on the next one", () => {
   const rig = new Rig();
   rig.together("a", "b");
   rig.pass(1700, "nobody");
@@ -64,7 +87,7 @@ test("a change of host closes no channel", () => {
     );
 });
 
-test("a channel on which only pings come is as good as any", () => {
+test("a channel on which only pings arrive stays in use", () => {
   const rig = new Rig();
   rig.together("a", "b", "c");
   rig.feed("b", { type: "link", id: "c", up: true });
@@ -80,7 +103,7 @@ test("a channel on which only pings come is as good as any", () => {
   assert.equal(first?.type === "transmit" && first.via, "p2p");
 });
 
-test("a new host waits for a member that only a channel reaches as long as the server calls fair", () => {
+test("a new host waits the server's fair time for a member that only a channel reaches", () => {
   for (const fairMs of [3000, 9000]) {
     const rig = new Rig();
     rig.together("a", "b", "c");
@@ -105,4 +128,20 @@ test("a new host waits for a member that only a channel reaches as long as the s
     rig.pass(500, "b");
     assert.equal(took(), true);
   }
+});
+
+test("pieces that arrive over the relay do not make a silent data channel good", () => {
+  const rig = new Rig();
+  rig.together("a", "b");
+  rig.feed("b", { type: "link", id: "a", up: true });
+  for (let ms = 0; ms < 5000; ms += 500) {
+    rig.now += 500;
+    rig.feed("b", { type: "heard", from: "a", via: "relay" });
+    rig.feed("b", { type: "timer" });
+  }
+  rig.send("b", "x");
+  const sends = (rig.effects.get("b") ?? []).flatMap((effect) =>
+    effect.type === "transmit" && effect.message.t === "send" ? [effect.via] : [],
+  );
+  assert.deepEqual(sends, ["relay"]);
 });

@@ -1,5 +1,5 @@
-// A few machines on a table: messages wait in the open until a test hands them over, so that a hard case can be laid
-// out by hand. Not a test itself.
+// A few groups whose messages wait until a test hands them over, so that a hard case can be laid
+// out by hand. The file has no tests itself.
 
 import assert from "node:assert/strict";
 import {
@@ -11,6 +11,20 @@ import {
   type Wire,
 } from "../src/group/index.ts";
 
+/** Where a member stands that has no history yet. */
+export const NOWHERE = {
+  r: 0,
+  e: 0,
+  s: 0,
+  done: 0,
+  base: 0,
+  line: [],
+  snap: false,
+  stale: false,
+  age: 0,
+};
+
+/** A message on its way. */
 export interface Letter {
   readonly from: string;
   readonly to: string;
@@ -25,13 +39,13 @@ export class Rig {
   readonly settled = new Map<string, string[]>();
   readonly effects = new Map<string, Effect[]>();
   letters: Letter[] = [];
-  /** Whom the server does not answer. */
+  /** Members that the server does not answer. */
   readonly deaf = new Set<string>();
-  /** What never arrives, of what is handed over by `settle` and `pass`. */
+  /** Returns whether a letter that `settle` or `pass` would hand over is lost. */
   loses: (letter: Letter) => boolean = () => false;
-  /** How long the server has been up, as it tells with OPEN; an older server does not tell it. */
+  /** Time since the server began, as it says it with OPEN. An older server does not say it. */
   upMs: number | undefined;
-  /** Whose page never ends making its snapshot. */
+  /** Members whose page never ends making its snapshot. */
   readonly slow = new Set<string>();
   #token = 0;
 
@@ -70,7 +84,7 @@ export class Rig {
           state: app.slice(),
           size: 1,
         });
-      // The server answers at once; a deposed host is told so before.
+      // The server answers at once. It has told a deposed host so before.
       else if (effect.type === "prove" && !this.deaf.has(id))
         this.feed(id, { type: "proved", token: effect.token });
       else if (effect.type === "notice") this.notices.get(id)?.push(effect.notice);
@@ -111,11 +125,22 @@ export class Rig {
     });
   }
 
+  /** A data channel between two members opens. */
+  link(one: string, other: string): void {
+    this.feed(one, { type: "link", id: other, up: true });
+    this.feed(other, { type: "link", id: one, up: true });
+  }
+
+  /** A member receives a message as if from another. */
+  receive(to: string, from: string, message: unknown): void {
+    this.feed(to, { type: "received", from, via: "relay", message });
+  }
+
   send(id: string, data: string): void {
     this.feed(id, { type: "send", token: ++this.#token, data, size: data.length });
   }
 
-  /** Take the letters that fit off the table; the rest stays. */
+  /** Takes out the letters that fit. The others stay. */
   take(fits: (letter: Letter) => boolean): Letter[] {
     const taken = this.letters.filter(fits);
     this.letters = this.letters.filter((letter) => !fits(letter));
@@ -132,7 +157,10 @@ export class Rig {
       });
   }
 
-  /** Hand over everything between these until nothing more comes. */
+  /**
+   * Hands over all letters between these members, everyone if none is named, until there are no
+   * more.
+   */
   settle(...among: readonly string[]): void {
     for (let round = 0; round < 200; round++) {
       const letters = this.take(
@@ -141,10 +169,10 @@ export class Rig {
       if (letters.length === 0) return;
       this.hand(letters.filter((letter) => !this.loses(letter)));
     }
-    assert.fail("they never stop talking");
+    assert.fail("the members never stop talking");
   }
 
-  /** Time passes; timers ring, and what is said among these arrives. */
+  /** Lets time pass: timers ring, and letters between these members arrive. */
   pass(ms: number, ...among: readonly string[]): void {
     const end = this.now + ms;
     while (this.now < end) {
@@ -155,7 +183,7 @@ export class Rig {
     }
   }
 
-  /** The first opens the page, the others join, everyone is on one log. */
+  /** Opens a page: the first member hosts, the others join, and all are on one log. */
   together(...ids: string[]): void {
     this.add(...ids);
     const [first = ""] = ids;
@@ -169,7 +197,7 @@ export class Rig {
     this.letters = [];
   }
 
-  /** Its tab is gone. */
+  /** Closes the tab of a member without a goodbye. */
   kill(id: string): void {
     this.groups.delete(id);
     this.letters = this.letters.filter(({ from, to }) => from !== id && to !== id);

@@ -1,4 +1,5 @@
-// While away the library asks the server over HTTP, and dials a WebSocket only when somebody answers.
+// After an outage the library asks the server over HTTP and dials a WebSocket only when somebody
+// answers.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -6,16 +7,18 @@ import { ServerSocket } from "../src/socket.ts";
 import { FakeEnv } from "./rig.ts";
 
 const URL = "https://server/path/health";
-/** The longest pause between two questions. */
+/** Longest wait between two requests. */
 const PAUSE_MS = 3_000;
 
 function rig() {
   const env = new FakeEnv();
   const story: string[] = [];
-  const socket = new ServerSocket(env, {
+  const address = {
     routes: () => ({ health: URL, leave: "http://server/leave" }),
     url: () => "wss://server/path/peerjs",
-    said: ({ type }) => story.push(type),
+  };
+  const socket = new ServerSocket(env, address, {
+    message: ({ type }) => story.push(type),
     lost: () => story.push("lost"),
     ended: ({ code, reason }) => story.push(`ended ${code} ${reason}`),
     proved() {},
@@ -26,7 +29,7 @@ function rig() {
   return { env, socket, story };
 }
 
-/** In, for longer than a connection that counts as a failed try, then cut. */
+/** Returns a rig whose connection lasted long enough to count, and was then cut. */
 function lost() {
   const all = rig();
   all.env.last.opens();
@@ -35,7 +38,7 @@ function lost() {
   return all;
 }
 
-/** The same, on a page where the question has been answered before. */
+/** Returns the same rig on a page where the route has answered before. */
 function lostAgain() {
   const all = lost();
   all.env.pass(200);
@@ -46,7 +49,7 @@ function lostAgain() {
   return all;
 }
 
-/** Lets time pass in which every dial fails at once. */
+/** Lets `ms` pass in which every dial fails at once. */
 function refuse(env: FakeEnv, ms: number): void {
   for (let passed = 0; passed < ms; passed += 50) {
     if (env.last.readyState === 0) env.last.ends(1006);
@@ -54,13 +57,13 @@ function refuse(env: FakeEnv, ms: number): void {
   }
 }
 
-test("the first dial asks nothing", () => {
+test("the first dial asks no route", () => {
   const { env } = rig();
   assert.equal(env.sockets.length, 1);
   assert.equal(env.probes.length, 0);
 });
 
-test("after a lost connection the server is asked, and dialled as soon as it answers", () => {
+test("after a lost connection the server is asked and dialled as soon as it answers", () => {
   const { env, story } = lost();
   env.health = undefined;
   env.pass(200);
@@ -75,7 +78,7 @@ test("after a lost connection the server is asked, and dialled as soon as it ans
   assert.deepEqual(story, ["OPEN", "lost", "OPEN"]);
 });
 
-test("a server that does not answer is asked with growing pauses, and not dialled", () => {
+test("a server that does not answer is asked with growing waits and not dialled", () => {
   const { env, story } = lostAgain();
   env.health = "nothing";
   const [dials, asked] = [env.sockets.length, env.probes.length];
@@ -89,7 +92,7 @@ test("a server that does not answer is asked with growing pauses, and not dialle
   assert.equal(env.sockets.length, dials + 1);
 });
 
-test("the pauses differ from page to page", () => {
+test("the waits differ from page to page", () => {
   const pauses = [0, 0.5, 0.99].map((chance) => {
     const { env } = lost();
     Object.assign(env, { chance, health: "nothing" });
@@ -99,7 +102,7 @@ test("the pauses differ from page to page", () => {
   assert.equal(new Set(pauses).size, 3, `${pauses}`);
 });
 
-test("a failed dial is followed by a question, a refusal in words by a dial", () => {
+test("a failed dial is followed by a request, a refusal in words by a dial", () => {
   const { env } = rig();
   env.last.ends(1006);
   env.pass(200);
@@ -110,7 +113,7 @@ test("a failed dial is followed by a question, a refusal in words by a dial", ()
   assert.deepEqual([env.probes.length, env.sockets.length], [1, 3]);
 });
 
-test("a browser that closed the connection itself, as Firefox does for a download, dials at once", () => {
+test("dials without asking if the browser closed the connection itself, as Firefox does for a download", () => {
   const { env } = rig();
   env.last.opens();
   env.pass(3_000);
@@ -119,7 +122,7 @@ test("a browser that closed the connection itself, as Firefox does for a downloa
   assert.deepEqual([env.probes.length, env.sockets.length], [0, 2]);
 });
 
-test("one download after another: each time the next dial comes within the server's grace, but not without a pause", () => {
+test("after each of several downloads the next dial waits a little and stays within the server's grace", () => {
   const { env } = rig();
   for (let downloads = 1; downloads < 20; downloads++) {
     env.last.opens();
@@ -131,7 +134,7 @@ test("one download after another: each time the next dial comes within the serve
   }
 });
 
-test("a server that answers and takes no WebSocket is dialled with growing pauses, and each failure is told", () => {
+test("a server that answers but accepts no WebSocket is dialled with growing waits; each failure is reported", () => {
   const { env, story } = lost();
   refuse(env, 60_000);
   const dials = env.sockets.length - 1;
@@ -139,7 +142,7 @@ test("a server that answers and takes no WebSocket is dialled with growing pause
   assert.equal(story.filter((line) => line.startsWith("failed")).length, dials);
 });
 
-test("a dial that is held back is not given up while the server answers, up to 30 s", () => {
+test("a delayed dial goes on for up to 30 s while the server answers", () => {
   const { env, story } = lost();
   env.pass(200);
   assert.equal(env.sockets.length, 2);
@@ -155,7 +158,7 @@ test("a dial that is held back is not given up while the server answers, up to 3
   assert.equal(env.sockets.length, 3);
 });
 
-test("a dial that hangs beside a server that does not answer is given up after 10 s", () => {
+test("a dial that hangs is given up after 10 s if the server does not answer", () => {
   const { env } = lost();
   env.pass(200);
   env.health = "nothing";
@@ -163,7 +166,7 @@ test("a dial that hangs beside a server that does not answer is given up after 1
   assert.equal(env.sockets[1]?.closedWith, 4000);
 });
 
-test("a dial that opens while the server is asked stays", () => {
+test("a dial that opens during a request stays open", () => {
   const { env, story } = lost();
   env.pass(200);
   env.health = undefined;
@@ -175,7 +178,7 @@ test("a dial that opens while the server is asked stays", () => {
   assert.deepEqual([env.sockets.length, story.at(-1)], [2, "OPEN"]);
 });
 
-test("a question that nobody answers ends after 8 s, and says so", () => {
+test("a request without answer ends after 8 s and is reported", () => {
   const { env, story } = lostAgain();
   env.health = undefined;
   env.pass(8_200);
@@ -183,7 +186,7 @@ test("a question that nobody answers ends after 8 s, and says so", () => {
   assert.deepEqual(story, [`failed 1: GET ${URL} was not answered within 8 s`]);
 });
 
-test("what a proxy in trouble answers is told, and not taken for the server", () => {
+test("an error of a proxy is reported and does not count as the server", () => {
   const { env, story } = lost();
   env.health = undefined;
   env.pass(200);
@@ -191,7 +194,7 @@ test("what a proxy in trouble answers is told, and not taken for the server", ()
   assert.deepEqual([env.sockets.length, story.at(-1)], [1, `failed 1: GET ${URL} is answered 502`]);
 });
 
-test("online, or looked at: asks at once; a question that hangs is asked anew", () => {
+test("wake asks at once, and repeats a request that hangs", () => {
   const { env, socket } = lost();
   env.health = "nothing";
   env.pass(4_000);
@@ -209,7 +212,7 @@ test("online, or looked at: asks at once; a question that hangs is asked anew", 
   assert.equal(env.sockets.length, 2);
 });
 
-test("who leaves or pauses while the server is asked does not dial", () => {
+test("a page that leaves or pauses during a request does not dial", () => {
   for (const end of ["leave", "pause"] as const) {
     const { env, socket } = lost();
     env.health = undefined;
@@ -221,7 +224,7 @@ test("who leaves or pauses while the server is asked does not dial", () => {
   }
 });
 
-test("a page whose policy forbids the question dials without it", () => {
+test("a page whose policy forbids the request dials without it", () => {
   const { env } = lost();
   env.health = "blocked";
   env.pass(200);
@@ -231,7 +234,7 @@ test("a page whose policy forbids the question dials without it", () => {
   assert.ok(env.sockets.length >= 12);
 });
 
-test("an answer that the page may not read is worth one dial, and more once it let the page in", () => {
+test("an unreadable answer allows one dial, and more after it let the page in", () => {
   const { env } = lost();
   env.health = "nothing";
   env.pass(4_000);
@@ -251,12 +254,12 @@ test("an answer that the page may not read is worth one dial, and more once it l
   assert.ok(later.env.sockets.length > 6, "that is how this server answers here");
 });
 
-test("where the question is never answered dials are few, and a page that gets in asks no more", () => {
+test("without any answer dials are rare, and a page that gets in asks no more", () => {
   const { env } = lost();
   env.health = "nothing";
   refuse(env, 60_000);
   assert.ok(env.sockets.length >= 2 && env.sockets.length <= 4, `${env.sockets.length}`);
-  // Firefox forgets a failed WebSocket after 60 s.
+  // Firefox forgets a failed WebSocket after 60 s, and with it the delay.
   refuse(env, 600_000);
   assert.ok(env.sockets.length <= 4 + 600_000 / 75_000, `${env.sockets.length}`);
   for (let passed = 0; passed < 120_000 && env.last.readyState !== 0; passed += 50) env.pass(50);
@@ -269,7 +272,7 @@ test("where the question is never answered dials are few, and a page that gets i
   assert.equal(env.probes.length, asked);
 });
 
-test("a server that came back between question and dial is asked again the next time", () => {
+test("a server that came back between request and dial is asked again in the next outage", () => {
   const { env } = lost();
   env.health = "nothing";
   for (let passed = 0; passed < 10_000 && env.sockets.length === 1; passed += 50) env.pass(50);

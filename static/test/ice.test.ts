@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { objection, sortOut } from "../src/ice.ts";
+import { objection, acceptServers } from "../src/ice.ts";
 
-/** A browser that takes addresses with a scheme, and TURN with credentials. */
+/** Stands for a browser that accepts addresses with a scheme, and TURN only with credentials. */
 function make({ iceServers = [], iceTransportPolicy }: RTCConfiguration): void {
   if (iceTransportPolicy && !["all", "relay"].includes(iceTransportPolicy))
     throw new TypeError(`"${iceTransportPolicy as string}" is not a valid enum value`);
@@ -22,13 +22,19 @@ const [stun, turn, bare, poor] = [
   { urls: ["turn:x", "turns:x"] },
 ];
 
-test("servers that the browser takes are all taken", () => {
-  assert.deepEqual(sortOut({}, [stun, turn], make), { servers: [stun, turn], problem: undefined });
-  assert.deepEqual(sortOut({ iceServers: [turn] }, [], make), { servers: [], problem: undefined });
+test("servers that the browser accepts are all used", () => {
+  assert.deepEqual(acceptServers({}, [stun, turn], make), {
+    servers: [stun, turn],
+    problem: undefined,
+  });
+  assert.deepEqual(acceptServers({ iceServers: [turn] }, [], make), {
+    servers: [],
+    problem: undefined,
+  });
 });
 
-test("servers that it refuses are left out and named; the others are used", () => {
-  const { servers, problem } = sortOut(
+test("servers that the browser refuses are left out and named; the others are used", () => {
+  const { servers, problem } = acceptServers(
     { iceTransportPolicy: "relay" },
     [bare, stun, poor, turn],
     make,
@@ -40,30 +46,30 @@ test("servers that it refuses are left out and named; the others are used", () =
   );
 });
 
-test("servers that are refused only together are all left out, with the browser's words", () => {
+test("servers that are refused only in combination are all left out, with the browser's words", () => {
   const crowd = ({ iceServers = [] }: RTCConfiguration): void => {
     if (iceServers.length > 1) throw new Error("too many");
   };
-  assert.deepEqual(sortOut({}, [stun, turn], crowd), { servers: [], problem: "too many" });
+  assert.deepEqual(acceptServers({}, [stun, turn], crowd), { servers: [], problem: "too many" });
 });
 
-test("what is no server at all harms nobody", () => {
+test("entries that are no servers are left out", () => {
   const strict = ({ iceServers = [] }: RTCConfiguration): void => {
     for (const server of iceServers)
       if (typeof server !== "object" || server === null) throw new TypeError("no dictionary");
   };
-  assert.deepEqual(sortOut({}, [null, 7, stun] as unknown as RTCIceServer[], strict), {
+  assert.deepEqual(acceptServers({}, [null, 7, stun] as unknown as RTCIceServer[], strict), {
     servers: [stun],
     problem: "undefined: no dictionary; undefined: no dictionary",
   });
 });
 
-test("a page's own configuration is tried as it is", () => {
+test("a page's own configuration is tried unchanged", () => {
   assert.equal(objection({ iceServers: [stun] }, make), undefined);
   assert.equal(
     objection({ iceTransportPolicy: "none" as RTCIceTransportPolicy }, make),
     '"none" is not a valid enum value',
   );
-  // Node has no WebRTC: nothing to try it with.
+  // Node has no WebRTC to try a configuration with.
   assert.equal(objection({ iceServers: [bare] }), undefined);
 });

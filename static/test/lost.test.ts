@@ -1,28 +1,22 @@
-// What reaches a page that loses something, or whose server does not believe it.
+// Tests what a page is told that loses messages, or whose server does not believe its claim.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { pack } from "../src/codec.ts";
-import { Front } from "../src/front.ts";
-import { lostIn } from "../src/lost.ts";
-import { openIn } from "../src/payload.ts";
+import { unpackLost } from "../src/lost.ts";
+import { PageCallbacks } from "../src/page-callbacks.ts";
 import type { LostMessage, RestoreInfo } from "../src/restore-info.ts";
 import { Shell } from "../src/shell.ts";
-import { FakeEnv } from "./rig.ts";
+import { FakeEnv, FakePage } from "./rig.ts";
 
-const hooks = {
-  message() {},
-  snapshot: () => undefined,
-  restore: (): unknown => undefined,
-  error() {},
-};
-
-test("what is lost is handed over unpacked, with the state and with `recovered` alike; what nobody can read was never handed over", async () => {
+test("lost messages are unpacked for onRestore and `recovered`; unreadable ones are left out", async () => {
   const env = new FakeEnv();
   const handed: [unknown, RestoreInfo][] = [];
-  const front = new Front(
+  const page = new FakePage();
+  page.onRestore = (state, about) => handed.push([state, about]);
+  const callbacks = new PageCallbacks(
     env,
-    { ...hooks, restore: (state, about) => handed.push([state, about]) },
+    page,
     () => {},
     () => {},
   );
@@ -32,7 +26,7 @@ test("what is lost is handed over unpacked, with the state and with `recovered` 
     { ...about, seq: 8, data: "{" },
     { ...about, seq: 9, mine: true, data: pack("x").text },
   ];
-  front.hand({
+  callbacks.perform({
     type: "restore",
     state: pack([1]).text,
     about: { reason: "replaced", lost, lostMore: true },
@@ -43,44 +37,14 @@ test("what is lost is handed over unpacked, with the state and with `recovered` 
     { ...about, seq: 9, mine: true, data: "x" },
   ];
   assert.deepEqual(handed, [[[1], { reason: "replaced", lost: expected, lostMore: true }]]);
-  assert.equal(lostIn(lost), handed[0]?.[1].lost);
-  assert.ok(Object.isFrozen(lostIn(lost)) && Object.isFrozen(lostIn([])));
+  assert.equal(unpackLost(lost), handed[0]?.[1].lost);
+  assert.ok(Object.isFrozen(unpackLost(lost)) && Object.isFrozen(unpackLost([])));
 });
 
-test("OPEN says how long ago the server began; one that does not, or says it wrongly, says nothing", () => {
-  const up = (upMs?: unknown): number | undefined =>
-    openIn({ host: "h", epoch: 1, upMs })?.open.upMs;
-  assert.deepEqual(
-    [up(0), up(1200), up(-1), up("7"), up()],
-    [0, 1200, undefined, undefined, undefined],
-  );
-});
-
-test("a server whose clock was set back is told of in words, once, and dialled ever more rarely", async () => {
+test("a server whose clock was set back is reported once and dialled with growing waits", async () => {
   const env = new FakeEnv();
-  const told: string[] = [];
-  const shell = new Shell(
-    env,
-    { id: "me", profile: undefined, p2p: false },
-    {
-      ...hooks,
-      url: () => "ws://x",
-      visible: () => true,
-      notice() {},
-      status: (state) => told.push(state),
-      error: ({ code, message }) => told.push(`${code}: ${message}`),
-      left() {},
-      closed() {},
-      signal() {},
-      opened() {},
-      ice() {},
-      connect: () => undefined,
-      over() {},
-      named() {},
-      routes: () => ({ health: "http://x/health", leave: "http://x/leave" }),
-    },
-    () => {},
-  );
+  const page = new FakePage();
+  const shell = new Shell(env, { id: "me", profile: undefined, p2p: false }, page, () => {});
   shell.start();
   const open = {
     members: 2,
@@ -108,11 +72,14 @@ test("a server whose clock was set back is told of in words, once, and dialled e
   );
   assert.deepEqual(eligible, [false], "it cannot host for a server that does not believe it");
   assert.ok(dials >= 8 && dials <= 16, `${dials} dials in four minutes`);
-  assert.deepEqual(
-    told.map((word) => word.split(":")[0]),
-    ["open", "Unreachable", "away"],
+  const told = page.events.flatMap(({ name, args }) => {
+    if (name === "status") return args[0].state;
+    return name === "error" ? args[0].code : [];
+  });
+  assert.deepEqual(told, ["open", "Unreachable", "away"]);
+  assert.equal(page.errors.length, 1);
+  assert.match(
+    page.errors[0] ?? "",
+    /^The server's clock was set back: it is at least 15 minutes behind/,
   );
-  const words = told.filter((word) => word.startsWith("Unreachable"));
-  assert.equal(words.length, 1);
-  assert.match(words[0] ?? "", /The server's clock was set back: it is at least 15 minutes behind/);
 });

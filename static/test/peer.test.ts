@@ -1,8 +1,9 @@
-// What peer.ts knows of PeerJS's insides. If this fails after an update of PeerJS, that file is where to look.
+// Tests what peer.ts relies on inside PeerJS. If a test fails after an update of PeerJS, peer.ts
+// must be adapted.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { createPeer, Signalling } from "../src/peer.ts";
+import { createPeer, PeerSignalling } from "../src/peer.ts";
 
 class FakeConnection {
   static readonly all: FakeConnection[] = [];
@@ -46,11 +47,10 @@ function rig(rtc: RTCConfiguration = {}) {
   }[] = [];
   const events: string[] = [];
   const accepted: string[] = [];
-  const signalling = new Signalling((message) => sent.push(message as (typeof sent)[number]));
+  const signalling = new PeerSignalling((message) => sent.push(message as (typeof sent)[number]));
   const peer = createPeer(
-    "me",
+    { id: "me", token: "token" },
     { host: "server", port: 443, path: "/x/", secure: true, key: "k" },
-    "token",
     rtc,
     signalling,
     ({ peer: id }) => accepted.push(id),
@@ -59,12 +59,12 @@ function rig(rtc: RTCConfiguration = {}) {
     (peer as unknown as { on(name: string, then: () => void): void }).on(name, () =>
       events.push(name),
     );
-  // Outside a browser PeerJS finds no WebRTC and never starts by itself.
+  // Outside a browser PeerJS finds no WebRTC and does not start.
   signalling.start("me", "token");
   return { signalling, peer, sent, events, accepted };
 }
 
-/** Promises only: on its first timer PeerJS finds that Node has no WebRTC, and gives up. */
+/** Runs microtasks only. On its first timer PeerJS finds that Node has no WebRTC, and gives up. */
 const tick = async () => {
   for (let i = 0; i < 20; i++) await Promise.resolve();
 };
@@ -81,7 +81,7 @@ const offer = (label: string) => ({
   },
 });
 
-test("the Peer uses our socket, and only the first OPEN is one to it", () => {
+test("the peer uses the library's socket and gets only the first OPEN", () => {
   const { signalling, peer, events } = rig();
   assert.equal(peer.socket as unknown, signalling);
   signalling.opened();
@@ -90,7 +90,7 @@ test("the Peer uses our socket, and only the first OPEN is one to it", () => {
   assert.equal(peer.open, true);
 });
 
-test("a group's connection is raw, reliable, and offered through our socket", async () => {
+test("a group's connection is raw, reliable, and offered through the library's socket", async () => {
   const { signalling, peer, sent } = rig();
   signalling.opened();
   peer.useIce([{ urls: "stun:x" }]);
@@ -109,10 +109,10 @@ test("a group's connection is raw, reliable, and offered through our socket", as
     [["OFFER", "you"]],
   );
   assert.equal(sent[0]?.payload?.label, "peerstar:group");
-  assert.equal(peer.hasOthers("you"), false);
+  assert.equal(peer.hasAppConnections("you"), false);
 });
 
-test("new ICE servers are for connections to come and for those that stand, whoever made them; the page's own stay", async (t) => {
+test("new ICE servers apply to future and open connections; the page's own stay first", async (t) => {
   const warned = t.mock.method(console, "warn", () => {});
   const { signalling, peer } = rig({
     iceTransportPolicy: "relay",
@@ -127,7 +127,7 @@ test("new ICE servers are for connections to come and for those that stand, whoe
   });
   peer.dialGroup("dead");
   (FakeConnection.all.at(-1) as FakeConnection).broken = true;
-  signalling.said(offer("own"));
+  signalling.receive(offer("own"));
   const offered = FakeConnection.all.at(-1) as FakeConnection;
   assert.notEqual(offered, dialled);
   const iceServers = [{ urls: "turn:own" }, { urls: "turn:x", username: "2:me", credential: "c" }];
@@ -140,23 +140,26 @@ test("new ICE servers are for connections to come and for those that stand, whoe
   assert.deepEqual(FakeConnection.all.at(-1)?.config, { iceTransportPolicy: "relay", iceServers });
 });
 
-test("a group's connection from outside goes to us, any other to the app", async () => {
+test("a group's incoming connection goes to the library, any other to the app", async () => {
   const { signalling, events, accepted } = rig();
   signalling.opened();
-  signalling.said(offer("peerstar:group"));
+  signalling.receive(offer("peerstar:group"));
   await tick();
   assert.deepEqual([accepted, events], [["you"], ["open"]]);
-  signalling.said({ ...offer("own"), payload: { ...offer("own").payload, connectionId: "dc_2" } });
+  signalling.receive({
+    ...offer("own"),
+    payload: { ...offer("own").payload, connectionId: "dc_2" },
+  });
   await tick();
   assert.deepEqual([accepted, events], [["you"], ["open", "connection"]]);
 });
 
-test("an OFFER that PeerJS fails on harms nobody", (t) => {
+test("an OFFER that PeerJS fails on is reported and ignored", (t) => {
   const { signalling, peer } = rig();
   t.mock.method(console, "warn", () => {});
   signalling.opened();
-  signalling.said({ type: "OFFER", src: "you" });
-  signalling.said({
+  signalling.receive({ type: "OFFER", src: "you" });
+  signalling.receive({
     type: "OFFER",
     src: "you",
     payload: { type: "data", serialization: "none such" },
@@ -164,7 +167,7 @@ test("an OFFER that PeerJS fails on harms nobody", (t) => {
   assert.equal(peer.open, true);
 });
 
-test("LEAVE takes away what there is to the one who left, all of it", () => {
+test("LEAVE closes all connections to the member that left", () => {
   const { signalling, peer } = rig();
   signalling.opened();
   const made = [peer.dialGroup("you"), peer.connect("you"), peer.connect("you")].map(
@@ -172,7 +175,7 @@ test("LEAVE takes away what there is to the one who left, all of it", () => {
   );
   assert.deepEqual(Object.keys(peer.connections), ["you"]);
   assert.ok(made.every(({ peerConnection }) => peerConnection));
-  signalling.said({ type: "LEAVE", src: "you" });
+  signalling.receive({ type: "LEAVE", src: "you" });
   assert.deepEqual(Object.keys(peer.connections), []);
   assert.deepEqual(
     made.map(({ peerConnection }) => peerConnection),
@@ -180,13 +183,12 @@ test("LEAVE takes away what there is to the one who left, all of it", () => {
   );
 });
 
-test("offers that PeerJS would answer by itself are unwanted where the app takes no connections; calls wait for the app", () => {
+test("offers of data are unwanted if the app takes no connections; calls wait for the app", () => {
   const quiet = createPeer(
-    "me",
+    { id: "me", token: "token" },
     { host: "server", port: 443, path: "/x/", secure: true, key: "k" },
-    "token",
     {},
-    new Signalling(() => {}),
+    new PeerSignalling(() => {}),
     () => {},
   );
   const call = { type: "OFFER", src: "you", payload: { type: "media", connectionId: "mc_1" } };

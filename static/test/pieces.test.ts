@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { utf8Length } from "../src/codec.ts";
-import { cut, Joiner, LONGEST, pieceIn, quotedCost } from "../src/pieces.ts";
+import { cut, Reassembler, LONGEST, pieceIn, quotedCost } from "../src/pieces.ts";
 
 const texts = [
   "",
@@ -11,7 +11,7 @@ const texts = [
   JSON.stringify({ a: 'ü"\\€😀'.repeat(99) }),
 ];
 
-test("pieces fit, and together are the whole", () => {
+test("pieces fit the limit and join to the whole text", () => {
   for (const text of texts) {
     for (const room of [16, 64, 1001]) {
       const pieces = cut(text, room, quotedCost);
@@ -24,53 +24,53 @@ test("pieces fit, and together are the whole", () => {
   }
 });
 
-test("pieces join in whatever order, once", () => {
-  const joiner = new Joiner();
+test("pieces join in any order, once", () => {
+  const reassembler = new Reassembler();
   const piece = (i: number, x: string) => ({ k: 1, i, of: 3, x });
-  assert.equal(joiner.add("a", piece(0, "one ")), undefined);
-  assert.equal(joiner.add("a", piece(2, "three")), undefined);
-  assert.equal(joiner.add("b", piece(0, "another's ")), undefined);
-  assert.equal(joiner.add("a", piece(2, "three")), undefined);
-  assert.equal(joiner.add("a", piece(1, "two ")), "one two three");
-  assert.equal(joiner.add("a", piece(1, "two ")), undefined);
+  assert.equal(reassembler.add("a", piece(0, "one ")), undefined);
+  assert.equal(reassembler.add("a", piece(2, "three")), undefined);
+  assert.equal(reassembler.add("b", piece(0, "another's ")), undefined);
+  assert.equal(reassembler.add("a", piece(2, "three")), undefined);
+  assert.equal(reassembler.add("a", piece(1, "two ")), "one two three");
+  assert.equal(reassembler.add("a", piece(1, "two ")), undefined);
 });
 
-test("a message whose beginning was missed is none", () => {
-  const joiner = new Joiner();
-  assert.equal(joiner.add("a", { k: 1, i: 1, of: 2, x: "end" }), undefined);
-  assert.equal(joiner.add("a", { k: 1, i: 0, of: 2, x: "late" }), undefined);
-  assert.equal(joiner.add("a", { k: 1, i: 1, of: 2, x: "r" }), "later");
+test("a message whose first piece is missing is dropped", () => {
+  const reassembler = new Reassembler();
+  assert.equal(reassembler.add("a", { k: 1, i: 1, of: 2, x: "end" }), undefined);
+  assert.equal(reassembler.add("a", { k: 1, i: 0, of: 2, x: "late" }), undefined);
+  assert.equal(reassembler.add("a", { k: 1, i: 1, of: 2, x: "r" }), "later");
 });
 
-test("what was never finished makes room for what comes now, whoever began it", () => {
-  const joiner = new Joiner();
+test("the oldest unfinished message makes room for new pieces, whoever sent it", () => {
+  const reassembler = new Reassembler();
   const big = "x".repeat(LONGEST / 8);
-  for (let i = 0; i < 30; i++) joiner.add(`gone ${i}`, { k: 1, i: 0, of: 2, x: big });
+  for (let i = 0; i < 30; i++) reassembler.add(`gone ${i}`, { k: 1, i: 0, of: 2, x: big });
   for (let i = 0; i < 8; i++) {
-    const whole = joiner.add("here", { k: 1, i, of: 8, x: big });
+    const whole = reassembler.add("here", { k: 1, i, of: 8, x: big });
     assert.equal(whole?.length, i < 7 ? undefined : LONGEST);
   }
 });
 
-test("unfinished messages are few, however small their pieces", () => {
-  const joiner = new Joiner();
+test("the number of unfinished messages is bounded, however small their pieces", () => {
+  const reassembler = new Reassembler();
   const many = 200_000;
-  for (let k = 0; k < many; k++) joiner.add("a", { k, i: 0, of: 2, x: "" });
-  assert.equal(joiner.add("a", { k: 0, i: 1, of: 2, x: "y" }), undefined);
-  assert.equal(joiner.add("a", { k: many - 1, i: 1, of: 2, x: "y" }), "y");
+  for (let k = 0; k < many; k++) reassembler.add("a", { k, i: 0, of: 2, x: "" });
+  assert.equal(reassembler.add("a", { k: 0, i: 1, of: 2, x: "y" }), undefined);
+  assert.equal(reassembler.add("a", { k: many - 1, i: 1, of: 2, x: "y" }), "y");
 });
 
-test("who has gone is forgotten, the others are not", () => {
-  const joiner = new Joiner();
-  for (const from of ["a", "b"]) joiner.add(from, { k: 1, i: 0, of: 2, x: from });
-  joiner.forget("a");
+test("forget drops the messages of one sender only", () => {
+  const reassembler = new Reassembler();
+  for (const from of ["a", "b"]) reassembler.add(from, { k: 1, i: 0, of: 2, x: from });
+  reassembler.forget("a");
   assert.deepEqual(
-    ["a", "b"].map((from) => joiner.add(from, { k: 1, i: 1, of: 2, x: "!" })),
+    ["a", "b"].map((from) => reassembler.add(from, { k: 1, i: 1, of: 2, x: "!" })),
     [undefined, "b!"],
   );
 });
 
-test("what is no piece is none", () => {
+test("pieceIn rejects values that are no piece", () => {
   for (const value of [
     null,
     1,
@@ -80,11 +80,11 @@ test("what is no piece is none", () => {
     { k: 1, i: 0.5, of: 2, x: "" },
   ])
     assert.equal(pieceIn(value), undefined);
-  const joiner = new Joiner();
+  const reassembler = new Reassembler();
   for (const bad of [
     { k: 1, i: -1, of: 2, x: "" },
     { k: 1, i: 0, of: 0, x: "" },
     { k: 1, i: 0, of: 1e9, x: "" },
   ])
-    assert.equal(joiner.add("a", bad), undefined);
+    assert.equal(reassembler.add("a", bad), undefined);
 });

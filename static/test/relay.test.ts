@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { Relay, RELAY_LIMITS, type RelayLimits } from "../src/relay.ts";
+import { RELAY_LIMITS, type RelayLimits } from "../src/payload.ts";
+import { Relay } from "../src/relay.ts";
 import { ServerSocket } from "../src/socket.ts";
 import { FakeEnv } from "./rig.ts";
 
@@ -21,26 +22,30 @@ function rig(limits: Partial<RelayLimits> = {}) {
   const pressure: string[] = [];
   const rtts: number[] = [];
   const inPieces: string[] = [];
-  const socket = new ServerSocket(env, {
+  const address = {
     routes: () => ({ health: "http://x/health", leave: "http://server/leave" }),
     url: () => "ws://x",
+  };
+  const socket = new ServerSocket(env, address, {
     lost() {},
     ended() {},
     proved() {},
     failed() {},
-    said: ({ type, src, payload }) => type === "RELAY" && relay.received(src as string, payload),
+    message: ({ type, src, payload }) => type === "RELAY" && relay.received(src as string, payload),
   });
   const relay: Relay = new Relay(env, socket, {
-    received: (from, message) => heard.push([from, message]),
-    heard: (from) => inPieces.push(from),
-    pressure: (of, high) => pressure.push(`${of} ${high ? "high" : "low"}`),
-    rtt: (_, ms) => rtts.push(ms),
+    feed(event) {
+      if (event.type === "received") heard.push([event.from, event.message]);
+      if (event.type === "heard") inPieces.push(event.from);
+      if (event.type === "pressure") pressure.push(`${event.link} ${event.high ? "high" : "low"}`);
+    },
+    measured: (_, ms) => rtts.push(ms),
   });
   socket.dial();
   env.last.opens();
   relay.open({ ...RELAY_LIMITS, ...limits });
   const frames = (): Frame[] => env.last.sent.map((text) => JSON.parse(text) as Frame);
-  /** As the server passes it on. */
+  /** Passes the frames on to another member, as the server does. */
   const passOn = (to: { socket: typeof env.last }, from: string): void => {
     for (const { payload } of frames()) to.socket.says({ type: "RELAY", src: from, payload });
   };
@@ -49,44 +54,44 @@ function rig(limits: Partial<RelayLimits> = {}) {
 
 test("a short message is one frame, with or without dst", () => {
   const { relay, frames } = rig();
-  relay.send("you", '{"t":"x"}', false);
-  relay.send(undefined, '{"t":"y"}', false);
+  relay.send("you", '{"t":"x"}', "messages");
+  relay.send(undefined, '{"t":"y"}', "messages");
   assert.deepEqual(frames(), [
     { type: "RELAY", dst: "you", payload: { t: "x" } },
     { type: "RELAY", payload: { t: "y" } },
   ]);
 });
 
-test("a long one goes in frames the server takes, and is whole on the other side", () => {
+test("a long message goes in frames that the server accepts and is reassembled", () => {
   const [a, b] = [rig({ maxMessageBytes: 8192 }), rig()];
   const message = { t: "data", x: 'ü€😀"\\'.repeat(5000) };
-  a.relay.send("b", JSON.stringify(message), false);
+  a.relay.send("b", JSON.stringify(message), "messages");
   for (const text of a.env.last.sent) assert.ok(new TextEncoder().encode(text).length <= 8192);
   assert.ok(a.env.last.sent.length > 5);
   a.passOn({ socket: b.env.last }, "a");
   assert.deepEqual(b.heard, [["a", message]]);
-  assert.deepEqual(b.inPieces, ["a"], "told at once, and not with every piece");
+  assert.deepEqual(b.inPieces, ["a"], "reported at once, and not with every piece");
 });
 
-test("what does not fit into the socket waits, and is told of as pressure", () => {
+test("frames wait while the socket is full, and back-pressure is reported", () => {
   const { env, relay, pressure, frames } = rig();
   env.last.bufferedAmount = 300 << 10;
   for (let i = 0; i < 60; i++)
-    relay.send(undefined, JSON.stringify({ t: "x", x: "x".repeat(10_000) }), false);
+    relay.send(undefined, JSON.stringify({ t: "x", x: "x".repeat(10_000) }), "messages");
   assert.deepEqual([frames().length, pressure], [0, ["relay high"]]);
   env.last.bufferedAmount = 0;
   env.pass(50);
   assert.deepEqual([frames().length, pressure], [60, ["relay high", "relay low"]]);
 });
 
-test("to one who does not take it in no more goes than it said it has; the others are not held up", () => {
+test("a slow member gets no more than its window; the others do not wait for it", () => {
   const { env, relay, frames } = rig();
   const big = JSON.stringify({ t: "data", x: "x".repeat(48_000) });
-  for (let i = 0; i < 20; i++) relay.send("slow", big, false);
+  for (let i = 0; i < 20; i++) relay.send("slow", big, "messages");
   const toSlow = () =>
     frames().filter(({ dst, payload }) => dst === "slow" && payload.r === undefined).length;
   assert.ok(toSlow() >= 8 && toSlow() <= 10, `${toSlow()}`);
-  relay.send("quick", '{"t":"x"}', false);
+  relay.send("quick", '{"t":"x"}', "messages");
   assert.equal(frames().at(-1)?.dst, "quick");
   for (let i = 0; i < 20; i++) {
     const mark = frames()
@@ -97,12 +102,12 @@ test("to one who does not take it in no more goes than it said it has; the other
   assert.equal(toSlow(), 20);
 });
 
-test("states are a pressure of their own: what is said to all goes on", () => {
+test("snapshots have back-pressure of their own; messages to all go on", () => {
   const { env, relay, pressure, frames } = rig();
   env.last.bufferedAmount = 300 << 10;
   const big = JSON.stringify({ t: "restore", x: "x".repeat(2 << 20) });
-  for (const to of ["a", "b", "c"]) relay.send(to, big, true);
-  relay.send(undefined, '{"t":"data"}', false);
+  for (const to of ["a", "b", "c"]) relay.send(to, big, "snapshots");
+  relay.send(undefined, '{"t":"data"}', "messages");
   assert.deepEqual(pressure, ["states high"]);
   env.last.bufferedAmount = 0;
   env.pass(50);
@@ -114,20 +119,21 @@ test("states are a pressure of their own: what is said to all goes on", () => {
   assert.deepEqual(pressure, ["states high", "states low"]);
 });
 
-test("a state comes through a socket that takes less than is said, and holds nobody up", () => {
+test("a snapshot gets through a socket that is slower than the messages", () => {
   const { env, relay, pressure, frames } = rig();
   const state = JSON.stringify({ t: "restore", x: "x".repeat(1 << 20) });
   env.last.alive = true;
-  relay.send("you", state, true);
+  relay.send("you", state, "snapshots");
   let [seen, of, said] = [0, 0, 0];
   for (let ms = 0; ms < 20_000; ms += 50) {
-    // 500 KB a second are said, while that is allowed; 300 KB go.
+    // Messages of 500 KB a second are sent while there is no back-pressure. The socket passes on
+    // 300 KB.
     for (
       let i = 0;
       i < 5 && pressure.filter((word) => word.startsWith("relay")).at(-1) !== "relay high";
       i++
     ) {
-      relay.send(undefined, JSON.stringify({ t: "data", x: "x".repeat(5000) }), false);
+      relay.send(undefined, JSON.stringify({ t: "data", x: "x".repeat(5000) }), "messages");
       said++;
     }
     env.last.bufferedAmount = Math.max(0, env.last.bufferedAmount - 15_000);
@@ -141,7 +147,7 @@ test("a state comes through a socket that takes less than is said, and holds nob
     }
     seen = frames().length;
   }
-  assert.ok(!relay.hasState("you"), `${of} pieces of the state went`);
+  assert.ok(!relay.hasSnapshot("you"), `${of} pieces of the state went`);
   assert.ok(said > 100, `${said} were said meanwhile`);
   assert.equal(
     pressure.filter((word) => word.startsWith("states")).at(-1),
@@ -150,7 +156,7 @@ test("a state comes through a socket that takes less than is said, and holds nob
   );
 });
 
-test("talk that keeps the socket full keeps no state from it", () => {
+test("messages that keep the socket full do not hold up a snapshot", () => {
   const { env, relay, pressure, frames } = rig();
   const state = JSON.stringify({ t: "restore", x: "x".repeat(350_000) });
   let full = true;
@@ -159,39 +165,39 @@ test("talk that keeps the socket full keeps no state from it", () => {
   Object.defineProperty(env.last, "bufferedAmount", {
     get: () => (full || gone() ? 300 << 10 : 0),
   });
-  for (const to of ["a", "b"]) relay.send(to, state, true);
+  for (const to of ["a", "b"]) relay.send(to, state, "snapshots");
   full = false;
   env.pass(50);
   assert.ok(gone());
   assert.deepEqual(pressure, ["states high"]);
-  relay.send(undefined, '{"t":"data"}', false);
+  relay.send(undefined, '{"t":"data"}', "messages");
   assert.deepEqual(pressure, ["states high", "states low"]);
 });
 
-test("who never answers is taken to have lost it", () => {
+test("a member that never echoes is assumed to have lost its messages", () => {
   const { env, relay, frames } = rig();
   const big = JSON.stringify({ t: "data", x: "x".repeat(48_000) });
-  for (let i = 0; i < 20; i++) relay.send("gone", big, false);
+  for (let i = 0; i < 20; i++) relay.send("gone", big, "messages");
   const before = frames().length;
   env.pass(5000);
-  relay.send("gone", '{"t":"x"}', false);
+  relay.send("gone", '{"t":"x"}', "messages");
   assert.equal(frames().filter(({ type }) => type === "RELAY").length, before + 1);
 });
 
-test("state and talk take turns", () => {
+test("snapshots and messages alternate", () => {
   const { env, relay, frames } = rig();
   env.last.bufferedAmount = 300 << 10;
-  for (let i = 0; i < 5; i++) relay.send(undefined, '{"t":"restore"}', true);
-  for (let i = 0; i < 2; i++) relay.send(undefined, '{"t":"data"}', false);
+  for (let i = 0; i < 5; i++) relay.send(undefined, '{"t":"restore"}', "snapshots");
+  for (let i = 0; i < 2; i++) relay.send(undefined, '{"t":"data"}', "messages");
   env.last.bufferedAmount = 0;
-  relay.pump();
+  relay.drain();
   assert.deepEqual(
     frames().map(({ payload }) => (payload as { t?: string }).t),
     ["data", "restore", "data", "restore", "restore", "restore", "restore"],
   );
 });
 
-/** A state of eight megabytes for one that takes nothing in. */
+/** Returns a rig with a snapshot of 8 MB and a member that echoes only when the test says. */
 function stuffed() {
   const made = rig();
   const big = JSON.stringify({ t: "restore", x: "x".repeat(8 << 20) });
@@ -207,23 +213,23 @@ function stuffed() {
   return { ...made, big, passed, echo };
 }
 
-test("a state is on its way until the last of it has gone, or nothing comes back for long", () => {
+test("a snapshot is under way until its last frame is sent, or the member echoes nothing for long", () => {
   const { env, relay, big, passed, echo } = stuffed();
-  relay.send("slow", big, true);
-  assert.ok(relay.hasState("slow") && !relay.hasState("another"));
+  relay.send("slow", big, "snapshots");
+  assert.ok(relay.hasSnapshot("slow") && !relay.hasSnapshot("another"));
   for (let i = 0; i < 100; i++) echo();
-  assert.ok(!relay.hasState("slow"));
+  assert.ok(!relay.hasSnapshot("slow"));
   const pieces = passed();
   assert.ok(pieces > 120 && pieces < 140, `${pieces}`);
-  relay.send("slow", big, true);
+  relay.send("slow", big, "snapshots");
   env.freeze(5000);
-  assert.ok(!relay.hasState("slow"));
+  assert.ok(!relay.hasSnapshot("slow"));
 });
 
-test("what is said to one passes the state that is on its way to it", () => {
+test("a message to a member overtakes the snapshot on its way to it", () => {
   const { relay, big, frames, echo } = stuffed();
-  relay.send("slow", big, true);
-  relay.send("slow", '{"t":"word"}', false);
+  relay.send("slow", big, "snapshots");
+  relay.send("slow", '{"t":"word"}', "messages");
   const said = (): number =>
     frames().findIndex(({ payload }) => (payload as { t?: string }).t === "word");
   assert.equal(said(), -1);
@@ -231,20 +237,23 @@ test("what is said to one passes the state that is on its way to it", () => {
   assert.ok(said() > 0);
 });
 
-test("what waits for one who has gone, or for another host, goes no more", () => {
-  for (const end of [(relay: Relay) => relay.gone("slow"), (relay: Relay) => relay.turn()]) {
+test("frames that wait for a member are dropped when it leaves or the host changes", () => {
+  for (const end of [
+    (relay: Relay) => relay.forget("slow"),
+    (relay: Relay) => relay.hostChanged(),
+  ]) {
     const { relay, big, passed, echo } = stuffed();
-    relay.send("slow", big, true);
+    relay.send("slow", big, "snapshots");
     const before = passed();
     end(relay);
     for (let i = 0; i < 100; i++) echo();
     assert.equal(passed(), before);
-    relay.send("slow", '{"t":"x"}', false);
+    relay.send("slow", '{"t":"x"}', "messages");
     assert.equal(passed(), before + 1);
   }
 });
 
-test("a ping is answered, and measures", () => {
+test("a ping is answered and measures the round trip", () => {
   const [a, b] = [rig(), rig()];
   a.relay.ping("b", undefined);
   b.env.last.says({ type: "RELAY", src: "a", payload: a.frames().at(-1)?.payload });
@@ -256,18 +265,22 @@ test("a ping is answered, and measures", () => {
   assert.deepEqual(b.rtts, [40]);
 });
 
-/** Bytes as the server counts them, of what went to one and was not yet said to have come. */
+/** Returns the size of a text in bytes, as the server counts it. */
 const bytes = (text: string): number => new TextEncoder().encode(text).length;
 
-test("what is under way to one is counted in bytes, and stays below the half that the server keeps for it", () => {
+test("bytes under way to one member stay below half of the server's queue", () => {
   for (const queueBytes of [1 << 20, 131_072, 16_384]) {
     for (const character of ["x", "ü", "界", "😀"]) {
       const { env, relay } = rig({ queueBytes, maxMessageBytes: 131_072 });
-      relay.send("you", JSON.stringify({ t: "restore", x: character.repeat(queueBytes) }), true);
+      relay.send(
+        "you",
+        JSON.stringify({ t: "restore", x: character.repeat(queueBytes) }),
+        "snapshots",
+      );
       const sent = env.last.sent.map(bytes).reduce((sum, n) => sum + n, 0);
       assert.ok(sent <= queueBytes / 2, `${sent} of ${queueBytes} bytes, in ${character}`);
       assert.ok(sent >= queueBytes / 4, `${sent} of ${queueBytes} bytes, in ${character}`);
-      // A mark went along, whose echo lets the next pass.
+      // The echo of a mark lets the next frames pass.
       const mark = (): { payload: { r?: string; n: number } } | undefined =>
         env.last.sent
           .map((text) => JSON.parse(text) as { payload: { r?: string; n: number } })
@@ -281,14 +294,14 @@ test("what is under way to one is counted in bytes, and stays below the half tha
   }
 });
 
-test("no frame is longer than the server takes, whatever is in it and whoever it is for", () => {
+test("no frame exceeds the server's limit, whatever its content and receiver", () => {
   const [mine, yours] = ["m".repeat(128), "\\".repeat(128)];
   for (const maxMessageBytes of [1024, 2048, 65_536]) {
     const { env, relay, heard } = rig({ maxMessageBytes });
     const message = { t: "data", x: 'ü€😀"\\界'.repeat(8000) };
     const joined: [string, unknown][] = [];
     const other = rig();
-    for (const to of [yours, undefined]) relay.send(to, JSON.stringify(message), false);
+    for (const to of [yours, undefined]) relay.send(to, JSON.stringify(message), "messages");
     for (let i = 0; i < 50; i++) {
       env.pass(50);
       const mark = env.last.sent
@@ -313,10 +326,10 @@ test("no frame is longer than the server takes, whatever is in it and whoever it
   }
 });
 
-test("what waits for the socket is weighed in bytes, as the socket weighs what it holds", () => {
+test("waiting frames are measured in bytes, like the socket's own buffer", () => {
   const { env, relay, pressure } = rig();
   env.last.bufferedAmount = 256 << 10;
   for (let i = 0; i < 10; i++)
-    relay.send(undefined, JSON.stringify({ t: "x", x: "界".repeat(10_000) }), false);
+    relay.send(undefined, JSON.stringify({ t: "x", x: "界".repeat(10_000) }), "messages");
   assert.deepEqual(pressure, ["relay high"], "300 KB wait, in 100,000 characters");
 });

@@ -1,4 +1,4 @@
-// What may be sent and what may not: JSON makes `{}` of many objects without a word, and that must not happen here.
+// Tests what can be sent. JSON silently turns many objects into `{}`; the library must refuse them.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -12,7 +12,7 @@ const refused = (data: unknown, message: RegExp): void => {
 };
 const made = (code: string): unknown => runInNewContext(code);
 
-test("bytes of another realm are bytes, wherever they are", () => {
+test("bytes of another realm are sent as bytes, anywhere in a value", () => {
   const [buffer, view] = [
     made("new Uint8Array([1, 2, 3]).buffer"),
     made("new Uint8Array([0, 1, 2, 3]).subarray(1)"),
@@ -25,7 +25,7 @@ test("bytes of another realm are bytes, wherever they are", () => {
   assert.deepEqual(trip(Buffer.from([1, 2])), Uint8Array.of(1, 2));
 });
 
-test("objects and arrays of another realm are what they are", () => {
+test("objects and arrays of another realm are sent as they are", () => {
   assert.deepEqual(trip(made("({ a: [1, { b: null }], at: new Date(0) })")), {
     a: [1, { b: null }],
     at: "1970-01-01T00:00:00.000Z",
@@ -44,7 +44,7 @@ test("objects and arrays of another realm are what they are", () => {
     refused(made(code), /cannot be sent/);
 });
 
-test("an object of which JSON keeps nothing, or something else than it is, is a TypeError that names it", () => {
+test("an object that JSON would empty or change throws a TypeError that names it", () => {
   function* numbers(): Generator<number> {
     yield 1;
   }
@@ -105,7 +105,7 @@ test("an object of which JSON keeps nothing, or something else than it is, is a 
     refused(data, message);
 });
 
-test("a function, a symbol, a bigint, and numbers that JSON does not have are TypeErrors, inside as well", () => {
+test("functions, symbols, bigints and non-finite numbers throw a TypeError, also inside a value", () => {
   refused(() => 1, /^a function cannot be sent/);
   refused(class {}, /^a function/);
   refused(Symbol("x"), /^a symbol/);
@@ -119,7 +119,7 @@ test("a function, a symbol, a bigint, and numbers that JSON does not have are Ty
   refused(new Button(), /^a function/);
 });
 
-test("the error says where", () => {
+test("the error names the place in the value", () => {
   assert.throws(
     () => pack({ list: [{}, { "of all": new Map() }] }),
     /^TypeError: Map cannot be sent.*\(found at \.list\[1\]\["of all"\]\)$/,
@@ -131,7 +131,7 @@ test("the error says where", () => {
   assert.throws(() => pack(new Map()), /Uint8Array; send Array\.from\(it\)$/);
 });
 
-test("what toJSON gives is what is sent: bytes as bytes, and nothing that JSON would lose", () => {
+test("the result of toJSON is sent, with its bytes, and checked like any value", () => {
   const as = (toJSON: (key: string) => unknown) => ({ toJSON });
   assert.deepEqual(trip(as(() => Uint8Array.of(1, 2))), Uint8Array.of(1, 2));
   assert.deepEqual(trip([as(() => ({ a: Uint8Array.of(1) }))]), [{ a: Uint8Array.of(1) }]);
@@ -145,12 +145,12 @@ test("what toJSON gives is what is sent: bytes as bytes, and nothing that JSON w
   let times = 0;
   pack([as(() => ++times)]);
   assert.equal(times, 1, "asked once");
-  // As JSON does, what toJSON gave is not asked again.
+  // Like JSON, the library does not call toJSON of the result of toJSON.
   const self = { a: 1, toJSON: (): unknown => self };
   assert.deepEqual(trip(self), { a: 1 });
 });
 
-test("what JSON has a meaning for keeps it", () => {
+test("values that JSON can write keep their meaning", () => {
   class Point {
     constructor(readonly x: number) {}
   }
@@ -168,6 +168,7 @@ test("what JSON has a meaning for keeps it", () => {
       point: new Point(1),
       tagged: new Tagged(2),
       bare,
+      // biome-ignore lint/suspicious/noSparseArray: the hole is what the test is about
       list: [undefined, , -0],
       gone: undefined,
       lone: "\ud800",
@@ -198,7 +199,7 @@ test("what JSON has a meaning for keeps it", () => {
   ]);
 });
 
-test("what holds itself, or goes too deep, is a TypeError, with bytes beside it as well", () => {
+test("circular and too deep values throw a TypeError, also beside bytes", () => {
   const loop: unknown[] = [];
   loop.push(loop);
   let deep: unknown = 1;
@@ -211,13 +212,13 @@ test("what holds itself, or goes too deep, is a TypeError, with bytes beside it 
   pack(list);
 });
 
-test("bytes that were transferred away are not sent as none", () => {
+test("transferred bytes throw a TypeError instead of being sent as empty", () => {
   const bytes = Uint8Array.of(1, 2, 3);
   structuredClone(bytes.buffer, { transfer: [bytes.buffer] });
   for (const data of [bytes, bytes.buffer, [bytes]]) assert.throws(() => pack(data), /detached/);
 });
 
-test("where no bytes may stand there may be none", () => {
+test("jsonText throws for a value with bytes", () => {
   assert.equal(
     jsonText({ name: "Ann", at: new Date(0) }),
     '{"name":"Ann","at":"1970-01-01T00:00:00.000Z"}',

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { backoffMs, isTerminal, ServerSocket } from "../src/socket.ts";
+import { backoffMs, isTerminal } from "../src/retry.ts";
+import { ServerSocket } from "../src/socket.ts";
 import type { Ticket } from "../src/ticket.ts";
 import { FakeEnv } from "./rig.ts";
 
@@ -8,12 +9,14 @@ function rig(ticket?: Ticket) {
   const env = new FakeEnv();
   const story: string[] = [];
   let dials = 0;
-  const socket = new ServerSocket(env, {
+  const address = {
     ticket,
     routes: () => ({ health: "http://server/health", leave: "http://server/leave" }),
-    url: (ticket) =>
+    url: (ticket: string | undefined) =>
       `ws://server/?dial=${++dials}${ticket === undefined ? "" : `&ticket=${ticket}`}`,
-    said: ({ type }) => story.push(type),
+  };
+  const socket = new ServerSocket(env, address, {
+    message: ({ type }) => story.push(type),
     lost: () => story.push("lost"),
     ended: ({ code, reason }) => story.push(`ended ${code} ${reason}`),
     proved: (token) => story.push(`proved ${token}`),
@@ -23,7 +26,7 @@ function rig(ticket?: Ticket) {
   return { env, socket, story };
 }
 
-test("close codes say whether to come back", () => {
+test("close codes say whether to dial again", () => {
   for (const code of [1002, 1003, 1007, 1008, 1009, 4400, 4401, 4407, 4409, 4410, 4411, 4426, 4499])
     assert.ok(isTerminal(code), `${code}`);
   for (const code of [
@@ -32,7 +35,7 @@ test("close codes say whether to come back", () => {
     assert.ok(!isTerminal(code), `${code}`);
 });
 
-test("the wait grows, is never all the same, and has an end", () => {
+test("the wait grows, is random, and is bounded", () => {
   assert.ok(backoffMs(0, 0) < backoffMs(0, 0.99));
   assert.ok(backoffMs(0, 0.99) <= 150);
   assert.ok(backoffMs(3, 0) > backoffMs(0, 0.99));
@@ -40,7 +43,7 @@ test("the wait grows, is never all the same, and has an end", () => {
     assert.ok(backoffMs(attempt, 0.99) <= 5_000 && backoffMs(attempt, 0) >= 2_500);
 });
 
-test("a lost socket is dialled again, with the claim as of then, and heard of once", () => {
+test("a lost connection is reported once and dialled again, with the claim of that moment", () => {
   const { env, socket, story } = rig();
   socket.dial();
   env.last.opens();
@@ -53,7 +56,7 @@ test("a lost socket is dialled again, with the claim as of then, and heard of on
   assert.deepEqual(story, ["OPEN", "lost", "OPEN"]);
 });
 
-test("failed tries are counted and spaced out", () => {
+test("failed dials are counted and spaced out", () => {
   const { env, socket, story } = rig();
   socket.dial();
   for (let i = 0; i < 4; i++) {
@@ -63,7 +66,7 @@ test("failed tries are counted and spaced out", () => {
   assert.deepEqual(story, ["failed 1", "failed 2", "failed 3", "failed 4"]);
 });
 
-test("a socket that stood for long and was found dead is dialled as if it were the first", () => {
+test("after a connection that lasted, the next dial waits as for a first failure", () => {
   const { env, socket } = rig();
   socket.dial();
   for (let i = 0; i < 10; i++) {
@@ -82,20 +85,20 @@ test("a socket that stood for long and was found dead is dialled as if it were t
   assert.equal(env.sockets.length, before + 1);
 });
 
-test("a dial that nobody answers is given up", () => {
+test("a dial without answer is given up", () => {
   const { env, socket, story } = rig();
   env.health = "nothing";
   socket.dial();
   env.pass(10_050);
   assert.deepEqual(story, ["failed 1: no answer (late)"]);
-  // Not a goodbye, as no code would be.
+  // The server must not take this close for a goodbye, as one without code would be.
   assert.equal(env.sockets[0]?.closedWith, 4000);
   env.health = "there";
   env.pass(1000);
   assert.equal(env.sockets.length, 2);
 });
 
-test("a socket that is cut as soon as it is open is not dialled again and again without a pause", () => {
+test("a connection that is cut as soon as it is open is dialled with growing waits", () => {
   const { env, socket, story } = rig();
   socket.dial();
   env.last.opens();
@@ -111,11 +114,11 @@ test("a socket that is cut as soon as it is open is not dialled again and again 
   env.last.ends(1006);
   const before = env.sockets.length;
   env.pass(200);
-  assert.equal(env.sockets.length, before + 1, "one that stayed is dialled soon");
-  assert.ok(!story.some((line) => line.startsWith("failed")), "each of them was in");
+  assert.equal(env.sockets.length, before + 1, "a connection that lasted is dialled again soon");
+  assert.ok(!story.some((line) => line.startsWith("failed")), "each connection was let in");
 });
 
-test("a terminal close ends it, and nothing is dialled again", () => {
+test("a terminal close ends the socket for good", () => {
   const { env, socket, story } = rig();
   socket.dial();
   env.last.opens();
@@ -127,7 +130,7 @@ test("a terminal close ends it, and nothing is dialled again", () => {
   assert.equal(env.sockets.length, 1);
 });
 
-test("a reason told in a frame stands in for a close whose code got lost", () => {
+test("the reason in a message replaces a close whose code got lost", () => {
   const { env, socket, story } = rig();
   socket.dial();
   env.last.says({ type: "ERROR", payload: { msg: "page is empty", code: 4405, retry: false } });
@@ -135,7 +138,7 @@ test("a reason told in a frame stands in for a close whose code got lost", () =>
   assert.deepEqual(story, ["ended 4405 page is empty"]);
 });
 
-test("who is told to come back waits as long as told, not all the same time", () => {
+test("after RESTART the wait is as long as told, with a random part", () => {
   const { env, socket } = rig();
   socket.dial();
   env.last.opens();
@@ -147,7 +150,7 @@ test("who is told to come back waits as long as told, not all the same time", ()
   assert.equal(env.sockets.length, 2);
 });
 
-test("a full server is not hurried", () => {
+test("a full server is dialled again after a second or more", () => {
   const { env, socket } = rig();
   socket.dial();
   env.last.ends(4503, "full");
@@ -157,7 +160,7 @@ test("a full server is not hurried", () => {
   assert.equal(env.sockets.length, 2);
 });
 
-test("heartbeats that are answered keep the socket; silence for twice as long ends it", () => {
+test("answered heartbeats keep the socket; silence for twice the interval ends it", () => {
   const { env, socket, story } = rig();
   socket.dial();
   env.last.opens();
@@ -173,7 +176,7 @@ test("heartbeats that are answered keep the socket; silence for twice as long en
   assert.equal(env.sockets.length, 2);
 });
 
-test("a page that slept gives its socket a chance first", () => {
+test("after sleep the socket is checked before it is dropped", () => {
   const { env, socket, story } = rig();
   socket.dial();
   env.last.opens();
@@ -186,7 +189,7 @@ test("a page that slept gives its socket a chance first", () => {
   assert.deepEqual(story, ["OPEN"]);
 });
 
-test("and if it is dead, dials soon", () => {
+test("a socket that died during sleep is dialled again soon", () => {
   const { env, socket, story } = rig();
   socket.dial();
   env.last.opens();
@@ -196,7 +199,7 @@ test("and if it is dead, dials soon", () => {
   assert.equal(env.sockets.length, 2);
 });
 
-test("online, or looked at: dials at once instead of waiting", () => {
+test("wake dials at once instead of waiting", () => {
   const { env, socket } = rig();
   socket.dial();
   for (let i = 0; i < 12; i++) {
@@ -210,10 +213,10 @@ test("online, or looked at: dials at once instead of waiting", () => {
   assert.equal(env.sockets.length, before + 1);
   env.pass(1000);
   socket.wake();
-  assert.equal(env.sockets.length, before + 1, "that dial is on its way");
+  assert.equal(env.sockets.length, before + 1, "the dial is under way");
   env.pass(1500);
   socket.wake();
-  assert.equal(env.sockets.length, before + 2, "it hangs");
+  assert.equal(env.sockets.length, before + 2, "the dial hangs");
 });
 
 test("PROBE is answered at once", () => {
@@ -224,7 +227,7 @@ test("PROBE is answered at once", () => {
   assert.deepEqual(env.last.types(), ["PROBE"]);
 });
 
-test("a proof is the answer to that very heartbeat, on that very socket", () => {
+test("a proof is the answer to its own heartbeat on the same socket", () => {
   const { env, socket, story } = rig();
   socket.dial();
   env.last.opens();
@@ -242,7 +245,7 @@ test("a proof is the answer to that very heartbeat, on that very socket", () => 
   assert.deepEqual(story, ["OPEN", "proved 1", "lost", "OPEN"]);
 });
 
-test("goodbye is said, and the socket closed with 1000", () => {
+test("leave sends LEAVE and closes with 1000", () => {
   const { env, socket } = rig();
   socket.dial();
   env.last.opens();
@@ -253,7 +256,7 @@ test("goodbye is said, and the socket closed with 1000", () => {
   assert.equal(env.sockets.length, 1);
 });
 
-test("a paused one says goodbye as well, and may dial again", () => {
+test("pause sends LEAVE as well, and dial may follow", () => {
   const { env, socket, story } = rig();
   socket.dial();
   env.last.opens();
@@ -267,12 +270,12 @@ test("a paused one says goodbye as well, and may dial again", () => {
   assert.deepEqual(story, ["OPEN", "lost", "OPEN"]);
 });
 
-test("a goodbye without a socket goes over HTTP, once, while the server may be waiting", () => {
+test("without a socket the goodbye goes over HTTP, once, while the server may wait for this page", () => {
   for (const end of ["leave", "pause"] as const) {
     const { env, socket } = rig();
     socket.dial();
     env.last.opens();
-    // As Firefox does when a navigation begins.
+    // Firefox closes the socket like this when a navigation begins.
     env.last.ends(1001);
     socket[end]();
     assert.deepEqual(env.beacons, ["http://server/leave"], end);
@@ -281,7 +284,7 @@ test("a goodbye without a socket goes over HTTP, once, while the server may be w
   }
 });
 
-test("a goodbye in the moment in which the browser closes the socket goes over HTTP as well", () => {
+test("while the browser closes the socket the goodbye goes over HTTP", () => {
   const { env, socket } = rig();
   socket.dial();
   env.last.opens();
@@ -290,7 +293,7 @@ test("a goodbye in the moment in which the browser closes the socket goes over H
   assert.deepEqual([env.last.sent, env.beacons], [[], ["http://server/leave"]]);
 });
 
-test("who was never in, or is missed no more, says no goodbye", () => {
+test("no goodbye is sent if the page was never in, or the server no longer waits for it", () => {
   const { env, socket } = rig();
   socket.dial();
   socket.pause();
@@ -303,7 +306,28 @@ test("who was never in, or is missed no more, says no goodbye", () => {
   assert.deepEqual(env.beacons, []);
 });
 
-test("what an old socket still says is not heard", () => {
+test("the goodbye over HTTP follows the server's returnMs, which is told with OPEN", () => {
+  for (const [returnMs, awayMs, beacons] of [
+    [3_000, 10_000, 1],
+    [3_000, 25_000, 0],
+    [60_000, 50_000, 1],
+    [undefined, 25_000, 1],
+    [undefined, 35_000, 0],
+    ["3000", 25_000, 1],
+    [-1, 25_000, 1],
+  ] as const) {
+    const { env, socket } = rig();
+    socket.dial();
+    env.last.opens({ returnMs });
+    env.health = "nothing";
+    env.last.ends(1006);
+    env.pass(awayMs);
+    socket.leave();
+    assert.equal(env.beacons.length, beacons, `returnMs ${returnMs}, away for ${awayMs} ms`);
+  }
+});
+
+test("messages of a dropped socket are ignored", () => {
   const { env, socket, story } = rig();
   socket.dial();
   const old = env.last;
@@ -315,28 +339,30 @@ test("what an old socket still says is not heard", () => {
   assert.deepEqual(story, ["OPEN", "lost"]);
 });
 
-test("an address that cannot be dialled ends it with the browser's words", () => {
+test("an address that the browser does not dial ends the socket with the browser's words", () => {
   const env = new FakeEnv();
   const ends: string[] = [];
   env.dial = () => {
     throw new SyntaxError("insecure");
   };
-  const hooks = {
+  const address = {
     routes: () => ({ health: "http://x/health", leave: "http://server/leave" }),
     url: () => "ws://x",
-    said() {},
+  };
+  const listener = {
+    message() {},
     lost() {},
     ended: ({ reason }: { reason: string }) => void ends.push(reason),
     proved() {},
     failed() {},
   };
-  new ServerSocket(env, hooks).dial();
-  assert.deepEqual(ends, [], "whoever dials must be able to hear of it");
+  new ServerSocket(env, address, listener).dial();
+  assert.deepEqual(ends, [], "the end is told after the call that dials");
   env.pass(1);
   assert.deepEqual(ends, ["insecure"]);
 });
 
-test("a ticket that is a text goes along with every dial, and its end is the end", () => {
+test("a ticket that is a text is used for every dial; when it expires the socket ends", () => {
   const { env, socket, story } = rig("abc");
   socket.dial();
   assert.equal(env.last.url, "ws://server/?dial=1&ticket=abc");
@@ -350,7 +376,7 @@ test("a ticket that is a text goes along with every dial, and its end is the end
   assert.match(story.at(-1) ?? "", /^ended 4507 The ticket has run out.*function/);
 });
 
-test("a function is asked for a ticket before every dial; one that ran out is soon replaced", async () => {
+test("a ticket function is called before every dial; an expired ticket is replaced soon", async () => {
   let asked = 0;
   const { env, socket, story } = rig(() => Promise.resolve(`t${++asked}`));
   socket.dial();
@@ -369,7 +395,7 @@ test("a function is asked for a ticket before every dial; one that ran out is so
   assert.deepEqual(story, ["failed 1: the ticket has run out", "OPEN"]);
 });
 
-test("no ticket, no dial: it is tried again, and said why", async () => {
+test("without a ticket there is no dial; the reason is reported and the function called again", async () => {
   const answers: (() => string | Promise<string>)[] = [
     () => {
       throw new Error("not signed in");
@@ -396,7 +422,7 @@ test("no ticket, no dial: it is tried again, and said why", async () => {
   ]);
 });
 
-test("a ticket is waited for ten seconds, and one that comes later is not used", async () => {
+test("a ticket function may take ten seconds; a later ticket is not used", async () => {
   const answers: ((ticket: string) => void)[] = [];
   const { env, socket, story } = rig(() => new Promise((answer) => answers.push(answer)));
   socket.dial();
@@ -418,7 +444,7 @@ test("a ticket is waited for ten seconds, and one that comes later is not used",
   );
 });
 
-test("who left while a ticket was asked for does not dial", async () => {
+test("a page that left during a ticket's request does not dial", async () => {
   const { env, socket } = rig(() => "t");
   socket.dial();
   socket.leave();
@@ -426,7 +452,7 @@ test("who left while a ticket was asked for does not dial", async () => {
   assert.equal(env.sockets.length, 0);
 });
 
-test("a page that nobody may host is not hurried", () => {
+test("a page without a possible host is dialled again after a second or more", () => {
   const { env, socket, story } = rig();
   socket.dial();
   env.last.ends(4509, "no-host");
@@ -437,7 +463,7 @@ test("a page that nobody may host is not hurried", () => {
   assert.deepEqual(story, ["failed 1: no-host"]);
 });
 
-test("pauses between tries stay within the time that the server waits for those that come back", () => {
+test("waits stay within the time that the server waits for returning members", () => {
   assert.equal(backoffMs(20, 1), 5000);
   assert.equal(backoffMs(20, 1, 1200), 1200);
   assert.equal(backoffMs(0, 1, 1200), 150);

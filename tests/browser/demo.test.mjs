@@ -1,4 +1,5 @@
-// The demo page as people meet it: one board on several screens, a host that goes. Screenshots go to shots/.
+// The demo page as people use it: one board on several screens, and hosts that leave. Screenshots
+// go to shots/.
 import assert from "node:assert/strict";
 import { mkdirSync } from "node:fs";
 import { dirname, join } from "node:path";
@@ -20,7 +21,7 @@ const PHONE = {
 };
 const DARK = { viewport: { width: 1280, height: 860 }, colorScheme: "dark" };
 
-/** What the page says, read as a person would. */
+/** Returns the texts of the page, as a person reads them. */
 const read = (tab) =>
   tab.evaluate(() => {
     const text = (id) => document.getElementById(id).textContent.trim();
@@ -64,7 +65,7 @@ const sameBoard = (pages) =>
     ({ steps, wires }) => String([steps, wires]) === String([pages[0].steps, pages[0].wires]),
   );
 
-/** All say the same of the star, and all its rays are direct. */
+/** Returns whether all pages show the same star, with direct links only. */
 function isWhole(pages) {
   const ids = pages.map(({ id }) => id).sort();
   return pages.every(
@@ -76,7 +77,7 @@ function isWhole(pages) {
   );
 }
 
-/** Every tab shows the same board, and it is as wanted. */
+/** Waits until every tab shows the same board and `good` accepts it. */
 const untilBoard = (what, tabs, good) =>
   untilState(what, readAll(tabs), (pages) => sameBoard(pages) && good(pages[0]));
 
@@ -93,7 +94,7 @@ async function drag(tab, name, dx, dy, from = {}) {
   await tab.mouse.up();
 }
 
-/** From the dot of one step onto another. */
+/** Drags a wire from the dot of one step onto another step. */
 async function wire(tab, from, to) {
   const [dot, target] = [
     await step(tab, from).locator(".port").boundingBox(),
@@ -116,7 +117,7 @@ async function watchJumps(tab) {
   });
 }
 
-scenario("three tabs edit one board, lose their host, and go on", async (world) => {
+scenario("three tabs edit one board, lose their host and go on", async (world) => {
   const [server, browser] = await Promise.all([world.server(), world.browser()]);
   const url = `${server.url}/`;
   const first = await browser.tab(url, WIDE);
@@ -133,7 +134,7 @@ scenario("three tabs edit one board, lose their host, and go on", async (world) 
   assert.ok(await first.getByRole("link", { name: "open this page in another tab" }).isVisible());
   assert.ok(
     await first.locator("#members").getByRole("link", { name: url }).isVisible(),
-    "others are told where to come",
+    "the page shows the address for others",
   );
   assert.ok(await button(first, "Drop the host").isDisabled(), "nobody could take over");
   await shoot(first, "board-empty");
@@ -179,7 +180,7 @@ scenario("three tabs edit one board, lose their host, and go on", async (world) 
     wires.includes("Wire from GLM to <b>Quality check</b>"),
   );
 
-  // A circle is refused, and said so.
+  // The page refuses a circle and says so.
   await wire(third, "Quality check", "Load DICOM");
   await untilState(
     "the circle to be refused in words",
@@ -192,7 +193,7 @@ scenario("three tabs edit one board, lose their host, and go on", async (world) 
   await third.keyboard.press("Enter");
   await untilBoard("the name everywhere", tabs, (page) => names(page).includes("Check quality"));
 
-  // By finger: choose, delete, undo. Only one's own is undone.
+  // By touch: choose, delete, undo. Undo affects only the user's own edits.
   await step(second, "Smooth 6 mm").tap();
   await button(second, "Delete").tap();
   await untilBoard(
@@ -218,7 +219,7 @@ scenario("three tabs edit one board, lose their host, and go on", async (world) 
   );
 
   await step(third, "Register to MNI").click();
-  // Links are measured and told within seconds.
+  // The page shows each link's round trip within seconds.
   await untilState("every link to have a round trip", readAll(tabs), (pages) =>
     pages.every(
       ({ links }) =>
@@ -239,7 +240,7 @@ scenario("three tabs edit one board, lose their host, and go on", async (world) 
   const jumped = await first.evaluate(() => window.jumped);
   assert.ok(jumped < 0.02, `the page jumps about: ${jumped}`);
 
-  // The host's tab is closed while an edit is under way.
+  // The host's tab closes while an edit is under way.
   await Promise.all([
     first.close(),
     button(second, "GLM")
@@ -281,7 +282,7 @@ scenario("three tabs edit one board, lose their host, and go on", async (world) 
   await shoot(third, "board-new-host-dark");
   await shoot(second, "board-new-host-phone");
 
-  // Anyone may drop the host.
+  // Every member may replace the host.
   await button(fourth, "Drop the host").click();
   const dropped = await untilState(
     "another host by resignation",
@@ -302,7 +303,7 @@ scenario("three tabs edit one board, lose their host, and go on", async (world) 
   }
 });
 
-scenario("two tabs of one browser are two people", async (world) => {
+scenario("two tabs of one browser are two members", async (world) => {
   const [server, browser] = await Promise.all([world.server(), world.browser()]);
   const first = await browser.tab(`${server.url}/`, WIDE);
   const open = () => browser.tabIn(first.context(), `${server.url}/`);
@@ -313,14 +314,14 @@ scenario("two tabs of one browser are two people", async (world) => {
   assert.equal(
     await first.evaluate(() => localStorage.getItem("peerstar:name")),
     null,
-    "only a name that was chosen is for the next visit",
+    "the browser keeps only a chosen name for the next visit",
   );
   const given = await first.getByLabel("Your name").inputValue();
   await first.reload();
   assert.equal(
     await first.getByLabel("Your name").inputValue(),
     given,
-    "a reload is no other person",
+    "a reload keeps the person's name",
   );
   await first.getByLabel("Your name").fill("Ann");
   await first.keyboard.press("Enter");
@@ -335,7 +336,7 @@ scenario("two tabs of one browser are two people", async (world) => {
 });
 
 scenario(
-  "a finger on the board pushes the page where the board has nothing more to show",
+  "a swipe on the board scrolls the page where the board has nothing more to show",
   async (world) => {
     const [server, browser] = await Promise.all([world.server(), world.browser()]);
     const tab = await browser.tab(`${server.url}/`, PHONE);
@@ -357,7 +358,7 @@ scenario(
   },
 );
 
-scenario("everything by keyboard alone", async (world) => {
+scenario("the keyboard alone can do everything", async (world) => {
   const [server, browser] = await Promise.all([world.server(), world.browser()]);
   const tab = await browser.tab(`${server.url}/`, { ...WIDE, reducedMotion: "reduce" });
   await untilState("to be connected", readAll([tab]), ([page]) => page.host === page.id);
@@ -368,7 +369,7 @@ scenario("everything by keyboard alone", async (world) => {
     tab.evaluate(
       () => document.activeElement.getAttribute("aria-label") ?? document.activeElement.textContent,
     );
-  /** The focus follows what the group delivers, a moment after the key. */
+  /** Waits for the focus. It follows the group's delivery, a moment after the key. */
   const untilFocused = (label, what) => untilState(what, focused, (now) => now === label);
   const tabTo = async (label) => {
     for (let n = 0; n < 40 && !(await focused()).startsWith(label); n++) await press("Tab");
@@ -386,7 +387,7 @@ scenario("everything by keyboard alone", async (world) => {
   await tab.evaluate(() => document.getElementById("fit").focus());
   await press("Tab");
   await untilFocused("Load DICOM", "the focus on the step");
-  // Letting go of it leaves the focus where it is, and the keys go on.
+  // Escape deselects the step. The focus stays, and the keys still work.
   await press("Escape", "ArrowDown", "ArrowDown", "Shift+ArrowRight");
   await untilState("the step to have moved", readAll([tab]), ([page]) =>
     page.steps.some((step) => step.startsWith("Load DICOM") && !start.steps.includes(step)),
@@ -437,123 +438,123 @@ scenario("everything by keyboard alone", async (world) => {
   await untilBoard("the step", [tab], ({ steps }) => steps.length === 1);
   await press("Control+z");
   await untilBoard(
-    "a field with nothing in it leaves the keys to the board",
+    "an empty field passes the undo keys to the board",
     [tab],
     ({ steps }) => steps.length === 0,
   );
 });
 
+scenario("a press with the pointer directs the keys, and Escape cancels a drag", async (world) => {
+  const [server, browser] = await Promise.all([world.server(), world.browser()]);
+  const tabs = [
+    await browser.tab(`${server.url}/`, WIDE),
+    await browser.tab(`${server.url}/`, WIDE),
+  ];
+  const [tab] = tabs;
+  await untilState("two tabs to show one whole star", readAll(tabs), isWhole);
+  await tab.locator(".preset", { hasText: "Skull strip" }).click();
+  await untilBoard("a step", tabs, ({ steps }) => steps.length === 1);
+  await tab.keyboard.press("Delete");
+  await untilBoard("the new step to be deleted by key", tabs, ({ steps }) => steps.length === 0);
+
+  await button(tab, "Start with an example").click();
+  const [{ steps }] = await untilBoard(
+    "the example everywhere",
+    tabs,
+    ({ steps }) => steps.length === 6,
+  );
+  await wire(tab, "Load DICOM", "Skull strip");
+  await untilState(
+    "the page to keep the existing wire",
+    readAll([tab]),
+    ([page]) => page.said.endsWith("already.") && page.wires.length === 5,
+  );
+
+  const box = await step(tab, "GLM").boundingBox();
+  await tab.mouse.move(box.x + 40, box.y + 20);
+  await tab.mouse.down();
+  await tab.mouse.move(box.x + 240, box.y + 220, { steps: 12 });
+  await untilBoard("the drag everywhere", tabs, (page) => String(page.steps) !== String(steps));
+  await tab.keyboard.press("Escape");
+  await untilBoard(
+    "the board as before the drag",
+    tabs,
+    (page) => String(page.steps) === String(steps),
+  );
+  await tab.mouse.move(box.x + 340, box.y + 320, { steps: 4 });
+  await tab.mouse.up();
+  await button(tab, "Undo").click();
+  await untilBoard(
+    "undo to take back what was done before the drag",
+    tabs,
+    (page) => page.steps.length === 0,
+  );
+  await button(tab, "Redo").click();
+  await untilBoard("the example again", tabs, (page) => page.steps.length === 6);
+
+  await drag(tab, "GLM", 2000, 0);
+  const inView = () =>
+    tab.evaluate(() =>
+      ["#view", ".step.selected"].map(
+        (found) => document.querySelector(found).getBoundingClientRect().right,
+      ),
+    );
+  await untilState("a step at the edge to be whole in view", inView, ([view, step]) => step < view);
+  await button(tab, "Undo").click();
+
+  await tab.getByText("Help").click();
+  await tab.locator(".sheet").waitFor();
+  await step(tab, "GLM").click();
+  await tab.locator(".sheet").waitFor({ state: "hidden" });
+  await button(tab, "Delete").dblclick();
+  await untilBoard(
+    "one step less, not two",
+    tabs,
+    (page) => page.steps.length === 5 && !names(page).includes("GLM"),
+  );
+});
+
 scenario(
-  "the pointer: what is pressed is what keys are for, and a drag can be called off",
+  "a phone on a wide board shows readable names and can show the whole board",
   async (world) => {
     const [server, browser] = await Promise.all([world.server(), world.browser()]);
-    const tabs = [
-      await browser.tab(`${server.url}/`, WIDE),
-      await browser.tab(`${server.url}/`, WIDE),
-    ];
-    const [tab] = tabs;
-    await untilState("two tabs to show one whole star", readAll(tabs), isWhole);
-    await tab.locator(".preset", { hasText: "Skull strip" }).click();
-    await untilBoard("a step", tabs, ({ steps }) => steps.length === 1);
-    await tab.keyboard.press("Delete");
-    await untilBoard("the new step to be deleted by key", tabs, ({ steps }) => steps.length === 0);
-
-    await button(tab, "Start with an example").click();
-    const [{ steps }] = await untilBoard(
-      "the example everywhere",
-      tabs,
-      ({ steps }) => steps.length === 6,
-    );
-    await wire(tab, "Load DICOM", "Skull strip");
+    const wide = await browser.tab(`${server.url}/`, WIDE);
+    await button(wide, "Start with an example").click();
+    await untilBoard("the example", [wide], ({ steps }) => steps.length === 6);
+    const phone = await browser.tab(`${server.url}/`, PHONE);
+    await untilBoard("the example on the phone", [wide, phone], ({ steps }) => steps.length === 6);
+    const look = () =>
+      phone.evaluate(() => {
+        const view = document.getElementById("view").getBoundingClientRect();
+        const boxes = [...document.querySelectorAll(".step")].map((box) =>
+          box.getBoundingClientRect(),
+        );
+        return {
+          scale: boxes[0].width / 172,
+          all: boxes.every(
+            ({ left, right, top, bottom }) =>
+              left >= view.left && right <= view.right && top >= view.top && bottom <= view.bottom,
+          ),
+          pressed: document.getElementById("fit").getAttribute("aria-pressed"),
+        };
+      });
+    assert.deepEqual(await look(), { scale: 0.75, all: false, pressed: "false" });
+    await button(phone, "Fit").tap();
     await untilState(
-      "the wire that is there to be left",
-      readAll([tab]),
-      ([page]) => page.said.endsWith("already.") && page.wires.length === 5,
+      "all of it",
+      look,
+      ({ scale, all, pressed }) => all && scale < 0.75 && pressed === "true",
     );
-
-    const box = await step(tab, "GLM").boundingBox();
-    await tab.mouse.move(box.x + 40, box.y + 20);
-    await tab.mouse.down();
-    await tab.mouse.move(box.x + 240, box.y + 220, { steps: 12 });
-    await untilBoard("the drag everywhere", tabs, (page) => String(page.steps) !== String(steps));
-    await tab.keyboard.press("Escape");
-    await untilBoard("all as it was", tabs, (page) => String(page.steps) === String(steps));
-    await tab.mouse.move(box.x + 340, box.y + 320, { steps: 4 });
-    await tab.mouse.up();
-    await button(tab, "Undo").click();
-    await untilBoard(
-      "undo to take back what was done before the drag",
-      tabs,
-      (page) => page.steps.length === 0,
-    );
-    await button(tab, "Redo").click();
-    await untilBoard("the example again", tabs, (page) => page.steps.length === 6);
-
-    await drag(tab, "GLM", 2000, 0);
-    const inView = () =>
-      tab.evaluate(() =>
-        ["#view", ".step.selected"].map(
-          (found) => document.querySelector(found).getBoundingClientRect().right,
-        ),
-      );
+    await button(phone, "Fit").tap();
     await untilState(
-      "a step at the edge to be whole in view",
-      inView,
-      ([view, step]) => step < view,
-    );
-    await button(tab, "Undo").click();
-
-    await tab.getByText("Help").click();
-    await tab.locator(".sheet").waitFor();
-    await step(tab, "GLM").click();
-    await tab.locator(".sheet").waitFor({ state: "hidden" });
-    await button(tab, "Delete").dblclick();
-    await untilBoard(
-      "one step less, not two",
-      tabs,
-      (page) => page.steps.length === 5 && !names(page).includes("GLM"),
+      "its full size",
+      look,
+      ({ scale, pressed }) => scale === 1 && pressed === "false",
     );
   },
 );
 
-scenario("a phone comes to a wide board: names can be read, and all can be seen", async (world) => {
-  const [server, browser] = await Promise.all([world.server(), world.browser()]);
-  const wide = await browser.tab(`${server.url}/`, WIDE);
-  await button(wide, "Start with an example").click();
-  await untilBoard("the example", [wide], ({ steps }) => steps.length === 6);
-  const phone = await browser.tab(`${server.url}/`, PHONE);
-  await untilBoard("the example on the phone", [wide, phone], ({ steps }) => steps.length === 6);
-  const look = () =>
-    phone.evaluate(() => {
-      const view = document.getElementById("view").getBoundingClientRect();
-      const boxes = [...document.querySelectorAll(".step")].map((box) =>
-        box.getBoundingClientRect(),
-      );
-      return {
-        scale: boxes[0].width / 172,
-        all: boxes.every(
-          ({ left, right, top, bottom }) =>
-            left >= view.left && right <= view.right && top >= view.top && bottom <= view.bottom,
-        ),
-        pressed: document.getElementById("fit").getAttribute("aria-pressed"),
-      };
-    });
-  assert.deepEqual(await look(), { scale: 0.75, all: false, pressed: "false" });
-  await button(phone, "Fit").tap();
-  await untilState(
-    "all of it",
-    look,
-    ({ scale, all, pressed }) => all && scale < 0.75 && pressed === "true",
-  );
-  await button(phone, "Fit").tap();
-  await untilState(
-    "its full size",
-    look,
-    ({ scale, pressed }) => scale === 1 && pressed === "false",
-  );
-});
-
-scenario("large letters and narrow windows leave everything in its place", async (world) => {
+scenario("large letters and narrow windows do not break the layout", async (world) => {
   const [server, browser] = await Promise.all([world.server(), world.browser()]);
   for (const [width, letters] of [
     [320, 16],
@@ -586,7 +587,7 @@ scenario("large letters and narrow windows leave everything in its place", async
   }
 });
 
-scenario("the board of one who was alone is there after a reload", async (world) => {
+scenario("a lone member finds its board again after a reload", async (world) => {
   const [server, browser] = await Promise.all([world.server(), world.browser()]);
   const tab = await browser.tab(`${server.url}/`, WIDE);
   await button(tab, "Start with an example").click();
@@ -608,7 +609,7 @@ scenario("the board of one who was alone is there after a reload", async (world)
   assert.deepEqual(after.steps, before.steps);
 });
 
-scenario("a plain PeerJS connection by id", async (world) => {
+scenario("two pages talk over a plain PeerJS connection by id", async (world) => {
   const [server, browser] = await Promise.all([world.server(), world.browser()]);
   const tabs = await Promise.all([1, 2].map(() => browser.tab(`${server.url}/`, WIDE)));
   const pages = await untilState("two tabs to show one whole star", readAll(tabs), isWhole);
@@ -626,7 +627,7 @@ scenario("a plain PeerJS connection by id", async (world) => {
   await tabs[0].getByLabel("Id of someone here").fill("nobody-here");
   await tabs[0].keyboard.press("Enter");
   await untilState(
-    "an unknown id to be said so",
+    "the page to report an unknown id",
     readAll(tabs),
     ([page]) => page.hand === "Nobody here has that id.",
   );
@@ -648,7 +649,7 @@ scenario("two pages of one server do not meet", async (world) => {
   );
 });
 
-scenario("the page under a path of the server's works the same", async (world) => {
+scenario("the page also works under a path of the server", async (world) => {
   const [server, browser] = await Promise.all([
     world.server({ SERVER__PATH: "/deep/down/" }),
     world.browser(),
@@ -658,9 +659,9 @@ scenario("the page under a path of the server's works the same", async (world) =
 });
 
 scenario(
-  "a lost server is said so, the board goes on, and the page comes back by itself",
+  "the page reports a lost server, the board goes on, and the page reconnects by itself",
   async (world) => {
-    // The page is from another server than the one it talks to.
+    // Another server serves the page than the one that the page talks to.
     const [server, from, browser] = await Promise.all([
       world.server(),
       world.server(),
@@ -670,11 +671,14 @@ scenario(
     const tabs = [await browser.tab(url, PHONE), await browser.tab(url, WIDE)];
     const [before] = await untilState("two tabs to show one whole star", readAll(tabs), isWhole);
     await server.end("SIGKILL");
-    await untilState("both to say that the server is out of reach", readAll(tabs), (pages) =>
+    await untilState("both to report that the server is out of reach", readAll(tabs), (pages) =>
       pages.every(({ status }) => status.startsWith("Server out of reach")),
     );
     for (const tab of tabs)
-      assert.ok(await button(tab, "Drop the host").isDisabled(), "nobody could be chosen");
+      assert.ok(
+        await button(tab, "Drop the host").isDisabled(),
+        "without a server no host can be chosen",
+      );
     await tabs[1].getByRole("button", { name: "GLM" }).click();
     await untilBoard(
       "the board to go on over the direct link",
@@ -692,14 +696,14 @@ scenario(
     assert.deepEqual(
       [after.host, after.epoch],
       [before.host, before.epoch],
-      "a restart changes no host",
+      "a restart of the server does not change the host",
     );
     for (const tab of tabs) assert.ok(await button(tab, "Drop the host").isEnabled());
   },
 );
 
 scenario(
-  "over the relay alone, a lost server leaves no link, and shows what waits",
+  "over the relay alone, a lost server ends every link, and the page shows unsent edits",
   async (world) => {
     const [server, from, browser] = await Promise.all([
       world.server({ PAGES__STAR: 1 }),
@@ -726,14 +730,18 @@ scenario(
       20_000,
     );
     await tabs[1].locator(".preset", { hasText: "GLM" }).click();
-    await untilState("what was done to wait", waiting, (names) => String(names) === "GLM");
+    await untilState(
+      "the edits to wait for the server",
+      waiting,
+      (names) => String(names) === "GLM",
+    );
     await server.begin();
-    await untilBoard("it everywhere", tabs, ({ steps }) => steps.length === 1);
+    await untilBoard("the edit everywhere", tabs, ({ steps }) => steps.length === 1);
     assert.deepEqual(await waiting(), []);
   },
 );
 
-scenario("a server that was never there is said so in the middle of the board", async (world) => {
+scenario("the board reports a server that was never reached", async (world) => {
   const [from, browser] = await Promise.all([world.server(), world.browser()]);
   const nowhere = await freePort();
   const tab = await browser.tab(`${from.url}/?server=http://127.0.0.1:${nowhere}/`, WIDE);
@@ -743,7 +751,7 @@ scenario("a server that was never there is said so in the middle of the board", 
     .waitFor();
 });
 
-scenario("a page that is not let in says why, and takes nothing", async (world) => {
+scenario("a refused page says why and disables all controls", async (world) => {
   const [server, browser] = await Promise.all([world.server(), world.browser()]);
   for (const [query, why] of [
     ["key=wrong", "“key”"],
@@ -753,7 +761,7 @@ scenario("a page that is not let in says why, and takes nothing", async (world) 
     await untilState("the page to explain", readAll([tab]), ([page]) => page.status.includes(why));
     await button(tab, "Reload").waitFor();
     assert.ok(await tab.getByText("Connecting…").isHidden());
-    assert.equal((await read(tab)).said, "", "nothing is said twice");
+    assert.equal((await read(tab)).said, "", "the page reports nothing twice");
     const live = await tab.evaluate(() =>
       [
         ...document.querySelectorAll(
@@ -767,12 +775,12 @@ scenario("a page that is not let in says why, and takes nothing", async (world) 
   }
 });
 
-scenario("an address with a server that is none says so on the page", async (world) => {
+scenario("the page reports an invalid server in its address", async (world) => {
   const [server, browser] = await Promise.all([world.server(), world.browser()]);
   for (const bad of ["my.server.example:9000", "ftp://example.org/"]) {
     const tab = await browser.tab(`${server.url}/?server=${encodeURIComponent(bad)}`, WIDE);
     const { status } = await untilState(
-      "a word about it",
+      "the page to report it",
       () => read(tab),
       ({ status }) => !status.startsWith("Connecting"),
     );

@@ -1,11 +1,14 @@
-// Stock PeerJS never notices by itself that the other side is gone; the server's LEAVE tells it.
+// Stock PeerJS never notices by itself that the other side has left. The server's LEAVE tells it.
 import { happened, link } from "./support/pair.mjs";
 import { scenario } from "./support/scenario.mjs";
 
 const RETURN_MS = 1_000;
-/** How long the server waits for one whose browser closed its socket with 1001, as browsers do with a closed tab. */
+/**
+ * Time that the server waits for a client whose socket was closed with 1001, as browsers do for a
+ * closed tab.
+ */
 const GRACE_MS = 1_000;
-/** From a departure to its effect on the other side. */
+/** Longest time from a departure to its effect on the other side. */
 const SOON_MS = 1_500;
 
 async function linked(world) {
@@ -30,16 +33,13 @@ async function closesFor(bob, world, depart, within) {
   await departed;
 }
 
-scenario(
-  "a closed tab closes the other side's connection when its grace is over",
-  async (world) => {
-    const { ann, bob } = await linked(world);
-    await closesFor(bob, world, () => ann.close(), GRACE_MS + SOON_MS);
-  },
-);
+scenario("a closed tab ends the other side's connection after the grace time", async (world) => {
+  const { ann, bob } = await linked(world);
+  await closesFor(bob, world, () => ann.close(), GRACE_MS + SOON_MS);
+});
 
 scenario(
-  "a tab that goes to another address closes the other side's connection when its grace is over",
+  "a tab that navigates away ends the other side's connection after the grace time",
   async (world) => {
     const { ann, bob } = await linked(world);
     await closesFor(bob, world, () => ann.goto("about:blank"), GRACE_MS + SOON_MS);
@@ -47,7 +47,7 @@ scenario(
 );
 
 scenario(
-  "a killed browser closes the other side's connection once its time to return is over",
+  "a killed browser ends the other side's connection after the time to return",
   async (world) => {
     const { bob, annsBrowser } = await linked(world);
     await closesFor(bob, world, () => annsBrowser.kill(), RETURN_MS + SOON_MS);

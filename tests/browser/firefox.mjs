@@ -1,10 +1,11 @@
-// scripts/firefox: Firefox and Chromium in one group. Each hosts, and hands over to the other; then Firefox dies as host.
+// scripts/firefox: Firefox and Chromium in one group. Each hosts and hands over to the other. Then
+// Firefox dies as the host.
 import { Crowd } from "./support/group.mjs";
 import { nothingLeft } from "./support/process.mjs";
 import { World } from "./support/scenario.mjs";
 import { untilState } from "./support/until.mjs";
 
-/** Messages before the next thing happens. */
+/** Messages between two steps of the story. */
 const TALK = 100;
 
 const world = new World({ diagnostic: (text) => console.error(text) });
@@ -17,7 +18,7 @@ async function story() {
     world.firefox(),
   ]);
   console.log(
-    `Chromium ${chromium.browser.version()}, ${await firefox.browser.version()}; each says twenty things a second`,
+    `Chromium ${chromium.browser.version()}, ${await firefox.browser.version()}; each sends 20 messages a second`,
   );
   const crowd = new Crowd(world, server, site, {
     page: "https://example.org/firefox",
@@ -27,7 +28,7 @@ async function story() {
   Object.assign(crowd, { mode: "p2p", everyMs: 50 });
   const [ann, fox] = [await crowd.add(chromium, "chromium"), await crowd.add(firefox, "firefox")];
   const others = [await crowd.add(chromium, "chromium2")];
-  await goesOn(crowd, "All are together", [ann]);
+  await goesOn(crowd, "All members are together", [ann]);
   await resign(ann, fox);
   await goesOn(crowd, "Chromium has handed over to Firefox", [fox]);
   await resign(fox, ann);
@@ -38,12 +39,15 @@ async function story() {
   await firefox.kill();
   await goesOn(crowd, "Firefox was killed", crowd.members);
   await crowd.add(await world.firefox(), "firefox2");
-  await goesOn(crowd, "Another Firefox has come", [ann, ...others]);
+  await goesOn(crowd, "Another Firefox has joined", [ann, ...others]);
 }
 
 const resign = (from, to) => from.tab.evaluate((id) => group.resign(id), to.id);
 
-/** One of `hosts` has taken over, all have a data channel to it, talk on, and were handed the same. */
+/**
+ * Waits until one of `hosts` is the host, all have a data channel to it and go on sending. Fails
+ * unless all were handed the same messages.
+ */
 async function goesOn(crowd, what, hosts) {
   const summaries = () => Promise.all(crowd.members.map((member) => member.summary()));
   await untilState(
@@ -71,10 +75,10 @@ async function goesOn(crowd, what, hosts) {
       diary.events.filter((e) => e.kind === "link" && e.id === group.host).slice(-1),
     );
     console.log(
-      `  ${name} – ${host.name}: ${path}${rttMs === undefined ? "" : `, ${rttMs.toFixed(1)} ms there and back`}`,
+      `  ${name} – ${host.name}: ${path}${rttMs === undefined ? "" : `, ${rttMs.toFixed(1)} ms round trip`}`,
     );
   }
-  console.log(`  ${messages} messages so far: none lost, none twice, in the same order for all`);
+  console.log(`  ${messages} messages so far: none lost, none repeated, in the same order for all`);
 }
 
 try {
@@ -82,7 +86,7 @@ try {
 } catch (error) {
   process.exitCode = 1;
   console.error(error.message);
-  await world.tell();
+  await world.printLogs();
 } finally {
   await world.end().catch((error) => console.error(error.message));
   await nothingLeft();

@@ -1,16 +1,16 @@
-// What Firefox does that Chromium does not: it closes a page's WebSockets with 1001 when a navigation begins, also when that
-// is a download and the page stays.
+// Firefox closes a page's WebSockets with 1001 when a navigation begins, even if the navigation is
+// a download and the page stays. Chromium does not.
 import assert from "node:assert/strict";
 import { clock, Crowd, die } from "./support/group.mjs";
 import { scenario } from "./support/scenario.mjs";
 import { untilState } from "./support/until.mjs";
 
-/** How long the server waits for one whose browser closed its socket with 1001. */
+/** Time that the server waits for a client whose browser closed its socket with 1001. */
 const GRACE_MS = 1_000;
-/** Messages, twenty a second: longer than the grace. */
+/** Number of messages, at 20 a second. Sending them takes longer than the grace time. */
 const MANY = 60;
 
-/** What a page does, without leaving, that makes Firefox close its WebSockets. */
+/** Actions of a page that make Firefox close its WebSockets although the page stays. */
 const interruptions = {
   "a download": () => Object.assign(document.createElement("a"), { href: "/download" }).click(),
   "an answer without content": () =>
@@ -19,7 +19,7 @@ const interruptions = {
 };
 
 scenario(
-  "Firefox: nobody sees a departure when a page starts a download, whether it is a member or the host",
+  "Firefox: a download that a member or the host starts is no departure",
   async (world) => {
     const [server, site, chromium, firefox] = await Promise.all([
       world.server(),
@@ -44,7 +44,7 @@ scenario(
         const dials = await fox.tab.evaluate(() => window.dials.length);
         await fox.tab.evaluate(interrupt);
         await untilState(
-          `${name} to cost the ${role} its WebSocket`,
+          `${name} to close the ${role}'s WebSocket`,
           () => fox.tab.evaluate(() => window.dials.length),
           (n) => n > dials,
         );
@@ -52,7 +52,7 @@ scenario(
           Promise.all(crowd.members.map(({ tab }) => tab.evaluate(() => diary.messages.length)));
         const had = await delivered();
         await untilState(
-          "the talk to go on",
+          "the members to go on sending",
           delivered,
           (all) => all.every((n, i) => n >= had[i] + MANY),
           20_000,
@@ -61,7 +61,7 @@ scenario(
       assert.deepEqual(
         await counts(crowd),
         before,
-        `downloads of a ${role} were taken for departures`,
+        `a download of the ${role} counted as a departure`,
       );
       assert.equal((await crowd.host()) === fox, role === "host");
     }
@@ -70,7 +70,7 @@ scenario(
   90_000,
 );
 
-/** How many changes of host and of members each was told of. */
+/** Returns the number of changes of host and of members that each member was told. */
 const counts = (crowd) =>
   Promise.all(
     crowd.members.map(({ tab }) =>
@@ -85,7 +85,7 @@ for (const [name, kind] of [
   ["Firefox", "firefox"],
 ]) {
   scenario(
-    `${name}: a host that really goes is replaced at once, not when its grace is over`,
+    `${name}: a host that really leaves is replaced immediately, without the grace time`,
     async (world) => {
       const crowd = await Crowd.gather(world, { mode: "relay only", browsers: ["chromium", kind] });
       const [witness] = crowd.members;
@@ -93,7 +93,7 @@ for (const [name, kind] of [
         const host = crowd.members[1];
         await witness.tab.evaluate((id) => group.resign(id), host.id);
         await untilState(
-          "the other to host",
+          "the other member to host",
           () => witness.summary(),
           (s) => s.host === host.id,
         );
@@ -120,7 +120,7 @@ for (const [name, kind] of [
 
 function go(host, way, site) {
   switch (way) {
-    // The page is there until the answer comes, and dials again meanwhile.
+    // The page stays until the answer arrives, and reconnects meanwhile.
     case "navigated slowly":
       return host.tab.goto(`${site.url}/slow`);
     case "left":

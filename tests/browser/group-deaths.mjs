@@ -1,5 +1,5 @@
-// scripts/deaths: how long it takes until a page goes on when its host dies, over many deaths of each kind; beside it the
-// same with stock PeerJS alone.
+// scripts/deaths: measures how long a page takes to go on after its host dies, over many deaths of
+// each kind. Beside it, the same with stock PeerJS only.
 import { appendFileSync, existsSync, readFileSync, writeFileSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { Crowd, kinds, modes, sleep } from "./support/group.mjs";
@@ -18,7 +18,8 @@ const wanted = {
   kinds: chosen("kind", kinds, onlyKinds),
   modes: chosen("mode", [...Object.keys(modes), PLAIN], onlyModes),
 };
-if (!/^[1-9]\d*$/.test(times)) fail(`N is how many hosts die in each way, not "${times}"`);
+if (!/^[1-9]\d*$/.test(times))
+  fail(`N is the number of hosts that die in each way, not "${times}"`);
 
 function chosen(what, all, given) {
   if (given === undefined) return all;
@@ -33,7 +34,7 @@ function fail(why) {
   process.exit(2);
 }
 
-/** With -o, a line of JSON for each death is kept, so that the work can be done in parts. */
+/** File with a line of JSON for each death. With -o it allows a long run to be done in parts. */
 const kept = out && `${out}.jsonl`;
 const deaths =
   kept && existsSync(kept)
@@ -49,7 +50,7 @@ function keep(death) {
   if (kept) appendFileSync(kept, `${JSON.stringify(death)}\n`);
 }
 
-/** What was said before is compared with every death; only what is new is counted. */
+/** Every death compares the whole diaries, so the previous counts are subtracted. */
 async function* ours(crowd, kind) {
   let before = 0;
   for (;;) {
@@ -72,7 +73,7 @@ async function letDie(kind, mode) {
     const dying = (mode === PLAIN ? plain : ours)(crowd, kind);
     while (of(kind, mode).length < Number(times)) {
       if (mode === PLAIN) await crowd.talk(0);
-      // So that it happens anywhere between two messages.
+      // The death happens at a random moment between two messages.
       await sleep(500 + 500 * Math.random());
       keep({ kind, mode, ...(await dying.next()).value });
       process.stderr.write(`\r${kind}, ${mode}: ${of(kind, mode).length}/${times}   `);
@@ -80,7 +81,7 @@ async function letDie(kind, mode) {
   } catch (error) {
     process.exitCode = 1;
     console.error(`\n${kind}, ${mode}: ${error.message}`);
-    await world.tell();
+    await world.printLogs();
   } finally {
     await world.end().catch((error) => console.error(error.message));
   }
@@ -127,9 +128,11 @@ if (
 )
   process.exitCode = 1;
 process.stderr.write("\n");
-console.log(`Five members, each saying 20 messages a second. In ms, over all survivors: from the host's death to the first message
-delivered through the next host; for the server, killed and started again 0.7 s later, the longest that a member heard
-nothing. Lost and repeated: deliveries, of what survivors said; reordered: members that had another order than the first.
+console.log(`Five members, each sending 20 messages a second.
+Times are in ms, over all survivors: from the host's death to the first message delivered through
+the next host. For the server, which is killed and restarted 0.7 s later, the longest silence of a
+member. Lost and repeated: deliveries of messages from survivors. Reordered: members whose order
+differs from the first one's.
 `);
 console.log(report());
 if (out) writeFileSync(`${out}.md`, `${report()}\n`);

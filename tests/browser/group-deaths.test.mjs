@@ -1,5 +1,6 @@
-// Five members, each saying twenty things a second, while nine hosts die: nothing is lost, repeated or reordered. The same
-// with Firefox and Chromium together, and each of them as the host that dies.
+// Five members send 20 messages a second each while hosts die in every way. Nothing may be lost,
+// repeated or reordered. The same with Firefox and Chromium together, where each of them is the
+// host that dies.
 import { Crowd, kinds, modes } from "./support/group.mjs";
 import { scenario } from "./support/scenario.mjs";
 
@@ -15,7 +16,7 @@ async function dies(world, crowd, kind, whose = "") {
 
 for (const mode of Object.keys(modes)) {
   scenario(
-    `hosts die in every way, ${mode}`,
+    `nothing is lost when hosts die in every way, ${mode}`,
     async (world) => {
       const crowd = await Crowd.gather(world, { mode });
       for (const kind of nine) await dies(world, crowd, kind);
@@ -25,7 +26,7 @@ for (const mode of Object.keys(modes)) {
 
   if (mode === "relay only") continue;
   scenario(
-    `Firefox dies as host in every way beside Chromium, ${mode}`,
+    `nothing is lost when a Firefox host dies beside Chromium, ${mode}`,
     async (world) => {
       const crowd = await Crowd.gather(world, {
         mode,

@@ -1,4 +1,5 @@
-// The library in a page: order over every path, late joiners, sizes, refusals, and pages shared with stock PeerJS.
+// The library in a page: order over every path, late joiners, sizes, refusals, and pages shared
+// with stock PeerJS.
 import assert from "node:assert/strict";
 import { Member, modes } from "./support/group.mjs";
 import { chromiumOnly, scenario } from "./support/scenario.mjs";
@@ -6,7 +7,7 @@ import { until, untilState } from "./support/until.mjs";
 
 const page = "https://example.org/group";
 
-/** Members in tabs of one browser. */
+/** Opens one member in each tab of one browser. */
 async function open(
   world,
   { settings = {}, options = {}, names = ["ann", "bob", "cyd"], browser: flags } = {},
@@ -50,7 +51,7 @@ const happened = (member, kind, good = () => true, within = 10_000) =>
   );
 
 for (const [mode, { server: settings, options }] of Object.entries(modes)) {
-  scenario(`three members say the same in the same order, ${mode}`, async (world) => {
+  scenario(`three members receive all messages in the same order, ${mode}`, async (world) => {
     const { members } = await open(world, { settings, options });
     await together(members, mode === "relay only" ? "relay" : "p2p");
     await all(members, async () => {
@@ -75,18 +76,18 @@ for (const [mode, { server: settings, options }] of Object.entries(modes)) {
   });
 }
 
-scenario("who comes late starts from a snapshot, and misses nothing after it", async (world) => {
+scenario("a late joiner starts from a snapshot and misses nothing after it", async (world) => {
   const { members, join } = await open(world, { names: ["ann", "bob"] });
   await together(members, "p2p");
   await all(members, () => chat(20));
-  await until("some talk", () => members[0].tab.evaluate(() => diary.messages.length > 40));
+  await until("40 messages", () => members[0].tab.evaluate(() => diary.messages.length > 40));
   const late = [await join("cyd"), await join("dan")];
   for (const member of late) await happened(member, "restore");
   await all(members, () => hush());
   await all(late, () => say());
   const everyone = [...members, ...late];
   const [first, ...others] = await untilState(
-    "the same everywhere",
+    "all members to have equally many messages",
     () => all(everyone, () => getState()),
     (each) => each.every((s) => s.length === each[0].length && s.some((w) => w.startsWith("dan"))),
   );
@@ -98,7 +99,7 @@ scenario("who comes late starts from a snapshot, and misses nothing after it", a
 });
 
 scenario(
-  "everyone knows everyone's profile, from the start and when it changes, whoever hosts",
+  "every member knows every profile from the start and after a change, whoever hosts",
   async (world) => {
     const { members, join } = await open(world, { names: [] });
     const add = async (name) => members.push(await join(name, { profile: { name } }));
@@ -133,25 +134,26 @@ scenario(
       group.profile = { name: "Cydney" };
     });
     await known("Bobby", "Cydney", "dan", "eve");
-    // Each came once, with the profile of then; what was new later was told once.
-    const told = async (member, of, kind) =>
+    // Each member was announced once with its profile of that time. Each later change was announced
+    // once.
+    const eventsAbout = async (member, of, kind) =>
       (await events(member, kind))
         .filter(({ id, change }) => id === of.id && change !== "leave")
         .map(({ profile }) => profile.name);
     const [bob, cyd, dan, eve] = members;
     assert.deepEqual(
-      [await told(cyd, bob, "member"), await told(cyd, bob, "profile")],
+      [await eventsAbout(cyd, bob, "member"), await eventsAbout(cyd, bob, "profile")],
       [["bob"], ["Bobby"]],
     );
     assert.deepEqual(
-      [await told(dan, cyd, "member"), await told(dan, cyd, "profile")],
+      [await eventsAbout(dan, cyd, "member"), await eventsAbout(dan, cyd, "profile")],
       [["cyd"], ["Cydney"]],
     );
     assert.deepEqual(
       [
-        await told(bob, eve, "member"),
-        await told(eve, bob, "member"),
-        await told(eve, bob, "profile"),
+        await eventsAbout(bob, eve, "member"),
+        await eventsAbout(eve, bob, "member"),
+        await eventsAbout(eve, bob, "profile"),
       ],
       [["eve"], ["Bobby"], []],
     );
@@ -172,7 +174,7 @@ scenario(
 );
 
 scenario(
-  "what is given wrongly is said at once, and what is given out is the page's own",
+  "wrong arguments fail immediately, and returned objects belong to the page",
   async (world) => {
     const { members } = await open(world, {
       names: ["ann", "bob"],
@@ -212,7 +214,7 @@ scenario(
         /^TypeError: (a profile is anything JSON but null|resign\(\) takes the id of a member)/,
       );
 
-    // What a page does to a profile stays on that page, and breaks nothing.
+    // A page that changes a returned profile changes nothing elsewhere.
     await bob.tab.evaluate(() => {
       const profile = group.profileOf(group.members.find((id) => id !== group.id));
       profile.loop = profile;
@@ -230,21 +232,21 @@ scenario(
       await ann.tab.evaluate((name) => void (group.profile = { name }), name);
       await happened(bob, "profile", ({ profile }) => profile.name === name);
     }
-    // Somebody who is not here cannot be handed anything: another is.
+    // An absent member cannot become the host, so another member does.
     await ann.tab.evaluate(() => group.resign("nobody"));
     await happened(bob, "host", ({ isHost }) => isHost);
   },
 );
 
 scenario(
-  "anything JSON and bytes, up to a megabyte, over P2P and over the relay",
+  "JSON and bytes of up to a megabyte arrive over P2P and over the relay",
   async (world) => {
     for (const p2p of [true, false]) {
       const { members } = await open(world, { names: ["ann", "bob"], options: { p2p } });
       await together(members, p2p ? "p2p" : "relay");
       await all(members, () => {
         window.got = [];
-        const tell = (d) =>
+        const describe = (d) =>
           d instanceof ArrayBuffer
             ? ["buffer", d.byteLength, new Uint8Array(d).reduce((a, b) => (a * 31 + b) % 65_521, 7)]
             : d instanceof Uint8Array
@@ -252,10 +254,10 @@ scenario(
               : typeof d === "string" && d.length > 99
                 ? ["text", d.length]
                 : Array.isArray(d)
-                  ? d.map(tell)
+                  ? d.map(describe)
                   : d;
-        group.on("message", (data) => window.got.push(tell(data)));
-        window.tell = tell;
+        group.on("message", (data) => window.got.push(describe(data)));
+        window.describe = describe;
       });
       const sent = await members[1].tab.evaluate(async () => {
         const bytes = new Uint8Array(1_000_000).map((_, i) => (i * 7919) >> 3);
@@ -273,7 +275,7 @@ scenario(
           "after",
         ];
         await Promise.all(things.map((thing) => group.send(thing)));
-        return things.map(tell);
+        return things.map(describe);
       });
       const heard = await untilState(
         "all of it",
@@ -295,7 +297,7 @@ scenario(
 );
 
 scenario(
-  "a state of several megabytes reaches a late joiner, while the others go on",
+  "a snapshot of several megabytes reaches a late joiner while the others go on",
   async (world) => {
     for (const p2p of [true, false]) {
       const { members, join } = await open(world, { names: ["ann", "bob"], options: { p2p } });
@@ -304,14 +306,14 @@ scenario(
         group.onSnapshot = () => ({ words: getState(), load: 'ü"x'.repeat(1_500_000) });
         chat(50);
       });
-      // One snapshot serves all who come within three seconds: bob's, from before.
+      // One snapshot serves all who join within 3 s, so Cyd must not get Bob's earlier one.
       await new Promise((done) => setTimeout(done, 3_200));
       const cyd = await join("cyd");
       await happened(cyd, "restore", ({ load }) => load === 4_500_000, 20_000);
       await all(members, () => hush());
       const everyone = [...members, cyd];
       const [first, ...others] = await untilState(
-        "the same everywhere",
+        "all members to have equally many messages",
         () => all(everyone, () => getState()),
         (each) => each.every((s) => s.length === each[0].length),
       );
@@ -327,7 +329,7 @@ scenario(
 );
 
 scenario(
-  "too much at once is refused with Backpressure, and everything taken arrives",
+  "too many messages at once fail with Backpressure, and every accepted message arrives",
   async (world) => {
     const { members } = await open(world, { names: ["ann", "bob"] });
     await together(members, "p2p");
@@ -357,7 +359,7 @@ scenario(
   },
 );
 
-scenario("who is refused is told why, and its sends are rejected", async (world) => {
+scenario("a refused member is told why, and its sends are rejected", async (world) => {
   const { join } = await open(world, { names: [] });
   const member = await join("ann", { key: "wrong" });
   const [{ code, reason }] = await happened(member, "close");
@@ -373,34 +375,31 @@ scenario("who is refused is told why, and its sends are rejected", async (world)
   );
 });
 
-scenario(
-  "an old page and a new server say that they do not understand each other",
-  async (world) => {
-    const [server, site, browser] = await Promise.all([
-      world.server(),
-      world.site(),
-      world.browser(),
-    ]);
-    const tab = await browser.tab(`${site.url}/group.html`);
-    await tab.waitForFunction(() => window.ready);
-    // A library of another version differs for the server in this one word.
-    await tab.evaluate(() => {
-      window.WebSocket = class extends WebSocket {
-        constructor(url) {
-          super(url.replace("group=1", "group=2"));
-        }
-      };
-    });
-    const id = await tab.evaluate((options) => begin("ann", options), { page, server: server.url });
-    const member = new Member(browser, tab, "ann", id);
-    const [{ code, reason }] = await happened(member, "close");
-    assert.equal(code, 4426);
-    assert.match(reason, /reload the page/);
-    assert.match((await events(member, "error"))[0].message, /reload the page/);
-  },
-);
+scenario("an old page and a new server report that their versions differ", async (world) => {
+  const [server, site, browser] = await Promise.all([
+    world.server(),
+    world.site(),
+    world.browser(),
+  ]);
+  const tab = await browser.tab(`${site.url}/group.html`);
+  await tab.waitForFunction(() => window.ready);
+  // The server recognises the library's version by this parameter alone.
+  await tab.evaluate(() => {
+    window.WebSocket = class extends WebSocket {
+      constructor(url) {
+        super(url.replace("group=1", "group=2"));
+      }
+    };
+  });
+  const id = await tab.evaluate((options) => begin("ann", options), { page, server: server.url });
+  const member = new Member(browser, tab, "ann", id);
+  const [{ code, reason }] = await happened(member, "close");
+  assert.equal(code, 4426);
+  assert.match(reason, /reload the page/);
+  assert.match((await events(member, "error"))[0].message, /reload the page/);
+});
 
-scenario("a server that is not there is Unreachable, and found when it comes", async (world) => {
+scenario("an absent server is Unreachable, and is found once it starts", async (world) => {
   const { server, join } = await open(world, { names: [] });
   await server.end();
   const member = await join("ann");
@@ -411,7 +410,7 @@ scenario("a server that is not there is Unreachable, and found when it comes", a
   assert.deepEqual(await member.tab.evaluate(() => diary.messages), ["ann#1"]);
 });
 
-scenario("leave() is told to the others, and ends everything here", async (world) => {
+scenario("leave() is announced to the others and ends everything here", async (world) => {
   const { members } = await open(world);
   await together(members);
   const [host, bob, cyd] = members;
@@ -442,7 +441,7 @@ scenario("a listener that throws breaks nothing", async (world) => {
 });
 
 scenario(
-  "a slow onSnapshot and a slow onRestore hold up delivery, and lose nothing",
+  "a slow onSnapshot and a slow onRestore delay delivery and lose nothing",
   async (world) => {
     const { members, join } = await open(world, { names: ["ann", "bob"] });
     await together(members, "p2p");
@@ -462,7 +461,7 @@ scenario(
     await all(members, () => hush());
     const states = () => all([...members, cyd], () => getState());
     const [first, ...others] = await untilState(
-      "the same everywhere",
+      "all members to have equally many messages",
       states,
       (each) => each.every((s) => s.length === each[0].length) && each[0].length > 20,
     );
@@ -472,7 +471,7 @@ scenario(
 );
 
 chromiumOnly(
-  "a page back from the back-forward cache is in again, with the same id, and misses nothing",
+  "a page back from the back-forward cache rejoins with the same id and misses nothing",
   async (world) => {
     const { site, members } = await open(world, {
       browser: { without: ["--disable-back-forward-cache"] },
@@ -487,7 +486,7 @@ chromiumOnly(
     await cyd.tab.goto(`${site.url}/stock.html`);
     await happened(members[0], "member", ({ change, id }) => change === "leave" && id === cyd.id);
     await all(members.slice(0, 2), () => Promise.all([say(), say()]));
-    // A page that comes out of the cache has no `load`.
+    // A page from the cache fires no `load` event.
     await cyd.tab.goBack({ waitUntil: "commit" });
     assert.equal(
       await cyd.tab.evaluate(() => window.same),
@@ -506,50 +505,53 @@ chromiumOnly(
   },
 );
 
-scenario("a cut WebSocket comes back by itself, and over P2P nobody notices", async (world) => {
-  const [server, site, browser] = await Promise.all([
-    world.server(),
-    world.site(),
-    world.browser(),
-  ]);
-  const wire = await world.proxy(server.port);
-  const options = { page, server: `http://127.0.0.1:${wire.port}` };
-  const members = [];
-  for (const name of ["ann", "bob", "cyd"])
-    members.push(await Member.join(browser, site, name, options));
-  await together(members, "p2p");
-  await all(members, () => chat(25));
-  for (let round = 0; round < 3; round++) {
-    wire.cut();
-    await new Promise((done) => setTimeout(done, 700));
-  }
-  await all(members, () => hush());
-  await untilState(
-    "all sends resolved",
-    () => all(members, () => summary()),
-    (each) => each.every((s) => s.resolved === s.said),
-  );
-  const states = await untilState(
-    "the same everywhere",
-    () => all(members, () => diary.messages),
-    (each) => each.every((m) => m.length === each[0].length),
-  );
-  for (const state of states) assert.deepEqual(state, states[0]);
-  assert.equal(new Set(states[0]).size, states[0].length);
-  for (const member of members) {
-    assert.deepEqual(
-      await events(member, "recovered").then((list) => list.filter((e) => !e.complete)),
-      [],
+scenario(
+  "a cut WebSocket reconnects by itself, and P2P delivery goes on meanwhile",
+  async (world) => {
+    const [server, site, browser] = await Promise.all([
+      world.server(),
+      world.site(),
+      world.browser(),
+    ]);
+    const wire = await world.proxy(server.port);
+    const options = { page, server: `http://127.0.0.1:${wire.port}` };
+    const members = [];
+    for (const name of ["ann", "bob", "cyd"])
+      members.push(await Member.join(browser, site, name, options));
+    await together(members, "p2p");
+    await all(members, () => chat(25));
+    for (let round = 0; round < 3; round++) {
+      wire.cut();
+      await new Promise((done) => setTimeout(done, 700));
+    }
+    await all(members, () => hush());
+    await untilState(
+      "all sends resolved",
+      () => all(members, () => summary()),
+      (each) => each.every((s) => s.resolved === s.said),
     );
-    // Told that there was no server, and again that there is.
-    const told = await untilState(
-      "the server to be there",
-      () => events(member, "status"),
-      (list) => list.at(-1).server,
+    const states = await untilState(
+      "all members to have equally many messages",
+      () => all(members, () => diary.messages),
+      (each) => each.every((m) => m.length === each[0].length),
     );
-    assert.ok(told.some(({ server }) => !server));
-  }
-});
+    for (const state of states) assert.deepEqual(state, states[0]);
+    assert.equal(new Set(states[0]).size, states[0].length);
+    for (const member of members) {
+      assert.deepEqual(
+        await events(member, "recovered").then((list) => list.filter((e) => !e.complete)),
+        [],
+      );
+      // The page is told that the server is lost, and that it is back.
+      const statuses = await untilState(
+        "the server to be back",
+        () => events(member, "status"),
+        (list) => list.at(-1).server,
+      );
+      assert.ok(statuses.some(({ server }) => !server));
+    }
+  },
+);
 
 scenario("stock clients and group members share a page", async (world) => {
   const { server, site, browser, join } = await open(world, { names: [] });
@@ -561,7 +563,7 @@ scenario("stock clients and group members share a page", async (world) => {
   );
   assert.equal(await stock.evaluate(() => assigned.host), "sam");
   const members = [await join("ann"), await join("bob")];
-  // A stock client cannot put messages in order for others.
+  // A stock client cannot order messages for others, so it does not host.
   await untilState(
     "ann to host",
     () => stock.evaluate(() => assigned),
@@ -574,7 +576,7 @@ scenario("stock clients and group members share a page", async (world) => {
     (each) => each.every((m) => m.length === 6),
   );
   assert.deepEqual(heard[0], heard[1]);
-  // Stock PeerJS works both ways beside the group, which shows nothing of its own.
+  // Stock PeerJS works in both directions beside the group, whose own connections stay hidden.
   await members[0].tab.evaluate(() => {
     window.talks = [];
     group.peer.on("connection", (c) => c.on("data", (data) => window.talks.push([c.peer, data])));
@@ -600,7 +602,7 @@ scenario("stock clients and group members share a page", async (world) => {
     () => stock.evaluate(() => heard),
     (heard) => heard.includes("hello from group"),
   );
-  // All three are members, to the group as well.
+  // The group, too, counts all three as members.
   const everyone = [members[0].id, members[1].id, "sam"].sort();
   for (const ids of await all(members, () => group.members))
     assert.deepEqual([...ids].sort(), everyone);

@@ -1,13 +1,16 @@
-// Tabs that nobody looks at: hidden, frozen, or kept for `back`.
+// Tabs out of sight: hidden, frozen, or kept in the back-forward cache.
 import assert from "node:assert/strict";
 import { Crowd } from "./support/group.mjs";
 import { scenario } from "./support/scenario.mjs";
 import { until, untilState } from "./support/until.mjs";
 
-/** Of messages, while somebody is hidden or frozen. */
+/** Number of messages while a tab is hidden or frozen. */
 const MANY = 60;
 
-/** Ann, the host, in a browser that slows what nobody sees; bob and cyd, always visible; all of them talk. */
+/**
+ * Starts Ann, the host, in a browser that throttles hidden tabs, and Bob and Cyd, always visible.
+ * All send messages.
+ */
 async function gather(world, settings) {
   const [server, site, bare, browser] = await Promise.all([
     world.server(settings),
@@ -40,8 +43,8 @@ async function gather(world, settings) {
 const causes = ({ tab }) =>
   tab.evaluate(() => diary.events.filter(({ kind }) => kind === "host").map(({ cause }) => cause));
 
-/** Each of them takes one of the others for the host, named for this cause. */
-async function replaced(ann, others, cause) {
+/** Waits until each of `others` has a host among them that was named for `cause`. */
+async function replaced(others, cause) {
   const ids = others.map(({ id }) => id);
   for (const member of others) {
     await until(
@@ -57,7 +60,9 @@ async function replaced(ann, others, cause) {
   }
 }
 
-/** These are handed many more messages, and some of everybody in `senders`. */
+/**
+ * Waits until each of `members` was handed many more messages, some of them from each of `senders`.
+ */
 async function goesOn(members, senders = members) {
   const names = senders.map(({ name }) => name);
   const lengths = await Promise.all(
@@ -79,19 +84,20 @@ async function goesOn(members, senders = members) {
 }
 
 scenario(
-  "a host in a hidden tab gives way to one who looks, and is handed everything while nobody looks",
+  "a host in a hidden tab gives way to a visible member and is handed every message meanwhile",
   async (world) => {
     const { crowd, bare, ann, others } = await gather(world, { ELECTION__HIDDEN_MS: 1_000 });
     const front = await bare.tab("about:blank");
     assert.equal(await ann.tab.evaluate(() => document.visibilityState), "hidden");
-    await replaced(ann, others, "resigned");
+    await replaced(others, "resigned");
     assert.equal((await causes(ann)).at(-1), "resigned");
     await until(
       "the browser to slow the hidden tab: one wake-up a second",
       () =>
         ann.tab.evaluate(async () => {
           const began = now();
-          // A wake-up runs all that falls due within 3 ms, so each of them has to be later than that.
+          // A wake-up runs all timers due within 3 ms, so each timer here has to be later than
+          // that.
           for (let i = 0; i < 3; i++) await new Promise((done) => setTimeout(done, 50));
           return now() - began > 1_500;
         }),
@@ -100,7 +106,7 @@ scenario(
     await goesOn([ann, ...others]);
     assert.equal(await ann.tab.evaluate(() => document.visibilityState), "hidden");
     await crowd.compare();
-    // To be looked at again is no reason to host again.
+    // A tab that becomes visible again does not become the host again.
     const { epoch } = await ann.summary();
     await front.close();
     await until("ann's tab to be seen", () =>
@@ -113,14 +119,14 @@ scenario(
 );
 
 scenario(
-  "a frozen host is replaced; thawed, it is handed all it missed, and what it had said is not lost",
+  "a frozen host is replaced, and thawed it misses nothing and loses no message of its own",
   async (world) => {
     const { crowd, bare, ann, others } = await gather(world, { ELECTION__HIDDEN_MS: 0 });
     await bare.tab("about:blank");
     await bare.freeze(ann.tab);
-    await replaced(ann, others, "stalled");
+    await replaced(others, "stalled");
     await goesOn(others);
-    // She has been handed nothing meanwhile, and still takes herself for the host.
+    // Frozen, Ann was handed nothing and still believes that she hosts.
     assert.equal((await ann.summary()).isHost, true);
     assert.deepEqual(await ann.tab.evaluate(() => life), ["visibilitychange", "freeze"]);
     await bare.thaw(ann.tab);
@@ -135,11 +141,11 @@ scenario(
 );
 
 scenario(
-  "a host that is left and comes back from the back-forward cache is a member, and lacks nothing",
+  "a former host that returns from the back-forward cache is a member and misses nothing",
   async (world) => {
     const { crowd, ann, others } = await gather(world);
     await ann.tab.goto(`${crowd.site.url}/stock.html`);
-    await replaced(ann, others, "left");
+    await replaced(others, "left");
     await goesOn(others);
     await ann.tab.goBack();
     const life = await ann.tab.evaluate(() => life);

@@ -1,11 +1,11 @@
-// Which history goes on after the server was gone, and what the pages are told that they lose.
+// Which history goes on after an outage of the server, and which losses the pages are told.
 import assert from "node:assert/strict";
 import { Member, modes, sleep } from "./support/group.mjs";
 import { scenario } from "./support/scenario.mjs";
 import { untilState } from "./support/until.mjs";
 
 const page = "https://example.org/history";
-/** Away for longer is long; a history is young for as long. */
+/** A member away for longer than this is away for long. A history is young for as long. */
 const RESUME_MS = 1_000;
 
 const all = (members, body) => Promise.all(members.map(({ tab }) => tab.evaluate(body)));
@@ -19,7 +19,9 @@ const states = (members, what, good) =>
     20_000,
   );
 
-/** Two members that have said five things each, over a wire that can be held; and how others join. */
+/**
+ * Starts two members that have sent five messages each, over a proxy that can refuse connections.
+ */
 async function withPast(world) {
   const [server, site, browser] = await Promise.all([
     world.server({ PAGES__RESUME_MS: RESUME_MS }),
@@ -48,11 +50,11 @@ async function withPast(world) {
   return { server, wire, old, past, newcomer: () => join("cyd", server.port) };
 }
 
-/** Long enough for what a newcomer founds to be young no more, and for those who are away to be away for long. */
+/** Waits until a newcomer's history is no longer young and absent members are away for long. */
 const wait = () => sleep(4 * RESUME_MS);
 
 scenario(
-  "the server is gone for a while, a page is opened anew at once, and those who come back late lose nothing",
+  "members that return late after an outage lose nothing to a page that opened first",
   async (world) => {
     const { server, wire, old, past, newcomer } = await withPast(world);
     wire.held = true;
@@ -66,7 +68,7 @@ scenario(
     const everyone = [...old, cyd];
     for (const state of await states(
       everyone,
-      "what was before and what came since, everywhere",
+      "the old and the new messages everywhere",
       (each) => each.length === 11,
     ))
       assert.deepEqual(state, [...past, "cyd#1"]);
@@ -81,17 +83,17 @@ scenario(
       [],
     );
     await old[0].tab.evaluate(() => say());
-    await states(everyone, "one more everywhere", (each) => each.at(-1) === "ann#6");
+    await states(everyone, "a further message everywhere", (each) => each.at(-1) === "ann#6");
   },
 );
 
 scenario(
-  "a history that has to be given up is handed to the pages that had it, and they send their own again",
+  "pages that give up a history are handed what they lose and send their own messages again",
   async (world) => {
     const { wire, old, past, newcomer } = await withPast(world);
     wire.held = true;
     wire.cut();
-    // The server knows that they are gone, and goes on.
+    // The server knows that both have left and goes on.
     const cyd = await newcomer();
     await cyd.tab.evaluate(() => say());
     await wait();
@@ -103,7 +105,7 @@ scenario(
     wire.held = false;
     const [first, ...others] = await states(
       [...old, cyd],
-      "everything everywhere",
+      "all messages everywhere",
       (each) => each.length === 11,
     );
     for (const other of others) assert.deepEqual(other, first);

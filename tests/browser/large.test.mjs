@@ -1,4 +1,5 @@
-// A page of 1,000: five browsers, one of them Firefox, and a crowd that the server relays to, through three changes of host.
+// A page of 1,000 members through three changes of host: five browsers, one of them Firefox, and a
+// crowd that the server relays to.
 import assert from "node:assert/strict";
 import { Member } from "./support/group.mjs";
 import { scenario } from "./support/scenario.mjs";
@@ -6,13 +7,13 @@ import { until, untilState } from "./support/until.mjs";
 
 const BROWSERS = 5;
 const CROWD = 995;
-/** So many join at once; the next when these are in. */
+/** Number of members that join at once. The next wave joins when these have joined. */
 const WAVE = 200;
-/** Messages a second: each browser one, the crowd the rest of twenty. */
+/** Messages a second from the crowd. Each browser sends one a second, and all together send 20. */
 const CROWD_PER_S = 20 - BROWSERS;
-/** So many before each change of host, and after the last. */
+/** Number of messages before each change of host and after the last. */
 const TALK = 50;
-/** For each step, on a machine that has other things to do. */
+/** Longest time for each step, on a machine that does other work. */
 const PATIENCE_MS = 60_000;
 
 const page = "https://example.org/large";
@@ -58,7 +59,9 @@ class Page {
     await this.#talked();
   }
 
-  /** The host goes while everybody talks; over when all have heard the next. */
+  /**
+   * Ends the host while all members send. Waits until all were handed a message of the next host.
+   */
   async change(kind, goes) {
     const { host: id, epoch } = await this.members[0].summary();
     const host = this.members.find((member) => member.id === id);
@@ -73,7 +76,7 @@ class Page {
     await this.#talked();
   }
 
-  /** For a while, and nobody is far behind. */
+  /** Waits until every member of the crowd was handed `TALK` further messages. */
   async #talked() {
     const {
       delivered: [, most],
@@ -81,7 +84,7 @@ class Page {
     await this.#crowd("to go on", ({ delivered: [least] }) => least >= most + TALK);
   }
 
-  /** Everybody was handed a message of such an epoch. */
+  /** Waits until every member was handed a message whose epoch `epoch` accepts. */
   async #heard(whom, epoch) {
     await this.#crowd(`to hear ${whom}`, (s) => epoch(s.epoch));
     await this.#browsers(`to hear ${whom}`, () => diary.times.at(-1)?.[1] ?? 0, epoch);
@@ -96,15 +99,15 @@ class Page {
       PATIENCE_MS,
     );
 
-  /** No more is said, and everybody has it. */
+  /** Stops all senders and waits until every member has every message. */
   async hush() {
     await Promise.all([
       this.crowd.hush(),
       ...this.members.map(({ tab }) => tab.evaluate(() => hush())),
     ]);
-    await this.#crowd("to have heard itself", ({ unresolved }) => unresolved === 0);
+    await this.#crowd("to have its own messages back", ({ unresolved }) => unresolved === 0);
     await this.#browsers(
-      "to have heard themselves",
+      "to have their own messages back",
       () => summary(),
       (s) => s.resolved === s.said,
     );
@@ -113,14 +116,17 @@ class Page {
       ...(await Promise.all(this.members.map(({ tab }) => tab.evaluate(() => getState().length)))),
     ];
     await untilState(
-      "all to have as much",
+      "all members to have equally many messages",
       lengths,
       (each) => each.every((n) => n === each[0]),
       PATIENCE_MS,
     );
   }
 
-  /** The same everywhere, and in it all that was said, once, in its sender's order. */
+  /**
+   * Fails unless every member has the same messages: all that were sent, once, in their sender's
+   * order. Returns their number.
+   */
   async compare() {
     const diaries = await Promise.all(
       this.members.map(({ tab }) =>
@@ -165,7 +171,7 @@ class Page {
 }
 
 scenario(
-  "a page of 1,000 is handed the same, through three changes of host",
+  "1,000 members receive the same messages through three changes of host",
   async (world) => {
     const began = performance.now();
     const large = await Page.gather(world);

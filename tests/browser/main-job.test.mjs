@@ -1,5 +1,6 @@
-// What it is all for: five browsers on a page, the first is the host, all are linked to it with stock PeerJS over
-// WebRTC; hosts die, and each time another takes over and all are linked to that one.
+// The main job of the project. Five browsers share a page, and the first is the host. All are
+// linked to it with stock PeerJS over WebRTC. Whenever the host dies, another member becomes the
+// host, and all are linked to that one.
 import assert from "node:assert/strict";
 import { scenario } from "./support/scenario.mjs";
 import { untilState } from "./support/until.mjs";
@@ -31,14 +32,17 @@ scenario(
     const states = () =>
       Promise.all([...members.values()].map(({ tab }) => tab.evaluate(() => state())));
 
-    /** All agree on one host, which is here, and each has an open link with it. */
+    /** Waits until all members agree on a live host and each has an open link to it. */
     async function star(what) {
       const ids = [...members.keys()].sort();
       const all = await untilState(what, states, (all) => isStar(all, ids), 20_000);
       return all[0];
     }
 
-    /** Each member says something; each hears it all, passed on by the host. */
+    /**
+     * Lets each member send a message that the host passes on. Waits until each received all of
+     * them.
+     */
     async function everybodyIsHeard(round) {
       const words = [...members.keys()].map((id) => `${round} by ${id}`);
       await Promise.all(
@@ -51,7 +55,7 @@ scenario(
       const all = await untilState(`all to hear all of ${round}`, heard, (all) =>
         all.every((one) => words.every((word) => one.includes(word))),
       );
-      // The host's order is everyone's order.
+      // All members have the host's order.
       const order = all.map((one) => one.filter((word) => words.includes(word)));
       for (const other of order) assert.deepEqual(other, order[0]);
     }
@@ -85,14 +89,14 @@ scenario(
       await dead.browser.end();
       await arrive();
       const after = await star("a newcomer to be linked to the host that is there");
-      assert.deepEqual([after.host, after.epoch], [host, epoch], "a join moves nothing");
+      assert.deepEqual([after.host, after.epoch], [host, epoch], "a join changes no host");
     }
 
-    // Nobody was told two hosts for one epoch, or an older epoch after a newer one.
+    // No member was told two hosts for one epoch, or an older epoch after a newer one.
     const byEpoch = new Map();
     for (const { id, tab } of members.values()) {
       let last = 0;
-      for (const { host, epoch } of await tab.evaluate(() => told)) {
+      for (const { host, epoch } of await tab.evaluate(() => assignments)) {
         assert.ok(epoch >= last, `${id} was told epoch ${epoch} after ${last}`);
         assert.equal(byEpoch.get(epoch) ?? host, host, `two hosts in epoch ${epoch}`);
         byEpoch.set(epoch, host);

@@ -1,4 +1,5 @@
-// scripts/outages: how long after an outage of the server a browser is back, Firefox beside Chromium.
+// scripts/outages: measures how long after an outage of the server a browser is back, for Firefox
+// and Chromium.
 import { parseArgs } from "node:util";
 import { measureOutage } from "./support/outage.mjs";
 import { nothingLeft } from "./support/process.mjs";
@@ -33,7 +34,7 @@ for (const outageS of numbers("SECONDS", seconds)) {
     } catch (error) {
       process.exitCode = 1;
       console.error(`${outageS} s, ${count} tabs: ${error.message}`);
-      await world.tell();
+      await world.printLogs();
     } finally {
       await world.end().catch((error) => console.error(error.message));
     }

@@ -1,11 +1,11 @@
-// Where a page may live, and what the library makes of it: workers, sandboxes, pages without an address, prerendered ones.
+// The library in unusual places: workers, sandboxes, pages without an address, prerendered pages.
 import assert from "node:assert/strict";
 import { scenario } from "./support/scenario.mjs";
 import { until, untilState } from "./support/until.mjs";
 
 const page = "https://example.org/place";
 
-/** A tab that knows the library as the server hands it out. */
+/** Opens a tab that imports the library from the server. */
 async function open(browser, site, server) {
   const tab = await browser.tab(`${site.url}/group.html`);
   await tab.waitForFunction(() => window.ready);
@@ -17,7 +17,7 @@ async function open(browser, site, server) {
 }
 
 scenario(
-  "a worker is a member over the relay, and says that it needs a page's name",
+  "a worker is a member over the relay and reports that it needs a page name",
   async (world) => {
     const [server, site, browser] = await Promise.all([
       world.server(),
@@ -37,41 +37,43 @@ scenario(
       group.on("error", ({ code }) => postMessage({ code }));
       onmessage = ({ data }) => (data === "leave" ? group.leave() : group.send(data));
     `;
-      window.told = [];
+      window.reports = [];
       window.worker = new Worker(
         URL.createObjectURL(new Blob([code], { type: "text/javascript" })),
         { type: "module" },
       );
-      worker.onmessage = ({ data }) => told.push(data);
+      worker.onmessage = ({ data }) => reports.push(data);
     }, page);
-    const told = (good) =>
+    const reported = (good) =>
       untilState(
         "the worker's word",
-        () => tab.evaluate(() => told),
+        () => tab.evaluate(() => reports),
         (all) => all.some(good),
       );
-    const [first] = await told(({ id }) => id);
+    const [first] = await reported(({ id }) => id);
     assert.match(first.error, /^TypeError: a worker does not know which page.*`page`/);
-    await until("both to be there", () => tab.evaluate(() => group.members.length === 2));
+    await until("page and worker to be members", () =>
+      tab.evaluate(() => group.members.length === 2),
+    );
     await tab.evaluate(() => worker.postMessage({ bytes: new Uint8Array([1, 2]) }));
     await tab.evaluate(() => group.send("hello"));
-    const all = await told(({ data }) => data === "hello");
-    await told(({ data, own }) => data?.bytes?.[1] === 2 && own);
+    const all = await reported(({ data }) => data === "hello");
+    await reported(({ data, own }) => data?.bytes?.[1] === 2 && own);
     assert.deepEqual(
       all.filter(({ code }) => code),
       [],
     );
     assert.deepEqual(
-      [...new Set((await tab.evaluate(() => told)).flatMap(({ path }) => path ?? []))],
+      [...new Set((await tab.evaluate(() => reports)).flatMap(({ path }) => path ?? []))],
       ["relay"],
     );
     await tab.evaluate(() => worker.postMessage("leave"));
-    await until("it to have left", () => tab.evaluate(() => group.members.length === 1));
+    await until("the worker to leave", () => tab.evaluate(() => group.members.length === 1));
   },
 );
 
 scenario(
-  "a page without an address that others share asks for its name, and lives with one",
+  "a page without a shared address asks for a page name and works with one",
   async (world) => {
     const [server, site, browser] = await Promise.all([
       world.server(),
@@ -80,15 +82,15 @@ scenario(
     ]);
     const tab = await open(browser, site, server);
     const code = (options) => `
-    const tell = (said) => parent.postMessage(said, "*");
+    const post = (said) => parent.postMessage(said, "*");
     const { PageGroup } = await import("${server.url}/peerstar.js");
     try {
       const group = new PageGroup(${JSON.stringify(options)});
-      group.on("open", ({ first }) => tell({ in: first }));
-      group.on("error", (error) => tell({ error: String(error) }));
-    } catch (error) { tell({ error: String(error) }); }
+      group.on("open", ({ first }) => post({ in: first }));
+      group.on("error", (error) => post({ error: String(error) }));
+    } catch (error) { post({ error: String(error) }); }
   `;
-    const told = (kind, options) =>
+    const outcome = (kind, options) =>
       tab.evaluate(
         ([kind, code]) =>
           new Promise((done) => {
@@ -110,17 +112,17 @@ scenario(
       );
     for (const kind of ["srcdoc", "srcdoc sandbox", "data", "blob", "about:blank"]) {
       assert.match(
-        (await told(kind, {})).error ?? "none",
+        (await outcome(kind, {})).error ?? "none",
         /TypeError: this page has no address.*`page`/,
         kind,
       );
-      assert.deepEqual(await told(kind, { page: `${page}/${kind}` }), { in: true }, kind);
+      assert.deepEqual(await outcome(kind, { page: `${page}/${kind}` }), { in: true }, kind);
     }
   },
 );
 
 scenario(
-  "a copy of the library in a blob: or data: URL loads, and asks for the server only where it is not said",
+  "a library copy in a blob: or data: URL loads and asks for the server if none is given",
   async (world) => {
     const [server, site, browser] = await Promise.all([
       world.server(),
@@ -157,7 +159,7 @@ scenario(
   },
 );
 
-scenario("bytes and objects of another frame are what they are", async (world) => {
+scenario("bytes and objects from another frame arrive unchanged", async (world) => {
   const [server, site, browser] = await Promise.all([
     world.server(),
     world.site(),
@@ -208,7 +210,7 @@ scenario("bytes and objects of another frame are what they are", async (world) =
 });
 
 scenario(
-  "a prerendered page connects when it is shown, and asks for no ticket before",
+  "a prerendered page connects and asks for a ticket only when it is shown",
   async (world) => {
     const [server, site, browser] = await Promise.all([
       world.server(),
@@ -216,7 +218,8 @@ scenario(
       world.browser(),
     ]);
     const tab = await open(browser, site, server);
-    // As a browser says it of a page that it prepares; what it would hold back is watched here.
+    // The page looks prerendered, as a browser would report it. Connections and ticket requests are
+    // recorded.
     await tab.evaluate(() => {
       let isPrerendering = true;
       Object.defineProperty(document, "prerendering", { get: () => isPrerendering });
@@ -238,7 +241,7 @@ scenario(
       (page) => void begin("ann", { page, server: url, ticket: () => `t${++asked}` }),
       page,
     );
-    // What else might make it dial.
+    // Events that might make the page dial early.
     await tab.evaluate(() => {
       for (const [target, name] of [
         [window, "online"],
@@ -264,7 +267,7 @@ scenario(
 );
 
 scenario(
-  "ICE servers that the browser refuses are left out, and an error in the page",
+  "ICE servers that the browser refuses are left out and reported to the page as an error",
   async (world) => {
     const [server, site, browser] = await Promise.all([
       world.server({
@@ -277,7 +280,7 @@ scenario(
     for (const name of ["ann", "bob"]) {
       const tab = await open(browser, site, server);
       await tab.evaluate(() => {
-        // As a browser that is stricter than the server.
+        // The constructor below is stricter than the server.
         const Stock = RTCPeerConnection;
         window.RTCPeerConnection = class extends Stock {
           constructor(config) {

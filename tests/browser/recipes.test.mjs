@@ -1,4 +1,4 @@
-// The recipes of docs/CLIENT.md, run as they stand there, on a page that knows nothing but where the server is.
+// The recipes of docs/CLIENT.md, run unchanged on a page that knows only the server's address.
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { scenario } from "./support/scenario.mjs";
@@ -12,7 +12,9 @@ function recipe(title) {
   return code;
 }
 
-/** A kitchen with a tab for each name; `bob` comes over a wire that can be cut, if `settings` are given. */
+/**
+ * Runs a recipe in a tab for each name. With `settings`, Bob connects over a proxy that can be cut.
+ */
 async function cook(
   world,
   title,
@@ -30,7 +32,8 @@ async function cook(
   const add = async (name) => {
     const tab = await browser.tab(`${site.url}/recipe.html`);
     await tab.waitForFunction(() => window.ready);
-    // Over data channels the group would go on. What PeerJS brings along finds WebRTC under its old name, too.
+    // Over data channels the group would go on, so WebRTC is removed. PeerJS also finds it under
+    // its old name.
     if (wire)
       await tab.evaluate(() =>
         ["RTCPeerConnection", "webkitRTCPeerConnection"].forEach((name) => delete window[name]),
@@ -70,7 +73,7 @@ scenario("recipe: chat", async (world) => {
     "hi",
   ]);
   await cyd.close();
-  await same("who came and went, by name", tabs.slice(0, 1), () => noted, [
+  await same("the names that joined and left", tabs.slice(0, 1), () => noted, [
     "bob came",
     "cyd came",
     "cyd left",
@@ -143,7 +146,7 @@ scenario("recipe: a shared document with Yjs, through the death of the host", as
 });
 
 const text = () => recipe.doc.getText("t").toString();
-/** So many of each letter, everywhere the same. */
+/** Waits until all tabs show the same text, with each letter as often as `letters` says. */
 const oneText = (tabs, letters) =>
   untilState(
     `one text of ${letters}`,
@@ -161,7 +164,7 @@ const write = (tab, word, isLost = false) =>
     [word, isLost],
   );
 
-scenario("recipe: a shared document with Yjs, with something in it before", async (world) => {
+scenario("recipe: a shared document with Yjs that is not empty at the start", async (world) => {
   const held = { ann: "a", dan: "d" };
   const { tabs, add } = await cook(world, "A shared document with Yjs", ["doc"], ["ann", "bob"], {
     change: (code, name) =>
@@ -175,7 +178,7 @@ scenario("recipe: a shared document with Yjs, with something in it before", asyn
 });
 
 scenario(
-  "recipe: a shared document with Yjs, where updates were lost and the host goes",
+  "recipe: a shared document with Yjs after lost updates and a change of host",
   async (world) => {
     const { tabs } = await cook(
       world,
@@ -191,7 +194,7 @@ scenario(
 );
 
 scenario(
-  "recipe: a shared document with Yjs, after a long absence on both sides of which something was written",
+  "recipe: a shared document with Yjs after a long absence with edits on both sides",
   async (world) => {
     const { tabs, wire } = await cook(
       world,
@@ -202,9 +205,9 @@ scenario(
     );
     const [ann, bob] = tabs;
     await bob.evaluate(() => {
-      window.told = [];
-      recipe.group.on("error", ({ code }) => told.push(code));
-      recipe.group.on("recovered", () => told.push("recovered"));
+      window.reports = [];
+      recipe.group.on("error", ({ code }) => reports.push(code));
+      recipe.group.on("recovered", () => reports.push("recovered"));
     });
     await write(bob, "x", true);
     await write(ann, "y", true);
@@ -216,11 +219,11 @@ scenario(
     await write(ann, "a");
     await until(
       "bob to be away for too long",
-      () => bob.evaluate(() => told.includes("Unreachable")),
+      () => bob.evaluate(() => reports.includes("Unreachable")),
       20_000,
     );
     wire.up();
-    await until("bob to be back", () => bob.evaluate(() => told.includes("recovered")), 20_000);
+    await until("bob to be back", () => bob.evaluate(() => reports.includes("recovered")), 20_000);
     await oneText(tabs, "abxy");
   },
 );
@@ -233,7 +236,7 @@ const owners = () =>
   );
 const idOf = (tab) => tab.evaluate(() => recipe.group.id);
 
-scenario("recipe: a lock, which who leaves sets free, and who comes late knows", async (world) => {
+scenario("recipe: a lock that a departure frees and a late joiner knows", async (world) => {
   const { tabs, add } = await cook(
     world,
     "A lock",
@@ -254,14 +257,14 @@ scenario("recipe: a lock, which who leaves sets free, and who comes late knows",
   await same("the door to be free", [ann, cyd, dan], owners, { window: ids[0] });
   await dan.evaluate(() => recipe.take("door"));
   await same("dan to have it", [ann, cyd, dan], owners, { door: await idOf(dan), window: ids[0] });
-  // The host.
+  // Ann is the host.
   await ann.close();
   await same("the window to be free", [cyd, dan], owners, { door: await idOf(dan) });
   await dan.evaluate(() => recipe.free("door"));
   await same("all to be free", [cyd, dan], owners, {});
 });
 
-scenario("recipe: a lock of one who was away and taken to have left", async (world) => {
+scenario("recipe: a lock whose owner was away and counted as left", async (world) => {
   const { tabs, wire } = await cook(world, "A lock", ["owner", "take"], ["ann", "bob", "cyd"], {
     settings: { LIVENESS__RETURN_MS: 0 },
   });
@@ -281,7 +284,7 @@ scenario("recipe: an audio call", async (world) => {
     flags: ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"],
   });
   await tabs[0].evaluate(() => recipe.callAll());
-  // A track from afar is muted until something of it arrives.
+  // A remote track is muted until its first data arrives.
   const heard = () =>
     played.map((stream) =>
       stream
@@ -293,6 +296,6 @@ scenario("recipe: an audio call", async (world) => {
     () => each(tabs, heard),
     (all) => all.every(([tracks, ...more]) => String(tracks) === "audio live" && more.length === 0),
   );
-  // The group goes on beside it.
+  // The group works beside the call.
   await each(tabs, () => recipe.group.send("hello"));
 });

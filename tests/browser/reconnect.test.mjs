@@ -1,4 +1,4 @@
-// The WebSocket goes, the P2P link must not notice, and `peer.reconnect()` must get its `open` again.
+// After a lost WebSocket the P2P link must go on, and `peer.reconnect()` must lead to `open` again.
 import assert from "node:assert/strict";
 import { begin, happened, link, nothingClosed, talk } from "./support/pair.mjs";
 import { scenario } from "./support/scenario.mjs";
@@ -6,7 +6,7 @@ import { until } from "./support/until.mjs";
 
 const RETURN_MS = 1_000;
 
-/** A linked pair, and the wire between ann and the server. */
+/** Starts a linked pair, with a proxy between Ann and the server. */
 async function linked(world) {
   const [server, site, browser] = await Promise.all([
     world.server({ LIVENESS__RETURN_MS: RETURN_MS }),
@@ -19,13 +19,13 @@ async function linked(world) {
   return { server, wire, ann, bob };
 }
 
-/** The WebSocket does its work: another link can be made over it. */
-async function signalsAgain(ann, bob) {
+/** Checks that the WebSocket works: another link can be made over it. */
+async function signalsAgain(bob) {
   await bob.evaluate(() => dial("ann", { label: "another" }));
   await happened(bob, "ann open", { times: 2 });
 }
 
-scenario("a cut WebSocket leaves the link alone, and reconnect() opens again", async (world) => {
+scenario("a cut WebSocket does not end the link, and reconnect() opens again", async (world) => {
   const { wire, ann, bob } = await linked(world);
   wire.cut();
   const cutAt = performance.now();
@@ -35,31 +35,31 @@ scenario("a cut WebSocket leaves the link alone, and reconnect() opens again", a
   await happened(ann, "open", { times: 2 });
   assert.equal(await ann.evaluate(() => peer.id), "ann");
 
-  // Who is back in time must not be taken for gone when the time for coming back is over.
+  // A client that returned in time must not count as left when the time to return ends.
   let round = 0;
   await until("the link to carry data until the time to return is well over", async () => {
     await talk(ann, bob, `round ${++round}`);
     return performance.now() - cutAt > 2 * RETURN_MS;
   });
   await nothingClosed(ann, bob);
-  await signalsAgain(ann, bob);
+  await signalsAgain(bob);
 });
 
 scenario(
   "reconnect() opens again while the server still holds the old WebSocket",
   async (world) => {
     const { wire, ann, bob } = await linked(world);
-    wire.stray();
+    wire.cutBrowserSide();
     await happened(ann, "disconnected");
     await ann.evaluate(() => reconnectUntilOpen());
     await happened(ann, "open", { times: 2 });
-    await talk(ann, bob, "after the take-over");
+    await talk(ann, bob, "after the replacement");
     await nothingClosed(ann, bob);
-    await signalsAgain(ann, bob);
+    await signalsAgain(bob);
   },
 );
 
-scenario("the id of one who fell silent goes to a newcomer", async (world) => {
+scenario("a newcomer gets the id of a client that fell silent", async (world) => {
   const [server, site, browser] = await Promise.all([
     world.server(),
     world.site(),
@@ -71,12 +71,12 @@ scenario("the id of one who fell silent goes to a newcomer", async (world) => {
   );
   assert.equal(await begin(owner, "ann", { ...server.peerOptions, port: wire.port }), "open");
   assert.equal(await begin(newcomer, "ann", server.peerOptions), "unavailable-id");
-  wire.stray();
+  wire.cutBrowserSide();
   assert.equal(await begin(newcomer, "ann", server.peerOptions), "open");
 });
 
 scenario(
-  "a killed and restarted server leaves the link alone, and reconnect() opens again",
+  "a restart of the server does not end the link, and reconnect() opens again",
   async (world) => {
     const { server, ann, bob } = await linked(world);
     await server.end("SIGKILL");
@@ -87,7 +87,7 @@ scenario(
     await Promise.all([ann, bob].map((tab) => happened(tab, "open", { times: 2 })));
     await talk(ann, bob, "with a new server");
     await nothingClosed(ann, bob);
-    await signalsAgain(ann, bob);
+    await signalsAgain(bob);
   },
 );
 

@@ -1,5 +1,5 @@
-// scripts/rough: a page of five on rough networks, while its hosts die and its networks fail; beside it, if asked, stock
-// PeerJS alone on the same wires.
+// scripts/rough: runs a page of five on rough networks while its hosts die and its networks fail.
+// With --plain, also stock PeerJS on the same wires.
 import { appendFileSync, existsSync, readFileSync, writeFileSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { nothingLeft } from "./support/process.mjs";
@@ -38,7 +38,7 @@ const everyMs = given.every && number("every", given.every);
 if (!(given.browser in engines))
   fail(`--browser is one of ${Object.keys(engines).join(", ")}, not "${given.browser}"`);
 
-/** Which values of each condition are wanted. */
+/** Selected values of each condition. */
 const wanted = structuredClone(factors);
 for (const only of given.only) {
   const [name, list = ""] = only.split("=");
@@ -53,7 +53,7 @@ for (const only of given.only) {
 }
 const cells = (given.pairs ? pairs : product)(wanted);
 
-/** With -o, a line of JSON for each run is kept, so that the work can be done in parts. */
+/** File with a line of JSON for each run. With -o it allows a long run to be done in parts. */
 const kept = given.out && `${given.out}.jsonl`;
 const all =
   kept && existsSync(kept)
@@ -89,7 +89,7 @@ for (const [crowd, Crowd] of [
         run.loss === loss &&
         run.event === event,
     ).length;
-  // For plain PeerJS there is no relay, and so no two ways.
+  // Plain PeerJS has no relay, so it knows only one value of `relay`.
   const open = cells.filter((cell) => done(cell) < times && (!Crowd || Crowd.knows(cell)));
   const options = {
     times,
@@ -97,7 +97,7 @@ for (const [crowd, Crowd] of [
     engines: engines[given.browser],
     everyMs,
     seed: given.seed,
-    tell: (text) => given.verbose && console.error(text),
+    log: (text) => given.verbose && console.error(text),
     ...(Crowd && { Crowd }),
   };
   for await (const run of runs(open, options)) keep({ crowd, browser: given.browser, ...run });
@@ -109,9 +109,11 @@ if (ours.some((runs) => runs.some((run) => faults(run).length > 0) || late(runs)
   process.exitCode = 1;
 if (given.json) console.log(JSON.stringify(all, null, 1));
 else
-  console.log(`Five members who all talk, all data over TURN. R: round trip between two members, in ms. Loss: in each pass.
-In ms, over all survivors: from the host's death to the first message of the next host; in a blackout, the longest silence.
-Newcomer: the longest from loading the page to \`open\`. Lost and repeated: deliveries, of what those who stayed said.
+  console.log(`Five members send messages. All data passes TURN.
+R: round trip between two members, in ms. Loss: share of packets lost in each pass.
+Times are in ms, over all survivors: from the host's death to the next host's first message, or the
+longest silence in a blackout. Newcomer: longest time from loading the page to \`open\`.
+Lost and repeated: deliveries of messages from members that stayed.
 
 ${report(all)}`);
 if (given.out) writeFileSync(`${given.out}.md`, `${report(all)}\n`);

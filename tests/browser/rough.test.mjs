@@ -1,7 +1,8 @@
-// Five members on rough networks, in few cells of the matrix in which every two conditions meet. Of round trips and losses
-// the ends of the scale are enough here; `scripts/rough --pairs` has what is between. What is asserted are
-// counts: nothing lost, repeated or reordered, a newcomer opens, no election without a death and one for each death.
-// Times are printed; `scripts/rough` holds them against their limits.
+// Five members on rough networks, in a few cells of the matrix in which every two conditions meet.
+// Round trips and losses take only the ends of their scales; `scripts/rough --pairs` also runs the
+// values between. The tests assert counts: nothing is lost, repeated or reordered, a newcomer
+// opens, each death costs one election and nothing else costs any. The tests print times;
+// `scripts/rough` compares them with their limits.
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { nothingLeft } from "./support/process.mjs";
@@ -26,7 +27,7 @@ const uncertain = (name) =>
   "sends of a newcomer were once unsettled after 30 s";
 
 describe("the matrix", () => {
-  test("in the pairs every two values of different conditions meet", () => {
+  test("covers every two values of different conditions in its pairs", () => {
     const [all, few] = [product(), pairs()];
     assert.ok(few.length < all.length / 4, `${few.length} of ${all.length}`);
     const names = Object.keys(factors);
@@ -42,14 +43,14 @@ describe("the matrix", () => {
     }
   });
 
-  test("a death costs one election, at 3 % up to two; nothing else costs any", () => {
+  test("allows one election for a death, two at 3 % loss, and none otherwise", () => {
     assert.deepEqual(elections({ event: "killed", loss: 1 }), [1, 1]);
     assert.deepEqual(elections({ event: "gone", loss: 3 }), [1, 2]);
     assert.deepEqual(elections({ event: "host blackout", loss: 3 }), [0, 0]);
     assert.deepEqual(elections({ event: "gathered", loss: 0 }), [0, 0]);
   });
 
-  test("has members speak no more than their networks carry", () => {
+  test("lets members send no more than their networks carry", () => {
     const paces = factors.rtt.map((rttMs) => [
       pace(rough({ rttMs })),
       pace(rough({ rttMs, bitsPerS: 1_000_000 })),
@@ -61,7 +62,7 @@ describe("the matrix", () => {
     ]);
   });
 
-  test("finds what is wrong with a run", () => {
+  test("finds the faults of a run", () => {
     const good = {
       relay: "allowed",
       rtt: 100,
@@ -88,7 +89,7 @@ describe("the matrix", () => {
     assert.deepEqual(faults({ ...good, error: "it never ended" }), ["it never ended"]);
   });
 
-  test("judges times over all runs of a cell", () => {
+  test("compares times with their limits over all runs of a cell", () => {
     const run = { relay: "allowed", event: "killed", r: 100, took: [300, 400, 500, 900] };
     assert.deepEqual(limits(run, 100), { median: 400, p95: 800 });
     assert.deepEqual(late([run]), ["p95 900 ms, limit 800 ms"]);
@@ -102,7 +103,7 @@ describe("the matrix", () => {
 });
 
 for (const relay of factors.relay) {
-  test(`pages on rough networks, relay ${relay}`, { timeout: 600_000 }, async (t) => {
+  test(`pages on rough networks lose nothing, relay ${relay}`, { timeout: 600_000 }, async (t) => {
     for await (const run of runs(pairs(ends).filter((cell) => cell.relay === relay))) {
       const name = nameOf(run);
       await t.test(name, { todo: uncertain(name) }, (t) => {

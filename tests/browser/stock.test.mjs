@@ -1,4 +1,4 @@
-// Stock PeerJS without pages: what every PeerServer does.
+// Stock PeerJS without pages, as with every PeerServer.
 import assert from "node:assert/strict";
 import { begin, happened, link } from "./support/pair.mjs";
 import { scenario } from "./support/scenario.mjs";
@@ -34,24 +34,21 @@ scenario("two stock clients open, connect and send data both ways", async (world
   assert.deepEqual(bytes, { bytes: 200_000, sum: 1_400_000 });
 });
 
-scenario("a client without an id of its own is given one", async (world) => {
+scenario("a client without an id is given one", async (world) => {
   const { server, ann } = await two(world);
   assert.equal(await begin(ann, undefined, server.peerOptions), "open");
   assert.match(await ann.evaluate(() => peer.id), /^[0-9a-f-]{36}$/);
 });
 
-scenario(
-  "an id that is in use is refused as unavailable-id, and its owner keeps it",
-  async (world) => {
-    const { server, ann, bob } = await two(world);
-    assert.equal(await begin(ann, "ann", server.peerOptions), "open");
-    assert.equal(await begin(bob, "ann", server.peerOptions), "unavailable-id");
-    assert.equal(await ann.evaluate(() => peer.open), true);
-    assert.equal(await begin(bob, "bob", server.peerOptions), "open");
-    await bob.evaluate(() => dial("ann"));
-    await happened(ann, "bob open");
-  },
-);
+scenario("an id in use is refused as unavailable-id, and its owner keeps it", async (world) => {
+  const { server, ann, bob } = await two(world);
+  assert.equal(await begin(ann, "ann", server.peerOptions), "open");
+  assert.equal(await begin(bob, "ann", server.peerOptions), "unavailable-id");
+  assert.equal(await ann.evaluate(() => peer.open), true);
+  assert.equal(await begin(bob, "bob", server.peerOptions), "open");
+  await bob.evaluate(() => dial("ann"));
+  await happened(ann, "bob open");
+});
 
 scenario("a wrong key is refused as invalid-key", async (world) => {
   const { server, ann } = await two(world);

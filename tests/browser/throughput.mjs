@@ -1,4 +1,5 @@
-// scripts/throughput: messages a second in real browsers, beside stock PeerJS that passes on the same.
+// scripts/throughput: measures messages a second in real browsers, beside stock PeerJS that passes
+// on the same.
 import { writeFileSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { Contest, contenders } from "./support/contest.mjs";
@@ -10,7 +11,7 @@ const {
   positionals: [rounds = "3"],
 } = parseArgs({ options: { out: { type: "string", short: "o" } }, allowPositionals: true });
 if (!/^[1-9]\d*$/.test(rounds)) {
-  console.error(`ROUNDS is how often each is measured, not "${rounds}"`);
+  console.error(`ROUNDS is the number of measurements of each, not "${rounds}"`);
   process.exit(2);
 }
 
@@ -32,7 +33,7 @@ try {
     }
   }
 } catch (error) {
-  await world.tell();
+  await world.printLogs();
   throw error;
 } finally {
   await world.end();
@@ -50,7 +51,7 @@ const rows = cases.map(({ hostSends, inFlight }, i) => {
 const report = table(["sender", "in flight", ...contenders, "peerstar : json"], rows, 1);
 process.stderr.write("\n");
 console.log(
-  "A host and four members; messages of 200 bytes delivered a second to each, every one of them once and in order.\n",
+  "A host and four members. Messages of 200 bytes delivered a second to each, all once and in order.\n",
 );
 console.log(report);
 if (out) writeFileSync(`${out}.md`, `${report}\n`);

@@ -1,9 +1,9 @@
-// As fast as a sender may go, every message comes once and in order (how fast that is: scripts/throughput).
+// At full speed every message arrives once and in order. scripts/throughput measures the speed.
 import { Contest, contenders } from "./support/contest.mjs";
 import { scenario } from "./support/scenario.mjs";
 
 scenario(
-  "many messages at once arrive once and in order, and stock PeerJS is measured with the same measure",
+  "many messages at once arrive once and in order, here and with stock PeerJS",
   async (world) => {
     const browsers = [];
     for (let i = 0; i < 3; i++) browsers.push(await world.browser());

@@ -1,4 +1,4 @@
-// A real TURN server, and members that may use nothing else: they are let in by the credentials that OPEN and ICE bring.
+// Members that may use only a real TURN server. The credentials in OPEN and ICE must open it.
 import assert from "node:assert/strict";
 import { Member } from "./support/group.mjs";
 import { scenario } from "./support/scenario.mjs";
@@ -6,7 +6,7 @@ import { untilState } from "./support/until.mjs";
 
 const options = { page: "https://example.org/turn", rtc: { iceTransportPolicy: "relay" } };
 
-/** A page whose data can go no way but over TURN. */
+/** Starts a page whose data can pass only over TURN. */
 async function open(world, { secret = "north", ttl = 3600 } = {}) {
   const [turn, site, browser] = await Promise.all([
     world.turn("north"),
@@ -24,7 +24,7 @@ async function open(world, { secret = "north", ttl = 3600 } = {}) {
   return { turn, join };
 }
 
-/** All have a link to their host. */
+/** Waits until all members are linked to their host. */
 const linked = (members) =>
   untilState(
     "all to be linked",
@@ -36,7 +36,7 @@ const linked = (members) =>
 const heard = (members) =>
   Promise.all(members.map(({ tab }) => tab.evaluate(() => diary.messages)));
 
-/** Each says one thing, and all hear them all, in the same order. */
+/** Lets each member send a message. Fails unless all receive all of them in the same order. */
 async function talk(members) {
   await linked(members);
   for (const { tab } of members) await tab.evaluate(() => void say());
@@ -53,7 +53,7 @@ async function talk(members) {
     assert.deepEqual(each.slice(-members.length), all[0].slice(-members.length));
 }
 
-/** The kinds of candidates that a member's connections run over. */
+/** Returns the types of the ICE candidates that a member's connections use. */
 const candidates = ({ tab }) =>
   tab.evaluate(async () => {
     const kinds = [];
@@ -70,33 +70,31 @@ const candidates = ({ tab }) =>
     return kinds;
   });
 
-scenario("two members that may use nothing but TURN talk over it", async (world) => {
+scenario("two members that may use only TURN exchange messages over it", async (world) => {
   const { join } = await open(world);
   const members = [await join("ann"), await join("bob")];
   await talk(members);
   for (const member of members) assert.deepEqual(await candidates(member), ["relay", "relay"]);
 });
 
-scenario(
-  "who has been there for longer than the credentials last is reached with renewed ones",
-  async (world) => {
-    const { turn, join } = await open(world, { ttl: 5 });
-    const members = [await join("ann"), await join("bob")];
-    await talk(members);
-    const renewed = () =>
-      new Set(turn.log.flatMap((line) => line.match(/\d+:[0-9a-f-]{36}/g) ?? [])).size;
-    const before = renewed();
-    await new Promise((done) => setTimeout(done, 6000)); // the first credentials have run out, by coturn's clock
-    members.push(await join("cyd"));
-    await talk(members);
-    assert.ok(
-      renewed() >= before + 2,
-      `${renewed()} users after ${before}: the host's new credentials and the newcomer's`,
-    );
-  },
-);
+scenario("a newcomer reaches a member whose first credentials have expired", async (world) => {
+  const { turn, join } = await open(world, { ttl: 5 });
+  const members = [await join("ann"), await join("bob")];
+  await talk(members);
+  const renewed = () =>
+    new Set(turn.log.flatMap((line) => line.match(/\d+:[0-9a-f-]{36}/g) ?? [])).size;
+  const before = renewed();
+  // The first credentials expire, by coturn's clock.
+  await new Promise((done) => setTimeout(done, 6000));
+  members.push(await join("cyd"));
+  await talk(members);
+  assert.ok(
+    renewed() >= before + 2,
+    `${renewed()} users after ${before}: the host's new credentials and the newcomer's`,
+  );
+});
 
-scenario("credentials that another secret signed open nothing", async (world) => {
+scenario("credentials signed with another secret do not work", async (world) => {
   const { turn, join } = await open(world, { secret: "south" });
   const members = [await join("ann"), await join("bob")];
   await untilState(

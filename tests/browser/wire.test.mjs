@@ -1,4 +1,5 @@
-// The rough wire itself, without a browser: its lanes in virtual time, and its two proxies with real sockets.
+// The rough wire without a browser: its lanes in virtual time, and its two proxies with real
+// sockets.
 import assert from "node:assert/strict";
 import { createSocket } from "node:dgram";
 import { once } from "node:events";
@@ -9,7 +10,7 @@ import { rough, Wire } from "./support/wire.mjs";
 import { Lane } from "./support/wire/lane.mjs";
 import { seeded } from "./support/wire/random.mjs";
 
-/** Sends `count` packets, one each `everyMs`; returns when each arrives. */
+/** Sends `count` packets, one every `everyMs`. Returns the arrival time of each. */
 function packets(lane, count, { everyMs = 1, bytes = 100, from = 0 } = {}) {
   return Array.from({ length: count }, (_, i) => lane.packet(bytes, from + i * everyMs));
 }
@@ -45,16 +46,16 @@ describe("a lane", () => {
     }
   });
 
-  test("does the same with the same seed, and something else with another", () => {
+  test("repeats itself with the same seed and differs with another", () => {
     const run = (seed) =>
       packets(new Lane(seeded(seed), { delayMs: 20, jitterMs: 5, loss: 0.03 }), 1000);
     assert.deepEqual(run("one"), run("one"));
     assert.notDeepEqual(run("one"), run("two"));
   });
 
-  test("lets pass what its bandwidth allows, and loses what its queue does not hold", () => {
+  test("passes what its bandwidth allows and loses what its queue does not hold", () => {
     const lane = new Lane(seeded("band"), { bytesPerS: 125_000, queueBytes: 10_000 });
-    // For ten seconds, twice as much as passes.
+    // Packets come at twice the bandwidth for ten seconds.
     const all = arrived(packets(lane, 2500, { everyMs: 4, bytes: 1000 }));
     assert.ok(Math.abs(all.length - 1250) <= 15, `${all.length} of 2,500`);
     assert.equal(lane.overflowed, 2500 - all.length);
@@ -73,7 +74,7 @@ describe("a lane", () => {
     assert.equal(lane.packet(500, 500), 1000);
   });
 
-  test("is dark for as long as it is told", () => {
+  test("loses every packet during a blackout", () => {
     const lane = new Lane(seeded("dark"), { delayMs: 10 });
     lane.darken(3000);
     const all = packets(lane, 400, { everyMs: 10 });
@@ -99,7 +100,7 @@ describe("a lane", () => {
     assert.equal(lane.segment(100, 0), 25 + 200 + 50);
   });
 
-  test("takes other conditions, and only such as there are", () => {
+  test("takes other conditions and rejects unknown ones", () => {
     const lane = new Lane(seeded("set"), { delayMs: 10 });
     assert.equal(lane.packet(1, 0), 10);
     lane.set(rough({ rttMs: 4000, loss: 0 }));
@@ -109,7 +110,10 @@ describe("a lane", () => {
   });
 });
 
-/** A TCP server on a free port, the connections it has, and what it is asked to do with each. */
+/**
+ * Starts a TCP server on a free port that handles each connection with `serve`. Returns the port
+ * and connections.
+ */
 async function listen(t, serve) {
   const server = createServer({ allowHalfOpen: true }, serve).listen(0, "127.0.0.1");
   await once(server, "listening");
@@ -123,7 +127,7 @@ async function wireTo(t, ends, conditions) {
   return wire;
 }
 
-/** A client's connection, with what it heard so far. */
+/** Opens a client's connection that collects what it receives. */
 async function dial(t, wire) {
   const socket = connect({ port: wire.tcp.port, host: "127.0.0.1", allowHalfOpen: true });
   socket.heard = [];
@@ -138,7 +142,7 @@ async function dial(t, wire) {
 
 const text = (socket) => Buffer.concat(socket.heard).toString();
 
-/** Sends back all it is sent; ends when the other side has ended. */
+/** Sends back all bytes, and ends when the other side has ended. */
 const echo = (socket) => socket.on("error", () => {}).pipe(socket);
 
 describe("the TCP half of a wire", () => {
@@ -156,7 +160,7 @@ describe("the TCP half of a wire", () => {
     assert.ok(wire.lanes.up.lost > 0, "some segments were lost");
   });
 
-  test("passes on the end of one direction, and the other goes on", async (t) => {
+  test("passes on the end of one direction while the other goes on", async (t) => {
     let server;
     const port = await listen(t, (socket) => {
       server = socket
@@ -185,12 +189,12 @@ describe("the TCP half of a wire", () => {
     await until("the server to see the reset", () => server.failed === "ECONNRESET");
   });
 
-  test("passes on that nobody listens", async (t) => {
+  test("passes on that no server listens", async (t) => {
     const socket = await dial(t, await wireTo(t, { server: 1 }));
     await until("a reset", () => socket.failed === "ECONNRESET");
   });
 
-  test("cut: both sides see a reset", async (t) => {
+  test("resets both sides when it is cut", async (t) => {
     let server;
     const port = await listen(t, (socket) => {
       server = socket.on("error", ({ code }) => (socket.failed = code)).on("data", () => {});
@@ -206,7 +210,7 @@ describe("the TCP half of a wire", () => {
     );
   });
 
-  test("cut in the moment of an end: nothing stays open", async (t) => {
+  test("leaves no connection open when it is cut as a stream ends", async (t) => {
     const port = await listen(t, (socket) => socket.on("error", () => {}).write("hello"));
     const wire = await wireTo(t, { server: port });
     const socket = await dial(t, wire);
@@ -218,7 +222,7 @@ describe("the TCP half of a wire", () => {
     await until("no connection to be left", () => wire.tcp.connections.size === 0);
   });
 
-  test("stalled: nothing passes, not even the end or a new connection; resumed: all of it does", async (t) => {
+  test("passes nothing while it is stalled, not even ends and new connections, and all of it afterwards", async (t) => {
     const servers = [];
     const port = await listen(t, (socket) => servers.push(echo(socket)));
     const wire = await wireTo(t, { server: port });
@@ -232,7 +236,7 @@ describe("the TCP half of a wire", () => {
     socket.end("two");
     const late = await dial(t, wire);
     late.write("late");
-    // What comes and goes over another wire is proof that there was time.
+    // Traffic over another wire proves that there was enough time.
     for (let i = 1; i <= 20; i++) {
       witness.write(".");
       await until("an echo over the other wire", () => text(witness).length === i);
@@ -248,7 +252,7 @@ describe("the TCP half of a wire", () => {
     );
   });
 
-  test("a blackout ends by itself", async (t) => {
+  test("ends a blackout by itself", async (t) => {
     const wire = await wireTo(t, { server: await listen(t, echo) });
     const socket = await dial(t, wire);
     wire.blackout(50);
@@ -256,7 +260,7 @@ describe("the TCP half of a wire", () => {
     await until("an echo", () => text(socket) === "through");
   });
 
-  test("who writes more than is read has to wait, and loses nothing", async (t) => {
+  test("makes a writer wait for a slow reader and loses nothing", async (t) => {
     let server;
     const port = await listen(t, (socket) => {
       server = socket.on("error", () => {});
@@ -267,7 +271,7 @@ describe("the TCP half of a wire", () => {
     const MOST = 64 << 20;
     let written = 0;
     const piece = Buffer.alloc(64 << 10);
-    // The kernel's buffers fill first, then the wire's.
+    // The kernel's buffers fill first, then the wire's own.
     const write = () => {
       while (written < MOST) {
         written += piece.length;
@@ -285,7 +289,7 @@ describe("the TCP half of a wire", () => {
   });
 });
 
-/** Sends what it gets back to where it came from. */
+/** Starts a UDP server that sends every packet back to its sender. */
 async function echoPackets(t) {
   const socket = createSocket("udp4");
   const ports = new Set();
@@ -309,7 +313,7 @@ function client(t, wire, address = "127.0.0.1") {
 }
 
 describe("the UDP half of a wire", () => {
-  test("takes packets there and back, for each socket of the browser's apart", async (t) => {
+  test("carries packets in both directions, separately for each socket of the browser", async (t) => {
     const { ports, port } = await echoPackets(t);
     const wire = await wireTo(t, { turn: port }, { delayMs: 1 });
     const [ann, bob] = [client(t, wire), client(t, wire)];
@@ -320,14 +324,14 @@ describe("the UDP half of a wire", () => {
     assert.equal(ports.size, 2, "coturn sees two");
   });
 
-  test("answers to the address that a packet came from", async (t) => {
+  test("sends answers to the address that a packet came from", async (t) => {
     const { port } = await echoPackets(t);
     const socket = client(t, await wireTo(t, { turn: port }), "127.0.0.2");
     socket.say("hello");
     await until("it to be back", () => socket.heard.length > 0);
   });
 
-  test("loses packets, and those alone", async (t) => {
+  test("loses its share of packets and no others", async (t) => {
     const { port } = await echoPackets(t);
     const wire = await wireTo(t, { turn: port }, { loss: 0.2 });
     const socket = client(t, wire);
@@ -337,7 +341,7 @@ describe("the UDP half of a wire", () => {
         socket.say(`${said.length}`);
         said.push(`${said.length}`);
       }
-      // So few at a time that no buffer of the kernel's overflows.
+      // Few packets at a time, so that no buffer of the kernel overflows.
       await until(
         "the packets to be at the wire",
         () => wire.lanes.up.passed + wire.lanes.up.lost === said.length,
@@ -351,7 +355,7 @@ describe("the UDP half of a wire", () => {
     assert.ok(socket.heard.every((word) => said.includes(word)));
   });
 
-  test("stalled: packets are lost, and do not come later", async (t) => {
+  test("loses packets while it is stalled and does not deliver them later", async (t) => {
     const { port } = await echoPackets(t);
     const wire = await wireTo(t, { turn: port });
     const socket = client(t, wire);

@@ -175,9 +175,7 @@ fn launch(
     let log = Arc::clone(log);
     let reader = std::thread::spawn(move || {
         for line in BufReader::new(stderr).lines().map_while(Result::ok) {
-            let address = line
-                .split_once("listening address=")
-                .and_then(|(_, rest)| rest.split(' ').next()?.parse().ok());
+            let address = listening_address(&line);
             if let Ok(mut log) = log.lock() {
                 log.push(line);
             }
@@ -189,6 +187,16 @@ fn launch(
     });
     let address = address.recv_timeout(PATIENCE).map_err(|_| "it did not say where it listens")?;
     Ok((child, reader, address))
+}
+
+/// Returns the address in the log line that says where the server listens, in either format.
+fn listening_address(line: &str) -> Option<SocketAddr> {
+    if let Ok(object) = serde_json::from_str::<serde_json::Value>(line) {
+        let address = object["address"].as_str().filter(|_| object["message"] == "listening");
+        return address?.parse().ok();
+    }
+    let (_, fields) = line.split_once("listening address=")?;
+    fields.split(' ').next()?.parse().ok()
 }
 
 /// Result of a run that ended by itself.

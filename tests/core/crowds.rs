@@ -34,17 +34,22 @@ impl Crowd {
     fn step(&mut self, input: Input) -> usize {
         let now = self.now;
         let (heard, spoken) = (|_| now, |_| 0);
-        let outside =
-            Env { now, unix_ms: START_MS + now.0, random: 1 << 63, heard: &heard, spoken: &spoken };
+        let outside = Env {
+            now,
+            unix_ms: START_MS + now.0,
+            random: 1 << 63,
+            last_heard: &heard,
+            texts_sent: &spoken,
+        };
         let mut out = Vec::new();
         self.page.handle(outside, input, &mut out);
-        out.len() + out.iter().map(|output| self.tell_others(output)).sum::<usize>()
+        out.len() + out.iter().map(|output| self.announce_to_others(output)).sum::<usize>()
     }
 
-    fn tell_others(&mut self, output: &Output) -> usize {
+    fn announce_to_others(&mut self, output: &Output) -> usize {
         let mut told = 0;
-        if let Output::AppointOthers(announcement) = output {
-            self.page.tell_others(announcement, |_, _| told += 1);
+        if let Output::AnnounceHostToOthers(announcement) = output {
+            self.page.announce_to_others(announcement, |_, _| told += 1);
         }
         told
     }
@@ -52,10 +57,15 @@ impl Crowd {
     /// The host dies: what the page wants done.
     fn lose_host(&mut self) -> Vec<Output> {
         let now = self.now;
-        let outside =
-            Env { now, unix_ms: START_MS, random: 1 << 63, heard: &|_| now, spoken: &|_| 0 };
+        let outside = Env {
+            now,
+            unix_ms: START_MS,
+            random: 1 << 63,
+            last_heard: &|_| now,
+            texts_sent: &|_| 0,
+        };
         let mut out = Vec::new();
-        let dies = Input::Gone { session: SessionId(0), departure: Departure::Goodbye };
+        let dies = Input::SocketClosed { session: SessionId(0), departure: Departure::Goodbye };
         self.page.handle(outside, dies, &mut out);
         out
     }
@@ -69,7 +79,7 @@ impl Crowd {
 
     fn lose_all(&mut self) {
         for n in 0..MANY {
-            self.step(Input::Gone { session: SessionId(n), departure: Departure::Lost });
+            self.step(Input::SocketClosed { session: SessionId(n), departure: Departure::Lost });
         }
     }
 }
@@ -90,7 +100,7 @@ fn crowds() {
     timed("all come", || (0..MANY).for_each(|n| crowd.join(n, None)));
     let out = timed("the host dies: elect, tell the next one", || crowd.lose_host());
     let told = timed("tell the others", || {
-        out.iter().map(|output| crowd.tell_others(output)).sum::<usize>()
+        out.iter().map(|output| crowd.announce_to_others(output)).sum::<usize>()
     });
     assert_eq!(told as u64, MANY - 2);
     timed("all are lost", || crowd.lose_all());

@@ -90,7 +90,7 @@ fn act(world: &mut World, line: &str) -> Vec<Got> {
         }
         ["leave", id] => world.hang_up(session(world, id), Departure::Goodbye),
         ["go", "away", id] => world.hang_up(session(world, id), Departure::GoingAway),
-        ["take", "leave", id, token] => world.step(Input::TakeLeave {
+        ["take", "leave", id, token] => world.step(Input::LeaveWithoutSocket {
             id: super::world::id(id),
             token: Token::parse(token).unwrap(),
         }),

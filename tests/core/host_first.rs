@@ -41,8 +41,13 @@ impl Page {
             self.asked.set(self.asked.get() + 1);
             now
         };
-        let outside =
-            Env { now, unix_ms: START_MS + now.0, random: 1 << 63, heard: &heard, spoken: &|_| 0 };
+        let outside = Env {
+            now,
+            unix_ms: START_MS + now.0,
+            random: 1 << 63,
+            last_heard: &heard,
+            texts_sent: &|_| 0,
+        };
         let mut out = Vec::new();
         self.state.handle(outside, input, &mut out);
         out
@@ -66,14 +71,14 @@ fn says_something(output: &Output) -> bool {
         Output::Left { .. }
         | Output::Elected { .. }
         | Output::Deputy { .. }
-        | Output::Ignored
+        | Output::NotAllowed
         | Output::Idle { .. } => false,
         Output::Welcome { .. }
-        | Output::Appoint { .. }
-        | Output::AppointOthers(_)
-        | Output::Tell { .. }
-        | Output::Pass { .. }
-        | Output::News { .. }
+        | Output::AnnounceHost { .. }
+        | Output::AnnounceHostToOthers(_)
+        | Output::Send { .. }
+        | Output::Forward { .. }
+        | Output::RosterChange { .. }
         | Output::Ping(_)
         | Output::Dismiss { .. } => true,
     }
@@ -82,7 +87,7 @@ fn says_something(output: &Output) -> bool {
 /// What the first output says to whom, and how many outputs follow.
 fn first_said(out: &[Output]) -> (SessionId, Value, usize) {
     let at = out.iter().position(says_something).unwrap();
-    let Output::Appoint { to, frame, assignment } = &out[at] else {
+    let Output::AnnounceHost { to, frame, assignment } = &out[at] else {
         panic!("{:?} comes first", out[at])
     };
     assert!(assignment.hosting);
@@ -102,18 +107,19 @@ fn the_host_is_told_first_however_the_last_one_went() {
         ];
         for (left, departure) in (2..=8).rev().zip(ways.into_iter().cycle()) {
             let host = page.host();
-            let out = page.step(Input::Gone { session: host, departure });
+            let out = page.step(Input::SocketClosed { session: host, departure });
             let (to, told, _) = first_said(&out);
             assert_eq!(to, page.host(), "{departure:?}");
             assert_eq!(told["payload"]["roster"].as_array().map(Vec::len), Some(left), "{told}");
             let mut others = Vec::new();
             for output in &out {
                 assert!(
-                    !matches!(output, Output::Appoint { .. }) || others.is_empty(),
+                    !matches!(output, Output::AnnounceHost { .. }) || others.is_empty(),
                     "the host's own word comes once, and first"
                 );
-                if let Output::AppointOthers(announcement) = output {
-                    page.state.tell_others(announcement, |to, frame| others.push((to, frame)));
+                if let Output::AnnounceHostToOthers(announcement) = output {
+                    page.state
+                        .announce_to_others(announcement, |to, frame| others.push((to, frame)));
                 }
             }
             assert_eq!(others.len(), left - 1);
@@ -132,7 +138,8 @@ fn what_a_host_waits_for_does_not_grow_with_its_page() {
         let cost = [100, 10_000].map(|members| {
             let mut page = Page::of(members, policy);
             page.now = page.now.plus(Duration::from_secs(1));
-            let out = page.step(Input::Gone { session: page.host(), departure: Departure::Lost });
+            let out =
+                page.step(Input::SocketClosed { session: page.host(), departure: Departure::Lost });
             let (_, told, outputs) = first_said(&out);
             assert_eq!(
                 told["payload"]["roster"].as_array().map(Vec::len),
@@ -155,10 +162,10 @@ fn the_roster_of_a_host_is_what_its_members_last_said() {
         page.status(n, r#"{"profile":null}"#);
     }
     for n in (2..300).step_by(5) {
-        page.step(Input::Gone { session: SessionId(n), departure: Departure::Goodbye });
+        page.step(Input::SocketClosed { session: SessionId(n), departure: Departure::Goodbye });
     }
     page.state.check().unwrap();
-    let out = page.step(Input::Gone { session: SessionId(0), departure: Departure::Lost });
+    let out = page.step(Input::SocketClosed { session: SessionId(0), departure: Departure::Lost });
     let (_, told, _) = first_said(&out);
     let entries = told["payload"]["roster"].as_array().unwrap();
     let ids: Vec<_> =
@@ -189,7 +196,8 @@ fn on_a_large_page_the_fittest_hosts_however_few_are_fit() {
                 if n % 2 == 0 { r#"{"visible":false}"# } else { r#"{"eligible":false}"# },
             );
         }
-        let out = page.step(Input::Gone { session: page.host(), departure: Departure::Lost });
+        let out =
+            page.step(Input::SocketClosed { session: page.host(), departure: Departure::Lost });
         let (host, _, _) = first_said(&out);
         assert!(fit.contains(&host.0), "{host:?} hosts where {fit:?} are fitter");
         assert!(

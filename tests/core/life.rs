@@ -228,7 +228,7 @@ impl Life {
             Transition::TakeLeave { id, token } => {
                 let (id, token) =
                     (super::world::id(&format!("p{id}")), Token::parse(proof_of(token)).unwrap());
-                world.step(Input::TakeLeave { id, token })
+                world.step(Input::LeaveWithoutSocket { id, token })
             }
             Transition::Pass { ms } => world.pass(ms),
             Transition::PageDies { shuffle } => {

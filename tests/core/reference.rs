@@ -258,7 +258,7 @@ impl Model {
                 if had_profile && let Some(host) = self.host.clone().filter(|host| host != id) {
                     self.tell_host_of(&host, id);
                 }
-                self.hand_over(id);
+                self.deliver_parked(id);
             } else {
                 // it knows nothing of what it was told
                 self.depart(at, Departure::Expelled);
@@ -334,10 +334,10 @@ impl Model {
         } else {
             self.open(&id);
         }
-        self.hand_over(&id);
+        self.deliver_parked(&id);
     }
 
-    fn hand_over(&mut self, id: &str) {
+    fn deliver_parked(&mut self, id: &str) {
         let (mine, others): (Vec<_>, Vec<_>) = self.letters.drain(..).partition(|l| l.dst == id);
         self.letters = others;
         for letter in mine {

@@ -49,7 +49,7 @@ pub(crate) fn rules() -> Rules {
         fresh: Duration::from_millis(7500),
         return_after: Duration::from_secs(3),
         expire: Duration::from_secs(5),
-        waiting_bytes: 1 << 20,
+        parked_bytes: 1 << 20,
         probe: Duration::from_secs(2),
         hidden: Some(Duration::from_secs(10)),
         terms: Terms {
@@ -62,6 +62,8 @@ pub(crate) fn rules() -> Rules {
             ping_ms: 5000,
             expire_ms: 5000,
             recovery_ms: 5000,
+            return_ms: 3000,
+            profile_bytes: 1024,
         },
         ice: IceServers::new(Vec::new(), None),
     }
@@ -222,7 +224,7 @@ impl World {
 
     pub(crate) fn hang_up(&mut self, session: SessionId, departure: Departure) -> Vec<Got> {
         self.clients.remove(&session);
-        self.step(Input::Gone { session, departure })
+        self.step(Input::SocketClosed { session, departure })
     }
 
     /// A client says something, as the session would pass it on.
@@ -271,11 +273,13 @@ impl World {
     pub(crate) fn pass(&mut self, ms: u64) -> Vec<Got> {
         let until = self.now.plus(Duration::from_millis(ms));
         let mut got = Vec::new();
-        while let Some(deadline) = self.page.next_deadline().filter(|at| *at <= until) {
+        while let Some(deadline) =
+            self.page.next_deadline().map(|next| next.at).filter(|at| *at <= until)
+        {
             self.now = self.now.max(deadline);
             got.extend(self.step(Input::Timer));
             assert!(
-                self.page.next_deadline().is_none_or(|next| next > self.now),
+                self.page.next_deadline().map(|next| next.at).is_none_or(|next| next > self.now),
                 "the timer at {:?} would fire for ever",
                 self.now
             );
@@ -286,7 +290,7 @@ impl World {
 
     /// The page's actor dies and another takes its place; the sessions are yet to say who they are.
     pub(crate) fn lose_page(&mut self) {
-        let estate = self.page.leave_estate();
+        let estate = self.page.hand_over();
         self.page = PageState::new(key(self.named), Arc::clone(&self.rules), self.now, estate);
         for client in self.clients.values_mut().filter(|client| client.joined) {
             client.kept.get_or_insert_default();
@@ -315,8 +319,13 @@ impl World {
         let heard = |session: SessionId| clients.get(&session).map_or(now, |c| c.heard);
         let random = self.random ^ (self.random >> 29);
         let spoken = |session: SessionId| clients.get(&session).map_or(0, |c| c.spoken);
-        let outside =
-            Env { now, unix_ms: self.clock_ms + now.0, random, heard: &heard, spoken: &spoken };
+        let outside = Env {
+            now,
+            unix_ms: self.clock_ms + now.0,
+            random,
+            last_heard: &heard,
+            texts_sent: &spoken,
+        };
         let mut out = Vec::new();
         self.page.handle(outside, input, &mut out);
         let got = self.observe(out);
@@ -342,16 +351,17 @@ impl World {
                         got.push(Got { who: to, what: summary(&open) });
                     }
                 }
-                Output::Appoint { to, frame, assignment } => {
+                Output::AnnounceHost { to, frame, assignment } => {
                     assert!(self.clients[&to].joined, "HOST to one who is not a member");
                     self.told(to, assignment.epoch.0, assignment.host.to_string());
                     self.note_roster(to, &frame, assignment.hosting);
                     self.note_deputy(to, &frame);
                     got.push(Got { who: to, what: summary(&frame) });
                 }
-                Output::AppointOthers(announcement) => {
+                Output::AnnounceHostToOthers(announcement) => {
                     let mut others = Vec::new();
-                    self.page.tell_others(&announcement, |to, frame| others.push((to, frame)));
+                    self.page
+                        .announce_to_others(&announcement, |to, frame| others.push((to, frame)));
                     let Assignment { epoch, host, hosting } = announcement.assignment;
                     assert!(!hosting, "the host is told first");
                     for (to, frame) in others {
@@ -360,9 +370,9 @@ impl World {
                         got.push(Got { who: to, what: summary(&frame) });
                     }
                 }
-                Output::Tell { to, ref frame }
-                | Output::Pass { to, ref frame, .. }
-                | Output::News { to, ref frame } => {
+                Output::Send { to, ref frame }
+                | Output::Forward { to, ref frame, .. }
+                | Output::RosterChange { to, ref frame } => {
                     assert!(
                         self.clients.get(&to).is_some_and(|c| c.joined),
                         "told one who is gone: {frame}"
@@ -371,7 +381,7 @@ impl World {
                     if self.answers && what.starts_with("PROBE") {
                         self.clients.get_mut(&to).unwrap().spoken += 1;
                     }
-                    let is_blamed = !matches!(output, Output::Pass { .. });
+                    let is_blamed = !matches!(output, Output::Forward { .. });
                     if let Some(src) =
                         what.strip_prefix("RELAY from ").and_then(|rest| rest.split(' ').next())
                     {
@@ -386,7 +396,7 @@ impl World {
                         self.note_deputy(to, frame);
                     }
                     // a LEAVE may also be what another says to it
-                    self.note_roster(to, frame, matches!(output, Output::News { .. }));
+                    self.note_roster(to, frame, matches!(output, Output::RosterChange { .. }));
                     got.push(Got { who: to, what });
                 }
                 Output::Ping(to) => got.push(Got { who: to, what: "ping".into() }),
@@ -404,7 +414,7 @@ impl World {
                     ));
                 }
                 Output::Deputy { id } => self.deputies.push(id.map(|id| id.to_string())),
-                Output::Ignored => self.ignored += 1,
+                Output::NotAllowed => self.ignored += 1,
                 Output::Idle { .. } => self.idle = true,
             }
         }

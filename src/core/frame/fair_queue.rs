@@ -11,6 +11,15 @@ pub struct FairQueue<T> {
     crowd_was_last: bool,
 }
 
+/// Which of the two queues an item belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lane {
+    /// Items of a broadcast to a large page.
+    Broadcast,
+    /// All other items.
+    Direct,
+}
+
 impl<T> Default for FairQueue<T> {
     fn default() -> Self {
         Self { crowd: VecDeque::new(), others: VecDeque::new(), crowd_was_last: false }
@@ -19,8 +28,11 @@ impl<T> Default for FairQueue<T> {
 
 impl<T> FairQueue<T> {
     /// One more waits.
-    pub fn push(&mut self, one: T, in_crowd: bool) {
-        if in_crowd { &mut self.crowd } else { &mut self.others }.push_back(one);
+    pub fn push(&mut self, one: T, lane: Lane) {
+        match lane {
+            Lane::Broadcast => self.crowd.push_back(one),
+            Lane::Direct => self.others.push_back(one),
+        }
     }
 
     /// The next, if anybody waits.
@@ -45,9 +57,9 @@ mod tests {
     #[test]
     fn a_crowd_and_others_take_turns_and_keep_their_order() {
         let mut turns = FairQueue::default();
-        (0..4).for_each(|n| turns.push(n, true));
+        (0..4).for_each(|n| turns.push(n, Lane::Broadcast));
         assert_eq!(turns.pop(), Some(0), "a crowd alone does not wait");
-        (10..12).for_each(|n| turns.push(n, false));
+        (10..12).for_each(|n| turns.push(n, Lane::Direct));
         let rest: Vec<_> = std::iter::from_fn(|| turns.pop()).collect();
         assert_eq!(rest, [10, 1, 11, 2, 3]);
         assert!(turns.is_empty());

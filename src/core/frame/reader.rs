@@ -23,7 +23,7 @@ pub enum Event<'a> {
     /// A whole message.
     Text(Cow<'a, str>),
     /// A part of a message that is not whole yet.
-    Part,
+    Fragment,
     /// To be answered with a pong of the same body.
     Ping(&'a [u8]),
     /// The answer to a ping.
@@ -129,12 +129,12 @@ impl Reader {
             )),
             TEXT if !last => {
                 self.parts.first(body, self.limit)?;
-                Event::Part
+                Event::Fragment
             }
             0 if last => Event::Text(Cow::Owned(self.parts.last(body, self.limit)?)),
             0 => {
                 self.parts.more(body, self.limit)?;
-                Event::Part
+                Event::Fragment
             }
             BINARY => return Err(ProtocolViolation::Binary),
             PING => Event::Ping(body),

@@ -6,8 +6,9 @@ use super::hosting::above;
 use super::suspicion::Suspicions;
 use super::{Env, Output, PageState};
 use crate::page::deadline_map::DeadlineMap;
-use crate::page::election::{Candidate, Cause, pick};
+use crate::page::election::{Candidate, pick};
 use crate::page::member::{Member, Seat};
+use crate::protocol::cause::Cause;
 use crate::protocol::id::{Epoch, PeerId, SessionId};
 use crate::protocol::incoming::Suspicion;
 use crate::protocol::outgoing;
@@ -71,9 +72,9 @@ impl PageState {
         {
             self.challenge.probe = Some(Probe {
                 until: outside.now.plus(self.rules.probe),
-                spoken: (outside.spoken)(to),
+                spoken: (outside.texts_sent)(to),
             });
-            out.push(Output::Tell { to, frame: outgoing::probe(epoch) });
+            out.push(Output::Send { to, frame: outgoing::probe(epoch) });
         }
     }
 
@@ -105,7 +106,13 @@ impl PageState {
         if let Some(next) = next {
             self.dials.strain(outside.now);
             self.members.get_mut(&host).into_iter().for_each(|host| host.out_of_reach = true);
-            self.elect(outside, next, above(outside, self.told()), Cause::Unreachable, out);
+            self.elect(
+                outside,
+                next,
+                above(outside, self.announced_epoch()),
+                Cause::Unreachable,
+                out,
+            );
             self.settle(outside, out);
         }
     }
@@ -133,7 +140,7 @@ impl PageState {
             return;
         };
         let host = self.host_seat().and_then(|host| self.members.get_mut(&host));
-        if let Some(host) = host.filter(|host| (outside.spoken)(host.session) == spoken) {
+        if let Some(host) = host.filter(|host| (outside.texts_sent)(host.session) == spoken) {
             host.stalled_at = Some(spoken);
             self.replace_host(outside, None, Cause::Stalled, out);
         }
@@ -198,7 +205,7 @@ impl PageState {
         if let Some(next) =
             named.or_else(|| self.pick_other_than(old, outside)).filter(|next| self.may_host(*next))
         {
-            let epoch = above(outside, self.told());
+            let epoch = above(outside, self.announced_epoch());
             self.elect(outside, next, epoch, cause, out);
         }
     }

@@ -223,7 +223,7 @@ impl PageState {
         if !to.is_empty() {
             let deputy = self.deputy.seat.and_then(|seat| self.members.get(&seat));
             let frame = outgoing::deputy(deputy.map(|m| &m.id));
-            out.extend(to.into_iter().map(|to| Output::Tell { to, frame: frame.clone() }));
+            out.extend(to.into_iter().map(|to| Output::Send { to, frame: frame.clone() }));
         }
         self.members.values_mut().for_each(|m| m.told_deputy = Some(number));
     }
@@ -236,5 +236,5 @@ pub(super) const fn needs_channel(relays: bool, member: &Member) -> bool {
 
 /// Returns whether the page of `member` runs: it was not found stalled, or has sent a text frame since.
 pub(super) fn runs(outside: Env<'_>, member: &Member) -> bool {
-    member.stalled_at.is_none_or(|spoken| (outside.spoken)(member.session) > spoken)
+    member.stalled_at.is_none_or(|spoken| (outside.texts_sent)(member.session) > spoken)
 }

@@ -2,42 +2,6 @@
 
 use serde::{Deserialize, Serialize};
 
-/// Why a page has a new host; the `cause` in `HOST`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Cause {
-    /// The old one said goodbye or lost its socket.
-    Left,
-    /// The old one was silent for `liveness.host_timeout_ms`.
-    Timeout,
-    /// The old one's page did not answer, although its socket did.
-    Stalled,
-    /// Most members say that they cannot reach the old one, and have no other way to it: nothing may be relayed between them.
-    Unreachable,
-    /// The old one handed over, or was hidden for too long.
-    Resigned,
-    /// The server lost its memory, and what it was told did not agree.
-    Restarted,
-    /// The first group member came to a page hosted by a stock client.
-    Upgraded,
-}
-
-impl Cause {
-    /// As the wire spells it.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Left => "left",
-            Self::Timeout => "timeout",
-            Self::Stalled => "stalled",
-            Self::Unreachable => "unreachable",
-            Self::Resigned => "resigned",
-            Self::Restarted => "restarted",
-            Self::Upgraded => "upgraded",
-        }
-    }
-}
-
 /// How to choose among those who are equally fit (`election.policy`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

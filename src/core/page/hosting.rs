@@ -1,7 +1,8 @@
 //! Who hosts the page, and that everybody is told.
 
-use crate::page::election::{Candidate, Cause, Policy, draw, fittest, pick};
+use crate::page::election::{Candidate, Policy, draw, fittest, pick};
 use crate::page::member::{Departure, Member, Seat};
+use crate::protocol::cause::Cause;
 use crate::protocol::claim::{self, Claim, most_claimed};
 use crate::protocol::id::{Epoch, PageKey, PageName, PeerId, SessionId};
 use crate::protocol::outgoing::{self, Frame, RosterEntry};
@@ -84,7 +85,7 @@ impl PageState {
 
     /// The highest epoch that anybody may know of.
     #[must_use]
-    pub fn told(&self) -> Epoch {
+    pub fn announced_epoch(&self) -> Epoch {
         match &self.term {
             Term::Vacant { told } | Term::Open { told, .. } => *told,
             Term::Hosted { epoch, .. } => *epoch,
@@ -234,7 +235,7 @@ impl PageState {
     /// A seat is empty; if it was the host's, somebody is to follow.
     pub(super) fn vacate(&mut self, seat: Seat, cause: Cause) {
         if self.host_seat() == Some(seat) {
-            let told = self.told();
+            let told = self.announced_epoch();
             self.term =
                 if self.draining { Term::Vacant { told } } else { Term::Open { told, cause } };
         }
@@ -336,7 +337,7 @@ impl PageState {
 
     /// Returns whether `member` was heard from within `rules.fresh`.
     pub(super) fn was_heard(&self, outside: Env<'_>, member: &Member) -> bool {
-        outside.now.since((outside.heard)(member.session)) <= self.rules.fresh
+        outside.now.since((outside.last_heard)(member.session)) <= self.rules.fresh
     }
 
     /// Who would be preferred to a host that is hidden, for being visible, and which of them are fresh. One that did not
@@ -397,7 +398,7 @@ impl PageState {
     // === words ===
 
     /// Tells the host, which gets the roster, and then all others. No member other than the host costs anything here: the
-    /// others are gone through by [`PageState::tell_others`] when the host's frame is on its way.
+    /// others are gone through by [`PageState::announce_to_others`] when the host's frame is on its way.
     fn announce(&mut self, host: Seat, epoch: Epoch, cause: Cause, out: &mut Vec<Output>) {
         let (Some(page), Some((_, host_id))) = (self.name().cloned(), self.assignment()) else {
             return;
@@ -440,7 +441,7 @@ impl PageState {
                 dials_deputy,
                 Some(&self.roster),
             );
-            out.push(Output::Appoint {
+            out.push(Output::AnnounceHost {
                 to,
                 frame,
                 assignment: Assignment { hosting: true, ..assignment.clone() },
@@ -450,7 +451,7 @@ impl PageState {
         }
         let places = self.places();
         self.announced_at = Some(out.len());
-        out.push(Output::AppointOthers(Box::new(Announcement {
+        out.push(Output::AnnounceHostToOthers(Box::new(Announcement {
             assignment,
             frames,
             places,
@@ -462,20 +463,24 @@ impl PageState {
         }
     }
 
-    /// Puts one output for each member in place of an [`Output::AppointOthers`] of this step. Needed before another election, and
+    /// Puts one output for each member in place of an [`Output::AnnounceHostToOthers`] of this step. Needed before another election, and
     /// before a member goes: they were told who hosts at that time.
     pub(super) fn spell_out(&mut self, out: &mut Vec<Output>) {
         let Some(at) = self.announced_at.take() else { return };
-        let Some(Output::AppointOthers(announcement)) = out.get(at).cloned() else { return };
+        let Some(Output::AnnounceHostToOthers(announcement)) = out.get(at).cloned() else { return };
         let mut others = Vec::new();
-        self.tell_others(&announcement, |to, frame| {
-            others.push(Output::Appoint { to, frame, assignment: announcement.assignment.clone() });
+        self.announce_to_others(&announcement, |to, frame| {
+            others.push(Output::AnnounceHost {
+                to,
+                frame,
+                assignment: announcement.assignment.clone(),
+            });
         });
         out.splice(at..=at, others);
     }
 
     /// Gives `each` the frame for every member that knows neither what `announcement` says nor of a later election.
-    pub fn tell_others(
+    pub fn announce_to_others(
         &mut self,
         announcement: &Announcement,
         mut each: impl FnMut(SessionId, Frame),

@@ -1,8 +1,8 @@
 //! What can happen to a page, and what it wants done.
 
-use crate::page::election::Cause;
 use crate::page::member::{AbsentMember, Departure, JoinRequest};
 use crate::page::parked::ParkedMessages;
+use crate::protocol::cause::Cause;
 use crate::protocol::claim::Claim;
 use crate::protocol::close::Close;
 use crate::protocol::id::{Epoch, PeerId, SessionId, Token};
@@ -21,11 +21,11 @@ pub struct Env<'a> {
     pub unix_ms: u64,
     /// A fresh, uniform random number.
     pub random: u64,
-    /// When a session was last heard from.
-    pub heard: &'a dyn Fn(SessionId) -> Time,
+    /// Returns when a session was last heard from.
+    pub last_heard: &'a dyn Fn(SessionId) -> Time,
     /// How many text frames a session has sent: its page's code has run if there are more of them. Pings are answered
     /// by the browser.
-    pub spoken: &'a dyn Fn(SessionId) -> u64,
+    pub texts_sent: &'a dyn Fn(SessionId) -> u64,
 }
 
 impl std::fmt::Debug for Env<'_> {
@@ -40,7 +40,7 @@ pub enum Input {
     /// Somebody asks to be let in.
     Join(JoinRequest),
     /// A socket is gone.
-    Gone {
+    SocketClosed {
         /// Whose.
         session: SessionId,
         /// How it went.
@@ -99,13 +99,13 @@ pub enum Input {
     /// The operator sends away whoever has this id, or waits for it.
     Kick(PeerId),
     /// A page whose socket is closed says that it leaves for good.
-    TakeLeave {
+    LeaveWithoutSocket {
         /// Its id.
         id: PeerId,
         /// Its proof that the id is its own.
         token: Token,
     },
-    /// An [`Output::Pass`] met a receiver that has too much to read already.
+    /// An [`Output::Forward`] met a receiver that has too much to read already.
     Undelivered {
         /// Who sent it.
         session: SessionId,
@@ -135,7 +135,7 @@ pub enum Output {
         assignment: Option<Assignment>,
     },
     /// Tell a member who hosts.
-    Appoint {
+    AnnounceHost {
         /// Which.
         to: SessionId,
         /// `HOST`.
@@ -143,11 +143,11 @@ pub enum Output {
         /// The same, for the session itself.
         assignment: Assignment,
     },
-    /// Tell all other members who hosts: each that [`PageState::tell_others`](super::PageState::tell_others) names.
+    /// Tell all other members who hosts: each that [`PageState::announce_to_others`](super::PageState::announce_to_others) names.
     /// Boxed: it is large, and a fan-out has an output for each member.
-    AppointOthers(Box<Announcement>),
+    AnnounceHostToOthers(Box<Announcement>),
     /// Send a frame to a member.
-    Tell {
+    Send {
         /// Which.
         to: SessionId,
         /// What.
@@ -155,7 +155,7 @@ pub enum Output {
     },
     /// The same for what one peer says to another: if the receiver has too much to read already it is not sent, and the
     /// receiver is not to blame ([`Input::Undelivered`]).
-    Pass {
+    Forward {
         /// Which.
         to: SessionId,
         /// What.
@@ -164,14 +164,14 @@ pub enum Output {
         from: Option<(SessionId, PeerId)>,
     },
     /// Send word of a member to the host. A crowd that comes or goes at once is much to read, and not its fault.
-    News {
+    RosterChange {
         /// Which.
         to: SessionId,
         /// `JOIN` or `LEAVE`.
         frame: Frame,
     },
     /// What a member said is not for it to say. For the count of what was ignored.
-    Ignored,
+    NotAllowed,
     /// See whether a session lives: its next frame is to come back as [`Input::Alive`].
     Ping(SessionId),
     /// Close a session, which is no member (any more).
@@ -215,14 +215,14 @@ impl Output {
     pub const fn receiver(&self) -> Option<SessionId> {
         match self {
             Self::Welcome { to, .. }
-            | Self::Appoint { to, .. }
-            | Self::Tell { to, .. }
-            | Self::Pass { to, .. }
-            | Self::News { to, .. }
+            | Self::AnnounceHost { to, .. }
+            | Self::Send { to, .. }
+            | Self::Forward { to, .. }
+            | Self::RosterChange { to, .. }
             | Self::Ping(to)
             | Self::Dismiss { session: to, .. } => Some(*to),
-            Self::AppointOthers(_)
-            | Self::Ignored
+            Self::AnnounceHostToOthers(_)
+            | Self::NotAllowed
             | Self::Deputy { .. }
             | Self::Left { .. }
             | Self::Elected { .. }
@@ -235,7 +235,7 @@ impl Output {
 #[derive(Debug, Default)]
 pub struct Handover {
     /// The highest epoch anybody was told.
-    pub told: Epoch,
+    pub announced_epoch: Epoch,
     /// Who hosted.
     pub claim: Option<Claim>,
     /// Who was on the page, or away: a member that does not resume is gone.
@@ -248,8 +248,8 @@ pub struct Handover {
 impl Handover {
     /// For a page that had no predecessor: its epochs start above `told`.
     #[must_use]
-    pub fn above(told: Epoch) -> Self {
-        Self { told, ..Self::default() }
+    pub fn above(announced_epoch: Epoch) -> Self {
+        Self { announced_epoch, ..Self::default() }
     }
 }
 

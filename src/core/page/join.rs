@@ -115,7 +115,7 @@ impl PageState {
         if had_profile {
             self.tell_host_of(seat, out);
         }
-        self.hand_over(&id, new, out);
+        self.deliver_parked(&id, new, out);
     }
 
     pub(super) fn admit(&mut self, outside: Env<'_>, joiner: JoinRequest, out: &mut Vec<Output>) {
@@ -180,16 +180,16 @@ impl PageState {
         if news && self.host_seat() == host_before {
             self.tell_host_of(seat, out);
         }
-        self.hand_over(&id, session, out);
+        self.deliver_parked(&id, session, out);
     }
 
     /// Sends what has waited for a member.
-    fn hand_over(&mut self, id: &PeerId, to: SessionId, out: &mut Vec<Output>) {
+    fn deliver_parked(&mut self, id: &PeerId, to: SessionId, out: &mut Vec<Output>) {
         for parked in self.waiting.take(id) {
-            if parked.kind.acquaints() {
+            if parked.kind.makes_contact() {
                 self.acquaint(&parked.src, id);
             }
-            out.push(Output::Tell { to, frame: parked.frame });
+            out.push(Output::Send { to, frame: parked.frame });
         }
     }
 
@@ -243,7 +243,10 @@ impl PageState {
         let host =
             self.host_seat().filter(|host| *host != seat).and_then(|host| self.members.get(&host));
         if let (Some(host), Some(member)) = (host, self.members.get(&seat)) {
-            out.push(Output::News { to: host.session, frame: outgoing::join(&member.entry()) });
+            out.push(Output::RosterChange {
+                to: host.session,
+                frame: outgoing::join(&member.entry()),
+            });
         }
     }
 }

@@ -1,8 +1,8 @@
 //! Who goes, and who is told that it is for good.
 
 use crate::page::deadline_map::DeadlineMap;
-use crate::page::election::Cause;
 use crate::page::member::{AbsentMember, Departure, Member, Seat};
+use crate::protocol::cause::Cause;
 use crate::protocol::close::Close;
 use crate::protocol::id::{PeerId, SessionId};
 use crate::protocol::outgoing;
@@ -156,7 +156,9 @@ impl PageState {
             self.host_seat().and_then(|seat| self.members.get(&seat)).map(|host| host.session);
         let contacts =
             gone.contacts.iter().filter_map(|id| self.session_of(id)).filter(|s| Some(*s) != host);
-        out.extend(contacts.chain(host).map(|to| Output::News { to, frame: frame.clone() }));
+        out.extend(
+            contacts.chain(host).map(|to| Output::RosterChange { to, frame: frame.clone() }),
+        );
     }
 
     pub(super) fn drain(&mut self, out: &mut Vec<Output>) {

@@ -44,7 +44,7 @@ impl PageState {
         self.tell_of_profiles(outside, out);
         for (src, absent) in self.waiting.expire(now) {
             if let Some(to) = self.session_of(&src) {
-                out.push(Output::Tell { to, frame: outgoing::expire(absent.as_str(), &src) });
+                out.push(Output::Send { to, frame: outgoing::expire(absent.as_str(), &src) });
             }
         }
         if self.sweep_at.is_some_and(|at| at <= now) {
@@ -80,7 +80,7 @@ impl PageState {
         if self.is_leaving(seat) {
             return Time(u64::MAX);
         }
-        let heard = (outside.heard)(member.session);
+        let heard = (outside.last_heard)(member.session);
         let ends = heard.plus(self.rules.timeout);
         match self.term {
             // before it was host it was not watched as closely

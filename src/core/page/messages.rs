@@ -29,22 +29,22 @@ impl PageState {
             .filter(|seat| !self.is_leaving(**seat))
             .and_then(|seat| self.members.get(seat));
         if let Some(to) = here.map(|member| member.session) {
-            if kind.acquaints() {
+            if kind.makes_contact() {
                 self.acquaint(&src, dst);
             }
             let from = kind.waits().then(|| (session, dst.clone()));
-            out.push(Output::Pass { to, frame, from });
+            out.push(Output::Forward { to, frame, from });
         } else if kind.waits()
             && self.waiting.park(outside.now, self.rules.expire, &src, dst, kind, &frame).is_err()
         {
-            out.push(Output::Tell { to: session, frame: outgoing::expire(dst.as_str(), &src) });
+            out.push(Output::Send { to: session, frame: outgoing::expire(dst.as_str(), &src) });
         }
     }
 
     /// As if the receiver had never come.
     pub(super) fn undelivered(&self, session: SessionId, dst: &PeerId, out: &mut Vec<Output>) {
         if let Some(src) = self.id_of(session) {
-            out.push(Output::Tell { to: session, frame: outgoing::expire(dst.as_str(), src) });
+            out.push(Output::Send { to: session, frame: outgoing::expire(dst.as_str(), src) });
         }
     }
 
@@ -75,16 +75,16 @@ impl PageState {
             return;
         }
         if !sender.rights.relay {
-            return out.push(Output::Ignored);
+            return out.push(Output::NotAllowed);
         }
         let host = self.host_seat();
         let mut tell = |member: &Member| {
             if member.group > 0 && member.rights.relay {
                 let (to, frame) = (member.session, frame.clone());
                 out.push(if host == Some(seat) {
-                    Output::Tell { to, frame }
+                    Output::Send { to, frame }
                 } else {
-                    Output::Pass { to, frame, from: None }
+                    Output::Forward { to, frame, from: None }
                 });
             }
         };

@@ -6,6 +6,7 @@
 //! here ([`challenge`], [`suspicion`]), who would follow it ([`deputy`]), and how long members may take to dial it
 //! ([`dials`]); what must always be true ([`check`]).
 
+pub mod deadline;
 pub mod io;
 
 mod join;
@@ -48,6 +49,7 @@ use crate::protocol::outgoing::Terms;
 use crate::time::Time;
 
 use challenge::Challenge;
+pub use deadline::{Deadline, DeadlineReason};
 use deputy::Deputy;
 use dials::Dials;
 use hosting::Term;
@@ -77,7 +79,7 @@ pub struct Rules {
     /// How long messages wait for an absent receiver.
     pub expire: Duration,
     /// How much may wait for one absent receiver, in bytes.
-    pub waiting_bytes: usize,
+    pub parked_bytes: usize,
     /// How long a suspected host's page has to answer.
     pub probe: Duration,
     /// How long a host may be hidden while somebody visible could host; none: for ever.
@@ -135,7 +137,7 @@ impl PageState {
     /// A page that nobody has come to yet, whose epochs start above what was told; or the successor of one.
     #[must_use]
     pub fn new(key: PageKey, rules: Arc<Rules>, now: Time, estate: Handover) -> Self {
-        let Handover { told, claim, returning: absent, waiting, dials } = estate;
+        let Handover { announced_epoch: told, claim, returning: absent, waiting, dials } = estate;
         let mut returning = DeadlineMap::default();
         for (id, member) in absent {
             returning.insert(id, now.plus(rules.return_after), member);
@@ -144,7 +146,7 @@ impl PageState {
             Some(expected) => Term::Recovering { expected, until: now.plus(rules.recovery), told },
             None => Term::Vacant { told },
         };
-        let waiting = waiting.unwrap_or_else(|| ParkedMessages::new(rules.waiting_bytes));
+        let waiting = waiting.unwrap_or_else(|| ParkedMessages::new(rules.parked_bytes));
         Self {
             key,
             rules,
@@ -177,8 +179,8 @@ impl PageState {
 
     /// What is left to a successor. Only reads and moves: it is asked of a page that panicked.
     #[must_use]
-    pub fn leave_estate(&mut self) -> Handover {
-        let told = self.told();
+    pub fn hand_over(&mut self) -> Handover {
+        let told = self.announced_epoch();
         let claim = self.assignment().map(|(epoch, host)| Claim { epoch, host });
         let mut returning: Vec<_> = self.returning.take_all().collect();
         for (seat, Member { id, token, contacts, status, .. }) in std::mem::take(&mut self.members)
@@ -201,7 +203,7 @@ impl PageState {
         }
         let (waiting, dials) =
             (Some(std::mem::take(&mut self.waiting)), std::mem::take(&mut self.dials));
-        Handover { told, claim, returning, waiting, dials }
+        Handover { announced_epoch: told, claim, returning, waiting, dials }
     }
 
     /// Takes one input in; `out` gets what is to be done.
@@ -223,7 +225,9 @@ impl PageState {
                 refuse(session, Close::Restart, out)
             }
             Input::Join(joiner) => self.join(outside, joiner, out),
-            Input::Gone { session, departure } => self.gone(outside, session, departure, out),
+            Input::SocketClosed { session, departure } => {
+                self.gone(outside, session, departure, out)
+            }
             Input::Drain => self.drain(out),
             // everybody goes, and everybody comes back: nothing else matters any more
             Input::Forward { .. }
@@ -234,7 +238,7 @@ impl PageState {
             | Input::Resign { .. }
             | Input::Alive(_)
             | Input::Kick(_)
-            | Input::TakeLeave { .. }
+            | Input::LeaveWithoutSocket { .. }
             | Input::Undelivered { .. }
             | Input::Congested(_)
             | Input::Timer
@@ -253,7 +257,7 @@ impl PageState {
             }
             Input::Alive(session) => self.alive(session, out),
             Input::Kick(id) => self.kick(outside, &id, out),
-            Input::TakeLeave { id, token } => self.take_leave(outside, &id, &token, out),
+            Input::LeaveWithoutSocket { id, token } => self.take_leave(outside, &id, &token, out),
             Input::Undelivered { session, dst } => self.undelivered(session, &dst, out),
             Input::Congested(session) => {
                 self.dismiss(outside, session, Close::Slow, Departure::Lost, out)
@@ -276,25 +280,31 @@ impl PageState {
 
     /// When to come back with [`Input::Timer`], if nothing else happens.
     #[must_use]
-    pub fn next_deadline(&self) -> Option<Time> {
+    pub fn next_deadline(&self) -> Option<Deadline> {
         if self.draining {
             return None;
         }
-        [
-            self.sweep_at.filter(|_| !self.members.is_empty()),
-            self.held.next_deadline(),
-            self.leaving.next_deadline(),
-            self.profiles.next_deadline(),
-            self.returning.next_deadline().filter(|_| self.recovery_deadline().is_none()),
-            self.waiting.next_deadline(),
-            self.recovery_deadline(),
-            self.challenge.next_deadline(self.dials.fair()),
-            self.deputy.next_deadline(self.dials.fair()),
-            self.dials.next_deadline(),
-        ]
-        .into_iter()
-        .flatten()
-        .min()
+        DeadlineReason::ALL
+            .into_iter()
+            .filter_map(|reason| Some(Deadline { at: self.deadline(reason)?, reason }))
+            .min()
+    }
+
+    fn deadline(&self, reason: DeadlineReason) -> Option<Time> {
+        match reason {
+            DeadlineReason::Silence => self.sweep_at.filter(|_| !self.members.is_empty()),
+            DeadlineReason::PendingJoin => self.held.next_deadline(),
+            DeadlineReason::GoingAway => self.leaving.next_deadline(),
+            DeadlineReason::Profile => self.profiles.next_deadline(),
+            DeadlineReason::Absence => {
+                self.returning.next_deadline().filter(|_| self.recovery_deadline().is_none())
+            }
+            DeadlineReason::ParkedMessage => self.waiting.next_deadline(),
+            DeadlineReason::Recovery => self.recovery_deadline(),
+            DeadlineReason::Challenge => self.challenge.next_deadline(self.dials.fair()),
+            DeadlineReason::DeputyReview => self.deputy.next_deadline(self.dials.fair()),
+            DeadlineReason::DialCalm => self.dials.next_deadline(),
+        }
     }
 
     /// The ids of the members, longest present first.
@@ -316,7 +326,7 @@ impl PageState {
 
     /// Whether one that had `id` may yet come back.
     #[must_use]
-    pub fn awaits(&self, id: &PeerId) -> bool {
+    pub fn may_return(&self, id: &PeerId) -> bool {
         self.returning.has(id)
     }
 
@@ -350,7 +360,7 @@ impl PageState {
 
     /// How many messages wait for peers that are not there yet.
     #[must_use]
-    pub fn waiting(&self) -> usize {
+    pub fn parked(&self) -> usize {
         self.waiting.len()
     }
 

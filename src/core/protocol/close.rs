@@ -4,8 +4,6 @@
 //! 4599, and 1012, says: come back after a while. The standard codes 1002–1009 are for clients that
 //! break WebSocket's own rules, and are final too.
 
-use crate::protocol::outgoing::{self, Frame};
-
 /// Why the server ends a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Close {
@@ -216,43 +214,30 @@ impl Close {
         }
     }
 
-    /// The text frame that says the reason before the close, so that code which never sees close
-    /// codes (PeerJS's socket hides them) is told as well. `detail` replaces [`Close::message`].
-    ///
-    /// None after a goodbye and a take-over: an `ERROR` would be shown to the user, who did nothing wrong.
+    /// What the client is sent before the close frame, so that code that never sees close codes (PeerJS's socket hides them)
+    /// is told the reason as well.
     #[must_use]
-    pub fn farewell(self, detail: Option<&str>) -> Option<Frame> {
-        let kind = match self {
-            Self::Left | Self::Replaced => return None,
-            Self::Restart => return Some(outgoing::restart()),
-            Self::InvalidKey => "INVALID-KEY",
-            Self::IdTaken => "ID-TAKEN",
-            Self::MissingParameter
-            | Self::BadId
-            | Self::BadPage
-            | Self::BadParameter
-            | Self::OriginRefused
-            | Self::TicketRefused
-            | Self::TicketExpired
-            | Self::TicketEarly
-            | Self::Kicked
-            | Self::UnknownVersion
-            | Self::BadMessage
-            | Self::BinaryRefused
-            | Self::ProtocolError
-            | Self::InvalidUtf8
-            | Self::TooBig
-            | Self::Slow
-            | Self::Timeout
-            | Self::Full
-            | Self::PageFull
-            | Self::NoHost
-            | Self::PagesFull
-            | Self::AddressFull
-            | Self::Internal => "ERROR",
-        };
-        Some(outgoing::refusal(kind, detail.unwrap_or(self.message()), self.code(), self.retry()))
+    pub const fn farewell(self) -> Farewell {
+        match self {
+            // an `ERROR` would be shown to the user, who did nothing wrong
+            Self::Left | Self::Replaced => Farewell::Nothing,
+            Self::Restart => Farewell::Restart,
+            Self::InvalidKey => Farewell::Error("INVALID-KEY"),
+            Self::IdTaken => Farewell::Error("ID-TAKEN"),
+            _ => Farewell::Error("ERROR"),
+        }
     }
+}
+
+/// Which message precedes a close frame.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Farewell {
+    /// No message.
+    Nothing,
+    /// `RESTART`.
+    Restart,
+    /// A message with this `type`, and the explanation.
+    Error(&'static str),
 }
 
 #[cfg(test)]
@@ -266,15 +251,5 @@ mod tests {
         let codes: BTreeSet<_> = Close::ALL.iter().map(|c| c.code()).collect();
         assert_eq!((names.len(), codes.len()), (Close::ALL.len(), Close::ALL.len()));
         assert!(names.iter().all(|n| n.len() <= 123));
-    }
-
-    #[test]
-    fn every_close_is_in_the_protocol_document() {
-        let document = include_str!("../../../docs/PROTOCOL.md");
-        for close in Close::ALL {
-            let comes_back = if close.retry() { "yes" } else { "no" };
-            let row = format!("| {} | `{}` | {comes_back} |", close.code(), close.name());
-            assert!(document.contains(&row), "docs/PROTOCOL.md lacks the row {row}");
-        }
     }
 }

@@ -119,12 +119,13 @@ pub enum PageKey {
     Named(PageName),
 }
 
-impl fmt::Display for PageKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl PageKey {
+    /// Returns the page's name, or nothing for clients without a page.
+    #[must_use]
+    pub fn name(&self) -> Option<&str> {
         match self {
-            Self::Pageless => f.write_str("(none)"),
-            // Debug escapes control characters: a page's name must not write our log
-            Self::Named(name) => write!(f, "{name:?}"),
+            Self::Pageless => None,
+            Self::Named(name) => Some(name.as_str()),
         }
     }
 }

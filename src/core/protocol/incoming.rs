@@ -54,7 +54,7 @@ impl SignalKind {
 
     /// Whether the two know each other by it, and are told when the other is gone for good.
     #[must_use]
-    pub const fn acquaints(self) -> bool {
+    pub const fn makes_contact(self) -> bool {
         matches!(self, Self::Offer | Self::Answer)
     }
 }

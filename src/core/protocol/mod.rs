@@ -1,5 +1,6 @@
 //! The protocol: names and limits, messages from clients and to clients, close codes.
 
+pub mod cause;
 pub mod claim;
 pub mod close;
 pub mod ice;

@@ -6,8 +6,9 @@ use bytestring::ByteString;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use crate::page::election::Cause;
 use crate::page::encoded_roster::Roster;
+use crate::protocol::cause::Cause;
+use crate::protocol::close::{Close, Farewell};
 use crate::protocol::id::{Epoch, PageName, PeerId};
 
 /// One encoded text frame. Cheap to clone: encoded once, sent to all.
@@ -46,6 +47,10 @@ pub struct Terms {
     pub expire_ms: u64,
     /// How long a page waits for its host after a restart of the server, in ms. Clients that come back pause no longer.
     pub recovery_ms: u64,
+    /// How long an absent member may take to come back before it counts as gone, in ms.
+    pub return_ms: u64,
+    /// Longest profile in a `STATUS`, in bytes of JSON.
+    pub profile_bytes: usize,
 }
 
 impl Terms {
@@ -282,8 +287,20 @@ pub fn restart() -> Frame {
         retry_ms: u64,
         code: u16,
     }
-    let code = crate::protocol::close::Close::Restart.code();
+    let code = Close::Restart.code();
     encode("RESTART", None, None, Some(Restart { retry_ms: RETRY_MS, code }))
+}
+
+/// Encodes the message that precedes the close frame of `close`, if there is one. `detail` replaces [`Close::message`].
+#[must_use]
+pub fn farewell(close: Close, detail: Option<&str>) -> Option<Frame> {
+    match close.farewell() {
+        Farewell::Nothing => None,
+        Farewell::Restart => Some(restart()),
+        Farewell::Error(kind) => {
+            Some(refusal(kind, detail.unwrap_or(close.message()), close.code(), close.retry()))
+        }
+    }
 }
 
 /// `ERROR`, `ID-TAKEN` or `INVALID-KEY`, before a close.

@@ -1,16 +1,16 @@
-// Where things are: the page that is shared, and the server.
+// Reads the addresses of the demo: the shared page, and the server.
 
-/** The server's limit on a page's name. */
+/** The server's limit on the name of a page. */
 const MAX_PAGE_BYTES = 1024;
 
 export type Address = {
-  /** The page's whole name; everyone with the same one meets. */
+  /** Name of the page. Everyone with the same name meets. */
   readonly page: string;
   readonly server: string;
   readonly key: string;
 };
 
-/** `?page=` names another page, `?key=` another key than PeerJS's own, `?server=` another server than the one it came from. */
+/** Returns the address and the defaults. `?page=`, `?key=` and `?server=` in it name others. */
 export function addressOf(url: URL): Address {
   const here = new URL(".", url);
   here.search = here.hash = "";
@@ -21,7 +21,7 @@ export function addressOf(url: URL): Address {
   };
 }
 
-/** Why the server would refuse this name, in words, or nothing. */
+/** Returns why the server would refuse the name of a page, in words. Undefined if it would not. */
 export function pageProblem(page: string): string | undefined {
   const bytes = new TextEncoder().encode(page).length;
   return bytes > MAX_PAGE_BYTES

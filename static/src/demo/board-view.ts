@@ -1,16 +1,18 @@
-// The board on the screen: steps, wires, its size and its scale.
+// Shows the board: its steps and wires, its size and its scale.
 import { need } from "./dom.ts";
 import type { Editor, Selection } from "./editor.ts";
 import { Glide } from "./glide.ts";
 import { BOX, type Board, type Point } from "./model/types.ts";
-import type { View } from "./place.ts";
+import type { View } from "./free-place.ts";
 import type { SharedBoard } from "./shared.ts";
 import { StepView, type StepEvents } from "./step-view.ts";
 import { WireView } from "./wire-view.ts";
 
+/** Space right of and below the last step, in pixels of the board. */
 const AROUND = 40;
-/** At this scale names are still read; at the smallest, all of the largest board is in view on a phone. */
+/** Scale at which names are still readable. */
 const READABLE = 0.75;
+/** Scale at which the largest board fits on a phone. */
 const SMALLEST = 0.05;
 const EASE_MS = 60;
 
@@ -22,7 +24,7 @@ export class BoardView {
   private readonly surface = need("surface");
   private readonly glide: Glide;
   private scale = 1;
-  /** The smallest scale it may have. */
+  /** Lower bound of the scale. */
   private least = 1;
   private extent = { width: 0, height: 0 };
 
@@ -36,7 +38,7 @@ export class BoardView {
     new ResizeObserver(() => this.size()).observe(this.view);
   }
 
-  /** `held` follows the pointer at once. */
+  /** Shows the board. `held`: id of the step that follows the pointer without delay. */
   render(shared: SharedBoard, editor: Editor, held: string | undefined): void {
     const { board } = shared;
     const waiting = (id: string) => shared.differs(id);
@@ -46,12 +48,12 @@ export class BoardView {
     this.steps.state(editor.selected?.id, editor.wiring, editor.renaming, waiting);
     this.wires.state(editor.selected?.id, waiting);
     this.extent = extentOf(board);
-    // Who opens a board that is larger than the window sees more of it first.
+    // A board that is larger than the window is first shown smaller.
     if (wasEmpty && this.extent.width > this.view.clientWidth) this.least = READABLE;
     this.size();
   }
 
-  /** The whole board is kept in view. */
+  /** Whether the whole board is kept in view. */
   get isFitted(): boolean {
     return this.least < 1 && this.scale <= this.fit;
   }
@@ -62,7 +64,7 @@ export class BoardView {
     if (this.isFitted) this.view.scrollTo(0, 0);
   }
 
-  /** A place on the screen, as a place on the board. */
+  /** Converts a place in the window to a place on the board. */
   point(clientX: number, clientY: number): Point {
     const { left, top } = this.surface.getBoundingClientRect();
     return { x: (clientX - left) / this.scale, y: (clientY - top) / this.scale };
@@ -85,7 +87,7 @@ export class BoardView {
     (target ?? this.view).focus({ preventScroll: true });
   }
 
-  /** Scrolls the board, and only the board, until the box is in view. */
+  /** Scrolls the board, but not the window, until a step at this place is in view. */
   reveal({ x, y }: Point): void {
     const edge = 12;
     const [left, top] = [x * this.scale - edge, y * this.scale - edge];
@@ -101,7 +103,7 @@ export class BoardView {
       view.scrollTop = bottom - view.clientHeight;
   }
 
-  /** The scale at which all of it is in view. */
+  /** Scale at which the whole board is in view, 1 at most. */
   private get fit(): number {
     return Math.min(
       1,

@@ -1,12 +1,13 @@
-// Small helpers over the document.
+// Helpers for the document.
 
+/** Returns the element with an id. Throws if the page has none. */
 export function need<T extends Element = HTMLElement>(id: string): T {
   const found = document.getElementById(id);
   if (!found) throw new Error(`the page has no #${id}`);
   return found as unknown as T;
 }
 
-/** Writes only what differs, so that a live region says nothing twice. */
+/** Sets the text of an element if it differs, so that a live region announces nothing twice. */
 export function put(target: string | Element, text: string): void {
   const element = typeof target === "string" ? need(target) : target;
   if (element.textContent !== text) element.textContent = text;
@@ -37,7 +38,10 @@ export function svg<K extends keyof SVGElementTagNameMap>(
 export const click = (id: string, then: () => void): void =>
   need(id).addEventListener("click", then);
 
-/** A button that is switched off while it has the focus would lose it, and the keyboard its place. */
+/**
+ * Enables or disables a button. A focused button is only marked as disabled until it loses the
+ * focus: otherwise the keyboard would lose its place.
+ */
 export function enable(id: string, on: boolean): void {
   const button = need<HTMLButtonElement>(id);
   if (document.activeElement === button) {
@@ -50,7 +54,7 @@ export function enable(id: string, on: boolean): void {
   button.disabled = !on;
 }
 
-/** `then` gets what was typed, without blanks around it; never nothing. */
+/** Calls `then` with the text of a submitted field, trimmed, unless it is empty. */
 export function onSubmit(
   form: string,
   field: string,

@@ -7,7 +7,7 @@ import { messageIn } from "./message.ts";
 import { reduce } from "./model/reduce.ts";
 import { BOX, EMPTY, type Step } from "./model/types.ts";
 import { distinct, hueOf, MAX_NAME, someName } from "./people.ts";
-import { freePlace, type View } from "./place.ts";
+import { freePlace, type View } from "./free-place.ts";
 import { wirePath } from "./wire-path.ts";
 import {
   changeInWords,
@@ -35,12 +35,12 @@ test("the page is the address without its query; ?page=, ?key= and ?server= name
   );
 });
 
-test("a page's name is measured in bytes", () => {
+test("the length of a page's name is measured in bytes", () => {
   assert.equal(pageProblem("ü".repeat(512)), undefined);
   assert.match(pageProblem("ü".repeat(513))!, /1026 bytes/);
 });
 
-test("the host stands in the middle and nobody on anyone else", () => {
+test("the host stands in the middle and no two members overlap", () => {
   for (const count of [1, 2, 3, 5, 9, 10, 24, 40, 200]) {
     const ids = Array.from({ length: count }, (_, i) => `m${String(i).padStart(3, "0")}`);
     const all = spots(ids, "m000", ids.at(-1)!);
@@ -70,14 +70,14 @@ test("the host stands in the middle and nobody on anyone else", () => {
   }
 });
 
-test("who does not know the host yet is in the middle", () => {
+test("a member that does not know the host yet stands in the middle", () => {
   assert.deepEqual(
     spots(["me"], undefined, "me").map(({ x, r }) => [x, r]),
     [[SIZE.width / 2, HOST_R]],
   );
 });
 
-test("of a few, no round trip and no other's circle stands in the host's name, however long", () => {
+test("with few members nothing overlaps the host's name, however long it is", () => {
   const letter = 8;
   for (let count = 2; count <= 8; count++) {
     const [host, ...others] = spots(
@@ -100,7 +100,7 @@ test("of a few, no round trip and no other's circle stands in the host's name, h
   }
 });
 
-test("new steps go where there is room, in view first", () => {
+test("a new step takes the first free place in view, or one below all", () => {
   const view = { x: 100, y: 50, width: 800, height: 500 };
   const steps: Step[] = [];
   for (let n = 0; n < 30; n++) {
@@ -121,7 +121,7 @@ test("new steps go where there is room, in view first", () => {
   }
 });
 
-test("new steps stand in the same rows and columns, however far the view has scrolled", () => {
+test("new steps stand in the same rows and columns in every scrolled view", () => {
   const columns = (view: View) => [
     freePlace([], view).x % PITCH.x,
     freePlace([], view).y % PITCH.y,
@@ -155,12 +155,12 @@ test("the example fits its window and is one workflow", () => {
   }
 });
 
-test("a wire leaves on the side that faces the other box", () => {
+test("a wire leaves on the side that faces the other step", () => {
   assert.match(wirePath({ x: 0, y: 0 }, { x: 400, y: 0 }), /^M172 28C.* 400 28$/);
   assert.match(wirePath({ x: 0, y: 0 }, { x: 0, y: 300 }), /^M86 56C.* 86 300$/);
 });
 
-test("what enters a side of a box stands beside what leaves it", () => {
+test("wires that enter and leave the same side do not overlap", () => {
   const places = [
     { x: 400, y: 0 },
     { x: -400, y: 0 },
@@ -173,7 +173,7 @@ test("what enters a side of a box stands beside what leaves it", () => {
   assert.equal(new Set([...leaving, ...entering]).size, 8);
 });
 
-test("messages are read as untrusted data", () => {
+test("messages are parsed as untrusted data", () => {
   for (const odd of [
     undefined,
     7,
@@ -194,7 +194,7 @@ test("messages are read as untrusted data", () => {
   );
 });
 
-test("whoever has changed it since is named when undo leaves it", () => {
+test("the text of a failed undo names the member that has changed the step since", () => {
   const said = (id: string) => (id === "me" ? "you" : "Bob");
   const added = reduce(EMPTY, "me", { do: "add", id: "a", name: "GLM", x: 0, y: 0 }).board;
   const undone = reduce(
@@ -210,14 +210,14 @@ test("whoever has changed it since is named when undo leaves it", () => {
   assert.equal(missedInWords(gone, said), "Others have changed things since; nothing undone.");
 });
 
-test("two of one name are told apart", () => {
+test("two members with the same name are told apart", () => {
   assert.equal(distinct("Ann", new Set(["Bob"])), "Ann");
   assert.equal(distinct("Ann", new Set(["Ann", "Ann 2"])), "Ann 3");
   const long = "x".repeat(MAX_NAME);
   assert.equal(distinct(long, new Set([long])).length, MAX_NAME);
 });
 
-test("words for a room", () => {
+test("durations, counts and errors have short texts", () => {
   assert.deepEqual(
     [took(86.6), took(12_340)],
     [
@@ -257,5 +257,7 @@ test("words for a room", () => {
     someName(() => 0),
     /^\S+ \S+$/,
   );
-  assert.ok(hueOf("a") >= 0 && hueOf("a") < 360 && hueOf("abc") === hueOf("abc"));
+  assert.ok(hueOf("a") >= 0 && hueOf("a") < 360);
+  const [once, twice] = [hueOf("abc"), hueOf("abc")];
+  assert.equal(once, twice);
 });

@@ -1,31 +1,33 @@
-// What a person does to the board, however: pointer, keyboard and buttons all come here.
+// Carries out what a person does to the board. Pointer, keyboard and buttons all call the editor.
 import { example } from "./example.ts";
 import { canRevert } from "./model/reduce.ts";
 import { nameIn, within } from "./model/read.ts";
 import { LIMITS, wireId, type Point, type Step } from "./model/types.ts";
 import type { Mover } from "./mover.ts";
-import { freePlace, type View } from "./place.ts";
+import { freePlace, type View } from "./free-place.ts";
 import type { SharedBoard } from "./shared.ts";
 
 export type Selection = { readonly kind: "step" | "wire"; readonly id: string };
 
 export type EditorEvents = {
   changed(): void;
+  /** Shows a text under the board. */
   say(text: string): void;
   focus(selection: Selection | undefined): void;
-  /** Draws at once, and scrolls until a box at this place is in view. */
+  /** Draws at once and scrolls until a step at this place is in view. */
   reveal(place: Point): void;
-  /** The part of the board that is in view. */
+  /** Returns the part of the board that is in view. */
   view(): View;
 };
 
-/** Arrow presses closer together than this are one move to undo. */
+/** Presses of arrow keys within this time of each other are undone together. */
 const BURST_MS = 1200;
 
 export class Editor {
   selected: Selection | undefined;
-  /** The step a wire is being drawn from. */
+  /** Id of the step that a wire is being drawn from. */
   wiring: string | undefined;
+  /** Id of the step whose name is being edited. */
   renaming: string | undefined;
   private burst = { gesture: "", id: "", until: 0 };
 
@@ -58,17 +60,17 @@ export class Editor {
     this.shared.do(example(this.events.view().width, newId));
   }
 
-  /** Opens the name of the selected step. */
+  /** Starts editing the name of the selected step. */
   startRename(): void {
     const step = this.selectedStep;
     if (!step) return;
     this.stopWire();
     this.renaming = step.id;
-    // At once: the next key is already part of the name.
+    // Drawn at once, because the next key is already part of the name.
     this.events.reveal(step);
   }
 
-  /** `undefined` leaves the name as it was. */
+  /** Ends editing a name. Undefined leaves the name as it was. */
   rename(text: string | undefined): void {
     const id = this.renaming;
     if (id === undefined) return;
@@ -83,14 +85,17 @@ export class Editor {
     const { selected } = this;
     if (!selected) return;
     const wire = this.shared.board.wires.get(selected.id);
-    // Nothing else is selected: a second click would delete it, too.
+    // Nothing else becomes selected, because a second click would delete that too.
     this.select(undefined);
     if (selected.kind === "step") this.shared.do({ do: "remove", id: selected.id });
     else if (wire) this.shared.do({ do: "disconnect", from: wire.from, to: wire.to });
   }
 
-  /** By key: the keyboard's place must not fall off the board. */
-  removeAndGoOn(): void {
+  /**
+   * Removes the selection by a key. The next thing becomes selected, so that the keyboard keeps its
+   * place.
+   */
+  removeAndSelectNext(): void {
     const { selected } = this;
     if (!selected) return;
     const { steps, wires } = this.shared.board;
@@ -102,6 +107,7 @@ export class Editor {
     this.events.focus(this.selected);
   }
 
+  /** Starts drawing a wire from a step, or stops drawing. */
   toggleWire(from = this.selected?.kind === "step" ? this.selected.id : undefined): void {
     if (this.wiring !== undefined || from === undefined) return this.stopWire();
     this.wiring = from;
@@ -116,7 +122,7 @@ export class Editor {
     this.events.changed();
   }
 
-  /** Draws the wire, or cuts it if it is there and that may be meant. */
+  /** Ends drawing at a step: adds the wire, or removes it if it exists and `mayCut`. */
   wireTo(to: string, mayCut = true): void {
     const from = this.wiring;
     if (from === undefined || from === to) return;
@@ -129,7 +135,7 @@ export class Editor {
       this.events.say("No wire was drawn: it would have closed a circle, and a workflow has none.");
   }
 
-  /** By arrow keys. */
+  /** Moves the selected step by an arrow key. */
   nudge(dx: number, dy: number): void {
     const step = this.selectedStep;
     if (!step) return;
@@ -149,7 +155,7 @@ export class Editor {
     this.mover.move(id, { x: within(x, LIMITS.x), y: within(y, LIMITS.y) }, gesture);
   }
 
-  /** The hand lets go: the last place goes out, and comes into view. */
+  /** Ends a drag: sends the last place and scrolls it into view. */
   drop(): void {
     this.mover.flush();
     if (this.selectedStep) this.events.reveal(this.selectedStep);
@@ -157,6 +163,7 @@ export class Editor {
 
   can = (how: "undo" | "redo"): boolean => canRevert(this.shared.board, this.me, how);
 
+  /** Undoes or redoes this member's last operation. */
   revert(how: "undo" | "redo"): void {
     this.mover.flush();
     this.burst.until = 0;
@@ -164,13 +171,13 @@ export class Editor {
     else this.events.say(how === "undo" ? "Nothing of yours is left to undo." : "Nothing to redo.");
   }
 
-  /** Lets go of one thing at a time. */
+  /** Stops drawing a wire, or else ends the selection. */
   escape(): void {
     if (this.wiring !== undefined) this.stopWire();
     else this.select(undefined);
   }
 
-  /** What is gone cannot stay selected, wired from or renamed. */
+  /** Ends the selection, wire and name of steps and wires that are gone. */
   tidy(): void {
     const { steps, wires } = this.shared.board;
     if (this.selected && !(this.selected.kind === "step" ? steps : wires).has(this.selected.id))
@@ -190,7 +197,7 @@ export class Editor {
   }
 }
 
-/** Unlikely enough to meet another on one board; no secret. */
+/** Returns a random id that is unique on a board. It is no secret. */
 export function newId(): string {
   const bytes = crypto.getRandomValues(new Uint8Array(9));
   return Array.from(bytes, (byte) => byte.toString(36).padStart(2, "0")).join("");

@@ -1,12 +1,16 @@
-// Steps people of the field know, and a small workflow made of them.
+// Steps that people of the field know, and an example workflow made of them.
 import { BOX, type Operation } from "./model/types.ts";
 
 export const PRESETS = ["Load DICOM", "Skull strip", "Register to MNI", "Smooth 6 mm", "GLM"];
 
+/** Distance of steps in a row and column. */
 export const PITCH = { x: BOX.width + 56, y: BOX.height + 52 };
 export const MARGIN = 28;
 
-/** In rows that turn at the end, so that it fits where it is first seen. */
+/**
+ * Returns the operation that adds the example. Its rows alternate in direction and fit into
+ * `width`.
+ */
 export function example(width: number, newId: () => string): Operation {
   const columns = width >= MARGIN + 3 * PITCH.x ? 3 : 2;
   const names = [

@@ -1,6 +1,7 @@
-// Things on their way to where they belong: what others move arrives in small hops, and is shown as one motion.
+// Animates moves: those of other members arrive in small hops and are shown as one motion.
 import type { Point } from "./model/types.ts";
 
+/** Distance in pixels at which a motion ends. */
 const CLOSE = 0.4;
 
 export class Glide {
@@ -9,18 +10,21 @@ export class Glide {
   private running = false;
   private last = 0;
 
-  /** `draw` is told which have moved. `tauMs`: after this long about a third of the way is left. */
+  /**
+   * `draw` gets the ids of what has moved. `tauMs`: time after which about a third of the way is
+   * left.
+   */
   constructor(
     private readonly draw: (ids: ReadonlySet<string>) => void,
     private readonly tauMs: number,
   ) {}
 
-  /** Where it is shown now. */
+  /** Returns where something is shown now. */
   now(id: string): Point | undefined {
     return this.at.get(id);
   }
 
-  /** Without `jump`, it goes there bit by bit. What is new is there at once. */
+  /** Moves something to a place: at once with `jump` or if it is new, else as a motion. */
   to(id: string, goal: Point, jump: boolean): void {
     const from = this.at.get(id);
     if (jump || !from || calm.matches) {
@@ -63,7 +67,7 @@ export class Glide {
   }
 }
 
-/** Whoever asks for less motion gets none. */
+/** Matches for people who ask for less motion. They get none. */
 export const calm: Pick<MediaQueryList, "matches"> =
   typeof matchMedia === "function"
     ? matchMedia("(prefers-reduced-motion: reduce)")

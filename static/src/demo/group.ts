@@ -1,4 +1,4 @@
-// What the board needs of a PageGroup; a test has its own.
+// The part of a PageGroup that the board needs. The tests have another implementation.
 import type { PageGroupEvents } from "../index.ts";
 
 export type GroupEvents = { readonly [name in keyof PageGroupEvents]: PageGroupEvents[name][0] };
@@ -9,8 +9,8 @@ export interface OrderedGroup {
   readonly epoch: number;
   readonly isHost: boolean;
   readonly members: readonly string[];
-  /** One's own, to be replaced. */
+  /** Profile of this member. Setting it tells the others. */
   profile: unknown;
-  /** Resolves when delivered here, too. */
+  /** Resolves when the message was delivered to this page too. */
   send(data: unknown): Promise<void>;
 }

@@ -1,4 +1,4 @@
-// The sheet of help lies over the board, and goes as such sheets do: by Esc, or by a press beside it.
+// Closes the help sheet, which lies over the board: by Esc, or by a press beside it.
 import { need } from "./dom.ts";
 
 export function listenForHelp(): void {
@@ -6,7 +6,7 @@ export function listenForHelp(): void {
   addEventListener("pointerdown", ({ target }) => {
     if (target instanceof Node && !help.contains(target)) help.open = false;
   });
-  // Before anybody else: Esc lets go of one thing at a time.
+  // Captures the key before all others, because Esc must end one thing at a time.
   addEventListener(
     "keydown",
     (event) => {

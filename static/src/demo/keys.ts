@@ -1,4 +1,4 @@
-// Every action by keyboard. What has the focus is what is selected.
+// Offers every action by keyboard. The focused step or wire is the selected one.
 import { need } from "./dom.ts";
 import type { Editor, Selection } from "./editor.ts";
 import type { Pointer } from "./pointer.ts";
@@ -22,7 +22,7 @@ export function listenToKeys(editor: Editor, pointer: Pointer): void {
   area.addEventListener("keydown", (event) => onItem(editor, event));
   area.addEventListener("keyup", ({ key }) => key in ARROWS && editor.drop());
   document.addEventListener("keydown", (event) => {
-    // What is being typed has an undo of its own.
+    // A text field has an undo of its own.
     if (event.target instanceof HTMLInputElement && event.target.value !== "") return;
     if (event.key === "Escape" && !pointer.putBack()) editor.escape();
     const how = revertKey(event);
@@ -40,7 +40,7 @@ function onItem(editor: Editor, event: KeyboardEvent): void {
   if (!item || event.ctrlKey || event.metaKey || event.altKey) return;
   const act = actionOf(editor, selectionOf(item), event);
   if (!act) return;
-  // After Esc it still has the focus, and is no longer selected.
+  // After Esc the focused item is no longer selected.
   editor.select(selectionOf(item));
   act();
   event.preventDefault();
@@ -51,7 +51,7 @@ function actionOf(
   { kind, id }: Selection,
   { key, shiftKey }: KeyboardEvent,
 ): (() => void) | undefined {
-  if (key === "Delete" || key === "Backspace") return () => editor.removeAndGoOn();
+  if (key === "Delete" || key === "Backspace") return () => editor.removeAndSelectNext();
   if (kind === "wire") return undefined;
   const arrow = ARROWS[key];
   const far = shiftKey ? LONG : SHORT;

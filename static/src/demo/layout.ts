@@ -1,8 +1,8 @@
-// Where the members stand in the drawing: the host in the middle, the others around it.
+// Places the members in the drawing: the host in the middle, the others around it.
 
 /**
- * `name`: how far below the middle its name stands; above it where the line to the host goes down. `letters`: so many of
- * it have room.
+ * Place of a member. `name`: distance of the name below the middle, negative if the line to the
+ * host goes down. `letters`: number of letters of the name that have room.
  */
 export type Spot = {
   readonly id: string;
@@ -17,20 +17,31 @@ export const SIZE = { width: 360, height: 240 };
 const MIDDLE = { x: SIZE.width / 2, y: 146 };
 const RING = { x: 128, y: 104 };
 export const HOST_R = 26;
-/** Nobody stands below the host, where its name is: the ring is open there, and ends so far below the horizontal. */
+/**
+ * Angle at which the ring ends below the horizontal. It is open below the host, where the host's
+ * name is.
+ */
 const LOW = Math.PI / 8;
-/** A round trip stands so far out on the way from the host: clear of the host's name. */
+/**
+ * Place of a round trip on the line from the host, as a part of its length. It is clear of the
+ * host's name.
+ */
 export const RTT_AT = 0.55;
 
-/** More would not be told apart; the list beside the drawing names all. */
+/**
+ * Maximum number of members in the ring. More could not be told apart; the list beside the drawing
+ * has all.
+ */
 export const MOST = 48;
 const LETTERS = { few: 14, many: 9 };
 const FEW = 5;
 
+/** Returns the places of the members. The first is the middle. */
 export function spots(ids: readonly string[], host: string | undefined, me: string): Spot[] {
-  // Who does not know the host yet is alone here.
+  // A member that does not know the host yet is shown in the middle.
   const middle = host !== undefined && ids.includes(host) ? host : me;
-  // By id, so that everyone sees the same picture and nobody wanders when the others are told in another order.
+  // Sorted by id, so that all members see the same picture, in whatever order they hear of the
+  // others.
   const sorted = ids.filter((id) => id !== middle).sort();
   const others = sorted.filter((id, index) => index < MOST || id === me);
   const count = others.length;
@@ -38,7 +49,7 @@ export function spots(ids: readonly string[], host: string | undefined, me: stri
   const letters = count > FEW ? LETTERS.many : LETTERS.few;
   const low = count < 3 ? 0 : LOW;
   const around = others.map((id, index) => {
-    // From the left over the top to the right; one alone stands at the right.
+    // The ring runs from the left over the top to the right. A single member stands at the right.
     const angle = count === 1 ? 0 : Math.PI - low + ((Math.PI + 2 * low) * index) / (count - 1);
     const [x, y] = [
       round(MIDDLE.x + RING.x * Math.cos(angle)),

@@ -1,13 +1,16 @@
-// Which link is what. A member measures only its own, to the host; the host tells the others now and then what it measures.
+// The links between host and members. A member measures its own link to the host; the host tells
+// all what it measures.
 import { MAX_LINKS, type LinkReport } from "./message.ts";
 
+/** Interval at which the host tells its measurements. */
 export const TELL_EVERY_MS = 2000;
 
 export class Links {
   private readonly mine = new Map<string, LinkReport>();
-  private told = new Map<string, LinkReport>();
-  private lastSaid: readonly LinkReport[] = [];
+  private reported = new Map<string, LinkReport>();
+  private lastSent: readonly LinkReport[] = [];
 
+  /** Notes a measurement of this page's own link to a member. */
   measured(id: string, path: "p2p" | "relay" | "none", rttMs: number | undefined): void {
     if (path === "none") this.mine.delete(id);
     else
@@ -17,37 +20,38 @@ export class Links {
       );
   }
 
-  heard(links: readonly LinkReport[]): void {
-    this.told = new Map(links.map((link) => [link.id, link]));
+  /** Notes what the host tells. */
+  setReported(links: readonly LinkReport[]): void {
+    this.reported = new Map(links.map((link) => [link.id, link]));
   }
 
-  /** Every host measures for itself. */
+  /** Called when the host changes: every host measures for itself. */
   newHost(): void {
-    this.told.clear();
-    this.lastSaid = [];
+    this.reported.clear();
+    this.lastSent = [];
   }
 
-  /** The link between the host and `id`, as far as known here. */
+  /** Returns the link between the host and a member, if it is known here. */
   of(id: string, me: string, host: string | undefined): LinkReport | undefined {
     if (host === me) return this.mine.get(id);
     return id === me && host !== undefined
-      ? (this.mine.get(host) ?? this.told.get(me))
-      : this.told.get(id);
+      ? (this.mine.get(host) ?? this.reported.get(me))
+      : this.reported.get(id);
   }
 
-  /** What a host has to tell, or nothing if the others would hardly see the difference. */
-  news(members: readonly string[]): readonly LinkReport[] | undefined {
+  /** Returns what a host has to tell. Undefined if the others would hardly see the difference. */
+  takeChanges(members: readonly string[]): readonly LinkReport[] | undefined {
     const links = members.flatMap((id) => this.mine.get(id) ?? []).slice(0, MAX_LINKS);
-    const old = new Map(this.lastSaid.map((link) => [link.id, link]));
+    const old = new Map(this.lastSent.map((link) => [link.id, link]));
     const same = links.length === old.size && links.every((link) => alike(link, old.get(link.id)));
     if (same) return undefined;
-    this.lastSaid = links;
+    this.lastSent = links;
     return links;
   }
 
-  /** A newcomer has heard nothing yet. */
-  forgetSaid(): void {
-    this.lastSaid = [];
+  /** Called when a member joins: it has not been told anything yet. */
+  memberJoined(): void {
+    this.lastSent = [];
   }
 }
 

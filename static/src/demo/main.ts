@@ -1,12 +1,13 @@
-// The page: a group, the board and the star it shares, and what a person sees and does.
+// The demo page: joins a group, shows the shared board and the star of members, and takes a
+// person's input.
 import { PageGroup } from "../index.ts";
 import { addressOf, pageProblem } from "./address.ts";
 import { BoardView } from "./board-view.ts";
 import { click, need, onSubmit, put } from "./dom.ts";
 import { Editor } from "./editor.ts";
-import { Hand } from "./hand.ts";
+import { DirectConnection } from "./direct-connection.ts";
 import { listenForHelp } from "./help.ts";
-import { keepBoard, keepName, keptBoard, keptName } from "./keep.ts";
+import { keepBoard, keepName, keptBoard, keptName } from "./storage.ts";
 import { listenToKeys } from "./keys.ts";
 import { TELL_EVERY_MS } from "./links.ts";
 import { nameIn } from "./model/read.ts";
@@ -14,7 +15,7 @@ import { Mover } from "./mover.ts";
 import { showFacts } from "./panel.ts";
 import { MAX_NAME, someName } from "./people.ts";
 import { Pointer } from "./pointer.ts";
-import { say, sayChange, sayNews } from "./said.ts";
+import { say, sayChange, sayNews } from "./message-line.ts";
 import { Session } from "./session.ts";
 import { StarView } from "./star-view.ts";
 import { showAbsent, showEnd, statusChanged } from "./status.ts";
@@ -37,7 +38,7 @@ else {
   try {
     start();
   } catch (error) {
-    // An address with a bad `?server=` makes no group at all.
+    // With a wrong `?server=` in the address there is no group.
     showEnd(startFailureInWords(error));
     console.error(error);
   }
@@ -54,10 +55,10 @@ function start(): void {
     delivered(from, seq, outcome, before) {
       keep();
       star.pulse(from);
-      const said = (id: string) => session.people.said(id);
-      const words = changeInWords(said(from), outcome, before);
+      const nameOrYou = (id: string) => session.people.nameOrYou(id);
+      const words = changeInWords(nameOrYou(from), outcome, before);
       if (words) sayChange(words, seq);
-      const missed = from === group.id && missedInWords(outcome, said);
+      const missed = from === group.id && missedInWords(outcome, nameOrYou);
       if (missed) say(missed);
       const { change } = outcome;
       if (from === group.id || !change) return;
@@ -66,9 +67,9 @@ function start(): void {
           ? [change.id]
           : change.steps.map(({ id }) => id);
       view.render(session.shared, editor, pointer.held);
-      for (const id of touched) view.steps.mark(id, from, session.people.of(from));
+      for (const id of touched) view.steps.mark(id, from, session.people.nameOf(from));
     },
-    hostChanged: ({ host, tookMs }) => sayNews(hostInWords(session.people.said(host), tookMs)),
+    hostChanged: ({ host, tookMs }) => sayNews(hostInWords(session.people.nameOrYou(host), tookMs)),
     restored: keep,
     failed: complain,
     resign: () => group.resign(),
@@ -103,7 +104,7 @@ function start(): void {
     view.render(session.shared, editor, pointer.held);
     if (editor.wiring === undefined) view.wires.pull(undefined);
     tools.render();
-    star.render({ ids: group.members, host, me: group.id, name: (id) => people.of(id), link });
+    star.render({ ids: group.members, host, me: group.id, name: (id) => people.nameOf(id), link });
     showFacts({
       me: group.id,
       host,
@@ -117,7 +118,7 @@ function start(): void {
     document.body.dataset["empty"] =
       board.steps.size > 0 ? "false" : host === undefined ? "unknown" : "true";
     need("alone-words").classList.toggle("hushed", group.members.length > 1);
-    if (document.activeElement !== nameInput) nameInput.value = people.of(group.id);
+    if (document.activeElement !== nameInput) nameInput.value = people.nameOf(group.id);
   }
 
   addEventListener("pagehide", () => keep.now());
@@ -146,7 +147,7 @@ function start(): void {
   });
   group.on("close", (end) => showEnd(endInWords(end)));
 
-  new Hand(group.peer, group.id, () => group.members, session.people, say);
+  new DirectConnection(group.peer, group.id, () => group.members, session.people, say);
   click("drop", () => session.dropHost());
   click("retry", () => location.reload());
   nameInput.addEventListener("change", rename);
@@ -167,11 +168,11 @@ function start(): void {
       keepName(chosen, true);
       session.rename(chosen);
     }
-    nameInput.value = session.people.of(group.id);
+    nameInput.value = session.people.nameOf(group.id);
   }
 }
 
-/** At most once a frame; a hidden page draws seldom, but is never far behind. */
+/** Limits calls to one a frame. A hidden page is drawn four times a second at most. */
 function once(draw: () => void): () => void {
   let waiting = false;
   const run = () => {
@@ -187,6 +188,9 @@ function once(draw: () => void): () => void {
   };
 }
 
+/**
+ * Delays calls by `ms` and joins those of that time into one. `now` runs a delayed call at once.
+ */
 function later(then: () => void, ms: number): { (): void; now(): void } {
   let timer: ReturnType<typeof setTimeout> | undefined;
   const now = () => {

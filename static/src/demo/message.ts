@@ -1,8 +1,8 @@
-// What the members of this page say to each other, in the group's order.
+// The messages that members of this page send each other.
 import { operationIn, record } from "./model/read.ts";
 import type { Operation } from "./model/types.ts";
 
-/** What the host says of its link to a member. */
+/** The host's measurement of its link to a member. */
 export type LinkReport = {
   readonly id: string;
   readonly path: "p2p" | "relay";
@@ -10,17 +10,24 @@ export type LinkReport = {
 };
 
 export type Message =
-  /** `n`, the sender's own count, tells it which of its operations has come back. */
+  /**
+   * An operation on the board. By `n`, its own count, the sender knows which operation was
+   * delivered.
+   */
   | { readonly type: "do"; readonly n: number; readonly operation: Operation }
   | { readonly type: "links"; readonly links: readonly LinkReport[] }
-  /** Asks the host of that epoch, and no later one, to hand over. */
+  /** Asks the host of this epoch, and no later one, to hand over. */
   | { readonly type: "drop"; readonly epoch: number }
-  /** Tells its sender, when it comes back, that everything before it has been delivered: all who were here are known. */
+  /**
+   * Has no content. When it is delivered to its sender, so is everything before it, and all members
+   * are known.
+   */
   | { readonly type: "here" };
 
-/** More are neither drawn nor worth the bytes. */
+/** Maximum number of links in a message. More are not drawn. */
 export const MAX_LINKS = 64;
 
+/** Returns data of another member as a message. Undefined if it is none. */
 export function messageIn(data: unknown): Message | undefined {
   const raw = record(data);
   switch (raw["type"]) {

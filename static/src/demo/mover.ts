@@ -1,7 +1,9 @@
-// Dragging is many small moves. Each is shown at once; some fifteen a second are sent, and always the last.
+// Limits the moves of a drag: each is shown at once, about fifteen a second are sent, and always
+// the last.
 import type { SharedBoard } from "./shared.ts";
 import type { Operation, Point } from "./model/types.ts";
 
+/** Interval between two moves that are sent. */
 const EVERY_MS = 70;
 
 export type Clock = { now(): number; later(then: () => void, ms: number): unknown };
@@ -19,7 +21,7 @@ export class Mover {
   ) {}
 
   move(id: string, { x, y }: Point, gesture: string): void {
-    // Another box's last place must not be lost to this one's first.
+    // The last place of another step must not be replaced by the first place of this one.
     if (this.next?.do === "move" && (this.next.id !== id || this.next.gesture !== gesture))
       this.flush();
     this.next = { do: "move", id, x, y, gesture };
@@ -27,7 +29,7 @@ export class Mover {
     this.tick();
   }
 
-  /** The gesture is over: its last place goes out now. */
+  /** Ends a gesture: sends the last place now. */
   flush(): void {
     const { next } = this;
     this.next = undefined;

@@ -1,10 +1,10 @@
-// The words beside the star: who is here, who hosts, my link, the last change of host.
+// Fills the card beside the star: the members, the host, this page's link, the last change of host.
 import { enable, html, need, put } from "./dom.ts";
 import type { LinkReport } from "./message.ts";
 import { hueOf, type People } from "./people.ts";
 import { capital, causeInWords, people as count, rtt, took } from "./words.ts";
 
-/** `seen`: so many changes were seen here, with this one. */
+/** A change of host. `seen`: number of changes that this page has seen, with this one. */
 export type HostChange = {
   readonly host: string;
   readonly before: string;
@@ -21,14 +21,17 @@ export type Facts = {
   readonly members: readonly string[];
   readonly people: People;
   readonly lastChange: HostChange | undefined;
-  /** The server is within reach. */
+  /** Whether there is a connection to the server. */
   readonly server: boolean;
   link(id: string): LinkReport | undefined;
 };
 
-/** A page may have a thousand; nobody reads that many. */
+/** Maximum number of members in the list. A page may have a thousand. */
 const LISTED = 60;
-/** An epoch is the clock's milliseconds when it began, or more. Its end tells it from others; the whole is in the title. */
+/**
+ * Digits shown of an epoch, which is a time in ms. Its last digits tell it from others; the title
+ * has the whole.
+ */
 const EPOCH_DIGITS = 4;
 const FLASH_MS = 1600;
 
@@ -36,7 +39,7 @@ export function showFacts(facts: Facts): void {
   const { me, host, epoch, members, people, lastChange, server } = facts;
   const alone = members.length < 2;
   put("count", host === undefined ? "" : count(members.length));
-  put("host", host === undefined ? "…" : host === me ? "you" : people.of(host));
+  put("host", host === undefined ? "…" : host === me ? "you" : people.nameOf(host));
   need("host").title = host ?? "";
   put("epoch", host === undefined ? "…" : `…${String(epoch).slice(-EPOCH_DIGITS)}`);
   need("epoch").title = host === undefined ? "" : String(epoch);
@@ -75,7 +78,7 @@ function showChange({ people, lastChange }: Facts): void {
   need("seen").hidden = false;
   put("took", time.value);
   put("took-unit", time.unit);
-  put("change-who", `${capital(people.said(host))}, from ${people.said(before)}`);
+  put("change-who", `${capital(people.nameOrYou(host))}, from ${people.nameOrYou(before)}`);
   put(
     "change-why",
     [cause && causeInWords(cause), at.toLocaleTimeString([], { hourCycle: "h23" })]
@@ -96,7 +99,7 @@ function list({ me, host, members, people, link }: Facts): void {
     const marks = [id === me && "you", id === host && "host"].filter(Boolean).join(", ");
     return {
       id,
-      name: people.of(id),
+      name: people.nameOf(id),
       isHost: id === host,
       marks,
       path: id === host ? "" : report ? inWords(report) : "…",

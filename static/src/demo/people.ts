@@ -1,7 +1,8 @@
-// Who is who: by the names in the members' profiles, also of those who have left.
+// The names of members, from their profiles. Names of members that have left are kept.
 import { nameIn, record } from "./model/read.ts";
 
 export const MAX_NAME = 24;
+/** Maximum number of names that are kept. */
 const KEPT = 400;
 
 export class People {
@@ -20,18 +21,18 @@ export class People {
     if (this.names.size > KEPT) this.names.delete(this.names.keys().next().value!);
   }
 
-  /** Ids are long; people compare their beginnings. */
-  of(id: string | undefined): string {
+  /** Returns the name of a member, or the beginning of its id. */
+  nameOf(id: string | undefined): string {
     return id === undefined ? "nobody yet" : (this.names.get(id) ?? id.slice(0, 6));
   }
 
-  /** The same, when spoken to the one it is. */
-  said(id: string | undefined): string {
-    return id === this.me ? "you" : this.of(id);
+  /** Returns "you" for this member, else the member's name. */
+  nameOrYou(id: string | undefined): string {
+    return id === this.me ? "you" : this.nameOf(id);
   }
 }
 
-/** The name, or with the first number that makes it another than those taken. */
+/** Returns the name, with a number after it if it is taken. */
 export function distinct(name: string, taken: ReadonlySet<string>): string {
   let own = name;
   for (let n = 2; taken.has(own); n++)
@@ -39,7 +40,7 @@ export function distinct(name: string, taken: ReadonlySet<string>): string {
   return own;
 }
 
-/** A colour for each, the same on every screen. */
+/** Returns the hue of a member's colour in degrees. It is the same on every screen. */
 export function hueOf(id: string): number {
   let hash = 0x811c9dc5;
   for (const letter of id) hash = Math.imul(hash ^ letter.codePointAt(0)!, 0x01000193) >>> 0;
@@ -76,7 +77,7 @@ const LAST = [
   "Vole",
 ];
 
-/** Somebody to be until they say who they are. */
+/** Returns a random name for a member that has not chosen one. */
 export function someName(random: () => number = Math.random): string {
   const pick = (words: readonly string[]) => words[Math.floor(random() * words.length)]!;
   return `${pick(FIRST)} ${pick(LAST)}`;

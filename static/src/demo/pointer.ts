@@ -1,10 +1,11 @@
-// Mouse, pen and finger: boxes are dragged, dots are pulled to other boxes, and a touch beside them pans the board.
+// Handles mouse, pen and finger: drags steps, pulls wires from their dots, and pans the board
+// beside them.
 import type { BoardView } from "./board-view.ts";
 import { need } from "./dom.ts";
 import { newId, type Editor } from "./editor.ts";
 import type { Point, Step } from "./model/types.ts";
 
-/** A hand is never quite still. */
+/** Distance in pixels up to which a press is no drag: a hand is never quite still. */
 const SLACK = 4;
 const GRID = 4;
 
@@ -35,12 +36,12 @@ export class Pointer {
     area.addEventListener("dblclick", (event) => boxUnder(event) && this.editor.startRename());
   }
 
-  /** The box that follows the pointer. */
+  /** Id of the step that follows the pointer. */
   get held(): string | undefined {
     return this.drag?.moved ? this.drag.id : undefined;
   }
 
-  /** Lets go of the box where it was; whether one was held. */
+  /** Moves the dragged step back to where it was. Returns whether one was dragged. */
   putBack(): boolean {
     const drag = this.drag;
     if (!drag?.moved) return false;
@@ -115,7 +116,8 @@ export class Pointer {
     if (this.pull?.pointer !== event.pointerId) return;
     const { moved } = this.pull;
     this.pull = undefined;
-    if (!moved) return; // a tap on the dot: the next tap says where to
+    // A tap on the dot: the next tap names the other end.
+    if (!moved) return;
     const over = boxUnder(event);
     if (event.type === "pointerup" && over !== undefined && over !== this.editor.wiring)
       this.editor.wireTo(over, false);
@@ -131,7 +133,10 @@ export class Pointer {
 const boxAt = (target: EventTarget | null): string | undefined =>
   target instanceof Element ? target.closest<HTMLElement>(".step")?.dataset["id"] : undefined;
 
-/** While the pointer is captured, the event's own target is the board. */
+/**
+ * Returns the step under the pointer. While the pointer is captured, the event's own target is the
+ * board.
+ */
 const boxUnder = ({ clientX, clientY }: MouseEvent): string | undefined =>
   boxAt(document.elementFromPoint(clientX, clientY));
 

@@ -1,4 +1,4 @@
-// Whole members over a group that orders in memory: everything but the browser.
+// Tests whole sessions over a group that orders messages in memory. Only the browser is missing.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { OrderedGroup } from "./group.ts";
@@ -13,7 +13,10 @@ type Entry = { readonly from: string; readonly data: unknown; readonly done: () 
 const made = (operations: readonly Operation[]): Board =>
   operations.reduce((board, operation) => reduce(board, "before", operation).board, EMPTY);
 
-/** Stamps in the order asked, delivers when told. Data goes through JSON, as on a wire. */
+/**
+ * A group that stamps messages in the order of their sending and delivers them when told. Data goes
+ * through JSON.
+ */
 class Room {
   readonly members = new Map<string, Member>();
   host = "";
@@ -130,7 +133,7 @@ class Member {
 const add = (id: string, x = 0): Operation => ({ do: "add", id, name: id, x, y: 0 });
 const move = (id: string, x: number): Operation => ({ do: "move", id, x, y: 0, gesture: "g" });
 
-test("mine is shown at once, and the delivered order decides", () => {
+test("an own operation is shown at once, and the order of delivery decides", () => {
   const room = new Room();
   const [ann, bob] = [room.join("ann"), room.join("bob")];
   ann.do(add("a"));
@@ -144,7 +147,7 @@ test("mine is shown at once, and the delivered order decides", () => {
   assert.equal(ann.truth, bob.truth);
 });
 
-test("a member that comes in the middle has what all have, undo included", () => {
+test("a late joiner gets the board of the others, with their undo", () => {
   const room = new Room();
   const ann = room.join("ann");
   ann.do(add("a"));
@@ -158,7 +161,7 @@ test("a member that comes in the middle has what all have, undo included", () =>
   assert.equal(ann.truth, bob.truth);
 });
 
-test("a kept board counts only for the first", () => {
+test("a stored board is used only by the first member", () => {
   const room = new Room();
   const ann = room.join("ann", [add("a")]);
   room.deliver();
@@ -167,7 +170,7 @@ test("a kept board counts only for the first", () => {
   assert.deepEqual([ann.shown, bob.shown], [["a@0"], ["a@0"]]);
 });
 
-test("what waits is let go when it has come, even if only a snapshot brought it", async () => {
+test("a pending operation ends when it is delivered, also by a snapshot", async () => {
   const room = new Room();
   const [ann, bob] = [room.join("ann"), room.join("bob")];
   ann.do(add("a"));
@@ -175,7 +178,8 @@ test("what waits is let go when it has come, even if only a snapshot brought it"
   assert.equal(ann.session.shared.waiting, 0);
   bob.do(add("b"));
   assert.equal(bob.session.shared.waiting, 1);
-  room.members.delete("bob"); // away: the others have it delivered, bob gets a snapshot
+  // Bob is away: the others get the message, and bob gets a snapshot.
+  room.members.delete("bob");
   room.deliver();
   bob.session.restore(JSON.parse(JSON.stringify(ann.session.snapshot())));
   await Promise.resolve();
@@ -183,25 +187,25 @@ test("what waits is let go when it has come, even if only a snapshot brought it"
   assert.deepEqual(bob.shown, ["a@0", "b@0"]);
 });
 
-test("names come with the profile, change with it, and outlast the one who left", () => {
+test("names follow the profiles and are kept when their members leave", () => {
   const room = new Room();
   const [ann, bob] = [room.join("ann"), room.join("bob")];
-  assert.equal(ann.session.people.of("bob"), "name of bob");
+  assert.equal(ann.session.people.nameOf("bob"), "name of bob");
   bob.session.rename("Bobby");
   room.deliver();
   const cid = room.join("cid");
   assert.deepEqual(
-    [ann, cid].map(({ session }) => session.people.of("bob")),
+    [ann, cid].map(({ session }) => session.people.nameOf("bob")),
     ["Bobby", "Bobby"],
   );
-  assert.equal(bob.session.people.said("bob"), "you");
-  assert.equal(bob.session.people.of("bob"), "Bobby");
+  assert.equal(bob.session.people.nameOrYou("bob"), "you");
+  assert.equal(bob.session.people.nameOf("bob"), "Bobby");
   room.members.delete("bob");
   ann.session.member({ kind: "leave", id: "bob", profile: undefined });
-  assert.equal(ann.session.people.of("bob"), "Bobby");
+  assert.equal(ann.session.people.nameOf("bob"), "Bobby");
 });
 
-test("who comes to one of the same name takes another, and leaves a chosen one", async () => {
+test("a newcomer with a taken name takes another, unless it has chosen one", async () => {
   const room = new Room();
   const settle = async () => {
     room.deliver();
@@ -210,7 +214,7 @@ test("who comes to one of the same name takes another, and leaves a chosen one",
   const [ann, other] = [room.join("a", [], "Ann"), room.join("b", [], "Ann")];
   await settle();
   assert.deepEqual(
-    [ann, other].map(({ session }) => ["a", "b"].map((id) => session.people.of(id))),
+    [ann, other].map(({ session }) => ["a", "b"].map((id) => session.people.nameOf(id))),
     [
       ["Ann", "Ann 2"],
       ["Ann", "Ann 2"],
@@ -219,10 +223,10 @@ test("who comes to one of the same name takes another, and leaves a chosen one",
   const third = room.join("c", [], "Ann");
   third.session.rename("Ann 2");
   await settle();
-  assert.equal(ann.session.people.of("c"), "Ann 2", "as the person wanted");
+  assert.equal(ann.session.people.nameOf("c"), "Ann 2", "as the person wanted");
 });
 
-test("a change of host is told, by everybody's own measure", () => {
+test("a change of host is reported with the page's own measurement", () => {
   const room = new Room();
   const [ann, bob] = [room.join("ann"), room.join("bob")];
   room.elect("bob", "resigned");
@@ -249,7 +253,7 @@ test("without the server no host is dropped, now or later", () => {
   assert.equal(ann.resigned, 0);
 });
 
-test("what goes over the server goes with it", () => {
+test("relayed links end with the server's connection", () => {
   const room = new Room();
   const [ann, bob] = [room.join("ann"), room.join("bob")];
   ann.session.link({ id: "bob", path: "relay", rttMs: 29 });
@@ -258,12 +262,12 @@ test("what goes over the server goes with it", () => {
   assert.deepEqual(paths(), ["relay", "p2p"]);
   ann.session.status({ state: "open", server: false });
   assert.deepEqual(paths(), [undefined, "p2p"]);
-  bob.session.links.heard([{ id: "cid", path: "p2p", rttMs: 2 }]);
+  bob.session.links.setReported([{ id: "cid", path: "p2p", rttMs: 2 }]);
   bob.session.status({ state: "away", server: false });
   assert.equal(bob.session.linkOf("cid"), undefined, "nobody can know");
 });
 
-test("what is mine alone so far is told from what all have", () => {
+test("pending changes are told apart from settled ones", () => {
   const room = new Room();
   const ann = room.join("ann");
   ann.do(add("a"));
@@ -278,7 +282,7 @@ test("what is mine alone so far is told from what all have", () => {
   assert.deepEqual(mine(), [false, false, false]);
 });
 
-test("the host is dropped once, however many ask", () => {
+test("the host is dropped once, however many members ask", () => {
   const room = new Room();
   const [ann, bob, cid] = [room.join("ann"), room.join("bob"), room.join("cid")];
   bob.session.dropHost();
@@ -292,7 +296,7 @@ test("the host is dropped once, however many ask", () => {
   assert.deepEqual([ann.session.lastChange?.before, ann.session.lastChange?.tookMs], ["ann", 42]);
 });
 
-test("the host tells what it measures, and only news", () => {
+test("the host tells its measurements only when they change", () => {
   const room = new Room();
   const [ann, bob] = [room.join("ann"), room.join("bob")];
   room.deliver();
@@ -305,12 +309,12 @@ test("the host tells what it measures, and only news", () => {
     rttMs: 12.3,
   });
   ann.session.link({ id: "bob", path: "p2p", rttMs: 12.9 });
-  assert.equal(ann.session.links.news(["ann", "bob"]), undefined);
+  assert.equal(ann.session.links.takeChanges(["ann", "bob"]), undefined);
   ann.session.link({ id: "bob", path: "relay", rttMs: 12.9 });
-  assert.equal(ann.session.links.news(["ann", "bob"])?.length, 1);
+  assert.equal(ann.session.links.takeChanges(["ann", "bob"])?.length, 1);
 });
 
-test("a drag is sent some fifteen times a second, and its end always", () => {
+test("a drag sends about fifteen moves a second, and always its end", () => {
   const sent: Operation[] = [];
   let now = 0;
   let timers: { at: number; then: () => void }[] = [];

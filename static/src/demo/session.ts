@@ -1,4 +1,4 @@
-// One member's part in the page: what comes from the group, in its order, and what goes to it.
+// One member's session: handles the events of the group and sends this member's messages.
 import type { GroupEvents, OrderedGroup } from "./group.ts";
 import { Links } from "./links.ts";
 import { messageIn, type LinkReport, type Message } from "./message.ts";
@@ -10,15 +10,17 @@ import { distinct, People } from "./people.ts";
 import { SharedBoard } from "./shared.ts";
 
 export type SessionEvents = {
-  /** Something to be shown anew. */
+  /** Something has changed and must be drawn. */
   changed(): void;
-  /** The next change of the board, with its place in the order. */
+  /** An operation was delivered. `seq`: its number in the group's order. */
   delivered(from: string, seq: number, outcome: Outcome, before: Board): void;
-  /** Another hosts. */
+  /** The host has changed. */
   hostChanged(change: HostChange): void;
-  /** The whole board has been replaced. */
+  /** The whole board was replaced. */
   restored(): void;
+  /** A message could not be sent. */
   failed(error: unknown): void;
+  /** This page is the host and was asked to hand over. */
   resign(): void;
 };
 
@@ -39,7 +41,7 @@ export class Session {
     this.shared = new SharedBoard(group, events);
   }
 
-  /** `kept` is what this browser had: it counts only when nobody else was here. */
+  /** `kept`: the board that this browser has stored. It is used only if nobody else was here. */
   opened({ host, first }: GroupEvents["open"], kept: Board | undefined): void {
     this.host = host;
     if (first && kept && this.shared.delivered.steps.size === 0)
@@ -49,7 +51,7 @@ export class Session {
         wires: [...kept.wires.values()],
         kept: true,
       });
-    if (!first) void this.introduce(this.people.of(this.group.id));
+    if (!first) void this.introduce(this.people.nameOf(this.group.id));
     this.events.changed();
   }
 
@@ -67,10 +69,10 @@ export class Session {
         break;
       }
       case "links":
-        if (from === this.group.host) this.links.heard(message.links);
+        if (from === this.group.host) this.links.setReported(message.links);
         break;
       case "drop":
-        // Two who ask at once drop one host, not two.
+        // If two members ask at once, one host is dropped, not two.
         if (this.group.isHost && message.epoch === this.group.epoch) this.events.resign();
     }
     this.events.changed();
@@ -97,7 +99,7 @@ export class Session {
   member({ kind, id, profile }: GroupEvents["member"]): void {
     if (kind === "join") {
       this.people.profile(id, profile);
-      this.links.forgetSaid();
+      this.links.memberJoined();
     } else this.links.measured(id, "none", undefined);
     this.events.changed();
   }
@@ -117,12 +119,18 @@ export class Session {
     this.events.changed();
   }
 
-  /** It names the hosts: without it none is dropped. */
+  /**
+   * Whether there is a connection to the server. The server names the hosts: without it none is
+   * dropped.
+   */
   get server(): boolean {
     return this.reach.server;
   }
 
-  /** The link between the host and `id`, as far as it is known here. What goes over the server goes with it. */
+  /**
+   * Returns the link between the host and a member, if it is known here. Without the server there
+   * are no relayed links.
+   */
   linkOf(id: string): LinkReport | undefined {
     const link = this.links.of(id, this.group.id, this.group.host);
     return this.reach.state === "away" || (link?.path === "relay" && !this.server)
@@ -138,16 +146,16 @@ export class Session {
   dropHost(): void {
     if (!this.server) return;
     if (this.group.isHost) this.events.resign();
-    else void this.say({ type: "drop", epoch: this.group.epoch });
+    else void this.send({ type: "drop", epoch: this.group.epoch });
   }
 
-  /** For a host, now and then. */
+  /** Called at intervals. A host tells the others its links if they have changed. */
   tellLinks(): void {
     const links =
       this.group.isHost && this.group.members.length > 1
-        ? this.links.news(this.group.members)
+        ? this.links.takeChanges(this.group.members)
         : undefined;
-    if (links) void this.say({ type: "links", links });
+    if (links) void this.send({ type: "links", links });
   }
 
   snapshot(): unknown {
@@ -159,17 +167,20 @@ export class Session {
     this.events.restored();
   }
 
-  /** Who comes to one of the same name takes another, unless a person has chosen it meanwhile. */
+  /**
+   * Takes another name if a member here has the same, unless the person has chosen a name
+   * meanwhile.
+   */
   private async introduce(name: string): Promise<void> {
     const { id } = this.group;
-    if (!(await this.say({ type: "here" })) || this.people.of(id) !== name) return;
+    if (!(await this.send({ type: "here" })) || this.people.nameOf(id) !== name) return;
     const others = this.group.members.filter((member) => member !== id);
-    const free = distinct(name, new Set(others.map((member) => this.people.of(member))));
+    const free = distinct(name, new Set(others.map((member) => this.people.nameOf(member))));
     if (free !== name) this.rename(free);
   }
 
-  /** Whether it was delivered, in its time. */
-  private say(message: Message): Promise<boolean> {
+  /** Sends a message. Resolves with whether it was delivered. */
+  private send(message: Message): Promise<boolean> {
     return this.group.send(message).then(
       () => true,
       (error: unknown) => {

@@ -1,5 +1,6 @@
-// The board of the group: the truth is what was delivered, in its order; what is shown has my own operations on top that
-// are still on their way. When they come back, the truth has them and the preview lets go of them.
+// The shared board. The settled board has the operations that were delivered, in the group's order.
+// The shown board has this member's pending operations on top; each is removed from there when it
+// is delivered.
 import type { OrderedGroup } from "./group.ts";
 import { boardIn, packed } from "./model/read.ts";
 import { reduce, type Outcome } from "./model/reduce.ts";
@@ -9,12 +10,12 @@ type Pending = { readonly n: number; readonly operation: Operation };
 
 export type SharedEvents = {
   changed(): void;
-  /** One of mine was refused for good. */
+  /** An operation of this member could not be sent. */
   failed(error: unknown): void;
 };
 
 export class SharedBoard {
-  private truth: Board = EMPTY;
+  private settledBoard: Board = EMPTY;
   private pending: Pending[] = [];
   private overlay: Operation | undefined;
   private shown: Board | undefined;
@@ -25,7 +26,10 @@ export class SharedBoard {
     private readonly events: SharedEvents,
   ) {}
 
-  /** What to show: the truth, then mine in the order I made them, then what I am just dragging. */
+  /**
+   * The board to show: the settled board, this member's pending operations, and the preview of a
+   * drag.
+   */
   get board(): Board {
     const mine = [
       ...this.pending.map(({ operation }) => operation),
@@ -33,32 +37,37 @@ export class SharedBoard {
     ];
     this.shown ??= mine.reduce(
       (board, operation) => reduce(board, this.group.id, operation).board,
-      this.truth,
+      this.settledBoard,
     );
     return this.shown;
   }
 
+  /** The board with all operations that were delivered. */
   get delivered(): Board {
-    return this.truth;
+    return this.settledBoard;
   }
 
+  /** Number of pending operations. */
   get waiting(): number {
     return this.pending.length;
   }
 
-  /** Whether a step or a wire is shown as it is not yet in truth. */
+  /** Returns whether a step or wire is shown differently from the settled board. */
   differs(id: string): boolean {
     const { steps, wires } = this.board;
-    return steps.get(id) !== this.truth.steps.get(id) || wires.get(id) !== this.truth.wires.get(id);
+    return (
+      steps.get(id) !== this.settledBoard.steps.get(id) ||
+      wires.get(id) !== this.settledBoard.wires.get(id)
+    );
   }
 
-  /** Mine: shown at once, sent, and true once it comes back. */
+  /** Does an operation of this member: shows it at once, and sends it. */
   do(operation: Operation): void {
     const n = ++this.count;
     this.pending.push({ n, operation });
     this.changed();
     this.group.send({ type: "do", n, operation }).then(
-      // A snapshot may have brought it in without its being delivered by itself.
+      // A snapshot may contain the operation; then it is not delivered by itself.
       () => this.settle(n),
       (error: unknown) => {
         this.settle(n);
@@ -67,27 +76,27 @@ export class SharedBoard {
     );
   }
 
-  /** Shown only here, until the next one or none. */
+  /** Shows an operation on this page only, until the next preview. */
   preview(operation: Operation | undefined): void {
     this.overlay = operation;
     this.changed();
   }
 
-  /** The next in the group's order. */
+  /** Takes the next operation in the group's order. */
   deliver(from: string, n: number, operation: Operation): Outcome {
     if (from === this.group.id) this.pending = this.pending.filter((mine) => mine.n !== n);
-    const outcome = reduce(this.truth, from, operation);
-    this.truth = outcome.board;
+    const outcome = reduce(this.settledBoard, from, operation);
+    this.settledBoard = outcome.board;
     this.changed();
     return outcome;
   }
 
   snapshot(): unknown {
-    return packed(this.truth);
+    return packed(this.settledBoard);
   }
 
   restore(state: unknown): void {
-    this.truth = boardIn(state);
+    this.settledBoard = boardIn(state);
     this.changed();
   }
 

@@ -1,5 +1,5 @@
-// The star as SVG: who is here, who hosts, each link and its round trip. A new host glides to the middle, and every
-// change of the board runs along the rays it took.
+// Draws the star: the members, the host, each link and its round trip. A new host glides to the
+// middle. Each change of the board is shown as a dot that runs along the links it took.
 import { need, put, svg } from "./dom.ts";
 import { calm, Glide } from "./glide.ts";
 import { RTT_AT, spots, type Spot } from "./layout.ts";
@@ -32,9 +32,9 @@ type Ray = {
 const GLIDE_MS = 140;
 const LEG_MS = 300;
 const PULSE_EVERY_MS = 240;
-/** With more around, neither names nor numbers fit. */
+/** Maximum number of members with names and round trips. More do not fit. */
 const NAMED = 8;
-/** Of a round trip's words: a letter's width, and the height of the line. */
+/** Size of a round trip's text: width of a letter, height of the line. */
 const RTT = { letter: 7, height: 16 };
 
 export class StarView {
@@ -67,7 +67,7 @@ export class StarView {
     this.draw();
   }
 
-  /** A change made by `from`: to the host, and from there to all. */
+  /** Shows a change made by `from`: it runs to the host, and from there to all. */
   pulse(from: string): void {
     const host = this.host;
     const now = performance.now();
@@ -115,7 +115,7 @@ export class StarView {
     const words = name(spot.id);
     put(node.letter, spot.r >= 12 ? initials(words) : "");
     put(node.name, named ? (spot.id === me ? "you" : shortened(words, spot.letters)) : "");
-    // On its way to the middle it passes before the others.
+    // The host is drawn last: on its way to the middle it passes in front of the others.
     if (isHost && this.people.lastChild !== node.group) this.people.append(node.group);
     this.glide.to(spot.id, { x: spot.x, y: spot.y }, false);
   }
@@ -146,7 +146,7 @@ export class StarView {
 
   private makeRay(id: string): Ray {
     const [line, words] = [svg("line"), svg("text", { class: "rtt" })];
-    // Without it the line would show between the words.
+    // Hides the line behind the text.
     const back = svg("rect", { class: "back", y: -RTT.height / 2, height: RTT.height });
     const label = svg("g", {}, back, words);
     const ray = { group: svg("g", { "data-id": id }, line, label), line, label, back, words };

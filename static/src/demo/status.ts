@@ -1,4 +1,4 @@
-// How it stands with the server and the group.
+// Shows the state of the group and of the connection to the server.
 import type { GroupEvents } from "./group.ts";
 import { need, put } from "./dom.ts";
 
@@ -11,7 +11,7 @@ const WORDS = {
   closed: "The connection has ended.",
 } as const;
 
-/** A shorter absence of the server, while direct links go on, is not worth a word. */
+/** While data channels carry the group, a shorter loss of the server is not shown. */
 const WORTH_MS = 1000;
 let timer: ReturnType<typeof setTimeout> | undefined;
 
@@ -21,12 +21,14 @@ export function statusChanged({ state, server }: GroupEvents["status"]): void {
   else show(state);
 }
 
-/** The server could not be reached so far. `where`: its address, if the page's address names it. */
+/**
+ * Shows that the server was not reached yet. `where`: its address, if the page's address names it.
+ */
 export function showAbsent(where?: string): void {
   show("absent", where && `No server at ${where} yet; trying again…`);
 }
 
-/** The end; `why` comes after the status says so. */
+/** Shows that the group has ended, and why. Called after the status has become `closed`. */
 export function showEnd(why: string): void {
   show("closed", why);
 }
@@ -34,10 +36,10 @@ export function showEnd(why: string): void {
 function show(state: keyof typeof WORDS, why?: string): void {
   document.body.dataset["server"] = state;
   put("status", why || WORDS[state]);
-  // In the middle of a board of which nothing is known yet.
+  // A board that has not been received yet shows the text in its middle.
   if (state === "absent" || state === "closed") put("connecting", why || WORDS[state]);
   need("retry").hidden = state !== "closed";
-  // What would send something.
+  // Parts of the page that send something.
   for (const part of document.querySelectorAll<HTMLElement>("[data-live]"))
     part.inert = state === "closed";
 }

@@ -1,4 +1,5 @@
-// The boxes, as elements that keep their identity, so that focus and what is being typed survive every change.
+// Draws the steps. Their elements are kept, so that focus and text that is being typed survive
+// every change.
 import { html, need, put } from "./dom.ts";
 import type { Glide } from "./glide.ts";
 import type { Board, Step } from "./model/types.ts";
@@ -7,7 +8,7 @@ import { hueOf } from "./people.ts";
 const MARK_MS = 1500;
 
 export type StepEvents = {
-  /** `undefined`: leave it as it was. */
+  /** Editing a name has ended. Undefined: the name stays as it was. */
   renamed(text: string | undefined): void;
 };
 
@@ -50,7 +51,9 @@ export class StepView {
     }
   }
 
-  /** `waiting`: what I did to it has not been put in order yet. */
+  /**
+   * Marks the steps. `waiting`: returns whether an operation of this member on a step is pending.
+   */
   state(
     selected: string | undefined,
     wiring: string | undefined,
@@ -69,7 +72,7 @@ export class StepView {
     }
   }
 
-  /** Somebody else has just touched it. */
+  /** Shows for a while that another member has changed a step. */
   mark(id: string, by: string, name: string): void {
     const box = this.boxes.get(id);
     if (!box) return;
@@ -89,7 +92,8 @@ export class StepView {
   private make(step: Step): HTMLElement {
     const port = html("button", "port");
     port.type = "button";
-    port.tabIndex = -1; // the key W does the same
+    // The key W does the same.
+    port.tabIndex = -1;
     port.setAttribute("aria-label", "Wire from here");
     const by = html("span", "by");
     by.setAttribute("aria-hidden", "true");
@@ -112,7 +116,8 @@ export class StepView {
     input.setAttribute("aria-label", "Name of the step");
     let ended = false;
     const end = (text: string | undefined, back: boolean) => {
-      if (ended) return; // losing the focus ends it, too
+      // Losing the focus ends editing too, so this may be called twice.
+      if (ended) return;
       ended = true;
       if (back) box.focus({ preventScroll: true });
       this.events.renamed(text);

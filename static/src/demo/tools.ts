@@ -1,4 +1,4 @@
-// The buttons around the board.
+// Connects the buttons around the board.
 import type { BoardView } from "./board-view.ts";
 import { click, enable, html, need, onSubmit } from "./dom.ts";
 import type { Editor } from "./editor.ts";
@@ -19,7 +19,7 @@ export class Tools {
     click("rename", () => editor.startRename());
     click("wire", () => {
       editor.toggleWire();
-      // The next Tab should lead to a step.
+      // The next Tab must lead to a step.
       if (editor.wiring !== undefined) view.focus(editor.selected);
     });
     click("remove", () => editor.remove());
@@ -46,7 +46,7 @@ export class Tools {
     need("fit").setAttribute("aria-pressed", String(this.view.isFitted));
   }
 
-  /** By pointer, the keyboard goes on at the new step; by key, there may be another to add. */
+  /** Adds a step. After a pointer the focus moves to it; after a key it stays, for another step. */
   private add(name: string, byPointer: boolean): void {
     this.editor.add(name);
     if (byPointer) this.view.focus(this.editor.selected);

@@ -1,8 +1,12 @@
-// The line of a wire: it leaves and enters where that looks shortest, and bends softly.
+// Computes the line of a wire. It leaves and enters on the sides that face each other, and bends
+// softly.
 import { BOX, type Point } from "./model/types.ts";
 
 const { width: W, height: H } = BOX;
-/** Against the direction of reading, a wire keeps so far beside the middle: what enters a side is told from what leaves it. */
+/**
+ * Distance from the middle of a side for wires against the direction of reading, to tell them from
+ * the others.
+ */
 const LANE = 14;
 type End = Point & { readonly dx: number; readonly dy: number };
 
@@ -11,7 +15,7 @@ export function wirePath(a: Point, b: Point): string {
   return curve(from, to);
 }
 
-/** From a box to wherever the pointer is. */
+/** Returns the line from a step to the pointer. */
 export function rubberPath(a: Point, to: Point): string {
   return curve({ x: a.x + W, y: a.y + H / 2, dx: 1, dy: 0 }, { ...to, dx: 0, dy: 0 });
 }

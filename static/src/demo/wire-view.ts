@@ -1,4 +1,4 @@
-// The wires, each with a wide unseen line around it that a finger can hit.
+// Draws the wires, each with a wide invisible line around it that a finger can hit.
 import { need, svg } from "./dom.ts";
 import type { Glide } from "./glide.ts";
 import { wireId, type Board, type Point, type Wire } from "./model/types.ts";
@@ -47,7 +47,7 @@ export class WireView {
     }
   }
 
-  /** A wire in the hand, or none. */
+  /** Shows a wire from a step to the pointer, or none. */
   pull(from: string | undefined, to?: Point): void {
     const at = from === undefined ? undefined : this.glide.now(from);
     this.rubber.toggleAttribute("hidden", !at || !to);

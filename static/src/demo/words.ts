@@ -1,4 +1,4 @@
-// What the page says to a person.
+// The texts that the page shows to people.
 import type { Outcome } from "./model/reduce.ts";
 import type { Board, Change } from "./model/types.ts";
 
@@ -12,10 +12,10 @@ const CAUSES: Record<string, string> = {
   upgraded: "a newer client joined",
 };
 
-/** What became of the last host. */
+/** Returns what happened to the last host. */
 export const causeInWords = (cause: string): string => CAUSES[cause] ?? cause;
 
-/** By the code of the close, in one line; the server's own words where they say more. */
+/** Texts for closes, by code. For other codes the server's own words are shown. */
 const ENDS: Record<number, string> = {
   4401: "The “key” in the address is wrong.",
   4410: "A newer connection took over.",
@@ -30,7 +30,10 @@ export const endInWords = ({
   readonly reason: string;
 }): string => ENDS[code] ?? reason;
 
-/** Why there is no group at all: the library says what is wrong with what the page's address names. */
+/**
+ * Returns why there is no group. The library says what is wrong with the names in the page's
+ * address.
+ */
 export function startFailureInWords(error: unknown): string {
   const message = error instanceof Error ? error.message : String(error);
   return `This page cannot begin: ${message.replace(/^the option `(\w+)` is /, "“$1” in its address is to be ")}.`;
@@ -42,13 +45,13 @@ const ERRORS: Record<string, string> = {
   Uncertain: "You were away for long: the last changes may not have reached the others.",
 };
 
-/** How it stands with the server, and the end, are told by the status. */
-const TOLD: readonly unknown[] = ["Unreachable", "Refused", "Closed"];
+/** Errors that the status shows already. */
+const SHOWN_BY_STATUS: readonly unknown[] = ["Unreachable", "Refused", "Closed"];
 
-/** An error of the group's, by its code; its own words when the code says nothing to a person. */
+/** Returns the text for an error of the group: by its code, or the error's own words. */
 export function errorInWords(error: unknown): string | undefined {
   const { code, message } = error as { code?: unknown; message?: unknown };
-  if (TOLD.includes(code)) return undefined;
+  if (SHOWN_BY_STATUS.includes(code)) return undefined;
   if (typeof code === "string" && ERRORS[code]) return ERRORS[code];
   return typeof message === "string" && message
     ? message
@@ -57,14 +60,14 @@ export function errorInWords(error: unknown): string | undefined {
 
 export const rtt = (ms: number): string => (ms < 1 ? "<1 ms" : `${Math.round(ms)} ms`);
 
-/** Short ones in ms, as they are read out in a room; long ones in seconds. */
+/** Returns a duration: below 10 s in ms, else in seconds. */
 export function took(ms: number): { value: string; unit: string } {
   return ms < 9_950
     ? { value: String(Math.round(ms)), unit: "ms" }
     : { value: (ms / 1000).toFixed(0), unit: "s" };
 }
 
-/** What everybody is told when another hosts; `who` may be "you". */
+/** Returns what all members are told when the host changes. `who` may be "you". */
 export function hostInWords(who: string, tookMs: number): string {
   const { value, unit } = took(tookMs);
   return `${capital(who)} ${who === "you" ? "are" : "is"} the host now, seen here in ${value}\u00a0${unit}`;
@@ -72,7 +75,9 @@ export function hostInWords(who: string, tookMs: number): string {
 
 export const people = (count: number): string => (count === 1 ? "only you" : `${count} here`);
 
-/** What `who` did, for the line under the board. `before` still has the names of what is gone. */
+/**
+ * Returns what `who` did, for the line under the board. `before` has the names of removed steps.
+ */
 export function changeInWords(who: string, outcome: Outcome, before: Board): string | undefined {
   const { change, how, board } = outcome;
   if (!change) return undefined;
@@ -81,16 +86,16 @@ export function changeInWords(who: string, outcome: Outcome, before: Board): str
   return how === "do" ? words : `${words} (${how})`;
 }
 
-/** Why undo or redo did nothing, for the one who asked. `said` gives a name, and "you" for the one it is. */
+/** Returns why undo or redo had no effect. `nameOrYou` returns a member's name, or "you". */
 export function missedInWords(
   { missed, board, how }: Outcome,
-  said: (id: string) => string,
+  nameOrYou: (id: string) => string,
 ): string | undefined {
   if (!missed) return undefined;
   const step = board.steps.get(
     missed.kind === "moved" || missed.kind === "renamed" ? missed.id : (missed.steps[0]?.id ?? ""),
   );
-  const who = step && said(step.by);
+  const who = step && nameOrYou(step.by);
   const what =
     !who || who === "you" ? "Others have changed things" : `${who} has changed “${step.name}”`;
   return `${what} since; nothing ${how}ne.`;

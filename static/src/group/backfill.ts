@@ -1,81 +1,97 @@
-// A host that came late lacks what some are owed: it asks another member for it and hands it on unchanged.
+// Gets entries that are older than the host's log, for members that are owed them.
+//
+// A host that joined late lacks these entries. It asks another member for them, and hands them on
+// unchanged.
 
-import type { Core } from "./core.ts";
+import type { Context } from "./context.ts";
+import type { Follower } from "./follower.ts";
 import { common, lies, same } from "./history.ts";
-import type { Peer } from "./peer.ts";
 import type { PeerId, Standing } from "./types.ts";
 import type { Fill, Restore } from "./wire.ts";
 
-/** So often in vain is another asked for what is older than our log, */
+/** Number of tries in vain after which the follower must be restored. */
 const TRIES = 8;
-/** and not sooner again: it may say several times meanwhile what it lacks. */
+/**
+ * Shortest interval between two tries. A follower may say several times meanwhile what it lacks.
+ */
 const AGAIN_MS = 300;
 
-export class Backfill {
-  readonly #core: Core;
-  readonly #peers: ReadonlyMap<PeerId, Peer>;
-  /** Nobody has it: it must be restored. */
-  readonly #failed: (peer: Peer, at: Standing) => void;
+interface BackfillOptions {
+  readonly followers: ReadonlyMap<PeerId, Follower>;
+  /** Called when nobody has the entries, so that the follower must be restored. */
+  readonly failed: (follower: Follower, at: Standing) => void;
+}
 
-  constructor(
-    core: Core,
-    peers: ReadonlyMap<PeerId, Peer>,
-    failed: (peer: Peer, at: Standing) => void,
-  ) {
-    this.#core = core;
-    this.#peers = peers;
+export class Backfill {
+  readonly #context: Context;
+  readonly #followers: ReadonlyMap<PeerId, Follower>;
+  readonly #failed: (follower: Follower, at: Standing) => void;
+
+  constructor(context: Context, { followers, failed }: BackfillOptions) {
+    this.#context = context;
+    this.#followers = followers;
     this.#failed = failed;
   }
 
-  /** It stands at `at`, on our history up to `upTo`, and lacks what is older than our log. False if nobody has that. */
-  request(peer: Peer, at: Standing, upTo: number): boolean {
-    const core = this.#core;
-    // What we trimmed ourselves the others have trimmed, too.
-    if (core.log.base > core.log.origin) return false;
-    const asked = peer.older && peer.older.after >= upTo ? peer.older : undefined;
-    if (asked && core.now - asked.sentAt < AGAIN_MS) return true;
+  /**
+   * Asks another member for the entries after `upTo`, up to where the follower and the host have
+   * one history. Returns false if nobody has them.
+   */
+  request(follower: Follower, at: Standing, upTo: number): boolean {
+    const { epoch, links, now, paths, replica, settings } = this.#context;
+    const { log } = replica;
+    // The others have trimmed as well what the host has trimmed itself.
+    if (log.base > log.origin) return false;
+    const asked = follower.older && follower.older.after >= upTo ? follower.older : undefined;
+    if (asked && now - asked.sentAt < AGAIN_MS) return true;
     const tries = asked ? asked.tries + 1 : 0;
     if (tries >= TRIES) return false;
-    const have = [...this.#peers.values()].filter(
+    const have = [...this.#followers.values()].filter(
       (giver) =>
-        giver !== peer && giver.at && giver.at.base <= upTo && common(giver.at, core.log) > upTo,
+        giver !== follower && giver.at && giver.at.base <= upTo && common(giver.at, log) > upTo,
     );
     const near = have.filter(
       (giver) =>
-        core.links.path(giver.id, core.now) !== "none" &&
-        core.now - giver.heard <= core.settings.peerSilentMs,
+        links.path(giver.id, now) !== "none" && now - giver.heard <= settings.memberSilentMs,
     );
-    // Whom we do not reach or have not heard, after a break of our own, may answer when it is asked for again.
+    // A member that is not reached, or was not heard since a break of the host's own, may answer a
+    // later try.
     const givers = near.length > 0 ? near : have;
     const giver = givers[tries % givers.length];
     if (!giver) return false;
-    peer.older = { giver: giver.id, after: upTo, tries, at, sentAt: core.now };
-    core.transmit(giver.id, { t: "pull", e: core.epoch, at });
+    follower.older = { giver: giver.id, after: upTo, tries, at, sentAt: now };
+    paths.transmit(giver.id, { t: "pull", e: epoch, at });
     return true;
   }
 
+  /** A member has handed over entries. */
   filled(from: PeerId, fill: Fill): void {
-    for (const peer of this.#peers.values()) {
-      if (peer.live || peer.older?.giver !== from || peer.older.after !== fill.s - 1) continue;
-      this.#handOn(peer, peer.older.at, fill);
+    for (const follower of this.#followers.values()) {
+      const { older } = follower;
+      if (follower.live || older?.giver !== from || older.after !== fill.s - 1) continue;
+      this.#handOn(follower, older.at, fill);
     }
   }
 
-  /** Asked for entries it offers a snapshot: it has trimmed them meanwhile. */
+  /**
+   * A member that was asked for entries offers a snapshot, because it has trimmed them meanwhile.
+   */
   refused(from: PeerId, { heal }: Restore): void {
-    for (const peer of this.#peers.values()) {
-      if (peer.live || peer.older?.giver !== from || !same(peer.older.at, heal)) continue;
-      peer.older = { ...peer.older, tries: TRIES, sentAt: -Infinity };
-      this.#failed(peer, peer.older.at);
+    for (const follower of this.#followers.values()) {
+      const { older } = follower;
+      if (follower.live || older?.giver !== from || !same(older.at, heal)) continue;
+      follower.older = { ...older, tries: TRIES, sentAt: -Infinity };
+      this.#failed(follower, older.at);
     }
   }
 
-  #handOn(peer: Peer, at: Standing, { r, p, s, x }: Fill): void {
-    const core = this.#core;
+  #handOn(follower: Follower, at: Standing, { r, p, s, x }: Fill): void {
+    const { epoch, paths, replica } = this.#context;
+    const { log } = replica;
     const last = x[x.length - 1];
-    if (!last || !lies({ r, e: last.e, s: last.s }, core.log)) return;
-    core.transmit(peer.id, { t: "data", e: core.epoch, r, p, s, x });
-    if (last.s < core.log.base)
-      this.request(peer, { ...at, r, e: last.e, s: last.s, done: last.s }, last.s);
+    if (!last || !lies({ r, e: last.e, s: last.s }, log)) return;
+    paths.transmit(follower.id, { t: "data", e: epoch, r, p, s, x });
+    if (last.s < log.base)
+      this.request(follower, { ...at, r, e: last.e, s: last.s, done: last.s }, last.s);
   }
 }

@@ -1,141 +1,171 @@
-// Sending the log out: each member with a data channel has its own place in it and its own window, so a slow one
-// slows nobody; all the others are served at once by the server's fan-out, and ask for what they miss.
+// Sends the log to the followers of a host.
+//
+// A follower with a data channel has its own cursor and window, so a slow one delays nobody. All
+// others are served by one fan-out of the server, and ask for what they miss.
 
-import type { Core } from "./core.ts";
-import type { Peer } from "./peer.ts";
+import type { Context } from "./context.ts";
+import type { Follower } from "./follower.ts";
 import type { PeerId } from "./types.ts";
 import type { Data } from "./wire.ts";
 
+/** Number of members from which on a new host sends what all of them lack once to all. */
 const CROWD = 16;
+/** Number of entries up to which that is done. */
 const FEW = 256;
 const RETRY_MS = 600;
-/** A second report of the same gap while the answer is under way. */
+const RETRY_MAX_MS = 10_000;
+/**
+ * Time in which a second report of the same gap is ignored: the answer to the first is on its way.
+ */
 const FILL_MS = 150;
 
-export class Feed {
-  readonly #core: Core;
-  readonly #peers: ReadonlyMap<PeerId, Peer>;
-  /** The next to fan out over the relay. */
-  #relayNext: number;
-  /** The last entry everyone was offered: a page of a thousand is not looked through at each report. */
-  #fed = -1;
-  /** Equal runs to many members are one object, which the shell may serialise once. */
-  #last: Data | undefined;
-  readonly #behind: (peer: Peer) => void;
+interface FeedOptions {
+  readonly followers: ReadonlyMap<PeerId, Follower>;
+  /** Called when the next entry of a follower is already trimmed. */
+  readonly fellBehind: (follower: Follower) => void;
+}
 
-  constructor(core: Core, peers: ReadonlyMap<PeerId, Peer>, behind: (peer: Peer) => void) {
-    this.#core = core;
-    this.#peers = peers;
-    this.#relayNext = core.log.last + 1;
-    this.#behind = behind;
+export class Feed {
+  readonly #context: Context;
+  readonly #followers: ReadonlyMap<PeerId, Follower>;
+  readonly #fellBehind: (follower: Follower) => void;
+  /** Seq of the next entry to fan out over the relay. */
+  #relayNext: number;
+  /**
+   * The last entry that everyone was offered, so that a large page is not looked through at each
+   * report.
+   */
+  #offered = -1;
+  /** The last message. Equal messages are one object, which the shell may serialise once. */
+  #last: Data | undefined;
+
+  constructor(context: Context, { followers, fellBehind }: FeedOptions) {
+    this.#context = context;
+    this.#followers = followers;
+    this.#fellBehind = fellBehind;
+    this.#relayNext = context.replica.log.last + 1;
   }
 
-  /** On a large page all lack the same few entries after a change of host: they go out once, not a thousand times. */
+  /**
+   * On a large page all members lack the same few entries after a change of host: these go out
+   * once, to all.
+   */
   begin(places: readonly number[]): void {
-    const { log } = this.#core;
+    const { log } = this.#context.replica;
     if (places.length < CROWD) return;
     const near = places.filter((seq) => seq >= log.base && seq > log.last - FEW);
     this.#relayNext = Math.min(this.#relayNext, ...near.map((seq) => seq + 1));
   }
 
-  /** Look at every member again, new entries or not. */
+  /** Makes the next flush look at every follower again, new entries or not. */
   wake(): void {
-    this.#fed = -1;
+    this.#offered = -1;
   }
 
-  /** To everyone, what is new. */
+  /** Sends new entries to everyone. */
   flush(): void {
-    const { log, links, now, settings, out } = this.#core;
-    if (this.#fed === log.last) return;
-    this.#fed = log.last;
-    // Who said it first, and waits for it: each send takes its time.
-    const sender = this.#peers.get(log.at(log.last)?.f ?? "");
+    const { links, now, replica, settings, step } = this.#context;
+    const { log } = replica;
+    if (this.#offered === log.last) return;
+    this.#offered = log.last;
+    // The sender of the last entry waits for it, and each send takes its time: it is served first.
+    const sender = this.#followers.get(log.at(log.last)?.f ?? "");
     if (sender?.live && links.good(sender.id, now)) this.pump(sender);
-    let relayed = false;
-    for (const peer of this.#peers.values()) {
-      if (links.good(peer.id, now)) {
-        if (peer.live) this.pump(peer);
-      } else if (peer.present && peer.info.group) relayed = true;
+    let isRelayed = false;
+    for (const follower of this.#followers.values()) {
+      if (links.good(follower.id, now)) {
+        if (follower.live) this.pump(follower);
+      } else if (follower.present && follower.info.group) isRelayed = true;
     }
-    if (!relayed) this.#relayNext = log.last + 1;
+    if (!isRelayed) this.#relayNext = log.last + 1;
     this.#relayNext = Math.max(this.#relayNext, log.base + 1);
-    while (this.#relayNext <= log.last && links.relay && !links.pressed("relay")) {
+    while (this.#relayNext <= log.last && links.relay && !links.isCongested("relay")) {
       const data = this.#data(this.#relayNext, settings.batchBytes, log.last);
-      out.push({ type: "fanout", message: data });
+      step.push({ type: "fanout", message: data });
       this.#relayNext += data.x.length;
     }
   }
 
-  /** To one, from where it stands; over the relay only what was fanned out before. */
-  pump(peer: Peer): void {
-    const { log, links, now, settings } = this.#core;
-    const path = links.path(peer.id, now);
-    if (path === "none" || !peer.live) return;
+  /**
+   * Sends a follower what it lacks, within its window. Over the relay that is only what was fanned
+   * out before.
+   */
+  pump(follower: Follower): void {
+    const { links, now, paths, replica, settings } = this.#context;
+    const { log } = replica;
+    const path = links.path(follower.id, now);
+    if (path === "none" || !follower.live) return;
     const end = path === "p2p" ? log.last : this.#relayNext - 1;
-    const link = path === "p2p" ? peer.id : "relay";
-    if (peer.have >= peer.next - 1) peer.progress = now;
-    while (peer.next <= end && !links.pressed(link)) {
-      if (peer.next <= log.base) return this.#behind(peer);
+    const route = path === "p2p" ? follower.id : "relay";
+    if (follower.have >= follower.next - 1) follower.progress = now;
+    while (follower.next <= end && !links.isCongested(route)) {
+      if (follower.next <= log.base) return this.#fellBehind(follower);
       const room =
         settings.windowBytes -
-        (log.bytesAt(peer.next - 1) - log.bytesAt(Math.max(peer.have, log.base)));
+        (log.bytesAt(follower.next - 1) - log.bytesAt(Math.max(follower.have, log.base)));
       if (room <= 0) return;
-      const data = this.#data(peer.next, Math.min(settings.batchBytes, room), end);
-      this.#core.transmit(peer.id, data);
-      peer.next += data.x.length;
+      const data = this.#data(follower.next, Math.min(settings.batchBytes, room), end);
+      paths.transmit(follower.id, data);
+      follower.next += data.x.length;
     }
   }
 
-  /** It said what it has. */
-  acked(peer: Peer, seq: number, gap: boolean): void {
-    const { now } = this.#core;
-    if (seq > peer.have) {
-      peer.have = seq;
-      peer.progress = now;
-      peer.retryMs = RETRY_MS;
+  /** A follower has acknowledged all up to `seq`. `gap` says that it misses what follows. */
+  acknowledged(
+    follower: Follower,
+    { seq, gap }: { readonly seq: number; readonly gap: boolean },
+  ): void {
+    const { now } = this.#context;
+    if (seq > follower.have) {
+      follower.have = seq;
+      follower.progress = now;
+      follower.retryMs = RETRY_MS;
     }
-    if (peer.next <= peer.have) peer.next = peer.have + 1;
-    if (gap && now - peer.filledAt >= FILL_MS) {
-      peer.filledAt = now;
-      peer.next = seq + 1;
+    if (follower.next <= follower.have) follower.next = follower.have + 1;
+    if (gap && now - follower.filledAt >= FILL_MS) {
+      follower.filledAt = now;
+      follower.next = seq + 1;
     }
-    this.pump(peer);
+    this.pump(follower);
   }
 
-  /** Begin at one's place, whatever was sent before on whatever way. */
-  place(peer: Peer, seq: number): void {
-    peer.have = seq;
-    peer.next = seq + 1;
-    peer.progress = this.#core.now;
-    peer.retryMs = RETRY_MS;
-    this.pump(peer);
+  /** Begins after `seq`, whatever was sent before on whatever path. */
+  place(follower: Follower, seq: number): void {
+    follower.have = seq;
+    follower.next = seq + 1;
+    follower.progress = this.#context.now;
+    follower.retryMs = RETRY_MS;
+    this.pump(follower);
   }
 
-  /** What was sent over a link that failed, or is lost in one that did not, goes again. */
+  /** Sends again over data channels what was not acknowledged in time. */
   retry(): void {
-    const { links, now } = this.#core;
-    for (const peer of this.#peers.values()) {
+    const { links, now } = this.#context;
+    for (const follower of this.#followers.values()) {
       if (
-        !peer.live ||
-        peer.have >= peer.next - 1 ||
-        now - peer.progress < peer.retryMs ||
-        !links.good(peer.id, now)
+        !follower.live ||
+        follower.have >= follower.next - 1 ||
+        now - follower.progress < follower.retryMs ||
+        !links.good(follower.id, now)
       )
         continue;
-      peer.retryMs = Math.min(peer.retryMs * 2, 10_000);
-      peer.progress = now;
-      peer.next = peer.have + 1;
-      this.pump(peer);
+      follower.retryMs = Math.min(follower.retryMs * 2, RETRY_MAX_MS);
+      follower.progress = now;
+      follower.next = follower.have + 1;
+      this.pump(follower);
     }
   }
 
-  /** What a member should have by now. */
-  sent(peer: Peer | undefined): number {
-    return (peer ? peer.next : this.#relayNext) - 1;
+  /**
+   * Returns the last seq that was sent to a follower; without one, to the followers on the relay.
+   */
+  sentTo(follower: Follower | undefined): number {
+    return (follower ? follower.next : this.#relayNext) - 1;
   }
 
   #data(seq: number, bytes: number, end: number): Data {
-    const { log, epoch } = this.#core;
+    const { epoch, replica } = this.#context;
+    const { log } = replica;
     const last = this.#last;
     if (
       last &&

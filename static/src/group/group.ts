@@ -1,155 +1,180 @@
-// The machine: one entry, `handle`. It decides which role this member plays; an older epoch is never listened to.
+// The state machine of one member. Its only entry is `handle`: an event and the time go in, effects
+// come out.
+//
+// The group decides which role this member plays, host or member, and never listens to an older
+// epoch.
 
-import { Core } from "./core.ts";
+import { Context } from "./context.ts";
 import { Host } from "./host.ts";
 import type { Effect, Event, HostPayload, OpenPayload } from "./io.ts";
 import { Member } from "./member.ts";
+import { trim } from "./retention.ts";
 import type { Role } from "./role.ts";
 import { defaults, type Settings } from "./settings.ts";
+import type { TimerName } from "./timers.ts";
 import type { Line, Path, PeerId, Place, RosterEntry } from "./types.ts";
 import { isWire, type Wire } from "./wire.ts";
 
 const TRIM_MS = 1000;
 const FENCE_MS = 100;
-/** Longer than a check takes. */
+/** Shortest interval between two checks of the socket. A check takes less. */
 const CHECK_MS = 5000;
-/** Something was due so long: what we are told next may be old. */
+/**
+ * Delay of a deadline after which this tab may have been frozen, so that what it is told next may
+ * be old.
+ */
 const PAUSED_MS = 250;
-/** Nothing handled for so long though something was due: we were frozen. */
+/** Delay of a deadline after which this tab was frozen. */
 const FROZEN_MS = 1200;
 
+/** An announcement of a host, by OPEN or by HOST. */
+interface Announcement {
+  readonly epoch: number;
+  readonly host: PeerId;
+  readonly cause: string;
+  readonly roster: readonly RosterEntry[] | undefined;
+  /** Whether this member is alone and has no history, so that no history can be missing. */
+  readonly isFirst: boolean;
+}
+
 export class Group {
-  readonly #core: Core;
+  readonly #context: Context;
   #role: Role | undefined;
-  /** When something was last handled; before the first event, never. */
-  #last = Infinity;
-  /** Nothing was handled for a while: we cannot tell whether we were frozen. */
-  #idle = false;
-  #fenced = -Infinity;
-  #checked = -Infinity;
-  #greeted = false;
+  /** When an event was last handled; `Infinity` before the first event. */
+  #handledAt = Infinity;
+  /**
+   * Whether nothing was handled for a while before this step, so that this tab may have been
+   * frozen.
+   */
+  #wasIdle = false;
+  #fencedAt = -Infinity;
+  #checkedAt = -Infinity;
+  #hasOpened = false;
 
   constructor(id: PeerId, settings: Partial<Settings> = {}) {
-    this.#core = new Core(id, { ...defaults, ...settings });
-    this.#core.resume = () => this.#role?.resume();
+    this.#context = new Context(id, { ...defaults, ...settings });
   }
 
   /**
-   * Takes another id, before the first OPEN. `counted`: its messages are counted after this. An id that earlier loads of
-   * the page had as well must count on from theirs, or its messages would be taken for repeats.
+   * Takes another id, before the first OPEN. Messages are counted after `counted`: an id that
+   * earlier loads of the page had as well must count on from theirs, or its messages would be taken
+   * for repeats.
    */
   identify(id: PeerId, counted: number): void {
     if (this.#role) return;
-    this.#core.id = id;
-    this.#core.outbox.startAfter(counted);
+    this.#context.self.id = id;
+    this.#context.outbox.startAfter(counted);
   }
 
   handle(event: Event, now: number): Effect[] {
     return this.handleAll([event], now);
   }
 
-  /** Several that came together: what they cause goes out together. */
+  /** Handles events that arrived together. Messages that they cause go out together. */
   handleAll(events: readonly Event[], at: number): Effect[] {
-    // Whole milliseconds: with fractions, what is due may after rounding be not quite due, for ever.
+    // Whole milliseconds: rounded fractions could leave a deadline not quite due for ever.
     const now = Math.floor(at);
-    const core = this.#core;
-    if (core.state === "closed")
+    const { freshness, replica, status, step, timers } = this.#context;
+    if (status.is("closed"))
       return events.flatMap((event) =>
         event.type === "send"
           ? [{ type: "settle", token: event.token, error: "Closed" } as const]
           : [],
       );
-    const overdue = now - Math.max(this.#last, core.timers.next());
-    this.#idle = now - this.#last > PAUSED_MS;
-    core.now = now;
-    core.timers.soon("trim", now + TRIM_MS);
-    if (overdue > PAUSED_MS) core.doubt();
-    if (overdue > FROZEN_MS) this.#thawed(now - this.#last);
-    this.#last = now;
+    const overdue = now - Math.max(this.#handledAt, timers.next());
+    this.#wasIdle = now - this.#handledAt > PAUSED_MS;
+    step.begin(now);
+    timers.soon("trim", now + TRIM_MS);
+    if (overdue > PAUSED_MS) freshness.paused();
+    if (overdue > FROZEN_MS) this.#thawed(now - this.#handledAt);
+    this.#handledAt = now;
     for (const event of events) this.#take(event);
-    for (let name = core.timers.pop(now); name; name = core.timers.pop(now)) {
-      if (name === "trim") this.#trim();
-      else if (name === "away") this.#away();
-      else if (name === "asking") core.unasked();
-      else if (name === "claim") core.claim();
-      else this.#role?.timer(name);
-    }
+    for (let name = timers.pop(now); name; name = timers.pop(now)) this.#ring(name);
     this.#role?.flush();
-    if (core.crammed()) core.trim();
-    const { out } = core;
-    core.out = [];
-    return out;
+    if (replica.isCrammed) trim(this.#context, now);
+    return step.end();
   }
 
+  /** Returns when to call `handle` with a timer event; `Infinity` if never. */
   nextDeadline(): number {
-    return this.#core.timers.next();
+    return this.#context.timers.next();
   }
 
-  /** Those here as far as the page was handed the log, this one included. */
+  // --- queries ---
+
+  /** The members of the group as far as the page was handed the log, this member included. */
   get members(): PeerId[] {
-    return [...new Set(this.#core.applied.members.keys()).add(this.#core.id)];
+    const { replica, self } = this.#context;
+    return [...new Set(replica.applied.members.keys()).add(self.id)];
   }
 
-  /** Of one that is here. */
+  /** Returns the profile of a member of the group. */
   profile(id: PeerId): unknown {
-    return id === this.#core.id ? this.#core.profile : this.#core.applied.members.get(id)?.profile;
+    const { replica, self } = this.#context;
+    return id === self.id ? self.profile : replica.applied.members.get(id)?.profile;
   }
 
-  /** Where the log ends: cheap, for those who watch every step. */
+  /** The place where the log ends. */
   get place(): Place {
-    return this.#core.log.place;
+    return this.#context.replica.log.place;
   }
 
+  /** The highest seq that the page was handed. */
   get delivered(): number {
-    return this.#core.delivered;
+    return this.#context.replica.delivered;
   }
 
   get line(): Line {
-    return this.#core.log.line;
+    return this.#context.replica.log.line;
   }
 
   get epoch(): number {
-    return this.#core.epoch;
+    return this.#context.epoch;
   }
 
   get host(): PeerId | undefined {
-    return this.#core.host;
+    return this.#context.server.host;
   }
 
-  /** Hosts, and its take-over is done. */
+  /** Whether this member hosts, and its takeover is done. */
   get leads(): boolean {
     return this.#role instanceof Host && this.#role.leads;
   }
 
-  /** Away so long that its history outranks nobody's. */
+  /** Whether this member was away so long that its history outranks nobody's. */
   get stale(): boolean {
-    return this.#core.outdated;
+    return this.#context.freshness.isStale(this.#context.now);
   }
 
-  /** Whether the server goes on ignoring what we claim: then we cannot host for it. */
+  /** Whether the server keeps ignoring the claim, so that this member cannot host for it. */
   get disbelieved(): boolean {
-    return this.#core.disbelieved;
+    return this.#context.claim.isDisbelieved;
   }
 
-  /** The mark that travels with its history (`Provisional`). */
+  /** The mark that travels with the history (see `Provisional`). */
   get provisional(): number | undefined {
-    return this.#core.mark.provisional;
+    return this.#context.replica.mark(this.#context.now).provisional;
   }
 
-  /** Returns whether the history, as far as the page was handed it, holds message `n` of that sender. */
+  /**
+   * Returns whether the history, as far as the page was handed it, holds message `n` of a sender.
+   */
   holds(from: PeerId, n: number): boolean {
-    return this.#core.applied.holds(from, n) === "yes";
+    return this.#context.replica.applied.holds(from, n) === "yes";
   }
 
-  /** Returns whether its own message `n` waits to be sent, to be sent again, or to be told as lost. */
+  /**
+   * Returns whether the own message `n` waits to be sent, to be sent again, or to be told as lost.
+   */
   owes(n: number): boolean {
-    const { outbox } = this.#core;
+    const { outbox } = this.#context;
     return outbox.sends(n) || outbox.isOrphan(n);
   }
 
-  /** What the limits are about. */
+  /** The sizes that the limits are about: bytes and entries of the log, bytes of the outbox. */
   get load(): { readonly log: number; readonly entries: number; readonly outbox: number } {
-    const { log, outbox } = this.#core;
+    const { outbox, replica } = this.#context;
+    const { log } = replica;
     return {
       log: log.bytesAt(log.last) - log.bytesAt(log.base),
       entries: log.last - log.base,
@@ -157,9 +182,11 @@ export class Group {
     };
   }
 
+  // --- events ---
+
   #take(event: Event): void {
-    const core = this.#core;
-    if (isServers(event)) core.provisional.heard(core.now);
+    const { links, replica, self, snapshots, step } = this.#context;
+    if (isFromServer(event)) replica.provisional.serverHeard(step.now);
     switch (event.type) {
       case "open":
         this.#open(event.open);
@@ -177,7 +204,8 @@ export class Group {
         this.#role?.left(event.id);
         break;
       case "link":
-        core.links.set(event.id, event.up, core.now);
+        if (event.up) links.opened(event.id, step.now);
+        else links.closed(event.id);
         this.#role?.linked(event.id);
         break;
       case "received":
@@ -187,25 +215,27 @@ export class Group {
         this.#heard(event.from, event.via);
         break;
       case "alive":
-        core.links.heard(event.id, core.now);
+        links.heard(event.id, step.now);
         break;
       case "pressure":
-        core.links.press(event.link, event.high);
+        if (event.high) links.congested(event.link);
+        else links.drained(event.link);
         if (!event.high) this.#role?.drained();
         break;
       case "send":
         this.#send(event.token, event.data, event.size);
         break;
       case "snapshots":
-        core.setAble(event.able);
-        // So that the host knows whom it can ask.
-        if (this.#role instanceof Member) this.#role.say();
+        snapshots.callbackChanged(event.able);
+        // The host learns whom it can ask.
+        if (this.#role instanceof Member) this.#role.sayStanding();
         break;
       case "snapshot":
-        core.answer(event.token, event.given, event.state, event.size);
+        if (snapshots.answered(event.token, event.given ? snapshotOf(event) : null))
+          this.#role?.resume();
         break;
       case "profile":
-        core.profile = event.profile;
+        self.profile = event.profile;
         if (this.#role instanceof Host) this.#role.reconcile();
         break;
       case "proved":
@@ -222,202 +252,239 @@ export class Group {
     }
   }
 
+  #ring(name: TimerName): void {
+    const { claim, snapshots } = this.#context;
+    switch (name) {
+      case "trim":
+        this.#trim();
+        break;
+      case "away":
+        this.#away();
+        break;
+      case "snapshot":
+        if (snapshots.timedOut()) this.#role?.resume();
+        break;
+      case "claim":
+        claim.repeat();
+        break;
+      default:
+        this.#role?.timer(name);
+    }
+  }
+
   // --- the server ---
 
   #open(open: OpenPayload): void {
-    const core = this.#core;
-    core.online = true;
-    core.relayAllowed = open.relay;
-    core.links.relay = open.relay;
-    core.resumeMs = open.resumeMs;
-    core.dialMs = open.fairMs ?? core.dialMs;
-    core.provisional.told(open.upMs, core.now);
-    const alone =
-      open.host === core.id &&
+    const { claim, freshness, links, replica, self, server, status, step, timers } = this.#context;
+    server.opened(open);
+    links.relay = open.relay;
+    replica.provisional.serverUp(open.upMs, step.now);
+    const isAlone =
+      open.host === self.id &&
       !open.recovering &&
-      !(open.roster ?? []).some((member) => member.group && member.id !== core.id);
-    const first = alone && core.log.root === 0;
-    if (!core.disbelieved) core.setState("open");
-    if (!this.#greeted) {
-      this.#greeted = true;
-      core.share();
-      core.timers.set("away", core.now + core.resumeMs);
-      core.notice({ kind: "open", host: open.host, epoch: open.epoch, first });
+      !(open.roster ?? []).some((member) => member.group && member.id !== self.id);
+    const isFirst = isAlone && replica.log.root === 0;
+    if (!claim.isDisbelieved) status.change("open");
+    if (!this.#hasOpened) {
+      this.#hasOpened = true;
+      freshness.joined(step.now);
+      timers.set("away", step.now + server.resumeMs);
+      step.notify({ kind: "open", host: open.host, epoch: open.epoch, first: isFirst });
     }
-    core.hear(open.epoch, "OPEN");
+    claim.announced(open.epoch, "OPEN");
     this.#decline(open);
-    core.seat(open.host === core.id && !open.recovering && open.epoch >= core.epoch);
-    if (!this.#adopt(open.epoch, open.host, open.recovering ? "restarted" : "", open.roster, first))
-      this.#role?.opened(open.roster);
+    this.#endSeat();
+    server.seatDecided(open.host === self.id && !open.recovering && open.epoch >= server.epoch);
+    const { epoch, host, roster } = open;
+    const cause = open.recovering ? "restarted" : "";
+    if (!this.#adopt({ epoch, host, cause, roster, isFirst })) this.#role?.opened(roster);
   }
 
   #offline(): void {
-    const core = this.#core;
-    core.online = false;
-    core.seat(false);
-    core.links.relay = false;
-    core.timers.set("away", core.now);
+    const { links, server, step, timers } = this.#context;
+    this.#endSeat();
+    server.disconnected();
+    links.relay = false;
+    timers.set("away", step.now);
     this.#role?.linked("relay");
   }
 
   #host({ host, epoch, cause, roster, fairMs }: HostPayload): void {
-    this.#core.hear(epoch, "HOST");
-    this.#core.dialMs = fairMs ?? this.#core.dialMs;
+    const { claim, self, server } = this.#context;
+    claim.announced(epoch, "HOST");
+    server.fairDialChanged(fairMs);
     this.#decline({ host, epoch });
-    this.#core.seat(host === this.#core.id && epoch >= this.#core.epoch);
-    this.#adopt(epoch, host, cause, roster, false);
+    this.#endSeat();
+    server.seatDecided(host === self.id && epoch >= server.epoch);
+    this.#adopt({ epoch, host, cause, roster, isFirst: false });
   }
 
-  /** Named host by a server that does not believe our epoch, we cannot serve its members: another is to. */
+  /** Notes that a host with its seat was in contact until now, whether others were heard or not. */
+  #endSeat(): void {
+    const { freshness, server, step } = this.#context;
+    if (server.isSeated) freshness.heard(step.now);
+  }
+
+  /**
+   * Resigns if this member is named host by a server that does not believe its epoch: it cannot
+   * serve the members there.
+   */
   #decline({ host, epoch }: Pick<HostPayload, "host" | "epoch">): void {
-    const core = this.#core;
-    if (core.disbelieved && host === core.id && epoch < core.epoch)
-      core.out.push({ type: "resign", epoch });
+    const { claim, self, server, step } = this.#context;
+    if (claim.isDisbelieved && host === self.id && epoch < server.epoch)
+      step.push({ type: "resign", epoch });
   }
 
-  /** True if that is news. */
-  #adopt(
-    epoch: number,
-    host: PeerId,
-    cause: string,
-    roster: readonly RosterEntry[] | undefined,
-    first: boolean,
-  ): boolean {
-    const core = this.#core;
-    if (epoch < core.epoch || (epoch === core.epoch && this.#role)) return false;
-    const deposed = core.host;
+  /** Goes over to an announced epoch. Returns false if that is no news. */
+  #adopt({ epoch, host, cause, roster, isFirst }: Announcement): boolean {
+    const context = this.#context;
+    const { freshness, paths, replica, self, server, step } = context;
+    if (epoch < server.epoch || (epoch === server.epoch && this.#role)) return false;
+    const deposed = server.host;
     this.#role?.stop();
-    core.keepPaths(new Set([host]));
-    core.epoch = epoch;
-    core.epochAt = core.now;
-    core.hold = Infinity;
-    core.abandoned.clear();
-    core.host = host;
-    // The news of our seat may be as old as that while.
-    if (host === core.id && this.#idle) core.doubt();
+    paths.forgetAllBut(host);
+    server.adopted(epoch, host, step.now);
+    replica.epochBegins();
+    // The news of the seat may be as old as the time in which nothing was handled.
+    if (host === self.id && this.#wasIdle) freshness.paused();
     this.#role =
-      host === core.id
-        ? new Host(core, cause, deposed, roster ?? [], first)
-        : new Member(core, host, cause);
+      host === self.id
+        ? new Host(context, { cause, deposed, roster: roster ?? [], isFirst })
+        : new Member(context, { host, cause });
     this.#role.start();
     return true;
   }
 
-  // --- the others ---
+  // --- other members ---
 
   #receive(from: PeerId, via: Path, message: unknown): void {
-    const core = this.#core;
-    if (from === core.id || !isWire(message)) return;
-    if (via === "p2p") core.links.heard(from, core.now);
-    if (message.e < core.epoch) return this.#old(from, message);
-    if (message.e > core.epoch) return this.#later();
-    if (core.state === "away" && !core.disbelieved) core.setState("open");
+    const { claim, links, self, server, status, step } = this.#context;
+    if (from === self.id || !isWire(message)) return;
+    if (via === "p2p") links.heard(from, step.now);
+    if (message.e < server.epoch) return this.#old(from, message);
+    if (message.e > server.epoch) return this.#later();
+    if (status.is("away") && !claim.isDisbelieved) status.change("open");
     this.#role?.receive(from, via, message);
   }
 
-  /** Somebody is in the middle of saying something long. */
+  /** Pieces of a long message arrive. */
   #heard(from: PeerId, via: Path): void {
-    const core = this.#core;
-    if (via === "p2p") core.links.heard(from, core.now);
+    const { links, step } = this.#context;
+    if (via === "p2p") links.heard(from, step.now);
     this.#role?.heard(from);
   }
 
-  /** Only the server names hosts. Its word of this one is on the way to us; or our socket is dead, and we do not know. */
+  /**
+   * Handles a message of a later epoch, which is not acted on: only the server names hosts. Either
+   * its announcement is on the way, or the socket is dead and this member does not know.
+   */
   #later(): void {
-    const core = this.#core;
-    if (core.now - this.#checked < CHECK_MS) return;
-    this.#checked = core.now;
-    core.out.push({ type: "check" });
+    const { step } = this.#context;
+    if (step.now - this.#checkedAt < CHECK_MS) return;
+    this.#checkedAt = step.now;
+    step.push({ type: "check" });
   }
 
-  /** Whoever speaks for an older epoch is told so, and not heard. */
+  /**
+   * Handles a message of an older epoch, which is not acted on: its sender is told of the new host.
+   */
   #old(from: PeerId, message: Wire): void {
-    const core = this.#core;
+    const { paths, server, step } = this.#context;
     if (message.t === "bye") return this.#role?.left(from);
     if (
       message.t === "fence" ||
-      core.host === undefined ||
-      from === core.host ||
-      core.now - this.#fenced < FENCE_MS
+      server.host === undefined ||
+      from === server.host ||
+      step.now - this.#fencedAt < FENCE_MS
     )
       return;
-    this.#fenced = core.now;
-    core.transmit(from, { t: "fence", e: core.epoch, host: core.host });
+    this.#fencedAt = step.now;
+    paths.transmit(from, { t: "fence", e: server.epoch, host: server.host });
   }
 
   // --- the page ---
 
   #send(token: number, data: unknown, size: number): void {
-    const { outbox, settings } = this.#core;
-    if (size > settings.messageBytes) return this.#core.settle([token], "TooLarge");
+    const { outbox, settings, step } = this.#context;
+    if (size > settings.messageBytes) return step.settle([token], "TooLarge");
     if (outbox.bytes + size > settings.outboxBytes || outbox.size >= settings.outboxCount)
-      return this.#core.settle([token], "Backpressure");
+      return step.settle([token], "Backpressure");
     outbox.add(token, data, size);
     this.#role?.sending();
   }
 
   #leave(): void {
-    const core = this.#core;
-    if (core.host !== undefined && core.host !== core.id)
-      core.transmit(core.host, { t: "bye", e: core.epoch });
-    core.settle(core.outbox.clear(), "Closed");
+    const { outbox, paths, self, server, status, step, timers } = this.#context;
+    if (server.host !== undefined && server.host !== self.id)
+      paths.transmit(server.host, { t: "bye", e: server.epoch });
+    step.settle(outbox.clear(), "Closed");
     this.#role?.stop();
-    core.timers.clear("away", "trim", "asking", "claim");
-    core.setState("closed");
+    timers.clear("away", "trim", "snapshot", "claim");
+    status.change("closed");
   }
 
   // --- time ---
 
   #trim(): void {
-    this.#core.trim();
-    this.#core.timers.set("trim", this.#core.now + TRIM_MS);
+    const { step, timers } = this.#context;
+    trim(this.#context, step.now);
+    timers.set("trim", step.now + TRIM_MS);
   }
 
-  /** Are we out of touch, and out of step for too long? */
+  /** Finds out whether this member is out of touch, or was out of step for too long. */
   #away(): void {
-    const core = this.#core;
-    const { now, settings } = core;
-    if (core.seated) core.touch();
+    const { freshness, links, server, settings, status, step, timers } = this.#context;
+    const { now } = step;
+    const { resumeMs } = server;
+    if (server.isSeated) freshness.heard(now);
     if (this.#role instanceof Host) this.#role.lead();
-    const silentMs = now - core.contact;
-    const looking = !core.online && core.state !== "away";
+    const silentMs = now - freshness.contactAt;
+    const isLooking = !server.online && !status.is("away");
     if (
-      looking &&
-      (silentMs > settings.linkSilentMs || !core.links.ids().some((id) => core.links.good(id, now)))
+      isLooking &&
+      (silentMs > settings.linkSilentMs || !links.ids().some((id) => links.good(id, now)))
     )
-      core.setState("away");
-    // Whoever hears a host again may still be filled; the dedupe table is kept longer than that.
-    const grantMs = silentMs < settings.suspectMs ? core.resumeMs * 1.5 : core.resumeMs;
-    const late = now - core.shared >= grantMs;
-    if (late) this.#uncertain();
-    const limit = core.shared + core.resumeMs;
-    const next = late
-      ? now + core.resumeMs
+      status.change("away");
+    // A member that hears a host again may still be filled. The dedupe table is kept for longer
+    // than that.
+    const grantMs = silentMs < settings.suspectMs ? resumeMs * 1.5 : resumeMs;
+    const isLate = now - freshness.sharedAt >= grantMs;
+    if (isLate) this.#awayTooLong();
+    const limit = freshness.sharedAt + resumeMs;
+    const next = isLate
+      ? now + resumeMs
       : now < limit
         ? limit
-        : Math.min(core.shared + grantMs, now + settings.suspectMs);
-    core.timers.set(
+        : Math.min(freshness.sharedAt + grantMs, now + settings.suspectMs);
+    timers.set(
       "away",
-      looking && core.state !== "away"
-        ? Math.min(next, core.contact + settings.linkSilentMs + 1)
+      isLooking && !status.is("away")
+        ? Math.min(next, freshness.contactAt + settings.linkSilentMs + 1)
         : next,
     );
   }
 
-  #uncertain(): void {
-    const core = this.#core;
-    core.stale = true;
-    core.settle(core.outbox.doubt(), "Uncertain");
+  #awayTooLong(): void {
+    const { freshness, outbox, step } = this.#context;
+    freshness.awayTooLong();
+    step.settle(outbox.doubt(), "Uncertain");
   }
 
   #thawed(forMs: number): void {
-    if (forMs >= this.#core.resumeMs) this.#uncertain();
+    if (forMs >= this.#context.server.resumeMs) this.#awayTooLong();
     this.#role?.thawed();
   }
 }
 
-/** Returns whether the server said it on the present socket; what OPEN says is weighed first. */
-function isServers(event: Event): boolean {
+function snapshotOf({ state, size }: Extract<Event, { type: "snapshot" }>) {
+  return { state, size };
+}
+
+/**
+ * Returns whether the event is a message of the server on the present socket. OPEN counts only once
+ * it is weighed.
+ */
+function isFromServer(event: Event): boolean {
   return (
     event.type === "host" ||
     event.type === "joined" ||

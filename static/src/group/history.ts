@@ -1,8 +1,10 @@
-// Comparing histories. Two entries with the same root, epoch and seq are the same entry, and everything before them is
-// the same too: one host writes an epoch, it only appends, and nobody takes an entry without checking the one before.
+// Compares histories. Two entries with the same root, epoch and seq are the same entry, and
+// everything before them is the same too. The reason is that one host writes an epoch, that it only
+// appends, and that nobody takes an entry without checking the one before.
 
 import type { Line, Place, Segment, Standing } from "./types.ts";
 
+/** Returns the segment that `seq` is in; undefined if the line does not reach back so far. */
 export function segmentAt(line: Line, seq: number): Segment | undefined {
   for (let i = line.length - 1; i >= 0; i--) {
     const segment = line[i] as Segment;
@@ -11,18 +13,19 @@ export function segmentAt(line: Line, seq: number): Segment | undefined {
   return undefined;
 }
 
-/** -1 when the line does not reach back so far. */
+/** Returns the epoch that stamped `seq`; -1 if the line does not reach back so far. */
 export function epochAt(line: Line, seq: number): number {
   return segmentAt(line, seq)?.[0] ?? -1;
 }
 
+/** A history up to one place: root, last seq and line. */
 export interface Track {
   readonly r: number;
   readonly s: number;
   readonly line: Line;
 }
 
-/** The last seq up to which both are one history; -1 if none is known. */
+/** Returns the last seq up to which both are one history; -1 if none is known. */
 export function common(a: Track, b: Track): number {
   if (a.r === 0 || a.r !== b.r) return -1;
   let seq = Math.min(a.s, b.s);
@@ -36,7 +39,7 @@ export function common(a: Track, b: Track): number {
   return -1;
 }
 
-/** Is this place a place of that history? */
+/** Returns whether a place is in a history. */
 export function lies(place: Place, track: Track): boolean {
   return (
     place.r !== 0 &&
@@ -50,7 +53,7 @@ export function same(a: Place, b: Place): boolean {
   return a.r === b.r && a.e === b.e && a.s === b.s;
 }
 
-/** Where a history was founded nothing is in it yet: it is as good as none. */
+/** Returns whether a history has no entry yet. Where it was founded it is as good as none. */
 export function isEmpty({ r, s, line }: Track): boolean {
   return r === 0 || (line.length === 1 && line[0]?.[1] === s);
 }
@@ -66,7 +69,7 @@ export function isProvisional({
   return provisional > 0;
 }
 
-/** Where its page stands. */
+/** Returns the place up to which a page was handed its history. */
 export function delivered({ r, done, line }: Pick<Standing, "r" | "done" | "line">): Place {
   return { r, e: epochAt(line, done), s: done };
 }
@@ -80,10 +83,12 @@ function isOlderThanServer(
 }
 
 /**
- * Returns whether a history gives way to another. A provisional one gives way to every one from before the server began.
- * Their roots are not compared, because the server's clock may have been set back. Otherwise a history gives way to an
- * older one that is in use. To one long away it gives way only while it is young, founded after the epoch `young`: its
- * senders still have what is given up then.
+ * Returns whether a history gives way to another.
+ *
+ * A provisional history gives way to every history from before the server began. Their roots are
+ * not compared, because the server's clock may have been set back. Otherwise a history gives way to
+ * an older one that is in use. To a stale one it gives way only while it is young, that is founded
+ * after the epoch `young`: its senders then still have what is given up.
  */
 export function givesWay(
   own: Pick<Standing, "r" | "provisional">,
@@ -95,7 +100,11 @@ export function givesWay(
   return other.r < own.r && !isOlderThanServer(own, other) && (!other.stale || own.r > young);
 }
 
-/** The history the other gives way to; of one history one in use before one long away, then what pages were last handed. */
+/**
+ * Returns whether the place of a's page goes before that of b's. The history that the other gives
+ * way to goes first. Within one history, one in use goes before a stale one, and then the later
+ * place.
+ */
 function seenLater(a: Rank, b: Rank, young: number): boolean {
   if (isEmpty(a) || isEmpty(b)) return !isEmpty(a) && isEmpty(b);
   if (a.r !== b.r && Math.max(a.r, b.r) > young) return a.r < b.r;
@@ -106,7 +115,10 @@ function seenLater(a: Rank, b: Rank, young: number): boolean {
   return x.e !== y.e ? x.e > y.e : x.s > y.s;
 }
 
-/** Leaves out provisional histories, where a history from before the server began is among the standings. */
+/**
+ * Leaves out provisional histories if a history from before the server began is among the
+ * standings.
+ */
 function contest<T extends Rank>(all: readonly T[]): readonly T[] {
   // Members of one history may find at different times that it is not provisional any more.
   const provisional = new Set(all.filter(isProvisional).map(({ r }) => r));
@@ -118,10 +130,15 @@ function contest<T extends Rank>(all: readonly T[]): readonly T[] {
 }
 
 /**
- * Which log a new host takes. First it is found what pages were last handed: that goes before anything that was only
- * stamped. Among the logs that contain it, of those long away too, for nothing is given up for them: the one of the
- * latest epoch, then the longest, then the one that reaches back furthest. In one step over pairs it would not be an
- * order: two logs may each contain what the other's page was handed, and only one what a third's was.
+ * Returns the log that a new host takes.
+ *
+ * The first step finds the place that pages were last handed, which goes before anything that was
+ * only stamped. The second step chooses among the logs that contain this place: the one of the
+ * latest epoch, then the longest, then the one that reaches back furthest. Stale logs take part,
+ * since nothing is given up for them.
+ *
+ * A comparison of pairs in one step would not be an order. Two logs may each contain what the
+ * other's page was handed, and only one of them what a third page was handed.
  */
 export function best<T extends Rank>(own: T, others: readonly T[], young: number): T {
   const [first = own, ...rest] = contest([own, ...others]);

@@ -1,31 +1,33 @@
-// What goes into the machine and what comes out: its whole contract with the shell.
+// Events and effects of the group: its whole contract with the shell.
 
 import type { ErrorCode, Lost, Path, PeerId, RosterEntry } from "./types.ts";
 import type { Wire } from "./wire.ts";
 
-/** The server's OPEN, as far as the machine cares. */
+/** Fields of the server's OPEN that the group needs. */
 export interface OpenPayload {
   readonly host: PeerId;
   readonly epoch: number;
   readonly members: number;
-  /** Only when this member is the host. */
+  /** Present only when this member is the host. */
   readonly roster?: readonly RosterEntry[];
   readonly relay: boolean;
   readonly recovering?: boolean;
   readonly resumeMs: number;
-  /** How long a dial may fairly take on this page. */
+  /** Time that a dial may fairly take on this page. */
   readonly fairMs?: number;
-  /** How long ago the server began without memory; older servers do not say it. */
+  /** Time since the server began without memory. Older servers do not say it. */
   readonly upMs?: number;
+  /** Time that the server waits for a member whose socket was lost. Older servers do not say it. */
+  readonly returnMs?: number;
 }
 
-/** The server's HOST. */
+/** Fields of the server's HOST that the group needs. */
 export interface HostPayload {
   readonly host: PeerId;
   readonly epoch: number;
   readonly cause: string;
   readonly roster?: readonly RosterEntry[];
-  /** How long a dial may fairly take on this page. */
+  /** Time that a dial may fairly take on this page. */
   readonly fairMs?: number;
 }
 
@@ -35,33 +37,43 @@ export type Event =
   /** The WebSocket is down. */
   | { readonly type: "offline" }
   | { readonly type: "host"; readonly host: HostPayload }
-  /** JOIN and LEAVE: the server tells the host only. JOIN again: its profile is new. */
+  /**
+   * JOIN and LEAVE, which the server sends to the host only. A repeated JOIN brings a new profile.
+   */
   | { readonly type: "joined"; readonly member: RosterEntry }
   | { readonly type: "left"; readonly id: PeerId }
   /** A data channel to `id` opened or closed. */
   | { readonly type: "link"; readonly id: PeerId; readonly up: boolean }
-  /** A whole message from `from`, who is really `from` (the link or the server vouches). */
+  /** A whole message arrived. The data channel or the server vouches for `from`. */
   | {
       readonly type: "received";
       readonly from: PeerId;
       readonly via: Path;
       readonly message: unknown;
     }
-  /** Pieces of a long message came of `from`: it lives, though nothing whole came. Never needed, of each at most twice a second. */
+  /**
+   * Pieces of a long message arrived from `from`, so it lives, though no whole message arrived. The
+   * shell may leave this out, and says it at most twice a second for each member.
+   */
   | { readonly type: "heard"; readonly from: PeerId; readonly via: Path }
-  /** The page at the other end of this data channel answers pings. Says nothing of the group. */
+  /**
+   * The page at the other end of this data channel answers pings. This says nothing of its group.
+   */
   | { readonly type: "alive"; readonly id: PeerId }
-  /** Bytes wait on the way to `link`; no more data until `high` is false again, and over the relay no more states. */
+  /**
+   * Bytes wait to be sent over `link`: it takes no more data until `high` is false again. `states`
+   * stands for the snapshots that wait on the relay.
+   */
   | {
       readonly type: "pressure";
       readonly link: PeerId | "relay" | "states";
       readonly high: boolean;
     }
-  /** The app's send. `token` comes back in `settle`. */
+  /** The page sends a message. `token` comes back in `settle`. */
   | { readonly type: "send"; readonly token: number; readonly data: unknown; readonly size: number }
-  /** The app set or removed its onSnapshot. */
+  /** The page set or removed its onSnapshot. */
   | { readonly type: "snapshots"; readonly able: boolean }
-  /** The answer to `askSnapshot`; `given` false if the app had none. */
+  /** The page answers `askSnapshot`. `given` is false if it had no snapshot. */
   | {
       readonly type: "snapshot";
       readonly token: number;
@@ -69,21 +81,27 @@ export type Event =
       readonly state?: unknown;
       readonly size: number;
     }
-  /** This member's own profile, at the start and when it changes. The server is told, too: it tells the host (`joined`). */
+  /**
+   * The page has set the profile of this member, at the start or later. The shell tells the server
+   * as well, which tells the host (`joined`).
+   */
   | { readonly type: "profile"; readonly profile: unknown }
-  /** The answer to `prove`. */
+  /** The server answers the question of `prove`. */
   | { readonly type: "proved"; readonly token: number }
   | { readonly type: "resign"; readonly to?: PeerId }
   | { readonly type: "leave" }
-  /** `nextDeadline()` has come. */
+  /** The time of `nextDeadline()` has come. */
   | { readonly type: "timer" };
 
-/** Why a page was out of date: it only came, it had fallen behind, or its history was given up for another. */
+/**
+ * Why a page was out of date: it has only joined, it fell behind, or its history was replaced by
+ * another.
+ */
 export type Reason = "join" | "behind" | "replaced";
 export type Via = "log" | "snapshot" | "none";
 export type Status = "connecting" | "open" | "away" | "closed";
 
-/** What the library tells its page, word for word. */
+/** Notices that the library passes to its page unchanged. */
 export type Notice =
   | {
       readonly kind: "open";
@@ -99,14 +117,17 @@ export type Notice =
       readonly cause: string;
       readonly tookMs: number;
     }
-  /** Another member came or went: once for each time it is here. Its profile with `join`, and with `leave` no more. */
+  /**
+   * Another member joined or left, once for each time. `join` carries its profile, `leave` does
+   * not.
+   */
   | {
       readonly kind: "member";
       readonly change: "join" | "leave";
       readonly id: PeerId;
       readonly profile?: unknown;
     }
-  /** One that is here has another profile now. */
+  /** A member that is here has a new profile. */
   | { readonly kind: "profile"; readonly id: PeerId; readonly profile: unknown }
   | {
       readonly kind: "recovered";
@@ -121,11 +142,14 @@ export type Notice =
   | { readonly kind: "status"; readonly state: Status };
 
 export type Effect =
-  /** Send to one peer, the way named. Above the link's message size the shell cuts and joins; a lost piece is a lost message. */
+  /**
+   * Send to one member over the path `via`. The shell cuts messages that are longer than the path
+   * allows; a lost piece is a lost message.
+   */
   | { readonly type: "transmit"; readonly to: PeerId; readonly via: Path; readonly message: Wire }
-  /** RELAY without dst: the server fans it out. */
+  /** Send RELAY without dst: the server fans the message out. */
   | { readonly type: "fanout"; readonly message: Wire }
-  /** Hand to the page now, in this order. */
+  /** Hand the message to the page now, in this order. */
   | {
       readonly type: "deliver";
       readonly from: PeerId;
@@ -135,9 +159,11 @@ export type Effect =
       readonly data: unknown;
     }
   | { readonly type: "settle"; readonly token: number; readonly error?: ErrorCode }
-  /** Call onSnapshot now; nothing is delivered until the answer (or `snapshotMs`). */
+  /**
+   * Call onSnapshot now. Nothing is delivered until the page answers, or `snapshotMs` have passed.
+   */
   | { readonly type: "askSnapshot"; readonly token: number }
-  /** Call onRestore with this. */
+  /** Call onRestore with this state. */
   | {
       readonly type: "restore";
       readonly state: unknown;
@@ -147,18 +173,18 @@ export type Effect =
         readonly lostMore: boolean;
       };
     }
-  /** SUSPECT, TRUST (which ends a SUSPECT), RESIGN and STATUS {relay} to the server. */
+  /** Send SUSPECT, TRUST (which ends a SUSPECT), RESIGN or STATUS {relay} to the server. */
   | { readonly type: "suspect"; readonly host: PeerId; readonly epoch: number }
   | { readonly type: "trust"; readonly host: PeerId; readonly epoch: number }
   | { readonly type: "resign"; readonly epoch: number; readonly to?: PeerId }
   | { readonly type: "relayWanted"; readonly wanted: boolean }
-  /** Send HEARTBEAT; when that one is answered on the same socket: `proved`. */
+  /** Send HEARTBEAT. The event `proved` says that the server answered it on the same socket. */
   | { readonly type: "prove"; readonly token: number }
-  /** Others know of a later epoch than we were told: does the WebSocket live? If it is down, dial now. */
+  /** Check whether the WebSocket lives, or dial now if it is down: others know of a later epoch. */
   | { readonly type: "check" }
-  /** The server does not know of an epoch we know: drop the WebSocket and dial again, with our claim. */
+  /** Drop the WebSocket and dial again with the claim: the server does not know the epoch. */
   | { readonly type: "redial" }
-  /** The server ignores what we claim, again and again: its clock is behind, by so much at least. */
+  /** The server keeps ignoring the claim: its clock is behind by at least `behindMs`. */
   | { readonly type: "disbelieved"; readonly behindMs: number }
   /** Close the data channel to a member that has been without a socket for too long. */
   | { readonly type: "unlink"; readonly id: PeerId }

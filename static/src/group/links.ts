@@ -1,45 +1,50 @@
-// Which way to whom: the data channel while it is open and something was heard on it lately, else the relay.
+// Chooses the path to each member: its data channel while that is open and not silent, else the
+// relay.
 
 import type { Path, PeerId } from "./types.ts";
 
 interface Link {
-  up: boolean;
-  heard: number;
+  /** When something was last heard on the data channel. */
+  heardAt: number;
 }
+
+/** A data channel, the relay, or the queue of snapshots on the relay. */
+export type Route = PeerId | "relay" | "states";
 
 export class Links {
   readonly #links = new Map<PeerId, Link>();
-  readonly #high = new Set<PeerId | "relay" | "states">();
-  /** The server relays, and its socket is open. */
+  readonly #congested = new Set<Route>();
+  /** Whether the socket is open and the server relays. */
   relay = false;
 
   constructor(readonly silentMs: number) {}
 
-  set(id: PeerId, up: boolean, now: number): void {
-    if (up) this.#links.set(id, { up, heard: now });
-    else {
-      this.#links.delete(id);
-      this.#high.delete(id);
-    }
+  opened(id: PeerId, now: number): void {
+    this.#links.set(id, { heardAt: now });
+  }
+
+  closed(id: PeerId): void {
+    this.#links.delete(id);
+    this.#congested.delete(id);
   }
 
   heard(id: PeerId, now: number): void {
     const link = this.#links.get(id);
-    if (link) link.heard = now;
+    if (link) link.heardAt = now;
   }
 
   up(id: PeerId): boolean {
     return this.#links.has(id);
   }
 
-  /** Open, and not silent. */
+  /** Returns whether the data channel is open, and was heard on within `silentMs`. */
   good(id: PeerId, now: number): boolean {
     const link = this.#links.get(id);
-    return link !== undefined && now - link.heard <= this.silentMs;
+    return link !== undefined && now - link.heardAt <= this.silentMs;
   }
 
   lastHeard(id: PeerId): number {
-    return this.#links.get(id)?.heard ?? -Infinity;
+    return this.#links.get(id)?.heardAt ?? -Infinity;
   }
 
   path(id: PeerId, now: number): Path | "none" {
@@ -48,13 +53,16 @@ export class Links {
     return this.up(id) ? "p2p" : "none";
   }
 
-  press(link: PeerId | "relay" | "states", high: boolean): void {
-    if (high) this.#high.add(link);
-    else this.#high.delete(link);
+  congested(route: Route): void {
+    this.#congested.add(route);
   }
 
-  pressed(link: PeerId | "relay" | "states"): boolean {
-    return this.#high.has(link);
+  drained(route: Route): void {
+    this.#congested.delete(route);
+  }
+
+  isCongested(route: Route): boolean {
+    return this.#congested.has(route);
   }
 
   ids(): PeerId[] {

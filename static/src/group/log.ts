@@ -1,21 +1,39 @@
-// The entries this member has, without a hole: (base, last]. What is before the base is trimmed, but its epochs are
-// known from the line, and what it added up to from the floor.
+// The entries that this member has, without a hole: (base, last]. Entries up to the base are
+// trimmed. The line still knows their epochs, and the floor is their sum.
 
+import { DedupeTable } from "./dedupe-table.ts";
 import { epochAt } from "./history.ts";
-import { Ledger } from "./ledger.ts";
 import type { Entry, Line, Place, Segment } from "./types.ts";
 
-/** Changes of host remembered; a member further behind is restored instead of filled. */
+/**
+ * Number of epochs that a line remembers. A member that is further behind is restored instead of
+ * filled.
+ */
 const LINE_LENGTH = 256;
+/** Bytes that the fields of an entry take beside its payload, in a batch. */
+const ENTRY_BYTES = 64;
+
+interface TrimOptions {
+  /** Drop entries that were appended before this time, */
+  readonly before: number;
+  /** except those after this seq. */
+  readonly neededAfter: number;
+  /** Drop the oldest entries beyond these limits. */
+  readonly bytes: number;
+  readonly count: number;
+  /** Never drop what the page was not handed. */
+  readonly delivered: number;
+  readonly now: number;
+}
 
 export class Log {
   root = 0;
   base = 0;
-  /** Where it began, before anything was trimmed. */
+  /** The base before anything was trimmed. */
   origin = 0;
   line: Segment[] = [];
-  /** What everything up to the base adds up to. */
-  floor = new Ledger();
+  /** The sum of everything up to the base. */
+  floor = new DedupeTable();
   #entries: Entry[] = [];
   #times: number[] = [];
   /** Bytes up to and with each entry, since the last reset. */
@@ -42,8 +60,16 @@ export class Log {
     return epochAt(this.line, seq);
   }
 
+  /** Returns the entry `seq`; undefined if it is trimmed or not there yet. */
   at(seq: number): Entry | undefined {
     return this.#entries[seq - this.base - 1];
+  }
+
+  /** Returns the entry `seq`. Throws if the log does not have it. */
+  expect(seq: number): Entry {
+    const entry = this.at(seq);
+    if (!entry) throw new Error(`no entry ${seq} in a log of (${this.base}, ${this.last}]`);
+    return entry;
   }
 
   append(entry: Entry, now: number): void {
@@ -57,7 +83,7 @@ export class Log {
     this.#times.push(now);
   }
 
-  /** Forget what follows `seq`. */
+  /** Forgets the entries after `seq`. */
   truncate(seq: number): void {
     const keep = seq - this.base;
     this.#entries.length = keep;
@@ -66,7 +92,7 @@ export class Log {
     this.line = this.line.filter((segment) => segment[1] <= seq);
   }
 
-  /** Entries from `seq` on, about `bytes` of them, at least one. */
+  /** Returns entries from `seq` to `to`, about `bytes` of them, at least one. */
   run(seq: number, bytes: number, to = this.last): Entry[] {
     const start = seq - this.base - 1;
     let end = start;
@@ -75,13 +101,16 @@ export class Log {
       end < to - this.base &&
       (end === start || size + (this.#entries[end] as Entry).z <= bytes)
     ) {
-      size += (this.#entries[end] as Entry).z + 64;
+      size += (this.#entries[end] as Entry).z + ENTRY_BYTES;
       end++;
     }
     return this.#entries.slice(start, end);
   }
 
-  /** Bytes of all entries up to `seq`; differences of it are what is between. */
+  /**
+   * Returns the bytes of all entries up to `seq`. The difference of two places is the size of what
+   * is between them.
+   */
   bytesAt(seq: number): number {
     const i = seq - this.base - 1;
     return i < 0
@@ -89,20 +118,12 @@ export class Log {
       : (this.#sums[Math.min(i, this.#sums.length - 1)] ?? this.#trimmed);
   }
 
-  /** Drop what is older than `before`, up to `hold`, or beyond the limits, but nothing after `keep`. */
-  trim(
-    before: number,
-    hold: number,
-    bytes: number,
-    count: number,
-    keep: number,
-    now: number,
-  ): void {
+  trim({ before, neededAfter, bytes, count, delivered, now }: TrimOptions): void {
     const end = this.bytesAt(this.last);
     let drop = 0;
     while (
-      this.base + drop < keep &&
-      ((this.base + drop < hold && (this.#times[drop] as number) < before) ||
+      this.base + drop < delivered &&
+      ((this.base + drop < neededAfter && (this.#times[drop] as number) < before) ||
         end - (this.#sums[drop] as number) > bytes ||
         this.#entries.length - drop > count)
     ) {
@@ -117,8 +138,18 @@ export class Log {
     this.base += drop;
   }
 
-  /** Start again from one place of a history. */
-  reset(root: number, seq: number, line: Line, floor: Ledger): void {
+  /** Starts again from one place of a history. `floor` is the sum of everything up to there. */
+  reset({
+    root,
+    seq,
+    line,
+    floor,
+  }: {
+    readonly root: number;
+    readonly seq: number;
+    readonly line: Line;
+    readonly floor: DedupeTable;
+  }): void {
     this.root = root;
     this.base = seq;
     this.origin = seq;
@@ -130,10 +161,10 @@ export class Log {
     this.#trimmed = 0;
   }
 
-  /** What everything up to `seq` adds up to; `seq` not before the base. */
-  ledgerAt(seq: number, now: number): Ledger {
-    const ledger = this.floor.clone();
-    for (let s = this.base + 1; s <= seq; s++) ledger.apply(this.at(s) as Entry, now);
-    return ledger;
+  /** Returns the sum of everything up to `seq`. `seq` is not before the base. */
+  tableAt(seq: number, now: number): DedupeTable {
+    const table = this.floor.clone();
+    for (let s = this.base + 1; s <= seq; s++) table.apply(this.expect(s), now);
+    return table;
   }
 }

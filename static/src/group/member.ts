@@ -1,94 +1,104 @@
-// A member: takes what the host of this epoch says, in order, and sends what its page sends.
+// The role of a member that does not host: takes the entries of its host in order, and sends what
+// its page sends.
 
-import type { Core } from "./core.ts";
+import type { Context } from "./context.ts";
+import { EarlyEntries } from "./early-entries.ts";
 import { same } from "./history.ts";
+import { RelayWish } from "./relay-wish.ts";
+import { Reports } from "./reports.ts";
 import type { Role } from "./role.ts";
+import { supply } from "./supply.ts";
+import { Suspicion } from "./suspicion.ts";
 import type { TimerName } from "./timers.ts";
-import type { Entry, Path, PeerId } from "./types.ts";
-import type { Ack, At, Beat, Data, Item, Restore, Wire } from "./wire.ts";
+import type { Path, PeerId } from "./types.ts";
+import type { At, Beat, Data, Item, Restore, Wire } from "./wire.ts";
 
+/** The first messages of the outbox, as a greeting carries them. */
 type Head = Pick<At, "low" | "x">;
 
-/** A greeting is no larger than a few packets: on a slow line it comes before anything else. */
+/**
+ * Limit of the head of a greeting. It is a few packets, so that a slow path carries it before
+ * anything else.
+ */
 const HEAD_BYTES = 8 << 10;
 
+interface MemberOptions {
+  readonly host: PeerId;
+  /** Why the server named this host. */
+  readonly cause: string;
+}
+
 export class Member implements Role {
-  readonly #core: Core;
+  readonly #context: Context;
   readonly #host: PeerId;
-  readonly #began: number;
-  /** The host has its own log together, and our last entry is one of its. */
-  #anchored = false;
-  /** The host's log has ours up to here; what we have beyond may be our own tail from when we hosted. */
-  #sure = 0;
-  #announced = false;
-  #unsent = false;
-  /** The host's latest beat. */
-  #beat = 0;
+  readonly #beganAt: number;
+  readonly #early: EarlyEntries;
+  readonly #reports: Reports;
+  readonly #relayWish: RelayWish;
+  readonly #suspicion: Suspicion;
   #cause: string;
-  /** Who is asked to acknowledge early, for the host's own page waits for it. */
-  #witnesses: readonly PeerId[] = [];
-  #ahead = new Map<number, Entry>();
-  #aheadBytes = 0;
-  #aheadRoot = 0;
-  #acked = -1;
-  #ackedAt = -Infinity;
-  #gapAt = -Infinity;
+  /** Whether the host leads and has this member's last entry on its log. */
+  #isPlaced = false;
+  /** The host's log has ours up to here. Beyond it may be a tail from when this member hosted. */
+  #sure = 0;
+  /** Whether the host has said that it leads, and the page was told. */
+  #hostLeads = false;
+  #hasUnsent = false;
   #helloMs: number;
   #resendMs: number;
-  #toldRelay: boolean | undefined;
-  /** The server was told on this socket that the host is silent. */
-  #suspects = false;
 
-  constructor(core: Core, host: PeerId, cause: string) {
-    this.#core = core;
+  constructor(context: Context, { host, cause }: MemberOptions) {
+    this.#context = context;
     this.#host = host;
     this.#cause = cause;
-    this.#began = core.now;
-    this.#helloMs = core.settings.helloMs;
-    this.#resendMs = core.settings.resendMs;
+    this.#beganAt = context.now;
+    this.#early = new EarlyEntries(context.settings);
+    this.#reports = new Reports(context, host);
+    this.#relayWish = new RelayWish(context, host);
+    this.#suspicion = new Suspicion(context, host);
+    this.#helloMs = context.settings.helloMs;
+    this.#resendMs = context.settings.resendMs;
   }
 
   start(): void {
-    const { timers, settings, now, outbox } = this.#core;
-    outbox.sent = 0;
-    timers.set("suspect", now + settings.suspectMs);
-    this.#tellRelay();
-    this.#hello(this.#head());
+    this.#context.outbox.sent = 0;
+    this.#suspicion.postpone();
+    this.#relayWish.update();
+    this.#greet(this.#head());
   }
 
   stop(): void {
-    this.#core.timers.clear("hello", "ack", "gap", "resend", "suspect");
+    this.#context.timers.clear("greeting", "ack", "gap", "resend", "suspect");
   }
 
   receive(from: PeerId, via: Path, message: Wire): void {
     if (from !== this.#host) return;
-    const core = this.#core;
-    // On its log, the host counts us in, however far behind we are.
-    if (this.#anchored) core.confirm();
-    else core.touch();
-    this.#hears();
+    const { freshness, now, outbox } = this.#context;
+    if (this.#isPlaced) freshness.foundOnHostsLog(now);
+    else freshness.heard(now);
+    this.#suspicion.hostHeard();
     switch (message.t) {
       case "ask":
-        this.say(via);
+        this.sayStanding(via);
         break;
       case "data":
-        this.#onHost();
+        this.#hostSpeaks();
         this.#onData(message);
         break;
       case "beat":
-        this.#onHost();
+        this.#hostSpeaks();
         this.#onBeat(message);
         break;
       case "restore":
-        this.#onHost();
+        this.#hostSpeaks();
         this.#onRestore(message);
         break;
       case "need":
-        core.outbox.sent = Math.min(core.outbox.sent, message.n - 1);
+        outbox.sent = Math.min(outbox.sent, message.n - 1);
         this.sending();
         break;
       case "pull":
-        core.give(this.#host, core.epoch, message.at, via);
+        supply(this.#context, { from, at: message.at, via });
         break;
       case "want":
         this.#onWant(message.k, via);
@@ -102,321 +112,239 @@ export class Member implements Role {
       case "bye":
         break;
     }
-    this.#tellRelay(via);
+    this.#relayWish.update(via);
   }
 
   heard(from: PeerId): void {
     if (from !== this.#host) return;
-    this.#core.touch();
-    this.#hears();
+    const { freshness, now } = this.#context;
+    freshness.heard(now);
+    this.#suspicion.hostHeard();
   }
 
-  /** The host speaks: a suspicion of it ends, and the next is that far away. */
-  #hears(): void {
-    const { timers, now, settings, out, online, epoch } = this.#core;
-    timers.set("suspect", now + settings.suspectMs);
-    if (this.#suspects && online) out.push({ type: "trust", host: this.#host, epoch });
-    this.#suspects = false;
+  // --- where this member stands ---
+
+  /** Tells the host where this member stands. Returns false if there is no path. */
+  sayStanding(via?: Path, head: Head = {}): boolean {
+    const { epoch, paths } = this.#context;
+    const at = this.#context.standing();
+    return paths.transmit(this.#host, { t: "at", e: epoch, at, ...head }, via);
   }
 
-  // --- where we stand ---
-
-  say(via?: Path, head: Head = {}): boolean {
-    const core = this.#core;
-    // The way the question came is open.
-    return core.transmit(this.#host, { t: "at", e: core.epoch, at: core.standing(), ...head }, via);
-  }
-
-  /** Returns the head of the outbox, as much as a greeting carries. The host stamps it without asking for it first. */
+  /**
+   * Returns the head of the outbox that a greeting carries. The host stamps it without asking for
+   * it first.
+   */
   #head(): Head {
-    const { outbox } = this.#core;
+    const { outbox } = this.#context;
     const x = outbox.next(HEAD_BYTES, HEAD_BYTES);
     return x.length > 0 && (x[0] as Item).z <= HEAD_BYTES ? { low: outbox.low, x } : {};
   }
 
-  /** Until the host has us on its log: say where we stand. */
-  #hello(head: Head = {}): void {
-    const { timers, now, settings, outbox } = this.#core;
+  /**
+   * Says where this member stands, and repeats it until the host has placed this member on its log.
+   */
+  #greet(head: Head = {}): void {
+    const { now, outbox, settings, timers } = this.#context;
     const last = head.x?.at(-1);
-    if (this.say(undefined, head) && last) {
+    if (this.sayStanding(undefined, head) && last) {
       outbox.mark(last.n);
       timers.soon("resend", now + this.#resendMs);
     }
-    timers.set("hello", now + this.#helloMs);
+    timers.set("greeting", now + this.#helloMs);
     this.#helloMs = Math.min(this.#helloMs * 1.5, settings.restoreRepeatMs * 2);
   }
 
-  #anchor(): void {
-    const core = this.#core;
-    if (!this.#anchored) {
-      this.#anchored = true;
-      this.#helloMs = core.settings.helloMs;
-      core.timers.clear("hello");
+  /** The host has placed this member on its log. */
+  #placed(): void {
+    const { freshness, settings, timers } = this.#context;
+    if (!this.#isPlaced) {
+      this.#isPlaced = true;
+      this.#helloMs = settings.helloMs;
+      timers.clear("greeting");
     }
-    core.stale = false;
+    freshness.placedByHost();
   }
 
-  /** Out of step: the host must fill or restore us. */
-  #adrift(): void {
-    if (this.#anchored || !this.#core.timers.has("hello")) {
-      this.#anchored = false;
-      this.#hello();
+  /** Greets again: this member is out of step, and the host must fill or restore it. */
+  #displaced(): void {
+    if (this.#isPlaced || !this.#context.timers.has("greeting")) {
+      this.#isPlaced = false;
+      this.#greet();
     }
   }
 
-  // --- what the host says ---
+  // --- messages of the host ---
 
-  #onHost(): void {
-    const core = this.#core;
-    if (!this.#announced) {
-      this.#announced = true;
-      core.notice({
+  /** The host leads. Its first message of an epoch lets the outbox go. */
+  #hostSpeaks(): void {
+    const { epoch, now, step } = this.#context;
+    if (!this.#hostLeads) {
+      this.#hostLeads = true;
+      step.notify({
         kind: "host",
         host: this.#host,
-        epoch: core.epoch,
+        epoch,
         isHost: false,
         cause: this.#cause,
-        tookMs: core.now - this.#began,
+        tookMs: now - this.#beganAt,
       });
     }
-    // The host stamps only what comes from one standing on its log, so its first word of a new epoch lets the outbox go.
     this.sending();
   }
 
-  #onBeat({ at, sent, w, k, cause }: Beat): void {
-    const core = this.#core;
-    this.#beat = Math.max(this.#beat, k);
-    const { log } = core;
+  #onBeat(beat: Beat): void {
+    const { replica } = this.#context;
+    const { log } = replica;
+    const { at, sent, cause } = beat;
+    this.#reports.heartbeatHeard(beat);
     if (this.#cause === "") this.#cause = cause;
-    this.#witnesses = w;
-    core.highest = Math.max(core.highest, at.s);
-    if (at.r !== log.root) return this.#adrift();
-    if (at.s < log.last || (at.s === log.last && log.epochAt(at.s) !== at.e)) return this.#adrift();
+    replica.heardOf(at.s);
+    if (at.r !== log.root) return this.#displaced();
+    if (at.s < log.last || (at.s === log.last && log.epochAt(at.s) !== at.e))
+      return this.#displaced();
     if (at.s === log.last) this.#caughtUp();
-    else if (sent > log.last) this.#gap();
-    if (
-      (w.includes(core.id) && this.#acked < log.last) ||
-      core.now - this.#ackedAt >= core.settings.relayAckMs
-    )
-      this.#ack(false);
+    else if (sent > log.last) this.#gapFound();
+    this.#reports.answerHeartbeat();
   }
 
-  #onData({ r, p, s, x }: Data): void {
-    const core = this.#core;
-    const { log } = core;
-    // We ask again when it is done.
-    if (core.blocked()) return;
+  #onData(data: Data): void {
+    const { freshness, now, replica, snapshots } = this.#context;
+    const { log } = replica;
+    const { r, s, x } = data;
+    // Entries that are dropped now are asked for once the page has made its snapshot.
+    if (snapshots.isBlocking) return;
     const before = log.last;
-    const fit = core.absorb(r, p, s, x);
+    const fit = replica.absorb(data, now);
     if (fit === "foreign" || fit === "fork") {
-      if (log.root === 0) this.#keep(r, x);
-      return this.#adrift();
+      if (log.root === 0) this.#early.keep(r, x, log.last);
+      return this.#displaced();
     }
     if (fit === "gap") {
-      this.#keep(r, x);
-      return this.#gap();
+      this.#early.keep(r, x, log.last);
+      return this.#gapFound();
     }
-    this.#anchor();
+    this.#placed();
     this.#sure = Math.max(this.#sure, s + x.length - 1);
-    this.#useKept();
+    this.#useEarly();
     this.resume();
-    core.confirm();
-    this.#dropKept();
-    if (log.last === before) return;
-    this.#report();
+    freshness.foundOnHostsLog(now);
+    this.#early.dropUpTo(log.last);
+    if (log.last !== before) this.#reports.entriesArrived();
   }
 
   #onRestore({ heal, snap }: Restore): void {
-    const core = this.#core;
-    if (!same(heal, core.log.place)) return;
-    core.install(snap);
-    this.#anchor();
+    const { freshness, now, outbox, page, replica } = this.#context;
+    if (!same(heal, replica.log.place)) return;
+    page.restore(snap);
+    this.#placed();
     this.#sure = snap.s;
-    core.confirm();
-    // That has been told already.
-    core.lost = undefined;
-    this.#useKept();
+    freshness.foundOnHostsLog(now);
+    // The restored page knows that it was out of step.
+    freshness.backInStep();
+    this.#useEarly();
     this.resume();
-    core.outbox.sent = 0;
-    this.#ack(this.#ahead.size > 0);
+    outbox.sent = 0;
+    this.#reports.report(this.#early.isEmpty ? "all is here" : "a gap follows");
     this.sending();
   }
 
   #onWant(k: number, via: Path): void {
-    const core = this.#core;
-    const epoch = core.epoch;
-    core.ask((snap) => {
-      if (core.epoch === epoch) core.transmit(this.#host, { t: "snap", e: epoch, k, snap }, via);
+    const context = this.#context;
+    const { epoch, paths, snapshots } = context;
+    snapshots.ask((snap) => {
+      if (context.epoch === epoch)
+        paths.transmit(this.#host, { t: "snap", e: epoch, k, snap }, via);
     });
   }
 
-  /** Standing where the host stands. */
+  /** Notes that this member stands where the host stands. */
   #caughtUp(): void {
-    const core = this.#core;
-    this.#anchor();
-    this.#sure = core.log.last;
+    const { freshness, now, recovery, replica } = this.#context;
+    this.#placed();
+    this.#sure = replica.log.last;
     this.resume();
-    core.confirm();
-    core.caughtUp();
+    freshness.foundOnHostsLog(now);
+    recovery.caughtUp();
   }
 
-  // --- entries before their turn ---
-
-  #keep(root: number, entries: readonly Entry[]): void {
-    const { settings, log } = this.#core;
-    if (root !== this.#aheadRoot) {
-      this.#ahead.clear();
-      this.#aheadBytes = 0;
-      this.#aheadRoot = root;
-    }
-    for (const entry of entries) {
-      if (entry.s <= log.last || this.#ahead.has(entry.s)) continue;
-      if (
-        this.#ahead.size >= settings.aheadCount ||
-        this.#aheadBytes + entry.z > settings.aheadBytes
-      )
-        return;
-      this.#ahead.set(entry.s, entry);
-      this.#aheadBytes += entry.z;
-    }
+  #gapFound(): void {
+    if (this.#context.replica.log.root === 0) this.#displaced();
+    else this.#reports.gapFound();
   }
 
-  /** All of them come from this host, in this epoch and history, and our last entry is on its log: they follow. */
-  #useKept(): void {
-    const { log, now } = this.#core;
-    if (log.root !== this.#aheadRoot || this.#sure < log.last) return;
+  /**
+   * Appends early entries whose turn has come. All of them are from this host, in this epoch and
+   * history, and the last entry here is on its log: so they follow.
+   */
+  #useEarly(): void {
+    const { now, replica, snapshots } = this.#context;
+    const { log } = replica;
+    if (log.root !== this.#early.root || this.#sure < log.last) return;
     for (
-      let next = this.#ahead.get(log.last + 1);
-      next && !this.#core.blocked();
-      next = this.#ahead.get(log.last + 1)
+      let next = this.#early.at(log.last + 1);
+      next && !snapshots.isBlocking;
+      next = this.#early.at(log.last + 1)
     ) {
       log.append(next, now);
       this.#sure = log.last;
     }
   }
 
-  #dropKept(): void {
-    if (this.#ahead.size === 0) return;
-    const { log } = this.#core;
-    for (const [seq, entry] of this.#ahead) {
-      if (seq > log.last) continue;
-      this.#ahead.delete(seq);
-      this.#aheadBytes -= entry.z;
-    }
-  }
-
-  /** Hand the page what the host's log has, too. */
+  /** Hands the page what the host's log has as well. */
   resume(): void {
-    this.#core.deliver(this.#sure);
-  }
-
-  // --- reports ---
-
-  #ack(gap: boolean): void {
-    const core = this.#core;
-    const message: Ack = { t: "ack", e: core.epoch, at: core.log.place, gap, k: this.#beat };
-    if (!core.transmit(this.#host, message)) return;
-    this.#reported();
-  }
-
-  #reported(): void {
-    const core = this.#core;
-    this.#acked = core.log.last;
-    this.#ackedAt = core.now;
-    core.timers.clear("ack");
-  }
-
-  /** The sender does, first: its page may say the next thing now, which says this, too. For the host's own one witness does, at once. */
-  #report(): void {
-    const { id, log, timers, now } = this.#core;
-    const sender = log.at(log.last)?.f;
-    if (sender === id) timers.soon("ack", now + 1);
-    else if (sender === this.#host && id === this.#witnesses[0]) this.#ack(false);
-    else this.#ackSoon();
-  }
-
-  #ackSoon(): void {
-    const { id, timers, links, now, settings } = this.#core;
-    const wait = this.#witnesses.includes(id)
-      ? settings.witnessAckMs
-      : links.good(this.#host, now)
-        ? settings.ackMs
-        : settings.relayAckMs;
-    timers.soon("ack", now + wait);
-  }
-
-  #gap(): void {
-    const { timers, settings, now, log } = this.#core;
-    if (log.root === 0) return this.#adrift();
-    if (now - this.#gapAt < settings.gapMs) return timers.soon("gap", this.#gapAt + settings.gapMs);
-    this.#gapAt = now;
-    this.#ack(true);
-  }
-
-  /** The server is to relay to us unless the host reaches us by itself. */
-  #tellRelay(via?: Path): void {
-    const { links, now, out } = this.#core;
-    this.#core.tellPath(this.#host);
-    const good = links.good(this.#host, now);
-    if (good && via !== "p2p" && this.#toldRelay !== false) return;
-    if (this.#toldRelay === !good) return;
-    this.#toldRelay = !good;
-    out.push({ type: "relayWanted", wanted: !good });
+    this.#context.page.deliver(this.#sure);
   }
 
   // --- sending ---
 
-  /** What came together goes out together, at the end of the step. */
+  /**
+   * Lets the outbox go at the end of the step, so that messages that came together go out together.
+   */
   sending(): void {
-    this.#unsent = true;
+    this.#hasUnsent = true;
   }
 
   #send(): void {
-    const core = this.#core;
-    this.#unsent = false;
-    const { outbox, settings, timers } = core;
+    const { epoch, links, now, outbox, paths, replica, settings, timers } = this.#context;
+    this.#hasUnsent = false;
     if (outbox.size === 0) return timers.clear("resend");
-    if (!this.#announced) return;
-    if (
-      core.links.pressed(core.links.path(this.#host, core.now) === "relay" ? "relay" : this.#host)
-    )
-      return;
+    if (!this.#hostLeads) return;
+    const isRelayed = links.path(this.#host, now) === "relay";
+    if (links.isCongested(isRelayed ? "relay" : this.#host)) return;
     for (;;) {
       const x = outbox.next(settings.windowBytes, settings.batchBytes);
       const last = x[x.length - 1];
-      if (
-        !last ||
-        !core.transmit(this.#host, {
-          t: "send",
-          e: core.epoch,
-          at: core.log.place,
-          k: this.#beat,
-          low: outbox.low,
-          x,
-        })
-      )
-        break;
+      if (!last) break;
+      const isSent = paths.transmit(this.#host, {
+        t: "send",
+        e: epoch,
+        at: replica.log.place,
+        k: this.#reports.heartbeat,
+        low: outbox.low,
+        x,
+      });
+      if (!isSent) break;
       outbox.mark(last.n);
-      this.#reported();
+      this.#reports.reported();
     }
-    timers.soon("resend", core.now + this.#resendMs);
+    timers.soon("resend", now + this.#resendMs);
   }
 
   // --- events ---
 
   timer(name: TimerName): void {
-    const core = this.#core;
-    const { timers, settings, now, outbox } = core;
+    const { outbox, settings } = this.#context;
     switch (name) {
-      case "hello":
-        this.#hello();
+      case "greeting":
+        this.#greet();
         break;
       case "ack":
-        // What is sent in this step says it.
-        if (!this.#unsent) this.#ack(false);
+        // A message that is sent in this step is a report as well.
+        if (!this.#hasUnsent) this.#reports.report("all is here");
         break;
       case "gap":
-        this.#gap();
+        this.#gapFound();
         break;
       case "resend":
         outbox.sent = 0;
@@ -424,22 +352,12 @@ export class Member implements Role {
         this.sending();
         break;
       case "suspect":
-        this.#suspect();
-        this.#tellRelay();
-        timers.set("suspect", now + settings.suspectMs);
+        this.#suspicion.hostSilent();
+        this.#relayWish.update();
         break;
       default:
         break;
     }
-  }
-
-  #suspect(): void {
-    const core = this.#core;
-    if (!core.online) return;
-    // A server that has not heard of this epoch is told by our claim.
-    if (core.told < core.epoch) return;
-    this.#suspects = true;
-    core.out.push({ type: "suspect", host: this.#host, epoch: core.epoch });
   }
 
   drained(): void {
@@ -448,18 +366,17 @@ export class Member implements Role {
 
   linked(id: PeerId | "relay"): void {
     if (id !== "relay" && id !== this.#host) return;
-    this.#tellRelay();
-    // Whatever was under way on the way that failed is lost; say anew where we are.
-    if (this.#anchored) this.#ack(false);
-    else this.#hello();
-    this.#core.outbox.sent = 0;
+    this.#relayWish.update();
+    // Messages on a failed path are lost, so this member says anew where it stands.
+    if (this.#isPlaced) this.#reports.report("all is here");
+    else this.#greet();
+    this.#context.outbox.sent = 0;
     this.sending();
   }
 
   opened(): void {
-    this.#toldRelay = undefined;
-    // A suspicion ends with the socket it was said on.
-    this.#suspects = false;
+    this.#relayWish.socketOpened();
+    this.#suspicion.socketOpened();
     this.linked("relay");
   }
 
@@ -468,14 +385,13 @@ export class Member implements Role {
   left(): void {}
 
   thawed(): void {
-    const { timers, settings, now } = this.#core;
-    timers.set("suspect", now + settings.suspectMs);
+    this.#suspicion.postpone();
   }
 
   flush(): void {
-    const { log, outbox } = this.#core;
-    if (this.#unsent) this.#send();
-    if (outbox.size === 0) this.#resendMs = this.#core.settings.resendMs;
-    if (this.#anchored && log.last > this.#acked) this.#ackSoon();
+    const { outbox, settings } = this.#context;
+    if (this.#hasUnsent) this.#send();
+    if (outbox.size === 0) this.#resendMs = settings.resendMs;
+    if (this.#isPlaced) this.#reports.reportNews();
   }
 }

@@ -1,20 +1,23 @@
-// What this member has sent and not yet seen come back, in order of n; and for a while what did come back, in case the
-// history it came back in has to be given up.
+// The messages of this member: those that have not come back yet, in order of n, and for a while
+// those that have, in case the history they are in has to be given up.
 
 import type { Place } from "./types.ts";
 import type { Item } from "./wire.ts";
 
 interface Pending extends Item {
-  /** 0 for one whose promise is settled already, being sent again after its history was lost. */
+  /**
+   * 0 if the promise of the send is settled already, and the message is sent again after its
+   * history was lost.
+   */
   readonly token: number;
-  /** Where the page was handed it, if it is being sent again. */
+  /** Where the page was handed the message, if it is sent again. */
   readonly place?: Place;
 }
 
 export interface Kept extends Item {
-  /** When it came back; of an orphan, never. */
+  /** When the message came back; `Infinity` for an orphan. */
   readonly at: number;
-  /** It is in every history this place is in. */
+  /** Place of the message: every history with this place has the message. */
   readonly place: Place;
 }
 
@@ -26,11 +29,11 @@ export class Outbox {
   #bytes = 0;
   /** The highest n handed to the present host. */
   sent = 0;
-  /** The highest n ever handed to any. */
+  /** The highest n ever handed to any host. */
   #tried = 0;
-  /** Nothing up to here is sent again: others may have forgotten how far they have what we sent. */
+  /** Nothing up to here is sent again: others may have forgotten which of these they have. */
   #doubted = 0;
-  /** Orphans were trimmed, and the page was not told of them. */
+  /** Whether orphans were trimmed before the page was told of them. */
   #missed = false;
   /** The highest n that is neither kept nor waits to be sent. */
   trimmed = 0;
@@ -47,12 +50,15 @@ export class Outbox {
     return this.#last;
   }
 
-  /** Nothing below will ever be sent again. */
+  /** The lowest n that may still be sent. */
   get low(): number {
     return this.#pending[0]?.n ?? this.#last + 1;
   }
 
-  /** Counts from here on, what waits included: before anything was handed to a host. */
+  /**
+   * Counts messages after `n`, those that wait included. Has no effect once a message was handed to
+   * a host.
+   */
   startAfter(n: number): void {
     if (this.#tried !== 0) return;
     this.#last = n;
@@ -65,7 +71,10 @@ export class Outbox {
     this.#bytes += size;
   }
 
-  /** The next to send after `sent`, at most `window` bytes beyond the oldest pending. */
+  /**
+   * Returns the next messages to send after `sent`, at most `window` bytes beyond the oldest
+   * pending one.
+   */
   next(window: number, batch: number): Item[] {
     const items: Item[] = [];
     let flying = 0;
@@ -82,11 +91,12 @@ export class Outbox {
     return items;
   }
 
+  /** Returns the first message after `n`. */
   after(n: number): Item | undefined {
     return this.#pending[this.#index(n)];
   }
 
-  /** Of the first pending after n. */
+  /** Returns the index of the first pending message after `n`. */
   #index(n: number): number {
     let low = 0;
     let high = this.#pending.length;
@@ -98,19 +108,23 @@ export class Outbox {
     return low;
   }
 
+  /** Notes that the messages up to `n` were handed to the present host. */
   mark(n: number): void {
     this.sent = n;
     if (n > this.#tried) this.#tried = n;
   }
 
-  /** Everything up to n has come back; says whose promises that settles. */
+  /** Everything up to `n` has come back. Returns the tokens of the promises that this settles. */
   settle(n: number, now: number, place: Place): number[] {
     const items = this.#drop(n);
     for (const { n, d, z } of items) this.#keep({ n, d, z, at: now, place });
     return tokens(items);
   }
 
-  /** One message has come back. One that was given up before is kept, too: its page may have to be told that it is lost. */
+  /**
+   * One message has come back. Returns the tokens of the promises that this settles. A message that
+   * was given up before is kept as well, because the page may have to be told that it is lost.
+   */
   settleOne(item: Item, now: number, place: Place): number[] {
     const settled = this.settle(item.n, now, place);
     if (item.n <= this.#doubted && this.#kept.at(-1)?.n !== item.n)
@@ -124,8 +138,9 @@ export class Outbox {
   }
 
   /**
-   * Gives up what was handed to a host: nobody can say what became of it. A message that the page was handed, and that was
-   * to be sent again, becomes an orphan, which is kept until the page is told that it is lost.
+   * Gives up what was handed to a host, since nobody can say what became of it. Returns the tokens
+   * of the promises that this settles. A message that the page was handed, and that was to be sent
+   * again, becomes an orphan: it is kept until the page is told that it is lost.
    */
   doubt(): number[] {
     this.#doubted = Math.max(this.#doubted, this.#tried);
@@ -137,11 +152,12 @@ export class Outbox {
     return tokens(items);
   }
 
+  /** Drops all that waits to be sent. Returns the tokens of the promises that this settles. */
   clear(): number[] {
     return tokens(this.#drop(Infinity));
   }
 
-  /** Forgets what came back before `before`, and the oldest beyond the limits. */
+  /** Forgets messages that came back before `before`, and the oldest beyond the limits. */
   trim(before: number, bytes: number, count: number): void {
     let drop = 0;
     for (const { n, at, z } of this.#kept) {
@@ -155,8 +171,9 @@ export class Outbox {
   }
 
   /**
-   * Goes on in another history, whose table has own messages up to `n`. Puts those that it lacks before all that wait to be
-   * sent. Returns those that cannot be sent again: in doubt, or skipped by that history.
+   * Goes on in another history, whose table has own messages up to `n`. The messages that it lacks
+   * are put before all that wait to be sent. Returns those that cannot be sent again, because they
+   * are in doubt or that history skips them.
    */
   again(n: number, has: (item: Kept) => boolean): Kept[] {
     this.sent = 0;
@@ -180,14 +197,17 @@ export class Outbox {
     return this.#missed || this.#kept.some(({ at }) => at === Infinity);
   }
 
-  /** Returns, once, whether there were orphans that cannot be told any more. */
+  /** Returns, once, whether orphans were trimmed before the page was told of them. */
   missed(): boolean {
     const missed = this.#missed;
     this.#missed = false;
     return missed;
   }
 
-  /** Returns the orphans that the history this member goes on in does not have, and forgets all of them. */
+  /**
+   * Returns the orphans that the history this member goes on in does not have, and forgets all of
+   * them.
+   */
   orphans(has: (item: Kept) => boolean): Kept[] {
     if (!this.hasOrphans) return [];
     const orphans = this.#kept.filter(({ at }) => at === Infinity);

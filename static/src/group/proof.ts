@@ -1,28 +1,34 @@
-// The server's word that we are the host still: a HEARTBEAT sent after something was stamped, and answered on a socket
-// that named us.
+// The server's proof that this member is still the host: a HEARTBEAT that was sent after something
+// was stamped, and that the server answered on a socket on which it had named this member.
 
-import type { Core } from "./core.ts";
+import type { Context } from "./context.ts";
 
-/** So long ago the server may have said that we are the host; longer, where it takes longer to answer. */
-const PROOF_MS = 1000;
-const PROOF_MAX_MS = 16_000;
+/** Age up to which an answer counts. Doubled while the server takes longer to answer. */
+const PATIENCE_MS = 1000;
+const PATIENCE_MAX_MS = 16_000;
+
+interface Question {
+  readonly token: number;
+  readonly seq: number;
+  readonly at: number;
+  /** Pauses of this member before the question. */
+  readonly pauses: number;
+}
 
 export class Proof {
-  readonly #core: Core;
-  /** Up to which entry an answer would be worth something now. */
+  readonly #context: Context;
+  /** Returns the last seq that an answer would prove if it were asked for now. */
   readonly #upTo: () => number;
-  /** When everything up to here was stamped we were the host. */
+  /** The last seq for which it is proved that this member was the host when it was stamped. */
   #seq = 0;
-  #asked:
-    | { readonly token: number; readonly seq: number; readonly at: number; readonly pauses: number }
-    | undefined;
-  /** An answer read later than this, or after a pause, is asked for again. */
-  #patienceMs = PROOF_MS;
-  /** So it was with the last. */
-  #slept = false;
+  #asked: Question | undefined;
+  /** Age from which on an answer is asked for again. */
+  #patienceMs = PATIENCE_MS;
+  /** Whether the previous answer was discarded because of a pause. */
+  #wasDiscarded = false;
 
-  constructor(core: Core, upTo: () => number) {
-    this.#core = core;
+  constructor(context: Context, upTo: () => number) {
+    this.#context = context;
     this.#upTo = upTo;
   }
 
@@ -30,36 +36,39 @@ export class Proof {
     return this.#seq;
   }
 
-  get asking(): boolean {
+  get isAsking(): boolean {
     return this.#asked !== undefined;
   }
 
-  /** Asked for something that was stamped. */
-  get awaited(): boolean {
+  /** Whether an answer is awaited that would prove something. */
+  get isAwaited(): boolean {
     return (this.#asked?.seq ?? 0) > 0;
   }
 
   ask(): void {
+    const { freshness, step } = this.#context;
     this.#asked = {
-      token: this.#core.token(),
+      token: step.nextToken(),
       seq: this.#upTo(),
-      at: this.#core.now,
-      pauses: this.#core.pauses,
+      at: step.now,
+      pauses: freshness.pauses,
     };
-    this.#core.out.push({ type: "prove", token: this.#asked.token });
+    step.push({ type: "prove", token: this.#asked.token });
   }
 
-  /** True if that is an answer, and read in time. */
+  /** The server has answered. Returns true if the answer counts; a late one is asked for again. */
   answered(token: number): boolean {
     if (this.#asked?.token !== token) return false;
+    const { freshness, now } = this.#context;
     const { seq, at, pauses } = this.#asked;
     this.#asked = undefined;
-    const late = this.#core.now - at > this.#patienceMs;
-    // Then we may have slept over it. Not said twice in a row, for some tabs are always late.
-    const slept = this.#core.pauses > pauses && !this.#slept;
-    this.#slept = slept;
-    if (late || slept) {
-      if (!slept) this.#patienceMs = Math.min(this.#patienceMs * 2, PROOF_MAX_MS);
+    const isLate = now - at > this.#patienceMs;
+    // The answer may have waited while this tab was frozen. Not twice in a row, since some tabs are
+    // always late.
+    const isDiscarded = freshness.pauses > pauses && !this.#wasDiscarded;
+    this.#wasDiscarded = isDiscarded;
+    if (isLate || isDiscarded) {
+      if (!isDiscarded) this.#patienceMs = Math.min(this.#patienceMs * 2, PATIENCE_MAX_MS);
       this.ask();
       return false;
     }
@@ -67,12 +76,14 @@ export class Proof {
     return true;
   }
 
-  /** Its answer will not come: that socket is gone. */
+  /** The socket is gone on which the answer would come. */
   forget(): void {
     this.#asked = undefined;
   }
 
-  /** What was said, or will be, about the entries so far is worth nothing. */
+  /**
+   * Makes answers worthless for the entries stamped so far, those that are on their way included.
+   */
   void(): void {
     this.#seq = 0;
     if (this.#asked) this.#asked = { ...this.#asked, seq: 0 };

@@ -1,41 +1,45 @@
-// How long a history founded soon after the server began is provisional.
+// How long a history that was founded soon after the server began is provisional.
 //
-// A server that begins has no memory. The first who comes finds nobody and founds a history, while those who have the
-// page's history may still be on their way: a browser may hold back their dials for a minute.
+// A server that begins has no memory. The first member to arrive finds nobody and founds a history,
+// while those who have the page's history may still be on their way: a browser may hold back their
+// dials for a minute.
 
 import type { Settings } from "./settings.ts";
 
 export class ProvisionalMark {
   readonly #settings: Settings;
-  /** When the server began, by our clock. */
+  /** When the server began, by this member's clock. */
   #began = -Infinity;
-  /** When the server was last heard: one that began since is another. */
+  /** When the server was last heard. A server that began later is another one. */
   #heardAt = -Infinity;
-  /** When the mark of our history ends. */
+  /** When the mark of the history ends. */
   #until = -Infinity;
-  /** Whether our history gives way until then. */
+  /** Whether the history gives way until then. */
   #yields = false;
 
   constructor(settings: Settings) {
     this.#settings = settings;
   }
 
-  /** Takes the server's word of how long it has been up. To a server that began since, our history is from before. */
-  told(upMs: number | undefined, now: number): void {
+  /**
+   * The server has said how long it has been up. For a server that began since, the history is from
+   * before.
+   */
+  serverUp(upMs: number | undefined, now: number): void {
     if (upMs === undefined) return;
     const began = now - upMs;
     if (began < this.#heardAt) {
-      // The same server; the word that took the least time on its way is the truest.
+      // It is the same server. The message that took the least time on its way is the most exact.
       this.#began = Math.min(began, this.#began);
     } else {
       this.#began = began;
       this.#until = -Infinity;
     }
-    this.heard(now);
+    this.serverHeard(now);
   }
 
-  /** Notes a word of the server, which had begun by then. */
-  heard(now: number): void {
+  /** A message of the server has arrived, which had begun by then. */
+  serverHeard(now: number): void {
     this.#heardAt = now;
   }
 
@@ -57,7 +61,7 @@ export class ProvisionalMark {
       : this.#began + provisionalMs;
   }
 
-  /** Returns the mark as members say it to each other (`Provisional`). */
+  /** Returns the mark as it travels with the history (see `Provisional`). */
   left(now: number): number | undefined {
     if (now >= this.#until) return undefined;
     return this.#yields ? Math.max(1, Math.round(this.#until - now)) : 0;

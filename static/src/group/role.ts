@@ -1,4 +1,4 @@
-// What a member does and what a host does differ; how they are driven does not.
+// Interface of the two roles, host and member, as the group drives them.
 
 import type { RosterEntry, Path, PeerId } from "./types.ts";
 import type { TimerName } from "./timers.ts";
@@ -8,23 +8,23 @@ export interface Role {
   start(): void;
   stop(): void;
   receive(from: PeerId, via: Path, message: Wire): void;
-  /** Pieces of a long message come: it lives. */
+  /** Pieces of a long message arrive from a member, so it lives. */
   heard(from: PeerId): void;
   timer(name: TimerName): void;
-  /** The app has put something in the outbox. */
+  /** The page has put a message into the outbox. */
   sending(): void;
-  /** A way out that was jammed is free again. */
+  /** A congested path accepts data again. */
   drained(): void;
-  /** A way out has opened or closed. */
+  /** A data channel, or the relay, has opened or closed. */
   linked(id: PeerId | "relay"): void;
-  /** The server speaks again, and nothing has changed but perhaps the roster. */
+  /** The server answers again in the same epoch, perhaps with another roster. */
   opened(roster: readonly RosterEntry[] | undefined): void;
   joined(member: RosterEntry): void;
   left(id: PeerId): void;
-  /** The page has made its snapshot: what waited for that may be delivered. */
+  /** The page has answered a question for a snapshot: delivery may go on. */
   resume(): void;
-  /** We were stopped for a while: silence then proves nothing. */
+  /** The tab was frozen for a while: the silence of others proves nothing. */
   thawed(): void;
-  /** The last thing in every step. */
+  /** Ends a step: sends and delivers what has gathered. */
   flush(): void;
 }

@@ -1,100 +1,118 @@
-// Who is here: as the server tells its host, and as data channels show. What the log says of who came and went follows.
+// The members of a host's page, as the server announces them and as data channels show. The log
+// follows the roster: it says who joined and left.
 
-import type { Core } from "./core.ts";
-import { Peer } from "./peer.ts";
+import type { Context } from "./context.ts";
+import { Follower } from "./follower.ts";
 import type { Stamper } from "./stamper.ts";
 import type { MemberInfo, PeerId, RosterEntry } from "./types.ts";
 
 export class Roster {
-  readonly peers = new Map<PeerId, Peer>();
-  readonly #core: Core;
+  readonly followers = new Map<PeerId, Follower>();
+  readonly #context: Context;
   readonly #stamper: Stamper;
 
-  constructor(core: Core, stamper: Stamper) {
-    this.#core = core;
+  constructor(context: Context, stamper: Stamper) {
+    this.#context = context;
     this.#stamper = stamper;
   }
 
-  /** The server says that it is here. */
-  told(member: RosterEntry): Peer {
-    let peer = this.peers.get(member.id);
-    // On a new socket it has not said its profile yet: that is no change.
-    const profile = member.profile ?? peer?.info.profile;
+  /** The server has announced a member. */
+  announced(member: RosterEntry): Follower {
+    let follower = this.followers.get(member.id);
+    // A member on a new socket has not said its profile yet, which is no change.
+    const profile = member.profile ?? follower?.info.profile;
     const info: MemberInfo = { group: member.group, ...(profile === undefined ? {} : { profile }) };
-    if (!peer) this.peers.set(member.id, (peer = new Peer(member.id, info, this.#core.now)));
-    peer.info = info;
-    peer.relayed = member.relay !== false;
-    peer.present = true;
-    peer.missing = 0;
-    peer.gone = false;
-    return peer;
+    if (!follower) {
+      follower = new Follower(member.id, info, this.#context.now);
+      this.followers.set(member.id, follower);
+    }
+    follower.info = info;
+    follower.relayed = member.relay !== false;
+    follower.present = true;
+    follower.missing = 0;
+    follower.gone = false;
+    return follower;
   }
 
-  /** Its JOIN is on the way, or its socket is down and its data channel is not. */
-  stranger(id: PeerId): Peer {
-    const peer = new Peer(id, this.#stamper.members.get(id) ?? { group: true }, this.#core.now);
-    this.lost(peer);
-    this.peers.set(id, peer);
-    return peer;
+  /**
+   * Adds a member that speaks before the server's JOIN arrives, or whose socket is down while its
+   * data channel is not.
+   */
+  addStranger(id: PeerId): Follower {
+    const info = this.#stamper.members.get(id) ?? { group: true };
+    const follower = new Follower(id, info, this.#context.now);
+    this.lostSocket(follower);
+    this.followers.set(id, follower);
+    return follower;
   }
 
-  /** After a break these are here. The others are coming back, too: that they are not here yet says nothing. */
-  miss(here: ReadonlySet<PeerId>): void {
-    const { now } = this.#core;
-    for (const peer of this.peers.values()) {
-      if (here.has(peer.id)) continue;
-      if (peer.present) peer.missing = now;
-      peer.present = false;
-      peer.absentSince = now;
+  /**
+   * After a break, only these members are here. The others may be coming back, so nothing is
+   * stamped of them yet.
+   */
+  missAllBut(here: ReadonlySet<PeerId>): void {
+    const { now } = this.#context;
+    for (const follower of this.followers.values()) {
+      if (here.has(follower.id)) continue;
+      if (follower.present) follower.missing = now;
+      follower.present = false;
+      follower.absentSince = now;
     }
   }
 
-  /** It has no socket any more. */
-  lost(peer: Peer): void {
-    if (peer.present) peer.absentSince = this.#core.now;
-    peer.present = false;
+  /** The member has no socket any more. */
+  lostSocket(follower: Follower): void {
+    if (follower.present) follower.absentSince = this.#context.now;
+    follower.present = false;
   }
 
-  /** Stamp who came, who went, and whose profile is new. */
+  /** Stamps who joined, who left, and whose profile is new. */
   reconcile(): void {
-    const { id, profile } = this.#core;
-    this.#stamper.came(id, { group: true, ...(profile === undefined ? {} : { profile }) });
-    for (const peer of this.peers.values()) this.account(peer);
+    const { self } = this.#context;
+    this.#stamper.stampPresent(self.id, self.info, "spoken");
+    for (const follower of this.followers.values()) this.reconcileOne(follower);
     for (const member of [...this.#stamper.members.keys()])
-      if (member !== id && !this.peers.has(member)) this.#stamper.went(member);
+      if (member !== self.id && !this.followers.has(member)) this.#stamper.stampLeft(member);
   }
 
-  /** The same of one. */
-  account(peer: Peer): void {
-    if (this.#here(peer))
-      peer.info = this.#stamper.came(
-        peer.id,
-        peer.info,
-        peer.heard > -Infinity || !peer.info.group,
+  reconcileOne(follower: Follower): void {
+    const { heard, id, info } = follower;
+    if (this.#isHere(follower))
+      follower.info = this.#stamper.stampPresent(
+        id,
+        info,
+        heard > -Infinity || !info.group ? "spoken" : "silent",
       );
-    else this.#stamper.went(peer.id);
+    else this.#stamper.stampLeft(id);
   }
 
-  /** Who has gone is forgotten, once that is stamped: a page sees many come and go. */
+  /**
+   * Forgets members that have left, once that is stamped. Closes channels to members that the
+   * server gave up long ago.
+   */
   prune(): void {
-    const { links, now, online, out, resumeMs } = this.#core;
-    for (const [id, peer] of this.peers) {
-      // We have the server, and it has not for so long: it is no member any more, whoever it is.
-      if (!peer.present && online && now - peer.absentSince > resumeMs && links.up(id))
-        out.push({ type: "unlink", id });
-      if (this.#here(peer) || links.up(id) || this.#stamper.members.has(id)) continue;
-      this.peers.delete(id);
-      this.#core.forgetPath(id);
+    const { links, now, paths, server, step } = this.#context;
+    for (const [id, follower] of this.followers) {
+      const absentMs = now - follower.absentSince;
+      if (!follower.present && server.online && absentMs > server.resumeMs && links.up(id))
+        step.push({ type: "unlink", id });
+      if (this.#isHere(follower) || links.up(id) || this.#stamper.members.has(id)) continue;
+      this.followers.delete(id);
+      paths.forget(id);
     }
   }
 
-  /** Without a socket, yet on its data channel, it has not gone. */
-  #here(peer: Peer): boolean {
-    const { links, now, settings } = this.#core;
+  /**
+   * Returns whether a member is here: it has a socket, or a good data channel, or may just be
+   * coming back.
+   */
+  #isHere(follower: Follower): boolean {
+    const { links, now, settings } = this.#context;
     return (
-      peer.present ||
-      (!peer.gone &&
-        (links.good(peer.id, now) || (peer.missing !== 0 && now < peer.missing + settings.graceMs)))
+      follower.present ||
+      (!follower.gone &&
+        (links.good(follower.id, now) ||
+          (follower.missing !== 0 && now < follower.missing + settings.graceMs)))
     );
   }
 }

@@ -1,62 +1,68 @@
-// Times in milliseconds, sizes in bytes.
+// Times, sizes and limits of the group. Times are in milliseconds, sizes in bytes.
 
 export interface Settings {
-  /** The host's heartbeat. */
+  /** Interval between two heartbeats of the host. */
   readonly beatMs: number;
-  /** A beat of a page this large goes half as often. */
+  /** Number of members from which on the interval is twice as long. */
   readonly largePage: number;
-  /** Nothing heard from the host for so long: SUSPECT. */
+  /** Silence of the host after which a member says SUSPECT. */
   readonly suspectMs: number;
-  /** A new host waits so long for where everyone stands. */
+  /** Time that a new host waits for members to say where they stand. */
   readonly askMs: number;
-  /** `askMs` where there is no relay and the server does not say how long a dial may take. */
+  /**
+   * Time that a new host waits for members that only a data channel reaches, until the server says
+   * how long a dial may take.
+   */
   readonly askDialMs: number;
   readonly askRepeatMs: number;
-  /** A new host asks so long for what a member said it has, again and again as before. */
+  /** Time that a new host waits for entries from one member, in one try. */
   readonly pullMs: number;
-  /** A host without any history waits so long for someone who has one: about the server's `return_ms`. */
+  /**
+   * Shortest time that a host without a history waits for a member that has one. A server with a
+   * longer `return_ms` says so.
+   */
   readonly foundMs: number;
-  /** At most so often does a member report what it has, unless asked to witness. */
+  /** Shortest interval between two reports of a member that is no witness. */
   readonly ackMs: number;
   readonly relayAckMs: number;
-  /** The same of a witness, when another is to do it at once. */
+  /** Interval of reports of a witness, when another witness acknowledges at once. */
   readonly witnessAckMs: number;
   readonly gapMs: number;
   readonly helloMs: number;
-  /** A send not seen again by then is sent again. */
+  /** Time after which a message that has not come back is sent again. */
   readonly resendMs: number;
   readonly resendMaxMs: number;
-  /** Who gives a snapshot has so long to begin, and to go on, */
+  /** Time that a page, or the member asked for a snapshot, has to begin, and between two pieces. */
   readonly snapshotMs: number;
-  /** and so long in all. */
+  /** Time that a snapshot may take on its way in all. */
   readonly stateMs: number;
   readonly restoreRepeatMs: number;
-  /** A snapshot serves all who come within this time. */
+  /** Age up to which one snapshot serves further members. */
   readonly snapshotAgeMs: number;
-  /** A data channel on which nothing was heard so long is not used. */
+  /** Silence after which a data channel is not used. */
   readonly linkSilentMs: number;
-  /** A member not heard of for so long does not hold up the host's own page. */
-  readonly peerSilentMs: number;
-  /** A member missing after the server came back is only then said to have left. */
+  /** Silence after which a member does not hold up the host's own page. */
+  readonly memberSilentMs: number;
+  /** Time after which a member that is missing since the server came back is said to have left. */
   readonly graceMs: number;
   readonly resignMs: number;
-  /** A history founded while the server has been up for less than this is provisional, */
+  /** A history is provisional if it is founded while the server has been up for less than this. */
   readonly freshMs: number;
-  /** and stays so until the server has been up for this long. */
+  /** A provisional history stays so until the server has been up for this long. */
   readonly provisionalMs: number;
-  /** The longest time between two dials with a claim that the server does not believe. */
+  /** Longest interval between two dials with a claim that the server does not believe. */
   readonly claimMostMs: number;
-  /** Senders remembered after they left, however long ago. */
+  /** Number of senders that are remembered after they left, however long ago. */
   readonly goneCount: number;
   readonly messageBytes: number;
   readonly outboxBytes: number;
   readonly outboxCount: number;
   readonly logBytes: number;
   readonly logCount: number;
-  /** Under way to one member and not acknowledged. */
+  /** Bytes on the way to one member that it has not acknowledged. */
   readonly windowBytes: number;
   readonly batchBytes: number;
-  /** Entries a member keeps that came before their turn. */
+  /** Limits of the entries that a member keeps before their turn. */
   readonly aheadCount: number;
   readonly aheadBytes: number;
 }
@@ -82,7 +88,7 @@ export const defaults: Settings = {
   restoreRepeatMs: 1000,
   snapshotAgeMs: 3000,
   linkSilentMs: 2500,
-  peerSilentMs: 3000,
+  memberSilentMs: 3000,
   graceMs: 3000,
   resignMs: 2000,
   freshMs: 90_000,

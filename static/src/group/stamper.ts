@@ -1,89 +1,110 @@
-// Writing the log: each sender's messages in the order of its own count, and who comes and goes between them.
+// Stamps the log of a host: each sender's messages in the order of its own count, and who joins and
+// leaves between them.
 
-import type { Core } from "./core.ts";
-import type { Ledger } from "./ledger.ts";
-import type { Peer } from "./peer.ts";
-import { sameProfile, type Entry, type EntryKind, type MemberInfo, type PeerId } from "./types.ts";
+import type { Context } from "./context.ts";
+import type { DedupeTable } from "./dedupe-table.ts";
+import type { Follower } from "./follower.ts";
+import { sameProfile, type EntryKind, type MemberInfo, type PeerId } from "./types.ts";
 import type { Item } from "./wire.ts";
 
+interface StampOptions {
+  /** Nothing below this `n` will be sent again. */
+  readonly low: number;
+  readonly items: readonly Item[];
+  /** Bytes that may be kept of messages before their turn. */
+  readonly share: number;
+}
+
 export class Stamper {
-  readonly #core: Core;
-  /** The log added up to its end, further than our page has been handed it. */
-  #ahead: Ledger;
-  /** Nobody's log can continue ours any more: entries of this epoch are in it. */
+  readonly #context: Context;
+  /** The sum of the log at its end, further than the page was handed it. */
+  #table: DedupeTable;
+  /**
+   * Whether entries of this epoch are in the log, so that nobody's log can continue ours any more.
+   */
   begun = false;
 
-  constructor(core: Core) {
-    this.#core = core;
-    this.#ahead = core.applied;
+  constructor(context: Context) {
+    this.#context = context;
+    this.#table = context.replica.applied;
   }
 
-  /** From the end of the log on, which is ours now. */
+  /** Begins at the end of the log, which is the group's now. */
   begin(): void {
-    this.#ahead = this.#core.applied.clone();
-    this.follow(this.#core.delivered);
+    const { replica } = this.#context;
+    this.#table = replica.applied.clone();
+    this.follow(replica.delivered);
   }
 
-  /** Entries after `seq` were taken from another. */
+  /** Adds the entries after `seq`, which were taken from another member. */
   follow(seq: number): void {
-    const { log, now } = this.#core;
-    for (let s = seq + 1; s <= log.last; s++) this.#ahead.apply(log.at(s) as Entry, now);
+    const { now, replica } = this.#context;
+    const { log } = replica;
+    for (let s = seq + 1; s <= log.last; s++) this.#table.apply(log.expect(s), now);
   }
 
   get members(): ReadonlyMap<PeerId, MemberInfo> {
-    return this.#ahead.members;
+    return this.#table.members;
   }
 
   count(from: PeerId): number {
-    return this.#ahead.count(from);
+    return this.#table.count(from);
   }
 
   prune(before: number): void {
-    this.#ahead.prune(before, this.#core.settings.goneCount);
+    this.#table.prune(before, this.#context.settings.goneCount);
   }
 
-  /** What a member sent, as far as its turn has come; the rest waits. The n that is missing, if one is. */
-  take(peer: Peer, low: number, items: readonly Item[], share: number): number | undefined {
-    let next = this.count(peer.id) + 1;
-    // The sender gave up those between; or left so long ago that we forgot its count.
+  /**
+   * Stamps what a member sent, as far as its turn has come, and keeps the rest. Returns the `n`
+   * that is missing, if any.
+   */
+  take(follower: Follower, { low, items, share }: StampOptions): number | undefined {
+    let next = this.count(follower.id) + 1;
+    // The sender gave up those between, or it left so long ago that its count was forgotten.
     if (low > next) next = low;
     for (const item of items) {
       if (item.n < next) continue;
       if (item.n > next) {
-        peer.hold(item, share);
+        follower.keepEarly(item, share);
         continue;
       }
-      if (this.#core.full()) return undefined;
-      this.message(peer.id, next++, item);
-      for (let held = peer.unhold(next); held; held = peer.unhold(next))
-        this.message(peer.id, next++, held);
+      if (this.#context.replica.isFull) return undefined;
+      this.stampMessage(follower.id, next++, item);
+      for (let early = follower.takeEarly(next); early; early = follower.takeEarly(next))
+        this.stampMessage(follower.id, next++, early);
     }
-    for (const n of peer.held.keys()) if (n < next) peer.unhold(n);
-    return peer.held.size > 0 ? next : undefined;
+    return follower.dropEarlyBefore(next) ? next : undefined;
   }
 
-  message(from: PeerId, n: number, { d, z }: Item): void {
+  stampMessage(from: PeerId, n: number, { d, z }: Item): void {
     this.#stamp("d", from, n, d, z);
   }
 
-  /** A group member has come once it speaks: by then the server has told its profile. Says what is known of it now. */
-  came(id: PeerId, info: MemberInfo, speaks = true): MemberInfo {
+  /**
+   * Stamps that a member is here or has a new profile. Returns what is known of the member now.
+   * Nothing is stamped for a newcomer that has not spoken: the server has told its profile by the
+   * time it does.
+   */
+  stampPresent(id: PeerId, info: MemberInfo, contact: "spoken" | "silent"): MemberInfo {
     const known = this.members.get(id);
     if (known && (info.profile === undefined || sameProfile(known, info)))
       return known.group === info.group ? known : info;
-    if (known || speaks) this.#stamp("j", id, 0, info, 0);
+    if (known || contact === "spoken") this.#stamp("j", id, 0, info, 0);
     return info;
   }
 
-  went(id: PeerId): void {
+  /** Stamps that a member has left, if it was here. */
+  stampLeft(id: PeerId): void {
     if (this.members.has(id)) this.#stamp("l", id, 0, null, 0);
   }
 
   #stamp(k: EntryKind, f: PeerId, n: number, d: unknown, z: number): void {
-    const { log, epoch, now } = this.#core;
+    const { epoch, now, replica } = this.#context;
+    const { log } = replica;
     const entry = { s: log.last + 1, e: epoch, f, n, k, d, z };
     log.append(entry, now);
-    this.#ahead.apply(entry, now);
+    this.#table.apply(entry, now);
     this.begun = true;
   }
 }

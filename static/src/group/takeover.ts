@@ -1,278 +1,341 @@
-// Taking over: learn where everyone stands, get hold of the highest log, and only then stamp.
+// Takes over as host: finds out where everyone stands, gets the best log, and only then lets the
+// host stamp.
 
-import type { Core } from "./core.ts";
+import type { Context } from "./context.ts";
+import type { Follower } from "./follower.ts";
 import { best, common, delivered, isEmpty, lies, same } from "./history.ts";
-import type { Peer } from "./peer.ts";
 import type { PeerId, Standing } from "./types.ts";
 import type { Fill, Restore } from "./wire.ts";
 
-/** From so many on, the server's fan-out asks. */
+/** Number of members from which on the server's fan-out carries the question. */
 const CROWD = 16;
-/** So often may one fail to hand over what it has, in one epoch: then it has left the view. */
+/**
+ * Failures of one member to hand over what it has, in one epoch, after which it has left the view.
+ */
 export const TRIES = 3;
 const HEARD_MS = 1500;
-/** A data channel on which no answer came for so long may be dead. */
+/** Time without an answer after which a data channel may be dead. */
 const DEAD_MS = 600;
-/** A state of which no piece came for so long is asked for again; all else as often as everything. */
+/** Time without a piece of a snapshot after which it is asked for again. */
 const STATE_AGAIN_MS = 600;
-/** Why a host that is still there was replaced, if it will hardly answer: it is asked, and not waited for. */
+/**
+ * Causes for which a host was replaced that will hardly answer. It is asked, and not waited for.
+ */
 const SILENT: ReadonlySet<string> = new Set(["stalled", "unreachable"]);
 
-type Step = "ask" | "pull" | "wait";
+/**
+ * Why this takeover takes place.
+ * - `first`: nobody was here, so no history can be missing.
+ * - `named`: the server has named this member host.
+ * - `repeated`: this member has stamped in this epoch already. It never goes back to a history that
+ *   it left, or one name   would be given to two entries.
+ */
+export type Occasion = "first" | "named" | "repeated";
+
+interface TakeoverOptions {
+  readonly followers: ReadonlyMap<PeerId, Follower>;
+  /** Why the server replaced the previous host. */
+  readonly cause: string;
+  /** The host before this one, if there was one. */
+  readonly deposed: PeerId | undefined;
+  readonly occasion: Occasion;
+  /** Called when this member has the best log. */
+  readonly done: () => void;
+}
+
+/** A member that was asked for its log. */
+interface Source {
+  readonly id: PeerId;
+  /** Root of the history that it was asked for. */
+  readonly root: number;
+  /** Whether its page is asked for its state, because it cannot send the entries that come next. */
+  readonly bySnapshot: boolean;
+  readonly since: number;
+  /** It is not waited for longer than this, however much of its state arrives. */
+  readonly latest: number;
+  /** When it is asked again. */
+  againAt: number;
+}
 
 export class Takeover {
-  readonly #core: Core;
-  readonly #peers: ReadonlyMap<PeerId, Peer>;
-  #began: number;
-  #step: Step = "ask";
-  /** Of the other steps. */
+  readonly #context: Context;
+  readonly #options: TakeoverOptions;
+  #beganAt: number;
+  /** Asks where members stand, pulls a log, or waits for a member that has a history. */
+  #phase: "ask" | "pull" | "wait" = "ask";
+  /** When the phases `pull` and `wait` end. */
   #deadline = 0;
-  #source: PeerId | undefined;
-  /** Since then it is asked. */
-  #asked = 0;
-  /** It is not waited for longer than this, however much of its state comes. */
-  #patience = 0;
-  /** When it is asked again. */
-  #pullAt = 0;
-  /** Of the history that it was asked for. */
-  #root = 0;
-  /** It cannot send what comes next, and its page is asked for its state. */
-  #snapshot = false;
-  #repeated = false;
+  /** The last member that was asked for its log. */
+  #source: Source | undefined;
+  #hasAsked = false;
 
-  constructor(
-    core: Core,
-    peers: ReadonlyMap<PeerId, Peer>,
-    readonly cause: string,
-    /** The host before us. */
-    readonly deposed: PeerId | undefined,
-    /** Nobody was here: no history can be missing. */
-    readonly first: boolean,
-    /** We have stamped in this epoch: we never go back to a history that we left, or one name would be given twice. */
-    readonly stamped: boolean,
-    readonly done: () => void,
-  ) {
-    this.#core = core;
-    this.#peers = peers;
-    this.#began = core.now;
+  constructor(context: Context, options: TakeoverOptions) {
+    this.#context = context;
+    this.#options = options;
+    this.#beganAt = context.now;
+  }
+
+  get #isRepeated(): boolean {
+    return this.#options.occasion === "repeated";
   }
 
   start(): void {
     this.#ask();
-    this.#alarm();
+    this.#setAlarm();
     this.answered();
   }
 
-  /** Somebody said where it stands. */
+  // --- events ---
+
+  /** A member has said where it stands. */
   answered(): void {
-    if (this.#step === "ask" && this.#waiting().length > 0) return;
-    if (this.#step !== "pull") this.#decide();
+    if (this.#phase === "ask" && this.#waiting().length > 0) return;
+    if (this.#phase !== "pull") this.#decide();
   }
 
-  /** We were frozen, or cut off: what was said meanwhile is still on its way, or to be said again. */
-  again(): void {
-    const { now, settings } = this.#core;
-    this.#began = now;
-    if (this.#step !== "ask")
-      this.#deadline = now + (this.#step === "pull" ? settings.pullMs : settings.foundMs);
-    this.#alarm();
+  /**
+   * Waits anew: this member was frozen or cut off, so answers are on their way or must be repeated.
+   */
+  restartWaiting(): void {
+    const { now, server, settings } = this.#context;
+    this.#beganAt = now;
+    if (this.#phase !== "ask")
+      this.#deadline = now + (this.#phase === "pull" ? settings.pullMs : server.returnMs);
+    this.#setAlarm();
   }
 
   left(id: PeerId): void {
-    if (this.#step === "ask") return this.answered();
-    if (this.#step === "pull" && id === this.#source && !this.#core.links.good(id, this.#core.now))
-      this.#decide();
+    if (this.#phase === "ask") return this.answered();
+    const { links, now } = this.#context;
+    if (this.#pulledFrom(id) && !links.good(id, now)) this.#decide();
   }
 
-  filled(from: PeerId, { r, p, s, x }: Fill): void {
-    if (this.#step !== "pull" || from !== this.#source || r !== this.#root) return;
-    const { log } = this.#core;
-    const before = log.place;
-    if (this.#core.absorb(r, p, s, x) === "ok" && !same(before, log.place)) this.#decide();
+  filled(from: PeerId, fill: Fill): void {
+    const source = this.#pulledFrom(from);
+    if (!source || fill.r !== source.root) return;
+    const { now, replica } = this.#context;
+    const before = replica.log.place;
+    if (replica.absorb(fill, now) === "ok" && !same(before, replica.log.place)) this.#decide();
   }
 
   restored(from: PeerId, { heal, snap }: Restore): void {
-    if (this.#step !== "pull" || from !== this.#source || !same(heal, this.#core.log.place)) return;
-    const peer = this.#peers.get(from);
-    if (snap.r !== this.#root) {
-      // It has moved on, perhaps to the history we stamped in, and behind what we did; what it said before counts no more.
-      if (peer) {
-        peer.failed++;
-        peer.at = undefined;
+    const { freshness, page, replica } = this.#context;
+    const source = this.#pulledFrom(from);
+    if (!source || !same(heal, replica.log.place)) return;
+    const follower = this.#options.followers.get(from);
+    if (snap.r !== source.root) {
+      // The member has changed its history, perhaps to the one this host stamped in, to a place
+      // before that. What it said before counts no more.
+      if (follower) {
+        follower.failed++;
+        follower.at = undefined;
       }
       return this.#decide();
     }
-    this.#core.install(snap);
-    // It is no fresher for having been handed on.
-    if (peer?.at) this.#core.inherit(peer.saidAt - peer.at.age);
+    page.restore(snap);
+    // A history is no fresher for having been handed on.
+    if (follower?.at) freshness.inherited(follower.saidAt - follower.at.age);
     this.#decide();
   }
 
-  /** In the middle of handing over its state, which takes as long as it takes. */
+  /** Pieces of a long message arrive from a member: if that is the snapshot, it may take longer. */
   heard(from: PeerId): void {
-    if (this.#step !== "pull" || from !== this.#source || !this.#snapshot) return;
-    const { now, settings } = this.#core;
-    this.#deadline = Math.max(this.#deadline, Math.min(now + settings.snapshotMs, this.#patience));
-    this.#pullAt = now + settings.snapshotMs;
+    const source = this.#pulledFrom(from);
+    if (!source?.bySnapshot) return;
+    const { now, settings } = this.#context;
+    this.#deadline = Math.max(this.#deadline, Math.min(now + settings.snapshotMs, source.latest));
+    source.againAt = now + settings.snapshotMs;
   }
 
   timer(): void {
-    const { now, online } = this.#core;
-    const over = this.#step === "ask" ? this.#waiting().length === 0 : now >= this.#deadline;
-    // Who cannot be heard has not been silent.
-    if (over && !online) return this.again();
-    if (over) {
-      if (this.#step === "pull" && this.#source) this.#fail(this.#source);
+    const { now, server } = this.#context;
+    const isOver = this.#phase === "ask" ? this.#waiting().length === 0 : now >= this.#deadline;
+    // Members that cannot be heard have not been silent.
+    if (isOver && !server.online) return this.restartWaiting();
+    if (isOver) {
+      if (this.#phase === "pull" && this.#source) this.#fail(this.#source.id);
       return this.#decide();
     }
-    if (this.#step === "pull" && now >= this.#pullAt) this.#pull();
+    if (this.#phase === "pull" && this.#source && now >= this.#source.againAt)
+      this.#pull(this.#source);
     this.#ask();
-    this.#alarm();
+    this.#setAlarm();
   }
 
-  /** Unless it was just heard, and only the link is bad, what it said counts no more until it says it again. */
+  /** Returns the source if that is `id` and its log is being pulled. */
+  #pulledFrom(id: PeerId): Source | undefined {
+    return this.#phase === "pull" && this.#source?.id === id ? this.#source : undefined;
+  }
+
+  /**
+   * A member has not handed over its log in time. Unless it was just heard, it must say again where
+   * it stands.
+   */
   #fail(id: PeerId): void {
-    const peer = this.#peers.get(id);
-    if (!peer) return;
-    peer.failed++;
-    if (this.#core.now - peer.heard > HEARD_MS) peer.at = undefined;
+    const follower = this.#options.followers.get(id);
+    if (!follower) return;
+    follower.failed++;
+    if (this.#context.now - follower.heard > HEARD_MS) follower.at = undefined;
   }
 
-  /** Who has not answered yet, and still may. */
-  #waiting(): Peer[] {
-    const { links, now } = this.#core;
-    return [...this.#peers.values()].filter(
-      (peer) =>
-        peer.info.group &&
-        !peer.at &&
-        (peer.present || links.good(peer.id, now)) &&
-        now < this.#began + this.#askMs(peer) &&
-        !(peer.id === this.deposed && SILENT.has(this.cause)),
+  // --- asking ---
+
+  /** Returns the members that have not answered yet, and still may. */
+  #waiting(): Follower[] {
+    const { links, now } = this.#context;
+    const { cause, deposed, followers } = this.#options;
+    return [...followers.values()].filter(
+      (follower) =>
+        follower.info.group &&
+        !follower.at &&
+        (follower.present || links.good(follower.id, now)) &&
+        now < this.#beganAt + this.#askMs(follower) &&
+        !(follower.id === deposed && SILENT.has(cause)),
     );
   }
 
-  #askMs(peer: Peer): number {
-    const { settings, dialMs } = this.#core;
-    return this.#relays(peer) ? settings.askMs : dialMs;
+  #askMs(follower: Follower): number {
+    const { server, settings } = this.#context;
+    return this.#isRelayed(follower) ? settings.askMs : server.fairDialMs;
   }
 
-  /** What the server relays reaches it; else channels must be dialled first. */
-  #relays({ relayed }: Peer): boolean {
-    return this.#core.relayAllowed && relayed;
+  /** Returns whether the relay reaches a member. Else a data channel must be dialled first. */
+  #isRelayed({ relayed }: Follower): boolean {
+    return this.#context.server.relayAllowed && relayed;
   }
 
   #ask(): void {
-    const { epoch, links, now, out } = this.#core;
-    const ask = { t: "ask", e: epoch, cause: this.cause } as const;
-    // To whom nothing is relayed the server believes that it hears nothing of its host: it hears that this lives.
-    const silent = [...this.#peers.values()].filter(
-      (peer) => peer.info.group && (!this.#relays(peer) || (!peer.at && this.#step !== "pull")),
+    const { epoch, links, now, paths, step } = this.#context;
+    const ask = { t: "ask", e: epoch, cause: this.#options.cause } as const;
+    // A member without the relay would tell the server that it hears nothing of its host: it is
+    // asked all the while.
+    const asked = [...this.#options.followers.values()].filter(
+      (follower) =>
+        follower.info.group &&
+        (!this.#isRelayed(follower) || (!follower.at && this.#phase !== "pull")),
     );
-    const far = silent.filter((peer) => this.#relays(peer) && links.path(peer.id, now) === "relay");
-    const crowd = far.length > CROWD;
-    if (crowd) out.push({ type: "fanout", message: ask });
-    for (const peer of silent) {
-      const path = links.path(peer.id, now);
-      if (path === "relay" && (crowd || !this.#relays(peer))) continue;
-      this.#core.transmit(peer.id, ask);
-      // A data channel may be dead and not known to be yet; the server knows another way.
-      if (this.#repeated && path === "p2p" && links.relay && this.#relays(peer))
-        this.#core.transmit(peer.id, ask, "relay");
+    const far = asked.filter(
+      (follower) => this.#isRelayed(follower) && links.path(follower.id, now) === "relay",
+    );
+    const isCrowd = far.length > CROWD;
+    if (isCrowd) step.push({ type: "fanout", message: ask });
+    for (const follower of asked) {
+      const path = links.path(follower.id, now);
+      if (path === "relay" && (isCrowd || !this.#isRelayed(follower))) continue;
+      paths.transmit(follower.id, ask);
+      // A data channel may be dead before that is known: a repeated question takes both paths.
+      if (this.#hasAsked && path === "p2p" && links.relay && this.#isRelayed(follower))
+        paths.transmit(follower.id, ask, "relay");
     }
-    this.#repeated = true;
+    this.#hasAsked = true;
   }
 
-  /** When there is something to do next, if nothing comes. */
-  #alarm(): void {
-    const { now, settings, timers, dialMs } = this.#core;
+  /** Sets the alarm for when there is something to do next, if nothing arrives. */
+  #setAlarm(): void {
+    const { now, server, settings, timers } = this.#context;
     const { askMs, askRepeatMs } = settings;
     const deadline =
-      this.#step === "ask"
-        ? this.#began + (now < this.#began + askMs ? askMs : dialMs)
+      this.#phase === "ask"
+        ? this.#beganAt + (now < this.#beganAt + askMs ? askMs : server.fairDialMs)
         : this.#deadline;
-    timers.set("take", Math.min(deadline, now + askRepeatMs));
+    timers.set("takeover", Math.min(deadline, now + askRepeatMs));
   }
 
+  // --- deciding ---
+
+  /** Takes the next step towards the best log of the view. */
   #decide(): void {
-    const core = this.#core;
-    const own: Standing = core.standing();
-    const mine: Standing = this.stamped ? { ...own, stale: false } : own;
-    const givers = new Map<Standing, PeerId>();
-    for (const peer of this.#peers.values()) {
-      if (!peer.at || peer.failed >= TRIES || !(peer.present || core.links.good(peer.id, core.now)))
-        continue;
-      if (this.stamped && core.abandoned.has(peer.at.r)) continue;
-      givers.set(peer.at, peer.id);
-    }
-    const chosen = best(mine, [...givers.keys()], core.young);
+    const { freshness, now, replica, server } = this.#context;
+    const own: Standing = this.#context.standing();
+    const mine: Standing = this.#isRepeated ? { ...own, stale: false } : own;
+    const givers = this.#givers();
+    const chosen = best(mine, [...givers.keys()], server.youngAfter(now));
     const source = givers.get(chosen);
     if (source !== undefined && common(own, chosen) < chosen.s) {
       const giver = detour(own, chosen, [...givers.keys()]);
       return this.#pullFrom(givers.get(giver) as PeerId, giver.r, !fills(giver, own));
     }
-    // Another that was not away has no more than we do.
-    if (source !== undefined) core.stale = false;
-    if (!isEmpty(chosen) || this.stamped) return this.#finish();
-    if (this.first) return this.#found(true);
-    if (core.now >= this.#began + core.settings.foundMs) return this.#found(false);
-    this.#step = "wait";
-    this.#deadline = this.#began + core.settings.foundMs;
-    this.#alarm();
-  }
-
-  #pullFrom(source: PeerId, root: number, snapshot: boolean): void {
-    const { now, settings } = this.#core;
-    this.#step = "pull";
-    if (source !== this.#source) {
-      this.#asked = now;
-      this.#patience = now + settings.stateMs;
+    if (source !== undefined) freshness.foundComplete();
+    if (!isEmpty(chosen) || this.#isRepeated) return this.#finish();
+    if (this.#options.occasion === "first") {
+      replica.found(this.#context.epoch, now);
+      freshness.founded();
+      return this.#finish();
     }
-    this.#source = source;
-    this.#root = root;
-    this.#snapshot = snapshot;
+    if (now >= this.#beganAt + server.returnMs) return this.#foundIncomplete();
+    this.#phase = "wait";
+    this.#deadline = this.#beganAt + server.returnMs;
+    this.#setAlarm();
+  }
+
+  /** Returns the standings that count, and whose they are. */
+  #givers(): Map<Standing, PeerId> {
+    const { links, now, replica } = this.#context;
+    const givers = new Map<Standing, PeerId>();
+    for (const { at, failed, id, present } of this.#options.followers.values()) {
+      if (!at || failed >= TRIES || !(present || links.good(id, now))) continue;
+      if (this.#isRepeated && replica.hasAbandoned(at.r)) continue;
+      givers.set(at, id);
+    }
+    return givers;
+  }
+
+  #pullFrom(id: PeerId, root: number, bySnapshot: boolean): void {
+    const { now, settings } = this.#context;
+    const asked = this.#source?.id === id ? this.#source : undefined;
+    this.#phase = "pull";
+    this.#source = {
+      id,
+      root,
+      bySnapshot,
+      since: asked?.since ?? now,
+      latest: asked?.latest ?? now + settings.stateMs,
+      againAt: now,
+    };
     // A page may take its time to make a snapshot, or need to be asked twice.
-    this.#deadline = now + settings.pullMs + (snapshot ? settings.snapshotMs * 1.5 : 0);
-    this.#pull();
+    this.#deadline = now + settings.pullMs + (bySnapshot ? settings.snapshotMs * 1.5 : 0);
+    this.#pull(this.#source);
   }
 
-  #pull(): void {
-    const core = this.#core;
-    const { links, now } = core;
-    const source = this.#source as PeerId;
-    // It answers the way it was asked. A state is long in the making: it is not asked for both ways.
-    const dead =
-      !this.#snapshot &&
-      links.relay &&
-      now - Math.max(links.lastHeard(source), this.#asked) > DEAD_MS;
-    core.transmit(
-      source,
-      { t: "pull", e: core.epoch, at: core.standing() },
-      dead ? "relay" : undefined,
-    );
-    this.#pullAt = now + (this.#snapshot ? STATE_AGAIN_MS : 0);
-    this.#alarm();
+  #pull(source: Source): void {
+    const context = this.#context;
+    const { epoch, links, now, paths } = context;
+    const silentMs = now - Math.max(links.lastHeard(source.id), source.since);
+    // The answer takes the path of the question. A snapshot takes long to make: it is asked for on
+    // one path only.
+    const isDead = !source.bySnapshot && links.relay && silentMs > DEAD_MS;
+    const via = isDead ? "relay" : undefined;
+    paths.transmit(source.id, { t: "pull", e: epoch, at: context.standing() }, via);
+    source.againAt = now + (source.bySnapshot ? STATE_AGAIN_MS : 0);
+    this.#setAlarm();
   }
 
-  #found(complete: boolean): void {
-    const core = this.#core;
-    const reason = core.log.root === 0 ? "join" : "replaced";
-    core.found(core.epoch);
-    if (!complete) core.recovered(false, "none", 0, { reason, ...core.orphans() });
+  /** Founds a history although there may be another, which nobody here has. */
+  #foundIncomplete(): void {
+    const { epoch, freshness, now, recovery, replica } = this.#context;
+    const reason = replica.log.root === 0 ? "join" : "replaced";
+    replica.found(epoch, now);
+    freshness.founded();
+    const orphans = recovery.takeOrphans();
+    recovery.report({ complete: false, via: "none", awayMs: 0, reason, ...orphans });
     this.#finish();
   }
 
   #finish(): void {
-    this.#core.timers.clear("take");
-    this.done();
+    this.#context.timers.clear("takeover");
+    this.#options.done();
   }
 }
 
-/** Can its holder send us what comes next? */
+/** Returns whether the holder of a log can send the entries that come next for us. */
 function fills(at: Standing, own: Standing): boolean {
   return common(own, at) >= Math.max(own.done, at.base);
 }
 
-/** Whose log is taken next: the chosen one; or, where that begins too late for us and its page gives no state, one that leads to it. */
+/**
+ * Returns the log that is taken next. That is the chosen one, or one that leads to it if the chosen
+ * one begins too late for us and its page gives no state.
+ */
 function detour(own: Standing, chosen: Standing, others: readonly Standing[]): Standing {
   if (chosen.snap || fills(chosen, own)) return chosen;
   const from = common(own, chosen);

@@ -1,23 +1,23 @@
-// Deadlines with names, so that one alarm serves all and says why it rings.
+// Deadlines with names: one alarm serves all of them, and each says why it rings.
 
 export type TimerName =
-  | "hello"
+  | "greeting"
   | "ack"
   | "gap"
   | "resend"
   | "suspect"
   | "away"
-  | "asking"
-  | "beat"
-  | "take"
-  | "give"
+  | "snapshot"
+  | "heartbeat"
+  | "takeover"
+  | "giver"
   | "resign"
   | "trim"
   | "claim";
 
 export class Timers {
   readonly #due = new Map<TimerName, number>();
-  /** The earliest; undefined when it is to be looked for. */
+  /** The earliest deadline; undefined while it is not known. */
   #next: number | undefined = Infinity;
 
   set(name: TimerName, at: number): void {
@@ -25,7 +25,7 @@ export class Timers {
     this.#next = undefined;
   }
 
-  /** Keeps an earlier deadline. */
+  /** Sets a deadline, unless an earlier one is set. */
   soon(name: TimerName, at: number): void {
     const due = this.#due.get(name);
     if (due === undefined || at < due) this.set(name, at);
@@ -39,6 +39,7 @@ export class Timers {
     return this.#due.has(name);
   }
 
+  /** Returns the earliest deadline, `Infinity` if none is set. */
   next(): number {
     if (this.#next !== undefined) return this.#next;
     let next = Infinity;
@@ -46,7 +47,7 @@ export class Timers {
     return (this.#next = next);
   }
 
-  /** Takes out the earliest that is due. */
+  /** Removes the earliest deadline that is due, and returns its name. */
   pop(now: number): TimerName | undefined {
     const next = this.next();
     if (next > now) return undefined;

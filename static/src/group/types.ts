@@ -1,66 +1,76 @@
-// The words of the protocol: who, which entry, which history.
+// Types of the protocol: members, entries, histories and snapshots.
 
 export type PeerId = string;
 export type Path = "p2p" | "relay";
 
-/** `d` a message, `j` a member came (or, of one that is here: its profile is another), `l` a member went. */
+/**
+ * Kind of an entry: `d` a message, `j` a member joined or has another profile, `l` a member left.
+ */
 export type EntryKind = "d" | "j" | "l";
 
-/** One line of the log. Never changed once stamped, so it is shared freely. */
+/** One entry of the log. A stamped entry never changes, so it may be shared. */
 export interface Entry {
   /** Place in the log; counts on through epochs. */
   readonly s: number;
-  /** Epoch of the host that stamped it. With `s` and the root it names the entry for ever. */
+  /**
+   * Epoch of the host that stamped the entry. With `s` and the root it names the entry for ever.
+   */
   readonly e: number;
-  /** Who sent it; for `j` and `l` whom it is about. */
+  /** Sender of a message; for `j` and `l` the member that joined or left. */
   readonly f: PeerId;
   /** The sender's own count; 0 for `j` and `l`. */
   readonly n: number;
   readonly k: EntryKind;
-  /** Opaque to the machine. */
+  /** Payload, opaque to the state machine. */
   readonly d: unknown;
-  /** Bytes `d` takes, as told by whoever sent it; what limits count. */
+  /** Size of `d` in bytes, as the sender says it. Limits count this. */
   readonly z: number;
 }
 
-/** `[epoch, first seq]` for every epoch that stamped: tells the epoch of any seq, trimmed or not. */
+/** An epoch that stamped entries, and its first seq. */
 export type Segment = readonly [epoch: number, start: number];
+/**
+ * The segments of a history, oldest first: they tell the epoch of any seq, even of a trimmed one.
+ */
 export type Line = readonly Segment[];
 
-/** A place in a history. `r` is the epoch that founded it, 0 for none. */
+/** A place in a history. `r` is the epoch that founded the history, 0 for none. */
 export interface Place {
   readonly r: number;
   readonly e: number;
   readonly s: number;
 }
 
-/** All a host must know of a log to fill, restore or follow it. */
+/** Where a member stands: all that a host needs in order to fill, restore or follow its log. */
 export interface Standing extends Place, Provisional {
-  /** Highest seq the page has been handed: beyond it entries may still be taken back. */
+  /** Highest seq that the page was handed. Entries after it may still be taken back. */
   readonly done: number;
   /** Entries up to here are trimmed. */
   readonly base: number;
   readonly line: Line;
-  /** Its page can give snapshots. */
+  /** Whether the page can give snapshots. */
   readonly snap: boolean;
-  /** Away longer than `resumeMs`: outranks nobody. */
+  /** Whether the member was away for longer than `resumeMs`: its history then outranks nobody's. */
   readonly stale: boolean;
-  /** So long ago this history was last known to be the group's. */
+  /** Milliseconds since this history was last known to be the group's. */
   readonly age: number;
 }
 
-/**
- * What travels with a history that was founded soon after the server began without memory: for how many more ms it gives
- * way to any history without this mark, however long that one was away. 0: it was founded soon after that, but not so soon
- * that it gives way. A history without the mark is from before, or the time is over.
- */
+/** Mark that travels with a history that was founded soon after the server began without memory. */
 export interface Provisional {
+  /**
+   * Milliseconds for which the history gives way to every history without this mark, however long
+   * that was away. 0 marks a history that was founded soon after the server began, and yet too late
+   * to give way. A history without the mark is from before the server began, or its provisional
+   * time is over.
+   */
   readonly provisional?: number;
 }
 
 export interface MemberInfo {
+  /** False for a stock client, which takes no part in the group. */
   readonly group: boolean;
-  /** Opaque to the machine; without one, none was said (yet). */
+  /** Profile of the member, opaque to the state machine. Absent until the member has set one. */
   readonly profile?: unknown;
 }
 
@@ -68,44 +78,52 @@ export function sameProfile(a: MemberInfo, b: MemberInfo): boolean {
   return a.profile === b.profile || JSON.stringify(a.profile) === JSON.stringify(b.profile);
 }
 
+/** A member as the server announces it to the host. */
 export interface RosterEntry extends MemberInfo {
   readonly id: PeerId;
-  /** False for one to whom nothing may be relayed. */
+  /** False for a member to which nothing may be relayed. */
   readonly relay?: boolean;
 }
 
-/** State of a group at one place: what a late joiner needs to go on from there. */
+/** State of a group at one place: all that a late joiner needs in order to go on from there. */
 export interface Snapshot extends Place, Provisional {
   readonly line: Line;
-  /** The dedupe table: the last n stamped of each sender. */
+  /** The dedupe table: the last `n` stamped of each sender. */
   readonly counts: readonly (readonly [PeerId, number])[];
-  /** Of the senders of which not every n up to the last was stamped. */
+  /** Senders of which some `n` up to the last was not stamped. */
   readonly gaps?: readonly Gaps[];
-  /** Senders were forgotten: one that is not in the table may have sent something. */
+  /**
+   * Whether senders were forgotten: a sender that is not in the table may still have sent
+   * something.
+   */
   readonly forgot?: boolean;
   readonly members: readonly (readonly [PeerId, MemberInfo])[];
-  /** False when no page could give its state: the kept log follows instead. */
+  /** False when no page could give its state: then the kept entries follow. */
   readonly has: boolean;
   readonly state?: unknown;
+  /** Size of `state` in bytes. */
   readonly z: number;
 }
 
-/** What is known of a sender beyond its last n. */
+/** Gaps in the messages of one sender, up to its last `n`. */
 export interface Gaps {
   readonly id: PeerId;
-  /** Runs of n, first and last, that were never stamped. */
+  /** Runs of `n`, first and last, that were never stamped. */
   readonly gaps: readonly (readonly [number, number])[];
-  /** Nobody knows of n up to here whether they were stamped. */
+  /** Nobody knows whether the messages up to this `n` were stamped. */
   readonly unsure: number;
 }
 
-/** A message that the page was handed, that the history it goes on in does not hold, and that is not sent again. */
+/**
+ * A message that the page was handed, that its new history does not hold, and that is not sent
+ * again.
+ */
 export interface Lost {
   readonly from: PeerId;
   readonly mine: boolean;
   readonly seq: number;
   readonly epoch: number;
-  /** Opaque to the machine. */
+  /** Payload, opaque to the state machine. */
   readonly data: unknown;
 }
 

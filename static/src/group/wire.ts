@@ -1,20 +1,27 @@
-// What members and host say to each other over their links. Links may lose, repeat and reorder: every message
-// stands by itself and carries the epoch `e` it belongs to.
+// Messages between members and host. Paths may lose, repeat and reorder them, so every message
+// stands by itself and carries its epoch `e`.
 
 import type { Entry, PeerId, Place, Snapshot, Standing } from "./types.ts";
 
-/** Said as `&group=` in the WebSocket's address; the server refuses another. */
+/**
+ * Version of the protocol, `&group=` in the WebSocket's address. The server refuses every other
+ * version.
+ */
 export const PROTOCOL = 1;
 
-/** host -> member: where do you stand? The first word of a new epoch, and whenever the host is unsure of someone. */
+/**
+ * host -> member: asks where the member stands. First message of an epoch, repeated whenever the
+ * host does not know.
+ */
 export interface Ask {
   readonly t: "ask";
   readonly e: number;
   readonly cause: string;
 }
 /**
- * member -> host: here. Sent on every change of host and on returning, until the host fills or restores. The first one to a
- * host carries the head of the outbox as `send` would, so that the host stamps it as soon as it leads.
+ * member -> host: says where the member stands. Sent on every change of host and on returning,
+ * until the host fills or restores the member. The first one to a host carries the head of the
+ * outbox as `send` would, so that the host stamps it as soon as it leads.
  */
 export interface At {
   readonly t: "at";
@@ -23,7 +30,7 @@ export interface At {
   readonly low?: number;
   readonly x?: readonly Item[];
 }
-/** host -> members: entries after `s - 1`, whose epoch is `p`. */
+/** host -> members: entries from `s` on. `p` is the epoch of the entry before. */
 export interface Data {
   readonly t: "data";
   readonly e: number;
@@ -32,7 +39,10 @@ export interface Data {
   readonly s: number;
   readonly x: readonly Entry[];
 }
-/** host -> members: I live, this is my last entry, and up to `sent` you should have; `w` acknowledge soon. `k` counts beats. */
+/**
+ * host -> members: heartbeat. `at` is the host's last entry, and a member should have the entries
+ * up to `sent`. The witnesses `w` acknowledge early. `k` counts heartbeats.
+ */
 export interface Beat {
   readonly t: "beat";
   readonly e: number;
@@ -42,7 +52,10 @@ export interface Beat {
   readonly k: number;
   readonly cause: string;
 }
-/** member -> host: I have everything up to here. `gap`: and lack what follows. `k`: your last beat I heard. */
+/**
+ * member -> host: acknowledges all entries up to `at`. `gap` says that the member knows of entries
+ * after that, which it lacks. `k` is the last heartbeat that it heard.
+ */
 export interface Ack {
   readonly t: "ack";
   readonly e: number;
@@ -50,12 +63,16 @@ export interface Ack {
   readonly gap: boolean;
   readonly k: number;
 }
+/** A message in the outbox of its sender: count, payload, size in bytes. */
 export interface Item {
   readonly n: number;
   readonly d: unknown;
   readonly z: number;
 }
-/** member -> host: stamp these. Nothing below `low` will ever be sent (again). `at` and `k` as in `ack`. */
+/**
+ * member -> host: asks to stamp `x`. Nothing below `low` will ever be sent (again). `at` and `k`
+ * are as in `ack`.
+ */
 export interface Send {
   readonly t: "send";
   readonly e: number;
@@ -64,21 +81,21 @@ export interface Send {
   readonly low: number;
   readonly x: readonly Item[];
 }
-/** Items to be stamped, from a `send` or from the head in an `at`. */
-export type Parked = Pick<Send, "low" | "x"> & { readonly at: Place };
-/** host -> sender: I wait for your `n`. */
+/** Messages to be stamped, from a `send` or from the head in an `at`. */
+export type StampRequest = Pick<Send, "low" | "x"> & { readonly at: Place };
+/** host -> sender: asks for the sender's message `n`, which is missing. */
 export interface Need {
   readonly t: "need";
   readonly e: number;
   readonly n: number;
 }
-/** host -> member: send me what I lack, standing where `at` says. */
+/** host -> member: asks for the entries that are missing at `at`. */
 export interface Pull {
   readonly t: "pull";
   readonly e: number;
   readonly at: Standing;
 }
-/** member -> host: the answer to `pull`, shaped as `data`. */
+/** member -> host: answers `pull`. Has the form of `data`. */
 export interface Fill {
   readonly t: "fill";
   readonly e: number;
@@ -87,33 +104,36 @@ export interface Fill {
   readonly s: number;
   readonly x: readonly Entry[];
 }
-/** host -> member: give me a snapshot. */
+/** host -> member: asks for a snapshot. */
 export interface Want {
   readonly t: "want";
   readonly e: number;
   readonly k: number;
 }
-/** member -> host: the answer to `want`; none when the page gave none. */
+/** member -> host: answers `want`, with null when the page gave no snapshot. */
 export interface Snap {
   readonly t: "snap";
   readonly e: number;
   readonly k: number;
   readonly snap: Snapshot | null;
 }
-/** To one that cannot be filled: start again from here. Void unless it still stands at `heal`. */
+/**
+ * any -> one that cannot be filled: restores it from `snap`. Void unless the receiver still stands
+ * at `heal`.
+ */
 export interface Restore {
   readonly t: "restore";
   readonly e: number;
   readonly heal: Place;
   readonly snap: Snapshot;
 }
-/** To one that speaks for an older epoch: you are deposed. */
+/** any -> one of an older epoch: says that the server has named another host since. */
 export interface Fence {
   readonly t: "fence";
   readonly e: number;
   readonly host: PeerId;
 }
-/** member -> host: I go for good. */
+/** member -> host: says that the member leaves for good. */
 export interface Bye {
   readonly t: "bye";
   readonly e: number;
@@ -152,7 +172,7 @@ const list =
 const shape = (fields: Fields): Check => {
   const names = Object.keys(fields);
   const checks = Object.values(fields);
-  // Everything that comes is checked, entry by entry.
+  // A plain loop: every entry of every message passes here.
   return (v) => {
     if (typeof v !== "object" || v === null) return false;
     for (let i = 0; i < checks.length; i++)
@@ -171,7 +191,7 @@ const perhaps =
   (of: Check): Check =>
   (v) =>
     v === undefined || of(v);
-/** Members with an older library do not say it. */
+/** Members with an older library leave the mark out. */
 const marked: Fields = { provisional: perhaps(count) };
 const standing = shape({
   ...place,
@@ -229,7 +249,9 @@ function isHead({ low, x }: At): boolean {
   return x === undefined ? low === undefined : count(low) && items(x);
 }
 
-/** Another member's page may run anything: what has not the shape of a message is none. */
+/**
+ * Returns whether `value` is a well-formed message. The page of another member may run any code.
+ */
 export function isWire(value: unknown): value is Wire {
   if (typeof value !== "object" || value === null) return false;
   const { t, e } = value as { t?: unknown; e?: unknown };
@@ -242,7 +264,10 @@ export function isWire(value: unknown): value is Wire {
   );
 }
 
-/** Nothing is of a later epoch than the message that speaks of it: of those only the server can tell. */
+/**
+ * Returns whether nothing in the message is of a later epoch than the message: only the server
+ * announces epochs.
+ */
 function isTimely(message: Wire): boolean {
   const { e } = message;
   const upTo = (track: Snapshot | Standing): boolean =>

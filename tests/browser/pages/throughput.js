@@ -1,14 +1,15 @@
-// One sends as fast as it may, all count. A message has landed when it came back to its sender; a host's own, when one
-// other has said that it has it. So that both libraries promise the same at that moment.
+// One page sends as fast as it can, and all pages count. A message has landed when it comes back to
+// its sender. A host's own message has landed when another page acknowledges it. Both libraries
+// promise the same at that moment.
 const BYTES = 200;
 
-/** A message whose JSON is 200 bytes long. */
+/** Returns a message whose JSON is 200 bytes long. */
 export function message(n) {
   const bare = { n, pad: "" };
   return { n, pad: "x".repeat(BYTES - JSON.stringify(bare).length) };
 }
 
-/** What has come: each once, in order, or it counts as wrong. */
+/** Counts messages. A message out of order or repeated counts as wrong. */
 export class Counter {
   last = 0;
   wrong = 0;
@@ -19,7 +20,7 @@ export class Counter {
   }
 }
 
-/** Keeps `inFlight` under way; `send` calls back when one has landed. */
+/** Keeps `inFlight` messages under way. `send` calls back when its message has landed. */
 export class Flow {
   sent = 0;
   landed = 0;

@@ -1,5 +1,6 @@
-// Chromium as people have it: Playwright tells it to throttle nothing, and every tab that it is looked at. Here a tab behind
-// another is hidden, its timers are slowed, a page may be frozen, and one that was left is kept for `back`.
+// Chromium as people use it. Playwright switches off throttling and shows every tab as visible.
+// Here a tab behind another is hidden, Chromium throttles its timers, a page can be frozen, and the
+// back-forward cache keeps a page that the user leaves.
 import { existsSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -35,17 +36,17 @@ export class BareBrowser {
     return new BareBrowser(browser, scratch);
   }
 
-  /** What the pages wrote to their consoles; shown when a test fails. */
+  /** Lines that the pages wrote to their consoles. A failed test prints them. */
   log = [];
 
   constructor(browser, scratch) {
     Object.assign(this, { browser, scratch });
   }
 
-  /** In front of all others. */
+  /** Opens a tab in front of all others. */
   async tab(url) {
     const { origin } = new URL(url);
-    // Chromium offers loopback addresses only to pages that may use the microphone.
+    // Chromium offers loopback ICE candidates only to pages that may use the microphone.
     if (origin !== "null")
       await this.browser.defaultBrowserContext().overridePermissions(origin, ["microphone"]);
     const page = await this.browser.newPage();
@@ -55,7 +56,10 @@ export class BareBrowser {
     return page;
   }
 
-  /** As the browser does to tabs that were hidden for long: nothing runs in it until it is thawed. */
+  /**
+   * Freezes a tab, as Chromium does after a long time hidden. Its page runs nothing until it is
+   * thawed.
+   */
   freeze = (tab) => this.#lifecycle(tab, "frozen");
   thaw = (tab) => this.#lifecycle(tab, "active");
 

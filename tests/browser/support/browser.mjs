@@ -1,4 +1,4 @@
-// Debian's Chromium, driven by playwright-core. Each browser is a process group of its own.
+// Debian's Chromium, driven by playwright-core. Each browser leads its own process group.
 import { existsSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -16,20 +16,23 @@ const args = [
   "--disable-background-networking",
   "--disable-component-update",
   "--disable-sync",
-  // Plain addresses in ICE candidates: there is no mDNS responder on a test machine.
+  // ICE candidates hold plain addresses, because a test machine has no mDNS responder.
   "--disable-features=WebRtcHideLocalIpsWithMdns",
   "--allow-loopback-in-peer-connection",
 ];
 
 export class Browser {
-  /** How a world starts another of this kind. */
+  /** Name of the `World` method that starts another browser of this kind. */
   kind = "chromium";
 
-  /** `flags`: more of them. `without`: those that Playwright gives by itself and that stand in a test's way. */
+  /**
+   * `flags` are further command line flags. `without` lists Playwright's default flags to leave
+   * out.
+   */
   static async start({ flags = [], without = [] } = {}) {
     if (!existsSync(executablePath))
       throw new Error(`${executablePath} is missing: apt-get install chromium`);
-    // A killed browser cannot clear up after itself.
+    // A killed browser leaves its temporary files behind, so they have a folder of their own.
     const scratch = mkdtempSync(join(tmpdir(), "peerstar-browser-"));
     const server = await chromium.launchServer({
       executablePath,
@@ -43,7 +46,7 @@ export class Browser {
     return new Browser(server, pid, scratch, await chromium.connect(server.wsEndpoint()));
   }
 
-  /** What the pages wrote to their consoles; shown when a test fails. */
+  /** Lines that the pages wrote to their consoles. A failed test prints them. */
   log = [];
 
   constructor(server, pid, scratch, browser) {
@@ -53,10 +56,10 @@ export class Browser {
     this.browser = browser;
   }
 
-  /** A tab in a profile of its own. */
+  /** Opens a tab in a new profile. */
   async tab(url, options = {}) {
     const context = await this.browser.newContext(options);
-    // Chromium offers loopback addresses only to pages that may use the microphone.
+    // Chromium offers loopback ICE candidates only to pages that may use the microphone.
     await context.grantPermissions(["microphone"]);
     return this.tabIn(context, url);
   }
@@ -69,7 +72,7 @@ export class Browser {
     return page;
   }
 
-  /** As a crash or an empty battery would: no goodbye of any kind. */
+  /** Kills the browser without a goodbye, like a crash or an empty battery. */
   async kill() {
     const gone = new Promise((done) => this.server.process().once("exit", done));
     kill(this.pid);

@@ -1,4 +1,5 @@
-// Pages of five that pass messages on as fast as they may, on this library or on stock PeerJS (pages/throughput-*.html).
+// Five pages that pass messages on as fast as they can, with this library or with stock PeerJS
+// (pages/throughput-*.html).
 import assert from "node:assert/strict";
 import { sleep } from "./group.mjs";
 import { untilState } from "./until.mjs";
@@ -7,7 +8,10 @@ export const contenders = ["peerstar", "PeerJS json", "PeerJS binary"];
 const WARM_MS = 1_000;
 
 export class Contest {
-  /** A host and four members, each in a browser of its own; all linked by data channels. */
+  /**
+   * Starts a host and four members, each in its own browser, and waits until data channels link
+   * them all.
+   */
   static async gather(world, contender, browsers) {
     const [server, site] = await Promise.all([
       contender === "peerstar" ? world.server() : world.plainServer(),
@@ -35,14 +39,14 @@ export class Contest {
     const contest = new Contest(tabs);
     if (contender === "peerstar")
       await untilState(
-        "all to be linked",
+        "all members to be linked",
         () => contest.#each(() => ready() && members()),
         (all) => all.every((n) => n === tabs.length),
         20_000,
       );
     else
       await untilState(
-        "all to be linked",
+        "all pages to be linked",
         () => tabs[0].evaluate(() => links()),
         (n) => n === tabs.length - 1,
       );
@@ -55,7 +59,10 @@ export class Contest {
 
   #each = (work) => Promise.all(this.tabs.map((tab) => tab.evaluate(work)));
 
-  /** Delivered a second to each, in the page where that was least; every message must have come, once and in order. */
+  /**
+   * Returns the messages delivered per second in the slowest page. Fails unless every page received
+   * every message once and in order.
+   */
   async run({ hostSends, inFlight, forMs, warmMs = WARM_MS }) {
     const sender = this.tabs[hostSends ? 0 : 1];
     await this.tabs[2].evaluate((yes) => void (window.witness = yes), hostSends);
@@ -73,16 +80,16 @@ export class Contest {
     await sender.evaluate(() => flow.stop());
     const sent = await sender.evaluate(() => flow.sent);
     const counts = await untilState(
-      "all to have come",
+      "all messages to arrive",
       () => this.#each(() => count()),
       (all) => all.every(({ last, wrong }) => last + wrong >= sent),
     );
     assert.deepEqual(
       counts.map(({ last, wrong }) => [last, wrong]),
       counts.map(() => [sent, 0]),
-      "each message comes once and in order",
+      "every page receives each message once and in order",
     );
-    assert.ok(sent > before, "something was sent");
+    assert.ok(sent > before, "the sender sent something");
     return Math.min(...to.map(([at, last], i) => ((last - from[i][1]) * 1000) / (at - from[i][0])));
   }
 

@@ -1,5 +1,6 @@
-// Debian's Firefox, driven by puppeteer-core over WebDriver BiDi, with the interface of browser.mjs's Browser. Each browser
-// is a process group of its own. What the driver cannot do: freeze a page, and start a tab with Playwright's options.
+// Debian's Firefox, driven by puppeteer-core over WebDriver BiDi, with the interface of `Browser`
+// in browser.mjs. Each browser leads its own process group. The driver cannot freeze a page, and it
+// cannot open a tab with Playwright's options.
 import { existsSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -9,31 +10,31 @@ import { adopt, kill, marked } from "./process.mjs";
 const executablePath = "/usr/bin/firefox-esr";
 
 const extraPrefsFirefox = {
-  // A test machine may have no network but loopback, and no mDNS responder.
+  // A test machine may have only the loopback network, and no mDNS responder.
   "media.peerconnection.ice.loopback": true,
   "media.peerconnection.ice.obfuscate_host_addresses": false,
-  // Fake devices, and no question before they are used.
+  // Pages get fake media devices without a permission prompt.
   "media.navigator.streams.fake": true,
   "media.navigator.permission.disabled": true,
   "media.autoplay.default": 0,
-  // Tabs in the background run as fast as the one in front, as Playwright has it in Chromium.
+  // Background tabs run as fast as the one in front, as in Chromium under Playwright.
   "dom.min_background_timeout_value": 4,
   "dom.min_background_timeout_value_without_budget_throttling": 4,
   "dom.timeout.enable_budget_timer_throttling": false,
-  // Downloads go to the scratch folder without a question.
+  // Downloads go to the scratch folder without a prompt.
   "browser.download.useDownloadDir": true,
   "browser.download.always_ask_before_handling_new_types": false,
 };
 
 export class Firefox {
-  /** How a world starts another of this kind. */
+  /** Name of the `World` method that starts another browser of this kind. */
   kind = "firefox";
 
-  /** `prefs`: more of Firefox's settings (about:config). */
+  /** `prefs` are further Firefox settings (about:config). */
   static async start({ prefs = {} } = {}) {
     if (!existsSync(executablePath))
       throw new Error(`${executablePath} is missing: apt-get install firefox-esr`);
-    // A killed browser cannot clear up after itself.
+    // A killed browser leaves its temporary files behind, so they have a folder of their own.
     const scratch = mkdtempSync(join(tmpdir(), "peerstar-firefox-"));
     const browser = await puppeteer.launch({
       browser: "firefox",
@@ -45,7 +46,7 @@ export class Firefox {
     return new Firefox(browser, scratch);
   }
 
-  /** What the pages wrote to their consoles; shown when something fails. */
+  /** Lines that the pages wrote to their consoles. A failed test prints them. */
   log = [];
 
   constructor(browser, scratch) {
@@ -58,7 +59,7 @@ export class Firefox {
 
   async tab(url) {
     const page = await this.browser.newPage();
-    // Playwright's names.
+    // The tests call these methods by Playwright's names.
     page.fill = (selector, text) => page.locator(selector).fill(text);
     page.press = async (selector, key) => {
       await page.focus(selector);
@@ -70,7 +71,7 @@ export class Firefox {
     return page;
   }
 
-  /** As a crash or an empty battery would: no goodbye of any kind. */
+  /** Kills the browser without a goodbye, like a crash or an empty battery. */
   async kill() {
     const child = this.browser.process();
     const gone = new Promise((done) => child.once("exit", done));

@@ -1,11 +1,11 @@
-// A page of group members that talk all the time, while hosts die in one way after another: every browser is a process of
-// its own, everybody keeps a diary, and in the end all diaries must be the same.
+// A page of group members that send messages all the time while one host after another dies. Each
+// member has its own browser process and keeps a diary. At the end all diaries must be equal.
 import assert from "node:assert/strict";
 import { kill } from "./process.mjs";
 import { tally } from "./tally.mjs";
 import { show, until, untilState } from "./until.mjs";
 
-/** How a server and its members are set up. */
+/** Settings of the server and options of the members, by mode. */
 export const modes = {
   p2p: { server: {}, options: {} },
   "relay only": { server: {}, options: { p2p: false } },
@@ -14,11 +14,11 @@ export const modes = {
 
 export const kinds = ["killed", "stopped", "closed", "navigated", "resigned", "server"];
 
-/** What the pages' `now()` says, too. */
+/** Current time in ms, by the same clock as `now()` in the pages. */
 export const clock = () => performance.timeOrigin + performance.now();
 export const sleep = (ms) => new Promise((done) => setTimeout(done, ms));
 
-/** Lets a host die. */
+/** Ends a host in the given way. */
 export async function die(kind, { browser, tab }) {
   switch (kind) {
     case "killed":
@@ -35,7 +35,7 @@ export async function die(kind, { browser, tab }) {
 }
 
 export class Member {
-  /** `policy`: a Content Security Policy for the page. */
+  /** Opens a page that joins as a member. `policy` is a Content Security Policy for the page. */
   static async join(browser, site, name, options, { policy } = {}) {
     const tab = await browser.tab(`${site.url}/group.html`);
     await tab.waitForFunction(() => window.ready);
@@ -72,7 +72,10 @@ export class Crowd {
     Object.assign(this, { world, server, site, options });
   }
 
-  /** Members in as many browsers as there are `browsers` (kinds of a world's); all over their usual paths, and talking. */
+  /**
+   * Starts one member in each of `browsers` (names of `World` methods). All send messages, and all
+   * have the path of their mode.
+   */
   static async gather(
     world,
     { mode = "p2p", browsers = Array(5).fill("browser"), everyMs = 50, settings = {} } = {},
@@ -102,11 +105,11 @@ export class Crowd {
     return member;
   }
 
-  /** All see all, and have the path their mode lets them have. */
+  /** Waits until every member sees all members and has the path of its mode to the host. */
   async settled(within = 25_000) {
     const path = this.mode === "relay only" ? "relay" : "p2p";
     await untilState(
-      "all to be together",
+      "all members to see each other and the host",
       () => Promise.all(this.members.map((m) => m.summary())),
       (all) =>
         all.every(
@@ -124,7 +127,7 @@ export class Crowd {
     return this.members.find(({ id }) => id === host);
   }
 
-  /** Lets a member in a browser of this kind host. */
+  /** Makes a member in a browser of this kind the host. */
   async appoint(kind) {
     const host = await this.host();
     if (host.browser.kind === kind) return;
@@ -138,7 +141,10 @@ export class Crowd {
     await this.settled();
   }
 
-  /** Lets the host die, and waits until everyone has heard from the next. Gives how long each survivor took, in ms. */
+  /**
+   * Ends the host and waits until every survivor was handed a message of the next host. Returns how
+   * long that took for each survivor, in ms.
+   */
   async death(kind) {
     const host = await this.host();
     const { epoch } = await host.summary();
@@ -168,7 +174,7 @@ export class Crowd {
   async #replace(kind, host) {
     if (kind === "resigned") return this.settled();
     if (kind === "stopped") {
-      // It finds out that it hosts no more, and is a member like any other.
+      // The old host learns that it was replaced and becomes an ordinary member.
       await sleep(1_500);
       kill(host.browser.pid, "SIGCONT");
       return this.settled();
@@ -179,13 +185,13 @@ export class Crowd {
     await this.settled();
   }
 
-  /** No host changes; gives the longest that each heard nothing. */
+  /** Restarts the server. No host may change. Returns the longest silence of each member, in ms. */
   async #serverDies(epoch) {
     const at = clock();
     await this.server.end("SIGKILL");
     await sleep(700);
     await this.server.begin();
-    await until("all to be back", async () => {
+    await until("all members to be connected again", async () => {
       const times = await Promise.all(
         this.members.map(({ tab }) =>
           tab.evaluate(() => [
@@ -211,12 +217,15 @@ export class Crowd {
     assert.deepEqual(
       epochs,
       epochs.map(() => epoch),
-      "a restart must change no host",
+      "a restart of the server must not change the host",
     );
     return gaps;
   }
 
-  /** Stops the talk, waits until all is said, and compares the diaries. Gives the counts. */
+  /**
+   * Stops the senders, waits until every send is settled, and compares the diaries. Returns the
+   * counts.
+   */
   async compare({ strict = true } = {}) {
     await Promise.all(this.members.map(({ tab }) => tab.evaluate(() => hush())));
     const all = () => Promise.all(this.members.map((m) => m.summary()));
@@ -229,7 +238,7 @@ export class Crowd {
     const lengths = () =>
       Promise.all(this.members.map(({ tab }) => tab.evaluate(() => getState().length)));
     await untilState(
-      "all to have as much",
+      "all members to have equally many messages",
       lengths,
       (all) => all.every((n) => n === all[0]),
       8_000,

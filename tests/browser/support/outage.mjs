@@ -1,8 +1,11 @@
-// An outage of the server, seen by tabs of Chromium and of Firefox at the same time.
+// An outage of the server, seen by tabs of Chromium and Firefox at the same time.
 import { clock, Member, sleep } from "./group.mjs";
 import { untilState } from "./until.mjs";
 
-/** Stops the server for `outageMs`, and gives how many ms after its return each tab is connected again. */
+/**
+ * Stops the server for `outageMs`. Returns how many ms after its return each tab is connected
+ * again.
+ */
 export async function measureOutage(world, { outageMs, tabs = 1, withinMs = 90_000 }) {
   const [server, site, chromium, firefox] = await Promise.all([
     world.server(),
@@ -23,7 +26,7 @@ export async function measureOutage(world, { outageMs, tabs = 1, withinMs = 90_0
   }
   const all = [...members.chromium, ...members.firefox];
   await untilState(
-    "all to be together",
+    "all tabs to see each other",
     () => Promise.all(all.map((member) => member.summary())),
     (each) => each.every((s) => s.members === all.length),
   );
@@ -41,7 +44,7 @@ export async function measureOutage(world, { outageMs, tabs = 1, withinMs = 90_0
       ),
     );
   const times = await untilState(
-    "all to be connected again",
+    "all tabs to be connected again",
     returns,
     (each) => each.every(Boolean),
     withinMs,

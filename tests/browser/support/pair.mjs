@@ -1,12 +1,12 @@
-// Ann and Bob: two tabs with a stock PeerJS client each (pages/stock.html).
+// Ann and Bob: two tabs, each with a stock PeerJS client (pages/stock.html).
 import assert from "node:assert/strict";
 import { untilState } from "./until.mjs";
 
-/** `open`, or the type of the error that came instead. */
+/** Starts a client. Returns `open`, or the type of its error. */
 export const begin = (tab, id, options) =>
   tab.evaluate(([id, options]) => begin(id, options), [id, options]);
 
-/** Ann has a link to bob, open at both ends. `annsPort` may put something between her and the server. */
+/** Connects Ann to Bob. `annsPort` may be the port of a proxy between Ann and the server. */
 export async function link(ann, bob, server, annsPort = server.port) {
   assert.equal(await begin(ann, "ann", { ...server.peerOptions, port: annsPort }), "open");
   assert.equal(await begin(bob, "bob", server.peerOptions), "open");
@@ -16,7 +16,7 @@ export async function link(ann, bob, server, annsPort = server.port) {
   await untilState("the link to open at both ends", ends, (ends) => ends.every(Boolean));
 }
 
-/** A word each way over the link they have. */
+/** Sends a word in each direction over the link between Ann and Bob. */
 export async function talk(ann, bob, word) {
   await ann.evaluate((word) => say("bob", `${word} from ann`), word);
   await bob.evaluate((word) => say("ann", `${word} from bob`), word);
@@ -26,7 +26,7 @@ export async function talk(ann, bob, word) {
   await untilState(`"${word}" to cross the link both ways`, heard, both, 3_000);
 }
 
-/** An entry of a tab's diary, often enough. */
+/** Waits until a tab's diary holds an event `times` times. */
 export const happened = (tab, event, { times = 1, within = 10_000 } = {}) =>
   untilState(
     `"${event}", ${times} ×`,
@@ -40,7 +40,7 @@ export async function nothingClosed(...tabs) {
     const events = await tab.evaluate(() => events);
     assert.ok(
       !events.some((event) => event.endsWith(" close")),
-      `a link was closed: ${events.join(", ")}`,
+      `a connection was closed: ${events.join(", ")}`,
     );
   }
 }

@@ -1,4 +1,5 @@
-// The same page of talking members on stock PeerJS and stock PeerServer alone (pages/plain.html), dying in the same ways.
+// The page of group.mjs with stock PeerJS and stock PeerServer only (pages/plain.html). Its hosts
+// die in the same ways.
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { clock, die, sleep } from "./group.mjs";
@@ -50,7 +51,8 @@ export class PeerServer {
 }
 
 export class PlainCrowd {
-  members = []; // in the order in which they may host
+  /** In the order in which they may host. */
+  members = [];
   #names = 0;
 
   constructor(world, server, site, everyMs) {
@@ -65,7 +67,7 @@ export class PlainCrowd {
     return crowd;
   }
 
-  /** Where the next member finds the server, and anything else that is to be known of it. */
+  /** Returns the PeerJS options of the next member, and further properties of that member. */
   async place() {
     return { peerOptions: this.server.peerOptions };
   }
@@ -78,21 +80,21 @@ export class PlainCrowd {
     this.members.push({ browser, tab, name, ...place });
   }
 
-  /** Lets a host die. */
+  /** Ends a host in the given way. */
   die(kind, host) {
     return die(kind, host);
   }
 
-  /** In each member's page, at once. */
+  /** Evaluates `work` in every member's page at the same time. */
   #each = (work, argument) =>
     Promise.all(this.members.map(({ tab }) => tab.evaluate(work, argument)));
 
-  /** All are told the line, and have a link. */
+  /** Tells all members the order of hosts and waits until each is linked to the first. */
   async settled(within) {
     const names = this.members.map(({ name }) => name);
     await this.#each((names) => lineUp(names), names);
     await untilState(
-      "all to be linked",
+      "all members to be linked",
       () => this.#each(() => summary()),
       (all) =>
         all.every(
@@ -115,7 +117,10 @@ export class PlainCrowd {
     );
   }
 
-  /** Lets the host die; gives how long each survivor took to hear the next one, in ms, and what was lost. */
+  /**
+   * Ends the host. Returns how long each survivor took to hear the next host, in ms, and what was
+   * lost.
+   */
   async death(kind) {
     const [host, ...survivors] = this.members;
     const at = clock();
@@ -136,7 +141,7 @@ export class PlainCrowd {
   async #compare() {
     await this.#each(() => hush());
     let before;
-    await until("nothing more to come", async () => {
+    await until("the last message to arrive", async () => {
       const heard = (await this.#each(() => diary.length)).join();
       await sleep(300);
       const same = heard === before;

@@ -1,5 +1,5 @@
-// The processes a test starts: each leads a group of its own, so that it can be ended with its children, by number; and
-// all carry a mark in their environment, so that a child that left its group is seen, too.
+// The processes that a test starts. Each leads its own process group, so one signal ends it and its
+// children. All carry a mark in their environment, so a child that left its group is found, too.
 import { spawn } from "node:child_process";
 import { readdirSync, readFileSync } from "node:fs";
 import { until } from "./until.mjs";
@@ -7,14 +7,14 @@ import { until } from "./until.mjs";
 const groups = new Set();
 const mark = `PEERSTAR_TEST=${process.pid}`;
 
-/** The environment for whatever is started. */
+/** Returns the environment for a process that a test starts. */
 export const marked = (env = {}) => ({
   ...process.env,
   ...env,
   PEERSTAR_TEST: String(process.pid),
 });
 
-/** Remembers a group that was started elsewhere (Playwright starts browsers that way). */
+/** Remembers a process group that a driver such as Playwright started. */
 export const adopt = (pid) => groups.add(pid);
 
 export function start(command, args, env) {
@@ -23,18 +23,18 @@ export function start(command, args, env) {
   return child;
 }
 
-/** Ends a whole group. */
+/** Sends a signal to a whole process group. */
 export const kill = (pid, how = "SIGKILL") => signal(-pid, how);
 
 function signal(target, how) {
   try {
     process.kill(target, how);
   } catch (error) {
-    if (error.code !== "ESRCH") throw error; // gone already
+    if (error.code !== "ESRCH") throw error; // the group has ended already
   }
 }
 
-/** Everything of ours that is alive, as "pid name". Zombies hold nothing and are left out. */
+/** Returns every live process that carries our mark, as "pid name". Zombies are left out. */
 export function alive() {
   const found = [];
   for (const pid of readdirSync("/proc")) {
@@ -44,9 +44,9 @@ export function alive() {
       stat = readFileSync(`/proc/${pid}/stat`, "utf8");
       environment = readFileSync(`/proc/${pid}/environ`, "latin1");
     } catch {
-      continue; // gone meanwhile
+      continue; // the process has ended meanwhile
     }
-    // The name may hold spaces and brackets: count from its last bracket.
+    // The name may hold spaces and brackets, so the fields are counted from its last bracket.
     const [name, rest] = [
       stat.slice(stat.indexOf("(") + 1, stat.lastIndexOf(")")),
       stat.slice(stat.lastIndexOf(")") + 2),
@@ -58,14 +58,14 @@ export function alive() {
   return found;
 }
 
-/** Fails, and cleans up, if anything of ours outlives its test. */
+/** Fails if a process that a test started still runs, and ends that process. */
 export async function nothingLeft() {
   try {
     await until("every process of this test to be gone", () => alive().length === 0, 5_000);
   } catch {
     const left = alive();
     for (const pid of groups) kill(pid);
-    for (const entry of alive()) signal(parseInt(entry), "SIGKILL");
+    for (const entry of alive()) signal(parseInt(entry, 10), "SIGKILL");
     throw new Error(`processes were left behind: ${left.join(", ")}`);
   } finally {
     groups.clear();

@@ -1,10 +1,11 @@
-// A wire between browser and server that can be cut: no close frame, as when a network goes.
+// A TCP proxy between browser and server that can be cut without a close frame, like a failing
+// network.
 import { connect, createServer } from "node:net";
 
-export class Proxy {
+export class TcpProxy {
   static start(port) {
     return new Promise((done) => {
-      const proxy = new Proxy();
+      const proxy = new TcpProxy();
       proxy.server = createServer((near) => proxy.join(near, connect(port, "127.0.0.1")));
       proxy.server.listen(0, "127.0.0.1", () => done(proxy));
     });
@@ -13,7 +14,7 @@ export class Proxy {
   isDown = false;
   nears = new Set();
   fars = new Set();
-  /** While set, nobody gets through: as a browser that holds back its dials. */
+  /** Whether new connections are refused, as if the browser held its dials back. */
   held = false;
 
   get port() {
@@ -32,12 +33,12 @@ export class Proxy {
     far.on("error", () => {}).on("data", (data) => near.write(data));
     near.on(
       "close",
-      () => this.nears.delete(near) && this.fars.has(far) && !near.strayed && far.destroy(),
+      () => this.nears.delete(near) && this.fars.has(far) && !near.isCut && far.destroy(),
     );
     far.on("close", () => this.fars.delete(far) && near.destroy());
   }
 
-  /** Nothing passes until `up`. */
+  /** Cuts all connections and refuses new ones until `up`. */
   down() {
     this.isDown = true;
     this.cut();
@@ -47,15 +48,18 @@ export class Proxy {
     this.isDown = false;
   }
 
-  /** Both sides see the end of it. */
+  /** Ends all connections. Both sides see the end. */
   cut() {
     for (const end of [...this.nears, ...this.fars]) end.destroy();
   }
 
-  /** Only the browser sees it: to the server the old connection is still there, and silent. */
-  stray() {
+  /**
+   * Ends all connections for the browser only. The server still holds them open, and they stay
+   * silent.
+   */
+  cutBrowserSide() {
     for (const end of this.nears) {
-      end.strayed = true;
+      end.isCut = true;
       end.destroy();
     }
   }

@@ -1,11 +1,12 @@
-// A test with a world of its own: what it starts is ended, whatever happens, and nothing may be left.
+// A test with its own world. Whatever the test starts is ended even if it fails, and no process may
+// remain.
 import { test } from "node:test";
 import { BareBrowser } from "./bare.mjs";
 import { Browser } from "./browser.mjs";
 import { Firefox } from "./firefox.mjs";
 import { PeerServer } from "./plain.mjs";
 import { nothingLeft } from "./process.mjs";
-import { Proxy } from "./proxy.mjs";
+import { TcpProxy } from "./proxy.mjs";
 import { Server } from "./server.mjs";
 import { Site } from "./site.mjs";
 import { SocketMembers } from "./sockets.mjs";
@@ -18,7 +19,7 @@ export function scenario(name, body, timeout = 60_000) {
     try {
       await body(world);
     } catch (error) {
-      await world.tell();
+      await world.printLogs();
       throw error;
     } finally {
       await world.end();
@@ -33,25 +34,34 @@ function usual() {
   return name;
 }
 
-/** A test of what Firefox, or its driver, cannot do. */
+/**
+ * Defines a test of something that Firefox or its driver cannot do. Does nothing in a run with
+ * Firefox.
+ */
 export const chromiumOnly = usual() === "firefox" ? () => {} : scenario;
 
 export class World {
-  /** Promises, in the order of their beginning: what is still starting when a test fails has to be ended, too. */
+  /**
+   * Promises of everything started, in order. Something that still starts when a test fails must be
+   * ended, too.
+   */
   #started = [];
 
   constructor(t) {
     this.t = t;
   }
 
-  /** A remark in the test's report. */
+  /** Adds a remark to the test's report. */
   note(text) {
     this.t.diagnostic(text);
   }
 
   server = (settings) => this.#keep(Server.start(settings));
   plainServer = () => this.#keep(PeerServer.start());
-  /** Chromium; or Firefox, where PEERSTAR_BROWSER says so. `options` are Chromium's. */
+  /**
+   * Starts the browser that PEERSTAR_BROWSER names (default Chromium). `options` apply to Chromium
+   * only.
+   */
   browser = (options) => (usual() === "firefox" ? this.firefox() : this.chromium(options));
   chromium = (options) => this.#keep(Browser.start(options));
   firefox = (options) => this.#keep(Firefox.start(options));
@@ -59,7 +69,7 @@ export class World {
   turn = (secret) => this.#keep(Turn.start(secret));
   bare = () => this.#keep(BareBrowser.start());
   sockets = (server, page) => this.#keep(SocketMembers.start(server, page));
-  proxy = (port) => this.#keep(Proxy.start(port));
+  proxy = (port) => this.#keep(TcpProxy.start(port));
   wire = (options) => this.#keep(Wire.start(options));
 
   #keep(starting) {
@@ -72,14 +82,14 @@ export class World {
     return settled.filter(({ status }) => status === "fulfilled").map(({ value }) => value);
   }
 
-  async tell() {
+  async printLogs() {
     for (const thing of await this.#things()) {
       if (thing.log?.length)
         this.note(`${thing.constructor.name} wrote:\n${thing.log.slice(-40).join("\n")}`);
     }
   }
 
-  /** The last first: browsers come after the servers they talk to. */
+  /** Ends everything in reverse order, so browsers end before the servers that they talk to. */
   async end() {
     for (const thing of (await this.#things()).reverse()) await thing.end();
     await nothingLeft();

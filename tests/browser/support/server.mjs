@@ -1,4 +1,4 @@
-// The real server, on a free port of its own.
+// The peerstar server on a free port.
 import { createServer } from "node:net";
 import { dirname, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -9,14 +9,17 @@ const root = resolve(dirname(fileURLToPath(import.meta.url)), "../../..");
 const binary = process.env.PEERSTAR_BIN ?? resolve(root, "target/debug/peerstar");
 
 export class Server {
-  /** `settings` are environment variables without their prefix, e.g. `{ LIVENESS__RETURN_MS: 1000 }`. */
+  /**
+   * `settings` are environment variables without their prefix, for example `{ LIVENESS__RETURN_MS:
+   * 1000 }`.
+   */
   static async start(settings = {}) {
     const server = new Server(settings, await freePort());
     await server.begin();
     return server;
   }
 
-  /** Its lines; shown when a test fails. */
+  /** Lines that the server wrote. A failed test prints them. */
   log = [];
 
   constructor(settings, port) {
@@ -25,7 +28,7 @@ export class Server {
     this.url = `http://127.0.0.1:${port}`;
   }
 
-  /** For stock PeerJS: `new Peer(id, options)`. */
+  /** Options for stock PeerJS: `new Peer(id, options)`. */
   get peerOptions() {
     return {
       host: "127.0.0.1",
@@ -40,9 +43,9 @@ export class Server {
     const env = marked({
       PEERSTAR__SERVER__HOST: "127.0.0.1",
       PEERSTAR__SERVER__PORT: String(this.port),
-      PEERSTAR__ICE__SERVERS: "[]", // nothing outside this machine
+      PEERSTAR__ICE__SERVERS: "[]", // no STUN or TURN server outside this machine
     });
-    delete env.PORT; // it would win
+    delete env.PORT; // the server prefers PORT to its own setting
     for (const [key, value] of Object.entries(this.settings))
       env[`PEERSTAR__${key}`] = String(value);
     this.child = start(binary, [], env);
@@ -73,7 +76,10 @@ export class Server {
   }
 }
 
-/** A port that was free a moment ago: the server has to be told one before it starts, and again when it restarts. */
+/**
+ * Returns a port that is free now. The server needs to know its port before it starts and when it
+ * restarts.
+ */
 export function freePort() {
   return new Promise((done, fail) => {
     const probe = createServer().once("error", fail);

@@ -1,4 +1,5 @@
-// A small site whose pages load stock PeerJS from npm; it is another origin than the server's, as in real life.
+// A small site whose pages load stock PeerJS from npm. Its origin differs from the server's, as in
+// practice.
 import { readFile } from "node:fs/promises";
 import { createServer } from "node:http";
 import { createRequire } from "node:module";
@@ -26,13 +27,13 @@ const files = {
   ],
 };
 
-/** What Yjs is made of, by the names it imports. */
+/** Modules of lib0, by the names under which Yjs imports them. */
 const lib0 = /^\/lib0\/([\w/.]+?)(\.js)?$/;
 const find = (path) =>
   files[path] ??
   (lib0.test(path) ? ["text/javascript", join(packaged("lib0"), path.replace(lib0, "$1.js"))] : []);
 
-/** Answers that are no files. */
+/** Answers that do not come from a file. */
 const answers = {
   "/download": (response) =>
     response

@@ -1,5 +1,6 @@
-// Members of a page without a browser: the library's own shell and machine over `ws`, hundreds of them in one thread. They
-// are not to host (`eligible: false`), and have no data channels. Bundled and started by plain.mjs.
+// Hundreds of members in one thread without a browser: the library's own shell and state machine
+// over `ws`. They never host (`eligible: false`) and have no data channels. sockets.mjs bundles and
+// starts this file.
 import { randomUUID } from "node:crypto";
 import { parentPort, workerData } from "node:worker_threads";
 import WebSocket from "ws";
@@ -12,9 +13,9 @@ const { server, page } = workerData;
 const env = {
   dial(url) {
     const socket = new WebSocket(url, { perMessageDeflate: false });
-    socket.onerror = () => {}; // `close` follows, and says more
+    socket.onerror = () => {}; // `close` follows with the reason
     const send = socket.send;
-    // The library says so of every page it runs in.
+    // The library declares every page eligible, so the text is changed here.
     socket.send = (text) =>
       send.call(
         socket,
@@ -40,11 +41,11 @@ const env = {
 class Member {
   id = randomUUID();
   state = [];
-  /** Of the last message delivered. */
+  /** Epoch of the last message delivered. */
   epoch = 0;
   said = 0;
   resolved = 0;
-  /** Whom it was told of, itself included. */
+  /** Ids of the members that it knows, its own included. */
   sees = new Set([this.id]);
   troubles = [];
 
@@ -95,15 +96,15 @@ class Member {
   say() {
     this.shell.send(`${this.name}#${++this.said}`).then(
       () => this.resolved++,
-      () => {},
-    ); // told by `error`
+      () => {}, // `error` reports it
+    );
   }
 }
 
-/** A machine too slow for them is not to be swamped. */
+/** Largest number of unsettled messages, so that a slow machine is not swamped. */
 const UNDER_WAY = 64;
 
-/** What the library complains of. */
+/** Lines that the library wrote to the console as errors. */
 const complaints = [];
 console.error = (...words) => complaints.push(words.map(String).join(" "));
 
@@ -117,7 +118,10 @@ const commands = {
     for (let i = 0; i < count; i++) members.push(new Member(`plain${members.length + 1}`));
     return members.length;
   },
-  /** They take turns, so many words a second in all. What a late timer left out is made up for, as far as they keep up. */
+  /**
+   * Sends `perS` messages a second in all, one member after another. A late timer sends what it
+   * missed, unless too many messages are unsettled.
+   */
   chat(perS) {
     let said = performance.now();
     chatter = setInterval(() => {
@@ -127,7 +131,7 @@ const commands = {
     }, 20);
   },
   hush: () => clearInterval(chatter),
-  /** Whether each of them sees so many. */
+  /** Returns whether each member sees at least `count` members. */
   see: (count) => members.every(({ sees }) => sees.size >= count),
   summary() {
     const lengths = members.map(({ state }) => state.length);
@@ -143,9 +147,9 @@ const commands = {
       ],
     };
   },
-  /** How much each has said. */
+  /** Returns each member's name and number of messages sent. */
   said: () => members.map(({ name, said }) => [name, said]),
-  /** Who was not handed just this, and from where on. */
+  /** Returns the members whose messages differ from `model`, and the first index that differs. */
   others: (model) =>
     members
       .filter(

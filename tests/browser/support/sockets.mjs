@@ -1,4 +1,4 @@
-// A crowd of members without browsers, in one thread of this process: see sockets-worker.mjs.
+// Members without a browser, in a worker thread of this process (see sockets-worker.mjs).
 import { createRequire } from "node:module";
 import { fileURLToPath } from "node:url";
 import { Worker } from "node:worker_threads";
@@ -24,11 +24,11 @@ export class SocketMembers {
     );
   }
 
-  /** What went wrong; shown when a test fails. */
+  /** Errors of the worker. A failed test prints them. */
   log = [];
   #token = 0;
   #asked = new Map();
-  /** Of what. */
+  /** The error that ended the worker. */
   #died;
 
   constructor(worker) {

@@ -1,9 +1,13 @@
-// What became of what was said, and figures of that as a table.
+// Counts what was lost, repeated or reordered, and prints figures as a table.
 
 /**
- * Counts, over the diaries of those still here, `{ name, said, heard: ["name#n", …] }`: deliveries missing (to anyone
- * here, of anything said by one here; and gaps in what is known of those who are gone), deliveries repeated, and diaries
- * in another order than the first.
+ * Compares the diaries `{ name, said, heard: ["name#n", …] }` of the members that are still here.
+ * Counts:
+ * - `lost`: missing deliveries. Every member must have every message of a member that is still
+ *   here, and the
+ *   messages of a member that left must have no gap.
+ * - `repeated`: deliveries beyond the first of a message.
+ * - `reordered`: diaries whose order differs from the first one's.
  */
 export function tally(diaries) {
   const sets = diaries.map(({ heard }) => new Set(heard));
@@ -31,13 +35,13 @@ export function tally(diaries) {
 
 const sameOrder = (a, b) => a.every((word, i) => word === b[i]);
 
-/** The value below which so large a share of `values` lies. */
+/** Returns the quantile of `values` at `share` (0 to 1). */
 export function quantile(values, share) {
   const sorted = [...values].sort((a, b) => a - b);
   return sorted[Math.max(0, Math.ceil(sorted.length * share) - 1)];
 }
 
-/** Markdown; the first `words` columns are words, the others numbers. */
+/** Returns a table in Markdown. The first `words` columns hold words, the others numbers. */
 export function table(head, rows, words) {
   const lines = [head, ...rows].map((row) => row.map(String));
   const widths = head.map((_, i) => Math.max(...lines.map((line) => line[i].length)));

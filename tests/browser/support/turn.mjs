@@ -1,4 +1,5 @@
-// A real TURN server (coturn), on free ports of its own, that knows nobody: it believes whom the shared secret signed for.
+// A real TURN server (coturn) on free ports. It has no users of its own and accepts credentials
+// that are signed with the shared secret.
 import { existsSync } from "node:fs";
 import { kill, marked, start } from "./process.mjs";
 import { freePort } from "./server.mjs";
@@ -34,7 +35,7 @@ export class Turn {
     turn.ended = new Promise((done) => turn.child.once("exit", done));
     try {
       await until(
-        "coturn to begin",
+        "coturn to listen",
         () => turn.log.some((line) => line.includes("admin thread")),
         30_000,
       );

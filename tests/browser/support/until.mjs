@@ -1,8 +1,9 @@
-// Waiting for something to become true, and saying what was awaited when it does not.
+// Polls until a condition holds. If it never holds, the error says what was awaited and what was
+// last seen.
 
 const LOOK_EVERY_MS = 25;
 
-/** Polls `probe` until it gives something truthy, and returns that. */
+/** Polls `probe` until it returns a truthy value, and returns that value. */
 export async function until(what, probe, withinMs = 10_000) {
   const end = performance.now() + withinMs;
   let seen;
@@ -19,7 +20,9 @@ export async function until(what, probe, withinMs = 10_000) {
   }
 }
 
-/** Waits until `state` gives something for which `good` holds; on failure the whole state is shown. */
+/**
+ * Polls `state` until `good` accepts it, and returns it. On failure the error shows the last state.
+ */
 export async function untilState(what, state, good, withinMs = 10_000) {
   let last;
   try {

@@ -1,5 +1,6 @@
-// A page's own network, as bad as people's networks are, without privileges: a TCP proxy between its browser and the
-// server, and a UDP proxy between its browser and coturn. Both share the bandwidth of the page.
+// A page's own network, as bad as people's networks, without privileges. A TCP proxy stands between
+// its browser and the server, a UDP proxy between its browser and coturn. Both share the page's
+// bandwidth.
 import { Lane } from "./wire/lane.mjs";
 import { seeded } from "./wire/random.mjs";
 import { TcpWire } from "./wire/tcp.mjs";
@@ -8,8 +9,9 @@ import { UdpWire } from "./wire/udp.mjs";
 const now = () => performance.now();
 
 /**
- * The conditions of a wire on which a message from one page to another and its answer take `rttMs`. The message passes
- * two wires each way, the sender's and the receiver's. `loss` is the share of packets lost in each pass.
+ * Returns the conditions of wires on which a message from page to page and its answer take `rttMs`
+ * together. Each way passes two wires, the sender's and the receiver's. `loss` is the share of
+ * packets lost in each pass.
  */
 export function rough({ rttMs, loss = 0, bitsPerS = Infinity }) {
   const delayMs = rttMs / 4;
@@ -17,7 +19,10 @@ export function rough({ rttMs, loss = 0, bitsPerS = Infinity }) {
 }
 
 export class Wire {
-  /** `server` and `turn` are the ports of both on this machine, `seed` any text. Without `turn` it has no UDP half. */
+  /**
+   * `server` and `turn` are ports on this machine, `seed` is any text. Without `turn` the wire has
+   * no UDP half.
+   */
   static async start({ server, turn, conditions, seed = "" }) {
     const lanes = {
       up: new Lane(seeded(`${seed} up`), conditions),
@@ -34,37 +39,37 @@ export class Wire {
     Object.assign(this, { lanes, tcp, udp });
   }
 
-  /** The server's address over this wire. */
+  /** Address of the server over this wire. */
   get url() {
     return `http://127.0.0.1:${this.tcp.port}`;
   }
 
-  /** coturn's address over this wire. */
+  /** Address of coturn over this wire. */
   get turnUrl() {
     return `turn:127.0.0.1:${this.udp.port}?transport=udp`;
   }
 
-  /** Changes what is sent from now on. */
+  /** Changes the conditions for everything sent from now on. */
   set(conditions) {
     this.#lanes((lane) => lane.set(conditions));
   }
 
-  /** Nothing passes for so long: packets are lost, streams wait. */
+  /** Lets nothing pass for `ms`. Packets are lost, streams wait. */
   blackout(ms) {
     this.#lanes((lane) => lane.darken(now() + ms));
   }
 
-  /** Nothing passes any more, and nobody is told: no FIN, no reset. */
+  /** Lets nothing pass any more. Neither side sees a FIN or a reset. */
   stall() {
     this.blackout(Infinity);
   }
 
-  /** After `blackout` or `stall`: all passes again. */
+  /** Ends a `blackout` or `stall`. */
   resume() {
     this.#lanes((lane) => lane.darken(-Infinity));
   }
 
-  /** Both ends of every TCP connection see a reset. */
+  /** Resets every TCP connection at both ends. */
   cut() {
     this.tcp.cut();
   }

@@ -177,7 +177,7 @@ fn compare(event: &Event<'_>, frame: &Frame) {
                 "{event:?} {frame:?}"
             );
         }
-        (Event::Part, Frame::Continuation(_)) | (Event::Pong, Frame::Pong(_)) => {}
+        (Event::Fragment, Frame::Continuation(_)) | (Event::Pong, Frame::Pong(_)) => {}
         _ => panic!("{event:?} is not {frame:?}"),
     }
 }

@@ -98,12 +98,12 @@ fn host_in(text: &[u8]) -> Option<usize> {
 pub fn run(server: &Running, members: usize, deaths: usize) -> io::Result<[f64; 2]> {
     let mut crowd = Crowd::new(server.address)?;
     let mut throne = Throne::set(&mut crowd, server.contender, members)?;
-    let (mut hosts, mut alls) = (Vec::new(), Vec::new());
+    let (mut hosts, mut everyone) = (Vec::new(), Vec::new());
     for _ in 0..deaths {
         let Death { host, all } = throne.death(&mut crowd)?;
         hosts.push(host.as_secs_f64() * 1e3);
-        alls.push(all.as_secs_f64() * 1e3);
+        everyone.push(all.as_secs_f64() * 1e3);
         while crowd.turn(Duration::from_millis(50), |_, _, _| Ok(()))? {}
     }
-    Ok([median(hosts), median(alls)])
+    Ok([median(hosts), median(everyone)])
 }

@@ -27,7 +27,7 @@ const disconnect = (from: string, to: string): Operation => ({ do: "disconnect",
 const undo: Operation = { do: "undo" };
 const redo: Operation = { do: "redo" };
 
-/** Numbers that look random and are the same every time. */
+/** Returns a source of pseudo-random numbers that are the same in every run. */
 function dice(seed: number): (sides: number) => number {
   let state = seed;
   return (sides) => {
@@ -63,7 +63,7 @@ const someHistory = (seed: number, length: number): Said[] => {
   return Array.from({ length }, () => [`member ${roll(4)}`, someOperation(roll)]);
 };
 
-test("delivered in the same order, any operations give the same board, also through a snapshot on the way", () => {
+test("the same operations in the same order give the same board, also through a snapshot", () => {
   for (let seed = 1; seed <= 300; seed++) {
     const history = someHistory(seed, 80);
     const there = after(history);
@@ -78,7 +78,7 @@ test("delivered in the same order, any operations give the same board, also thro
   }
 });
 
-test("whatever is done, wires join steps that are there and close no circle", () => {
+test("wires always join present steps and never close a circle", () => {
   for (let seed = 1; seed <= 300; seed++) {
     let board = EMPTY;
     for (const [by, operation] of someHistory(seed, 80)) {
@@ -95,7 +95,9 @@ test("whatever is done, wires join steps that are there and close no circle", ()
   }
 });
 
-/** Takes away what nothing leads to, again and again; a circle would stay. */
+/**
+ * Returns whether the board has no circle: removes steps without incoming wires until none is left.
+ */
 function isOrdered({ steps, wires }: Board): boolean {
   const left = new Set(steps.keys());
   for (let took = true; took; ) {
@@ -107,7 +109,7 @@ function isOrdered({ steps, wires }: Board): boolean {
   return left.size === 0;
 }
 
-test("undo takes back all that I did, one by one, and redo does it again", () => {
+test("undo reverts a member's changes one by one, and redo makes them again", () => {
   const mine: Operation[] = [
     add("a"),
     add("b"),
@@ -134,7 +136,7 @@ test("undo takes back all that I did, one by one, and redo does it again", () =>
   assert.equal(canRevert(board, "me", "redo"), false);
 });
 
-test("a removed step comes back with its wires, at its place", () => {
+test("undo restores a removed step with its wires, at its place", () => {
   const board = after([
     ["me", add("a")],
     ["me", add("b", "Skull strip", 30, 40)],
@@ -147,7 +149,7 @@ test("a removed step comes back with its wires, at its place", () => {
   assert.deepEqual([name, x, y], ["Skull strip", 30, 40]);
 });
 
-test("undo is mine alone", () => {
+test("undo concerns a member's own changes only", () => {
   const board = after([
     ["me", add("a")],
     ["you", add("b")],
@@ -158,7 +160,7 @@ test("undo is mine alone", () => {
   assert.equal(canRevert(board, "you", "undo"), true);
 });
 
-test("what another has changed since is theirs: undo leaves it, takes back nothing else, and goes further back next time", () => {
+test("undo leaves what others have changed since, and goes further back the next time", () => {
   const start = after([
     ["me", add("a")],
     ["me", add("b")],
@@ -194,7 +196,7 @@ test("what another has changed since is theirs: undo leaves it, takes back nothi
   );
 });
 
-test("a drag that ends where it began is nothing to undo", () => {
+test("a drag that ends where it began leaves nothing to undo", () => {
   const board = after([
     ["me", add("a", "a", 5, 5)],
     ["me", rename("a", "A")],
@@ -205,7 +207,7 @@ test("a drag that ends where it began is nothing to undo", () => {
   assert.deepEqual(names(board), ["a"]);
 });
 
-test("one drag is one thing to undo, however many moves it was", () => {
+test("the moves of one drag are undone together", () => {
   const board = after([
     ["me", add("a", "a", 5, 5)],
     ["me", move("a", 10, 10)],
@@ -218,7 +220,7 @@ test("one drag is one thing to undo, however many moves it was", () => {
   assert.deepEqual([x, y], [5, 5]);
 });
 
-test("something new ends what could be done again", () => {
+test("a new change clears what could be redone", () => {
   const board = after([
     ["me", add("a")],
     ["me", undo],
@@ -228,7 +230,7 @@ test("something new ends what could be done again", () => {
   assert.deepEqual(names(board), ["b"]);
 });
 
-test("of two wires that close a circle, the second is refused by all", () => {
+test("all members refuse the second of two wires that close a circle", () => {
   const start: Said[] = [
     ["me", add("a")],
     ["me", add("b")],
@@ -246,7 +248,7 @@ test("of two wires that close a circle, the second is refused by all", () => {
     ),
     [],
   );
-  // Undo does not close one either.
+  // Undo does not close a circle either.
   assert.deepEqual(
     wires(
       after([...start, ["me", disconnect("a", "b")], ["you", connect("c", "a")], ["me", undo]]),
@@ -255,7 +257,7 @@ test("of two wires that close a circle, the second is refused by all", () => {
   );
 });
 
-test("what was kept comes onto an empty board only, and is nobody's to undo", () => {
+test("a stored board is loaded only onto an empty board and cannot be undone", () => {
   const kept: Operation = {
     do: "load",
     steps: [{ id: "k", name: "kept", x: 1, y: 2 }],
@@ -283,7 +285,7 @@ test("what was kept comes onto an empty board only, and is nobody's to undo", ()
   );
 });
 
-test("what is remembered is bounded", () => {
+test("the remembered changes are bounded", () => {
   const long = after(
     Array.from({ length: 200 }, (_, n): Said => ["me", rename("a", `n${n}`)]),
     after([["me", add("a")]]),
@@ -297,7 +299,7 @@ test("what is remembered is bounded", () => {
   assert.equal(full.steps.size, LIMITS.steps);
 });
 
-test("data of any shape is read, or passed over", () => {
+test("data of any shape is parsed or ignored", () => {
   for (const odd of [
     undefined,
     null,

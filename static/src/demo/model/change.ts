@@ -1,4 +1,4 @@
-// Making a change, as far as the board as it is now allows it.
+// Applies a change to the board, as far as the board's present state allows.
 import { closesCircle } from "./circle.ts";
 import {
   LIMITS,
@@ -12,6 +12,7 @@ import {
 
 type Made = { readonly board: Board; readonly change: Change };
 
+/** Returns the change that undoes a change. */
 export function opposite(change: Change): Change {
   switch (change.kind) {
     case "placed":
@@ -24,7 +25,10 @@ export function opposite(change: Change): Change {
   }
 }
 
-/** Gives the board and what was really done. `own`: what others have touched since stays. */
+/**
+ * Returns the new board and what was really changed. Undefined if nothing was. `own`: steps and
+ * wires that others have changed since stay.
+ */
 export function perform(board: Board, by: MemberId, change: Change, own = false): Made | undefined {
   switch (change.kind) {
     case "placed":
@@ -78,7 +82,10 @@ function place(board: Board, by: MemberId, wanted: Things): Made | undefined {
   return done("placed", { ...board, steps, wires }, placed);
 }
 
-/** A step goes with all its wires. With `only`, a step that someone else has wired or touched stays. */
+/**
+ * Removes steps with all their wires. With `only`, steps that another member has changed or wired
+ * stay.
+ */
 function take(board: Board, only: MemberId | undefined, wanted: Things): Made | undefined {
   const [steps, wires] = [new Map(board.steps), new Map(board.wires)];
   const taken: { steps: Step[]; wires: Wire[] } = { steps: [], wires: [] };

@@ -1,6 +1,8 @@
-// A workflow has no circles. Of two wires that would close one together, the second in the group's order is refused, by all.
+// A workflow has no circles. If two wires would close one, all members refuse the second in the
+// group's order.
 import type { Wire } from "./types.ts";
 
+/** Returns whether a wire would close a circle. */
 export function closesCircle(wires: ReadonlyMap<string, Wire>, from: string, to: string): boolean {
   const next = new Map<string, string[]>();
   for (const wire of wires.values()) next.set(wire.from, [...(next.get(wire.from) ?? []), wire.to]);

@@ -1,4 +1,5 @@
-// Operations and boards from outside, read as data that is not trusted to have any shape: any client may send to the page.
+// Parses operations and boards of other members. Any client may send to the page, so every field is
+// checked.
 import {
   EMPTY,
   LIMITS,
@@ -52,7 +53,7 @@ export function operationIn(data: unknown): Operation | undefined {
   }
 }
 
-/** A board as JSON carries it. */
+/** Returns a board in a form that JSON can carry. */
 export function packed(board: Board): unknown {
   return {
     steps: [...board.steps.values()],
@@ -83,14 +84,14 @@ const some =
     return found === undefined ? [] : [found];
   };
 
-/** Ids are ours: short, and without blanks. */
+/** Ids are short and contain no blanks. */
 function idIn(value: unknown): string | undefined {
   return typeof value === "string" && value.length <= LIMITS.id && /^\S+$/.test(value)
     ? value
     : undefined;
 }
 
-/** One line of words, cut to what a box shows. */
+/** Returns a text as one line, cut to the length that a step shows. */
 export function nameIn(value: unknown, most = LIMITS.name): string | undefined {
   return typeof value === "string"
     ? [...value.replace(/\s+/g, " ").trim()].slice(0, most).join("") || undefined
@@ -102,7 +103,7 @@ function pointIn({ x, y }: Loose): Point | undefined {
   return { x: within(x, LIMITS.x), y: within(y, LIMITS.y) };
 }
 
-/** Whole, and on the board. */
+/** Rounds a coordinate and limits it to the board. */
 export const within = (value: number, most: number): number =>
   Math.min(most, Math.max(0, Math.round(value)));
 

@@ -1,4 +1,5 @@
-// What an operation does to the board. Pure: the same operations in the same order give the same board everywhere.
+// Applies an operation to the board. Pure: the same operations in the same order give the same
+// board everywhere.
 import { opposite, perform } from "./change.ts";
 import {
   LIMITS,
@@ -11,8 +12,9 @@ import {
 } from "./types.ts";
 
 /**
- * `change` is absent when the operation had no effect; `missed` is what undo or redo was meant for and others have made
- * impossible. `how` is "kept" for the board of last time.
+ * Result of an operation. `change` is absent if the operation had no effect. `missed` is the change
+ * that undo or redo was meant for if others have made it impossible. `how` is "kept" for a board
+ * that the browser had stored.
  */
 export type Outcome = {
   readonly board: Board;
@@ -43,7 +45,7 @@ export function reduce(board: Board, by: MemberId, operation: Operation): Outcom
   };
 }
 
-/** Whether there is something to undo or redo, though others may have made it impossible. */
+/** Returns whether there is something to undo or redo. Others may have made it impossible. */
 export function canRevert(board: Board, by: MemberId, how: "undo" | "redo"): boolean {
   return stackOf(board.pasts.get(by) ?? NONE, how).length > 0;
 }
@@ -52,8 +54,9 @@ const stackOf = ({ done, undone }: Past, how: "undo" | "redo"): readonly Change[
   how === "undo" ? done : undone;
 
 /**
- * Mine, the newest. What others have changed since is theirs: then nothing is done but to forget it, so that the next
- * time goes further back. To leap over it at once could take back something much larger than was meant.
+ * Undoes or redoes the member's newest change. If others have changed the same since, nothing is
+ * done but to forget that change, so that the next undo goes further back. Undoing an older change
+ * at once might undo more than was meant.
  */
 function revert(board: Board, by: MemberId, how: "undo" | "redo"): Outcome {
   const past = board.pasts.get(by) ?? NONE;
@@ -126,7 +129,10 @@ function changeOf(
   }
 }
 
-/** Adds to what was done; a move goes on where the last one of the same gesture ended, and back at its start it was nothing. */
+/**
+ * Adds a change. A move of the same gesture extends the last move, and removes it if it ends where
+ * that began.
+ */
 function joined(done: readonly Change[], change: Change): readonly Change[] {
   const last = done.at(-1);
   const goesOn =
@@ -139,7 +145,10 @@ function joined(done: readonly Change[], change: Change): readonly Change[] {
   return back ? done.slice(0, -1) : [...done.slice(0, -1), { ...change, from: last.from }];
 }
 
-/** Bounded: whoever did something longest ago is forgotten first. */
+/**
+ * Stores a member's past. If there are too many members, the one with the oldest change is
+ * forgotten.
+ */
 function remember(board: Board, by: MemberId, past: Past): Board {
   const pasts = new Map(board.pasts);
   pasts.delete(by);

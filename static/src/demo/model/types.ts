@@ -1,8 +1,8 @@
-// The words of the board.
+// The types of the board.
 
 export type MemberId = string;
 
-/** A box. `by` touched it last: whoever it was, the undo of others leaves it alone. */
+/** A step. `by`: the member that changed it last. The undo of others leaves it alone. */
 export type Step = {
   readonly id: string;
   readonly name: string;
@@ -13,7 +13,7 @@ export type Step = {
 
 export type Wire = { readonly from: string; readonly to: string; readonly by: MemberId };
 
-/** Something that was done, with all that its opposite needs. */
+/** A change that was made, with all that undoing it needs. */
 export type Change =
   | {
       readonly kind: "placed" | "taken";
@@ -31,12 +31,12 @@ export type Change =
 
 export type Point = { readonly x: number; readonly y: number };
 
-/** What one member did and has undone, newest last. */
+/** Changes that one member made and undid, newest last. */
 export type Past = { readonly done: readonly Change[]; readonly undone: readonly Change[] };
 
 /**
- * Never changed in place. Maps keep the order of insertion, which follows from the order of delivery, so two equal boards
- * are equal in order, too.
+ * The board. It is never changed in place. Maps keep the order of insertion, which follows the
+ * order of delivery, so equal boards have the same order.
  */
 export type Board = {
   readonly steps: ReadonlyMap<string, Step>;
@@ -52,7 +52,7 @@ export type Operation =
       readonly x: number;
       readonly y: number;
     }
-  /** Moves of one gesture are undone together. */
+  /** Moves with the same `gesture` are undone together. */
   | {
       readonly do: "move";
       readonly id: string;
@@ -63,7 +63,10 @@ export type Operation =
   | { readonly do: "rename"; readonly id: string; readonly name: string }
   | { readonly do: "remove"; readonly id: string }
   | { readonly do: "connect" | "disconnect"; readonly from: string; readonly to: string }
-  /** Many at once: the example, or (`kept`, only onto an empty board) what this browser had when it was alone. */
+  /**
+   * Adds many steps: the example, or, with `kept` and only to an empty board, the stored board of
+   * the browser.
+   */
   | {
       readonly do: "load";
       readonly steps: readonly Omit<Step, "by">[];
@@ -74,8 +77,12 @@ export type Operation =
 
 export const EMPTY: Board = { steps: new Map(), wires: new Map(), pasts: new Map() };
 
-/** A box is drawn this large, at most this many are, and no further out than this. */
+/** Size of a step on the board, in pixels. */
 export const BOX = { width: 172, height: 56 };
+/**
+ * Maximum numbers of things, lengths of texts, and coordinates. `past`: changes kept for each of
+ * `pasts` members.
+ */
 export const LIMITS = {
   steps: 300,
   wires: 900,
@@ -87,5 +94,5 @@ export const LIMITS = {
   pasts: 64,
 };
 
-/** No id holds a blank, so the two ends cannot be confused. */
+/** Returns the id of a wire. No step's id contains a blank, so it is unique. */
 export const wireId = (from: string, to: string): string => `${from} ${to}`;

@@ -1,5 +1,5 @@
-// A page of members on rough wires, each in a browser of its own, who talk all the time while something happens to them:
-// see `factors` in matrix.mjs. What came of it is counted, not asserted.
+// A page of members on rough wires, each in its own browser. All send messages all the time while
+// one event happens (see `factors` in matrix.mjs). Losses and the like are counted, not asserted.
 import { clock, die, Member, sleep } from "../group.mjs";
 import { kill } from "../process.mjs";
 import { quantile, tally } from "../tally.mjs";
@@ -9,21 +9,27 @@ import { Network } from "./network.mjs";
 
 const BLACKOUT_MS = 3_000;
 const NARROW_BITS_PER_S = 1_000_000;
-/** Characters in the state that a newcomer on narrow wires is given. */
+/** Characters in the snapshot for a newcomer on narrow wires. */
 const LONG_STATE = 100_000;
-/** A data channel takes seconds on a rough wire. Where there is a relay, members that have none by then are let be. */
+/**
+ * Time for data channels to open. Where relaying is allowed, members without one may use the relay
+ * after it.
+ */
 const CHANNELS_MS = 15_000;
 const TOGETHER_MS = 45_000;
-/** How long survivors may take to hear the next host. No limit of the matrix comes near it. */
+/** Longest wait for the next host's first message. Far above every limit of the matrix. */
 const NEXT_HOST_MS = 30_000;
 const RESOLVED_MS = 30_000;
-/** After a blackout: in that time whoever wants to depose the host has done so. */
+/** Wait after a blackout, within which any election that it causes has happened. */
 const AFTERMATH_MS = 2_500;
 
 const pidOf = (browser) => browser.pid ?? browser.browser.process().pid;
 
 export class RoughCrowd {
-  /** `engines` are the kinds of browsers, by turns; each member says something every `everyMs`, or as `pace` has it. */
+  /**
+   * Members use the browsers in `engines` in turn. Each sends a message every `everyMs` (default:
+   * `pace`).
+   */
   static async start(world, { relay, rtt, loss, seed, engines = ["chromium"], everyMs }) {
     const [network, server, site] = await Promise.all([
       Network.start(world, { rtt, loss, seed }),
@@ -41,7 +47,9 @@ export class RoughCrowd {
     Object.assign(this, parts);
   }
 
-  /** The first member founds the page, the others come all at once. Returns what that cost, as `run` does. */
+  /**
+   * Lets the first member found the page, then the others join together. Returns the same as `run`.
+   */
   gather(count = 5) {
     return this.#counting(async () => {
       const members = [await this.#add()];
@@ -79,14 +87,17 @@ export class RoughCrowd {
     Promise.all(this.members.map(({ tab }) => tab.evaluate(work, argument)));
   #summaries = () => Promise.all(this.members.map((member) => member.summary()));
 
-  /** Waits until all see all, and have a data channel to the host, or what stands for it. */
+  /**
+   * Waits until all members see each other and have a data channel to the host, or the relay in its
+   * place.
+   */
   async #together() {
     const from = clock();
     const has = (path) =>
       path === "p2p" ||
       (path === "relay" && this.relay === "allowed" && clock() - from > CHANNELS_MS);
     await untilState(
-      "all to be together",
+      "all members to see each other and reach the host",
       this.#summaries,
       (all) =>
         all.every(
@@ -103,7 +114,7 @@ export class RoughCrowd {
     return this.members.find(({ id }) => id === summaries[0].host);
   }
 
-  /** Changes of host so far, by cause, as the server counts them. */
+  /** Returns the server's count of elections so far, by cause. */
   async elections() {
     const metrics = await (await fetch(`${this.server.url}/metrics`)).text();
     const lines = metrics.matchAll(/^peerstar_elections_total\{cause="(\w+)"\} (\d+)$/gm);
@@ -111,8 +122,9 @@ export class RoughCrowd {
   }
 
   /**
-   * Returns the median of what a ping takes over the data channels that members have to their host, in ms; and of what
-   * their messages take until they have them back (which is all there is to measure where there is no channel).
+   * Measures round trips, in ms. `r` is the median of pings over the members' data channels to the
+   * host, and `leastMs` the fastest ping. `messageMs` is the median time until a message comes back
+   * to its sender, which also serves for `r` where no channel is open.
    */
   async roundTrip() {
     const measured = await this.#each(async () => {
@@ -120,7 +132,7 @@ export class RoughCrowd {
       const connection = (group.peer.connections[group.host] ?? []).find(
         ({ dataChannel }) => dataChannel?.readyState === "open",
       );
-      // The library answers `p…` with `q…` at once.
+      // The library answers a frame `p…` with `q…` immediately.
       const ping = () =>
         new Promise((done) => {
           const at = performance.now();
@@ -158,7 +170,7 @@ export class RoughCrowd {
     return { r: quantile(way, 0.5), leastMs: Math.min(...way), messageMs: quantile(messages, 0.5) };
   }
 
-  /** Other conditions from now on. */
+  /** Changes the conditions of all wires. */
   async set(conditions) {
     this.network.set(conditions);
     await this.#hush();
@@ -166,16 +178,20 @@ export class RoughCrowd {
   }
 
   /**
-   * Lets it happen, and waits until all is well again. Returns what it cost: in `took` the ms until each survivor was
-   * handed the first message of the next host, in `silent` the longest that each heard nothing; and what was counted.
-   * If all does not become well, there is an `error`, and nothing more can be done with this crowd.
+   * Runs one event and waits until the page works again. Returns the counts and one of these, in
+   * ms:
+   * - `took`: for each survivor, the time until it was handed the next host's first message;
+   * - `silent`: for each member, its longest silence.
+   *
+   * If the page does not recover, the result holds an `error`, and this crowd cannot be used any
+   * more.
    */
   run(event) {
     return this.#counting(async () => {
       const roundTrip = await this.roundTrip();
       const [{ epoch }] = await this.#summaries();
       const cost = await this.#happens(event, epoch, clock());
-      const told = await this.#each(
+      const epochs = await this.#each(
         (epoch) =>
           diary.events.filter((e) => e.kind === "host" && e.epoch > epoch).map((e) => e.epoch),
         epoch,
@@ -184,14 +200,14 @@ export class RoughCrowd {
       return {
         ...roundTrip,
         ...cost,
-        hosts: new Set(told.flat()).size,
+        hosts: new Set(epochs.flat()).size,
         relayed: paths.filter((path) => path === "relay").length,
         ...(await this.#compare()),
       };
     });
   }
 
-  /** Adds to what `work` returns the elections meanwhile. */
+  /** Adds the elections that happen during `work` to its result. */
   async #counting(work) {
     const before = await this.elections();
     const run = await work().catch((error) => ({
@@ -242,7 +258,7 @@ export class RoughCrowd {
     const host = await this.#host();
     const { took } = await this.#dies(host, event, epoch);
     if (event === "frozen") {
-      // Thawed, it finds out that it hosts no more, and is a member like any other.
+      // The thawed host learns that it was replaced and becomes an ordinary member.
       await sleep(1_500);
       kill(pidOf(host.browser), "SIGCONT");
       await this.#together();
@@ -280,13 +296,16 @@ export class RoughCrowd {
     return { took: times.map((time) => time - at) };
   }
 
-  /** How long it took from loading the page until it was in. */
+  /** Returns the time from loading the page to its `open` event, in ms. */
   async #opens({ tab, from }) {
     const at = () => tab.evaluate(() => diary.events.find(({ kind }) => kind === "open")?.at);
     return (await untilState("the newcomer to open", at, Boolean, TOGETHER_MS)) - from;
   }
 
-  /** Stops the talk, waits until all is said, and compares the diaries. Returns what is new since the last time. */
+  /**
+   * Stops the senders, waits until every send is settled, and compares the diaries. Returns what is
+   * new since last time.
+   */
   async #compare() {
     await this.#hush();
     await untilState(
@@ -301,9 +320,9 @@ export class RoughCrowd {
       RESOLVED_MS,
     );
     const lengths = () => this.#each(() => getState().length);
-    // If they never have as much, the tally says who lacks what.
+    // If the counts never become equal, `tally` shows what is missing.
     await until(
-      "all to have as much",
+      "all members to have equally many messages",
       async () => new Set(await lengths()).size === 1,
       10_000,
     ).catch(() => {});
@@ -322,7 +341,7 @@ export class RoughCrowd {
       rejected: sum("rejected"),
       incomplete: sum("incomplete"),
     };
-    // One that is gone takes its own counts with it.
+    // A member that left takes its counts with it, so a difference can be negative.
     const news = Object.fromEntries(
       Object.entries(counted).map(([name, n]) => [name, Math.max(0, n - this.#counted[name])]),
     );

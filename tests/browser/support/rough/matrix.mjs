@@ -1,41 +1,45 @@
-// The conditions under which a page is tried on a rough wire: which there are, which pairs of them the short form
-// covers, and what each may cost.
+// The matrix of conditions for pages on rough wires: their values, the cells that cover all pairs,
+// and the limits of each cell.
 import { quantile } from "../tally.mjs";
 
-/** Every value of every condition. The product of all is the matrix. */
+/** Values of every condition. The matrix is their product. */
 export const factors = {
   relay: ["allowed", "forbidden"],
-  /** The round trip between two members, in ms. */
+  /** Round trip between two members, in ms. */
   rtt: [20, 100, 300],
-  /** Lost in each pass over a wire, in percent. A message from member to member passes two wires. */
+  /**
+   * Packets lost in each pass over a wire, in percent. A message between members passes two wires.
+   */
   loss: [0, 1, 3],
   event: [
     "killed", // SIGKILL of the host's browser
     "closed", // the host's tab
-    "navigated", // the host's tab goes elsewhere
+    "navigated", // the host's tab navigates to another address
     "frozen", // SIGSTOP of the host's browser, and SIGCONT later
-    "gone", // the host's network: nothing passes, and there is no FIN
-    "blackout", // nobody's network passes anything for 3 s
-    "host blackout", // the same for the host alone
-    "narrow", // 1 Mbit/s for each page: a newcomer with a long state, then SIGKILL of the host's browser
+    "gone", // the host's network passes nothing more, without a FIN
+    "blackout", // no network passes anything for 3 s
+    "host blackout", // the host's network passes nothing for 3 s
+    // 1 Mbit/s for each page: a newcomer gets a long snapshot, then the host's browser gets SIGKILL
+    "narrow",
   ],
 };
 
 /**
- * How often each member says something, in ms, by a wire's conditions: as often as tells a delay from the pause between
- * two messages, and no more than a data channel carries at 3 % loss, or half of 1 Mbit/s at a host with four members.
+ * Returns the interval between the messages of one member, in ms, for a wire's conditions. The
+ * interval is short enough to show delays, and long enough for a data channel at 3 % loss and for
+ * half of 1 Mbit/s at a host with four members.
  */
 export function pace({ delayMs, bytesPerS }) {
   if (delayMs > 25) return 250;
   return delayMs > 5 || bytesPerS < Infinity ? 100 : 50;
 }
 
-/** The conditions of the tests, which have minutes: the ends of each scale. */
+/** Values for the test run, which has minutes: the ends of each scale. */
 export const ends = { ...factors, rtt: [20, 300], loss: [0, 3] };
 
 export const deaths = ["killed", "closed", "navigated", "frozen", "gone", "narrow"];
 
-/** Every combination of the values, as objects. */
+/** Returns every combination of the values as an object. */
 export function product(of = factors) {
   return Object.entries(of).reduce(
     (cells, [name, values]) =>
@@ -44,7 +48,10 @@ export function product(of = factors) {
   );
 }
 
-/** Few combinations in which every two values of different conditions meet, in the order of `product`. */
+/**
+ * Returns a few combinations in which every two values of different conditions meet, in the order
+ * of `product`.
+ */
 export function pairs(of = factors) {
   const all = product(of);
   const names = Object.keys(of);
@@ -61,27 +68,30 @@ export function pairs(of = factors) {
   return all.filter((cell) => chosen.has(cell));
 }
 
-/** The name of a cell, as the table and the tests have it. */
+/** Returns the name of a cell in the table and the tests. */
 export const nameOf = ({ relay, rtt, loss, event }) =>
   `relay ${relay}, ${rtt} ms, ${loss} %, ${event}`;
 
-/** What a change of host may cost beyond that of a host whose sockets end, in ms. */
+/** Extra time for a change of host whose sockets do not end with it, in ms. */
 const NOTICED_LATER = { frozen: 3_600, gone: 6_000 };
 
-/** The limits of the median and the 95th percentile, in ms, at a measured round trip; none where there is no limit. */
+/**
+ * Returns the limits of the median and the 95th percentile for a measured round trip `r`, all in
+ * ms, if the cell has any.
+ */
 export function limits({ relay, event }, r) {
   if (!deaths.includes(event) || event === "narrow") return undefined;
   const more = (NOTICED_LATER[event] ?? 0) + (relay === "forbidden" ? 100 : 0);
   return { median: 2.5 * r + 150 + more, p95: 4 * r + 400 + more };
 }
 
-/** The fewest and the most elections that an event may cost. */
+/** Returns the smallest and largest number of elections that an event may cause. */
 export function elections({ loss, event }) {
   if (!deaths.includes(event)) return [0, 0];
   return [1, loss >= 3 ? 2 : 1];
 }
 
-/** What is wrong with one run of a cell, as sentences; the times are judged over all runs of a cell, by `late`. */
+/** Returns the faults of one run in words. Times are judged over all runs of a cell by `late`. */
 export function faults(run) {
   const [least, most] = elections(run);
   const found = run.error ? [run.error] : [];
@@ -99,7 +109,7 @@ export function faults(run) {
   return found;
 }
 
-/** Which limits the runs of one cell exceed, as sentences. */
+/** Returns the limits that the runs of one cell exceed, in words. */
 export function late(runs) {
   const took = runs.flatMap((run) => run.took ?? []);
   const limit = limits(

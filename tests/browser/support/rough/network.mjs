@@ -1,13 +1,16 @@
-// What the members of a page on rough wires share: a TURN server, and for each member a wire of its own to it and to the
-// server. All data between browsers goes over TURN.
+// The network of a page on rough wires: one TURN server, and one wire for each member to the TURN
+// server and to peerstar. All data between browsers passes the TURN server.
 import { createHmac } from "node:crypto";
 import { rough } from "../wire.mjs";
 
 const SECRET = "north";
-/** Longer than any run. */
+/** Lifetime of the credentials. Longer than any run. */
 const LASTS_S = 86_400;
 
-/** What `ice.turn_secret` makes the server tell its members, for one whose TURN server has an address of its own. */
+/**
+ * Returns TURN credentials as the server makes them from `ice.turn_secret`. Each member has its own
+ * TURN address.
+ */
 function credentials(name) {
   const username = `${Math.floor(Date.now() / 1000) + LASTS_S}:${name}`;
   return { username, credential: createHmac("sha1", SECRET).update(username).digest("base64") };
@@ -29,7 +32,10 @@ export class Network {
     return rough({ rttMs: this.rtt, loss: this.loss / 100, bitsPerS: this.#bitsPerS });
   }
 
-  /** Returns a wire to the server at this port, and what makes a browser use its TURN half for all data. */
+  /**
+   * Returns a wire to the server at `port`, and the WebRTC configuration that sends all data over
+   * its TURN half.
+   */
   async wire(port, name) {
     const wire = await this.world.wire({
       server: port,
@@ -50,7 +56,7 @@ export class Network {
     await wire.end();
   }
 
-  /** Changes the round trip, the losses or the bandwidth for everybody. */
+  /** Changes the round trip, the losses or the bandwidth of all wires. */
   set({ rtt = this.rtt, loss = this.loss, bitsPerS = this.#bitsPerS }) {
     [this.rtt, this.loss, this.#bitsPerS] = [rtt, loss, bitsPerS];
     for (const wire of this.#wires) wire.set(this.conditions);

@@ -1,12 +1,15 @@
-// The simplest star on stock PeerJS (support/plain.mjs) on the same rough wires, as far as it can be compared: while its
-// hosts die.
+// The simplest star on stock PeerJS (support/plain.mjs) on the same rough wires. It is compared in
+// the events in which a host dies.
 import { PlainCrowd } from "../plain.mjs";
 import { pace } from "./matrix.mjs";
 import { Network } from "./network.mjs";
 
 const TOGETHER_MS = 45_000;
 const TRIES = 3;
-/** In that time every link of the star is up again, so that what is lost is lost by the next host's death alone. */
+/**
+ * Talk before a host dies. All links of the star are up by then, so only the host's death loses
+ * messages.
+ */
 const TALK_MS = 1_000;
 
 const kinds = {
@@ -23,7 +26,7 @@ class Star extends PlainCrowd {
     return { peerOptions: { ...this.server.peerOptions, port: wire.tcp.port, config: rtc }, wire };
   }
 
-  /** A page that gave its host up too early gets another chance, as by people who reload. */
+  /** Tries several times, as people reload a page that gave up its host too early. */
   async settled() {
     for (let tries = 1; ; tries++) {
       try {
@@ -41,7 +44,10 @@ class Star extends PlainCrowd {
 }
 
 export class PlainRough {
-  /** Stock PeerJS has no relay: one of the two ways is enough. */
+  /**
+   * Returns whether a cell applies. Stock PeerJS has no relay, so one of the two `relay` values is
+   * enough.
+   */
   static knows = ({ relay, event }) => relay === "allowed" && event in kinds;
 
   static async start(world, { rtt, loss, seed, everyMs }) {

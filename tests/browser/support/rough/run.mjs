@@ -1,4 +1,4 @@
-// Runs cells of the matrix (matrix.mjs) on crowds, and makes a table of what came of it.
+// Runs cells of the matrix (matrix.mjs) on crowds and prints the results as a table.
 import { setTimeout as sleep } from "node:timers/promises";
 import { World } from "../scenario.mjs";
 import { quantile, table } from "../tally.mjs";
@@ -6,22 +6,24 @@ import { seeded } from "../wire/random.mjs";
 import { RoughCrowd } from "./crowd.mjs";
 import { faults, late, limits } from "./matrix.mjs";
 
-/** Where a crowd is gathered that is to have several networks. */
+/** Conditions while a crowd is gathered whose conditions change later. */
 const calm = { rtt: 20, loss: 0 };
 
 /**
- * Runs each cell `times` times and yields what each run cost, beside the cell's conditions. Cells that follow each other
- * share a crowd: with `fresh` those of the same relay, round trip and loss, else all with the same relay, while the
- * conditions of the crowd's network change. A crowd's gathering is a run, too, with the event "gathered". A crowd that an
- * event has broken is replaced.
+ * Runs each cell `times` times and yields the result of each run with the cell's conditions.
+ *
+ * Consecutive cells share a crowd. With `fresh`, cells share it if relay, round trip and loss are
+ * equal. Otherwise they share it if relay is equal, and the conditions of its network change
+ * between cells. Gathering a crowd is a run of its own, with the event "gathered". A crowd that
+ * fails is replaced.
  */
 export async function* runs(
   cells,
-  { times = 1, fresh = false, seed = "1", tell = () => {}, Crowd = RoughCrowd, ...options } = {},
+  { times = 1, fresh = false, seed = "1", log = () => {}, Crowd = RoughCrowd, ...options } = {},
 ) {
   const random = seeded(`moments ${seed}`);
   let crowd, world, shared;
-  /** What such crowds share that cannot be gathered. */
+  /** Key of the cells whose crowd cannot be gathered. */
   let hopeless;
   const end = async () => {
     await world?.end();
@@ -35,27 +37,27 @@ export async function* runs(
       for (let time = 1; time <= times; time++) {
         if (hopeless === key) break;
         if (!crowd) {
-          world = new World({ diagnostic: tell });
+          world = new World({ diagnostic: log });
           const at = fresh ? conditions : { ...conditions, ...calm };
           crowd = await Crowd.start(world, { ...at, seed: `${seed} ${time}`, ...options });
           const gathered = { ...at, event: "gathered", ...(await crowd.gather()) };
           yield gathered;
           if (gathered.error) {
-            await world.tell();
+            await world.printLogs();
             await end();
             hopeless = fresh && key;
             break;
           }
         }
         await crowd.set(conditions);
-        // So that it happens anywhere between two messages and beats.
+        // The event happens at a random moment between two messages and heartbeats.
         await sleep(500 + 500 * random());
         const from = performance.now();
         const run = { ...conditions, event, ...(await crowd.run(event)) };
         run.lastedMs = Math.round(performance.now() - from);
         yield run;
         if (!run.error) continue;
-        await world.tell();
+        await world.printLogs();
         await end();
       }
       if (!crowd && hopeless === key)
@@ -66,7 +68,7 @@ export async function* runs(
   }
 }
 
-/** Runs of the same cell, in lists. */
+/** Groups runs by cell. */
 export function byCell(all) {
   const cells = new Map();
   for (const run of all) {
@@ -98,7 +100,7 @@ const head = [
   "wrong",
 ];
 
-/** A line of Markdown for each cell. */
+/** Returns a table in Markdown with a line for each cell. */
 export function report(all) {
   const ms = (value) => (value === undefined || Number.isNaN(value) ? "" : Math.round(value));
   const rows = byCell(all).map((runs) => {
@@ -137,5 +139,5 @@ export function report(all) {
   return table(head, rows, 5);
 }
 
-/** Of plain PeerJS nothing is asked but that it goes on. */
+/** Returns the faults of a run. Plain PeerJS only has to go on. */
 const wrongWith = (run) => (run.crowd === "peerstar" ? faults(run) : run.error ? [run.error] : []);

@@ -1,31 +1,37 @@
-// One direction of a page's network, in virtual time: it says when what is sent now arrives, or that it is lost. A lane
-// has no clock and no socket, so that it can be tested without either.
+// One direction of a page's network in virtual time. A lane decides when a packet arrives or that
+// it is lost. It has no clock and no socket, so it can be tested without either.
 
-/** The conditions of a lane that delays, loses and limits nothing. */
+/** Conditions of a lane without delay, loss or limit. */
 export const clear = {
-  /** From one end of the lane to the other, in ms. */
+  /** Time from one end of the lane to the other, in ms. */
   delayMs: 0,
-  /** Each packet takes up to this much less or more. Packets overtake each other, segments of a stream do not. */
+  /**
+   * Largest deviation from the delay, in ms. Packets may overtake each other, segments of a stream
+   * may not.
+   */
   jitterMs: 0,
-  /** Share of packets that are lost. Of a stream, share of segments that are sent again. */
+  /** Share of packets that are lost, and of stream segments that are sent again. */
   loss: 0,
-  /** Bandwidth. */
+  /** Bandwidth, in bytes a second. */
   bytesPerS: Infinity,
-  /** What may wait for the bandwidth: a packet beyond that is lost, a stream waits once half of it is full. */
+  /**
+   * Bytes that may wait for the bandwidth. A packet beyond them is lost. A stream waits once half
+   * is full.
+   */
   queueBytes: 64 << 10,
 };
 
-/** The least time in which a sender's TCP repeats a segment, in ms (Linux: `TCP_RTO_MIN`). */
+/** Shortest time after which TCP repeats a segment, in ms (Linux: `TCP_RTO_MIN`). */
 const REPEAT_MS = 200;
 
 export class Lane {
   #random;
   #conditions;
-  /** When the last byte that was taken leaves the queue. */
+  /** Time when the last accepted byte leaves the queue. */
   #freeAt = -Infinity;
   #darkUntil = -Infinity;
 
-  /** Packets and segments so far. */
+  /** Number of packets and segments so far. */
   passed = 0;
   lost = 0;
   overflowed = 0;
@@ -47,14 +53,14 @@ export class Lane {
     return this.#conditions;
   }
 
-  /** Lets nothing through until then. What is under way arrives. */
+  /** Lets nothing pass until `until`. Packets under way still arrive. */
   darken(until) {
     this.#darkUntil = until;
   }
 
-  /** Returns when a packet that is sent now arrives, or `undefined` if it is lost. */
+  /** Returns the arrival time of a packet that is sent now, or `undefined` if it is lost. */
   packet(bytes, now) {
-    // Always two numbers for a packet, so that its fate does not hang on the conditions before it.
+    // Every packet takes two random numbers, so its fate does not depend on earlier conditions.
     const [luck, jitter] = [this.#random(), this.#random()];
     if (now < this.#darkUntil || luck < this.#conditions.loss) {
       this.lost++;
@@ -67,14 +73,17 @@ export class Lane {
     return this.#take(bytes, now) + this.#delay(jitter);
   }
 
-  /** Returns from when on a stream may send its next segment; `now` if it may already. */
+  /** Returns the time from which a stream may send its next segment. `now` means immediately. */
   readyAt(now) {
     const { bytesPerS, queueBytes } = this.#conditions;
     const excess = this.#backlog(now) - queueBytes / 2;
     return Math.max(now, this.#darkUntil, excess > 0 ? now + (excess / bytesPerS) * 1000 : now);
   }
 
-  /** Returns when a segment of a stream arrives that is sent now. Its stream keeps the order. */
+  /**
+   * Returns the arrival time of a stream segment that is sent now. The stream itself keeps the
+   * order.
+   */
   segment(bytes, now) {
     const [luck, jitter] = [this.#random(), this.#random()];
     const arrives = this.#take(bytes, now) + this.#delay(jitter);
@@ -90,11 +99,11 @@ export class Lane {
       : ((this.#freeAt - now) * bytesPerS) / 1000;
   }
 
-  /** Returns when the last of these bytes has left the queue. */
+  /** Adds bytes to the queue. Returns the time when the last of them leaves it. */
   #take(bytes, now) {
     this.passed++;
     const { bytesPerS } = this.#conditions;
-    // A queue from narrower times is forgotten where there is no limit any more.
+    // Without a limit, the queue of an earlier limit no longer counts.
     const from = bytesPerS === Infinity ? now : Math.max(now, this.#freeAt);
     return (this.#freeAt = from + (bytes / bytesPerS) * 1000);
   }

@@ -1,9 +1,11 @@
-// A seeded generator of random numbers, so that a run on a rough wire can be repeated.
+// A seeded random number generator, so that a run on a rough wire can be repeated.
 
-/** Returns a function that gives numbers in [0, 1), the same ones for the same seed (a text). */
+/**
+ * Returns a function that returns numbers in [0, 1). The same seed (a text) gives the same numbers.
+ */
 export function seeded(seed) {
   let state = hash(String(seed));
-  // mulberry32
+  // the mulberry32 algorithm
   return () => {
     state = (state + 0x6d2b79f5) | 0;
     let t = Math.imul(state ^ (state >>> 15), state | 1);
@@ -12,7 +14,7 @@ export function seeded(seed) {
   };
 }
 
-/** FNV-1a, 32 bits. */
+/** Returns the 32-bit FNV-1a hash of a text. */
 function hash(text) {
   let value = 0x811c9dc5;
   for (let i = 0; i < text.length; i++) value = Math.imul(value ^ text.charCodeAt(i), 0x01000193);

@@ -1,12 +1,15 @@
-// The TCP half of a page's wire: stands before the server. A stream is cut into segments, which arrive in order and one
-// by one; its end and a reset arrive in their place. What a reader does not take makes the writer wait.
+// The TCP half of a page's wire: a proxy before the server. It cuts a stream into segments, which
+// arrive one by one and in order. The stream's end or reset arrives in its place. A slow reader
+// makes the writer wait.
 import { connect, createServer } from "node:net";
 
-/** What an Ethernet frame holds of a stream. */
+/** Bytes of a stream in one Ethernet frame. */
 const SEGMENT = 1_460;
-/** An IPv4 and a TCP header. */
+/** Bytes of an IPv4 and a TCP header. */
 const HEADERS = 40;
-/** What one direction of a connection holds before it reads no more. Beyond that the kernel's own buffers fill. */
+/**
+ * Bytes that one direction holds before it stops reading. Beyond them the kernel's buffers fill.
+ */
 const HOLDS = 256 << 10;
 
 const now = () => performance.now();
@@ -23,7 +26,8 @@ export class TcpWire {
 
   constructor(target, lanes) {
     Object.assign(this, { target, lanes });
-    // The default of `noDelay: false` would have Nagle's algorithm wait for acknowledgements that loopback delays.
+    // With the default, `noDelay: false`, Nagle's algorithm would wait for acknowledgements that
+    // loopback delays.
     this.server = createServer({ allowHalfOpen: true, noDelay: true }, (near) => this.#join(near));
   }
 
@@ -37,7 +41,7 @@ export class TcpWire {
     connection.ended.then(() => this.connections.delete(connection));
   }
 
-  /** The lanes' conditions are others: what waited for the old ones looks again. */
+  /** Reschedules the waiting segments after the lanes' conditions have changed. */
   changed() {
     for (const { up, down } of this.connections) {
       up.pump();
@@ -45,7 +49,7 @@ export class TcpWire {
     }
   }
 
-  /** Both ends of each connection see a reset, at once. */
+  /** Resets every connection at both ends immediately. */
   cut() {
     for (const connection of this.connections) connection.reset();
   }
@@ -65,7 +69,7 @@ class Connection {
       up: new Stream(near, far, up),
       down: new Stream(far, near, down),
     });
-    // Over a real network the first bytes leave when the handshake is back.
+    // On a real network the first bytes leave only after the TCP handshake.
     this.up.hold(2 * up.conditions.delayMs);
     this.ended = Promise.all(
       [near, far].map((end) => new Promise((done) => end.once("close", done))),
@@ -81,7 +85,7 @@ class Connection {
   }
 }
 
-/** libuv refuses to reset a socket that is being shut down, and would never close it. */
+/** Resets a socket. libuv cannot reset a socket that is shutting down, so that one is destroyed. */
 function reset(socket) {
   if (socket.writableEnded) socket.destroy();
   else socket.resetAndDestroy();
@@ -92,9 +96,9 @@ const RESET = Symbol("reset");
 
 /** One direction of a connection. */
 class Stream {
-  /** Not yet on the lane: segments, END or RESET. */
+  /** Segments, END or RESET that wait for the lane. */
   #waiting = [];
-  /** Under way: `[what, when it arrives]`, in order. */
+  /** Items under way as `[item, arrival time]`, in order. */
   #flying = [];
   #holds = 0;
   #arrivesLast = -Infinity;
@@ -113,7 +117,7 @@ class Stream {
     });
   }
 
-  /** Nothing arrives for so long. */
+  /** Delays every arrival by at least `ms` from now. */
   hold(ms) {
     this.#arrivesLast = now() + ms;
   }
@@ -131,7 +135,7 @@ class Stream {
     this.pump();
   }
 
-  /** Puts on the lane what it takes. */
+  /** Moves as many items to the lane as it accepts. */
   pump() {
     clearTimeout(this.#pumpTimer);
     while (this.#waiting.length > 0) {
@@ -152,7 +156,7 @@ class Stream {
     this.#land();
   }
 
-  /** Hands over what has arrived. */
+  /** Delivers the items that have arrived. */
   #land() {
     clearTimeout(this.#landTimer);
     while (this.#flying.length > 0 && !this.#blocked) {

@@ -1,8 +1,8 @@
-// The UDP half of a page's wire: stands before coturn. Each of the browser's sockets has one of its own behind the wire,
-// so that coturn tells them apart by their port.
+// The UDP half of a page's wire: a proxy before coturn. Each socket of the browser has its own
+// socket behind the wire, so coturn tells them apart by port.
 import { createSocket } from "node:dgram";
 
-/** An IPv4 and a UDP header: they take their part of the bandwidth. */
+/** Bytes of an IPv4 and a UDP header, which count against the bandwidth. */
 const HEADERS = 28;
 
 const now = () => performance.now();
@@ -16,7 +16,7 @@ export class UdpWire {
   }
 
   near = createSocket("udp4");
-  /** By the browser's address and port. */
+  /** Sockets towards coturn, by the address and port of the browser's socket. */
   fars = new Map();
 
   constructor(target, { up, down }) {
@@ -30,7 +30,10 @@ export class UdpWire {
     return this.near.address().port;
   }
 
-  /** Returns what sends to coturn for that socket of the browser's. (Firefox has some on the machine's other addresses.) */
+  /**
+   * Returns the function that sends to coturn for one socket of the browser. Firefox also uses
+   * sockets on the machine's other addresses.
+   */
   #far(address, port) {
     const name = `${address} ${port}`;
     const known = this.fars.get(name);
@@ -39,7 +42,7 @@ export class UdpWire {
     const waiting = [];
     const far = { socket, send: (packet) => waiting.push(packet) };
     this.fars.set(name, far);
-    socket.on("error", () => {}); // nobody listens there any more: what was sent is lost
+    socket.on("error", () => {}); // the port is closed, so the packet is lost
     socket.on("message", (packet) =>
       pass(this.down, packet, (packet) => this.ended || this.near.send(packet, port, address)),
     );

@@ -1,0 +1,53 @@
+//! When a page has something to do without an input, and why.
+
+use crate::time::Time;
+
+/// The next moment at which a page wants [`Input::Timer`](super::Input::Timer).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Deadline {
+    /// The moment.
+    pub at: Time,
+    /// What is due then.
+    pub reason: DeadlineReason,
+}
+
+/// What is due at a [`Deadline`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum DeadlineReason {
+    /// The page counts as calm again: dials are no longer given twice the time.
+    DialCalm,
+    /// A member whose browser closed the socket did not come back.
+    GoingAway,
+    /// The claimed host did not come back.
+    Recovery,
+    /// The holder of an id that a newcomer wants did not answer.
+    PendingJoin,
+    /// An absent member did not return.
+    Absence,
+    /// The host may be sent another profile of a member.
+    Profile,
+    /// A parked message expires.
+    ParkedMessage,
+    /// A member may have been silent for too long.
+    Silence,
+    /// A probe ends, a suspicion begins to count, or a hidden host is relieved.
+    Challenge,
+    /// The deputy is judged.
+    DeputyReview,
+}
+
+impl DeadlineReason {
+    /// All reasons, in the order in which a page handles those that are due together.
+    pub const ALL: [Self; 10] = [
+        Self::DialCalm,
+        Self::GoingAway,
+        Self::Recovery,
+        Self::PendingJoin,
+        Self::Absence,
+        Self::Profile,
+        Self::ParkedMessage,
+        Self::Silence,
+        Self::Challenge,
+        Self::DeputyReview,
+    ];
+}

@@ -1,0 +1,53 @@
+// The other members and their profiles, as far as the page's events have told them.
+
+import type { PageNotice } from "./debug-log.ts";
+import { unpackLost } from "./lost.ts";
+import type { PagePort } from "./page-port.ts";
+
+export class MemberList {
+  readonly #profiles = new Map<string, unknown>();
+
+  get ids(): readonly string[] {
+    return [...this.#profiles.keys()];
+  }
+
+  has(id: string): boolean {
+    return this.#profiles.has(id);
+  }
+
+  /** Returns a copy of a member's profile: the original belongs to the group's log. */
+  profileOf(id: string): unknown {
+    return structuredClone(this.#profiles.get(id));
+  }
+
+  /** Turns a notice of the state machine into the page's event, and keeps the list up to date. */
+  announce(notice: PageNotice, ownId: string, rttMs: number | undefined, page: PagePort): void {
+    switch (notice.kind) {
+      case "open": {
+        const { host, epoch, first } = notice;
+        return page.emit("open", { id: ownId, host, epoch, first });
+      }
+      case "host": {
+        const { host, epoch, isHost, cause, tookMs } = notice;
+        return page.emit("host", { host, epoch, isHost, cause, tookMs });
+      }
+      case "member": {
+        const { change: kind, id } = notice;
+        if (kind === "join") this.#profiles.set(id, notice.profile);
+        const profile = this.profileOf(id);
+        if (kind === "leave") this.#profiles.delete(id);
+        return page.emit("member", { kind, id, profile });
+      }
+      case "profile":
+        this.#profiles.set(notice.id, notice.profile);
+        return page.emit("profile", { id: notice.id, profile: this.profileOf(notice.id) });
+      case "recovered": {
+        const { complete, via, awayMs, reason, lostMore } = notice;
+        const lost = unpackLost(notice.lost);
+        return page.emit("recovered", { complete, via, awayMs, reason, lost, lostMore });
+      }
+      case "link":
+        return page.emit("link", { id: notice.id, path: notice.path, rttMs });
+    }
+  }
+}

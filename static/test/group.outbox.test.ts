@@ -1,0 +1,27 @@
+// The outbox keeps own messages that may have to be sent again.
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { Outbox } from "../src/group/outbox.ts";
+
+test("an orphan that the new history skips is told as lost, though it holds later messages of its sender", () => {
+  const outbox = new Outbox();
+  const place = { r: 1, e: 1, s: 5 };
+  outbox.add(1, "x", 1);
+  outbox.mark(1);
+  assert.deepEqual(outbox.settle(1, 0, place), [1]);
+  assert.deepEqual(
+    outbox.again(0, () => false),
+    [],
+  );
+  assert.ok(outbox.sends(1));
+  outbox.mark(1);
+  outbox.doubt();
+  assert.ok(outbox.isOrphan(1) && !outbox.sends(1));
+  outbox.trim(1_000_000, 100, 100);
+  assert.deepEqual(
+    outbox.again(7, () => false).map(({ d }) => d),
+    ["x"],
+  );
+  assert.ok(!outbox.isOrphan(1) && !outbox.sends(1));
+});
