@@ -81,11 +81,7 @@ async fn after_a_panic_a_member_that_knows_an_earlier_host_is_told_of_the_presen
     fail(&server, "p").await;
     let back = server.join(&format!("id=a&token=t&page=p&group=1&epoch={epoch}&host=a")).await;
     let told = late.appointed().await;
-    assert!(
-        told["epoch"].as_u64() > Some(epoch),
-        "{told}: {late:?} claimed {earlier}",
-        late = late.id
-    );
+    assert!(told["epoch"].as_u64() >= Some(epoch), "{told} after {epoch}");
     drop(back);
 }
 

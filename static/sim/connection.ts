@@ -255,7 +255,9 @@ export class Connection {
   }
 
   redial(): void {
-    this.#socket?.die(0, 0);
+    // A socket that is dead already cannot be closed any more: only the silence ends it.
+    const end = this.#socket?.cut ? "lost" : "again";
+    this.#socket?.die(0, 0, end);
   }
 
   /** Loses the socket; each end learns of it after so long. */

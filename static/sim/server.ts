@@ -6,13 +6,12 @@ import {
   startCore,
   type Assignment,
   type Core,
-  type Departure,
   type Dialled,
   type Moment,
   type Report,
   type Rules,
 } from "./addon.ts";
-import type { Socket } from "./socket.ts";
+import type { Socket, SocketEnd } from "./socket.ts";
 import { Abandoned, Failure, type World } from "./world.ts";
 
 /** Settings of the page, in ms of the simulation's time. */
@@ -79,18 +78,19 @@ export class Server {
     socket.onCut = () => {
       if (isOpen()) this.#core.silence(this.#now, session);
     };
-    socket.onServerClose = (departure) => {
-      if (isOpen()) this.#closed(session, departure);
+    socket.onServerClose = (end) => {
+      if (isOpen()) this.#closed(session, end);
     };
     this.#step((moment) =>
       this.#core.connect(...moment, JSON.stringify({ session, ...dialled } satisfies Dialled)),
     );
   }
 
-  #closed(session: number, departure: Departure): void {
-    if (departure === "lost" && this.#world.random.chance(UNNOTICED))
+  #closed(session: number, end: SocketEnd): void {
+    if (end === "lost" && this.#world.random.chance(UNNOTICED))
       return this.#core.silence(this.#now, session);
     this.#sockets.delete(session);
+    const departure = end === "again" ? "lost" : end;
     this.#step((moment) => this.#core.closed(...moment, session, departure));
   }
 

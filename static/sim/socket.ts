@@ -5,6 +5,9 @@ import type { ServerMessage } from "../src/socket-types.ts";
 import type { Departure } from "./addon.ts";
 import type { World } from "./world.ts";
 
+/** The way in which the server's end of a socket ends. `again`: the client closed it to dial again. */
+export type SocketEnd = Departure | "again";
+
 /** Code of a close without a close frame: the connection was lost. */
 const LOST = 1006;
 
@@ -21,7 +24,7 @@ export class Socket {
   onDown: (message: ServerMessage) => void = () => {};
   onCut: () => void = () => {};
   onClientClose: (code: number) => void = () => {};
-  onServerClose: (departure: Departure) => void = () => {};
+  onServerClose: (end: SocketEnd) => void = () => {};
 
   constructor(
     readonly world: World,
@@ -61,10 +64,10 @@ export class Socket {
   }
 
   /** The socket dies; each end learns of it after so long. */
-  die(clientMs: number, serverMs: number): void {
+  die(clientMs: number, serverMs: number, end: SocketEnd = "lost"): void {
     this.cutOff();
     this.world.clock.after(clientMs, () => this.closeClient());
-    this.world.clock.after(serverMs, () => this.closeServer("lost"));
+    this.world.clock.after(serverMs, () => this.closeServer(end));
   }
 
   /** The server closes the socket; its close frame follows what it sent before. */
@@ -84,9 +87,9 @@ export class Socket {
     this.onClientClose(code);
   }
 
-  closeServer(departure: Departure): void {
+  closeServer(end: SocketEnd): void {
     if (!this.serverOpen) return;
     this.serverOpen = false;
-    this.onServerClose(departure);
+    this.onServerClose(end);
   }
 }

@@ -1,4 +1,4 @@
-//! When to dial again: as the browser library does (static/src/socket.ts).
+//! Waits between dials, as the browser library has them (static/src/retry.ts).
 
 use std::time::Duration;
 
@@ -8,22 +8,22 @@ use rand::rngs::SmallRng;
 const FIRST_MS: f64 = 150.0;
 const MOST_MS: f64 = 10_000.0;
 
-/// Counts the attempts since the last that succeeded.
+/// Counts the failed dials since the last success.
 #[derive(Debug, Default)]
 pub struct Backoff {
     attempt: i32,
-    /// What a server that went away asked for, in ms.
+    /// Wait in ms that a stopping server asked for.
     pub retry_ms: Option<u64>,
 }
 
 impl Backoff {
-    /// We are in.
+    /// Resets the count after a successful dial.
     pub const fn reset(&mut self) {
         self.attempt = 0;
         self.retry_ms = None;
     }
 
-    /// How long to wait after a close with `code`.
+    /// Returns how long to wait after a close with `code`.
     pub fn wait(&mut self, code: u16, random: &mut SmallRng) -> Duration {
         let jitter = |random: &mut SmallRng| random.random_range(0.0..1.0);
         let backoff =
@@ -43,7 +43,7 @@ impl Backoff {
     }
 }
 
-/// Whether a close says that coming back is of no use.
+/// Returns whether a close says that dialling again is of no use.
 #[must_use]
 pub const fn is_terminal(code: u16) -> bool {
     matches!(code, 4400..=4499 | 1002..=1004 | 1007..=1009)

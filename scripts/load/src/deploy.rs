@@ -1,5 +1,6 @@
-//! A deploy in which the new process already serves while the old one has yet to go: the platform's router sends all
-//! new connections to the new one.
+//! Simulates a deploy in which the new process serves before the old one stops: the platform's
+//! router sends all new
+//! connections to the new one.
 
 use std::fmt;
 use std::io;
@@ -15,22 +16,22 @@ use crate::switch::Switch;
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// How a deploy went.
+/// Result of a deploy.
 #[derive(Debug)]
 pub struct Deploy {
-    /// How many pages there were.
+    /// Number of pages before the deploy.
     pub pages: usize,
-    /// Of those to which nobody came meanwhile, how many kept host and epoch.
+    /// Pages without a newcomer during the deploy that kept host and epoch.
     pub kept: usize,
-    /// The same of those to which somebody came, and so were in two halves: how many have a host of before.
+    /// Pages that were in two halves and have a host from before the deploy.
     pub healed_to_old_host: usize,
-    /// How many of them were in two halves.
+    /// Pages that were in two halves, because a newcomer joined during the deploy.
     pub split: usize,
-    /// From the signal to the old process until each of its members was in again.
+    /// Time from the signal to the old process until each of its members was in again.
     pub back: Spread,
-    /// From the same until all of a page agreed, for the last page.
+    /// Time from that signal until all members of the last page agreed.
     pub healed: Duration,
-    /// What must not be.
+    /// Faults that were found.
     pub faults: (usize, Vec<String>),
 }
 
@@ -47,11 +48,12 @@ impl fmt::Display for Deploy {
     }
 }
 
-/// Members on pages; the router switches to a new process; to every other page somebody comes; after `overlap` the old
-/// process is told to go.
+/// Replaces the server. The router switches to a new process, a newcomer joins every other page,
+/// and after `overlap` the old
+/// process is told to stop.
 ///
 /// # Errors
-/// When the pages never heal, or the old process does not end well.
+/// Fails if the pages never agree again, or the old process does not end well.
 pub async fn overlapping(
     old: Server,
     pages: usize,

@@ -1,27 +1,28 @@
-//! WebSocket frames (RFC 6455) as cheaply as they go: the machine's time is for the server.
+//! Reads and writes WebSocket frames (RFC 6455) cheaply, so that the machine's time is left to the
+//! server.
 
-/// A text frame's opcode.
+/// Opcode of a text frame.
 pub const TEXT: u8 = 1;
-/// A binary frame's opcode.
+/// Opcode of a binary frame.
 pub const BINARY: u8 = 2;
-/// A close frame's opcode.
+/// Opcode of a close frame.
 pub const CLOSE: u8 = 8;
-/// A ping's opcode.
+/// Opcode of a ping.
 pub const PING: u8 = 9;
-/// A pong's opcode.
+/// Opcode of a pong.
 pub const PONG: u8 = 10;
 
-/// One frame of a server, where it lies in the buffer.
+/// One of the server's frames, borrowed from the read buffer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Frame<'a> {
-    /// What it is.
+    /// Opcode of the frame.
     pub opcode: u8,
-    /// What it carries.
+    /// Body of the frame, unmasked.
     pub body: &'a [u8],
 }
 
 impl Frame<'_> {
-    /// The code of a close frame; 1005 if it carries none.
+    /// Returns the code of a close frame, or 1005 if it carries none.
     #[must_use]
     pub fn close_code(&self) -> u16 {
         match self.body {
@@ -31,14 +32,15 @@ impl Frame<'_> {
     }
 }
 
-/// Appends a client's frame. Its mask is four zeros: as valid as any, and nothing to do for us (the server unmasks all
-/// the same).
+/// Appends a client's frame. Its mask is four zeros, which is valid and costs the client nothing.
+/// The server unmasks it all
+/// the same.
 pub fn push(out: &mut Vec<u8>, opcode: u8, body: &[u8]) {
     push_header(out, 0x80 | opcode, body.len() as u64, true);
     out.extend_from_slice(body);
 }
 
-/// Appends just a header, true or not: `first` is its first byte.
+/// Appends a header alone, which may lie about the body. `first` is its first byte.
 pub fn push_header(out: &mut Vec<u8>, first: u8, length: u64, masked: bool) {
     let mask_bit = if masked { 0x80 } else { 0 };
     out.push(first);
@@ -58,10 +60,10 @@ pub fn push_header(out: &mut Vec<u8>, first: u8, length: u64, masked: bool) {
     }
 }
 
-/// The frame that `bytes` begin with, and its whole length; None while some of it is yet to come.
+/// Returns the first frame of `bytes` and its whole length. `None` if the frame is not complete.
 ///
 /// # Errors
-/// What a server must not send: a mask, a fragment, a reserved bit.
+/// Fails on frames that a server must not send: with a mask, fragmented, or with a reserved bit.
 pub fn first(bytes: &[u8]) -> Result<Option<(Frame<'_>, usize)>, &'static str> {
     let [first, second, ..] = *bytes else { return Ok(None) };
     if first & 0xf0 != 0x80 || second & 0x80 != 0 {

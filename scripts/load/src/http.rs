@@ -1,4 +1,4 @@
-//! One HTTP request to the server.
+//! Makes one HTTP request to the server.
 
 use std::io;
 use std::net::SocketAddr;
@@ -8,10 +8,10 @@ use tokio::net::TcpStream;
 
 use crate::server::ADMIN;
 
-/// Asks, as the admin; gives the status and the body.
+/// Sends a request with the admin token. Returns status and body.
 ///
 /// # Errors
-/// As the kernel says, or when the answer is not HTTP.
+/// Fails on an I/O error, or if the answer is not HTTP.
 pub async fn ask(server: SocketAddr, method: &str, path: &str) -> io::Result<(u16, String)> {
     let mut stream = TcpStream::connect(server).await?;
     let head = format!(

@@ -1,4 +1,4 @@
-//! What all clients of a run were told, held against what must always be true.
+//! Checks what all clients of a run are told against the invariants of a page.
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -9,41 +9,42 @@ use tokio::time::Instant;
 use crate::member::Seat;
 use crate::words::Assigned;
 
-/// Ids that begin so belong to attackers, of whom another process knows.
+/// First character of the ids of attackers, which another process runs.
 pub const STRANGER: char = 'x';
-/// How long after a member's end its name may still be on the way to others as the host's: queues on both sides of the
-/// sockets, on a machine that is busy.
+/// Time after a member's end during which its name may still reach others as the host's. Queues on
+/// both sides of the
+/// sockets hold it back on a busy machine.
 const GRACE: Duration = Duration::from_secs(5);
-/// More faults are counted, but not kept.
+/// Number of faults that are kept as text. All are counted.
 const KEPT: usize = 20;
 
 /// A member: the number of its page, and its id.
 type Name = (usize, Box<str>);
 
-/// What is known of a member that came.
+/// State of a member that has dialled at least once.
 #[derive(Debug, Clone, Copy, Default)]
 struct Presence {
-    /// It dials, or is connected.
+    /// Whether it dials or is connected.
     here: bool,
-    /// When it last lost its socket.
+    /// When its socket last ended.
     gone: Option<Instant>,
 }
 
-/// A host was replaced.
+/// The replacement of a host.
 #[derive(Debug)]
 struct Succession {
     before: Box<str>,
-    /// When somebody first heard of it.
+    /// When a member first heard of it.
     heard: Instant,
 }
 
-/// The view from outside.
+/// The members' view of the server.
 #[derive(Debug, Default)]
 pub struct Ledger {
-    /// By page and epoch.
+    /// Hosts by page and epoch.
     hosts: RefCell<HashMap<(usize, u64), Box<str>>>,
     present: RefCell<HashMap<Name, Presence>>,
-    /// Members who were told to hand over.
+    /// Members that were told to resign.
     resigned: RefCell<HashSet<Name>>,
     /// Hosts that were replaced because they had gone, by page and the epoch that followed.
     succeeded: RefCell<BTreeMap<(usize, u64), Succession>>,
@@ -54,7 +55,7 @@ pub struct Ledger {
 }
 
 impl Ledger {
-    /// Something that must not be.
+    /// Records a fault as text.
     pub fn fault(&self, what: String) {
         self.fault_count.set(self.fault_count.get() + 1);
         let mut faults = self.faults.borrow_mut();
@@ -63,59 +64,60 @@ impl Ledger {
         }
     }
 
-    /// All that must not have been, and how often there was any.
+    /// Returns the number of faults, and the first of them as text.
     #[must_use]
     pub fn faults(&self) -> (usize, Vec<String>) {
         (self.fault_count.get(), self.faults.borrow().clone())
     }
 
-    /// A member dials.
+    /// Records that a member dials.
     pub fn comes(&self, member: &Seat) {
         self.present.borrow_mut().entry(name(member)).or_default().here = true;
     }
 
-    /// A member is in.
+    /// Records that a member is in.
     pub fn joined(&self) {
         self.joins.set(self.joins.get() + 1);
     }
 
-    /// A member's socket has ended.
+    /// Records that a member's socket has ended.
     pub fn goes(&self, member: &Seat) {
         self.present
             .borrow_mut()
             .insert(name(member), Presence { here: false, gone: Some(Instant::now()) });
     }
 
-    /// A member is about to say that somebody else is to host.
+    /// Records that a member is about to resign.
     pub fn resigns(&self, member: &Seat) {
         self.resigned.borrow_mut().insert(name(member));
     }
 
-    /// How often a member got in.
+    /// Number of successful joins.
     #[must_use]
     pub fn joins(&self) -> usize {
         self.joins.get()
     }
 
-    /// How many terms of hosts members were told of.
+    /// Number of terms that members were told of.
     #[must_use]
     pub fn terms(&self) -> usize {
         self.hosts.borrow().len()
     }
 
-    /// A server's close.
+    /// Records a close by the server.
     pub fn closed(&self, code: u16) {
         *self.closes.borrow_mut().entry(code).or_default() += 1;
     }
 
-    /// How often the server closed with each code.
+    /// Number of closes by code.
     #[must_use]
     pub fn closes(&self) -> BTreeMap<u16, usize> {
         self.closes.borrow().clone()
     }
 
-    /// A member was told who hosts: one host for a page and epoch, no older epoch after a newer one, the host is there, and
-    /// the one before it gave a reason.
+    /// Checks an assignment that a member was told: one host for each page and epoch, no epoch
+    /// after a later one, the host is
+    /// present, and the host before it had a reason to go.
     pub fn told(&self, member: &Seat, now: &Assigned) {
         let (page, id) = (member.page, &member.id);
         if let Some(before) = member.told.borrow().as_ref()
@@ -151,7 +153,7 @@ impl Ledger {
         }
     }
 
-    /// A host moves for a reason, and no newcomer is one.
+    /// Checks that a host was replaced for a reason. A newcomer is none.
     fn succeeds(&self, member: &Seat, now: &Assigned) {
         let before = member.told.borrow();
         let Some(before) = before
@@ -178,12 +180,13 @@ impl Ledger {
             }
             Some("resigned") if !resigned() => fault("nobody had told it to resign"),
             Some(cause @ ("stalled" | "unreachable" | "upgraded")) => fault(cause),
-            // what a liar claims may move a host; in OPEN no cause is told
+            // a false claim may change the host; OPEN names no cause
             Some(_) | None => {}
         }
     }
 
-    /// All hosts that were replaced because they had gone had indeed gone; to be asked when all is quiet.
+    /// Checks that all hosts that were replaced as gone had gone. To be called when nothing is in
+    /// flight.
     pub fn explain_successions(&self) {
         let present = self.present.borrow();
         for ((page, epoch), Succession { before, heard }) in
@@ -199,7 +202,7 @@ impl Ledger {
         }
     }
 
-    /// Forgets who came and went, once all are gone.
+    /// Forgets all members after a run.
     pub fn forget_members(&self) {
         self.present.borrow_mut().clear();
         self.resigned.borrow_mut().clear();

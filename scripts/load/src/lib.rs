@@ -1,6 +1,7 @@
-//! Thousands of clients for peerstar, cheap enough that the server is what is measured: see docs/RELIABILITY.md.
+//! Runs thousands of clients of peerstar, cheaply enough that the measurements are those of the
+//! server. See docs/RELIABILITY.md.
 //!
-//! One thread drives them all ([`run`]); what they are told is checked by one [`ledger`].
+//! One thread runs all clients ([`run`]). One [`ledger`] checks what they are told.
 
 use std::io;
 
@@ -22,10 +23,11 @@ pub mod swarm;
 pub mod switch;
 pub mod words;
 
-/// Runs a scenario on this thread, with as many descriptors as there may be. Told to stop, it drops what it started.
+/// Runs a scenario on this thread, with the highest descriptor limit. A signal to stop drops
+/// everything that the scenario started.
 ///
 /// # Errors
-/// As the scenario, or when told to stop.
+/// Returns the error of the scenario, or an error if a signal stopped it.
 pub fn run<T>(scenario: impl Future<Output = io::Result<T>>) -> io::Result<T> {
     rlimit::increase_nofile_limit(u64::MAX)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;

@@ -1,4 +1,5 @@
-//! `load`: thousands of clients for peerstar. docs/RELIABILITY.md and docs/PERFORMANCE.md say what it found.
+//! `load`: thousands of clients for peerstar. docs/RELIABILITY.md and docs/PERFORMANCE.md have the
+//! results.
 #![allow(clippy::print_stdout, reason = "it reports to whoever runs it")]
 
 use std::io;
@@ -11,13 +12,13 @@ use peerstar_load::bench::command::Bench;
 use peerstar_load::server::Server;
 use peerstar_load::{deploy, restart, run, soak};
 
-/// Thousands of clients for peerstar.
+/// Runs thousands of clients against peerstar.
 #[derive(Parser)]
 struct Arguments {
-    /// The server's binary; the one beside this binary if left out.
+    /// Binary of the server. Default: the one beside this binary.
     #[arg(long, env = "PEERSTAR_BIN", global = true)]
     server: Option<PathBuf>,
-    /// What chance begins with.
+    /// Seed of all random decisions.
     #[arg(long, default_value_t = 1, global = true)]
     seed: u64,
     #[command(subcommand)]
@@ -33,11 +34,11 @@ enum What {
         /// Members of each page.
         #[arg(long, default_value_t = 10)]
         each: usize,
-        /// How many times.
+        /// Number of restarts of the server.
         #[arg(long, default_value_t = 10)]
         times: usize,
     },
-    /// Comes all at once.
+    /// Lets all members join at once.
     Crowd {
         #[arg(long, default_value_t = 1500)]
         pages: usize,
@@ -45,20 +46,21 @@ enum What {
         #[arg(long, default_value_t = 10)]
         each: usize,
     },
-    /// Replaces the server by another that already serves before the first goes.
+    /// Replaces the server by another process that serves before the first one stops.
     Deploy {
         #[arg(long, default_value_t = 100)]
         pages: usize,
         /// Members of each page.
         #[arg(long, default_value_t = 10)]
         each: usize,
-        /// How long both serve, in ms.
+        /// Time for which both processes serve, in ms.
         #[arg(long, default_value_t = 2000)]
         overlap: u64,
     },
-    /// Everything that can go wrong, again and again. The server must be built with --features faults.
+    /// Runs attackers, panics and restarts against a server. The server must be built with
+    /// --features faults.
     Soak {
-        /// How long.
+        /// Duration in minutes.
         #[arg(default_value_t = 2.0)]
         minutes: f64,
         #[arg(long, default_value_t = 100)]
@@ -71,7 +73,7 @@ enum What {
     },
     /// Measures the server beside others. scripts/bench installs them.
     Bench(Bench),
-    /// The attackers of the soak, which starts them.
+    /// Runs the attackers of the soak. The soak starts this.
     #[command(hide = true)]
     Attack {
         #[arg(long)]
@@ -80,7 +82,7 @@ enum What {
         pages: usize,
         #[arg(long)]
         count: usize,
-        /// The number of the first member: one for each page follows who stays.
+        /// Number of the first member. Each page gets one attacker that stays.
         #[arg(long)]
         first: usize,
         #[arg(long)]

@@ -1,4 +1,5 @@
-//! A well-behaved group member, as the browser library is one: it answers, beats, and comes back with a claim.
+//! A well-behaved group member, like the browser library: it answers probes, sends heartbeats and
+//! returns with its claim.
 
 use std::cell::{Cell, RefCell};
 use std::io;
@@ -20,51 +21,52 @@ use crate::words::{self, Assigned, Message, Restart};
 const CONNECT: Duration = Duration::from_secs(10);
 const LAST_WORDS: Duration = Duration::from_secs(2);
 
-/// What all members of a run share.
+/// State that all members of a run share.
 #[derive(Debug)]
 pub struct World {
-    /// Where the server is.
+    /// Address of the server.
     pub server: Cell<SocketAddr>,
-    /// What they were told.
+    /// Checks of what members are told.
     pub ledger: Ledger,
 }
 
-/// What a member was last told.
+/// The assignment that a member was last told.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Told {
-    /// The host's term.
+    /// Epoch of the host's term.
     pub epoch: u64,
-    /// Who hosts, or is to come back and host: if it does, nobody is told.
+    /// The host, or the host that a recovering page waits for. If that host returns, the server
+    /// announces nothing.
     pub host: Box<str>,
 }
 
 /// A member as others see it.
 #[derive(Debug)]
 pub struct Seat {
-    /// The number of its page, which is called `p{page}`.
+    /// Number of its page, which is called `p{page}`.
     pub page: usize,
-    /// Its id.
+    /// Id of the member.
     pub id: Box<str>,
-    /// Which source address it dials from.
+    /// Number from which its source address follows.
     pub number: usize,
     /// Whether it is in.
     pub up: Cell<bool>,
     /// When it last got in.
     pub opened: Cell<Option<Instant>>,
-    /// How often it got in.
+    /// Number of times it got in.
     pub opens: Cell<usize>,
-    /// How often it dialled.
+    /// Number of its dials.
     pub dials: Cell<usize>,
-    /// How many of its sockets have ended.
+    /// Number of its sockets that have ended.
     pub ends: Cell<usize>,
-    /// When its socket last ended: its page may hear of it later.
+    /// When its socket last ended. Its page may hear of that later.
     pub lost: Cell<Option<Instant>>,
-    /// Who hosts.
+    /// The assignment that it was last told.
     pub told: RefCell<Option<Told>>,
 }
 
 impl Seat {
-    /// One that has not come yet.
+    /// Returns a member that has not dialled yet.
     #[must_use]
     pub fn new(page: usize, id: &str, number: usize) -> Rc<Self> {
         Rc::new(Self {
@@ -81,39 +83,39 @@ impl Seat {
         })
     }
 
-    /// Whether it hosts, as far as it knows.
+    /// Returns whether it hosts, as far as it was told.
     #[must_use]
     pub fn hosts(&self) -> bool {
         self.told.borrow().as_ref().is_some_and(|told| told.host == self.id)
     }
 }
 
-/// What a scenario tells a member to do.
+/// An order of the scenario to a member.
 #[derive(Debug)]
 pub enum Order {
-    /// Go for good, with a word.
+    /// Leave for good, with a LEAVE.
     Leave,
-    /// Lose the socket (RST), and come back.
+    /// Lose the socket (RST) and return.
     Lose,
-    /// Say this.
+    /// Send this text to the server.
     Say(String),
 }
 
-/// What a member does besides being there.
+/// Activity of a member beyond its presence.
 pub trait Role {
-    /// It is in.
+    /// Handles the OPEN of a new socket.
     fn opened(&mut self, _out: &mut Vec<u8>) {}
-    /// It was told something that is not about being there.
+    /// Handles a message that concerns no assignment.
     fn said(&mut self, _message: &Message<'_>, _out: &mut Vec<u8>) {}
-    /// When it wants to act, while it is in.
+    /// Returns when `act` is wanted next, while the member is in.
     fn due(&self) -> Option<Instant> {
         None
     }
-    /// It is due.
+    /// Acts at the time that `due` named.
     fn act(&mut self, _out: &mut Vec<u8>) {}
 }
 
-/// It is just there.
+/// A member that only stays.
 #[derive(Debug)]
 pub struct Idle;
 
@@ -124,7 +126,7 @@ enum End {
     Lost(u16),
 }
 
-/// The life of one member, until it leaves or is sent away.
+/// Runs one member until it leaves or is closed for good.
 pub async fn live(
     world: Rc<World>,
     me: Rc<Seat>,
@@ -165,7 +167,7 @@ pub async fn live(
     }
 }
 
-/// One socket's time.
+/// Runs one socket of a member.
 async fn connection(
     world: &World,
     me: &Seat,
@@ -216,7 +218,7 @@ async fn connection(
                 let now = Instant::now();
                 if now >= beat {
                     if ear.heard + 2 * ear.ping < now || !me.up.get() {
-                        return Ok(End::Lost(1006)); // nothing heard for so long: a dead socket
+                        return Ok(End::Lost(1006)); // the socket is dead: nothing was heard for two pings
                     }
                     frame::push(&mut socket.out, frame::TEXT, br#"{"type":"HEARTBEAT"}"#);
                     beat = now + ear.ping;
@@ -246,7 +248,7 @@ async fn connection(
     }
 }
 
-/// Hears what comes in on one socket.
+/// Reads what arrives on one socket.
 struct Ear<'a, R> {
     world: &'a World,
     me: &'a Seat,

@@ -1,4 +1,4 @@
-//! The server is killed under load and started again; and crowds that come at once.
+//! Kills the server under load and starts it again; lets crowds join at once.
 
 use std::fmt;
 use std::io;
@@ -12,21 +12,21 @@ use crate::server::Server;
 use crate::spread::Spread;
 use crate::swarm::Swarm;
 
-/// How long anything may take before it counts as not happening.
+/// Timeout of each phase.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// How a restart went.
+/// Result of a restart.
 #[derive(Debug)]
 pub struct Restart {
-    /// How many pages there were.
+    /// Number of pages before the kill.
     pub pages: usize,
-    /// How many of them have the host and epoch they had.
+    /// Pages that kept host and epoch.
     pub kept: usize,
-    /// How long the server was gone.
+    /// Time for which the server was gone.
     pub down: Duration,
-    /// From the kill until each member was in again.
+    /// Time from the kill until each member was in again.
     pub back: Spread,
-    /// What must not be; see [`crate::ledger`].
+    /// Faults that the run found; see [`crate::ledger`].
     pub faults: (usize, Vec<String>),
 }
 
@@ -42,13 +42,13 @@ impl fmt::Display for Restart {
     }
 }
 
-/// Members on pages, until all are in and agree.
+/// Joins members until all are in and agree.
 ///
 /// # Errors
-/// When that does not happen.
+/// Fails if they do not agree in time.
 pub async fn settled(server: &Server, pages: usize, each: usize, seed: u64) -> io::Result<Swarm> {
     let swarm = Swarm::new(server.address, seed);
-    // one of each page first, as people come
+    // one member of each page first, as people arrive
     for n in 0..pages * each {
         swarm.join(n % pages, |_| Idle);
     }
@@ -57,10 +57,10 @@ pub async fn settled(server: &Server, pages: usize, each: usize, seed: u64) -> i
     Ok(swarm)
 }
 
-/// Kills the server under `swarm`, starts it again, and waits until all are back and agree.
+/// Kills the server of `swarm`, starts it again, and waits until all members are back and agree.
 ///
 /// # Errors
-/// When they never do.
+/// Fails if they do not agree in time.
 pub async fn restart(mut server: Server, swarm: &Swarm) -> io::Result<(Server, Restart)> {
     let before = swarm.agreed(PATIENCE).await?;
     let killed = Instant::now();
@@ -69,7 +69,8 @@ pub async fn restart(mut server: Server, swarm: &Swarm) -> io::Result<(Server, R
             .await
             .map_err(io::Error::other)??;
     let down = killed.elapsed();
-    // all have noticed: a socket that the kernel has ended is read to its end before a new one is dialled
+    // all members have noticed: a socket that the kernel has ended is read to its end before the
+    // next dial
     crate::swarm::until("all were cut off", PATIENCE, || {
         swarm
             .bees
@@ -92,18 +93,18 @@ pub async fn restart(mut server: Server, swarm: &Swarm) -> io::Result<(Server, R
     Ok((server, report))
 }
 
-/// How a crowd got in.
+/// Result of a crowd that joins at once.
 #[derive(Debug)]
 pub struct Crowd {
-    /// From its dial until each was in.
+    /// Time from its dial until each member was in.
     pub waited: Spread,
-    /// Of those who came first, the middle, and those who came last: as many each.
+    /// Times of the first, the middle and the last third of the members.
     pub by_turn: [Spread; 3],
-    /// How many dials were not answered by OPEN.
+    /// Number of dials without an OPEN.
     pub failed_dials: usize,
-    /// What must not be.
+    /// Faults that were found.
     pub faults: (usize, Vec<String>),
-    /// The server's memory with all of them, in bytes.
+    /// The server's memory with all members, in bytes.
     pub memory: usize,
 }
 
@@ -120,10 +121,10 @@ impl fmt::Display for Crowd {
     }
 }
 
-/// `count` members who dial in the same moment.
+/// Lets `count` members dial in the same moment.
 ///
 /// # Errors
-/// When not all get in.
+/// Fails if not all get in.
 pub async fn crowd(
     server: &Server,
     pages: usize,

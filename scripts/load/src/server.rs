@@ -1,4 +1,4 @@
-//! The server under load, in a process of its own, at an address of its own.
+//! The server under load: a process of its own, at an address of its own.
 
 use std::io::{self, BufRead, BufReader};
 use std::net::SocketAddr;
@@ -8,15 +8,15 @@ use std::sync::mpsc;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
-/// How long it may take to start.
+/// Timeout of the start.
 const START: Duration = Duration::from_secs(30);
-/// The admin token it is started with.
+/// Admin token of the server.
 pub const ADMIN: &str = "admin";
 
-/// A running server; killed when dropped.
+/// A running server. Dropping it kills the process.
 #[derive(Debug)]
 pub struct Server {
-    /// Where it listens.
+    /// Address on which it listens.
     pub address: SocketAddr,
     binary: PathBuf,
     settings: Vec<(String, String)>,
@@ -24,36 +24,37 @@ pub struct Server {
     log: Arc<Mutex<Log>>,
 }
 
-/// What its log says of itself.
+/// Counts of lines in the server's log.
 #[derive(Debug, Default)]
 struct Log {
     panics: usize,
     complaints: Vec<String>,
 }
 
-/// What a process uses.
+/// Resources that a process uses.
 #[derive(Debug, Clone, Copy)]
 pub struct Usage {
     /// Resident memory, in bytes.
     pub memory: usize,
-    /// Open descriptors.
+    /// Number of open descriptors.
     pub descriptors: usize,
     /// Processor time so far, in s.
     pub cpu: f64,
 }
 
 impl Server {
-    /// Starts `binary` on an address nobody else uses, so that its port is free after it was killed. `settings` are
+    /// Starts `binary` on an address of its own, so that its port is free after a kill. `settings`
+    /// are
     /// `("section.key", "value")`.
     ///
     /// # Errors
-    /// When it does not say where it listens.
+    /// Fails if the server does not log its address in time.
     pub fn start(binary: impl Into<PathBuf>, settings: &[(&str, &str)]) -> io::Result<Self> {
         let [a, b] = (std::process::id() as u16).to_be_bytes();
         let nanos = SystemTime::now()
             .duration_since(SystemTime::UNIX_EPOCH)
             .map_or(0, |since| since.subsec_nanos());
-        // apart from 127.0.0.x and 127.0.1.x, where clients come from
+        // outside 127.0.0.x and 127.0.1.x, from which clients dial
         let host = format!("127.{}.{}.{}", (a ^ nanos as u8).max(2), b, (nanos >> 8) as u8 | 1);
         let ours =
             [("server.host", host.as_str()), ("server.port", "0"), ("auth.admin_token", ADMIN)];
@@ -68,10 +69,10 @@ impl Server {
         Ok(Self { address, binary, settings, child, log })
     }
 
-    /// Another process with the same settings on an address of its own.
+    /// Starts another process with the same settings on an address of its own.
     ///
     /// # Errors
-    /// As [`Server::start`].
+    /// Fails as [`Server::start`] does.
     pub fn start_another(&self) -> io::Result<Self> {
         let log = Arc::default();
         let (child, address) = launch(&self.binary, &self.settings, &log)?;
@@ -84,19 +85,19 @@ impl Server {
         })
     }
 
-    /// Kills it (SIGKILL).
+    /// Kills the process (SIGKILL).
     ///
     /// # Errors
-    /// As the kernel says.
+    /// Fails on an I/O error.
     pub fn kill(&mut self) -> io::Result<()> {
         self.child.kill()?;
         self.child.wait().map(drop)
     }
 
-    /// Starts it again after [`Server::kill`], on the same port.
+    /// Starts the server again after [`Server::kill`], on the same port.
     ///
     /// # Errors
-    /// As [`Server::start`].
+    /// Fails as [`Server::start`] does.
     pub fn start_again(&mut self) -> io::Result<()> {
         let mut settings = self.settings.clone();
         settings.push(("server.port".into(), self.address.port().to_string()));
@@ -105,19 +106,19 @@ impl Server {
         Ok(())
     }
 
-    /// Tells it to stop (SIGTERM).
+    /// Asks the process to stop (SIGTERM).
     ///
     /// # Errors
-    /// When kill(1) fails.
+    /// Fails if kill(1) fails.
     pub fn terminate(&self) -> io::Result<()> {
         let sent = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status()?;
         if sent.success() { Ok(()) } else { Err(io::Error::other("kill(1) failed")) }
     }
 
-    /// Tells it to stop, and waits until it has.
+    /// Asks the process to stop, and waits until it has ended.
     ///
     /// # Errors
-    /// When it takes longer than `most`, or does not end well.
+    /// Fails if that takes longer than `most`, or the process does not end well.
     pub fn stop(&mut self, most: Duration) -> io::Result<()> {
         self.terminate()?;
         let deadline = Instant::now() + most;
@@ -135,35 +136,35 @@ impl Server {
         }
     }
 
-    /// Whether it has ended, and well.
+    /// Returns whether the process has ended, and whether it ended well.
     ///
     /// # Errors
-    /// As the kernel says.
+    /// Fails on an I/O error.
     pub fn ended(&mut self) -> io::Result<Option<bool>> {
         Ok(self.child.try_wait()?.map(|status| status.success()))
     }
 
-    /// Its process.
+    /// Id of the process.
     #[must_use]
     pub fn pid(&self) -> u32 {
         self.child.id()
     }
 
-    /// What it uses.
+    /// Returns the resources that the process uses.
     ///
     /// # Errors
-    /// When it has ended.
+    /// Fails if the process has ended.
     pub fn usage(&self) -> io::Result<Usage> {
         usage(self.child.id())
     }
 
-    /// How many panics its log tells of.
+    /// Number of panics in the log.
     #[must_use]
     pub fn panics(&self) -> usize {
         self.log.lock().unwrap_or_else(PoisonError::into_inner).panics
     }
 
-    /// What it found wrong with itself: broken invariants.
+    /// Broken invariants in the log.
     #[must_use]
     pub fn complaints(&self) -> Vec<String> {
         self.log.lock().unwrap_or_else(PoisonError::into_inner).complaints.clone()
@@ -176,10 +177,10 @@ impl Drop for Server {
     }
 }
 
-/// What the process `pid` uses.
+/// Returns the resources that the process `pid` uses.
 ///
 /// # Errors
-/// When there is none.
+/// Fails if there is no such process.
 pub fn usage(pid: u32) -> io::Result<Usage> {
     let odd = || io::Error::other("/proc reads unlike Linux");
     let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
@@ -187,7 +188,8 @@ pub fn usage(pid: u32) -> io::Result<Usage> {
     let kib: usize =
         line.split_whitespace().next().and_then(|number| number.parse().ok()).ok_or_else(odd)?;
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
-    // after the command's name, which may contain anything: utime and stime are the 12th and 13th, in ticks of 10 ms
+    // utime and stime are the 12th and 13th field after the name, which may hold any character, in
+    // ticks of 10 ms
     let fields: Vec<_> = stat.rsplit(") ").next().unwrap_or_default().split(' ').collect();
     let ticks: Option<u64> = fields
         .get(11..13)
@@ -199,17 +201,17 @@ pub fn usage(pid: u32) -> io::Result<Usage> {
     })
 }
 
-/// Processor time that all processes of this machine have used, in s.
+/// Returns the processor time that all processes of this machine have used, in s.
 ///
 /// # Errors
-/// When this is not Linux.
+/// Fails where there is no Linux /proc.
 pub fn machine_cpu() -> io::Result<f64> {
     let stat = std::fs::read_to_string("/proc/stat")?;
     let ticks = stat
         .lines()
         .next()
         .map(|line| line.split_whitespace().skip(1).map_while(|ticks| ticks.parse::<u64>().ok()));
-    // user, nice, system, idle, iowait, irq, softirq, and what other machines took
+    // user, nice, system, idle, iowait, irq, softirq, and steal of other machines
     let busy =
         ticks.into_iter().flatten().enumerate().filter(|(field, _)| matches!(field, 0..=2 | 5..=7));
     Ok(busy.map(|(_, ticks)| ticks).sum::<u64>() as f64 / 100.0)
@@ -236,7 +238,7 @@ fn launch(
     let stderr = child.stderr.take().ok_or_else(|| io::Error::other("no stderr"))?;
     let (found, address) = mpsc::channel();
     let log = Arc::clone(log);
-    // it ends with the process whose words it reads
+    // the thread ends with the process whose log it reads
     std::thread::spawn(move || {
         for line in BufReader::new(stderr).lines().map_while(Result::ok) {
             if let Some((_, rest)) = line.split_once("listening address=") {

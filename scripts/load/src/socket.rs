@@ -1,4 +1,4 @@
-//! One WebSocket over bare TCP. It has no buffers of its own while nothing is under way.
+//! One WebSocket over plain TCP. It holds no buffers while nothing is in flight.
 
 use std::cell::RefCell;
 use std::io::{self, ErrorKind};
@@ -11,28 +11,28 @@ use tokio::net::{TcpSocket, TcpStream};
 
 use crate::frame::{self, Frame};
 
-/// Where to, and from where.
+/// Source and target of a connection.
 #[derive(Debug, Clone, Copy)]
 pub struct Route {
-    /// The server.
+    /// Address of the server.
     pub to: SocketAddr,
-    /// The address to come from; one has only some 28,000 ports.
+    /// Source address. One address has some 28,000 ports.
     pub from: IpAddr,
-    /// The kernel's buffer for what is not read yet, in bytes. None: as it pleases.
+    /// Size of the kernel's receive buffer, in bytes. `None`: the system's default.
     pub receive_buffer: Option<u32>,
 }
 
 impl Route {
-    /// The way of the `n`-th client: they come from 127.0.1.0/28 in turn.
+    /// Returns the route of the `n`-th client. Clients take turns at the addresses of 127.0.1.0/28.
     #[must_use]
     pub fn nth(to: SocketAddr, n: usize) -> Self {
         Self { to, from: IpAddr::from([127, 0, 1, 1 + (n % 14) as u8]), receive_buffer: None }
     }
 
-    /// Connects, and says nothing yet.
+    /// Connects without a handshake.
     ///
     /// # Errors
-    /// As the kernel says.
+    /// Fails on an I/O error.
     pub async fn connect(self) -> io::Result<TcpStream> {
         let socket = TcpSocket::new_v4()?;
         if let Some(bytes) = self.receive_buffer {
@@ -46,24 +46,24 @@ impl Route {
 }
 
 thread_local! {
-    /// Where all sockets of a thread read into; what is not a whole frame yet is kept by its socket.
+    /// Read buffer of all sockets of a thread. Each socket keeps its own incomplete frame.
     static SCRATCH: RefCell<Vec<u8>> = RefCell::new(vec![0; 64 * 1024]);
 }
 
-/// An open WebSocket.
+/// An open WebSocket of a client.
 #[derive(Debug)]
 pub struct Socket {
     stream: TcpStream,
     unread: Vec<u8>,
-    /// Frames to be sent; see [`frame::push`] and [`Socket::flush`].
+    /// Frames to send; see [`frame::push`] and [`Socket::flush`].
     pub out: Vec<u8>,
 }
 
 impl Socket {
-    /// Connects and shakes hands. The caller sets the time limit.
+    /// Connects and does the handshake. The caller sets the timeout.
     ///
     /// # Errors
-    /// As the kernel says, or when the answer is not 101.
+    /// Fails on an I/O error, or if the answer is not 101.
     pub async fn open(route: Route, path_and_query: &str) -> io::Result<Self> {
         let mut socket =
             Self { stream: route.connect().await?, unread: Vec::new(), out: Vec::new() };
@@ -97,10 +97,10 @@ impl Socket {
     /// Waits until there is something to read, or room for what is to be sent.
     ///
     /// # Errors
-    /// As the kernel says.
+    /// Fails on an I/O error.
     pub async fn ready(&self) -> io::Result<()> {
         if !self.unread.is_empty() && matches!(frame::first(&self.unread), Ok(Some(_))) {
-            return Ok(()); // came together with the handshake's answer
+            return Ok(()); // frames arrived together with the handshake's answer
         }
         let interest = if self.out.is_empty() {
             Interest::READABLE
@@ -110,11 +110,12 @@ impl Socket {
         self.stream.ready(interest).await.map(drop)
     }
 
-    /// Reads what there is, hands over each whole frame together with `out`, and sends what was put there.
-    /// False: the other side has closed.
+    /// Reads what there is, hands over each whole frame together with `out`, and sends what `out`
+    /// holds then.
+    /// Returns false if the other side has closed.
     ///
     /// # Errors
-    /// As the kernel says, or when the bytes are no frames.
+    /// Fails on an I/O error, or if the bytes are no frames.
     pub fn read(&mut self, mut each: impl FnMut(Frame<'_>, &mut Vec<u8>)) -> io::Result<bool> {
         let open = SCRATCH.with_borrow_mut(|scratch| {
             loop {
@@ -146,10 +147,10 @@ impl Socket {
         Ok(open)
     }
 
-    /// Sends as much as the kernel takes; the rest when [`Socket::ready`] says so.
+    /// Sends as much as the kernel takes. The rest goes when [`Socket::ready`] returns.
     ///
     /// # Errors
-    /// As the kernel says.
+    /// Fails on an I/O error.
     pub fn flush(&mut self) -> io::Result<()> {
         if self.out.is_empty() {
             return Ok(());
@@ -163,8 +164,9 @@ impl Socket {
         Ok(())
     }
 
-    /// Sends what is left and reads on until the other side closes, but no longer than `most`: one that closes with
-    /// bytes unread would reset the connection.
+    /// Sends what is left and reads until the other side closes, for at most `most`. A close with
+    /// unread bytes would reset the
+    /// connection.
     pub async fn finish(mut self, most: Duration) {
         let end = async {
             while self.flush().is_ok()
@@ -175,7 +177,7 @@ impl Socket {
         let _ = tokio::time::timeout(most, end).await;
     }
 
-    /// Ends the connection as a dying network would: RST, nothing said.
+    /// Ends the connection with RST, as a dying network would.
     pub fn reset(self) {
         let _ = SockRef::from(&self.stream).set_linger(Some(Duration::ZERO));
     }

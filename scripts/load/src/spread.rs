@@ -1,9 +1,9 @@
-//! How measured times are spread.
+//! Quantiles of measured times.
 
 use std::fmt;
 use std::time::Duration;
 
-/// Times, sorted.
+/// Times in ascending order.
 #[derive(Debug, Clone, Default)]
 pub struct Spread(Vec<Duration>);
 
@@ -16,20 +16,20 @@ impl FromIterator<Duration> for Spread {
 }
 
 impl Spread {
-    /// How many there are.
+    /// Number of measured times.
     #[must_use]
     pub const fn count(&self) -> usize {
         self.0.len()
     }
 
-    /// What `share` (0 to 1) of them do not exceed; zero if there are none.
+    /// Returns the quantile `share` (0 to 1); zero if there are no times.
     #[must_use]
     pub fn at(&self, share: f64) -> Duration {
         let last = self.0.len().saturating_sub(1);
         self.0.get((last as f64 * share).round() as usize).copied().unwrap_or_default()
     }
 
-    /// The longest.
+    /// Returns the longest time.
     #[must_use]
     pub fn most(&self) -> Duration {
         self.at(1.0)

@@ -13,34 +13,34 @@ use tokio::time::{Instant, sleep};
 use crate::ledger::Ledger;
 use crate::member::{Order, Role, Seat, Told, World, live};
 
-/// One of the swarm.
+/// A member of the swarm.
 #[derive(Debug)]
 pub struct Bee {
-    /// As others see it.
+    /// The member as others see it.
     pub seat: Rc<Seat>,
     orders: UnboundedSender<Order>,
     life: JoinHandle<()>,
 }
 
 impl Bee {
-    /// Tells it what to do; one that is gone does nothing.
+    /// Gives it an order. A member that has ended ignores it.
     pub fn order(&self, order: Order) {
         let _ = self.orders.send(order);
     }
 
-    /// Whether it is gone for good.
+    /// Returns whether it has ended.
     #[must_use]
     pub fn is_gone(&self) -> bool {
         self.life.is_finished()
     }
 }
 
-/// All members of a run. Those dropped with it are cut off.
+/// All members of a run. Dropping the swarm cuts them off.
 #[derive(Debug)]
 pub struct Swarm {
-    /// What they share.
+    /// State that the members share.
     pub world: Rc<World>,
-    /// Those who came and are not forgotten.
+    /// Members that were started and not forgotten.
     pub bees: RefCell<Vec<Bee>>,
     seed: u64,
     named: Cell<usize>,
@@ -53,20 +53,20 @@ impl Drop for Swarm {
 }
 
 impl Swarm {
-    /// Nobody yet.
+    /// Returns a swarm without members.
     #[must_use]
     pub fn new(server: SocketAddr, seed: u64) -> Self {
         let world = Rc::new(World { server: Cell::new(server), ledger: Ledger::default() });
         Self { world, bees: RefCell::default(), seed, named: Cell::default() }
     }
 
-    /// The number of the next member.
+    /// Number of the next member.
     #[must_use]
     pub const fn next(&self) -> usize {
         self.named.get()
     }
 
-    /// One more member for `page`, under a name nobody had.
+    /// Starts one more member of `page` under a new name.
     pub fn join<R: Role + 'static>(
         &self,
         page: usize,
@@ -88,16 +88,16 @@ impl Swarm {
         seat
     }
 
-    /// How many are in.
+    /// Number of members that are in.
     #[must_use]
     pub fn up(&self) -> usize {
         self.bees.borrow().iter().filter(|bee| bee.seat.up.get()).count()
     }
 
-    /// Waits until all are in but those who left: they are forgotten.
+    /// Waits until all are in that have not left. Members that left are forgotten.
     ///
     /// # Errors
-    /// When it takes longer than `most`.
+    /// Fails if that takes longer than `most`.
     pub async fn all_up(&self, most: Duration) -> io::Result<()> {
         until("all are in", most, || {
             self.bees.borrow_mut().retain(|bee| !bee.is_gone());
@@ -106,7 +106,7 @@ impl Swarm {
         .await
     }
 
-    /// The seats of all, page by page.
+    /// Returns the members page by page.
     #[must_use]
     pub fn by_page(&self) -> Vec<Vec<Rc<Seat>>> {
         let mut pages = Vec::new();
@@ -119,10 +119,11 @@ impl Swarm {
         pages
     }
 
-    /// Waits until on every page all know the same host, which is one of them; gives host and epoch of each. Those who left are forgotten.
+    /// Waits until all members of each page know the same host, which is one of them. Returns host
+    /// and epoch of each page. Members that left are forgotten.
     ///
     /// # Errors
-    /// When it takes longer than `most`; names a page.
+    /// Fails if that takes longer than `most`, and names a page.
     pub async fn agreed(&self, most: Duration) -> io::Result<Vec<Option<Told>>> {
         let deadline = Instant::now() + most;
         loop {
@@ -138,10 +139,10 @@ impl Swarm {
         }
     }
 
-    /// All leave with a word, and are forgotten.
+    /// Lets all members leave, and forgets them.
     ///
     /// # Errors
-    /// When it takes longer than `most`.
+    /// Fails if that takes longer than `most`.
     pub async fn leave(&self, most: Duration) -> io::Result<()> {
         self.bees.borrow().iter().for_each(|bee| bee.order(Order::Leave));
         until("all have left", most, || self.bees.borrow().iter().all(Bee::is_gone)).await?;
@@ -151,7 +152,7 @@ impl Swarm {
     }
 }
 
-/// Host and epoch that all of a page know; None for an empty page.
+/// Returns the host and epoch that all members of a page know; `None` for an empty page.
 fn agreement(members: &[Rc<Seat>]) -> Result<Option<Told>, String> {
     let Some(first) = members.first() else { return Ok(None) };
     let known = first.told.borrow().clone();
@@ -168,10 +169,10 @@ fn agreement(members: &[Rc<Seat>]) -> Result<Option<Told>, String> {
     Ok(known)
 }
 
-/// Waits for something, looking often.
+/// Waits until a condition holds, checking it often.
 ///
 /// # Errors
-/// When it takes longer than `most`.
+/// Fails if that takes longer than `most`.
 pub async fn until(what: &str, most: Duration, mut ask: impl FnMut() -> bool) -> io::Result<()> {
     let deadline = Instant::now() + most;
     while !ask() {

@@ -1,4 +1,5 @@
-//! A router in front of the server, as a platform has one: where new connections go can be switched, old ones stay.
+//! A router in front of the server, as platforms have it. The target of new connections can be
+//! switched; old connections stay.
 
 use std::cell::Cell;
 use std::io;
@@ -9,12 +10,12 @@ use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{JoinHandle, spawn_local};
 
-/// The router; it ends when dropped.
+/// The router. Dropping it ends it.
 #[derive(Debug)]
 pub struct Switch {
-    /// Where it listens.
+    /// Address on which it listens.
     pub address: SocketAddr,
-    /// Where new connections go.
+    /// Target of new connections.
     pub to: Rc<Cell<SocketAddr>>,
     task: JoinHandle<()>,
 }
@@ -23,7 +24,7 @@ impl Switch {
     /// Listens on a free port.
     ///
     /// # Errors
-    /// As the kernel says.
+    /// Fails on an I/O error.
     pub async fn start(to: SocketAddr) -> io::Result<Self> {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
         let address = listener.local_addr()?;
@@ -33,7 +34,7 @@ impl Switch {
             while let Ok((mut client, _)) = listener.accept().await {
                 let to = target.get();
                 spawn_local(async move {
-                    // a client whose server is not there sees its connection end
+                    // a client whose server is gone sees its connection end
                     if let Ok(mut server) = TcpStream::connect(to).await {
                         let _ = (client.set_nodelay(true), server.set_nodelay(true));
                         let _ = copy_bidirectional(&mut client, &mut server).await;

@@ -1,69 +1,69 @@
-//! What a server says, read only as far as needed, and what a client says.
+//! Parses the server's messages as far as needed, and writes a client's address.
 
 use std::borrow::Cow;
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-/// A message; its payload unread.
+/// A message with an unparsed payload.
 #[derive(Debug, Deserialize)]
 pub struct Message<'a> {
-    /// What it is.
+    /// Type of the message.
     pub r#type: &'a str,
-    /// From whom.
+    /// Id of the sender.
     #[serde(borrow, default)]
     pub src: Option<Cow<'a, str>>,
-    /// Whatever it carries.
+    /// Payload as JSON text.
     #[serde(borrow, default)]
     pub payload: Option<&'a RawValue>,
 }
 
-/// What `OPEN` and `HOST` say of a page, as far as clients here care.
+/// Fields of `OPEN` and `HOST` that clients here use.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Assigned {
-    /// Who hosts.
+    /// Id of the host.
     pub host: Box<str>,
-    /// Since which term.
+    /// Epoch of the host's term.
     pub epoch: u64,
-    /// Why; in `HOST` only.
+    /// Cause of the election; in `HOST` only.
     #[serde(default)]
     pub cause: Option<Box<str>>,
-    /// Whether the server still waits for the host.
+    /// Whether the page still waits for the host.
     #[serde(default)]
     pub recovering: bool,
-    /// How often the server pings, in ms; in `OPEN` only.
+    /// Ping interval of the server in ms; in `OPEN` only.
     #[serde(default)]
     pub ping_ms: Option<u64>,
 }
 
-/// What `RESTART` says.
+/// Payload of a `RESTART` message.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Restart {
-    /// When to come back, in ms.
+    /// Wait before the next dial, in ms.
     pub retry_ms: u64,
 }
 
 impl<'a> Message<'a> {
-    /// From a text frame.
+    /// Parses a text frame.
     ///
     /// # Errors
-    /// What is wrong with it.
+    /// Returns what is wrong with it.
     pub fn parse(text: &'a [u8]) -> Result<Self, serde_json::Error> {
         serde_json::from_slice(text)
     }
 
-    /// Its payload, read.
+    /// Parses the payload as JSON.
     ///
     /// # Errors
-    /// What is wrong with it.
+    /// Returns what is wrong with it.
     pub fn read<T: Deserialize<'a>>(&self) -> Result<T, serde_json::Error> {
         serde_json::from_str(self.payload.map_or("null", RawValue::get))
     }
 }
 
-/// A member's dial: the address of its WebSocket. `claim` is what it was last told.
+/// Returns the address of a member's WebSocket. `claim` is the last assignment that it was told.
 #[must_use]
 pub fn address(page: &str, id: &str, claim: Option<(u64, &str)>) -> String {
     let mut address = format!("/peerjs?key=peerjs&id={id}&token={id}&page={page}&group=1");

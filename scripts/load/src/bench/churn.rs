@@ -1,4 +1,4 @@
-//! Coming and going.
+//! Measures joins and leaves.
 
 use std::io;
 use std::time::{Duration, Instant};
@@ -9,10 +9,11 @@ use super::sample::{Metered, Sample};
 use super::seats::{AT_A_TIME, PATIENCE, Seat, all_in, gone};
 use crate::frame;
 
-/// `times` come and go, 64 at a time: no page if nobody is `there`, else one of so many, whose host is told of each.
+/// Lets `times` members join and leave, 64 at a time. With `there` at 0 they name no page;
+/// otherwise they join a page of that size, whose host is told of each.
 ///
 /// # Errors
-/// When somebody does not get in, or the host is not told.
+/// Fails if a member does not get in, or the host is not told.
 pub fn run(server: &Running, there: usize, times: usize) -> io::Result<Sample> {
     let contender = server.contender;
     let mut crowd = Crowd::new(server.address)?;
@@ -72,7 +73,7 @@ pub fn run(server: &Running, there: usize, times: usize) -> io::Result<Sample> {
     metered.end(times as u64)
 }
 
-/// Waits until all that is under way has come to rest.
+/// Waits until nothing is in flight.
 fn calm(crowd: &mut Crowd) -> io::Result<()> {
     while crowd.turn(Duration::from_millis(100), |_, _, _| Ok(()))? {}
     Ok(())

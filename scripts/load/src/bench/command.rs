@@ -1,4 +1,4 @@
-//! `load bench`: what it can be told.
+//! Options of `load bench`.
 
 use std::io;
 use std::path::PathBuf;
@@ -7,43 +7,44 @@ use super::contender::{Contender, Places};
 use super::work::{Scale, WORKS};
 use super::{Plan, document, guard, run};
 
-/// What to measure.
+/// Selection of what is measured.
 #[derive(Debug, clap::Args)]
 pub struct Bench {
-    /// Less of everything, in under two minutes.
+    /// Measure less of everything, in under two minutes.
     #[arg(long)]
     quick: bool,
-    /// How often each; the median counts.
+    /// Number of runs of each. The median counts.
     #[arg(long)]
     rounds: Option<usize>,
-    /// Only these works, such as relay-1.
+    /// Measure only these works, such as relay-1.
     #[arg(long, value_delimiter = ',')]
     only: Vec<String>,
-    /// Only peerstar and the bare relay.
+    /// Measure only peerstar and the bare relay.
     #[arg(long)]
     bare: bool,
-    /// Puts the figures into docs/PERFORMANCE.md.
+    /// Put the figures into docs/PERFORMANCE.md.
     #[arg(long, conflicts_with_all = ["quick", "bare"])]
     write: bool,
-    /// Fails if the server has become slower than the ratios to the bare relay in scripts/load/baseline.json allow.
+    /// Fail if the server has become slower than the ratios to the bare relay in
+    /// scripts/load/baseline.json allow.
     #[arg(long)]
     guard: bool,
-    /// With --guard: puts the ratios there.
+    /// With --guard: put the new ratios there.
     #[arg(long, requires = "guard")]
     keep: bool,
-    /// Where the others are installed.
+    /// Folder in which the other servers are installed.
     #[arg(long)]
     cache: Option<PathBuf>,
-    /// Where the project is.
+    /// Root of the project.
     #[arg(long, default_value = ".")]
     root: PathBuf,
 }
 
 impl Bench {
-    /// Does it with the server `peerstar`; bare-relay is beside it.
+    /// Runs the benchmark with the server `peerstar`. The bare relay is beside that binary.
     ///
     /// # Errors
-    /// When something is lost, or cannot be measured.
+    /// Fails if a message is lost, or something cannot be measured.
     pub fn run(self, peerstar: PathBuf, mut say: impl FnMut(&str)) -> io::Result<()> {
         let Self { quick, rounds, only, bare, write, guard, keep, cache, root } = self;
         let places = Places { peerstar, cache: cache.unwrap_or_default() };

@@ -1,4 +1,4 @@
-//! Those that are compared: how each is started, and how one speaks to it.
+//! The servers that are compared: how each is started, and how a client speaks to it.
 
 use std::fmt;
 use std::io;
@@ -12,10 +12,11 @@ use serde::{Deserialize, Serialize};
 use crate::server::Server;
 use crate::words;
 
-/// How long one may take to start.
+/// Timeout of a start.
 const START: Duration = Duration::from_secs(20);
 
-/// The limits that are lifted for peerstar: the others have none. All else is as in settings.toml.
+/// Limits that are lifted for peerstar, because the others have none. All else is as in
+/// settings.toml.
 pub const LIFTED: [(&str, &str); 4] = [
     ("limits.messages_per_s", "0"),
     ("relay.max_bytes_per_s", "0"),
@@ -23,18 +24,18 @@ pub const LIFTED: [(&str, &str); 4] = [
     ("pages.max_members", "0"),
 ];
 
-/// Who is measured.
+/// A server that is measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Contender {
     /// This project's server.
     Peerstar,
-    /// src/bin/bare-relay.rs.
+    /// The relay of src/bin/bare-relay.rs.
     Bare,
-    /// npm `peer`.
+    /// PeerServer: npm `peer`.
     PeerServer,
-    /// crates.io `matchbox_server`.
+    /// matchbox: crates.io `matchbox_server`.
     Matchbox,
-    /// npm `y-webrtc`, its signalling server.
+    /// The signalling server of npm `y-webrtc`.
     YWebrtc,
 }
 
@@ -50,23 +51,23 @@ impl fmt::Display for Contender {
     }
 }
 
-/// Where they are.
+/// Places of the binaries.
 #[derive(Debug, Clone)]
 pub struct Places {
-    /// peerstar's binary; bare-relay is beside it.
+    /// peerstar's binary. The bare relay is beside it.
     pub peerstar: PathBuf,
-    /// Where scripts/bench installs those of others.
+    /// Folder into which scripts/bench installs the others.
     pub cache: PathBuf,
 }
 
-/// One that runs; killed when dropped.
+/// A running server. Dropping it kills the process.
 #[derive(Debug)]
 pub struct Running {
-    /// Which.
+    /// Which server this is.
     pub contender: Contender,
-    /// Where it listens.
+    /// Address on which it listens.
     pub address: SocketAddr,
-    /// Its process.
+    /// Id of its process.
     pub pid: u32,
     process: Process,
 }
@@ -87,10 +88,10 @@ impl Drop for Running {
 }
 
 impl Running {
-    /// Whether it found nothing wrong with itself, as far as it would say.
+    /// Checks its log for faults that it found in itself, if it logs them.
     ///
     /// # Errors
-    /// What its log says.
+    /// Returns the faults as text.
     pub fn is_well(&self) -> io::Result<()> {
         let Process::Ours(server) = &self.process else { return Ok(()) };
         match (server.panics(), server.complaints()) {
@@ -103,14 +104,14 @@ impl Running {
 }
 
 impl Contender {
-    /// All of them, in the order of the table's columns.
+    /// All servers, in the order of the table's columns.
     pub const ALL: [Self; 5] =
         [Self::Peerstar, Self::Bare, Self::PeerServer, Self::Matchbox, Self::YWebrtc];
 
-    /// Starts it on a free port.
+    /// Starts the server on a free port.
     ///
     /// # Errors
-    /// When it does not listen in time.
+    /// Fails if it does not listen in time.
     pub fn start(self, places: &Places) -> io::Result<Running> {
         if self == Self::Peerstar {
             let server = Server::start(&places.peerstar, &LIFTED)?;
@@ -121,7 +122,7 @@ impl Contender {
                 process: Process::Ours(server),
             });
         }
-        // somebody else may take the port before it does
+        // another process may take the port first
         let mut tries = 0;
         loop {
             tries += 1;
@@ -198,7 +199,7 @@ impl Contender {
         }
     }
 
-    /// Whether it is installed.
+    /// Returns whether it is installed.
     #[must_use]
     pub fn is_there(self, places: &Places) -> bool {
         let Places { peerstar, cache } = places;
@@ -212,7 +213,8 @@ impl Contender {
         file.exists()
     }
 
-    /// What a client dials that wants to be `id` on `page`; without a page if that is "".
+    /// Returns the address that a client with `id` dials to join `page`. An empty `page` means
+    /// none.
     #[must_use]
     pub fn address(self, page: &str, id: &str) -> String {
         match self {
@@ -225,7 +227,7 @@ impl Contender {
         }
     }
 
-    /// What it says to one who is in, begins so.
+    /// Returns how its first message to a client that is in begins.
     #[must_use]
     pub const fn welcome(self) -> &'static str {
         match self {
@@ -235,7 +237,7 @@ impl Contender {
         }
     }
 
-    /// What a client has to say once its socket is open, to be on `page` and be welcomed.
+    /// Returns what a client sends once its socket is open, to join `page` and be welcomed.
     #[must_use]
     pub fn hello(self, page: &str) -> Vec<String> {
         match self {
@@ -247,7 +249,7 @@ impl Contender {
         }
     }
 
-    /// A message to one.
+    /// Returns a message to one member.
     #[must_use]
     pub fn signal(self, dst: &str, payload: &str) -> String {
         match self {
@@ -258,7 +260,7 @@ impl Contender {
         }
     }
 
-    /// A message of the host to all on `page`.
+    /// Returns a message of the host to all members of `page`.
     #[must_use]
     pub fn to_all(self, page: &str, payload: &str) -> String {
         match self {

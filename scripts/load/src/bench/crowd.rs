@@ -1,5 +1,6 @@
-//! Thousands of WebSockets on one thread, for a few hundred nanoseconds each time one of them has something to do: bare
-//! epoll, one buffer to read into for all.
+//! Thousands of WebSockets on one thread. An event costs a few hundred nanoseconds: bare epoll, and
+//! one read
+//! buffer for all.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream as StdStream};
@@ -13,14 +14,15 @@ use socket2::{Domain, Socket as RawSocket, Type};
 use crate::frame;
 use crate::socket::Route;
 
-/// What happened to a socket.
+/// An event of a socket.
 #[derive(Debug, Clone, Copy)]
 pub enum Heard<'a> {
-    /// It is open: the server answered 101.
+    /// The socket is open: the server answered 101.
     Open,
-    /// A text.
+    /// A text message arrived.
     Text(&'a [u8]),
-    /// It is closed, after a close frame with this code or (1006) without. Its number is free.
+    /// The socket is closed, with the code of a close frame or with 1006 without one. Its number is
+    /// free.
     Gone(u16),
 }
 
@@ -28,13 +30,13 @@ pub enum Heard<'a> {
 struct Socket {
     stream: TcpStream,
     is_open: bool,
-    /// The beginning of something whose end is yet to come.
+    /// Bytes of an incomplete frame.
     unread: Vec<u8>,
     out: Vec<u8>,
     close_code: u16,
 }
 
-/// Many WebSockets, known by their number.
+/// Many WebSockets, each known by its number.
 #[derive(Debug)]
 pub struct Crowd {
     to: SocketAddr,
@@ -47,10 +49,10 @@ pub struct Crowd {
 }
 
 impl Crowd {
-    /// Nobody yet.
+    /// Returns an empty crowd.
     ///
     /// # Errors
-    /// As the kernel says.
+    /// Fails on an I/O error.
     pub fn new(to: SocketAddr) -> io::Result<Self> {
         Ok(Self {
             to,
@@ -63,16 +65,16 @@ impl Crowd {
         })
     }
 
-    /// How many there are.
+    /// Number of sockets.
     #[must_use]
     pub const fn count(&self) -> usize {
         self.sockets.len() - self.free.len()
     }
 
-    /// Begins one more; gives its number.
+    /// Begins a dial. Returns the number of the socket.
     ///
     /// # Errors
-    /// As the kernel says.
+    /// Fails on an I/O error.
     pub fn dial(&mut self, path_and_query: &str) -> io::Result<usize> {
         let Route { from, .. } = Route::nth(self.to, self.dialled);
         self.dialled += 1;
@@ -104,10 +106,10 @@ impl Crowd {
         Ok(number)
     }
 
-    /// Sends `frames` (see [`frame::push`]) on socket `number`, after what still waits there.
+    /// Sends `frames` (see [`frame::push`]) on socket `number`, behind those that wait there.
     ///
     /// # Errors
-    /// As the kernel says, or when it is closed.
+    /// Fails on an I/O error, or if the socket is closed.
     pub fn send(&mut self, number: usize, frames: &[u8]) -> io::Result<()> {
         let socket =
             self.sockets.get_mut(number).and_then(Option::as_mut).ok_or(ErrorKind::NotConnected)?;
@@ -115,18 +117,19 @@ impl Crowd {
         socket.flush()
     }
 
-    /// Closes it without a word, as when the browser is killed.
+    /// Closes the socket without a close frame, as a killed browser does.
     pub fn drop(&mut self, number: usize) {
         if self.sockets.get_mut(number).and_then(Option::take).is_some() {
             self.free.push(number);
         }
     }
 
-    /// Waits until something happens, at most `most`, and says what happened: to which socket, what, and where to put
-    /// frames that are its answer. False: nothing happened.
+    /// Waits for events, at most `most`, and hands each to `each`: the number of the socket, the
+    /// event, and a buffer for the
+    /// answer. Returns false if there was no event.
     ///
     /// # Errors
-    /// As the kernel says, or `each`.
+    /// Fails on an I/O error, or with the error of `each`.
     pub fn turn(
         &mut self,
         most: Duration,
@@ -153,11 +156,11 @@ impl Crowd {
     }
 }
 
-/// Linux's "on its way".
+/// Linux's EINPROGRESS.
 const EINPROGRESS: i32 = 115;
 
 impl Socket {
-    /// False: it has ended.
+    /// Returns false if the socket has ended.
     fn turn(
         &mut self,
         event: &Event,
@@ -182,7 +185,7 @@ impl Socket {
                 if scratch.len() < 2 * kept {
                     scratch.resize(4 * kept, 0);
                 } else if whole < scratch.len() && kept == 0 && !event.is_read_closed() {
-                    break; // a short read: there was no more. The rest of a long frame may follow at once, though
+                    break; // a short read: the kernel had no more. The rest of a long frame may still follow at once
                 }
             }
             self.unread.clear();
@@ -196,7 +199,7 @@ impl Socket {
         }
     }
 
-    /// Gives how many of the bytes are done with.
+    /// Returns the number of bytes that are handled.
     fn hear(
         &mut self,
         bytes: &[u8],
@@ -233,7 +236,7 @@ impl Socket {
         match self.stream.write(&self.out) {
             Ok(sent) if sent == self.out.len() => self.out.clear(),
             Ok(sent) => drop(self.out.drain(..sent)),
-            // not connected yet, or the kernel is full: there will be an event
+            // not connected yet, or the kernel is full: an event follows
             Err(e) if matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::NotConnected) => {}
             Err(e) => return Err(e),
         }

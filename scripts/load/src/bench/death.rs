@@ -1,4 +1,4 @@
-//! A host dies.
+//! Measures the death of a page's host.
 
 use std::io;
 use std::time::{Duration, Instant};
@@ -8,16 +8,16 @@ use super::crowd::{Crowd, Heard};
 use super::sample::median;
 use super::seats::{PATIENCE, Seat, all_in, gone};
 
-/// How long survivors wait for word of the next host, counted from the close of the old host's socket.
+/// Timeout of survivors for news of the next host, from the close of the old host's socket.
 #[derive(Debug, Clone, Copy)]
 pub struct Death {
-    /// Until the new host has read its own `HOST`, roster included.
+    /// Time until the new host has read its own `HOST` with the roster.
     pub host: Duration,
-    /// Until the last survivor has read `HOST`.
+    /// Time until the last survivor has read `HOST`.
     pub all: Duration,
 }
 
-/// A page whose hosts die, one after the other.
+/// A page whose hosts die one after the other.
 #[derive(Debug)]
 pub struct Throne {
     first: usize,
@@ -27,10 +27,10 @@ pub struct Throne {
 }
 
 impl Throne {
-    /// So many get in.
+    /// Lets this many members join.
     ///
     /// # Errors
-    /// When they do not.
+    /// Fails if one does not get in.
     pub fn set(crowd: &mut Crowd, contender: Contender, members: usize) -> io::Result<Self> {
         let first = crowd.count();
         let mut seats: Vec<_> =
@@ -42,10 +42,10 @@ impl Throne {
         Ok(Self { first, members, host: first, deaths: 0 })
     }
 
-    /// Closes the host's socket and waits until all survivors have been told of the same new host.
+    /// Closes the host's socket and waits until all survivors were told of the same new host.
     ///
     /// # Errors
-    /// When a survivor is not told, or is cut off.
+    /// Fails if a survivor is not told, or loses its socket.
     pub fn death(&mut self, crowd: &mut Crowd) -> io::Result<Death> {
         let survivors = self.members - 1 - self.deaths;
         let (mut told, mut next, mut host) = (0, None, None);
@@ -83,7 +83,7 @@ impl Throne {
     }
 }
 
-/// Which of them a `HOST` names.
+/// Returns the member that a `HOST` names.
 fn host_in(text: &[u8]) -> Option<usize> {
     const BEFORE: &[u8] = br#""host":"t"#;
     let at = text.windows(BEFORE.len()).position(|window| window == BEFORE)? + BEFORE.len();
@@ -91,10 +91,11 @@ fn host_in(text: &[u8]) -> Option<usize> {
     std::str::from_utf8(&text[at..end]).ok()?.parse().ok()
 }
 
-/// The medians of `deaths` deaths on a page of `members`, in ms: until the new host knows, and until all know.
+/// Returns the medians of `deaths` deaths on a page of `members`, in ms: until the new host knows,
+/// and until all know.
 ///
 /// # Errors
-/// When a survivor is not told.
+/// Fails if a survivor is not told.
 pub fn run(server: &Running, members: usize, deaths: usize) -> io::Result<[f64; 2]> {
     let mut crowd = Crowd::new(server.address)?;
     let mut throne = Throne::set(&mut crowd, server.contender, members)?;

@@ -1,4 +1,4 @@
-//! docs/PERFORMANCE.md: its table, its plots, and the samples they are made from.
+//! Writes docs/PERFORMANCE.md: its table, its plots, and the samples behind them.
 
 use std::io;
 use std::path::Path;
@@ -10,10 +10,10 @@ use super::{meter, plot};
 const BEGIN: &str = "<!-- figures: made by scripts/bench --write -->\n";
 const END: &str = "<!-- end of figures -->\n";
 
-/// Puts what was measured into the folder `docs`; what was not measured now stays as it was.
+/// Puts new figures into the folder `docs`. Figures that were not measured stay as they were.
 ///
 /// # Errors
-/// When the document is not there, or has no place for figures.
+/// Fails if the document is missing, or has no place for figures.
 pub fn write(docs: &Path, samples: Samples) -> io::Result<()> {
     let folder = docs.join("performance");
     std::fs::create_dir_all(&folder)?;

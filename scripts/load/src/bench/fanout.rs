@@ -1,4 +1,4 @@
-//! One host tells all on its page, over the server.
+//! Measures a host that sends to all members of its page through the server.
 
 use std::io;
 use std::time::{Duration, Instant};
@@ -13,7 +13,7 @@ use super::seats::{PATIENCE, Seat, all_in, gone};
 const LENGTH: usize = 200;
 const PAGE: &str = "stage";
 
-/// A host that keeps some messages under way to all its members.
+/// A host that keeps a number of messages in flight to all members.
 #[derive(Debug)]
 pub struct Stage {
     host: usize,
@@ -25,13 +25,13 @@ pub struct Stage {
 }
 
 impl Stage {
-    /// The host comes, then the others.
+    /// Lets the host join, then the others.
     ///
     /// # Errors
-    /// When not all get in.
+    /// Fails if not all get in.
     pub fn set(crowd: &mut Crowd, contender: Contender, members: usize) -> io::Result<Self> {
         let host = crowd.count();
-        // with y-webrtc's one hears oneself on a page where one listens
+        // y-webrtc sends a message to its own sender, if that subscribes to the page
         let page = if contender == Contender::YWebrtc { "backstage" } else { PAGE };
         all_in(crowd, contender, &mut [Seat { page: page.into(), id: "host".into() }])?;
         let mut seats: Vec<_> =
@@ -47,16 +47,16 @@ impl Stage {
         })
     }
 
-    /// How many messages are yet to be delivered.
+    /// Number of messages that are not delivered yet.
     #[must_use]
     pub const fn missing(&self) -> u64 {
         self.outgoing.sent * self.members as u64 - self.heard
     }
 
-    /// What happens in a moment; before, the host sends until it has so many under way.
+    /// Handles the events of a moment, after the host has filled up its messages in flight.
     ///
     /// # Errors
-    /// When a message is lost, or a member.
+    /// Fails if a message or a member is lost.
     pub fn turn(&mut self, crowd: &mut Crowd, under_way: u64) -> io::Result<()> {
         let mut out = Vec::new();
         while self.missing() + self.members as u64 <= under_way * self.members as u64 {
@@ -85,10 +85,10 @@ impl Stage {
     }
 }
 
-/// A host tells `members` others.
+/// Measures a host that sends to `members` others.
 ///
 /// # Errors
-/// When a message is lost.
+/// Fails if a message is lost.
 pub fn run(
     server: &Running,
     members: usize,

@@ -1,4 +1,4 @@
-//! Whether the server has become slower: its ratios to the bare relay beside those that were kept.
+//! Checks whether the server has become slower, by its ratios to the bare relay.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -10,21 +10,21 @@ use super::table::Samples;
 use super::work::Scale;
 use super::{Plan, run};
 
-/// What is looked at.
+/// Figures that are compared.
 const WORKS: [&str; 5] = ["relay-1", "relay-8", "fan-out", "memory", "churn"];
-/// How much worse a ratio may be than the kept one.
+/// Factor by which a ratio may exceed the kept one.
 const LEEWAY: f64 = 1.3;
-/// Runs of each in one go; whose ratio is too bad after one go gets others.
+/// Runs of each figure in one attempt. A ratio that is too bad gets further attempts.
 const ROUNDS: usize = 5;
 const GOES: usize = 3;
 
 /// Ratios by figure.
 type Ratios = BTreeMap<String, f64>;
 
-/// Measures, and compares with what `file` holds; `keep` puts the new ratios there instead.
+/// Measures and compares with the ratios in `file`. With `keep` the new ratios replace those.
 ///
 /// # Errors
-/// When a ratio is too bad in every go, or anything goes wrong in between.
+/// Fails if a ratio is too bad in every attempt, or a measurement fails.
 pub fn guard(
     places: &Places,
     file: &Path,
@@ -69,7 +69,8 @@ pub fn guard(
     Err(io::Error::other(what + "; if it has to be, scripts/bench --guard --keep"))
 }
 
-/// The median over the rounds of the ratio in each: what else the machine does hits both of a round.
+/// Returns the median over the rounds of the ratio in each round. Other load on the machine hits
+/// both sides of a round.
 fn measured(
     places: &Places,
     only: Vec<String>,

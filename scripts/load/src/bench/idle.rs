@@ -1,4 +1,4 @@
-//! Those who are just there.
+//! Measures members that only stay.
 
 use std::io;
 use std::time::{Duration, Instant};
@@ -11,10 +11,11 @@ use super::seats::{Seat, all_in, gone};
 /// Members of a page.
 const EACH: usize = 10;
 
-/// Resident memory before anyone came, and what each of so many costs after they were idle for `length`, in bytes.
+/// Returns resident memory without members, and the memory of each member after all were idle for
+/// `length`, in bytes.
 ///
 /// # Errors
-/// When not all get in, or stay.
+/// Fails if not all get in and stay.
 pub fn run(server: &Running, connections: usize, length: Duration) -> io::Result<[f64; 2]> {
     let base = meter::memory(server.pid)?;
     let mut crowd = Crowd::new(server.address)?;

@@ -1,4 +1,4 @@
-//! How long a signalling message takes, while nothing else happens and while much does.
+//! Measures the time of a signalling message, alone and beside load.
 
 use std::collections::VecDeque;
 use std::io;
@@ -15,19 +15,21 @@ use super::relay::{self, Pairs};
 use super::seats::{PATIENCE, Seat, all_in, gone};
 use crate::spread::Spread;
 
-/// Those whose messages are timed; each pair has a page of its own.
+/// Members whose messages are timed. Each pair has a page of its own.
 const PAIRS: usize = 50;
-/// Who hears the page that relays.
+/// Members of the page that relays.
 const LISTENERS: usize = 500;
 const UNDER_WAY: u64 = 4;
-/// Between two deaths of hosts.
+/// Time between two deaths of hosts.
 const BETWEEN: Duration = Duration::from_millis(300);
 
-/// Milliseconds: median and 99 of 100 alone, then both beside a page of `members` whose host dies again and again and a
-/// page that relays as fast as it goes (the bare relay has no hosts that die: the latter only). Half as many messages a second as the server can do with as many senders.
+/// Returns median and 99th percentile in ms, alone and then beside load: a page of `members` whose
+/// host dies again and again, and a
+/// page that relays at full speed. The bare relay has no hosts, so it gets only the latter. The
+/// pairs send half of what the server can do with as many senders.
 ///
 /// # Errors
-/// When anything is lost.
+/// Fails if a message is lost.
 pub fn run(server: &Running, members: usize, length: Duration) -> io::Result<[f64; 4]> {
     let most =
         relay::run(server, Pairs { pairs: PAIRS, under_way: 1, pages: PAIRS }, length / 2)?.rate;
@@ -78,18 +80,18 @@ pub fn run(server: &Running, members: usize, length: Duration) -> io::Result<[f6
     Ok([ms(&alone, 0.5), ms(&alone, 0.99), ms(&beside, 0.5), ms(&beside, 0.99)])
 }
 
-/// Pairs, one of each sending, at a steady pace.
+/// Pairs that send at a steady rate.
 struct Probes {
     senders: Vec<Outgoing>,
     incoming: Vec<Incoming>,
-    /// When what is under way should have been sent.
+    /// When the messages in flight were due.
     sent: Vec<VecDeque<Instant>>,
 }
 
 impl Probes {
     fn set(crowd: &mut Crowd, server: &Running) -> io::Result<Self> {
         let contender = server.contender;
-        // others than those of the relay before, who may still be leaving
+        // not the numbers of the members before, which may still be leaving
         let mut seats: Vec<_> = (0..2 * PAIRS)
             .map(|n| Seat { page: format!("q{}", n / 2), id: format!("q{n}") })
             .collect();
@@ -105,7 +107,7 @@ impl Probes {
         })
     }
 
-    /// A message's time counts from when it was due, whether or not it could be sent then.
+    /// The time of a message counts from when it was due, even if it could not be sent then.
     fn run(&mut self, crowd: &mut Crowd, rate: f64, length: Duration) -> io::Result<Spread> {
         let begin = Instant::now();
         let count = (rate * length.as_secs_f64()) as usize;

@@ -1,10 +1,11 @@
-//! Numbered messages, made once and sent often; and whether those of one sender arrive all, once, in order.
+//! Numbered messages that are built once and sent often, and the check that those of one sender
+//! arrive once and in order.
 
 use std::io;
 
 use crate::frame;
 
-/// Stands before the number in every message.
+/// Text before the number in every message.
 const MARK: &[u8] = br#""n":""#;
 const DIGITS: usize = 8;
 
@@ -30,7 +31,8 @@ fn number_at(text: &[u8]) -> Option<usize> {
     text.windows(MARK.len()).position(|window| window == MARK).map(|at| at + MARK.len())
 }
 
-/// The payload of an ICE candidate as Chromium's look, such that `wrapped` is `length` bytes long if it can be.
+/// Returns a payload like Chromium's ICE candidates, such that `wrapped` has `length` bytes if
+/// possible.
 #[must_use]
 pub fn candidate(length: usize, wrapped: impl Fn(&str) -> String) -> String {
     padded(length, |pad| {
@@ -40,7 +42,7 @@ pub fn candidate(length: usize, wrapped: impl Fn(&str) -> String) -> String {
     })
 }
 
-/// The same with a payload of no meaning.
+/// Returns a payload without meaning of the same length.
 #[must_use]
 pub fn state(length: usize, wrapped: impl Fn(&str) -> String) -> String {
     padded(length, |pad| wrapped(&format!(r#"{{"x":[{}],"n":"00000000","s":"{pad}"}}"#, "17,4,2")))
@@ -51,21 +53,21 @@ fn padded(length: usize, make: impl Fn(&str) -> String) -> String {
     make(&"x".repeat(length.saturating_sub(bare)))
 }
 
-/// A message of which one after another is sent.
+/// A message that is sent again and again with the next number.
 #[derive(Debug)]
 pub struct Outgoing {
     framed: Vec<u8>,
     at: usize,
     number: Number,
-    /// How many have been sent.
+    /// Number of messages sent.
     pub sent: u64,
 }
 
 impl Outgoing {
-    /// From its text; see [`candidate`] and [`state`].
+    /// Builds a message from its text; see [`candidate`] and [`state`].
     ///
     /// # Errors
-    /// When there is no number in it.
+    /// Fails if the text has no number.
     pub fn new(text: &str) -> io::Result<Self> {
         let mut framed = Vec::new();
         frame::push(&mut framed, frame::TEXT, text.as_bytes());
@@ -74,7 +76,7 @@ impl Outgoing {
         Ok(Self { framed, at, number: Number::ZERO, sent: 0 })
     }
 
-    /// Appends the next.
+    /// Appends the next message.
     pub fn push(&mut self, out: &mut Vec<u8>) {
         let start = out.len();
         out.extend_from_slice(&self.framed);
@@ -84,12 +86,12 @@ impl Outgoing {
     }
 }
 
-/// What one hears of one sender.
+/// Checks the messages of one sender.
 #[derive(Debug)]
 pub struct Incoming {
     at: usize,
     next: Number,
-    /// How many have come.
+    /// Number of messages received.
     pub heard: u64,
 }
 
@@ -100,10 +102,10 @@ impl Default for Incoming {
 }
 
 impl Incoming {
-    /// Whether it is a numbered message.
+    /// Returns whether a text is a numbered message.
     ///
     /// # Errors
-    /// When it is not the next.
+    /// Fails if its number is not the next.
     pub fn hear(&mut self, text: &[u8]) -> io::Result<bool> {
         let is_marked = |at: usize| at >= MARK.len() && text.get(at - MARK.len()..at) == Some(MARK);
         if !is_marked(self.at) {

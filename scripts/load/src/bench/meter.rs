@@ -1,4 +1,4 @@
-//! What a process has used, from /proc.
+//! Reads from /proc what a process has used.
 
 use std::io;
 use std::path::Path;
@@ -10,7 +10,7 @@ fn odd() -> io::Error {
     io::Error::other("/proc reads unlike Linux")
 }
 
-/// On a processor so far, to the nanosecond: `schedstat` of one thread.
+/// Reads processor time in ns from `schedstat` of one thread.
 fn on_cpu(thread: &Path) -> io::Result<Duration> {
     let text = std::fs::read_to_string(thread.join("schedstat"))?;
     text.split(' ')
@@ -20,10 +20,10 @@ fn on_cpu(thread: &Path) -> io::Result<Duration> {
         .ok_or_else(odd)
 }
 
-/// Processor time so far of the process `pid`: of all the threads it has now.
+/// Returns the processor time so far of all present threads of the process `pid`.
 ///
 /// # Errors
-/// When there is no such process.
+/// Fails if there is no such process.
 pub fn cpu(pid: u32) -> io::Result<Duration> {
     let mut sum = Duration::ZERO;
     for thread in std::fs::read_dir(format!("/proc/{pid}/task"))? {
@@ -32,26 +32,26 @@ pub fn cpu(pid: u32) -> io::Result<Duration> {
     Ok(sum)
 }
 
-/// Processor time so far of the thread that asks.
+/// Returns the processor time so far of the calling thread.
 ///
 /// # Errors
-/// When /proc is not there.
+/// Fails without /proc.
 pub fn own_cpu() -> io::Result<Duration> {
     on_cpu(Path::new("/proc/thread-self"))
 }
 
-/// Resident memory of the process `pid`, in bytes.
+/// Returns resident memory of the process `pid`, in bytes.
 ///
 /// # Errors
-/// When there is no such process.
+/// Fails if there is no such process.
 pub fn memory(pid: u32) -> io::Result<usize> {
     usage(pid).map(|usage| usage.memory)
 }
 
-/// What this machine is, as far as figures depend on it.
+/// Describes this machine, as far as figures depend on it.
 ///
 /// # Errors
-/// When /proc is not there.
+/// Fails without /proc.
 pub fn machine() -> io::Result<String> {
     let cpus = std::fs::read_to_string("/proc/cpuinfo")?;
     let model = cpus

@@ -1,6 +1,7 @@
-//! The benchmark: peerstar beside others, each by itself on this machine. See docs/PERFORMANCE.md.
+//! The benchmark: peerstar beside others, each alone on this machine. See docs/PERFORMANCE.md.
 //!
-//! Every message is numbered, and every work checks that all arrived: who loses one fails.
+//! Every message is numbered, and every work checks that all arrived. A server that loses one
+//! fails.
 
 pub mod churn;
 pub mod command;
@@ -27,23 +28,23 @@ use contender::{Contender, Places};
 use table::Samples;
 use work::{Scale, WORKS, Work};
 
-/// What to do.
+/// Plan of a benchmark.
 #[derive(Debug)]
 pub struct Plan {
-    /// Which works, by key; all if empty.
+    /// Works to measure, by key; all if empty.
     pub only: Vec<String>,
-    /// Whom.
+    /// Servers to measure.
     pub whom: Vec<Contender>,
-    /// How often each.
+    /// Runs of each work.
     pub rounds: usize,
-    /// How much of it.
+    /// Sizes of the works.
     pub scale: Scale,
 }
 
-/// Does it, one contender after the other in every round, and says each sample as it comes.
+/// Runs the plan, one server after the other in every round, and reports each sample.
 ///
 /// # Errors
-/// When a contender does not start, or loses anything.
+/// Fails if a server does not start or loses a message.
 pub fn run(plan: &Plan, places: &Places, mut say: impl FnMut(&str)) -> io::Result<Samples> {
     rlimit::increase_nofile_limit(u64::MAX)?;
     let mut samples = Samples::default();

@@ -1,4 +1,4 @@
-//! Bars, as SVG.
+//! Draws bars as SVG.
 
 use std::fmt::Write as _;
 
@@ -7,7 +7,7 @@ use super::table::Samples;
 use super::work::{Figure, Work};
 
 const WIDTH: f64 = 760.0;
-/// Where bars begin, and how long the longest is.
+/// Start of the bars, and length of the longest.
 const LEFT: f64 = 110.0;
 const LONGEST: f64 = 540.0;
 const BAR: f64 = 18.0;
@@ -23,7 +23,8 @@ const fn colour(contender: Contender) -> &'static str {
     }
 }
 
-/// A work's figures: for each contender a bar as long as its median, and a line from its least to its most.
+/// Draws the figures of a work: for each server a bar up to its median, and a line from least to
+/// most.
 #[must_use]
 pub fn bars(work: &Work, samples: &Samples) -> String {
     let mut y = 8.0;
@@ -46,7 +47,7 @@ pub fn bars(work: &Work, samples: &Samples) -> String {
     )
 }
 
-/// Least, median, most; and the most of all.
+/// Returns least, median and most of each, and the most of all.
 type Range = ([f64; 3], f64);
 
 fn ranges(figure: &Figure, samples: &Samples) -> Vec<(Contender, Range)> {

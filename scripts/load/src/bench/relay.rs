@@ -1,4 +1,4 @@
-//! Signalling from one to one: pairs that keep so many messages under way.
+//! Measures signalling between two: pairs that keep a number of messages in flight.
 
 use std::io;
 use std::time::{Duration, Instant};
@@ -12,14 +12,14 @@ use super::seats::{PATIENCE, Seat, all_in, gone};
 /// Bytes of one message.
 const LENGTH: usize = 400;
 
-/// Who talks with whom.
+/// The pairs that talk.
 #[derive(Debug, Clone, Copy)]
 pub struct Pairs {
-    /// How many.
+    /// Number of pairs.
     pub pairs: usize,
-    /// Messages each of them has under way.
+    /// Messages in flight of each pair.
     pub under_way: usize,
-    /// Over how many pages they are spread; 0: they are on none.
+    /// Number of pages over which the pairs are spread. 0: they name no page.
     pub pages: usize,
 }
 
@@ -28,10 +28,10 @@ struct Talker {
     incoming: Incoming,
 }
 
-/// Both ends of a pair answer each message by one.
+/// Measures pairs of which each end answers each message by one.
 ///
 /// # Errors
-/// When a message is lost.
+/// Fails if a message is lost.
 pub fn run(
     server: &Running,
     Pairs { pairs, under_way, pages }: Pairs,
@@ -80,7 +80,7 @@ pub fn run(
             Ok(())
         })
     };
-    // all caches warm, all buffers grown
+    // warms all caches and grows all buffers
     let begin = Instant::now() + length / 2;
     while Instant::now() < begin {
         turn(&mut talkers, &mut heard_in_all, true)?;

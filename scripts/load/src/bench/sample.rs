@@ -1,4 +1,4 @@
-//! One measurement.
+//! One measurement of one server.
 
 use std::io;
 use std::time::{Duration, Instant};
@@ -7,14 +7,14 @@ use serde::{Deserialize, Serialize};
 
 use super::meter;
 
-/// What one run of one contender showed.
+/// Result of one run.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub struct Sample {
-    /// What is asked for, in the unit of the figure.
+    /// The figure, in its unit.
     pub value: f64,
-    /// Processor time of the load generator for one of what is counted, in µs; 0 if nothing is.
+    /// Processor time of the load generator for each event, in µs; 0 if nothing is counted.
     pub generator: f64,
-    /// How many a second; 0 if nothing is counted.
+    /// Events in a second; 0 if nothing is counted.
     pub rate: f64,
 }
 
@@ -24,7 +24,7 @@ impl From<f64> for Sample {
     }
 }
 
-/// A measurement under way.
+/// A measurement in progress.
 #[derive(Debug)]
 pub struct Metered {
     pid: u32,
@@ -34,18 +34,18 @@ pub struct Metered {
 }
 
 impl Metered {
-    /// From now on, of the process `pid`.
+    /// Begins to measure the process `pid`.
     ///
     /// # Errors
-    /// When there is no such process.
+    /// Fails if there is no such process.
     pub fn begin(pid: u32) -> io::Result<Self> {
         Ok(Self { pid, cpu: meter::cpu(pid)?, own: meter::own_cpu()?, since: Instant::now() })
     }
 
-    /// Until now: µs of processor time for each of `count`.
+    /// Returns processor time in µs for each of `count` events.
     ///
     /// # Errors
-    /// When nothing was done, or the process has ended.
+    /// Fails if `count` is 0, or the process has ended.
     pub fn end(&self, count: u64) -> io::Result<Sample> {
         if count == 0 {
             return Err(io::Error::other("nothing was done"));
@@ -60,7 +60,7 @@ impl Metered {
     }
 }
 
-/// The one in the middle; of an even number the upper.
+/// Returns the median; of an even number the upper middle one.
 #[must_use]
 pub fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);

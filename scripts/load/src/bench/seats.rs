@@ -1,4 +1,4 @@
-//! Getting in.
+//! Lets a crowd join.
 
 use std::io;
 use std::time::{Duration, Instant};
@@ -7,24 +7,24 @@ use super::contender::Contender;
 use super::crowd::{Crowd, Heard};
 use crate::frame;
 
-/// How many dial at a time.
+/// Number of dials at a time.
 pub const AT_A_TIME: usize = 64;
-/// How long anything may take that is waited for.
+/// Timeout of each wait.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Where somebody is to be.
+/// Page and id of a member.
 #[derive(Debug, Clone)]
 pub struct Seat {
     /// The page; "" for none.
     pub page: String,
-    /// The name. What the server gives instead is put here.
+    /// The id. An id that the server assigns instead is put here.
     pub id: String,
 }
 
-/// Everyone gets in, [`AT_A_TIME`]; in a new crowd the n-th has the number n.
+/// Lets all members join, [`AT_A_TIME`] at once. In a new crowd the n-th has the number n.
 ///
 /// # Errors
-/// When it takes too long, or somebody is sent away.
+/// Fails if that takes too long, or a member is sent away.
 pub fn all_in(crowd: &mut Crowd, contender: Contender, seats: &mut [Seat]) -> io::Result<()> {
     let deadline = Instant::now() + PATIENCE;
     let first = crowd.count();
@@ -69,7 +69,7 @@ pub fn all_in(crowd: &mut Crowd, contender: Contender, seats: &mut [Seat]) -> io
     Ok(())
 }
 
-/// Somebody was cut off who should not have been.
+/// Returns the error for a member that lost its socket.
 #[must_use]
 pub fn gone(number: usize, code: u16) -> io::Error {
     io::Error::other(format!("number {number} was cut off with {code}"))

@@ -1,4 +1,4 @@
-//! What was measured, and how it reads.
+//! Collects samples and prints them as a table.
 
 use std::collections::BTreeMap;
 
@@ -8,23 +8,23 @@ use super::contender::Contender;
 use super::sample::{Sample, median};
 use super::work::{Aim, Figure, Unit, WORKS};
 
-/// All samples, by figure and contender, in the order they were taken.
+/// All samples by figure and server, in the order they were taken.
 #[derive(Debug, Default, Clone, Serialize, Deserialize)]
 pub struct Samples(pub BTreeMap<String, BTreeMap<Contender, Vec<Sample>>>);
 
 impl Samples {
-    /// One more.
+    /// Adds a sample.
     pub fn add(&mut self, figure: &str, contender: Contender, sample: Sample) {
         self.0.entry(figure.to_owned()).or_default().entry(contender).or_default().push(sample);
     }
 
-    /// The median of one figure of one contender.
+    /// Returns the median of a figure of a server.
     #[must_use]
     pub fn value(&self, figure: &str, contender: Contender) -> Option<f64> {
         self.median_of(figure, contender, |sample| sample.value)
     }
 
-    /// The median of something else of its runs.
+    /// Returns the median of another value of its runs.
     #[must_use]
     pub fn median_of(
         &self,
@@ -35,7 +35,7 @@ impl Samples {
         Some(median(self.0.get(figure)?.get(&contender)?.iter().map(what).collect()))
     }
 
-    /// How many times what `other` needs peerstar does.
+    /// Returns how many times what `other` needs peerstar needs.
     #[must_use]
     pub fn ratio(&self, figure: &str, other: Contender) -> Option<f64> {
         Some(self.value(figure, Contender::Peerstar)? / self.value(figure, other)?)
@@ -48,7 +48,7 @@ impl Samples {
         }
     }
 
-    /// The figures as a table in Markdown.
+    /// Returns the figures as a table in Markdown.
     #[must_use]
     pub fn markdown(&self) -> String {
         let mut text = String::from("| |");
@@ -90,7 +90,7 @@ impl Samples {
         }
     }
 
-    /// What the load generator itself used.
+    /// Returns the load generator's own use as a table.
     #[must_use]
     pub fn generator(&self) -> String {
         let mut text = String::from(
@@ -115,7 +115,7 @@ impl Samples {
 }
 
 impl Unit {
-    /// With its name.
+    /// Formats a value with its unit.
     #[must_use]
     pub fn say(self, value: f64) -> String {
         match self {

@@ -1,4 +1,4 @@
-//! What is measured, of whom, and what is wanted.
+//! The works: what is measured, of which servers, and with which aims.
 
 use std::io;
 use std::time::Duration;
@@ -9,58 +9,58 @@ use super::relay::Pairs;
 use super::sample::Sample;
 use super::{churn, death, fanout, idle, latency, relay};
 
-/// What a figure counts in.
+/// Unit of a figure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unit {
     /// Microseconds of the server's processor time.
     Micros,
-    /// Bytes.
+    /// Bytes of memory or on the wire.
     Bytes,
-    /// Milliseconds.
+    /// Milliseconds of wall-clock time.
     Millis,
-    /// A ratio.
+    /// A ratio without unit.
     Times,
 }
 
-/// What is wanted of peerstar.
+/// Aim for peerstar.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Aim {
-    /// At most so much, in the figure's unit.
+    /// At most this value, in the unit of the figure.
     Most(f64),
-    /// At most so many times what another needs.
+    /// At most this many times what another server needs.
     Of(Contender, f64),
 }
 
 /// One line of the table.
 #[derive(Debug)]
 pub struct Figure {
-    /// How it is called in files.
+    /// Key in files.
     pub key: &'static str,
-    /// How it is called for people.
+    /// Name for readers.
     pub title: &'static str,
-    /// In which unit.
+    /// Unit of the value.
     pub unit: Unit,
-    /// What is wanted.
+    /// Aim for peerstar.
     pub aims: &'static [Aim],
 }
 
-/// How much of it.
+/// Sizes of the works.
 #[derive(Debug, Clone, Copy)]
 pub struct Scale {
-    /// How long each run measures.
+    /// Duration of each run.
     pub length: Duration,
-    /// Connections where they are 15,000.
+    /// Connections in works that are named after 15,000.
     pub crowd: usize,
-    /// Members of a page where they are 10,000.
+    /// Members of a page in works that are named after 10,000.
     pub page: usize,
-    /// How many come and go.
+    /// Number of joins and leaves.
     pub comings: usize,
-    /// How long the idle are looked at.
+    /// Time for which idle members are measured.
     pub idle: Duration,
 }
 
 impl Scale {
-    /// For the document. All that are idle are pinged at least once.
+    /// Sizes for the document. All idle members are pinged at least once.
     pub const FULL: Self = Self {
         length: Duration::from_millis(1500),
         crowd: 15_000,
@@ -68,7 +68,7 @@ impl Scale {
         comings: 5000,
         idle: Duration::from_secs(7),
     };
-    /// For now and then.
+    /// Sizes for a quick look.
     pub const QUICK: Self = Self {
         length: Duration::from_millis(300),
         crowd: 3000,
@@ -76,27 +76,27 @@ impl Scale {
         comings: 1000,
         idle: Duration::from_millis(500),
     };
-    /// For the comparison with the bare relay alone.
+    /// Sizes for the comparison with the bare relay alone.
     pub const GUARD: Self = Self { crowd: 1500, ..Self::QUICK };
 }
 
-/// One run of one contender: starts it, puts it to work, gives a sample for each figure.
+/// One run of one server: starts it, puts it to work, returns a sample for each figure.
 pub type Run = fn(Contender, &Places, Scale) -> io::Result<Vec<Sample>>;
 
-/// Something to do.
+/// A work.
 #[derive(Debug)]
 pub struct Work {
-    /// How it is called.
+    /// Key of the work.
     pub key: &'static str,
-    /// Who can.
+    /// Servers that can do it.
     pub contenders: &'static [Contender],
-    /// What it shows.
+    /// Figures that it yields.
     pub figures: &'static [Figure],
-    /// How it goes.
+    /// Function that runs it.
     pub run: Run,
 }
 
-/// Starts a contender, puts it to work, and sees that nothing went wrong with it.
+/// Starts a server, puts it to work, and checks that it found no fault in itself.
 fn at_work<T>(
     contender: Contender,
     places: &Places,
@@ -107,7 +107,7 @@ fn at_work<T>(
     server.is_well().map(|()| done)
 }
 
-/// All there is.
+/// All works.
 pub const WORKS: &[Work] = &[
     Work {
         key: "relay-1",
@@ -372,7 +372,8 @@ pub const WORKS: &[Work] = &[
     },
 ];
 
-/// Signalling among few and among many, each with a fresh server; and how many times dearer the latter is.
+/// Measures signalling among few and among many, each with a fresh server, and how many times
+/// dearer the latter is.
 fn growth(
     contender: Contender,
     places: &Places,

@@ -1,8 +1,10 @@
-//! The least a relay has to do, as a yardstick: it passes on what is for `dst`, or without `dst` to the whole page, and
-//! sets `src`. No limits, no hosts, no silence noticed, nothing waits for the absent; not for the world.
+//! The least that a relay has to do, as a yardstick. It passes on a message for `dst`, or without
+//! `dst` to the whole page,
+//! and sets `src`. It has no limits, hosts, timeouts or parked messages, and is not for public use.
 //!
-//! One task a connection. Who has something for another puts it, framed, into that one's bytes, and wakes its task, which
-//! sends all there is in one go.
+//! Each connection is one task. A sender appends a frame to the receiver's bytes and wakes its
+//! task, which
+//! sends everything in one write.
 
 use std::collections::HashMap;
 use std::io;
@@ -18,7 +20,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
 
-/// What a client says, as far as a relay cares.
+/// Fields of a client's message that a relay needs.
 #[derive(Deserialize)]
 struct Said<'a> {
     r#type: &'a str,
@@ -28,7 +30,7 @@ struct Said<'a> {
     payload: Option<&'a RawValue>,
 }
 
-/// A connection, as the others see it.
+/// A connection as the others see it.
 struct Peer {
     id: Box<str>,
     page: Box<str>,
@@ -119,7 +121,8 @@ fn push_parts(out: &mut Vec<u8>, parts: &[&str]) {
     parts.iter().for_each(|part| out.extend_from_slice(part.as_bytes()));
 }
 
-/// Unmasks the client's frame that `bytes` begin with; its opcode, where its body is, and its whole length.
+/// Unmasks the first client frame of `bytes`. Returns its opcode, the range of its body, and its
+/// whole length.
 fn unmasked(bytes: &mut [u8]) -> Option<(u8, std::ops::Range<usize>)> {
     let (at, length) = match *bytes {
         [_, 0xfe, a, b, ..] => (4, usize::from(u16::from_be_bytes([a, b]))),
@@ -141,7 +144,7 @@ fn unmasked(bytes: &mut [u8]) -> Option<(u8, std::ops::Range<usize>)> {
     Some((bytes[0] & 0x0f, body))
 }
 
-/// Reads the request, answers it, and says who came.
+/// Reads the request, answers it, and returns the client.
 async fn handshake(stream: &mut TcpStream, inbox: &mut Vec<u8>) -> io::Result<Peer> {
     let end = loop {
         if let Some(at) = inbox.windows(4).position(|four| four == b"\r\n\r\n") {

@@ -1,5 +1,5 @@
-//! Clients that mean harm, or are just broken. They run in a process of their own, so that what they cost here is not
-//! taken for what they cost others.
+//! Clients that attack or are broken. They run in a process of their own, so that their cost is not
+//! counted as that of others.
 
 use std::cell::Cell;
 use std::io;
@@ -19,25 +19,26 @@ use crate::frame;
 use crate::ledger::STRANGER;
 use crate::socket::{Route, Socket};
 
-/// More than that at full speed are no attack on others but the whole machine's work.
+/// Maximum number of attackers at full speed. More would occupy the whole machine.
 const FLOODS: usize = 8;
-/// Pairs of one that does not read and one that sends to it.
+/// Number of pairs of a client that does not read and one that sends to it.
 const JAMS: usize = 12;
 
-/// Whom to attack.
+/// Target of the attacks.
 #[derive(Debug, Clone, Copy)]
 pub struct Plan {
-    /// The server.
+    /// The server's address.
     pub to: SocketAddr,
-    /// How many pages there are.
+    /// Number of pages.
     pub pages: usize,
-    /// The number of the first member. With it begin those who stay, one on each page; others come and go.
+    /// Number of the first member. From it on each page has one that stays; others come and go.
     pub first: usize,
-    /// Whether ids are stolen. One whose owner is away can be had: this is for when those who stay do.
+    /// Whether ids are stolen. The id of an absent member is free, so this is for times when those
+    /// who stay do stay.
     pub steal: bool,
 }
 
-/// One attacker after another life.
+/// An attacker, one attack after another.
 struct Attacker {
     plan: Plan,
     number: usize,
@@ -47,7 +48,7 @@ struct Attacker {
     jams: Rc<Semaphore>,
 }
 
-/// `count` of them, until this process is killed. Says how many lives they have begun, now and then.
+/// Runs `count` attackers until this process is killed. Prints the number of attacks now and then.
 pub async fn attack(plan: Plan, count: usize, seed: u64, say: impl Fn(usize)) {
     let lives = Rc::new(Cell::new(0_usize));
     let (floods, jams) = (Rc::new(Semaphore::new(FLOODS)), Rc::new(Semaphore::new(JAMS)));
@@ -60,7 +61,7 @@ pub async fn attack(plan: Plan, count: usize, seed: u64, say: impl Fn(usize)) {
             loop {
                 lives.set(lives.get() + 1);
                 let life = attacker.life();
-                // whatever ends it: the next
+                // whatever ended it: the next attack follows
                 let _ = timeout(Duration::from_secs(30), life).await;
                 let pause = attacker.random.random_range(20..500);
                 sleep(Duration::from_millis(pause)).await;
@@ -108,13 +109,13 @@ impl Attacker {
         )
     }
 
-    /// The name says in logs and complaints what it was up to.
+    /// The id names the kind of attack in logs and faults.
     async fn join(&mut self, name: &str) -> io::Result<Socket> {
         let address = self.address(name);
         Socket::open(self.route(), &address).await
     }
 
-    /// Comes, and loses its socket.
+    /// Joins and loses its socket.
     async fn vanish(&mut self) -> io::Result<()> {
         let socket = self.join("-vanish").await?;
         sleep(self.ms(3000)).await;
@@ -124,7 +125,7 @@ impl Attacker {
         Ok(())
     }
 
-    /// Comes, and leaves in one of the ways there are.
+    /// Joins and leaves in one of several ways.
     async fn come_and_go(&mut self) -> io::Result<()> {
         let mut socket = self.join("-come-and-go").await?;
         sleep(self.ms(1000)).await;
@@ -141,14 +142,14 @@ impl Attacker {
         Ok(())
     }
 
-    /// Comes, and neither reads nor answers anything any more.
+    /// Joins, and then neither reads nor answers.
     async fn freeze(&mut self) -> io::Result<()> {
         let _socket = self.join("-freeze").await?;
         sleep(self.ms(30_000)).await;
         Ok(())
     }
 
-    /// Wants a member's id, or takes its own over.
+    /// Asks for a member's id, or replaces its own socket.
     async fn steal(&mut self) -> io::Result<()> {
         let address = if self.plan.steal {
             let page = self.page();
@@ -166,7 +167,7 @@ impl Attacker {
         Ok(())
     }
 
-    /// Says that it was told what nobody was told.
+    /// Claims an assignment that was never announced.
     async fn lie(&mut self) -> io::Result<()> {
         let ahead = self.random.random_range(0..120_000);
         let now = std::time::SystemTime::now()
@@ -178,7 +179,7 @@ impl Attacker {
         Ok(())
     }
 
-    /// Does not speak the protocol.
+    /// Breaks the protocol.
     async fn garbage(&mut self) -> io::Result<()> {
         let mut noise = vec![0; self.random.random_range(1..3000)];
         self.random.fill_bytes(&mut noise);
@@ -199,9 +200,9 @@ impl Attacker {
             2 => out.extend_from_slice(&noise),
             3 => frame::push(out, frame::TEXT, &noise),
             4 => frame::push(out, frame::BINARY, &noise),
-            // announces a gigabyte
+            // the header announces a gigabyte
             5 => frame::push_header(out, 0x81, 1 << 30, true),
-            // a message in a thousand parts that never ends
+            // a message in a thousand fragments that never ends
             6 => (0..1000).for_each(|_| {
                 frame::push_header(out, 0x01, 1, true);
                 out.push(b'x');
@@ -216,7 +217,7 @@ impl Attacker {
         Ok(())
     }
 
-    /// Does not read, while its accomplice sends to it.
+    /// Does not read while its accomplice sends to it.
     async fn jam(&mut self) -> io::Result<()> {
         let jams = Rc::clone(&self.jams);
         let Ok(_permit) = jams.try_acquire() else { return self.vanish().await };
@@ -243,7 +244,7 @@ impl Attacker {
         Ok(())
     }
 
-    /// Sends as fast as the socket takes it; reads or not.
+    /// Sends as fast as the socket takes it, reading or not.
     async fn flood(&mut self) -> io::Result<()> {
         let floods = Rc::clone(&self.floods);
         let Ok(_permit) = floods.try_acquire() else { return self.vanish().await };
@@ -288,7 +289,7 @@ impl Attacker {
         Ok(())
     }
 
-    /// Sends all, and reads what comes meanwhile.
+    /// Sends everything, and reads what arrives meanwhile.
     async fn pump(&mut self, socket: &mut Socket) -> io::Result<()> {
         loop {
             socket.flush()?;

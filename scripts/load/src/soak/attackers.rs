@@ -1,4 +1,4 @@
-//! The attackers' process, as the soak sees it.
+//! The process of the attackers, as the soak sees it.
 
 use std::io::{self, BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
@@ -7,18 +7,18 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::attack::Plan;
 
-/// Killed when dropped, and all its sockets with it.
+/// The process. Dropping it kills the process with all its sockets.
 pub(super) struct Attackers {
     process: Child,
     lives: Arc<AtomicUsize>,
 }
 
 impl Attackers {
-    /// `count` of them.
+    /// Starts `count` attackers.
     pub(super) fn start(plan: Plan, count: usize, seed: u64) -> io::Result<Self> {
         let Plan { to, pages, first, steal } = plan;
         let mut command = Command::new("nice");
-        // they stand for other people's machines: they must not take ours from the server
+        // they stand for machines of others, and must not take processor time from the server
         command
             .args(["-n", "10"])
             .arg(std::env::current_exe()?)
@@ -32,7 +32,7 @@ impl Attackers {
         let lives = Arc::<AtomicUsize>::default();
         if let Some(stdout) = process.stdout.take() {
             let lives = Arc::clone(&lives);
-            // it ends with the process
+            // the thread ends with the process
             std::thread::spawn(move || {
                 let numbers = BufReader::new(stdout)
                     .lines()
@@ -44,12 +44,12 @@ impl Attackers {
         Ok(Self { process, lives })
     }
 
-    /// Its process's number.
+    /// Id of its process.
     pub(super) fn pid(&self) -> u32 {
         self.process.id()
     }
 
-    /// How many lives they have begun, half a second ago or less.
+    /// Number of attacks begun, as of half a second ago or less.
     pub(super) fn lives(&self) -> usize {
         self.lives.load(Ordering::Relaxed)
     }

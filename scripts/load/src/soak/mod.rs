@@ -1,4 +1,4 @@
-//! Rounds of calm and of everything that can go wrong, with all that is seen checked.
+//! Rounds of calm and of attack, with checks of everything that is seen.
 
 pub mod attack;
 mod attackers;
@@ -26,46 +26,48 @@ use report::{Round, Total};
 use talker::Talker;
 use town::Town;
 
-/// What the server must be started with: it is asked who is on a page.
+/// Settings of the server: it is asked for the members of pages.
 pub const SETTINGS: [(&str, &str); 1] = [("peerjs.allow_discovery", "true")];
 
 const PATIENCE: Duration = Duration::from_secs(60);
-/// A server that is told to go has gone after that.
+/// Time in which a server that was asked to stop must have ended.
 const DRAINED: Duration = Duration::from_secs(15);
-/// A well-behaved member leaves, or loses its socket, so often.
+/// Interval at which a well-behaved member leaves or loses its socket.
 const CHURN: Duration = Duration::from_millis(100);
-/// A page's actor panics so often.
+/// Interval at which a page's actor panics.
 const PANIC: Duration = Duration::from_millis(700);
-/// Under attack, p99 may be so many times that of the calm.
+/// Factor by which p99 may grow under attack.
 const SLOWER: u32 = 3;
-/// Times shorter than that are the machine's own, not the server's.
+/// Times below this are the machine's noise.
 const NOISE: Duration = Duration::from_millis(5);
-/// So many processors used by others spoil what is measured.
+/// Processors used by others above which a measurement is void.
 const OTHERS: f64 = 0.3;
-/// After all have left, memory may be above what it was after the first whole round of the same process by a quarter, and
-/// so many bytes: allocators keep some.
+/// After all have left, memory may exceed that after the first whole round of the same process by a
+/// quarter and
+/// this many bytes, because allocators keep some.
 const KEPT: usize = 16 * 1024 * 1024;
-/// Descriptors that the server may have more than when it started: connections of ours that it has yet to close.
+/// Descriptors that the server may have beyond those at its start: connections that it has yet to
+/// close.
 const SPARE: usize = 4;
 
-/// How large the soak is.
+/// Size of the soak.
 #[derive(Debug, Clone, Copy)]
 pub struct Plan {
-    /// How long to go on.
+    /// Duration of the whole soak.
     pub length: Duration,
-    /// Of one round: half of it calm, half under attack.
+    /// Duration of one round: half of it calm, half under attack.
     pub round: Duration,
-    /// Pages.
+    /// Number of pages.
     pub pages: usize,
-    /// Well-behaved members of each.
+    /// Well-behaved members of each page.
     pub each: usize,
-    /// Attackers in all.
+    /// Number of attackers.
     pub attackers: usize,
-    /// What chance begins with.
+    /// Seed of all random decisions.
     pub seed: u64,
 }
 
-/// The soak: prints each round, and fails loudly.
+/// The soak: prints each round, and fails on a fault.
 pub struct Soak {
     plan: Plan,
     server: Option<Server>,
@@ -81,12 +83,12 @@ pub struct Soak {
 }
 
 impl Soak {
-    /// With a server that has just started.
+    /// Prepares a soak of a server that has just started.
     ///
     /// # Errors
-    /// When it does not answer.
+    /// Fails if the server does not answer.
     pub async fn new(server: Server, plan: Plan) -> io::Result<Self> {
-        // all that a server at rest has open is open once it has answered
+        // a server at rest has opened all its descriptors once it has answered
         http::ask(server.address, "GET", "/health").await?;
         Ok(Self {
             plan,
@@ -101,12 +103,14 @@ impl Soak {
         })
     }
 
-    /// Round after round until the time is over. In the first, and in every tenth after it, the server is killed and later
+    /// Runs rounds until the time is over. In the first and every tenth after it the server is
+    /// killed and later
     /// replaced.
     ///
     /// # Errors
-    /// At the end of the first round in which something was wrong, or of the third in a row that was too slow under
-    /// attack, of those in which the machine had nothing else to do.
+    /// Fails at the end of the first round with a fault, or of the third in a row that was too slow
+    /// under
+    /// attack while the machine had nothing else to do.
     pub async fn run(mut self, say: impl Fn(String)) -> io::Result<()> {
         let end = Instant::now() + self.plan.length;
         let (mut slow, mut judged) = (0, 0);
@@ -167,7 +171,7 @@ impl Soak {
         let calm = self.town.trips.take();
         let whom = attack::Plan { to: self.server()?.address, pages, first, steal: !upheaval };
         let attackers = Attackers::start(whom, self.plan.attackers, self.random.random())?;
-        // they have come
+        // all members are in
         sleep(Duration::from_secs(2)).await;
         if upheaval {
             self.phase(half / 2, true).await?;
@@ -207,7 +211,7 @@ impl Soak {
         Ok(round)
     }
 
-    /// Processor time that nobody here has used, in s.
+    /// Processor time that no process of the soak has used, in s.
     fn others(&self, attackers: &Attackers) -> io::Result<f64> {
         let ours = [std::process::id(), attackers.pid()].map(|pid| Ok(server::usage(pid)?.cpu));
         let ours = ours.into_iter().sum::<io::Result<f64>>()? + self.server()?.usage()?.cpu;
@@ -222,7 +226,7 @@ impl Soak {
         self.town.pages[page].borrow_mut().push(seat);
     }
 
-    /// Members come and go, and talk, for `length`. With `faults` page actors panic, too.
+    /// Lets members come, go and talk for `length`. With `faults` page actors panic, too.
     async fn phase(&mut self, length: Duration, faults: bool) -> io::Result<()> {
         self.town.trips.borrow_mut().clear();
         self.town.recording.set(true);
@@ -244,7 +248,8 @@ impl Soak {
         Ok(())
     }
 
-    /// One well-behaved member loses its socket, hands over, or leaves and is followed by another. The first of each
+    /// Lets one well-behaved member lose its socket, resign, or leave and be followed by another.
+    /// The first member of each
     /// page stays.
     fn churn(&mut self) {
         let (bees, pages) = (self.swarm.bees.borrow(), self.plan.pages);
@@ -266,7 +271,7 @@ impl Soak {
         chosen.order(Order::Leave);
         drop(bees);
         self.come(page);
-        // those who left are talked to for a while
+        // members that left are sent messages for a while
         let mut known = self.town.pages[page].borrow_mut();
         if known.len() > self.plan.each * 2 {
             known.remove(0);
@@ -280,7 +285,7 @@ impl Soak {
             http::ask(self.server()?.address, "POST", &format!("/faults/pages/p{page}")).await?;
         match status {
             204 => self.ordered_panics += 1,
-            // after a restart, nobody may be on it yet
+            // after a restart the page may still be empty
             404 if self.ordered_panics > 0 => {}
             _ => {
                 return Err(io::Error::other(format!(
@@ -291,7 +296,7 @@ impl Soak {
         Ok(())
     }
 
-    /// The server is killed, or told to go, and started again.
+    /// Kills the server, or asks it to stop, and starts it again.
     async fn restart(&mut self, politely: bool) -> io::Result<()> {
         self.town.is_killed();
         let Some(mut server) = self.server.take() else { return Ok(()) };
@@ -310,7 +315,8 @@ impl Soak {
         Ok(())
     }
 
-    /// Nobody attacks any more: on every page all know the same host, and the server knows just that and them.
+    /// Checks a page without attackers: all members know the same host, and the server lists just
+    /// these members and that host.
     async fn settle(&self) -> io::Result<()> {
         let deadline = Instant::now() + PATIENCE;
         loop {
@@ -325,7 +331,7 @@ impl Soak {
         }
     }
 
-    /// Where what the server says of its pages is not what their members know.
+    /// Returns where the server's pages differ from what their members know.
     async fn difference(
         &self,
         agreed: &[Option<Told>],
@@ -370,7 +376,7 @@ impl Soak {
         Ok(None)
     }
 
-    /// Waits until the server has let go of all; what it uses then.
+    /// Waits until the server has released everything. Returns what it uses then.
     async fn emptied(&self) -> io::Result<Usage> {
         let server = self.server()?;
         let given_back = until("all descriptors are given back", PATIENCE, || {

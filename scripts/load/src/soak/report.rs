@@ -1,4 +1,4 @@
-//! What a soak saw, round by round and in all.
+//! Results of a soak, by round and in all.
 
 use std::fmt;
 use std::time::Duration;
@@ -6,14 +6,14 @@ use std::time::Duration;
 use crate::server::Usage;
 use crate::spread::Spread;
 
-/// Of one round.
+/// Results of one round.
 #[derive(Debug)]
 pub(super) struct Round {
-    /// Whether the server was killed and replaced in it.
+    /// Whether the server was killed and replaced in the round.
     pub(super) upheaval: bool,
     /// Round trips, calm and under attack.
     pub(super) trips: [Spread; 2],
-    /// Processors the server used, calm and under attack.
+    /// Processors that the server used, calm and under attack.
     pub(super) busy: [f64; 2],
     /// Processors that others used under attack.
     pub(super) others: f64,
@@ -22,9 +22,9 @@ pub(super) struct Round {
     pub(super) expired: u64,
     pub(super) excused: u64,
     pub(super) relayed: u64,
-    /// Under attack.
+    /// The server's use under attack.
     pub(super) peak: Usage,
-    /// After all had left.
+    /// The server's use after all had left.
     pub(super) left: Usage,
 }
 
@@ -70,19 +70,19 @@ impl fmt::Display for Round {
     }
 }
 
-/// Of all rounds.
+/// Results of all rounds.
 #[derive(Debug, Default)]
 pub(super) struct Total {
     pub(super) rounds: usize,
     pub(super) kills: usize,
     pub(super) drains: usize,
     pub(super) panics: usize,
-    /// Of well-behaved members, and of attackers.
+    /// Joins of well-behaved members, and attacks.
     pub(super) joins: [usize; 2],
     pub(super) messages: u64,
-    /// Round trips of the rounds without upheaval, calm and under attack.
+    /// Round trips of the rounds without a kill, calm and under attack.
     pub(super) trips: [Vec<Duration>; 2],
-    /// The most under attack.
+    /// Highest use under attack.
     pub(super) peak: usize,
 }
 
@@ -92,7 +92,7 @@ impl Total {
         self.panics += round.panics;
         self.messages += round.answered * 4 + round.relayed;
         self.peak = self.peak.max(round.peak.memory);
-        // what follows a kill is a restart, not an attack
+        // the time after a kill measures a restart, not an attack
         if !round.upheaval {
             self.trips[0].extend_from_slice(calm);
             self.trips[1].extend_from_slice(attacked);

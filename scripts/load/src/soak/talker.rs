@@ -1,4 +1,5 @@
-//! A well-behaved member that talks: it signals to others, answers, relays, and checks all it hears.
+//! A well-behaved member that talks: it signals to others, answers, relays, and checks all that it
+//! receives.
 
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -16,13 +17,15 @@ use crate::words::Message;
 
 use super::town::{Town, count};
 
-/// What goes to an absent peer comes back after `peerjs.expire_ms` (5 s); all else takes no time, on an idle machine.
+/// Timeout of an exchange. A message to an absent peer comes back after `peerjs.expire_ms` (5 s);
+/// all else takes no time on an idle machine.
 const PATIENCE: Duration = Duration::from_secs(12);
-/// How long the server may not have noticed that a socket is gone: what it sends there is lost.
+/// Time in which the server may not have noticed that a socket is gone. Messages to it are lost
+/// meanwhile.
 const NOTICED: Duration = Duration::from_secs(3);
-/// Between two exchanges of one member, in s.
+/// Time between two exchanges of a member, in s.
 const PAUSE: std::ops::Range<f64> = 0.5..3.5;
-/// About what an OFFER of a data connection has.
+/// Size of the OFFER of a data connection, roughly.
 const FILLING: &str = "v=0 o=- 4611731400430051336 2 IN IP4 127.0.0.1 s=- t=0 0 a=group:BUNDLE 0 a=extmap-allow-mixed a=msid-semantic: WMS \
     m=application 9 UDP/DTLS/SCTP webrtc-datachannel c=IN IP4 0.0.0.0 a=ice-ufrag:mJ8a a=ice-pwd:8UY5xQkFq0nGmVdYlqgq0o1E a=mid:0";
 
@@ -32,19 +35,19 @@ struct Exchange {
     with: Rc<Seat>,
     number: u64,
     sent: Instant,
-    /// How many of our and its sockets had ended then.
+    /// Number of ended sockets of both sides when the exchange began.
     ends: (usize, usize),
     was_up: bool,
 }
 
-/// What a message here says: the sender's count, and which part of the exchange it is.
+/// Content of a message here: the sender's count, and the part of the exchange.
 #[derive(Deserialize)]
 struct Said {
     n: u64,
     part: u8,
 }
 
-/// The role.
+/// The role of a talking member.
 #[derive(Debug)]
 pub(super) struct Talker {
     me: Rc<Seat>,
@@ -54,13 +57,13 @@ pub(super) struct Talker {
     next: Instant,
     number: u64,
     exchange: Option<Exchange>,
-    /// The last of each sender: signalling, relayed.
+    /// Last number of each sender: signalling, relayed.
     signalled: HashMap<Box<str>, (u64, u8)>,
     relayed: HashMap<Box<str>, u64>,
 }
 
 impl Talker {
-    /// For `me`.
+    /// Returns the role of `me`.
     #[must_use]
     pub(super) fn new(me: &Rc<Seat>, world: &Rc<World>, town: &Rc<Town>, seed: u64) -> Self {
         let mut random = SmallRng::seed_from_u64(seed);
@@ -102,7 +105,7 @@ impl Talker {
         self.exchange = Some(Exchange { with, number: n, sent: Instant::now(), ends, was_up });
     }
 
-    /// Whether a death explains that the exchange did not go as it should.
+    /// Returns whether a death explains that the exchange went wrong.
     fn is_excused(&self, exchange: &Exchange) -> bool {
         let (with, sent) = (&exchange.with, exchange.sent);
         exchange.ends != (self.me.ends.get(), with.ends.get())
@@ -125,7 +128,7 @@ impl Talker {
         }
         if kind == "CANDIDATE" && said.part == 2 {
             self.number += 1;
-            // the answer carries the number of what it answers in place of a part
+            // an answer carries the number of the message it answers, in place of a part
             let answer = format!(
                 r#"{{"type":"ANSWER","dst":"{src}","payload":{{"n":{},"part":0}}}}"#,
                 said.n

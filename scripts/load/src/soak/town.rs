@@ -1,4 +1,4 @@
-//! What the well-behaved members of a soak know of each other, and what they have seen.
+//! State that the well-behaved members of a soak share, and what they have seen.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -8,48 +8,49 @@ use tokio::time::Instant;
 
 use crate::member::Seat;
 
-/// What was going to a page whose actor dies may be lost, and so may what is sent until its members have found the next.
+/// Time around the death of a page's actor in which messages may be lost: those in its mailbox, and
+/// those sent before members found the next actor.
 const AFTERMATH: Duration = Duration::from_secs(5);
 
-/// Shared by all talkers.
+/// State shared by all talkers.
 #[derive(Debug)]
 pub(super) struct Town {
-    /// Who is, or lately was, on each page.
+    /// Present and recent members of each page.
     pub(super) pages: Vec<RefCell<Vec<Rc<Seat>>>>,
-    /// When each page's actor was last told to panic.
+    /// When each page's actor was last made to panic.
     panics: Vec<Cell<Option<Instant>>>,
     /// When the server was last killed.
     killed: Cell<Option<Instant>>,
-    /// Whether round trips are to be noted.
+    /// Whether round trips are recorded.
     pub(super) recording: Cell<bool>,
     /// Round trips of exchanges that nothing disturbed.
     pub(super) trips: RefCell<Vec<Duration>>,
-    /// How exchanges ended.
+    /// Counts of how exchanges ended.
     pub(super) counts: Counts,
     /// Whether new exchanges begin.
     pub(super) talking: Cell<bool>,
 }
 
-/// How often what happened.
+/// Counts of the outcomes of exchanges.
 #[derive(Debug, Default)]
 pub(super) struct Counts {
-    /// Answered.
+    /// Exchanges that were answered.
     pub(super) answered: Cell<u64>,
-    /// Told that the other is absent.
+    /// Exchanges that the server answered with EXPIRE.
     pub(super) expired: Cell<u64>,
-    /// Lost to a death that excuses it.
+    /// Exchanges lost to a death that excuses it.
     pub(super) excused: Cell<u64>,
-    /// Relayed messages heard.
+    /// Relayed messages received.
     pub(super) relayed: Cell<u64>,
 }
 
-/// One more.
+/// Adds one to a counter.
 pub(super) fn count(counter: &Cell<u64>) {
     counter.set(counter.get() + 1);
 }
 
 impl Town {
-    /// With so many pages.
+    /// Returns the state for this many pages.
     #[must_use]
     pub(super) fn new(pages: usize) -> Rc<Self> {
         Rc::new(Self {
@@ -63,17 +64,17 @@ impl Town {
         })
     }
 
-    /// The page's actor is told to panic.
+    /// Records that the page's actor is made to panic.
     pub(super) fn panics(&self, page: usize) {
         self.panics[page].set(Some(Instant::now()));
     }
 
-    /// The server is killed.
+    /// Records that the server is killed.
     pub(super) fn is_killed(&self) {
         self.killed.set(Some(Instant::now()));
     }
 
-    /// Whether a death may have cost what was sent on `page` since `sent`.
+    /// Returns whether a death may have cost a message that was sent on `page` since `sent`.
     #[must_use]
     pub(super) fn died_since(&self, page: usize, sent: Instant) -> bool {
         self.killed.get().is_some_and(|at| at >= sent)
