@@ -7,6 +7,7 @@
 //! - [`protocol`]: names and their limits, messages from and to clients, close codes.
 //! - [`page`]: one page with its members, host, liveness and parked messages. The main item is
 //!   [`PageState`](page::PageState).
+//! - [`session`]: one session: joining, resuming, pinging, closing.
 //! - [`directory`]: which pages exist, and in which incarnation. The main item is
 //!   [`DirectoryState`](directory::DirectoryState).
 //! - [`frame`]: WebSocket frames before they are messages, rate limits, fair writing. The main item
@@ -28,4 +29,5 @@ pub mod directory;
 pub mod frame;
 pub mod page;
 pub mod protocol;
+pub mod session;
 pub mod time;

@@ -8,7 +8,6 @@ mod crowds;
 mod deadline_map;
 mod elections;
 mod host_first;
-mod layers;
 mod life;
 mod liveness;
 mod random;
