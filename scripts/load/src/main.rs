@@ -60,7 +60,7 @@ enum What {
     /// Runs attackers, panics and restarts against a server. The server must be built with
     /// --features faults.
     Soak {
-        /// Duration in minutes.
+        /// Duration of the soak in minutes.
         #[arg(default_value_t = 2.0)]
         minutes: f64,
         #[arg(long, default_value_t = 100)]

@@ -1,4 +1,4 @@
-//! Options of `load bench`.
+//! Options of the command `load bench`.
 
 use std::io;
 use std::path::PathBuf;

@@ -27,7 +27,7 @@ pub const LIFTED: [(&str, &str); 4] = [
 /// A server that is measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Contender {
-    /// This project's server.
+    /// The server of this project.
     Peerstar,
     /// The relay of src/bin/bare-relay.rs.
     Bare,

@@ -65,7 +65,7 @@ impl Crowd {
         })
     }
 
-    /// Number of sockets.
+    /// Number of sockets in the crowd.
     #[must_use]
     pub const fn count(&self) -> usize {
         self.sockets.len() - self.free.len()
@@ -156,7 +156,7 @@ impl Crowd {
     }
 }
 
-/// Linux's EINPROGRESS.
+/// The error `EINPROGRESS` of Linux.
 const EINPROGRESS: i32 = 115;
 
 impl Socket {

@@ -18,7 +18,7 @@ const LEEWAY: f64 = 1.3;
 const ROUNDS: usize = 5;
 const GOES: usize = 3;
 
-/// Ratios by figure.
+/// Kept ratios, by figure.
 type Ratios = BTreeMap<String, f64>;
 
 /// Measures and compares with the ratios in `file`. With `keep` the new ratios replace those.

@@ -35,7 +35,7 @@ pub fn cpu(pid: u32) -> io::Result<Duration> {
 /// Returns the processor time so far of the calling thread.
 ///
 /// # Errors
-/// Fails without /proc.
+/// Fails on systems without /proc.
 pub fn own_cpu() -> io::Result<Duration> {
     on_cpu(Path::new("/proc/thread-self"))
 }
@@ -51,7 +51,7 @@ pub fn memory(pid: u32) -> io::Result<usize> {
 /// Describes this machine, as far as figures depend on it.
 ///
 /// # Errors
-/// Fails without /proc.
+/// Fails on systems without /proc.
 pub fn machine() -> io::Result<String> {
     let cpus = std::fs::read_to_string("/proc/cpuinfo")?;
     let model = cpus

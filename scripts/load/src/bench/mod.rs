@@ -33,7 +33,7 @@ use work::{Scale, WORKS, Work};
 pub struct Plan {
     /// Works to measure, by key; all if empty.
     pub only: Vec<String>,
-    /// Servers to measure.
+    /// Servers that are measured.
     pub whom: Vec<Contender>,
     /// Runs of each work.
     pub rounds: usize,

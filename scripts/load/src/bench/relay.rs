@@ -15,7 +15,7 @@ const LENGTH: usize = 400;
 /// The pairs that talk.
 #[derive(Debug, Clone, Copy)]
 pub struct Pairs {
-    /// Number of pairs.
+    /// Number of pairs of members.
     pub pairs: usize,
     /// Messages in flight of each pair.
     pub under_way: usize,

@@ -13,7 +13,7 @@ use super::work::{Aim, Figure, Unit, WORKS};
 pub struct Samples(pub BTreeMap<String, BTreeMap<Contender, Vec<Sample>>>);
 
 impl Samples {
-    /// Adds a sample.
+    /// Adds a sample to the table.
     pub fn add(&mut self, figure: &str, contender: Contender, sample: Sample) {
         self.0.entry(figure.to_owned()).or_default().entry(contender).or_default().push(sample);
     }

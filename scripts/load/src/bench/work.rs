@@ -22,7 +22,7 @@ pub enum Unit {
     Times,
 }
 
-/// Aim for peerstar.
+/// Aim that peerstar should reach.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Aim {
     /// At most this value, in the unit of the figure.
@@ -34,13 +34,13 @@ pub enum Aim {
 /// One line of the table.
 #[derive(Debug)]
 pub struct Figure {
-    /// Key in files.
+    /// Key of the figure in files.
     pub key: &'static str,
-    /// Name for readers.
+    /// Name of the figure for readers.
     pub title: &'static str,
     /// Unit of the value.
     pub unit: Unit,
-    /// Aim for peerstar.
+    /// Aim that peerstar should reach.
     pub aims: &'static [Aim],
 }
 
@@ -83,7 +83,7 @@ impl Scale {
 /// One run of one server: starts it, puts it to work, returns a sample for each figure.
 pub type Run = fn(Contender, &Places, Scale) -> io::Result<Vec<Sample>>;
 
-/// A work.
+/// A work that the benchmark can do.
 #[derive(Debug)]
 pub struct Work {
     /// Key of the work.
@@ -107,7 +107,7 @@ fn at_work<T>(
     server.is_well().map(|()| done)
 }
 
-/// All works.
+/// All works, in the order of the table.
 pub const WORKS: &[Work] = &[
     Work {
         key: "relay-1",

@@ -27,9 +27,9 @@ const JAMS: usize = 12;
 /// Target of the attacks.
 #[derive(Debug, Clone, Copy)]
 pub struct Plan {
-    /// The server's address.
+    /// Address of the server.
     pub to: SocketAddr,
-    /// Number of pages.
+    /// Number of pages that are attacked.
     pub pages: usize,
     /// Number of the first member. From it on each page has one that stays; others come and go.
     pub first: usize,
@@ -179,7 +179,7 @@ impl Attacker {
         Ok(())
     }
 
-    /// Breaks the protocol.
+    /// Sends frames that break the protocol.
     async fn garbage(&mut self) -> io::Result<()> {
         let mut noise = vec![0; self.random.random_range(1..3000)];
         self.random.fill_bytes(&mut noise);

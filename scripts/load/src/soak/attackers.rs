@@ -14,7 +14,7 @@ pub(super) struct Attackers {
 }
 
 impl Attackers {
-    /// Starts `count` attackers.
+    /// Starts a process with `count` attackers.
     pub(super) fn start(plan: Plan, count: usize, seed: u64) -> io::Result<Self> {
         let Plan { to, pages, first, steal } = plan;
         let mut command = Command::new("nice");

@@ -57,11 +57,11 @@ pub struct Plan {
     pub length: Duration,
     /// Duration of one round: half of it calm, half under attack.
     pub round: Duration,
-    /// Number of pages.
+    /// Number of pages with well-behaved members.
     pub pages: usize,
     /// Well-behaved members of each page.
     pub each: usize,
-    /// Number of attackers.
+    /// Number of attackers in all.
     pub attackers: usize,
     /// Seed of all random decisions.
     pub seed: u64,
@@ -396,7 +396,7 @@ impl Soak {
         server.usage()
     }
 
-    /// What a round leaves behind.
+    /// Members and pages that a round leaves behind.
     fn check(&mut self, round: &Round) -> io::Result<()> {
         let (server, memory) = (self.server()?, round.left.memory);
         let (complaints, panics) = (server.complaints(), server.panics());

@@ -40,7 +40,7 @@ pub(super) struct Counts {
     pub(super) expired: Cell<u64>,
     /// Exchanges lost to a death that excuses it.
     pub(super) excused: Cell<u64>,
-    /// Relayed messages received.
+    /// Number of relayed messages received.
     pub(super) relayed: Cell<u64>,
 }
 
