@@ -2,10 +2,11 @@
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use peerstar_core::protocol::close::Close;
+use peerstar_core::protocol::id::SessionId;
 use prometheus_client::metrics::gauge::Gauge;
 use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
@@ -29,6 +30,8 @@ pub struct Admission {
     open: AtomicUsize,
     /// Number of permits for each address, where these are limited.
     addresses: Mutex<HashMap<IpAddr, usize>>,
+    /// Number of the next session.
+    next_session: AtomicU64,
     /// Knows when the last permit is returned.
     permits: TaskTracker,
     /// The metric that shows `open` to the operator.
@@ -49,6 +52,7 @@ impl Admission {
             most_per_address: limit(settings.limits.connections_per_ip),
             open: AtomicUsize::new(0),
             addresses: Mutex::default(),
+            next_session: AtomicU64::new(0),
             permits: TaskTracker::new(),
             shown,
         })
@@ -84,6 +88,7 @@ impl Admission {
         self.shown.inc();
         let permit = ConnectionPermit {
             admission: Arc::clone(self),
+            session: SessionId(self.next_session.fetch_add(1, Ordering::Relaxed)),
             counted,
             address,
             _token: self.permits.token(),
@@ -103,6 +108,7 @@ impl Admission {
 #[derive(Debug)]
 pub struct ConnectionPermit {
     admission: Arc<Admission>,
+    session: SessionId,
     /// Address or network that the connection counts for, where connections from one are limited.
     counted: Option<IpAddr>,
     address: Option<IpAddr>,
@@ -110,6 +116,12 @@ pub struct ConnectionPermit {
 }
 
 impl ConnectionPermit {
+    /// Returns the number of the connection's session, which no other session has.
+    #[must_use]
+    pub const fn session(&self) -> SessionId {
+        self.session
+    }
+
     /// Returns the client's address.
     #[must_use]
     pub const fn address(&self) -> Option<IpAddr> {
@@ -168,6 +180,9 @@ mod tests {
         let first = admission.admit(None).ok();
         let second = admission.admit(None).ok();
         assert!(first.is_some() && second.is_some());
+        let number =
+            |permit: &Option<ConnectionPermit>| permit.as_ref().map(ConnectionPermit::session);
+        assert_ne!(number(&first), number(&second));
         assert_eq!(admission.admit(None).err(), Some(Close::Full));
         assert_eq!((admission.connections(), shown.get()), (2, 2));
         drop(first);

@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::actor::directory::PageDirectory;
 use crate::actor::message::ToDirectory;
+use crate::admission::Admission;
 use crate::http::ticket::TicketCheck;
 use crate::http::{routes, service};
 use crate::settings::{Settings, ms};
@@ -59,20 +60,26 @@ pub async fn run(
     stopping: CancellationToken,
 ) -> io::Result<()> {
     let descriptors = rlimit::increase_nofile_limit(u64::MAX).unwrap_or(1024);
-    let shared = Shared::new(settings, descriptors, stopping.clone());
+    let shared = Shared::new(settings);
     let settings = &shared.settings;
+    let admission = Admission::new(settings, descriptors, shared.metrics.connections.clone());
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let workers = if settings.server.workers == 0 { cores } else { settings.server.workers };
     let directory = PageDirectory::start_with_pages(Arc::clone(&shared), workers / 2);
     let secret = &settings.auth.ticket_secret;
     let tickets = (!secret.is_empty()).then(|| Arc::new(TicketCheck::new(secret.expose())));
-    let state =
-        routes::AppState { shared: Arc::clone(&shared), directory: directory.clone(), tickets };
+    let state = routes::AppState {
+        shared: Arc::clone(&shared),
+        admission: Arc::clone(&admission),
+        stopping: stopping.clone(),
+        directory: directory.clone(),
+        tickets,
+    };
     log::info!(
         address:% = listener.local_addr()?,
         tls = certificate.is_some(),
         path = settings.server.path,
-        max_connections = shared.admission.max_connections();
+        max_connections = admission.max_connections();
         "listening"
     );
     if !settings.server.public_url.is_empty() {
@@ -108,10 +115,10 @@ pub async fn run(
             return ended.and(Err(io::Error::other("the server ended")));
         }
     }
-    log::info!(connections = shared.admission.connections(); "draining");
-    announce_drain(&directory);
-    let _ = timeout(DRAIN, shared.admission.wait_until_empty()).await;
-    let left = shared.admission.connections();
+    log::info!(connections = admission.connections(); "draining");
+    announce_drain(&directory, admission.connections());
+    let _ = timeout(DRAIN, admission.wait_until_empty()).await;
+    let left = admission.connections();
     let _ = timeout(Duration::from_secs(LAST_REQUESTS_S + 1), handle.stop(true)).await;
     serving.abort();
     log::info!(connections_cut = left; "stopped");
@@ -119,6 +126,6 @@ pub async fn run(
 }
 
 #[expect(clippy::disallowed_methods, reason = "sent once, to an actor that never waits")]
-fn announce_drain(directory: &actix::Addr<PageDirectory>) {
-    directory.do_send(ToDirectory::Drain);
+fn announce_drain(directory: &actix::Addr<PageDirectory>, connections: usize) {
+    directory.do_send(ToDirectory::Drain { connections });
 }

@@ -1,66 +1,47 @@
-//! State of one server that all its actors and handlers share.
+//! What all actors and handlers of one server read.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
-use peerstar_core::page::Rules;
-use peerstar_core::protocol::ice::IceServers;
-use peerstar_core::protocol::id::SessionId;
-use peerstar_core::protocol::incoming::MAX_PROFILE_BYTES;
-use peerstar_core::protocol::outgoing::{RelayTerms, Terms};
-use tokio_util::sync::CancellationToken;
-
-use crate::admission::Admission;
 use crate::clock::Clock;
 use crate::metrics::Metrics;
 use crate::settings::{Settings, limit, ms};
 use crate::turn;
+use peerstar_core::page::Rules;
+use peerstar_core::protocol::ice::IceServers;
+use peerstar_core::protocol::incoming::MAX_PROFILE_BYTES;
+use peerstar_core::protocol::outgoing::{RelayTerms, Terms};
+use peerstar_core::session::SessionRules;
 
-/// Settings, clock, limits and counters of one server.
+/// Settings, rules, clock and metrics of one server.
 #[derive(Debug)]
 pub struct Shared {
-    /// The settings as they were loaded.
+    /// The settings as loaded.
     pub settings: Settings,
-    /// The settings in the form that pages need.
+    /// The settings as pages need them.
     pub rules: Arc<Rules>,
-    /// Time since the server started.
+    /// The settings as sessions need them.
+    pub session_rules: Arc<SessionRules>,
+    /// The clock, which started with the server.
     pub clock: Clock,
-    /// Cancelled when the server is told to stop: it is not ready any more.
-    pub stopping: CancellationToken,
-    /// Limits on the number of connections.
-    pub admission: Arc<Admission>,
-    /// What is counted for the operator. Nothing in the server reads it back.
+    /// Metrics for the operator. They are written and never read back.
     pub metrics: Metrics,
-    next_session: AtomicU64,
 }
 
 impl Shared {
-    /// Creates what one server shares. `descriptors` is how many files the process may have open, and
-    /// `stopping` is cancelled to stop the server.
+    /// Starts the clock and the metrics of one server.
     #[must_use]
-    pub fn new(settings: Settings, descriptors: u64, stopping: CancellationToken) -> Arc<Self> {
-        let metrics = Metrics::default();
-        Arc::new(Self {
-            rules: Arc::new(rules(&settings)),
-            clock: Clock::start(),
-            stopping,
-            admission: Admission::new(&settings, descriptors, metrics.connections.clone()),
-            metrics,
-            next_session: AtomicU64::new(0),
-            settings,
-        })
-    }
-
-    /// Returns a number for a new session.
-    pub fn next_session(&self) -> SessionId {
-        SessionId(self.next_session.fetch_add(1, Ordering::Relaxed))
+    pub fn new(settings: Settings) -> Arc<Self> {
+        let (clock, metrics) = (Clock::start(), Metrics::default());
+        let rules = Arc::new(rules(&settings));
+        let session_rules = Arc::new(session_rules(&settings, &rules));
+        Arc::new(Self { rules, session_rules, clock, metrics, settings })
     }
 }
 
-/// Returns the settings in the form that pages need.
+/// Returns the settings as pages need them.
 fn rules(settings: &Settings) -> Rules {
     let Settings { pages, election, liveness, peerjs, relay, limits, ice, .. } = settings;
-    // without a relay, a member that does not dial the host gets no data
+    // without a relay, a member that does not dial the host cannot be served
     let most = if relay.enabled { usize::MAX } else { pages.star };
     let relay_terms = RelayTerms {
         max_message_bytes: relay.max_message_bytes,
@@ -95,5 +76,16 @@ fn rules(settings: &Settings) -> Rules {
             ice.servers.clone(),
             turn::credentials(ice.turn_secret.expose(), ice.turn_ttl_s),
         ),
+    }
+}
+
+/// Returns the settings as sessions need them.
+fn session_rules(settings: &Settings, rules: &Rules) -> SessionRules {
+    let (liveness, relay) = (&settings.liveness, &settings.relay);
+    SessionRules {
+        ping: ms(liveness.ping_ms),
+        host_ping: ms(liveness.ping_ms.min(liveness.host_timeout_ms / 3)),
+        ice_renewal: rules.ice.renewed_every(),
+        max_relay_bytes: relay.max_message_bytes,
     }
 }

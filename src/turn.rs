@@ -24,7 +24,7 @@ mod tests {
     fn told(servers: &[IceServer], secret: &str) -> serde_json::Value {
         let id = PeerId::parse("ann").unwrap_or_else(|e| panic!("{e}"));
         let ice = IceServers::new(servers.to_vec(), credentials(secret, 3600));
-        serde_json::from_str(ice.for_client(&id, 1_700_000_000_999).get())
+        serde_json::from_str(&ice.for_client(&id, 1_700_000_000_999))
             .unwrap_or_else(|e| panic!("{e}"))
     }
 

@@ -1,4 +1,5 @@
-//! Replays what the fuzzer kept (tests/fuzz): inputs that between them go every way it found through the code.
+//! Replays the inputs that the fuzzer kept (tests/fuzz). Together they take every path that it
+//! found through the code.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should say so at once")]
 
@@ -7,7 +8,7 @@ mod checks;
 
 use std::path::Path;
 
-/// Shows each kept input to `check`. A failure says which one it was.
+/// Passes each kept input to `check`. A failure names the input.
 fn replay(target: &str, check: fn(&[u8])) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fuzz/corpus").join(target);
     let mut files: Vec<_> =

@@ -1,4 +1,5 @@
-//! Thousands of members while the server is killed, replaced, or opened to all at once. scripts/soak does worse.
+//! Thousands of members while the server is killed or replaced, or joins all at once. scripts/soak
+//! does more.
 
 use std::time::Duration;
 
@@ -9,7 +10,7 @@ const SERVER: &str = env!("CARGO_BIN_EXE_peerstar");
 const NONE: (usize, Vec<String>) = (0, Vec::new());
 
 #[test]
-fn two_thousand_keep_their_hosts_when_the_server_is_killed_and_are_back_soon() {
+fn two_thousand_members_keep_their_hosts_when_the_server_is_killed_and_return_soon() {
     run(async {
         let server = Server::start(SERVER, &[])?;
         let swarm = restart::settled(&server, 200, 10, 1).await?;
@@ -23,9 +24,9 @@ fn two_thousand_keep_their_hosts_when_the_server_is_killed_and_are_back_soon() {
     .expect("it can be done");
 }
 
-/// 15,000 are for `load crowd`.
+/// A crowd of 15,000 is measured by `load crowd`.
 #[test]
-fn a_crowd_gets_in_at_the_first_try() {
+fn a_crowd_joins_at_the_first_try() {
     run(async {
         let server = Server::start(SERVER, &[])?;
         let (_swarm, report) = restart::crowd(&server, 100, 3000, 1).await?;
@@ -37,7 +38,7 @@ fn a_crowd_gets_in_at_the_first_try() {
 }
 
 #[test]
-fn pages_heal_that_a_deploy_tore_in_two_and_the_others_keep_their_hosts() {
+fn pages_that_a_deploy_split_heal_and_the_others_keep_their_hosts() {
     run(async {
         let server = Server::start(SERVER, &[])?;
         let report = deploy::overlapping(server, 40, 10, Duration::from_millis(500), 1).await?;

@@ -1,4 +1,4 @@
-//! Who sends too much is told, and who is sent too much is not to blame.
+//! A sender that sends too much is told, and a receiver that is sent too much is not closed for it.
 
 mod common;
 
@@ -13,7 +13,7 @@ fn offer(dst: &str, bytes: usize) -> serde_json::Value {
 }
 
 #[tokio::test]
-async fn what_waits_for_a_newcomer_does_not_drown_it_and_the_rest_expires() {
+async fn parked_messages_do_not_overflow_the_queue_of_a_newcomer_and_the_rest_expires() {
     const EACH: usize = 16;
     let server =
         Server::start(&[("peerjs.expire_ms", "60000"), ("peerjs.allow_discovery", "true")]);
@@ -21,7 +21,7 @@ async fn what_waits_for_a_newcomer_does_not_drown_it_and_the_rest_expires() {
     for n in 0..12 {
         let mut dialer = server.peer(&format!("d{n}")).await;
         (0..EACH).for_each(|_| dialer.send(offer("v", 31_000)));
-        // all of them have been parked or refused
+        // once this is back, all offers have been parked or refused
         dialer.send_to("CANDIDATE", &format!("d{n}"), json!({"end": true}));
         let mut expired = 0;
         while dialer.next().await["type"] == "EXPIRE" {
@@ -52,7 +52,7 @@ async fn what_waits_for_a_newcomer_does_not_drown_it_and_the_rest_expires() {
 }
 
 #[tokio::test]
-async fn a_stranger_who_sends_more_than_one_reads_does_not_throw_it_off() {
+async fn a_peer_that_sends_more_than_a_member_reads_does_not_have_it_closed() {
     let server =
         Server::start(&[("limits.queue_bytes", "131072"), ("peerjs.allow_discovery", "true")]);
     let mut reader = server.narrow_websocket("id=r&token=t").await;
@@ -60,17 +60,17 @@ async fn a_stranger_who_sends_more_than_one_reads_does_not_throw_it_off() {
     let mut stranger = server.raw_websocket("id=s&token=t").await;
     stranger.expect("OPEN").await;
     let flood = frame(0x81, offer("r", 60_000).to_string().as_bytes());
-    // more than the kernel takes of it
+    // more than the kernel's buffers take
     for _ in 0..100 {
         stranger.send(&flood).await;
     }
-    // the first that finds the queue full comes back
+    // the first offer that finds the queue full expires
     stranger.expect("EXPIRE").await;
     assert_eq!(server.peers().await.as_array().map(Vec::len), Some(2), "the reader is still there");
 }
 
 #[tokio::test]
-async fn a_member_that_relays_more_than_the_host_reads_does_not_have_it_replaced() {
+async fn a_member_that_relays_more_than_the_host_reads_does_not_have_the_host_replaced() {
     let server = Server::start(&[("limits.queue_bytes", "131072"), ("auth.admin_token", "admin")]);
     let mut host = server.narrow_websocket("id=h&page=p&group=1").await;
     let epoch = host.expect("OPEN").await["payload"]["epoch"].clone();
@@ -78,10 +78,10 @@ async fn a_member_that_relays_more_than_the_host_reads_does_not_have_it_replaced
     host.expect("JOIN").await;
     let data = "x".repeat(60_000);
     (0..100).for_each(|n| member.send(json!({"type": "RELAY", "payload": [n, data]})));
-    // by now the page knows all that
+    // the page has handled all of that by now
     member.send_to("CANDIDATE", "m", json!({}));
     member.expect("CANDIDATE").await;
-    // there is still room for what the server itself has to say
+    // there is still room for the server's own messages
     member.send(json!({"type": "SUSPECT", "payload": {"host": "h", "epoch": epoch}}));
     member.send_to("CANDIDATE", "m", json!({}));
     member.expect("CANDIDATE").await;
@@ -89,7 +89,7 @@ async fn a_member_that_relays_more_than_the_host_reads_does_not_have_it_replaced
         server.pages().await[0],
         json!({"page": "p", "host": "h", "epoch": epoch, "members": 2})
     );
-    // what came came in order, and the rest is dropped
+    // delivered messages are in order, and the rest is dropped
     let mut relayed = Vec::new();
     loop {
         let message = host.next().await;
@@ -104,7 +104,7 @@ async fn a_member_that_relays_more_than_the_host_reads_does_not_have_it_replaced
 }
 
 #[tokio::test]
-async fn a_crowd_that_comes_at_once_does_not_throw_off_its_host() {
+async fn a_crowd_that_joins_at_once_does_not_have_its_host_closed() {
     common::many_sockets();
     let server = Server::start(&[("limits.queue_bytes", "131072"), ("auth.admin_token", "admin")]);
     let mut host = server.narrow_websocket("id=h&page=p&token=t").await;

@@ -1,4 +1,4 @@
-//! A host that is still here, but may have to go: suspected, hidden, or willing.
+//! A host that is replaced although it is still here: suspected, hidden, or by its own wish.
 
 mod common;
 
@@ -13,7 +13,7 @@ fn trust(client: &Client, host: &str, epoch: &Value) {
     client.send(json!({"type": "TRUST", "payload": {"host": host, "epoch": epoch}}));
 }
 
-/// Tells of sixteen quick dials, and that no data channel is open: the fair time is 3 s then.
+/// Reports sixteen quick dials and no open data channel. The fair time is 3 s then.
 fn dial_quickly(client: &Client) {
     for n in 0..4 {
         let channels: serde_json::Map<_, _> =
@@ -23,7 +23,7 @@ fn dial_quickly(client: &Client) {
     client.status(json!({"channels": {}}));
 }
 
-async fn all_are_told(members: &mut [Client], host: &str, cause: &str) {
+async fn all_are_told_the_same(members: &mut [Client], host: &str, cause: &str) {
     for member in members {
         let told = member.appointed().await;
         assert_eq!((&told["host"], &told["cause"]), (&json!(host), &json!(cause)), "{}", member.id);
@@ -31,7 +31,7 @@ async fn all_are_told(members: &mut [Client], host: &str, cause: &str) {
 }
 
 #[tokio::test]
-async fn a_suspected_host_that_answers_stays_whoever_suspects_it() {
+async fn a_suspected_host_that_answers_stays_whichever_member_suspects_it() {
     let server = Server::start(&[("liveness.probe_ms", "300"), ("peerjs.expire_ms", "900")]);
     let mut members = server.group("p", &["h", "a", "b", "c"]).await;
     let epoch = members[0].open["epoch"].clone();
@@ -44,7 +44,7 @@ async fn a_suspected_host_that_answers_stays_whoever_suspects_it() {
             member.nothing_until_expire().await;
         }
     }
-    // the suspicions came in one by one, and one probe answered several of them
+    // the suspicions arrive one by one, and one probe answers several of them
     members[0].send(json!({"type": "HEARTBEAT"}));
     members[0].expect("HEARTBEAT").await;
 }
@@ -56,13 +56,13 @@ async fn a_suspected_host_that_only_answers_pings_is_replaced_and_stays_a_member
     let epoch = members[0].open["epoch"].clone();
     suspect(&members[2], "h", &epoch);
     members[0].expect("PROBE").await;
-    all_are_told(&mut members, "a", "stalled").await;
+    all_are_told_the_same(&mut members, "a", "stalled").await;
     members[0].send_to("OFFER", "b", json!({}));
     members[2].expect_from("OFFER", "h").await;
 }
 
 #[tokio::test]
-async fn suspicions_of_the_past_of_others_and_of_strangers_count_for_nothing() {
+async fn suspicions_of_earlier_hosts_of_other_members_and_of_strangers_are_ignored() {
     let server = Server::start(&[("liveness.probe_ms", "100"), ("peerjs.expire_ms", "400")]);
     let mut members = server.group("p", &["h", "a"]).await;
     let epoch = members[0].open["epoch"].as_u64().expect("an epoch");
@@ -77,7 +77,7 @@ async fn suspicions_of_the_past_of_others_and_of_strangers_count_for_nothing() {
 }
 
 #[tokio::test]
-async fn without_a_relay_more_than_half_replace_a_host_they_cannot_reach_for_the_fair_time() {
+async fn without_a_relay_a_host_that_most_members_cannot_reach_for_the_fair_time_is_replaced() {
     let server = Server::start(&[
         ("relay.enabled", "false"),
         ("pages.deputies", "0"),
@@ -93,7 +93,7 @@ async fn without_a_relay_more_than_half_replace_a_host_they_cannot_reach_for_the
     suspect(&members[2], "h", &epoch);
     suspect(&members[3], "h", &epoch);
     trust(&members[3], "h", &epoch);
-    // whoever hears it again counts no more, and two of four are not enough
+    // a member that hears the host again does not count any more, and two of four are not enough
     members[3].nothing_until_expire().await;
     suspect(&members[3], "h", &epoch);
     members[0].expect("PROBE").await;
@@ -103,11 +103,11 @@ async fn without_a_relay_more_than_half_replace_a_host_they_cannot_reach_for_the
         (&json!("a"), &json!("unreachable"), &json!(6000)),
         "{told}"
     );
-    all_are_told(&mut members[1..], "a", "unreachable").await;
+    all_are_told_the_same(&mut members[1..], "a", "unreachable").await;
 }
 
 #[tokio::test]
-async fn a_host_that_most_suspect_is_replaced_only_by_a_deputy_that_more_members_reach() {
+async fn a_host_that_most_members_suspect_is_replaced_only_by_a_deputy_that_more_members_reach() {
     let server = Server::start(&[
         ("relay.enabled", "false"),
         ("liveness.probe_ms", "60000"),
@@ -120,7 +120,7 @@ async fn a_host_that_most_suspect_is_replaced_only_by_a_deputy_that_more_members
     members[1].status(json!({"channels": {"h": 900}}));
     members[2].status(json!({"channels": {"a": 900}}));
     members[2..].iter().for_each(|member| suspect(member, "h", &epoch));
-    // one reaches the host, one the deputy
+    // one member reaches the host, and one the deputy
     members[4].nothing_until_expire().await;
     members[3].status(json!({"channels": {"a": 1000}}));
     members[0].expect("PROBE").await;
@@ -135,7 +135,7 @@ async fn a_host_that_most_suspect_is_replaced_only_by_a_deputy_that_more_members
 }
 
 #[tokio::test]
-async fn a_status_or_suspicion_that_breaks_a_rule_is_refused_in_words() {
+async fn a_status_or_suspicion_that_breaks_a_rule_is_refused_with_the_reason() {
     let server = Server::start(&[]);
     for (message, words) in [
         (
@@ -161,11 +161,11 @@ async fn a_status_or_suspicion_that_breaks_a_rule_is_refused_in_words() {
 }
 
 #[tokio::test]
-async fn a_host_may_hand_over_to_one_it_names_or_to_anyone() {
+async fn a_host_may_hand_over_to_a_named_member_or_to_any() {
     let server = Server::start(&[]);
     let mut members = server.group("p", &["h", "a", "b"]).await;
     let mut epoch = members[0].open["epoch"].clone();
-    // not its to give, or not any more
+    // the member does not host, or does not host any more
     members[1].send(json!({"type": "RESIGN", "payload": {"epoch": epoch, "to": "a"}}));
     members[1].nothing_more().await;
     members[0].send(json!({"type": "RESIGN", "payload": {"epoch": 5}}));
@@ -183,7 +183,7 @@ async fn a_host_may_hand_over_to_one_it_names_or_to_anyone() {
             epoch = told["epoch"].clone();
         }
     }
-    // to one who is not there: somebody else, and not itself
+    // the named successor is not there: another member is elected, and not the host itself
     members[2].send(json!({"type": "RESIGN", "payload": {"epoch": epoch, "to": "nobody"}}));
     for member in &mut members {
         let told = member.appointed().await;
@@ -192,7 +192,7 @@ async fn a_host_may_hand_over_to_one_it_names_or_to_anyone() {
 }
 
 #[tokio::test]
-async fn one_who_is_alone_cannot_resign() {
+async fn a_host_that_is_alone_cannot_resign() {
     let server = Server::start(&[]);
     let mut alone = server.grouped("p", "a").await;
     alone.send(json!({"type": "RESIGN", "payload": {"epoch": alone.open["epoch"]}}));
@@ -200,21 +200,21 @@ async fn one_who_is_alone_cannot_resign() {
 }
 
 #[tokio::test]
-async fn a_hidden_host_gives_way_to_one_that_is_seen() {
+async fn a_hidden_host_yields_to_a_visible_member() {
     let server = Server::start(&[("election.hidden_ms", "300"), ("peerjs.expire_ms", "900")]);
     let mut members = server.group("p", &["h", "a", "b"]).await;
     for member in &members {
         member.status(json!({"visible": false}));
     }
-    // nobody is seen: nobody is better
+    // no member is visible, so none is better
     members[1].nothing_until_expire().await;
     members[0].nothing_more().await;
     members[2].status(json!({"visible": true}));
-    all_are_told(&mut members, "b", "resigned").await;
+    all_are_told_the_same(&mut members, "b", "resigned").await;
 }
 
 #[tokio::test]
-async fn a_host_that_is_seen_again_in_time_stays() {
+async fn a_hidden_host_that_is_visible_again_in_time_stays() {
     let server = Server::start(&[("election.hidden_ms", "600000"), ("peerjs.expire_ms", "300")]);
     let mut members = server.group("p", &["h", "a"]).await;
     members[0].status(json!({"visible": false}));

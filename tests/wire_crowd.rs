@@ -1,4 +1,4 @@
-//! Many at once: a large page, and many who come and go on one page.
+//! Many members at once: a large page, and many joins and leaves on one page.
 
 mod common;
 
@@ -9,12 +9,12 @@ use common::{Client, PATIENCE, Raw, Server, eventually, figure, many_sockets};
 use futures_util::future::join_all;
 use serde_json::json;
 
-async fn come(server: &Server, page: &str, id: String) -> Client {
+async fn join_with_claim(server: &Server, page: &str, id: String) -> Client {
     server.member(page, &id).await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_thousand_members_whose_host_dies_are_told_the_same_once() {
+async fn a_thousand_members_whose_host_dies_are_told_the_same_new_host_once() {
     many_sockets();
     let server = Server::start(&[("liveness.return_ms", "60000")]);
     let before = server.memory();
@@ -23,7 +23,10 @@ async fn a_thousand_members_whose_host_dies_are_told_the_same_once() {
     let mut members = Vec::new();
     for batch in 0..20 {
         members.extend(
-            join_all((0..50).map(|n| come(&server, "p", format!("m{}", batch * 50 + n)))).await,
+            join_all(
+                (0..50).map(|n| join_with_claim(&server, "p", format!("m{}", batch * 50 + n))),
+            )
+            .await,
         );
     }
     figure("memory a member, KiB", (server.memory() - before) / 1024 / 1000);
@@ -47,8 +50,8 @@ async fn a_thousand_members_whose_host_dies_are_told_the_same_once() {
     join_all(members.iter_mut().map(Client::nothing_more)).await;
 }
 
-/// Whether bytes have come that nobody has read.
-fn has_come(member: &Raw) -> bool {
+/// Returns whether bytes have arrived that were not read.
+fn has_arrived(member: &Raw) -> bool {
     let socket = socket2::SockRef::from(&member.stream);
     socket.peek(&mut [std::mem::MaybeUninit::uninit()]).is_ok_and(|bytes| bytes > 0)
 }
@@ -56,7 +59,7 @@ fn has_come(member: &Raw) -> bool {
 #[tokio::test]
 async fn the_frame_of_a_new_host_is_written_before_any_other() {
     many_sockets();
-    // nobody is told anything else
+    // no member is told anything else
     let server = Server::start(&[
         ("election.policy", "oldest"),
         ("liveness.return_ms", "60000"),
@@ -64,7 +67,7 @@ async fn the_frame_of_a_new_host_is_written_before_any_other() {
         ("liveness.timeout_ms", "120000"),
         ("liveness.host_timeout_ms", "120000"),
     ]);
-    // the roster of the first fills more than one write
+    // the roster for the first member fills more than one write
     for (page, size, deaths) in [("large", 300, 30), ("small", 32, 30)] {
         let mut members = Vec::new();
         for n in 0..size {
@@ -78,18 +81,18 @@ async fn the_frame_of_a_new_host_is_written_before_any_other() {
             drop(members.remove(0));
             let (host, others) = members.split_first().expect("a host");
             let since = Instant::now();
-            while !others.iter().any(has_come) {
+            while !others.iter().any(has_arrived) {
                 assert!(since.elapsed() < PATIENCE, "nobody was told");
                 yield_now();
             }
-            late += usize::from(!has_come(host));
+            late += usize::from(!has_arrived(host));
             for (n, member) in members.iter_mut().enumerate() {
                 let told = member.expect("HOST").await;
                 let roster = told["payload"]["roster"].as_array().map(Vec::len);
                 assert_eq!(roster, (n == 0).then_some(members_left(size, &told)), "{told}");
             }
         }
-        // a kernel under load may deliver in another order what two threads have written
+        // a kernel under load may deliver the frames of two threads in another order
         assert!(
             late <= deaths / 10,
             "the host of {page} was told after another {late} times of {deaths}"
@@ -104,14 +107,14 @@ fn members_left(most: usize, told: &serde_json::Value) -> usize {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_join_that_races_with_the_end_of_its_page_is_let_in() {
+async fn a_join_that_races_with_the_end_of_its_page_succeeds() {
     let server = Server::start(&[("liveness.return_ms", "0"), ("auth.admin_token", "admin")]);
     let rounds = 600;
     let come_and_go = async |task: usize| {
         let mut last = 0;
         for round in 0..rounds {
             let id = format!("m{task}");
-            // OPEN, or this panics
+            // panics unless OPEN arrives
             let mut member = server.member("p", &id).await;
             let epoch = member.open["epoch"].as_u64().expect("an epoch");
             assert!(epoch >= last, "{epoch} after {last}");
@@ -123,7 +126,7 @@ async fn every_join_that_races_with_the_end_of_its_page_is_let_in() {
                 member.open
             );
             member.send_to("CANDIDATE", &id, json!({"round": round}));
-            // others come and go meanwhile: a host hears of it
+            // a host also hears of the joins and leaves meanwhile
             loop {
                 let message = member.next().await;
                 match message["type"].as_str() {
@@ -149,11 +152,11 @@ async fn every_join_that_races_with_the_end_of_its_page_is_let_in() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn many_pages_come_and_go_and_leave_nothing_behind() {
+async fn many_short_lived_pages_leak_nothing() {
     let server = Server::start(&[("auth.admin_token", "admin"), ("liveness.return_ms", "100")]);
     let crowd = async |round: usize| {
         let pages: Vec<_> = (0..100).map(|n| format!("page-{round}-{n}")).collect();
-        drop(join_all(pages.iter().map(|page| come(&server, page, "a".into()))).await);
+        drop(join_all(pages.iter().map(|page| join_with_claim(&server, page, "a".into()))).await);
         eventually("the pages are forgotten", async || server.pages().await == json!([])).await;
     };
     crowd(0).await;

@@ -1,17 +1,18 @@
-//! Who is told that a peer is gone, and when: LEAVE closes P2P links, so it means gone for good.
+//! Departures: which peers are sent LEAVE, and when. LEAVE closes P2P connections, so it means gone
+//! for good.
 
 mod common;
 
 use common::{Client, Server, eventually, http};
 use serde_json::json;
 
-/// Time enough to come back, and longer still a wait that shows that nothing is said.
+/// Settings with time to return, and a longer time to expire, which shows that nothing is sent.
 const PATIENT: [(&str, &str); 3] = [
     ("liveness.return_ms", "300"),
     ("peerjs.expire_ms", "900"),
     ("peerjs.allow_discovery", "true"),
 ];
-/// Nobody is said to be gone for being away, not while a test lasts.
+/// Settings in which no absent member is reported as gone while a test lasts.
 const VERY_PATIENT: [(&str, &str); 2] =
     [("liveness.return_ms", "60000"), ("peerjs.expire_ms", "500")];
 
@@ -23,7 +24,7 @@ async fn two_contacts_and_a_stranger(server: &Server) -> (Client, Client, Client
 }
 
 #[tokio::test]
-async fn contacts_are_told_after_a_goodbye_and_a_proper_close() {
+async fn contacts_are_sent_leave_after_a_goodbye_and_after_a_normal_close() {
     let server = Server::start(&VERY_PATIENT);
     for code in [None, Some(1000), Some(1001)] {
         let (a, mut b, mut stranger) = two_contacts_and_a_stranger(&server).await;
@@ -39,8 +40,8 @@ async fn contacts_are_told_after_a_goodbye_and_a_proper_close() {
 }
 
 #[tokio::test]
-async fn a_socket_closed_with_1001_that_is_back_within_a_moment_was_never_gone() {
-    // longer than the grace
+async fn a_member_that_closes_with_1001_and_returns_at_once_was_never_gone() {
+    // longer than the time to return
     let server = Server::start(&[VERY_PATIENT[0], ("peerjs.expire_ms", "1500")]);
     let (mut host, mut member) = (server.member("p", "h").await, server.member("p", "m").await);
     host.expect_from("JOIN", "m").await;
@@ -55,14 +56,14 @@ async fn a_socket_closed_with_1001_that_is_back_within_a_moment_was_never_gone()
     member.close(Some(1001)).await;
     let mut member = server.member("p", "m").await;
     host.nothing_until_expire().await;
-    // it is still known whom they know
+    // their contacts are still known
     host.goodbye().await;
     assert_eq!(member.appointed().await["cause"], "left");
     member.expect_from("LEAVE", "h").await;
 }
 
 #[tokio::test]
-async fn a_page_without_a_socket_says_over_http_that_it_leaves() {
+async fn a_page_without_a_socket_may_leave_over_http() {
     let site = "https://site.example";
 
     let server = Server::start(&[
@@ -78,7 +79,7 @@ async fn a_page_without_a_socket_says_over_http_that_it_leaves() {
     };
     let (mut host, lost) = (server.member("p", "h").await, server.member("p", "x").await);
     host.expect_from("JOIN", "x").await;
-    // it would be waited for a minute
+    // without the leave it would be waited for a minute
     lost.reset();
     eventually("x is off the roster", async || server.pages().await[0]["members"] == 1).await;
     assert_eq!(
@@ -89,7 +90,7 @@ async fn a_page_without_a_socket_says_over_http_that_it_leaves() {
     host.nothing_until_expire().await;
     assert_eq!(leave("x", "token=t", site).await, 204);
     assert_eq!(host.expect_from("LEAVE", "x").await.get("payload"), None);
-    // one that has a socket stays
+    // a member that has a socket stays
     let mut here = server.member("p", "y").await;
     host.expect_from("JOIN", "y").await;
     assert_eq!(leave("y", "token=t", site).await, 204);
@@ -106,7 +107,7 @@ async fn a_page_without_a_socket_says_over_http_that_it_leaves() {
 }
 
 #[tokio::test]
-async fn contacts_are_told_after_a_timeout() {
+async fn contacts_are_sent_leave_after_a_timeout() {
     let server = Server::start(&[
         VERY_PATIENT[0],
         VERY_PATIENT[1],
@@ -123,7 +124,7 @@ async fn contacts_are_told_after_a_timeout() {
 }
 
 #[tokio::test]
-async fn a_lost_socket_may_come_back_and_nobody_is_told() {
+async fn a_member_whose_socket_was_lost_may_return_unnoticed() {
     let server = Server::start(&PATIENT);
     for by_reset in [true, false] {
         let (a, mut b, _stranger) = two_contacts_and_a_stranger(&server).await;
@@ -136,14 +137,14 @@ async fn a_lost_socket_may_come_back_and_nobody_is_told() {
         let mut a = server.peer("a").await;
         b.nothing_until_expire().await;
         a.nothing_more().await;
-        // it is still known whom it knows
+        // its contacts are still known
         a.goodbye().await;
         b.expect_from("LEAVE", "a").await;
     }
 }
 
 #[tokio::test]
-async fn a_lost_socket_that_stays_away_is_gone_for_good_after_return_ms() {
+async fn a_member_whose_socket_was_lost_is_gone_for_good_after_return_ms() {
     let server = Server::start(&PATIENT);
     for by_reset in [true, false] {
         let (a, mut b, mut stranger) = two_contacts_and_a_stranger(&server).await;
@@ -155,7 +156,7 @@ async fn a_lost_socket_that_stays_away_is_gone_for_good_after_return_ms() {
         b.expect_from("LEAVE", "a").await;
         stranger.nothing_until_expire().await;
         b.nothing_more().await;
-        // and one who comes later is a stranger
+        // and a later client with this id is a stranger
         let a = server.peer("a").await;
         a.goodbye().await;
         b.nothing_until_expire().await;
@@ -163,7 +164,7 @@ async fn a_lost_socket_that_stays_away_is_gone_for_good_after_return_ms() {
 }
 
 #[tokio::test]
-async fn a_lost_socket_is_not_said_to_be_gone_before_return_ms() {
+async fn a_member_whose_socket_was_lost_is_not_reported_before_return_ms() {
     let server = Server::start(&VERY_PATIENT);
     let (a, mut b, _stranger) = two_contacts_and_a_stranger(&server).await;
     a.reset();
@@ -171,11 +172,11 @@ async fn a_lost_socket_is_not_said_to_be_gone_before_return_ms() {
 }
 
 #[tokio::test]
-async fn another_user_of_the_id_shows_that_the_first_is_gone_for_good() {
+async fn a_new_member_with_the_id_of_a_lost_one_shows_that_the_first_is_gone_for_good() {
     let server = Server::start(&VERY_PATIENT);
     let (a, mut b, _stranger) = two_contacts_and_a_stranger(&server).await;
     a.reset();
-    // held for a moment if the reset is still on its way
+    // the join is pending for a moment if the reset has not arrived yet
     let mut other = server.join("id=a&token=other").await;
     b.expect_from("LEAVE", "a").await;
     other.nothing_more().await;
@@ -184,13 +185,13 @@ async fn another_user_of_the_id_shows_that_the_first_is_gone_for_good() {
 }
 
 #[tokio::test]
-async fn the_empty_close_of_a_page_less_peer_keeps_its_links() {
+async fn a_page_less_peer_that_closes_without_a_code_keeps_its_connections() {
     let server = Server::start(&PATIENT);
     let (a, mut b, _stranger) = two_contacts_and_a_stranger(&server).await;
     a.close(None).await;
     eventually("a is off the list", async || server.peers().await == json!(["b", "s"])).await;
     b.nothing_until_expire().await;
-    // peer.reconnect(), and a real goodbye
+    // peer.reconnect(), and then a LEAVE
     let mut a = server.peer("a").await;
     a.meet(&mut b).await;
     a.goodbye().await;
@@ -198,7 +199,7 @@ async fn the_empty_close_of_a_page_less_peer_keeps_its_links() {
 }
 
 #[tokio::test]
-async fn peers_that_never_answered_or_only_sent_candidates_are_no_contacts() {
+async fn peers_that_never_answered_or_sent_only_candidates_are_no_contacts() {
     let server = Server::start(&PATIENT);
     let (a, mut b) = (server.peer("a").await, server.peer("b").await);
     a.send_to("CANDIDATE", "b", json!({}));
@@ -208,7 +209,7 @@ async fn peers_that_never_answered_or_only_sent_candidates_are_no_contacts() {
 }
 
 #[tokio::test]
-async fn an_offer_that_waited_makes_contacts_too() {
+async fn a_parked_offer_makes_contacts_too() {
     let server = Server::start(&VERY_PATIENT);
     let mut a = server.peer("a").await;
     a.send_to("OFFER", "late", json!({}));
@@ -220,7 +221,7 @@ async fn an_offer_that_waited_makes_contacts_too() {
 }
 
 #[tokio::test]
-async fn each_of_many_contacts_is_told_once() {
+async fn each_of_many_contacts_is_sent_one_leave() {
     let server = Server::start(&VERY_PATIENT);
     let mut a = server.peer("a").await;
     let mut others = Vec::new();
@@ -238,8 +239,7 @@ async fn each_of_many_contacts_is_told_once() {
 }
 
 #[tokio::test]
-async fn on_a_page_a_lost_member_leaves_the_roster_at_once_and_the_host_hears_leave_after_return_ms()
- {
+async fn a_lost_member_leaves_the_roster_at_once_and_the_host_is_sent_leave_after_return_ms() {
     let server = Server::start(&[PATIENT[0], PATIENT[1], ("auth.admin_token", "admin")]);
     let mut host = server.member("p", "h").await;
     let mut contact = server.member("p", "c").await;
@@ -256,7 +256,7 @@ async fn on_a_page_a_lost_member_leaves_the_roster_at_once_and_the_host_hears_le
 }
 
 #[tokio::test]
-async fn on_a_page_a_member_that_is_back_in_time_is_not_said_to_have_left() {
+async fn a_member_that_returns_in_time_is_not_reported_as_gone() {
     let server = Server::start(&[VERY_PATIENT[0], VERY_PATIENT[1], ("auth.admin_token", "admin")]);
     let mut host = server.member("p", "h").await;
     let mut lost = server.member("p", "x").await;
@@ -273,7 +273,7 @@ async fn on_a_page_a_member_that_is_back_in_time_is_not_said_to_have_left() {
 }
 
 #[tokio::test]
-async fn one_whose_message_is_refused_is_gone_for_good() {
+async fn a_client_whose_message_is_refused_is_gone_for_good() {
     let server = Server::start(&VERY_PATIENT);
     let (mut a, mut b, _stranger) = two_contacts_and_a_stranger(&server).await;
     a.send_text("nonsense");

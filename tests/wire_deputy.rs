@@ -1,16 +1,16 @@
-//! The deputy: who is told of it, and that it follows the host.
+//! The deputy: which members are told of it, and that it succeeds the host.
 
 mod common;
 
 use common::{Client, Query, Server};
 use serde_json::{Value, json};
 
-/// All but the host are told the same deputy by their `OPEN`s.
+/// Joins members. The `OPEN` of each but the host names the same deputy.
 fn deputies(members: &[Client]) -> Vec<Option<&Value>> {
     members.iter().map(|member| member.open.get("deputy")).collect()
 }
 
-async fn told_of_deputy(members: &mut [Client], deputy: Value) {
+async fn announced_deputy(members: &mut [Client], deputy: Value) {
     for member in members {
         assert_eq!(
             member.expect("DEPUTY").await["payload"],
@@ -22,8 +22,7 @@ async fn told_of_deputy(members: &mut [Client], deputy: Value) {
 }
 
 #[tokio::test]
-async fn where_nothing_is_relayed_the_deputy_follows_a_host_that_vanishes_and_the_next_is_told_with_it()
- {
+async fn without_a_relay_the_deputy_follows_a_lost_host_and_the_next_deputy_is_announced_with_it() {
     let server = Server::start(&[("relay.enabled", "false")]);
     let mut members = server.group("p", &["h", "a", "b", "c"]).await;
     assert_eq!(deputies(&members), [None, Some(&json!("a")), Some(&json!("a")), Some(&json!("a"))]);
@@ -49,17 +48,17 @@ async fn a_deputy_that_leaves_or_cannot_host_is_replaced_at_once() {
     let mut members = server.group("p", &["h", "a", "b"]).await;
     members.remove(1).goodbye().await;
     members[0].expect_from("LEAVE", "a").await;
-    told_of_deputy(&mut members, json!("b")).await;
+    announced_deputy(&mut members, json!("b")).await;
     members[1].status(json!({"p2p": false}));
-    told_of_deputy(&mut members, Value::Null).await;
+    announced_deputy(&mut members, Value::Null).await;
     members[1].status(json!({"p2p": true}));
-    told_of_deputy(&mut members, json!("b")).await;
+    announced_deputy(&mut members, json!("b")).await;
     members[1].status(json!({"eligible": false}));
-    told_of_deputy(&mut members, Value::Null).await;
+    announced_deputy(&mut members, Value::Null).await;
 }
 
 #[tokio::test]
-async fn where_all_is_relayed_or_deputies_are_off_there_is_none() {
+async fn there_is_no_deputy_where_all_is_relayed_or_deputies_are_off() {
     for settings in [&[][..], &[("relay.enabled", "false"), ("pages.deputies", "0")]] {
         let server = Server::start(settings);
         let mut members = server.group("p", &["h", "a", "b"]).await;
@@ -70,12 +69,12 @@ async fn where_all_is_relayed_or_deputies_are_off_there_is_none() {
 }
 
 #[tokio::test]
-async fn a_deputy_at_another_address_than_the_host_comes_first() {
+async fn a_deputy_at_another_address_than_the_host_is_preferred() {
     let settings =
         [("relay.enabled", "false"), ("server.proxied", "true"), ("election.policy", "oldest")];
     let server = Server::start(&settings);
     let mut members = Vec::new();
-    // "c" has been there for longer than "b", but would go offline with "a"
+    // "c" has been there longer than "b", but would be lost together with "a"
     for (id, address) in
         [("h", "203.0.113.1"), ("a", "203.0.113.1"), ("c", "203.0.113.1"), ("b", "203.0.113.2")]
     {

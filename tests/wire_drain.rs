@@ -1,4 +1,4 @@
-//! SIGTERM: everybody is told to come back, nobody sees a change of host, and the process ends.
+//! SIGTERM: all clients are told to return, no member sees a change of host, and the process ends.
 
 mod common;
 
@@ -9,7 +9,7 @@ use common::{Client, Event, Server, eventually, figure, many_sockets};
 use futures_util::future::join_all;
 use serde_json::json;
 
-/// What the server promises.
+/// The server ends within this time.
 const SOON: Duration = Duration::from_secs(15);
 
 async fn is_told_to_come_back(client: &mut Client) {
@@ -20,9 +20,10 @@ async fn is_told_to_come_back(client: &mut Client) {
     assert_eq!(client.closed().await, (1012, "restart".into()));
 }
 
-/// 480 members of 24 pages and 20 peers without one; half of them would never close their side.
+/// Connects 480 members of 24 pages and 20 peers without a page. Half of them never close their
+/// side.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn five_hundred_are_told_and_the_process_ends_even_if_nobody_closes() {
+async fn five_hundred_clients_are_told_of_the_drain_and_the_process_ends_even_if_none_closes() {
     many_sockets();
     let mut server = Server::start(&[("log.filter", "debug")]);
     let mut polite = Vec::new();
@@ -40,7 +41,7 @@ async fn five_hundred_are_told_and_the_process_ends_even_if_nobody_closes() {
     for n in 0..20 {
         polite.push(server.peer(&format!("peer{n}")).await);
     }
-    // past what hosts heard of newcomers
+    // skips what hosts were told of newcomers
     join_all(polite.iter_mut().map(settle)).await;
 
     let started = Instant::now();
@@ -55,7 +56,7 @@ async fn five_hundred_are_told_and_the_process_ends_even_if_nobody_closes() {
     let status = server.exit_within(SOON).await;
     figure("the process ended after, ms", started.elapsed().as_millis());
     assert!(status.success(), "{status}");
-    the_hosts_were_told_first(&server.log());
+    hosts_were_told_first(&server.log());
 }
 
 async fn settle(client: &mut Client) {
@@ -63,8 +64,8 @@ async fn settle(client: &mut Client) {
     while client.next().await["type"] != "CANDIDATE" {}
 }
 
-/// By the log, which says in which order a page's members were dismissed.
-fn the_hosts_were_told_first(log: &[String]) {
+/// Returns whether hosts were told first, by the log of dismissals.
+fn hosts_were_told_first(log: &[String]) {
     let first = |what: &str| -> BTreeMap<String, String> {
         // lines about clients without a page have no page
         let mut first = BTreeMap::new();
@@ -89,19 +90,19 @@ fn the_hosts_were_told_first(log: &[String]) {
 }
 
 #[tokio::test]
-async fn while_it_drains_it_is_not_ready_and_lets_nobody_in() {
+async fn a_draining_server_is_not_ready_and_refuses_clients() {
     let mut server = Server::start(&[]);
-    // so many that telling them takes a while
+    // so many that the drain takes a while
     let mut clients = Vec::new();
     for n in 0..200 {
         clients.push(server.member(&format!("page{}", n / 2), &format!("m{n}")).await);
     }
-    // one that stays until it is cut off keeps the server there for us
+    // a client that stays until it is cut off keeps the server running
     let jammed = jam(&server).await;
     server.signal("TERM");
     eventually("it is not ready", async || server.get("/ready").await.status == 503).await;
     assert_eq!(server.get("/health").await.status, 200, "it lives all the same");
-    // on a page that is there, on a new one, and on none
+    // on an existing page, on a new page, and without a page
     for query in ["id=new&token=t&page=page99", "id=new&token=t&page=new", "id=new&token=t"] {
         let mut client = server.connect(&format!("/peerjs?key=peerjs&{query}")).await;
         is_told_to_come_back(&mut client).await;
@@ -112,7 +113,7 @@ async fn while_it_drains_it_is_not_ready_and_lets_nobody_in() {
 }
 
 #[tokio::test]
-async fn one_that_does_not_read_does_not_hold_it_up() {
+async fn a_client_that_does_not_read_does_not_hold_up_the_drain() {
     let mut server = Server::start(&[("liveness.timeout_ms", "600000")]);
     let jammed = jam(&server).await;
     server.signal("TERM");
@@ -121,7 +122,7 @@ async fn one_that_does_not_read_does_not_hold_it_up() {
     drop(jammed);
 }
 
-/// A client whose session is stuck in sending to it.
+/// Returns a client whose session cannot write to it.
 async fn jam(server: &Server) -> common::Raw {
     let jammed = server.narrow_websocket("id=jammed&token=t").await;
     let mut sender = server.peer("sender").await;
@@ -146,7 +147,7 @@ async fn a_server_without_clients_ends_at_once() {
 }
 
 #[tokio::test]
-async fn a_host_that_goes_while_the_server_drains_is_not_replaced() {
+async fn a_host_that_leaves_during_a_drain_is_not_replaced() {
     let mut server = Server::start(&[]);
     let mut members = Vec::new();
     for n in 0..100 {
@@ -167,9 +168,9 @@ async fn a_host_that_goes_while_the_server_drains_is_not_replaced() {
 }
 
 #[tokio::test]
-async fn a_page_whose_turn_is_yet_to_come_elects_and_one_that_was_told_does_not() {
+async fn a_page_elects_until_the_drain_reaches_it_and_not_after() {
     let mut server = Server::start(&[]);
-    // so many that telling them takes a second
+    // so many that the drain takes a second
     let (mut hosts, mut others) = (Vec::new(), Vec::new());
     for page in 0..100 {
         hosts.push(server.member(&format!("page{page}"), "h").await);

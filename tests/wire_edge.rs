@@ -1,4 +1,4 @@
-//! The handshake's edge: what odd proxies make of an upgrade and of a path, and what load balancers ask.
+//! Odd handshakes: what proxies make of an upgrade and of a path, and what load balancers ask.
 
 mod common;
 
@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use common::{Response, Server, http};
 use serde_json::json;
 
-/// An upgrade of `path` by hand, in this version of HTTP and with these lines more.
+/// Returns an upgrade of `path` in a version of HTTP, with more header lines.
 fn upgrade(path: &str, version: &str, lines: &str) -> String {
     format!(
         "GET {path} {version}\r\nHost: x\r\nConnection: keep-alive, Upgrade\r\nSec-WebSocket-Version: 13\r\n\
@@ -26,7 +26,7 @@ async fn refused(server: &Server, request: &str) -> Response {
 }
 
 #[tokio::test]
-async fn an_upgrade_with_a_body_is_refused_in_words_and_never_answered_101() {
+async fn an_upgrade_with_a_body_is_refused_with_the_reason_and_never_answered_101() {
     let server = Server::start(&[]);
     for lines in [
         "Transfer-Encoding: chunked\r\n",
@@ -40,7 +40,7 @@ async fn an_upgrade_with_a_body_is_refused_in_words_and_never_answered_101() {
             assert!(answer.status == 400 && answer.body.contains("no body"), "{lines}: {answer:?}");
         }
     }
-    // a body of nothing is none
+    // an empty body is no body
     let mut raw = server.raw().await;
     raw.send(upgrade(PATH, "HTTP/1.1", &format!("{WEBSOCKET}Content-Length: 0\r\n")).as_bytes())
         .await;
@@ -49,7 +49,7 @@ async fn an_upgrade_with_a_body_is_refused_in_words_and_never_answered_101() {
 }
 
 #[tokio::test]
-async fn an_upgrade_that_the_http_library_takes_for_none_is_refused() {
+async fn an_upgrade_that_the_http_library_ignores_is_refused() {
     let server = Server::start(&[]);
     for line in [
         "Upgrade: websocket, h2c\r\n",
@@ -63,7 +63,7 @@ async fn an_upgrade_that_the_http_library_takes_for_none_is_refused() {
 }
 
 #[tokio::test]
-async fn an_upgrade_over_http_1_0_is_refused_in_words_that_name_the_usual_cause() {
+async fn an_upgrade_over_http_1_0_is_refused_with_its_usual_cause() {
     let server = Server::start(&[]);
     for lines in [WEBSOCKET, ""] {
         let answer = refused(&server, &upgrade(PATH, "HTTP/1.0", lines)).await;
@@ -77,7 +77,7 @@ async fn an_upgrade_over_http_1_0_is_refused_in_words_that_name_the_usual_cause(
             "{answer:?}"
         );
     }
-    // as nginx sends it when it is told nothing
+    // as nginx sends it by default
     let answer = refused(
         &server,
         "GET /peerjs?key=peerjs&id=a&token=t HTTP/1.0\r\nHost: x\r\nConnection: close\r\n\r\n",
@@ -87,7 +87,7 @@ async fn an_upgrade_over_http_1_0_is_refused_in_words_that_name_the_usual_cause(
 }
 
 #[tokio::test]
-async fn what_else_is_no_handshake_is_said() {
+async fn other_requests_that_are_no_handshake_are_refused_with_the_reason() {
     let server = Server::start(&[]);
     for (request, status, words) in [
         (format!("GET {PATH} HTTP/1.1\r\nHost: x\r\n\r\n"), 400, "proxy_set_header Upgrade"),
@@ -115,7 +115,7 @@ async fn what_else_is_no_handshake_is_said() {
 }
 
 #[tokio::test]
-async fn percent_encoded_unreserved_characters_mean_what_they_stand_for_in_every_part_of_a_path() {
+async fn percent_encoded_unreserved_characters_equal_plain_ones_in_every_part_of_a_path() {
     let server = Server::start(&[
         ("server.path", "/a~pp/"),
         ("peerjs.allow_discovery", "true"),
@@ -201,12 +201,12 @@ async fn options_is_answered_on_every_route_with_what_is_allowed() {
             }
         }
     }
-    // as HAProxy checks, whatever the path
+    // HAProxy's health check, on any path
     assert_eq!(below.exchange(b"OPTIONS / HTTP/1.0\r\n\r\n").await.status, 204);
     for path in ["/", "/nothing/at/all/here"] {
         assert_eq!(below.get(path).await.status, 404);
     }
-    // an upgrade changes nothing about that
+    // an upgrade does not change that
     let options = upgrade("/health", "HTTP/1.1", WEBSOCKET).replace("GET ", "OPTIONS ");
     assert_eq!(server.exchange(options.as_bytes()).await.status, 204);
 }

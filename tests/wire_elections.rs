@@ -1,4 +1,4 @@
-//! Who hosts a page after its host has gone, or when a better one comes.
+//! Elections: which member hosts a page after its host has left, or when a better one joins.
 
 mod common;
 
@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 use common::{Client, Server};
 use serde_json::{Value, json};
 
-/// All of them are told the same, each once; what they were told.
-async fn all_are_told(members: &mut [Client]) -> Value {
+/// Checks that all clients are told the same host, each once, and returns it.
+async fn all_are_told_the_same(members: &mut [Client]) -> Value {
     let mut said: Option<Value> = None;
     for member in members.iter_mut() {
         let mut told = member.appointed().await;
@@ -44,7 +44,7 @@ async fn page_of(server: &Server, ids: &[&str]) -> Vec<Client> {
 }
 
 #[tokio::test]
-async fn when_the_host_leaves_everybody_is_told_the_same_next_one_and_epochs_grow() {
+async fn when_the_host_leaves_all_members_are_told_the_same_next_host_and_epochs_grow() {
     let server = Server::start(&[]);
     let mut members = page_of(&server, &["a", "b", "c", "d", "e", "f"]).await;
     let mut epoch = members[0].open["epoch"].as_u64().expect("an epoch");
@@ -52,13 +52,13 @@ async fn when_the_host_leaves_everybody_is_told_the_same_next_one_and_epochs_gro
     while members.len() > 1 {
         let at = members.iter().position(|m| m.id == host).expect("the host is here");
         let leaves = members.remove(at);
-        // each way to go
+        // each way to leave
         match members.len() % 3 {
             0 => leaves.goodbye().await,
             1 => leaves.close(Some(1001)).await,
             _ => leaves.close(Some(1000)).await,
         }
-        let told = all_are_told(&mut members).await;
+        let told = all_are_told_the_same(&mut members).await;
         assert_eq!(
             (&told["page"], &told["cause"], &told["p2p"]),
             (&json!("p"), &json!("left"), &json!(true))
@@ -78,13 +78,13 @@ async fn when_the_host_leaves_everybody_is_told_the_same_next_one_and_epochs_gro
 }
 
 #[tokio::test]
-async fn a_host_whose_socket_is_lost_is_replaced_at_once_and_is_a_member_when_it_comes_back() {
+async fn a_host_whose_socket_is_lost_is_replaced_at_once_and_returns_as_a_member() {
     let server = Server::start(&[("liveness.return_ms", "60000")]);
     let mut members = page_of(&server, &["a", "b", "c"]).await;
     let first = members.remove(0);
     let epoch = first.open["epoch"].clone();
     first.reset();
-    let told = all_are_told(&mut members).await;
+    let told = all_are_told_the_same(&mut members).await;
     assert_eq!(
         (&told["cause"], told["epoch"].as_u64() > epoch.as_u64()),
         (&json!("left"), true),
@@ -110,17 +110,17 @@ async fn every_member_is_elected_sometimes() {
     for _ in 0..60 {
         let mut members = page_of(&server, &["h", "a", "b", "c"]).await;
         members.remove(0).goodbye().await;
-        *elected.entry(host_of(&all_are_told(&mut members).await)).or_default() += 1;
+        *elected.entry(host_of(&all_are_told_the_same(&mut members).await)).or_default() += 1;
         for member in members {
             member.goodbye().await;
         }
     }
-    // one of three is missed by a fair choice once in 12 thousand million runs of this
+    // a fair choice misses one of three members once in 12 thousand million runs of this test
     assert_eq!(elected.len(), 3, "{elected:?}");
 }
 
 #[tokio::test]
-async fn one_that_is_not_eligible_is_not_elected_while_another_is() {
+async fn an_ineligible_member_is_not_elected_while_another_is_eligible() {
     let server = Server::start(&[]);
     let mut members = page_of(&server, &["h", "a", "b", "c"]).await;
     for member in &mut members {
@@ -130,16 +130,16 @@ async fn one_that_is_not_eligible_is_not_elected_while_another_is() {
         member.nothing_more().await;
     }
     members.remove(0).goodbye().await;
-    assert_eq!(host_of(&all_are_told(&mut members).await), "b");
+    assert_eq!(host_of(&all_are_told_the_same(&mut members).await), "b");
     members[1].expect_from("LEAVE", "h").await;
-    // b goes as well: then one of those that would rather not
+    // b leaves as well: then one of the ineligible members is elected
     members.remove(1).goodbye().await;
-    let told = all_are_told(&mut members).await;
+    let told = all_are_told_the_same(&mut members).await;
     assert!(["a", "c"].contains(&&*host_of(&told)), "{told}");
 }
 
 #[tokio::test]
-async fn visible_ones_go_before_hidden_ones_and_eligible_hidden_ones_before_the_rest() {
+async fn visible_members_are_elected_before_hidden_ones_and_eligible_hidden_ones_before_the_rest() {
     let server = Server::start(&[]);
     for round in 0..5 {
         let mut members = page_of(&server, &["h", "a", "b", "c"]).await;
@@ -151,10 +151,10 @@ async fn visible_ones_go_before_hidden_ones_and_eligible_hidden_ones_before_the_
             member.nothing_more().await;
         }
         members.remove(0).goodbye().await;
-        assert_eq!(host_of(&all_are_told(&mut members).await), "c", "round {round}");
+        assert_eq!(host_of(&all_are_told_the_same(&mut members).await), "c", "round {round}");
         members[2].expect_from("LEAVE", "h").await;
         members.remove(2).goodbye().await;
-        assert_eq!(host_of(&all_are_told(&mut members).await), "a", "round {round}");
+        assert_eq!(host_of(&all_are_told_the_same(&mut members).await), "a", "round {round}");
         for member in members {
             member.goodbye().await;
         }
@@ -162,7 +162,7 @@ async fn visible_ones_go_before_hidden_ones_and_eligible_hidden_ones_before_the_
 }
 
 #[tokio::test]
-async fn a_join_never_moves_the_host_however_ineligible_that_is() {
+async fn a_join_never_replaces_the_host_even_if_that_is_ineligible() {
     let server = Server::start(&[]);
     let mut host = server.member("p", "a").await;
     host.status(json!({"eligible": false, "visible": false}));
@@ -175,10 +175,10 @@ async fn a_join_never_moves_the_host_however_ineligible_that_is() {
 }
 
 #[tokio::test]
-async fn the_oldest_policy_elects_who_is_longest_present() {
+async fn the_oldest_policy_elects_the_member_that_is_longest_present() {
     let server = Server::start(&[("election.policy", "oldest")]);
     let mut members = page_of(&server, &["a", "b", "c", "d", "e"]).await;
-    // a take-over keeps the seat; who comes back after leaving has lost it
+    // a replacement keeps the seat; a member that left and joins again has lost it
     let b = server.member("p", "b").await;
     members[1].closed().await;
     members[1] = b;
@@ -191,7 +191,7 @@ async fn the_oldest_policy_elects_who_is_longest_present() {
         let gone = members.remove(0);
         let id = gone.id.clone();
         gone.goodbye().await;
-        assert_eq!(host_of(&all_are_told(&mut members).await), next);
+        assert_eq!(host_of(&all_are_told_the_same(&mut members).await), next);
         members[0].expect_from("LEAVE", &id).await;
     }
 }
@@ -206,12 +206,12 @@ async fn the_first_group_member_becomes_host_of_a_stock_page() {
     assert!(g.open["epoch"].as_u64() > Some(epoch), "{}", g.open);
     let roster = json!([{"id": "a", "group": 0}, {"id": "b", "group": 0}, {"id": "g", "group": 1}]);
     assert_eq!(g.open["roster"], roster);
-    let told = all_are_told(&mut members).await;
+    let told = all_are_told_the_same(&mut members).await;
     assert_eq!(
         (&told["host"], &told["cause"], &told["epoch"]),
         (&json!("g"), &json!("upgraded"), &g.open["epoch"])
     );
-    // the second one changes nothing
+    // the second group member changes nothing
     let mut g2 = server.grouped("p", "g2").await;
     assert_eq!((&g2.open["host"], g2.open.get("roster")), (&json!("g"), None));
     g.expect_from("JOIN", "g2").await;
@@ -223,16 +223,16 @@ async fn the_first_group_member_becomes_host_of_a_stock_page() {
     g2.nothing_more().await;
     g.goodbye().await;
     members.push(g2);
-    assert_eq!(host_of(&all_are_told(&mut members).await), "g2");
+    assert_eq!(host_of(&all_are_told_the_same(&mut members).await), "g2");
     members[2].expect_from("LEAVE", "g").await;
-    // and when none is, stock clients elect among themselves
+    // without one, stock clients are eligible
     members.remove(2).goodbye().await;
-    let told = all_are_told(&mut members).await;
+    let told = all_are_told_the_same(&mut members).await;
     assert!(["a", "b"].contains(&&*host_of(&told)), "{told}");
 }
 
 #[tokio::test]
-async fn another_version_of_the_group_protocol_is_refused_for_good() {
+async fn another_version_of_the_group_protocol_is_refused_without_retry() {
     let server = Server::start(&[]);
     let _host = server.member("p", "a").await;
     for version in ["2", "", "one", "-1", "1.0"] {
@@ -251,7 +251,7 @@ async fn another_version_of_the_group_protocol_is_refused_for_good() {
 }
 
 #[tokio::test]
-async fn a_group_host_that_claims_what_it_was_told_keeps_its_seat() {
+async fn a_host_that_claims_what_it_was_told_keeps_hosting() {
     let server = Server::start(&[]);
     let (mut host, mut b) = (server.grouped("p", "a").await, server.grouped("p", "b").await);
     host.expect("JOIN").await;
@@ -265,14 +265,14 @@ async fn a_group_host_that_claims_what_it_was_told_keeps_its_seat() {
 }
 
 #[tokio::test]
-async fn a_second_tab_with_copied_storage_does_not_speak_as_host() {
+async fn a_second_tab_with_copied_storage_does_not_act_as_host() {
     let server = Server::start(&[("election.recovery_ms", "100"), ("peerjs.expire_ms", "200")]);
     for claim in ["", "&epoch=1&host=a", "&epoch=EPOCH&host=b"] {
         let (mut host, mut b) = (server.grouped("p", "a").await, server.grouped("p", "b").await);
         host.expect("JOIN").await;
         let epoch = host.open["epoch"].as_u64().expect("an epoch");
         let claim = claim.replace("EPOCH", &epoch.to_string());
-        // while a page is new, any claim outranks none: that is another rule
+        // while a page is new, any claim outranks no claim: that is another rule
         b.nothing_until_expire().await;
         let mut second = server.join(&format!("id=a&token=t&page=p&group=1{claim}")).await;
         assert_eq!(host.closed().await, (4410, "replaced".into()), "{claim}");
@@ -284,7 +284,7 @@ async fn a_second_tab_with_copied_storage_does_not_speak_as_host() {
             (&json!("b"), None),
             "{claim}"
         );
-        // the first a has left, the second has come, in this order
+        // the first a has left and the second has joined, in this order
         b.expect_from("LEAVE", "a").await;
         b.expect_from("JOIN", "a").await;
         b.nothing_more().await;
@@ -296,7 +296,7 @@ async fn a_second_tab_with_copied_storage_does_not_speak_as_host() {
 }
 
 #[tokio::test]
-async fn two_that_vanish_together_do_not_follow_each_other() {
+async fn two_members_that_are_lost_together_do_not_succeed_each_other() {
     let settings = [
         ("liveness.ping_ms", "300"),
         ("liveness.host_timeout_ms", "900"),

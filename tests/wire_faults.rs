@@ -1,4 +1,4 @@
-//! A page's actor that panics costs nobody their membership, and the page not its host.
+//! A panic of a page's actor costs no member its membership, and the page keeps its host.
 #![cfg(feature = "faults")]
 
 mod common;
@@ -16,12 +16,12 @@ fn server() -> Server {
     server
 }
 
-/// Orders the panic; it happens a moment later.
+/// Orders a panic, which happens a moment later.
 async fn order_to_fail(server: &Server, page: &str) -> u16 {
     http(server, "POST", &format!("/faults/pages/{}", Query::encode(page)), &[]).await.status
 }
 
-/// How often the actor of `page` died.
+/// Returns the number of deaths of the actor of `page`.
 fn deaths(server: &Server, page: &str) -> usize {
     server
         .log()
@@ -30,7 +30,7 @@ fn deaths(server: &Server, page: &str) -> usize {
         .count()
 }
 
-/// Orders the panic and waits for it: what is in the mailbox of an actor that dies is lost with it.
+/// Orders a panic and waits for it. Messages in the mailbox of an actor that dies are lost.
 async fn fail(server: &Server, page: &str) -> u16 {
     let before = deaths(server, page);
     let status = order_to_fail(server, page).await;
@@ -50,7 +50,7 @@ async fn four(server: &Server, page: &str) -> Vec<Client> {
 }
 
 #[tokio::test]
-async fn members_host_and_epoch_stay_and_nobody_is_told_anything() {
+async fn after_a_panic_members_host_and_epoch_stay_and_nothing_is_announced() {
     let server = server();
     let mut members = four(&server, "p").await;
     let before = server.pages().await;
@@ -60,7 +60,7 @@ async fn members_host_and_epoch_stay_and_nobody_is_told_anything() {
     }
     assert_eq!(server.pages().await, before);
     assert!(server.log().iter().any(|line| line.contains("panicked")), "it did panic");
-    // messages flow, those to the absent as well
+    // messages flow, and messages to absent peers as well
     let [a, b, ..] = &mut *members else { panic!("four") };
     a.meet(b).await;
     a.nothing_until_expire().await;
@@ -85,14 +85,14 @@ async fn after_a_panic_a_member_that_knows_an_earlier_host_is_told_of_the_presen
     drop(back);
 }
 
-/// A little later on each page, so that in one of them it meets the panic.
+/// Acts a little later on each page, so that on one of them it coincides with the panic.
 async fn staggered<T>(n: u64, what: impl Future<Output = T>) -> T {
     tokio::time::sleep(Duration::from_micros(200 * n)).await;
     what.await
 }
 
 #[tokio::test]
-async fn a_join_right_after_the_panic_is_let_in_and_the_host_hears_of_it() {
+async fn a_join_right_after_a_panic_succeeds_and_the_host_is_told() {
     let server = server();
     let on_page = async |n: u64| {
         let page = format!("page{n}");
@@ -115,7 +115,7 @@ async fn a_join_right_after_the_panic_is_let_in_and_the_host_hears_of_it() {
 }
 
 #[tokio::test]
-async fn a_member_that_leaves_together_with_the_panic_is_said_to_have_left() {
+async fn a_member_that_leaves_together_with_a_panic_is_reported_as_gone() {
     let server = server();
     let on_page = async |n: u64| {
         let page = format!("page{n}");
@@ -130,7 +130,7 @@ async fn a_member_that_leaves_together_with_the_panic_is_said_to_have_left() {
 }
 
 #[tokio::test]
-async fn the_host_that_leaves_after_a_panic_is_followed_by_an_eligible_one() {
+async fn a_host_that_leaves_after_a_panic_is_succeeded_by_an_eligible_member() {
     let server = server();
     let mut members = four(&server, "p").await;
     for member in &mut members {
@@ -170,7 +170,7 @@ async fn the_host_that_leaves_after_a_panic_is_followed_by_an_eligible_one() {
 }
 
 #[tokio::test]
-async fn a_host_that_leaves_together_with_the_panic_is_replaced_once() {
+async fn a_host_that_leaves_together_with_a_panic_is_replaced_once() {
     let server = server();
     for page in ["p", "q", "r"] {
         let mut members = four(&server, page).await;
@@ -188,12 +188,12 @@ async fn a_host_that_leaves_together_with_the_panic_is_replaced_once() {
 }
 
 #[tokio::test]
-async fn panics_one_right_after_the_other_lose_nobody() {
+async fn two_panics_in_a_row_lose_no_member() {
     let server = server();
     let on_page = async |n: u64| {
         let page = format!("page{n}");
         let mut members = four(&server, &page).await;
-        // not waiting: some meet an actor to which not all members have come back
+        // without waiting: some questions reach an actor at which not all members have resumed
         for _ in 0..5 {
             order_to_fail(&server, &page).await;
         }
@@ -212,7 +212,7 @@ async fn panics_one_right_after_the_other_lose_nobody() {
 }
 
 #[tokio::test]
-async fn it_is_counted_and_nobody_joined_again() {
+async fn a_panic_is_counted_and_no_member_joins_again() {
     let server = server();
     let _members = server.group("p", &["a", "b"]).await;
     fail(&server, "p").await;
@@ -226,7 +226,7 @@ async fn it_is_counted_and_nobody_joined_again() {
 }
 
 #[tokio::test]
-async fn other_pages_notice_nothing() {
+async fn a_panic_does_not_affect_other_pages() {
     let server = server();
     let (mut p, mut q) = (server.member("p", "a").await, server.member("q/%", "a").await);
     assert_eq!(fail(&server, "none").await, 404);
@@ -236,7 +236,7 @@ async fn other_pages_notice_nothing() {
 }
 
 #[tokio::test]
-async fn a_page_that_dies_again_and_again_sends_its_members_away_and_starts_anew() {
+async fn a_page_that_dies_repeatedly_closes_its_members_and_starts_again() {
     let server = server();
     let mut members = four(&server, "p").await;
     for _ in 0..6 {
@@ -254,8 +254,7 @@ async fn a_page_that_dies_again_and_again_sends_its_members_away_and_starts_anew
 }
 
 #[tokio::test]
-async fn an_operator_who_asks_while_a_page_dies_is_told_to_ask_again_and_never_that_nobody_is_there()
- {
+async fn an_operator_who_asks_while_a_page_dies_is_told_to_ask_again() {
     let mut server =
         Server::start(&[("auth.admin_token", "admin"), ("peerjs.allow_discovery", "true")]);
     server.may_panic = true;
@@ -291,7 +290,7 @@ async fn an_operator_who_asks_while_a_page_dies_is_told_to_ask_again_and_never_t
             }
         };
         tokio::join!(staggered(n, fail), ask);
-        // it is there: 404 would be wrong until it was sent away
+        // the member is there: 404 would be wrong until it was kicked
         let mut statuses = Vec::new();
         let kick = async {
             loop {

@@ -1,4 +1,5 @@
-//! Too much of anything: messages, handshakes, connections. It is slowed or refused, and nobody else is harmed.
+//! Floods of messages, handshakes and connections are slowed or refused, and other clients are not
+//! affected.
 
 mod common;
 
@@ -10,7 +11,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::Instant;
 
 #[tokio::test]
-async fn a_flood_of_tiny_frames_is_slowed_and_costs_neither_memory_nor_others() {
+async fn a_flood_of_tiny_frames_is_slowed_and_costs_no_memory_and_no_other_client() {
     let server = Server::start(&[]);
     let (mut b, mut c) = (server.peer("b").await, server.peer("c").await);
     let tiny = [
@@ -18,7 +19,7 @@ async fn a_flood_of_tiny_frames_is_slowed_and_costs_neither_memory_nor_others() 
         frame(0x89, b""),
         frame(0x8a, b""),
         frame(0x81, br#"{"type":"STATUS","payload":{"visible":true}}"#),
-        // each of these is answered, to one who does not read
+        // each of these is answered to a client that does not read
         frame(0x81, br#"{"type":"OFFER","dst":"a/b","payload":{}}"#),
     ];
     let mut floods = Vec::new();
@@ -38,7 +39,7 @@ async fn a_flood_of_tiny_frames_is_slowed_and_costs_neither_memory_nor_others() 
         tokio::select! {
             () = async {
                 let started = Instant::now();
-                // at least so long, so that what piles up would show
+                // at least this long, so that growing memory would show
                 while started.elapsed() < Duration::from_secs(3) {
                     b.meet(&mut c).await;
                 }
@@ -57,7 +58,8 @@ async fn a_flood_of_tiny_frames_is_slowed_and_costs_neither_memory_nor_others() 
     b.nothing_more().await;
 }
 
-/// Pours the frame out until nobody listens; counts the bytes that were taken.
+/// Sends the frame again and again until the socket is closed, and counts the bytes that were
+/// taken.
 async fn pour(raw: &mut Raw, frame: &[u8], poured: &mut usize) {
     let many = frame.repeat(2000);
     let mut rest = &many[..];
@@ -70,14 +72,14 @@ async fn pour(raw: &mut Raw, frame: &[u8], poured: &mut usize) {
                     rest = &many;
                 }
             }
-            // refused: that is an answer, too
+            // a refusal is an answer, too
             Err(_) => return std::future::pending().await,
         }
     }
 }
 
 #[tokio::test]
-async fn messages_beyond_the_rate_are_late_and_none_is_lost() {
+async fn messages_beyond_the_rate_limit_are_late_and_not_lost() {
     let server = Server::start(&[("limits.messages_per_s", "200")]);
     let mut a = server.peer("a").await;
     let started = Instant::now();
@@ -87,7 +89,8 @@ async fn messages_beyond_the_rate_are_late_and_none_is_lost() {
     for n in 0..800 {
         assert_eq!(a.expect("OFFER").await["payload"]["n"], n);
     }
-    // 200 at once, the others at 200 a second: 3 s. A slow machine takes longer, none takes less.
+    // 200 at once, and the others at 200 a second: 3 s. A slow machine takes longer, and none takes
+    // less.
     assert!(started.elapsed() > Duration::from_millis(2500), "{:?}", started.elapsed());
 }
 
@@ -109,7 +112,7 @@ async fn one_connection_carries_one_request() {
         let mut raw = server.raw().await;
         raw.send(format!("\r\n{}", request.repeat(3000)).as_bytes()).await;
         let mut answers = Vec::new();
-        // it may end by a reset: there was more to read
+        // the connection may end by a reset, because there was more to read
         let _ = raw.stream.read_to_end(&mut answers).await;
         let answers = String::from_utf8_lossy(&answers).to_ascii_lowercase();
         assert_eq!(answers.matches("http/1.1 200").count(), 1, "{end:?}: {answers}");
@@ -118,7 +121,7 @@ async fn one_connection_carries_one_request() {
 }
 
 #[tokio::test]
-async fn requests_whose_bodies_never_end_leave_nothing_behind() {
+async fn requests_with_endless_bodies_leak_nothing() {
     let server = Server::start(&[]);
     server.get("/health").await;
     let before = server.descriptors();
@@ -142,7 +145,7 @@ async fn requests_whose_bodies_never_end_leave_nothing_behind() {
 }
 
 #[tokio::test]
-async fn a_thousand_half_open_handshakes_harm_nobody_and_are_closed() {
+async fn a_thousand_half_open_handshakes_affect_no_client_and_are_closed() {
     many_sockets();
     let server = Server::start(&[]);
     let mut b = server.peer("b").await;
@@ -170,7 +173,7 @@ async fn a_thousand_half_open_handshakes_harm_nobody_and_are_closed() {
 }
 
 #[tokio::test]
-async fn connections_of_one_address_have_a_limit() {
+async fn connections_from_one_address_are_limited() {
     let server = Server::start(&[("limits.connections_per_ip", "2")]);
     let (a, mut b) = (server.peer("a").await, server.peer("b").await);
     let (words, code) = server.refusal("/peerjs?key=peerjs&id=c&token=t").await;
@@ -178,7 +181,7 @@ async fn connections_of_one_address_have_a_limit() {
         (words["type"].as_str(), &words["payload"]["retry"], code),
         (Some("ERROR"), &json!(true), 4529)
     );
-    // what it says of its address is not believed
+    // the address that it sends is not believed
     let said = [("x-forwarded-for", "1.2.3.4")];
     assert_eq!(
         server.connect_with("/peerjs?key=peerjs&id=c&token=t", &said).await.refused().await.1,
@@ -193,9 +196,9 @@ async fn connections_of_one_address_have_a_limit() {
 }
 
 #[tokio::test]
-async fn behind_a_proxy_the_address_is_what_the_proxy_saw() {
+async fn behind_a_proxy_the_clients_address_is_the_one_that_the_proxy_saw() {
     let server = Server::start(&[("limits.connections_per_ip", "1"), ("server.proxied", "true")]);
-    let come = async |id: &str, list: &str| {
+    let join_behind_proxy = async |id: &str, list: &str| {
         server
             .connect_with(
                 &format!("/peerjs?key=peerjs&id={id}&token=t"),
@@ -203,17 +206,17 @@ async fn behind_a_proxy_the_address_is_what_the_proxy_saw() {
             )
             .await
     };
-    let mut a = come("a", "1.2.3.4").await;
+    let mut a = join_behind_proxy("a", "1.2.3.4").await;
     a.expect("OPEN").await;
-    let mut b = come("b", "9.9.9.9, 1.2.3.5").await;
+    let mut b = join_behind_proxy("b", "9.9.9.9, 1.2.3.5").await;
     b.expect("OPEN").await;
-    // what the proxy was told comes before what it saw
-    assert_eq!(come("c", "7.7.7.7, 1.2.3.4").await.refused().await.1, 4529);
+    // the entry that the proxy received comes before the entry that it added
+    assert_eq!(join_behind_proxy("c", "7.7.7.7, 1.2.3.4").await.refused().await.1, 4529);
     a.nothing_more().await;
 }
 
 #[tokio::test]
-async fn connections_in_all_have_a_limit() {
+async fn all_connections_together_are_limited() {
     let server = Server::start(&[("server.max_connections", "2")]);
     let (_a, mut b) = (server.peer("a").await, server.peer("b").await);
     assert_eq!(server.refusal("/peerjs?key=peerjs&id=c&token=t").await.1, 4503);
@@ -224,12 +227,12 @@ async fn connections_in_all_have_a_limit() {
 #[tokio::test]
 async fn refused_sockets_that_stay_are_closed() {
     let server = Server::start(&[]);
-    // answered: all that a server at rest has open is open
+    // once this is answered, everything that an idle server has open is open
     server.get("/health").await;
     let descriptors = server.descriptors();
     let mut refused = Vec::new();
     for _ in 0..50 {
-        // these do not close their side
+        // these clients do not close their side
         let mut raw = server.raw_websocket("id=&token=t").await;
         assert_eq!(raw.refused().await.1, 4400);
         refused.push(raw);

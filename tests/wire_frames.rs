@@ -1,4 +1,5 @@
-//! Frames that break the rules: refused by name, before they cost anything, and nobody else is harmed.
+//! Frames that break the rules are refused by name, before they cost anything, and other clients
+//! are not affected.
 
 mod common;
 
@@ -14,7 +15,8 @@ const BINARY: u8 = 0x82;
 const PING: u8 = 0x89;
 const CLOSE: u8 = 0x88;
 
-/// One who sends `bytes` is told why and closed with `code`; another never notices.
+/// Checks that a client that sends `bytes` is told why and closed with `code`, and that another one
+/// does not notice.
 async fn is_refused(server: &Server, what: &str, bytes: &[u8], code: u16) -> Value {
     let mut witness = server.peer("w").await;
     let mut raw = server.raw_websocket("id=x&token=t").await;
@@ -34,7 +36,7 @@ async fn is_refused(server: &Server, what: &str, bytes: &[u8], code: u16) -> Val
 }
 
 #[tokio::test]
-async fn open_comes_in_one_piece_with_the_answer_to_the_handshake() {
+async fn open_is_written_together_with_the_answer_to_the_handshake() {
     let server = Server::start(&[]);
     for query in ["id=a&token=t", "id=a&token=t&page=p"] {
         let mut raw = server.raw_websocket(query).await;
@@ -54,7 +56,7 @@ async fn a_frame_that_declares_a_gigabyte_is_refused_from_its_header() {
 }
 
 #[tokio::test]
-async fn a_gigabyte_that_is_sent_all_the_same_is_never_in_memory() {
+async fn a_refused_frame_that_is_sent_all_the_same_is_never_in_memory() {
     let server = Server::start(&[]);
     let mut witness = server.peer("w").await;
     let memory = server.memory();
@@ -77,7 +79,7 @@ fn grown(before: usize, after: usize) -> usize {
     after.saturating_sub(before) / MIB
 }
 
-/// Pours bytes out again and again until the server closes the socket; how many MiB.
+/// Sends bytes again and again until the server closes the socket. Returns how many MiB.
 async fn pour_until_closed(raw: &mut Raw, bytes: &[u8]) -> usize {
     let mut sent = 0;
     let pour = async {
@@ -108,7 +110,7 @@ async fn the_longest_message_passes_and_one_byte_more_does_not() {
     );
     peer.send_text(message(20_001));
     assert_eq!(peer.refused().await.1, 1009);
-    // in fragments it is the sum that counts
+    // for fragments the sum counts
     let mut raw = server.raw_websocket("id=a&token=t2").await;
     raw.expect("OPEN").await;
     let text = message(20_000);
@@ -126,7 +128,7 @@ async fn the_longest_message_passes_and_one_byte_more_does_not() {
 }
 
 #[tokio::test]
-async fn endless_fragments_come_to_an_end() {
+async fn endless_fragments_are_refused() {
     let server = Server::start(&[("limits.messages_per_s", "0")]);
     let mut witness = server.peer("w").await;
     let memory = server.memory();
@@ -145,7 +147,7 @@ async fn endless_fragments_come_to_an_end() {
 }
 
 #[tokio::test]
-async fn empty_fragments_without_end_cost_no_memory_and_harm_nobody() {
+async fn endless_empty_fragments_cost_no_memory_and_affect_no_other_client() {
     let server = Server::start(&[]);
     let (mut b, mut c) = (server.peer("b").await, server.peer("c").await);
     let memory = server.memory();
@@ -176,7 +178,7 @@ async fn text_that_is_not_utf8_is_refused_whole_and_in_fragments() {
 }
 
 #[tokio::test]
-async fn a_character_may_be_cut_by_fragments() {
+async fn a_character_may_be_split_over_fragments() {
     let server = Server::start(&[]);
     let mut raw = server.raw_websocket("id=x&token=t").await;
     raw.expect("OPEN").await;
@@ -189,7 +191,7 @@ async fn a_character_may_be_cut_by_fragments() {
 }
 
 #[tokio::test]
-async fn a_frame_may_come_byte_by_byte() {
+async fn a_frame_may_arrive_byte_by_byte() {
     let server = Server::start(&[]);
     let mut raw = server.raw_websocket("id=x&token=t").await;
     raw.expect("OPEN").await;
@@ -220,7 +222,7 @@ async fn binary_is_refused() {
 }
 
 #[tokio::test]
-async fn text_that_is_no_message_is_refused_with_words() {
+async fn text_that_is_no_message_is_refused_with_the_reason() {
     let server = Server::start(&[]);
     for text in [
         "",
@@ -252,7 +254,7 @@ async fn text_that_is_no_message_is_refused_with_words() {
 }
 
 #[tokio::test]
-async fn absurdly_nested_json_breaks_nothing() {
+async fn deeply_nested_json_breaks_nothing() {
     let server = Server::start(&[]);
     let deep = format!("{}{}", "[".repeat(60_000), "]".repeat(60_000));
     let open = format!(r#"{{"type":"OFFER","dst":"x","payload":{}"#, "[".repeat(120_000));
@@ -264,7 +266,7 @@ async fn absurdly_nested_json_breaks_nothing() {
 }
 
 #[tokio::test]
-async fn what_breaks_the_websocket_protocol_is_refused() {
+async fn frames_that_break_the_websocket_protocol_are_refused() {
     let server = Server::start(&[]);
     let message = br#"{"type":"HEARTBEAT"}"#;
     for (what, bytes) in [
@@ -299,7 +301,7 @@ async fn reserved_bits_are_refused() {
 }
 
 #[tokio::test]
-async fn strange_close_frames_end_the_connection_and_nothing_else() {
+async fn odd_close_frames_end_the_connection_and_nothing_else() {
     let server = Server::start(&[("peerjs.allow_discovery", "true")]);
     let mut witness = server.peer("w").await;
     for body in [
@@ -322,20 +324,20 @@ async fn strange_close_frames_end_the_connection_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn what_is_said_together_with_the_handshake_is_heard_to_its_end() {
+async fn frames_sent_together_with_the_handshake_are_all_handled() {
     let server = Server::start(&[("liveness.return_ms", "60000")]);
     let mut b = server.peer("b").await;
     let offer = |n: usize| {
         frame(TEXT, format!(r#"{{"type":"OFFER","dst":"b","payload":{{"n":{n}}}}}"#).as_bytes())
     };
-    // more than is kept while there is no page
+    // more messages than are kept while there is no page
     let said = [(0..100).flat_map(offer).collect(), frame(CLOSE, &1000_u16.to_be_bytes())].concat();
     let mut a = server.raw().await;
     a.shake_hands_and_say("id=a&token=t", &said).await;
     for n in 0..100 {
         assert_eq!(b.expect_from("OFFER", "a").await["payload"]["n"], n);
     }
-    // at once, as it said goodbye
+    // at once, because it sent a normal close
     b.expect_from("LEAVE", "a").await;
 }
 
@@ -361,7 +363,7 @@ async fn after_both_have_closed_the_server_ends_the_connection() {
 }
 
 #[tokio::test]
-async fn what_follows_a_refused_frame_is_not_listened_to() {
+async fn frames_after_a_refused_frame_are_ignored() {
     let server = Server::start(&[]);
     let mut witness = server.peer("w").await;
     let mut raw = server.raw_websocket("id=x&token=t").await;
@@ -374,7 +376,7 @@ async fn what_follows_a_refused_frame_is_not_listened_to() {
     witness.nothing_more().await;
 }
 
-/// Pours `bytes` out again and again until `work` is done.
+/// Sends `bytes` again and again until `work` is done.
 async fn until_done(raw: &mut Raw, bytes: &[u8], work: impl Future<Output = ()>) {
     let pour = async {
         while raw.stream.writable().await.is_ok() {

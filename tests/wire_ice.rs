@@ -1,4 +1,4 @@
-//! ICE servers: what OPEN says, and fresh TURN credentials before the old ones run out.
+//! ICE servers: their form in OPEN, and new TURN credentials before the old ones expire.
 
 mod common;
 
@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 
 const SERVERS: &str = r#"[{"urls":["stun:s.org"]},{"urls":["turn:t.org"]}]"#;
 
-/// The expiry, in seconds since 1970, of the TURN credentials in `ice`, which must be `id`'s own.
+/// Returns when the TURN credentials in `ice` expire, in seconds since 1970. They must be those of
+/// `id`.
 fn expiry(ice: &Value, id: &str) -> u64 {
     assert_eq!(
         (&ice[0], &ice[1]["urls"]),
@@ -16,13 +17,13 @@ fn expiry(ice: &Value, id: &str) -> u64 {
     let (expiry, whose) =
         ice[1]["username"].as_str().and_then(|name| name.split_once(':')).expect("expiry:id");
     assert_eq!(whose, id);
-    // SHA-1 is 20 bytes, which base64 makes 28 characters
+    // SHA-1 has 20 bytes, which are 28 characters in base64
     assert_eq!(ice[1]["credential"].as_str().map(str::len), Some(28), "{ice}");
     expiry.parse().expect("a number")
 }
 
 #[tokio::test]
-async fn everybody_is_told_turn_credentials_of_its_own_in_open() {
+async fn every_client_gets_its_own_turn_credentials_in_open() {
     let server = Server::start(&[
         ("ice.servers", SERVERS),
         ("ice.turn_secret", "north"),
@@ -42,7 +43,7 @@ async fn everybody_is_told_turn_credentials_of_its_own_in_open() {
 }
 
 #[tokio::test]
-async fn without_a_secret_all_are_told_the_same() {
+async fn without_a_secret_all_clients_get_the_same_ice_servers() {
     let servers =
         r#"[{"urls":["stun:s.org"]},{"urls":["turn:t.org"],"username":"u","credential":"c"}]"#;
     let server = Server::start(&[("ice.servers", servers)]);
@@ -53,7 +54,7 @@ async fn without_a_secret_all_are_told_the_same() {
 }
 
 #[tokio::test]
-async fn new_credentials_come_before_the_old_ones_run_out() {
+async fn new_credentials_arrive_before_the_old_ones_expire() {
     let server = Server::start(&[
         ("ice.servers", SERVERS),
         ("ice.turn_secret", "north"),
@@ -64,6 +65,6 @@ async fn new_credentials_come_before_the_old_ones_run_out() {
     let told = a.expect("ICE").await;
     let second = expiry(&told["payload"]["ice"], "a");
     assert!(second > first, "{second} after {first}");
-    // and they are not told once only
+    // and they are sent more than once
     assert!(expiry(&a.expect("ICE").await["payload"]["ice"], "a") > second);
 }

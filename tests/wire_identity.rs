@@ -1,11 +1,11 @@
-//! Who may come in under which name: parameters, keys, take-overs, ids in use.
+//! Identity: parameters, keys, replacements, and ids in use.
 
 mod common;
 
 use common::{Query, Server};
 use serde_json::json;
 
-/// A refusal says the same three times: in words, in its payload and in the close.
+/// Checks a refusal, which gives its reason three times: as text, in its payload and in the close.
 async fn is_refused(server: &Server, query: &str, kind: &str, code: u16) {
     let (words, closed) = server.refusal(&format!("/peerjs?{query}")).await;
     assert_eq!(words["type"], kind, "{query}: {words}");
@@ -22,7 +22,7 @@ async fn is_refused(server: &Server, query: &str, kind: &str, code: u16) {
 }
 
 #[tokio::test]
-async fn without_id_token_or_key_nobody_comes_in() {
+async fn a_client_without_id_token_or_key_is_refused() {
     let server = Server::start(&[]);
     for query in [
         "",
@@ -38,12 +38,12 @@ async fn without_id_token_or_key_nobody_comes_in() {
     }
     let (words, _) = server.refusal("/peerjs?key=peerjs&id=a").await;
     assert_eq!(words["payload"]["msg"], "No id, token, or key supplied to websocket server");
-    // with a page the token may be left out
+    // on a page the token is optional
     server.join("id=a&page=p").await.nothing_more().await;
 }
 
 #[tokio::test]
-async fn a_wrong_key_is_refused_as_the_stock_client_knows_it() {
+async fn a_wrong_key_is_refused_in_the_form_that_stock_clients_know() {
     let server = Server::start(&[("peerjs.key", "mine")]);
     is_refused(&server, "key=peerjs&id=a&token=t", "INVALID-KEY", 4401).await;
     is_refused(&server, "key=mine2&id=a&token=t&page=p", "INVALID-KEY", 4401).await;
@@ -52,7 +52,7 @@ async fn a_wrong_key_is_refused_as_the_stock_client_knows_it() {
 }
 
 #[tokio::test]
-async fn absurd_ids_pages_and_parameters_are_refused_by_name() {
+async fn invalid_ids_pages_and_parameters_are_refused_by_name() {
     let server = Server::start(&[]);
     let (long, longer) = ("x".repeat(129), "p".repeat(1025));
     for id in [
@@ -90,7 +90,7 @@ async fn absurd_ids_pages_and_parameters_are_refused_by_name() {
 }
 
 #[tokio::test]
-async fn ids_and_pages_up_to_their_limits_are_welcome() {
+async fn ids_and_page_names_up_to_their_limits_are_accepted() {
     let server = Server::start(&[]);
     for id in ["x".repeat(128), "é".repeat(64), "a b".into(), "Ünï+%25&=?#".into(), "😀".into()]
     {
@@ -107,7 +107,7 @@ async fn ids_and_pages_up_to_their_limits_are_welcome() {
 }
 
 #[tokio::test]
-async fn the_same_id_and_token_takes_over_and_the_old_socket_is_closed() {
+async fn the_same_id_and_token_replaces_the_old_socket_which_is_closed() {
     let server = Server::start(&[
         ("peerjs.expire_ms", "600"),
         ("liveness.return_ms", "200"),
@@ -119,17 +119,17 @@ async fn the_same_id_and_token_takes_over_and_the_old_socket_is_closed() {
     assert_eq!(old.closed().await, (4410, "replaced".into()));
     other.send_to("OFFER", "a", json!({"x": 1}));
     assert_eq!(new.expect_from("OFFER", "b").await["payload"]["x"], 1);
-    // nobody left: nothing is said, not even after return_ms
+    // no member left: nothing is sent, not even after return_ms
     other.nothing_until_expire().await;
     new.nothing_more().await;
     assert_eq!(server.peers().await, json!(["a", "b"]));
-    // and the contacts of the old one are those of the new one
+    // and the new socket has the contacts of the old one
     new.goodbye().await;
     other.expect_from("LEAVE", "a").await;
 }
 
 #[tokio::test]
-async fn an_id_in_use_is_not_given_to_another() {
+async fn an_id_in_use_is_refused_to_another_client() {
     let server = Server::start(&[]);
     let (mut owner, other) = (server.peer("a").await, server.peer("b").await);
     let (words, code) = server.refusal("/peerjs?key=peerjs&id=a&token=other").await;
@@ -144,7 +144,7 @@ async fn an_id_in_use_is_not_given_to_another() {
 }
 
 #[tokio::test]
-async fn one_without_a_token_cannot_be_taken_over() {
+async fn a_member_without_a_token_cannot_be_replaced() {
     let server = Server::start(&[]);
     let mut owner = server.join("id=a&page=p").await;
     for token in ["", "&token=", "&token=t"] {
@@ -155,7 +155,7 @@ async fn one_without_a_token_cannot_be_taken_over() {
 }
 
 #[tokio::test]
-async fn the_id_of_one_who_does_not_answer_goes_to_the_newcomer() {
+async fn the_id_of_a_member_that_does_not_answer_goes_to_the_newcomer() {
     let server = Server::start(&[]);
     let mut silent = server.raw_websocket("id=a&token=t").await;
     silent.expect("OPEN").await;
@@ -166,7 +166,7 @@ async fn the_id_of_one_who_does_not_answer_goes_to_the_newcomer() {
     let mut newcomer = server.join("id=a&token=other").await;
     let (words, code) = silent.refused().await;
     assert_eq!((words["type"].as_str(), code), (Some("ERROR"), 4504), "{words}");
-    // the one it knew is gone for good
+    // the contact that it knew is gone for good
     contact.expect_from("LEAVE", "a").await;
     contact.send_to("OFFER", "a", json!({"x": 1}));
     assert_eq!(newcomer.expect_from("OFFER", "b").await["payload"]["x"], 1);
@@ -174,8 +174,8 @@ async fn the_id_of_one_who_does_not_answer_goes_to_the_newcomer() {
 }
 
 #[tokio::test]
-async fn what_is_sent_while_a_newcomer_waits_is_not_lost() {
-    // no pong wakes what lies there
+async fn a_message_to_a_pending_join_is_not_lost() {
+    // no pong answers the server's ping
     let settings = [
         ("liveness.ping_ms", "60000"),
         ("liveness.timeout_ms", "200000"),
@@ -185,7 +185,7 @@ async fn what_is_sent_while_a_newcomer_waits_is_not_lost() {
     let mut silent = server.raw_websocket("id=a&token=t").await;
     silent.expect("OPEN").await;
     let mut other = server.peer("b").await;
-    // it talks before it is let in, more than is kept for it
+    // it sends more messages before it has joined than are kept
     let mut newcomer = server.connect("/peerjs?key=peerjs&id=a&token=other").await;
     for n in 0..100 {
         newcomer.send_to("OFFER", "b", json!({"n": n}));
@@ -197,7 +197,7 @@ async fn what_is_sent_while_a_newcomer_waits_is_not_lost() {
 }
 
 #[tokio::test]
-async fn a_newcomer_that_waits_and_gives_up_leaves_the_owner_alone() {
+async fn a_pending_join_that_gives_up_does_not_affect_the_holder_of_the_id() {
     let server = Server::start(&[]);
     let mut silent = server.raw_websocket("id=a&token=t").await;
     silent.expect("OPEN").await;
@@ -205,7 +205,7 @@ async fn a_newcomer_that_waits_and_gives_up_leaves_the_owner_alone() {
     let b = server.peer("b").await;
     b.send_to("OFFER", "a", json!({}));
     silent.expect("OFFER").await;
-    // a second one finds it as the first did
+    // a second newcomer finds the id in use, as the first did
     server.join("id=a&token=third").await.nothing_more().await;
 }
 

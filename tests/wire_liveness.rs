@@ -1,4 +1,4 @@
-//! Who is silent for too long, and who reads too slowly. It is the server that notices.
+//! Liveness: the server notices clients that are silent for too long or read too slowly.
 
 mod common;
 
@@ -9,11 +9,11 @@ use serde_json::json;
 use tokio::io::AsyncWriteExt;
 use tokio::time::{Instant, sleep};
 
-/// As long as settings allow: in effect never.
+/// Longest time that settings allow: in effect never.
 const NEVER: &str = "600000";
 
 #[tokio::test]
-async fn a_silent_member_times_out_and_the_host_is_told_at_once() {
+async fn a_silent_member_times_out_and_the_host_is_sent_leave_at_once() {
     let settings = [
         ("liveness.ping_ms", "100"),
         ("liveness.timeout_ms", "800"),
@@ -52,14 +52,14 @@ async fn a_silent_host_is_replaced_sooner_than_a_member_would_be() {
     );
     assert!(told["host"] == "b" || told["host"] == "c", "the silent one was not elected: {told}");
     assert_eq!(silent.refused().await.1, 4504);
-    // the other silent one is only a member, and has time
+    // the other silent client is a member, and has more time
     silent_member.expect("OPEN").await;
     silent_member.expect("HOST").await;
     assert_eq!(told["members"], 3);
 }
 
 #[tokio::test]
-async fn answering_pings_is_life_enough() {
+async fn a_pong_is_a_sign_of_life() {
     let settings = [
         ("liveness.ping_ms", "100"),
         ("liveness.timeout_ms", "600"),
@@ -70,7 +70,7 @@ async fn answering_pings_is_life_enough() {
     let mut member = server.member("p", "m").await;
     let mut peer = server.peer("x").await;
     host.expect("JOIN").await;
-    // thrice as long as one may be silent, and neither says anything meanwhile
+    // three times as long as a client may be silent, and neither sends anything meanwhile
     tokio::join!(
         host.nothing_until_expire(),
         member.nothing_until_expire(),
@@ -79,7 +79,7 @@ async fn answering_pings_is_life_enough() {
 }
 
 #[tokio::test]
-async fn any_frame_is_life() {
+async fn any_frame_is_a_sign_of_life() {
     let settings = [
         ("liveness.ping_ms", "100"),
         ("liveness.timeout_ms", "1500"),
@@ -98,13 +98,13 @@ async fn any_frame_is_life() {
     raw.expect("OFFER").await;
 }
 
-/// Sends `dst` a lot, until nobody takes it any more.
+/// Sends messages to `dst` until the server takes no more.
 async fn flood(sender: &mut Client, dst: &str, messages: usize, bytes: usize) {
     let payload = json!({"x": "x".repeat(bytes)});
     for n in 0..messages {
         sender.send_to("OFFER", dst, payload.clone());
         if n % 10 == 9 {
-            // not faster than the server takes it in; EXPIRE says that the receiver is gone
+            // not faster than the server reads; EXPIRE says that the receiver is gone
             sender.send_to("CANDIDATE", &sender.id, json!({"n": n}));
             while sender.next().await["type"] != "CANDIDATE" {}
         }
@@ -122,11 +122,11 @@ const JAM: [(&str, &str); 7] = [
 ];
 
 #[tokio::test]
-async fn one_that_stops_reading_is_off_the_list_its_memory_bounded_and_its_socket_closed() {
+async fn a_client_that_stops_reading_is_removed_with_bounded_memory_and_a_closed_socket() {
     let server = Server::start(&JAM);
     let mut sender = server.peer("s").await;
     let (mut b, mut c) = (server.peer("b").await, server.peer("c").await);
-    // the first flood also pays for the buffers of the sender's own session
+    // the first flood also fills the buffers of the sender's session
     flood(&mut sender, "s2", 20, 50_000).await;
     let (memory, descriptors) = (server.memory(), server.descriptors());
 
@@ -159,7 +159,7 @@ async fn one_that_stops_reading_is_off_the_list_its_memory_bounded_and_its_socke
 #[tokio::test]
 async fn a_host_that_stops_reading_is_replaced_and_the_members_are_told_once() {
     let server = Server::start(&JAM);
-    // answered: all that a server at rest has open is open
+    // once this is answered, everything that an idle server has open is open
     server.peers().await;
     let descriptors = server.descriptors();
     let mut jammed = server.narrow_websocket("id=j&page=p").await;
@@ -174,7 +174,7 @@ async fn a_host_that_stops_reading_is_replaced_and_the_members_are_told_once() {
     let told = told["payload"].take();
     assert!(told["cause"] == "left" || told["cause"] == "timeout", "{told}");
     assert!(told["host"] == "b" || told["host"] == "c", "{told}");
-    // b hears the same, among what is said of its offers
+    // b is told the same, between the answers to its offers
     loop {
         let message = b.next().await;
         match message["type"].as_str() {
@@ -189,7 +189,7 @@ async fn a_host_that_stops_reading_is_replaced_and_the_members_are_told_once() {
 }
 
 #[tokio::test]
-async fn one_that_is_sent_less_than_its_queue_holds_times_out() {
+async fn a_client_that_stops_reading_below_its_queue_limit_times_out() {
     let mut settings = JAM.to_vec();
     settings.push(("limits.queue_bytes", "67108864"));
     let server = Server::start(&settings);
@@ -202,7 +202,7 @@ async fn one_that_is_sent_less_than_its_queue_holds_times_out() {
 }
 
 #[tokio::test]
-async fn one_that_trickles_is_off_the_list_in_time_and_its_memory_is_bounded() {
+async fn a_client_that_reads_very_slowly_is_removed_in_time_and_its_memory_is_bounded() {
     let server = Server::start(&JAM);
     let mut sender = server.peer("s").await;
     flood(&mut sender, "s2", 20, 50_000).await;
@@ -224,7 +224,7 @@ async fn one_that_trickles_is_off_the_list_in_time_and_its_memory_is_bounded() {
         format!("{} / {}", memory / MIB, peak / MIB),
     );
     assert!(peak < memory + 12 * MIB, "{memory} grew to {peak}");
-    // and the sender is served as before
+    // the sender is still served
     flood(&mut sender, "nobody", 10, 10).await;
 }
 
@@ -234,7 +234,7 @@ async fn trickle(raw: &mut Raw) {
 }
 
 #[tokio::test]
-async fn one_that_pours_and_goes_is_missed_though_what_it_poured_is_not_read_yet() {
+async fn a_client_that_floods_and_leaves_is_missed_before_its_bytes_are_read() {
     let settings = [
         ("liveness.ping_ms", "300"),
         ("liveness.timeout_ms", NEVER),
@@ -246,9 +246,9 @@ async fn one_that_pours_and_goes_is_missed_though_what_it_poured_is_not_read_yet
     let mut host = server.member("p", "h").await;
     let mut pourer = server.raw_websocket("id=x&page=p").await;
     host.expect_from("JOIN", "x").await;
-    // with something left to read its system would throw away what it poured
+    // with bytes left to read, its system would discard what it sent
     pourer.expect("OPEN").await;
-    // to read all this takes more than a minute, with life in it all the time
+    // reading all this takes more than a minute, with signs of life all the time
     let padding = "x".repeat(1000);
     pourer
         .send(
@@ -261,7 +261,7 @@ async fn one_that_pours_and_goes_is_missed_though_what_it_poured_is_not_read_yet
 }
 
 #[tokio::test]
-async fn a_long_frame_on_a_slow_line_is_life_but_not_for_ever() {
+async fn a_long_frame_on_a_slow_connection_is_a_sign_of_life_for_a_limited_time() {
     let settings = [
         ("liveness.ping_ms", "100"),
         ("liveness.timeout_ms", "500"),
@@ -275,13 +275,13 @@ async fn a_long_frame_on_a_slow_line_is_life_but_not_for_ever() {
         0x81,
         format!(r#"{{"type":"OFFER","dst":"a","payload":{{"x":"{payload}"}}}}"#).as_bytes(),
     );
-    // three times as long as one may be silent
+    // three times as long as a client may be silent
     for part in offer.chunks(offer.len() / 15) {
         slow.send(part).await;
         sleep(Duration::from_millis(100)).await;
     }
     slow.expect("OFFER").await;
-    // one that never ends
+    // a frame that never ends
     let trickle = async {
         for byte in &frame(0x81, "x".repeat(10_000).as_bytes())[..200] {
             slow.stream.write_all(&[*byte]).await?;

@@ -1,4 +1,4 @@
-//! Pages: who is on one, and what each member is told.
+//! Pages: their members, and what each member is told.
 
 mod common;
 
@@ -8,7 +8,7 @@ use common::{Query, Server};
 use serde_json::{Value, json};
 
 #[tokio::test]
-async fn the_first_on_a_page_hosts_it_and_open_says_all_there_is_to_know() {
+async fn the_first_member_of_a_page_hosts_it_and_open_carries_every_fact() {
     let server = Server::start(&[]);
     let before = unix_ms();
     let mut host = server.member("p", "a").await;
@@ -23,14 +23,14 @@ async fn the_first_on_a_page_hosts_it_and_open_says_all_there_is_to_know() {
             "ice": [{"urls": ["stun:stun.l.google.com:19302"]}],
         })
     );
-    // the clock's milliseconds, where nobody claims more
+    // the clock's milliseconds, because no member claims more
     let epoch = epoch.as_u64().expect("an integer");
     assert!((before..=unix_ms()).contains(&epoch), "{epoch}");
     host.nothing_more().await;
 }
 
 #[tokio::test]
-async fn others_are_told_the_host_and_only_the_host_is_told_who_they_are() {
+async fn members_are_told_the_host_and_only_the_host_is_told_the_members() {
     let server = Server::start(&[
         ("pages.resume_ms", "12345"),
         ("liveness.ping_ms", "4321"),
@@ -67,7 +67,7 @@ async fn others_are_told_the_host_and_only_the_host_is_told_who_they_are() {
 }
 
 #[tokio::test]
-async fn leave_is_told_to_the_host_and_not_to_strangers() {
+async fn leave_is_sent_to_the_host_and_not_to_strangers() {
     let server = Server::start(&[]);
     let mut host = server.member("p", "a").await;
     let (b, mut c) = (server.member("p", "b").await, server.member("p", "c").await);
@@ -80,7 +80,7 @@ async fn leave_is_told_to_the_host_and_not_to_strangers() {
 }
 
 #[tokio::test]
-async fn a_profile_is_in_the_roster_in_join_and_told_again_when_it_changes() {
+async fn a_profile_is_in_the_roster_and_in_join_and_is_sent_again_when_it_changes() {
     let server = Server::start(&[]);
     let mut host = server.grouped("p", "a").await;
     let profile = json!({"name": "Ann", "colour": [1, 2]});
@@ -91,7 +91,7 @@ async fn a_profile_is_in_the_roster_in_join_and_told_again_when_it_changes() {
         host.expect_from("JOIN", "b").await["payload"],
         json!({"id": "b", "group": 1, "profile": profile})
     );
-    // the same again, and other things, are no news
+    // an unchanged profile and other updates are not announced
     b.status(json!({"profile": profile, "visible": true}));
     b.nothing_more().await;
     host.nothing_more().await;
@@ -99,7 +99,7 @@ async fn a_profile_is_in_the_roster_in_join_and_told_again_when_it_changes() {
     assert_eq!(host.expect_from("JOIN", "b").await["payload"], json!({"id": "b", "group": 1}));
     b.status(json!({"profile": "Bob"}));
     host.expect_from("JOIN", "b").await;
-    // who hosts next learns it from the roster, and hears of its own from nobody
+    // the next host reads it in the roster, and is not told its own profile
     let mut c = server.grouped("p", "c").await;
     c.status(json!({"eligible": false}));
     c.nothing_more().await;
@@ -148,7 +148,7 @@ async fn signalling_never_crosses_pages() {
     for client in &mut all {
         client.nothing_more().await;
     }
-    // one who is only elsewhere is absent, and gets nothing when it goes
+    // a peer of another page is absent here, and gets nothing when it leaves
     let elsewhere = server.member("q", "z").await;
     all[2].expect_from("JOIN", "z").await;
     speakers[1].send_to("OFFER", "z", json!({}));
@@ -158,7 +158,7 @@ async fn signalling_never_crosses_pages() {
 }
 
 #[tokio::test]
-async fn a_page_is_found_by_query_by_path_by_base64url_and_behind_the_token() {
+async fn a_page_may_be_named_in_the_query_the_path_in_base64url_and_behind_the_token() {
     let server = Server::start(&[]);
     let page = "https://a.org/x%2Fy?z=1&ü+w/";
     let encoded = Query::encode(page);
@@ -219,7 +219,7 @@ async fn ids_are_unique_on_their_page() {
 }
 
 #[tokio::test]
-async fn a_taken_over_seat_keeps_the_host_and_tells_nobody() {
+async fn a_replaced_host_keeps_its_seat_and_nothing_is_announced() {
     let server = Server::start(&[]);
     let (mut host, mut b) = (server.member("p", "a").await, server.member("p", "b").await);
     host.expect("JOIN").await;
@@ -255,7 +255,7 @@ async fn pages_and_their_members_have_limits() {
         (&words["payload"]["code"], &words["payload"]["retry"], code),
         (&json!(4506), &json!(true), 4506)
     );
-    // the page-less are not on a page
+    // page-less peers are on no page
     server.peer("a").await;
     let mut b = server.member("p", "b").await;
     let (words, code) = server.refusal("/peerjs?key=peerjs&id=c&page=p").await;
@@ -263,11 +263,11 @@ async fn pages_and_their_members_have_limits() {
         (&words["payload"]["code"], &words["payload"]["retry"], code),
         (&json!(4505), &json!(true), 4505)
     );
-    // who is here may come again all the same
+    // a member may join again all the same
     let mut again = server.member("p", "b").await;
     assert_eq!(b.closed().await.0, 4410);
     again.nothing_more().await;
-    // a page that is empty is none
+    // an empty page does not count
     q.goodbye().await;
     common::eventually("there is room for another page", async || {
         let mut r = server.connect("/peerjs?key=peerjs&id=a&page=r").await;
@@ -284,7 +284,7 @@ async fn without_a_relay_a_page_is_full_at_the_size_of_a_star() {
 }
 
 #[tokio::test]
-async fn nothing_of_ours_carries_a_connection_id() {
+async fn no_message_of_the_server_carries_a_connection_id() {
     let server = Server::start(&[]);
     let mut host = server.member("p", "a").await;
     let mut b = server.member("p", "b").await;

@@ -1,4 +1,4 @@
-//! Without a page: a PeerServer, message for message.
+//! Page-less peers: the server behaves like PeerServer, message for message.
 
 mod common;
 
@@ -6,7 +6,7 @@ use common::{Client, Event, Server, eventually};
 use serde_json::json;
 
 #[tokio::test]
-async fn a_peer_is_told_open_and_nothing_else() {
+async fn a_peer_is_sent_open_and_nothing_else() {
     let server = Server::start(&[]);
     let mut peer = server.connect("/peerjs?key=peerjs&id=a&token=t&version=1.5.5").await;
     assert_eq!(peer.text().await, r#"{"type":"OPEN"}"#);
@@ -14,7 +14,7 @@ async fn a_peer_is_told_open_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn signalling_goes_to_its_receiver_with_the_true_sender_and_the_payload_as_it_was() {
+async fn signalling_reaches_its_receiver_with_the_true_sender_and_an_unchanged_payload() {
     let server = Server::start(&[]);
     let (mut a, mut b, mut c) =
         (server.peer("a").await, server.peer("b").await, server.peer("c").await);
@@ -34,7 +34,7 @@ async fn signalling_goes_to_its_receiver_with_the_true_sender_and_the_payload_as
 }
 
 #[tokio::test]
-async fn leave_and_expire_go_to_their_receiver_or_nowhere() {
+async fn leave_and_expire_are_delivered_or_dropped() {
     let server = Server::start(&[("peerjs.expire_ms", "300")]);
     let (mut a, mut b) = (server.peer("a").await, server.peer("b").await);
     for kind in ["LEAVE", "EXPIRE"] {
@@ -49,13 +49,13 @@ async fn leave_and_expire_go_to_their_receiver_or_nowhere() {
 }
 
 #[tokio::test]
-async fn what_is_sent_to_an_absent_peer_waits_for_it_and_keeps_its_order() {
+async fn messages_to_an_absent_peer_are_parked_in_order() {
     let server = Server::start(&[]);
     let (mut a, mut b) = (server.peer("a").await, server.peer("b").await);
     for n in 0..50 {
         let kind = ["OFFER", "CANDIDATE", "ANSWER"][n % 3];
         a.send_to(kind, "late", json!({"n": n}));
-        // both senders' messages keep the order in which they came
+        // both senders' messages keep their order
         a.nothing_more().await;
         b.send_to("CANDIDATE", "late", json!({"n": n}));
         b.nothing_more().await;
@@ -68,12 +68,12 @@ async fn what_is_sent_to_an_absent_peer_waits_for_it_and_keeps_its_order() {
     }
     late.nothing_more().await;
     late.goodbye().await;
-    // delivered is delivered: the next of that name gets nothing of it
+    // a delivered message is not delivered again to the next peer with that id
     server.peer("late").await.nothing_more().await;
 }
 
 #[tokio::test]
-async fn what_was_delivered_late_does_not_expire_too() {
+async fn a_message_that_was_delivered_late_does_not_expire_too() {
     let server = Server::start(&[("peerjs.expire_ms", "400")]);
     let mut a = server.peer("a").await;
     a.send_to("OFFER", "late", json!({}));
@@ -83,7 +83,7 @@ async fn what_was_delivered_late_does_not_expire_too() {
 }
 
 #[tokio::test]
-async fn one_expire_for_each_absent_peer_says_who_was_absent() {
+async fn a_sender_gets_one_expire_for_each_absent_peer() {
     let server = Server::start(&[("peerjs.expire_ms", "300")]);
     let (mut a, mut b) = (server.peer("a").await, server.peer("b").await);
     for absent in ["x", "y"] {
@@ -97,13 +97,13 @@ async fn one_expire_for_each_absent_peer_says_who_was_absent() {
     assert_eq!(a.text().await, r#"{"type":"EXPIRE","src":"y","dst":"a"}"#);
     assert_eq!(b.text().await, r#"{"type":"EXPIRE","src":"x","dst":"b"}"#);
     a.nothing_until_expire().await;
-    // what expired is gone
+    // an expired message is gone
     let mut x = server.peer("x").await;
     x.nothing_more().await;
 }
 
 #[tokio::test]
-async fn an_attempt_that_failed_once_fails_again_with_another_expire() {
+async fn every_message_to_an_absent_peer_expires_on_its_own() {
     let server = Server::start(&[("peerjs.expire_ms", "150")]);
     let mut a = server.peer("a").await;
     for _ in 0..3 {
@@ -114,7 +114,7 @@ async fn an_attempt_that_failed_once_fails_again_with_another_expire() {
 }
 
 #[tokio::test]
-async fn more_than_may_wait_expires_at_once_and_the_rest_is_delivered() {
+async fn messages_beyond_the_parking_limit_expire_at_once_and_the_rest_is_delivered() {
     let server = Server::start(&[("peerjs.expire_ms", "60000")]);
     let mut a = server.peer("a").await;
     let sent = 400;
@@ -139,7 +139,7 @@ async fn more_than_may_wait_expires_at_once_and_the_rest_is_delivered() {
 }
 
 #[tokio::test]
-async fn leave_without_a_receiver_is_a_goodbye() {
+async fn leave_without_a_receiver_ends_the_session() {
     let server = Server::start(&[("peerjs.allow_discovery", "true")]);
     for leave in [
         json!({"type": "LEAVE"}),
@@ -185,7 +185,7 @@ async fn a_heartbeat_of_a_stock_client_is_not_answered() {
 }
 
 #[tokio::test]
-async fn one_may_call_oneself() {
+async fn a_peer_may_send_to_itself() {
     let server = Server::start(&[]);
     let mut a = server.peer("a").await;
     a.send_to("OFFER", "a", json!({"x": 1}));
@@ -193,7 +193,7 @@ async fn one_may_call_oneself() {
 }
 
 #[tokio::test]
-async fn an_offer_that_would_throw_in_its_receiver_is_refused_with_words() {
+async fn an_offer_that_would_throw_in_its_receiver_is_refused_with_the_reason() {
     let server = Server::start(&[]);
     let mut b = server.peer("b").await;
     for payload in ["", r#","payload":null"#, r#","payload":5"#, r#","payload":[{}]"#] {
@@ -206,7 +206,7 @@ async fn an_offer_that_would_throw_in_its_receiver_is_refused_with_words() {
 }
 
 #[tokio::test]
-async fn the_concurrent_limit_is_told_and_a_place_that_is_free_again_is_given_again() {
+async fn a_client_beyond_the_concurrent_limit_is_told_so_and_a_returned_permit_is_given_again() {
     let server = Server::start(&[("peerjs.concurrent_limit", "2")]);
     let (a, mut b) = (server.peer("a").await, server.peer("b").await);
     let (words, code) = server.refusal("/peerjs?key=peerjs&id=c&token=t").await;
@@ -219,11 +219,11 @@ async fn the_concurrent_limit_is_told_and_a_place_that_is_free_again_is_given_ag
     assert_eq!(code, 4503);
     b.nothing_more().await;
     a.goodbye().await;
-    eventually("c is let in", async || is_let_in(&server, "c").await).await;
+    eventually("c is let in", async || is_admitted(&server, "c").await).await;
     b.nothing_more().await;
 }
 
-async fn is_let_in(server: &Server, id: &str) -> bool {
+async fn is_admitted(server: &Server, id: &str) -> bool {
     let mut client: Client = server.connect(&format!("/peerjs?key=peerjs&id={id}&token=t")).await;
     client.event().await == Event::Text(r#"{"type":"OPEN"}"#.into())
 }

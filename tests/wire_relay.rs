@@ -11,7 +11,7 @@ fn relay(client: &Client, payload: &str) {
 }
 
 #[tokio::test]
-async fn the_hosts_word_goes_to_all_who_want_it_and_anyone_elses_to_the_host() {
+async fn the_host_relays_to_all_that_want_it_and_other_members_to_the_host() {
     let server = Server::start(&[]);
     let mut members = server.group("p", &["h", "a", "b", "c"]).await;
     let mut stock = server.member("p", "stock").await;
@@ -30,12 +30,12 @@ async fn the_hosts_word_goes_to_all_who_want_it_and_anyone_elses_to_the_host() {
     relay(&members[1], "[1]");
     let told = members[0].expect_from("RELAY", "a").await;
     assert_eq!(told["payload"], json!([1]));
-    // it may still be spoken to by name, and speak
+    // it may still send, and be sent to by id
     members[0].send_to("RELAY", "c", json!("for you"));
     assert_eq!(members[3].expect_from("RELAY", "h").await["payload"], "for you");
     members[3].send_to("RELAY", "b", json!(7));
     assert_eq!(members[2].expect_from("RELAY", "c").await["payload"], 7);
-    // a stock client neither hears nor speaks it
+    // a stock client neither receives nor sends RELAY
     members[0].send_to("RELAY", "stock", json!({}));
     relay(&stock, "{}");
     for client in members.iter_mut().chain([&mut stock, &mut elsewhere]) {
@@ -44,7 +44,7 @@ async fn the_hosts_word_goes_to_all_who_want_it_and_anyone_elses_to_the_host() {
 }
 
 #[tokio::test]
-async fn who_no_longer_hosts_speaks_to_the_host_alone() {
+async fn a_former_host_relays_to_the_host_alone() {
     let server = Server::start(&[]);
     let mut members = server.group("p", &["h", "a", "b"]).await;
     let epoch = members[0].open["epoch"].clone();
@@ -58,7 +58,7 @@ async fn who_no_longer_hosts_speaks_to_the_host_alone() {
 }
 
 #[tokio::test]
-async fn order_is_kept_from_each_sender_to_each_receiver() {
+async fn messages_from_one_sender_to_one_receiver_keep_their_order() {
     let server = Server::start(&[("limits.messages_per_s", "0")]);
     let mut members = server.group("p", &["h", "a", "b"]).await;
     for n in 0..500 {
@@ -85,7 +85,7 @@ async fn a_relayed_message_that_is_too_long_is_refused() {
 }
 
 #[tokio::test]
-async fn without_a_relay_nothing_is_relayed_and_all_dial_the_host() {
+async fn without_a_relay_nothing_is_relayed_and_all_members_dial_the_host() {
     let server = Server::start(&[("relay.enabled", "false")]);
     let mut members = server.group("p", &["h", "a"]).await;
     assert!(members.iter().all(|m| m.open["relay"] == false && m.open["p2p"] == true));
@@ -97,7 +97,7 @@ async fn without_a_relay_nothing_is_relayed_and_all_dial_the_host() {
 }
 
 #[tokio::test]
-async fn the_longest_present_dial_the_host_and_the_others_do_not() {
+async fn the_members_longest_present_dial_the_host_and_the_others_do_not() {
     let server = Server::start(&[("pages.star", "3")]);
     let mut members = server.group("p", &["a", "b", "c", "d", "e"]).await;
     let dial: Vec<_> = members.iter().map(|m| m.open["p2p"].as_bool()).collect();
@@ -109,7 +109,7 @@ async fn the_longest_present_dial_the_host_and_the_others_do_not() {
 }
 
 #[tokio::test]
-async fn relaying_over_the_rate_is_slowed_and_nothing_is_skipped() {
+async fn a_relay_over_the_rate_limit_is_slowed_and_loses_nothing() {
     let server = Server::start(&[("relay.max_bytes_per_s", "100000")]);
     let mut members = server.group("p", &["h", "a"]).await;
     let started = Instant::now();
@@ -120,7 +120,8 @@ async fn relaying_over_the_rate_is_slowed_and_nothing_is_skipped() {
     for n in 0..40 {
         assert_eq!(members[1].expect_from("RELAY", "h").await["payload"][0], n);
     }
-    // 400 KB at 100 KB a second, a second's worth of them at once. A slow machine takes longer, none takes less.
+    // 400 KB at 100 KB a second, of which 100 KB pass at once. A slow machine takes longer, and
+    // none takes less.
     assert!(started.elapsed() > Duration::from_millis(2000), "{:?}", started.elapsed());
 }
 
@@ -144,7 +145,7 @@ async fn a_member_that_does_not_read_is_closed_and_the_others_get_everything() {
     let send_all = async {
         for n in 0..600 {
             relay(&members[0], &json!([n, data]).to_string());
-            // not faster than the others read
+            // not faster than the other members read
             for at in [1, 2] {
                 assert_eq!(members[at].expect_from("RELAY", "h").await["payload"][0], n);
             }

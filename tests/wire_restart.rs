@@ -1,4 +1,4 @@
-//! What members claim after the server lost its memory: who hosted, in which epoch.
+//! Claims of members after the server lost its memory: the host, and its epoch.
 
 mod common;
 
@@ -7,7 +7,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use common::{Client, Server, eventually};
 use serde_json::json;
 
-/// Comes (back) as a group member with what it was last told.
+/// Joins as a group member with a claim of what it was last told.
 async fn rejoin(server: &Server, id: &str, epoch: u64, host: &str) -> Client {
     server.join(&format!("id={id}&token=t&page=p&group=1&epoch={epoch}&host={host}")).await
 }
@@ -20,7 +20,7 @@ fn unix_ms() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock").as_millis() as u64
 }
 
-/// A page that has seen one change of host: its members, epoch and host.
+/// Makes a page that has seen one change of host. Returns its members, epoch and host.
 async fn page_with_a_past(server: &Server) -> (Vec<Client>, u64, String) {
     let first = server.grouped("p", "first").await;
     let mut members = Vec::new();
@@ -36,7 +36,7 @@ async fn page_with_a_past(server: &Server) -> (Vec<Client>, u64, String) {
 }
 
 #[tokio::test]
-async fn after_a_crash_host_and_epoch_stand_and_nobody_sees_a_change() {
+async fn after_a_crash_host_and_epoch_stay_and_no_member_sees_a_change() {
     let mut server = Server::start_to_be_restarted(&[
         ("election.recovery_ms", "60000"),
         ("auth.admin_token", "admin"),
@@ -70,7 +70,7 @@ async fn after_a_crash_host_and_epoch_stand_and_nobody_sees_a_change() {
         server.pages().await,
         json!([{"page": "p", "host": host, "epoch": epoch, "members": 5}])
     );
-    // one who comes now is a member like any other, and the next epoch is the next
+    // a newcomer is a member like any other, and the epoch grows by one
     let late = server.grouped("p", "late").await;
     assert_eq!((&late.open["host"], late.open.get("recovering")), (&json!(host), None));
     host_again.expect_from("JOIN", "late").await;
@@ -81,7 +81,7 @@ async fn after_a_crash_host_and_epoch_stand_and_nobody_sees_a_change() {
 }
 
 #[tokio::test]
-async fn when_the_host_is_back_first_it_hosts_at_once() {
+async fn a_host_that_returns_first_hosts_at_once() {
     let server = Server::start(&[("election.recovery_ms", "60000")]);
     let epoch = unix_ms() - 5000;
     let mut host = rejoin(&server, "a", epoch, "a").await;
@@ -132,7 +132,7 @@ async fn claims_that_disagree_end_in_one_election_of_the_host_most_others_claim(
 }
 
 #[tokio::test]
-async fn nobody_makes_itself_host_against_the_word_of_others() {
+async fn no_member_makes_itself_host_against_the_claims_of_others() {
     let server = Server::start(&[("election.recovery_ms", "60000")]);
     let epoch = unix_ms() - 5000;
     let mut b = rejoin(&server, "b", epoch, "a").await;
@@ -145,7 +145,7 @@ async fn nobody_makes_itself_host_against_the_word_of_others() {
         "{told}"
     );
     assert_eq!(liar.open["host"], told["host"]);
-    // a itself comes too late for this, and changes nothing
+    // a itself returns too late, and changes nothing
     let a = rejoin(&server, "a", epoch, "a").await;
     assert_eq!((&a.open["host"], &a.open["epoch"]), (&told["host"], &told["epoch"]));
     let host = if told["host"] == "b" { &mut b } else { &mut liar };
@@ -155,7 +155,7 @@ async fn nobody_makes_itself_host_against_the_word_of_others() {
 }
 
 #[tokio::test]
-async fn a_host_that_does_not_come_back_is_replaced_after_recovery_ms() {
+async fn a_host_that_does_not_return_is_replaced_after_recovery_ms() {
     let server = Server::start(&[("election.recovery_ms", "500")]);
     let epoch = unix_ms() - 5000;
     let mut b = rejoin(&server, "b", epoch, "gone").await;
@@ -186,11 +186,11 @@ async fn a_claim_far_above_the_clock_is_ignored() {
 }
 
 #[tokio::test]
-async fn a_later_claim_above_the_epoch_lifts_it_and_leaves_the_host() {
+async fn a_later_claim_above_the_epoch_raises_it_and_keeps_the_host() {
     let server = Server::start(&[("election.recovery_ms", "100"), ("peerjs.expire_ms", "300")]);
     let (mut a, mut b) = (server.grouped("p", "a").await, server.grouped("p", "b").await);
     a.expect("JOIN").await;
-    // the page is no longer new
+    // the page is not new any more
     a.nothing_until_expire().await;
     let claimed = epoch_of(&a.open) + 20_000;
     let mut c = rejoin(&server, "c", claimed, "c").await;
@@ -201,7 +201,7 @@ async fn a_later_claim_above_the_epoch_lifts_it_and_leaves_the_host() {
         let told = member.appointed().await;
         assert_eq!((&told["host"], epoch_of(&told)), (&json!("a"), lifted));
     }
-    // one that claims less says nothing new
+    // a member that claims a lower epoch changes nothing
     let mut d = rejoin(&server, "d", claimed - 5, "d").await;
     assert_eq!(epoch_of(&d.open), lifted);
     for member in [&mut b, &mut c, &mut d] {
@@ -210,7 +210,7 @@ async fn a_later_claim_above_the_epoch_lifts_it_and_leaves_the_host() {
 }
 
 #[tokio::test]
-async fn a_host_without_a_claim_gives_way_to_a_claimant_while_the_page_is_new() {
+async fn a_host_without_a_claim_yields_to_a_claimant_while_the_page_is_new() {
     let server = Server::start(&[("election.recovery_ms", "60000")]);
     let epoch = unix_ms() - 5000;
     let mut newcomer = server.grouped("p", "newcomer").await;
@@ -220,7 +220,7 @@ async fn a_host_without_a_claim_gives_way_to_a_claimant_while_the_page_is_new() 
     assert_eq!((&told["host"], &told["cause"]), (&json!("old"), &json!("restarted")));
     assert!(epoch_of(&told) > epoch_of(&newcomer.open));
     assert_eq!((&member.open["host"], &member.open["epoch"]), (&json!("old"), &told["epoch"]));
-    // history does not outrank history
+    // a claim does not outrank another claim
     let third = rejoin(&server, "third", epoch, "third").await;
     assert_eq!((&third.open["host"], &third.open["epoch"]), (&json!("old"), &told["epoch"]));
     member.expect_from("JOIN", "third").await;
@@ -244,12 +244,12 @@ async fn epochs_grow_when_a_page_is_forgotten_and_when_the_server_is() {
     }
 }
 
-/// A server whose clock was set back while it restarted is told epochs above its clock.
+/// Claims have epochs above the server's clock when that was set back during the restart.
 #[tokio::test]
 async fn a_claim_ten_minutes_above_the_clock_is_believed_and_one_above_that_is_not() {
     let server = Server::start(&[("election.recovery_ms", "100"), ("peerjs.expire_ms", "300")]);
     let mut a = server.grouped("p", "a").await;
-    // the page is no longer new
+    // the page is not new any more
     a.nothing_until_expire().await;
     let far = rejoin(&server, "far", unix_ms() + 660_000, "far").await;
     assert_eq!((&far.open["host"], &far.open["epoch"]), (&json!("a"), &a.open["epoch"]));
@@ -262,12 +262,12 @@ async fn a_claim_ten_minutes_above_the_clock_is_believed_and_one_above_that_is_n
 }
 
 #[tokio::test]
-async fn open_tells_how_long_ago_the_server_began_without_memory() {
+async fn open_tells_how_long_ago_the_server_started() {
     let mut server = Server::start_to_be_restarted(&[]);
     let up = |member: &Client| member.open["upMs"].as_u64().expect("an integer");
     let first = server.grouped("p", "a").await;
     let began = unix_ms() - up(&first);
-    // a page that is made later is no younger for that
+    // a page that is created later does not get a lower epoch
     let other = server.grouped("q", "a").await;
     assert!(up(&other) >= up(&first));
     server.crash_and_restart();

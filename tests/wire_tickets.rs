@@ -1,4 +1,4 @@
-//! Tickets: who is let in where `auth.ticket_secret` is set. What a ticket may say is tested beside its code.
+//! Tickets, with `auth.ticket_secret` set. The claims of a ticket are tested beside their code.
 
 mod common;
 
@@ -16,7 +16,7 @@ fn server() -> Server {
     ])
 }
 
-/// A ticket that runs out in a minute.
+/// Returns a ticket that expires in a minute.
 fn ticket(mut claims: Value) -> String {
     claims["exp"] = json!(get_current_timestamp() + 60);
     encode(&Header::default(), &claims, &EncodingKey::from_secret(SECRET.as_bytes()))
@@ -24,7 +24,7 @@ fn ticket(mut claims: Value) -> String {
 }
 
 #[tokio::test]
-async fn a_ticket_lets_in_where_it_says_and_nowhere_else() {
+async fn a_ticket_admits_to_its_page_and_to_no_other() {
     let server = server();
     let (page, any, nowhere) =
         (ticket(json!({"page": "p"})), ticket(json!({"page_prefix": ""})), ticket(json!({})));
@@ -57,7 +57,7 @@ async fn a_ticket_lets_in_where_it_says_and_nowhere_else() {
 }
 
 #[tokio::test]
-async fn one_that_has_run_out_is_told_to_bring_another() {
+async fn a_client_with_an_expired_ticket_is_told_to_return_with_another() {
     let server = server();
     let claims = json!({"page": "p", "exp": get_current_timestamp() - 40});
     let old = encode(&Header::default(), &claims, &EncodingKey::from_secret(SECRET.as_bytes()))
@@ -68,7 +68,7 @@ async fn one_that_has_run_out_is_told_to_bring_another() {
 }
 
 #[tokio::test]
-async fn one_that_may_not_host_is_never_elected_and_waits_for_somebody_who_may() {
+async fn a_member_that_may_not_host_is_never_elected_and_waits_for_one_that_may() {
     let server = server();
     let guest = ticket(json!({"page": "p", "host": false}));
     let guest = format!("token=t&page=p&group=1&ticket={guest}");
@@ -84,7 +84,7 @@ async fn one_that_may_not_host_is_never_elected_and_waits_for_somebody_who_may()
 }
 
 #[tokio::test]
-async fn one_that_may_not_relay_is_told_so_and_dials() {
+async fn a_member_that_may_not_relay_is_told_so_and_dials() {
     let server = Server::start(&[("auth.ticket_secret", SECRET), ("pages.star", "1")]);
     let _host = server
         .join(&format!("id=a&token=t&page=p&group=1&ticket={}", ticket(json!({"page": "p"}))))
@@ -92,12 +92,12 @@ async fn one_that_may_not_relay_is_told_so_and_dials() {
     let ticket = ticket(json!({"page": "p", "relay": false}));
     let told = server.join(&format!("id=b&token=t&page=p&group=1&ticket={ticket}")).await;
     assert_eq!((&told.open["relay"], &told.open["p2p"]), (&json!(false), &json!(true)));
-    // there is nobody else: it would host next
+    // there is no other member: it would host next
     assert_eq!(told.open["deputy"], "b");
 }
 
 #[tokio::test]
-async fn ids_are_listed_for_the_admin_alone_where_tickets_are_needed() {
+async fn where_tickets_are_needed_only_the_admin_may_list_ids() {
     let server = server();
     server.join(&format!("id=a&token=t&page=p&ticket={}", ticket(json!({"page": "p"})))).await;
     for path in ["/peerjs/peers", "/pages/p/peerjs/peers"] {
@@ -145,7 +145,7 @@ async fn a_ticket_and_a_secret_may_end_with_a_line_break() {
 }
 
 #[tokio::test]
-async fn one_that_is_not_valid_yet_is_told_to_come_back() {
+async fn a_client_with_a_ticket_that_is_not_valid_yet_is_told_to_return() {
     let server = server();
     let now = get_current_timestamp();
     for (nbf, code, retry) in

@@ -1,12 +1,11 @@
-//! What the actors say to each other.
+//! The messages between the actors.
 
 use std::collections::HashSet;
 use std::sync::Arc;
 
 use actix::{Message, Recipient};
 
-use super::routing_table::RoutingTable;
-use super::writer::Outlet;
+use super::{outbound, outlet, routing_table, writer};
 use peerstar_core::directory::Incarnation;
 use peerstar_core::page::member::{Departure, JoinRequest};
 use peerstar_core::page::{Handover, Input};
@@ -14,175 +13,191 @@ use peerstar_core::protocol::claim::Claim;
 use peerstar_core::protocol::close::Close;
 use peerstar_core::protocol::id::{Epoch, PageKey, PeerId, SessionId, Token};
 
-/// To the directory.
+/// How a page reaches a session.
+pub type Outlet = outlet::Outlet<ToSession>;
+/// What a page sends to its sessions in one moment.
+pub type Batch = outlet::Batch<ToSession>;
+/// One thing sent to a session.
+pub type Outbound = outbound::Outbound<ToSession>;
+/// What a page publishes for its sessions.
+pub type RoutingTable = routing_table::RoutingTable<ToSession>;
+/// The sockets of one thread.
+pub type ThreadSockets = writer::ThreadSockets<ToSession>;
+
+/// A message to the directory.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub enum ToDirectory {
     /// A session wants to join a page.
     Join {
-        /// Which page.
+        /// The page.
         key: PageKey,
-        /// Who.
-        joiner: Box<JoinRequest>,
-        /// How to reach it.
-        line: Outlet,
+        /// What the session asks with.
+        request: Box<JoinRequest>,
+        /// How to reach the session.
+        outlet: Outlet,
     },
-    /// A member's page has died, and its successor too before it heard who is on it: where is it now?
+    /// A member asks where its page is: the page's actor has died, and so has its successor before
+    /// it knew of the member.
     Seek {
-        /// Which page.
+        /// The page.
         key: PageKey,
         /// How to reach the member.
-        line: Outlet,
+        outlet: Outlet,
     },
-    /// A session has ended; the page it may be on is to know.
+    /// A session has ended. It may be on the page.
     Gone {
-        /// Which page.
+        /// The page.
         key: PageKey,
-        /// Which session.
+        /// The session.
         session: SessionId,
-        /// How it went.
+        /// How the session ended.
         departure: Departure,
     },
-    /// A page of a browser that has no socket any more says that it leaves for good.
+    /// A browser's page whose socket is closed says that it leaves for good.
     TakeLeave {
-        /// Which page it was on.
+        /// The page.
         key: PageKey,
-        /// Its id.
+        /// Id of the member.
         id: PeerId,
-        /// Its proof that the id is its own.
+        /// Proof that the id is the member's own.
         token: Token,
     },
-    /// A page has nobody and nothing left.
+    /// A page has no members and nothing that waits.
     Idle {
-        /// Which page.
+        /// The page.
         key: PageKey,
-        /// Which life of it.
+        /// Incarnation of the page that says so.
         incarnation: Incarnation,
-        /// How many joins it saw.
+        /// Number of joins that reached it.
         joins_seen: u64,
-        /// The highest epoch it told.
-        told: Epoch,
+        /// Highest epoch that it announced.
+        announced: Epoch,
     },
     /// A page's actor has stopped, by order or by a panic.
     Stopped {
-        /// Which page.
+        /// The page.
         key: PageKey,
-        /// Which life of it.
+        /// Incarnation that has stopped.
         incarnation: Incarnation,
-        /// What it leaves to the next.
-        estate: Box<Handover>,
-        /// Its sessions.
-        lines: Vec<Outlet>,
-        /// Sessions of the actor before it that had not come back.
+        /// What it leaves to its successor.
+        handover: Box<Handover>,
+        /// Outlets of its sessions.
+        outlets: Vec<Outlet>,
+        /// Sessions of an earlier incarnation that had not resumed.
         awaited: HashSet<SessionId>,
     },
-    /// The server goes away.
-    Drain,
+    /// The server shuts down.
+    Drain {
+        /// Number of open connections. More of them are told over a longer time.
+        connections: usize,
+    },
 }
 
-/// To a page.
+/// A message to a page.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub enum ToPage {
     /// A session wants to join.
     Join {
-        /// Who.
-        joiner: Box<JoinRequest>,
-        /// How to reach it.
-        line: Outlet,
+        /// What the session asks with.
+        request: Box<JoinRequest>,
+        /// How to reach the session.
+        outlet: Outlet,
     },
     /// Something happened to a member.
     Input(Input),
-    /// A session's client said something.
-    Said {
-        /// Which session.
+    /// A member's client sent a message.
+    FromClient {
+        /// The member's session, which counts the message as in flight until it is handled.
         session: SessionId,
-        /// What.
+        /// The message.
         input: Input,
     },
-    /// The page is forgotten: stop.
+    /// The directory has forgotten the page: it stops.
     Retire,
-    /// Panic, to see what follows.
+    /// The page's actor panics, for tests.
     #[cfg(feature = "faults")]
     Fail,
 }
 
-/// To a session.
+/// A notice to a session.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub enum ToSession {
-    /// It is a member.
+    /// The session is a member of its page.
     Joined {
-        /// The page's address.
+        /// Address of the page.
         page: Recipient<ToPage>,
-        /// Who else is there.
-        switchboard: Arc<RoutingTable>,
-        /// Who hosts, as its client is told in `OPEN`. `None` for a session that resumes: it is told nothing.
-        told: Option<Claim>,
+        /// What the page publishes for its sessions.
+        routing: Arc<RoutingTable>,
+        /// The host that the client is told of in `OPEN`. A session that resumes is told nothing.
+        claim: Option<Claim>,
     },
-    /// Its client hosts from now on, as it was told.
+    /// The session's client hosts from now on, as it was told.
     Hosts(Claim),
-    /// See whether the client lives: the next frame from it is to be reported.
+    /// Pings the client. The next frame from it is reported to the page.
     Ping,
-    /// The end, and why.
+    /// Closes the session.
     Close(Close),
-    /// The page's actor died. With the address of its successor: say who you are.
+    /// The page's actor died. The session resumes at its successor, if there is one.
     PageLost(Option<Recipient<ToPage>>),
 }
 
-/// The answer of a page whose actor dies, or died and has not heard from all its sessions yet. To be asked again.
+/// The answer of a page whose actor is dying, or whose sessions have not all resumed. The question
+/// may be asked again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Dying;
 
-/// The ids of a page's members.
+/// Asks a page for the ids of its members.
 #[derive(Debug, Message)]
 #[rtype(result = "Result<Vec<PeerId>, Dying>")]
 pub struct Ids;
 
-/// The ids of the members of a page, asked of the directory.
+/// Asks the directory for the ids of a page's members.
 #[derive(Debug, Message)]
 #[rtype(result = "Result<Vec<PeerId>, Dying>")]
 pub struct IdsOf(pub PageKey);
 
-/// Sends away the member of a page that has an id. True when there is one.
+/// Has a page send away the member with an id. Returns whether there is one.
 #[derive(Debug, Message)]
 #[rtype(result = "Result<bool, Dying>")]
 pub struct Kick(pub PeerId);
 
-/// The same, asked of the directory.
+/// Has the directory send away the member of a page with an id. Returns whether there is one.
 #[derive(Debug, Message)]
 #[rtype(result = "Result<bool, Dying>")]
 pub struct KickFrom {
-    /// Which page.
+    /// The page.
     pub key: PageKey,
-    /// Whom.
+    /// Id of the member.
     pub id: PeerId,
 }
 
 /// One page as the operator sees it.
 #[derive(Debug, Clone, serde::Serialize)]
 pub struct Summary {
-    /// Its name.
+    /// Name of the page.
     pub page: String,
-    /// Its host, or the one that is to come back.
+    /// The host, or the member that is expected back as host.
     pub host: Option<PeerId>,
-    /// The host's term.
+    /// Epoch of the host.
     pub epoch: Option<Epoch>,
-    /// How many are there.
+    /// Number of members.
     pub members: usize,
 }
 
-/// A page's summary; none when nobody is there.
+/// Asks a page for its summary. A page without members has none.
 #[derive(Debug, Message)]
 #[rtype(result = "Result<Option<Summary>, Dying>")]
 pub struct Summarise;
 
-/// The summaries of all pages, asked of the directory.
+/// Asks the directory for the summaries of all pages.
 #[derive(Debug, Message)]
 #[rtype(result = "Result<Vec<Summary>, Dying>")]
 pub struct SummariseAll;
 
-/// Makes a page's actor panic, asked of the directory. True when there is such a page.
+/// Has the directory make a page's actor panic. Returns whether there is such a page.
 #[cfg(feature = "faults")]
 #[derive(Debug, Message)]
 #[rtype(result = "bool")]

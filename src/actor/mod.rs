@@ -1,12 +1,25 @@
-//! Who acts: thin shells around [`peerstar_core`].
+//! The actors: thin shells around [`peerstar_core`].
 //!
-//! What they say to each other is in [`message`], and what sessions may read without asking on the [`routing_table`]; then
-//! the directory, the page, the session, and the writer from pages to sessions.
+//! [`message`] lists what they send each other. [`directory`] supervises the pages, and asks the
+//! [`registry`] where they live. A [`page`] reaches its sessions by an [`outlet`]; on each thread a
+//! [`writer`] takes what is [`outbound`] from its [`outbound_queue`], in the order that a [`latch`]
+//! allows. A [`session`] reads what a page publishes in its [`routing_table`].
+
+pub mod latch;
+pub mod outbound;
+pub mod outbound_queue;
+pub mod outlet;
+pub mod writer;
 
 pub mod message;
 pub mod routing_table;
 
 pub mod directory;
 pub mod page;
+pub mod registry;
 pub mod session;
-pub mod writer;
+
+#[cfg(test)]
+mod conformance;
+#[cfg(test)]
+mod memory_link;

@@ -1,4 +1,4 @@
-//! A page, acting: what [`PageState`] decides is done here.
+//! The actor of a page: does what [`PageState`] decides.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::pin::Pin;
@@ -8,15 +8,15 @@ use std::time::{Duration, Instant};
 
 use actix::fut::ActorFuture;
 use actix::{
-    Actor, ActorContext, Addr, AsyncContext, Context, Handler, MessageResult, SpawnHandle,
+    Actor, ActorContext, AsyncContext, Context, Handler, MessageResult, Recipient, SpawnHandle,
 };
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 
-use super::directory::PageDirectory;
-use super::message::{Dying, Ids, Kick, Summarise, Summary, ToDirectory, ToPage, ToSession};
-use super::routing_table::RoutingTable;
-use super::writer::{Batch, Outbound, Outlet};
+use super::message::{
+    Batch, Dying, Ids, Kick, Outbound, Outlet, RoutingTable, Summarise, Summary, ToDirectory,
+    ToPage, ToSession,
+};
 use crate::clock::unix_ms;
 use crate::shared::Shared;
 use crate::transport::counters::SessionCounters;
@@ -28,42 +28,48 @@ use peerstar_core::protocol::id::{PageKey, PeerId, SessionId};
 use peerstar_core::protocol::outgoing::Frame;
 use peerstar_core::time::Time;
 
-/// A session for which more bytes than that are on their way is not kept waiting for the rest of what is decided.
-const MUCH: usize = 32 * 1024;
-/// How many times `limits.queue_bytes` may wait for a host when a crowd comes or goes.
-const NEWS: usize = 16;
-/// What part of `limits.queue_bytes` peers may fill with what they say to one: 1 / `PEERS`. One that has no room for the
-/// page's own words, or the host's, is closed, and no peer is to bring that about.
-const PEERS: usize = 2;
+/// Bytes queued for one session from which on the page sends what it has so far, before it decides
+/// the rest.
+const SEND_EARLY_BYTES: usize = 32 * 1024;
+/// Factor by which joins and leaves of a crowd may exceed `limits.queue_bytes` in the host's queue.
+const NEWS_FACTOR: usize = 16;
+/// Share of `limits.queue_bytes` that messages of peers may fill in one member's queue: 1 /
+/// `PEER_SHARE`. A member without room for messages of the page or the host is closed, and no peer
+/// may bring that about.
+const PEER_SHARE: usize = 2;
 
-/// How long the operator is told to ask again while sessions have not come back to a page whose actor died. Those that
-/// ended with it never come.
-const MOST_AWAITED: Duration = Duration::from_secs(5);
+/// Longest time for which the operator is told to ask again while sessions have not resumed after
+/// the page's actor died. Sessions that ended at the same moment never resume.
+const MAX_AWAITED: Duration = Duration::from_secs(5);
 
 /// The actor of one page.
 pub struct Page {
     key: PageKey,
     incarnation: Incarnation,
     shared: Arc<Shared>,
-    directory: Addr<PageDirectory>,
+    directory: Recipient<ToDirectory>,
     state: PageState,
-    /// How to reach members, and newcomers that wait.
-    lines: HashMap<SessionId, Outlet>,
-    switchboard: Arc<RoutingTable>,
-    /// Sessions of an earlier actor of this page that have not come back, and until when they are waited for.
+    /// Outlets of members and of pending joins.
+    outlets: HashMap<SessionId, Outlet>,
+    routing: Arc<RoutingTable>,
+    /// Sessions of an earlier incarnation that have not resumed.
     awaited: HashSet<SessionId>,
+    /// When the page stops waiting for those.
     awaited_until: Time,
-    /// What is not delivered yet: what is for sessions, who was named host to all, why and since when, who came, and who said
-    /// something.
-    bags: Batch,
-    named: Option<Claim>,
+    /// Items that are not sent yet.
+    batch: Batch,
+    /// The host that the items of `batch` announce, to be published when they are sent.
+    announced: Option<Claim>,
+    /// Elections whose announcements are in `batch`: why, and since when.
     elected: Vec<(Cause, Instant)>,
-    arrived: Vec<SessionId>,
-    spoke: Vec<Arc<SessionCounters>>,
-    /// Members that had no room for the word of a new host.
+    /// Members that are added to the routing table when `batch` is sent.
+    joined: Vec<SessionId>,
+    /// Sessions whose message was handled, one entry a message.
+    handled: Vec<Arc<SessionCounters>>,
+    /// Members that had no room for the announcement of a new host.
     congested: Vec<SessionId>,
-    /// How many messages wait here, as the metrics know it.
-    waiting: i64,
+    /// Number of parked messages, as the metrics know it.
+    parked: i64,
     /// Empty between inputs; kept for its memory.
     outbox: Vec<Output>,
     timer: Option<(Time, SpawnHandle)>,
@@ -71,103 +77,105 @@ pub struct Page {
 }
 
 impl Page {
-    /// A page nobody has come to yet, or the successor of one whose actor died.
+    /// Returns a page without members: a new one, or the successor of one whose actor died.
     #[must_use]
     pub fn new(
         key: PageKey,
         incarnation: Incarnation,
-        estate: Handover,
+        handover: Handover,
         awaited: HashSet<SessionId>,
         shared: Arc<Shared>,
-        directory: Addr<PageDirectory>,
+        directory: Recipient<ToDirectory>,
     ) -> Self {
         let state =
-            PageState::new(key.clone(), Arc::clone(&shared.rules), shared.clock.now(), estate);
-        let awaited_until = shared.clock.now().plus(MOST_AWAITED);
+            PageState::new(key.clone(), Arc::clone(&shared.rules), shared.clock.now(), handover);
+        let awaited_until = shared.clock.now().plus(MAX_AWAITED);
         let random = SmallRng::from_rng(&mut rand::rng());
-        let switchboard = Arc::new(RoutingTable::new(shared.settings.limits.queue_bytes / PEERS));
+        let routing = Arc::new(RoutingTable::new(shared.settings.limits.queue_bytes / PEER_SHARE));
         Self {
             key,
             incarnation,
             shared,
             directory,
             state,
-            lines: HashMap::new(),
-            switchboard,
+            outlets: HashMap::new(),
+            routing,
             awaited,
             awaited_until,
-            bags: Batch::default(),
-            named: None,
+            batch: Batch::default(),
+            announced: None,
             elected: Vec::new(),
-            arrived: Vec::new(),
-            spoke: Vec::new(),
+            joined: Vec::new(),
+            handled: Vec::new(),
             congested: Vec::new(),
-            waiting: 0,
+            parked: 0,
             outbox: Vec::new(),
             timer: None,
             random,
         }
     }
 
-    /// One input in, everything that follows from it decided, one timer set.
+    /// Hands one input to the state, performs all outputs and what they lead to, and arms the
+    /// timer.
     fn drive(&mut self, input: Input, ctx: &mut Context<Self>) {
         let begun = Instant::now();
         let mut inputs = VecDeque::from([input]);
         while let Some(input) = inputs.pop_front() {
             let now = self.shared.clock.now();
-            let heard =
-                |session| self.lines.get(&session).map_or(now, |line: &Outlet| line.pulse.heard());
-            let spoken =
-                |session| self.lines.get(&session).map_or(0, |line: &Outlet| line.pulse.spoken());
-            let outside = Env {
+            let counters = |session| self.outlets.get(&session).map(|outlet| &outlet.counters);
+            let heard = |session| counters(session).map_or(now, |counters| counters.heard());
+            let texts = |session| counters(session).map_or(0, |counters| counters.texts());
+            let env = Env {
                 now,
                 unix_ms: unix_ms(),
                 random: self.random.next_u64(),
                 last_heard: &heard,
-                texts_sent: &spoken,
+                texts_sent: &texts,
             };
-            self.state.handle(outside, input, &mut self.outbox);
+            self.state.handle(env, input, &mut self.outbox);
             let mut outbox = std::mem::take(&mut self.outbox);
             inputs.extend(outbox.drain(..).filter_map(|output| self.perform(output, begun, ctx)));
             inputs.extend(self.congested.drain(..).map(Input::Congested));
             self.outbox = outbox;
         }
-        self.count_waiting(self.state.parked());
+        self.count_parked(self.state.parked());
         self.check();
         self.rearm(ctx);
     }
 
-    /// What was decided is said.
+    /// Sends what was decided, and publishes what it changes.
     fn deliver(&mut self) {
-        self.bags.send();
-        let (switchboard, named, spoke) =
-            (Arc::clone(&self.switchboard), self.named.take(), std::mem::take(&mut self.spoke));
-        let reached =
-            |session| Some((self.state.id_of(session)?.clone(), self.lines.get(&session)?.clone()));
-        let arrived: Vec<_> = self.arrived.drain(..).filter_map(reached).collect();
-        self.bags.then(move || {
-            if let Some(claim) = named {
-                switchboard.appoint(claim);
+        self.batch.send();
+        let (routing, announced) = (Arc::clone(&self.routing), self.announced.take());
+        let handled = std::mem::take(&mut self.handled);
+        let reached = |session| {
+            Some((self.state.id_of(session)?.clone(), self.outlets.get(&session)?.clone()))
+        };
+        let joined: Vec<_> = self.joined.drain(..).filter_map(reached).collect();
+        self.batch.then(move || {
+            if let Some(claim) = announced {
+                routing.set_host(claim);
             }
-            // what waited for a newcomer is on its way now; what others hand it themselves comes after that
-            arrived.into_iter().for_each(|(id, line)| switchboard.connect(id, line));
-            // not earlier: what follows may take the shorter way
-            spoke.iter().for_each(|pulse| pulse.arrive());
+            // The parked messages for a new member are sent; what others hand it past the page
+            // comes after them.
+            joined.into_iter().for_each(|(id, outlet)| routing.connect(id, outlet));
+            // Last: a session without messages in flight may go past the page.
+            handled.iter().for_each(|counters| counters.remove_in_flight());
         });
         for (cause, begun) in self.elected.drain(..) {
             self.shared.metrics.elected(cause, begun.elapsed());
         }
     }
 
-    fn count_waiting(&mut self, waiting: usize) {
-        let waiting = i64::try_from(waiting).unwrap_or(i64::MAX);
-        if waiting != self.waiting {
-            self.shared.metrics.waiting.inc_by(waiting - self.waiting);
-            self.waiting = waiting;
+    fn count_parked(&mut self, parked: usize) {
+        let parked = i64::try_from(parked).unwrap_or(i64::MAX);
+        if parked != self.parked {
+            self.shared.metrics.waiting.inc_by(parked - self.parked);
+            self.parked = parked;
         }
     }
 
-    /// Does one thing; gives what it leads to.
+    /// Performs one output. Returns the input that it leads to, if any.
     fn perform(
         &mut self,
         output: Output,
@@ -176,27 +184,26 @@ impl Page {
     ) -> Option<Input> {
         match output {
             Output::Welcome { to, open, assignment } => {
-                let line = self.lines.get(&to)?;
-                self.arrived.push(to);
+                let outlet = self.outlets.get(&to)?;
+                self.joined.push(to);
                 log::debug!(
                     page = self.key.name(), session = to.0, members = self.state.len();
                     "member joined"
                 );
                 let is_told = open.is_some();
                 if let Some(open) = open {
-                    self.bags.put(line, Outbound::Frame(open));
+                    self.batch.put(outlet, Outbound::Frame(open));
                 }
-                let (page, switchboard) =
-                    (ctx.address().recipient(), Arc::clone(&self.switchboard));
-                // A session that resumes is told nothing. Any other is told in `OPEN`, maybe of an earlier host
-                // than the routing table has from members that are gone.
-                let told = assignment.filter(|_| is_told).map(Assignment::into_claim);
-                if told.is_some() {
-                    self.named.clone_from(&told);
+                let (page, routing) = (ctx.address().recipient(), Arc::clone(&self.routing));
+                // A session that resumes is told nothing. Any other is told in `OPEN`, maybe of an earlier
+                // host than the routing table has from members that are gone.
+                let claim = assignment.filter(|_| is_told).map(Assignment::into_claim);
+                if claim.is_some() {
+                    self.announced.clone_from(&claim);
                 }
-                self.bags
-                    .put(line, Outbound::Notice(ToSession::Joined { page, switchboard, told }));
-                // from now on nobody means the session that had its id until now
+                self.batch
+                    .put(outlet, Outbound::Notice(ToSession::Joined { page, routing, claim }));
+                // The id may have belonged to another session until now.
                 if let Some(id) = self.state.id_of(to).cloned() {
                     self.vacate(id);
                 }
@@ -207,36 +214,38 @@ impl Page {
                 frame,
                 assignment: assignment @ Assignment { hosting: false, .. },
             } => {
-                self.named = Some(assignment.into_claim());
-                self.tell(to, frame)
+                self.announced = Some(assignment.into_claim());
+                self.send_or_congest(to, frame)
             }
             Output::AnnounceHost { to, frame, assignment } => {
                 let claim = assignment.into_claim();
-                let has_room =
-                    |line: &Outlet| line.pulse.has_room(self.shared.settings.limits.queue_bytes);
-                let line = self.lines.get(&to)?;
-                let congested = (!has_room(line)).then_some(Input::Congested(to));
+                let has_room = |outlet: &Outlet| {
+                    outlet.counters.has_room(self.shared.settings.limits.queue_bytes)
+                };
+                let outlet = self.outlets.get(&to)?;
+                let congested = (!has_room(outlet)).then_some(Input::Congested(to));
                 if congested.is_none() {
-                    self.bags.send_first(line, frame);
+                    self.batch.send_urgent(outlet, frame);
                 }
-                self.bags.put(line, Outbound::Notice(ToSession::Hosts(claim.clone())));
-                self.named = Some(claim);
+                self.batch.put(outlet, Outbound::Notice(ToSession::Hosts(claim.clone())));
+                self.announced = Some(claim);
                 congested
             }
             Output::AnnounceHostToOthers(announcement) => {
-                self.appoint_others(*announcement);
+                self.announce_to_others(*announcement);
                 None
             }
-            Output::Send { to, frame } => self.tell(to, frame),
+            Output::Send { to, frame } => self.send_or_congest(to, frame),
             Output::Forward { to, frame, from } => {
-                let sent = self.send(to, frame, self.shared.settings.limits.queue_bytes / PEERS);
+                let sent =
+                    self.send(to, frame, self.shared.settings.limits.queue_bytes / PEER_SHARE);
                 from.filter(|_| !sent).map(|(session, dst)| Input::Undelivered { session, dst })
             }
             Output::RosterChange { to, frame } => {
                 let sent = self.send(
                     to,
                     frame,
-                    self.shared.settings.limits.queue_bytes.saturating_mul(NEWS),
+                    self.shared.settings.limits.queue_bytes.saturating_mul(NEWS_FACTOR),
                 );
                 (!sent).then_some(Input::Congested(to))
             }
@@ -245,16 +254,16 @@ impl Page {
                 None
             }
             Output::Ping(to) => {
-                self.bags.put(self.lines.get(&to)?, Outbound::Notice(ToSession::Ping));
+                self.batch.put(self.outlets.get(&to)?, Outbound::Notice(ToSession::Ping));
                 None
             }
             Output::Dismiss { session, close } => {
-                if let Some(line) = self.lines.remove(&session) {
+                if let Some(outlet) = self.outlets.remove(&session) {
                     log::debug!(
                         page = self.key.name(), session = session.0, close = close.name();
                         "member dismissed"
                     );
-                    self.bags.put(&line, Outbound::Notice(ToSession::Close(close)));
+                    self.batch.put(&outlet, Outbound::Notice(ToSession::Close(close)));
                 }
                 None
             }
@@ -266,7 +275,7 @@ impl Page {
                     members = self.state.len();
                     "member left"
                 );
-                self.lines.remove(&session);
+                self.outlets.remove(&session);
                 self.vacate(id);
                 None
             }
@@ -286,42 +295,43 @@ impl Page {
                 None
             }
             Output::Idle { joins_seen } => {
-                let (key, incarnation, told) =
+                let (key, incarnation, announced) =
                     (self.key.clone(), self.incarnation, self.state.announced_epoch());
-                self.report(ToDirectory::Idle { key, incarnation, joins_seen, told });
+                self.report(ToDirectory::Idle { key, incarnation, joins_seen, announced });
                 None
             }
         }
     }
 
-    /// Tells all but the host who hosts. Its frame is on its way already.
-    fn appoint_others(&mut self, announcement: Announcement) {
-        let Self { state, lines, bags, congested, shared, .. } = self;
+    /// Announces the host to all other members. The host's own frame is sent already.
+    fn announce_to_others(&mut self, announcement: Announcement) {
+        let Self { state, outlets, batch, congested, shared, .. } = self;
         state.announce_to_others(&announcement, |to, frame| {
-            if !send(lines, bags, to, frame, shared.settings.limits.queue_bytes) {
+            if !send(outlets, batch, to, frame, shared.settings.limits.queue_bytes) {
                 congested.push(to);
             }
         });
-        self.named = Some(announcement.assignment.into_claim());
+        self.announced = Some(announcement.assignment.into_claim());
     }
 
-    /// Nobody has `id` any more, as far as others may hand a member something themselves.
+    /// Takes `id` off the routing table.
     fn vacate(&mut self, id: PeerId) {
-        self.switchboard.vacate(&id);
-        if self.bags.holds() {
-            // one that came may be yet to be connected
-            let switchboard = Arc::clone(&self.switchboard);
-            self.bags.then(move || switchboard.vacate(&id));
+        self.routing.vacate(&id);
+        if self.batch.holds_back() {
+            // a member that joined may not be connected yet
+            let routing = Arc::clone(&self.routing);
+            self.batch.then(move || routing.vacate(&id));
         }
     }
 
-    fn tell(&mut self, to: SessionId, frame: Frame) -> Option<Input> {
+    /// Sends a frame of the page or the host, or reports that the session has no room for it.
+    fn send_or_congest(&mut self, to: SessionId, frame: Frame) -> Option<Input> {
         let sent = self.send(to, frame, self.shared.settings.limits.queue_bytes);
         (!sent).then_some(Input::Congested(to))
     }
 
-    fn send(&mut self, to: SessionId, frame: Frame, most: usize) -> bool {
-        send(&self.lines, &mut self.bags, to, frame, most)
+    fn send(&mut self, to: SessionId, frame: Frame, room: usize) -> bool {
+        send(&self.outlets, &mut self.batch, to, frame, room)
     }
 
     #[expect(clippy::disallowed_methods, reason = "the directory does little, and never waits")]
@@ -330,7 +340,7 @@ impl Page {
     }
 
     fn check(&self) {
-        // all invariants where it costs little; those that cost nothing always
+        // All invariants are checked where that is cheap, and the cheap ones always.
         let thorough = cfg!(debug_assertions) && self.state.len() <= 64;
         let checked = if thorough { self.state.check() } else { self.state.check_quickly() };
         if let Err(violation) = checked {
@@ -342,7 +352,7 @@ impl Page {
         }
     }
 
-    /// Whether all who were here when an earlier actor of this page died are known again.
+    /// Returns an error while sessions of an earlier incarnation may not have resumed.
     fn knows_all(&self) -> Result<(), Dying> {
         let is_complete = self.awaited.is_empty() || self.shared.clock.now() >= self.awaited_until;
         if is_complete { Ok(()) } else { Err(Dying) }
@@ -350,7 +360,7 @@ impl Page {
 
     fn rearm(&mut self, ctx: &mut Context<Self>) {
         let Some(deadline) = self.state.next_deadline().map(|next| next.at) else { return };
-        // an earlier timer than needed does no harm, a cancelled one costs a search
+        // A timer that is too early does no harm, and cancelling one costs a search.
         if self.timer.is_some_and(|(at, _)| at <= deadline) {
             return;
         }
@@ -367,29 +377,31 @@ impl Page {
     }
 }
 
-/// Whether it had room, if it is still here.
+/// Sends a frame if the session has `room` bytes left. Returns whether it had; a session that is
+/// gone has room.
 fn send(
-    lines: &HashMap<SessionId, Outlet>,
-    bags: &mut Batch,
+    outlets: &HashMap<SessionId, Outlet>,
+    batch: &mut Batch,
     to: SessionId,
     frame: Frame,
-    most: usize,
+    room: usize,
 ) -> bool {
-    let Some(line) = lines.get(&to) else { return true };
-    let has_room = line.pulse.has_room(most);
+    let Some(outlet) = outlets.get(&to) else { return true };
+    let has_room = outlet.counters.has_room(room);
     if has_room {
-        bags.put(line, Outbound::Frame(frame));
-        if !line.pulse.has_room(MUCH) {
-            bags.send();
+        batch.put(outlet, Outbound::Frame(frame));
+        if !outlet.counters.has_room(SEND_EARLY_BYTES) {
+            batch.send();
         }
     }
     has_room
 }
 
-/// Runs after whatever was in the mailbox: what several messages lead to goes out together.
-struct Delivering;
+/// Delivers after all messages of the mailbox were handled: what several of them lead to is sent
+/// together.
+struct DeliverLoop;
 
-impl ActorFuture<Page> for Delivering {
+impl ActorFuture<Page> for DeliverLoop {
     type Output = ();
 
     fn poll(
@@ -406,21 +418,22 @@ impl ActorFuture<Page> for Delivering {
 impl Actor for Page {
     type Context = Context<Self>;
 
-    /// A successor may have deadlines before anybody says anything.
+    /// Arms the timer: a successor may have deadlines before its first message.
     fn started(&mut self, ctx: &mut Self::Context) {
         self.drive(Input::Timer, ctx);
-        ctx.spawn(Delivering);
+        ctx.spawn(DeliverLoop);
     }
 
-    /// The directory starts a successor, unless it ordered this. Runs while a panic unwinds too: it must not panic.
+    /// Reports to the directory, which starts a successor unless it ordered the stop. Must not
+    /// panic: it also runs while a panic unwinds.
     fn stopped(&mut self, _: &mut Self::Context) {
-        self.count_waiting(0);
+        self.count_parked(0);
         self.deliver();
-        let lines = self.lines.drain().map(|(_, line)| line).collect();
-        let (key, incarnation, estate) =
+        let outlets = self.outlets.drain().map(|(_, outlet)| outlet).collect();
+        let (key, incarnation, handover) =
             (self.key.clone(), self.incarnation, Box::new(self.state.hand_over()));
         let awaited = std::mem::take(&mut self.awaited);
-        self.report(ToDirectory::Stopped { key, incarnation, estate, lines, awaited });
+        self.report(ToDirectory::Stopped { key, incarnation, handover, outlets, awaited });
     }
 }
 
@@ -429,10 +442,10 @@ impl Handler<ToPage> for Page {
 
     fn handle(&mut self, message: ToPage, ctx: &mut Self::Context) {
         match message {
-            ToPage::Join { joiner, line } => {
-                self.awaited.remove(&line.session);
-                self.lines.insert(line.session, line);
-                self.drive(Input::Join(*joiner), ctx);
+            ToPage::Join { request, outlet } => {
+                self.awaited.remove(&outlet.session);
+                self.outlets.insert(outlet.session, outlet);
+                self.drive(Input::Join(*request), ctx);
             }
             ToPage::Input(input) => {
                 let gone = if let Input::SocketClosed { session, .. } = input {
@@ -443,17 +456,18 @@ impl Handler<ToPage> for Page {
                 self.drive(input, ctx);
                 if let Some(session) = gone {
                     self.awaited.remove(&session);
-                    self.lines.remove(&session);
-                    // one that keeps its seat has no socket to hand anything to
+                    self.outlets.remove(&session);
+                    // a member that keeps its seat has no socket any more
                     if let Some(id) = self.state.id_of(session) {
-                        self.switchboard.vacate(id);
+                        self.routing.vacate(id);
                     }
                 }
             }
-            ToPage::Said { session, input } => {
-                let pulse = self.lines.get(&session).map(|line| Arc::clone(&line.pulse));
+            ToPage::FromClient { session, input } => {
+                let counters =
+                    self.outlets.get(&session).map(|outlet| Arc::clone(&outlet.counters));
                 self.drive(input, ctx);
-                self.spoke.extend(pulse);
+                self.handled.extend(counters);
             }
             ToPage::Retire => ctx.stop(),
             #[cfg(feature = "faults")]
@@ -475,7 +489,7 @@ impl Handler<Kick> for Page {
 
     fn handle(&mut self, Kick(id): Kick, ctx: &mut Self::Context) -> Self::Result {
         let is_here = self.state.has(&id);
-        // a session that this actor is yet to hear of would come in again after the kick
+        // a session that has not resumed yet would join again after the kick
         if !is_here && let Err(dying) = self.knows_all() {
             return MessageResult(Err(dying));
         }

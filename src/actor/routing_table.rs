@@ -1,60 +1,65 @@
-//! What a page lets its sessions read, without asking it: how to reach its members, and who hosts.
+//! What a page publishes for its sessions: the host, and the outlets of its members.
 //!
-//! A candidate changes nothing on the page. So a session hands it to the receiver's courier itself, and saves the page and its
-//! thread.
+//! A candidate changes nothing on the page. A session therefore hands it to the receiver's outlet
+//! itself, and saves the page and its thread the work.
 
 use std::collections::HashMap;
 use std::sync::{PoisonError, RwLock};
 
-use super::writer::{Outlet, ThreadSockets};
+use actix::Message;
+
+use super::outlet::Outlet;
+use super::writer::ThreadSockets;
 use peerstar_core::protocol::claim::Claim;
 use peerstar_core::protocol::id::PeerId;
 use peerstar_core::protocol::outgoing::Frame;
 
-/// Who is on a page. Only the page writes it.
+/// The members of one page and how to reach them. Only the page writes it.
 #[derive(Debug)]
-pub struct RoutingTable {
-    lines: RwLock<HashMap<PeerId, Outlet>>,
+pub struct RoutingTable<N> {
+    outlets: RwLock<HashMap<PeerId, Outlet<N>>>,
     host: RwLock<Option<Claim>>,
     room: usize,
 }
 
-impl RoutingTable {
-    /// Nobody's. No more than `room` bytes wait for one member of what others say to it.
+impl<N: Message<Result = ()> + Send + Unpin + 'static> RoutingTable<N> {
+    /// Returns an empty table. Messages between members may fill `room` bytes of one member's
+    /// queue.
     #[must_use]
     pub fn new(room: usize) -> Self {
-        Self { lines: RwLock::default(), host: RwLock::default(), room }
+        Self { outlets: RwLock::default(), host: RwLock::default(), room }
     }
 
-    /// A member has come.
-    pub fn connect(&self, id: PeerId, line: Outlet) {
-        self.lines.write().unwrap_or_else(PoisonError::into_inner).insert(id, line);
+    /// Adds a member.
+    pub fn connect(&self, id: PeerId, outlet: Outlet<N>) {
+        self.outlets.write().unwrap_or_else(PoisonError::into_inner).insert(id, outlet);
     }
 
-    /// The member with this id has gone, or is another session now that is yet to be connected.
+    /// Removes the member with this id: it has left, or another session has the id and is not
+    /// connected yet.
     pub fn vacate(&self, id: &PeerId) {
-        self.lines.write().unwrap_or_else(PoisonError::into_inner).remove(id);
+        self.outlets.write().unwrap_or_else(PoisonError::into_inner).remove(id);
     }
 
-    /// Hands a frame to the member `to`, from a session whose thread's is `round`. The frame comes back when there is none, or it has no room.
+    /// Hands a frame to the member `to`, from a session of the thread that has `sockets`.
     ///
     /// # Errors
-    /// With the frame, for the page to decide about.
-    pub fn pass(&self, to: &PeerId, frame: Frame, round: &ThreadSockets) -> Result<(), Frame> {
-        let lines = self.lines.read().unwrap_or_else(PoisonError::into_inner);
-        match lines.get(to).filter(|line| line.pulse.has_room(self.room)) {
-            Some(line) => round.send(line, frame),
+    /// Returns the frame when there is no such member or it has no room. The page decides then.
+    pub fn pass(&self, to: &PeerId, frame: Frame, sockets: &ThreadSockets<N>) -> Result<(), Frame> {
+        let outlets = self.outlets.read().unwrap_or_else(PoisonError::into_inner);
+        match outlets.get(to).filter(|outlet| outlet.counters.has_room(self.room)) {
+            Some(outlet) => sockets.send(outlet, frame),
             None => return Err(frame),
         }
         Ok(())
     }
 
-    /// All members were told who hosts.
-    pub fn appoint(&self, host: Claim) {
+    /// Publishes the host that all members were told of.
+    pub fn set_host(&self, host: Claim) {
         *self.host.write().unwrap_or_else(PoisonError::into_inner) = Some(host);
     }
 
-    /// What all were told last, if anything.
+    /// Returns the host that all members were told of last.
     pub fn host(&self) -> Option<Claim> {
         self.host.read().unwrap_or_else(PoisonError::into_inner).clone()
     }

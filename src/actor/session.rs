@@ -1,7 +1,7 @@
-//! A session: one WebSocket, acting.
+//! The actor of a session, which is one WebSocket: does what [`SessionState`] decides.
 //!
-//! It reads what its client says, passes it on to the page, and writes what its courier cannot. Others judge whether it lives: by
-//! what it noted in its [`SessionCounters`].
+//! A session reads what its client sends, passes it on to the page, and writes what its thread's
+//! writer could not. The page judges whether the client lives, by the [`SessionCounters`].
 
 use std::cell::RefCell;
 use std::pin::Pin;
@@ -16,172 +16,149 @@ use actix_web::web::Bytes;
 use tokio::time::{Instant, Sleep, sleep};
 
 use super::directory::PageDirectory;
-use super::message::{ToDirectory, ToPage, ToSession};
-use super::routing_table::RoutingTable;
-use super::writer::{Outlet, ThreadSockets};
+use super::message::{Outlet, RoutingTable, ThreadSockets, ToDirectory, ToPage, ToSession};
 use crate::admission::ConnectionPermit;
 use crate::clock::unix_ms;
-use crate::settings::ms;
 use crate::shared::Shared;
 use crate::transport::counters::SessionCounters;
-use crate::transport::socket::{Inflow, Socket, hang_up};
+use crate::transport::socket::{ClosedBy, Inflow, ReadState, Socket, hang_up};
 use crate::transport::upgrade::Upgraded;
 use peerstar_core::frame::reader::{Event, Opcode, ProtocolViolation};
 use peerstar_core::page::Input;
-use peerstar_core::page::member::{Departure, JoinRequest, Rights, Status};
-use peerstar_core::protocol::claim::Claim;
+use peerstar_core::page::member::JoinRequest;
 use peerstar_core::protocol::close::Close;
-use peerstar_core::protocol::id::{PageKey, PeerId, SessionId, Token};
-use peerstar_core::protocol::incoming::{self, Inbound, SignalKind};
+use peerstar_core::protocol::id::PeerId;
+use peerstar_core::protocol::incoming::{self, SignalKind};
 use peerstar_core::protocol::outgoing::{self, Frame};
+use peerstar_core::session::{
+    Identity, JOIN_RETRY, Reaction, SessionEnv, SessionInput, SessionOutput, SessionState,
+};
 use peerstar_core::time::Time;
 
-/// How long the answer to the handshake waits for the page's word, to go out with it.
-const WELCOME_WITHIN: Duration = Duration::from_millis(250);
-/// How long to wait for the page's word before asking again: it may have died with our question in its mailbox.
-const ASK_AGAIN: Duration = Duration::from_secs(4);
-/// The same for a member, which is missed.
-const SEEK_AGAIN: Duration = Duration::from_millis(500);
-/// How much of what the client says is kept while there is no page.
-const MOST_EARLY: usize = 32;
-
-/// Who a client says it is, checked.
-#[derive(Debug)]
-pub struct Identity {
-    /// Where it wants to be.
-    pub key: PageKey,
-    /// Its id.
-    pub id: PeerId,
-    /// Its proof for the next time.
-    pub token: Option<Token>,
-    /// The version of the group protocol it speaks; 0 for a stock client.
-    pub group: u32,
-    /// What it may do.
-    pub rights: Rights,
-    /// What it was last told.
-    pub claim: Option<Claim>,
-}
+/// Address of a page.
+type PageAddress = Recipient<ToPage>;
 
 /// The actor of one WebSocket.
 pub struct Session {
-    session: SessionId,
-    me: Identity,
+    state: SessionState<PageAddress>,
     shared: Arc<Shared>,
     directory: Addr<PageDirectory>,
-    pulse: Arc<SessionCounters>,
-    /// None when the last was said.
+    counters: Arc<SessionCounters>,
+    /// Empty after the last frame was queued.
     socket: Option<Rc<RefCell<Socket>>>,
-    /// That of this thread's courier.
-    round: ThreadSockets,
-    /// None until the page let us in, and between the death of its actor and our word to the next.
-    page: Option<Recipient<ToPage>>,
-    switchboard: Option<Arc<RoutingTable>>,
-    /// Who hosts, as we were told by ourselves and not with all others.
-    told: Option<Claim>,
-    is_member: bool,
-    /// The successor to which we have said who we are. It may be named to us twice.
-    resumed_at: Option<Recipient<ToPage>>,
-    /// What the client said meanwhile.
-    early: Vec<Input>,
-    /// What we tell a page whose actor died.
-    status: Status,
-    /// The page wants to know when the client says something.
-    owes_sign_of_life: bool,
-    /// When to look after things, and when to tell fresh ICE servers.
-    tick_at: Time,
-    ice_at: Option<Time>,
+    /// All sockets of this thread.
+    sockets: ThreadSockets,
+    /// What the page publishes, once the session is a member.
+    routing: Option<Arc<RoutingTable>>,
+    /// Empty between steps; kept for its memory.
+    outbox: Vec<SessionOutput<PageAddress>>,
     alarm: Pin<Box<Sleep>>,
     alarm_at: Time,
-    departure: Departure,
-    place: Option<ConnectionPermit>,
+    permit: Option<ConnectionPermit>,
 }
 
 /// Starts the session of a client, on this thread.
 pub fn start(
-    me: Identity,
-    place: ConnectionPermit,
+    identity: Identity,
+    permit: ConnectionPermit,
     shared: &Arc<Shared>,
     directory: &Addr<PageDirectory>,
-    round: ThreadSockets,
+    sockets: ThreadSockets,
     upgraded: Upgraded,
 ) {
-    let (now, pulse) = (shared.clock.now(), Arc::<SessionCounters>::default());
-    let renewed = shared.rules.ice.renewed_every().filter(|_| matches!(me.key, PageKey::Named(_)));
+    let (now, counters) = (shared.clock.now(), Arc::<SessionCounters>::default());
+    let rules = Arc::clone(&shared.session_rules);
+    let socket = Socket::new(upgraded, Arc::clone(&counters), &shared.settings, now);
     Session {
-        session: shared.next_session(),
-        me,
+        state: SessionState::new(permit.session(), identity, permit.address(), rules, now),
         shared: Arc::clone(shared),
         directory: directory.clone(),
-        socket: Some(Rc::new(RefCell::new(Socket::new(upgraded, Arc::clone(&pulse), shared)))),
-        round,
-        pulse,
-        page: None,
-        switchboard: None,
-        told: None,
-        is_member: false,
-        resumed_at: None,
-        early: Vec::new(),
-        status: Status::default(),
-        owes_sign_of_life: false,
-        tick_at: now,
-        ice_at: renewed.map(|every| now.plus(every)),
-        alarm: Box::pin(sleep(ASK_AGAIN)),
+        counters,
+        socket: Some(Rc::new(RefCell::new(socket))),
+        sockets,
+        routing: None,
+        outbox: Vec::new(),
+        alarm: Box::pin(sleep(JOIN_RETRY)),
         alarm_at: now,
-        departure: Departure::Lost,
-        place: Some(place),
+        permit: Some(permit),
     }
     .start();
 }
 
-/// Tells a client why it may not stay.
-pub fn refuse(close: Close, words: Option<Frame>, shared: &Shared, upgraded: Upgraded) {
+/// Tells a client why it is refused, and closes the connection.
+pub fn refuse(close: Close, farewell: Option<Frame>, shared: &Shared, upgraded: Upgraded) {
     shared.metrics.refused(close);
-    let mut socket = Socket::new(upgraded, Arc::default(), shared);
-    if let Some(words) = words {
-        socket.answer(Opcode::Text, words.into_bytes());
+    let mut socket = Socket::new(upgraded, Arc::default(), &shared.settings, shared.clock.now());
+    if let Some(farewell) = farewell {
+        socket.answer(Opcode::Text, farewell.into_bytes());
     }
     socket.close(close);
-    hang_up(Rc::new(RefCell::new(socket)), None, false);
+    hang_up(Rc::new(RefCell::new(socket)), None, ClosedBy::Server);
 }
 
 impl Session {
-    fn join(&self) {
-        let joiner = self.joiner(self.me.claim.clone(), None);
-        self.report(ToDirectory::Join { key: self.me.key.clone(), joiner, line: self.line() });
+    /// Hands one input to the state, and performs all outputs.
+    fn step(&mut self, input: SessionInput<PageAddress>, ctx: &mut Context<Self>) {
+        let (as_of, holds_handshake) = self.socket.as_ref().map_or((Time(0), false), |socket| {
+            let socket = socket.borrow();
+            (socket.as_of(), socket.holds_handshake())
+        });
+        let env = SessionEnv {
+            now: self.shared.clock.now(),
+            runs: &PageAddress::connected,
+            announced: &|| self.routing.as_ref()?.host(),
+            as_of,
+            holds_handshake,
+        };
+        self.state.handle(&env, input, &mut self.outbox);
+        let mut outbox = std::mem::take(&mut self.outbox);
+        outbox.drain(..).for_each(|output| self.perform(output, ctx));
+        self.outbox = outbox;
     }
 
-    /// To a page whose actor is new: we were a member, and this is what we know.
-    fn resume(&self) -> ToPage {
-        ToPage::Join {
-            joiner: self.joiner(self.told(), Some(self.status.clone())),
-            line: self.line(),
+    fn perform(&mut self, output: SessionOutput<PageAddress>, ctx: &mut Context<Self>) {
+        match output {
+            SessionOutput::Join(request) => {
+                let (key, outlet) = (self.state.identity().key.clone(), self.outlet());
+                self.report(ToDirectory::Join { key, request, outlet });
+            }
+            SessionOutput::Seek => {
+                let (key, outlet) = (self.state.identity().key.clone(), self.outlet());
+                self.report(ToDirectory::Seek { key, outlet });
+            }
+            SessionOutput::Resume { page, request } => self.resume(&page, request),
+            SessionOutput::Forward(input) => self.send_to_page(input),
+            SessionOutput::ForgetInFlight => self.counters.forget_in_flight(),
+            SessionOutput::ReleaseHandshake => {
+                if let Some(socket) = &self.socket {
+                    socket.borrow_mut().release_handshake();
+                }
+            }
+            SessionOutput::Ping => self.answer(Opcode::Ping, Bytes::new()),
+            SessionOutput::RenewIce => {
+                let ice = &self.shared.rules.ice;
+                let servers = outgoing::ice(&ice.for_client(&self.state.identity().id, unix_ms()));
+                self.answer(Opcode::Text, servers.into_bytes());
+            }
+            SessionOutput::Close { close, farewell, was_member } => {
+                if was_member {
+                    self.shared.metrics.closed(close);
+                } else {
+                    self.shared.metrics.refused(close);
+                }
+                if let Some(farewell) = farewell {
+                    self.answer(Opcode::Text, farewell.into_bytes());
+                }
+                if let Some(socket) = &self.socket {
+                    socket.borrow_mut().close(close);
+                }
+                self.hang_up(ClosedBy::Server, ctx);
+            }
         }
     }
 
-    fn joiner(&self, claim: Option<Claim>, resumed: Option<Status>) -> Box<JoinRequest> {
-        let Identity { id, token, group, rights, .. } = &self.me;
-        let (id, token) = (id.clone(), token.clone());
-        let address = self.place.as_ref().and_then(ConnectionPermit::address);
-        Box::new(JoinRequest {
-            session: self.session,
-            id,
-            token,
-            group: *group,
-            rights: *rights,
-            address,
-            claim,
-            resumed,
-        })
-    }
-
-    /// Who hosts, as our client was last told.
-    fn told(&self) -> Option<Claim> {
-        let since = self.switchboard.as_ref().and_then(|switchboard| switchboard.host());
-        self.told.iter().cloned().chain(since).max_by_key(|claim| claim.epoch)
-    }
-
-    fn line(&self) -> Outlet {
-        self.round.line(self.session, Arc::clone(&self.pulse))
+    fn outlet(&self) -> Outlet {
+        self.sockets.outlet(self.state.session(), Arc::clone(&self.counters))
     }
 
     #[expect(clippy::disallowed_methods, reason = "the directory does little, and never waits")]
@@ -189,19 +166,23 @@ impl Session {
         self.directory.do_send(message);
     }
 
-    fn has_page(&self) -> bool {
-        self.page.as_ref().is_some_and(Recipient::connected)
+    #[expect(clippy::disallowed_methods, reason = "one message for each incarnation of a page")]
+    fn resume(&self, page: &PageAddress, request: Box<JoinRequest>) {
+        page.do_send(ToPage::Join { request, outlet: self.outlet() });
     }
 
-    /// To the page, or kept until there is one.
-    #[expect(clippy::disallowed_methods, reason = "the socket bounds how fast we can send")]
-    fn say(&mut self, input: Input) {
-        match self.page.as_ref().filter(|page| page.connected()) {
-            Some(page) => {
-                self.pulse.send();
-                page.do_send(ToPage::Said { session: self.session, input });
-            }
-            None => self.early.push(input),
+    #[expect(clippy::disallowed_methods, reason = "the socket limits the messages in flight")]
+    fn send_to_page(&self, input: Input) {
+        if let Some(page) = self.state.page() {
+            self.counters.add_in_flight();
+            page.do_send(ToPage::FromClient { session: self.state.session(), input });
+        }
+    }
+
+    /// Sends a message to the page, or keeps it until there is a page.
+    fn forward(&mut self, input: Input) {
+        if let Some(input) = self.state.forward(input, PageAddress::connected) {
+            self.send_to_page(input);
         }
     }
 
@@ -211,36 +192,35 @@ impl Session {
         }
     }
 
-    /// Writes what there is to be said, hears what has come, and keeps time. Runs after whatever wakes this actor.
-    fn attend(&mut self, ctx: &mut Context<Self>, cx: &mut task::Context<'_>) {
+    /// Writes, reads and keeps time. Runs after whatever wakes this actor.
+    fn poll(&mut self, ctx: &mut Context<Self>, cx: &mut task::Context<'_>) {
         loop {
             let now = self.shared.clock.now();
-            if now >= self.tick_at {
-                self.tick(now);
+            if now >= self.state.next_tick() {
+                self.step(SessionInput::Tick, ctx);
             }
             let Some(socket) = &self.socket else { return };
             let mut socket = socket.borrow_mut();
-            // one that fails says so when it is read
+            // an error shows when the socket is read
             let _ = socket.poll_flush(cx);
-            let inflow = if self.early.len() < MOST_EARLY {
-                socket.poll_read(cx, now)
-            } else {
+            let inflow = if self.state.is_full() {
                 Inflow::Nothing(None)
+            } else {
+                socket.poll_read(cx, now)
             };
             drop(socket);
+            let tick_at = self.state.next_tick();
             let until = match inflow {
                 Inflow::Bytes(bytes) => {
                     self.read(bytes, now, ctx);
                     continue;
                 }
-                Inflow::Nothing(until) => {
-                    until.map_or(self.tick_at, |until| until.min(self.tick_at))
-                }
+                Inflow::Nothing(until) => until.map_or(tick_at, |until| until.min(tick_at)),
                 Inflow::End => return ctx.stop(),
             };
             if until != self.alarm_at {
                 self.alarm_at = until;
-                // a part of a millisecond early would be too early
+                // the clock counts whole milliseconds: without one more the alarm may be early
                 let delay = until.since(now) + Duration::from_millis(1);
                 self.alarm.as_mut().reset(Instant::now() + delay);
             }
@@ -253,208 +233,98 @@ impl Session {
 
     fn read(&mut self, mut bytes: Vec<u8>, now: Time, ctx: &mut Context<Self>) {
         let (mut at, mut frames) = (0, 0);
-        while let Some(socket) = self.socket.as_ref().filter(|_| self.early.len() < MOST_EARLY) {
+        while let Some(socket) = self.socket.as_ref().filter(|_| !self.state.is_full()) {
             let next = socket.borrow_mut().next(&mut bytes[at..], now);
             match next {
                 Ok(Some((event, length))) => {
-                    self.hear(event, now, ctx);
+                    self.handle_event(event, now, ctx);
                     at += length;
                     frames += 1;
                 }
                 Ok(None) => break,
-                Err(breach) => self.close_with(
-                    match breach {
+                Err(violation) => {
+                    let close = match violation {
                         ProtocolViolation::TooBig => Close::TooBig,
                         ProtocolViolation::Malformed => Close::ProtocolError,
                         ProtocolViolation::NotText => Close::InvalidUtf8,
                         ProtocolViolation::Binary => Close::BinaryRefused,
-                    },
-                    ctx,
-                ),
+                    };
+                    self.step(SessionInput::Close { close, detail: None }, ctx);
+                }
             }
         }
-        let held = self.early.len() >= MOST_EARLY;
+        let state = if self.state.is_full() { ReadState::Full } else { ReadState::Ready };
         if let Some(socket) = &self.socket {
-            socket.borrow_mut().keep(bytes, at, frames, held, now);
+            socket.borrow_mut().keep(bytes, at, frames, state, now);
         }
-        self.round.serve();
+        self.sockets.flush();
     }
 
-    fn hear(&mut self, event: Event<'_>, now: Time, ctx: &mut Context<Self>) {
-        self.pulse.beat(now);
-        if std::mem::take(&mut self.owes_sign_of_life) {
-            self.say(Input::Alive(self.session));
+    fn handle_event(&mut self, event: Event<'_>, now: Time, ctx: &mut Context<Self>) {
+        self.counters.set_heard(now);
+        if let Some(alive) = self.state.sign_of_life() {
+            self.forward(alive);
         }
         match event {
-            Event::Text(text) => self.text(&text, ctx),
+            Event::Text(text) => self.handle_text(&text, ctx),
             Event::Ping(body) => self.answer(Opcode::Pong, Bytes::copy_from_slice(body)),
             Event::Pong | Event::Fragment => {}
             Event::Close(code, body) => {
-                self.departure = match code {
-                    None => Departure::Disconnected,
-                    Some(1000) => Departure::Goodbye,
-                    Some(1001) => Departure::GoingAway,
-                    // an application's own codes may mean anything, such as: I dial again
-                    Some(_) => Departure::Lost,
-                };
+                self.step(SessionInput::ClientClosed(code), ctx);
                 self.answer(Opcode::Close, Bytes::copy_from_slice(body));
-                self.hang_up(true, ctx);
+                self.hang_up(ClosedBy::Client, ctx);
             }
         }
     }
 
-    fn text(&mut self, text: &str, ctx: &mut Context<Self>) {
-        self.pulse.speak();
-        let session = self.session;
-        let message = incoming::read(&self.me.id, text);
-        if let Ok(message) = &message {
-            self.shared.metrics.said(message);
-        }
-        match message {
-            Ok(Inbound::Heartbeat) if self.me.group > 0 => {
-                self.answer(Opcode::Text, outgoing::heartbeat().into_bytes())
+    fn handle_text(&mut self, text: &str, ctx: &mut Context<Self>) {
+        self.counters.add_text();
+        let reaction = match incoming::read(&self.state.identity().id, text) {
+            Ok(message) => {
+                self.shared.metrics.said(&message);
+                self.state.react(message)
             }
-            Ok(Inbound::Heartbeat | Inbound::Probed | Inbound::Ignored) => {}
-            Ok(Inbound::Relay { frame, .. })
-                if frame.len() > self.shared.settings.relay.max_message_bytes =>
-            {
-                let why = format!(
-                    "RELAY is longer than {} bytes",
-                    self.shared.settings.relay.max_message_bytes
-                );
-                self.close(Close::TooBig, outgoing::farewell(Close::TooBig, Some(&why)), ctx);
+            Err(why) => Reaction::Close { close: Close::BadMessage, detail: Some(why.to_string()) },
+        };
+        match reaction {
+            Reaction::ToPage(input) => self.forward(input),
+            Reaction::Signal { kind, dst, frame } => self.signal(kind, dst, frame),
+            Reaction::Answer(frame) => self.answer(Opcode::Text, frame.into_bytes()),
+            Reaction::Ignore => {}
+            Reaction::Close { close, detail } => {
+                self.step(SessionInput::Close { close, detail }, ctx);
             }
-            Ok(Inbound::Relay { dst, frame }) => self.say(Input::Relay { session, dst, frame }),
-            Ok(Inbound::Suspect(suspicion)) => self.say(Input::Suspect { session, suspicion }),
-            Ok(Inbound::Trust(suspicion)) => self.say(Input::Trust { session, suspicion }),
-            Ok(Inbound::Resign { epoch, to }) => self.say(Input::Resign { session, epoch, to }),
-            Ok(Inbound::Forward { kind, dst, frame }) => self.forward(kind, dst, frame),
-            Ok(Inbound::Status(update)) => {
-                self.status.update(update.clone());
-                self.say(Input::Status { session, update });
-            }
-            Ok(Inbound::Unreachable(answer)) => self.answer(Opcode::Text, answer.into_bytes()),
-            Ok(Inbound::Goodbye) => self.close(Close::Left, None, ctx),
-            Err(why) => self.close(
-                Close::BadMessage,
-                outgoing::farewell(Close::BadMessage, Some(&why.to_string())),
-                ctx,
-            ),
         }
     }
 
-    /// To the receiver itself, if the page need not know; but not past what is still on its way to the page.
-    fn forward(&mut self, kind: SignalKind, dst: PeerId, frame: Frame) {
-        let may = !kind.makes_contact() && self.pulse.under_way() == 0 && self.has_page();
-        let passed = match self.switchboard.as_ref().filter(|_| may) {
-            Some(switchboard) => switchboard.pass(&dst, frame, &self.round),
+    /// Passes a signalling message on: to its receiver's outlet if possible, else to the page.
+    fn signal(&mut self, kind: SignalKind, dst: PeerId, frame: Frame) {
+        let in_flight = self.counters.in_flight();
+        let bypass = self.state.may_bypass_page(kind, in_flight, PageAddress::connected);
+        let passed = match self.routing.as_ref().filter(|_| bypass) {
+            Some(routing) => routing.pass(&dst, frame, &self.sockets),
             None => Err(frame),
         };
         if let Err(frame) = passed {
-            self.say(Input::Forward { session: self.session, kind, dst, frame });
+            let session = self.state.session();
+            self.forward(Input::Forward { session, kind, dst, frame });
         }
     }
 
-    fn close_with(&mut self, close: Close, ctx: &mut Context<Self>) {
-        self.close(close, outgoing::farewell(close, None), ctx);
-    }
-
-    fn close(&mut self, close: Close, last_words: Option<Frame>, ctx: &mut Context<Self>) {
-        let Some(socket) = &self.socket else { return };
-        let metrics = &self.shared.metrics;
-        if self.is_member {
-            metrics.closed(close)
-        } else {
-            metrics.refused(close)
-        }
-        self.departure = if close == Close::Left {
-            Departure::Goodbye
-        } else if close.retry() {
-            Departure::Lost
-        } else {
-            Departure::Expelled
-        };
-        let mut socket = socket.borrow_mut();
-        if let Some(words) = last_words {
-            socket.answer(Opcode::Text, words.into_bytes());
-        }
-        socket.close(close);
-        drop(socket);
-        self.hang_up(false, ctx);
-    }
-
-    fn hang_up(&mut self, is_last: bool, ctx: &mut Context<Self>) {
-        // nothing comes after a close frame
-        self.round.remove(self.session);
+    fn hang_up(&mut self, by: ClosedBy, ctx: &mut Context<Self>) {
+        // no frame may follow a close frame
+        self.sockets.remove(self.state.session());
         if let Some(socket) = self.socket.take() {
-            hang_up(socket, self.place.take(), is_last);
+            hang_up(socket, self.permit.take(), by);
         }
         ctx.stop();
     }
-
-    /// Pings a client that has been silent for a while, or is read so slowly that it may be gone: if so, the kernel finds
-    /// out by what it is sent. A page that takes long to answer keeps no handshake waiting; later it is asked again.
-    fn tick(&mut self, now: Time) {
-        if !self.is_member {
-            if !self.socket.as_ref().is_some_and(|socket| socket.borrow_mut().welcome()) {
-                self.join();
-            }
-        } else if !self.has_page() {
-            self.report(ToDirectory::Seek { key: self.me.key.clone(), line: self.line() });
-        } else if now >= self.as_of().plus(self.ping_interval()) {
-            self.answer(Opcode::Ping, Bytes::new());
-        }
-        if let (Some(at), Some(every)) = (self.ice_at, self.shared.rules.ice.renewed_every())
-            && now >= at
-        {
-            self.ice_at = Some(now.plus(every));
-            let fresh = outgoing::ice(&self.shared.rules.ice.for_client(&self.me.id, unix_ms()));
-            self.answer(Opcode::Text, fresh.into_bytes());
-        }
-        self.rearm(now);
-    }
-
-    fn as_of(&self) -> Time {
-        self.socket.as_ref().map_or(Time(0), |socket| socket.borrow().as_of())
-    }
-
-    fn rearm(&mut self, now: Time) {
-        let interval = self.ping_interval();
-        let due = self.as_of().plus(interval);
-        let next = match (self.has_page(), self.is_member) {
-            (false, true) => now.plus(SEEK_AGAIN),
-            (false, false) => now.plus(ASK_AGAIN),
-            (true, _) if due <= now => now.plus(interval),
-            (true, _) => due,
-        };
-        self.tick_at = self.ice_at.map_or(next, |at| at.min(next));
-    }
-
-    fn ping_interval(&self) -> Duration {
-        let liveness = &self.shared.settings.liveness;
-        let hosting = self.told().is_some_and(|claim| claim.host == self.me.id);
-        ms(if hosting {
-            liveness.ping_ms.min(liveness.host_timeout_ms / 3)
-        } else {
-            liveness.ping_ms
-        })
-    }
-
-    fn joined(&mut self, page: Recipient<ToPage>) {
-        if !self.is_member {
-            self.shared.metrics.joins.inc();
-        }
-        self.page = Some(page);
-        self.is_member = true;
-        let early = std::mem::take(&mut self.early);
-        early.into_iter().for_each(|input| self.say(input));
-    }
 }
 
-/// The one thing that goes on for as long as the session does.
-struct Attend;
+/// Runs for as long as the session does.
+struct PollLoop;
 
-impl ActorFuture<Session> for Attend {
+impl ActorFuture<Session> for PollLoop {
     type Output = ();
 
     fn poll(
@@ -463,7 +333,7 @@ impl ActorFuture<Session> for Attend {
         ctx: &mut Context<Session>,
         cx: &mut task::Context<'_>,
     ) -> task::Poll<()> {
-        session.attend(ctx, cx);
+        session.poll(ctx, cx);
         task::Poll::Pending
     }
 }
@@ -472,20 +342,21 @@ impl Actor for Session {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Context<Self>) {
-        let now = self.shared.clock.now();
-        self.pulse.beat(now);
+        self.counters.set_heard(self.shared.clock.now());
         if let Some(socket) = &self.socket {
-            self.round.add(self.session, Rc::clone(socket), ctx.address().recipient());
+            let session = self.state.session();
+            self.sockets.add(session, Rc::clone(socket), ctx.address().recipient());
         }
-        self.join();
-        self.tick_at = now.plus(WELCOME_WITHIN);
-        ctx.spawn(Attend);
+        self.step(SessionInput::Start, ctx);
+        ctx.spawn(PollLoop);
     }
 
-    /// The one place where a departure is announced; it runs on every way to end. It must not panic.
+    /// Reports the departure. This is the only place that does, and it runs however the session
+    /// ends. It must not panic.
     fn stopped(&mut self, _: &mut Context<Self>) {
-        self.round.remove(self.session);
-        let (key, session, departure) = (self.me.key.clone(), self.session, self.departure);
+        let (session, departure) = (self.state.session(), self.state.departure());
+        self.sockets.remove(session);
+        let key = self.state.identity().key.clone();
         self.report(ToDirectory::Gone { key, session, departure });
     }
 }
@@ -494,45 +365,21 @@ impl Handler<ToSession> for Session {
     type Result = ();
 
     fn handle(&mut self, message: ToSession, ctx: &mut Context<Self>) {
-        match message {
-            ToSession::Joined { page, switchboard, told } => {
-                self.told = told.or_else(|| self.told());
-                self.switchboard = Some(switchboard);
-                self.joined(page);
-                self.rearm(self.shared.clock.now());
-            }
-            // a host is watched more closely: it may have been silent for too long already
-            ToSession::Hosts(claim) => {
-                self.told = Some(claim);
-                self.tick_at = self.shared.clock.now();
-            }
-            ToSession::Ping => {
-                // one that is under way is enough
-                if !std::mem::replace(&mut self.owes_sign_of_life, true) {
-                    self.answer(Opcode::Ping, Bytes::new());
+        let input = match message {
+            ToSession::Joined { page, routing, claim } => {
+                if !self.state.is_member() {
+                    self.shared.metrics.joins.inc();
                 }
-            }
-            ToSession::Close(close) => self.close_with(close, ctx),
-            ToSession::PageLost(None) => self.close_with(Close::Internal, ctx),
-            ToSession::PageLost(Some(page)) => self.page_lost(page),
-        }
-    }
-}
-
-impl Session {
-    #[expect(clippy::disallowed_methods, reason = "one message")]
-    fn page_lost(&mut self, page: Recipient<ToPage>) {
-        if self.is_member {
-            if self.resumed_at.as_ref() == Some(&page) {
+                // The state still needs what the page's former actor announced.
+                self.step(SessionInput::Joined { page, claim }, ctx);
+                self.routing = Some(routing);
                 return;
             }
-            self.resumed_at = Some(page.clone());
-            self.page = None;
-            self.pulse.forget_under_way();
-            page.do_send(self.resume());
-            self.rearm(self.shared.clock.now());
-        } else {
-            self.join();
-        }
+            ToSession::Hosts(claim) => SessionInput::Hosts(claim),
+            ToSession::Ping => SessionInput::Ping,
+            ToSession::Close(close) => SessionInput::Close { close, detail: None },
+            ToSession::PageLost(successor) => SessionInput::PageLost(successor),
+        };
+        self.step(input, ctx);
     }
 }

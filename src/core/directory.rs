@@ -1,4 +1,5 @@
-//! Which pages there are: made by being opened, forgotten when the last one leaves, made anew when their actor dies.
+//! Which pages exist. A page is created by the first join, forgotten when it is empty, and
+//! recreated when its actor dies.
 
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
@@ -7,74 +8,101 @@ use crate::protocol::close::Close;
 use crate::protocol::id::{Epoch, PageKey};
 use crate::time::Time;
 
-/// One life of one page's actor.
+/// One life of a page's actor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Incarnation(pub u64);
 
-/// How often a page's actor may die within [`CRASH_WINDOW`] before its members are sent away.
+/// How often the actor of a page may die within [`CRASH_WINDOW`] before its members are sent away.
 const MOST_CRASHES: usize = 5;
+/// Time after which a crash no longer counts.
 const CRASH_WINDOW: Duration = Duration::from_secs(10);
 
 #[derive(Debug)]
 struct Entry {
     incarnation: Incarnation,
-    /// Joins passed on to this incarnation.
+    /// Number of joins passed on to this incarnation.
     joins: u64,
+    /// When the actor died within [`CRASH_WINDOW`].
     crashes: VecDeque<Time>,
 }
 
-/// What to do with one who wants to join.
+/// Decision about a request to join.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum JoinDecision {
-    /// Pass it on to the page, which is new when `create` says so.
+    /// Pass the request on to the page.
     PassOn {
-        /// Which life of the page.
+        /// The present life of the page.
         incarnation: Incarnation,
-        /// Whether its actor is to be started first.
+        /// Whether the actor of the page is to be started first.
         create: bool,
     },
-    /// Send it away.
+    /// Send the client away.
     Refuse(Close),
 }
 
-/// What to do after a page's actor died.
+/// Decision about a page whose actor stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Succession {
-    /// It was retired: nothing.
+    /// Nothing: the page was retired.
     Expected,
-    /// Start another and let the sessions tell it who they are.
+    /// Start another actor, and let the sessions tell it who they are.
     Recreate(Incarnation),
-    /// It dies again and again, or the server goes away: send its sessions away.
+    /// Send the sessions away: the actor dies again and again, or the server shuts down.
     Abandon(Close),
 }
 
-/// All pages.
+/// All pages of a server.
+///
+/// ```
+/// use peerstar_core::directory::{DirectoryState, JoinDecision};
+/// use peerstar_core::protocol::close::Close;
+/// use peerstar_core::protocol::id::{Epoch, PageKey, PageName};
+///
+/// let kitchen = PageKey::Named(PageName::parse("kitchen")?);
+/// let garden = PageKey::Named(PageName::parse("garden")?);
+/// let mut directory = DirectoryState::new(1);
+/// let JoinDecision::PassOn { incarnation, create: true } = directory.join(&kitchen) else {
+///     panic!("the first join creates the page")
+/// };
+/// assert_eq!(directory.join(&garden), JoinDecision::Refuse(Close::PagesFull));
+/// // the page says that it is empty, after one join: no other is on its way
+/// assert!(directory.retire(&kitchen, incarnation, 1, Epoch(5)));
+/// # Ok::<(), peerstar_core::protocol::id::BadName>(())
+/// ```
 #[derive(Debug)]
 pub struct DirectoryState {
     pages: HashMap<PageKey, Entry>,
-    next: u64,
-    /// The highest epoch of any page that is gone: one that is opened again within the same millisecond must not start
-    /// with an epoch that was told before.
-    told: Epoch,
+    /// Number of the last incarnation.
+    last_incarnation: u64,
+    /// The highest epoch that any page announced that is gone. A page that is opened again within
+    /// the same millisecond must not start with an epoch that was announced before.
+    announced_epoch: Epoch,
     max_pages: usize,
-    draining: bool,
+    is_draining: bool,
 }
 
 impl DirectoryState {
-    /// No pages yet, and never more than `max_pages` (`usize::MAX` for no limit; the page-less do not count).
+    /// Creates a directory without pages. It allows `max_pages` (`usize::MAX` for no limit);
+    /// clients without a page share one that does not count.
     #[must_use]
     pub fn new(max_pages: usize) -> Self {
-        Self { pages: HashMap::new(), next: 0, told: Epoch::default(), max_pages, draining: false }
+        Self {
+            pages: HashMap::new(),
+            last_incarnation: 0,
+            announced_epoch: Epoch::default(),
+            max_pages,
+            is_draining: false,
+        }
     }
 
     fn incarnate(&mut self) -> Incarnation {
-        self.next += 1;
-        Incarnation(self.next)
+        self.last_incarnation += 1;
+        Incarnation(self.last_incarnation)
     }
 
-    /// Somebody wants to join `key`.
+    /// Decides what to do with a request to join the page `key`.
     pub fn join(&mut self, key: &PageKey) -> JoinDecision {
-        if self.draining {
+        if self.is_draining {
             return JoinDecision::Refuse(Close::Restart);
         }
         if let Some(entry) = self.pages.get_mut(key) {
@@ -89,22 +117,24 @@ impl DirectoryState {
         JoinDecision::PassOn { incarnation, create: true }
     }
 
-    /// What the epochs of a new page start above.
+    /// Returns the epoch above which those of a new page start.
     #[must_use]
     pub const fn announced_epoch(&self) -> Epoch {
-        self.told
+        self.announced_epoch
     }
 
-    /// A page says that it is empty, and the highest epoch it told. True: it is forgotten. False: a join is on its way.
+    /// Forgets a page that says it is empty after `joins_seen` joins. `announced` is the highest
+    /// epoch that it announced. Returns whether the page is forgotten. It lives on if a join is on
+    /// its way.
     #[must_use]
     pub fn retire(
         &mut self,
         key: &PageKey,
         incarnation: Incarnation,
         joins_seen: u64,
-        told: Epoch,
+        announced: Epoch,
     ) -> bool {
-        self.told = self.told.max(told);
+        self.announced_epoch = self.announced_epoch.max(announced);
         let idle = self
             .pages
             .get(key)
@@ -115,20 +145,21 @@ impl DirectoryState {
         idle
     }
 
-    /// A page's actor has stopped; `told` is the highest epoch it told.
+    /// Decides what to do after the actor of a page stopped. `announced` is the highest epoch that
+    /// it announced.
     pub fn stopped(
         &mut self,
         now: Time,
         key: &PageKey,
         incarnation: Incarnation,
-        told: Epoch,
+        announced: Epoch,
     ) -> Succession {
-        self.told = self.told.max(told);
-        let next = Incarnation(self.next + 1);
+        self.announced_epoch = self.announced_epoch.max(announced);
+        let next = Incarnation(self.last_incarnation + 1);
         let Some(entry) = self.pages.get_mut(key).filter(|e| e.incarnation == incarnation) else {
             return Succession::Expected;
         };
-        if self.draining {
+        if self.is_draining {
             self.pages.remove(key);
             return Succession::Abandon(Close::Restart);
         }
@@ -138,18 +169,18 @@ impl DirectoryState {
             self.pages.remove(key);
             return Succession::Abandon(Close::Internal);
         }
-        // what was passed on to the dead one is asked for again by its session
+        // sessions ask again for joins that were passed on to the dead actor
         *entry = Entry { incarnation: next, joins: 0, crashes: std::mem::take(&mut entry.crashes) };
-        self.next = next.0;
+        self.last_incarnation = next.0;
         Succession::Recreate(next)
     }
 
-    /// The server goes away: nobody is let in any more.
+    /// Refuses all joins from now on: the server shuts down.
     pub const fn drain(&mut self) {
-        self.draining = true;
+        self.is_draining = true;
     }
 
-    /// How many pages there are, without that of the page-less.
+    /// Returns the number of pages, without that of clients without a page.
     #[must_use]
     pub fn named(&self) -> usize {
         self.pages.len() - usize::from(self.pages.contains_key(&PageKey::Pageless))
@@ -183,20 +214,17 @@ mod tests {
         assert_eq!(pages.announced_epoch(), Epoch(7));
         let (second, create) = pass_on(pages.join(&key("a")));
         assert!(create && second != first);
-        assert!(
-            !pages.retire(&key("a"), first, 1, Epoch(7)),
-            "an old life's word counts for nothing"
-        );
+        assert!(!pages.retire(&key("a"), first, 1, Epoch(7)), "an old incarnation has no say");
     }
 
     #[test]
-    fn a_dead_page_is_made_anew_but_not_for_ever() {
+    fn a_dead_page_is_recreated_but_not_for_ever() {
         let mut pages = DirectoryState::new(usize::MAX);
         let (mut life, _) = pass_on(pages.join(&key("a")));
         for n in 0..MOST_CRASHES as u64 {
             let Succession::Recreate(next) = pages.stopped(Time(n), &key("a"), life, Epoch(0))
             else {
-                panic!("given up after {n}")
+                panic!("abandoned after {n}")
             };
             assert!(next > life);
             life = next;
@@ -211,7 +239,7 @@ mod tests {
             let Succession::Recreate(next) =
                 pages.stopped(Time(n * 3000), &key("a"), life, Epoch(0))
             else {
-                panic!("rare ones are mended")
+                panic!("rare crashes do not end a page")
             };
             life = next;
         }

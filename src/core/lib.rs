@@ -1,17 +1,33 @@
-//! What peerstar decides, and nothing else: no clock, randomness, I/O or actors.
+//! The pure core of peerstar: it decides, and does nothing else. No clock, randomness, I/O or
+//! actors.
 //!
-//! Time, random numbers and facts about sockets come in as arguments; effects go out as values. The crate's
-//! dependencies keep it so: none of them can act.
+//! Time, random numbers and facts about sockets come in as arguments; effects go out as values. The
+//! crate's dependencies keep it so: none of them can act.
+//!
+//! - [`protocol`]: names and their limits, messages from and to clients, close codes.
+//! - [`page`]: one page with its members, host, liveness and parked messages. The main item is
+//!   [`PageState`](page::PageState).
+//! - [`session`]: one session: joining, resuming, pinging, closing.
+//! - [`directory`]: which pages exist, and in which incarnation. The main item is
+//!   [`DirectoryState`](directory::DirectoryState).
+//! - [`frame`]: WebSocket frames before they are messages, rate limits, fair writing. The main item
+//!   is [`Reader`](frame::reader::Reader).
+//! - [`time`]: points in time.
 //!
 //! # Where a change goes
-//! - [`protocol`]: names and their limits, messages from and to clients, close codes.
-//! - [`page`]: one page. Membership, elections, liveness, parked messages.
-//! - [`directory`]: which pages exist, and in which incarnation.
-//! - [`frame`]: WebSocket frames before they are messages; rate limits and fair writing.
-//! - [`time`]: points in time, in milliseconds since the server started.
+//! - A message of the server: [`protocol::outgoing`]. A message of a client:
+//!   [`protocol::incoming`], an [`Input`](page::Input), and the file of `page/state` that handles
+//!   it. Both: docs/PROTOCOL.md and tests/fixtures.
+//! - A way to end a connection: one row in [`protocol::close`].
+//! - A rule for names: [`protocol::id`].
+//! - What a page decides: the module [`page`] lists its parts.
+//! - A limit on frames or on speed: [`frame`].
+//!
+//! The model that all decisions of a page are held to is in `tests/core`.
 
 pub mod directory;
 pub mod frame;
 pub mod page;
 pub mod protocol;
+pub mod session;
 pub mod time;

@@ -1,4 +1,4 @@
-//! The files for the browser, built from `static/` and carried in the binary.
+//! Serves the files for the browser, which are built from `static/` and embedded in the binary.
 
 use actix_web::http::header::{
     CacheControl, CacheDirective, ContentType, ETag, EntityTag, IfNoneMatch,
@@ -10,10 +10,10 @@ use rust_embed::{EmbeddedFile, RustEmbed};
 #[folder = "static/dist/"]
 struct Dist;
 
-/// What `/` shows when the binary was built without the demo.
+/// The page at `/` when the binary was built without the demo.
 const NOT_BUILT: &str = include_str!("not_built.html");
 
-/// The demo page.
+/// Serves the demo page.
 pub fn index(request: &HttpRequest) -> HttpResponse {
     match Dist::get("index.html") {
         Some(file) => serve("index.html", file, request),
@@ -21,7 +21,7 @@ pub fn index(request: &HttpRequest) -> HttpResponse {
     }
 }
 
-/// One file by name; 404 when there is none.
+/// Serves one file by its name, or 404.
 pub async fn file(name: web::Path<String>, request: HttpRequest) -> HttpResponse {
     match Dist::get(&name).filter(|_| !name.starts_with('.')) {
         Some(file) => serve(&name, file, &request),
@@ -40,7 +40,7 @@ fn serve(name: &str, file: EmbeddedFile, request: &HttpRequest) -> HttpResponse 
         Err(_) => false,
     };
     let mut response = if known { HttpResponse::NotModified() } else { HttpResponse::Ok() };
-    // always asked for again, seldom sent again: a new version of the server has new files under the same names
+    // Browsers ask every time: a new version of the server has new files under the same names.
     response.insert_header(CacheControl(vec![CacheDirective::NoCache])).insert_header(ETag(tag));
     if known {
         return response.finish();

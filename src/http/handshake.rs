@@ -1,34 +1,26 @@
-//! What a WebSocket's URL says: who wants to be where.
+//! Reads the URL of a WebSocket: who the client is, and which page it wants to join.
 
 use percent_encoding::percent_decode_str;
 
+use super::refusal::Refused;
 use super::ticket::TicketCheck;
-use crate::actor::session::Identity;
 use peerstar_core::page::member::Rights;
 use peerstar_core::protocol::claim::Claim;
 use peerstar_core::protocol::close::Close;
 use peerstar_core::protocol::id::{BadName, Epoch, PageKey, PageName, PeerId, Token};
 use peerstar_core::protocol::outgoing::GROUP_VERSION;
+use peerstar_core::session::Identity;
 
-/// Why a handshake is refused: the close, and better words than its own where there are any.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Refused(pub Close, pub Option<String>);
-
-impl From<Close> for Refused {
-    fn from(close: Close) -> Self {
-        Self(close, None)
-    }
-}
-
-fn named(close: Close) -> impl Fn(BadName) -> Refused {
+/// Refuses a name, with the rule that it breaks.
+fn bad_name(close: Close) -> impl Fn(BadName) -> Refused {
     move |bad| Refused(close, Some(bad.to_string()))
 }
 
-/// Reads the query of `GET …/peerjs`. `page` is what the path says, undecoded; `key` is the server's own; `tickets` checks
-/// those that are needed, where they are.
+/// Reads the query of `GET …/peerjs`. `page` is the page's segment of the path, not decoded. `key`
+/// is the server's key. `tickets` checks tickets, if they are needed.
 ///
 /// # Errors
-/// Why this client cannot be let in.
+/// Returns why the client is refused.
 pub fn read(
     query: &str,
     page: Option<&str>,
@@ -48,12 +40,23 @@ pub fn read(
         }
         *slot = Some(value);
     }
-    let Parameters { key: said_key, id, token, ticket, page: page_in_query, group, epoch, host } =
-        parameters;
+    let Parameters {
+        key: key_in_query,
+        id,
+        token,
+        ticket,
+        page: page_in_query,
+        group,
+        epoch,
+        host,
+    } = parameters;
 
     let in_path = page.map(page_in_path).transpose()?;
-    let in_query =
-        page_in_query.as_deref().map(PageName::parse).transpose().map_err(named(Close::BadPage))?;
+    let in_query = page_in_query
+        .as_deref()
+        .map(PageName::parse)
+        .transpose()
+        .map_err(bad_name(Close::BadPage))?;
     let page = match (in_path, in_query) {
         (Some(path), Some(query)) if path != query => {
             return Err(Refused(
@@ -64,14 +67,14 @@ pub fn read(
         (path, query) => path.or(query).map_or(PageKey::Pageless, PageKey::Named),
     };
     let filled = |value: Option<String>| value.filter(|value| !value.is_empty());
-    let (Some(id), Some(said_key)) = (filled(id), filled(said_key)) else {
+    let (Some(id), Some(key_in_query)) = (filled(id), filled(key_in_query)) else {
         return Err(Close::MissingParameter.into());
     };
     let token = filled(token);
     if token.is_none() && page == PageKey::Pageless {
         return Err(Close::MissingParameter.into());
     }
-    if said_key != key {
+    if key_in_query != key {
         return Err(Close::InvalidKey.into());
     }
     let group = match group.as_deref() {
@@ -95,9 +98,9 @@ pub fn read(
         (None, None) => None,
         _ => return Err(Refused(Close::BadParameter, Some("epoch and host go together".into()))),
     };
-    let id = PeerId::parse(&id).map_err(named(Close::BadId))?;
+    let id = PeerId::parse(&id).map_err(bad_name(Close::BadId))?;
     let token =
-        token.as_deref().map(Token::parse).transpose().map_err(named(Close::BadParameter))?;
+        token.as_deref().map(Token::parse).transpose().map_err(bad_name(Close::BadParameter))?;
     let rights =
         tickets.map_or(Ok(Rights::ALL), |tickets| tickets.check(ticket.as_deref(), &page, &id))?;
     Ok(Identity { id, token, key: page, group, rights, claim })
@@ -139,13 +142,14 @@ fn decode(text: &str) -> Result<String, Refused> {
         .map_err(|_| Refused(Close::BadParameter, Some("the address is not UTF-8".into())))
 }
 
-/// The name of the page in a path segment: percent-encoded, or `~` and base64url for proxies that touch `%2F`.
+/// Reads the page's name from a path segment: percent-encoded, or `~` and base64url for proxies
+/// that change `%2F`.
 ///
-/// Percent-encoding is read first, because `%7E` and `~` are equivalent (RFC 3986, 2.3), and proxies write either for the
-/// other. A page whose own name begins with `~` is named in base64url.
+/// Percent-encoding is decoded first, because `%7E` and `~` are equivalent (RFC 3986, 2.3), and
+/// proxies replace one with the other. A page whose name begins with `~` is named in base64url.
 ///
 /// # Errors
-/// When it is neither, or no good name.
+/// Returns [`Close::BadPage`] when the segment is neither, or the name breaks a rule.
 pub fn page_in_path(segment: &str) -> Result<PageName, Refused> {
     use base64::Engine;
     use base64::alphabet::URL_SAFE;
@@ -164,18 +168,18 @@ pub fn page_in_path(segment: &str) -> Result<PageName, Refused> {
     };
     let name = String::from_utf8(bytes)
         .map_err(|_| Refused(Close::BadPage, Some("page is not UTF-8".into())))?;
-    PageName::parse(&name).map_err(named(Close::BadPage))
+    PageName::parse(&name).map_err(bad_name(Close::BadPage))
 }
 
-/// The id in a path segment, percent-encoded.
+/// Reads an id from a percent-encoded path segment.
 ///
 /// # Errors
-/// When it is no good id.
+/// Returns [`Close::BadId`] when the id breaks a rule.
 pub fn id_in_path(segment: &str) -> Result<PeerId, Refused> {
     let id = percent_decode_str(segment)
         .decode_utf8()
         .map_err(|_| Refused(Close::BadId, Some("id is not UTF-8".into())))?;
-    PeerId::parse(&id).map_err(named(Close::BadId))
+    PeerId::parse(&id).map_err(bad_name(Close::BadId))
 }
 
 #[cfg(test)]
@@ -187,13 +191,9 @@ mod tests {
     }
 
     #[test]
-    fn what_is_missing_or_wrong_is_named() {
+    fn a_missing_or_wrong_parameter_is_named_by_the_close() {
         assert_eq!(refused("key=peerjs&id=a&token=t", None), "");
-        assert_eq!(
-            refused("key=peerjs&id=a&page=p", None),
-            "",
-            "with a page the token may be left out"
-        );
+        assert_eq!(refused("key=peerjs&id=a&page=p", None), "", "on a page the token is optional");
         assert_eq!(refused("key=peerjs&id=a", Some("p")), "");
         for (query, page, close) in [
             ("", None, "missing-parameter"),
@@ -224,7 +224,7 @@ mod tests {
         assert_eq!(name("https%3A%2F%2Fa.org%2F%2541"), "https://a.org/%41");
         assert_eq!(name("~aHR0cHM6Ly9hLm9yZy8"), "https://a.org/");
         assert_eq!(name("~aHR0cHM6Ly9hLm9yZy8="), "https://a.org/");
-        assert_eq!(name("a+b"), "a+b", "in a path a plus is a plus");
+        assert_eq!(name("a+b"), "a+b", "in a path a plus is no space");
         for same in [
             "%7EaHR0cHM6Ly9hLm9yZy8",
             "%7eaHR0cHM6Ly9hLm9yZy8",
@@ -240,14 +240,14 @@ mod tests {
     }
 
     #[test]
-    fn the_token_of_a_stock_client_may_bring_the_page_along() {
-        let Ok(me) =
+    fn a_stock_client_may_name_its_page_in_the_token() {
+        let Ok(identity) =
             read("key=peerjs&id=a&token=xyz&page=p%2Fq&version=1.5.5", None, "peerjs", None)
         else {
             panic!("refused")
         };
-        assert_eq!(me.key.name(), Some("p/q"));
-        assert!(me.token.is_some() && me.group == 0 && me.claim.is_none());
-        assert!(!format!("{me:?}").contains("xyz"), "a token is not shown: {me:?}");
+        assert_eq!(identity.key.name(), Some("p/q"));
+        assert!(identity.token.is_some() && identity.group == 0 && identity.claim.is_none());
+        assert!(!format!("{identity:?}").contains("xyz"), "a token is not shown: {identity:?}");
     }
 }

@@ -1,4 +1,5 @@
-//! Which sites may use the server: the same list for fetches (CORS) and for WebSockets, which CORS does not guard.
+//! Which sites may use the server. One list is for fetches (CORS) and for WebSockets, which CORS
+//! does not protect.
 
 use std::sync::Arc;
 
@@ -9,7 +10,7 @@ use actix_web::http::header::{self, HeaderValue};
 use crate::settings::origin::Origin;
 use crate::shared::Shared;
 
-/// CORS as PeerServer has it: any origin, reflected, or only those listed.
+/// Returns the rules of CORS, like PeerServer's: any origin is reflected, or only the listed ones.
 pub fn cors(shared: &Arc<Shared>) -> Cors {
     let cors = Cors::default().allow_any_method().allow_any_header().max_age(3600);
     if shared.settings.cors.origins.is_empty() {
@@ -17,11 +18,13 @@ pub fn cors(shared: &Arc<Shared>) -> Cors {
     }
     let shared = Arc::clone(shared);
     let is_listed = move |origin: &HeaderValue| lists(&shared.settings.cors.origins, origin);
-    // a request from elsewhere is answered, without the header that would let its page read the answer
+    // A request from another site is answered, without the header that would let the site read the
+    // answer.
     cors.allowed_origin_fn(move |origin, _| is_listed(origin)).block_on_origin_mismatch(false)
 }
 
-/// Returns whether a WebSocket may come from where this one says it does. One that says nothing is no browser.
+/// Returns whether a request's `Origin` is allowed. A request without one is from no browser, and
+/// is allowed.
 #[must_use]
 pub fn allows(origins: &[Origin], request: &HttpRequest) -> bool {
     let Some(origin) = request.headers().get(header::ORIGIN) else { return true };

@@ -1,4 +1,4 @@
-//! The map of what can be asked for.
+//! The routes, and the handlers of the small ones.
 
 use std::sync::Arc;
 
@@ -8,38 +8,44 @@ use actix_web::{
     FromRequest, Handler, HttpRequest, HttpResponse, Resource, Responder, Route, guard, web,
 };
 use subtle::ConstantTimeEq;
+use tokio_util::sync::CancellationToken;
 
-use super::handshake::{self, Refused};
+use super::refusal::Refused;
 use super::ticket::TicketCheck;
-use super::{address, assets, origin};
+use super::{address, assets, handshake, origin};
 use crate::actor::directory::PageDirectory;
-use crate::actor::message::{Dying, IdsOf, KickFrom, SummariseAll, ToDirectory};
+use crate::actor::message::{Dying, IdsOf, KickFrom, SummariseAll, ThreadSockets, ToDirectory};
 use crate::actor::session;
-use crate::actor::writer::ThreadSockets;
+use crate::admission::Admission;
 use crate::shared::Shared;
 use crate::transport::upgrade;
 use peerstar_core::protocol::close::Close;
 use peerstar_core::protocol::id::{PageKey, PeerId, Token};
 use peerstar_core::protocol::outgoing;
+use peerstar_core::session::Identity;
 
-/// What every handler is given.
+/// What every handler needs.
 #[derive(Clone)]
 pub struct AppState {
-    /// Settings and counters.
+    /// Settings and metrics.
     pub shared: Arc<Shared>,
-    /// Where pages are found.
+    /// Limits on connections.
+    pub admission: Arc<Admission>,
+    /// Cancelled when the server is told to stop: it is not ready any more.
+    pub stopping: CancellationToken,
+    /// The directory of pages.
     pub directory: Addr<PageDirectory>,
-    /// Checks tickets, where they are needed.
+    /// Checks tickets, if they are needed.
     pub tickets: Option<Arc<TicketCheck>>,
 }
 
-/// All routes, as one thread serves them, with the courier of which `round` is.
-pub fn configure(world: AppState, round: ThreadSockets) -> impl FnOnce(&mut web::ServiceConfig) {
+/// Configures all routes for one thread, whose WebSockets are `sockets`.
+pub fn configure(state: AppState, sockets: ThreadSockets) -> impl FnOnce(&mut web::ServiceConfig) {
     move |app| {
-        let path = world.shared.settings.server.path.trim_end_matches('/').to_owned();
+        let path = state.shared.settings.server.path.trim_end_matches('/').to_owned();
         let elsewhere = web::to(|request: HttpRequest| async move { elsewhere(&request) });
-        app.app_data(web::Data::new(world))
-            .app_data(web::Data::new(round))
+        app.app_data(web::Data::new(state))
+            .app_data(web::Data::new(sockets))
             .default_service(elsewhere)
             .service(
                 web::scope(&path)
@@ -60,7 +66,8 @@ pub fn configure(world: AppState, round: ThreadSockets) -> impl FnOnce(&mut web:
                     .service(gets("/pages", pages))
                     .service(
                         web::resource("/pages/{page}/peers/{id}")
-                            // where the key is `peers`, GET …/peers/id and …/peers/peers are the routes below
+                            // With the key `peers`, GET …/peers/id and …/peers/peers are the routes
+                            // below.
                             .guard(guard::Not(guard::Any(guard::Get()).or(guard::Head())))
                             .route(web::delete().to(kick))
                             .route(other("DELETE, OPTIONS")),
@@ -93,7 +100,7 @@ pub fn configure(world: AppState, round: ThreadSockets) -> impl FnOnce(&mut web:
     }
 }
 
-/// A route that answers GET and HEAD.
+/// Returns a resource that answers GET and HEAD.
 fn gets<F, Arguments>(path: &str, handler: F) -> Resource
 where
     F: Handler<Arguments, Output: Responder + 'static>,
@@ -102,7 +109,8 @@ where
     web::resource(path).route(get().to(handler)).route(other("GET, HEAD, OPTIONS"))
 }
 
-/// The answer to all other methods of a route: what is allowed, with 204 for OPTIONS and 405 for the rest.
+/// Returns the route for all other methods: names the allowed ones, with 204 for OPTIONS and 405
+/// for the rest.
 fn other(allow: &'static str) -> Route {
     web::to(move |method: Method| async move {
         if method == Method::OPTIONS {
@@ -118,7 +126,8 @@ fn options(allow: &'static str) -> HttpResponse {
     HttpResponse::NoContent().insert_header((header::ALLOW, allow)).finish()
 }
 
-/// What is below no route. `OPTIONS *` and `OPTIONS /` ask whether the server answers at all, as load balancers do.
+/// Answers what has no route. Load balancers send `OPTIONS *` and `OPTIONS /` to ask whether the
+/// server answers.
 fn elsewhere(request: &HttpRequest) -> HttpResponse {
     match (request.method(), request.uri().path()) {
         (&Method::OPTIONS, "*" | "/") => options("GET, HEAD, DELETE, OPTIONS"),
@@ -126,7 +135,7 @@ fn elsewhere(request: &HttpRequest) -> HttpResponse {
     }
 }
 
-/// GET, and HEAD as those who look after servers ask.
+/// Returns a route for GET, and for HEAD as monitors use it.
 fn get() -> Route {
     web::route().guard(guard::Any(guard::Get()).or(guard::Head()))
 }
@@ -139,15 +148,15 @@ fn wants_html() -> impl guard::Guard {
     })
 }
 
-/// The page's links are relative: its address must end with a slash.
-async fn slash(request: HttpRequest, world: web::Data<AppState>) -> HttpResponse {
-    let path = &world.shared.settings.server.path;
+/// Adds the slash at the end of the address: the links of the demo page are relative.
+async fn slash(request: HttpRequest, state: web::Data<AppState>) -> HttpResponse {
+    let path = &state.shared.settings.server.path;
     let location =
         request.uri().query().map_or_else(|| path.clone(), |query| format!("{path}?{query}"));
     HttpResponse::PermanentRedirect().insert_header((header::LOCATION, location)).finish()
 }
 
-/// As PeerServer answers there, which some probe for.
+/// Answers like PeerServer, because some clients look for this.
 async fn about() -> impl Responder {
     web::Json(serde_json::json!({
         "name": "peerstar",
@@ -156,87 +165,88 @@ async fn about() -> impl Responder {
     }))
 }
 
-async fn ready(world: web::Data<AppState>) -> HttpResponse {
-    if world.shared.stopping.is_cancelled() {
+async fn ready(state: web::Data<AppState>) -> HttpResponse {
+    if state.stopping.is_cancelled() {
         return HttpResponse::ServiceUnavailable().body("draining\n");
     }
     HttpResponse::Ok().body("ready\n")
 }
 
-/// A fresh id, whatever the key: a wrong one is refused by the WebSocket, where the stock client words it better.
+/// Returns a new id, whatever the key. The WebSocket refuses a wrong key, and stock clients report
+/// that better.
 async fn id() -> String {
     uuid::Uuid::new_v4().to_string()
 }
 
 async fn peers(
-    world: web::Data<AppState>,
+    state: web::Data<AppState>,
     key: web::Path<String>,
     request: HttpRequest,
 ) -> HttpResponse {
-    list_peers(&world, &key, PageKey::Pageless, &request).await
+    list_peers(&state, &key, PageKey::Pageless, &request).await
 }
 
 async fn peers_on_page(
-    world: web::Data<AppState>,
+    state: web::Data<AppState>,
     path: web::Path<(String, String)>,
     request: HttpRequest,
 ) -> HttpResponse {
-    match page_of(&world, &request) {
-        Ok(page) => list_peers(&world, &path.1, page, &request).await,
+    match page_of(&state, &request) {
+        Ok(page) => list_peers(&state, &path.1, page, &request).await,
         Err(refused) => bad_request(refused),
     }
 }
 
 async fn list_peers(
-    world: &AppState,
+    state: &AppState,
     key: &str,
     page: PageKey,
     request: &HttpRequest,
 ) -> HttpResponse {
-    let settings = &world.shared.settings.peerjs;
-    if world.tickets.is_some() && !is_admin(world, request) {
+    let settings = &state.shared.settings.peerjs;
+    if state.tickets.is_some() && !is_admin(state, request) {
         return needs_admin();
     }
     if !settings.allow_discovery || key != settings.key {
         return HttpResponse::Unauthorized()
             .body("peerjs.allow_discovery is off, or the key is wrong\n");
     }
-    match world.directory.send(IdsOf(page)).await {
+    match state.directory.send(IdsOf(page)).await {
         Ok(Ok(ids)) => HttpResponse::Ok().json(ids),
         Ok(Err(Dying)) | Err(_) => dying(),
     }
 }
 
-async fn pages(world: web::Data<AppState>, request: HttpRequest) -> HttpResponse {
-    if !is_admin(&world, &request) {
+async fn pages(state: web::Data<AppState>, request: HttpRequest) -> HttpResponse {
+    if !is_admin(&state, &request) {
         return needs_admin();
     }
-    match world.directory.send(SummariseAll).await {
+    match state.directory.send(SummariseAll).await {
         Ok(Ok(pages)) => HttpResponse::Ok().json(pages),
         Ok(Err(Dying)) | Err(_) => dying(),
     }
 }
 
-/// For everybody, unless a token is set.
-async fn metrics(world: web::Data<AppState>, request: HttpRequest) -> HttpResponse {
-    if !world.shared.settings.auth.admin_token.is_empty() && !is_admin(&world, &request) {
+/// Shows the metrics to everybody, or only to the operator if a token is set.
+async fn metrics(state: web::Data<AppState>, request: HttpRequest) -> HttpResponse {
+    if !state.shared.settings.auth.admin_token.is_empty() && !is_admin(&state, &request) {
         return needs_admin();
     }
     // https://prometheus.io/docs/specs/om/open_metrics_spec
     HttpResponse::Ok()
         .content_type("application/openmetrics-text; version=1.0.0; charset=utf-8")
-        .body(world.shared.metrics.text())
+        .body(state.shared.metrics.text())
 }
 
-async fn kick(world: web::Data<AppState>, request: HttpRequest) -> HttpResponse {
-    if !is_admin(&world, &request) {
+async fn kick(state: web::Data<AppState>, request: HttpRequest) -> HttpResponse {
+    if !is_admin(&state, &request) {
         return needs_admin();
     }
-    let (key, id) = match member_of(&world, &request) {
+    let (key, id) = match member_of(&state, &request) {
         Ok(found) => found,
         Err(refused) => return bad_request(refused),
     };
-    match world.directory.send(KickFrom { key, id }).await {
+    match state.directory.send(KickFrom { key, id }).await {
         Ok(Ok(true)) => HttpResponse::NoContent().finish(),
         Ok(Ok(false)) => HttpResponse::NotFound().body("nobody of that id is on that page\n"),
         Ok(Err(Dying)) | Err(_) => dying(),
@@ -248,21 +258,22 @@ struct Proof {
     token: String,
 }
 
-/// A page that goes while its socket is closed says so, in a beacon. Whether anybody was waited for is not told.
+/// Takes the leave of a browser's page whose socket is closed, sent as a beacon. The answer does
+/// not tell whether there was such a member.
 async fn take_leave(
-    world: web::Data<AppState>,
+    state: web::Data<AppState>,
     proof: web::Query<Proof>,
     request: HttpRequest,
 ) -> HttpResponse {
-    if !origin::allows(&world.shared.settings.cors.origins, &request) {
+    if !origin::allows(&state.shared.settings.cors.origins, &request) {
         return HttpResponse::Forbidden().body(Close::OriginRefused.message());
     }
-    let (key, id) = match member_of(&world, &request) {
+    let (key, id) = match member_of(&state, &request) {
         Ok(found) => found,
         Err(refused) => return bad_request(refused),
     };
     match Token::parse(&proof.token) {
-        Ok(token) => match world.directory.send(ToDirectory::TakeLeave { key, id, token }).await {
+        Ok(token) => match state.directory.send(ToDirectory::TakeLeave { key, id, token }).await {
             Ok(()) => HttpResponse::NoContent().finish(),
             Err(_) => HttpResponse::InternalServerError().finish(),
         },
@@ -270,7 +281,7 @@ async fn take_leave(
     }
 }
 
-/// The answer while a page's actor has died: what it knew is known again in a moment.
+/// Answers while a page's actor has died and its successor does not know all sessions yet.
 fn dying() -> HttpResponse {
     HttpResponse::ServiceUnavailable()
         .insert_header((header::RETRY_AFTER, "1"))
@@ -287,9 +298,9 @@ fn needs_admin() -> HttpResponse {
         .body("needs auth.admin_token as `Authorization: Bearer`\n")
 }
 
-/// Nobody is, while no token is set.
-fn is_admin(world: &AppState, request: &HttpRequest) -> bool {
-    let token = &world.shared.settings.auth.admin_token;
+/// Returns whether the request is from the operator. Without a token nobody is.
+fn is_admin(state: &AppState, request: &HttpRequest) -> bool {
+    let token = &state.shared.settings.auth.admin_token;
     let said = request
         .headers()
         .get(header::AUTHORIZATION)
@@ -297,68 +308,70 @@ fn is_admin(world: &AppState, request: &HttpRequest) -> bool {
     !token.is_empty() && said.is_some_and(|said| token.expose().as_bytes().ct_eq(said).into())
 }
 
-/// The `n`th part, below `server.path`, of the request's path as it was sent: actix decodes all but `%2F`, and once is right.
-/// `server.path` is counted, not compared: it may be percent-encoded as well.
-fn segment<'a>(world: &AppState, request: &'a HttpRequest, n: usize) -> Result<&'a str, Refused> {
-    let above = world.shared.settings.server.path.matches('/').count();
+/// Returns the `n`th segment below `server.path` of the request's path, not decoded: actix would
+/// decode all but `%2F`. The segments of `server.path` are counted and not compared, because the
+/// request may encode them too.
+fn segment<'a>(state: &AppState, request: &'a HttpRequest, n: usize) -> Result<&'a str, Refused> {
+    let above = state.shared.settings.server.path.matches('/').count();
     request.uri().path().split('/').nth(above + n).ok_or_else(|| Close::BadPage.into())
 }
 
-fn page_segment<'a>(world: &AppState, request: &'a HttpRequest) -> Result<&'a str, Refused> {
-    segment(world, request, 1)
+fn page_segment<'a>(state: &AppState, request: &'a HttpRequest) -> Result<&'a str, Refused> {
+    segment(state, request, 1)
 }
 
-fn page_of(world: &AppState, request: &HttpRequest) -> Result<PageKey, Refused> {
-    page_segment(world, request).and_then(handshake::page_in_path).map(PageKey::Named)
+fn page_of(state: &AppState, request: &HttpRequest) -> Result<PageKey, Refused> {
+    page_segment(state, request).and_then(handshake::page_in_path).map(PageKey::Named)
 }
 
-/// The page and the id that `/pages/{page}/peers/{id}` names.
-fn member_of(world: &AppState, request: &HttpRequest) -> Result<(PageKey, PeerId), Refused> {
-    Ok((page_of(world, request)?, handshake::id_in_path(segment(world, request, 3)?)?))
+/// Returns the page and the id that `/pages/{page}/peers/{id}` names.
+fn member_of(state: &AppState, request: &HttpRequest) -> Result<(PageKey, PeerId), Refused> {
+    Ok((page_of(state, request)?, handshake::id_in_path(segment(state, request, 3)?)?))
 }
 
 async fn websocket(
-    world: web::Data<AppState>,
-    round: web::Data<ThreadSockets>,
+    state: web::Data<AppState>,
+    sockets: web::Data<ThreadSockets>,
     request: HttpRequest,
 ) -> HttpResponse {
-    answer(&world, &round, identity(&world, &request, None), &request)
+    answer(&state, &sockets, identity(&state, &request, None), &request)
 }
 
 async fn websocket_on_page(
-    world: web::Data<AppState>,
-    round: web::Data<ThreadSockets>,
+    state: web::Data<AppState>,
+    sockets: web::Data<ThreadSockets>,
     request: HttpRequest,
 ) -> HttpResponse {
-    let identity = page_segment(&world, &request)
-        .and_then(|segment| identity(&world, &request, Some(segment)));
-    answer(&world, &round, identity, &request)
+    let identity = page_segment(&state, &request)
+        .and_then(|segment| identity(&state, &request, Some(segment)));
+    answer(&state, &sockets, identity, &request)
 }
 
 fn identity(
-    world: &AppState,
+    state: &AppState,
     request: &HttpRequest,
     page: Option<&str>,
-) -> Result<session::Identity, Refused> {
+) -> Result<Identity, Refused> {
     handshake::read(
         request.query_string(),
         page,
-        &world.shared.settings.peerjs.key,
-        world.tickets.as_deref(),
+        &state.shared.settings.peerjs.key,
+        state.tickets.as_deref(),
     )
 }
 
-/// Every refusal is a WebSocket too: a browser shows a page nothing of a failed handshake.
+/// Answers a WebSocket's handshake. A refused client gets a WebSocket too: a browser hides a failed
+/// handshake from its page.
 fn answer(
-    world: &AppState,
-    round: &ThreadSockets,
-    identity: Result<session::Identity, Refused>,
+    state: &AppState,
+    sockets: &ThreadSockets,
+    identity: Result<Identity, Refused>,
     request: &HttpRequest,
 ) -> HttpResponse {
-    let (AppState { shared, directory, .. }, round) = (world.clone(), round.clone());
+    let (AppState { shared, directory, admission, .. }, sockets) = (state.clone(), sockets.clone());
     let handshake = match upgrade::check(request) {
         Ok(handshake) => handshake,
-        Err(none) => return none.answer(),
+        Err(no_handshake) => return no_handshake.answer(),
     };
     let client = request
         .peer_addr()
@@ -367,17 +380,17 @@ fn answer(
         if !origin::allows(&shared.settings.cors.origins, request) {
             return Err(Close::OriginRefused.into());
         }
-        let place = shared.admission.admit(client)?;
-        Ok((identity, place))
+        let permit = admission.admit(client)?;
+        Ok((identity, permit))
     });
     match admitted {
-        Ok((identity, place)) => handshake.answer(move |upgraded| {
-            session::start(identity, place, &shared, &directory, round, upgraded);
+        Ok((identity, permit)) => handshake.answer(move |upgraded| {
+            session::start(identity, permit, &shared, &directory, sockets, upgraded);
         }),
         Err(Refused(close, detail)) => {
             log::debug!(close = close.name(), client = client.map(|address| address.to_string()); "client refused");
-            let words = outgoing::farewell(close, detail.as_deref());
-            handshake.answer(move |upgraded| session::refuse(close, words, &shared, upgraded))
+            let farewell = outgoing::farewell(close, detail.as_deref());
+            handshake.answer(move |upgraded| session::refuse(close, farewell, &shared, upgraded))
         }
     }
 }
@@ -385,15 +398,15 @@ fn answer(
 #[cfg(not(feature = "faults"))]
 const fn faults(_: &mut web::ServiceConfig) {}
 
-/// `POST faults/pages/{page}`: that page's actor panics.
+/// Adds `POST faults/pages/{page}`, which makes that page's actor panic.
 #[cfg(feature = "faults")]
 fn faults(app: &mut web::ServiceConfig) {
-    async fn fail(world: web::Data<AppState>, page: web::Path<String>) -> HttpResponse {
+    async fn fail(state: web::Data<AppState>, page: web::Path<String>) -> HttpResponse {
         let Ok(page) = peerstar_core::protocol::id::PageName::parse(&page) else {
             return HttpResponse::BadRequest().finish();
         };
         let failed =
-            world.directory.send(crate::actor::message::FailPage(PageKey::Named(page))).await;
+            state.directory.send(crate::actor::message::FailPage(PageKey::Named(page))).await;
         if failed.unwrap_or(false) {
             HttpResponse::NoContent().finish()
         } else {

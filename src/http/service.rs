@@ -1,4 +1,4 @@
-//! What is done with a connection: HTTP on it, and WebSockets, with TLS or without.
+//! Serves connections: HTTP and WebSockets, with TLS or without.
 
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -16,33 +16,33 @@ use rustls::ServerConfig;
 
 use super::origin;
 use super::routes::{self, AppState};
-use crate::actor::writer::ThreadSockets;
+use crate::actor::message::ThreadSockets;
 use crate::shared::Shared;
 use crate::transport::connection::{Connection, Stream};
 use crate::transport::upgrade;
 
-/// How long the head of a request may take to come.
-const HEAD_WITHIN: Duration = Duration::from_secs(5);
-/// How long a connection may take to be closed.
-const CLOSED_WITHIN: Duration = Duration::from_secs(1);
+/// Time in which the head of a request must arrive.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
+/// Time in which a connection must be closed.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Serves connections as they are.
+/// Serves connections without encryption.
 pub fn plain(
-    world: AppState,
+    state: AppState,
 ) -> impl ServiceFactory<TcpStream, Config = (), Response = (), Error = (), InitError = ()> {
     fn_service(|tcp: TcpStream| async move {
         let peer = tcp.peer_addr().ok();
         Ok((Connection::new(Stream::Plain(tcp)), peer))
     })
-    .and_then(http(world))
+    .and_then(http(state))
 }
 
 /// Serves connections over TLS.
 pub fn tls(
-    world: AppState,
+    state: AppState,
     config: ServerConfig,
 ) -> impl ServiceFactory<TcpStream, Config = (), Response = (), Error = (), InitError = ()> {
-    let shared = Arc::clone(&world.shared);
+    let shared = Arc::clone(&state.shared);
     let acceptor = Acceptor::new(config).map_init_err(|_| ());
     acceptor
         .map_err(move |error| bad_request(&shared, "tls", &format!("{error:?}")))
@@ -50,12 +50,13 @@ pub fn tls(
             let peer = tls.get_ref().0.peer_addr().ok();
             (Connection::new(Stream::Tls(Box::new(tls))), peer)
         })
-        .and_then(http(world))
+        .and_then(http(state))
 }
 
-/// HTTP, and the upgrades from it, by the same routes; on the thread that is to serve it.
+/// Serves HTTP and upgrades by the same routes. Called on each thread that serves, and starts the
+/// thread's writer.
 fn http(
-    world: AppState,
+    state: AppState,
 ) -> impl ServiceFactory<
     (Connection, Option<SocketAddr>),
     Config = (),
@@ -63,10 +64,10 @@ fn http(
     Error = (),
     InitError = (),
 > {
-    let (round, shared) = (ThreadSockets::start(), Arc::clone(&world.shared));
+    let (sockets, shared) = (ThreadSockets::start(), Arc::clone(&state.shared));
     let app = move || {
-        let routes = routes::configure(world.clone(), round.clone());
-        map_config(App::new().wrap(origin::cors(&world.shared)).configure(routes), |()| {
+        let routes = routes::configure(state.clone(), sockets.clone());
+        map_config(App::new().wrap(origin::cors(&state.shared)).configure(routes), |()| {
             AppConfig::default()
         })
     };
@@ -82,14 +83,15 @@ fn http(
     });
     HttpService::build()
         .keep_alive(KeepAlive::Disabled)
-        .client_request_timeout(HEAD_WITHIN)
-        .client_disconnect_timeout(CLOSED_WITHIN)
+        .client_request_timeout(HEAD_TIMEOUT)
+        .client_disconnect_timeout(CLOSE_TIMEOUT)
         .upgrade(upgrades)
         .h1(requests)
         .map_err(move |error| bad_request(&shared, reason(&error), &error.to_string()))
 }
 
-/// Counts a connection that ended without a proper request. Anybody can bring that about, so that it is no error.
+/// Counts a connection that ended without a valid request. Any client can cause that, so it is
+/// logged at debug level.
 fn bad_request(shared: &Shared, reason: &'static str, error: &str) {
     shared.metrics.bad_request(reason);
     log::debug!(reason, error; "bad request");

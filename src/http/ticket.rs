@@ -7,7 +7,7 @@ use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::handshake::Refused;
+use super::refusal::Refused;
 use crate::clock::unix_ms;
 use peerstar_core::page::member::Rights;
 use peerstar_core::protocol::close::Close;

@@ -1,7 +1,5 @@
 //! Tests of how settings are read, checked and shown.
 
-use tokio_util::sync::CancellationToken;
-
 use super::*;
 
 fn load(file: &str, environment: &[(&str, &str)]) -> Result<Settings, String> {
@@ -245,7 +243,7 @@ fn no_secret_is_shown() {
     let environment = HashMap::from([("PEERSTAR__AUTH__ADMIN_TOKEN".into(), "s3cret".into())]);
     let sources =
         Sources { file: None, environment, flags: vec![("auth.admin_token", "s3cret".into())] };
-    let shared = crate::shared::Shared::new(set.clone(), 1024, CancellationToken::new());
+    let shared = crate::shared::Shared::new(set.clone());
     for shown in [
         printed,
         format!("{set:?}"),

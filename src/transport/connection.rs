@@ -1,7 +1,8 @@
-//! A client's connection, plain or TLS, from which HTTP is given one request and a WebSocket the rest.
+//! A client's connection, plain or TLS. HTTP reads one request from it, and a WebSocket the rest.
 //!
-//! actix-http decodes all requests that it has been sent, however many, before it answers the first, and keeps them all:
-//! some 12 KB for each 40 bytes. So no second request is let in. Nobody here needs one: what is served over HTTP is small.
+//! actix-http decodes all requests of a connection before it answers the first, and keeps them all:
+//! some 12 KB for each 40 bytes. Therefore no second request is let through. No client needs one:
+//! what is served over HTTP is small.
 
 use std::io;
 use std::pin::Pin;
@@ -15,16 +16,16 @@ use futures_util::FutureExt;
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::time::{Sleep, sleep};
 
-/// Bytes in and out, encrypted or not.
+/// A stream of bytes in both directions.
 pub enum Stream {
-    /// As they are.
+    /// Without encryption.
     Plain(TcpStream),
-    /// In a box: it is some hundreds of bytes.
+    /// Over TLS. Boxed, because the state of TLS is some hundreds of bytes.
     Tls(Box<TlsStream<TcpStream>>),
 }
 
 impl Stream {
-    /// The socket below.
+    /// Returns the TCP stream below.
     pub fn tcp(&self) -> &TcpStream {
         match self {
             Self::Plain(tcp) => tcp,
@@ -32,7 +33,7 @@ impl Stream {
         }
     }
 
-    /// Whether the other side has said its last, though that may not have been read yet.
+    /// Returns whether the client has ended its stream. The last bytes may not have been read yet.
     pub fn is_ended(&self) -> bool {
         let ready = self.tcp().ready(Interest::READABLE).now_or_never();
         ready.is_some_and(|ready| ready.is_ok_and(|ready| ready.is_read_closed()))
@@ -79,14 +80,17 @@ impl AsyncWrite for Stream {
     }
 }
 
-/// How much of a request's head has been seen.
+/// How much of a request's head was read.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Head {
-    /// Nothing, or empty lines, which are ignored.
+    /// Nothing but empty lines, which are ignored.
     Empty,
+    /// A part of a line.
     WithinLine,
-    /// A line has ended. If the next is empty, so has the head. As httparse does, the end of a line may lack its CR.
+    /// A whole line. An empty line after it ends the head. As in httparse, the end of a line may
+    /// lack its CR.
     LineEnded,
+    /// The whole head.
     Whole,
 }
 
@@ -102,26 +106,26 @@ impl Head {
     }
 }
 
-/// How long after the head of its request a stream ends, as HTTP sees it.
+/// Time after the head of the request at which HTTP sees the end of the stream.
 const ENDED_AFTER: Duration = Duration::from_secs(1);
 
-/// A stream that gives no more than the head of the first request. There is nothing here that reads a body.
+/// A stream that ends after the head of the first request. No route reads a body.
 pub struct Connection {
     stream: Stream,
     head: Head,
-    /// What came after it.
+    /// Bytes that were read after the head.
     ahead: Bytes,
     end: Option<Pin<Box<Sleep>>>,
 }
 
 impl Connection {
-    /// Of which nothing has been read.
+    /// Wraps a stream of which nothing was read.
     #[must_use]
     pub const fn new(stream: Stream) -> Self {
         Self { stream, head: Head::Empty, ahead: Bytes::new(), end: None }
     }
 
-    /// The stream, and what was read of it and not given.
+    /// Returns the stream, and the bytes that were read after the head.
     #[must_use]
     pub fn into_parts(self) -> (Stream, Bytes) {
         (self.stream, self.ahead)
@@ -136,7 +140,7 @@ impl AsyncRead for Connection {
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         if this.head == Head::Whole {
-            // an answer takes less; without an end a body that nobody reads would be waited for
+            // Any answer takes less time. Without an end, actix-http would wait for a body.
             let end = this.end.get_or_insert_with(|| Box::pin(sleep(ENDED_AFTER)));
             return end.as_mut().poll(cx).map(Ok);
         }

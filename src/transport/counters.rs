@@ -1,77 +1,78 @@
-//! A session's counters: what others may know of it without asking its thread.
+//! A session's counters: what other threads may know of a session without asking its thread.
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use peerstar_core::time::Time;
 
-/// What a frame on its way takes besides its bytes, near enough.
-const ENVELOPE: usize = 256;
+/// Approximate memory of a queued frame besides its bytes.
+const FRAME_OVERHEAD: usize = 256;
 
-/// What may be known of a session without asking it, and waiting for its thread.
+/// Counters of one session. The session, its page and its writer share them.
 #[derive(Debug, Default)]
 pub struct SessionCounters {
     heard: AtomicU64,
-    spoken: AtomicU64,
+    texts: AtomicU64,
     queued: AtomicUsize,
-    under_way: AtomicUsize,
+    in_flight: AtomicUsize,
 }
 
 impl SessionCounters {
-    /// It said something.
-    pub fn beat(&self, now: Time) {
+    /// Notes that the client was heard from.
+    pub fn set_heard(&self, now: Time) {
         self.heard.store(now.0, Ordering::Relaxed);
     }
 
-    /// When it last did.
+    /// Returns when the client was last heard from.
     pub fn heard(&self) -> Time {
         Time(self.heard.load(Ordering::Relaxed))
     }
 
-    /// Its client's page said something: it runs.
-    pub fn speak(&self) {
-        self.spoken.fetch_add(1, Ordering::Relaxed);
+    /// Counts a text frame from the client. Only running page code sends text.
+    pub fn add_text(&self) {
+        self.texts.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// How often it did.
-    pub fn spoken(&self) -> u64 {
-        self.spoken.load(Ordering::Relaxed)
+    /// Returns the number of text frames from the client.
+    pub fn texts(&self) -> u64 {
+        self.texts.load(Ordering::Relaxed)
     }
 
-    /// How many messages are on their way to the page.
-    pub fn under_way(&self) -> usize {
-        // none: what the page did with them is seen, too
-        self.under_way.load(Ordering::Acquire)
+    /// Returns the number of messages on their way from the session to its page.
+    pub fn in_flight(&self) -> usize {
+        // acquire: who sees zero also sees what the page did with the messages
+        self.in_flight.load(Ordering::Acquire)
     }
 
-    /// One more message is on its way to the page.
-    pub fn send(&self) {
-        self.under_way.fetch_add(1, Ordering::Relaxed);
+    /// Counts a message that is sent to the page.
+    pub fn add_in_flight(&self) {
+        self.in_flight.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// The page took one.
-    pub fn arrive(&self) {
-        // not below zero: what was on its way to a page that died is forgotten, and may arrive all the same
+    /// Counts a message that the page has handled.
+    pub fn remove_in_flight(&self) {
+        // not below zero: messages to a page that died are forgotten, and may arrive all the same
         let _ =
-            self.under_way.fetch_update(Ordering::Release, Ordering::Relaxed, |n| n.checked_sub(1));
+            self.in_flight.fetch_update(Ordering::Release, Ordering::Relaxed, |n| n.checked_sub(1));
     }
 
-    /// The page's actor died, and what was on its way with it.
-    pub fn forget_under_way(&self) {
-        self.under_way.store(0, Ordering::Relaxed);
+    /// Forgets the messages in flight: the page's actor died with them.
+    pub fn forget_in_flight(&self) {
+        self.in_flight.store(0, Ordering::Relaxed);
     }
 
-    /// One more frame of so many bytes is on its way to the client.
-    pub fn tell(&self, bytes: usize) {
-        self.queued.fetch_add(ENVELOPE + bytes, Ordering::Relaxed);
+    /// Counts a frame of `bytes` bytes that is sent to the client.
+    pub fn add_queued(&self, bytes: usize) {
+        self.queued.fetch_add(FRAME_OVERHEAD + bytes, Ordering::Relaxed);
     }
 
-    /// It is being written.
-    pub fn wrote(&self, bytes: usize) {
-        self.queued.fetch_sub(ENVELOPE + bytes, Ordering::Relaxed);
+    /// Counts a frame of `bytes` bytes that is being written.
+    pub fn remove_queued(&self, bytes: usize) {
+        self.queued.fetch_sub(FRAME_OVERHEAD + bytes, Ordering::Relaxed);
     }
 
-    /// Whether no more than `most` bytes are on their way: so there are never more than that and one frame.
-    pub fn has_room(&self, most: usize) -> bool {
-        self.queued.load(Ordering::Relaxed) <= most
+    /// Returns whether at most `limit` bytes are queued. A sender that asks first queues at most
+    /// that and one frame.
+    pub fn has_room(&self, limit: usize) -> bool {
+        self.queued.load(Ordering::Relaxed) <= limit
     }
 }

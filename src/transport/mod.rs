@@ -1,8 +1,12 @@
 //! Connections and WebSockets: bytes in and out.
 //!
-//! [`connection`] carries one HTTP request, [`upgrade`] makes a WebSocket of it, [`socket`] moves its bytes.
+//! A [`connection`] carries one HTTP request, [`upgrade`] turns it into a WebSocket, and a
+//! [`socket`] moves the WebSocket's bytes. The [`counters`] of a session can be read from any
+//! thread.
+
+pub mod counters;
 
 pub mod connection;
-pub mod counters;
-pub mod socket;
 pub mod upgrade;
+
+pub mod socket;

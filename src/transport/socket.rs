@@ -1,7 +1,8 @@
-//! One WebSocket: bytes in at the allowed pace, frames out as fast as they are taken.
+//! One WebSocket: reads bytes at the allowed rate, and writes frames as fast as the kernel takes
+//! them.
 //!
-//! At rest it holds no buffer. What is not read stays in the kernel, and its sender waits; what is written together goes
-//! out together.
+//! An idle socket holds no buffer. Bytes that are not read stay in the kernel, and their sender
+//! waits. Frames that are queued together are written together.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -22,31 +23,32 @@ use super::connection::Stream;
 use super::counters::SessionCounters;
 use super::upgrade::Upgraded;
 use crate::admission::ConnectionPermit;
-use crate::settings::ms;
-use crate::shared::Shared;
+use crate::settings::{Settings, ms};
 use peerstar_core::frame::rate_limiter::RateLimiter;
 use peerstar_core::frame::reader::{self, Event, Opcode, ProtocolViolation, Reader};
 use peerstar_core::protocol::close::Close;
 use peerstar_core::protocol::outgoing::Frame;
 use peerstar_core::time::Time;
 
-/// How much is read at once.
-const READ: usize = 16 * 1024;
-/// How much is written at once, or one frame.
-const WRITE: usize = 32 * 1024;
-/// How many answers may wait to be written until no more is read.
-const MOST_ANSWERS: usize = 16;
-/// How many messages may be on their way from the session to its page.
-const MOST_UNDER_WAY: usize = 32;
-/// When to look again whether the page has caught up.
-const LOOK_AGAIN: Duration = Duration::from_millis(5);
-/// How long what a client sent before it went is still read, at the allowed pace.
+/// Bytes read at once.
+const READ_BYTES: usize = 16 * 1024;
+/// Bytes written at once, unless one frame is longer.
+const WRITE_BYTES: usize = 32 * 1024;
+/// Number of unwritten answers at which the socket stops reading.
+const MAX_ANSWERS: usize = 16;
+/// Number of messages in flight from the session to its page at which the socket stops reading.
+const MAX_IN_FLIGHT: usize = 32;
+/// Interval at which the socket looks whether the page has caught up.
+const IN_FLIGHT_RETRY: Duration = Duration::from_millis(5);
+/// Time after the end of the client's stream in which its last bytes are still read, at the allowed
+/// rate.
 const READ_AFTER_END: Duration = Duration::from_secs(1);
-/// How many times `liveness.timeout_ms` a frame may take to be whole; so long its bytes count as life.
-const TIMEOUTS_A_FRAME: u32 = 4;
-/// How long the last words may take to be read.
+/// Time in which a frame must be complete, in multiples of `liveness.timeout_ms`. Until then its
+/// bytes count as a sign of life.
+const FRAME_TIMEOUTS: u32 = 4;
+/// Time that a client has to read the last frames.
 const FAREWELL: Duration = Duration::from_secs(1);
-/// Least time between the answer to the handshake and our close frame.
+/// Least time between the answer to the handshake and the server's close frame.
 ///
 /// Firefox drops the `open` event and every text of a WebSocket whose close frame arrives with the
 /// answer or a few milliseconds later. Of 40 connections it dropped 36 at 0 ms, 5 at 5 ms and none
@@ -54,90 +56,112 @@ const FAREWELL: Duration = Duration::from_secs(1);
 const CLOSE_AFTER_OPEN: Duration = Duration::from_millis(100);
 
 thread_local! {
-    /// Where bytes are on their way in or out, of one socket after the other.
+    /// Buffer for reading and writing, shared by all sockets of the thread.
     static SCRATCH: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
 }
 
-/// What there is to be read now.
+/// What a socket has to read.
 pub enum Inflow {
-    /// Nothing, for now. Look again at that time, if not earlier.
+    /// Nothing now. The caller looks again at that time, if not woken earlier.
     Nothing(Option<Time>),
     /// These bytes.
     Bytes(Vec<u8>),
-    /// Nothing any more.
+    /// The stream has ended or failed.
     End,
 }
 
+/// One thing to be written.
 enum Outgoing {
-    /// To the handshake.
-    Welcome(Bytes),
-    /// Counted in [`SessionCounters`] until it is on its way.
-    Told(Frame),
-    /// The body of a long frame whose header is on its way.
+    /// The answer to the handshake.
+    Handshake(Bytes),
+    /// A frame that counts in [`SessionCounters`] until it is written.
+    Queued(Frame),
+    /// The body of a long frame whose header is written.
     Body(Bytes),
-    /// What the client itself has caused.
+    /// An answer to the client.
     Answer(Opcode, Bytes),
+}
+
+/// Whether a session can take more frames.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReadState {
+    /// The session can take more.
+    Ready,
+    /// The session keeps as many messages as it may until its page answers.
+    Full,
+}
+
+/// Why a stream is shut down.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ClosedBy {
+    /// The client sent the first close frame: it sends nothing more.
+    Client,
+    /// The server sent the first close frame.
+    Server,
 }
 
 /// One WebSocket.
 pub struct Socket {
     stream: Stream,
     reader: Reader,
-    pulse: Arc<SessionCounters>,
+    counters: Arc<SessionCounters>,
     messages: RateLimiter,
     bytes: RateLimiter,
-    /// Read, and not handled: it has to wait, or is a part of a frame.
+    /// Bytes that were read and not handled: they have to wait, or are a part of a frame.
     rest: Vec<u8>,
-    /// There may be a frame in what is not handled.
-    waits: bool,
+    /// Whether `rest` may hold a complete frame.
+    may_hold_frame: bool,
+    /// Whether the bytes given to the caller are `rest`, and not the scratch buffer.
     in_place: bool,
-    /// Since when a frame is under way that is not whole yet, and how long that may take.
-    begun: Option<Time>,
-    whole_within: Duration,
-    /// All that had come was read.
+    /// Since when an incomplete frame is being received.
+    frame_began: Option<Time>,
+    /// Time in which a frame must be complete.
+    frame_timeout: Duration,
+    /// Whether all bytes that had arrived were read.
     caught_up: bool,
     as_of: Time,
     ended_at: Option<Time>,
     outgoing: VecDeque<Outgoing>,
-    /// The answer to the handshake waits for what comes next, to go out with it.
-    waits_for_more: bool,
+    /// Whether the answer to the handshake waits for the next frame, to be written with it.
+    holds_handshake: bool,
+    /// Number of unwritten answers.
     answers: usize,
-    /// When the answer to the handshake was framed.
+    /// When the answer to the handshake was encoded.
     opened_at: Option<Instant>,
-    /// Body of our close frame, until [`hang_up`] may send it.
+    /// Body of the close frame, until [`hang_up`] may send it.
     close_body: Option<Bytes>,
-    /// Framed, and not taken by the kernel yet.
+    /// Encoded bytes that the kernel has not taken.
     unwritten: Bytes,
-    /// Whoever writes the rest when there is room.
+    /// Wakes whoever writes the rest when there is room.
     writer: Waker,
 }
 
 impl Socket {
-    /// With the limits of the settings.
+    /// Returns a socket with the limits of the settings.
     #[must_use]
     pub fn new(
         Upgraded { stream, ahead, answer }: Upgraded,
-        pulse: Arc<SessionCounters>,
-        shared: &Shared,
+        counters: Arc<SessionCounters>,
+        settings: &Settings,
+        now: Time,
     ) -> Self {
-        let (limits, relay, now) =
-            (&shared.settings.limits, &shared.settings.relay, shared.clock.now());
+        let Settings { limits, relay, liveness, .. } = settings;
         Self {
             stream,
             reader: Reader::new(limits.message_bytes),
-            pulse,
+            counters,
             messages: RateLimiter::new(now, limits.messages_per_s),
             bytes: RateLimiter::new(now, relay.max_bytes_per_s),
             rest: ahead.to_vec(),
-            waits: !ahead.is_empty(),
+            may_hold_frame: !ahead.is_empty(),
             in_place: false,
-            begun: None,
-            whole_within: ms(shared.settings.liveness.timeout_ms) * TIMEOUTS_A_FRAME,
+            frame_began: None,
+            frame_timeout: ms(liveness.timeout_ms) * FRAME_TIMEOUTS,
             caught_up: true,
             as_of: now,
             ended_at: None,
-            outgoing: VecDeque::from([Outgoing::Welcome(answer)]),
-            waits_for_more: true,
+            outgoing: VecDeque::from([Outgoing::Handshake(answer)]),
+            holds_handshake: true,
             answers: 0,
             opened_at: None,
             close_body: None,
@@ -146,44 +170,55 @@ impl Socket {
         }
     }
 
-    /// What has been read was sent since then, or little before. Long ago for one whose bytes wait in the kernel because they
-    /// are too many: it may be gone all the same, and its end waits behind them.
+    /// Returns the time since which the bytes that were read have been sent, or shortly before. The
+    /// time is long ago for a client whose bytes wait in the kernel because they are too many. Such
+    /// a client may be gone: its end waits behind them.
     pub const fn as_of(&self) -> Time {
         self.as_of
     }
 
-    /// Queues a frame that was counted when it was sent. Whether nothing else waits, so that nobody is about to write.
-    pub fn tell(&mut self, frame: Frame) -> bool {
-        let is_idle = self.welcome() || (self.outgoing.is_empty() && self.unwritten.is_empty());
-        self.outgoing.push_back(Outgoing::Told(frame));
+    /// Queues a frame that is already counted. Returns whether nothing else was queued, so that
+    /// nobody is about to write.
+    pub fn queue(&mut self, frame: Frame) -> bool {
+        let is_idle =
+            self.release_handshake() || (self.outgoing.is_empty() && self.unwritten.is_empty());
+        self.outgoing.push_back(Outgoing::Queued(frame));
         is_idle
     }
 
-    /// Queues an answer to what the client said.
+    /// Queues an answer to what the client sent.
     pub fn answer(&mut self, opcode: Opcode, body: impl Into<Bytes>) {
         self.answers += 1;
-        self.welcome();
+        self.release_handshake();
         self.outgoing.push_back(Outgoing::Answer(opcode, body.into()));
     }
 
     /// Sets the close frame that [`hang_up`] sends after everything queued so far.
     pub fn close(&mut self, close: Close) {
-        self.welcome();
+        self.release_handshake();
         self.close_body = Some(reader::close_body(close.code(), close.name()).into());
     }
 
-    /// Lets the answer to the handshake go, though nothing goes with it. Whether it was waiting.
-    pub const fn welcome(&mut self) -> bool {
-        std::mem::replace(&mut self.waits_for_more, false)
+    /// Returns whether the answer to the handshake still waits for the next frame.
+    pub const fn holds_handshake(&self) -> bool {
+        self.holds_handshake
     }
 
-    /// Writes what can be written; when there is more, the caller is woken. A socket that fails says so when it is read.
+    /// Lets the answer to the handshake be written, even without a frame. Returns whether it was
+    /// held back.
+    pub const fn release_handshake(&mut self) -> bool {
+        std::mem::replace(&mut self.holds_handshake, false)
+    }
+
+    /// Writes as much as the kernel takes, and wakes the caller when it takes more. Errors show
+    /// when the socket is read.
     pub fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.writer.clone_from(cx.waker());
-        if self.waits_for_more { Poll::Pending } else { self.write(cx) }
+        if self.holds_handshake { Poll::Pending } else { self.write(cx) }
     }
 
-    /// The same for another: who last wrote goes on with what cannot be written now.
+    /// Writes as much as the kernel takes. The last caller of [`Socket::poll_flush`] is woken for
+    /// the rest.
     pub fn flush(&mut self) {
         let writer = std::mem::replace(&mut self.writer, Waker::noop().clone());
         let _ = self.write(&mut Context::from_waker(&writer));
@@ -199,7 +234,7 @@ impl Socket {
                 self.outgoing.pop_front();
             } else if self.unwritten.is_empty() && !self.outgoing.is_empty() {
                 let mut scratch = SCRATCH.take();
-                self.frame_into(&mut scratch);
+                self.encode_into(&mut scratch);
                 let written = Pin::new(&mut self.stream).poll_write(cx, &scratch);
                 let taken = if let Poll::Ready(Ok(taken)) = written { taken } else { 0 };
                 self.unwritten = Bytes::copy_from_slice(&scratch[taken..]);
@@ -217,24 +252,25 @@ impl Socket {
         }
     }
 
-    fn frame_into(&mut self, scratch: &mut Vec<u8>) {
+    /// Encodes queued frames until the buffer holds [`WRITE_BYTES`].
+    fn encode_into(&mut self, scratch: &mut Vec<u8>) {
         scratch.clear();
         while let Some(outgoing) = self.outgoing.pop_front() {
             match outgoing {
-                Outgoing::Welcome(answer) => {
+                Outgoing::Handshake(answer) => {
                     self.opened_at = Some(Instant::now());
                     scratch.extend_from_slice(&answer);
                 }
                 Outgoing::Body(body) => scratch.extend_from_slice(&body),
-                Outgoing::Told(frame) if frame.len() >= WRITE => {
-                    // a roster of 10,000 is not copied, but written from where it is
-                    self.pulse.wrote(frame.len());
+                Outgoing::Queued(frame) if frame.len() >= WRITE_BYTES => {
+                    // a roster of 10,000 members is not copied, but written from where it is
+                    self.counters.remove_queued(frame.len());
                     reader::write_header(Opcode::Text, frame.len(), scratch);
                     self.outgoing.push_front(Outgoing::Body(frame.into_bytes()));
                     break;
                 }
-                Outgoing::Told(frame) => {
-                    self.pulse.wrote(frame.len());
+                Outgoing::Queued(frame) => {
+                    self.counters.remove_queued(frame.len());
                     reader::write(Opcode::Text, frame.as_bytes(), scratch);
                 }
                 Outgoing::Answer(opcode, body) => {
@@ -242,7 +278,7 @@ impl Socket {
                     reader::write(opcode, &body, scratch);
                 }
             }
-            if scratch.len() >= WRITE {
+            if scratch.len() >= WRITE_BYTES {
                 break;
             }
         }
@@ -251,21 +287,23 @@ impl Socket {
         }
     }
 
-    /// Whether no frame may be handled now, and when to look again: never by itself while answers are not written.
-    fn held(&mut self, now: Time) -> Option<Option<Time>> {
-        if self.answers >= MOST_ANSWERS {
+    /// Returns nothing if a frame may be handled now. Otherwise returns when to look again, or
+    /// `Some(None)` to wait for answers to be written.
+    fn must_wait(&mut self, now: Time) -> Option<Option<Time>> {
+        if self.answers >= MAX_ANSWERS {
             Some(None)
-        } else if self.pulse.under_way() >= MOST_UNDER_WAY {
-            Some(Some(now.plus(LOOK_AGAIN)))
+        } else if self.counters.in_flight() >= MAX_IN_FLIGHT {
+            Some(Some(now.plus(IN_FLIGHT_RETRY)))
         } else {
             (self.messages.available(now) == 0).then(|| Some(self.messages.next()))
         }
     }
 
-    /// What has come, if it may be read now. What is not handled of it goes back by [`Socket::keep`].
+    /// Returns bytes that have arrived, if they may be read now. The caller gives them back to
+    /// [`Socket::keep`].
     pub fn poll_read(&mut self, cx: &mut Context<'_>, now: Time) -> Inflow {
         let allowed = self.bytes.available(now);
-        let wait = self.held(now).or_else(|| (allowed == 0).then(|| Some(self.bytes.next())));
+        let wait = self.must_wait(now).or_else(|| (allowed == 0).then(|| Some(self.bytes.next())));
         if let Some(until) = wait {
             if self.ended_at.is_none() && self.stream.is_ended() {
                 self.ended_at = Some(now);
@@ -276,13 +314,14 @@ impl Socket {
             }
             return Inflow::Nothing(until.into_iter().chain(last).min());
         }
-        // a long frame grows where it is
+        // a long frame is received in place
         self.in_place = !self.rest.is_empty();
         let mut bytes = if self.in_place { std::mem::take(&mut self.rest) } else { SCRATCH.take() };
-        if !std::mem::take(&mut self.waits) {
-            let most = READ.min(allowed);
-            bytes.reserve(most);
-            let read = poll_read_buf(Pin::new(&mut self.stream), cx, &mut (&mut bytes).limit(most));
+        if !std::mem::take(&mut self.may_hold_frame) {
+            let limit = READ_BYTES.min(allowed);
+            bytes.reserve(limit);
+            let read =
+                poll_read_buf(Pin::new(&mut self.stream), cx, &mut (&mut bytes).limit(limit));
             if let Poll::Ready(Ok(fresh @ 1..)) = read {
                 self.bytes.spend(fresh);
                 if std::mem::take(&mut self.caught_up) {
@@ -301,11 +340,11 @@ impl Socket {
         Inflow::Bytes(bytes)
     }
 
-    /// The next frame of what [`Socket::poll_read`] gave, and its length; none when there is no whole one, or it is not its
-    /// time yet.
+    /// Returns the next frame of the bytes from [`Socket::poll_read`], and its length. Returns
+    /// nothing when no frame is complete, or none may be handled yet.
     ///
     /// # Errors
-    /// When the client breaks a rule.
+    /// Returns the rule that the client breaks.
     pub fn next<'a>(
         &mut self,
         bytes: &'a mut [u8],
@@ -314,8 +353,8 @@ impl Socket {
         if bytes.is_empty() {
             return Ok(None);
         }
-        if self.held(now).is_some() {
-            self.waits = true;
+        if self.must_wait(now).is_some() {
+            self.may_hold_frame = true;
             return Ok(None);
         }
         let next = self.reader.read(bytes)?;
@@ -323,14 +362,14 @@ impl Socket {
         Ok(next)
     }
 
-    /// Keeps what was not handled of what [`Socket::poll_read`] gave. `frames` says how many were, `held` that the session has
-    /// no use for more.
+    /// Keeps the bytes from [`Socket::poll_read`] that were not handled: all after the first
+    /// `handled`, which held `frames` frames. `session` says whether the session can take more.
     pub fn keep(
         &mut self,
         mut bytes: Vec<u8>,
         handled: usize,
         frames: usize,
-        held: bool,
+        session: ReadState,
         now: Time,
     ) {
         if self.in_place {
@@ -340,18 +379,20 @@ impl Socket {
             self.rest = bytes[handled..].to_vec();
             give_back(bytes);
         }
-        self.waits |= held;
-        // the bytes of a long frame on a slow line are life; but not for ever, or one that trickles them could stay unseen
-        let partial = !self.rest.is_empty() && !self.waits;
-        self.begun = self.begun.filter(|_| frames == 0).or(Some(now)).filter(|_| partial);
-        if self.begun.is_some_and(|begun| now < begun.plus(self.whole_within)) {
-            self.pulse.beat(now);
+        self.may_hold_frame |= session == ReadState::Full;
+        // The bytes of a long frame on a slow connection are a sign of life. There is a limit, or a
+        // client that sends one byte now and then would never be found silent.
+        let partial = !self.rest.is_empty() && !self.may_hold_frame;
+        self.frame_began =
+            self.frame_began.filter(|_| frames == 0).or(Some(now)).filter(|_| partial);
+        if self.frame_began.is_some_and(|began| now < began.plus(self.frame_timeout)) {
+            self.counters.set_heard(now);
         }
     }
 }
 
-/// Says what is left to be said, and closes: at once, where the client has said that it sends nothing more.
-pub fn hang_up(socket: Rc<RefCell<Socket>>, place: Option<ConnectionPermit>, is_last: bool) {
+/// Writes what is queued and closes the stream. The permit is returned after that.
+pub fn hang_up(socket: Rc<RefCell<Socket>>, permit: Option<ConnectionPermit>, by: ClosedBy) {
     actix_web::rt::spawn(async move {
         let farewell = async {
             poll_fn(|cx| socket.borrow_mut().poll_flush(cx)).await?;
@@ -366,11 +407,12 @@ pub fn hang_up(socket: Rc<RefCell<Socket>>, place: Option<ConnectionPermit>, is_
                 socket.borrow_mut().answer(Opcode::Close, body);
                 poll_fn(|cx| socket.borrow_mut().poll_flush(cx)).await?;
             }
-            if is_last && matches!(socket.borrow().stream, Stream::Plain(_)) {
+            if by == ClosedBy::Client && matches!(socket.borrow().stream, Stream::Plain(_)) {
                 return Ok(());
             }
             poll_fn(|cx| Pin::new(&mut socket.borrow_mut().stream).poll_shutdown(cx)).await?;
-            // what it has sent, and nobody reads, would make the kernel take back what we said last
+            // Unread bytes of the client would make the kernel reset the connection and discard our
+            // last frames.
             let mut unread = [0; 1024];
             while poll_fn(|cx| {
                 let mut unread = ReadBuf::new(&mut unread);
@@ -383,13 +425,13 @@ pub fn hang_up(socket: Rc<RefCell<Socket>>, place: Option<ConnectionPermit>, is_
             io::Result::Ok(())
         };
         let _ = timeout(FAREWELL, farewell).await;
-        drop(place);
+        drop(permit);
     });
 }
 
-/// For the next socket, unless it has become large.
+/// Keeps a buffer for the next socket, unless it has become large.
 fn give_back(mut scratch: Vec<u8>) {
     scratch.clear();
-    scratch.shrink_to(2 * WRITE);
+    scratch.shrink_to(2 * WRITE_BYTES);
     SCRATCH.set(scratch);
 }

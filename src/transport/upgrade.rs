@@ -1,8 +1,10 @@
-//! From a request to a WebSocket: the handler answers the handshake, and what it leaves with the answer is given the stream.
+//! Turns a request into a WebSocket: the handler answers the handshake, and leaves a function that
+//! is given the stream.
 //!
-//! The only file that knows actix-web-actors, of which we take the handshake. Its actor would live in the body of the
-//! response, where a client that stops reading stops it for good, with two buffers of 8 KB and the HTTP dispatcher kept
-//! for as long as it stays.
+//! This is the only file that uses actix-web-actors, and it uses the handshake alone. The actor of
+//! that crate would live in the body of the response: a client that stops reading would stop the
+//! actor for good. It would also keep two buffers of 8 KB and the HTTP dispatcher for as long as
+//! the client stays.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -22,37 +24,39 @@ use tokio::time::timeout;
 
 use super::connection::{Connection, Stream};
 
-/// How long an answer that is no WebSocket may take to be written. (`SendResponse` may miss that it is.)
-const ANSWERED_WITHIN: Duration = Duration::from_secs(15);
+/// Time in which an answer that is no WebSocket must be written. (`SendResponse` may miss that it
+/// was written.)
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// The stream of a client whose handshake is answered.
 pub struct Upgraded {
     /// The stream.
     pub stream: Stream,
-    /// What was read of it already.
+    /// Bytes that were read from it already.
     pub ahead: Bytes,
-    /// What is to be written first.
+    /// The answer to the handshake, which is written first.
     pub answer: Bytes,
 }
 
-type TakeOver = Box<dyn FnOnce(Upgraded)>;
+type HandOver = Box<dyn FnOnce(Upgraded)>;
 
-/// Left with a request whose stream can be taken over; the others would be answered 101 and then end.
+/// Marks a request whose stream can be handed over. Other requests would be answered with 101 and
+/// then end.
 struct Upgradable;
 
-/// A proper handshake, and the answer to it.
+/// The answer to a valid handshake.
 pub struct Handshake(HttpResponse);
 
 impl Handshake {
-    /// The answer, after which `take_over` is given the stream.
+    /// Returns the answer. When it was made, `hand_over` is given the stream.
     #[must_use]
-    pub fn answer(mut self, take_over: impl FnOnce(Upgraded) + 'static) -> HttpResponse {
-        self.0.extensions_mut().insert::<TakeOver>(Box::new(take_over));
+    pub fn answer(mut self, hand_over: impl FnOnce(Upgraded) + 'static) -> HttpResponse {
+        self.0.extensions_mut().insert::<HandOver>(Box::new(hand_over));
         self.0
     }
 }
 
-/// Why a request is no handshake, in words for those who set up what is in front.
+/// Why a request is no handshake, for the person who set up the proxies.
 pub struct NoHandshake {
     status: StatusCode,
     words: String,
@@ -63,7 +67,7 @@ impl NoHandshake {
         Self { status: StatusCode::BAD_REQUEST, words }
     }
 
-    /// The answer that says so.
+    /// Returns the answer that says so.
     #[must_use]
     pub fn answer(self) -> HttpResponse {
         let mut answer = HttpResponse::build(self.status);
@@ -76,10 +80,11 @@ impl NoHandshake {
     }
 }
 
-/// Reads a request as a handshake.
+/// Checks that a request is a WebSocket handshake.
 ///
 /// # Errors
-/// Why it is none (RFC 6455, 4.2.1), and what a proxy may have to do with it.
+/// Returns why the request is no handshake (RFC 6455, 4.2.1), and what a proxy may have to do with
+/// that.
 pub fn check(request: &HttpRequest) -> Result<Handshake, NoHandshake> {
     const NGINX: &str = "With nginx in front, set `proxy_http_version 1.1;`, `proxy_set_header Upgrade $http_upgrade;` and \
                          `proxy_set_header Connection upgrade;`.";
@@ -101,7 +106,7 @@ pub fn check(request: &HttpRequest) -> Result<Handshake, NoHandshake> {
         return Err(NoHandshake::bad(words));
     }
     match ws::handshake(request) {
-        // an upgrade to several protocols is taken for none by the HTTP library
+        // The HTTP library ignores an upgrade to several protocols.
         Ok(_) if request.extensions().get::<Upgradable>().is_none() => {
             Err(NoHandshake::bad("`Upgrade` must be `websocket` and nothing else\n".into()))
         }
@@ -122,7 +127,7 @@ pub fn check(request: &HttpRequest) -> Result<Handshake, NoHandshake> {
     }
 }
 
-/// Serves a request that asks for an upgrade, of which we know only WebSockets.
+/// Serves a request that asks for an upgrade. Only upgrades to WebSocket succeed.
 pub async fn serve<B>(
     app: Rc<impl Service<Request, Response: Into<Response<B>>, Error = actix_web::Error>>,
     request: Request,
@@ -140,7 +145,7 @@ where
             return Ok(());
         }
     };
-    let Some(take_over) = response.extensions_mut().remove::<TakeOver>() else {
+    let Some(hand_over) = response.extensions_mut().remove::<HandOver>() else {
         refuse(framed, response).await;
         return Ok(());
     };
@@ -149,16 +154,16 @@ where
         .codec
         .encode(Message::Item((response.drop_body(), BodySize::None)), &mut parts.write_buf)?;
     let (stream, ahead) = parts.io.into_parts();
-    take_over(Upgraded { stream, ahead, answer: parts.write_buf.freeze() });
+    hand_over(Upgraded { stream, ahead, answer: parts.write_buf.freeze() });
     Ok(())
 }
 
-/// Writes an answer that is no upgrade.
+/// Writes an answer that is no upgrade, and closes the connection.
 async fn refuse<B>(framed: Framed<Connection, Codec>, mut response: Response<B>)
 where
     B: MessageBody,
     B::Error: Into<actix_http::Error>,
 {
     response.head_mut().set_connection_type(ConnectionType::Close);
-    let _ = timeout(ANSWERED_WITHIN, SendResponse::new(framed, response)).await;
+    let _ = timeout(ANSWER_TIMEOUT, SendResponse::new(framed, response)).await;
 }

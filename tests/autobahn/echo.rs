@@ -14,14 +14,13 @@ use actix_web::web::Bytes;
 use peerstar::settings::Settings;
 use peerstar::shared::Shared;
 use peerstar::transport::connection::Stream;
-use peerstar::transport::socket::{Inflow, Socket, hang_up};
+use peerstar::transport::socket::{ClosedBy, Inflow, ReadState, Socket, hang_up};
 use peerstar::transport::upgrade::Upgraded;
 use peerstar_core::frame::reader::{Event, Opcode, ProtocolViolation};
 use peerstar_core::protocol::close::Close;
 use tokio::io::AsyncReadExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::sleep;
-use tokio_util::sync::CancellationToken;
 
 fn main() -> io::Result<()> {
     let mut settings = Settings::default();
@@ -29,7 +28,7 @@ fn main() -> io::Result<()> {
     settings.limits.message_bytes = 16 << 20;
     settings.limits.messages_per_s = 1_000_000;
     settings.relay.max_bytes_per_s = 1 << 30;
-    let shared = Shared::new(settings, 1024, CancellationToken::new());
+    let shared = Shared::new(settings);
     actix_web::rt::System::new().block_on(async move {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         writeln!(io::stdout(), "{}", listener.local_addr()?.port())?;
@@ -74,16 +73,17 @@ async fn handshake(mut tcp: TcpStream) -> io::Result<Upgraded> {
 
 /// Echoes text messages until either side closes.
 async fn echo(upgraded: Upgraded, shared: &Shared) {
-    let socket = Rc::new(RefCell::new(Socket::new(upgraded, Arc::default(), shared)));
-    socket.borrow_mut().welcome();
-    let client_closed = poll_fn(|cx| poll_echo(&mut socket.borrow_mut(), cx, shared)).await;
-    if let Some(client_closed) = client_closed {
-        hang_up(socket, None, client_closed);
+    let (settings, now) = (&shared.settings, shared.clock.now());
+    let socket = Rc::new(RefCell::new(Socket::new(upgraded, Arc::default(), settings, now)));
+    socket.borrow_mut().release_handshake();
+    let closed_by = poll_fn(|cx| poll_echo(&mut socket.borrow_mut(), cx, shared)).await;
+    if let Some(closed_by) = closed_by {
+        hang_up(socket, None, closed_by);
     }
 }
 
-/// Ready with whether the client began to close, or with nothing if the connection is lost.
-fn poll_echo(socket: &mut Socket, cx: &mut Context<'_>, shared: &Shared) -> Poll<Option<bool>> {
+/// Ready with the side that closed first, or with nothing if the connection is lost.
+fn poll_echo(socket: &mut Socket, cx: &mut Context<'_>, shared: &Shared) -> Poll<Option<ClosedBy>> {
     loop {
         let now = shared.clock.now();
         let _ = socket.poll_flush(cx);
@@ -113,7 +113,7 @@ fn poll_echo(socket: &mut Socket, cx: &mut Context<'_>, shared: &Shared) -> Poll
                     };
                     socket.answer(opcode, body);
                     if opcode == Opcode::Close {
-                        return Poll::Ready(Some(true));
+                        return Poll::Ready(Some(ClosedBy::Client));
                     }
                     at += length;
                     frames += 1;
@@ -126,11 +126,11 @@ fn poll_echo(socket: &mut Socket, cx: &mut Context<'_>, shared: &Shared) -> Poll
                         ProtocolViolation::NotText => Close::InvalidUtf8,
                         ProtocolViolation::Binary => Close::BinaryRefused,
                     });
-                    return Poll::Ready(Some(false));
+                    return Poll::Ready(Some(ClosedBy::Server));
                 }
             }
         }
-        socket.keep(bytes, at, frames, false, now);
+        socket.keep(bytes, at, frames, ReadState::Ready, now);
     }
 }
 

@@ -1,4 +1,5 @@
-//! A well-behaved client: reads all the time, answers pings, and remembers what it was told until it is asked.
+//! A well-behaved client: reads all the time, answers pings, and keeps what it receives until the
+//! test asks for it.
 
 use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
@@ -12,26 +13,26 @@ use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 
 use super::{PATIENCE, Server};
 
-/// What a client is told.
+/// One thing that a client receives.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Event {
     Text(String),
-    /// A close frame: its code (1005 for none) and reason.
+    /// A close frame with its code (1005 for none) and reason.
     Closed(u16, String),
-    /// The end of the socket without one.
+    /// The end of the socket without a close frame.
     Lost,
 }
 
 enum Order {
     Send(Message),
-    /// End the connection with RST, as a dying network would.
+    /// Ends the connection with RST, like a failing network.
     Reset,
 }
 
-/// One WebSocket. Dropping it loses the socket (FIN, no close frame).
+/// One WebSocket. Dropping it ends the connection with FIN and without a close frame.
 pub(crate) struct Client {
     pub(crate) id: String,
-    /// The payload of its OPEN; null where that had none.
+    /// Payload of the client's OPEN, or null without one.
     pub(crate) open: Value,
     events: UnboundedReceiver<Event>,
     orders: UnboundedSender<Order>,
@@ -48,12 +49,12 @@ impl Query {
 }
 
 impl Server {
-    /// Opens a WebSocket at `path_and_query` and waits for nothing but the handshake.
+    /// Opens a WebSocket at `path_and_query`, and waits for the handshake alone.
     pub(crate) async fn connect(&self, path_and_query: &str) -> Client {
         self.connect_with(path_and_query, &[]).await
     }
 
-    /// As [`Server::connect`], with more headers.
+    /// Opens a WebSocket like [`Server::connect`], with more headers.
     pub(crate) async fn connect_with(
         &self,
         path_and_query: &str,
@@ -89,28 +90,29 @@ impl Server {
         self.join_at("/peerjs", query).await
     }
 
-    /// A stock client without a page. All use the token `t`.
+    /// Joins a stock client without a page. All clients use the token `t`.
     pub(crate) async fn peer(&self, id: &str) -> Client {
         self.join(&format!("id={id}&token=t")).await
     }
 
-    /// A stock client on a page.
+    /// Joins a stock client on a page.
     pub(crate) async fn member(&self, page: &str, id: &str) -> Client {
         self.join(&format!("id={id}&token=t&page={page}")).await
     }
 
-    /// A group member on a page.
+    /// Joins a group member on a page.
     pub(crate) async fn grouped(&self, page: &str, id: &str) -> Client {
         self.join(&format!("id={id}&token=t&page={page}&group=1")).await
     }
 
-    /// Several group members of one page: the first hosts, and has heard of the others.
+    /// Joins several group members on one page. The first hosts, and has been sent JOIN for the
+    /// others.
     pub(crate) async fn group(&self, page: &str, ids: &[&str]) -> Vec<Client> {
         let mut members = Vec::new();
         for id in ids {
             members.push(self.grouped(page, id).await);
         }
-        // the host knows the first deputy from a message of its own
+        // the host is told of the first deputy by a message
         let mut named = members.iter().any(|member| member.open.get("deputy").is_some());
         for id in &ids[1..] {
             members[0].expect_from("JOIN", id).await;
@@ -121,7 +123,7 @@ impl Server {
         members
     }
 
-    /// Connects to be refused: the words before the close, and its code.
+    /// Connects a client that must be refused. Returns the message before the close, and its code.
     pub(crate) async fn refusal(&self, path_and_query: &str) -> (Value, u16) {
         self.connect(path_and_query).await.refused().await
     }
@@ -171,7 +173,7 @@ impl Client {
         event.unwrap_or_else(|_| panic!("{} was told nothing", self.id)).unwrap_or(Event::Lost)
     }
 
-    /// The next message, as it came.
+    /// Returns the next message as text.
     pub(crate) async fn text(&mut self) -> String {
         match self.event().await {
             Event::Text(text) => text,
@@ -181,32 +183,32 @@ impl Client {
         }
     }
 
-    /// The next message.
+    /// Returns the next message as JSON.
     pub(crate) async fn next(&mut self) -> Value {
         let text = self.text().await;
         serde_json::from_str(&text).unwrap_or_else(|e| panic!("not JSON: {text}: {e}"))
     }
 
-    /// The next message, which must be of this type.
+    /// Returns the next message, which must be of this type.
     pub(crate) async fn expect(&mut self, kind: &str) -> Value {
         let message = self.next().await;
         assert_eq!(message["type"], kind, "{} was told {message}", self.id);
         message
     }
 
-    /// The next message must be of this type and from `src`.
+    /// Returns the next message, which must be of this type and from `src`.
     pub(crate) async fn expect_from(&mut self, kind: &str, src: &str) -> Value {
         let message = self.expect(kind).await;
         assert_eq!(message["src"], src, "{} was told {message}", self.id);
         message
     }
 
-    /// The next message must be HOST; its payload.
+    /// Returns the payload of the next message, which must be HOST.
     pub(crate) async fn appointed(&mut self) -> Value {
         self.expect("HOST").await["payload"].take()
     }
 
-    /// The server's close must come next: its code and reason.
+    /// Returns the code and reason of the server's close, which must come next.
     pub(crate) async fn closed(&mut self) -> (u16, String) {
         match self.event().await {
             Event::Closed(code, reason) => (code, reason),
@@ -216,15 +218,15 @@ impl Client {
         }
     }
 
-    /// A message and then a close must come next.
+    /// Returns the next message and the code of the close that must follow it.
     pub(crate) async fn refused(&mut self) -> (Value, u16) {
         let words = self.next().await;
         let (code, _) = self.closed().await;
         (words, code)
     }
 
-    /// Nothing was told to this client that it was not asked about: a message to oneself comes back next, and what
-    /// its page said before is before it.
+    /// Checks that the client has received nothing that the test has not asked for. A message to
+    /// itself must come next, and everything that its page sent before would come first.
     pub(crate) async fn nothing_more(&mut self) {
         self.barriers += 1;
         let mark = json!({"barrier": self.barriers});
@@ -239,8 +241,8 @@ impl Client {
         );
     }
 
-    /// The same, but for as long as `peerjs.expire_ms`: a message to nobody comes back as EXPIRE, after that time by
-    /// the server's own clock, and nothing else comes before.
+    /// Checks that the client receives nothing for `peerjs.expire_ms`. A message to an id that no
+    /// client has must come back as EXPIRE next, after that time by the server's own clock.
     pub(crate) async fn nothing_until_expire(&mut self) {
         self.barriers += 1;
         let nobody = format!("nobody-{}", self.barriers);
@@ -268,7 +270,7 @@ impl Client {
         self.send(json!({"type": "STATUS", "payload": payload}));
     }
 
-    /// OFFER there and ANSWER back: from now on they are contacts.
+    /// Sends an OFFER to `other` and an ANSWER back, which makes them contacts.
     pub(crate) async fn meet(&mut self, other: &mut Self) {
         self.send_to("OFFER", &other.id, json!({"sdp": 1}));
         other.expect_from("OFFER", &self.id).await;
@@ -276,13 +278,13 @@ impl Client {
         self.expect_from("ANSWER", &other.id).await;
     }
 
-    /// Says LEAVE without dst, and waits for the server's close.
+    /// Sends LEAVE without dst, and waits for the server's close.
     pub(crate) async fn goodbye(mut self) {
         self.send(json!({"type": "LEAVE"}));
         while !matches!(self.event().await, Event::Closed(1000, _)) {}
     }
 
-    /// Closes with a close frame, with this code or without any, and waits for the server's.
+    /// Sends a close frame with this code or without one, and waits for the server's.
     pub(crate) async fn close(mut self, code: Option<u16>) {
         let frame = code.map(|code| CloseFrame { code: code.into(), reason: "".into() });
         self.order(Order::Send(Message::Close(frame)));
@@ -295,7 +297,7 @@ impl Client {
     }
 
     fn order(&self, order: Order) {
-        // what a closed client sends goes nowhere, as it should
+        // a closed client sends nothing any more
         let _ = self.orders.send(order);
     }
 }

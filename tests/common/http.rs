@@ -1,4 +1,4 @@
-//! Plain HTTP, one request a connection.
+//! Plain HTTP, with one request a connection.
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -37,12 +37,13 @@ impl Server {
         http(self, "GET", path, &[]).await
     }
 
-    /// The ids without a page, as `allow_discovery` lets them be known.
+    /// Returns the ids of page-less peers, which `allow_discovery` makes public.
     pub(crate) async fn peers(&self) -> serde_json::Value {
         self.get("/peerjs/peers").await.json()
     }
 
-    /// The pages as the admin sees them; the admin token must be `admin`. Asks again while one of them is made anew.
+    /// Returns the pages as the admin sees them. The admin token must be `admin`. Asks again while
+    /// a page's actor is restarted.
     pub(crate) async fn pages(&self) -> serde_json::Value {
         loop {
             let answer = http(self, "GET", "/pages", &[("Authorization", "Bearer admin")]).await;
@@ -52,7 +53,7 @@ impl Server {
         }
     }
 
-    /// Sends these bytes, and reads the answer to its end.
+    /// Sends these bytes, and returns the whole answer.
     pub(crate) async fn exchange(&self, request: &[u8]) -> Response {
         let mut stream = TcpStream::connect(self.address).await.expect("it listens");
         stream.write_all(request).await.expect("sent");
@@ -65,7 +66,7 @@ impl Server {
     }
 }
 
-/// One request and its answer.
+/// Sends one request, and returns the answer.
 pub(crate) async fn http(
     server: &Server,
     method: &str,

@@ -1,6 +1,7 @@
-//! What the wire tests share: a real server in a process of its own, and clients that talk to it over sockets.
+//! Helpers of the wire tests: a real server in a process of its own, and clients that talk to it
+//! over sockets.
 //!
-//! Nothing here sleeps to prove that something does not happen: see [`Client::nothing_more`] and
+//! No helper sleeps to show that something does not happen: see [`Client::nothing_more`] and
 //! [`Client::nothing_until_expire`].
 #![allow(dead_code, unused_imports, reason = "each test file uses a part of it")]
 
@@ -19,10 +20,10 @@ pub(crate) use http::{Response, http};
 pub(crate) use raw::{Raw, frame, masked, unmasked};
 pub(crate) use server::{Outcome, Server, run_once};
 
-/// How long anything may take before it counts as not happening. Generous: the machine may be busy.
+/// Time after which an event counts as not happening. It is long, because the machine may be busy.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Asks again and again until the answer is yes.
+/// Asks again and again until the answer is true.
 pub(crate) async fn eventually(what: &str, mut ask: impl AsyncFnMut() -> bool) {
     let deadline = Instant::now() + PATIENCE;
     while !ask().await {
@@ -31,7 +32,7 @@ pub(crate) async fn eventually(what: &str, mut ask: impl AsyncFnMut() -> bool) {
     }
 }
 
-/// A measured figure, for who runs the tests with --nocapture.
+/// Prints a measured figure, which shows with --nocapture.
 #[expect(clippy::print_stdout, reason = "cargo test shows it only when asked to")]
 pub(crate) fn figure(what: &str, value: impl Display) {
     println!("figure: {what}: {value}");

@@ -1,4 +1,4 @@
-//! A client without manners: bytes by hand.
+//! A client that sends arbitrary bytes.
 
 use std::time::Duration;
 
@@ -10,14 +10,14 @@ use tokio::time::timeout;
 
 use super::{PATIENCE, Server};
 
-/// A socket that does only what it is told: it answers no ping and no close.
+/// A socket that does only what the test says. It answers no ping and no close.
 pub(crate) struct Raw {
     pub(crate) stream: TcpStream,
     unread: Vec<u8>,
 }
 
 impl Server {
-    /// A bare connection.
+    /// Opens a TCP connection.
     pub(crate) async fn raw(&self) -> Raw {
         Raw {
             stream: TcpStream::connect(self.address).await.expect("it listens"),
@@ -25,14 +25,15 @@ impl Server {
         }
     }
 
-    /// A WebSocket by hand at `/peerjs?key=peerjs&{query}`.
+    /// Opens a WebSocket at `/peerjs?key=peerjs&{query}`.
     pub(crate) async fn raw_websocket(&self, query: &str) -> Raw {
         let mut raw = self.raw().await;
         raw.shake_hands(query).await;
         raw
     }
 
-    /// The same with a receive buffer as small as it gets: who stops reading is jammed soon.
+    /// Opens a WebSocket with the smallest receive buffer: it fills soon after the test stops
+    /// reading.
     pub(crate) async fn narrow_websocket(&self, query: &str) -> Raw {
         let socket =
             Socket::new(Domain::for_address(self.address), Type::STREAM, None).expect("a socket");
@@ -47,7 +48,7 @@ impl Server {
 }
 
 impl Raw {
-    /// What came already, beyond what was asked for.
+    /// Returns bytes that have arrived and that the test has not asked for.
     pub(crate) fn unread(&self) -> &[u8] {
         &self.unread
     }
@@ -56,7 +57,7 @@ impl Raw {
         self.shake_hands_and_say(query, &[]).await;
     }
 
-    /// Sends frames ahead, together with the handshake.
+    /// Sends a handshake together with frames, and waits for the answer.
     pub(crate) async fn shake_hands_and_say(&mut self, query: &str, frames: &[u8]) {
         let request = format!(
             "GET /peerjs?key=peerjs&{query} HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
@@ -66,7 +67,7 @@ impl Raw {
         self.expect_upgrade().await;
     }
 
-    /// The answer to a handshake with the key of RFC 6455 must come next, and be one.
+    /// Checks that the answer to a handshake with the key of RFC 6455 comes next.
     pub(crate) async fn expect_upgrade(&mut self) {
         let head = loop {
             if let Some(end) = self.unread.windows(4).position(|four| four == b"\r\n\r\n") {
@@ -79,7 +80,7 @@ impl Raw {
         assert!(head.contains("sec-websocket-accept: s3pplmbitxaq9kygzzhzrbk+xoo="), "{head}");
     }
 
-    /// Sends all of it, or finds the socket closed.
+    /// Sends all bytes. Returns false if the socket is closed.
     pub(crate) async fn try_send(&mut self, bytes: &[u8]) -> bool {
         timeout(PATIENCE, self.stream.write_all(bytes))
             .await
@@ -95,7 +96,7 @@ impl Raw {
         self.send(&frame(0x81, text.as_bytes())).await;
     }
 
-    /// Reads some bytes; false at the end.
+    /// Reads some bytes. Returns false at the end of the socket.
     async fn read_more(&mut self) -> bool {
         let mut chunk = [0; 16 * 1024];
         let read = timeout(PATIENCE, self.stream.read(&mut chunk))
@@ -106,7 +107,7 @@ impl Raw {
         read > 0
     }
 
-    /// The next frame: its first byte and its body. None at the end of the socket.
+    /// Returns the first byte and the body of the next frame, or nothing at the end of the socket.
     pub(crate) async fn next_frame(&mut self) -> Option<(u8, Vec<u8>)> {
         loop {
             if let [first, second, rest @ ..] = &*self.unread {
@@ -132,7 +133,7 @@ impl Raw {
         }
     }
 
-    /// The next text, past pings.
+    /// Returns the next text, and skips pings.
     pub(crate) async fn next(&mut self) -> Value {
         loop {
             match self.next_frame().await.expect("a message, not the end") {
@@ -143,14 +144,14 @@ impl Raw {
         }
     }
 
-    /// The next text must be of this type.
+    /// Returns the next text, which must be of this type.
     pub(crate) async fn expect(&mut self, kind: &str) -> Value {
         let message = self.next().await;
         assert_eq!(message["type"], kind, "{message}");
         message
     }
 
-    /// Reads up to the server's close frame: the last text before it, and its code.
+    /// Reads up to the server's close frame. Returns the last text before it, and its code.
     pub(crate) async fn refused(&mut self) -> (Value, u16) {
         let mut words = Value::Null;
         loop {
@@ -162,21 +163,21 @@ impl Raw {
         }
     }
 
-    /// Waits for the end of the socket, whatever comes before.
+    /// Waits for the end of the socket, and discards everything before it.
     pub(crate) async fn ended(&mut self) {
         while self.read_more().await {
             self.unread.clear();
         }
     }
 
-    /// Takes a little from the socket, and throws it away.
+    /// Reads a few bytes, and discards them.
     pub(crate) async fn sip(&mut self, bytes: usize) {
         let mut little = vec![0; bytes];
         let _ = timeout(Duration::from_millis(1), self.stream.read(&mut little)).await;
     }
 }
 
-/// A frame as clients must send them: masked. `first` has the flags and the opcode.
+/// Returns a masked frame, as clients must send. `first` has the flags and the opcode.
 pub(crate) fn frame(first: u8, body: &[u8]) -> Vec<u8> {
     let mut bytes = header(first, body.len() as u64, 0x80);
     let mask = [0x11, 0x22, 0x33, 0x44];
@@ -185,12 +186,12 @@ pub(crate) fn frame(first: u8, body: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// The header of a masked frame that declares `length`, with its mask, and no body.
+/// Returns the header of a masked frame that declares `length`, with its mask and without a body.
 pub(crate) fn masked(first: u8, length: u64) -> Vec<u8> {
     [header(first, length, 0x80), vec![0; 4]].concat()
 }
 
-/// A frame without a mask, which clients must not send.
+/// Returns a frame without a mask, which clients must not send.
 pub(crate) fn unmasked(first: u8, body: &[u8]) -> Vec<u8> {
     [header(first, body.len() as u64, 0), body.to_vec()].concat()
 }

@@ -1,4 +1,4 @@
-//! The server under test: the real binary, in an empty directory, on a port of its own.
+//! The server under test: the real binary, in an empty directory, on its own port.
 
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
@@ -15,7 +15,7 @@ use super::PATIENCE;
 /// Settings as `(section.key, value)`.
 type Settings = Vec<(String, String)>;
 
-/// A running server; killed when dropped, and then asked whether it ever found fault with itself.
+/// A running server. When dropped, it is killed, and its log must not report a fault of the server.
 pub(crate) struct Server {
     pub(crate) address: SocketAddr,
     child: Child,
@@ -23,12 +23,12 @@ pub(crate) struct Server {
     log: Arc<Mutex<Vec<String>>>,
     settings: Settings,
     directory: TempDir,
-    /// For the test that makes it panic.
+    /// Set by tests that make the server panic.
     pub(crate) may_panic: bool,
 }
 
 impl Server {
-    /// Starts one with these settings.
+    /// Starts a server with these settings.
     pub(crate) fn start(settings: &[(&str, &str)]) -> Self {
         let settings: Settings =
             settings.iter().map(|(key, value)| ((*key).into(), (*value).into())).collect();
@@ -39,7 +39,8 @@ impl Server {
         Self { address, child, reader: Some(reader), log, settings, directory, may_panic: false }
     }
 
-    /// Starts one on an address nobody else uses, so that its port is free after it was killed.
+    /// Starts a server on an address that nothing else uses, so that its port is free after it was
+    /// killed.
     pub(crate) fn start_to_be_restarted(settings: &[(&str, &str)]) -> Self {
         let [a, b] = (std::process::id() as u16).to_be_bytes();
         let nanos = std::time::SystemTime::now()
@@ -50,7 +51,7 @@ impl Server {
         Self::start(&[settings, &[("server.host", &host)]].concat())
     }
 
-    /// Kills it at once (SIGKILL) and starts another on the same port. The log goes on.
+    /// Kills the server (SIGKILL) and starts another on the same port. The log is continued.
     pub(crate) fn crash_and_restart(&mut self) {
         self.child.kill().expect("killed");
         self.child.wait().expect("waited for");
@@ -62,12 +63,12 @@ impl Server {
         (self.child, self.reader) = (child, Some(reader));
     }
 
-    /// What it wrote to stderr so far.
+    /// Returns the lines that the server has written to stderr.
     pub(crate) fn log(&self) -> Vec<String> {
         self.log.lock().expect("no test panicked here").clone()
     }
 
-    /// Resident memory, in bytes.
+    /// Returns the resident memory, in bytes.
     pub(crate) fn memory(&self) -> usize {
         let status =
             std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("it runs");
@@ -76,12 +77,12 @@ impl Server {
         kib.expect("a number") * 1024
     }
 
-    /// How many descriptors it has open.
+    /// Returns the number of open descriptors.
     pub(crate) fn descriptors(&self) -> usize {
         std::fs::read_dir(format!("/proc/{}/fd", self.child.id())).expect("it runs").count()
     }
 
-    /// The most memory it had while `work` went on.
+    /// Returns the result of `work`, and the most memory that the server had meanwhile.
     pub(crate) async fn peak_memory_during<T>(&self, work: impl Future<Output = T>) -> (T, usize) {
         let mut work = std::pin::pin!(work);
         let mut peak = self.memory();
@@ -93,7 +94,7 @@ impl Server {
         }
     }
 
-    /// Sends it a signal, such as "TERM".
+    /// Sends a signal, such as "TERM".
     pub(crate) fn signal(&self, name: &str) {
         let pid = self.child.id().to_string();
         let sent =
@@ -101,7 +102,7 @@ impl Server {
         assert!(sent.success());
     }
 
-    /// Waits until it is gone.
+    /// Waits until the process has ended.
     pub(crate) async fn exit_within(&mut self, most: Duration) -> ExitStatus {
         let deadline = Instant::now() + most;
         loop {
@@ -179,7 +180,7 @@ fn launch(
                 log.push(line);
             }
             if let Some(address) = address {
-                // nobody waits for it any more when it came too late
+                // the receiver is gone if this is too late
                 let _ = found.send(address);
             }
         }
@@ -198,14 +199,14 @@ fn listening_address(line: &str) -> Option<SocketAddr> {
     fields.split(' ').next()?.parse().ok()
 }
 
-/// How a run that ends by itself ended.
+/// Result of a run that ended by itself.
 pub(crate) struct Outcome {
     pub(crate) code: Option<i32>,
     pub(crate) stdout: String,
     pub(crate) stderr: String,
 }
 
-/// Runs the binary to its end in `directory`, with just these arguments and this environment.
+/// Runs the binary to its end in `directory`, with only these arguments and this environment.
 pub(crate) fn run_once(
     directory: &TempDir,
     arguments: &[&str],

@@ -1,7 +1,8 @@
-//! Servers that die and pages that panic, again and again: whoever returns says what it was told.
+//! Servers that die and pages that panic, again and again. Clients that return claim what they were
+//! announced.
 //!
-//! `World` checks after each step that no epoch has two hosts and nobody is told an older epoch after a newer one,
-//! here across restarts.
+//! `World` checks after each step that no epoch has two hosts, and that no client is told an older
+//! epoch after a newer one. Here it does so across restarts.
 
 use std::collections::BTreeMap;
 
@@ -14,14 +15,14 @@ use super::world::{START_MS, World, rules};
 
 #[derive(Debug, Clone)]
 enum Transition {
-    /// Comes, saying what it was told if it remembers anything.
+    /// A client joins, and claims what it was told if it remembers anything.
     Come {
         who: u8,
         remembers: bool,
         group: bool,
     },
-    /// Comes with an epoch nobody told it, so far from the clock. Not ahead of it: an epoch that ran ahead is safe only
-    /// while somebody remembers it.
+    /// A client joins with an epoch that was never announced, that far from the clock. The epoch is
+    /// not ahead of the clock: such an epoch is safe only while a client remembers it.
     MakeUp {
         who: u8,
         offset_ms: i64,
@@ -33,7 +34,7 @@ enum Transition {
     ServerDies {
         for_ms: u64,
     },
-    /// Its sessions are yet to say who they are.
+    /// The actor of the page dies. Its sessions have not resumed yet.
     PageDies,
     Resume {
         who: u8,
@@ -64,7 +65,7 @@ fn transition() -> impl Strategy<Value = Transition> {
 
 struct Life {
     world: World,
-    /// What each client remembers, over all its sockets.
+    /// The last assignment that each client was told, over all its sockets.
     memory: BTreeMap<u8, (u64, String)>,
 }
 
@@ -79,8 +80,8 @@ impl Life {
         }
         let session = self.world.dial(&format!("p{who}"), Some("token"), u32::from(group));
         self.world.grant(session, Rights { host: who != 5, relay: who != 4 });
-        // nothing it is told may be older than what it says itself
-        self.world.clients.get_mut(&session).unwrap().told =
+        // the client may be told nothing older than what it claims
+        self.world.clients.get_mut(&session).unwrap().announced =
             claim.clone().filter(|_| self.memory.get(&who) == claim.as_ref());
         self.world.join(
             session,
@@ -91,8 +92,8 @@ impl Life {
 
     fn remember(&mut self) {
         for client in self.world.clients.values().filter(|c| c.joined) {
-            if let (Ok(who), Some(told)) = (client.id[1..].parse(), &client.told) {
-                self.memory.insert(who, told.clone());
+            if let (Ok(who), Some(announced)) = (client.id[1..].parse(), &client.announced) {
+                self.memory.insert(who, announced.clone());
             }
         }
     }
@@ -105,7 +106,8 @@ impl Life {
             }
             Transition::MakeUp { who, offset_ms } => {
                 let epoch = (START_MS + self.world.now.0).saturating_add_signed(offset_ms);
-                // an epoch that was told has one true host, and a liar could name another
+                // an epoch that was announced has one true host, and a made-up claim could name
+                // another
                 if !self.world.hosts.contains_key(&epoch) {
                     self.come(who, true, Some((epoch, "p0".into())));
                 }
@@ -154,13 +156,16 @@ fn whatever_dies_no_epoch_has_two_hosts_and_all_agree_in_the_end() {
             test.apply(&Transition::Come { who, remembers: true, group: true });
         }
         test.apply(&Transition::Pass { ms: 6000 });
-        let told: Vec<_> = test.world.clients.values().map(|c| c.told.clone()).collect();
-        // p5 may not host, and a group member needs a host that is one too
+        let announced: Vec<_> = test.world.clients.values().map(|c| c.announced.clone()).collect();
+        // p5 may not host, and a group member needs a group member as host
         let hostless =
             test.session(5).is_none() && test.world.clients.values().all(|c| c.group == 0);
-        assert_eq!(told.len(), if hostless { 5 } else { 6 }, "{told:?}");
-        assert!(told[0].is_some() && told.windows(2).all(|pair| pair[0] == pair[1]), "{told:?}");
-        let host = told[0].as_ref().map(|(_, host)| host.clone()).unwrap_or_default();
+        assert_eq!(announced.len(), if hostless { 5 } else { 6 }, "{announced:?}");
+        assert!(
+            announced[0].is_some() && announced.windows(2).all(|pair| pair[0] == pair[1]),
+            "{announced:?}"
+        );
+        let host = announced[0].as_ref().map(|(_, host)| host.clone()).unwrap_or_default();
         assert!(test.session(host[1..].parse().unwrap()).is_some(), "{host} is not here");
     });
 }

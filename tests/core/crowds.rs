@@ -1,5 +1,5 @@
-//! How long a page is busy with a crowd. Figures for whoever changes it, on the machine at hand:
-//! `cargo test --release --test core crowds -- --ignored --nocapture`.
+//! Measures how long a page is busy with 10,000 members, on the machine at hand: `cargo test
+//! --release --test core crowds -- --ignored --nocapture`.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -30,19 +30,19 @@ impl Crowd {
         }
     }
 
-    /// How many things it wants done.
+    /// Handles an input. Returns the number of outputs.
     fn step(&mut self, input: Input) -> usize {
         let now = self.now;
-        let (heard, spoken) = (|_| now, |_| 0);
-        let outside = Env {
+        let (last_heard, texts_sent) = (|_| now, |_| 0);
+        let env = Env {
             now,
             unix_ms: START_MS + now.0,
             random: 1 << 63,
-            last_heard: &heard,
-            texts_sent: &spoken,
+            last_heard: &last_heard,
+            texts_sent: &texts_sent,
         };
         let mut out = Vec::new();
-        self.page.handle(outside, input, &mut out);
+        self.page.handle(env, input, &mut out);
         out.len() + out.iter().map(|output| self.announce_to_others(output)).sum::<usize>()
     }
 
@@ -54,10 +54,10 @@ impl Crowd {
         told
     }
 
-    /// The host dies: what the page wants done.
+    /// The host dies. Returns the outputs of the page.
     fn lose_host(&mut self) -> Vec<Output> {
         let now = self.now;
-        let outside = Env {
+        let env = Env {
             now,
             unix_ms: START_MS,
             random: 1 << 63,
@@ -66,7 +66,7 @@ impl Crowd {
         };
         let mut out = Vec::new();
         let dies = Input::SocketClosed { session: SessionId(0), departure: Departure::Goodbye };
-        self.page.handle(outside, dies, &mut out);
+        self.page.handle(env, dies, &mut out);
         out
     }
 
@@ -84,7 +84,7 @@ impl Crowd {
     }
 }
 
-/// The time of one piece of a crowd's life.
+/// Prints the time that a piece of a crowd's life takes.
 #[expect(clippy::print_stderr, reason = "figures are what it is for")]
 fn timed<T>(what: &str, piece: impl FnOnce() -> T) -> T {
     let start = Instant::now();
@@ -122,7 +122,7 @@ fn crowds() {
 
     let mut crowd = Crowd::new();
     timed("all come to a restarted server, of many minds", || {
-        // the one with the highest epoch is not there
+        // the claimed host with the highest epoch is not there
         crowd.join(0, Some((START_MS, MANY)));
         (1..MANY).for_each(|n| crowd.join(n, Some((START_MS - 1, n / 2))));
     });

@@ -1,7 +1,7 @@
-//! Elections as text that anybody can review: `elections/*.txt`.
+//! Elections as text that a reader can review: `elections/*.txt`.
 //!
-//! A paragraph is what happens, a line `----`, and who is told what. Lines with `#` are remarks.
-//! `UPDATE=1 cargo test --test core` writes down what happens now, to be reviewed.
+//! A paragraph has inputs, a line `----`, and what each client is told. Lines with `#` are remarks.
+//! `UPDATE=1 cargo test --test core` writes down what happens now, for review.
 
 use std::fmt::Write;
 
@@ -61,7 +61,7 @@ fn play(script: &str) -> String {
 }
 
 thread_local! {
-    /// What the script calls each session: the id, with a mark for each socket after the first.
+    /// Names of the sessions in the script: the id, with a mark for each socket after the first.
     static NAMES: std::cell::RefCell<Vec<String>> = const { std::cell::RefCell::new(Vec::new()) };
 }
 
@@ -79,7 +79,7 @@ fn act(world: &mut World, line: &str) -> Vec<Got> {
                 let before = names.iter().filter(|name| name.trim_end_matches('\'') == id).count();
                 names.push(format!("{id}{}", "'".repeat(before)));
             });
-            // a word of its own in the script: a ticket that says so
+            // in the script, one word stands for a ticket with that restriction
             let rights = Rights {
                 host: !words.contains(&"never-host"),
                 relay: !words.contains(&"never-relay"),
@@ -126,7 +126,7 @@ fn act(world: &mut World, line: &str) -> Vec<Got> {
                 (kind.to_uppercase(), format!(r#"{{"host":"{host}","epoch":{}}}"#, epoch.0));
             world.say(session(world, id), &format!(r#"{{"type":"{kind}","payload":{payload}}}"#))
         }
-        // to whom it has data channels, and how long the dials took
+        // open data channels, and how long the dials took
         ["channels", id, ref channels @ ..] => {
             let entries = channels.iter().map(|channel| channel.split_once('=').unwrap());
             let entries: Vec<_> = entries.map(|(id, ms)| format!(r#""{id}":{ms}"#)).collect();
@@ -167,7 +167,7 @@ fn act(world: &mut World, line: &str) -> Vec<Got> {
             world.lose_page();
             sessions.into_iter().flat_map(|session| world.resume(session)).collect()
         }
-        // the same, one by one
+        // the sessions resume one by one
         ["page", "is", "lost"] => {
             world.lose_page();
             vec![]

@@ -1,4 +1,4 @@
-//! A new host is told before anybody else, and how long that takes does not grow with its page.
+//! A new host is told before all others, and the time that takes does not grow with its page.
 
 use std::cell::Cell;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use super::world::{START_MS, id, joiner, rules};
 struct Page {
     state: PageState,
     now: Time,
-    /// How often the page asked when somebody was heard from.
+    /// Number of times that the page asked when a session was last heard from.
     asked: Cell<usize>,
 }
 
@@ -37,19 +37,19 @@ impl Page {
     fn step(&mut self, input: Input) -> Vec<Output> {
         let now = self.now;
         self.asked.set(0);
-        let heard = |_| {
+        let last_heard = |_| {
             self.asked.set(self.asked.get() + 1);
             now
         };
-        let outside = Env {
+        let env = Env {
             now,
             unix_ms: START_MS + now.0,
             random: 1 << 63,
-            last_heard: &heard,
+            last_heard: &last_heard,
             texts_sent: &|_| 0,
         };
         let mut out = Vec::new();
-        self.state.handle(outside, input, &mut out);
+        self.state.handle(env, input, &mut out);
         out
     }
 
@@ -65,7 +65,7 @@ impl Page {
     }
 }
 
-/// Whether anybody reads something of it.
+/// Returns whether an output sends something to a client.
 fn says_something(output: &Output) -> bool {
     match output {
         Output::Left { .. }
@@ -84,7 +84,8 @@ fn says_something(output: &Output) -> bool {
     }
 }
 
-/// What the first output says to whom, and how many outputs follow.
+/// Returns the receiver and the text of the first output for a client, and the number of outputs
+/// from there.
 fn first_said(out: &[Output]) -> (SessionId, Value, usize) {
     let at = out.iter().position(says_something).unwrap();
     let Output::AnnounceHost { to, frame, assignment } = &out[at] else {

@@ -1,4 +1,5 @@
-//! The life of a page: one thing after another happens to it and to the model, and both must say the same.
+//! The life of a page: the page and the model take the same inputs, and must tell the clients the
+//! same.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +10,7 @@ use peerstar_core::protocol::id::{SessionId, Token};
 use super::reference::Model;
 use super::world::{Got, World, rules, unrelayed_rules};
 
-/// One of those there are at the time, whoever that is.
+/// One of the members at that time.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Pick(pub u16);
 
@@ -19,10 +20,10 @@ impl Pick {
     }
 }
 
-/// Data channels that a member says it has: to whom, and how long the dial took in ms.
+/// Data channels of a member: the other end, and how long the dial took in ms.
 pub(crate) type Channels = BTreeMap<u8, u16>;
 
-/// Everything that can happen to a page. A [`Pick`] is one of those there are.
+/// Everything that can happen to a page.
 #[derive(Debug, Clone)]
 pub(crate) enum Transition {
     Join {
@@ -109,7 +110,8 @@ impl Life {
         self.world.last_picked
     }
 
-    /// Lets one thing happen to both, and compares what everybody was told, what the page holds, and who hosts.
+    /// Applies one transition to page and model. Compares what all clients were told, the members,
+    /// and who hosts.
     fn apply(&mut self, transition: &Transition) {
         self.world.elections.clear();
         self.world.deputies.clear();
@@ -249,7 +251,8 @@ impl Life {
         members
     }
 
-    /// The same for the model. Who was picked is found again: nothing but the page has changed since.
+    /// Applies the transition to the model. The member that was picked is the same: nothing but the
+    /// page has changed since.
     fn follow(&mut self, transition: &Transition) {
         let picked = self.model_picked(transition);
         let model = &mut self.model;
@@ -266,14 +269,14 @@ impl Life {
             }
             (Transition::Depart { how, .. }, Some(session)) => model.gone(session, *how),
             (Transition::Say { kind, dst, .. }, Some(session)) => {
-                model.spoke(session);
+                model.sent_text(session);
                 model.forward(session, kind, &format!("p{dst}"), self.letters);
             }
             (
                 Transition::Status { eligible, visible, relay, p2p, channels, profile, .. },
                 Some(session),
             ) => {
-                model.spoke(session);
+                model.sent_text(session);
                 let channels = channels
                     .as_ref()
                     .map(|c| c.iter().map(|(id, ms)| (format!("p{id}"), u64::from(*ms))).collect());
@@ -287,26 +290,26 @@ impl Life {
                 );
             }
             (Transition::Relay { dst, .. }, Some(session)) => {
-                model.spoke(session);
+                model.sent_text(session);
                 model.relay(session, dst.map(|dst| format!("p{dst}")).as_deref(), self.letters);
             }
             (Transition::Suspect { rightly, .. }, Some(session)) => {
-                model.spoke(session);
+                model.sent_text(session);
                 let epoch = model.assignment().map_or(0, |(epoch, _)| epoch);
                 model.suspect(session, if *rightly { epoch } else { epoch - 1 });
             }
             (Transition::Trust { rightly, .. }, Some(session)) => {
-                model.spoke(session);
+                model.sent_text(session);
                 if *rightly {
                     model.trust(session);
                 }
             }
             (Transition::Resign { to, .. }, Some(session)) => {
-                model.spoke(session);
+                model.sent_text(session);
                 let epoch = model.assignment().map_or(0, |(epoch, _)| epoch);
                 model.resign(session, epoch, &format!("p{to}"));
             }
-            (Transition::Speak { .. }, Some(session)) => model.spoke(session),
+            (Transition::Speak { .. }, Some(session)) => model.sent_text(session),
             (Transition::Silence { .. }, Some(session)) => model.silence(session),
             (Transition::Answer { .. }, Some(session)) => model.alive(session),
             (Transition::Congest { .. }, Some(session)) => model.congested(session),
@@ -316,19 +319,19 @@ impl Life {
             }
             (Transition::Pass { ms }, _) => model.pass(*ms),
             (Transition::PageDies { shuffle }, _) => {
-                // a page that dies while somebody is about to leave is a case of its own, in `leaving.rs`
+                // a page that dies while a member has a grace is a case of its own, in the scripts
                 model.pass(model.ms_of_grace());
                 let order = self.shuffled(*shuffle);
                 self.model.lose_page(&order);
             }
             (_, None) => {}
         }
-        // whatever reaches the page is an occasion to look after its host and its deputy
+        // a page reviews its host and its deputy after every input
         if !matches!(
             transition,
             Transition::Pass { .. } | Transition::Silence { .. } | Transition::Speak { .. }
         ) {
-            self.model.look_after();
+            self.model.review();
         }
     }
 
@@ -354,7 +357,7 @@ impl Life {
     }
 }
 
-/// A token, never none.
+/// Returns the token with that number.
 const fn proof_of(token: u8) -> &'static str {
     if token == 1 { "one" } else { "two" }
 }
@@ -372,7 +375,7 @@ const fn token_of(token: u8) -> Option<&'static str> {
     }
 }
 
-/// Lives it to its end.
+/// Applies a whole life to page and model.
 pub(crate) fn live(named: bool, random: u64, life: &[Transition]) {
     // a quarter of the pages relays nothing, a quarter has no deputies
     let (relays, deputies) = (random & 3 != 0, random & 12 != 0);
@@ -388,7 +391,7 @@ pub(crate) fn live(named: bool, random: u64, life: &[Transition]) {
     for transition in life {
         both.apply(transition);
     }
-    // in the end everybody goes, everything that waits ends, and the page says that it is idle
+    // in the end all clients leave, all that waits ends, and the page says that it is idle
     for session in both.world.clients.keys().copied().collect::<Vec<_>>() {
         both.world.hang_up(session, Departure::Lost);
     }

@@ -1,7 +1,8 @@
-//! Pages on which nothing is relayed and a dial takes seconds: over minutes, who hosts and who does not.
+//! Pages on which nothing is relayed and a dial takes seconds: which members host, over minutes.
 //!
-//! Members behave as the library does: they dial host and deputy, say which data channels are open, suspect a host that they
-//! have not heard for 1.6 s, and trust it when they hear it again.
+//! Members behave as the library does. They dial host and deputy, and say which data channels are
+//! open. They suspect a host that they have not heard for 1.6 s, and trust it when they hear it
+//! again.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,7 +16,8 @@ use super::world::{World, unrelayed_rules};
 
 const STEP: u64 = 100;
 const SUSPECT: u64 = 1600;
-/// The slowest dial: a first one may take the fair time of a new page, and the time until a host is suspected.
+/// The slowest dial: a first one may take the fair time of a new page, and the time until a host is
+/// suspected.
 const SLOWEST: u64 = 7500;
 const MINUTE: u64 = 60_000;
 
@@ -34,13 +36,13 @@ impl Numbers {
 
 #[derive(Default)]
 struct Member {
-    /// When the dials that are under way end, and how long they take.
+    /// Dials under way: when each ends, and how long it takes.
     dialling: BTreeMap<String, (u64, u64)>,
     /// Open data channels, and how long the dials took.
     channels: BTreeMap<String, u64>,
     said: BTreeMap<String, u64>,
     host: Option<String>,
-    /// When it last heard the host, and when it last said that it does not.
+    /// When the member last heard the host, and when it last said that it does not.
     heard: u64,
     suspected: Option<u64>,
 }
@@ -51,9 +53,9 @@ struct Group {
     numbers: Numbers,
     /// How long a dial between two takes. `None`: it never succeeds.
     dials: BTreeMap<BTreeSet<String>, Option<u64>>,
-    /// Who of a hundred pairs never reach each other.
+    /// Percentage of pairs that never reach each other.
     never: u64,
-    /// Until when nobody hears one of them.
+    /// Until when no member hears a silent one.
     silent: BTreeMap<String, u64>,
 }
 
@@ -107,7 +109,7 @@ impl Group {
     fn live(&mut self, session: SessionId) {
         let now = self.now();
         let client = self.world.clients[&session].clone();
-        let (epoch, host) = client.told.unwrap();
+        let (epoch, host) = client.announced.unwrap();
         let others = [Some(&host), client.deputy.as_ref()]
             .into_iter()
             .flatten()
@@ -175,7 +177,7 @@ impl Group {
         self.world.page.assignment().unwrap().1.to_string()
     }
 
-    /// One of those who do not host.
+    /// Returns a random member that does not host.
     fn other(&mut self) -> Option<SessionId> {
         let host = self.host();
         let others: Vec<_> =
@@ -193,7 +195,8 @@ fn ten_minutes_of_slow_joins_and_silences_of_two_seconds_elect_nobody() {
         let mut joined = 1;
         group.run_until(10 * MINUTE, |group| {
             let now = group.now();
-            // one comes or goes every 20 s, one is not heard for 2 s every 5 s: a member by all, or the host by all
+            // a member joins or leaves every 20 s, and one is not heard for 2 s every 5 s: the host
+            // or another
             if group.numbers.below(20_000 / STEP) == 0 {
                 match group
                     .other()
@@ -227,7 +230,7 @@ fn elections_end_whoever_cannot_reach_whom() {
         let host = group.world.session(&group.host()).unwrap();
         group.leave(host);
         group.run_until(20 * MINUTE, |_| {});
-        // one for the death; each of the others went to a member that more members reached
+        // one election for the death; each other one went to a member that more members reached
         assert!(group.world.elections.len() as u64 <= size + 1, "{:?}", group.world.elections);
     });
 }
@@ -238,7 +241,7 @@ fn newcomers_that_reach_nobody_never_cost_the_others_their_host() {
         let mut group = Group::new(*seed, 1, 0);
         ["p0", "p1", "p2"].into_iter().for_each(|id| group.let_in(id));
         group.run_until(30_000, |_| {});
-        // as many as there are others, or more
+        // the newcomers are more than the others
         group.never = 100;
         let newcomers: Vec<_> = (3..7).map(|n| group.join(&format!("p{n}"))).collect();
         let mut next = 7;

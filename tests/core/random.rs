@@ -11,7 +11,7 @@ fn rights() -> impl Strategy<Value = Rights> {
         .prop_map(|(host, relay)| Rights { host, relay })
 }
 
-/// What happens on a page on which nothing is relayed, and whose members hear their host or do not.
+/// Transitions of a page on which nothing is relayed, and whose members hear their host or do not.
 fn unrelayed_transition() -> impl Strategy<Value = Transition> {
     let who = || any::<u16>().prop_map(Pick);
     let ms = prop::sample::select(vec![0, 500, 2000, 3000, 6000, 6001, 12_000, 30_000, 60_000]);

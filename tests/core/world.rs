@@ -1,5 +1,5 @@
-//! A page, its clients and the time, all in one hand. Checks every invariant after every step, from inside
-//! (`PageState::check`) and from outside: what each client was told.
+//! A page, its clients and the time. `World` checks every invariant after every step: from inside
+//! by `PageState::check`, and from outside by what each client was told.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -23,7 +23,7 @@ pub(crate) fn id(text: &str) -> PeerId {
     PeerId::parse(text).unwrap()
 }
 
-/// A group member that may do anything, new to the page, with no token.
+/// Returns the request of a group member with all rights, new to the page, without a token.
 pub(crate) const fn joiner(session: SessionId, id: PeerId) -> JoinRequest {
     JoinRequest {
         session,
@@ -69,7 +69,7 @@ pub(crate) fn rules() -> Rules {
     }
 }
 
-/// The same for a page on which nothing is relayed: all dial the host.
+/// Returns the rules of a page on which nothing is relayed: all members dial the host.
 pub(crate) fn unrelayed_rules() -> Rules {
     let rules = rules();
     Rules { star: rules.max_members, terms: Terms { relay: None, ..rules.terms }, ..rules }
@@ -84,26 +84,26 @@ pub(crate) struct Client {
     pub rights: Rights,
     pub status: Status,
     pub joined: bool,
-    /// What it said since the page's actor died and before its session resumed.
+    /// Messages that the client sent since the page's actor died and before its session resumed.
     pub kept: Option<Vec<String>>,
-    /// Where it is, in the network.
+    /// Network address of the client.
     pub address: IpAddr,
-    /// The deputy it was last told of.
+    /// The deputy that the client was last told of.
     pub deputy: Option<String>,
-    /// The last (epoch, host) it was told.
-    pub told: Option<(u64, String)>,
-    /// Who is there, as it was told while it hosted: id → profile.
+    /// The last (epoch, host) that the client was told.
+    pub announced: Option<(u64, String)>,
+    /// The members as the client was told while it hosted: id → profile.
     roster: BTreeMap<String, Option<String>>,
-    /// When the page last heard a status from it.
+    /// When the page last had a status of the client.
     renamed_at: Time,
-    /// It answers pings, and so is heard from all the time.
+    /// Whether the client answers pings, and is heard from all the time.
     pub alive: bool,
     pub heard: Time,
-    /// How many text frames it has sent.
-    pub spoken: u64,
+    /// Number of text frames that the client has sent.
+    pub texts_sent: u64,
 }
 
-/// What a client got in one step.
+/// A message that a client got in one step.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Got {
     pub who: SessionId,
@@ -115,7 +115,7 @@ pub(crate) struct World {
     pub named: bool,
     rules: Arc<Rules>,
     pub now: Time,
-    /// Added to the clock: a restarted server's may have been set back.
+    /// Added to the time. The clock of a restarted server may have been set back.
     pub clock_ms: u64,
     random: u64,
     pub clients: BTreeMap<SessionId, Client>,
@@ -123,14 +123,14 @@ pub(crate) struct World {
     /// Every host that any client was told of: epoch → host.
     pub hosts: BTreeMap<u64, String>,
     pub elections: Vec<(u64, String, &'static str)>,
-    /// Every deputy that was named, and `None` where there was none any more.
+    /// Every deputy that was named, and `None` where there was no deputy any more.
     pub deputies: Vec<Option<String>>,
     pub idle: bool,
-    /// Whether the pages of all clients run, and so answer a `PROBE`.
+    /// Whether the pages of all clients run and answer a `PROBE`.
     pub answers: bool,
     /// The client that the last transition was about.
     pub last_picked: Option<SessionId>,
-    /// How often a member said what is not for it to say.
+    /// Number of messages that a ticket did not allow.
     pub ignored: u32,
 }
 
@@ -178,12 +178,12 @@ impl World {
             kept: None,
             address: house(id),
             deputy: None,
-            told: None,
+            announced: None,
             roster: BTreeMap::new(),
             renamed_at: self.now,
             alive: true,
             heard: self.now,
-            spoken: 0,
+            texts_sent: 0,
         };
         self.clients.insert(session, client);
         session
@@ -218,8 +218,8 @@ impl World {
 
     /// A session that was a member says so to the page's successor.
     pub(crate) fn resume(&mut self, session: SessionId) -> Vec<Got> {
-        let told = self.clients[&session].told.clone();
-        self.join(session, told.as_ref().map(|(epoch, host)| (*epoch, host.as_str())), true)
+        let announced = self.clients[&session].announced.clone();
+        self.join(session, announced.as_ref().map(|(epoch, host)| (*epoch, host.as_str())), true)
     }
 
     pub(crate) fn hang_up(&mut self, session: SessionId, departure: Departure) -> Vec<Got> {
@@ -227,10 +227,10 @@ impl World {
         self.step(Input::SocketClosed { session, departure })
     }
 
-    /// A client says something, as the session would pass it on.
+    /// A client sends a text, and its session passes it on.
     pub(crate) fn say(&mut self, session: SessionId, text: &str) -> Vec<Got> {
         let client = self.clients.get_mut(&session).unwrap();
-        client.spoken += 1;
+        client.texts_sent += 1;
         if let Inbound::Status(update) = read(&id(&client.id), text).unwrap() {
             client.status.update(update);
         }
@@ -261,7 +261,7 @@ impl World {
         }
     }
 
-    /// A client answers no pings any more.
+    /// A client stops answering pings.
     pub(crate) fn silence(&mut self, session: SessionId) {
         let now = self.now;
         if let Some(client) = self.clients.get_mut(&session).filter(|c| c.alive) {
@@ -269,7 +269,7 @@ impl World {
         }
     }
 
-    /// Time goes by, and every deadline on the way is kept.
+    /// Lets time pass, and handles every deadline on the way.
     pub(crate) fn pass(&mut self, ms: u64) -> Vec<Got> {
         let until = self.now.plus(Duration::from_millis(ms));
         let mut got = Vec::new();
@@ -288,7 +288,7 @@ impl World {
         got
     }
 
-    /// The page's actor dies and another takes its place; the sessions are yet to say who they are.
+    /// The page's actor dies and another one takes its place. The sessions have not resumed yet.
     pub(crate) fn lose_page(&mut self) {
         let estate = self.page.hand_over();
         self.page = PageState::new(key(self.named), Arc::clone(&self.rules), self.now, estate);
@@ -297,7 +297,7 @@ impl World {
         }
     }
 
-    /// The whole server dies: nobody knows anything but the clients.
+    /// The whole server dies. Only the clients remember anything.
     pub(crate) fn restart(&mut self) {
         self.page =
             PageState::new(key(self.named), Arc::clone(&self.rules), self.now, Handover::default());
@@ -316,18 +316,18 @@ impl World {
             client.heard = now;
         }
         let clients = &self.clients;
-        let heard = |session: SessionId| clients.get(&session).map_or(now, |c| c.heard);
+        let last_heard = |session: SessionId| clients.get(&session).map_or(now, |c| c.heard);
         let random = self.random ^ (self.random >> 29);
-        let spoken = |session: SessionId| clients.get(&session).map_or(0, |c| c.spoken);
-        let outside = Env {
+        let texts_sent = |session: SessionId| clients.get(&session).map_or(0, |c| c.texts_sent);
+        let env = Env {
             now,
             unix_ms: self.clock_ms + now.0,
             random,
-            last_heard: &heard,
-            texts_sent: &spoken,
+            last_heard: &last_heard,
+            texts_sent: &texts_sent,
         };
         let mut out = Vec::new();
-        self.page.handle(outside, input, &mut out);
+        self.page.handle(env, input, &mut out);
         let got = self.observe(out);
         self.page.check().unwrap_or_else(|violation| panic!("{violation}"));
         self.check_from_outside();
@@ -344,7 +344,7 @@ impl World {
                     client.joined = true;
                     if let Some(open) = open {
                         if let Some(a) = assignment {
-                            self.told(to, a.epoch.0, a.host.to_string());
+                            self.note_announced(to, a.epoch.0, a.host.to_string());
                             self.note_roster(to, &open, a.hosting);
                             self.note_deputy(to, &open);
                         }
@@ -353,7 +353,7 @@ impl World {
                 }
                 Output::AnnounceHost { to, frame, assignment } => {
                     assert!(self.clients[&to].joined, "HOST to one who is not a member");
-                    self.told(to, assignment.epoch.0, assignment.host.to_string());
+                    self.note_announced(to, assignment.epoch.0, assignment.host.to_string());
                     self.note_roster(to, &frame, assignment.hosting);
                     self.note_deputy(to, &frame);
                     got.push(Got { who: to, what: summary(&frame) });
@@ -366,7 +366,7 @@ impl World {
                     assert!(!hosting, "the host is told first");
                     for (to, frame) in others {
                         assert!(self.clients[&to].joined, "HOST to one who is not a member");
-                        self.told(to, epoch.0, host.to_string());
+                        self.note_announced(to, epoch.0, host.to_string());
                         got.push(Got { who: to, what: summary(&frame) });
                     }
                 }
@@ -375,11 +375,11 @@ impl World {
                 | Output::RosterChange { to, ref frame } => {
                     assert!(
                         self.clients.get(&to).is_some_and(|c| c.joined),
-                        "told one who is gone: {frame}"
+                        "a frame for a client that is gone: {frame}"
                     );
                     let what = summary(frame);
                     if self.answers && what.starts_with("PROBE") {
-                        self.clients.get_mut(&to).unwrap().spoken += 1;
+                        self.clients.get_mut(&to).unwrap().texts_sent += 1;
                     }
                     let is_blamed = !matches!(output, Output::Forward { .. });
                     if let Some(src) =
@@ -395,7 +395,7 @@ impl World {
                     if what.starts_with("DEPUTY") {
                         self.note_deputy(to, frame);
                     }
-                    // a LEAVE may also be what another says to it
+                    // another member may send a LEAVE as well
                     self.note_roster(to, frame, matches!(output, Output::RosterChange { .. }));
                     got.push(Got { who: to, what });
                 }
@@ -421,14 +421,14 @@ impl World {
         got
     }
 
-    /// The deputy that the client knows of from now on.
+    /// Notes the deputy that a client was told of.
     fn note_deputy(&mut self, who: SessionId, frame: &str) {
         let message: Value = serde_json::from_str(frame).unwrap();
         self.clients.get_mut(&who).unwrap().deputy =
             message["payload"]["deputy"].as_str().map(Into::into);
     }
 
-    /// As a host keeps it.
+    /// Keeps the roster of a client as a host does.
     fn note_roster(&mut self, who: SessionId, frame: &str, concerns_it: bool) {
         if !concerns_it {
             return;
@@ -454,35 +454,35 @@ impl World {
         }
     }
 
-    fn told(&mut self, who: SessionId, epoch: u64, host: String) {
+    fn note_announced(&mut self, who: SessionId, epoch: u64, host: String) {
         let known = self.hosts.entry(epoch).or_insert_with(|| host.clone());
         assert_eq!(*known, host, "two hosts in epoch {epoch}");
         let client = self.clients.get_mut(&who).unwrap();
-        if let Some((before, _)) = &client.told {
+        if let Some((before, _)) = &client.announced {
             assert!(*before <= epoch, "{} was told epoch {epoch} after {before}", client.id);
         }
-        client.told = Some((epoch, host));
+        client.announced = Some((epoch, host));
     }
 
-    /// What must be true for the clients, whatever the page believes.
+    /// Checks what must be true for the clients, whatever the page believes.
     fn check_from_outside(&self) {
         if !self.named {
             return;
         }
         let members: Vec<_> =
-            self.clients.values().filter(|c| c.joined && c.told.is_some()).collect();
+            self.clients.values().filter(|c| c.joined && c.announced.is_some()).collect();
         let Some((epoch, host)) = self.page.assignment() else {
             assert!(self.page.is_empty(), "members without a host");
             return;
         };
         for member in members.iter().filter(|m| self.page.ids().any(|id| id.as_str() == m.id)) {
             let recovering = !self.page.ids().any(|id| *id == host);
-            let knows = member.told == Some((epoch.0, host.to_string()));
+            let knows = member.announced == Some((epoch.0, host.to_string()));
             assert!(
                 knows || recovering,
                 "{} believes {:?}, but it is {host} in {}",
                 member.id,
-                member.told,
+                member.announced,
                 epoch.0
             );
         }
@@ -513,7 +513,8 @@ impl World {
     }
 }
 
-/// The network address of a client: people live in three houses, by what their id ends with.
+/// Returns the network address of a client. There are three houses; the number at the end of the id
+/// says which one.
 pub(crate) fn house(id: &str) -> IpAddr {
     let number: u32 = id.trim_start_matches(|c: char| !c.is_ascii_digit()).parse().unwrap_or(0);
     IpAddr::from([10, 0, 0, u8::try_from(number % 3).unwrap()])
@@ -523,7 +524,7 @@ fn key(named: bool) -> PageKey {
     if named { PageKey::Named(PageName::parse("p").unwrap()) } else { PageKey::Pageless }
 }
 
-/// A frame in a few words: what a test or a reader compares.
+/// Returns a frame in a few words, for tests and readers.
 pub(crate) fn summary(frame: &str) -> String {
     let message: Value = serde_json::from_str(frame).unwrap();
     let payload = &message["payload"];

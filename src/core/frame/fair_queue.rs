@@ -1,14 +1,14 @@
-//! Whose turn it is, when a crowd waits beside others.
+//! Fair order between a broadcast to a large page and direct messages.
 
 use std::collections::VecDeque;
 
-/// A crowd, and everybody else: they take turns, so that one who is not of the crowd does not wait for all of it, nor it for
-/// them. Among themselves they go in the order in which they came.
+/// Alternates items of a broadcast with direct items, so that neither waits for all of the other.
+/// Items of one lane keep their order.
 #[derive(Debug)]
 pub struct FairQueue<T> {
-    crowd: VecDeque<T>,
-    others: VecDeque<T>,
-    crowd_was_last: bool,
+    broadcast: VecDeque<T>,
+    direct: VecDeque<T>,
+    broadcast_was_last: bool,
 }
 
 /// Which of the two queues an item belongs to.
@@ -16,37 +16,37 @@ pub struct FairQueue<T> {
 pub enum Lane {
     /// Items of a broadcast to a large page.
     Broadcast,
-    /// All other items.
+    /// Items for single members.
     Direct,
 }
 
 impl<T> Default for FairQueue<T> {
     fn default() -> Self {
-        Self { crowd: VecDeque::new(), others: VecDeque::new(), crowd_was_last: false }
+        Self { broadcast: VecDeque::new(), direct: VecDeque::new(), broadcast_was_last: false }
     }
 }
 
 impl<T> FairQueue<T> {
-    /// One more waits.
-    pub fn push(&mut self, one: T, lane: Lane) {
+    /// Adds an item at the end of its lane.
+    pub fn push(&mut self, item: T, lane: Lane) {
         match lane {
-            Lane::Broadcast => self.crowd.push_back(one),
-            Lane::Direct => self.others.push_back(one),
+            Lane::Broadcast => self.broadcast.push_back(item),
+            Lane::Direct => self.direct.push_back(item),
         }
     }
 
-    /// The next, if anybody waits.
+    /// Removes the next item.
     pub fn pop(&mut self) -> Option<T> {
-        let crowd_is_next =
-            !self.crowd_was_last && !self.crowd.is_empty() || self.others.is_empty();
-        self.crowd_was_last = crowd_is_next;
-        if crowd_is_next { self.crowd.pop_front() } else { self.others.pop_front() }
+        let broadcast_is_next =
+            !self.broadcast_was_last && !self.broadcast.is_empty() || self.direct.is_empty();
+        self.broadcast_was_last = broadcast_is_next;
+        if broadcast_is_next { self.broadcast.pop_front() } else { self.direct.pop_front() }
     }
 
-    /// Whether nobody waits.
+    /// Returns whether no item waits.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.crowd.is_empty() && self.others.is_empty()
+        self.broadcast.is_empty() && self.direct.is_empty()
     }
 }
 
@@ -55,13 +55,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_crowd_and_others_take_turns_and_keep_their_order() {
-        let mut turns = FairQueue::default();
-        (0..4).for_each(|n| turns.push(n, Lane::Broadcast));
-        assert_eq!(turns.pop(), Some(0), "a crowd alone does not wait");
-        (10..12).for_each(|n| turns.push(n, Lane::Direct));
-        let rest: Vec<_> = std::iter::from_fn(|| turns.pop()).collect();
+    fn lanes_alternate_and_keep_their_order() {
+        let mut queue = FairQueue::default();
+        (0..4).for_each(|n| queue.push(n, Lane::Broadcast));
+        assert_eq!(queue.pop(), Some(0), "a broadcast alone does not wait");
+        (10..12).for_each(|n| queue.push(n, Lane::Direct));
+        let rest: Vec<_> = std::iter::from_fn(|| queue.pop()).collect();
         assert_eq!(rest, [10, 1, 11, 2, 3]);
-        assert!(turns.is_empty());
+        assert!(queue.is_empty());
     }
 }

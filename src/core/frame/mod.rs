@@ -1,4 +1,8 @@
-//! WebSocket frames before they are messages: parsing, reassembly, rate limits and fair writing.
+//! WebSocket frames before they are messages.
+//!
+//! - [`reader`]: parses and writes frames; [`reassembly`] joins fragments.
+//! - [`rate_limiter`]: how fast a client may send.
+//! - [`fair_queue`]: in which order sockets are written to.
 
 pub mod fair_queue;
 pub mod rate_limiter;

@@ -1,7 +1,7 @@
-//! WebSocket frames (RFC 6455, 5) as bytes: read in place, as they arrive, and written.
+//! Reads and writes WebSocket frames (RFC 6455, section 5).
 //!
-//! A length is checked when its header is there, before the rest is waited for; nothing is copied but the fragments of a
-//! message in parts.
+//! Frames are read in place, as their bytes arrive. The length of a frame is checked as soon as its
+//! header is there. Nothing is copied but the fragments of fragmented messages.
 
 use std::borrow::Cow;
 
@@ -14,34 +14,35 @@ const PING: u8 = 9;
 const PONG: u8 = 10;
 const LAST: u8 = 0x80;
 
-/// The longest body of a control frame.
+/// Length of the longest body of a control frame, in bytes.
 const MOST_CONTROL: usize = 125;
 
-/// What a frame brings.
+/// A frame of a client, read.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Event<'a> {
-    /// A whole message.
+    /// A text message that is complete.
     Text(Cow<'a, str>),
-    /// A part of a message that is not whole yet.
+    /// A fragment of a message that is not complete yet.
     Fragment,
-    /// To be answered with a pong of the same body.
+    /// A ping. It is answered with a pong of the same body.
     Ping(&'a [u8]),
     /// The answer to a ping.
     Pong,
-    /// The other side closes; its code, if it gave one, and the body, to be sent back.
+    /// The client closes: its code, if it gave one, and the body to send back.
     Close(Option<u16>, &'a [u8]),
 }
 
-/// What breaks the rules; the connection is of no more use.
+/// A breach of RFC 6455 by a client. The connection cannot go on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ProtocolViolation {
-    /// A message, in one frame or in fragments, longer than allowed.
+    /// A message is longer than allowed, in one frame or in fragments.
     TooBig,
-    /// Reserved bits or opcodes, no mask, fragments out of order, a control frame that is no good.
+    /// A frame has reserved bits, a reserved opcode or no mask, is a fragment out of order, or is a
+    /// bad control frame.
     Malformed,
-    /// Text that is not UTF-8.
+    /// A text is not UTF-8.
     NotText,
-    /// A binary message: nothing here is spoken in them.
+    /// A message is binary. The protocol has text messages only.
     Binary,
 }
 
@@ -58,31 +59,46 @@ impl From<Broken> for ProtocolViolation {
 struct Header {
     first: u8,
     mask: [u8; 4],
-    /// Where the body begins.
+    /// Index of the first byte of the body.
     begin: usize,
-    /// Where it ends, and the next frame begins.
+    /// Index of the first byte after the body.
     end: usize,
 }
 
-/// Reads what one client sends.
+/// Reads the frames of one client.
+///
+/// ```
+/// use peerstar_core::frame::reader::{Event, ProtocolViolation, Reader};
+///
+/// let mut reader = Reader::new(1000);
+/// // "hi" in a text frame, masked with zeros
+/// let mut bytes = [0x81, 0x82, 0, 0, 0, 0, b'h', b'i'];
+/// assert_eq!(reader.read(&mut bytes[..5]), Ok(None)); // the frame is not complete
+/// assert_eq!(reader.read(&mut bytes), Ok(Some((Event::Text("hi".into()), 8))));
+/// // a client has to mask its frames
+/// assert_eq!(reader.read(&mut [0x81, 0x02]), Err(ProtocolViolation::Malformed));
+/// ```
 #[derive(Debug)]
 pub struct Reader {
     limit: usize,
-    parts: Reassembly,
+    fragments: Reassembly,
 }
 
 impl Reader {
-    /// Allows messages of up to `limit` bytes.
+    /// Creates a reader for messages of up to `limit` bytes.
     #[must_use]
     pub fn new(limit: usize) -> Self {
-        Self { limit, parts: Reassembly::default() }
+        Self { limit, fragments: Reassembly::default() }
     }
 
-    /// Reads the frame that `bytes` begin with, and how long it is; none when it is not whole yet, and then the same bytes,
-    /// not changed, are to be shown again with more. The body is unmasked in place.
+    /// Reads the frame at the start of `bytes`, and unmasks its body in place. Returns the frame
+    /// and its length in bytes.
+    ///
+    /// Returns `None` while the frame is not complete. The caller then passes the same, unchanged
+    /// bytes again, with more.
     ///
     /// # Errors
-    /// At the first header or body that breaks a rule.
+    /// When the header or body breaks a rule.
     pub fn read<'a>(
         &mut self,
         bytes: &'a mut [u8],
@@ -113,7 +129,7 @@ impl Reader {
             return Err(ProtocolViolation::Malformed);
         }
         let length = usize::try_from(length).map_err(|_| ProtocolViolation::TooBig)?;
-        if !control && length > self.limit - self.parts.len() {
+        if !control && length > self.limit - self.fragments.len() {
             return Err(ProtocolViolation::TooBig);
         }
         let Some(&[a, b, c, d]) = bytes.get(after..after + 4) else { return Ok(None) };
@@ -124,16 +140,16 @@ impl Reader {
     fn event<'a>(&mut self, first: u8, body: &'a [u8]) -> Result<Event<'a>, ProtocolViolation> {
         let last = first & LAST != 0;
         Ok(match first & 0x0f {
-            TEXT if last && self.parts.is_empty() => Event::Text(Cow::Borrowed(
+            TEXT if last && self.fragments.is_empty() => Event::Text(Cow::Borrowed(
                 std::str::from_utf8(body).map_err(|_| ProtocolViolation::NotText)?,
             )),
             TEXT if !last => {
-                self.parts.first(body, self.limit)?;
+                self.fragments.first(body, self.limit)?;
                 Event::Fragment
             }
-            0 if last => Event::Text(Cow::Owned(self.parts.last(body, self.limit)?)),
+            0 if last => Event::Text(Cow::Owned(self.fragments.last(body, self.limit)?)),
             0 => {
-                self.parts.more(body, self.limit)?;
+                self.fragments.more(body, self.limit)?;
                 Event::Fragment
             }
             BINARY => return Err(ProtocolViolation::Binary),
@@ -145,7 +161,7 @@ impl Reader {
     }
 }
 
-/// Eight bytes at a time: the compiler makes more of that.
+/// Unmasks eight bytes at a time. The compiler vectorises that.
 fn unmask(body: &mut [u8], [a, b, c, d]: [u8; 4]) {
     let mask = [a, b, c, d, a, b, c, d];
     let (eights, rest) = body.as_chunks_mut::<8>();
@@ -155,7 +171,8 @@ fn unmask(body: &mut [u8], [a, b, c, d]: [u8; 4]) {
     rest.iter_mut().zip(mask).for_each(|(byte, mask)| *byte ^= mask);
 }
 
-/// Which codes may be sent: RFC 6455, 7.4, and the registry it names.
+/// Reads the code in the body of a close frame. RFC 6455, section 7.4, and the registry that it
+/// names say which are allowed.
 fn close_code(body: &[u8]) -> Result<Option<u16>, ProtocolViolation> {
     let [a, b, reason @ ..] = body else {
         return if body.is_empty() { Ok(None) } else { Err(ProtocolViolation::Malformed) };
@@ -169,16 +186,16 @@ fn close_code(body: &[u8]) -> Result<Option<u16>, ProtocolViolation> {
     }
 }
 
-/// A frame to be written, whole and unmasked, as servers do.
+/// Opcode of a frame that a server writes, whole and unmasked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Opcode {
-    /// Text.
+    /// A frame with a text message.
     Text = TEXT as isize,
-    /// The last frame.
+    /// The last frame of a connection.
     Close = CLOSE as isize,
-    /// Asks for a pong.
+    /// A frame that asks for a pong.
     Ping = PING as isize,
-    /// Answers a ping.
+    /// The answer to a ping.
     Pong = PONG as isize,
 }
 
@@ -204,7 +221,7 @@ pub fn write_header(opcode: Opcode, length: usize, out: &mut Vec<u8>) {
     }
 }
 
-/// The body of a close frame. The reason has at most 123 bytes.
+/// Returns the body of a close frame. The reason has at most 123 bytes.
 #[must_use]
 pub fn close_body(code: u16, reason: &str) -> Vec<u8> {
     debug_assert!(reason.len() <= MOST_CONTROL - 2, "{reason}");
@@ -241,13 +258,13 @@ mod tests {
         Event::Text(Cow::Borrowed(body))
     }
 
-    fn breach(limit: usize, bytes: &[u8]) -> Option<ProtocolViolation> {
+    fn violation(limit: usize, bytes: &[u8]) -> Option<ProtocolViolation> {
         let (mut reader, mut bytes, mut at) = (Reader::new(limit), bytes.to_vec(), 0);
         loop {
             match reader.read(&mut bytes[at..]) {
                 Ok(Some((_, length))) => at += length,
                 Ok(None) => return None,
-                Err(breach) => return Some(breach),
+                Err(violation) => return Some(violation),
             }
         }
     }
@@ -258,18 +275,19 @@ mod tests {
         let bodies = ["", "hello", &"a".repeat(126), &long, "x"];
         let stream = bodies.map(|body| frame(WHOLE, body.as_bytes())).concat();
         for cut in [1, 2, 3, 7, 1000, stream.len()] {
-            let (mut reader, mut buffer, mut said) = (Reader::new(70_000), Vec::new(), Vec::new());
+            let (mut reader, mut buffer, mut messages) =
+                (Reader::new(70_000), Vec::new(), Vec::new());
             for piece in stream.chunks(if cut < 1000 { 1000 + cut } else { cut }) {
                 buffer.extend(piece);
                 while let Some((event, length)) =
                     reader.read(&mut buffer).unwrap_or_else(|e| panic!("{e:?}"))
                 {
                     let Event::Text(text) = event else { panic!("{event:?}") };
-                    said.push(text.into_owned());
+                    messages.push(text.into_owned());
                     buffer.drain(..length);
                 }
             }
-            assert_eq!(said, bodies, "cut into {cut}");
+            assert_eq!(messages, bodies, "cut into {cut}");
         }
     }
 
@@ -277,29 +295,29 @@ mod tests {
     fn a_length_is_refused_from_the_header_alone() {
         let mut huge = vec![WHOLE, 0x80 | 127];
         huge.extend((1_u64 << 30).to_be_bytes());
-        assert_eq!(breach(1000, &huge), Some(ProtocolViolation::TooBig));
-        assert_eq!(breach(1000, &frame(WHOLE, &[b'a'; 1001])), Some(ProtocolViolation::TooBig));
-        assert_eq!(breach(1000, &frame(WHOLE, &[b'a'; 1000])), None);
-        assert_eq!(breach(1000, &[LAST | PING, 0x80 | 126]), Some(ProtocolViolation::Malformed));
+        assert_eq!(violation(1000, &huge), Some(ProtocolViolation::TooBig));
+        assert_eq!(violation(1000, &frame(WHOLE, &[b'a'; 1001])), Some(ProtocolViolation::TooBig));
+        assert_eq!(violation(1000, &frame(WHOLE, &[b'a'; 1000])), None);
+        assert_eq!(violation(1000, &[LAST | PING, 0x80 | 126]), Some(ProtocolViolation::Malformed));
         assert_eq!(
-            breach(1000, &[LAST | PING, 0x80 | 126, 0, 0, 1, 2, 3, 4]),
+            violation(1000, &[LAST | PING, 0x80 | 126, 0, 0, 1, 2, 3, 4]),
             Some(ProtocolViolation::Malformed),
-            "a longer form than needed"
+            "a length in a longer form than needed"
         );
     }
 
     #[test]
-    fn what_is_reserved_or_not_masked_is_refused() {
+    fn reserved_bits_and_opcodes_and_unmasked_frames_are_refused() {
         for first in [0xC1, 0xA1, 0x91, 0x83, 0x8B, 0x8F, PING] {
             assert_eq!(
-                breach(1000, &frame(first, b"a")),
+                violation(1000, &frame(first, b"a")),
                 Some(ProtocolViolation::Malformed),
                 "{first:x}"
             );
         }
-        assert_eq!(breach(1000, &[WHOLE, 1]), Some(ProtocolViolation::Malformed));
-        assert_eq!(breach(1000, &frame(LAST | BINARY, b"a")), Some(ProtocolViolation::Binary));
-        assert_eq!(breach(1000, &frame(WHOLE, b"\xff")), Some(ProtocolViolation::NotText));
+        assert_eq!(violation(1000, &[WHOLE, 1]), Some(ProtocolViolation::Malformed));
+        assert_eq!(violation(1000, &frame(LAST | BINARY, b"a")), Some(ProtocolViolation::Binary));
+        assert_eq!(violation(1000, &frame(WHOLE, b"\xff")), Some(ProtocolViolation::NotText));
     }
 
     #[test]
@@ -309,26 +327,26 @@ mod tests {
             [frame(PART, &more), frame(LAST | PING, b"!"), frame(0, &more), frame(LAST, &end)]
                 .concat()
         };
-        assert_eq!(breach(1000, &parts(201)), Some(ProtocolViolation::TooBig));
-        assert_eq!(breach(1000, &[parts(200), frame(WHOLE, &[b'a'; 1000])].concat()), None);
+        assert_eq!(violation(1000, &parts(201)), Some(ProtocolViolation::TooBig));
+        assert_eq!(violation(1000, &[parts(200), frame(WHOLE, &[b'a'; 1000])].concat()), None);
         assert_eq!(
-            breach(1000, &frame(LAST, b"a")),
+            violation(1000, &frame(LAST, b"a")),
             Some(ProtocolViolation::Malformed),
             "the end of nothing"
         );
         assert_eq!(
-            breach(1000, &[frame(PART, b"a"), frame(WHOLE, b"b")].concat()),
+            violation(1000, &[frame(PART, b"a"), frame(WHOLE, b"b")].concat()),
             Some(ProtocolViolation::Malformed)
         );
         assert_eq!(
-            breach(1000, &[frame(PART, b"a"), frame(PART, b"b")].concat()),
+            violation(1000, &[frame(PART, b"a"), frame(PART, b"b")].concat()),
             Some(ProtocolViolation::Malformed)
         );
     }
 
     #[test]
     fn a_close_has_no_code_or_a_good_one() {
-        let close = |body: &[u8]| breach(1000, &frame(LAST | CLOSE, body));
+        let close = |body: &[u8]| violation(1000, &frame(LAST | CLOSE, body));
         for good in [&b""[..], b"\x03\xe8", b"\x03\xe9bye", b"\x0f\xa0"] {
             assert_eq!(close(good), None, "{good:?}");
         }
@@ -338,7 +356,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_can_be_read() {
+    fn written_frames_can_be_read() {
         for length in [0, 1, 125, 126, 65_535, 65_536] {
             let (body, mut out) = ("a".repeat(length), Vec::new());
             write(Opcode::Text, body.as_bytes(), &mut out);

@@ -1,37 +1,37 @@
-//! Text messages that come in fragments.
+//! Joins the fragments of text messages.
 
-/// Why a message cannot be put together.
+/// Why fragments do not make a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Broken {
-    /// A continuation of nothing, or a new message inside another.
+    /// A continuation came without a first fragment, or a first fragment inside a message.
     OutOfOrder,
-    /// It is not UTF-8.
+    /// The message is not UTF-8.
     NotText,
-    /// It is longer than allowed.
+    /// The message is longer than allowed.
     TooBig,
 }
 
-/// The fragments so far. At rest it holds no memory.
+/// The fragments of a message so far. Between messages it holds no memory.
 #[derive(Debug, Default)]
 pub struct Reassembly(Option<Vec<u8>>);
 
 impl Reassembly {
-    /// How many bytes there are so far.
+    /// Returns the number of bytes so far.
     #[must_use]
     pub fn len(&self) -> usize {
         self.0.as_ref().map_or(0, Vec::len)
     }
 
-    /// Whether no message has begun.
+    /// Returns whether no message has begun.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.0.is_none()
     }
 
-    /// The first fragment.
+    /// Adds the first fragment of a message.
     ///
     /// # Errors
-    /// When the message before is not complete.
+    /// When the previous message is not complete, or this one is longer than `limit` bytes.
     pub fn first(&mut self, bytes: &[u8], limit: usize) -> Result<(), Broken> {
         if self.0.replace(Vec::new()).is_some() {
             return Err(Broken::OutOfOrder);
@@ -39,10 +39,10 @@ impl Reassembly {
         self.more(bytes, limit)
     }
 
-    /// Another fragment.
+    /// Adds another fragment to the message.
     ///
     /// # Errors
-    /// When there was no first, or the message becomes longer than `limit` bytes.
+    /// When no message has begun, or it becomes longer than `limit` bytes.
     pub fn more(&mut self, bytes: &[u8], limit: usize) -> Result<(), Broken> {
         let message = self.0.as_mut().ok_or(Broken::OutOfOrder)?;
         if message.len() + bytes.len() > limit {
@@ -52,10 +52,10 @@ impl Reassembly {
         Ok(())
     }
 
-    /// The last fragment: the whole message.
+    /// Adds the last fragment and returns the message.
     ///
     /// # Errors
-    /// As [`Reassembly::more`], and when the whole is not UTF-8.
+    /// When [`Reassembly::more`] fails, or the message is not UTF-8.
     pub fn last(&mut self, bytes: &[u8], limit: usize) -> Result<String, Broken> {
         self.more(bytes, limit)?;
         let message = self.0.take().ok_or(Broken::OutOfOrder)?;
@@ -77,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn order_and_length_are_kept() {
+    fn fragments_out_of_order_and_long_messages_are_refused() {
         let mut parts = Reassembly::default();
         assert_eq!(parts.more(b"a", 9), Err(Broken::OutOfOrder));
         assert_eq!(parts.first(b"aaaaa", 9), Ok(()));

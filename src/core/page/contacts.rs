@@ -1,18 +1,19 @@
-//! Whom a peer connected with: those to be told when it is gone for good.
+//! Contacts of a member: peers that are told when it is gone for good.
 
 use crate::protocol::id::PeerId;
 
-/// The last [`Contacts::MOST`] peers one exchanged an OFFER or ANSWER with, oldest first.
+/// The last [`Contacts::MOST`] peers with which a member exchanged an OFFER or ANSWER, oldest
+/// first.
 #[derive(Debug, Clone, Default)]
 pub struct Contacts(Vec<PeerId>);
 
 impl Contacts {
-    /// How many are remembered; the oldest is forgotten first.
+    /// Number of contacts that are remembered. The oldest is forgotten first.
     pub const MOST: usize = 256;
 
-    /// Remembers `peer` as the latest.
+    /// Remembers `peer` as the latest contact.
     pub fn meet(&mut self, peer: &PeerId) {
-        // the latest is nearly always the same: an OFFER brings an ANSWER
+        // the latest contact is nearly always the same: an OFFER brings an ANSWER
         if self.0.last() == Some(peer) {
             return;
         }
@@ -24,7 +25,7 @@ impl Contacts {
         self.0.push(peer.clone());
     }
 
-    /// All of them.
+    /// Returns all contacts, oldest first.
     pub fn iter(&self) -> impl Iterator<Item = &PeerId> {
         self.0.iter()
     }
@@ -35,7 +36,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_oldest_is_forgotten_first() {
+    fn the_oldest_contact_is_forgotten_first() {
         let id = |n: usize| PeerId::parse(&n.to_string()).unwrap_or_else(|e| panic!("{e}"));
         let mut contacts = Contacts::default();
         (0..Contacts::MOST).for_each(|n| contacts.meet(&id(n)));

@@ -5,7 +5,7 @@ use crate::time::Time;
 /// The next moment at which a page wants [`Input::Timer`](super::Input::Timer).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Deadline {
-    /// The moment.
+    /// When the page wants the input.
     pub at: Time,
     /// What is due then.
     pub reason: DeadlineReason,
@@ -14,7 +14,7 @@ pub struct Deadline {
 /// What is due at a [`Deadline`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum DeadlineReason {
-    /// The page counts as calm again: dials are no longer given twice the time.
+    /// A minute has passed without an `unreachable` election: dials no longer have twice the time.
     DialCalm,
     /// A member whose browser closed the socket did not come back.
     GoingAway,
@@ -22,23 +22,27 @@ pub enum DeadlineReason {
     Recovery,
     /// The holder of an id that a newcomer wants did not answer.
     PendingJoin,
-    /// An absent member did not return.
+    /// An absent member did not come back.
     Absence,
-    /// The host may be sent another profile of a member.
+    /// The host may be told another profile of a member.
     Profile,
     /// A parked message expires.
     ParkedMessage,
     /// A member may have been silent for too long.
     Silence,
-    /// A probe ends, a suspicion begins to count, or a hidden host is relieved.
-    Challenge,
+    /// The host had time to answer the probe.
+    Probe,
+    /// A suspicion begins to count.
+    Suspicion,
+    /// A member has been fitter than a hidden host for long enough.
+    Relief,
     /// The deputy is judged.
     DeputyReview,
 }
 
 impl DeadlineReason {
     /// All reasons, in the order in which a page handles those that are due together.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 12] = [
         Self::DialCalm,
         Self::GoingAway,
         Self::Recovery,
@@ -47,7 +51,9 @@ impl DeadlineReason {
         Self::Profile,
         Self::ParkedMessage,
         Self::Silence,
-        Self::Challenge,
+        Self::Probe,
+        Self::Suspicion,
+        Self::Relief,
         Self::DeputyReview,
     ];
 }

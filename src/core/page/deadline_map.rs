@@ -1,111 +1,112 @@
-//! What waits until a deadline: found by name, and in the order in which it is due.
+//! Values with a deadline, found by key and in the order in which they are due.
 
 use std::collections::{BTreeMap, HashMap};
 use std::hash::Hash;
 
 use crate::time::Time;
 
-/// Things with a name and a deadline. Of those due at the same time the one that was put in first comes first.
+/// Values with a key and a deadline. Of values due at the same time the one that was inserted first
+/// comes first.
 ///
-/// Every step costs the logarithm of how many there are.
+/// Every operation on one value costs the logarithm of the number of values.
 #[derive(Debug)]
 pub struct DeadlineMap<K, V> {
     order: BTreeMap<Place, K>,
-    things: HashMap<K, (Place, V)>,
+    values: HashMap<K, (Place, V)>,
     next: u64,
 }
 
-/// When, and after how many others.
+/// Deadline, and number of the insertion.
 type Place = (Time, u64);
 
 impl<K, V> Default for DeadlineMap<K, V> {
     fn default() -> Self {
-        Self { order: BTreeMap::new(), things: HashMap::new(), next: 0 }
+        Self { order: BTreeMap::new(), values: HashMap::new(), next: 0 }
     }
 }
 
 impl<K: Clone + Eq + Hash, V> DeadlineMap<K, V> {
-    /// Puts in `thing`, due at `until`. Gives back what had that name.
-    pub fn insert(&mut self, name: K, until: Time, thing: V) -> Option<V> {
-        let before = self.take(&name);
+    /// Inserts `value`, due at `until`. Returns the value that had the key before.
+    pub fn insert(&mut self, key: K, until: Time, value: V) -> Option<V> {
+        let before = self.take(&key);
         let place = (until, self.next);
         self.next += 1;
-        self.order.insert(place, name.clone());
-        self.things.insert(name, (place, thing));
+        self.order.insert(place, key.clone());
+        self.values.insert(key, (place, value));
         before
     }
 
-    /// Takes out what has that name.
-    pub fn take(&mut self, name: &K) -> Option<V> {
-        let (place, thing) = self.things.remove(name)?;
+    /// Removes the value with that key.
+    pub fn take(&mut self, key: &K) -> Option<V> {
+        let (place, value) = self.values.remove(key)?;
         self.order.remove(&place);
-        Some(thing)
+        Some(value)
     }
 
-    /// Takes out the first, if it is due.
+    /// Removes the first value, if it is due.
     pub fn take_due(&mut self, now: Time) -> Option<(K, V)> {
-        let name = self.due(now)?.clone();
-        let thing = self.take(&name)?;
-        Some((name, thing))
+        let key = self.due(now)?.clone();
+        let value = self.take(&key)?;
+        Some((key, value))
     }
 
-    /// The first, if it is due.
+    /// Returns the key of the first value, if it is due.
     #[must_use]
     pub fn due(&self, now: Time) -> Option<&K> {
-        self.order.first_key_value().filter(|((until, _), _)| *until <= now).map(|(_, name)| name)
+        self.order.first_key_value().filter(|((until, _), _)| *until <= now).map(|(_, key)| key)
     }
 
-    /// When the first is due.
+    /// Returns when the first value is due.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Time> {
         self.order.first_key_value().map(|((until, _), _)| *until)
     }
 
-    /// What has that name, and when it is due.
+    /// Returns the value with that key, and when it is due.
     #[must_use]
-    pub fn get(&self, name: &K) -> Option<(Time, &V)> {
-        self.things.get(name).map(|((until, _), thing)| (*until, thing))
+    pub fn get(&self, key: &K) -> Option<(Time, &V)> {
+        self.values.get(key).map(|((until, _), value)| (*until, value))
     }
 
-    /// What has that name, to be changed.
-    pub fn change(&mut self, name: &K) -> Option<&mut V> {
-        self.things.get_mut(name).map(|(_, thing)| thing)
+    /// Returns the value with that key, so that it can change.
+    pub fn change(&mut self, key: &K) -> Option<&mut V> {
+        self.values.get_mut(key).map(|(_, value)| value)
     }
 
-    /// All, in no order, to be changed.
+    /// Returns all values in no order, so that they can change.
     pub fn values_mut(&mut self) -> impl Iterator<Item = &mut V> {
-        self.things.values_mut().map(|(_, thing)| thing)
+        self.values.values_mut().map(|(_, value)| value)
     }
 
-    /// Whether something has that name.
+    /// Returns whether a value has that key.
     #[must_use]
-    pub fn has(&self, name: &K) -> bool {
-        self.things.contains_key(name)
+    pub fn has(&self, key: &K) -> bool {
+        self.values.contains_key(key)
     }
 
-    /// All of them, the first due first.
+    /// Returns all keys and values, the first due first.
     pub fn iter(&self) -> impl Iterator<Item = (&K, &V)> {
-        self.order.values().filter_map(|name| Some((name, &self.things.get(name)?.1)))
+        self.order.values().filter_map(|key| Some((key, &self.values.get(key)?.1)))
     }
 
-    /// Takes all out, the first due first.
+    /// Removes all values, the first due first.
     pub fn take_all(&mut self) -> impl Iterator<Item = (K, V)> {
-        let mut things = std::mem::take(&mut self.things);
-        std::mem::take(&mut self.order).into_values().filter_map(move |name| {
-            let (_, thing) = things.remove(&name)?;
-            Some((name, thing))
+        let mut values = std::mem::take(&mut self.values);
+        std::mem::take(&mut self.order).into_values().filter_map(move |key| {
+            let (_, value) = values.remove(&key)?;
+            Some((key, value))
         })
     }
 
-    /// How many there are.
+    /// Returns the number of values.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.things.len()
+        self.values.len()
     }
 
-    /// Whether there is nothing.
+    /// Returns whether there are no values.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.things.is_empty()
+        self.values.is_empty()
     }
 }

@@ -6,8 +6,9 @@ use crate::time::Time;
 
 /// Number of dials in the window.
 const WINDOW: usize = 16;
-/// Duration in ms that every dial of a new window is assumed to have taken. Dials of 8 s are common on people's networks, and a
-/// member suspects a host 1.6 s after it last heard it, so a first dial of 8 s ends before its suspicion counts.
+/// Duration in ms that every dial of a new window is assumed to have taken. Dials of 8 s are
+/// common, and a member suspects a host 1.6 s after it last heard it. A first dial of 8 s ends
+/// before such a suspicion counts.
 const ASSUMED_MS: u32 = 2500;
 /// Rank of the 90th percentile in a sorted window, from 0.
 const P90: usize = WINDOW * 9 / 10;
@@ -22,8 +23,8 @@ const CALM: Duration = Duration::from_secs(60);
 
 /// Window over the page's last dials, from which the fair time is computed.
 ///
-/// The fair time is three times the 90th percentile of the window, from 3 s to 30 s. Each `unreachable` election doubles
-/// it, until a minute has passed without one.
+/// The fair time is three times the 90th percentile of the window, from 3 s to 30 s. Each
+/// `unreachable` election doubles it, until a minute has passed without one.
 #[derive(Debug, Clone)]
 pub struct Dials {
     /// Durations in ms, as a ring.

@@ -1,41 +1,44 @@
-//! Who hosts next: a function of the roster and one random number.
+//! The choice of the next host: a function of the candidates and one random number.
 
 use serde::{Deserialize, Serialize};
 
-/// How to choose among those who are equally fit (`election.policy`).
+/// How to choose among candidates that are equally fit (`election.policy`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Policy {
-    /// Any of them.
+    /// Any of them, at random.
     #[default]
     Random,
-    /// The one longest present.
+    /// The candidate that is longest present.
     Oldest,
 }
 
-/// What matters of a member in an election.
+/// The merits of a member in an election.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Candidate<T> {
-    /// Who; candidates are listed longest present first.
+    /// The member. Candidates are listed longest present first.
     pub who: T,
-    /// Speaks the group protocol. While one does, no other may host: a stock client cannot sequence.
+    /// Whether the member speaks the group protocol. While one does, no stock client may host: it
+    /// cannot sequence.
     pub group: bool,
-    /// Whether its socket is open. A member whose browser has just closed it may yet be back, and then is told who hosts.
+    /// Whether the socket of the member is open. A member whose browser has just closed it may be
+    /// back within a moment.
     pub present: bool,
-    /// Says it can host.
+    /// Whether the member says that it can host.
     pub eligible: bool,
-    /// Was not found out of reach of most when it hosted: others are tried first.
+    /// Whether most members could reach the member when it hosted last. Others are tried first.
     pub reached: bool,
-    /// Data may go to it over the server: to one that hosts without that, all have to find a way of their own.
+    /// Whether data may be relayed to the member. If not, every other member has to dial it.
     pub relay: bool,
-    /// Its page is being looked at.
+    /// Whether somebody looks at the page of the member.
     pub visible: bool,
-    /// Was heard from lately, so that of two that vanished together the second does not follow the first.
+    /// Whether the member was heard from recently. Of two that vanish together the second does not
+    /// follow the first.
     pub fresh: bool,
 }
 
-/// The fittest to host: group members before others, then those with a socket, the eligible, those not known to be out of reach, those who may
-/// relay, the visible, the fresh, each time only if there is one.
+/// Returns the fittest candidates. Each merit counts only if a candidate has it, and more than all
+/// after it: group member, socket, eligible, within reach, relay, visible, fresh.
 #[must_use]
 pub fn fittest<T>(mut candidates: Vec<Candidate<T>>) -> Vec<Candidate<T>> {
     // false is below true, and what comes first in a tuple outweighs what follows
@@ -47,11 +50,11 @@ pub fn fittest<T>(mut candidates: Vec<Candidate<T>>) -> Vec<Candidate<T>> {
     candidates
 }
 
-/// How often [`draw`] draws.
+/// Most draws of [`draw`].
 const DRAWS: u64 = 16;
 
-/// Draws numbers below `count` until `judge` accepts one. Returns what `judge` makes of it, or none after 16 draws. Whatever
-/// `judge` accepts is as likely as anything else it accepts, for a uniform `random`.
+/// Draws numbers below `count` until `judge` accepts one, at most 16 times. Returns what `judge`
+/// makes of it. For a uniform `random`, every number that `judge` accepts is equally likely.
 pub fn draw<T>(count: usize, random: u64, judge: impl FnMut(usize) -> Option<T>) -> Option<T> {
     // splitmix64, from `random` on: well-mixed numbers
     let numbers =
@@ -65,14 +68,14 @@ const fn mixed(z: u64) -> u64 {
     z ^ (z >> 31)
 }
 
-/// Returns a number below `count`, which is above 0; uniform to within `count` / 2^64 if `random` is.
+/// Returns a number below `count`, which is above 0; uniform to within `count` / 2^64 if `random`
+/// is.
 const fn below(count: usize, random: u64) -> usize {
     ((random as u128 * count as u128) >> 64) as usize
 }
 
-/// Picks a host of those equally fit by `policy`; each is as likely as any, for a uniform `random`.
-///
-/// None for no candidates.
+/// Picks one of the equally fit candidates by `policy`. For a uniform `random`, [`Policy::Random`]
+/// picks each with the same probability. Returns `None` for no candidates.
 #[must_use]
 pub fn pick<T: Copy>(fit: &[Candidate<T>], policy: Policy, random: u64) -> Option<T> {
     let index = match policy {
@@ -100,7 +103,8 @@ mod tests {
 
     #[test]
     fn a_draw_is_uniform_over_what_is_accepted() {
-        // ten of 30 are accepted: chi-squared with 9 degrees of freedom is above 27.88 once in 1,000
+        // ten of 30 are accepted: chi-squared with 9 degrees of freedom is above 27.88 once in
+        // 1,000
         let (draws, mut counts, mut failed) = (100_000, [0_u32; 30], 0);
         for random in numbers(43).take(draws) {
             match draw(counts.len(), random, |n| (n % 3 == 1).then_some(n)) {
@@ -138,7 +142,8 @@ mod tests {
 
     #[test]
     fn the_pick_is_uniform_over_the_eligible() {
-        // ten candidates of whom seven may host: chi-squared with 6 degrees of freedom is above 22.46 once in 1,000
+        // ten candidates of whom seven may host: chi-squared with 6 degrees of freedom is above
+        // 22.46 once in 1,000
         let candidates: Vec<_> =
             (0..10).map(|who| Candidate { eligible: who % 4 != 0, ..candidate(who) }).collect();
         let eligible = candidates.iter().filter(|c| c.eligible).count();
@@ -159,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn every_random_number_picks_somebody() {
+    fn every_random_number_picks_a_candidate() {
         let candidates: Vec<_> = (0..3).map(candidate).collect();
         assert_eq!(pick(&candidates, Policy::Random, 0), Some(0));
         assert_eq!(pick(&candidates, Policy::Random, u64::MAX), Some(2));

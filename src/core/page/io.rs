@@ -1,7 +1,6 @@
-//! What can happen to a page, and what it wants done.
+//! Inputs and outputs of a page.
 
-use crate::page::member::{AbsentMember, Departure, JoinRequest};
-use crate::page::parked::ParkedMessages;
+use crate::page::member::{Departure, JoinRequest};
 use crate::protocol::cause::Cause;
 use crate::protocol::claim::Claim;
 use crate::protocol::close::Close;
@@ -10,21 +9,19 @@ use crate::protocol::incoming::{SignalKind, StatusUpdate, Suspicion};
 use crate::protocol::outgoing::Frame;
 use crate::time::Time;
 
-use super::dials::Dials;
-
-/// What the page cannot know by itself, at the moment of an input.
+/// Surroundings of a step: what a page cannot know by itself at the moment of an input.
 #[derive(Clone, Copy)]
 pub struct Env<'a> {
-    /// The time.
+    /// Time of the step.
     pub now: Time,
-    /// The clock, in ms since 1970: epochs start there.
+    /// The clock, in ms since 1970. Epochs start there.
     pub unix_ms: u64,
     /// A fresh, uniform random number.
     pub random: u64,
     /// Returns when a session was last heard from.
     pub last_heard: &'a dyn Fn(SessionId) -> Time,
-    /// How many text frames a session has sent: its page's code has run if there are more of them. Pings are answered
-    /// by the browser.
+    /// Returns how many text frames a session has sent. If there are more than before, the code of
+    /// its page has run. The browser answers pings without it.
     pub texts_sent: &'a dyn Fn(SessionId) -> u64,
 }
 
@@ -34,183 +31,192 @@ impl std::fmt::Debug for Env<'_> {
     }
 }
 
-/// What can happen to a page.
+/// An event that a page handles.
 #[derive(Debug)]
 pub enum Input {
-    /// Somebody asks to be let in.
+    /// A session asks to join.
     Join(JoinRequest),
-    /// A socket is gone.
+    /// The socket of a session is gone.
     SocketClosed {
-        /// Whose.
+        /// The session that lost its socket.
         session: SessionId,
-        /// How it went.
+        /// How the socket ended.
         departure: Departure,
     },
-    /// A member says something to a peer.
+    /// A member sends a signalling message to a peer.
     Forward {
-        /// Who speaks.
+        /// Session of the sender.
         session: SessionId,
-        /// Which message.
+        /// Kind of the message.
         kind: SignalKind,
-        /// To whom.
+        /// Id of the receiver.
         dst: PeerId,
-        /// Ready to be sent.
+        /// The message, encoded for its receiver.
         frame: Frame,
     },
-    /// A member speaks of itself.
+    /// A member says something of itself.
     Status {
-        /// Who.
+        /// Session of the member.
         session: SessionId,
-        /// What it says.
+        /// The change of its status.
         update: StatusUpdate,
     },
     /// A member sends data over the server.
     Relay {
-        /// Who.
+        /// Session of the sender.
         session: SessionId,
-        /// To whom; none: from the host to all, from others to the host.
+        /// Receiver. `None`: from the host to all, from other members to the host.
         dst: Option<PeerId>,
-        /// Ready to be sent.
+        /// The message, encoded for its receivers.
         frame: Frame,
     },
-    /// A member says that the host does not answer it.
+    /// A member hears nothing of the host.
     Suspect {
-        /// Who.
+        /// Session of the member.
         session: SessionId,
-        /// Which host.
+        /// The suspected host and its term.
         suspicion: Suspicion,
     },
-    /// A member says that it hears the host again.
+    /// A member hears the host again.
     Trust {
-        /// Who.
+        /// Session of the member.
         session: SessionId,
-        /// Which host.
+        /// The host and its term.
         suspicion: Suspicion,
     },
     /// A host hands over.
     Resign {
-        /// Who.
+        /// Session of the host.
         session: SessionId,
-        /// The term it ends.
+        /// The term that ends.
         epoch: Epoch,
-        /// Who is to follow, if it can.
+        /// The successor that the host wants.
         to: Option<PeerId>,
     },
-    /// The operator sends away whoever has this id, or waits for it.
+    /// The operator sends away the member, newcomer or absent member with this id.
     Kick(PeerId),
-    /// A page whose socket is closed says that it leaves for good.
+    /// A page whose socket is closed says over HTTP that it leaves for good.
     LeaveWithoutSocket {
-        /// Its id.
+        /// Id of the member.
         id: PeerId,
-        /// Its proof that the id is its own.
+        /// Proves that the id is its own.
         token: Token,
     },
-    /// An [`Output::Forward`] met a receiver that has too much to read already.
+    /// An [`Output::Forward`] found no room at its receiver.
     Undelivered {
-        /// Who sent it.
+        /// Session of the sender.
         session: SessionId,
-        /// For whom it was.
+        /// Id of the receiver.
         dst: PeerId,
     },
-    /// A session answered our [`Output::Ping`].
+    /// A session answered an [`Output::Ping`].
     Alive(SessionId),
     /// More is queued for a session than it may have.
     Congested(SessionId),
-    /// A deadline has passed.
+    /// A [`Deadline`](super::Deadline) has come.
     Timer,
-    /// The server goes away. From now on nobody is elected, let in or said to be gone.
+    /// The server shuts down. From now on nobody is elected, admitted or announced as gone.
     Drain,
 }
 
-/// What a page wants done, in this order.
+/// An action that a page wants done. The order of outputs matters.
 #[derive(Debug, Clone)]
 pub enum Output {
-    /// Let a session in: it is a member from now on.
+    /// Let a session in. It is a member from now on.
     Welcome {
-        /// Which.
+        /// Session of the newcomer.
         to: SessionId,
-        /// `OPEN`; none for one that was a member already.
+        /// `OPEN`. `None` for a session that was a member already.
         open: Option<Frame>,
-        /// Who hosts.
+        /// The host and its term.
         assignment: Option<Assignment>,
     },
     /// Tell a member who hosts.
     AnnounceHost {
-        /// Which.
+        /// Session of the member.
         to: SessionId,
-        /// `HOST`.
+        /// The encoded `HOST` message.
         frame: Frame,
-        /// The same, for the session itself.
+        /// The assignment that the frame announces.
         assignment: Assignment,
     },
-    /// Tell all other members who hosts: each that [`PageState::announce_to_others`](super::PageState::announce_to_others) names.
-    /// Boxed: it is large, and a fan-out has an output for each member.
+    /// Tell all other members who hosts: each that
+    /// [`PageState::announce_to_others`](super::PageState::announce_to_others) names. The
+    /// announcement is boxed because it is large, and a fan-out has an output for each member.
     AnnounceHostToOthers(Box<Announcement>),
-    /// Send a frame to a member.
+    /// Send a frame to a member. A member without room for it is closed as slow.
     Send {
-        /// Which.
+        /// Session of the member.
         to: SessionId,
-        /// What.
+        /// The encoded message.
         frame: Frame,
     },
-    /// The same for what one peer says to another: if the receiver has too much to read already it is not sent, and the
-    /// receiver is not to blame ([`Input::Undelivered`]).
+    /// Send a frame of one peer to another, if there is room. A receiver without room is not to
+    /// blame.
     Forward {
-        /// Which.
+        /// Session of the receiver.
         to: SessionId,
-        /// What.
+        /// The encoded message.
         frame: Frame,
-        /// Who is to be told if it is not sent, and who the receiver was; none: nobody.
+        /// Session of the sender and id of the receiver for [`Input::Undelivered`]. `None` if
+        /// nobody is told.
         from: Option<(SessionId, PeerId)>,
     },
-    /// Send word of a member to the host. A crowd that comes or goes at once is much to read, and not its fault.
+    /// Tell the host of a member. A crowd that joins or leaves at once is much to read, and not the
+    /// host's fault.
     RosterChange {
-        /// Which.
+        /// Session of the host, or of a contact of the member.
         to: SessionId,
-        /// `JOIN` or `LEAVE`.
+        /// The encoded `JOIN` or `LEAVE`.
         frame: Frame,
     },
-    /// What a member said is not for it to say. For the count of what was ignored.
+    /// Count a message that its sender's ticket does not allow.
     NotAllowed,
-    /// See whether a session lives: its next frame is to come back as [`Input::Alive`].
+    /// Ping a session. Its next frame comes back as [`Input::Alive`].
     Ping(SessionId),
-    /// Close a session, which is no member (any more).
+    /// Close a session that is no member, or no member any more.
     Dismiss {
-        /// Which.
+        /// The session to close.
         session: SessionId,
-        /// Why.
+        /// Why the session is closed.
         close: Close,
     },
-    /// A member left. For the log, and to forget its session.
+    /// A member left: log it, and forget its session.
     Left {
-        /// Whose.
+        /// Session of the member.
         session: SessionId,
-        /// Its id.
+        /// Id of the member.
         id: PeerId,
-        /// How it went.
+        /// How the member left.
         departure: Departure,
     },
-    /// A host was elected. For the log.
+    /// A host was elected: log it.
     Elected {
-        /// The assignment.
+        /// The new host and its term.
         assignment: Assignment,
-        /// Why.
+        /// Why there was an election.
         cause: Cause,
     },
-    /// There is another deputy, or none any more. For the log.
+    /// The deputy changed: log it.
     Deputy {
-        /// Its id.
+        /// Id of the deputy, if there is one.
         id: Option<PeerId>,
     },
-    /// Nobody is here and nothing waits, after so many joins.
+    /// The page is empty and keeps nothing: the directory may forget it.
     Idle {
-        /// How many joins this page has seen, to tell whether one is on its way.
+        /// Number of joins that the page has seen, which shows whether another one is on its way.
         joins_seen: u64,
     },
 }
 
 impl Output {
-    /// The session that is to be sent something, or closed.
+    /// Returns the output that sends away a session.
+    #[must_use]
+    pub const fn dismiss(session: SessionId, close: Close) -> Self {
+        Self::Dismiss { session, close }
+    }
+
+    /// Returns the session that is sent something, or closed.
     #[must_use]
     pub const fn receiver(&self) -> Option<SessionId> {
         match self {
@@ -231,55 +237,33 @@ impl Output {
     }
 }
 
-/// What a page whose actor died leaves to its successor, besides its sessions, who speak for themselves.
-#[derive(Debug, Default)]
-pub struct Handover {
-    /// The highest epoch anybody was told.
-    pub announced_epoch: Epoch,
-    /// Who hosted.
-    pub claim: Option<Claim>,
-    /// Who was on the page, or away: a member that does not resume is gone.
-    pub(super) returning: Vec<(PeerId, AbsentMember)>,
-    pub(super) waiting: Option<ParkedMessages>,
-    /// How long dials took.
-    pub(super) dials: Dials,
-}
-
-impl Handover {
-    /// For a page that had no predecessor: its epochs start above `told`.
-    #[must_use]
-    pub fn above(announced_epoch: Epoch) -> Self {
-        Self { announced_epoch, ..Self::default() }
-    }
-}
-
-/// `HOST` as all but the host itself are told, encoded once for the many.
+/// `HOST` for all members but the host, encoded once for many.
 #[derive(Debug, Clone)]
 pub struct Announcement {
-    /// The new assignment, as a member other than the host is told it.
+    /// The new assignment, as members other than the host are told it.
     pub assignment: Assignment,
-    /// Frames by whether a member dials the deputy. Of each kind three: for members that do not dial the host, that do, and
-    /// that cannot but dial it.
+    /// Frames by whether the receiver dials the deputy. Of each kind there are three: for members
+    /// that do not dial the host, that dial it, and that cannot but dial it.
     pub(super) frames: [[Frame; 3]; 2],
-    /// How many of those to whom data may be relayed dial the host.
+    /// Number of members that may relay and dial the host.
     pub(super) places: usize,
-    /// The number of the deputy that the frames name.
+    /// Number of the deputy that the frames name.
     pub(super) deputy: u64,
 }
 
-/// Who hosts, as one session is told.
+/// The host, as one session is told.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Assignment {
-    /// The host's term.
+    /// The term of the host.
     pub epoch: Epoch,
-    /// The host.
+    /// Id of the host.
     pub host: PeerId,
-    /// Whether the one told is the host.
+    /// Whether the receiver is the host.
     pub hosting: bool,
 }
 
 impl Assignment {
-    /// The same, as one that was told it would claim it.
+    /// Returns the assignment as a member that was told it would claim it.
     #[must_use]
     pub fn into_claim(self) -> Claim {
         Claim { epoch: self.epoch, host: self.host }

@@ -1,4 +1,4 @@
-//! Messages for peers that are not there yet: each ends delivered or expired.
+//! Signalling messages for receivers that are not there yet. Each ends delivered or expired.
 
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
@@ -9,59 +9,63 @@ use crate::protocol::incoming::SignalKind;
 use crate::protocol::outgoing::Frame;
 use crate::time::Time;
 
-/// What one sender may have waiting: a few connections' worth.
+/// Most messages of one sender: enough for a few connections.
 const MOST_PER_SENDER: usize = 256;
+/// Most bytes of one sender.
 const MOST_BYTES_PER_SENDER: usize = 512 * 1024;
-/// What may wait for one receiver, besides its limit in bytes: an attempt is expired by looking through these.
+/// Most messages for one receiver. To expire an attempt, all of them are looked through.
 const MOST_PER_RECEIVER: usize = 512;
-/// What one page may have waiting.
+/// Most messages of one page.
 const MOST: usize = 65_536;
+/// Most bytes of one page.
 const MOST_BYTES: usize = 64 * 1024 * 1024;
-/// How many attempts expire in one step: a page must not keep its thread from others.
+/// Most attempts that expire in one step: a page must not keep its thread from others.
 const MOST_A_STEP: usize = 1024;
 
-/// One waiting message.
+/// A message that waits for its receiver.
 #[derive(Debug)]
 pub struct ParkedMessage {
-    /// Its sender.
+    /// Id of the sender.
     pub src: PeerId,
-    /// For whom it is.
+    /// Id of the receiver.
     pub dst: PeerId,
-    /// Which message.
+    /// Kind of the message.
     pub kind: SignalKind,
-    /// Ready to be sent.
+    /// The message, encoded for its receiver.
     pub frame: Frame,
 }
 
-/// All waiting messages of a page.
+/// All parked messages of a page.
 #[derive(Debug, Default)]
 pub struct ParkedMessages {
-    /// By number, in the order they were sent.
+    /// Messages by number, in the order in which they were sent.
     messages: DeadlineMap<u64, ParkedMessage>,
-    /// The numbers of what waits for each receiver, in the order it was sent, and its bytes.
+    /// Numbers of the messages for each receiver, in the order in which they were sent, and their
+    /// bytes.
     for_peer: HashMap<PeerId, (VecDeque<u64>, usize)>,
-    /// How many messages each sender has waiting, and their bytes.
+    /// Number of messages of each sender, and their bytes.
     by_sender: HashMap<PeerId, (usize, usize)>,
     next: u64,
     bytes: usize,
-    most_bytes_for_one: usize,
+    receiver_bytes: usize,
 }
 
-/// There is no room: the message expires at once.
+/// There is no room for a message. It expires at once.
 #[derive(Debug, PartialEq, Eq)]
 pub struct NoRoom;
 
 impl ParkedMessages {
-    /// Empty. For one receiver no more than `most_bytes` wait: it is to get them all at once.
+    /// Creates an empty store. Messages for one receiver have at most `most_bytes`, because it gets
+    /// them all at once.
     #[must_use]
     pub fn new(most_bytes: usize) -> Self {
-        Self { most_bytes_for_one: most_bytes, ..Self::default() }
+        Self { receiver_bytes: most_bytes, ..Self::default() }
     }
 
     /// Keeps a message for `dst` for as long as `wait`.
     ///
     /// # Errors
-    /// When its sender, or the page, has too much waiting.
+    /// When its sender, its receiver or the page has too many messages already.
     pub fn park(
         &mut self,
         now: Time,
@@ -72,11 +76,11 @@ impl ParkedMessages {
         frame: &Frame,
     ) -> Result<(), NoRoom> {
         let (count, bytes) = self.by_sender.get(src).copied().unwrap_or_default();
-        let (waiting_for_it, bytes_for_it) =
+        let (receiver_count, receiver_sum) =
             self.for_peer.get(dst).map_or((0, 0), |(queue, bytes)| (queue.len(), *bytes));
-        let bytes_for_it = bytes_for_it + frame.len();
-        if waiting_for_it >= MOST_PER_RECEIVER
-            || bytes_for_it > self.most_bytes_for_one
+        let receiver_sum = receiver_sum + frame.len();
+        if receiver_count >= MOST_PER_RECEIVER
+            || receiver_sum > self.receiver_bytes
             || self.messages.len() >= MOST
         {
             return Err(NoRoom);
@@ -91,7 +95,7 @@ impl ParkedMessages {
         self.bytes += frame.len();
         let (queue, bytes) = self.for_peer.entry(dst.clone()).or_default();
         queue.push_back(self.next);
-        *bytes = bytes_for_it;
+        *bytes = receiver_sum;
         let parked =
             ParkedMessage { src: src.clone(), dst: dst.clone(), kind, frame: frame.clone() };
         self.messages.insert(self.next, now.plus(wait), parked);
@@ -99,16 +103,17 @@ impl ParkedMessages {
         Ok(())
     }
 
-    /// Hands over what waits for `dst`, in the order it was sent.
+    /// Removes the messages for `dst`, in the order in which they were sent.
     pub fn take(&mut self, dst: &PeerId) -> Vec<ParkedMessage> {
         let (queue, _) = self.for_peer.remove(dst).unwrap_or_default();
         queue.into_iter().filter_map(|n| self.remove(n)).collect()
     }
 
-    /// Drops what waited too long, as much as fits in one step, and returns (sender, absent receiver) of each attempt that failed.
+    /// Drops messages that waited too long, as many as fit in one step. Returns (sender, absent
+    /// receiver) of each attempt that failed.
     ///
-    /// An attempt is an OFFER with what follows it: its candidates are worth nothing without it, so all
-    /// expire together, and its sender is told once.
+    /// An attempt is an OFFER with the messages that follow it. Candidates are worth nothing
+    /// without their OFFER, so an attempt expires as a whole, and its sender is told once.
     pub fn expire(&mut self, now: Time) -> Vec<(PeerId, PeerId)> {
         let mut failed = Vec::new();
         for _ in 0..MOST_A_STEP {
@@ -138,31 +143,31 @@ impl ParkedMessages {
         failed
     }
 
-    /// When to call [`ParkedMessages::expire`].
+    /// Returns when to call [`ParkedMessages::expire`].
     #[must_use]
     pub fn next_deadline(&self) -> Option<Time> {
         self.messages.next_deadline()
     }
 
-    /// Whether nothing waits.
+    /// Returns whether no message is parked.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.messages.is_empty()
     }
 
-    /// Whether something waits for `dst`.
+    /// Returns whether a message is parked for `dst`.
     #[must_use]
     pub fn has(&self, dst: &PeerId) -> bool {
         self.for_peer.contains_key(dst)
     }
 
-    /// How many wait.
+    /// Returns the number of parked messages.
     #[must_use]
     pub fn len(&self) -> usize {
         self.messages.len()
     }
 
-    /// Whether the limits hold.
+    /// Returns whether all limits hold and all counts are right.
     #[must_use]
     pub fn is_bounded(&self) -> bool {
         let sum = |queue: &VecDeque<u64>| {
@@ -179,7 +184,7 @@ impl ParkedMessages {
             && self
                 .for_peer
                 .values()
-                .all(|(queue, bytes)| *bytes == sum(queue) && *bytes <= self.most_bytes_for_one)
+                .all(|(queue, bytes)| *bytes == sum(queue) && *bytes <= self.receiver_bytes)
             && self
                 .for_peer
                 .values()
@@ -211,12 +216,12 @@ mod tests {
     }
 
     fn park(
-        waiting: &mut ParkedMessages,
+        parked: &mut ParkedMessages,
         at: u64,
         src: &str,
         kind: SignalKind,
     ) -> Result<(), NoRoom> {
-        waiting.park(Time(at), WAIT, &id(src), &id("b"), kind, &Frame::from(format!("{src}{at}")))
+        parked.park(Time(at), WAIT, &id(src), &id("b"), kind, &Frame::from(format!("{src}{at}")))
     }
 
     fn texts(parked: &[ParkedMessage]) -> Vec<String> {
@@ -224,19 +229,19 @@ mod tests {
     }
 
     #[test]
-    fn what_waits_is_delivered_in_the_order_it_was_sent() {
-        let mut waiting = ParkedMessages::new(1 << 20);
+    fn parked_messages_are_delivered_in_the_order_in_which_they_were_sent() {
+        let mut parked = ParkedMessages::new(1 << 20);
         for (at, src) in [(1, "a"), (2, "c"), (3, "a")] {
-            assert_eq!(park(&mut waiting, at, src, SignalKind::Candidate), Ok(()));
+            assert_eq!(park(&mut parked, at, src, SignalKind::Candidate), Ok(()));
         }
-        assert_eq!(texts(&waiting.take(&id("b"))), ["a1", "c2", "a3"]);
-        assert!(waiting.is_empty() && waiting.is_bounded());
-        assert_eq!(waiting.expire(Time(60_000)), [], "delivered means not expired");
+        assert_eq!(texts(&parked.take(&id("b"))), ["a1", "c2", "a3"]);
+        assert!(parked.is_empty() && parked.is_bounded());
+        assert_eq!(parked.expire(Time(60_000)), [], "delivered means not expired");
     }
 
     #[test]
     fn an_attempt_expires_as_a_whole_and_a_later_one_waits_its_own_time() {
-        let mut waiting = ParkedMessages::new(1 << 20);
+        let mut parked = ParkedMessages::new(1 << 20);
         for (at, kind) in [
             (0, SignalKind::Offer),
             (10, SignalKind::Candidate),
@@ -244,34 +249,34 @@ mod tests {
             (4900, SignalKind::Offer),
             (4950, SignalKind::Candidate),
         ] {
-            assert_eq!(park(&mut waiting, at, "a", kind), Ok(()));
+            assert_eq!(park(&mut parked, at, "a", kind), Ok(()));
         }
-        assert_eq!(waiting.expire(Time(4999)), []);
-        assert_eq!(waiting.expire(Time(5000)), [(id("a"), id("b"))]);
-        assert_eq!(waiting.len(), 2);
-        assert_eq!(waiting.expire(Time(9899)), [], "the first attempt's candidates went with it");
-        assert_eq!(waiting.expire(Time(9900)), [(id("a"), id("b"))]);
-        assert!(waiting.is_empty() && waiting.is_bounded());
+        assert_eq!(parked.expire(Time(4999)), []);
+        assert_eq!(parked.expire(Time(5000)), [(id("a"), id("b"))]);
+        assert_eq!(parked.len(), 2);
+        assert_eq!(parked.expire(Time(9899)), [], "the first attempt's candidates went with it");
+        assert_eq!(parked.expire(Time(9900)), [(id("a"), id("b"))]);
+        assert!(parked.is_empty() && parked.is_bounded());
     }
 
     #[test]
-    fn one_sender_cannot_fill_it() {
-        let mut waiting = ParkedMessages::new(1 << 20);
+    fn one_sender_cannot_fill_the_store() {
+        let mut parked = ParkedMessages::new(1 << 20);
         let accepted =
-            (0..1000).filter(|_| park(&mut waiting, 0, "a", SignalKind::Offer).is_ok()).count();
+            (0..1000).filter(|_| park(&mut parked, 0, "a", SignalKind::Offer).is_ok()).count();
         assert_eq!(accepted, MOST_PER_SENDER);
-        assert_eq!(park(&mut waiting, 0, "c", SignalKind::Offer), Ok(()), "others are not hurt");
-        assert!(waiting.is_bounded());
+        assert_eq!(park(&mut parked, 0, "c", SignalKind::Offer), Ok(()), "other senders have room");
+        assert!(parked.is_bounded());
     }
 
     #[test]
     fn many_senders_cannot_drown_one_receiver() {
-        let mut waiting = ParkedMessages::new(1000);
+        let mut parked = ParkedMessages::new(1000);
         let accepted = (0..600)
-            .filter(|n| park(&mut waiting, 0, &format!("s{n}"), SignalKind::Offer).is_ok())
+            .filter(|n| park(&mut parked, 0, &format!("s{n}"), SignalKind::Offer).is_ok())
             .count();
-        assert!(accepted < MOST_PER_RECEIVER && waiting.is_bounded(), "{accepted}");
-        let delivered: usize = waiting.take(&id("b")).iter().map(|p| p.frame.len()).sum();
+        assert!(accepted < MOST_PER_RECEIVER && parked.is_bounded(), "{accepted}");
+        let delivered: usize = parked.take(&id("b")).iter().map(|p| p.frame.len()).sum();
         assert!(delivered <= 1000, "{delivered}");
     }
 }

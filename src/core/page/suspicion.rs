@@ -7,10 +7,12 @@ use crate::page::deadline_map::DeadlineMap;
 use crate::page::member::Seat;
 use crate::time::Time;
 
-/// Members that suspect the present host and to which nothing may be relayed from it. Each term begins without any.
+/// Members that suspect the present host and to which nothing may be relayed from it. Each term
+/// begins without any.
 ///
-/// A suspicion is a state with a beginning and an end. It counts once it has lasted for the fair time: a newcomer has then
-/// tried to dial the host for that long, and a member that lost its data channel had that long to dial again.
+/// A suspicion is a state with a beginning and an end. It counts once it has lasted for the fair
+/// time. By then a newcomer has tried to dial the host for that long, and a member that lost its
+/// data channel had that long to dial again.
 #[derive(Debug, Default)]
 pub struct Suspicions {
     /// Suspicions that do not count yet, by when they began.
@@ -22,7 +24,7 @@ pub struct Suspicions {
 }
 
 impl Suspicions {
-    /// Begins the suspicion of the member on `seat`. One that holds already goes on.
+    /// Begins the suspicion of the member on `seat`. A suspicion that holds already goes on.
     pub fn begin(&mut self, seat: Seat, now: Time) {
         if !self.counting.contains(&seat) && !self.young.has(&seat) {
             self.young.insert(seat, now, ());
@@ -40,8 +42,8 @@ impl Suspicions {
         self.changed = true;
     }
 
-    /// Lets suspicions that have lasted for the `fair` time count. Returns how many count, if anything changed since the
-    /// last call.
+    /// Lets suspicions that have lasted for the `fair` time count. Returns how many count, if
+    /// anything changed since the last call.
     pub fn weigh(&mut self, now: Time, fair: Duration) -> Option<usize> {
         while self.ripens_at(fair).is_some_and(|at| at <= now)
             && let Some((seat, ())) = self.young.take_due(now)
@@ -89,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn one_that_ended_begins_anew() {
+    fn a_suspicion_that_ended_starts_again() {
         let mut suspicions = Suspicions::default();
         suspicions.begin(Seat(1), Time(0));
         suspicions.end(Seat(1));
@@ -98,11 +100,15 @@ mod tests {
         assert_eq!(suspicions.weigh(Time(11_000), FAIR), Some(1));
         suspicions.end(Seat(1));
         assert!(!suspicions.counts(Seat(1)));
-        assert_eq!(suspicions.weigh(Time(11_000), FAIR), Some(0), "that one ended is a change");
+        assert_eq!(
+            suspicions.weigh(Time(11_000), FAIR),
+            Some(0),
+            "the end of a suspicion is a change"
+        );
     }
 
     #[test]
-    fn what_counts_goes_on_counting_when_the_fair_time_grows() {
+    fn a_suspicion_that_counts_goes_on_counting_when_the_fair_time_grows() {
         let mut suspicions = Suspicions::default();
         suspicions.begin(Seat(1), Time(0));
         suspicions.begin(Seat(2), Time(3000));

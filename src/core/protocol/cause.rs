@@ -1,29 +1,30 @@
-//! Why a page has a new host, as `HOST` says it.
+//! Why a page has a new host.
 
 use serde::Serialize;
 
-/// Why a page has a new host; the `cause` in `HOST`.
+/// Why a page has a new host: the `cause` in `HOST`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Cause {
-    /// The old one said goodbye or lost its socket.
+    /// The old host said goodbye or lost its socket.
     Left,
-    /// The old one was silent for `liveness.host_timeout_ms`.
+    /// The old host was silent for `liveness.host_timeout_ms`.
     Timeout,
-    /// The old one's page did not answer, although its socket did.
+    /// The page of the old host did not answer, although its socket did.
     Stalled,
-    /// Most members say that they cannot reach the old one, and have no other way to it: nothing may be relayed between them.
+    /// Most members say that they cannot reach the old host, and nothing may be relayed between
+    /// them.
     Unreachable,
-    /// The old one handed over, or was hidden for too long.
+    /// The old host handed over, or was hidden for too long.
     Resigned,
-    /// The server lost its memory, and what it was told did not agree.
+    /// The server lost its memory, and the claims of the members did not agree.
     Restarted,
-    /// The first group member came to a page hosted by a stock client.
+    /// The first group member came to a page whose host was a stock client.
     Upgraded,
 }
 
 impl Cause {
-    /// As the wire spells it.
+    /// Returns the word that the wire, the log and the metrics use.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {

@@ -1,243 +1,152 @@
-//! Every way in which the server ends a connection, by name.
+//! Every way in which the server ends a connection: one table.
 //!
-//! A code from 4400 to 4499 says: do not come back, the same would happen again. One from 4500 to
-//! 4599, and 1012, says: come back after a while. The standard codes 1002–1009 are for clients that
-//! break WebSocket's own rules, and are final too.
+//! The code says whether a client should come back. From 4400 to 4499 it should not: the same would
+//! happen again. From 4500 to 4599, and with 1012, it should after a while. The standard codes
+//! 1002–1009 are for clients that break the rules of WebSocket, and are final too.
+//!
+//! A new way to end a connection is one row here, one in `tests/fixtures/closes.json` and one in
+//! docs/PROTOCOL.md. Tests compare the three.
 
-/// Why the server ends a connection.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Close {
-    /// It said goodbye (`LEAVE` without `dst`).
-    Left,
-    /// No id, token or key in the URL.
-    MissingParameter,
-    /// The id breaks a rule.
-    BadId,
-    /// The page's name breaks a rule.
-    BadPage,
-    /// The token, `group`, `epoch` or another parameter breaks a rule.
-    BadParameter,
-    /// `key` is not this server's.
-    InvalidKey,
-    /// Its `Origin` is not among those allowed.
-    OriginRefused,
-    /// No ticket, or one that is not for this: another page or id, not signed by us.
-    TicketRefused,
-    /// The ticket has run out: a fresh one may do.
-    TicketExpired,
-    /// The ticket is not valid yet, and will be soon.
-    TicketEarly,
-    /// Another client has the id, and is alive.
-    IdTaken,
-    /// A newer socket with the same id and token took its place.
-    Replaced,
-    /// The operator threw it out.
-    Kicked,
-    /// It speaks a version of the group protocol that this server does not.
-    UnknownVersion,
-    /// A text frame that is no message.
-    BadMessage,
-    /// A binary frame.
-    BinaryRefused,
-    /// A breach of RFC 6455.
-    ProtocolError,
-    /// Text that is not UTF-8.
-    InvalidUtf8,
-    /// A message longer than `limits.message_bytes`.
-    TooBig,
-    /// It read more slowly than its host and the page sent to it, by more than `limits.queue_bytes`.
-    Slow,
-    /// It was silent for longer than `liveness.timeout_ms`.
-    Timeout,
-    /// The server has as many connections as it may have.
-    Full,
-    /// The page has as many members as it may have.
-    PageFull,
-    /// Nobody on the page may host it.
-    NoHost,
-    /// There are as many pages as there may be.
-    PagesFull,
-    /// Its address has as many connections as it may have.
-    AddressFull,
-    /// The server goes away, or is going.
+/// Which message precedes a close frame. Code that never sees close codes (PeerJS's socket hides
+/// them) is told by it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Farewell {
+    /// No message: an `ERROR` would be shown to a user who did nothing wrong.
+    Nothing,
+    /// The message `RESTART`, which names the time to wait.
     Restart,
-    /// A fault of ours.
-    Internal,
+    /// A message with this `type` and the explanation.
+    Error(&'static str),
+}
+
+const NOTHING: Farewell = Farewell::Nothing;
+const RESTART: Farewell = Farewell::Restart;
+const ERROR: Farewell = Farewell::Error("ERROR");
+const INVALID_KEY: Farewell = Farewell::Error("INVALID-KEY");
+const ID_TAKEN: Farewell = Farewell::Error("ID-TAKEN");
+
+struct Row {
+    code: u16,
+    name: &'static str,
+    farewell: Farewell,
+    message: &'static str,
+}
+
+macro_rules! table {
+    ($($(#[doc = $doc:literal])* $variant:ident: $code:literal $name:literal $farewell:ident $message:literal,)*) => {
+        /// Why the server ends a connection.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum Close {
+            $($(#[doc = $doc])* #[doc = concat!("\n\nCode ", $code, ", `", $name, "`.")] $variant,)*
+        }
+
+        impl Close {
+            /// All reasons, for tests, metrics and documentation.
+            pub const ALL: [Self; [$($code),*].len()] = [$(Self::$variant),*];
+
+            const fn row(self) -> Row {
+                match self {
+                    $(Self::$variant => {
+                        Row { code: $code, name: $name, farewell: $farewell, message: $message }
+                    })*
+                }
+            }
+        }
+    };
+}
+
+// PeerServer's own sentences, which applications compare with: missing-parameter, invalid-key,
+// id-taken, full.
+table! {
+    /// The client said goodbye (`LEAVE` without `dst`).
+    Left: 1000 "left" NOTHING "goodbye",
+    /// The URL has no id, token or key.
+    MissingParameter: 4400 "missing-parameter" ERROR "No id, token, or key supplied to websocket server",
+    /// The id breaks a rule.
+    BadId: 4404 "bad-id" ERROR "id must be 1 to 128 bytes without control characters or / < > \"",
+    /// The name of the page breaks a rule.
+    BadPage: 4405 "bad-page" ERROR "page must be 1 to 1024 bytes of UTF-8",
+    /// The token, `group`, `epoch` or another parameter breaks a rule.
+    BadParameter: 4406 "bad-parameter" ERROR "a parameter of the address has a value that is not allowed",
+    /// `key` is not the key of this server.
+    InvalidKey: 4401 "invalid-key" INVALID_KEY "Invalid key provided",
+    /// The `Origin` is not among those allowed.
+    OriginRefused: 4403 "origin-refused" ERROR "this origin is not allowed to use this server",
+    /// The ticket is missing, is for another page or id, or is not signed for this server.
+    TicketRefused: 4407 "ticket-refused" ERROR "this needs a ticket for this page and id, signed for this server",
+    /// The ticket has run out. A fresh one may do.
+    TicketExpired: 4507 "ticket-expired" ERROR "the ticket has run out: ask for a fresh one",
+    /// The ticket is not valid yet, and will be soon.
+    TicketEarly: 4510 "ticket-early" ERROR "the ticket is not valid yet: come back when it is",
+    /// Another client has the id, and is alive.
+    IdTaken: 4409 "id-taken" ID_TAKEN "ID is taken",
+    /// A newer socket with the same id and token took the seat.
+    Replaced: 4410 "replaced" NOTHING "a newer connection with the same id and token took over",
+    /// The operator ended the connection.
+    Kicked: 4411 "kicked" ERROR "the operator of the server ended this connection",
+    /// The client speaks a version of the group protocol that this server does not.
+    UnknownVersion: 4426 "unknown-version" ERROR "this server speaks version 1 of the group protocol: reload the page",
+    /// A text frame is no message.
+    BadMessage: 4422 "bad-message" ERROR "a message must be a JSON object with a string \"type\"",
+    /// A frame is binary.
+    BinaryRefused: 1003 "binary-refused" ERROR "messages are text frames",
+    /// A frame breaks RFC 6455.
+    ProtocolError: 1002 "protocol-error" ERROR "this breaks the WebSocket protocol (RFC 6455)",
+    /// A text is not UTF-8.
+    InvalidUtf8: 1007 "invalid-utf8" ERROR "text must be UTF-8",
+    /// A message is longer than `limits.message_bytes`.
+    TooBig: 1009 "too-big" ERROR "the message is longer than this server accepts",
+    /// The client read more slowly than its host and the page sent, by more than
+    /// `limits.queue_bytes`.
+    Slow: 4508 "slow" ERROR "the connection was read too slowly",
+    /// The client was silent for longer than `liveness.timeout_ms`.
+    Timeout: 4504 "timeout" ERROR "the connection was silent for too long",
+    /// The server has as many connections as it may have.
+    Full: 4503 "full" ERROR "Server has reached its concurrent user limit",
+    /// The page has as many members as it may have.
+    PageFull: 4505 "page-full" ERROR "the page has as many members as it may have",
+    /// No member of the page may host it.
+    NoHost: 4509 "no-host" ERROR "nobody who may host the page is there",
+    /// The server has as many pages as it may have.
+    PagesFull: 4506 "pages-full" ERROR "the server has as many pages as it may have",
+    /// The client's address has as many connections as it may have.
+    AddressFull: 4529 "address-full" ERROR "this address has as many connections as it may have",
+    /// The server shuts down, or is about to.
+    Restart: 1012 "restart" RESTART "the server restarts",
+    /// The server has failed.
+    Internal: 4500 "internal" ERROR "the server failed, and is sorry",
 }
 
 impl Close {
-    /// All of them, for tests and documentation.
-    pub const ALL: [Self; 28] = [
-        Self::Left,
-        Self::MissingParameter,
-        Self::BadId,
-        Self::BadPage,
-        Self::BadParameter,
-        Self::InvalidKey,
-        Self::OriginRefused,
-        Self::TicketRefused,
-        Self::TicketExpired,
-        Self::TicketEarly,
-        Self::IdTaken,
-        Self::Replaced,
-        Self::Kicked,
-        Self::UnknownVersion,
-        Self::BadMessage,
-        Self::BinaryRefused,
-        Self::ProtocolError,
-        Self::InvalidUtf8,
-        Self::TooBig,
-        Self::Slow,
-        Self::Timeout,
-        Self::Full,
-        Self::PageFull,
-        Self::NoHost,
-        Self::PagesFull,
-        Self::AddressFull,
-        Self::Restart,
-        Self::Internal,
-    ];
-
-    /// The WebSocket close code.
+    /// Returns the WebSocket close code.
     #[must_use]
     pub const fn code(self) -> u16 {
-        match self {
-            Self::Left => 1000,
-            Self::ProtocolError => 1002,
-            Self::BinaryRefused => 1003,
-            Self::InvalidUtf8 => 1007,
-            Self::TooBig => 1009,
-            Self::Restart => 1012,
-            Self::MissingParameter => 4400,
-            Self::InvalidKey => 4401,
-            Self::OriginRefused => 4403,
-            Self::BadId => 4404,
-            Self::BadPage => 4405,
-            Self::BadParameter => 4406,
-            Self::IdTaken => 4409,
-            Self::TicketRefused => 4407,
-            Self::Replaced => 4410,
-            Self::Kicked => 4411,
-            Self::BadMessage => 4422,
-            Self::UnknownVersion => 4426,
-            Self::Internal => 4500,
-            Self::Full => 4503,
-            Self::Timeout => 4504,
-            Self::PageFull => 4505,
-            Self::PagesFull => 4506,
-            Self::TicketExpired => 4507,
-            Self::Slow => 4508,
-            Self::NoHost => 4509,
-            Self::TicketEarly => 4510,
-            Self::AddressFull => 4529,
-        }
+        self.row().code
     }
 
-    /// The reason in the close frame.
+    /// Returns the reason in the close frame, which is also the word of the log and the metrics.
     #[must_use]
     pub const fn name(self) -> &'static str {
-        match self {
-            Self::Left => "left",
-            Self::MissingParameter => "missing-parameter",
-            Self::BadId => "bad-id",
-            Self::BadPage => "bad-page",
-            Self::BadParameter => "bad-parameter",
-            Self::InvalidKey => "invalid-key",
-            Self::OriginRefused => "origin-refused",
-            Self::TicketRefused => "ticket-refused",
-            Self::TicketExpired => "ticket-expired",
-            Self::TicketEarly => "ticket-early",
-            Self::IdTaken => "id-taken",
-            Self::Replaced => "replaced",
-            Self::Kicked => "kicked",
-            Self::UnknownVersion => "unknown-version",
-            Self::BadMessage => "bad-message",
-            Self::BinaryRefused => "binary-refused",
-            Self::ProtocolError => "protocol-error",
-            Self::InvalidUtf8 => "invalid-utf8",
-            Self::TooBig => "too-big",
-            Self::Slow => "slow",
-            Self::Timeout => "timeout",
-            Self::Full => "full",
-            Self::PageFull => "page-full",
-            Self::NoHost => "no-host",
-            Self::PagesFull => "pages-full",
-            Self::AddressFull => "address-full",
-            Self::Restart => "restart",
-            Self::Internal => "internal",
-        }
+        self.row().name
     }
 
-    /// Whether the client should come back: the code's range says the same.
+    /// Returns whether the client should come back. The range of the code says the same.
     #[must_use]
     pub const fn retry(self) -> bool {
         matches!(self.code(), 1012 | 4500..=4599)
     }
 
-    /// What a person is told where the caller has no better words.
+    /// Returns the explanation for a person, where the caller has no better one.
     #[must_use]
     pub const fn message(self) -> &'static str {
-        match self {
-            Self::Left => "goodbye",
-            // PeerServer's own sentences, which applications compare with
-            Self::MissingParameter => "No id, token, or key supplied to websocket server",
-            Self::InvalidKey => "Invalid key provided",
-            Self::IdTaken => "ID is taken",
-            Self::Full => "Server has reached its concurrent user limit",
-            Self::BadId => "id must be 1 to 128 bytes without control characters or / < > \"",
-            Self::BadPage => "page must be 1 to 1024 bytes of UTF-8",
-            Self::BadParameter => "a parameter of the address has a value that is not allowed",
-            Self::OriginRefused => "this origin is not allowed to use this server",
-            Self::TicketRefused => {
-                "this needs a ticket for this page and id, signed for this server"
-            }
-            Self::TicketExpired => "the ticket has run out: ask for a fresh one",
-            Self::TicketEarly => "the ticket is not valid yet: come back when it is",
-            Self::Kicked => "the operator of the server ended this connection",
-            Self::Replaced => "a newer connection with the same id and token took over",
-            Self::UnknownVersion => {
-                "this server speaks version 1 of the group protocol: reload the page"
-            }
-            Self::BadMessage => "a message must be a JSON object with a string \"type\"",
-            Self::BinaryRefused => "messages are text frames",
-            Self::ProtocolError => "this breaks the WebSocket protocol (RFC 6455)",
-            Self::InvalidUtf8 => "text must be UTF-8",
-            Self::TooBig => "the message is longer than this server accepts",
-            Self::Slow => "the connection was read too slowly",
-            Self::Timeout => "the connection was silent for too long",
-            Self::PageFull => "the page has as many members as it may have",
-            Self::NoHost => "nobody who may host the page is there",
-            Self::PagesFull => "the server has as many pages as it may have",
-            Self::AddressFull => "this address has as many connections as it may have",
-            Self::Restart => "the server restarts",
-            Self::Internal => "the server failed, and is sorry",
-        }
+        self.row().message
     }
 
-    /// What the client is sent before the close frame, so that code that never sees close codes (PeerJS's socket hides them)
-    /// is told the reason as well.
+    /// Returns which message precedes the close frame.
     #[must_use]
     pub const fn farewell(self) -> Farewell {
-        match self {
-            // an `ERROR` would be shown to the user, who did nothing wrong
-            Self::Left | Self::Replaced => Farewell::Nothing,
-            Self::Restart => Farewell::Restart,
-            Self::InvalidKey => Farewell::Error("INVALID-KEY"),
-            Self::IdTaken => Farewell::Error("ID-TAKEN"),
-            _ => Farewell::Error("ERROR"),
-        }
+        self.row().farewell
     }
-}
-
-/// Which message precedes a close frame.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Farewell {
-    /// No message.
-    Nothing,
-    /// `RESTART`.
-    Restart,
-    /// A message with this `type`, and the explanation.
-    Error(&'static str),
 }
 
 #[cfg(test)]

@@ -1,7 +1,8 @@
-//! ICE servers as clients are told of them, with TURN credentials that run out.
+//! ICE servers for clients, with TURN credentials that run out.
 //!
-//! The credentials are those of coturn's `use-auth-secret` (draft-uberti-behave-turn-rest-00): the username is `expiry:id`,
-//! the expiry in seconds since 1970, and the password is base64 of HMAC-SHA1(secret, username).
+//! The credentials follow coturn's `use-auth-secret` (draft-uberti-behave-turn-rest-00): the
+//! username is `expiry:id`, the expiry in seconds since 1970, and the password is base64 of
+//! HMAC-SHA1(secret, username).
 
 use std::borrow::Cow;
 use std::fmt;
@@ -11,22 +12,23 @@ use std::time::Duration;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Deserializer, Serialize};
-use serde_json::value::{RawValue, to_raw_value};
 
 use crate::protocol::id::PeerId;
+use crate::protocol::json;
 use crate::protocol::secret::Secret;
 
-/// One ICE server of the settings. `Serialize` masks its credential; [`IceServers::for_client`] does not.
+/// One ICE server of the settings. `Serialize` masks the credential; [`IceServers::for_client`]
+/// does not.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct IceServer {
-    /// `stun:` and `turn:` URLs. As for browsers, one may stand without a list around it.
+    /// `stun:` and `turn:` URLs. One URL may stand without a list around it, as for browsers.
     #[serde(deserialize_with = "one_or_more")]
     pub urls: Vec<String>,
-    /// For TURN.
+    /// User name for TURN.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub username: Option<String>,
-    /// For TURN.
+    /// Password for a TURN server.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub credential: Option<Secret>,
 }
@@ -45,47 +47,44 @@ fn one_or_more<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>
 }
 
 impl IceServer {
-    /// Whether it is a TURN server whose credentials are to be made here.
+    /// Returns whether this is a TURN server for which the page server makes credentials.
     #[must_use]
     pub fn lacks_credentials(&self) -> bool {
         self.username.is_none() && self.is_turn()
     }
 
-    /// Whether one of its URLs is that of a TURN server.
+    /// Returns whether one of the URLs is that of a TURN server.
     #[must_use]
     pub fn is_turn(&self) -> bool {
         self.urls.iter().any(|url| url.starts_with("turn:") || url.starts_with("turns:"))
     }
 }
 
-/// One ICE server as `RTCPeerConnection` takes it, with its credential in clear.
-#[derive(Serialize)]
-struct InClear<'a> {
-    urls: &'a [String],
-    #[serde(skip_serializing_if = "Option::is_none")]
-    username: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    credential: Option<&'a str>,
+/// Returns the JSON array that `RTCPeerConnection` takes. Credentials are in clear. A server that
+/// lacks credentials gets `made` (username, credential), if there are any.
+fn in_clear(servers: &[IceServer], made: Option<(&str, &str)>) -> String {
+    json::objects(servers, |object, server| {
+        let made = made.filter(|_| server.lacks_credentials());
+        let username = made.map(|(username, _)| username).or(server.username.as_deref());
+        let own = server.credential.as_ref().map(Secret::expose);
+        let credential = made.map(|(_, credential)| credential).or(own);
+        object.texts("urls", &server.urls);
+        if let Some(username) = username {
+            object.text("username", username);
+        }
+        if let Some(credential) = credential {
+            object.text("credential", credential);
+        }
+    })
 }
 
-impl<'a> From<&'a IceServer> for InClear<'a> {
-    fn from(server: &'a IceServer) -> Self {
-        let credential = server.credential.as_ref().map(Secret::expose);
-        Self { urls: &server.urls, username: server.username.as_deref(), credential }
-    }
-}
-
-fn in_clear(servers: &[InClear<'_>]) -> Box<RawValue> {
-    // a failure would have to be a fault of serde_json's; clients must not be told `null`
-    to_raw_value(servers).unwrap_or_else(|error| panic!("ICE servers cannot be encoded: {error}"))
-}
-
-/// What clients are told.
+/// ICE servers as clients are told of them.
 #[derive(Clone)]
 pub struct IceServers {
     servers: Vec<IceServer>,
-    /// The same for all, where nothing in it runs out. Credentials are in clear.
-    fixed: Box<RawValue>,
+    /// JSON that is the same for all clients, if no credential in it runs out. Credentials are in
+    /// clear.
+    fixed: String,
     turn: Option<Turn>,
 }
 
@@ -99,10 +98,10 @@ impl fmt::Debug for IceServers {
     }
 }
 
-/// HMAC-SHA1 under a secret, which the caller supplies: cryptography is no part of the core.
+/// HMAC-SHA1 under a secret. The caller supplies it: cryptography is no part of the core.
 pub type Mac = Arc<dyn Fn(&[u8]) -> Vec<u8> + Send + Sync>;
 
-/// How TURN credentials are made.
+/// Makes TURN credentials for clients.
 #[derive(Clone)]
 pub struct Turn {
     /// Signs a username with the secret that the TURN server shares.
@@ -118,32 +117,23 @@ impl fmt::Debug for Turn {
 }
 
 impl IceServers {
-    /// Returns `servers` as clients are told of them. With `turn`, TURN servers without credentials get some that are made for
-    /// each client.
+    /// Prepares `servers` for clients. With `turn`, each client gets credentials of its own for
+    /// TURN servers that have none.
     #[must_use]
     pub fn new(servers: Vec<IceServer>, turn: Option<Turn>) -> Self {
-        let fixed = in_clear(&servers.iter().map(InClear::from).collect::<Vec<_>>());
-        Self { fixed, servers, turn }
+        Self { fixed: in_clear(&servers, None), servers, turn }
     }
 
-    /// For the client `id`, as the JSON array that `RTCConfiguration.iceServers` takes.
+    /// Returns the JSON array that `RTCConfiguration.iceServers` takes, for the client `id`.
     #[must_use]
-    pub fn for_client(&self, id: &PeerId, unix_ms: u64) -> Cow<'_, RawValue> {
+    pub fn for_client(&self, id: &PeerId, unix_ms: u64) -> Cow<'_, str> {
         let Some(turn) = &self.turn else { return Cow::Borrowed(&self.fixed) };
         let username = format!("{}:{}", unix_ms / 1000 + turn.ttl_s, id.as_str());
         let credential = STANDARD.encode((turn.sign)(username.as_bytes()));
-        let servers = self.servers.iter().map(|server| match server.lacks_credentials() {
-            true => InClear {
-                urls: &server.urls,
-                username: Some(&username),
-                credential: Some(&credential),
-            },
-            false => server.into(),
-        });
-        Cow::Owned(in_clear(&servers.collect::<Vec<_>>()))
+        Cow::Owned(in_clear(&self.servers, Some((&username, &credential))))
     }
 
-    /// How often clients need new ones; none when nothing runs out.
+    /// Returns how often clients need new credentials. `None` if nothing runs out.
     #[must_use]
     pub fn renewed_every(&self) -> Option<Duration> {
         self.turn.as_ref().map(|turn| Duration::from_secs(turn.ttl_s) * 3 / 4)

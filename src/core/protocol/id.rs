@@ -1,9 +1,10 @@
-//! What things are called. Every name a client may choose is checked here and nowhere else.
+//! Ids, page names, tokens and epochs. Every name that a client may choose is checked here and
+//! nowhere else.
 
 use std::fmt;
 use std::sync::Arc;
 
-/// What is wrong with a name a client gave, in words for the person who reads the refusal.
+/// Why a name is refused, in words for the person who reads the refusal.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{what} {wrong}")]
 pub struct BadName {
@@ -17,18 +18,18 @@ const fn bad(what: &'static str, wrong: &'static str) -> BadName {
 
 /// The id of a peer: 1–128 bytes, no control characters, none of `/ < > "`.
 ///
-/// PeerJS's own rule for ids is a subset of this. Cheap to clone.
+/// PeerJS's own rule for ids allows a subset of these. A clone shares the text.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PeerId(Arc<str>);
 
 impl PeerId {
-    /// The longest id, in bytes.
+    /// Length of the longest id, in bytes.
     pub const MAX_BYTES: usize = 128;
 
-    /// Takes `text` for an id.
+    /// Checks `text` as an id.
     ///
     /// # Errors
-    /// Says which rule `text` breaks.
+    /// When `text` breaks a rule, with the rule.
     pub fn parse(text: &str) -> Result<Self, BadName> {
         match text {
             "" => Err(bad("id", "is empty")),
@@ -39,7 +40,7 @@ impl PeerId {
         }
     }
 
-    /// The id as text.
+    /// Returns the id as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -64,7 +65,8 @@ impl fmt::Display for PeerId {
     }
 }
 
-/// Quoted, with everything escaped that is not visible: an id in a log line cannot pass for another field or line.
+/// Shows the id in quotes, with all invisible characters escaped. An id in a log line cannot pass
+/// for another field or line.
 impl fmt::Debug for PeerId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Debug::fmt(&self.0, f)
@@ -76,13 +78,13 @@ impl fmt::Debug for PeerId {
 pub struct PageName(Arc<str>);
 
 impl PageName {
-    /// The longest name, in bytes.
+    /// Length of the longest name, in bytes.
     pub const MAX_BYTES: usize = 1024;
 
-    /// Takes `text` for the name of a page.
+    /// Checks `text` as the name of a page.
     ///
     /// # Errors
-    /// Says which rule `text` breaks.
+    /// When `text` breaks a rule, with the rule.
     pub fn parse(text: &str) -> Result<Self, BadName> {
         match text.len() {
             0 => Err(bad("page", "is empty")),
@@ -91,7 +93,7 @@ impl PageName {
         }
     }
 
-    /// The name as text.
+    /// Returns the name as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -110,12 +112,13 @@ impl fmt::Debug for PageName {
     }
 }
 
-/// Where ids are unique and signalling stays: a page, or the one space of those who named none.
+/// The space within which ids are unique and signalling stays: a page, or the space of all clients
+/// without one.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum PageKey {
-    /// Clients without `page`: a plain PeerServer. It has no host.
+    /// Clients without `page`, as on a plain PeerServer. There is no host.
     Pageless,
-    /// One page.
+    /// A page with a name.
     Named(PageName),
 }
 
@@ -130,18 +133,18 @@ impl PageKey {
     }
 }
 
-/// What a client proves with that it is the one who used its id before: 1–512 bytes, never logged.
+/// Proves that a client is the one that used its id before: 1–512 bytes, never logged.
 #[derive(Clone)]
 pub struct Token(Box<str>);
 
 impl Token {
-    /// The longest token, in bytes.
+    /// Length of the longest token, in bytes.
     pub const MAX_BYTES: usize = 512;
 
-    /// Takes `text` for a token.
+    /// Checks `text` as a token.
     ///
     /// # Errors
-    /// Says which rule `text` breaks.
+    /// When `text` breaks a rule, with the rule.
     pub fn parse(text: &str) -> Result<Self, BadName> {
         match text.len() {
             0 => Err(bad("token", "is empty")),
@@ -150,7 +153,8 @@ impl Token {
         }
     }
 
-    /// Whether both are there and the same, in a time that does not tell how much of them is.
+    /// Returns whether there are two tokens and they are the same. The comparison takes the same
+    /// time for all tokens of one length.
     #[must_use]
     pub fn same(one: Option<&Self>, other: Option<&Self>) -> bool {
         use subtle::ConstantTimeEq;
@@ -167,16 +171,16 @@ impl fmt::Debug for Token {
     }
 }
 
-/// One WebSocket, for as long as the process lives; never used again.
+/// Number of one WebSocket. A process uses no number twice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SessionId(pub u64);
 
-/// One term of one host on one page; grows with every change of host, across restarts too.
+/// Number of the term of a host on a page. It grows with every change of host, across restarts too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, serde::Serialize)]
 pub struct Epoch(pub u64);
 
 impl Epoch {
-    /// The first number that is no epoch: JavaScript counts exactly below 2^53.
+    /// Least number that is no epoch. JavaScript is exact below 2^53.
     pub const LIMIT: u64 = 1 << 53;
 }
 
@@ -185,7 +189,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ids_have_rules_and_say_which_one_is_broken() {
+    fn a_refused_id_names_the_rule_that_it_breaks() {
         for good in ["a", "Ünï-çødé 42", "x_y.z", "\u{1F600}", &"a".repeat(128)] {
             assert!(PeerId::parse(good).is_ok(), "{good}");
         }
@@ -209,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_token_equals_a_token() {
+    fn no_token_equals_no_other() {
         let (a, b) = (Token::parse("a").ok(), Token::parse("b").ok());
         assert!(Token::same(a.as_ref(), a.as_ref()));
         assert!(!Token::same(a.as_ref(), b.as_ref()));

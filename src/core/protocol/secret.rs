@@ -1,16 +1,29 @@
-//! Text that must not be seen: keys, passwords, tokens.
+//! Text that must not be shown: keys, passwords, tokens.
 
 use std::fmt;
 
 use serde::de::{Error, Unexpected, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// What is shown instead of a secret.
+/// Shown instead of a secret.
 const MASK: &str = "***";
 
-/// A secret from the settings. `Debug` and `Serialize` show `***`; only [`Secret::expose`] gives the text.
+/// Why a text is no secret. Never repeats the text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum BadSecret {
+    /// The text is not empty and has no visible character.
+    #[error("has nothing but white space; leave it empty to go without")]
+    Blank,
+    /// The text has a control character between its ends.
+    #[error("has a line break or another control character inside; it must be one line")]
+    ControlCharacter,
+}
+
+/// A secret from the settings. `Debug` and `Serialize` show `***`; only [`Secret::expose`] gives
+/// the text.
 ///
-/// White space around the text is removed, because files that hold a secret usually end with a line break.
+/// White space around the text is removed, because files that hold a secret usually end with a line
+/// break.
 #[derive(Clone, PartialEq, Eq, Default)]
 pub struct Secret(String);
 
@@ -18,16 +31,15 @@ impl Secret {
     /// Takes `text` without the white space around it.
     ///
     /// # Errors
-    /// When nothing but white space is left of a text that is not empty, or the text has a control character inside.
-    pub fn parse(text: &str) -> Result<Self, &'static str> {
+    /// When nothing but white space is left of a text that is not empty, or the text has a control
+    /// character inside.
+    pub fn parse(text: &str) -> Result<Self, BadSecret> {
         let trimmed = trim(text);
         if trimmed.is_empty() && !text.is_empty() {
-            return Err("has nothing but white space; leave it empty to go without");
+            return Err(BadSecret::Blank);
         }
         if trimmed.chars().any(char::is_control) {
-            return Err(
-                "has a line break or another control character inside; it must be one line",
-            );
+            return Err(BadSecret::ControlCharacter);
         }
         Ok(Self(trimmed.to_owned()))
     }
@@ -38,7 +50,7 @@ impl Secret {
         &self.0
     }
 
-    /// Whether no secret is set.
+    /// Returns whether no secret is set.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.0.is_empty()
@@ -73,7 +85,7 @@ impl<'de> Deserialize<'de> for Secret {
     }
 }
 
-/// Reads a secret; no error of it repeats the value.
+/// Reads a secret. No error repeats the value.
 struct SecretVisitor;
 
 impl Visitor<'_> for SecretVisitor {
@@ -87,7 +99,7 @@ impl Visitor<'_> for SecretVisitor {
         Secret::parse(text).map_err(E::custom)
     }
 
-    // a token of digits alone needs no quotes
+    // a secret of digits alone needs no quotes
     fn visit_i64<E: Error>(self, number: i64) -> Result<Secret, E> {
         Ok(Secret(number.to_string()))
     }

@@ -1,18 +1,16 @@
-//! Messages and closes as `tests/fixtures` has them: the core writes, reads and names exactly these. The browser's library
-//! is held to the same files by `static/test/fixtures.test.ts`.
+//! Messages and closes as `tests/fixtures` has them: the core writes, reads and names exactly
+//! these. The browser's library is held to the same files by `static/test/fixtures.test.ts`.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should say so at once")]
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use peerstar_core::page::encoded_roster::Roster;
-use peerstar_core::page::member::Seat;
 use peerstar_core::protocol::cause::Cause;
 use peerstar_core::protocol::close::Close;
 use peerstar_core::protocol::id::{Epoch, PageName, PeerId};
 use peerstar_core::protocol::incoming::{self, Inbound, Suspicion};
-use peerstar_core::protocol::outgoing::{self, Frame, RelayTerms, RosterEntry, Terms};
+use peerstar_core::protocol::outgoing::{self, Frame, Leave, RelayTerms, RosterEntry, Terms};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
@@ -52,7 +50,7 @@ fn raw(json: &str) -> Box<RawValue> {
 fn write_open() -> Vec<Frame> {
     let page = PageName::parse("https://example.org/board").unwrap();
     let (ann, bob, profile) = (id("ann"), id("bob"), raw(r#"{"name":"Ann"}"#));
-    let ice = raw(r#"[{"urls":["stun:stun.example.org"]}]"#);
+    let ice = r#"[{"urls":["stun:stun.example.org"]}]"#;
     let relay = RelayTerms {
         max_message_bytes: 65_536,
         max_bytes_per_s: 4_194_304,
@@ -67,20 +65,22 @@ fn write_open() -> Vec<Frame> {
         return_ms: 4000,
         profile_bytes: 2048,
     };
-    let roster = vec![RosterEntry { id: &ann, group: 1, relay: None, profile: Some(&profile) }];
+    let entry = RosterEntry { id: &ann, group: 1, may_relay: true, profile: Some(&profile) };
+    let entry = outgoing::roster_entry(&entry);
+    let roster = ["[", &entry, "]"];
     let first = outgoing::Open {
         page: &page,
         host: &ann,
         epoch: EPOCH,
         members: 1,
-        roster: Some(roster),
+        roster: Some(&roster),
         p2p: true,
         fair_ms: 7500,
         deputy: None,
         recovering: false,
         up_ms: 86_400_000,
         terms,
-        ice: &ice,
+        ice,
     };
     let to_first = outgoing::open_page(&first);
     let to_second = outgoing::open_page(&outgoing::Open {
@@ -97,15 +97,13 @@ fn write_open() -> Vec<Frame> {
 fn write_host() -> Vec<Frame> {
     let page = PageName::parse("https://example.org/board").unwrap();
     let (bob, cyd) = (id("bob"), id("cyd"));
-    let mut roster = Roster::default();
     let entries = [
-        RosterEntry { id: &bob, group: 0, relay: None, profile: None },
-        RosterEntry { id: &cyd, group: 1, relay: Some(false), profile: None },
+        RosterEntry { id: &bob, group: 0, may_relay: true, profile: None },
+        RosterEntry { id: &cyd, group: 1, may_relay: false, profile: None },
     ];
-    for (seat, entry) in (0..).zip(&entries) {
-        roster.put(Seat(seat), &outgoing::roster_entry(entry));
-    }
-    let host = |p2p, deputy, relay, roster| {
+    let [first, second] = entries.map(|entry| outgoing::roster_entry(&entry));
+    let roster = ["[", &first, ",", &second, "]"];
+    let host = |p2p, deputy, may_relay, roster| {
         outgoing::host(&outgoing::Host {
             page: &page,
             host: &cyd,
@@ -115,25 +113,26 @@ fn write_host() -> Vec<Frame> {
             p2p,
             fair_ms: 7500,
             deputy,
-            relay,
+            may_relay,
             roster,
         })
     };
     vec![
-        host(false, None, None, None),
-        host(true, Some(&bob), Some(false), None),
-        host(true, None, None, Some(&roster)),
+        host(false, None, true, None),
+        host(true, Some(&bob), false, None),
+        host(true, None, true, Some(&roster)),
     ]
 }
 
 fn write_join() -> Vec<Frame> {
     let (bob, profile) = (id("bob"), raw(r#"{"name":"Bob"}"#));
-    let stock = RosterEntry { id: &bob, group: 0, relay: None, profile: None };
-    let member = RosterEntry { group: 1, relay: Some(false), profile: Some(&profile), ..stock };
+    let stock = RosterEntry { id: &bob, group: 0, may_relay: true, profile: None };
+    let member = RosterEntry { group: 1, may_relay: false, profile: Some(&profile), ..stock };
     vec![outgoing::join(&stock), outgoing::join(&member)]
 }
 
-/// Returns what the server passes on of each frame of a client: of `ann` to `bob`, and of `bob` to `ann`.
+/// Returns what the server passes on of each frame of a client: of `ann` to `bob`, and of `bob` to
+/// `ann`.
 fn pass_on(frames: &[String]) -> Vec<Frame> {
     let pass = |text: &String| {
         let to_bob = text.contains(r#""dst":"bob""#);
@@ -181,9 +180,9 @@ fn the_server_writes_the_frames_of_to_client() {
         ("expire", vec![outgoing::expire("bob", &ann)]),
         ("heartbeat", vec![outgoing::heartbeat()]),
         ("host", write_host()),
-        ("ice", vec![outgoing::ice(&raw(turn))]),
+        ("ice", vec![outgoing::ice(turn)]),
         ("join", write_join()),
-        ("leave", vec![outgoing::leave(&bob, false), outgoing::leave(&bob, true)]),
+        ("leave", vec![outgoing::leave(&bob, Leave::Known), outgoing::leave(&bob, Leave::Lost)]),
         ("open", write_open()),
         ("probe", vec![outgoing::probe(EPOCH)]),
         ("refusal", write_refusals()),

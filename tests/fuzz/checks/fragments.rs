@@ -10,7 +10,7 @@ enum Fragment<'a> {
     Last(&'a [u8]),
 }
 
-/// Each fragment gets the answer that the list gives.
+/// Compares the result for each fragment with that of a list.
 pub(crate) fn check(input: &[u8]) {
     let mut input = Unstructured::new(input);
     let Ok(limit) = input.int_in_range(0..=200_usize) else { return };

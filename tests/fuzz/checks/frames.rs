@@ -1,4 +1,5 @@
-//! The reader of WebSocket frames, against one that has all the bytes before it begins, and against another's codec.
+//! The reader of WebSocket frames, against a reader that has all bytes at once, and against the
+//! codec of actix-http.
 
 use actix_http::ws::{Codec, Frame, Item};
 use actix_web::web::BytesMut;
@@ -13,7 +14,7 @@ enum Piece<'a> {
     Raw(&'a [u8]),
 }
 
-/// How a length is written: also in more bytes than it needs.
+/// Form of a length, which may have more bytes than it needs.
 #[derive(Debug, Arbitrary)]
 enum Form {
     Shortest,
@@ -46,12 +47,12 @@ impl Piece<'_> {
     }
 }
 
-/// What is in a stream, read with all of it at hand.
+/// The frames of a stream, read with all bytes at hand.
 #[derive(Debug, Default)]
 struct Truth {
     /// Where each whole frame ends.
     ends: Vec<usize>,
-    /// After how many bytes one can tell from a header that a rule is broken, and which.
+    /// Number of bytes after which a header shows that a rule is broken, and which rule.
     breach: Option<(usize, ProtocolViolation)>,
 }
 
@@ -69,7 +70,7 @@ impl Truth {
                 [_, eight, length @ ..] if eight & 0x7f == 127 && length.len() >= 8 => {
                     (u64::from_be_bytes(length[..8].try_into().unwrap()), 10)
                 }
-                // enough to tell that it is no good, whatever its length
+                // these bytes show that the frame is bad, whatever its length
                 [_, _, ..] => (0, usize::MAX),
                 _ => return truth,
             };
@@ -103,8 +104,8 @@ impl Truth {
     }
 }
 
-/// However the bytes are cut, the reader finds the frames where they are and says what is wrong as soon as it can be known;
-/// and what it finds in them is what the codec finds.
+/// However the bytes are cut, the reader finds the frames where they are, and reports a violation
+/// as soon as it can be known. The reader finds in the frames what the codec finds.
 pub(crate) fn check(input: &[u8]) {
     let mut input = Unstructured::new(input);
     let Ok((limit, cuts)) = <(u16, Vec<u16>)>::arbitrary(&mut input) else { return };
@@ -182,7 +183,8 @@ fn compare(event: &Event<'_>, frame: &Frame) {
     }
 }
 
-/// What is wrong shows in the body, or in the order of fragments: the codec then has none, or one that shows it.
+/// Checks a violation in the body or in the order of fragments. The codec has no frame then, or one
+/// that shows the violation.
 fn wrong_within(breach: ProtocolViolation, frame: Option<Frame>) {
     let right = match (breach, &frame) {
         (
@@ -191,7 +193,7 @@ fn wrong_within(breach: ProtocolViolation, frame: Option<Frame>) {
         ) => true,
         (ProtocolViolation::NotText, Some(Frame::Text(body))) => std::str::from_utf8(body).is_err(),
         (ProtocolViolation::NotText, Some(Frame::Continuation(Item::Last(_)))) => true,
-        // a text between fragments it lets pass, and what is wrong with a close it leaves out
+        // the codec lets a text between fragments pass, and leaves out a bad close
         (ProtocolViolation::Malformed, None | Some(Frame::Close(_) | Frame::Text(_))) => true,
         _ => false,
     };

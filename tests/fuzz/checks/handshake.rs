@@ -1,4 +1,4 @@
-//! What a WebSocket's address says.
+//! The address of a WebSocket.
 
 use arbitrary::{Arbitrary, Unstructured};
 use peerstar::http::handshake::{page_in_path, read};
@@ -7,13 +7,14 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 #[derive(Debug, Arbitrary)]
 enum Address<'a> {
-    /// Any query, and what the path says.
+    /// Any query, and any path.
     Raw(&'a str, Option<&'a str>),
-    /// Well written, with any names in it.
+    /// A well-formed address with any names.
     Written { id: &'a str, page: &'a str, in_path: bool },
 }
 
-/// Nothing panics; who is let in keeps the rules for names; a name that is written properly arrives as it was.
+/// Nothing panics. A client that is admitted keeps the rules for names. A name that is encoded
+/// properly arrives as it was.
 pub(crate) fn check(input: &[u8]) {
     match Address::arbitrary_take_rest(Unstructured::new(input)) {
         Ok(Address::Raw(query, segment)) => {
@@ -29,7 +30,7 @@ pub(crate) fn check(input: &[u8]) {
         Ok(Address::Written { id, page, in_path }) => {
             let encoded = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
             let (id_said, page_said) = (encoded(id), encoded(page));
-            // in a path, what begins with ~ is base64url, however the ~ is written
+            // in a path, a segment that begins with ~ is base64url, however the ~ is encoded
             let in_path = in_path && !page.starts_with('~');
             let me = if in_path {
                 read(&format!("key=peerjs&id={id_said}"), Some(&page_said), "peerjs", None)

@@ -1,4 +1,4 @@
-//! What a client says, and what others are handed of it.
+//! Messages of a client, and what is passed on of them.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -10,7 +10,7 @@ use peerstar_core::protocol::incoming::{
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-/// Ids that are worth quoting.
+/// Ids that need escapes.
 const SPEAKERS: [&str; 4] = ["me", "back\\slash \\u0041", "Ünï 😀\u{2028}", "''''{}[],:"];
 
 #[derive(Deserialize)]
@@ -23,8 +23,9 @@ struct Handed<'a> {
     payload: Option<&'a RawValue>,
 }
 
-/// Nothing panics. What is handed on is JSON, from the one who said it, to the one it is for, with its payload untouched,
-/// and hardly longer than it was said. Several messages may be in one input, with zeros between them.
+/// Nothing panics. A message that is passed on is JSON with the right sender, the right receiver
+/// and an untouched payload, and hardly longer than before. An input may hold several messages,
+/// with zeros between them.
 pub(crate) fn check(input: &[u8]) {
     input.split(|byte| *byte == 0).for_each(check_one);
 }

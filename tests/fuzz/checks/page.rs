@@ -5,7 +5,7 @@ use peerstar_core::page::member::{Departure, Rights};
 
 use super::life::{Channels, Pick, Transition, live};
 
-/// How much one life is made of: a long one costs much, and shows little that a shorter would not.
+/// Most transitions of one life. A longer life costs much, and shows little more.
 const LONGEST: usize = 200;
 
 /// The page does what the model says.
@@ -31,7 +31,7 @@ fn transition(input: &mut Unstructured<'_>) -> Result<Transition> {
         0..=2 => {
             let (id, token, flags) =
                 (id(input)?, input.int_in_range(0..=2)?, input.arbitrary::<u8>()?);
-            // most may host, most may relay
+            // most members may host, and most may relay
             let rights = Rights { host: flags & 0x0c != 0, relay: flags & 0x70 != 0 };
             Transition::Join { id, token, group: flags & 3 == 0, rights }
         }

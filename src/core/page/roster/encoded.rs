@@ -1,22 +1,22 @@
-//! The roster of a page as a new host reads it. An entry is encoded when its member joins or changes, so that a host of
-//! 10,000 does not wait for 10,000 encodings.
+//! The roster of a page, encoded. An entry is encoded when its member joins or changes its profile,
+//! so that a new host of 10,000 members does not wait for 10,000 encodings.
 
 use crate::page::member::Seat;
 
-/// A block that has as many bytes takes no further entry. Removing an entry moves no more than a block.
+/// Size in bytes from which a block takes no further entry. Removing an entry moves no more than
+/// one block.
 const BLOCK_BYTES: usize = 4096;
 
 /// Encoded roster entries, in the order of their seats.
 #[derive(Debug, Default)]
-pub struct Roster {
-    /// None is empty, and all seats of one are below those of the next.
+pub(super) struct EncodedRoster {
+    /// No block is empty. The seats of each block are below those of the next.
     blocks: Vec<Block>,
-    bytes: usize,
 }
 
 #[derive(Debug)]
 struct Block {
-    /// Entries, each after a comma.
+    /// The entries, each after a comma.
     text: String,
     /// The seat of each entry, and where the entry ends in `text`.
     ends: Vec<(Seat, usize)>,
@@ -31,10 +31,6 @@ impl Block {
         n.checked_sub(1).map_or(0, |before| self.ends[before].1)
     }
 
-    fn length(&self, n: usize) -> usize {
-        self.ends[n].1 - self.begin(n)
-    }
-
     /// Puts `text` in place of entry `n`.
     fn replace(&mut self, n: usize, text: &str) {
         let (begin, end) = (self.begin(n), self.ends[n].1);
@@ -43,13 +39,12 @@ impl Block {
     }
 }
 
-impl Roster {
-    /// Adds the entry of a member, or replaces it. `entry` is a JSON object. A new seat is above all others.
-    pub fn put(&mut self, seat: Seat, entry: &str) {
+impl EncodedRoster {
+    /// Adds or replaces the entry of a member. `entry` is a JSON object. A new seat is above all
+    /// others.
+    pub(super) fn put(&mut self, seat: Seat, entry: &str) {
         let text = [",", entry].concat();
-        self.bytes += text.len();
         if let Some((at, n)) = self.find(seat) {
-            self.bytes -= self.blocks[at].length(n);
             self.blocks[at].replace(n, &text);
             return;
         }
@@ -69,10 +64,9 @@ impl Roster {
     }
 
     /// Removes the entry of a member, if it has one.
-    pub fn remove(&mut self, seat: Seat) {
+    pub(super) fn remove(&mut self, seat: Seat) {
         let Some((at, n)) = self.find(seat) else { return };
         let block = &mut self.blocks[at];
-        self.bytes -= block.length(n);
         block.replace(n, "");
         block.ends.remove(n);
         if block.ends.is_empty() {
@@ -80,19 +74,21 @@ impl Roster {
         }
     }
 
-    /// Appends the roster to `json`, as an array.
-    pub fn write(&self, json: &mut String) {
-        json.push('[');
+    /// Returns the roster as a JSON array, in pieces.
+    #[must_use]
+    pub(super) fn pieces(&self) -> Vec<&str> {
+        let mut pieces = vec!["["];
         let mut blocks = self.blocks.iter().map(|block| block.text.as_str());
-        // a comma comes before each entry
-        json.push_str(blocks.next().map_or("", |first| &first[1..]));
-        blocks.for_each(|text| json.push_str(text));
-        json.push(']');
+        // a comma precedes each entry
+        pieces.extend(blocks.next().map(|first| &first[1..]));
+        pieces.extend(blocks);
+        pieces.push("]");
+        pieces
     }
 
     /// Returns the seat of the entry that `n` others come before.
     #[must_use]
-    pub fn nth(&self, mut n: usize) -> Option<Seat> {
+    pub(super) fn nth(&self, mut n: usize) -> Option<Seat> {
         for Block { ends, .. } in &self.blocks {
             match ends.get(n) {
                 Some((seat, _)) => return Some(*seat),
@@ -102,19 +98,7 @@ impl Roster {
         None
     }
 
-    /// Returns how many bytes [`Roster::write`] appends.
-    #[must_use]
-    pub const fn len(&self) -> usize {
-        if self.bytes == 0 { 2 } else { self.bytes + 1 }
-    }
-
-    /// Returns whether nobody is in it.
-    #[must_use]
-    pub const fn is_empty(&self) -> bool {
-        self.blocks.is_empty()
-    }
-
-    /// Returns in which block the entry of `seat` is, and as which of its entries.
+    /// Returns the block of the entry of `seat`, and its place in the block.
     fn find(&self, seat: Seat) -> Option<(usize, usize)> {
         let at = self.blocks.partition_point(|block| block.first() <= seat).checked_sub(1)?;
         let n = self.blocks[at].ends.binary_search_by_key(&seat, |(seat, _)| *seat).ok()?;
@@ -127,16 +111,13 @@ mod tests {
     use super::*;
     use std::collections::BTreeMap;
 
-    fn text(roster: &Roster) -> String {
-        let mut json = String::new();
-        roster.write(&mut json);
-        assert_eq!(json.len(), roster.len());
-        json
+    fn text(roster: &EncodedRoster) -> String {
+        roster.pieces().concat()
     }
 
     #[test]
-    fn it_is_what_was_put_in_and_not_removed_in_the_order_of_seats() {
-        let (mut roster, mut expected) = (Roster::default(), BTreeMap::new());
+    fn the_array_has_what_was_put_and_not_removed_in_the_order_of_seats() {
+        let (mut roster, mut expected) = (EncodedRoster::default(), BTreeMap::new());
         assert_eq!(text(&roster), "[]");
         let entry = |seat: u64, round: u64| {
             format!(
@@ -165,7 +146,7 @@ mod tests {
             assert_eq!(seats, expected.keys().map(|seat| Seat(*seat)).collect::<Vec<_>>());
         }
         (0..2000).for_each(|seat| roster.remove(Seat(seat)));
-        assert!(roster.is_empty());
+        assert!(roster.blocks.is_empty());
         assert_eq!(text(&roster), "[]");
     }
 }

@@ -1,0 +1,30 @@
+//! The handover from a stopped page actor to its successor.
+
+use crate::page::absent::AbsentMember;
+use crate::page::dials::Dials;
+use crate::page::parked::ParkedMessages;
+use crate::protocol::claim::Claim;
+use crate::protocol::id::{Epoch, PeerId};
+
+/// The state that a stopped page actor leaves to its successor. The sessions tell the successor of
+/// themselves.
+#[derive(Debug, Default)]
+pub struct Handover {
+    /// The highest epoch that was announced to anybody.
+    pub announced_epoch: Epoch,
+    /// The assignment at the end.
+    pub claim: Option<Claim>,
+    /// Members and absent members. A member that does not resume counts as gone after a while.
+    pub(super) absent: Vec<(PeerId, AbsentMember)>,
+    pub(super) parked: Option<ParkedMessages>,
+    pub(super) dials: Dials,
+}
+
+impl Handover {
+    /// Returns the handover of a page that had no predecessor. Its epochs start above
+    /// `announced_epoch`.
+    #[must_use]
+    pub fn above(announced_epoch: Epoch) -> Self {
+        Self { announced_epoch, ..Self::default() }
+    }
+}
