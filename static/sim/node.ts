@@ -37,6 +37,8 @@ export class Node implements Tab {
   alive = true;
   frozen = false;
   profile: string;
+  /** Whether the node's ticket allows the relay. */
+  readonly mayRelay: boolean;
   /** Whether the history was provisional before the present step. */
   wasProvisional = false;
   /** Messages that the page had before the state that it is given in this step. */
@@ -64,7 +66,7 @@ export class Node implements Tab {
     this.#peerOf = peerOf;
     this.#onNamed = onNamed;
     this.profile = `${id}, at first`;
-    const mayRelay = !(profile.rights && profile.p2p && random.chance(0.35));
+    this.mayRelay = !(profile.rights && profile.p2p && random.chance(0.35));
     this.#lazyMs = random.chance(0.15) ? 900 : random.chance(0.3) ? 50 : 0;
     const machine = new Group(id, profile.settings);
     this.machine = machine;
@@ -77,7 +79,7 @@ export class Node implements Tab {
       namedAt: () => this.naming.at,
       isTakingOver: () => this.naming.isTakingOver,
     });
-    this.connection = new Connection(this, server, mayRelay, {
+    this.connection = new Connection(this, server, this.mayRelay, {
       profile: () => this.profile,
       opened: () => {
         this.touch.trouble();

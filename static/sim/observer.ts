@@ -408,11 +408,12 @@ export class Observer {
       owed.set(id, { r: at.r, e: epochAt(at.line, at.done), s: at.done });
     }
     // Where answers cannot take long, a member that is well answers in time: its log counts, not only its answer.
-    if (relay && loss <= 0.02 && reorder === 0 && latencyMs <= 20) {
+    if (relay && node.mayRelay && loss <= 0.02 && reorder === 0 && latencyMs <= 20) {
       for (const id of node.naming.known) {
         const peer = node.peerOf(id);
         if (
           !peer?.wellSince(since) ||
+          !peer.mayRelay ||
           owed.has(id) ||
           isEmpty({ ...peer.machine.place, line: peer.machine.line }) ||
           id === node.naming.deposed ||
