@@ -58,7 +58,8 @@ impl Admission {
         })
     }
 
-    /// Returns the highest number of WebSockets that descriptors and `server.max_connections` allow.
+    /// Returns the highest number of WebSockets that descriptors and `server.max_connections`
+    /// allow.
     #[must_use]
     pub const fn max_connections(&self) -> usize {
         self.max_connections
@@ -97,7 +98,8 @@ impl Admission {
         if before >= self.most { Err(Close::Full) } else { Ok(permit) }
     }
 
-    /// Waits until no connection is open. Connections that are admitted meanwhile are waited for, too.
+    /// Waits until no connection is open. Connections that are admitted meanwhile are waited for,
+    /// too.
     pub async fn wait_until_empty(&self) {
         self.permits.close();
         self.permits.wait().await;

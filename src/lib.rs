@@ -11,8 +11,8 @@
 //! - [`actor`]: a `PageDirectory`, a `Page` for each page, a `Session` for each WebSocket. Thin
 //!   shells around the core.
 //! - [`transport`]: connections and WebSockets, bytes in and out.
-//! - [`admission`]: how many connections there may be. [`shared`]: what all handlers and actors
-//!   read.
+//! - [`admission`]: how many connections there may be. [`shared`]: settings, rules, clock and
+//!   metrics for all handlers and actors.
 //! - [`settings`], [`clock`], [`metrics`], [`logging`], [`turn`], [`tls`]: one concern each, and no
 //!   state of the server's.
 //! - [`peerstar_core`] (`src/core`): what is decided. Elections, membership, parked messages,

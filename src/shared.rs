@@ -1,4 +1,4 @@
-//! What all actors and handlers of one server read.
+//! Settings, rules, clock and metrics, which all actors and handlers of one server share.
 
 use std::sync::Arc;
 

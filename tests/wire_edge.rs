@@ -211,7 +211,8 @@ async fn options_is_answered_on_every_route_with_what_is_allowed() {
     assert_eq!(server.exchange(options.as_bytes()).await.status, 204);
 }
 
-/// Firefox drops the `open` event and the text of a refusal whose close frame comes with the answer to the handshake.
+/// Firefox drops the `open` event and the text of a refusal whose close frame comes with the answer
+/// to the handshake.
 #[tokio::test]
 async fn the_close_frame_of_a_refusal_comes_50_ms_after_the_handshake_or_later() {
     let server = Server::start(&[]);

@@ -257,7 +257,7 @@ impl Bench {
         Client { session, outlet, counters, received, reads, recorder }
     }
 
-    /// Ends a session.
+    /// Ends the session of a client.
     fn end(&self, client: &Client) {
         self.sockets.remove(client.session);
         self.far.outlets.lock().unwrap_or_else(PoisonError::into_inner).remove(&client.session);

@@ -15,11 +15,11 @@ use peerstar_core::protocol::id::{Epoch, PageKey, PeerId, SessionId, Token};
 
 /// How a page reaches a session.
 pub type Outlet = outlet::Outlet<ToSession>;
-/// What a page sends to its sessions in one moment.
+/// Outbound items that are sent in one moment.
 pub type Batch = outlet::Batch<ToSession>;
 /// One thing sent to a session.
 pub type Outbound = outbound::Outbound<ToSession>;
-/// What a page publishes for its sessions.
+/// Host and outlets that a page publishes for its sessions.
 pub type RoutingTable = routing_table::RoutingTable<ToSession>;
 /// The sockets of one thread.
 pub type ThreadSockets = writer::ThreadSockets<ToSession>;
@@ -30,9 +30,9 @@ pub type ThreadSockets = writer::ThreadSockets<ToSession>;
 pub enum ToDirectory {
     /// A session wants to join a page.
     Join {
-        /// The page.
+        /// Key of the page.
         key: PageKey,
-        /// What the session asks with.
+        /// Identity, claim and status of the session.
         request: Box<JoinRequest>,
         /// How to reach the session.
         outlet: Outlet,
@@ -40,23 +40,23 @@ pub enum ToDirectory {
     /// A member asks where its page is: the page's actor has died, and so has its successor before
     /// it knew of the member.
     Seek {
-        /// The page.
+        /// Key of the page.
         key: PageKey,
         /// How to reach the member.
         outlet: Outlet,
     },
     /// A session has ended. It may be on the page.
     Gone {
-        /// The page.
+        /// Key of the page.
         key: PageKey,
-        /// The session.
+        /// Number of the session.
         session: SessionId,
         /// How the session ended.
         departure: Departure,
     },
     /// A browser's page whose socket is closed says that it leaves for good.
     TakeLeave {
-        /// The page.
+        /// Key of the page.
         key: PageKey,
         /// Id of the member.
         id: PeerId,
@@ -65,7 +65,7 @@ pub enum ToDirectory {
     },
     /// A page has no members and nothing that waits.
     Idle {
-        /// The page.
+        /// Key of the page.
         key: PageKey,
         /// Incarnation of the page that says so.
         incarnation: Incarnation,
@@ -76,11 +76,11 @@ pub enum ToDirectory {
     },
     /// A page's actor has stopped, by order or by a panic.
     Stopped {
-        /// The page.
+        /// Key of the page.
         key: PageKey,
         /// Incarnation that has stopped.
         incarnation: Incarnation,
-        /// What it leaves to its successor.
+        /// State that its successor continues with.
         handover: Box<Handover>,
         /// Outlets of its sessions.
         outlets: Vec<Outlet>,
@@ -100,7 +100,7 @@ pub enum ToDirectory {
 pub enum ToPage {
     /// A session wants to join.
     Join {
-        /// What the session asks with.
+        /// Identity, claim and status of the session.
         request: Box<JoinRequest>,
         /// How to reach the session.
         outlet: Outlet,
@@ -111,7 +111,7 @@ pub enum ToPage {
     FromClient {
         /// The member's session, which counts the message as in flight until it is handled.
         session: SessionId,
-        /// The message.
+        /// The message, as the page handles it.
         input: Input,
     },
     /// The directory has forgotten the page: it stops.
@@ -129,7 +129,7 @@ pub enum ToSession {
     Joined {
         /// Address of the page.
         page: Recipient<ToPage>,
-        /// What the page publishes for its sessions.
+        /// Host and outlets that the page publishes.
         routing: Arc<RoutingTable>,
         /// The host that the client is told of in `OPEN`. A session that resumes is told nothing.
         claim: Option<Claim>,
@@ -138,7 +138,7 @@ pub enum ToSession {
     Hosts(Claim),
     /// Pings the client. The next frame from it is reported to the page.
     Ping,
-    /// Closes the session.
+    /// Closes the session for this reason.
     Close(Close),
     /// The page's actor died. The session resumes at its successor, if there is one.
     PageLost(Option<Recipient<ToPage>>),
@@ -168,7 +168,7 @@ pub struct Kick(pub PeerId);
 #[derive(Debug, Message)]
 #[rtype(result = "Result<bool, Dying>")]
 pub struct KickFrom {
-    /// The page.
+    /// Key of the page.
     pub key: PageKey,
     /// Id of the member.
     pub id: PeerId,
@@ -183,7 +183,7 @@ pub struct Summary {
     pub host: Option<PeerId>,
     /// Epoch of the host.
     pub epoch: Option<Epoch>,
-    /// Number of members.
+    /// Number of members on the page.
     pub members: usize,
 }
 

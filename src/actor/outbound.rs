@@ -1,4 +1,5 @@
-//! What an outlet takes. `N` is the type of the notices, which are moved here and not read.
+//! Outbound items, which outlets take. `N` is the type of the notices, which are moved here and not
+//! read.
 
 use super::latch::Opener;
 use peerstar_core::frame::fair_queue::Lane;
@@ -33,7 +34,7 @@ impl<N> Outbound<N> {
 pub struct QueuedItem<N> {
     /// The session that receives the item.
     pub receiver: SessionId,
-    /// The item.
+    /// The item that is sent.
     pub item: Outbound<N>,
     /// Whether the item is part of a broadcast. Direct items do not wait for all of it.
     pub lane: Lane,

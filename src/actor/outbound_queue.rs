@@ -29,7 +29,7 @@ impl<N> OutboundQueue<N> {
         self.items.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Wakes the writer.
+    /// Tells the writer that the queue has items.
     #[expect(
         clippy::disallowed_methods,
         reason = "sent once for all items of the queue, which are counted in bytes"

@@ -74,7 +74,7 @@ impl<N> Route<N> {
 /// first.
 #[derive(Debug)]
 pub struct Outlet<N> {
-    /// The session.
+    /// Number of the session.
     pub session: SessionId,
     /// What is known of the session without asking its thread.
     pub counters: Arc<SessionCounters>,
@@ -117,7 +117,7 @@ impl<N> Outlet<N> {
         QueuedItem { receiver: self.session, item, lane }
     }
 
-    /// Sends one item.
+    /// Sends one item to the session.
     pub fn send(&self, item: Outbound<N>) {
         self.route.push(self.address(item, Lane::Direct));
     }
@@ -166,7 +166,7 @@ impl<N: Send + 'static> Batch<N> {
         }
     }
 
-    /// Sends all items.
+    /// Sends all items of the batch.
     pub fn send(&mut self) {
         let mut parts = std::mem::take(&mut self.parts);
         parts.drain(..).for_each(|(route, items)| self.run(move || route.append(items)));

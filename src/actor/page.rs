@@ -195,8 +195,8 @@ impl Page {
                     self.batch.put(outlet, Outbound::Frame(open));
                 }
                 let (page, routing) = (ctx.address().recipient(), Arc::clone(&self.routing));
-                // A session that resumes is told nothing. Any other is told in `OPEN`, maybe of an earlier
-                // host than the routing table has from members that are gone.
+                // A session that resumes is told nothing. Any other is told in `OPEN`, maybe of an
+                // earlier host than the routing table has from members that are gone.
                 let claim = assignment.filter(|_| is_told).map(Assignment::into_claim);
                 if claim.is_some() {
                     self.announced.clone_from(&claim);

@@ -1,4 +1,4 @@
-//! Where pages live.
+//! The registry of pages, which says where each of them lives.
 //!
 //! The directory asks a [`Registry`]. There is one now, [`ThisProcess`]; a registry of several
 //! nodes has the same door.
@@ -29,7 +29,7 @@ pub trait Registry {
     /// Gives a page a new place, instead of the one it may have had.
     fn place(&mut self, key: &PageKey, make: MakePage) -> Home;
 
-    /// Forgets a page.
+    /// Forgets where a page lived.
     fn forget(&mut self, key: &PageKey);
 
     /// Returns all pages and where they live.

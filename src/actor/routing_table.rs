@@ -1,4 +1,5 @@
-//! What a page publishes for its sessions: the host, and the outlets of its members.
+//! The routing table, which a page publishes for its sessions: the host, and the outlets of its
+//! members.
 //!
 //! A candidate changes nothing on the page. A session therefore hands it to the receiver's outlet
 //! itself, and saves the page and its thread the work.
@@ -30,7 +31,7 @@ impl<N: Message<Result = ()> + Send + Unpin + 'static> RoutingTable<N> {
         Self { outlets: RwLock::default(), host: RwLock::default(), room }
     }
 
-    /// Adds a member.
+    /// Adds the outlet of a member.
     pub fn connect(&self, id: PeerId, outlet: Outlet<N>) {
         self.outlets.write().unwrap_or_else(PoisonError::into_inner).insert(id, outlet);
     }

@@ -48,7 +48,7 @@ pub struct Session {
     socket: Option<Rc<RefCell<Socket>>>,
     /// All sockets of this thread.
     sockets: ThreadSockets,
-    /// What the page publishes, once the session is a member.
+    /// Routing table of the page, once the session is a member.
     routing: Option<Arc<RoutingTable>>,
     /// Empty between steps; kept for its memory.
     outbox: Vec<SessionOutput<PageAddress>>,

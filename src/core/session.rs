@@ -28,7 +28,7 @@ pub const SEEK_RETRY: Duration = Duration::from_millis(500);
 /// Number of messages kept for the page at which the session stops reading.
 pub const MAX_EARLY: usize = 32;
 
-/// Who a client says it is, after the check of its handshake.
+/// Identity of a client, after the check of its handshake.
 #[derive(Debug, Clone)]
 pub struct Identity {
     /// The page that the client wants to join.
@@ -39,9 +39,9 @@ pub struct Identity {
     pub token: Option<Token>,
     /// Version of the group protocol that the client speaks; 0 for a stock client.
     pub group: u32,
-    /// What the client may do.
+    /// Rights that the operator grants the client.
     pub rights: Rights,
-    /// What the client was last told.
+    /// The host that the client says it was last told of.
     pub claim: Option<Claim>,
 }
 
@@ -58,9 +58,9 @@ pub struct SessionRules {
     pub max_relay_bytes: usize,
 }
 
-/// What a session cannot know by itself, at the moment of a step.
+/// Surroundings of a step: facts that a session cannot know by itself.
 pub struct SessionEnv<'a, P> {
-    /// The time.
+    /// The time of the step.
     pub now: Time,
     /// Returns whether the actor at an address runs.
     pub runs: &'a dyn Fn(&P) -> bool,
@@ -78,10 +78,10 @@ impl<P> std::fmt::Debug for SessionEnv<'_, P> {
     }
 }
 
-/// What can happen to a session.
+/// An event that a session reacts to.
 #[derive(Debug, Clone)]
 pub enum SessionInput<P> {
-    /// The session begins.
+    /// The actor of the session has started.
     Start,
     /// A page has let the session in.
     Joined {
@@ -99,18 +99,18 @@ pub enum SessionInput<P> {
     PageLost(Option<P>),
     /// The connection is to be closed.
     Close {
-        /// Why.
+        /// Reason of the close.
         close: Close,
         /// Text for a person, if it is better than the close's own.
         detail: Option<String>,
     },
     /// The client has sent a close frame, with this code.
     ClientClosed(Option<u16>),
-    /// [`SessionState::next_tick`] has come.
+    /// The time of [`SessionState::next_tick`] has come.
     Tick,
 }
 
-/// What a session wants done, in this order.
+/// An action that a session wants done.
 #[derive(Debug)]
 pub enum SessionOutput<P> {
     /// Ask the directory to let the session in.
@@ -121,7 +121,7 @@ pub enum SessionOutput<P> {
     Resume {
         /// Address of the new actor.
         page: P,
-        /// What the session knows.
+        /// Identity, newest claim and status of the session.
         request: Box<JoinRequest>,
     },
     /// Send a message to the page at [`SessionState::page`].
@@ -130,13 +130,13 @@ pub enum SessionOutput<P> {
     ForgetInFlight,
     /// Write the answer to the handshake, although no `OPEN` has come.
     ReleaseHandshake,
-    /// Ping the client.
+    /// Send the client a ping frame.
     Ping,
     /// Send the client new ICE servers.
     RenewIce,
     /// Send the farewell and a close frame, and end.
     Close {
-        /// Why.
+        /// Reason of the close.
         close: Close,
         /// Text frame that says so before the close frame.
         farewell: Option<Frame>,
@@ -145,12 +145,12 @@ pub enum SessionOutput<P> {
     },
 }
 
-/// What to do about a message of the client.
+/// How to answer a message of the client.
 #[derive(Debug)]
 pub enum Reaction {
-    /// Nothing.
+    /// Do nothing about it.
     Ignore,
-    /// Answer the client.
+    /// Send the client an answer.
     Answer(Frame),
     /// Hand a message to [`SessionState::forward`].
     ToPage(Input),
@@ -161,12 +161,12 @@ pub enum Reaction {
         kind: SignalKind,
         /// Id of the receiver.
         dst: PeerId,
-        /// The encoded message.
+        /// The message, encoded for the receiver.
         frame: Frame,
     },
-    /// Close the connection.
+    /// Close the connection of the client.
     Close {
-        /// Why.
+        /// Reason of the close.
         close: Close,
         /// Text for a person, if it is better than the close's own.
         detail: Option<String>,
@@ -201,7 +201,7 @@ pub struct SessionState<P> {
     claim: Option<Claim>,
     /// Messages for the page, kept while there is none.
     early: Vec<Input>,
-    /// What the client says of itself, for a successor of the page.
+    /// Status that the client has reported, for a successor of the page.
     status: Status,
     /// Whether the page waits for a sign of life.
     owes_sign_of_life: bool,

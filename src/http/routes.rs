@@ -24,12 +24,12 @@ use peerstar_core::protocol::id::{PageKey, PeerId, Token};
 use peerstar_core::protocol::outgoing;
 use peerstar_core::session::Identity;
 
-/// What every handler needs.
+/// State that every handler needs.
 #[derive(Clone)]
 pub struct AppState {
-    /// Settings and metrics.
+    /// Settings, rules, clock and metrics.
     pub shared: Arc<Shared>,
-    /// Limits on connections.
+    /// Limits on the number of connections.
     pub admission: Arc<Admission>,
     /// Cancelled when the server is told to stop: it is not ready any more.
     pub stopping: CancellationToken,

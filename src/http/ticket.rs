@@ -16,11 +16,11 @@ use peerstar_core::protocol::secret;
 
 /// Difference that is allowed between the signer's clock and the server's, in seconds.
 const LEEWAY_S: f64 = 30.0;
-/// Time from now to `nbf` that a client may wait out, in seconds. A clock with the wrong time zone is at
-/// most 14 h off. For longer, the client is not told to come back.
+/// Time from now to `nbf` that a client may wait out, in seconds. A clock with the wrong time zone
+/// is at most 14 h off. For longer, the client is not told to come back.
 const WAIT_S: f64 = 86_400.0;
-/// The first number that is no time in seconds. In seconds it is in the year 33658, in milliseconds in
-/// 2001.
+/// The first number that is no time in seconds. In seconds it is in the year 33658, in milliseconds
+/// in 2001.
 const TOO_LATE_S: f64 = 1e12;
 
 /// Claims of a ticket. Other claims are ignored.
@@ -33,8 +33,8 @@ struct Ticket {
     page_prefix: Option<String>,
     /// The id that the ticket is for, or nothing for any id.
     id: Option<String>,
-    /// When the ticket runs out, in seconds since 1970. Any JSON is read, so that the error can say what
-    /// is wrong with it.
+    /// When the ticket runs out, in seconds since 1970. Any JSON is read, so that the error can say
+    /// what is wrong with it.
     exp: Option<Value>,
     /// When the ticket becomes valid, in the form of `exp`.
     nbf: Option<Value>,

@@ -18,9 +18,9 @@ use tokio::time::{Sleep, sleep};
 
 /// A stream of bytes in both directions.
 pub enum Stream {
-    /// Without encryption.
+    /// A stream without encryption.
     Plain(TcpStream),
-    /// Over TLS. Boxed, because the state of TLS is some hundreds of bytes.
+    /// A stream over TLS. Boxed, because the state of TLS is some hundreds of bytes.
     Tls(Box<TlsStream<TcpStream>>),
 }
 
@@ -90,7 +90,7 @@ enum Head {
     /// A whole line. An empty line after it ends the head. As in httparse, the end of a line may
     /// lack its CR.
     LineEnded,
-    /// The whole head.
+    /// The whole head of the request.
     Whole,
 }
 

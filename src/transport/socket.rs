@@ -60,11 +60,11 @@ thread_local! {
     static SCRATCH: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
 }
 
-/// What a socket has to read.
+/// Bytes that a socket has to read.
 pub enum Inflow {
     /// Nothing now. The caller looks again at that time, if not woken earlier.
     Nothing(Option<Time>),
-    /// These bytes.
+    /// Bytes that the caller handles and gives back.
     Bytes(Vec<u8>),
     /// The stream has ended or failed.
     End,
@@ -100,7 +100,7 @@ pub enum ClosedBy {
     Server,
 }
 
-/// One WebSocket.
+/// A WebSocket and its queues.
 pub struct Socket {
     stream: Stream,
     reader: Reader,

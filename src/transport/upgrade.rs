@@ -30,7 +30,7 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// The stream of a client whose handshake is answered.
 pub struct Upgraded {
-    /// The stream.
+    /// The stream of the client.
     pub stream: Stream,
     /// Bytes that were read from it already.
     pub ahead: Bytes,

@@ -12,7 +12,7 @@ use tokio::time::{Instant, sleep};
 
 use super::PATIENCE;
 
-/// Settings as `(section.key, value)`.
+/// Settings as pairs of `section.key` and value.
 type Settings = Vec<(String, String)>;
 
 /// A running server. When dropped, it is killed, and its log must not report a fault of the server.
