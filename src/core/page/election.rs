@@ -17,7 +17,7 @@ pub enum Policy {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Candidate<T> {
     /// The member. Candidates are listed longest present first.
-    pub who: T,
+    pub member: T,
     /// Whether the member speaks the group protocol. While one does, no stock client may host: it
     /// cannot sequence.
     pub group: bool,
@@ -82,7 +82,7 @@ pub fn pick<T: Copy>(fit: &[Candidate<T>], policy: Policy, random: u64) -> Optio
         Policy::Random => below(fit.len(), random),
         Policy::Oldest => 0,
     };
-    fit.get(index).map(|c| c.who)
+    fit.get(index).map(|c| c.member)
 }
 
 #[cfg(test)]
@@ -127,9 +127,9 @@ mod tests {
         assert_eq!(counts.iter().sum::<u32>() as usize, draws - failed);
     }
 
-    const fn candidate(who: usize) -> Candidate<usize> {
+    const fn candidate(member: usize) -> Candidate<usize> {
         Candidate {
-            who,
+            member,
             group: false,
             present: true,
             eligible: true,
@@ -144,8 +144,9 @@ mod tests {
     fn the_pick_is_uniform_over_the_eligible() {
         // ten candidates of whom seven may host: chi-squared with 6 degrees of freedom is above
         // 22.46 once in 1,000
-        let candidates: Vec<_> =
-            (0..10).map(|who| Candidate { eligible: who % 4 != 0, ..candidate(who) }).collect();
+        let candidates: Vec<_> = (0..10)
+            .map(|member| Candidate { eligible: member % 4 != 0, ..candidate(member) })
+            .collect();
         let eligible = candidates.iter().filter(|c| c.eligible).count();
         let draws = 70_000;
         let mut counts = [0_u32; 10];
@@ -157,7 +158,7 @@ mod tests {
         let chi_squared: f64 = candidates
             .iter()
             .filter(|c| c.eligible)
-            .map(|c| (f64::from(counts[c.who]) - expected).powi(2) / expected)
+            .map(|c| (f64::from(counts[c.member]) - expected).powi(2) / expected)
             .sum();
         assert!(chi_squared < 22.46, "chi-squared {chi_squared}, counts {counts:?}");
         assert_eq!(counts[0] + counts[4] + counts[8], 0, "an ineligible one was picked");

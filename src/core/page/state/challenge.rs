@@ -139,10 +139,10 @@ impl PageState {
         let host = self.term.host().filter(|_| is_hidden);
         let mut fitter = host.map(|host| self.fitter_than_hidden(env, host)).unwrap_or_default();
         let relief = self.term.challenge_mut().relief_mut();
-        relief.update(fitter.iter().map(|c| (c.who, c.fresh)), env.now, patience);
+        relief.update(fitter.iter().map(|c| (c.member, c.fresh)), env.now, patience);
         if relief.is_due(env.now) {
-            fitter.retain(|c| relief.has_waited(c.who, env.now));
-            let deputy = self.deputy.seat().filter(|seat| fitter.iter().any(|c| c.who == *seat));
+            fitter.retain(|c| relief.has_waited(c.member, env.now));
+            let deputy = self.deputy.seat().filter(|seat| fitter.iter().any(|c| c.member == *seat));
             let next = deputy.or_else(|| pick(&fitter, self.rules.policy, env.random));
             self.replace_host(env, next, Cause::Resigned, out);
             self.settle(env, out);
@@ -160,7 +160,7 @@ impl PageState {
         let mut fit = fittest(able.map(|(seat, m)| self.candidate(seat, m)).collect());
         fit.retain(|c| c.visible && c.eligible);
         for candidate in &mut fit {
-            let member = self.roster.get(candidate.who);
+            let member = self.roster.get(candidate.member);
             candidate.fresh = member.is_some_and(|m| self.was_heard(env, m));
         }
         fit

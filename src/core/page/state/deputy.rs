@@ -53,7 +53,7 @@ impl PageState {
         };
         if self.deputy.next_deadline(self.dials.fair()).is_some_and(|at| at <= env.now) {
             let judgement = self.judge_deputy(env, host, seat);
-            let is_fit = || self.fit_as_deputy(env, host, None).iter().any(|c| c.who == seat);
+            let is_fit = || self.fit_as_deputy(env, host, None).iter().any(|c| c.member == seat);
             let next = if judgement.is_reached && is_fit() {
                 None
             } else {
@@ -112,7 +112,7 @@ impl PageState {
         let has_link = |m: &Member| m.status().has_channel(host.id());
         let is_elsewhere = |m: &Member| m.address() != host.address();
         for merit in [&has_link as &dyn Fn(&Member) -> bool, &is_elsewhere] {
-            let has_merit = |c: &Candidate<Seat>| self.roster.get(c.who).is_some_and(merit);
+            let has_merit = |c: &Candidate<Seat>| self.roster.get(c.member).is_some_and(merit);
             if fit.iter().any(has_merit) {
                 fit.retain(has_merit);
             }

@@ -29,12 +29,13 @@ impl PageState {
             .iter()
             .filter_map(|(seat, m)| self.host_candidate(env, seat, m, except))
             .collect();
-        let deputy = deputy.and_then(|deputy| candidates.iter().find(|c| c.who == deputy).copied());
+        let deputy =
+            deputy.and_then(|deputy| candidates.iter().find(|c| c.member == deputy).copied());
         let fit = fittest(candidates);
         let merits = |c: &Candidate<_>| (c.group, c.present, c.eligible, c.reached, c.relay);
         let is_fit =
             |deputy: &Candidate<_>| fit.first().is_some_and(|best| merits(best) == merits(deputy));
-        let deputy = deputy.filter(is_fit).map(|c| c.who);
+        let deputy = deputy.filter(is_fit).map(|c| c.member);
         deputy.or_else(|| pick(&fit, self.rules.policy, env.random))
     }
 
@@ -44,7 +45,7 @@ impl PageState {
         let flawless = |(seat, member): (Seat, &Member)| {
             self.host_candidate(env, seat, member, except)
                 .filter(|c| self.lacks_nothing(c))
-                .map(|c| c.who)
+                .map(|c| c.member)
         };
         match self.rules.policy {
             Policy::Oldest => self.roster.iter().take(MANY).find_map(flawless),
@@ -71,7 +72,7 @@ impl PageState {
 
     /// Returns whether no other member can be fitter than a candidate.
     fn lacks_nothing(&self, candidate: &Candidate<Seat>) -> bool {
-        let Candidate { who: _, group, present, eligible, reached, relay, visible, fresh } =
+        let Candidate { member: _, group, present, eligible, reached, relay, visible, fresh } =
             *candidate;
         let group = group || self.roster.group_members() == 0;
         let relay = relay || self.roster.without_relay() == self.roster.len();
@@ -81,7 +82,7 @@ impl PageState {
     /// Returns `member` as a candidate that is present and fresh.
     pub(super) fn candidate(&self, seat: Seat, member: &Member) -> Candidate<Seat> {
         Candidate {
-            who: seat,
+            member: seat,
             group: member.is_group_member(),
             present: true,
             eligible: self.is_eligible(member),
