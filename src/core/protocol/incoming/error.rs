@@ -1,6 +1,6 @@
 //! Why a text frame is refused.
 
-use super::status::{MAX_CHANNELS, MAX_DIAL_MS, MAX_PROFILE_BYTES};
+use super::limits::{MAX_CHANNELS, MAX_DIAL_MS, MAX_PROFILE_BYTES};
 use crate::protocol::id::BadName;
 
 /// Why a text frame is refused, in words for the author of the client.

@@ -1,6 +1,7 @@
 //! Messages from clients: one text frame, parsed or refused with a reason.
 
 mod error;
+mod limits;
 mod signal;
 mod status;
 
@@ -10,8 +11,9 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 pub use error::BadMessage;
+pub use limits::{MAX_CHANNELS, MAX_DIAL_MS, MAX_PROFILE_BYTES};
 pub use signal::SignalKind;
-pub use status::{MAX_CHANNELS, MAX_DIAL_MS, MAX_PROFILE_BYTES, StatusUpdate};
+pub use status::StatusUpdate;
 
 use crate::protocol::id::{Epoch, PeerId};
 use crate::protocol::outgoing::{self, Frame};

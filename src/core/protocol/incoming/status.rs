@@ -7,17 +7,9 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::error::BadMessage;
+use super::limits::{MAX_CHANNELS, MAX_DIAL_MS, MAX_PROFILE_BYTES};
 use super::payload;
 use crate::protocol::id::PeerId;
-
-/// The longest `profile` in a `STATUS`, in bytes of JSON.
-pub const MAX_PROFILE_BYTES: usize = 1024;
-
-/// The most entries of `channels` in a `STATUS`: the host, the deputy, and their predecessors.
-pub const MAX_CHANNELS: usize = 4;
-
-/// The longest dial in `channels`, in ms.
-pub const MAX_DIAL_MS: u32 = 600_000;
 
 /// A change of what a member says of itself. `None` leaves a field as it was.
 #[derive(Debug, Clone, Default)]
