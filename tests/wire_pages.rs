@@ -20,6 +20,7 @@ async fn the_first_member_of_a_page_hosts_it_and_open_carries_every_fact() {
             "page": "p", "host": "a", "epoch": null, "members": 1, "roster": [{"id": "a", "group": 0}],
             "p2p": true, "fairMs": 7500, "relay": {"maxMessageBytes": 65536, "maxBytesPerS": 4_194_304, "queueBytes": 1_048_576},
             "upMs": null, "resumeMs": 30000, "pingMs": 5000, "expireMs": 5000, "recoveryMs": 5000,
+            "returnMs": 3000, "profileBytes": 1024,
             "ice": [{"urls": ["stun:stun.l.google.com:19302"]}],
         })
     );

@@ -1,4 +1,4 @@
-//! Limits on what a `STATUS` says.
+//! Limits on what a client may report in `STATUS`.
 
 /// The longest `profile` in a `STATUS`, in bytes of JSON.
 pub const MAX_PROFILE_BYTES: usize = 1024;
