@@ -25,3 +25,15 @@ test("an orphan that the new history skips is told as lost, though it holds late
   );
   assert.ok(!outbox.isOrphan(1) && !outbox.sends(1));
 });
+
+test("a message in doubt that comes back after all is lost if its history is given up later", () => {
+  const outbox = new Outbox();
+  outbox.add(1, "x", 1);
+  outbox.mark(1);
+  assert.deepEqual(outbox.doubt(), [1]);
+  outbox.settleOne({ n: 1, d: "x", z: 1 }, 0, { r: 1, e: 1, s: 5 });
+  assert.deepEqual(
+    outbox.again(0, () => false).map(({ d }) => d),
+    ["x"],
+  );
+});
