@@ -137,6 +137,43 @@ async fn jam(server: &Server) -> common::Raw {
 }
 
 #[tokio::test]
+async fn clients_that_dial_again_and_again_do_not_hold_up_the_drain() {
+    let mut server = Server::start(&[("log.filter", "info")]);
+    // so many that the drain takes a while
+    let mut members = Vec::new();
+    for n in 0..200 {
+        members.push(server.member(&format!("page{n}"), "m").await);
+    }
+    server.signal("TERM");
+    eventually("it is not ready", async || server.get("/ready").await.status == 503).await;
+    // At each moment most of these dial, or are being refused.
+    let address = server.address;
+    let dialling = (0..40).map(|n| tokio::spawn(dial_until_it_ends(address, n)));
+    let dialling = join_all(dialling);
+    join_all(members.iter_mut().map(is_told_to_come_back)).await;
+    assert!(server.exit_within(SOON).await.success());
+    dialling.await;
+    let log = server.log();
+    assert!(log.iter().any(|line| line.ends_with("stopped connections_cut=0")), "{log:?}");
+}
+
+/// Dials, reads until the server closes, and dials again, until nothing listens any more.
+async fn dial_until_it_ends(address: std::net::SocketAddr, n: usize) {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let request = format!(
+        "GET /peerjs?key=peerjs&id=d{n}&token=t&page=new{n} HTTP/1.1\r\nHost: x\r\n\
+         Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
+         Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+    );
+    while let Ok(mut stream) = tokio::net::TcpStream::connect(address).await {
+        let mut answer = Vec::new();
+        if stream.write_all(request.as_bytes()).await.is_ok() {
+            let _ = stream.read_to_end(&mut answer).await;
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_server_without_clients_ends_at_once() {
     for signal in ["TERM", "INT"] {
         let mut server = Server::start(&[]);

@@ -198,7 +198,11 @@ impl Page {
                 // A session that resumes is told nothing. Any other is told in `OPEN`, maybe of an
                 // earlier host than the routing table has from members that are gone.
                 let claim = assignment.filter(|_| is_told).map(Assignment::into_claim);
-                if claim.is_some() {
+                if self.state.is_recovering() {
+                    // Members that join may be told of different hosts: the highest claim so far.
+                    self.announced = None;
+                    self.routing.clear_host();
+                } else if claim.is_some() {
                     self.announced.clone_from(&claim);
                 }
                 self.batch

@@ -60,6 +60,11 @@ impl<N: Message<Result = ()> + Send + Unpin + 'static> RoutingTable<N> {
         *self.host.write().unwrap_or_else(PoisonError::into_inner) = Some(host);
     }
 
+    /// Publishes that there is no host that all members were told of.
+    pub fn clear_host(&self) {
+        *self.host.write().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
     /// Returns the host that all members were told of last.
     pub fn host(&self) -> Option<Claim> {
         self.host.read().unwrap_or_else(PoisonError::into_inner).clone()

@@ -368,7 +368,8 @@ fn answer(
     identity: Result<Identity, Refused>,
     request: &HttpRequest,
 ) -> HttpResponse {
-    let (AppState { shared, directory, admission, .. }, sockets) = (state.clone(), sockets.clone());
+    let AppState { shared, directory, admission, stopping, .. } = state.clone();
+    let sockets = sockets.clone();
     let handshake = match upgrade::check(request) {
         Ok(handshake) => handshake,
         Err(no_handshake) => return no_handshake.answer(),
@@ -379,6 +380,10 @@ fn answer(
     let admitted = identity.and_then(|identity| {
         if !origin::allows(&shared.settings.cors.origins, request) {
             return Err(Close::OriginRefused.into());
+        }
+        // Without a permit: those that dial again and again would keep the drain waiting.
+        if stopping.is_cancelled() {
+            return Err(Close::Restart.into());
         }
         let permit = admission.admit(client)?;
         Ok((identity, permit))

@@ -41,8 +41,8 @@ const LASTING_MS = 2_000;
  */
 const ASK_MAX_WAIT_MS = 3_000;
 /**
- * How long after the loss of a connection the server may still wait for this page, if it does not
- * tell `returnMs` (`liveness.return_ms`: 3 s, but a server may have more).
+ * How long after the loss of a connection the server may still wait for this page. The time is
+ * longer if the server tells a long `returnMs`.
  */
 const AWAITED_MS = 30_000;
 /**
@@ -292,7 +292,7 @@ export class ServerSocket {
     const recoveryMs = numberIn(payload, "recoveryMs") ?? MAX_WAIT_MS;
     this.#maxWaitMs = Math.min(MAX_WAIT_MS, Math.max(recoveryMs, MIN_MAX_WAIT_MS));
     const returnMs = amountIn(payload, "returnMs");
-    this.#awaitedMs = returnMs === undefined ? AWAITED_MS : returnMs + NOTICE_MS;
+    this.#awaitedMs = Math.max(AWAITED_MS, (returnMs ?? 0) + NOTICE_MS);
     this.#keepAlive.start(numberIn(payload, "pingMs"));
   }
 

@@ -306,10 +306,11 @@ test("no goodbye is sent if the page was never in, or the server no longer waits
   assert.deepEqual(env.beacons, []);
 });
 
-test("the goodbye over HTTP follows the server's returnMs, which is told with OPEN", () => {
+test("the goodbye over HTTP is sent for 30 s, or longer with the server's returnMs", () => {
   for (const [returnMs, awayMs, beacons] of [
     [3_000, 10_000, 1],
-    [3_000, 25_000, 0],
+    [3_000, 25_000, 1],
+    [3_000, 35_000, 0],
     [60_000, 50_000, 1],
     [undefined, 25_000, 1],
     [undefined, 35_000, 0],

@@ -385,7 +385,8 @@ impl Server {
                 let claim = assignment.map(Assignment::into_claim);
                 if let Some(open) = &open {
                     send(to, open, told);
-                    page.published.replace(claim.clone());
+                    let to_all = claim.clone().filter(|_| !page.state.is_recovering());
+                    page.published.replace(to_all);
                 }
                 if let Some(session) = self.sessions.get_mut(&to) {
                     // one that resumes is told nothing by that

@@ -272,6 +272,12 @@ impl PageState {
         Some((hosting.epoch, self.roster.get(hosting.host)?.id().clone()))
     }
 
+    /// Returns whether the page waits for a host that members claim.
+    #[must_use]
+    pub const fn is_recovering(&self) -> bool {
+        self.term.is_recovering()
+    }
+
     /// Returns the highest epoch that any client may know of.
     #[must_use]
     pub fn announced_epoch(&self) -> Epoch {
