@@ -1,7 +1,7 @@
 //! The registry of pages, which says where each of them lives.
 //!
 //! The directory asks a [`Registry`]. There is one now, [`ThisProcess`]; a registry of several
-//! nodes has the same door.
+//! nodes implements the same trait.
 
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};

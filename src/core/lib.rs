@@ -16,14 +16,16 @@
 //!
 //! # Where a change goes
 //! - A message of the server: [`protocol::outgoing`]. A message of a client:
-//!   [`protocol::incoming`], an [`Input`](page::Input), and the file of `page/state` that handles
-//!   it. Both: docs/PROTOCOL.md and tests/fixtures.
+//!   [`protocol::incoming`], an [`Input`](page::Input), the arm of
+//!   [`SessionState::react`](session::SessionState::react) that makes the one from the other, and
+//!   the file of `page/state` that handles it. Both: docs/PROTOCOL.md and tests/fixtures.
 //! - A way to end a connection: one row in [`protocol::close`].
 //! - A rule for names: [`protocol::id`].
 //! - What a page decides: the module [`page`] lists its parts.
 //! - A limit on frames or on speed: [`frame`].
 //!
-//! The model that all decisions of a page are held to is in `tests/core`.
+//! The repository's `tests/core/reference` is a slow model of a page. Tests compare all decisions
+//! of [`page`] with it.
 
 pub mod directory;
 pub mod frame;

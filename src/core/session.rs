@@ -66,7 +66,7 @@ pub struct SessionEnv<'a, P> {
     pub runs: &'a dyn Fn(&P) -> bool,
     /// Returns the host that the page last announced to all members.
     pub announced: &'a dyn Fn() -> Option<Claim>,
-    /// The time since which the bytes that were read last have been sent.
+    /// Earliest time at which the bytes that were read last can have arrived.
     pub as_of: Time,
     /// Whether the answer to the handshake is not written yet.
     pub holds_handshake: bool,

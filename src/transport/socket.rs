@@ -46,8 +46,8 @@ const READ_AFTER_END: Duration = Duration::from_secs(1);
 /// Time in which a frame must be complete, in multiples of `liveness.timeout_ms`. Until then its
 /// bytes count as a sign of life.
 const FRAME_TIMEOUTS: u32 = 4;
-/// Time that a client has to read the last frames.
-const FAREWELL: Duration = Duration::from_secs(1);
+/// Longest time for the last frames, the close frame and the end of the stream.
+const HANG_UP_TIMEOUT: Duration = Duration::from_secs(1);
 /// Least time between the answer to the handshake and the server's close frame.
 ///
 /// Firefox drops the `open` event and every text of a WebSocket whose close frame arrives with the
@@ -91,10 +91,10 @@ pub enum ReadState {
     Full,
 }
 
-/// Why a stream is shut down.
+/// The side that sent the first close frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ClosedBy {
-    /// The client sent the first close frame: it sends nothing more.
+    /// The client sent the first close frame. No more data follows from the client.
     Client,
     /// The server sent the first close frame.
     Server,
@@ -119,7 +119,9 @@ pub struct Socket {
     frame_timeout: Duration,
     /// Whether all bytes that had arrived were read.
     caught_up: bool,
+    /// Earliest time at which the bytes that were read last can have arrived.
     as_of: Time,
+    /// When the end of the stream was first seen while bytes still waited.
     ended_at: Option<Time>,
     outgoing: VecDeque<Outgoing>,
     /// Whether the answer to the handshake waits for the next frame, to be written with it.
@@ -170,15 +172,17 @@ impl Socket {
         }
     }
 
-    /// Returns the time since which the bytes that were read have been sent, or shortly before. The
-    /// time is long ago for a client whose bytes wait in the kernel because they are too many. Such
-    /// a client may be gone: its end waits behind them.
+    /// Returns the earliest time at which the bytes that were read last can have arrived: when the
+    /// socket last began to read after it had read everything.
+    ///
+    /// That time is long ago for a client that sends more than it may, because its bytes wait in
+    /// the kernel. Such a client may be gone: the end of its stream waits behind these bytes.
     pub const fn as_of(&self) -> Time {
         self.as_of
     }
 
-    /// Queues a frame that is already counted. Returns whether nothing else was queued, so that
-    /// nobody is about to write.
+    /// Queues a frame that is already counted. Returns whether the caller has to flush: nothing
+    /// else was queued, so nobody else is about to.
     pub fn queue(&mut self, frame: Frame) -> bool {
         let is_idle =
             self.release_handshake() || (self.outgoing.is_empty() && self.unwritten.is_empty());
@@ -287,8 +291,8 @@ impl Socket {
         }
     }
 
-    /// Returns nothing if a frame may be handled now. Otherwise returns when to look again, or
-    /// `Some(None)` to wait for answers to be written.
+    /// Returns `None` if a frame may be handled now, `Some(Some(time))` to look again at that time,
+    /// and `Some(None)` to look again when answers are written.
     fn must_wait(&mut self, now: Time) -> Option<Option<Time>> {
         if self.answers >= MAX_ANSWERS {
             Some(None)
@@ -394,7 +398,7 @@ impl Socket {
 /// Writes what is queued and closes the stream. The permit is returned after that.
 pub fn hang_up(socket: Rc<RefCell<Socket>>, permit: Option<ConnectionPermit>, by: ClosedBy) {
     actix_web::rt::spawn(async move {
-        let farewell = async {
+        let hanging_up = async {
             poll_fn(|cx| socket.borrow_mut().poll_flush(cx)).await?;
             let (close_body, opened_at) = {
                 let mut socket = socket.borrow_mut();
@@ -424,7 +428,7 @@ pub fn hang_up(socket: Rc<RefCell<Socket>>, permit: Option<ConnectionPermit>, by
             {}
             io::Result::Ok(())
         };
-        let _ = timeout(FAREWELL, farewell).await;
+        let _ = timeout(HANG_UP_TIMEOUT, hanging_up).await;
         drop(permit);
     });
 }

@@ -10,10 +10,11 @@ use std::time::Duration;
 use crate::page::member::Seat;
 use crate::time::Time;
 
-/// Least time before a deputy is judged. A page whose dials take longer gives it the fair time.
-const TERM: Duration = Duration::from_secs(10);
-/// Most times that this time is doubled. It is doubled after each deputy that was not reached, but
-/// for the first: where members reach nobody, changing the deputy helps nobody and costs dials.
+/// Shortest time from the naming of a deputy to its first judgement. A longer fair time applies
+/// instead.
+const TRIAL: Duration = Duration::from_secs(10);
+/// Largest number of doublings of that time. Every deputy in a row that is not reached doubles it,
+/// except the first. Where members reach nobody, another deputy helps nobody and costs dials.
 const MOST_DOUBLINGS: u32 = 5;
 /// Time without a join or leave before a deputy is judged, and the least time between two
 /// judgements.
@@ -22,7 +23,7 @@ const CALM: Duration = Duration::from_secs(2);
 /// Result of a review of the deputy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Judgement {
-    /// Whether at least half of the members that dial the deputy reach it, or may still come to.
+    /// Whether at least half of the members that dial the deputy reach it, or still have time to.
     pub is_reached: bool,
     /// Whether a member still has time to dial the deputy: the deputy is judged again.
     pub is_pending: bool,
@@ -43,9 +44,9 @@ pub struct Deputy {
     moved_at: Time,
     /// When a deputy was last judged.
     judged_at: Time,
-    /// Whether anything that matters for the judgement has changed since.
+    /// Whether anything that matters has changed since the deputy was last judged.
     changed: bool,
-    /// Whether another deputy may have been announced to a member.
+    /// Whether a member may still believe in another deputy than the present one.
     is_unannounced: bool,
 }
 
@@ -79,7 +80,8 @@ impl Deputy {
         self.changed = true;
     }
 
-    /// Notes that another actor of this page may have announced a deputy to a member.
+    /// Notes that an earlier incarnation of this page may have announced another deputy to a
+    /// member.
     pub const fn resumed(&mut self) {
         self.is_unannounced = true;
     }
@@ -115,8 +117,9 @@ impl Deputy {
     /// Returns when the deputy is next judged, on a page with that `fair` time.
     #[must_use]
     pub fn next_deadline(&self, fair: Duration) -> Option<Time> {
-        let term = fair.max(TERM) * (1 << self.unreached.saturating_sub(1).min(MOST_DOUBLINGS));
-        let at = self.since.plus(term).max(self.moved_at.plus(CALM)).max(self.judged_at.plus(CALM));
+        let trial = fair.max(TRIAL) * (1 << self.unreached.saturating_sub(1).min(MOST_DOUBLINGS));
+        let at =
+            self.since.plus(trial).max(self.moved_at.plus(CALM)).max(self.judged_at.plus(CALM));
         (self.seat.is_some() && self.changed).then_some(at)
     }
 }

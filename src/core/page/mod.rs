@@ -1,8 +1,8 @@
-//! One page: who is on it and who hosts it. Nothing else decides either.
+//! One page: who is on it and who hosts it. Only this module decides these two questions.
 //!
 //! [`PageState::handle`] takes one input and returns what is to be done; [`io`] lists both. A page
-//! is a conductor (`state/`) over parts. A part has private fields, tests of its own, and knows no
-//! other part; the conductor connects them.
+//! is a conductor (`state/`) over parts. A part has private fields and tests of its own. It knows
+//! no other part but those that it is made of, and never the conductor.
 //!
 //! | part | owns |
 //! |---|---|
@@ -13,12 +13,16 @@
 //! | [`deputy`], [`dials`] | the member that hosts next; how long a dial may fairly take |
 //! | [`absent`], [`going_away`] | members that may come back, without and with their seats |
 //! | [`pending_joins`], [`parked`] | newcomers whose id is in use; messages for absent receivers |
+//! | [`contacts`] | the peers that hear when a member is gone |
 //! | [`profiles`], [`silence`] | how often the host hears of profiles; when to look for silent members |
+//! | [`member`], [`rules`], [`handover`] | facts about members; settings; what outlives a page's actor |
+//! | [`deadline`], [`deadline_map`] | reasons of deadlines; values with a key and a deadline |
 //!
 //! Every [`Deadline`] names its reason. What must always be true is in `state/check.rs`, by number.
 //!
 //! # Where a change goes
-//! - Another policy of elections: [`election`], and the test scripts in `tests/core/elections`.
+//! - Another policy of elections: [`election`], the arm for large pages in `state/successor.rs`,
+//!   and a test script in `tests/core/elections`.
 //! - Another input or output: [`io`], and the file of `state/` that handles it.
 //! - Another thing that waits: a part with a deadline, a [`DeadlineReason`], and a line in
 //!   `state/timer.rs`.

@@ -16,7 +16,7 @@ use crate::time::Time;
 #[derive(Debug, Default)]
 pub struct Suspicions {
     /// Suspicions that do not count yet, by when they began.
-    young: DeadlineMap<Seat, ()>,
+    pending: DeadlineMap<Seat, ()>,
     /// Members whose suspicion counts.
     counting: BTreeSet<Seat>,
     /// Whether anything has changed since the suspicions were last weighed.
@@ -26,14 +26,14 @@ pub struct Suspicions {
 impl Suspicions {
     /// Begins the suspicion of the member on `seat`. A suspicion that holds already goes on.
     pub fn begin(&mut self, seat: Seat, now: Time) {
-        if !self.counting.contains(&seat) && !self.young.has(&seat) {
-            self.young.insert(seat, now, ());
+        if !self.counting.contains(&seat) && !self.pending.has(&seat) {
+            self.pending.insert(seat, now, ());
         }
     }
 
     /// Ends the suspicion of the member on `seat`, if it holds.
     pub fn end(&mut self, seat: Seat) {
-        self.young.take(&seat);
+        self.pending.take(&seat);
         self.changed |= self.counting.remove(&seat);
     }
 
@@ -45,8 +45,8 @@ impl Suspicions {
     /// Lets suspicions that have lasted for the `fair` time count. Returns how many count, if
     /// anything changed since the last call.
     pub fn weigh(&mut self, now: Time, fair: Duration) -> Option<usize> {
-        while self.ripens_at(fair).is_some_and(|at| at <= now)
-            && let Some((seat, ())) = self.young.take_due(now)
+        while self.next_counts_at(fair).is_some_and(|at| at <= now)
+            && let Some((seat, ())) = self.pending.take_due(now)
         {
             self.counting.insert(seat);
             self.changed = true;
@@ -62,13 +62,13 @@ impl Suspicions {
 
     /// Returns the members that suspect the host, whether that counts or not.
     pub fn seats(&self) -> impl Iterator<Item = Seat> {
-        self.young.iter().map(|(seat, ())| *seat).chain(self.counting.iter().copied())
+        self.pending.iter().map(|(seat, ())| *seat).chain(self.counting.iter().copied())
     }
 
     /// Returns when the next suspicion begins to count.
     #[must_use]
-    pub fn ripens_at(&self, fair: Duration) -> Option<Time> {
-        self.young.next_deadline().map(|began| began.plus(fair))
+    pub fn next_counts_at(&self, fair: Duration) -> Option<Time> {
+        self.pending.next_deadline().map(|began| began.plus(fair))
     }
 }
 
@@ -83,11 +83,14 @@ mod tests {
         let mut suspicions = Suspicions::default();
         suspicions.begin(Seat(1), Time(1000));
         suspicions.begin(Seat(1), Time(5000));
-        assert_eq!(suspicions.ripens_at(FAIR), Some(Time(7000)));
+        assert_eq!(suspicions.next_counts_at(FAIR), Some(Time(7000)));
         assert_eq!(suspicions.weigh(Time(6999), FAIR), None);
         assert_eq!(suspicions.weigh(Time(7000), FAIR), Some(1));
         suspicions.begin(Seat(1), Time(8000));
-        assert_eq!((suspicions.weigh(Time(8000), FAIR), suspicions.ripens_at(FAIR)), (None, None));
+        assert_eq!(
+            (suspicions.weigh(Time(8000), FAIR), suspicions.next_counts_at(FAIR)),
+            (None, None)
+        );
     }
 
     #[test]

@@ -10,6 +10,9 @@
 //! Recovering ──────────────────────────┘
 //!              the host is back, or the time is over
 //! ```
+//!
+//! `Open` and `Recovering` end in `Vacant` if nobody is left to elect. A host that is replaced
+//! while it is still a member goes from `Hosted` to `Hosted`.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -23,13 +26,13 @@ use crate::time::Time;
 
 #[derive(Debug)]
 enum Stage {
-    /// No host: the page is empty, or the server shuts down.
+    /// No host: nobody is here who may host, the server shuts down, or the clients named no page.
     Vacant { announced: Epoch },
     /// The host has just left. The next one is elected in the same step.
     Open { announced: Epoch, cause: Cause },
     /// A member of the page hosts.
     Hosted(Hosting),
-    /// The page waits for a host that clients claim.
+    /// The page waits until the given time for a host that clients claim.
     Recovering(Recovery, Time),
 }
 
@@ -42,7 +45,7 @@ pub struct Hosting {
     pub epoch: Epoch,
     /// Why the member became host.
     pub cause: Cause,
-    /// When the term began. Before that the member could be silent for longer.
+    /// When the term began. From then on the shorter limit on a host's silence applies.
     pub since: Time,
     /// Whether the term was announced to all members.
     pub is_announced: bool,
@@ -55,31 +58,31 @@ pub struct Recovery {
     pub expected: Claim,
     /// The highest epoch that was announced before.
     pub announced: Epoch,
-    /// Members that joined or changed their profile meanwhile. A host that resumes has not heard of
-    /// them.
-    pub newcomers: BTreeSet<Seat>,
+    /// Members that joined or changed their profile meanwhile. A host that resumes is told of them.
+    pub untold: BTreeSet<Seat>,
 }
 
-/// The present host of a page, with the challenge against it.
+/// Who hosts a page: one of four stages, and the challenge of the present host. [`Hosting`] is one
+/// term in the sense of the glossary.
 #[derive(Debug)]
 pub struct Term {
     stage: Stage,
     challenge: Challenge,
     created: Time,
-    /// Whether the present host follows from what clients were told before this page, and not from
-    /// who joined first.
-    has_history: bool,
+    /// Whether claims were weighed when a host was named. Until then, and while the page is young,
+    /// a claim may still replace the host.
+    has_weighed_claims: bool,
 }
 
 impl Term {
-    /// Creates the term of a page without a host. Epochs start above `announced`.
+    /// Returns the state of a page without a host. Epochs start above `announced`.
     #[must_use]
     pub fn vacant(now: Time, announced: Epoch) -> Self {
         Self {
             stage: Stage::Vacant { announced },
             challenge: Challenge::default(),
             created: now,
-            has_history: false,
+            has_weighed_claims: false,
         }
     }
 
@@ -146,7 +149,7 @@ impl Term {
         self.stage = Stage::Vacant { announced: self.announced_epoch() };
     }
 
-    /// Returns why an election is to take place, once.
+    /// Takes the cause of the election that is due, if one is. The stage is `Vacant` after that.
     pub fn take_open(&mut self) -> Option<Cause> {
         let Stage::Open { cause, .. } = self.stage else { return None };
         self.vacate();
@@ -177,7 +180,7 @@ impl Term {
     /// Begins to wait for the host of `expected`, until `until`.
     pub fn recover(&mut self, expected: Claim, until: Time) {
         let announced = self.announced_epoch();
-        let recovery = Recovery { expected, announced, newcomers: BTreeSet::new() };
+        let recovery = Recovery { expected, announced, untold: BTreeSet::new() };
         self.stage = Stage::Recovering(recovery, until);
     }
 
@@ -191,17 +194,17 @@ impl Term {
     }
 
     /// Notes a member that a host that resumes has not heard of.
-    pub fn note_newcomer(&mut self, seat: Seat) {
+    pub fn note_untold(&mut self, seat: Seat) {
         if let Stage::Recovering(recovery, _) = &mut self.stage {
-            recovery.newcomers.insert(seat);
+            recovery.untold.insert(seat);
         }
     }
 
     /// Returns whether a host that resumes has not heard of a member.
     #[must_use]
-    pub fn is_newcomer(&self, seat: Seat) -> bool {
+    pub fn is_untold(&self, seat: Seat) -> bool {
         match &self.stage {
-            Stage::Recovering(recovery, _) => recovery.newcomers.contains(&seat),
+            Stage::Recovering(recovery, _) => recovery.untold.contains(&seat),
             Stage::Vacant { .. } | Stage::Open { .. } | Stage::Hosted(_) => false,
         }
     }
@@ -212,7 +215,7 @@ impl Term {
             return None;
         }
         let next = Stage::Vacant { announced: self.announced_epoch() };
-        self.has_history = true;
+        self.has_weighed_claims = true;
         match std::mem::replace(&mut self.stage, next) {
             Stage::Recovering(recovery, _) => Some(recovery),
             Stage::Vacant { .. } | Stage::Open { .. } | Stage::Hosted(_) => None,
@@ -222,13 +225,13 @@ impl Term {
     /// Returns whether a claim may still decide who hosts: the page is younger than `recovery`, and
     /// its host follows from who joined first.
     #[must_use]
-    pub fn may_learn_history(&self, now: Time, recovery: Duration) -> bool {
-        !self.has_history && now < self.created.plus(recovery)
+    pub fn may_follow_claim(&self, now: Time, recovery: Duration) -> bool {
+        !self.has_weighed_claims && now < self.created.plus(recovery)
     }
 
     /// Notes that the present host follows from what clients were told.
-    pub const fn learn_history(&mut self) {
-        self.has_history = true;
+    pub const fn note_claims_weighed(&mut self) {
+        self.has_weighed_claims = true;
     }
 
     /// Returns until when the page waits for a claimed host.
@@ -288,21 +291,21 @@ mod tests {
     #[test]
     fn a_recovery_waits_for_the_highest_claim_and_keeps_newcomers() {
         let mut term = Term::vacant(Time(0), Epoch(3));
-        term.note_newcomer(Seat(9));
+        term.note_untold(Seat(9));
         term.recover(claim("a", 5), Time(5000));
         term.raise_claim(claim("b", 4));
         assert_eq!(term.expected(), Some(&claim("a", 5)));
         term.raise_claim(claim("b", 8));
-        term.note_newcomer(Seat(1));
-        assert!(term.is_newcomer(Seat(1)) && !term.is_newcomer(Seat(9)));
+        term.note_untold(Seat(1));
+        assert!(term.is_untold(Seat(1)) && !term.is_untold(Seat(9)));
         assert_eq!(
             (term.recovery_deadline(), term.announced_epoch()),
             (Some(Time(5000)), Epoch(8))
         );
-        assert!(term.may_learn_history(Time(0), Duration::from_secs(1)));
+        assert!(term.may_follow_claim(Time(0), Duration::from_secs(1)));
         let recovery = term.end_recovery().unwrap_or_else(|| panic!("it waits"));
         assert_eq!((recovery.expected, recovery.announced), (claim("b", 8), Epoch(3)));
         assert_eq!((term.announced_epoch(), term.recovery_deadline()), (Epoch(8), None));
-        assert!(!term.may_learn_history(Time(0), Duration::from_secs(1)));
+        assert!(!term.may_follow_claim(Time(0), Duration::from_secs(1)));
     }
 }

@@ -1,7 +1,7 @@
 // Sends the log to the followers of a host.
 //
 // A follower with a data channel has its own cursor and window, so a slow one delays nobody. All
-// others are served by one fan-out of the server, and ask for what they miss.
+// others are served by one broadcast of the server, and ask for what they miss.
 
 import type { Context } from "./context.ts";
 import type { Follower } from "./follower.ts";

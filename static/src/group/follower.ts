@@ -4,7 +4,7 @@ import type { MemberInfo, PeerId, Standing } from "./types.ts";
 import type { Item, StampRequest } from "./wire.ts";
 
 /** Limits of what is kept of one member, beside its share of bytes. */
-const PARKED_COUNT = 256;
+const HELD_COUNT = 256;
 const EARLY_COUNT = 1024;
 
 /**
@@ -56,8 +56,8 @@ export class Follower {
   /** When the member was last asked for a message that is missing. */
   needed = -Infinity;
   /** Messages that arrived while the host could not stamp. */
-  #parked: StampRequest[] = [];
-  #parkedBytes = 0;
+  #held: StampRequest[] = [];
+  #heldBytes = 0;
   /** Messages that arrived before those that the member sent earlier. */
   readonly #early = new Map<number, Item>();
   #earlyBytes = 0;
@@ -72,18 +72,18 @@ export class Follower {
    * Keeps messages until the host stamps. Drops them beyond `limit` bytes: the member sends them
    * again.
    */
-  park(request: StampRequest, limit: number): void {
+  hold(request: StampRequest, limit: number): void {
     const size = request.x.reduce((sum, item) => sum + item.z, 0);
-    if (this.#parkedBytes + size > limit || this.#parked.length > PARKED_COUNT) return;
-    this.#parked.push(request);
-    this.#parkedBytes += size;
+    if (this.#heldBytes + size > limit || this.#held.length > HELD_COUNT) return;
+    this.#held.push(request);
+    this.#heldBytes += size;
   }
 
-  takeParked(): StampRequest[] {
-    const parked = this.#parked;
-    this.#parked = [];
-    this.#parkedBytes = 0;
-    return parked;
+  takeHeld(): StampRequest[] {
+    const held = this.#held;
+    this.#held = [];
+    this.#heldBytes = 0;
+    return held;
   }
 
   /** Keeps a message until its turn. Drops it beyond `limit` bytes: the member sends it again. */

@@ -1,8 +1,13 @@
 // How recently the history of this member was known to be the group's.
 //
-// Each method that changes something is named for the event that it notes. The machine decides who
-// may outrank whom in a takeover, how long entries are kept, and when the page learns that it was
-// out of step.
+// Four times say how much was known last, each more than the one before:
+// - `contactAt`: somebody of the group was heard.
+// - `sharedAt`: the history was the host's, so it is the group's. (A host that stamps with the
+//   server's word knows that by itself.) Decides who may outrank whom, and what counts as away.
+// - `assuredAt`: and the server named this host, in this epoch. Decides how long entries are kept.
+// - `confirmedAt`: and another member had the history. Decides how long own messages are kept.
+//
+// Each method that changes something is named for the event that it notes.
 
 import type { ServerView } from "./server-view.ts";
 
@@ -55,7 +60,7 @@ export class Freshness {
 
   /**
    * Whether this member may have been frozen, so that what it was told may be old. A proof from the
-   * server ends it.
+   * server ends it, and so does a follower that has heard a heartbeat from after the pause.
    */
   get isUnsure(): boolean {
     return this.#isUnsure;
@@ -182,7 +187,7 @@ export class Freshness {
     this.#isStale = true;
   }
 
-  /** The page knows that it is in step again, or need not be told. */
+  /** The page was told that this member is in step again, or need not be told. */
   backInStep(): void {
     this.#outOfStepSince = undefined;
   }

@@ -121,7 +121,7 @@ export class Host implements Role {
     this.#heartbeat.beat();
     this.#distribution.placeAll();
     this.reconcile();
-    this.#intake.takeParked();
+    this.#intake.takeHeld();
     timers.set("heartbeat", now + settings.beatMs);
   }
 
@@ -255,7 +255,7 @@ export class Host implements Role {
       case "resign":
         if (this.#phase !== "resigning") break;
         this.#phase = "stamping";
-        this.#intake.takeParked();
+        this.#intake.takeHeld();
         break;
       default:
         break;

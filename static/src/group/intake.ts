@@ -34,7 +34,7 @@ export class Intake {
     const { ask, isStamping, stamper } = this.#options;
     const { at, low, x: items } = request;
     const share = this.#share();
-    if (!isStamping()) return follower.park(request, share);
+    if (!isStamping()) return follower.hold(request, share);
     // The server names no host of this epoch: messages wait.
     if (claim.isDenied) return;
     // A sender that stands elsewhere may count on entries that this log lacks: its messages wait
@@ -48,9 +48,9 @@ export class Intake {
   }
 
   /** Stamps the messages that waited while the host did not stamp. */
-  takeParked(): void {
+  takeHeld(): void {
     for (const follower of this.#options.followers.values())
-      for (const request of follower.takeParked()) this.submitted(follower, request);
+      for (const request of follower.takeHeld()) this.submitted(follower, request);
   }
 
   /** Stamps the messages of the host's own page. */

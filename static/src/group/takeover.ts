@@ -7,19 +7,21 @@ import { best, common, delivered, isEmpty, lies, same } from "./history.ts";
 import type { PeerId, Standing } from "./types.ts";
 import type { Fill, Restore } from "./wire.ts";
 
-/** Number of members from which on the server's fan-out carries the question. */
+/** Number of members on the relay beyond which one broadcast of the server carries the question. */
 const CROWD = 16;
 /**
  * Failures of one member to hand over what it has, in one epoch, after which it has left the view.
  */
 export const TRIES = 3;
+/** Time since a member was heard for which its answer counts on, although it handed over no log. */
 const HEARD_MS = 1500;
 /** Time without an answer after which a data channel may be dead. */
 const DEAD_MS = 600;
 /** Time without a piece of a snapshot after which it is asked for again. */
 const STATE_AGAIN_MS = 600;
 /**
- * Causes for which a host was replaced that will hardly answer. It is asked, and not waited for.
+ * Causes of a replacement after which the old host hardly answers. It is asked, but the takeover
+ * does not wait for it.
  */
 const SILENT: ReadonlySet<string> = new Set(["stalled", "unreachable"]);
 
@@ -28,7 +30,7 @@ const SILENT: ReadonlySet<string> = new Set(["stalled", "unreachable"]);
  * - `first`: nobody was here, so no history can be missing.
  * - `named`: the server has named this member host.
  * - `repeated`: this member has stamped in this epoch already. It never goes back to a history that
- *   it left, or one name   would be given to two entries.
+ *   it left. Otherwise two entries could have the same root, epoch and seq.
  */
 export type Occasion = "first" | "named" | "repeated";
 
@@ -124,8 +126,8 @@ export class Takeover {
     if (!source || !same(heal, replica.log.place)) return;
     const follower = this.#options.followers.get(from);
     if (snap.r !== source.root) {
-      // The member has changed its history, perhaps to the one this host stamped in, to a place
-      // before that. What it said before counts no more.
+      // The member has changed its history since it answered. It may even have gone to this host's
+      // own, before the place where this host stamped. Its answer does not count any more.
       if (follower) {
         follower.failed++;
         follower.at = undefined;
@@ -150,7 +152,7 @@ export class Takeover {
   timer(): void {
     const { now, server } = this.#context;
     const isOver = this.#phase === "ask" ? this.#waiting().length === 0 : now >= this.#deadline;
-    // Members that cannot be heard have not been silent.
+    // While this member is offline, it cannot hear the others: their silence means nothing.
     if (isOver && !server.online) return this.restartWaiting();
     if (isOver) {
       if (this.#phase === "pull" && this.#source) this.#fail(this.#source.id);
@@ -207,8 +209,8 @@ export class Takeover {
   #ask(): void {
     const { epoch, links, now, paths, step } = this.#context;
     const ask = { t: "ask", e: epoch, cause: this.#options.cause } as const;
-    // A member without the relay would tell the server that it hears nothing of its host: it is
-    // asked all the while.
+    // A member that the relay does not reach is asked all the while. Otherwise it would tell the
+    // server that it hears nothing of its host, and the server might replace this host.
     const asked = [...this.#options.followers.values()].filter(
       (follower) =>
         follower.info.group &&

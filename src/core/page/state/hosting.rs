@@ -10,7 +10,7 @@ use crate::protocol::claim::{self, Claim, most_claimed};
 use crate::protocol::id::{Epoch, PeerId};
 
 impl PageState {
-    /// Considers what a newcomer, already a member, means for who hosts.
+    /// Decides whether a member that has just joined changes who hosts.
     pub(super) fn consider_newcomer(&mut self, env: Env<'_>, seat: Seat, out: &mut Vec<Output>) {
         let Some(newcomer) = self.roster.get(seat).filter(|_| self.is_named()) else { return };
         let can_lead_group = newcomer.is_group_member() && newcomer.rights().host;
@@ -32,8 +32,8 @@ impl PageState {
         }
     }
 
-    /// Weighs the claim of a newcomer on a page that has a host: who hosted when the newcomer was
-    /// last here.
+    /// Weighs the claim of a newcomer on a page that has a host. The claim names the host and epoch
+    /// that the newcomer was last told.
     fn weigh_claim(
         &mut self,
         env: Env<'_>,
@@ -46,13 +46,13 @@ impl PageState {
         if self.host_member().is_some_and(|m| *m.id() == claim.host) && claim.epoch == epoch {
             return;
         }
-        if self.term.may_learn_history(env.now, self.rules.recovery) {
-            // a page without history trusts the claim: its host if that is here, else the member
-            // that remembers it
+        if self.term.may_follow_claim(env.now, self.rules.recovery) {
+            // No claim was weighed before: the claimed host follows if it is here, else the member
+            // that claims it.
             let claimed = self.roster.seat_of(&claim.host);
             let mut candidates = claimed.into_iter().chain([newcomer]);
             let next = candidates.find(|seat| self.may_host(*seat)).unwrap_or(host);
-            self.term.learn_history();
+            self.term.note_claims_weighed();
             let epoch = above(env, epoch.max(claim.epoch));
             self.elect(env, next, epoch, Cause::Restarted, out);
         } else if claim.epoch >= epoch {
@@ -64,7 +64,7 @@ impl PageState {
     /// there is one election.
     pub(super) fn end_recovery(&mut self, env: Env<'_>, out: &mut Vec<Output>) {
         let Some(recovery) = self.term.end_recovery() else { return };
-        let Recovery { expected, announced, newcomers } = recovery;
+        let Recovery { expected, announced, untold } = recovery;
         let hostless = self.dismiss_hostless(env, out);
         let claims: Vec<_> = self
             .roster
@@ -73,8 +73,8 @@ impl PageState {
             .collect();
         let is_unanimous = claims.iter().all(|(_, claim)| **claim == expected);
         let can_host = |id: &PeerId| self.roster.seat_of(id).filter(|seat| self.may_host(*seat));
-        // A group member always claims what it was told. One that claims nothing has the id, as a
-        // ticket may name it, but no memory of the term, in which no other member may stamp.
+        // A group member always claims what it was told. One without a claim may have the host's id
+        // from a ticket, but does not remember the term. It must not stamp in that term.
         let remembers = |seat: &Seat| {
             let member = self.roster.get(*seat);
             member.is_some_and(|m| !m.is_group_member() || m.notes.claim.is_some())
@@ -86,7 +86,7 @@ impl PageState {
             self.begin_term(env, host, expected.epoch, Cause::Restarted);
             // a host that resumes knows that it hosts, and is sent no new roster
             if self.roster.get(host).is_some_and(|m| m.notes.knows(expected.epoch)) {
-                newcomers.into_iter().for_each(|newcomer| self.tell_host_of(newcomer, out));
+                untold.into_iter().for_each(|seat| self.tell_host_of(seat, out));
             }
         } else if let Some(host) = claimed.or_else(|| self.choose_host(env, None)) {
             // no claim has a higher epoch than the expected one

@@ -228,7 +228,7 @@ impl PageState {
     /// Sends the host `JOIN` with the roster entry of a new or changed member. Keeps it for a host
     /// that is yet to resume.
     pub(super) fn tell_host_of(&mut self, seat: Seat, out: &mut Vec<Output>) {
-        self.term.note_newcomer(seat);
+        self.term.note_untold(seat);
         let host = self.host_member().filter(|_| self.term.host() != Some(seat));
         if let (Some(host), Some(member)) = (host, self.roster.get(seat)) {
             let frame = outgoing::join(&member.entry());

@@ -164,7 +164,7 @@ impl PageState {
         let mut absent: Vec<_> = self.absent.take_all().collect();
         for (seat, member) in self.roster.take_all() {
             let is_lost = !self.going_away.contains(seat);
-            let is_news = self.term.is_newcomer(seat) || self.profiles.is_pending(seat);
+            let is_news = self.term.is_untold(seat) || self.profiles.is_pending(seat);
             let (id, token, contacts, profile) = member.into_parts();
             let member = AbsentMember {
                 token,

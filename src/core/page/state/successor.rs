@@ -6,8 +6,8 @@ use crate::page::io::Env;
 use crate::page::member::Seat;
 use crate::page::roster::Member;
 
-/// Number of members from which on an election looks at a few before it looks at all. The next host
-/// waits for that.
+/// Number of members from which on an election tries a few members first. To look at all of them
+/// would delay the next host.
 const MANY: usize = 64;
 
 impl PageState {

@@ -36,7 +36,7 @@ impl PageState {
             DeadlineReason::ParkedMessage => self.parked.next_deadline(),
             DeadlineReason::Silence => self.silence.next_deadline(),
             DeadlineReason::Probe => challenge.probe_deadline(),
-            DeadlineReason::Suspicion => challenge.suspicions().ripens_at(self.dials.fair()),
+            DeadlineReason::Suspicion => challenge.suspicions().next_counts_at(self.dials.fair()),
             DeadlineReason::Relief => challenge.relief().next_deadline(),
             DeadlineReason::DeputyReview => self.deputy.next_deadline(self.dials.fair()),
         }
