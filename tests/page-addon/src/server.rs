@@ -50,7 +50,7 @@ struct DialledClaim {
     host: String,
 }
 
-/// What the routing table of one incarnation of the page holds.
+/// Contents of the routing table of one incarnation of the page.
 #[derive(Default)]
 struct Routing {
     /// The host that all members were told of.
