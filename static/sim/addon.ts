@@ -13,14 +13,12 @@ export interface Core {
   connect(...args: [...Moment, dialled: string]): string;
   text(...args: [...Moment, session: number, text: string]): string;
   silence(now: number, session: number): void;
-  closed(...args: [...Moment, session: number, departure: Departure]): string;
+  /** `code` is that of the client's close frame; `null`: none came. */
+  closed(...args: [...Moment, session: number, code: number | null]): string;
   timer(...args: Moment): string;
   losePage(...args: Moment): string;
   resume(...args: [...Moment, session: number]): string;
 }
-
-/** The way in which a socket ended, by its name in the server's log. */
-export type Departure = "goodbye" | "going-away" | "lost";
 
 /** Settings of pages. Durations are in ms of the server's time. */
 export interface Rules {

@@ -26,6 +26,8 @@ export class Observer {
   readonly #holder = new Map<number, string>();
   /** When each entry was stamped. */
   readonly #stamped = new Map<number, number>();
+  /** When each history was founded, by its root. */
+  readonly #foundedAt = new Map<number, number>();
   /** The members at each entry: every node is told the same of the others. */
   readonly #here = new Map<
     number,
@@ -203,6 +205,7 @@ export class Observer {
   stepped(node: Node, before: Place, old: boolean): void {
     const { place } = node.machine;
     if (place.s > before.s || place.e !== before.e || place.r !== before.r) {
+      if (!this.#foundedAt.has(place.r)) this.#foundedAt.set(place.r, this.world.now);
       if (old && node.machine.host !== node.id)
         this.#fail("4 older epoch", `${node.id} takes entries from an older epoch`);
       const grown =
@@ -359,6 +362,14 @@ export class Observer {
   overrules(by: string, host: Node, root: number): void {
     this.world.count("a history from before overrules a provisional one");
     this.#overruled.push({ by, host, root, at: this.world.now });
+  }
+
+  /**
+   * Returns whether the server has begun again since a history was founded. Members that know it have dropped the
+   * history's mark, and compare it by root and use.
+   */
+  #isFromBeforeServer(root: number): boolean {
+    return (this.#foundedAt.get(root) ?? Infinity) < this.world.server.beganAt;
   }
 
   /** Checks what a page is told of another member: first that it joined, then its profiles, until it leaves. */
@@ -531,6 +542,10 @@ export class Observer {
       );
     }
     for (const { by, host, root, at } of this.#overruled) {
+      if (this.#isFromBeforeServer(root)) {
+        this.world.count("a provisional history is from before the server began again");
+        continue;
+      }
       const holder = nodes.find(({ id }) => id === by);
       // A member whose state takes longer than the host waits is passed over.
       if (

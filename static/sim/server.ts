@@ -27,6 +27,13 @@ const HIDDEN_MS = 1000;
 const RESUME_MS = 40;
 /** Share of lost sockets of which the server hears nothing: only the silence tells. */
 const UNNOTICED = 0.3;
+/** Code with which the client closes its socket, if a close frame arrives. */
+const CLOSE_CODES: Readonly<Record<SocketEnd, number | null>> = {
+  goodbye: 1000,
+  "going-away": 1001,
+  again: 4000,
+  lost: null,
+};
 
 export class Server {
   readonly #world: World;
@@ -90,8 +97,7 @@ export class Server {
     if (end === "lost" && this.#world.random.chance(UNNOTICED))
       return this.#core.silence(this.#now, session);
     this.#sockets.delete(session);
-    const departure = end === "again" ? "lost" : end;
-    this.#step((moment) => this.#core.closed(...moment, session, departure));
+    this.#step((moment) => this.#core.closed(...moment, session, CLOSE_CODES[end]));
   }
 
   /** The page's actor dies. Its sessions tell the successor what they know. */

@@ -2,11 +2,10 @@
 // dies is lost. Either end may notice the death late, or be cut off without noticing.
 
 import type { ServerMessage } from "../src/socket-types.ts";
-import type { Departure } from "./addon.ts";
 import type { World } from "./world.ts";
 
 /** The way in which the server's end of a socket ends. `again`: the client closed it to dial again. */
-export type SocketEnd = Departure | "again";
+export type SocketEnd = "goodbye" | "going-away" | "lost" | "again";
 
 /** Code of a close without a close frame: the connection was lost. */
 const LOST = 1006;

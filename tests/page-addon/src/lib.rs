@@ -1,31 +1,37 @@
 //! The server's core as a Node addon, for the simulation of whole groups (`static/sim`).
 //!
-//! The simulation drives directory, page and parser in lock-step: time, clock and random number of each step come in as
-//! arguments, and everything that the step leads to is returned at once. JSON crosses the border as text.
+//! The simulation drives directory, page, sessions and parser in lock-step. Time, clock and random
+//! number of each step come in as arguments. Everything that the step leads to is returned at once.
+//! JSON crosses the border as text.
 
+mod report;
 mod rules;
 mod server;
 
 use napi::{Error, Result};
 use napi_derive::napi;
+use peerstar_core::session::SessionRules;
 use peerstar_core::time::Time;
 use serde::de::DeserializeOwned;
 
 use server::{Moment, Server};
 
-/// The server of one simulation: a directory with one page, and the server's side of each WebSocket.
+/// The server of one simulation: a directory with one page, and the sessions.
 #[napi(js_name = "Server")]
 pub struct Addon(Server);
 
 #[napi]
 impl Addon {
-    /// Starts a server without members. `rules` is what the settings say about pages ([`rules::Given`]), as JSON.
+    /// Starts a server without members. `rules` is what the settings say about pages and sessions
+    /// ([`rules::Given`]), as JSON.
     ///
     /// # Errors
     /// When `rules` is not JSON of that shape.
     #[napi(constructor)]
     pub fn new(rules: String) -> Result<Self> {
-        Ok(Self(Server::new(read::<rules::Given>(&rules)?.into())))
+        let given = read::<rules::Given>(&rules)?;
+        let session_rules = SessionRules::from(&given);
+        Ok(Self(Server::new(given.into(), session_rules)))
     }
 
     /// Opens a session: a client has dialled ([`server::Dialled`], as JSON).
@@ -63,10 +69,8 @@ impl Addon {
         self.0.silence(time(now), session);
     }
 
-    /// Ends a session whose socket is gone. `departure` is spelled as in the server's log.
-    ///
-    /// # Errors
-    /// When `departure` is not the name of one.
+    /// Ends a session whose socket is gone. `code` is that of the client's close frame, if one
+    /// came.
     #[napi]
     pub fn closed(
         &mut self,
@@ -74,10 +78,9 @@ impl Addon {
         unix_ms: f64,
         random: u32,
         session: u32,
-        departure: String,
-    ) -> Result<String> {
-        let departure = server::departure(&departure).map_err(Error::from_reason)?;
-        Ok(self.0.closed(moment(now, unix_ms, random), session, departure))
+        code: Option<u16>,
+    ) -> String {
+        self.0.closed(moment(now, unix_ms, random), session, code)
     }
 
     /// Tells the page that its deadline has passed.
@@ -86,7 +89,8 @@ impl Addon {
         self.0.timer(moment(now, unix_ms, random))
     }
 
-    /// Stops the page's actor, as a panic would, and starts its successor. The sessions have yet to resume.
+    /// Stops the page's actor, as a panic would, and starts its successor. The sessions have yet to
+    /// resume.
     #[napi]
     pub fn lose_page(&mut self, now: f64, unix_ms: f64, random: u32) -> String {
         self.0.lose_page(moment(now, unix_ms, random))

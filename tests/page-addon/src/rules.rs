@@ -1,4 +1,4 @@
-//! Settings of pages on a simulated server.
+//! Settings of pages and sessions on a simulated server.
 
 use std::time::Duration;
 
@@ -7,9 +7,11 @@ use peerstar_core::page::election::Policy;
 use peerstar_core::protocol::ice::IceServers;
 use peerstar_core::protocol::incoming::MAX_PROFILE_BYTES;
 use peerstar_core::protocol::outgoing::{RelayTerms, Terms};
+use peerstar_core::session::SessionRules;
 use serde::Deserialize;
 
-/// The rules that the simulation sets. Durations are in ms; limits that no simulation reaches are not among them.
+/// The rules that the simulation sets. Durations are in ms. Limits that no simulation reaches are
+/// not among them.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Given {
@@ -30,6 +32,18 @@ pub struct Given {
 const EXPIRE_MS: u64 = 5000;
 const RELAY: RelayTerms =
     RelayTerms { max_message_bytes: 65_536, max_bytes_per_s: 0, queue_bytes: 1 << 20 };
+
+impl From<&Given> for SessionRules {
+    fn from(given: &Given) -> Self {
+        let ping = Duration::from_millis(given.ping_ms);
+        Self {
+            ping,
+            host_ping: ping.min(Duration::from_millis(given.host_timeout_ms / 3)),
+            ice_renewal: None,
+            max_relay_bytes: RELAY.max_message_bytes,
+        }
+    }
+}
 
 impl From<Given> for Rules {
     fn from(given: Given) -> Self {

@@ -1,4 +1,7 @@
-//! A server without sockets: the core's directory and page, and sessions that do what `src/actor/session.rs` does.
+//! A server without sockets: the core's directory, one page, and the sessions, run in lock-step.
+//!
+//! [`Server`] does what the actors of `src/actor` do with the outputs of the core. Sessions have no
+//! ticks here: silence is simulated, and no message to an actor is lost.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, VecDeque};
@@ -6,16 +9,20 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use peerstar_core::directory::{DirectoryState, Incarnation, JoinDecision, Succession};
-use peerstar_core::page::member::{Departure, JoinRequest, Rights, Status};
+use peerstar_core::page::member::{JoinRequest, Rights};
 use peerstar_core::page::{Assignment, Env, Handover, Input, Output, PageState, Rules};
 use peerstar_core::protocol::claim::Claim;
 use peerstar_core::protocol::close::Close;
 use peerstar_core::protocol::id::{Epoch, PageKey, PageName, PeerId, SessionId, Token};
-use peerstar_core::protocol::incoming::{self, Inbound};
-use peerstar_core::protocol::outgoing::{self, Frame};
+use peerstar_core::protocol::incoming;
+use peerstar_core::protocol::outgoing::Frame;
+use peerstar_core::session::{
+    Identity, Reaction, SessionEnv, SessionInput, SessionOutput, SessionRules, SessionState,
+};
 use peerstar_core::time::Time;
-use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
+use serde::Deserialize;
+
+use crate::report::{Hosted, Report, Told, send};
 
 /// When a step happens, and the random number for it.
 #[derive(Debug, Clone, Copy)]
@@ -43,118 +50,63 @@ struct DialledClaim {
     host: String,
 }
 
-/// One result of a step, as the simulation is told it.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-enum Told {
-    /// A text frame, as it stands, for these sessions.
-    Frame { to: Vec<u32>, frame: Box<RawValue> },
-    /// The session is closed.
-    Close { session: u32, code: u16, name: &'static str },
-    /// A member has left the page.
-    Left { id: String },
-    /// A host was elected.
-    Elected { host: String, epoch: u64, cause: &'static str },
-    /// Another deputy was named, or there is none any more.
-    Deputy { id: Option<String> },
+/// Contents of the routing table of one incarnation of the page.
+#[derive(Default)]
+struct Routing {
+    /// The host that all members were told of.
+    host: Option<Claim>,
+    /// The session of each member.
+    members: BTreeMap<PeerId, SessionId>,
 }
 
-/// All results of a step, and how the page stands after it.
-#[derive(Serialize)]
-struct Report {
-    told: Vec<Told>,
-    /// Host of the page. `None`: nobody hosts, or the host has yet to come back.
-    hosted: Option<Hosted>,
-    /// Whether the page waits for a host that it was told of.
-    recovering: bool,
-    /// When the page wants its timer, by the server's time.
-    deadline: Option<u64>,
-    /// An invariant of the page that is broken.
-    violation: Option<String>,
-}
-
-#[derive(Serialize)]
-struct Hosted {
-    host: String,
-    epoch: u64,
-}
-
-/// The host that all sessions of one incarnation of the page were told of, as in the routing table.
-type Published = Rc<RefCell<Option<Claim>>>;
+/// The routing table, which the page shares with its sessions.
+type SharedRouting = Rc<RefCell<Routing>>;
 
 struct Session {
-    id: PeerId,
-    token: Token,
-    group: u32,
-    rights: Rights,
-    claim: Option<Claim>,
-    status: Status,
-    /// Number of text frames it has sent.
-    spoken: u64,
-    /// Since when nothing comes from it, if so.
+    state: SessionState<Incarnation>,
+    /// Number of text frames that the client has sent.
+    texts: u64,
+    /// Time since which nothing comes from the client, if so.
     silent_since: Option<Time>,
-    is_member: bool,
-    /// The life of the page that let it in.
-    page: Option<Incarnation>,
-    /// The assignment that it alone was told.
-    told: Option<Claim>,
-    published: Published,
-    /// Inputs from the client since the page's actor died.
-    early: Vec<Input>,
-}
-
-impl Session {
-    /// Returns who hosts, as its client was last told.
-    fn last_told(&self) -> Option<Claim> {
-        let published = self.published.borrow().clone();
-        self.told.iter().cloned().chain(published).max_by_key(|claim| claim.epoch)
-    }
-
-    fn join_request(
-        &self,
-        session: SessionId,
-        claim: Option<Claim>,
-        resumed: Option<Status>,
-    ) -> JoinRequest {
-        JoinRequest {
-            session,
-            id: self.id.clone(),
-            token: Some(self.token.clone()),
-            group: self.group,
-            rights: self.rights,
-            address: None,
-            claim,
-            resumed,
-        }
-    }
+    /// Routing table of the page, once the session is a member.
+    routing: Option<SharedRouting>,
 }
 
 struct Page {
     incarnation: Incarnation,
     state: PageState,
-    published: Published,
+    routing: SharedRouting,
 }
 
 /// The directory with its one page, and the sessions.
 pub struct Server {
     rules: Arc<Rules>,
+    session_rules: Arc<SessionRules>,
     key: PageKey,
     directory: DirectoryState,
     page: Option<Page>,
     sessions: BTreeMap<SessionId, Session>,
-    /// Whether the page took an input that may have changed it since its invariants were last checked.
+    /// Inputs that the page has yet to handle.
+    inputs: VecDeque<Input>,
+    /// Results of the current step.
+    told: Vec<Told>,
+    /// Whether the page took an input that may have changed it since its invariants were last
+    /// checked.
     unchecked: bool,
 }
 
 impl Server {
-    pub fn new(rules: Rules) -> Self {
+    pub fn new(rules: Rules, session_rules: SessionRules) -> Self {
         let name = PageName::parse("page").unwrap_or_else(|bad| panic!("{bad}"));
         Self {
             rules: Arc::new(rules),
+            session_rules: Arc::new(session_rules),
             key: PageKey::Named(name),
             directory: DirectoryState::new(usize::MAX),
             page: None,
             sessions: BTreeMap::new(),
+            inputs: VecDeque::new(),
+            told: Vec::new(),
             unchecked: false,
         }
     }
@@ -163,29 +115,24 @@ impl Server {
         let claim = dialled.claim.map(|DialledClaim { epoch, host }| {
             Ok::<_, String>(Claim { epoch: Epoch(epoch), host: id(&host)? })
         });
-        let session = Session {
+        let identity = Identity {
+            key: self.key.clone(),
             id: id(&dialled.id)?,
-            token: Token::parse(&dialled.token).map_err(|bad| bad.to_string())?,
+            token: Some(Token::parse(&dialled.token).map_err(|bad| bad.to_string())?),
             group: dialled.group,
             rights: Rights { host: true, relay: dialled.relay },
             claim: claim.transpose()?,
-            status: Status::default(),
-            spoken: 0,
-            silent_since: None,
-            is_member: false,
-            page: None,
-            told: None,
-            published: Published::default(),
-            early: Vec::new(),
         };
         let number = SessionId(dialled.session.into());
-        self.sessions.insert(number, session);
-        Ok(self.step(moment, |server, told| server.join(moment, number, told)))
+        let rules = Arc::clone(&self.session_rules);
+        let state = SessionState::new(number, identity, None, rules, moment.now);
+        self.sessions
+            .insert(number, Session { state, texts: 0, silent_since: None, routing: None });
+        Ok(self.step(moment, |server| server.handle(moment, number, SessionInput::Start)))
     }
 
     pub fn text(&mut self, moment: Moment, session: u32, text: &str) -> String {
-        let number = SessionId(session.into());
-        self.step(moment, |server, told| server.hear(moment, number, text, told))
+        self.step(moment, |server| server.read(moment, SessionId(session.into()), text))
     }
 
     pub fn silence(&mut self, now: Time, session: u32) {
@@ -194,17 +141,23 @@ impl Server {
         }
     }
 
-    pub fn closed(&mut self, moment: Moment, session: u32, departure: Departure) -> String {
+    /// Ends a session whose client has closed the socket with `code`, or has lost it.
+    pub fn closed(&mut self, moment: Moment, session: u32, code: Option<u16>) -> String {
         let number = SessionId(session.into());
-        self.step(moment, |server, told| server.end(moment, number, departure, told))
+        self.step(moment, |server| {
+            if let Some(code) = code {
+                server.handle(moment, number, SessionInput::ClientClosed(Some(code)));
+            }
+            server.end(number);
+        })
     }
 
     pub fn timer(&mut self, moment: Moment) -> String {
-        self.step(moment, |server, told| server.drive(moment, Input::Timer, told))
+        self.step(moment, |server| server.inputs.push_back(Input::Timer))
     }
 
     pub fn lose_page(&mut self, moment: Moment) -> String {
-        self.step(moment, |server, told| {
+        self.step(moment, |server| {
             let Some(Page { incarnation, mut state, .. }) = server.page.take() else { return };
             let handover = state.hand_over();
             let succession = server.directory.stopped(
@@ -217,11 +170,11 @@ impl Server {
                 Succession::Expected => {}
                 Succession::Recreate(next) => {
                     server.open(moment, next, handover);
-                    server.drive(moment, Input::Timer, told);
+                    server.inputs.push_back(Input::Timer);
                 }
                 Succession::Abandon(close) => {
-                    let sessions = std::mem::take(&mut server.sessions);
-                    sessions.into_keys().for_each(|session| report_close(session, close, told));
+                    let sessions: Vec<_> = server.sessions.keys().copied().collect();
+                    sessions.into_iter().for_each(|session| server.close(moment, session, close));
                 }
             }
         })
@@ -229,32 +182,24 @@ impl Server {
 
     pub fn resume(&mut self, moment: Moment, session: u32) -> String {
         let number = SessionId(session.into());
-        self.step(moment, |server, told| {
-            let current = server.page.as_ref().map(|page| page.incarnation);
-            let Some(session) = server.sessions.get_mut(&number) else { return };
-            if session.page == current {
-                return;
-            }
-            if !session.is_member {
-                return server.join(moment, number, told);
-            }
-            let request =
-                session.join_request(number, session.last_told(), Some(session.status.clone()));
-            server.drive(moment, Input::Join(request), told);
-            let Some(session) = server.sessions.get_mut(&number) else { return };
-            for input in std::mem::take(&mut session.early) {
-                server.drive(moment, input, told);
+        self.step(moment, |server| {
+            let current = server.incarnation();
+            let page = server.sessions.get(&number).and_then(|session| session.state.page());
+            if page.is_none() || page != current.as_ref() {
+                server.handle(moment, number, SessionInput::PageLost(current));
             }
         })
     }
 
-    fn step(&mut self, moment: Moment, run: impl FnOnce(&mut Self, &mut Vec<Told>)) -> String {
-        let mut told = Vec::new();
-        run(self, &mut told);
-        self.report(told, moment)
+    /// Runs one step: first what `run` does, then all that the page is to handle.
+    fn step(&mut self, moment: Moment, run: impl FnOnce(&mut Self)) -> String {
+        run(self);
+        self.drive(moment);
+        self.report(moment)
     }
 
-    fn report(&mut self, told: Vec<Told>, moment: Moment) -> String {
+    fn report(&mut self, moment: Moment) -> String {
+        let told = std::mem::take(&mut self.told);
         let state = self.page.as_ref().map(|page| &page.state);
         let assignment = state.and_then(PageState::assignment);
         let is_here = |host: &PeerId| state.is_some_and(|state| state.has(host));
@@ -269,203 +214,232 @@ impl Server {
         serde_json::to_string(&report).unwrap_or_else(|error| panic!("{error}"))
     }
 
+    fn incarnation(&self) -> Option<Incarnation> {
+        self.page.as_ref().map(|page| page.incarnation)
+    }
+
     fn open(&mut self, moment: Moment, incarnation: Incarnation, handover: Handover) {
         let state = PageState::new(self.key.clone(), Arc::clone(&self.rules), moment.now, handover);
-        self.page = Some(Page { incarnation, state, published: Published::default() });
+        self.page = Some(Page { incarnation, state, routing: SharedRouting::default() });
     }
 
-    fn join(&mut self, moment: Moment, number: SessionId, told: &mut Vec<Told>) {
-        let Some(session) = self.sessions.get(&number) else { return };
-        let request = session.join_request(number, session.claim.clone(), None);
-        match self.directory.join(&self.key) {
-            JoinDecision::PassOn { incarnation, create } => {
-                if create {
-                    self.open(
-                        moment,
-                        incarnation,
-                        Handover::above(self.directory.announced_epoch()),
-                    );
-                }
-                self.drive(moment, Input::Join(request), told);
-            }
-            JoinDecision::Refuse(close) => self.close(number, close, told),
-        }
-    }
+    // --- sessions, as in src/actor/session.rs ---
 
-    /// Does what a session does with a text frame.
-    fn hear(&mut self, moment: Moment, number: SessionId, text: &str, told: &mut Vec<Told>) {
-        let Some(session) = self.sessions.get_mut(&number) else { return };
-        session.spoken += 1;
-        let input = match incoming::read(&session.id, text) {
-            Ok(Inbound::Heartbeat) => {
-                if session.group > 0 {
-                    send(number, &outgoing::heartbeat(), told);
-                }
-                return;
-            }
-            Ok(Inbound::Probed | Inbound::Ignored) => return,
-            Ok(Inbound::Unreachable(frame)) => return send(number, &frame, told),
-            Ok(Inbound::Goodbye) => {
-                report_close(number, Close::Left, told);
-                return self.end(moment, number, Departure::Goodbye, told);
-            }
-            Err(_) => {
-                report_close(number, Close::BadMessage, told);
-                return self.end(moment, number, Departure::Expelled, told);
-            }
-            Ok(Inbound::Relay { dst, frame }) => Input::Relay { session: number, dst, frame },
-            Ok(Inbound::Suspect(suspicion)) => Input::Suspect { session: number, suspicion },
-            Ok(Inbound::Trust(suspicion)) => Input::Trust { session: number, suspicion },
-            Ok(Inbound::Resign { epoch, to }) => Input::Resign { session: number, epoch, to },
-            Ok(Inbound::Forward { kind, dst, frame }) => {
-                Input::Forward { session: number, kind, dst, frame }
-            }
-            Ok(Inbound::Status(update)) => {
-                session.status.update(update.clone());
-                Input::Status { session: number, update }
-            }
+    /// Hands one input to a session, and performs all outputs.
+    fn handle(&mut self, moment: Moment, number: SessionId, input: SessionInput<Incarnation>) {
+        let current = self.incarnation();
+        let Some(Session { state, routing, .. }) = self.sessions.get_mut(&number) else { return };
+        let env = SessionEnv {
+            now: moment.now,
+            runs: &|page| Some(*page) == current,
+            announced: &|| routing.as_ref()?.borrow().host.clone(),
+            as_of: moment.now,
+            holds_handshake: false,
         };
-        let current = self.page.as_ref().map(|page| page.incarnation);
-        if session.page.is_some() && session.page == current {
-            self.drive(moment, input, told);
-        } else {
-            session.early.push(input);
+        let mut outputs = Vec::new();
+        state.handle(&env, input, &mut outputs);
+        for output in outputs {
+            self.perform_for_session(moment, number, output);
         }
     }
 
-    /// Ends a session of this server's own accord.
-    fn close(&mut self, number: SessionId, close: Close, told: &mut Vec<Told>) {
-        if self.sessions.remove(&number).is_some() {
-            report_close(number, close, told);
-        }
-    }
-
-    fn end(
+    fn perform_for_session(
         &mut self,
         moment: Moment,
         number: SessionId,
-        departure: Departure,
-        told: &mut Vec<Told>,
+        output: SessionOutput<Incarnation>,
     ) {
-        if self.sessions.remove(&number).is_some() {
-            self.drive(moment, Input::SocketClosed { session: number, departure }, told);
+        match output {
+            SessionOutput::Join(request) => self.join(moment, *request),
+            SessionOutput::Resume { page, request } => {
+                if self.incarnation() == Some(page) {
+                    self.inputs.push_back(Input::Join(*request));
+                }
+            }
+            SessionOutput::Forward(input) => self.inputs.push_back(input),
+            SessionOutput::Ping => {
+                let session = self.sessions.get_mut(&number);
+                if session.is_some_and(|session| session.silent_since.is_none()) {
+                    self.note_sign_of_life(number);
+                }
+            }
+            // Clients of the simulation ignore the farewell.
+            SessionOutput::Close { close, .. } => {
+                let (code, name) = (close.code(), close.name());
+                self.told.push(Told::Close { session: number.0 as u32, code, name });
+                self.end(number);
+            }
+            SessionOutput::Seek
+            | SessionOutput::ForgetInFlight
+            | SessionOutput::ReleaseHandshake
+            | SessionOutput::RenewIce => {}
         }
     }
 
-    /// Gives the page one input and does what it decides, as `src/actor/page.rs` does.
-    fn drive(&mut self, moment: Moment, input: Input, told: &mut Vec<Told>) {
-        let mut inputs = VecDeque::from([input]);
-        while let Some(input) = inputs.pop_front() {
-            let Some(Page { state, .. }) = &mut self.page else { return };
+    fn join(&mut self, moment: Moment, request: JoinRequest) {
+        match self.directory.join(&self.key) {
+            JoinDecision::PassOn { incarnation, create } => {
+                if create {
+                    let handover = Handover::above(self.directory.announced_epoch());
+                    self.open(moment, incarnation, handover);
+                }
+                self.inputs.push_back(Input::Join(request));
+            }
+            JoinDecision::Refuse(close) => self.close(moment, request.session, close),
+        }
+    }
+
+    /// Sends a message to the page, or keeps it until there is a page.
+    fn forward(&mut self, number: SessionId, input: Input) {
+        let current = self.incarnation();
+        let Some(session) = self.sessions.get_mut(&number) else { return };
+        let runs = |page: &Incarnation| Some(*page) == current;
+        self.inputs.extend(session.state.forward(input, runs));
+    }
+
+    fn note_sign_of_life(&mut self, number: SessionId) {
+        let session = self.sessions.get_mut(&number);
+        if let Some(alive) = session.and_then(|session| session.state.sign_of_life()) {
+            self.forward(number, alive);
+        }
+    }
+
+    fn read(&mut self, moment: Moment, number: SessionId, text: &str) {
+        self.note_sign_of_life(number);
+        let Some(session) = self.sessions.get_mut(&number) else { return };
+        session.texts += 1;
+        let reaction = match incoming::read(&session.state.identity().id, text) {
+            Ok(message) => session.state.react(message),
+            Err(_) => Reaction::Close { close: Close::BadMessage, detail: None },
+        };
+        match reaction {
+            Reaction::ToPage(input) => self.forward(number, input),
+            Reaction::Signal { kind, dst, frame } => {
+                let (state, current) = (&session.state, self.page.as_ref());
+                let runs = |page: &Incarnation| current.is_some_and(|own| own.incarnation == *page);
+                // The page handles each message at once, so that none is in flight.
+                let routing =
+                    session.routing.as_ref().filter(|_| state.may_bypass_page(kind, 0, runs));
+                match routing.and_then(|routing| routing.borrow().members.get(&dst).copied()) {
+                    Some(to) => self.send(to, &frame),
+                    None => {
+                        self.forward(number, Input::Forward { session: number, kind, dst, frame });
+                    }
+                }
+            }
+            Reaction::Answer(frame) => self.send(number, &frame),
+            Reaction::Ignore => {}
+            Reaction::Close { close, .. } => self.close(moment, number, close),
+        }
+    }
+
+    fn close(&mut self, moment: Moment, number: SessionId, close: Close) {
+        self.handle(moment, number, SessionInput::Close { close, detail: None });
+    }
+
+    /// Forgets a session, and reports its departure to the page.
+    fn end(&mut self, session: SessionId) {
+        if let Some(Session { state, .. }) = self.sessions.remove(&session) {
+            let departure = state.departure();
+            self.inputs.push_back(Input::SocketClosed { session, departure });
+        }
+    }
+
+    // --- the page, as in src/actor/page.rs ---
+
+    /// Hands all inputs to the page, and performs all outputs.
+    fn drive(&mut self, moment: Moment) {
+        while let Some(input) = self.inputs.pop_front() {
+            let Some(Page { state, .. }) = &mut self.page else { continue };
             self.unchecked |= !matches!(input, Input::Relay { .. });
             let sessions = &self.sessions;
             let heard = |session| {
                 let silent = sessions.get(&session).and_then(|session| session.silent_since);
                 silent.unwrap_or(moment.now)
             };
-            let spoken = |session| sessions.get(&session).map_or(0, |session| session.spoken);
+            let texts = |session| sessions.get(&session).map_or(0, |session| session.texts);
             let env = Env {
                 now: moment.now,
                 unix_ms: moment.unix_ms,
                 random: moment.random,
                 last_heard: &heard,
-                texts_sent: &spoken,
+                texts_sent: &texts,
             };
             let mut outputs = Vec::new();
             state.handle(env, input, &mut outputs);
-            inputs.extend(outputs.into_iter().filter_map(|output| self.perform(output, told)));
+            outputs.into_iter().for_each(|output| self.perform(moment, output));
         }
     }
 
-    /// Does one thing; returns what it leads to.
-    fn perform(&mut self, output: Output, told: &mut Vec<Told>) -> Option<Input> {
-        let page = self.page.as_mut()?;
+    fn perform(&mut self, moment: Moment, output: Output) {
+        let Some(Page { incarnation, state, routing }) = &mut self.page else { return };
+        let (incarnation, routing) = (*incarnation, Rc::clone(routing));
         match output {
             Output::Welcome { to, open, assignment } => {
-                let claim = assignment.map(Assignment::into_claim);
-                if let Some(open) = &open {
-                    send(to, open, told);
-                    let to_all = claim.clone().filter(|_| !page.state.is_recovering());
-                    page.published.replace(to_all);
+                // A session that resumes is told nothing.
+                let claim = assignment.filter(|_| open.is_some()).map(Assignment::into_claim);
+                if state.is_recovering() {
+                    routing.borrow_mut().host = None;
+                } else if claim.is_some() {
+                    routing.borrow_mut().host.clone_from(&claim);
                 }
+                if let Some(id) = state.id_of(to).cloned() {
+                    routing.borrow_mut().members.insert(id, to);
+                }
+                if let Some(open) = &open {
+                    self.send(to, open);
+                }
+                self.handle(moment, to, SessionInput::Joined { page: incarnation, claim });
+                // The state still needed what the page's former actor announced.
                 if let Some(session) = self.sessions.get_mut(&to) {
-                    // one that resumes is told nothing by that
-                    session.told = if open.is_some() { claim } else { session.last_told() };
-                    session.is_member = true;
-                    session.page = Some(page.incarnation);
-                    session.published = Rc::clone(&page.published);
+                    session.routing = Some(routing);
                 }
             }
             Output::AnnounceHost { to, frame, assignment } => {
-                send(to, &frame, told);
+                self.send(to, &frame);
                 let hosting = assignment.hosting;
                 let claim = assignment.into_claim();
-                if let Some(session) = self.sessions.get_mut(&to).filter(|_| hosting) {
-                    session.told = Some(claim.clone());
+                if hosting {
+                    self.handle(moment, to, SessionInput::Hosts(claim.clone()));
                 }
-                page.published.replace(Some(claim));
+                routing.borrow_mut().host = Some(claim);
             }
             Output::AnnounceHostToOthers(announcement) => {
-                page.state.announce_to_others(&announcement, |to, frame| send(to, &frame, told));
-                page.published.replace(Some(announcement.assignment.into_claim()));
+                let told = &mut self.told;
+                state.announce_to_others(&announcement, |to, frame| send(to, &frame, told));
+                routing.borrow_mut().host = Some(announcement.assignment.into_claim());
             }
             Output::Send { to, frame }
             | Output::Forward { to, frame, .. }
-            | Output::RosterChange { to, frame } => send(to, &frame, told),
-            Output::Ping(session) => {
-                let answers = self.sessions.get(&session).is_some_and(|s| s.silent_since.is_none());
-                return answers.then_some(Input::Alive(session));
+            | Output::RosterChange { to, frame } => self.send(to, &frame),
+            Output::Ping(session) => self.handle(moment, session, SessionInput::Ping),
+            Output::Dismiss { session, close } => self.close(moment, session, close),
+            Output::Left { id, .. } => {
+                routing.borrow_mut().members.remove(&id);
+                self.told.push(Told::Left { id: id.to_string() });
             }
-            Output::Dismiss { session, close } => self.close(session, close, told),
-            Output::Left { id, .. } => told.push(Told::Left { id: id.to_string() }),
             Output::Elected { assignment: Assignment { epoch, host, .. }, cause } => {
                 let (host, epoch) = (host.to_string(), epoch.0);
-                told.push(Told::Elected { host, epoch, cause: cause.name() });
+                self.told.push(Told::Elected { host, epoch, cause: cause.name() });
             }
-            Output::Deputy { id } => told.push(Told::Deputy { id: id.map(|id| id.to_string()) }),
+            Output::Deputy { id } => {
+                self.told.push(Told::Deputy { id: id.map(|id| id.to_string()) });
+            }
             Output::NotAllowed => {}
             Output::Idle { joins_seen } => {
-                let (incarnation, highest) = (page.incarnation, page.state.announced_epoch());
+                let highest = state.announced_epoch();
                 if self.directory.retire(&self.key, incarnation, joins_seen, highest) {
                     self.page = None;
                 }
             }
         }
-        None
     }
-}
 
-/// Reads a departure by its name in the server's log.
-pub fn departure(name: &str) -> Result<Departure, String> {
-    const ALL: [Departure; 6] = [
-        Departure::Goodbye,
-        Departure::GoingAway,
-        Departure::Disconnected,
-        Departure::Lost,
-        Departure::Expelled,
-        Departure::Silent,
-    ];
-    let found = ALL.into_iter().find(|departure| departure.name() == name);
-    found.ok_or_else(|| format!("{name:?} is not a departure"))
+    fn send(&mut self, to: SessionId, frame: &Frame) {
+        send(to, frame, &mut self.told);
+    }
 }
 
 fn id(text: &str) -> Result<PeerId, String> {
     PeerId::parse(text).map_err(|bad| bad.to_string())
-}
-
-/// Sends a frame to a session, together with those before it that were sent the same.
-fn send(to: SessionId, frame: &Frame, told: &mut Vec<Told>) {
-    let to = to.0 as u32;
-    if let Some(Told::Frame { to: others, frame: last }) = told.last_mut()
-        && last.get() == &**frame
-    {
-        return others.push(to);
-    }
-    let frame = RawValue::from_string(frame.to_string()).unwrap_or_else(|bad| panic!("{bad}"));
-    told.push(Told::Frame { to: vec![to], frame });
-}
-
-fn report_close(session: SessionId, close: Close, told: &mut Vec<Told>) {
-    let (code, name) = (close.code(), close.name());
-    told.push(Told::Close { session: session.0 as u32, code, name });
 }
