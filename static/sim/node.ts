@@ -197,6 +197,7 @@ export class Node implements Tab {
   #compare(from: string, message: Wire): void {
     const { machine } = this;
     if (message.t !== "at" || message.e !== machine.epoch) return;
+    this.#observer.marked(message.at);
     if (machine.host !== this.id || !this.wasProvisional) return;
     if (
       !isEmpty(message.at) &&
@@ -204,7 +205,7 @@ export class Node implements Tab {
       message.at.r !== machine.place.r &&
       !this.#observer.isLater(message.at, machine.place)
     )
-      this.#observer.overrules(from, this, machine.place.r);
+      this.#observer.overrules(from, this, machine.place.r, message.at.r);
   }
 
   #receive(from: string, via: "relay" | "p2p", message: Wire): void {

@@ -2,7 +2,7 @@
 
 import { epochAt, isEmpty, isProvisional } from "../src/group/history.ts";
 import type { Notice } from "../src/group/index.ts";
-import type { Line, Place, Snapshot } from "../src/group/types.ts";
+import type { Line, Place, Snapshot, Standing } from "../src/group/types.ts";
 import type { Data, Fill } from "../src/group/wire.ts";
 import { origin, type App } from "./app.ts";
 import type { Node } from "./node.ts";
@@ -48,8 +48,12 @@ export class Observer {
     readonly by: string;
     readonly host: Node;
     readonly root: number;
+    /** Root of the history from before. */
+    readonly older: number;
     readonly at: number;
   }[] = [];
+  /** Roots that a member still marked as provisional after the server had begun again. */
+  readonly #marksKept = new Set<number>();
 
   constructor(
     readonly world: World,
@@ -359,9 +363,14 @@ export class Observer {
   }
 
   /** Notes that a host with a provisional history hears of one from before the server began. */
-  overrules(by: string, host: Node, root: number): void {
+  overrules(by: string, host: Node, root: number, older: number): void {
     this.world.count("a history from before overrules a provisional one");
-    this.#overruled.push({ by, host, root, at: this.world.now });
+    this.#overruled.push({ by, host, root, older, at: this.world.now });
+  }
+
+  /** Notes that a member says where it stands. It may have missed a restart, and mark its history still. */
+  marked({ r, provisional = 0 }: Standing): void {
+    if (provisional > 0 && this.#isFromBeforeServer(r)) this.#marksKept.add(r);
   }
 
   /**
@@ -541,8 +550,8 @@ export class Observer {
           `stock clients: ${this.stock().join(" ")})\n  ${views.join("\n  ")}`,
       );
     }
-    for (const { by, host, root, at } of this.#overruled) {
-      if (this.#isFromBeforeServer(root)) {
+    for (const { by, host, root, older, at } of this.#overruled) {
+      if (this.#isFromBeforeServer(root) || this.#marksKept.has(older)) {
         this.world.count("a provisional history is from before the server began again");
         continue;
       }
