@@ -282,8 +282,9 @@ export class Shell {
     const lane = laneOf(message);
     // One snapshot on its way to a member is enough: another would be as good, and is asked for
     // again. One in a channel that is dead does not keep the relay from carrying another.
-    const way = via === "p2p" ? this.#channels : relay;
-    if (lane === "snapshots" && way.hasSnapshot(to)) return;
+    const isUnderWay = (): boolean =>
+      relay.hasSnapshot(to) || (via === "p2p" && this.#channels.hasSnapshot(to));
+    if (lane === "snapshots" && isUnderWay()) return;
     if (via === "p2p") this.#channels.send(to, this.#textOf(message), lane);
     else relay.send(to, this.#textOf(message), lane);
   }
