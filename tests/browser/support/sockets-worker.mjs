@@ -5,7 +5,7 @@ import { randomUUID } from "node:crypto";
 import { parentPort, workerData } from "node:worker_threads";
 import WebSocket from "ws";
 import { PROTOCOL } from "../../../static/src/group/index.ts";
-import { probe } from "../../../static/src/health.ts";
+import { probe } from "../../../static/src/health-probe.ts";
 import { Shell } from "../../../static/src/shell.ts";
 
 const { server, page } = workerData;
@@ -52,46 +52,45 @@ class Member {
   constructor(name) {
     this.name = name;
     const token = randomUUID();
-    this.shell = new Shell(
-      env,
-      { id: this.id, profile: undefined, p2p: false },
-      {
-        url: (claim) =>
-          `${server.replace("http", "ws")}/peerjs?${new URLSearchParams({ key: "peerjs", id: this.id, token, page, group: String(PROTOCOL), ...claim })}`,
-        routes: () => ({
-          health: new URL("health", server).href,
-          leave: `${server}/pages/${encodeURIComponent(page)}/peers/${this.id}/leave?token=${token}`,
-        }),
-        visible: () => true,
-        notice: (notice) => this.#noticed(notice),
-        message: (word, { epoch }) => {
-          this.state.push(word);
-          this.epoch = epoch;
-        },
-        snapshot: () => () => this.state,
-        restore: (state) => (this.state = [...state]),
-        error: ({ code }) => this.troubles.push(code),
-        closed: ({ code, reason }) => this.troubles.push(`closed: ${code} ${reason}`),
-        status() {},
-        signal() {},
-        named() {},
-        opened() {},
-        ice() {},
-        over() {},
-        left() {},
-        connect: () => undefined,
-      },
-      () => {},
-    );
-    this.shell.able(true);
+    const routes = {
+      health: new URL("health", server).href,
+      leave: `${server}/pages/${encodeURIComponent(page)}/peers/${this.id}/leave?token=${token}`,
+    };
+    const parameters = { key: "peerjs", id: this.id, token, page, group: String(PROTOCOL) };
+    const port = {
+      routes: () => routes,
+      socketUrl: (claim) =>
+        `${server.replace("http", "ws")}/peerjs?${new URLSearchParams({ ...parameters, ...claim })}`,
+      isVisible: () => true,
+      emit: (name, ...args) => this.#events[name]?.(...args),
+      onSnapshot: () => this.state,
+      onRestore: (state) => (this.state = [...state]),
+      release() {},
+      setId() {},
+      signallingOpened() {},
+      useIce() {},
+      signal() {},
+      dial() {},
+      forget() {},
+    };
+    this.shell = new Shell(env, { id: this.id, profile: undefined, p2p: false }, port, () => {});
+    this.shell.setGivesSnapshots(true);
     this.shell.start();
   }
 
-  #noticed(notice) {
-    if (notice.kind === "member") this.sees[notice.change === "join" ? "add" : "delete"](notice.id);
-    if (notice.kind === "recovered" && !notice.complete)
-      this.troubles.push(`incomplete: ${JSON.stringify(notice)}`);
-  }
+  /** Listeners of the group's events. */
+  #events = {
+    message: (word, { epoch }) => {
+      this.state.push(word);
+      this.epoch = epoch;
+    },
+    member: ({ kind, id }) => this.sees[kind === "join" ? "add" : "delete"](id),
+    recovered: (event) => {
+      if (!event.complete) this.troubles.push(`incomplete: ${JSON.stringify(event)}`);
+    },
+    error: ({ code }) => this.troubles.push(code),
+    close: ({ code, reason }) => this.troubles.push(`closed: ${code} ${reason}`),
+  };
 
   say() {
     this.shell.send(`${this.name}#${++this.said}`).then(
