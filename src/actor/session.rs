@@ -3,7 +3,7 @@
 //! A session reads what its client sends, passes it on to the page, and writes what its thread's
 //! writer could not. The page judges whether the client lives, by the [`SessionCounters`].
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -50,11 +50,14 @@ pub struct Session {
     sockets: ThreadSockets,
     /// Routing table of the page, once the session is a member.
     routing: Option<Arc<RoutingTable>>,
-    /// Empty between steps; kept for its memory.
-    outbox: Vec<SessionOutput<PageAddress>>,
     alarm: Pin<Box<Sleep>>,
     alarm_at: Time,
     permit: Option<ConnectionPermit>,
+}
+
+thread_local! {
+    /// Outputs of one step. Empty between steps; one for all sessions of a thread, for its memory.
+    static OUTPUTS: Cell<Vec<SessionOutput<PageAddress>>> = const { Cell::new(Vec::new()) };
 }
 
 /// Starts the session of a client, on this thread.
@@ -77,7 +80,6 @@ pub fn start(
         socket: Some(Rc::new(RefCell::new(socket))),
         sockets,
         routing: None,
-        outbox: Vec::new(),
         alarm: Box::pin(sleep(JOIN_RETRY)),
         alarm_at: now,
         permit: Some(permit),
@@ -110,10 +112,10 @@ impl Session {
             as_of,
             holds_handshake,
         };
-        self.state.handle(&env, input, &mut self.outbox);
-        let mut outbox = std::mem::take(&mut self.outbox);
-        outbox.drain(..).for_each(|output| self.perform(output, ctx));
-        self.outbox = outbox;
+        let mut outputs = OUTPUTS.take();
+        self.state.handle(&env, input, &mut outputs);
+        outputs.drain(..).for_each(|output| self.perform(output, ctx));
+        OUTPUTS.set(outputs);
     }
 
     fn perform(&mut self, output: SessionOutput<PageAddress>, ctx: &mut Context<Self>) {

@@ -19,7 +19,8 @@ const CHANNELS_MS = 15_000;
 const TOGETHER_MS = 45_000;
 /** Longest wait for the next host's first message. Far above every limit of the matrix. */
 const NEXT_HOST_MS = 30_000;
-const RESOLVED_MS = 30_000;
+/** Longest wait until every send is settled. A slow data channel carries 10 KB/s. */
+const RESOLVED_MS = 60_000;
 /** Wait after a blackout, within which any election that it causes has happened. */
 const AFTERMATH_MS = 2_500;
 
