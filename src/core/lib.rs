@@ -10,6 +10,7 @@
 //! - [`session`]: one session: joining, resuming, pinging, closing.
 //! - [`directory`]: which pages exist, and in which incarnation. The main item is
 //!   [`DirectoryState`](directory::DirectoryState).
+//! - [`cluster`]: several processes as one server: the registry they share, leases, links.
 //! - [`frame`]: WebSocket frames before they are messages, rate limits, fair writing. The main item
 //!   is [`Reader`](frame::reader::Reader).
 //! - [`time`]: points in time.
@@ -27,6 +28,7 @@
 //! The repository's `tests/core/reference` is a slow model of a page. Tests compare all decisions
 //! of [`page`] with it.
 
+pub mod cluster;
 pub mod directory;
 pub mod frame;
 pub mod page;
