@@ -5,14 +5,14 @@ use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use serde_json::value::RawValue;
 
-use super::{Answer, Class, Entry, Join, PageSummary, Place, Present, Question};
+use super::{Answer, Class, Entry, Join, PageSummary, Place, Question};
 use super::{ToBranch, ToPage, TokenHash};
 use crate::cluster::wire::{BadBag, Reader, Writer};
 use crate::cluster::{Fence, NodeId};
 use crate::page::member::{Departure, JoinRequest, Rights, Seat, Status};
 use crate::protocol::claim::Claim;
 use crate::protocol::close::Close;
-use crate::protocol::id::{Epoch, PageKey, PageName, PeerId};
+use crate::protocol::id::{Epoch, PageKey, PageName, PeerId, SessionId};
 use crate::protocol::incoming::{
     MAX_CHANNELS, MAX_PROFILE_BYTES, SignalKind, StatusUpdate, Suspicion,
 };
@@ -36,16 +36,16 @@ pub(in crate::cluster) mod kind {
     pub(super) const UNDELIVERED: u8 = 21;
     pub(super) const ALIVE: u8 = 22;
     pub(super) const LEAVE_WITHOUT_SOCKET: u8 = 23;
-    pub(super) const HERE: u8 = 24;
-    pub(super) const HERE_HASH: u8 = 25;
+    pub(super) const WHO: u8 = 24;
+    pub(super) const MISSED: u8 = 25;
     pub(super) const WELCOME: u8 = 32;
     pub(super) const HOSTS: u8 = 33;
     pub(super) const ANNOUNCED: u8 = 34;
     pub(super) const PING: u8 = 35;
     pub(super) const PROBE: u8 = 36;
     pub(super) const DISMISS: u8 = 37;
-    pub(super) const WHO: u8 = 38;
-    pub(super) const UNKNOWN: u8 = 39;
+    pub(super) const HERE: u8 = 38;
+    pub(super) const HERE_HASH: u8 = 39;
     pub(super) const PAGE_LOST: u8 = 40;
     pub(super) const QUESTION: u8 = 48;
     pub(super) const ANSWER: u8 = 49;
@@ -177,18 +177,16 @@ fn write_to_page(word: &ToPage, w: &mut Writer<'_>) -> u8 {
             w.raw(&proof.0);
             kind::LEAVE_WITHOUT_SOCKET
         }
-        ToPage::Here(present) => {
-            w.list(present.iter(), |w, present| {
-                w.session(present.session);
-                w.number(present.told.0);
-            });
-            kind::HERE
-        }
-        ToPage::HereHash(hash) => {
-            w.raw(&hash.to_be_bytes());
-            kind::HERE_HASH
+        ToPage::Who => kind::WHO,
+        ToPage::Missed(sessions) => {
+            write_sessions(w, sessions);
+            kind::MISSED
         }
     }
+}
+
+fn write_sessions(w: &mut Writer<'_>, sessions: &[SessionId]) {
+    w.list(sessions.iter(), |w, session| w.session(*session));
 }
 
 fn write_to_branch(word: &ToBranch, w: &mut Writer<'_>) -> u8 {
@@ -227,10 +225,14 @@ fn write_to_branch(word: &ToBranch, w: &mut Writer<'_>) -> u8 {
             w.number(close.code().into());
             kind::DISMISS
         }
-        ToBranch::Who => kind::WHO,
-        ToBranch::Unknown(sessions) => {
-            w.list(sessions.iter(), |w, session| w.session(*session));
-            kind::UNKNOWN
+        ToBranch::Here { sessions, host } => {
+            write_sessions(w, sessions);
+            w.option(host.as_ref(), write_claim);
+            kind::HERE
+        }
+        ToBranch::HereHash(hash) => {
+            w.raw(&hash.to_be_bytes());
+            kind::HERE_HASH
         }
         ToBranch::PageLost(next) => {
             w.option(*next, |w, (node, fence)| {
@@ -246,7 +248,7 @@ fn write_to_branch(word: &ToBranch, w: &mut Writer<'_>) -> u8 {
 pub(in crate::cluster) fn write_frame_head(
     w: &mut Writer<'_>,
     blames: bool,
-    from: Option<&(crate::protocol::id::SessionId, PeerId)>,
+    from: Option<&(SessionId, PeerId)>,
 ) {
     w.flag(blames);
     w.option(from, |w, (session, dst)| {
@@ -282,7 +284,7 @@ pub(in crate::cluster) fn read(
             Entry::ToBranch(place, ToBranch::Welcome { to, open, claim, seat })
         }
         (kind, Some(place), Some(frame)) => read_with_frame(class, kind, place, frame, r)?,
-        (kind @ kind::JOIN..=kind::HERE_HASH, Some(place), None) => {
+        (kind @ kind::JOIN..=kind::MISSED, Some(place), None) => {
             Entry::ToPage(place, read_to_page(kind, r)?)
         }
         (kind, Some(place), None) => Entry::ToBranch(place, read_to_branch(kind, r)?),
@@ -342,12 +344,8 @@ fn read_to_page(kind: u8, r: &mut Reader) -> Result<ToPage, BadBag> {
         kind::LEAVE_WITHOUT_SOCKET => {
             ToPage::LeaveWithoutSocket { id: r.id()?, proof: read_hash(r)? }
         }
-        kind::HERE => {
-            let present =
-                |r: &mut Reader| Ok(Present { session: r.session()?, told: Epoch(r.number()?) });
-            ToPage::Here(r.list(present)?)
-        }
-        kind::HERE_HASH => ToPage::HereHash(read_eight(r)?),
+        kind::WHO => ToPage::Who,
+        kind::MISSED => ToPage::Missed(r.list(Reader::session)?),
         _ => return Err(BadBag::UnknownKind),
     })
 }
@@ -363,8 +361,10 @@ fn read_to_branch(kind: u8, r: &mut Reader) -> Result<ToBranch, BadBag> {
             let close = Close::ALL.into_iter().find(|close| close.code() == code);
             ToBranch::Dismiss { session, close: close.ok_or(BadBag::UnknownKind)? }
         }
-        kind::WHO => ToBranch::Who,
-        kind::UNKNOWN => ToBranch::Unknown(r.list(Reader::session)?),
+        kind::HERE => {
+            ToBranch::Here { sessions: r.list(Reader::session)?, host: r.option(read_claim)? }
+        }
+        kind::HERE_HASH => ToBranch::HereHash(read_eight(r)?),
         kind::PAGE_LOST => {
             ToBranch::PageLost(r.option(|r| Ok((NodeId(read_eight(r)?), Fence(r.number()?))))?)
         }

@@ -81,15 +81,6 @@ impl Join {
     pub const MOST_CONTACTS: usize = 32;
 }
 
-/// A member that is here, and what it was told.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Present {
-    /// The session.
-    pub session: SessionId,
-    /// The highest epoch that its client was told.
-    pub told: Epoch,
-}
-
 /// What the node of a session says to a page.
 #[derive(Debug, Clone)]
 pub enum ToPage {
@@ -186,12 +177,10 @@ pub enum ToPage {
         /// Proves that the id is its own.
         proof: TokenHash,
     },
-    /// These members of the page are on this node, and no others: whom the page has from this node
-    /// and this does not name is gone.
-    Here(Vec<Present>),
-    /// A hash of the sessions that [`ToPage::Here`] would name. If the page has others, it asks
-    /// [`ToBranch::Who`].
-    HereHash(u64),
+    /// Asks for [`ToBranch::Here`].
+    Who,
+    /// These members have not been told of the host that [`ToBranch::Here`] names.
+    Missed(Vec<SessionId>),
 }
 
 /// What a page says to its sessions on another node, or to that node.
@@ -243,10 +232,17 @@ pub enum ToBranch {
         /// Why it is closed.
         close: Close,
     },
-    /// Which members are on this node?
-    Who,
-    /// The page does not know these sessions: they are to say again who they are.
-    Unknown(Vec<SessionId>),
+    /// Of the sessions of this node these are members, and no others. Whom the node does not have
+    /// is gone, and whom this does not name says again who it is.
+    Here {
+        /// The members.
+        sessions: Vec<SessionId>,
+        /// The host that was announced to all members.
+        host: Option<Claim>,
+    },
+    /// The [`hash_of`] the sessions that [`ToBranch::Here`] would name. A node that has others asks
+    /// [`ToPage::Who`].
+    HereHash(u64),
     /// This life of the page is over, or never was here. With the next one, if it is known.
     PageLost(Option<(NodeId, Fence)>),
 }
@@ -352,7 +348,7 @@ impl Entry {
     }
 }
 
-/// Returns the hash of [`ToPage::HereHash`]: the same for the same sessions in any order.
+/// Returns the hash of [`ToBranch::HereHash`]: the same for the same sessions in any order.
 #[must_use]
 pub fn hash_of(sessions: impl IntoIterator<Item = SessionId>) -> u64 {
     // SplitMix64's finisher: neighbours do not cancel each other out

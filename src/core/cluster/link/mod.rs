@@ -15,6 +15,8 @@
 
 mod incoming;
 mod outgoing;
+#[cfg(test)]
+mod tests;
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -174,6 +176,12 @@ impl Link {
     #[must_use]
     pub const fn peer(&self) -> NodeId {
         self.peer
+    }
+
+    /// Returns the number of the association. It grows whenever the link breaks.
+    #[must_use]
+    pub const fn association(&self) -> u64 {
+        self.association
     }
 
     /// Returns whether the other node hears this one.
