@@ -33,17 +33,45 @@ pub enum Class {
     Own,
 }
 
+/// How a frame is written to the socket of its receiver, and what happens if there is no room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Delivery {
+    /// A word of the page. A receiver without room is congested.
+    Page,
+    /// A join or leave of a crowd, for which there is more room. A receiver without room is
+    /// congested.
+    News,
+    /// `HOST` for the new host itself. It is written at once, and what the page says after it is
+    /// held back until then.
+    Urgent,
+    /// Data of the host. A receiver without room is congested.
+    HostData,
+    /// Data of a member that does not host. It is dropped at a receiver without room.
+    PeerData,
+    /// A signalling message. If there is no room and the entry says who sent it, the page is told.
+    Signal,
+}
+
+impl Delivery {
+    /// Returns what a link does with the frame when it has no room for it.
+    #[must_use]
+    pub const fn class(self) -> Class {
+        match self {
+            Self::Page | Self::News | Self::Urgent => Class::Own,
+            Self::HostData | Self::PeerData => Class::Relay,
+            Self::Signal => Class::Signal,
+        }
+    }
+}
+
 /// A token as it crosses between nodes: a hash with a key that all nodes have. The token itself
 /// stays on the node of its session.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct TokenHash(pub [u8; 32]);
 
 impl TokenHash {
-    /// Returns the hash as a page compares it. All pages of a cluster compare hashes, also those of
-    /// local sessions.
-    ///
-    /// # Errors
-    /// Never: 64 hexadecimal digits are a token.
+    /// Returns the hash as a page compares it: 64 hexadecimal digits, which are always a token. All
+    /// pages of a cluster compare hashes, also those of local sessions.
     #[must_use]
     pub fn to_token(self) -> Option<Token> {
         use std::fmt::Write;
@@ -152,7 +180,8 @@ pub enum ToPage {
     },
     /// A session was silent for too long.
     Silent(SessionId),
-    /// The time of a [`ToBranch::Probe`] is over.
+    /// The time of a [`ToBranch::Probe`] is over; or the page of a session that had not run by then
+    /// has run after all.
     Ran {
         /// The session.
         session: SessionId,
@@ -192,12 +221,8 @@ pub enum ToBranch {
         to: Vec<SessionId>,
         /// The encoded message.
         frame: Frame,
-        /// What happens if there is no room for it. A session that has no room for a frame of the
-        /// class [`Class::Own`] is congested. So is one without room for data of its host, which
-        /// has the class [`Class::Relay`] and `blames`.
-        class: Class,
-        /// Whether a receiver without room is to blame.
-        blames: bool,
+        /// How it is written.
+        delivery: Delivery,
         /// Session of the sender and id of the receiver, for [`ToPage::Undelivered`].
         from: Option<(SessionId, PeerId)>,
     },
@@ -223,8 +248,14 @@ pub enum ToBranch {
     Announced(Option<Claim>),
     /// Ping a session. Its next frame comes back as [`ToPage::Alive`].
     Ping(SessionId),
-    /// See whether the code of a session's page runs: [`ToPage::Ran`]. Its `PROBE` is sent already.
-    Probe(SessionId),
+    /// See whether the code of a session's page runs, within the time that the rules name:
+    /// [`ToPage::Ran`].
+    Probe {
+        /// The session.
+        to: SessionId,
+        /// The encoded `PROBE`.
+        frame: Frame,
+    },
     /// Close a session that is no member, or no member any more.
     Dismiss {
         /// The session.
@@ -240,6 +271,8 @@ pub enum ToBranch {
         /// The host that was announced to all members.
         host: Option<Claim>,
     },
+    /// The node takes no join for this page: the session asks anew where the page lives.
+    JoinReturned(SessionId),
     /// The [`hash_of`] the sessions that [`ToBranch::Here`] would name. A node that has others asks
     /// [`ToPage::Who`].
     HereHash(u64),
@@ -318,7 +351,7 @@ impl Entry {
         match self {
             Self::ToPage(_, ToPage::Relay { .. }) => Class::Relay,
             Self::ToPage(_, ToPage::Forward { .. }) => Class::Signal,
-            Self::ToBranch(_, ToBranch::Frame { class, .. }) => *class,
+            Self::ToBranch(_, ToBranch::Frame { delivery, .. }) => delivery.class(),
             Self::ToPage(..) | Self::ToBranch(..) | Self::Question { .. } | Self::Answer { .. } => {
                 Class::Own
             }
@@ -340,6 +373,7 @@ impl Entry {
         match self {
             Self::ToPage(_, ToPage::Forward { frame, .. } | ToPage::Relay { frame, .. })
             | Self::ToBranch(_, ToBranch::Frame { frame, .. }) => Some(frame),
+            Self::ToBranch(_, ToBranch::Probe { frame, .. }) => Some(frame),
             Self::ToBranch(_, ToBranch::Welcome { open, .. }) => open.as_ref(),
             Self::ToPage(..) | Self::ToBranch(..) | Self::Question { .. } | Self::Answer { .. } => {
                 None

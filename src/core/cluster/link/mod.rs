@@ -25,7 +25,7 @@ use bytes::Bytes;
 
 use crate::cluster::NodeId;
 use crate::cluster::bag::{BadBag, Header};
-use crate::cluster::entry::{Class, Entry, Place};
+use crate::cluster::entry::{Class, Delivery, Entry, Place};
 use crate::protocol::id::SessionId;
 use crate::protocol::outgoing::Frame;
 use crate::time::Time;
@@ -219,18 +219,17 @@ impl Link {
     }
 
     /// Sends a frame to one session. Receivers of the same frame, one after the other, share one
-    /// entry, and all receivers in a bag share the text. `blames`: see
-    /// [`ToBranch::Frame`](crate::cluster::entry::ToBranch::Frame).
+    /// entry, and all receivers in a bag share the text.
     pub fn push_frame(
         &mut self,
         now: Time,
         place: &Place,
         to: SessionId,
         frame: &Frame,
-        (class, blames): (Class, bool),
+        delivery: Delivery,
     ) -> Pushed {
-        self.admit(now, class, |outgoing| {
-            outgoing.push_frame(now, place, to, frame, (class, blames));
+        self.admit(now, delivery.class(), |outgoing| {
+            outgoing.push_frame(now, place, to, frame, delivery);
         })
     }
 

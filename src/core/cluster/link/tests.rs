@@ -138,9 +138,10 @@ impl End {
                     (Class::Signal, self.link.push(now, &Entry::ToPage(place(), entry)))
                 }
                 _ => {
-                    let class = [Class::Relay, Class::Signal, Class::Own][kind as usize - 3];
-                    let how = (class, kind == 4);
-                    (class, self.link.push_frame(now, &place(), session, &frame, how))
+                    let delivery = [Delivery::HostData, Delivery::Signal, Delivery::Page];
+                    let delivery = delivery[kind as usize - 3];
+                    let pushed = self.link.push_frame(now, &place(), session, &frame, delivery);
+                    (delivery.class(), pushed)
                 }
             };
             self.note(*number, class, pushed);
