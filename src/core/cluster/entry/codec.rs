@@ -405,7 +405,6 @@ fn read_join(r: &mut Reader) -> Result<Join, BadBag> {
     let (session, id) = (r.session()?, r.id()?);
     let proof = r.option(read_hash)?;
     let request = JoinRequest {
-        can: crate::protocol::id::Capabilities::default(),
         session,
         id,
         token: proof.and_then(TokenHash::to_token),

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should say so at once")]
 #![allow(clippy::print_stdout, reason = "scripts/cluster-sim shows what happened")]
 
+mod deep;
 mod faults;
 mod keeper;
 mod prng;

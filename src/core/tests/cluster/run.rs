@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use crate::deep::Deep;
 use crate::random::{Kind, schedule};
 use crate::script::Script;
 use crate::shrink::shrink;
@@ -28,7 +29,7 @@ pub(crate) struct Outcome {
 pub(crate) fn run(script: &Script, kind: Kind, logs: bool) -> Outcome {
     match kind {
         Kind::Wide => run_body(script, Wide::default(), logs),
-        Kind::Deep => run_body(script, Wide::default(), logs),
+        Kind::Deep => run_body(script, Deep::default(), logs),
     }
 }
 

@@ -762,6 +762,10 @@ impl Body for Wide {
         }
     }
 
+    fn reconnected(&mut self, _io: &mut Io<Self>, _process: Process) {}
+
+    fn refused(&mut self, _io: &mut Io<Self>, _event: Event) {}
+
     fn output(&mut self, io: &mut Io<Self>, process: Process, output: Output<Asks>) {
         match output {
             Output::Deciding(Deciding::No) => {}

@@ -39,6 +39,10 @@ pub(crate) trait Body: Sized {
     fn is_node(&mut self, io: &mut Io<Self>, process: Process);
     /// A process has died or ended: all that it had is gone.
     fn died(&mut self, io: &mut Io<Self>, process: Process);
+    /// A connection to Redis stands anew.
+    fn reconnected(&mut self, io: &mut Io<Self>, process: Process);
+    /// An event was for a process that is gone.
+    fn refused(&mut self, io: &mut Io<Self>, event: Self::Event);
     /// A node wants something done that is not the keeper's.
     fn output(&mut self, io: &mut Io<Self>, process: Process, output: Output<Self::Join>);
     /// A bag has arrived.
@@ -241,6 +245,11 @@ impl<B: Body> Io<B> {
         self.machines[process].paused_until
     }
 
+    /// Returns when what a process says now goes out.
+    pub(crate) fn speaks_at(&self, process: Process) -> Us {
+        self.machines[process].speaks_at
+    }
+
     fn flush(&mut self) {
         let mut later = std::mem::take(&mut self.later);
         for (at, event) in later.drain(..) {
@@ -349,6 +358,9 @@ impl<B: Body> World<B> {
         if let Some(process) = process_of(&event) {
             let machine = &io.machines[process];
             if !machine.lives() {
+                if let Event::Body(_, event) = event {
+                    self.body.refused(io, event);
+                }
                 return;
             }
             if machine.paused_until > io.now {
@@ -404,6 +416,7 @@ impl<B: Body> World<B> {
                 if channel == Channel::Commands {
                     io.feed(process, Input::Keeper(KeeperInput::Connected));
                 }
+                self.body.reconnected(io, process);
             }
             Notice::Down(channel) => io.connection_lost(process, channel),
             Notice::Reply { number, reply } => {

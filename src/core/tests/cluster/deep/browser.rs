@@ -215,10 +215,12 @@ impl Deep {
             Said::Ping => self.to_server(io, who, Event::Pong(session)),
             Said::Closed(close) => {
                 io.note(|| format!("{who} is closed: {close:?}"));
+                self.last_lost = io.now;
                 self.redial(io, who);
             }
             Said::Reset => {
                 io.note(|| format!("{who} has lost its socket"));
+                self.last_lost = io.now;
                 self.redial(io, who);
             }
         }

@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use peerstar_core::cluster::entry::Join;
-use peerstar_core::cluster::io::{Deciding, Input, Output};
-use peerstar_core::cluster::{Fence, NodeId};
+use peerstar_core::cluster::NodeId;
+use peerstar_core::cluster::io::{Deciding, Output};
 use peerstar_core::directory::Incarnation;
 use peerstar_core::page::Rules;
 use peerstar_core::page::election::Policy;
@@ -68,6 +68,7 @@ pub(crate) struct Deep {
     /// When which host was first heard of.
     history: BTreeMap<PageKey, Vec<(Us, Claim)>>,
     last_death: Us,
+    last_lost: Us,
     rules: Arc<Rules>,
     session_rules: Arc<SessionRules>,
 }
@@ -117,6 +118,7 @@ impl Default for Deep {
             named: BTreeMap::new(),
             history: BTreeMap::new(),
             last_death: 0,
+            last_lost: 0,
             rules: Arc::new(rules),
             session_rules: Arc::new(session_rules),
         }
@@ -280,7 +282,3 @@ impl Body for Deep {
     }
 }
 
-/// Something that a page says must not be below what its receiver heard: a life is over.
-fn is_bound_later(bound: Fence, fence: Fence) -> bool {
-    fence < bound
-}

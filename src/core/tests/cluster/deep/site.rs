@@ -1,0 +1,1230 @@
+//! What one process has: pages, branches, links and sessions, and how they are joined together. It
+//! stands for the server's actors.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use peerstar_core::cluster::entry::{Delivery, Entry, Join, Place, ToBranch, ToPage};
+use peerstar_core::cluster::io::{Input as NodeInput, Joining, Output as NodeOutput, Whereabouts};
+use peerstar_core::cluster::link::{Link, LinkEvent, Pushed, window};
+use peerstar_core::cluster::registry::Record;
+use peerstar_core::cluster::{Fence, NodeId};
+use peerstar_core::directory::Incarnation;
+use peerstar_core::page::member::{Departure, JoinRequest, Rights};
+use peerstar_core::page::{Assignment, Env, Handover, Input, Output, PageState};
+use peerstar_core::protocol::claim::Claim;
+use peerstar_core::protocol::close::Close;
+use peerstar_core::protocol::id::{Capabilities, PageKey, SessionId, Token};
+use peerstar_core::protocol::incoming;
+use peerstar_core::protocol::outgoing::{self, Frame};
+use peerstar_core::session::{
+    Identity, Reaction, SessionEnv, SessionInput, SessionOutput, SessionState,
+};
+use peerstar_core::time::Time;
+
+use crate::queue::{S, Us};
+use crate::redis::Process;
+use crate::script::Name;
+
+use super::browser::{Said, is_reachable};
+use super::{Deep, Event, W};
+
+/// How long a join may take (C8).
+const ANSWERED: Us = 10 * S;
+/// Most inputs that wait for a page that may not decide (C6).
+const MOST_WAITING: usize = 10_000;
+
+/// Where a session's page is, as the session knows it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Address {
+    Here(Incarnation),
+    There(u64),
+}
+
+/// A page here.
+#[derive(Debug)]
+pub(super) struct Actor {
+    pub incarnation: Incarnation,
+    pub fence: Fence,
+    pub page: PageState,
+    /// The nodes of members that are not here.
+    pub remote: BTreeMap<SessionId, NodeId>,
+    announced: Option<Claim>,
+    waiting: VecDeque<Input>,
+    timer: u64,
+    timer_at: Option<Time>,
+    timer_waits: bool,
+}
+
+/// A page that lives on another node.
+#[derive(Debug)]
+pub(super) struct Branch {
+    node: NodeId,
+    fence: Fence,
+    life: u64,
+    announced: Option<Claim>,
+}
+
+/// A session here.
+#[derive(Debug)]
+pub(super) struct Session {
+    pub who: Name,
+    pub key: PageKey,
+    pub state: SessionState<Address>,
+    /// The highest fence that it was bound to.
+    pub bound: Fence,
+    /// When it first asked, until it is answered.
+    pub asked: Option<Us>,
+    heard: Time,
+    texts: u64,
+    /// The last host that was announced to all members.
+    announced: Option<Claim>,
+    tick: u64,
+    tick_at: Option<Time>,
+}
+
+/// A link to another node.
+#[derive(Debug)]
+struct Way {
+    link: Link,
+    number: u64,
+    due: Option<Us>,
+}
+
+/// All that one process has.
+#[derive(Debug, Default)]
+pub(super) struct Site {
+    pub node: Option<NodeId>,
+    pub pages: BTreeMap<PageKey, Actor>,
+    pub branches: BTreeMap<PageKey, Branch>,
+    pub sessions: BTreeMap<SessionId, Session>,
+    links: BTreeMap<NodeId, Way>,
+    lives: u64,
+}
+
+impl Site {
+    fn runs(pages: &BTreeMap<PageKey, Actor>, branches: &BTreeMap<PageKey, Branch>, key: &PageKey, at: Address) -> bool {
+        match at {
+            Address::Here(life) => pages.get(key).is_some_and(|page| page.incarnation == life),
+            Address::There(life) => branches.get(key).is_some_and(|one| one.life == life),
+        }
+    }
+}
+
+impl Deep {
+    pub(super) fn site(&mut self, process: Process) -> &mut Site {
+        if self.sites.len() <= process {
+            self.sites.resize_with(process + 1, Site::default);
+        }
+        &mut self.sites[process]
+    }
+
+    /// A process is a node from now on.
+    pub(super) fn begin(&mut self, io: W<'_>, process: Process) {
+        let node = io.machines[process].id;
+        let site = self.site(process);
+        site.node = Some(node);
+        site.links.clear();
+    }
+
+    pub(super) fn at_node(&mut self, io: W<'_>, process: Process, event: Event) {
+        let local = io.machines[process].local(io.now);
+        match event {
+            Event::Opened { session, who, claim } => {
+                self.opened(io, process, session, who, claim);
+            }
+            Event::Text(session, text) => self.read(io, process, session, &text),
+            Event::Pong(session) => self.heard(io, process, session),
+            Event::Gone(session, code) => {
+                self.session(io, process, session, SessionInput::ClientClosed(code));
+                self.end_session(io, process, session);
+            }
+            Event::Tick(session, number) => {
+                if let Some(one) = self.site(process).sessions.get_mut(&session)
+                    && one.tick == number
+                {
+                    one.tick_at = None;
+                    if one.state.next_tick() <= local {
+                        self.session(io, process, session, SessionInput::Tick);
+                    }
+                    self.arm_session(io, process, session);
+                }
+            }
+            Event::PageTimer(key, incarnation, number) => {
+                if let Some(actor) = self.site(process).pages.get_mut(&key)
+                    && (actor.incarnation, actor.timer) == (incarnation, number)
+                {
+                    actor.timer_at = None;
+                    self.page(io, process, &key, Input::Timer);
+                }
+            }
+            Event::Link(node, number) => {
+                if let Some(way) = self.site(process).links.get_mut(&node)
+                    && way.number == number
+                {
+                    way.due = None;
+                    if way.link.next_deadline().is_some_and(|at| at <= local) {
+                        way.link.tick(local);
+                    }
+                    self.pump(io, process, node);
+                }
+            }
+            Event::Decide => self.catch_up(io, process),
+            Event::Dial(..) | Event::Impatient(..) | Event::ToBrowser(..) => {}
+        }
+    }
+
+    // ---- sessions
+
+    fn opened(
+        &mut self,
+        io: W<'_>,
+        process: Process,
+        session: SessionId,
+        who: Name,
+        claim: Option<Claim>,
+    ) {
+        let local = io.machines[process].local(io.now);
+        let Some(browser) = self.browsers.get(&who) else { return };
+        let key = browser.page.clone();
+        let identity = Identity {
+            key: key.clone(),
+            id: browser.id.clone(),
+            token: Token::parse(&who).ok(),
+            group: 2,
+            can: Capabilities::default(),
+            rights: Rights::ALL,
+            claim,
+        };
+        let rules = Arc::clone(&self.session_rules);
+        let state = SessionState::new(session, identity, None, rules, local);
+        let one = Session {
+            who,
+            key,
+            state,
+            bound: Fence(0),
+            asked: Some(io.now),
+            heard: local,
+            texts: 0,
+            announced: None,
+            tick: 0,
+            tick_at: None,
+        };
+        self.site(process).sessions.insert(session, one);
+        self.session(io, process, session, SessionInput::Start);
+    }
+
+    /// Lets a session handle an input.
+    fn session(
+        &mut self,
+        io: W<'_>,
+        process: Process,
+        session: SessionId,
+        input: SessionInput<Address>,
+    ) {
+        let local = io.machines[process].local(io.now);
+        let Site { sessions, pages, branches, .. } = self.site(process);
+        let Some(one) = sessions.get_mut(&session) else { return };
+        let key = one.key.clone();
+        let runs = |at: &Address| Site::runs(pages, branches, &key, *at);
+        let announced = one.announced.clone();
+        let env = SessionEnv {
+            now: local,
+            runs: &runs,
+            announced: &|| announced.clone(),
+            as_of: one.heard,
+            holds_handshake: false,
+        };
+        let mut out = Vec::new();
+        one.state.handle(&env, input, &mut out);
+        self.session_outputs(io, process, session, &key, out);
+        self.arm_session(io, process, session);
+    }
+
+    fn arm_session(&mut self, io: W<'_>, process: Process, session: SessionId) {
+        let now = io.now;
+        let Some(one) = self.site(process).sessions.get_mut(&session) else { return };
+        let at = one.state.next_tick();
+        if one.tick_at != Some(at) {
+            one.tick += 1;
+            one.tick_at = Some(at);
+            let event = Event::Tick(session, one.tick);
+            let at = io.machines[process].global(now, at).max(now + 1000);
+            io.add(None, at - now, Some(process), event);
+        }
+    }
+
+    fn session_outputs(
+        &mut self,
+        io: W<'_>,
+        process: Process,
+        session: SessionId,
+        key: &PageKey,
+        out: Vec<SessionOutput<Address>>,
+    ) {
+        for output in out {
+            match output {
+                SessionOutput::Join(request) => self.ask(io, process, session, key, *request),
+                SessionOutput::Seek => {
+                    io.feed(process, NodeInput::Seek { page: key.clone(), session });
+                }
+                SessionOutput::Resume { page, request } => match page {
+                    Address::Here(_) => self.page(io, process, key, Input::Join(*request)),
+                    Address::There(_) => self.ask(io, process, session, key, *request),
+                },
+                SessionOutput::Forward(input) => self.to_page(io, process, session, key, input),
+                SessionOutput::Ping => self.write(io, process, session, Said::Ping),
+                SessionOutput::Close { close, .. } => {
+                    self.write(io, process, session, Said::Closed(close));
+                    self.end_session(io, process, session);
+                }
+                SessionOutput::ForgetInFlight
+                | SessionOutput::ReleaseHandshake
+                | SessionOutput::RenewIce => {}
+            }
+        }
+    }
+
+    fn ask(
+        &mut self,
+        io: W<'_>,
+        process: Process,
+        session: SessionId,
+        key: &PageKey,
+        request: JoinRequest,
+    ) {
+        let Some(one) = self.site(process).sessions.get(&session) else { return };
+        let (bound, resumes) = (one.bound, request.resumed.is_some());
+        let join = Join { request, proof: None, seat: None, contacts: Vec::new() };
+        let joining = Joining { session, bound, resumes, request: join };
+        io.feed(process, NodeInput::Join { page: key.clone(), joining });
+    }
+
+    /// A session is gone.
+    fn end_session(&mut self, io: W<'_>, process: Process, session: SessionId) {
+        let Some(one) = self.site(process).sessions.remove(&session) else { return };
+        let departure = one.state.departure();
+        io.feed(process, NodeInput::Departed { page: one.key, session, departure });
+    }
+
+    fn write(&mut self, io: W<'_>, process: Process, session: SessionId, said: Said) {
+        let Some(one) = self.site(process).sessions.get(&session) else { return };
+        let who = one.who.clone();
+        self.to_browser(io, process, &who, session, said);
+    }
+
+    /// Bytes of a client have arrived.
+    fn heard(&mut self, io: W<'_>, process: Process, session: SessionId) {
+        let local = io.machines[process].local(io.now);
+        let Some(one) = self.site(process).sessions.get_mut(&session) else { return };
+        one.heard = local;
+        if let Some(alive) = one.state.sign_of_life() {
+            self.forward(io, process, session, alive);
+        }
+    }
+
+    fn read(&mut self, io: W<'_>, process: Process, session: SessionId, text: &str) {
+        self.heard(io, process, session);
+        let Some(one) = self.site(process).sessions.get_mut(&session) else { return };
+        one.texts += 1;
+        let Ok(message) = incoming::read(&one.state.identity().id, text) else {
+            return io.fail(|| format!("a browser says nonsense: {text}"));
+        };
+        match one.state.react(message) {
+            Reaction::Ignore => {}
+            Reaction::Answer(frame) => self.write(io, process, session, Said::Frame(frame)),
+            Reaction::ToPage(input) => self.forward(io, process, session, input),
+            Reaction::Signal { kind, dst, frame } => {
+                self.forward(io, process, session, Input::Forward { session, kind, dst, frame });
+            }
+            Reaction::Close { close, detail } => {
+                self.session(io, process, session, SessionInput::Close { close, detail });
+            }
+        }
+    }
+
+    /// Sends an input to the page of a session, or keeps it.
+    fn forward(&mut self, io: W<'_>, process: Process, session: SessionId, input: Input) {
+        let Site { sessions, pages, branches, .. } = self.site(process);
+        let Some(one) = sessions.get_mut(&session) else { return };
+        let key = one.key.clone();
+        let runs = |at: &Address| Site::runs(pages, branches, &key, *at);
+        if let Some(input) = one.state.forward(input, runs) {
+            self.to_page(io, process, session, &key, input);
+        }
+    }
+
+    fn to_page(
+        &mut self,
+        io: W<'_>,
+        process: Process,
+        session: SessionId,
+        key: &PageKey,
+        input: Input,
+    ) {
+        let site = self.site(process);
+        let at = site.sessions.get(&session).and_then(|one| one.state.page().copied());
+        match at {
+            Some(Address::Here(_)) => self.page(io, process, key, input),
+            Some(Address::There(_)) => {
+                let Some(branch) = site.branches.get(key) else { return };
+                let (node, fence) = (branch.node, branch.fence);
+                let place = Place { page: key.clone(), fence };
+                let Some(said) = to_page_entry(input) else { return };
+                self.push(io, process, node, Entry::ToPage(place, said));
+            }
+            None => {}
+        }
+    }
+
+    /// A session hears where its page lives.
+    fn located(
+        &mut self,
+        io: W<'_>,
+        process: Process,
+        session: SessionId,
+        key: &PageKey,
+        at: Whereabouts,
+    ) {
+        let address = self.address(process, key, at);
+        self.session(io, process, session, SessionInput::PageLost(Some(address)));
+    }
+
+    /// Returns the address of a page. One on another node has a branch here from now on.
+    fn address(&mut self, process: Process, key: &PageKey, at: Whereabouts) -> Address {
+        let site = self.site(process);
+        match at {
+            Whereabouts::Here { incarnation, .. } => {
+                site.branches.remove(key);
+                Address::Here(incarnation)
+            }
+            Whereabouts::There { node, fence } => {
+                if let Some(branch) = site.branches.get_mut(key)
+                    && branch.node == node
+                {
+                    branch.fence = branch.fence.max(fence);
+                    return Address::There(branch.life);
+                }
+                site.lives += 1;
+                let life = site.lives;
+                site.branches.insert(key.clone(), Branch { node, fence, life, announced: None });
+                Address::There(life)
+            }
+        }
+    }
+
+    /// A session is a member of a life of its page.
+    fn bind(&mut self, io: W<'_>, process: Process, session: SessionId, fence: Fence) {
+        let Some(one) = self.site(process).sessions.get_mut(&session) else { return };
+        if fence < one.bound {
+            let bound = one.bound;
+            io.fail(|| format!("C3 {session:?} is bound to {fence:?} after {bound:?}"));
+        }
+        one.bound = one.bound.max(fence);
+        one.asked = None;
+    }
+
+    // ---- pages
+
+    /// Gives a page an input, or keeps it until the page may decide.
+    fn page(&mut self, io: W<'_>, process: Process, key: &PageKey, input: Input) {
+        let may_decide = io.machines[process].may_decide(io.now);
+        let Some(actor) = self.site(process).pages.get_mut(key) else { return };
+        if may_decide && actor.waiting.is_empty() {
+            return self.page_step(io, process, key, input);
+        }
+        if matches!(input, Input::Timer) {
+            actor.timer_waits = true;
+            return;
+        }
+        actor.waiting.push_back(input);
+        if actor.waiting.len() > MOST_WAITING {
+            io.fail(|| format!("C6 {key:?} holds {MOST_WAITING} inputs"));
+        }
+    }
+
+    fn catch_up(&mut self, io: W<'_>, process: Process) {
+        let keys: Vec<PageKey> = self.site(process).pages.keys().cloned().collect();
+        for key in keys {
+            while io.machines[process].may_decide(io.now)
+                && let Some(actor) = self.site(process).pages.get_mut(&key)
+            {
+                if let Some(input) = actor.waiting.pop_front() {
+                    self.page_step(io, process, &key, input);
+                } else if std::mem::take(&mut actor.timer_waits) {
+                    self.page_step(io, process, &key, Input::Timer);
+                } else {
+                    break;
+                }
+            }
+        }
+    }
+
+    fn page_step(&mut self, io: W<'_>, process: Process, key: &PageKey, input: Input) {
+        let machine = &io.machines[process];
+        let local = machine.local(io.now);
+        let unix_ms = machine.unix_ms(io.now).max(machine.epoch.0);
+        let random = io.prng.next();
+        let Site { sessions, pages, .. } = self.site(process);
+        let Some(actor) = pages.get_mut(key) else { return };
+        let last_heard = |session| sessions.get(&session).map_or(local, |one: &Session| one.heard);
+        let texts_sent = |session| sessions.get(&session).map_or(0, |one: &Session| one.texts);
+        let env = Env {
+            now: local,
+            unix_ms,
+            random,
+            last_heard: &last_heard,
+            texts_sent: &texts_sent,
+        };
+        let shown = io.log.is_some().then(|| format!("{input:?}"));
+        let mut out = Vec::new();
+        actor.page.handle(env, input, &mut out);
+        if let Some(shown) = shown {
+            io.note(|| format!("{process} {key:?} <- {}", shown.chars().take(160).collect::<String>()));
+        }
+        let announced = actor.page.announced_epoch();
+        if let Err(violation) = actor.page.check() {
+            io.fail(|| format!("page {key:?}: {violation}"));
+        }
+        let machine = &mut io.machines[process];
+        machine.epoch = machine.epoch.max(announced);
+        if out.iter().any(|output| matches!(output, Output::Elected { .. } | Output::Welcome { .. })) {
+            io.decides(process);
+        }
+        self.page_outputs(io, process, key, out);
+        self.arm_page(io, process, key);
+    }
+
+    fn arm_page(&mut self, io: W<'_>, process: Process, key: &PageKey) {
+        let now = io.now;
+        let Some(actor) = self.site(process).pages.get_mut(key) else { return };
+        let Some(at) = actor.page.next_deadline().map(|next| next.at) else { return };
+        if actor.timer_at != Some(at) && !actor.timer_waits {
+            actor.timer += 1;
+            actor.timer_at = Some(at);
+            let event = Event::PageTimer(key.clone(), actor.incarnation, actor.timer);
+            let at = io.machines[process].global(now, at);
+            io.add(None, at - now, Some(process), event);
+        }
+    }
+
+    fn page_outputs(&mut self, io: W<'_>, process: Process, key: &PageKey, out: Vec<Output>) {
+        for output in out {
+            match output {
+                Output::Welcome { to, open, assignment } => {
+                    let claim = assignment.map(Assignment::into_claim);
+                    self.welcome(io, process, key, to, open, claim);
+                }
+                Output::AnnounceHost { to, frame, assignment } => {
+                    let hosts = assignment.hosting;
+                    let claim = assignment.into_claim();
+                    self.deliver(io, process, key, to, frame, Delivery::Urgent, None);
+                    if hosts {
+                        self.hosts(io, process, key, to, claim);
+                    }
+                }
+                Output::AnnounceHostToOthers(announcement) => {
+                    let claim = announcement.assignment.clone().into_claim();
+                    let mut others = Vec::new();
+                    if let Some(actor) = self.site(process).pages.get_mut(key) {
+                        actor.announced = Some(claim.clone());
+                        actor.page.announce_to_others(&announcement, |to, frame| {
+                            others.push((to, frame));
+                        });
+                    }
+                    for (to, frame) in others {
+                        if let Some(one) = self.site(process).sessions.get_mut(&to) {
+                            one.announced = Some(claim.clone());
+                        }
+                        self.deliver(io, process, key, to, frame, Delivery::Page, None);
+                    }
+                    self.announced(io, process, key, &claim);
+                }
+                Output::Send { to, frame } => {
+                    self.deliver(io, process, key, to, frame, Delivery::Page, None);
+                }
+                Output::Forward { to, frame, from } => {
+                    let delivery = if from.is_some() { Delivery::Signal } else { Delivery::PeerData };
+                    self.deliver(io, process, key, to, frame, delivery, from);
+                }
+                Output::RosterChange { to, frame } => {
+                    self.deliver(io, process, key, to, frame, Delivery::News, None);
+                }
+                Output::Ping(to) => match self.node_of(process, key, to) {
+                    None => self.session(io, process, to, SessionInput::Ping),
+                    Some(node) => self.say(io, process, key, node, ToBranch::Ping(to)),
+                },
+                Output::Dismiss { session, close } => {
+                    match self.node_of(process, key, session) {
+                        None => {
+                            let input = SessionInput::Close { close, detail: None };
+                            self.session(io, process, session, input);
+                        }
+                        Some(node) => {
+                            self.say(io, process, key, node, ToBranch::Dismiss { session, close });
+                        }
+                    }
+                }
+                Output::Left { .. } => {}
+                Output::Elected { assignment, .. } => {
+                    if !io.machines[process].may_decide(io.now) {
+                        io.fail(|| format!("C7 {process} elects on {key:?} without a lease"));
+                    }
+                    let claim = assignment.into_claim();
+                    io.note(|| format!("{process} elects {claim:?} on {key:?}"));
+                    self.host_named(io, key, &claim);
+                }
+                Output::Idle { joins_seen } => {
+                    let Some(actor) = self.site(process).pages.get(key) else { return };
+                    let (incarnation, announced) =
+                        (actor.incarnation, actor.page.announced_epoch());
+                    let page = key.clone();
+                    io.feed(process, NodeInput::Idle { page, incarnation, joins_seen, announced });
+                }
+                Output::NotAllowed | Output::Deputy { .. } => {}
+            }
+        }
+    }
+
+    /// Returns the node of a member that is not here.
+    fn node_of(&mut self, process: Process, key: &PageKey, session: SessionId) -> Option<NodeId> {
+        self.site(process).pages.get(key)?.remote.get(&session).copied()
+    }
+
+    fn place(&mut self, process: Process, key: &PageKey) -> Option<Place> {
+        let fence = self.site(process).pages.get(key)?.fence;
+        Some(Place { page: key.clone(), fence })
+    }
+
+    /// Says something to the branch of a page on another node.
+    fn say(&mut self, io: W<'_>, process: Process, key: &PageKey, node: NodeId, said: ToBranch) {
+        if let Some(place) = self.place(process, key) {
+            self.push(io, process, node, Entry::ToBranch(place, said));
+        }
+    }
+
+    fn welcome(
+        &mut self,
+        io: W<'_>,
+        process: Process,
+        key: &PageKey,
+        to: SessionId,
+        open: Option<Frame>,
+        claim: Option<Claim>,
+    ) {
+        if let Some(node) = self.node_of(process, key, to) {
+            let said = ToBranch::Welcome { to, open, claim, seat: None };
+            return self.say(io, process, key, node, said);
+        }
+        let Some(actor) = self.site(process).pages.get(key) else { return };
+        let (fence, address) = (actor.fence, Address::Here(actor.incarnation));
+        self.bind(io, process, to, fence);
+        self.joined(io, process, key, to, address, open, claim);
+    }
+
+    fn joined(
+        &mut self,
+        io: W<'_>,
+        process: Process,
+        key: &PageKey,
+        to: SessionId,
+        page: Address,
+        open: Option<Frame>,
+        claim: Option<Claim>,
+    ) {
+        if let Some(open) = open {
+            self.write(io, process, to, Said::Frame(open));
+        }
+        if let Some(claim) = &claim {
+            self.tell_node(io, process, key, claim);
+        }
+        self.session(io, process, to, SessionInput::Joined { page, claim });
+    }
+
+    /// Tells the node of a host that was announced here.
+    fn tell_node(&mut self, io: W<'_>, process: Process, key: &PageKey, claim: &Claim) {
+        let is_local = self.site(process).sessions.values().any(|one| {
+            one.key == *key && one.state.is_member() && one.state.identity().id == claim.host
+        });
+        let page = key.clone();
+        io.feed(process, NodeInput::Announced { page, claim: claim.clone(), is_local });
+    }
+
+    fn hosts(
+        &mut self,
+        io: W<'_>,
+        process: Process,
+        key: &PageKey,
+        to: SessionId,
+        claim: Claim,
+    ) {
+        match self.node_of(process, key, to) {
+            None => {
+                self.tell_node(io, process, key, &claim);
+                self.session(io, process, to, SessionInput::Hosts(claim));
+            }
+            Some(node) => self.say(io, process, key, node, ToBranch::Hosts { to, claim }),
+        }
+    }
+
+    fn announced(&mut self, io: W<'_>, process: Process, key: &PageKey, claim: &Claim) {
+        self.tell_node(io, process, key, claim);
+        for node in self.nodes(process, key) {
+            self.say(io, process, key, node, ToBranch::Announced(Some(claim.clone())));
+        }
+    }
+
+    fn nodes(&mut self, process: Process, key: &PageKey) -> Vec<NodeId> {
+        let Some(actor) = self.site(process).pages.get(key) else { return Vec::new() };
+        let mut nodes: Vec<NodeId> = actor.remote.values().copied().collect();
+        nodes.sort_unstable();
+        nodes.dedup();
+        nodes
+    }
+
+    fn deliver(
+        &mut self,
+        io: W<'_>,
+        process: Process,
+        key: &PageKey,
+        to: SessionId,
+        frame: Frame,
+        delivery: Delivery,
+        from: Option<(SessionId, peerstar_core::protocol::id::PeerId)>,
+    ) {
+        match self.node_of(process, key, to) {
+            None => self.write(io, process, to, Said::Frame(frame)),
+            Some(node) => {
+                let said = ToBranch::Frame { to: vec![to], frame, delivery, from };
+                self.say(io, process, key, node, said);
+            }
+        }
+    }
+
+    fn stop(&mut self, io: W<'_>, process: Process, key: &PageKey, incarnation: Incarnation) {
+        let site = self.site(process);
+        if site.pages.get(key).is_none_or(|actor| actor.incarnation != incarnation) {
+            return;
+        }
+        if let Some(actor) = site.pages.remove(key) {
+            let announced = actor.page.announced_epoch();
+            io.feed(process, NodeInput::Stopped { page: key.clone(), incarnation, announced });
+        }
+    }
+
+    pub(super) fn carry_out(&mut self, io: W<'_>, process: Process, output: NodeOutput<Join>) {
+        match output {
+            NodeOutput::Create { page, incarnation, fence, announced, claim } => {
+                let local = io.machines[process].local(io.now);
+                let rules = Arc::clone(&self.rules);
+                let handover = Handover { claim, ..Handover::above(announced) };
+                let actor = Actor {
+                    incarnation,
+                    fence,
+                    page: PageState::new(page.clone(), rules, local, handover),
+                    remote: BTreeMap::new(),
+                    announced: None,
+                    waiting: VecDeque::new(),
+                    timer: 0,
+                    timer_at: None,
+                    timer_waits: false,
+                };
+                if self.site(process).pages.insert(page.clone(), actor).is_some() {
+                    io.fail(|| format!("C9 {process} creates {page:?} twice"));
+                }
+                self.arm_page(io, process, &page);
+            }
+            NodeOutput::Recreate { .. } => {}
+            NodeOutput::Retire { page, incarnation } => self.stop(io, process, &page, incarnation),
+            NodeOutput::Yield { page, incarnation, was_alone } => {
+                if was_alone {
+                    self.page_step(io, process, &page, Input::Alone(true));
+                }
+                self.stop(io, process, &page, incarnation);
+            }
+            NodeOutput::Fence { page, fence } => {
+                let Some(actor) = self.site(process).pages.get_mut(&page) else { return };
+                if fence < actor.fence {
+                    io.fail(|| format!("C3 the fence of {page:?} falls to {fence:?}"));
+                }
+                let incarnation = actor.incarnation;
+                actor.fence = fence;
+                for one in self.site(process).sessions.values_mut() {
+                    if one.key == page && one.state.page() == Some(&Address::Here(incarnation)) {
+                        one.bound = one.bound.max(fence);
+                    }
+                }
+                for node in self.nodes(process, &page) {
+                    let announced =
+                        self.site(process).pages.get(&page).and_then(|one| one.announced.clone());
+                    self.say(io, process, &page, node, ToBranch::Announced(announced));
+                }
+            }
+            NodeOutput::Alone { page, alone } => {
+                self.page_step(io, process, &page, Input::Alone(alone));
+            }
+            NodeOutput::Adrift { page } => {
+                self.site(process).branches.remove(&page);
+            }
+            NodeOutput::Locate { page, at, sessions } => {
+                self.address(process, &page, at);
+                for session in sessions {
+                    self.located(io, process, session, &page, at);
+                }
+            }
+            NodeOutput::Forget { page } => {
+                self.site(process).branches.remove(&page);
+            }
+            NodeOutput::Tell { session, page, at } => self.located(io, process, session, &page, at),
+            NodeOutput::Admit { page, joining, from } => {
+                let Some(actor) = self.site(process).pages.get_mut(&page) else { return };
+                if actor.fence < joining.bound {
+                    let fence = actor.fence;
+                    io.fail(|| format!("C3 {page:?} at {fence:?} admits {joining:?}"));
+                    return;
+                }
+                match from {
+                    Some(node) => actor.remote.insert(joining.session, node),
+                    None => actor.remote.remove(&joining.session),
+                };
+                self.page(io, process, &page, Input::Join(joining.request.request));
+            }
+            NodeOutput::Depart { page, session, departure } => {
+                self.page(io, process, &page, Input::SocketClosed { session, departure });
+            }
+            NodeOutput::PassJoin { to, page, joining } => {
+                let place = Place { page: page.clone(), fence: joining.bound };
+                let join = ToPage::Join(Box::new(joining.request));
+                self.push(io, process, to, Entry::ToPage(place, join));
+            }
+            NodeOutput::PassDeparture { to, page, session, departure } => {
+                let fence = self.site(process).branches.get(&page).map_or(Fence(0), |b| b.fence);
+                let said = ToPage::SocketClosed { session, departure };
+                self.push(io, process, to, Entry::ToPage(Place { page, fence }, said));
+            }
+            NodeOutput::ReturnJoin { to, page, joining } => {
+                let place = Place { page, fence: joining.bound };
+                let said = ToBranch::JoinReturned(joining.session);
+                self.push(io, process, to, Entry::ToBranch(place, said));
+            }
+            NodeOutput::TellLeft { to, page, fence } => {
+                let place = Place { page, fence };
+                self.push(io, process, to, Entry::ToBranch(place, ToBranch::PageLost(None)));
+            }
+            NodeOutput::Close { session, close } => {
+                self.session(io, process, session, SessionInput::Close { close, detail: None });
+            }
+            NodeOutput::OpenLink(node) => self.open_link(io, process, node),
+            NodeOutput::CloseLink(node) => self.close_link(io, process, node),
+            NodeOutput::Call(..)
+            | NodeOutput::Reconnect
+            | NodeOutput::Identity(_)
+            | NodeOutput::Slot(_)
+            | NodeOutput::Epoch(_)
+            | NodeOutput::Deciding(_)
+            | NodeOutput::Changed(_)
+            | NodeOutput::Drained => {}
+        }
+    }
+
+    // ---- links
+
+    fn open_link(&mut self, io: W<'_>, process: Process, node: NodeId) {
+        let local = io.machines[process].local(io.now);
+        let site = self.site(process);
+        let Some(own) = site.node else { return };
+        let mut link = Link::new(own, node, window(4));
+        link.set_bound(local, true);
+        site.links.insert(node, Way { link, number: 0, due: None });
+        self.schedule(io, process, node, 0);
+    }
+
+    /// A node is gone: so are its sessions.
+    fn close_link(&mut self, io: W<'_>, process: Process, node: NodeId) {
+        self.site(process).links.remove(&node);
+        let keys: Vec<PageKey> = self.site(process).pages.keys().cloned().collect();
+        for key in keys {
+            let Some(actor) = self.site(process).pages.get(&key) else { continue };
+            let gone: Vec<SessionId> =
+                actor.remote.iter().filter(|(_, n)| **n == node).map(|(s, _)| *s).collect();
+            for session in gone {
+                let input = Input::SocketClosed { session, departure: Departure::Lost };
+                self.page(io, process, &key, input);
+            }
+        }
+    }
+
+    pub(super) fn links_reconnected(&mut self, io: W<'_>, process: Process) {
+        let local = io.machines[process].local(io.now);
+        let nodes: Vec<NodeId> = self.site(process).links.keys().copied().collect();
+        for node in nodes {
+            if let Some(way) = self.site(process).links.get_mut(&node) {
+                way.link.reconnected(local);
+            }
+            self.schedule(io, process, node, 0);
+        }
+    }
+
+    fn push(&mut self, io: W<'_>, process: Process, node: NodeId, entry: Entry) {
+        let local = io.machines[process].local(io.now);
+        let Some(way) = self.site(process).links.get_mut(&node) else { return };
+        match way.link.push(local, &entry) {
+            Pushed::Queued => {}
+            Pushed::Refused | Pushed::Broke => self.expire(io, process, entry),
+        }
+        self.schedule(io, process, node, 0);
+    }
+
+    /// A signalling message did not find its way: its sender learns it.
+    fn expire(&mut self, io: W<'_>, process: Process, entry: Entry) {
+        match entry {
+            Entry::ToPage(_, ToPage::Forward { session, kind, dst, .. }) if kind.waits() => {
+                let Some(one) = self.site(process).sessions.get(&session) else { return };
+                let frame = outgoing::expire(dst.as_str(), &one.state.identity().id);
+                self.write(io, process, session, Said::Frame(frame));
+            }
+            Entry::ToBranch(place, ToBranch::Frame { from: Some((session, dst)), .. }) => {
+                self.page(io, process, &place.page, Input::Undelivered { session, dst });
+            }
+            _ => {}
+        }
+    }
+
+    fn schedule(&mut self, io: W<'_>, process: Process, node: NodeId, after: Us) {
+        let now = io.now;
+        let Some(way) = self.site(process).links.get_mut(&node) else { return };
+        if way.due.is_none_or(|due| due > now + after) {
+            way.number += 1;
+            way.due = Some(now + after);
+            io.add(None, after, Some(process), Event::Link(node, way.number));
+        }
+    }
+
+    /// Takes what a link has: events and bags.
+    fn pump(&mut self, io: W<'_>, process: Process, node: NodeId) {
+        let local = io.machines[process].local(io.now);
+        while let Some(way) = self.site(process).links.get_mut(&node)
+            && let Some(event) = way.link.poll_event()
+        {
+            match event {
+                LinkEvent::Arrived { bag, entries } => {
+                    for entry in entries {
+                        self.entry(io, process, node, entry);
+                    }
+                    if let Some(way) = self.site(process).links.get_mut(&node) {
+                        way.link.handled(local, bag);
+                    }
+                }
+                LinkEvent::Down => io.feed(process, NodeInput::Link { node, is_up: false }),
+                LinkEvent::HandedBack(entry) => self.expire(io, process, entry),
+                LinkEvent::Up => io.feed(process, NodeInput::Link { node, is_up: true }),
+            }
+        }
+        let Some(own) = self.site(process).node else { return };
+        let mut bags = Vec::new();
+        let Some(way) = self.site(process).links.get_mut(&node) else { return };
+        let mut bag = Vec::new();
+        while way.link.poll_transmit(local, &mut bag) {
+            bags.push(Bytes::copy_from_slice(&bag));
+        }
+        let next = way.link.next_deadline();
+        for bag in bags {
+            io.publish(process, node, (own, bag));
+        }
+        if let Some(at) = next {
+            let after = io.machines[process].global(io.now, at).max(io.now + 1) - io.now;
+            self.schedule(io, process, node, after);
+        }
+    }
+
+    pub(super) fn received(&mut self, io: W<'_>, process: Process, from: NodeId, bag: Bytes) {
+        let local = io.machines[process].local(io.now);
+        let Some(way) = self.site(process).links.get_mut(&from) else {
+            return io.feed(process, NodeInput::Stranger(from));
+        };
+        if let Err(bad) = way.link.receive(local, bag) {
+            io.note(|| format!("{process} refuses a bag of {from}: {bad}"));
+        }
+        self.pump(io, process, from);
+    }
+
+    fn entry(&mut self, io: W<'_>, process: Process, node: NodeId, entry: Entry) {
+        match entry {
+            Entry::ToPage(place, said) => self.entry_to_page(io, process, node, place, said),
+            Entry::ToBranch(place, said) => self.entry_to_branch(io, process, node, place, said),
+            Entry::Question { .. } | Entry::Answer { .. } => {}
+        }
+    }
+
+    fn entry_to_page(&mut self, io: W<'_>, process: Process, node: NodeId, place: Place, said: ToPage) {
+        let Place { page, fence } = place;
+        let input = match said {
+            ToPage::Join(join) => {
+                let session = join.request.session;
+                let resumes = join.request.resumed.is_some();
+                let joining = Joining { session, bound: fence, resumes, request: *join };
+                return io.feed(process, NodeInput::JoinFrom { node, page, joining });
+            }
+            ToPage::SocketClosed { session, departure } => {
+                return io.feed(
+                    process,
+                    NodeInput::DepartedFrom { node, page, session, departure },
+                );
+            }
+            ToPage::Forward { session, kind, dst, frame } => {
+                Input::Forward { session, kind, dst, frame }
+            }
+            ToPage::Relay { session, dst, frame } => Input::Relay { session, dst, frame },
+            ToPage::Status { session, update } => Input::Status { session, update },
+            ToPage::Suspect { session, suspicion } => Input::Suspect { session, suspicion },
+            ToPage::Trust { session, suspicion } => Input::Trust { session, suspicion },
+            ToPage::Resign { session, epoch, to } => Input::Resign { session, epoch, to },
+            ToPage::Heartbeat { session, epoch } => Input::HostHeartbeat { session, epoch },
+            ToPage::Congested(session) => Input::Congested(session),
+            ToPage::Undelivered { session, dst } => Input::Undelivered { session, dst },
+            ToPage::Alive(session) => Input::Alive(session),
+            ToPage::LeaveWithoutSocket { .. }
+            | ToPage::Silent(_)
+            | ToPage::Ran { .. }
+            | ToPage::Who
+            | ToPage::Missed(_) => return,
+        };
+        match self.site(process).pages.get(&page) {
+            Some(actor) if actor.fence >= fence => self.page(io, process, &page, input),
+            _ => {
+                let place = Place { page, fence };
+                self.push(io, process, node, Entry::ToBranch(place, ToBranch::PageLost(None)));
+            }
+        }
+    }
+
+    fn entry_to_branch(
+        &mut self,
+        io: W<'_>,
+        process: Process,
+        node: NodeId,
+        place: Place,
+        said: ToBranch,
+    ) {
+        let Place { page: key, fence } = place;
+        match said {
+            ToBranch::PageLost(_) => {
+                return io.feed(process, NodeInput::PageLeft { node, page: key, fence });
+            }
+            ToBranch::JoinReturned(session) => {
+                let Some(one) = self.site(process).sessions.get(&session) else { return };
+                let _ = &one.bound;
+                return self.returned(io, process, node, &key, session);
+            }
+            _ => {}
+        }
+        let at = Whereabouts::There { node, fence };
+        match self.site(process).branches.get_mut(&key) {
+            Some(branch) if branch.node == node && branch.fence <= fence => branch.fence = fence,
+            // a newer life of the page than this node knows of
+            Some(branch) if branch.fence < fence => {}
+            None if matches!(said, ToBranch::Welcome { .. } | ToBranch::Dismiss { .. }) => {}
+            Some(_) | None => return,
+        }
+        let address = self.address(process, &key, at);
+        match said {
+            ToBranch::Welcome { to, open, claim, .. } => {
+                if self.site(process).sessions.get(&to).is_none_or(|one| one.bound > fence) {
+                    return;
+                }
+                self.bind(io, process, to, fence);
+                self.joined(io, process, &key, to, address, open, claim);
+                io.feed(process, NodeInput::Joined { page: key, session: to });
+            }
+            ToBranch::Frame { to, frame, .. } => {
+                for session in to {
+                    if self.is_bound_to(process, session, address) {
+                        self.bind(io, process, session, fence);
+                        self.write(io, process, session, Said::Frame(frame.clone()));
+                    }
+                }
+            }
+            ToBranch::Hosts { to, claim } => {
+                self.tell_node(io, process, &key, &claim);
+                self.session(io, process, to, SessionInput::Hosts(claim));
+            }
+            ToBranch::Announced(claim) => {
+                if let Some(branch) = self.site(process).branches.get_mut(&key) {
+                    branch.announced.clone_from(&claim);
+                }
+                for one in self.site(process).sessions.values_mut() {
+                    if one.key == key && one.state.page() == Some(&address) {
+                        one.bound = one.bound.max(fence);
+                        if claim.is_some() {
+                            one.announced.clone_from(&claim);
+                        }
+                    }
+                }
+                if let Some(claim) = claim {
+                    self.tell_node(io, process, &key, &claim);
+                }
+            }
+            ToBranch::Ping(session) => self.session(io, process, session, SessionInput::Ping),
+            ToBranch::Probe { to, frame } => {
+                self.write(io, process, to, Said::Frame(frame));
+            }
+            ToBranch::Dismiss { session, close } => {
+                self.session(io, process, session, SessionInput::Close { close, detail: None });
+            }
+            ToBranch::Here { .. }
+            | ToBranch::HereHash(_)
+            | ToBranch::JoinReturned(_)
+            | ToBranch::PageLost(_) => {}
+        }
+    }
+
+    fn is_bound_to(&mut self, process: Process, session: SessionId, address: Address) -> bool {
+        let one = self.site(process).sessions.get(&session);
+        one.is_some_and(|one| one.state.page() == Some(&address))
+    }
+
+    /// Another node does not have the page to which a session was passed on.
+    fn returned(
+        &mut self,
+        io: W<'_>,
+        process: Process,
+        node: NodeId,
+        key: &PageKey,
+        session: SessionId,
+    ) {
+        let Some(one) = self.site(process).sessions.get(&session) else { return };
+        let identity = one.state.identity();
+        let resumed = one.state.is_member().then(Default::default);
+        let request = JoinRequest {
+            session,
+            id: identity.id.clone(),
+            token: identity.token.clone(),
+            group: identity.group,
+            can: identity.can.clone(),
+            rights: identity.rights,
+            address: None,
+            claim: one.announced.clone().or_else(|| identity.claim.clone()),
+            resumed,
+        };
+        let (bound, resumes) = (one.bound, one.state.is_member());
+        let join = Join { request, proof: None, seat: None, contacts: Vec::new() };
+        let joining = Joining { session, bound, resumes, request: join };
+        io.feed(process, NodeInput::Returned { node, page: key.clone(), joining });
+    }
+
+    // ---- checks
+
+    pub(super) fn actors<'a>(&'a self, key: &'a PageKey) -> impl Iterator<Item = Process> + 'a {
+        self.sites.iter().enumerate().filter(|(_, site)| site.pages.contains_key(key)).map(|(p, _)| p)
+    }
+
+    /// C8, C9 and C10.
+    pub(super) fn check_deciding(&self, io: W<'_>) {
+        let mut deciding: BTreeMap<&PageKey, Process> = BTreeMap::new();
+        for (process, site) in self.sites.iter().enumerate() {
+            for (session, one) in &site.sessions {
+                if one.asked.is_some_and(|at| io.now > at.max(io.paused_until(process)) + ANSWERED) {
+                    return io.fail(|| format!("C8 {} {session:?} is not answered", one.who));
+                }
+            }
+            if site.node.is_none() || !io.machines[process].may_decide(io.now) {
+                continue;
+            }
+            for (key, actor) in &site.pages {
+                if let Some(other) = deciding.insert(key, process) {
+                    return io.fail(|| format!("C9 {key:?} decides on {other} and {process}"));
+                }
+                let is_of = |record: &Record| Some(record.node) == site.node;
+                let record = io.redis.registry().record(key).cloned();
+                if !actor.page.is_empty() && !record.as_ref().is_some_and(is_of) {
+                    let node = site.node;
+                    return io.fail(|| format!("C10 {key:?} is on {node:?}, record {record:?}"));
+                }
+            }
+        }
+    }
+
+    /// C15.
+    pub(super) fn check_slots(&self, io: W<'_>) {
+        let mut slots = BTreeMap::new();
+        for (process, machine) in io.machines.iter().enumerate() {
+            if let Some(slot) = machine.slot.filter(|_| machine.lives())
+                && let Some(other) = slots.insert(slot, process)
+            {
+                return io.fail(|| format!("C15 {other} and {process} have {slot:?}"));
+            }
+        }
+    }
+
+    /// C11 and C12: the page is one, and all its members know.
+    pub(super) fn check_page(&self, io: W<'_>, key: &PageKey) {
+        let wanting: Vec<_> = self
+            .browsers
+            .iter()
+            .filter(|(_, one)| one.page == *key && is_reachable(io, one))
+            .collect();
+        let actors: Vec<_> = self.actors(key).collect();
+        if wanting.is_empty() {
+            return;
+        }
+        let [process] = actors[..] else {
+            return io.fail(|| format!("C11 {key:?} has actors on {actors:?}"));
+        };
+        let actor = &self.sites[process].pages[key];
+        let Some((epoch, host)) = actor.page.assignment().filter(|_| !actor.page.is_recovering())
+        else {
+            return io.fail(|| format!("C11 {key:?} on {process} has no host"));
+        };
+        let claim = Claim { epoch, host };
+        for (who, browser) in wanting {
+            let session = browser.socket;
+            let known = session.and_then(|one| Some((one, self.sites[browser.process].sessions.get(&one)?)));
+            let is_bound = known.is_some_and(|(session, one)| {
+                one.state.is_member()
+                    && one.bound == actor.fence
+                    && actor.page.id_of(session) == Some(&browser.id)
+            });
+            if !is_bound {
+                let (at, bound) = (browser.process, known.map(|(_, one)| one.bound));
+                let fence = actor.fence;
+                return io.fail(|| {
+                    format!("C11 {who} ({session:?} at {at}, {bound:?}) is not on {key:?} at {process}, {fence:?}")
+                });
+            }
+            if browser.told.as_ref() != Some(&claim) {
+                let told = &browser.told;
+                return io.fail(|| format!("C11 {who} believes {told:?} and not {claim:?}"));
+            }
+        }
+        for (session, node) in &actor.remote {
+            let exists = self.sites.iter().any(|site| {
+                site.node == Some(*node) && site.sessions.contains_key(session)
+            });
+            if !exists && actor.page.id_of(*session).is_some() {
+                return io.fail(|| format!("C12 {key:?} has {session:?}, which is gone"));
+            }
+        }
+        let _ = (Duration::ZERO, Close::Internal);
+    }
+}
+
+/// Returns what the node of a session says to a page elsewhere.
+fn to_page_entry(input: Input) -> Option<ToPage> {
+    Some(match input {
+        Input::Forward { session, kind, dst, frame } => {
+            ToPage::Forward { session, kind, dst, frame }
+        }
+        Input::Relay { session, dst, frame } => ToPage::Relay { session, dst, frame },
+        Input::Status { session, update } => ToPage::Status { session, update },
+        Input::Suspect { session, suspicion } => ToPage::Suspect { session, suspicion },
+        Input::Trust { session, suspicion } => ToPage::Trust { session, suspicion },
+        Input::Resign { session, epoch, to } => ToPage::Resign { session, epoch, to },
+        Input::HostHeartbeat { session, epoch } => ToPage::Heartbeat { session, epoch },
+        Input::Alive(session) => ToPage::Alive(session),
+        Input::Congested(session) => ToPage::Congested(session),
+        Input::Undelivered { session, dst } => ToPage::Undelivered { session, dst },
+        _ => return None,
+    })
+}
