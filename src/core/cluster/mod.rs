@@ -8,9 +8,19 @@
 //! - [`registry`]: the calls that a node makes to the registry, their answers, and a model of the
 //!   registry. The scripts that Redis runs do the same; one conformance suite holds both to it.
 
+pub mod assertions;
+pub mod calls;
+pub mod fences;
+pub mod generation;
 pub mod io;
+pub mod joins;
+pub mod lease;
+pub mod members;
 pub mod node;
+pub mod pages;
 pub mod registry;
+pub mod sweep;
+pub mod watch;
 
 use std::fmt;
 
