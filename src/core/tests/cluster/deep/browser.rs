@@ -166,7 +166,7 @@ impl Deep {
         self.to_server(io, who, Event::Gone(socket, code));
     }
 
-    fn say(&mut self, io: W<'_>, who: &Name, text: String) {
+    fn speak(&mut self, io: W<'_>, who: &Name, text: String) {
         let Some(browser) = self.browsers.get(who) else { return };
         if let Some(session) = browser.socket.filter(|_| browser.is_open) {
             self.to_server(io, who, Event::Text(session, text.into()));
@@ -246,7 +246,7 @@ impl Deep {
                 }
                 self.named(io, who, &claim);
             }
-            "PROBE" => self.say(io, who, "{\"type\":\"PROBE\"}".to_owned()),
+            "PROBE" => self.speak(io, who, "{\"type\":\"PROBE\"}".to_owned()),
             "OFFER" | "RELAY" | "CANDIDATE" => {
                 let from = between(frame, "\"src\":\"", '"').map(ToOwned::to_owned);
                 let (Some(from), Some(number)) = (from, number_after(frame, "\"n\":")) else {
@@ -339,19 +339,19 @@ impl Deep {
                 }
                 let text =
                     format!("{{\"type\":\"OFFER\",\"dst\":\"{to}\",\"payload\":{{\"n\":{number}}}}}");
-                self.say(io, who, text);
+                self.speak(io, who, text);
             }
             Deed::Relays if is_open => {
                 browser.said += 1;
                 let number = browser.said;
-                self.say(io, who, format!("{{\"type\":\"RELAY\",\"payload\":{{\"n\":{number}}}}}"));
+                self.speak(io, who, format!("{{\"type\":\"RELAY\",\"payload\":{{\"n\":{number}}}}}"));
             }
             Deed::RelaysTo(to) if is_open => {
                 browser.said += 1;
                 let number = browser.said;
                 let text =
                     format!("{{\"type\":\"RELAY\",\"dst\":\"{to}\",\"payload\":{{\"n\":{number}}}}}");
-                self.say(io, who, text);
+                self.speak(io, who, text);
             }
             Deed::Suspects | Deed::Trusts | Deed::Resigns | Deed::Proves => {
                 let Some(Claim { epoch: Epoch(epoch), host }) = told else { return };
@@ -369,7 +369,7 @@ impl Deep {
                     }
                     _ => return,
                 };
-                self.say(io, who, text);
+                self.speak(io, who, text);
             }
             _ => {}
         }

@@ -719,7 +719,8 @@ impl Deep {
             NodeOutput::Create { page, incarnation, fence, announced, claim } => {
                 let local = io.machines[process].local(io.now);
                 let rules = Arc::clone(&self.rules);
-                let handover = Handover { claim, ..Handover::above(announced) };
+                let mut handover = Handover::above(announced);
+                handover.claim = claim;
                 let actor = Actor {
                     incarnation,
                     fence,
