@@ -9,10 +9,12 @@
 //!   registry. The scripts that Redis runs do the same; one conformance suite holds both to it.
 //! - [`entry`]: what nodes say to each other; [`bag`]: the bytes that carry it; [`link`]: the way
 //!   between two nodes, on which entries arrive once and in order, or both know that it is broken.
+//! - [`branch`]: a page that lives on another node, as its local sessions see it.
 
 pub mod assertions;
 pub mod bag;
 pub mod calls;
+pub mod branch;
 pub mod entry;
 pub mod fences;
 pub mod generation;
@@ -23,6 +25,8 @@ pub mod link;
 pub mod members;
 pub mod node;
 pub mod pages;
+#[cfg(test)]
+mod random;
 pub mod registry;
 pub mod sweep;
 pub mod watch;
