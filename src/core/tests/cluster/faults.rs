@@ -6,8 +6,9 @@ use crate::queue::{S, Us};
 /// How long the cluster takes to notice that a fault is over, before C9 and C10 are required: a
 /// node that was buried learns of it by its next renewal, and says its pages again.
 pub(crate) const SETTLING: Us = 3 * S;
-/// How long after the last fault all must be well.
-pub(crate) const HEALING: Us = 10 * S;
+/// How long after the last fault all must be well. A node may dial Redis 2 s late, a generation
+/// takes 5 s, and then a page waits 5 s for a host that has gone.
+pub(crate) const HEALING: Us = 13 * S;
 
 /// When faults are on.
 #[derive(Debug, Default)]

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::rc::Rc;
 
 use peerstar_core::cluster::io::{Deciding, Input, Joining, Output, Whereabouts};
-use peerstar_core::cluster::{Fence, NodeId};
+use peerstar_core::cluster::{Fence, Floor, NodeId};
 use peerstar_core::directory::Incarnation;
 use peerstar_core::page::member::Departure;
 use peerstar_core::protocol::claim::Claim;
@@ -39,7 +39,7 @@ pub(crate) enum Entry {
     Join(PageKey, Joining<Asks>),
     Departed(PageKey, SessionId, Departure),
     Returned(PageKey, Joining<Asks>),
-    Left(PageKey, Fence),
+    Left(PageKey, Floor),
     /// A session is a member.
     Welcome(PageKey, Fence, SessionId),
     /// The host, as all members of that node are told.
@@ -71,6 +71,8 @@ struct Link {
     waiting: VecDeque<Entry>,
     unheard_since: Option<Us>,
     received: u64,
+    /// Whether it will look whether its entries were acknowledged.
+    looks: bool,
 }
 
 #[derive(Debug)]
@@ -583,8 +585,12 @@ impl Wide {
         link.waiting.push_back(entry);
         let now = io.now;
         link.unheard_since.get_or_insert(now);
+        let looks = std::mem::replace(&mut link.looks, true);
         if link.waiting.len() > 100_000 {
             io.fail(|| "C6 a link holds 100,000 entries".to_owned());
+        }
+        if !looks && let Some(from) = self.site(process).node {
+            io.add(None, 200 * MS, Some(process), Event::Resend(from, to));
         }
         self.send(io, process, to, false);
     }
@@ -618,6 +624,7 @@ impl Wide {
             waiting: VecDeque::new(),
             unheard_since: Some(now),
             received: 0,
+            looks: true,
         };
         site.links.insert(to, link);
         self.send(io, process, to, false);
@@ -642,7 +649,11 @@ impl Wide {
             link.waiting.clear();
             (link.life, link.next, link.received, link.peer_life) = (life, 0, 0, 0);
             link.unheard_since = Some(now);
+            let looks = std::mem::replace(&mut link.looks, true);
             self.link_changed(io, process, node, false);
+            if !looks && let Some(from) = self.site(process).node {
+                io.add(None, 200 * MS, Some(process), Event::Resend(from, node));
+            }
         }
     }
 
@@ -694,7 +705,7 @@ impl Wide {
             Entry::Returned(page, joining) => {
                 io.feed(process, Input::Returned { node, page, joining });
             }
-            Entry::Left(page, fence) => io.feed(process, Input::PageLeft { node, page, fence }),
+            Entry::Left(page, left) => io.feed(process, Input::PageLeft { node, page, left }),
             Entry::Welcome(page, fence, session) => {
                 if self.sessions.get(&session).is_some_and(|one| one.bound <= fence) {
                     self.welcomed(io, process, session, fence);
@@ -794,7 +805,14 @@ impl Body for Wide {
                     io.fail(|| format!("C9 process {process} creates {page:?} twice"));
                 }
             }
-            Output::Recreate { .. } => {}
+            Output::Recreate { .. } | Output::Abandon { .. } => {}
+            Output::DrainPage { page, incarnation } => {
+                self.stop(io, process, page.clone(), incarnation);
+                let sessions = self.site(process).sessions.get(&page).cloned().unwrap_or_default();
+                for session in sessions {
+                    self.close(io, process, session, None, Close::Restart);
+                }
+            }
             Output::Retire { page, incarnation } => {
                 if let Some(actor) = self.site(process).actors.get(&page)
                     && !actor.members.is_empty()
@@ -862,8 +880,8 @@ impl Body for Wide {
             Output::ReturnJoin { to, page, joining } => {
                 self.push(io, process, to, Entry::Returned(page, joining));
             }
-            Output::TellLeft { to, page, fence } => {
-                self.push(io, process, to, Entry::Left(page, fence));
+            Output::TellLeft { to, page, left } => {
+                self.push(io, process, to, Entry::Left(page, left));
             }
             Output::Close { session, close } => self.close(io, process, session, None, close),
             Output::OpenLink(node) => self.open(io, process, node),
@@ -925,12 +943,13 @@ impl Body for Wide {
                 if link.unheard_since.is_some_and(|since| now > since + 5 * S) {
                     self.break_link(io, process, to);
                 }
-                self.send(io, process, to, false);
-                let is_busy = self.site(process).links.get(&to).is_some_and(|link| {
-                    !link.waiting.is_empty() || !link.is_up
-                });
-                let after = if is_busy { 200 * MS } else { 1000 * MS };
-                io.add(None, after, Some(process), Event::Resend(from, to));
+                if let Some(link) = self.site(process).links.get_mut(&to) {
+                    link.looks = !link.waiting.is_empty() || !link.is_up;
+                    if link.looks {
+                        self.send(io, process, to, false);
+                        io.add(None, 200 * MS, Some(process), Event::Resend(from, to));
+                    }
+                }
             }
             (Event::Recovered(page, fence), Some(process)) => {
                 let may_decide = io.machines[process].may_decide(io.now);

@@ -468,8 +468,12 @@ impl<B: Body> World<B> {
         machine.timers_in_vain =
             if is_timer && outputs.is_empty() { machine.timers_in_vain + 1 } else { 0 };
         let timers_in_vain = machine.timers_in_vain;
+        let violation = state.check().err();
         if let Some(Some(shown)) = shown {
             io.note(|| format!("{process} <- {shown}"));
+        }
+        if let Some(violation) = violation {
+            io.fail(|| format!("node of process {process}: {}", violation.0));
         }
         if timers_in_vain > 50 {
             io.fail(|| format!("the timer of process {process} fires for ever"));

@@ -10,7 +10,7 @@ use peerstar_core::cluster::entry::{Delivery, Entry, Join, Place, ToBranch, ToPa
 use peerstar_core::cluster::io::{Input as NodeInput, Joining, Output as NodeOutput, Whereabouts};
 use peerstar_core::cluster::link::{Link, LinkEvent, Pushed, window};
 use peerstar_core::cluster::registry::Record;
-use peerstar_core::cluster::{Fence, NodeId};
+use peerstar_core::cluster::{Fence, Floor, NodeId};
 use peerstar_core::directory::Incarnation;
 use peerstar_core::page::member::{Departure, JoinRequest, Rights};
 use peerstar_core::page::{Assignment, Env, Handover, Input, Output, PageState};
@@ -737,7 +737,11 @@ impl Deep {
                 }
                 self.arm_page(io, process, &page);
             }
-            NodeOutput::Recreate { .. } => {}
+            NodeOutput::Recreate { .. } | NodeOutput::Abandon { .. } => {}
+            NodeOutput::DrainPage { page, incarnation } => {
+                self.page_step(io, process, &page, Input::Drain);
+                self.stop(io, process, &page, incarnation);
+            }
             NodeOutput::Retire { page, incarnation } => self.stop(io, process, &page, incarnation),
             NodeOutput::Yield { page, incarnation, was_alone } => {
                 if was_alone {
@@ -810,8 +814,8 @@ impl Deep {
                 let said = ToBranch::JoinReturned(joining.session);
                 self.push(io, process, to, Entry::ToBranch(place, said));
             }
-            NodeOutput::TellLeft { to, page, fence } => {
-                let place = Place { page, fence };
+            NodeOutput::TellLeft { to, page, left } => {
+                let place = Place { page, fence: left.fence };
                 self.push(io, process, to, Entry::ToBranch(place, ToBranch::PageLost(None)));
             }
             NodeOutput::Close { session, close } => {
@@ -1012,7 +1016,8 @@ impl Deep {
         let Place { page: key, fence } = place;
         match said {
             ToBranch::PageLost(_) => {
-                return io.feed(process, NodeInput::PageLeft { node, page: key, fence });
+                let left = Floor { fence, ..Floor::default() };
+                return io.feed(process, NodeInput::PageLeft { node, page: key, left });
             }
             ToBranch::JoinReturned(session) => {
                 let Some(one) = self.site(process).sessions.get(&session) else { return };
