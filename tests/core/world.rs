@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use peerstar_core::epoch_clock::EpochClock;
 use peerstar_core::page::election::Policy;
 use peerstar_core::page::member::{Departure, JoinRequest, Rights, Status};
 use peerstar_core::page::{Assignment, Env, Handover, Input, Output, PageState, Rules};
@@ -115,8 +116,9 @@ pub(crate) struct World {
     pub named: bool,
     rules: Arc<Rules>,
     pub now: Time,
-    /// Added to the time. The clock of a restarted server may have been set back.
+    /// Added to the time. The clock may be set back, and mostly is while the server restarts.
     pub clock_ms: u64,
+    epochs: EpochClock,
     random: u64,
     pub clients: BTreeMap<SessionId, Client>,
     next_session: u64,
@@ -143,6 +145,7 @@ impl World {
             rules,
             now: Time(0),
             clock_ms: START_MS,
+            epochs: EpochClock::start(START_MS),
             random: seed,
             clients: BTreeMap::new(),
             next_session: 0,
@@ -301,6 +304,7 @@ impl World {
     pub(crate) fn restart(&mut self) {
         self.page =
             PageState::new(key(self.named), Arc::clone(&self.rules), self.now, Handover::default());
+        self.epochs = EpochClock::start(self.clock_ms + self.now.0);
         for client in self.clients.values_mut() {
             (client.joined, client.kept) = (false, None);
         }
@@ -319,15 +323,17 @@ impl World {
         let last_heard = |session: SessionId| clients.get(&session).map_or(now, |c| c.heard);
         let random = self.random ^ (self.random >> 29);
         let texts_sent = |session: SessionId| clients.get(&session).map_or(0, |c| c.texts_sent);
+        let wall_ms = self.clock_ms + now.0;
         let env = Env {
             now,
-            unix_ms: self.clock_ms + now.0,
+            epochs: self.epochs.read(now, wall_ms),
             random,
             last_heard: &last_heard,
             texts_sent: &texts_sent,
         };
         let mut out = Vec::new();
         self.page.handle(env, input, &mut out);
+        self.epochs.note(now, wall_ms, self.page.announced_epoch());
         let got = self.observe(out);
         self.page.check().unwrap_or_else(|violation| panic!("{violation}"));
         self.check_from_outside();
@@ -472,7 +478,9 @@ impl World {
         let members: Vec<_> =
             self.clients.values().filter(|c| c.joined && c.announced.is_some()).collect();
         let Some((epoch, host)) = self.page.assignment() else {
-            assert!(self.page.is_empty(), "members without a host");
+            let until = self.page.next_deadline().filter(|_| !self.page.is_empty());
+            let rests = until.is_none_or(|next| next.at <= self.now.plus(Duration::from_secs(1)));
+            assert!(rests, "members without a host, until {until:?}");
             return;
         };
         for member in members.iter().filter(|m| self.page.ids().any(|id| id.as_str() == m.id)) {
