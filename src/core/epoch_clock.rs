@@ -235,10 +235,8 @@ mod tests {
     #[test]
     fn nodes_whose_time_runs_fast_or_slow_do_not_drive_each_other_ahead() {
         // one node's time runs 10 % fast, and its wall clock is 4 min ahead; both name all the time
-        let mut nodes = [10, 11].map(|slot| EpochClock {
-            slot: Some(Slot(slot)),
-            ..EpochClock::start(START)
-        });
+        let mut nodes =
+            [10, 11].map(|slot| EpochClock { slot: Some(Slot(slot)), ..EpochClock::start(START) });
         let at = |node: usize, s: u64| {
             let (tenths, ahead) = [(11, 4 * MINUTE), (10, 0)][node];
             (Time(s * 100 * tenths), START + ahead + s * 1000)

@@ -8,8 +8,8 @@ use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 use std::sync::Arc;
 
-use peerstar_core::epoch_clock::EpochClock;
 use peerstar_core::directory::{DirectoryState, Incarnation, JoinDecision, Succession};
+use peerstar_core::epoch_clock::EpochClock;
 use peerstar_core::page::member::{JoinRequest, Rights};
 use peerstar_core::page::{Assignment, Env, Handover, Input, Output, PageState, Rules};
 use peerstar_core::protocol::claim::Claim;
@@ -357,8 +357,9 @@ impl Server {
             let Some(Page { state, .. }) = &mut self.page else { continue };
             self.unchecked |= !matches!(input, Input::Relay { .. });
             // The wall clock is not set during a life, but the simulation's time runs at another pace.
-            let (clock, began) =
-                self.epochs.get_or_insert_with(|| (EpochClock::start(moment.unix_ms), moment.unix_ms));
+            let (clock, began) = self
+                .epochs
+                .get_or_insert_with(|| (EpochClock::start(moment.unix_ms), moment.unix_ms));
             let since = Time(moment.unix_ms - *began);
             let sessions = &self.sessions;
             let heard = |session| {

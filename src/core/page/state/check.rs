@@ -41,7 +41,11 @@ impl PageState {
             None if self.term.is_open() => self.term.rests_until().is_some(),
             None => !self.is_named() || self.roster.is_empty() || self.is_draining,
         };
-        holds("P1", "a page with members that neither recovers nor rests has one host, a member", has_host)?;
+        holds(
+            "P1",
+            "a page with members that neither recovers nor rests has one host, a member",
+            has_host,
+        )?;
         holds("P2", "ids and sessions are unique", self.roster.has_full_indexes())?;
         let has_right = self.host_member().is_none_or(|host| host.rights().host);
         holds("P11", "a host may host", has_right)?;

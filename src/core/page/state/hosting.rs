@@ -66,11 +66,7 @@ impl PageState {
     ///
     /// What a session claims that resumes, its client was told by this server. What the page knows
     /// of anyway is no reason for doubt either.
-    pub(super) fn believed<'a>(
-        &self,
-        env: Env<'_>,
-        request: &'a JoinRequest,
-    ) -> Option<&'a Claim> {
+    pub(super) fn believed<'a>(&self, env: Env<'_>, request: &'a JoinRequest) -> Option<&'a Claim> {
         request.claim.as_ref().filter(|claim| {
             request.resumed.is_some()
                 || claim.epoch <= self.announced_epoch()

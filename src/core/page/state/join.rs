@@ -87,9 +87,10 @@ impl PageState {
     /// was told a later epoch gets one as well, because its claim is weighed like a newcomer's.
     fn replace(&mut self, env: Env<'_>, seat: Seat, request: JoinRequest, out: &mut Vec<Output>) {
         let knows = request.claim.as_ref().is_some_and(|claim| self.was_announced(seat, claim));
-        // an earlier process announced it, while the old socket was open or before
+        // an earlier process announced it, or this page to an earlier socket
+        let told = self.assignment().map(|(epoch, _)| epoch);
         let later = self.believed(env, &request).filter(|_| !knows);
-        let later = later.filter(|claim| claim.epoch >= self.announced_epoch()).cloned();
+        let later = later.filter(|claim| told.is_none_or(|told| claim.epoch >= told)).cloned();
         let Some(member) = self.roster.get(seat) else { return };
         let old = member.session();
         let is_alike = (request.group, request.rights) == (member.group(), member.rights());
