@@ -32,10 +32,6 @@ impl Random {
     pub(crate) fn below(&mut self, n: u64) -> u64 {
         self.next() % n
     }
-
-    pub(crate) fn chance(&mut self, percent: u64) -> bool {
-        self.below(100) < percent
-    }
 }
 
 pub(crate) fn page(n: u64) -> PageKey {
@@ -139,7 +135,7 @@ pub(crate) struct World {
     early_until: u64,
     /// Hosts of (page, epoch).
     hosts: BTreeMap<(PageKey, Epoch), SessionId>,
-    pub trace: Vec<String>,
+    trace: Option<String>,
 }
 
 const RULES: NodeRules = NodeRules { version: 1, max_pages: usize::MAX };
@@ -170,7 +166,7 @@ impl World {
             burials: 0,
             early_until: 0,
             hosts: BTreeMap::new(),
-            trace: Vec::new(),
+            trace: std::env::var("TRACE").ok(),
         };
         for _ in 0..nodes {
             world.start();
@@ -179,9 +175,13 @@ impl World {
         world
     }
 
-    fn note(&mut self, text: String) {
-        if std::env::var_os("TRACE").is_some() {
-            self.trace.push(format!("{:>7} {text}", self.now));
+    /// With `TRACE` in the environment, says what happens: what contains its value.
+    fn note(&self, text: impl FnOnce() -> String) {
+        if let Some(filter) = &self.trace {
+            let text = text();
+            if text.contains(filter) {
+                eprintln!("{:>7} {text}", self.now);
+            }
         }
     }
 
@@ -266,20 +266,14 @@ impl World {
         one.epoch = one.epoch.max(Epoch(START + self.now));
         let env = Env { now, random, epoch: one.epoch };
         let mut out = Vec::new();
-        if std::env::var_os("TRACE").is_some() && !matches!(input, Input::Timer) {
-            let text = format!("{process} <- {input:?}");
-            self.note(text);
-        }
+        self.note(|| format!("{process} <- {input:?}"));
         let one = &mut self.processes[process];
         one.state.handle(env, input, &mut out);
         if let Err(violation) = one.state.check() {
             panic!("{violation:?} at {process}: {:#?}", one.state);
         }
         for output in out {
-            if std::env::var_os("TRACE").is_some() {
-                let text = format!("{process} -> {output:?}");
-                self.note(text);
-            }
+            self.note(|| format!("{process} -> {output:?}"));
             self.perform(process, output);
         }
     }
@@ -858,12 +852,14 @@ impl World {
                 self.at(next, Event::Tick);
             }
             Event::Execute { process, connection, call, what } => {
-                let is_cut = self.processes[process].cut_until > self.now;
-                if is_cut || self.down_until > self.now {
+                if self.down_until > self.now {
                     return;
                 }
-                if self.hung_until > self.now {
-                    let time = self.hung_until + self.random.below(20);
+                // TCP sends again what was lost, also what was asked on a connection that its
+                // client has given up
+                let back = self.hung_until.max(self.processes[process].cut_until);
+                if back > self.now {
+                    let time = back + self.random.below(20);
                     self.at(time, Event::Execute { process, connection, call, what });
                     return;
                 }
@@ -877,7 +873,10 @@ impl World {
             }
             Event::Reply { process, connection, call, reply } => {
                 let one = &self.processes[process];
-                if one.connection == Some(connection) && one.cut_until <= self.now {
+                if one.cut_until > self.now {
+                    let time = one.cut_until + 20;
+                    self.at(time, Event::Reply { process, connection, call, reply });
+                } else if one.connection == Some(connection) {
                     let input = Input::Keeper(KeeperInput::Replied(call, reply));
                     self.give(process, input);
                 }
