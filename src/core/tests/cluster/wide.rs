@@ -143,6 +143,8 @@ pub(crate) enum Event {
     Resend(NodeId, NodeId),
     /// A page has waited for its host for long enough.
     Recovered(PageKey, Fence),
+    /// An empty page looks whether the clock is past its epoch.
+    Idle(PageKey),
     /// Pages look whether they may decide now.
     Decide,
 }
@@ -263,7 +265,7 @@ impl Wide {
         let one = &self.sessions[&session];
         let (page, process) = (one.page.clone(), one.process);
         match at {
-            Whereabouts::Here { .. } if joining.resumes => {
+            Whereabouts::Here { fence, .. } if joining.resumes && joining.bound <= fence => {
                 self.admit(io, process, &page, joining, None);
             }
             Whereabouts::Here { .. } | Whereabouts::There { .. } => {
@@ -388,6 +390,9 @@ impl Wide {
         claim: Option<Claim>,
     ) {
         let now = io.now;
+        if let Some(claim) = &claim {
+            io.machines[process].note_epoch(now, claim.epoch);
+        }
         let Some(actor) = self.site(process).actors.get_mut(page) else { return };
         if let Some((hosting, _)) = &actor.host {
             match claim {
@@ -426,14 +431,14 @@ impl Wide {
 
     /// Names a host: this member, or the first.
     fn elect(&mut self, io: W<'_>, process: Process, page: &PageKey, who: Option<SessionId>) {
-        let Some(slot) = io.machines[process].slot else {
+        if io.machines[process].slot.is_none() {
             return io.fail(|| format!("C1 process {process} has no slot and elects on {page:?}"));
-        };
+        }
         if !io.machines[process].may_decide(io.now) {
             io.fail(|| format!("C7 process {process} elects on {page:?} without a lease"));
         }
         io.decides(process);
-        let clock = io.machines[process].unix_ms(io.now).max(io.machines[process].epoch.0);
+        let (time, random) = (io.machines[process].epoch_time(io.now), io.prng.next());
         let Some(actor) = self.site(process).actors.get_mut(page) else { return };
         actor.expected = None;
         let who = who.filter(|who| actor.members.contains_key(who));
@@ -441,12 +446,11 @@ impl Wide {
             actor.host = None;
             return;
         };
-        let epoch = Epoch(slot.at_least(clock.max(actor.announced.0 + 1)));
+        let epoch = time.next(actor.announced, random);
         let host = actor.members[&session].peer.clone();
         actor.announced = epoch;
         actor.host = Some((Claim { epoch, host: host.clone() }, session));
-        let machine = &mut io.machines[process];
-        machine.epoch = machine.epoch.max(epoch);
+        io.machines[process].note_epoch(io.now, epoch);
         io.note(|| format!("{process} elects {host:?} {epoch:?} on {page:?}"));
         let before = self.named.insert((page.clone(), epoch), host.clone());
         if before.as_ref().is_some_and(|before| *before != host) {
@@ -499,11 +503,15 @@ impl Wide {
     }
 
     fn idle(&mut self, io: W<'_>, process: Process, page: &PageKey) {
+        let time = io.machines[process].epoch_time(io.now);
         let Some(actor) = self.site(process).actors.get_mut(page) else { return };
         let is_idle = actor.members.is_empty()
             && actor.waiting.is_empty()
             && actor.expected.as_ref().is_none_or(|(_, until)| *until <= io.now);
-        if is_idle && !actor.idle_said {
+        let rests = time.until_past(actor.announced).as_micros() as Us;
+        if is_idle && rests > 0 {
+            io.add(None, rests * 2, Some(process), Event::Idle(page.clone()));
+        } else if is_idle && !actor.idle_said {
             actor.idle_said = true;
             let (incarnation, joins_seen) = (actor.incarnation, actor.joins_seen);
             let announced = actor.announced;
@@ -967,7 +975,8 @@ impl Body for Wide {
                 }
             }
             (Event::Decide, Some(process)) => self.catch_up(io, process),
-            (Event::Resend(..) | Event::Recovered(..) | Event::Decide, None) => {}
+            (Event::Idle(page), Some(process)) => self.idle(io, process, &page),
+            (Event::Resend(..) | Event::Recovered(..) | Event::Decide | Event::Idle(_), None) => {}
         }
     }
 

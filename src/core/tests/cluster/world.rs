@@ -11,6 +11,7 @@ use peerstar_core::cluster::io::{Deciding, Env, Input, KeeperInput, Output};
 use peerstar_core::cluster::node::{NodeRules, NodeState};
 use peerstar_core::cluster::registry::{Call, Reply};
 use peerstar_core::cluster::{NodeId, Slot};
+use peerstar_core::epoch_clock::{EpochClock, EpochTime};
 use peerstar_core::protocol::id::Epoch;
 use peerstar_core::time::Time;
 
@@ -87,8 +88,8 @@ pub(crate) struct Machine<B: Body> {
     pub id: NodeId,
     pub slot: Option<Slot>,
     pub deciding: Deciding,
-    /// The highest epoch that the process has named, believed or heard of.
-    pub epoch: Epoch,
+    /// Its clock of epochs.
+    pub epochs: EpochClock,
     pub keeper: Keeper,
     pub is_draining: bool,
     /// How much faster its clock runs, in thousandths.
@@ -128,6 +129,17 @@ impl<B: Body> Machine<B> {
     /// Returns its wall clock, in ms since 1970.
     pub(crate) const fn unix_ms(&self, now: Us) -> u64 {
         (BEGINS_AT + now / MS).saturating_add_signed(self.wall_ms)
+    }
+
+    /// Returns what its clock of epochs shows.
+    pub(crate) fn epoch_time(&self, now: Us) -> EpochTime {
+        self.epochs.read(self.local(now), self.unix_ms(now))
+    }
+
+    /// Notes an epoch that a page here has named or believed.
+    pub(crate) fn note_epoch(&mut self, now: Us, epoch: Epoch) {
+        let (local, unix_ms) = (self.local(now), self.unix_ms(now));
+        self.epochs.note(local, unix_ms, epoch);
     }
 
     pub(crate) fn lives(&self) -> bool {
@@ -455,6 +467,7 @@ impl<B: Body> World<B> {
         let machine = &mut io.machines[process];
         let now = io.now;
         let local = machine.local(now);
+        let epoch = Epoch(machine.epoch_time(now).now_ms());
         let Some(state) = &mut machine.state else { return };
         let is_timer = matches!(input, Input::Timer);
         let shown = io.log.is_some().then(|| match &input {
@@ -462,7 +475,7 @@ impl<B: Body> World<B> {
             Input::Keeper(KeeperInput::Replied(_, Reply::Renewed { .. })) => None,
             other => Some(format!("{other:?}")),
         });
-        let env = Env { now: local, random: io.prng.next(), epoch: machine.epoch };
+        let env = Env { now: local, random: io.prng.next(), epoch };
         let mut outputs = std::mem::take(&mut self.outputs);
         state.handle(env, input, &mut outputs);
         machine.timers_in_vain =
@@ -523,10 +536,14 @@ impl<B: Body> World<B> {
                 io.dial(process, Channel::Inbox);
                 self.body.is_node(io, process);
             }
-            Output::Slot(slot) => io.machines[process].slot = slot,
+            Output::Slot(slot) => {
+                io.machines[process].slot = slot;
+                io.machines[process].epochs.slot = slot;
+            }
             Output::Epoch(epoch) => {
                 let machine = &mut io.machines[process];
-                machine.epoch = machine.epoch.max(epoch);
+                let local = machine.local(io.now);
+                machine.epochs.note_cluster(local, epoch);
             }
             Output::Deciding(deciding) => {
                 io.machines[process].deciding = deciding;
@@ -565,7 +582,7 @@ impl<B: Body> World<B> {
             id,
             slot: None,
             deciding: Deciding::No,
-            epoch: Epoch::default(),
+            epochs: EpochClock::start((BEGINS_AT + io.now / MS).saturating_add_signed(wall_ms)),
             keeper: Keeper::default(),
             is_draining: false,
             rate: rate.clamp(-500, 500),

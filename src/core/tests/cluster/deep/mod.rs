@@ -2,6 +2,7 @@
 //! decoded. What is not real is the shell: this file does what the server's actors do.
 
 mod browser;
+mod links;
 mod site;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -55,6 +56,8 @@ pub(crate) enum Event {
     PageTimer(PageKey, Incarnation, u64),
     /// A link has something to send, or a deadline.
     Link(NodeId, u64),
+    /// A branch's deadline.
+    Branch(PageKey, u64),
     /// Pages look whether they may decide now.
     Decide,
 }
@@ -67,6 +70,8 @@ pub(crate) struct Deep {
     named: BTreeMap<(PageKey, Epoch), PeerId>,
     /// When which host was first heard of.
     history: BTreeMap<PageKey, Vec<(Us, Claim)>>,
+    /// The node that last spoke for a page, by the process that heard it.
+    homes: BTreeMap<(Process, PageKey), NodeId>,
     last_death: Us,
     last_lost: Us,
     rules: Arc<Rules>,
@@ -117,6 +122,7 @@ impl Default for Deep {
             browsers: BTreeMap::new(),
             named: BTreeMap::new(),
             history: BTreeMap::new(),
+            homes: BTreeMap::new(),
             last_death: 0,
             last_lost: 0,
             rules: Arc::new(rules),

@@ -3,22 +3,19 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
-use std::time::Duration;
 
-use bytes::Bytes;
-use peerstar_core::cluster::entry::{Delivery, Entry, Join, Place, ToBranch, ToPage};
+use peerstar_core::cluster::branch::BranchInput;
+use peerstar_core::cluster::entry::{Delivery, Entry, Join, Place, ToBranch};
 use peerstar_core::cluster::io::{Input as NodeInput, Joining, Output as NodeOutput, Whereabouts};
-use peerstar_core::cluster::link::{Link, LinkEvent, Pushed, window};
 use peerstar_core::cluster::registry::Record;
-use peerstar_core::cluster::{Fence, Floor, NodeId};
+use peerstar_core::cluster::{Fence, NodeId};
 use peerstar_core::directory::Incarnation;
-use peerstar_core::page::member::{Departure, JoinRequest, Rights};
+use peerstar_core::page::member::{JoinRequest, Rights, Way};
 use peerstar_core::page::{Assignment, Env, Handover, Input, Output, PageState};
 use peerstar_core::protocol::claim::Claim;
-use peerstar_core::protocol::close::Close;
 use peerstar_core::protocol::id::{Capabilities, PageKey, SessionId, Token};
 use peerstar_core::protocol::incoming;
-use peerstar_core::protocol::outgoing::{self, Frame};
+use peerstar_core::protocol::outgoing::Frame;
 use peerstar_core::session::{
     Identity, Reaction, SessionEnv, SessionInput, SessionOutput, SessionState,
 };
@@ -29,6 +26,7 @@ use crate::redis::Process;
 use crate::script::Name;
 
 use super::browser::{Said, is_reachable};
+use super::links::{Path, Root, to_page_entry};
 use super::{Deep, Event, W};
 
 /// How long a join may take (C8).
@@ -40,7 +38,8 @@ const MOST_WAITING: usize = 10_000;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Address {
     Here(Incarnation),
-    There(u64),
+    /// At a branch, which sessions see as a page that never dies.
+    There,
 }
 
 /// A page here.
@@ -51,20 +50,11 @@ pub(super) struct Actor {
     pub page: PageState,
     /// The nodes of members that are not here.
     pub remote: BTreeMap<SessionId, NodeId>,
-    announced: Option<Claim>,
+    pub announced: Option<Claim>,
     waiting: VecDeque<Input>,
     timer: u64,
     timer_at: Option<Time>,
     timer_waits: bool,
-}
-
-/// A page that lives on another node.
-#[derive(Debug)]
-pub(super) struct Branch {
-    node: NodeId,
-    fence: Fence,
-    life: u64,
-    announced: Option<Claim>,
 }
 
 /// A session here.
@@ -77,20 +67,12 @@ pub(super) struct Session {
     pub bound: Fence,
     /// When it first asked, until it is answered.
     pub asked: Option<Us>,
-    heard: Time,
-    texts: u64,
+    pub heard: Time,
+    pub texts: u64,
     /// The last host that was announced to all members.
-    announced: Option<Claim>,
+    pub announced: Option<Claim>,
     tick: u64,
     tick_at: Option<Time>,
-}
-
-/// A link to another node.
-#[derive(Debug)]
-struct Way {
-    link: Link,
-    number: u64,
-    due: Option<Us>,
 }
 
 /// All that one process has.
@@ -98,17 +80,21 @@ struct Way {
 pub(super) struct Site {
     pub node: Option<NodeId>,
     pub pages: BTreeMap<PageKey, Actor>,
-    pub branches: BTreeMap<PageKey, Branch>,
+    pub branches: BTreeMap<PageKey, Root>,
     pub sessions: BTreeMap<SessionId, Session>,
-    links: BTreeMap<NodeId, Way>,
-    lives: u64,
+    pub links: BTreeMap<NodeId, Path>,
 }
 
 impl Site {
-    fn runs(pages: &BTreeMap<PageKey, Actor>, branches: &BTreeMap<PageKey, Branch>, key: &PageKey, at: Address) -> bool {
+    fn runs(
+        pages: &BTreeMap<PageKey, Actor>,
+        branches: &BTreeMap<PageKey, Root>,
+        key: &PageKey,
+        at: Address,
+    ) -> bool {
         match at {
             Address::Here(life) => pages.get(key).is_some_and(|page| page.incarnation == life),
-            Address::There(life) => branches.get(key).is_some_and(|one| one.life == life),
+            Address::There => branches.contains_key(key),
         }
     }
 }
@@ -161,16 +147,9 @@ impl Deep {
                 }
             }
             Event::Link(node, number) => {
-                if let Some(way) = self.site(process).links.get_mut(&node)
-                    && way.number == number
-                {
-                    way.due = None;
-                    if way.link.next_deadline().is_some_and(|at| at <= local) {
-                        way.link.tick(local);
-                    }
-                    self.pump(io, process, node);
-                }
+                self.link_due(io, process, node, number);
             }
+            Event::Branch(key, number) => self.branch_due(io, process, &key, number),
             Event::Decide => self.catch_up(io, process),
             Event::Dial(..) | Event::Impatient(..) | Event::ToBrowser(..) => {}
         }
@@ -217,7 +196,7 @@ impl Deep {
     }
 
     /// Lets a session handle an input.
-    fn session(
+    pub(super) fn session(
         &mut self,
         io: W<'_>,
         process: Process,
@@ -272,7 +251,7 @@ impl Deep {
                 }
                 SessionOutput::Resume { page, request } => match page {
                     Address::Here(_) => self.page(io, process, key, Input::Join(*request)),
-                    Address::There(_) => self.ask(io, process, session, key, *request),
+                    Address::There => self.ask(io, process, session, key, *request),
                 },
                 SessionOutput::Forward(input) => self.to_page(io, process, session, key, input),
                 SessionOutput::Ping => self.write(io, process, session, Said::Ping),
@@ -303,13 +282,15 @@ impl Deep {
     }
 
     /// A session is gone.
-    fn end_session(&mut self, io: W<'_>, process: Process, session: SessionId) {
+    pub(super) fn end_session(&mut self, io: W<'_>, process: Process, session: SessionId) {
         let Some(one) = self.site(process).sessions.remove(&session) else { return };
         let departure = one.state.departure();
+        // while nobody knows where the page lives, its node is not told
+        self.branch(io, process, &one.key, BranchInput::SocketClosed { session, departure });
         io.feed(process, NodeInput::Departed { page: one.key, session, departure });
     }
 
-    fn write(&mut self, io: W<'_>, process: Process, session: SessionId, said: Said) {
+    pub(super) fn write(&mut self, io: W<'_>, process: Process, session: SessionId, said: Said) {
         let Some(one) = self.site(process).sessions.get(&session) else { return };
         let who = one.who.clone();
         self.to_browser(io, process, &who, session, said);
@@ -346,7 +327,7 @@ impl Deep {
     }
 
     /// Sends an input to the page of a session, or keeps it.
-    fn forward(&mut self, io: W<'_>, process: Process, session: SessionId, input: Input) {
+    pub(super) fn forward(&mut self, io: W<'_>, process: Process, session: SessionId, input: Input) {
         let Site { sessions, pages, branches, .. } = self.site(process);
         let Some(one) = sessions.get_mut(&session) else { return };
         let key = one.key.clone();
@@ -368,12 +349,10 @@ impl Deep {
         let at = site.sessions.get(&session).and_then(|one| one.state.page().copied());
         match at {
             Some(Address::Here(_)) => self.page(io, process, key, input),
-            Some(Address::There(_)) => {
-                let Some(branch) = site.branches.get(key) else { return };
-                let (node, fence) = (branch.node, branch.fence);
-                let place = Place { page: key.clone(), fence };
-                let Some(said) = to_page_entry(input) else { return };
-                self.push(io, process, node, Entry::ToPage(place, said));
+            Some(Address::There) => {
+                if let Some(said) = to_page_entry(input) {
+                    self.branch(io, process, key, BranchInput::Said(said));
+                }
             }
             None => {}
         }
@@ -388,35 +367,27 @@ impl Deep {
         key: &PageKey,
         at: Whereabouts,
     ) {
-        let address = self.address(process, key, at);
+        let address = self.address(io, process, key, at);
         self.session(io, process, session, SessionInput::PageLost(Some(address)));
     }
 
     /// Returns the address of a page. One on another node has a branch here from now on.
-    fn address(&mut self, process: Process, key: &PageKey, at: Whereabouts) -> Address {
-        let site = self.site(process);
+    fn address(&mut self, io: W<'_>, process: Process, key: &PageKey, at: Whereabouts) -> Address {
         match at {
             Whereabouts::Here { incarnation, .. } => {
-                site.branches.remove(key);
+                self.site(process).branches.remove(key);
                 Address::Here(incarnation)
             }
             Whereabouts::There { node, fence } => {
-                if let Some(branch) = site.branches.get_mut(key)
-                    && branch.node == node
-                {
-                    branch.fence = branch.fence.max(fence);
-                    return Address::There(branch.life);
-                }
-                site.lives += 1;
-                let life = site.lives;
-                site.branches.insert(key.clone(), Branch { node, fence, life, announced: None });
-                Address::There(life)
+                self.root(process, key, node, fence);
+                self.branch(io, process, key, BranchInput::Lives { node, fence });
+                Address::There
             }
         }
     }
 
     /// A session is a member of a life of its page.
-    fn bind(&mut self, io: W<'_>, process: Process, session: SessionId, fence: Fence) {
+    pub(super) fn bind(&mut self, io: W<'_>, process: Process, session: SessionId, fence: Fence) {
         let Some(one) = self.site(process).sessions.get_mut(&session) else { return };
         if fence < one.bound {
             let bound = one.bound;
@@ -429,7 +400,7 @@ impl Deep {
     // ---- pages
 
     /// Gives a page an input, or keeps it until the page may decide.
-    fn page(&mut self, io: W<'_>, process: Process, key: &PageKey, input: Input) {
+    pub(super) fn page(&mut self, io: W<'_>, process: Process, key: &PageKey, input: Input) {
         let may_decide = io.machines[process].may_decide(io.now);
         let Some(actor) = self.site(process).pages.get_mut(key) else { return };
         if may_decide && actor.waiting.is_empty() {
@@ -465,7 +436,7 @@ impl Deep {
     fn page_step(&mut self, io: W<'_>, process: Process, key: &PageKey, input: Input) {
         let machine = &io.machines[process];
         let local = machine.local(io.now);
-        let unix_ms = machine.unix_ms(io.now).max(machine.epoch.0);
+        let epochs = machine.epoch_time(io.now);
         let random = io.prng.next();
         let Site { sessions, pages, .. } = self.site(process);
         let Some(actor) = pages.get_mut(key) else { return };
@@ -473,7 +444,7 @@ impl Deep {
         let texts_sent = |session| sessions.get(&session).map_or(0, |one: &Session| one.texts);
         let env = Env {
             now: local,
-            unix_ms,
+            epochs,
             random,
             last_heard: &last_heard,
             texts_sent: &texts_sent,
@@ -488,8 +459,7 @@ impl Deep {
         if let Err(violation) = actor.page.check() {
             io.fail(|| format!("page {key:?}: {violation}"));
         }
-        let machine = &mut io.machines[process];
-        machine.epoch = machine.epoch.max(announced);
+        io.machines[process].note_epoch(io.now, announced);
         if out.iter().any(|output| matches!(output, Output::Elected { .. } | Output::Welcome { .. })) {
             io.decides(process);
         }
@@ -556,6 +526,11 @@ impl Deep {
                     None => self.session(io, process, to, SessionInput::Ping),
                     Some(node) => self.say(io, process, key, node, ToBranch::Ping(to)),
                 },
+                Output::Probe { to, frame } => {
+                    if let Some(node) = self.node_of(process, key, to) {
+                        self.say(io, process, key, node, ToBranch::Probe { to, frame });
+                    }
+                }
                 Output::Dismiss { session, close } => {
                     match self.node_of(process, key, session) {
                         None => {
@@ -589,7 +564,7 @@ impl Deep {
     }
 
     /// Returns the node of a member that is not here.
-    fn node_of(&mut self, process: Process, key: &PageKey, session: SessionId) -> Option<NodeId> {
+    pub(super) fn node_of(&mut self, process: Process, key: &PageKey, session: SessionId) -> Option<NodeId> {
         self.site(process).pages.get(key)?.remote.get(&session).copied()
     }
 
@@ -599,13 +574,13 @@ impl Deep {
     }
 
     /// Says something to the branch of a page on another node.
-    fn say(&mut self, io: W<'_>, process: Process, key: &PageKey, node: NodeId, said: ToBranch) {
+    pub(super) fn say(&mut self, io: W<'_>, process: Process, key: &PageKey, node: NodeId, said: ToBranch) {
         if let Some(place) = self.place(process, key) {
             self.push(io, process, node, Entry::ToBranch(place, said));
         }
     }
 
-    fn welcome(
+    pub(super) fn welcome(
         &mut self,
         io: W<'_>,
         process: Process,
@@ -624,7 +599,7 @@ impl Deep {
         self.joined(io, process, key, to, address, open, claim);
     }
 
-    fn joined(
+    pub(super) fn joined(
         &mut self,
         io: W<'_>,
         process: Process,
@@ -644,7 +619,7 @@ impl Deep {
     }
 
     /// Tells the node of a host that was announced here.
-    fn tell_node(&mut self, io: W<'_>, process: Process, key: &PageKey, claim: &Claim) {
+    pub(super) fn tell_node(&mut self, io: W<'_>, process: Process, key: &PageKey, claim: &Claim) {
         let is_local = self.site(process).sessions.values().any(|one| {
             one.key == *key && one.state.is_member() && one.state.identity().id == claim.host
         });
@@ -676,7 +651,7 @@ impl Deep {
         }
     }
 
-    fn nodes(&mut self, process: Process, key: &PageKey) -> Vec<NodeId> {
+    pub(super) fn nodes(&mut self, process: Process, key: &PageKey) -> Vec<NodeId> {
         let Some(actor) = self.site(process).pages.get(key) else { return Vec::new() };
         let mut nodes: Vec<NodeId> = actor.remote.values().copied().collect();
         nodes.sort_unstable();
@@ -721,6 +696,7 @@ impl Deep {
                 let rules = Arc::clone(&self.rules);
                 let mut handover = Handover::above(announced);
                 handover.claim = claim;
+                handover.is_alone = None;
                 let actor = Actor {
                     incarnation,
                     fence,
@@ -771,10 +747,10 @@ impl Deep {
                 self.page_step(io, process, &page, Input::Alone(alone));
             }
             NodeOutput::Adrift { page } => {
-                self.site(process).branches.remove(&page);
+                self.branch(io, process, &page, BranchInput::Lost);
             }
             NodeOutput::Locate { page, at, sessions } => {
-                self.address(process, &page, at);
+                self.address(io, process, &page, at);
                 for session in sessions {
                     self.located(io, process, session, &page, at);
                 }
@@ -794,20 +770,23 @@ impl Deep {
                     Some(node) => actor.remote.insert(joining.session, node),
                     None => actor.remote.remove(&joining.session),
                 };
-                self.page(io, process, &page, Input::Join(joining.request.request));
+                let way = from.map_or(Way::Local, Way::Node);
+                let request = JoinRequest { way, ..joining.request.request };
+                self.page(io, process, &page, Input::Join(request));
             }
             NodeOutput::Depart { page, session, departure } => {
                 self.page(io, process, &page, Input::SocketClosed { session, departure });
             }
             NodeOutput::PassJoin { to, page, joining } => {
-                let place = Place { page: page.clone(), fence: joining.bound };
-                let join = ToPage::Join(Box::new(joining.request));
-                self.push(io, process, to, Entry::ToPage(place, join));
+                self.root(process, &page, to, joining.bound);
+                let lives = BranchInput::Lives { node: to, fence: joining.bound };
+                self.branch(io, process, &page, lives);
+                let join = BranchInput::Join(Box::new(joining.request));
+                self.branch(io, process, &page, join);
             }
-            NodeOutput::PassDeparture { to, page, session, departure } => {
-                let fence = self.site(process).branches.get(&page).map_or(Fence(0), |b| b.fence);
-                let said = ToPage::SocketClosed { session, departure };
-                self.push(io, process, to, Entry::ToPage(Place { page, fence }, said));
+            NodeOutput::PassDeparture { page, session, departure, .. } => {
+                let closed = BranchInput::SocketClosed { session, departure };
+                self.branch(io, process, &page, closed);
             }
             NodeOutput::ReturnJoin { to, page, joining } => {
                 let place = Place { page, fence: joining.bound };
@@ -832,292 +811,6 @@ impl Deep {
             | NodeOutput::Changed(_)
             | NodeOutput::Drained => {}
         }
-    }
-
-    // ---- links
-
-    fn open_link(&mut self, io: W<'_>, process: Process, node: NodeId) {
-        let local = io.machines[process].local(io.now);
-        let site = self.site(process);
-        let Some(own) = site.node else { return };
-        let mut link = Link::new(own, node, window(4));
-        link.set_bound(local, true);
-        site.links.insert(node, Way { link, number: 0, due: None });
-        self.schedule(io, process, node, 0);
-    }
-
-    /// A node is gone: so are its sessions.
-    fn close_link(&mut self, io: W<'_>, process: Process, node: NodeId) {
-        self.site(process).links.remove(&node);
-        let keys: Vec<PageKey> = self.site(process).pages.keys().cloned().collect();
-        for key in keys {
-            let Some(actor) = self.site(process).pages.get(&key) else { continue };
-            let gone: Vec<SessionId> =
-                actor.remote.iter().filter(|(_, n)| **n == node).map(|(s, _)| *s).collect();
-            for session in gone {
-                let input = Input::SocketClosed { session, departure: Departure::Lost };
-                self.page(io, process, &key, input);
-            }
-        }
-    }
-
-    pub(super) fn links_reconnected(&mut self, io: W<'_>, process: Process) {
-        let local = io.machines[process].local(io.now);
-        let nodes: Vec<NodeId> = self.site(process).links.keys().copied().collect();
-        for node in nodes {
-            if let Some(way) = self.site(process).links.get_mut(&node) {
-                way.link.reconnected(local);
-            }
-            self.schedule(io, process, node, 0);
-        }
-    }
-
-    fn push(&mut self, io: W<'_>, process: Process, node: NodeId, entry: Entry) {
-        let local = io.machines[process].local(io.now);
-        let Some(way) = self.site(process).links.get_mut(&node) else { return };
-        match way.link.push(local, &entry) {
-            Pushed::Queued => {}
-            Pushed::Refused | Pushed::Broke => self.expire(io, process, entry),
-        }
-        self.schedule(io, process, node, 0);
-    }
-
-    /// A signalling message did not find its way: its sender learns it.
-    fn expire(&mut self, io: W<'_>, process: Process, entry: Entry) {
-        match entry {
-            Entry::ToPage(_, ToPage::Forward { session, kind, dst, .. }) if kind.waits() => {
-                let Some(one) = self.site(process).sessions.get(&session) else { return };
-                let frame = outgoing::expire(dst.as_str(), &one.state.identity().id);
-                self.write(io, process, session, Said::Frame(frame));
-            }
-            Entry::ToBranch(place, ToBranch::Frame { from: Some((session, dst)), .. }) => {
-                self.page(io, process, &place.page, Input::Undelivered { session, dst });
-            }
-            _ => {}
-        }
-    }
-
-    fn schedule(&mut self, io: W<'_>, process: Process, node: NodeId, after: Us) {
-        let now = io.now;
-        let Some(way) = self.site(process).links.get_mut(&node) else { return };
-        if way.due.is_none_or(|due| due > now + after) {
-            way.number += 1;
-            way.due = Some(now + after);
-            io.add(None, after, Some(process), Event::Link(node, way.number));
-        }
-    }
-
-    /// Takes what a link has: events and bags.
-    fn pump(&mut self, io: W<'_>, process: Process, node: NodeId) {
-        let local = io.machines[process].local(io.now);
-        while let Some(way) = self.site(process).links.get_mut(&node)
-            && let Some(event) = way.link.poll_event()
-        {
-            match event {
-                LinkEvent::Arrived { bag, entries } => {
-                    for entry in entries {
-                        self.entry(io, process, node, entry);
-                    }
-                    if let Some(way) = self.site(process).links.get_mut(&node) {
-                        way.link.handled(local, bag);
-                    }
-                }
-                LinkEvent::Down => io.feed(process, NodeInput::Link { node, is_up: false }),
-                LinkEvent::HandedBack(entry) => self.expire(io, process, entry),
-                LinkEvent::Up => io.feed(process, NodeInput::Link { node, is_up: true }),
-            }
-        }
-        let Some(own) = self.site(process).node else { return };
-        let mut bags = Vec::new();
-        let Some(way) = self.site(process).links.get_mut(&node) else { return };
-        let mut bag = Vec::new();
-        while way.link.poll_transmit(local, &mut bag) {
-            bags.push(Bytes::copy_from_slice(&bag));
-        }
-        let next = way.link.next_deadline();
-        for bag in bags {
-            io.publish(process, node, (own, bag));
-        }
-        if let Some(at) = next {
-            let after = io.machines[process].global(io.now, at).max(io.now + 1) - io.now;
-            self.schedule(io, process, node, after);
-        }
-    }
-
-    pub(super) fn received(&mut self, io: W<'_>, process: Process, from: NodeId, bag: Bytes) {
-        let local = io.machines[process].local(io.now);
-        let Some(way) = self.site(process).links.get_mut(&from) else {
-            return io.feed(process, NodeInput::Stranger(from));
-        };
-        if let Err(bad) = way.link.receive(local, bag) {
-            io.note(|| format!("{process} refuses a bag of {from}: {bad}"));
-        }
-        self.pump(io, process, from);
-    }
-
-    fn entry(&mut self, io: W<'_>, process: Process, node: NodeId, entry: Entry) {
-        match entry {
-            Entry::ToPage(place, said) => self.entry_to_page(io, process, node, place, said),
-            Entry::ToBranch(place, said) => self.entry_to_branch(io, process, node, place, said),
-            Entry::Question { .. } | Entry::Answer { .. } => {}
-        }
-    }
-
-    fn entry_to_page(&mut self, io: W<'_>, process: Process, node: NodeId, place: Place, said: ToPage) {
-        let Place { page, fence } = place;
-        let input = match said {
-            ToPage::Join(join) => {
-                let session = join.request.session;
-                let resumes = join.request.resumed.is_some();
-                let joining = Joining { session, bound: fence, resumes, request: *join };
-                return io.feed(process, NodeInput::JoinFrom { node, page, joining });
-            }
-            ToPage::SocketClosed { session, departure } => {
-                return io.feed(
-                    process,
-                    NodeInput::DepartedFrom { node, page, session, departure },
-                );
-            }
-            ToPage::Forward { session, kind, dst, frame } => {
-                Input::Forward { session, kind, dst, frame }
-            }
-            ToPage::Relay { session, dst, frame } => Input::Relay { session, dst, frame },
-            ToPage::Status { session, update } => Input::Status { session, update },
-            ToPage::Suspect { session, suspicion } => Input::Suspect { session, suspicion },
-            ToPage::Trust { session, suspicion } => Input::Trust { session, suspicion },
-            ToPage::Resign { session, epoch, to } => Input::Resign { session, epoch, to },
-            ToPage::Heartbeat { session, epoch } => Input::HostHeartbeat { session, epoch },
-            ToPage::Congested(session) => Input::Congested(session),
-            ToPage::Undelivered { session, dst } => Input::Undelivered { session, dst },
-            ToPage::Alive(session) => Input::Alive(session),
-            ToPage::LeaveWithoutSocket { .. }
-            | ToPage::Silent(_)
-            | ToPage::Ran { .. }
-            | ToPage::Who
-            | ToPage::Missed(_) => return,
-        };
-        match self.site(process).pages.get(&page) {
-            Some(actor) if actor.fence >= fence => self.page(io, process, &page, input),
-            _ => {
-                let place = Place { page, fence };
-                self.push(io, process, node, Entry::ToBranch(place, ToBranch::PageLost(None)));
-            }
-        }
-    }
-
-    fn entry_to_branch(
-        &mut self,
-        io: W<'_>,
-        process: Process,
-        node: NodeId,
-        place: Place,
-        said: ToBranch,
-    ) {
-        let Place { page: key, fence } = place;
-        match said {
-            ToBranch::PageLost(_) => {
-                let left = Floor { fence, ..Floor::default() };
-                return io.feed(process, NodeInput::PageLeft { node, page: key, left });
-            }
-            ToBranch::JoinReturned(session) => {
-                let Some(one) = self.site(process).sessions.get(&session) else { return };
-                let _ = &one.bound;
-                return self.returned(io, process, node, &key, session);
-            }
-            _ => {}
-        }
-        let at = Whereabouts::There { node, fence };
-        match self.site(process).branches.get_mut(&key) {
-            Some(branch) if branch.node == node && branch.fence <= fence => branch.fence = fence,
-            // a newer life of the page than this node knows of
-            Some(branch) if branch.fence < fence => {}
-            None if matches!(said, ToBranch::Welcome { .. } | ToBranch::Dismiss { .. }) => {}
-            Some(_) | None => return,
-        }
-        let address = self.address(process, &key, at);
-        match said {
-            ToBranch::Welcome { to, open, claim, .. } => {
-                if self.site(process).sessions.get(&to).is_none_or(|one| one.bound > fence) {
-                    return;
-                }
-                self.bind(io, process, to, fence);
-                self.joined(io, process, &key, to, address, open, claim);
-                io.feed(process, NodeInput::Joined { page: key, session: to });
-            }
-            ToBranch::Frame { to, frame, .. } => {
-                for session in to {
-                    if self.is_bound_to(process, session, address) {
-                        self.bind(io, process, session, fence);
-                        self.write(io, process, session, Said::Frame(frame.clone()));
-                    }
-                }
-            }
-            ToBranch::Hosts { to, claim } => {
-                self.tell_node(io, process, &key, &claim);
-                self.session(io, process, to, SessionInput::Hosts(claim));
-            }
-            ToBranch::Announced(claim) => {
-                if let Some(branch) = self.site(process).branches.get_mut(&key) {
-                    branch.announced.clone_from(&claim);
-                }
-                for one in self.site(process).sessions.values_mut() {
-                    if one.key == key && one.state.page() == Some(&address) {
-                        one.bound = one.bound.max(fence);
-                        if claim.is_some() {
-                            one.announced.clone_from(&claim);
-                        }
-                    }
-                }
-                if let Some(claim) = claim {
-                    self.tell_node(io, process, &key, &claim);
-                }
-            }
-            ToBranch::Ping(session) => self.session(io, process, session, SessionInput::Ping),
-            ToBranch::Probe { to, frame } => {
-                self.write(io, process, to, Said::Frame(frame));
-            }
-            ToBranch::Dismiss { session, close } => {
-                self.session(io, process, session, SessionInput::Close { close, detail: None });
-            }
-            ToBranch::Here { .. }
-            | ToBranch::HereHash(_)
-            | ToBranch::JoinReturned(_)
-            | ToBranch::PageLost(_) => {}
-        }
-    }
-
-    fn is_bound_to(&mut self, process: Process, session: SessionId, address: Address) -> bool {
-        let one = self.site(process).sessions.get(&session);
-        one.is_some_and(|one| one.state.page() == Some(&address))
-    }
-
-    /// Another node does not have the page to which a session was passed on.
-    fn returned(
-        &mut self,
-        io: W<'_>,
-        process: Process,
-        node: NodeId,
-        key: &PageKey,
-        session: SessionId,
-    ) {
-        let Some(one) = self.site(process).sessions.get(&session) else { return };
-        let identity = one.state.identity();
-        let resumed = one.state.is_member().then(Default::default);
-        let request = JoinRequest {
-            session,
-            id: identity.id.clone(),
-            token: identity.token.clone(),
-            group: identity.group,
-            can: identity.can.clone(),
-            rights: identity.rights,
-            address: None,
-            claim: one.announced.clone().or_else(|| identity.claim.clone()),
-            resumed,
-        };
-        let (bound, resumes) = (one.bound, one.state.is_member());
-        let join = Join { request, proof: None, seat: None, contacts: Vec::new() };
-        let joining = Joining { session, bound, resumes, request: join };
-        io.feed(process, NodeInput::Returned { node, page: key.clone(), joining });
     }
 
     // ---- checks
@@ -1212,25 +905,5 @@ impl Deep {
                 return io.fail(|| format!("C12 {key:?} has {session:?}, which is gone"));
             }
         }
-        let _ = (Duration::ZERO, Close::Internal);
     }
-}
-
-/// Returns what the node of a session says to a page elsewhere.
-fn to_page_entry(input: Input) -> Option<ToPage> {
-    Some(match input {
-        Input::Forward { session, kind, dst, frame } => {
-            ToPage::Forward { session, kind, dst, frame }
-        }
-        Input::Relay { session, dst, frame } => ToPage::Relay { session, dst, frame },
-        Input::Status { session, update } => ToPage::Status { session, update },
-        Input::Suspect { session, suspicion } => ToPage::Suspect { session, suspicion },
-        Input::Trust { session, suspicion } => ToPage::Trust { session, suspicion },
-        Input::Resign { session, epoch, to } => ToPage::Resign { session, epoch, to },
-        Input::HostHeartbeat { session, epoch } => ToPage::Heartbeat { session, epoch },
-        Input::Alive(session) => ToPage::Alive(session),
-        Input::Congested(session) => ToPage::Congested(session),
-        Input::Undelivered { session, dst } => ToPage::Undelivered { session, dst },
-        _ => return None,
-    })
 }
