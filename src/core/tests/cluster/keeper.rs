@@ -11,8 +11,8 @@ pub(crate) enum Wake {
     GiveUp(Channel, u64),
     /// It dials again.
     Dial(Channel, u64),
-    /// A renewal was answered a second ago, and no tick was heard.
-    NoTick(u64),
+    /// So many renewals were answered a second ago: as many ticks must have been heard.
+    Ticks(u64),
 }
 
 #[derive(Debug, Default)]
@@ -28,8 +28,9 @@ struct Side {
 pub(crate) struct Keeper {
     commands: Side,
     inbox: Side,
+    /// Number of renewals that were answered, and of ticks that were heard or could not be.
+    renewals: u64,
     ticks: u64,
-    awaits_tick: bool,
 }
 
 impl Keeper {
@@ -47,10 +48,6 @@ impl Keeper {
 
     /// Begins to dial. Returns when to give up.
     pub(crate) fn dials(&mut self, channel: Channel) -> Wake {
-        if channel == Channel::Inbox {
-            self.ticks += 1;
-            self.awaits_tick = false;
-        }
         let side = self.side(channel);
         side.stands = false;
         side.number += 1;
@@ -59,6 +56,10 @@ impl Keeper {
 
     /// A dial succeeded.
     pub(crate) fn connected(&mut self, channel: Channel) {
+        if channel == Channel::Inbox {
+            // the tick of a renewal that is under way may have come too early
+            self.ticks = self.renewals + 1;
+        }
         let side = self.side(channel);
         *side = Side { stands: true, number: side.number + 1, wait: 0 };
     }
@@ -72,16 +73,15 @@ impl Keeper {
         (had, side.wait, Wake::Dial(channel, side.number))
     }
 
-    /// A renewal was answered. Returns when a tick must have been heard.
-    pub(crate) fn renewed(&mut self) -> Option<Wake> {
-        let waits = self.inbox.stands && !std::mem::replace(&mut self.awaits_tick, true);
-        waits.then_some(Wake::NoTick(self.ticks))
+    /// A renewal was answered. Returns when its tick must have been heard.
+    pub(crate) const fn renewed(&mut self) -> Wake {
+        self.renewals += 1;
+        Wake::Ticks(self.renewals)
     }
 
     /// A tick was heard in the inbox.
     pub(crate) const fn ticked(&mut self) {
         self.ticks += 1;
-        self.awaits_tick = false;
     }
 
     /// Returns whether the keeper still waits for this.
@@ -92,7 +92,7 @@ impl Keeper {
                 !side.stands && side.number == number
             }
             Wake::Dial(channel, number) => self.side(channel).number == number,
-            Wake::NoTick(ticks) => self.inbox.stands && self.ticks == ticks && self.awaits_tick,
+            Wake::Ticks(renewals) => self.inbox.stands && self.ticks < renewals,
         }
     }
 }

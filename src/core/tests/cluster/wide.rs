@@ -45,7 +45,7 @@ pub(crate) enum Entry {
     /// The host, as all members of that node are told.
     Host(PageKey, Fence, Claim, Vec<SessionId>),
     Fence(PageKey, Fence),
-    Closed(SessionId, Close),
+    Closed(SessionId),
 }
 
 /// A bag of the wide kind.
@@ -532,7 +532,7 @@ impl Wide {
                 io.note(|| format!("{process} closes {session:?}: {close:?}"));
                 self.end_session(io, session, Departure::Lost);
             }
-            Some(node) => self.push(io, process, node, Entry::Closed(session, close)),
+            Some(node) => self.push(io, process, node, Entry::Closed(session)),
         }
     }
 
@@ -742,7 +742,7 @@ impl Wide {
                     }
                 }
             }
-            Entry::Closed(session, _) => self.end_session(io, session, Departure::Lost),
+            Entry::Closed(session) => self.end_session(io, session, Departure::Lost),
         }
     }
 

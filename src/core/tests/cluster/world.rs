@@ -403,7 +403,7 @@ impl<B: Body> World<B> {
                             io.connection_lost(process, channel);
                         }
                         Wake::Dial(channel, _) => io.dial(process, channel),
-                        Wake::NoTick(_) => {
+                        Wake::Ticks(_) => {
                             io.note(|| format!("process {process} is deaf"));
                             io.dial(process, Channel::Inbox);
                         }
@@ -432,9 +432,8 @@ impl<B: Body> World<B> {
             }
             Notice::Down(channel) => io.connection_lost(process, channel),
             Notice::Reply { number, reply } => {
-                if matches!(reply, Reply::Renewed { .. })
-                    && let Some(wake) = io.machines[process].keeper.renewed()
-                {
+                if matches!(reply, Reply::Renewed { .. }) {
+                    let wake = io.machines[process].keeper.renewed();
                     io.queue.add(io.now + S, Event::Keeper(process, wake));
                 }
                 let call = peerstar_core::cluster::io::CallId(number);
@@ -471,7 +470,7 @@ impl<B: Body> World<B> {
         let Some(state) = &mut machine.state else { return };
         let is_timer = matches!(input, Input::Timer);
         let shown = io.log.is_some().then(|| match &input {
-            Input::Timer | Input::Keeper(KeeperInput::Replied(_, Reply::View(..))) => None,
+            Input::Timer | Input::Seek { .. } | Input::Keeper(KeeperInput::Replied(_, Reply::View(..) | Reply::Found(None) | Reply::Asserted(_))) => None,
             Input::Keeper(KeeperInput::Replied(_, Reply::Renewed { .. })) => None,
             other => Some(format!("{other:?}")),
         });
@@ -514,7 +513,7 @@ impl<B: Body> World<B> {
         let io = &mut self.io;
         let is_quiet = matches!(
             output,
-            Output::Call(_, Call::Look | Call::Renew { .. })
+            Output::Call(_, Call::Look | Call::Renew { .. } | Call::Find { .. })
                 | Output::Deciding(Deciding::Until(_))
                 | Output::Epoch(_)
         );

@@ -55,7 +55,6 @@ pub(crate) struct Browser {
     frozen_until: Us,
     /// The last message heard of each other browser.
     heard: BTreeMap<String, u64>,
-    said: u64,
     offers: Vec<Offer>,
     /// When the last thing arrives, in each direction.
     there: Us,
@@ -76,16 +75,10 @@ impl Browser {
             stalled_until: 0,
             frozen_until: 0,
             heard: BTreeMap::new(),
-            said: 0,
             offers: Vec::new(),
             there: 0,
             back: 0,
         }
-    }
-
-    /// Returns whether it believes to host.
-    pub(crate) fn hosts(&self) -> bool {
-        self.told.as_ref().is_some_and(|told| told.host == self.id)
     }
 }
 
@@ -317,6 +310,8 @@ impl Deep {
         if browser.stalled_until > now || !browser.wants {
             return;
         }
+        self.words += 1;
+        let words = self.words;
         let told = browser.told.clone();
         let is_open = browser.is_open;
         match does {
@@ -330,8 +325,7 @@ impl Deep {
                 self.browsers.remove(who);
             }
             Deed::Offers(to) if is_open => {
-                browser.said += 1;
-                let number = browser.said;
+                let number = words;
                 let dst = self.browsers.get(to).map(|one| (one.id.clone(), one.socket));
                 let Some(browser) = self.browsers.get_mut(who) else { return };
                 if let (Some((dst, receiver)), Some(socket)) = (dst, browser.socket) {
@@ -342,13 +336,11 @@ impl Deep {
                 self.speak(io, who, text);
             }
             Deed::Relays if is_open => {
-                browser.said += 1;
-                let number = browser.said;
+                let number = words;
                 self.speak(io, who, format!("{{\"type\":\"RELAY\",\"payload\":{{\"n\":{number}}}}}"));
             }
             Deed::RelaysTo(to) if is_open => {
-                browser.said += 1;
-                let number = browser.said;
+                let number = words;
                 let text =
                     format!("{{\"type\":\"RELAY\",\"dst\":\"{to}\",\"payload\":{{\"n\":{number}}}}}");
                 self.speak(io, who, text);
@@ -378,15 +370,15 @@ impl Deep {
     fn joins(&mut self, io: W<'_>, who: &Name, page: &Name, node: &Name) {
         let Some(process) = io.named(node) else { return };
         let Ok(id) = PeerId::parse(who) else { return };
-        let (mut said, mut dials) = (0, 0);
+        let mut dials = 0;
         if let Some(before) = self.browsers.get(who) {
             if before.stalled_until > io.now {
                 return;
             }
-            (said, dials) = (before.said, before.dials);
+            dials = before.dials;
             self.hang_up(io, who, Some(1001));
         }
-        let browser = Browser { said, dials, ..Browser::new(id, crate::wide::page_key(page)) };
+        let browser = Browser { dials, ..Browser::new(id, crate::wide::page_key(page)) };
         self.browsers.insert(who.clone(), browser);
         self.dial(io, who, process);
     }

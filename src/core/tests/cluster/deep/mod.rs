@@ -72,6 +72,8 @@ pub(crate) struct Deep {
     history: BTreeMap<PageKey, Vec<(Us, Claim)>>,
     /// The node that last spoke for a page, by the process that heard it.
     homes: BTreeMap<(Process, PageKey), NodeId>,
+    /// Number of messages of browsers so far.
+    words: u64,
     last_death: Us,
     last_lost: Us,
     rules: Arc<Rules>,
@@ -123,6 +125,7 @@ impl Default for Deep {
             named: BTreeMap::new(),
             history: BTreeMap::new(),
             homes: BTreeMap::new(),
+            words: 0,
             last_death: 0,
             last_lost: 0,
             rules: Arc::new(rules),

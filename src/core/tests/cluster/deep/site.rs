@@ -456,14 +456,15 @@ impl Deep {
             io.note(|| format!("{process} {key:?} <- {}", shown.chars().take(160).collect::<String>()));
         }
         let announced = actor.page.announced_epoch();
-        if let Err(violation) = actor.page.check() {
-            io.fail(|| format!("page {key:?}: {violation}"));
-        }
         io.machines[process].note_epoch(io.now, announced);
         if out.iter().any(|output| matches!(output, Output::Elected { .. } | Output::Welcome { .. })) {
             io.decides(process);
         }
         self.page_outputs(io, process, key, out);
+        let actor = self.site(process).pages.get(key);
+        if let Some(Err(violation)) = actor.map(|actor| actor.page.check()) {
+            io.fail(|| format!("page {key:?}: {violation}"));
+        }
         self.arm_page(io, process, key);
     }
 
