@@ -53,7 +53,7 @@ impl<J> NodeState<J> {
                     && self.may_take(env)
                     && self.has_room(&page, was_lost)
                 {
-                    self.claim(page, out);
+                    self.claim(env, page, out);
                 } else {
                     self.find(page, out);
                 }
@@ -66,8 +66,16 @@ impl<J> NodeState<J> {
         }
     }
 
-    fn claim(&mut self, page: PageKey, out: &mut Vec<Output<J>>) {
-        let Some(fence) = self.fences.next() else { return };
+    fn claim(&mut self, env: Env, page: PageKey, out: &mut Vec<Output<J>>) {
+        // A claim whose answer was lost is asked again as it was: a release finds its record.
+        let again = match self.pages.get(&page).map(|entry| (&entry.place, entry.floor.fence)) {
+            Some((Place::Asking(asking), floor)) => asking.claimed.filter(|fence| *fence > floor),
+            _ => None,
+        };
+        let Some(fence) = again.or_else(|| self.fences.next()) else {
+            self.pages.ask_later(env.now, &page);
+            return;
+        };
         let call = Call::Claim { page: page.clone(), node: self.node, fence };
         let id = self.calls.begin(Purpose::Claim(page.clone(), fence));
         if let Some(Entry { place: Place::Asking(asking), .. }) = self.pages.get_mut(&page) {
@@ -224,16 +232,15 @@ impl<J> NodeState<J> {
 
     /// A page has no node. It is taken as soon as that is allowed.
     fn take_later(&mut self, env: Env, page: &PageKey, out: &mut Vec<Output<J>>) {
-        let was_lost = self.pages.get(page).is_some_and(|entry| {
-            matches!(&entry.place, Place::Asking(asking) if asking.was_lost)
-        });
+        let was_lost = self
+            .pages
+            .get(page)
+            .is_some_and(|entry| matches!(&entry.place, Place::Asking(asking) if asking.was_lost));
         if !self.has_room(page, was_lost) {
             for Held { joining, from } in self.joins.take(page) {
                 match from {
-                    None => out.push(Output::Close {
-                        session: joining.session,
-                        close: Close::PagesFull,
-                    }),
+                    None => out
+                        .push(Output::Close { session: joining.session, close: Close::PagesFull }),
                     Some(to) => out.push(Output::ReturnJoin { to, page: page.clone(), joining }),
                 }
             }
@@ -288,8 +295,7 @@ impl<J> NodeState<J> {
     pub(super) fn locate(&self, page: &PageKey, at: Whereabouts, out: &mut Vec<Output<J>>) {
         let held = self.joins.held(page);
         let Some(entry) = self.pages.get(page) else { return };
-        let is_held =
-            |session: &SessionId| held.iter().any(|one| one.joining.session == *session);
+        let is_held = |session: &SessionId| held.iter().any(|one| one.joining.session == *session);
         let mut sessions: Vec<_> = if held.len() == entry.sessions.len() {
             // every session here has asked; a crowd is not searched for one by one
             Vec::new()

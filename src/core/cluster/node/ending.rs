@@ -176,8 +176,7 @@ impl<J> NodeState<J> {
 
     /// The registry can be asked again: pages that became empty meanwhile retire.
     pub(super) fn retire_idle_pages(&mut self, env: Env, out: &mut Vec<Output<J>>) {
-        let idle =
-            self.pages.select(|entry| entry.here().is_some_and(|here| here.idle.is_some()));
+        let idle = self.pages.select(|entry| entry.here().is_some_and(|here| here.idle.is_some()));
         idle.iter().for_each(|page| self.retire(env, page, out));
     }
 

@@ -111,6 +111,16 @@ fn live(seed: u64, faults: Faults) -> World {
     let calm = world.fault.max(world.now) - world.now;
     world.run(Duration::from_millis(calm) + 30 * SECOND);
     world.check_calm();
+    // a record without a page hinders nobody
+    for orphan in world.orphans() {
+        let alive = |one: &usize| world.processes[*one].is_alive;
+        if let Some(process) = (0..world.processes.len()).filter(alive).next_back() {
+            world.connect(process, orphan);
+            world.run(5 * SECOND);
+            world.check_calm();
+            assert!(world.sessions.values().all(|session| session.is_member));
+        }
+    }
     world
 }
 
