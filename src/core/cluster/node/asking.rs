@@ -6,7 +6,7 @@ use crate::cluster::calls::Purpose;
 use crate::cluster::io::{CallId, Env, Output, Whereabouts};
 use crate::cluster::joins::Held;
 use crate::cluster::pages::{Asking, Entry, Leaving, Place};
-use crate::cluster::registry::{Call, Record, Reply};
+use crate::cluster::registry::{Call, Record};
 use crate::protocol::close::Close;
 use crate::protocol::id::{PageKey, SessionId};
 
@@ -53,7 +53,7 @@ impl<J> NodeState<J> {
                     && self.may_take(env)
                     && self.has_room(&page, was_lost)
                 {
-                    self.claim(page, out);
+                    self.claim(env, page, out);
                 } else {
                     self.find(page, out);
                 }
@@ -66,8 +66,16 @@ impl<J> NodeState<J> {
         }
     }
 
-    fn claim(&mut self, page: PageKey, out: &mut Vec<Output<J>>) {
-        let Some(fence) = self.fences.next() else { return };
+    fn claim(&mut self, env: Env, page: PageKey, out: &mut Vec<Output<J>>) {
+        // A claim whose answer was lost is asked again as it was: a release finds its record.
+        let again = match self.pages.get(&page).map(|entry| (&entry.place, entry.floor.fence)) {
+            Some((Place::Asking(asking), floor)) => asking.claimed.filter(|fence| *fence > floor),
+            _ => None,
+        };
+        let Some(fence) = again.or_else(|| self.fences.give()) else {
+            self.pages.ask_later(env.now, &page);
+            return;
+        };
         let call = Call::Claim { page: page.clone(), node: self.node, fence };
         let id = self.calls.begin(Purpose::Claim(page.clone(), fence));
         if let Some(Entry { place: Place::Asking(asking), .. }) = self.pages.get_mut(&page) {
@@ -138,46 +146,64 @@ impl<J> NodeState<J> {
         }
     }
 
-    /// Takes the answer to a claim.
-    pub(super) fn claimed(
+    /// A page was claimed, and is this node's. `before` is its record before, if there was one.
+    pub(super) fn taken(
         &mut self,
         env: Env,
         id: CallId,
-        page: &PageKey,
-        fence: Fence,
-        reply: Reply,
+        (page, fence): (&PageKey, Fence),
+        before: Option<Record>,
         out: &mut Vec<Output<J>>,
     ) {
         if !self.end_question(page, id) {
             return;
         }
-        match reply {
-            Reply::Taken(before) => {
-                if let Some(record) = &before {
-                    self.see(page, record);
-                }
-                if self.drain.is_some() || !self.is_wanted(page) {
-                    self.leave(env, page, Some(fence));
-                } else if self.is_sure(env.now) {
-                    self.create(env, page, fence, before.as_ref(), out);
-                } else {
-                    // the node may have been frozen, and buried, since the claim
-                    self.pages.ask_later(env.now, page);
-                }
-            }
-            Reply::Lives(record) => {
-                self.not_claimed(page);
-                self.lives(env, page, &record, out);
-            }
-            Reply::Behind(record) => {
-                self.not_claimed(page);
-                self.see(page, &record);
+        if let Some(record) = &before {
+            self.see(page, record);
+        }
+        if self.drain.is_some() || !self.is_wanted(page) {
+            self.leave(env, page, Some(fence));
+        } else if self.is_sure(env.now) {
+            self.create(env, page, fence, before.as_ref(), out);
+        } else {
+            // the node may have been frozen, and buried, since the claim
+            self.pages.ask_later(env.now, page);
+        }
+    }
+
+    /// A page was claimed, and lives on another node.
+    pub(super) fn taken_by_another(
+        &mut self,
+        env: Env,
+        id: CallId,
+        page: &PageKey,
+        record: &Record,
+        out: &mut Vec<Output<J>>,
+    ) {
+        if self.end_question(page, id) {
+            self.not_claimed(page);
+            self.lives(env, page, record, out);
+        }
+    }
+
+    /// A page was claimed with too low a fence, or while nodes assert (without a record here).
+    pub(super) fn not_taken(
+        &mut self,
+        env: Env,
+        id: CallId,
+        page: &PageKey,
+        record: Option<&Record>,
+    ) {
+        if !self.end_question(page, id) {
+            return;
+        }
+        self.not_claimed(page);
+        match record {
+            Some(record) => {
+                self.see(page, record);
                 self.pages.ask(page, env.now);
             }
-            _ => {
-                self.not_claimed(page);
-                self.pages.ask_later(env.now, page);
-            }
+            None => self.pages.ask_later(env.now, page),
         }
     }
 
@@ -224,16 +250,15 @@ impl<J> NodeState<J> {
 
     /// A page has no node. It is taken as soon as that is allowed.
     fn take_later(&mut self, env: Env, page: &PageKey, out: &mut Vec<Output<J>>) {
-        let was_lost = self.pages.get(page).is_some_and(|entry| {
-            matches!(&entry.place, Place::Asking(asking) if asking.was_lost)
-        });
+        let was_lost = self
+            .pages
+            .get(page)
+            .is_some_and(|entry| matches!(&entry.place, Place::Asking(asking) if asking.was_lost));
         if !self.has_room(page, was_lost) {
             for Held { joining, from } in self.joins.take(page) {
                 match from {
-                    None => out.push(Output::Close {
-                        session: joining.session,
-                        close: Close::PagesFull,
-                    }),
+                    None => out
+                        .push(Output::Close { session: joining.session, close: Close::PagesFull }),
                     Some(to) => out.push(Output::ReturnJoin { to, page: page.clone(), joining }),
                 }
             }
@@ -288,8 +313,7 @@ impl<J> NodeState<J> {
     pub(super) fn locate(&self, page: &PageKey, at: Whereabouts, out: &mut Vec<Output<J>>) {
         let held = self.joins.held(page);
         let Some(entry) = self.pages.get(page) else { return };
-        let is_held =
-            |session: &SessionId| held.iter().any(|one| one.joining.session == *session);
+        let is_held = |session: &SessionId| held.iter().any(|one| one.joining.session == *session);
         let mut sessions: Vec<_> = if held.len() == entry.sessions.len() {
             // every session here has asked; a crowd is not searched for one by one
             Vec::new()

@@ -2,6 +2,7 @@
 //! nodes alone answer for them.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should say so at once")]
+#![allow(clippy::print_stderr, reason = "what happened in a run, for who looks for a fault")]
 
 mod world;
 
@@ -111,6 +112,16 @@ fn live(seed: u64, faults: Faults) -> World {
     let calm = world.fault.max(world.now) - world.now;
     world.run(Duration::from_millis(calm) + 30 * SECOND);
     world.check_calm();
+    // a record without a page hinders nobody
+    for orphan in world.orphans() {
+        let alive = |one: &usize| world.processes[*one].is_alive;
+        if let Some(process) = (0..world.processes.len()).rfind(alive) {
+            world.connect(process, orphan);
+            world.run(5 * SECOND);
+            world.check_calm();
+            assert!(world.sessions.values().all(|session| session.is_member));
+        }
+    }
     world
 }
 
