@@ -23,6 +23,7 @@ fn number_of(entry: &Entry) -> Vec<u64> {
             vec![session.0]
         }
         Entry::ToBranch(_, ToBranch::Frame { to, .. }) => to.iter().map(|to| to.0).collect(),
+        Entry::ToBranch(_, ToBranch::Expired { session, .. }) => vec![session.0],
         Entry::ToPage(..) | Entry::ToBranch(..) | Entry::Answer { .. } => panic!("{entry:?}"),
     }
 }
@@ -33,6 +34,7 @@ struct Said {
     association: u64,
     queued: Vec<u64>,
     signals: Vec<u64>,
+    expiries: Vec<u64>,
 }
 
 /// What one end has heard in one association.
@@ -40,6 +42,7 @@ struct Said {
 struct Heard {
     association: u64,
     handled: Vec<u64>,
+    expiries: Vec<u64>,
 }
 
 /// One end of a link, with the node around it.
@@ -47,6 +50,8 @@ struct End {
     link: Link,
     /// Bags whose entries are not handled. A node may lose them when the link breaks.
     arrived: VecDeque<(BagNumber, Vec<Entry>)>,
+    /// Bags of former associations.
+    late: Vec<BagNumber>,
     said: Vec<Said>,
     heard: Vec<Heard>,
     handed_back: Vec<u64>,
@@ -60,6 +65,7 @@ impl End {
         Self {
             link: Link::new(NodeId(own), NodeId(other), window),
             arrived: VecDeque::new(),
+            late: Vec::new(),
             said: vec![Said { association: 1, ..Said::default() }],
             heard: vec![Heard { association: 1, ..Heard::default() }],
             handed_back: Vec::new(),
@@ -75,7 +81,7 @@ impl End {
                 LinkEvent::Down => {
                     assert!(!self.is_told_down, "down twice");
                     self.is_told_down = true;
-                    self.arrived.clear();
+                    self.late.extend(self.arrived.drain(..).map(|(bag, _)| bag));
                 }
                 LinkEvent::HandedBack(entry) => self.handed_back.extend(number_of(&entry)),
                 LinkEvent::Up => assert!(std::mem::take(&mut self.is_told_down), "up twice"),
@@ -93,8 +99,8 @@ impl End {
     fn push(&mut self, now: Time, number: &mut u64, random: &mut Random) {
         let longest = if random.one_in(200) { 200_000 } else { 400 };
         let frame = Frame::from("x".repeat(random.below(longest) as usize));
-        let kind = random.below(6);
-        let receivers = if kind > 2 { 1 + random.below(3) } else { 1 };
+        let kind = random.below(7);
+        let receivers = if kind > 3 { 1 + random.below(3) } else { 1 };
         for _ in 0..receivers {
             *number += 1;
             let (session, frame) = (SessionId(*number), frame.clone());
@@ -113,9 +119,13 @@ impl End {
                     let entry = ToPage::Forward { session, kind, dst, frame };
                     (Class::Signal, self.link.push(now, &Entry::ToPage(place(), entry)))
                 }
+                3 => {
+                    let entry = ToBranch::Expired { session, dst: peer("b") };
+                    (Class::Expiry, self.link.push(now, &Entry::ToBranch(place(), entry)))
+                }
                 _ => {
                     let delivery = [Delivery::HostData, Delivery::Signal, Delivery::Page];
-                    let delivery = delivery[kind as usize - 3];
+                    let delivery = delivery[kind as usize - 4];
                     let pushed = self.link.push_frame(now, &place(), session, &frame, delivery);
                     (delivery.class(), pushed)
                 }
@@ -126,6 +136,9 @@ impl End {
 
     fn note(&mut self, number: u64, class: Class, pushed: Pushed) {
         match pushed {
+            Pushed::Queued if class == Class::Expiry => {
+                self.said.last_mut().unwrap().expiries.push(number);
+            }
             Pushed::Queued => {
                 assert!(!self.is_told_down, "sent over a link that is down");
                 let said = self.said.last_mut().unwrap();
@@ -142,9 +155,15 @@ impl End {
 
     /// Handles the bag that arrived first.
     fn handle(&mut self, now: Time) {
+        // a node may say so after the link has broken
+        self.late.drain(..).for_each(|bag| self.link.handled(now, bag));
         let Some((bag, entries)) = self.arrived.pop_front() else { return };
-        let heard = &mut self.heard.last_mut().unwrap().handled;
-        entries.iter().for_each(|entry| heard.extend(number_of(entry)));
+        let heard = self.heard.last_mut().unwrap();
+        for entry in &entries {
+            let is_expiry = entry.class() == Class::Expiry;
+            let list = if is_expiry { &mut heard.expiries } else { &mut heard.handled };
+            list.extend(number_of(entry));
+        }
         self.link.handled(now, bag);
     }
 }
@@ -307,6 +326,9 @@ impl World {
                 assert_eq!(receiver.link.association(), last, "one is in another association");
                 assert!(sender.link.condition() != Condition::Down, "down after all faults");
                 assert_eq!(sender.link.waiting_bytes(), 0, "something still waits");
+                let known: Vec<_> = receiver.heard.iter().flat_map(|h| &h.expiries).collect();
+                let expiries = sender.said.iter().flat_map(|said| &said.expiries);
+                expiries.for_each(|number| assert!(known.contains(&number), "lost: {number}"));
                 for said in &sender.said {
                     let heard = receiver.heard.iter().find(|h| h.association == said.association);
                     let heard = heard.map_or(&[][..], |heard| &heard.handled);
