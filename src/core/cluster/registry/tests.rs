@@ -15,10 +15,8 @@ fn generation(n: u64) -> Generation {
 }
 
 fn look(state: &mut RegistryState) -> View {
-    match state.apply(&Call::Look).0 {
-        Reply::View(view, _) => view,
-        other => panic!("{other:?}"),
-    }
+    let (Reply::View(view, _), _) = state.apply(&Call::Look) else { panic!("no view") };
+    view
 }
 
 /// Registers so many other nodes that slots are scarce: 0 to 250 are held.
@@ -136,17 +134,17 @@ fn promises_hold_in_random_lives() {
                 check_record(&call, &members, records.record(&page), state.record(&page));
             }
             assert_eq!(tick.is_some(), matches!(reply, Reply::Renewed { .. }));
-            match &reply {
-                Reply::Taken(before) => {
-                    seen.taken += 1;
-                    let own = before.as_ref().is_some_and(|one| Some(one.node) == asker(&call));
-                    assert!(own || !members.is_asserting(), "{call:?} was given a page");
-                }
-                Reply::Lives(_) | Reply::Behind(_) | Reply::Asserting | Reply::NotRegistered(_) => {
-                    seen.refused += 1;
-                    assert_eq!(state.view(), members, "{call:?} was refused and changed something");
-                }
-                _ => {}
+            if let Reply::Taken(before) = &reply {
+                seen.taken += 1;
+                let own = before.as_ref().is_some_and(|one| Some(one.node) == asker(&call));
+                assert!(own || !members.is_asserting(), "{call:?} was given a page");
+            }
+            if matches!(
+                reply,
+                Reply::Lives(_) | Reply::Behind(_) | Reply::Asserting | Reply::NotRegistered(_)
+            ) {
+                seen.refused += 1;
+                assert_eq!(state.view(), members, "{call:?} was refused and changed something");
             }
             check_again(&state, &call, &reply);
             if random.one_in(40) {
