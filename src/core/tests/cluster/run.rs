@@ -145,6 +145,38 @@ mod tests {
         short(Kind::Wide);
     }
 
+    #[test]
+    fn random_deep_schedules_break_nothing() {
+        short(Kind::Deep);
+    }
+
+    /// Each schedule of the folder, with other delays for each seed.
+    #[test]
+    fn the_schedules_by_hand_hold() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/cluster/schedules");
+        let wanted = std::env::var("CLUSTER_SCHEDULE").unwrap_or_default();
+        let mut broken = Vec::new();
+        let mut files: Vec<_> =
+            std::fs::read_dir(folder).unwrap().map(|file| file.unwrap().path()).collect();
+        files.sort();
+        assert_eq!(files.len(), 20);
+        for path in files.iter().filter(|path| path.to_string_lossy().contains(&wanted)) {
+            let script = parse(&std::fs::read_to_string(path).unwrap()).unwrap();
+            let seeds = number("CLUSTER_SCHEDULE_SEEDS", 10);
+            let name = path.file_stem().unwrap().to_string_lossy();
+            for kind in [Kind::Wide, Kind::Deep] {
+                let runs = (0..seeds).map(|seed| Script { seed, ..script.clone() });
+                let fails = runs.map(|script| (script.seed, run(&script, kind, false).broken));
+                let fails: Vec<_> = fails.filter_map(|(seed, b)| Some((seed, b?))).collect();
+                if let Some((seed, what)) = fails.first() {
+                    let many = fails.len();
+                    broken.push(format!("{name} {kind:?}: {many} of {seeds}, seed {seed}: {what}"));
+                }
+            }
+        }
+        assert!(broken.is_empty(), "{}", broken.join("\n"));
+    }
+
     /// `scripts/cluster-sim` runs this with its arguments.
     #[test]
     #[ignore = "takes as long as one likes"]

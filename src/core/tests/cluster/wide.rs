@@ -715,12 +715,14 @@ impl Wide {
             }
             Entry::Left(page, left) => io.feed(process, Input::PageLeft { node, page, left }),
             Entry::Welcome(page, fence, session) => {
+                io.feed(process, Input::Fenced { node, page: page.clone(), fence });
                 if self.sessions.get(&session).is_some_and(|one| one.bound <= fence) {
                     self.welcomed(io, process, session, fence);
                     io.feed(process, Input::Joined { page, session });
                 }
             }
             Entry::Host(page, fence, claim, sessions) => {
+                io.feed(process, Input::Fenced { node, page: page.clone(), fence });
                 for session in sessions {
                     self.told(io, session, fence, &claim);
                 }
@@ -733,6 +735,7 @@ impl Wide {
                 io.feed(process, Input::Announced { page, claim, is_local });
             }
             Entry::Fence(page, fence) => {
+                io.feed(process, Input::Fenced { node, page: page.clone(), fence });
                 let sessions = self.site(process).sessions.get(&page).cloned().unwrap_or_default();
                 for session in sessions {
                     if let Some(one) = self.sessions.get_mut(&session)

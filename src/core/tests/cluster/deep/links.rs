@@ -65,8 +65,16 @@ impl Deep {
         let env = BranchEnv { now: local, last_heard: &last_heard, texts_sent: &texts_sent };
         let mut out = Vec::new();
         io.note(|| format!("{process} branch {key:?} <- {}", short(&input)));
+        let before = root.branch.fence();
+        let heard = match &input {
+            BranchInput::Heard { node, .. } => Some(*node),
+            _ => None,
+        };
         root.branch.handle(env, input, &mut out);
         let (node, fence) = (root.branch.node(), root.branch.fence());
+        if let Some(node) = heard.filter(|_| fence > before) {
+            io.feed(process, NodeInput::Fenced { node, page: key.clone(), fence });
+        }
         for output in out {
             self.branch_output(io, process, key, (node, fence), output);
         }

@@ -83,6 +83,8 @@ pub(super) struct Site {
     pub branches: BTreeMap<PageKey, Root>,
     pub sessions: BTreeMap<SessionId, Session>,
     pub links: BTreeMap<NodeId, Path>,
+    /// What sessions of a branch say to the page that is here now.
+    joins: BTreeMap<SessionId, Join>,
 }
 
 impl Site {
@@ -249,10 +251,21 @@ impl Deep {
                 SessionOutput::Seek => {
                     io.feed(process, NodeInput::Seek { page: key.clone(), session });
                 }
-                SessionOutput::Resume { page, request } => match page {
-                    Address::Here(_) => self.page(io, process, key, Input::Join(*request)),
-                    Address::There => self.ask(io, process, session, key, *request),
-                },
+                SessionOutput::Resume { page, request } => {
+                    let known = self.site(process).joins.remove(&session);
+                    let request = known.map_or(*request, |known| known.request);
+                    let bound = self.site(process).sessions.get(&session).map(|one| one.bound);
+                    let fence = self.site(process).pages.get(key).map(|one| one.fence);
+                    match page {
+                        Address::Here(_) if bound <= fence => {
+                            let request = JoinRequest { way: Way::Local, ..request };
+                            self.page(io, process, key, Input::Join(request));
+                        }
+                        Address::Here(_) | Address::There => {
+                            self.ask(io, process, session, key, request);
+                        }
+                    }
+                }
                 SessionOutput::Forward(input) => self.to_page(io, process, session, key, input),
                 SessionOutput::Ping => self.write(io, process, session, Said::Ping),
                 SessionOutput::Close { close, .. } => {
@@ -375,7 +388,12 @@ impl Deep {
     fn address(&mut self, io: W<'_>, process: Process, key: &PageKey, at: Whereabouts) -> Address {
         match at {
             Whereabouts::Here { incarnation, .. } => {
-                self.site(process).branches.remove(key);
+                let site = self.site(process);
+                if let Some(root) = site.branches.remove(key) {
+                    // the branch knows best what its sessions were told
+                    let joins = root.branch.into_joins();
+                    site.joins.extend(joins.into_iter().map(|one| (one.request.session, one)));
+                }
                 Address::Here(incarnation)
             }
             Whereabouts::There { node, fence } => {
@@ -491,10 +509,8 @@ impl Deep {
                 Output::AnnounceHost { to, frame, assignment } => {
                     let hosts = assignment.hosting;
                     let claim = assignment.into_claim();
-                    self.deliver(io, process, key, to, frame, Delivery::Urgent, None);
-                    if hosts {
-                        self.hosts(io, process, key, to, claim);
-                    }
+                    let delivery = if hosts { Delivery::Urgent } else { Delivery::Page };
+                    self.announce(io, process, key, to, frame, delivery, claim);
                 }
                 Output::AnnounceHostToOthers(announcement) => {
                     let claim = announcement.assignment.clone().into_claim();
@@ -506,10 +522,8 @@ impl Deep {
                         });
                     }
                     for (to, frame) in others {
-                        if let Some(one) = self.site(process).sessions.get_mut(&to) {
-                            one.announced = Some(claim.clone());
-                        }
-                        self.deliver(io, process, key, to, frame, Delivery::Page, None);
+                        let claim = claim.clone();
+                        self.announce(io, process, key, to, frame, Delivery::Page, claim);
                     }
                     self.announced(io, process, key, &claim);
                 }
@@ -600,6 +614,7 @@ impl Deep {
         self.joined(io, process, key, to, address, open, claim);
     }
 
+    #[expect(clippy::too_many_arguments, reason = "one word of a page, and to whom")]
     pub(super) fn joined(
         &mut self,
         io: W<'_>,
@@ -628,20 +643,30 @@ impl Deep {
         io.feed(process, NodeInput::Announced { page, claim: claim.clone(), is_local });
     }
 
-    fn hosts(
+    /// Tells a member who hosts.
+    #[expect(clippy::too_many_arguments, reason = "one word of a page, and to whom")]
+    fn announce(
         &mut self,
         io: W<'_>,
         process: Process,
         key: &PageKey,
         to: SessionId,
+        frame: Frame,
+        delivery: Delivery,
         claim: Claim,
     ) {
-        match self.node_of(process, key, to) {
-            None => {
-                self.tell_node(io, process, key, &claim);
-                self.session(io, process, to, SessionInput::Hosts(claim));
-            }
-            Some(node) => self.say(io, process, key, node, ToBranch::Hosts { to, claim }),
+        if let Some(node) = self.node_of(process, key, to) {
+            let tells = Some(claim);
+            let said = ToBranch::Frame { to: vec![to], frame, delivery, from: None, tells };
+            return self.say(io, process, key, node, said);
+        }
+        self.write(io, process, to, Said::Frame(frame));
+        if let Some(one) = self.site(process).sessions.get_mut(&to) {
+            one.announced = Some(claim.clone());
+        }
+        if delivery == Delivery::Urgent {
+            self.tell_node(io, process, key, &claim);
+            self.session(io, process, to, SessionInput::Hosts(claim));
         }
     }
 
@@ -660,6 +685,7 @@ impl Deep {
         nodes
     }
 
+    #[expect(clippy::too_many_arguments, reason = "one word of a page, and to whom")]
     fn deliver(
         &mut self,
         io: W<'_>,
@@ -673,7 +699,8 @@ impl Deep {
         match self.node_of(process, key, to) {
             None => self.write(io, process, to, Said::Frame(frame)),
             Some(node) => {
-                let said = ToBranch::Frame { to: vec![to], frame, delivery, from };
+                let tells = None;
+                let said = ToBranch::Frame { to: vec![to], frame, delivery, from, tells };
                 self.say(io, process, key, node, said);
             }
         }
