@@ -137,7 +137,18 @@ impl Life {
                 let here = sessions.into_iter().filter(|who| self.members.contains(who)).collect();
                 self.tell_host(here);
             }
-            _ => {}
+            ToPage::Relay { .. }
+            | ToPage::Status { .. }
+            | ToPage::Suspect { .. }
+            | ToPage::Trust { .. }
+            | ToPage::Resign { .. }
+            | ToPage::Heartbeat { .. }
+            | ToPage::Silent(_)
+            | ToPage::Ran { .. }
+            | ToPage::Congested(_)
+            | ToPage::Undelivered { .. }
+            | ToPage::Alive(_)
+            | ToPage::LeaveWithoutSocket { .. } => {}
         }
     }
 }
@@ -599,13 +610,11 @@ fn a_probe_is_answered_here_and_a_late_text_is_reported() {
     quiet.heard = [3000; 2];
     let said = ToPage::Heartbeat { session: to, epoch: Epoch(1) };
     let out = quiet.handle(3000, BranchInput::Said(said));
-    let words: Vec<_> = out
-        .iter()
-        .map(|output| match output {
-            BranchOutput::Tell { word, .. } => format!("{word:?}"),
-            other => panic!("{other:?}"),
-        })
-        .collect();
+    let word = |output: &BranchOutput| {
+        let BranchOutput::Tell { word, .. } = output else { panic!("{output:?}") };
+        format!("{word:?}")
+    };
+    let words: Vec<_> = out.iter().map(word).collect();
     assert_eq!(words[0], ran(true));
     assert_eq!(words.len(), 2);
     // one that runs in time
