@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use peerstar::cluster::registry_script::{Names, SOURCE, Words, command, reply};
-use peerstar_core::cluster::registry::{Asserted, Call, RegistryState, Reply, Standing};
+use peerstar_core::cluster::registry::{Asserted, Call, RegistryState, Reply, SLOT_REST, Standing};
 use peerstar_core::cluster::{Fence, Generation, NodeId, Slot};
 use peerstar_core::protocol::id::{Epoch, PageKey, PageName, PeerId};
 use redis::{Connection, Value};
@@ -14,7 +14,7 @@ use super::redis_server::{Redis, run};
 #[path = "../../src/core/cluster/registry/tests/calls.rs"]
 mod calls;
 
-use calls::{Random, node, page, random_call};
+use calls::{Random, crowd, node, page, random_call, registration};
 
 /// A Redis with its model.
 struct Pair<'a> {
@@ -258,14 +258,39 @@ fn names_and_numbers_of_any_size_survive() {
 }
 
 #[test]
+fn slots_rest_alike() {
+    let redis = Redis::start(&[]);
+    let mut pair = Pair::new(&redis, "one");
+    crowd().for_each(|call| drop(pair.apply(&call)));
+    let slot = |pair: &mut Pair, n, carried: &[(NodeId, Slot)]| {
+        let reply = pair.apply(&registration(node(n), carried));
+        let Reply::Registered(view) = reply else { panic!("{reply:?}") };
+        view.get(node(n)).unwrap().slot
+    };
+    for n in 0..5 {
+        assert_eq!(slot(&mut pair, n, &[]), Some(Slot(251 + n as u8)));
+    }
+    pair.apply(&Call::Bury { node: node(0), counter: 0 });
+    assert_eq!(slot(&mut pair, 5, &[]), None, "251 rests");
+    pair.apply(&Call::Depart { node: node(1) });
+    assert_eq!(slot(&mut pair, 5, &[]), Some(Slot(252)), "who departs leaves a free slot");
+    let renewal = Call::Renew { node: node(2), epoch: Epoch(0), standing: Standing::Settled };
+    for _ in 1..SLOT_REST {
+        pair.apply(&renewal);
+    }
+    assert_eq!(slot(&mut pair, 6, &[]), None);
+    pair.apply(&renewal);
+    assert_eq!(slot(&mut pair, 6, &[]), Some(Slot(251)));
+    pair.apply(&Call::Depart { node: node(3) });
+    assert_eq!(slot(&mut pair, 7, &[(node(3), Slot(254))]), None, "a carried slot rests");
+}
+
+#[test]
 fn calls_of_many_pages_answer_for_each() {
     let redis = Redis::start(&[]);
     let mut pair = Pair::new(&redis, "one");
-    let (epoch, standing, carried) = (Epoch(0), Standing::Settled, vec![]);
     for n in 0..2 {
-        let (node, carried) = (node(n), carried.clone());
-        let wants_slot = true;
-        pair.apply(&Call::Register { node, version: 1, epoch, standing, carried, wants_slot });
+        pair.apply(&registration(node(n), &[]));
     }
     let pages = |node: u64, from: u64| {
         let one = move |n| Asserted {
