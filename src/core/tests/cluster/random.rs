@@ -27,6 +27,8 @@ struct Schedule {
     serves: Vec<bool>,
     members: Vec<Name>,
     pages: Vec<Name>,
+    /// Nodes that start later.
+    starts: Vec<(Us, usize)>,
 }
 
 /// Returns the schedule of a seed.
@@ -46,10 +48,12 @@ pub(crate) fn schedule(seed: u64, kind: Kind) -> Script {
         nodes: (0..nodes).map(name("n")).collect(),
         members: (0..members).map(name("m")).collect(),
         pages: (0..pages).map(name("p")).collect(),
+        starts: Vec::new(),
     };
     schedule.begin();
     let faults = schedule.prng.range(5, 40);
-    for _ in 0..STEPS {
+    let begun = schedule.steps.len();
+    while schedule.steps.len() < begun + STEPS {
         schedule.pass();
         if schedule.prng.percent(faults) {
             schedule.fault();
@@ -76,6 +80,15 @@ impl Schedule {
             98 => 15 * S,
             _ => self.prng.below(6 * S),
         };
+        // a node that has started has a slot some seconds later
+        let now = self.now;
+        for (at, number) in std::mem::take(&mut self.starts) {
+            if at + READY < now {
+                self.serves[number] = true;
+            } else {
+                self.starts.push((at, number));
+            }
+        }
     }
 
     fn begin(&mut self) {
@@ -189,23 +202,28 @@ impl Schedule {
         }
     }
 
-    /// Ends a node, and starts it or another one a while later.
+    /// Ends a node, and starts it again a while later. One node is always left: what all nodes and
+    /// Redis forget at once, nobody knows.
     fn end_node(&mut self, kills: bool) {
+        if self.serves.iter().filter(|serves| **serves).count() < 2 {
+            return;
+        }
         let node = self.node();
         self.add(if kills { Action::Die(node.clone()) } else { Action::Drain(node.clone()) });
         let number = self.nodes.iter().position(|one| *one == node).unwrap_or_default();
         self.serves[number] = false;
-        let is_last = !self.serves.iter().any(|serves| *serves);
-        if is_last || self.prng.percent(60) {
+        if self.prng.percent(70) {
             let now = self.now;
-            self.now += if is_last { 0 } else { self.prng.below(10 * S) };
+            self.now += self.prng.below(10 * S);
             if !kills {
                 // the name is free only when the old process has gone
                 self.add(Action::Die(node));
                 self.now += MS;
             }
             self.start(number, true);
-            self.now = now.max(if is_last { self.now } else { 0 });
+            self.starts.push((self.now, number));
+            self.serves[number] = false;
+            self.now = now;
         }
     }
 }

@@ -4,7 +4,7 @@
 //! Each carries everything in order, or breaks. What a process sends and hears passes through here
 //! as [`Event`]s, which the world keeps in its queue.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use peerstar_core::cluster::registry::{Call, RegistryState, Reply};
 use peerstar_core::cluster::{Generation, NodeId};
@@ -54,6 +54,8 @@ pub(crate) enum Event<G> {
     Notified { process: Process, connection: Option<u64>, channel: Channel, notice: Notice<G> },
     /// The replica is to be promoted later: it stops here.
     Snapshot(usize),
+    /// Redis goes on.
+    PauseOver,
     /// The old master ends.
     SplitOver,
     /// Connections that never answered are reset.
@@ -113,6 +115,8 @@ pub(crate) struct Redis<G> {
     hangs_until: Us,
     swallows_until: Us,
     pauses_until: Us,
+    /// What came while it stood still, in order.
+    held: VecDeque<Event<G>>,
     prng: Prng,
     bag: std::marker::PhantomData<G>,
     /// Number of bags that nobody heard.
@@ -135,6 +139,7 @@ impl<G: Clone> Redis<G> {
             hangs_until: 0,
             swallows_until: 0,
             pauses_until: 0,
+            held: VecDeque::new(),
             prng,
             bag: std::marker::PhantomData,
             unheard: 0,
@@ -256,7 +261,7 @@ impl<G: Clone> Redis<G> {
     pub(crate) fn handle(&mut self, now: Us, event: Event<G>, later: &mut Later<G>) {
         if now < self.pauses_until && matches!(event, Event::Dialled { .. } | Event::Arrives { .. })
         {
-            later.push((self.pauses_until, event));
+            self.held.push_back(event);
             return;
         }
         match event {
@@ -274,6 +279,13 @@ impl<G: Clone> Redis<G> {
             Event::Notified { .. } => unreachable!("the process handles it"),
             Event::Snapshot(step) => {
                 self.replicas.insert(step, self.copies[0].clone());
+            }
+            Event::PauseOver => {
+                while now >= self.pauses_until
+                    && let Some(event) = self.held.pop_front()
+                {
+                    self.handle(now, event, later);
+                }
             }
             Event::SplitOver => {
                 self.moved.clear();
@@ -475,6 +487,7 @@ impl<G: Clone> Redis<G> {
             }
             RedisFault::Pauses(lasts) => {
                 self.pauses_until = self.pauses_until.max(now + lasts);
+                later.push((self.pauses_until, Event::PauseOver));
                 now + lasts
             }
             RedisFault::Forgets(_) => {

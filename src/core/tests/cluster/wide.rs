@@ -46,6 +46,10 @@ pub(crate) enum Entry {
     Host(PageKey, Fence, Claim, Vec<SessionId>),
     Fence(PageKey, Fence),
     Closed(SessionId),
+    /// Asks for `Here`.
+    Who(PageKey),
+    /// Of the sessions of that node these are members, and no others.
+    Here(PageKey, Fence, Vec<SessionId>),
 }
 
 /// A bag of the wide kind.
@@ -645,6 +649,55 @@ impl Wide {
         {
             link.is_up = is_up;
             io.feed(process, Input::Link { node, is_up });
+            if is_up {
+                let site = self.site(process);
+                let pages: Vec<PageKey> =
+                    site.sessions.keys().filter(|p| !site.actors.contains_key(*p)).cloned().collect();
+                for page in pages {
+                    self.push(io, process, node, Entry::Who(page));
+                }
+                let pages: Vec<PageKey> = self.site(process).actors.keys().cloned().collect();
+                for page in pages {
+                    self.say_here(io, process, node, page);
+                }
+            }
+        }
+    }
+
+    /// Says who of a node is a member, and that this is all.
+    fn say_here(&mut self, io: W<'_>, process: Process, node: NodeId, page: PageKey) {
+        let Some(actor) = self.site(process).actors.get(&page) else { return };
+        let there = actor.members.iter().filter(|(_, member)| member.from == Some(node));
+        let there = there.map(|(session, _)| *session).collect();
+        let fence = actor.fence;
+        self.push(io, process, node, Entry::Here(page.clone(), fence, there));
+        self.announce(io, process, &page, None);
+    }
+
+    /// Compares the members that a page has with those that are here.
+    fn compare(
+        &mut self,
+        io: W<'_>,
+        process: Process,
+        node: NodeId,
+        (page, fence): (PageKey, Fence),
+        named: &[SessionId],
+    ) {
+        for session in named {
+            if !self.sessions.contains_key(session) {
+                let entry = Entry::Departed(page.clone(), *session, Departure::Lost);
+                self.push(io, process, node, entry);
+            }
+        }
+        for session in self.site(process).sessions.get(&page).cloned().unwrap_or_default() {
+            let one = self.sessions.get(&session);
+            let is_member = one.is_some_and(|one| one.stage == Stage::Member && one.bound <= fence);
+            if is_member && !named.contains(&session) {
+                self.lose(io, session);
+                if let Some(joining) = self.request(session) {
+                    self.push(io, process, node, Entry::Join(page.clone(), joining));
+                }
+            }
         }
     }
 
@@ -746,6 +799,10 @@ impl Wide {
                 }
             }
             Entry::Closed(session) => self.end_session(io, session, Departure::Lost),
+            Entry::Who(page) => self.say_here(io, process, node, page),
+            Entry::Here(page, fence, named) => {
+                self.compare(io, process, node, (page, fence), &named);
+            }
         }
     }
 

@@ -75,6 +75,8 @@ pub(crate) enum Event<B: Body> {
     Say(Process, Request<B::Bag>),
     /// Something of the body. With a process, it waits while that is stopped.
     Body(Option<Process>, B::Event),
+    /// A process goes on.
+    Thaw(Process),
     /// The invariants are checked.
     Check,
 }
@@ -103,6 +105,8 @@ pub(crate) struct Machine<B: Body> {
     /// It is to stop when it next decides, for so long.
     stops: Option<Us>,
     inputs: VecDeque<Input<B::Join>>,
+    /// What came while it stood still, in order.
+    held: VecDeque<Event<B>>,
     timer: u64,
     timer_at: Option<Us>,
     timers_in_vain: u32,
@@ -257,6 +261,15 @@ impl<B: Body> Io<B> {
         self.machines[process].paused_until
     }
 
+    /// Keeps an event for a process that stands still.
+    fn hold(&mut self, process: Process, event: Event<B>) {
+        let machine = &mut self.machines[process];
+        if machine.held.is_empty() {
+            self.queue.add(machine.paused_until, Event::Thaw(process));
+        }
+        machine.held.push_back(event);
+    }
+
     /// Returns when what a process says now goes out.
     pub(crate) fn speaks_at(&self, process: Process) -> Us {
         self.machines[process].speaks_at
@@ -375,11 +388,16 @@ impl<B: Body> World<B> {
                 }
                 return;
             }
-            if machine.paused_until > io.now {
-                io.queue.add(machine.paused_until, event);
+            if machine.paused_until > io.now || !machine.held.is_empty() {
+                io.hold(process, event);
                 return;
             }
         }
+        self.handle_now(event);
+    }
+
+    fn handle_now(&mut self, event: Event<B>) {
+        let io = &mut self.io;
         match event {
             Event::Step(number) => self.step(number),
             Event::Redis(redis::Event::Notified { process, connection, channel, notice }) => {
@@ -414,6 +432,22 @@ impl<B: Body> World<B> {
                 io.redis.send(io.now, process, request, &mut io.later);
             }
             Event::Body(process, event) => self.body.event(io, process, event),
+            Event::Thaw(process) => {
+                let machine = &mut io.machines[process];
+                if machine.paused_until > io.now {
+                    io.queue.add(machine.paused_until, Event::Thaw(process));
+                    return;
+                }
+                while let Some(event) = self.io.machines[process].held.pop_front() {
+                    self.handle_now(event);
+                    let machine = &self.io.machines[process];
+                    if machine.paused_until > self.io.now {
+                        self.io.queue.add(machine.paused_until, Event::Thaw(process));
+                        return;
+                    }
+                }
+                return;
+            }
             Event::Check => {}
         }
         self.settle();
@@ -563,6 +597,11 @@ impl<B: Body> World<B> {
         io.redis.die(process);
         io.machines[process].state = None;
         io.machines[process].inputs.clear();
+        for event in std::mem::take(&mut io.machines[process].held) {
+            if let Event::Body(_, event) = event {
+                self.body.refused(io, event);
+            }
+        }
         self.body.died(io, process);
     }
 
@@ -592,6 +631,7 @@ impl<B: Body> World<B> {
             speaks_at: 0,
             stops: None,
             inputs: VecDeque::new(),
+            held: VecDeque::new(),
             timer: 0,
             timer_at: None,
             timers_in_vain: 0,
@@ -672,7 +712,7 @@ const fn process_of<B: Body>(event: &Event<B>) -> Option<Process> {
         | Event::Keeper(process, _)
         | Event::Say(process, _) => Some(*process),
         Event::Body(process, _) => *process,
-        Event::Step(_) | Event::Redis(_) | Event::Check => None,
+        Event::Step(_) | Event::Redis(_) | Event::Thaw(_) | Event::Check => None,
     }
 }
 

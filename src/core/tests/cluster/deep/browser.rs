@@ -1,7 +1,7 @@
 //! Browsers: simple models of a client. They say numbered messages, answer what a client answers,
 //! dial again on another node when their socket is lost, and check what they hear: C2, C5 and C14.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use peerstar_core::protocol::claim::Claim;
 use peerstar_core::protocol::close::Close;
@@ -52,7 +52,8 @@ pub(crate) struct Browser {
     pub told: Option<Claim>,
     pub dials: u64,
     pub stalled_until: Us,
-    frozen_until: Us,
+    /// What came while it was stalled, in order.
+    held: VecDeque<(SessionId, Said)>,
     /// The last message heard of each other browser.
     heard: BTreeMap<String, u64>,
     offers: Vec<Offer>,
@@ -73,7 +74,7 @@ impl Browser {
             told: None,
             dials: 0,
             stalled_until: 0,
-            frozen_until: 0,
+            held: VecDeque::new(),
             heard: BTreeMap::new(),
             offers: Vec::new(),
             there: 0,
@@ -196,10 +197,31 @@ impl Deep {
     /// Something arrives at a browser.
     pub(super) fn hears(&mut self, io: W<'_>, who: &Name, session: SessionId, said: Said) {
         let Some(browser) = self.browsers.get_mut(who) else { return };
-        if browser.stalled_until > io.now {
-            let after = browser.stalled_until - io.now;
-            return io.add(None, after, None, Event::ToBrowser(who.clone(), session, said));
+        if browser.stalled_until > io.now || !browser.held.is_empty() {
+            if browser.held.is_empty() {
+                let after = browser.stalled_until - io.now;
+                io.add(None, after, None, Event::Awake(who.clone()));
+            }
+            browser.held.push_back((session, said));
+            return;
         }
+        self.hears_now(io, who, session, said);
+    }
+
+    /// A browser goes on, and reads what came meanwhile.
+    pub(super) fn awake(&mut self, io: W<'_>, who: &Name) {
+        while let Some(browser) = self.browsers.get_mut(who) {
+            if browser.stalled_until > io.now {
+                let after = browser.stalled_until - io.now;
+                return io.add(None, after, None, Event::Awake(who.clone()));
+            }
+            let Some((session, said)) = browser.held.pop_front() else { return };
+            self.hears_now(io, who, session, said);
+        }
+    }
+
+    fn hears_now(&mut self, io: W<'_>, who: &Name, session: SessionId, said: Said) {
+        let Some(browser) = self.browsers.get_mut(who) else { return };
         if browser.socket != Some(session) || !browser.wants {
             return;
         }
@@ -303,7 +325,6 @@ impl Deep {
         };
         if stalls > 0 {
             browser.stalled_until = browser.stalled_until.max(stalls);
-            browser.frozen_until = browser.frozen_until.max(stalls);
             io.faults.note(stalls);
             return;
         }

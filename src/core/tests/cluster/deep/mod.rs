@@ -41,6 +41,8 @@ pub(crate) enum Event {
     Dial(Name, u64),
     /// A browser has waited for its `OPEN`.
     Impatient(Name, u64),
+    /// A browser that was stalled goes on.
+    Awake(Name),
     /// Something arrives at a browser.
     ToBrowser(Name, SessionId, Said),
     /// A socket is opened at a node.
@@ -203,6 +205,7 @@ impl Body for Deep {
         match (event, process) {
             (Event::Dial(who, dials), _) => self.dial_again(io, &who, dials),
             (Event::Impatient(who, dials), _) => self.impatient(io, &who, dials),
+            (Event::Awake(who), _) => self.awake(io, &who),
             (Event::ToBrowser(who, session, said), _) => self.hears(io, &who, session, said),
             (event, Some(process)) => self.at_node(io, process, event),
             (_, None) => {}

@@ -153,7 +153,7 @@ impl Deep {
             }
             Event::Branch(key, number) => self.branch_due(io, process, &key, number),
             Event::Decide => self.catch_up(io, process),
-            Event::Dial(..) | Event::Impatient(..) | Event::ToBrowser(..) => {}
+            Event::Dial(..) | Event::Impatient(..) | Event::Awake(_) | Event::ToBrowser(..) => {}
         }
     }
 
