@@ -782,6 +782,7 @@ impl Deep {
                 for session in sessions {
                     self.located(io, process, session, &page, at);
                 }
+                self.site(process).joins.clear();
             }
             NodeOutput::Forget { page } => {
                 self.site(process).branches.remove(&page);
