@@ -125,6 +125,8 @@ pub(crate) struct Model {
     /// Until when the host has to answer, and how many text frames it had sent when asked.
     probe: Option<(u64, u64)>,
     epoch: u64,
+    /// What the clock of epochs shows less half the time, while it is ahead of the wall clock.
+    lead: u64,
     got: Vec<Got>,
     /// Number of messages that a ticket did not allow.
     pub ignored: u32,
