@@ -251,7 +251,10 @@ impl Page {
                 self.announce_to_others(*announcement);
                 None
             }
-            Output::Send { to, frame } => self.send_or_congest(to, frame),
+            // all members are on this node, so that no other one is asked to report
+            Output::Send { to, frame } | Output::Probe { to, frame } => {
+                self.send_or_congest(to, frame)
+            }
             Output::Forward { to, frame, from } => {
                 let sent =
                     self.send(to, frame, self.shared.settings.limits.queue_bytes / PEER_SHARE);

@@ -9,13 +9,15 @@ use std::time::Duration;
 use peerstar_core::cluster::Slot;
 use peerstar_core::epoch_clock::{EpochClock, EpochTime};
 use peerstar_core::page::election::Policy;
-use peerstar_core::page::member::{Departure, JoinRequest, Rights, Status};
+use peerstar_core::page::member::{Departure, JoinRequest, Rights, Status, Way};
 use peerstar_core::page::{Assignment, Env, Handover, Input, Output, PageState, Rules};
 use peerstar_core::protocol::claim::Claim;
 use peerstar_core::protocol::ice::IceServers;
-use peerstar_core::protocol::id::{Epoch, PageKey, PageName, PeerId, SessionId, Token};
+use peerstar_core::protocol::id::{
+    Capabilities, Epoch, PageKey, PageName, PeerId, SessionId, Token,
+};
 use peerstar_core::protocol::incoming::{Inbound, read};
-use peerstar_core::protocol::outgoing::{RelayTerms, Terms};
+use peerstar_core::protocol::outgoing::{GROUP_VERSION, RelayTerms, Terms};
 use peerstar_core::time::Time;
 use serde_json::Value;
 
@@ -26,14 +28,16 @@ pub(crate) fn id(text: &str) -> PeerId {
 }
 
 /// Returns the request of a group member with all rights, new to the page, without a token.
-pub(crate) const fn joiner(session: SessionId, id: PeerId) -> JoinRequest {
+pub(crate) fn joiner(session: SessionId, id: PeerId) -> JoinRequest {
     JoinRequest {
         session,
         id,
         token: None,
-        group: 1,
+        group: GROUP_VERSION,
+        can: Capabilities::default(),
         rights: Rights::ALL,
         address: None,
+        way: Way::Local,
         claim: None,
         resumed: None,
     }
@@ -84,6 +88,7 @@ pub(crate) struct Client {
     pub token: Option<String>,
     pub group: u32,
     pub rights: Rights,
+    pub way: Way,
     pub status: Status,
     pub joined: bool,
     /// Messages that the client sent since the page's actor died and before its session resumed.
@@ -180,6 +185,7 @@ impl World {
             token: token.map(Into::into),
             group,
             rights: Rights::ALL,
+            way: Way::Local,
             status: Status::default(),
             joined: false,
             kept: None,
@@ -200,6 +206,11 @@ impl World {
         self.clients.get_mut(&session).unwrap().rights = rights;
     }
 
+    /// Puts the socket of a client that has not joined yet on another node.
+    pub(crate) fn put_on(&mut self, session: SessionId, way: Way) {
+        self.clients.get_mut(&session).unwrap().way = way;
+    }
+
     pub(crate) fn join(
         &mut self,
         session: SessionId,
@@ -212,8 +223,10 @@ impl World {
             id: id(&client.id),
             token: client.token.as_deref().map(|t| Token::parse(t).unwrap()),
             group: client.group,
+            can: Capabilities::default(),
             rights: client.rights,
             address: Some(client.address),
+            way: client.way,
             claim: claim.map(|(epoch, host)| Claim { epoch: Epoch(epoch), host: id(host) }),
             resumed: resumed.then_some(client.status),
         };
@@ -261,6 +274,7 @@ impl World {
             Inbound::Suspect(suspicion) => self.step(Input::Suspect { session, suspicion }),
             Inbound::Trust(suspicion) => self.step(Input::Trust { session, suspicion }),
             Inbound::Resign { epoch, to } => self.step(Input::Resign { session, epoch, to }),
+            Inbound::HostHeartbeat(epoch) => self.step(Input::HostHeartbeat { session, epoch }),
             Inbound::Heartbeat | Inbound::Probed => vec![],
             other @ (Inbound::Unreachable(_) | Inbound::Goodbye | Inbound::Ignored) => {
                 panic!("{other:?} does not reach the page")
@@ -305,6 +319,13 @@ impl World {
         }
     }
 
+    /// A page on another node takes over. It knows nothing but what the sessions say.
+    pub(crate) fn take_over(&mut self) {
+        self.lose_page();
+        self.page =
+            PageState::new(key(self.named), Arc::clone(&self.rules), self.now, Handover::default());
+    }
+
     /// The whole server dies. Only the clients remember anything.
     pub(crate) fn restart(&mut self) {
         self.page =
@@ -338,9 +359,15 @@ impl World {
             client.heard = now;
         }
         let clients = &self.clients;
-        let last_heard = |session: SessionId| clients.get(&session).map_or(now, |c| c.heard);
+        // what another node knows of its sockets, this one does not
+        let local = |session: &SessionId| {
+            let client = clients.get(session);
+            assert!(client.is_none_or(|c| c.way == Way::Local), "{client:?} is judged from afar");
+            client
+        };
+        let last_heard = |session: SessionId| local(&session).map_or(now, |c| c.heard);
         let random = self.random ^ (self.random >> 29);
-        let texts_sent = |session: SessionId| clients.get(&session).map_or(0, |c| c.texts_sent);
+        let texts_sent = |session: SessionId| local(&session).map_or(0, |c| c.texts_sent);
         let wall_ms = self.wall_ms();
         let env = Env {
             now,
@@ -394,6 +421,10 @@ impl World {
                         got.push(Got { who: to, what: summary(&frame) });
                     }
                 }
+                Output::Probe { to, ref frame } => {
+                    assert!(self.clients[&to].way != Way::Local, "another node was asked");
+                    got.push(Got { who: to, what: summary(frame) });
+                }
                 Output::Send { to, ref frame }
                 | Output::Forward { to, ref frame, .. }
                 | Output::RosterChange { to, ref frame } => {
@@ -405,6 +436,11 @@ impl World {
                     if self.answers && what.starts_with("PROBE") {
                         self.clients.get_mut(&to).unwrap().texts_sent += 1;
                     }
+                    let is_probe = what.starts_with("PROBE");
+                    assert!(
+                        !is_probe || self.clients[&to].way == Way::Local,
+                        "{what} is not watched"
+                    );
                     let is_blamed = !matches!(output, Output::Forward { .. });
                     if let Some(src) =
                         what.strip_prefix("RELAY from ").and_then(|rest| rest.split(' ').next())
@@ -567,8 +603,18 @@ pub(crate) fn summary(frame: &str) -> String {
     let payload = &message["payload"];
     let mut words = vec![message["type"].as_str().unwrap().to_owned()];
     words.extend(message["src"].as_str().map(|src| format!("from {src}")));
-    for key in ["host", "epoch", "cause", "members", "p2p", "deputy", "recovering", "n", "retryMs"]
-    {
+    for key in [
+        "host",
+        "epoch",
+        "cause",
+        "members",
+        "p2p",
+        "deputy",
+        "recovering",
+        "alone",
+        "n",
+        "retryMs",
+    ] {
         match &payload[key] {
             Value::Null => {}
             Value::String(text) => words.push(format!("{key}={text}")),

@@ -32,6 +32,8 @@ pub enum DeadlineReason {
     ParkedMessage,
     /// A member may have been silent for too long.
     Silence,
+    /// Members over a way that is down are judged again.
+    Truce,
     /// The host had time to answer the probe.
     Probe,
     /// A suspicion begins to count.
@@ -46,7 +48,7 @@ pub enum DeadlineReason {
 
 impl DeadlineReason {
     /// All reasons, in the order in which a page handles those that are due together.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::DialCalm,
         Self::GoingAway,
         Self::Recovery,
@@ -56,6 +58,7 @@ impl DeadlineReason {
         Self::Profile,
         Self::ParkedMessage,
         Self::Silence,
+        Self::Truce,
         Self::Probe,
         Self::Suspicion,
         Self::Relief,

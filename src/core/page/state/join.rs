@@ -69,6 +69,10 @@ impl PageState {
         holder: SessionId,
         out: &mut Vec<Output>,
     ) {
+        if !self.roster.find(&request.id).is_some_and(|(_, m)| self.is_judged(env, m.way())) {
+            // a moment later the holder can be asked
+            return out.push(Output::dismiss(request.session, Close::Internal));
+        }
         let first = self.pending_joins.get(&request.id);
         if first.is_some_and(|first| !Token::same(first.token.as_ref(), request.token.as_ref())) {
             return out.push(Output::dismiss(request.session, Close::IdTaken));
@@ -82,8 +86,8 @@ impl PageState {
 
     /// Gives the seat of a member to a newer socket of the same user.
     ///
-    /// A client with other rights gets a new seat, and so does a group member that does not know
-    /// what the old one knew: a second tab with copied storage must not speak as host. A client that
+    /// A client with other rights or capabilities gets a new seat, and so does a group member that
+    /// does not know what the old one knew: a second tab with copied storage must not speak as host. A client that
     /// was told a later epoch gets one as well, because its claim is weighed like a newcomer's.
     fn replace(&mut self, env: Env<'_>, seat: Seat, request: JoinRequest, out: &mut Vec<Output>) {
         let knows = request.claim.as_ref().is_some_and(|claim| self.was_announced(seat, claim));
@@ -93,17 +97,22 @@ impl PageState {
         let later = later.filter(|claim| told.is_none_or(|told| claim.epoch >= told)).cloned();
         let Some(member) = self.roster.get(seat) else { return };
         let old = member.session();
-        let is_alike = (request.group, request.rights) == (member.group(), member.rights());
+        let is_alike = (request.group, &request.can, request.rights)
+            == (member.group(), member.can(), member.rights());
         if !is_alike || later.is_some() || (request.group > 0 && !knows) {
             self.dismiss(env, old, Close::Replaced, Departure::Expelled, out);
             // any other claim of the newcomer was never announced to it
             return self.admit(env, JoinRequest { claim: later, ..request }, out);
         }
+        if self.term.host() == Some(seat) && member.way() != request.way {
+            // the node that watches the host has changed
+            self.term.challenge_mut().cancel_probe();
+        }
         self.going_away.end(seat);
         // the client says its status again after every OPEN
         let profile = self.roster.replace_socket(seat, &request, env.now);
         if let Some(notes) = self.roster.notes_mut(seat) {
-            (notes.stalled_at, notes.leave_said_at, notes.is_out_of_reach) = (None, None, false);
+            (notes.stalled, notes.leave_said_at, notes.is_out_of_reach) = (None, None, false);
         }
         out.push(Output::dismiss(old, Close::Replaced));
         self.member_moved(env, seat);
