@@ -7,8 +7,18 @@
 //!
 //! - [`registry`]: the calls that a node makes to the registry, their answers, and a model of the
 //!   registry. The scripts that Redis runs do the same; one conformance suite holds both to it.
+//! - [`entry`]: what nodes say to each other; [`bag`]: the bytes that carry it; [`link`]: the way
+//!   between two nodes, on which entries arrive once and in order, or both know that it is broken.
+//! - [`branch`]: a page that lives on another node, as its local sessions see it.
 
+pub mod bag;
+pub mod branch;
+pub mod entry;
+pub mod link;
+#[cfg(test)]
+mod random;
 pub mod registry;
+mod wire;
 
 use std::fmt;
 
