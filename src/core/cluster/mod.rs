@@ -7,6 +7,16 @@
 //!
 //! - [`registry`]: the calls that a node makes to the registry, their answers, and a model of the
 //!   registry. The scripts that Redis runs do the same; one conformance suite holds both to it.
+//! - [`node`]: one process, a conductor over parts; [`io`] lists its inputs and outputs.
+//!
+//! | part | owns |
+//! |---|---|
+//! | [`lease`], [`watch`] | whether this node may decide; which other nodes are dead |
+//! | [`generation`], [`assertions`] | what the registry has forgotten, and saying it again |
+//! | [`members`] | who is in the cluster, and whether half of it was lost |
+//! | [`fences`] | the slot, and the numbers that it gives to the lives of pages |
+//! | [`pages`], [`joins`] | where each page lives; sessions that wait for theirs |
+//! | [`calls`], [`sweep`] | calls under way; records of nodes that are gone |
 
 pub mod assertions;
 pub mod calls;
