@@ -52,6 +52,8 @@ pub(super) struct Actor {
     pub remote: BTreeMap<SessionId, NodeId>,
     pub announced: Option<Claim>,
     waiting: VecDeque<Input>,
+    /// Whether its outputs are being carried out: what they cause comes after them.
+    is_busy: bool,
     timer: u64,
     timer_at: Option<Time>,
     timer_waits: bool,
@@ -421,8 +423,9 @@ impl Deep {
     pub(super) fn page(&mut self, io: W<'_>, process: Process, key: &PageKey, input: Input) {
         let may_decide = io.machines[process].may_decide(io.now);
         let Some(actor) = self.site(process).pages.get_mut(key) else { return };
-        if may_decide && actor.waiting.is_empty() {
-            return self.page_step(io, process, key, input);
+        if may_decide && actor.waiting.is_empty() && !actor.is_busy {
+            self.page_step(io, process, key, input);
+            return self.catch_up_page(io, process, key);
         }
         if matches!(input, Input::Timer) {
             actor.timer_waits = true;
@@ -437,16 +440,22 @@ impl Deep {
     fn catch_up(&mut self, io: W<'_>, process: Process) {
         let keys: Vec<PageKey> = self.site(process).pages.keys().cloned().collect();
         for key in keys {
-            while io.machines[process].may_decide(io.now)
-                && let Some(actor) = self.site(process).pages.get_mut(&key)
-            {
-                if let Some(input) = actor.waiting.pop_front() {
-                    self.page_step(io, process, &key, input);
-                } else if std::mem::take(&mut actor.timer_waits) {
-                    self.page_step(io, process, &key, Input::Timer);
-                } else {
-                    break;
-                }
+            self.catch_up_page(io, process, &key);
+        }
+    }
+
+    /// Has a page handle what waits for it.
+    fn catch_up_page(&mut self, io: W<'_>, process: Process, key: &PageKey) {
+        while io.machines[process].may_decide(io.now)
+            && let Some(actor) = self.site(process).pages.get_mut(key)
+            && !actor.is_busy
+        {
+            if let Some(input) = actor.waiting.pop_front() {
+                self.page_step(io, process, key, input);
+            } else if std::mem::take(&mut actor.timer_waits) {
+                self.page_step(io, process, key, Input::Timer);
+            } else {
+                break;
             }
         }
     }
@@ -469,6 +478,7 @@ impl Deep {
         };
         let shown = io.log.is_some().then(|| format!("{input:?}"));
         let mut out = Vec::new();
+        let was_busy = std::mem::replace(&mut actor.is_busy, true);
         actor.page.handle(env, input, &mut out);
         if let Some(shown) = shown {
             io.note(|| format!("{process} {key:?} <- {}", shown.chars().take(160).collect::<String>()));
@@ -479,8 +489,9 @@ impl Deep {
             io.decides(process);
         }
         self.page_outputs(io, process, key, out);
-        let actor = self.site(process).pages.get(key);
-        if let Some(Err(violation)) = actor.map(|actor| actor.page.check()) {
+        let Some(actor) = self.site(process).pages.get_mut(key) else { return };
+        actor.is_busy = was_busy;
+        if let Err(violation) = actor.page.check() {
             io.fail(|| format!("page {key:?}: {violation}"));
         }
         self.arm_page(io, process, key);
@@ -732,6 +743,7 @@ impl Deep {
                     remote: BTreeMap::new(),
                     announced: None,
                     waiting: VecDeque::new(),
+                    is_busy: false,
                     timer: 0,
                     timer_at: None,
                     timer_waits: false,
