@@ -4,8 +4,9 @@
 use crate::queue::{S, Us};
 
 /// How long the cluster takes to notice that a fault is over, before C9 and C10 are required: a
-/// node that was buried learns of it by its next renewal, and says its pages again.
-pub(crate) const SETTLING: Us = 3 * S;
+/// node that was buried learns of it by its next renewal, and says its pages again. A node that has
+/// lost its slot gets another one, and so a fence above all, when the generation is 5 s old.
+pub(crate) const SETTLING: Us = 8 * S;
 /// How long after the last fault all must be well. A node may dial Redis 2 s late, a generation
 /// takes 5 s, and then a page waits 5 s for a host that has gone.
 pub(crate) const HEALING: Us = 13 * S;

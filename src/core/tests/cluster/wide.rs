@@ -58,7 +58,6 @@ pub(crate) struct Bag {
     from: NodeId,
     /// Grows when the link breaks.
     life: u64,
-    heard_life: u64,
     first: u64,
     entries: Vec<Entry>,
     acknowledged: u64,
@@ -69,7 +68,6 @@ pub(crate) struct Bag {
 #[derive(Debug)]
 struct Link {
     life: u64,
-    peer_life: u64,
     is_up: bool,
     next: u64,
     waiting: VecDeque<Entry>,
@@ -162,7 +160,6 @@ pub(crate) struct Wide {
     /// Every host that was ever named: (page, epoch) → host.
     named: BTreeMap<(PageKey, Epoch), PeerId>,
     last_session: u64,
-    lives: u64,
     /// Number of pages that ever had an actor.
     pub pages: u64,
 }
@@ -613,7 +610,6 @@ impl Wide {
         let bag = Bag {
             from,
             life: link.life,
-            heard_life: link.peer_life,
             first: link.next,
             entries: if is_answer { Vec::new() } else { link.waiting.iter().cloned().collect() },
             acknowledged: link.received,
@@ -623,14 +619,11 @@ impl Wide {
     }
 
     fn open(&mut self, io: W<'_>, process: Process, to: NodeId) {
-        self.lives += 1;
-        let life = self.lives;
         let now = io.now;
         let site = self.site(process);
         let Some(from) = site.node else { return };
         let link = Link {
-            life,
-            peer_life: 0,
+            life: 1,
             is_up: false,
             next: 0,
             waiting: VecDeque::new(),
@@ -702,13 +695,11 @@ impl Wide {
     }
 
     /// The way to a node has lost entries: both sides begin again.
-    fn break_link(&mut self, io: W<'_>, process: Process, node: NodeId) {
-        self.lives += 1;
-        let life = self.lives;
+    fn break_link(&mut self, io: W<'_>, process: Process, node: NodeId, life: u64) {
         let now = io.now;
         if let Some(link) = self.site(process).links.get_mut(&node) {
             link.waiting.clear();
-            (link.life, link.next, link.received, link.peer_life) = (life, 0, 0, 0);
+            (link.life, link.next, link.received) = (life, 0, 0);
             link.unheard_since = Some(now);
             let looks = std::mem::replace(&mut link.looks, true);
             self.link_changed(io, process, node, false);
@@ -723,30 +714,22 @@ impl Wide {
         let Some(link) = self.site(process).links.get_mut(&node) else {
             return io.feed(process, Input::Stranger(node));
         };
-        if link.peer_life != bag.life {
-            if link.peer_life != 0 && bag.life > link.peer_life {
-                // the other side has broken the link
-                self.break_link(io, process, node);
-            } else if bag.life < link.peer_life {
-                return;
-            }
-            if let Some(link) = self.site(process).links.get_mut(&node) {
-                (link.peer_life, link.received) = (bag.life, 0);
-            }
+        if bag.life < link.life {
+            // the other side does not know yet that the link is broken
+            return self.send(io, process, node, true);
+        }
+        if bag.life > link.life {
+            self.break_link(io, process, node, bag.life);
         }
         let Some(link) = self.site(process).links.get_mut(&node) else { return };
-        if bag.heard_life == link.life {
-            let done = bag.acknowledged.saturating_sub(link.next) as usize;
-            link.waiting.drain(..done.min(link.waiting.len()));
-            link.next = link.next.max(bag.acknowledged);
-            link.unheard_since = (!link.waiting.is_empty()).then_some(io.now);
-            self.link_changed(io, process, node, true);
-        }
-        let Some(link) = self.site(process).links.get_mut(&node) else { return };
+        let done = bag.acknowledged.saturating_sub(link.next) as usize;
+        link.waiting.drain(..done.min(link.waiting.len()));
+        link.next = link.next.max(bag.acknowledged);
+        link.unheard_since = (!link.waiting.is_empty()).then_some(io.now);
         let skip = link.received.saturating_sub(bag.first) as usize;
         let fresh: Vec<Entry> = bag.entries.iter().skip(skip).cloned().collect();
         link.received = link.received.max(bag.first + bag.entries.len() as u64);
-        // what comes is handled only over a link of which both sides know
+        self.link_changed(io, process, node, true);
         for entry in fresh {
             self.entry(io, process, node, entry);
         }
@@ -1009,7 +992,8 @@ impl Body for Wide {
                 }
                 let Some(link) = site.links.get(&to) else { return };
                 if link.unheard_since.is_some_and(|since| now > since + 5 * S) {
-                    self.break_link(io, process, to);
+                    let life = link.life + 1;
+                    self.break_link(io, process, to, life);
                 }
                 if let Some(link) = self.site(process).links.get_mut(&to) {
                     link.looks = !link.waiting.is_empty() || !link.is_up;

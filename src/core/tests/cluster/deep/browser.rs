@@ -136,9 +136,9 @@ impl Deep {
         browser.is_open = false;
         browser.dials += 1;
         let dials = browser.dials;
-        let claim = browser.told.clone();
+        let (page, claim) = (browser.page.clone(), browser.told.clone());
         io.note(|| format!("{who} dials {process} as {session:?} with {claim:?}"));
-        self.to_server(io, who, Event::Opened { session, who: who.clone(), claim });
+        self.to_server(io, who, Event::Opened { session, who: who.clone(), page, claim });
         io.add(None, PATIENCE, None, Event::Impatient(who.clone(), dials));
     }
 

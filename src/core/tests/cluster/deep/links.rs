@@ -402,7 +402,7 @@ impl Deep {
         }
     }
 
-    /// Members have not been told of the host.
+    /// Members have not been told of the host: they resume, and hear it then.
     fn missed(
         &mut self,
         io: W<'_>,
@@ -411,7 +411,11 @@ impl Deep {
         key: &PageKey,
         sessions: Vec<SessionId>,
     ) {
-        let _ = (io, process, node, key, sessions);
+        for session in sessions {
+            let departure = Departure::Lost;
+            self.page(io, process, key, Input::SocketClosed { session, departure });
+        }
+        self.say_here(io, process, key, node);
     }
 
     /// Returns whether a page is here, in this life or a later one.

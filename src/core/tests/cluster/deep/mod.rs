@@ -46,7 +46,7 @@ pub(crate) enum Event {
     /// Something arrives at a browser.
     ToBrowser(Name, SessionId, Said),
     /// A socket is opened at a node.
-    Opened { session: SessionId, who: Name, claim: Option<Claim> },
+    Opened { session: SessionId, who: Name, page: PageKey, claim: Option<Claim> },
     /// A text arrives at a node.
     Text(SessionId, Rc<str>),
     Pong(SessionId),

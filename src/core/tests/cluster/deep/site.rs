@@ -122,8 +122,8 @@ impl Deep {
     pub(super) fn at_node(&mut self, io: W<'_>, process: Process, event: Event) {
         let local = io.machines[process].local(io.now);
         match event {
-            Event::Opened { session, who, claim } => {
-                self.opened(io, process, session, who, claim);
+            Event::Opened { session, who, page, claim } => {
+                self.opened(io, process, session, who, page, claim);
             }
             Event::Text(session, text) => self.read(io, process, session, &text),
             Event::Pong(session) => self.heard(io, process, session),
@@ -167,11 +167,11 @@ impl Deep {
         process: Process,
         session: SessionId,
         who: Name,
+        key: PageKey,
         claim: Option<Claim>,
     ) {
         let local = io.machines[process].local(io.now);
         let Some(browser) = self.browsers.get(&who) else { return };
-        let key = browser.page.clone();
         let identity = Identity {
             key: key.clone(),
             id: browser.id.clone(),
