@@ -327,7 +327,6 @@ impl Wide {
         let may_decide = io.machines[process].may_decide(io.now);
         let Some(actor) = self.site(process).actors.get_mut(page) else { return };
         if !may_decide {
-            actor.waiting.retain(|(one, _)| one.session != joining.session);
             if actor.waiting.len() >= 1000 {
                 io.fail(|| format!("C6 {page:?} holds 1000 joins"));
             }
