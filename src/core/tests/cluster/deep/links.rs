@@ -72,6 +72,13 @@ impl Deep {
         };
         root.branch.handle(env, input, &mut out);
         let (node, fence) = (root.branch.node(), root.branch.fence());
+        if fence > before {
+            for one in sessions.values_mut() {
+                if one.key == *key && one.state.page() == Some(&Address::There) {
+                    one.bound = one.bound.max(fence);
+                }
+            }
+        }
         if let Some(node) = heard.filter(|_| fence > before) {
             io.feed(process, NodeInput::Fenced { node, page: key.clone(), fence });
         }
