@@ -8,8 +8,8 @@ use crate::queue::{S, Us};
 /// lost its slot gets another one, and so a fence above all, when the generation is 5 s old.
 pub(crate) const SETTLING: Us = 8 * S;
 /// How long after the last fault all must be well. A node may dial Redis 2 s late, a generation
-/// takes 5 s, and then a page waits 5 s for a host that has gone.
-pub(crate) const HEALING: Us = 13 * S;
+/// takes 5 s, a join is retried, and then a page waits 5 s for a host that has gone.
+pub(crate) const HEALING: Us = 15 * S;
 
 /// When faults are on.
 #[derive(Debug, Default)]

@@ -2,6 +2,8 @@
 //! fault that CLUSTER names. Everything comes from one seed.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should say so at once")]
+#![allow(clippy::wildcard_enum_match_arm, reason = "a model leaves out what it does not show")]
+#![allow(clippy::wrong_self_convention, reason = "`to_browser` sends something there")]
 #![allow(clippy::print_stdout, reason = "scripts/cluster-sim shows what happened")]
 
 mod deep;

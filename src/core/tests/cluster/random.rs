@@ -167,8 +167,7 @@ impl Schedule {
             12..22 => return self.end_node(true),
             22..30 => return self.end_node(false),
             30..55 => {
-                let lines =
-                    [Line::Redis, Line::Commands, Line::Inbox, Line::Silent, Line::Deaf];
+                let lines = [Line::Redis, Line::Commands, Line::Inbox, Line::Silent, Line::Deaf];
                 let line = *self.prng.pick(&lines);
                 Action::Cut { node: self.node(), line, lasts }
             }

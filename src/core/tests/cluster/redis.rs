@@ -37,7 +37,10 @@ pub(crate) enum Notice<G> {
     Up(Channel),
     /// A connection broke, or could not be made.
     Down(Channel),
-    Reply { number: u64, reply: Reply },
+    Reply {
+        number: u64,
+        reply: Reply,
+    },
     /// The renewing script ran, and published this into the inbox.
     Tick,
     Bag(G),
@@ -388,7 +391,14 @@ impl<G: Clone> Redis<G> {
         }
     }
 
-    fn publish(&mut self, now: Us, copy: usize, to: NodeId, what: &Notice<G>, later: &mut Later<G>) {
+    fn publish(
+        &mut self,
+        now: Us,
+        copy: usize,
+        to: NodeId,
+        what: &Notice<G>,
+        later: &mut Later<G>,
+    ) {
         let hears = |client: &Client| {
             let inbox = &client.inbox;
             inbox.stands && inbox.node == Some(to) && inbox.copy == copy

@@ -289,10 +289,11 @@ pub(crate) fn parse(text: &str) -> Result<Script, String> {
         let read = match &words[..] {
             [] => continue,
             ["seed", seed] => seed.parse().ok().map(|seed| script.seed = seed),
-            [at, rest @ ..] => at
-                .strip_prefix("t=")
-                .and_then(duration)
-                .and_then(|at| Some(script.steps.push(Step { at, action: action(rest)? }))),
+            [at, rest @ ..] => {
+                let at = at.strip_prefix("t=").and_then(duration);
+                let step = at.zip(action(rest)).map(|(at, action)| Step { at, action });
+                step.map(|step| script.steps.push(step))
+            }
         };
         read.ok_or_else(|| format!("line {}: {line}", number + 1))?;
     }

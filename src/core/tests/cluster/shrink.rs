@@ -5,7 +5,11 @@ use crate::script::{Script, Step};
 
 /// Returns the smallest failing script that was found with at most `most` runs. `fails` tells
 /// whether a script fails.
-pub(crate) fn shrink(script: Script, most: usize, mut fails: impl FnMut(&Script) -> bool) -> Script {
+pub(crate) fn shrink(
+    script: Script,
+    most: usize,
+    mut fails: impl FnMut(&Script) -> bool,
+) -> Script {
     let mut best = script;
     let mut runs = 0;
     let mut chunk = best.steps.len().div_ceil(2);

@@ -343,15 +343,14 @@ impl Wide {
         }
         actor.idle_said = false;
         let Asks { peer, claim } = joining.request;
-        let again = actor.members.iter().find(|(one, member)| member.peer == peer && **one != session);
+        let again =
+            actor.members.iter().find(|(one, member)| member.peer == peer && **one != session);
         let replaced = again.map(|(one, member)| (*one, member.from));
         actor.members.insert(session, Member { from, peer: peer.clone() });
         if let Some((old, old_from)) = replaced {
             actor.members.remove(&old);
-            if actor.host.as_ref().is_some_and(|(_, host)| *host == old) {
-                if let Some((_, host)) = &mut actor.host {
-                    *host = session;
-                }
+            if let Some((_, host)) = actor.host.as_mut().filter(|(_, host)| *host == old) {
+                *host = session;
             }
             self.close(io, process, old, old_from, Close::Replaced);
         }
@@ -396,7 +395,10 @@ impl Wide {
         let Some(actor) = self.site(process).actors.get_mut(page) else { return };
         if let Some((hosting, _)) = &actor.host {
             match claim {
-                Some(claim) if claim.epoch > hosting.epoch || claim.epoch == hosting.epoch && claim.host != hosting.host => {
+                Some(claim)
+                    if claim.epoch > hosting.epoch
+                        || claim.epoch == hosting.epoch && claim.host != hosting.host =>
+                {
                     actor.announced = actor.announced.max(claim.epoch);
                     let host = actor.host.as_ref().map(|(_, host)| *host);
                     self.elect(io, process, page, host);
@@ -515,7 +517,10 @@ impl Wide {
             actor.idle_said = true;
             let (incarnation, joins_seen) = (actor.incarnation, actor.joins_seen);
             let announced = actor.announced;
-            io.feed(process, Input::Idle { page: page.clone(), incarnation, joins_seen, announced });
+            io.feed(
+                process,
+                Input::Idle { page: page.clone(), incarnation, joins_seen, announced },
+            );
         }
     }
 
@@ -643,8 +648,12 @@ impl Wide {
             io.feed(process, Input::Link { node, is_up });
             if is_up {
                 let site = self.site(process);
-                let pages: Vec<PageKey> =
-                    site.sessions.keys().filter(|p| !site.actors.contains_key(*p)).cloned().collect();
+                let pages: Vec<PageKey> = site
+                    .sessions
+                    .keys()
+                    .filter(|p| !site.actors.contains_key(*p))
+                    .cloned()
+                    .collect();
                 for page in pages {
                     self.push(io, process, node, Entry::Who(page));
                 }
@@ -816,7 +825,10 @@ impl Body for Wide {
             .collect();
         for session in gone {
             if let Some(one) = self.sessions.remove(&session)
-                && self.browsers.get(&one.who).is_some_and(|b| b.session == Some(session) && b.wants)
+                && self
+                    .browsers
+                    .get(&one.who)
+                    .is_some_and(|b| b.session == Some(session) && b.wants)
             {
                 self.redial(io, &one.who);
             }
@@ -970,7 +982,8 @@ impl Body for Wide {
                 let open: Vec<Process> = (0..io.machines.len())
                     .filter(|p| io.machines[*p].lives() && !io.machines[*p].is_draining)
                     .collect();
-                let waits = self.browsers.get(&who).is_some_and(|one| one.dials == dials && one.wants);
+                let waits =
+                    self.browsers.get(&who).is_some_and(|one| one.dials == dials && one.wants);
                 if waits && open.is_empty() {
                     self.redial(io, &who);
                 } else if waits {
@@ -1037,8 +1050,7 @@ impl Body for Wide {
                 let Ok(peer) = PeerId::parse(who) else { return };
                 let page = page_key(page);
                 let dials = self.browsers.get(who).map_or(0, |browser| browser.dials);
-                let browser =
-                    Browser { page, peer, session: None, told: None, dials, wants: true };
+                let browser = Browser { page, peer, session: None, told: None, dials, wants: true };
                 self.browsers.insert(who.clone(), browser);
                 self.dial(io, who, process);
             }
@@ -1147,7 +1159,9 @@ impl Wide {
         if browsers.is_empty() {
             if let Some((process, actor)) = actors.first() {
                 let members = actor.members.len();
-                io.fail(|| format!("C12 {page:?} is on {process} with {members} and nobody wants it"));
+                io.fail(|| {
+                    format!("C12 {page:?} is on {process} with {members} and nobody wants it")
+                });
             }
             return;
         }

@@ -504,7 +504,12 @@ impl<B: Body> World<B> {
         let Some(state) = &mut machine.state else { return };
         let is_timer = matches!(input, Input::Timer);
         let shown = io.log.is_some().then(|| match &input {
-            Input::Timer | Input::Seek { .. } | Input::Keeper(KeeperInput::Replied(_, Reply::View(..) | Reply::Found(None) | Reply::Asserted(_))) => None,
+            Input::Timer
+            | Input::Seek { .. }
+            | Input::Keeper(KeeperInput::Replied(
+                _,
+                Reply::View(..) | Reply::Found(None) | Reply::Asserted(_),
+            )) => None,
             Input::Keeper(KeeperInput::Replied(_, Reply::Renewed { .. })) => None,
             other => Some(format!("{other:?}")),
         });

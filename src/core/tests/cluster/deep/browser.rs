@@ -352,18 +352,24 @@ impl Deep {
                 if let (Some((dst, receiver)), Some(socket)) = (dst, browser.socket) {
                     browser.offers.push(Offer { number, dst, at: now, socket, receiver });
                 }
-                let text =
-                    format!("{{\"type\":\"OFFER\",\"dst\":\"{to}\",\"payload\":{{\"n\":{number}}}}}");
+                let text = format!(
+                    "{{\"type\":\"OFFER\",\"dst\":\"{to}\",\"payload\":{{\"n\":{number}}}}}"
+                );
                 self.speak(io, who, text);
             }
             Deed::Relays if is_open => {
                 let number = words;
-                self.speak(io, who, format!("{{\"type\":\"RELAY\",\"payload\":{{\"n\":{number}}}}}"));
+                self.speak(
+                    io,
+                    who,
+                    format!("{{\"type\":\"RELAY\",\"payload\":{{\"n\":{number}}}}}"),
+                );
             }
             Deed::RelaysTo(to) if is_open => {
                 let number = words;
-                let text =
-                    format!("{{\"type\":\"RELAY\",\"dst\":\"{to}\",\"payload\":{{\"n\":{number}}}}}");
+                let text = format!(
+                    "{{\"type\":\"RELAY\",\"dst\":\"{to}\",\"payload\":{{\"n\":{number}}}}}"
+                );
                 self.speak(io, who, text);
             }
             Deed::Suspects | Deed::Trusts | Deed::Resigns | Deed::Proves => {
@@ -407,6 +413,6 @@ impl Deep {
 
 /// Returns whether a browser can be expected to be where it wants to be.
 pub(super) fn is_reachable(io: &Io<Deep>, browser: &Browser) -> bool {
-    browser.wants && browser.stalled_until + crate::faults::HEALING < io.now.max(1)
-        || browser.wants && browser.stalled_until == 0
+    let stalled_until = browser.stalled_until;
+    browser.wants && (stalled_until == 0 || stalled_until + crate::faults::HEALING < io.now)
 }

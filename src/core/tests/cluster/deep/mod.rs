@@ -11,8 +11,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use peerstar_core::cluster::entry::Join;
 use peerstar_core::cluster::NodeId;
+use peerstar_core::cluster::entry::Join;
 use peerstar_core::cluster::io::{Deciding, Output};
 use peerstar_core::directory::Incarnation;
 use peerstar_core::page::Rules;
@@ -46,7 +46,12 @@ pub(crate) enum Event {
     /// Something arrives at a browser.
     ToBrowser(Name, SessionId, Said),
     /// A socket is opened at a node.
-    Opened { session: SessionId, who: Name, page: PageKey, claim: Option<Claim> },
+    Opened {
+        session: SessionId,
+        who: Name,
+        page: PageKey,
+        claim: Option<Claim>,
+    },
     /// A text arrives at a node.
     Text(SessionId, Rc<str>),
     Pong(SessionId),
@@ -163,7 +168,11 @@ impl Deep {
     /// Returns the host that a page had at a time.
     fn host_at(&self, page: &PageKey, at: Us) -> Option<&Claim> {
         let history = self.history.get(page)?;
-        history.iter().filter(|(since, _)| *since <= at).map(|(_, claim)| claim).max_by_key(|c| c.epoch)
+        history
+            .iter()
+            .filter(|(since, _)| *since <= at)
+            .map(|(_, claim)| claim)
+            .max_by_key(|c| c.epoch)
     }
 }
 
@@ -293,4 +302,3 @@ impl Body for Deep {
         }
     }
 }
-

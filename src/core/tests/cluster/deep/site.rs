@@ -342,7 +342,13 @@ impl Deep {
     }
 
     /// Sends an input to the page of a session, or keeps it.
-    pub(super) fn forward(&mut self, io: W<'_>, process: Process, session: SessionId, input: Input) {
+    pub(super) fn forward(
+        &mut self,
+        io: W<'_>,
+        process: Process,
+        session: SessionId,
+        input: Input,
+    ) {
         let Site { sessions, pages, branches, .. } = self.site(process);
         let Some(one) = sessions.get_mut(&session) else { return };
         let key = one.key.clone();
@@ -469,23 +475,23 @@ impl Deep {
         let Some(actor) = pages.get_mut(key) else { return };
         let last_heard = |session| sessions.get(&session).map_or(local, |one: &Session| one.heard);
         let texts_sent = |session| sessions.get(&session).map_or(0, |one: &Session| one.texts);
-        let env = Env {
-            now: local,
-            epochs,
-            random,
-            last_heard: &last_heard,
-            texts_sent: &texts_sent,
-        };
+        let env =
+            Env { now: local, epochs, random, last_heard: &last_heard, texts_sent: &texts_sent };
         let shown = io.log.is_some().then(|| format!("{input:?}"));
         let mut out = Vec::new();
         let was_busy = std::mem::replace(&mut actor.is_busy, true);
         actor.page.handle(env, input, &mut out);
         if let Some(shown) = shown {
-            io.note(|| format!("{process} {key:?} <- {}", shown.chars().take(160).collect::<String>()));
+            io.note(|| {
+                format!("{process} {key:?} <- {}", shown.chars().take(160).collect::<String>())
+            });
         }
         let announced = actor.page.announced_epoch();
         io.machines[process].note_epoch(io.now, announced);
-        if out.iter().any(|output| matches!(output, Output::Elected { .. } | Output::Welcome { .. })) {
+        if out
+            .iter()
+            .any(|output| matches!(output, Output::Elected { .. } | Output::Welcome { .. }))
+        {
             io.decides(process);
         }
         self.page_outputs(io, process, key, out);
@@ -542,7 +548,8 @@ impl Deep {
                     self.deliver(io, process, key, to, frame, Delivery::Page, None);
                 }
                 Output::Forward { to, frame, from } => {
-                    let delivery = if from.is_some() { Delivery::Signal } else { Delivery::PeerData };
+                    let delivery =
+                        if from.is_some() { Delivery::Signal } else { Delivery::PeerData };
                     self.deliver(io, process, key, to, frame, delivery, from);
                 }
                 Output::RosterChange { to, frame } => {
@@ -557,17 +564,15 @@ impl Deep {
                         self.say(io, process, key, node, ToBranch::Probe { to, frame });
                     }
                 }
-                Output::Dismiss { session, close } => {
-                    match self.node_of(process, key, session) {
-                        None => {
-                            let input = SessionInput::Close { close, detail: None };
-                            self.session(io, process, session, input);
-                        }
-                        Some(node) => {
-                            self.say(io, process, key, node, ToBranch::Dismiss { session, close });
-                        }
+                Output::Dismiss { session, close } => match self.node_of(process, key, session) {
+                    None => {
+                        let input = SessionInput::Close { close, detail: None };
+                        self.session(io, process, session, input);
                     }
-                }
+                    Some(node) => {
+                        self.say(io, process, key, node, ToBranch::Dismiss { session, close });
+                    }
+                },
                 Output::Left { .. } => {}
                 Output::Elected { assignment, .. } => {
                     if !io.machines[process].may_decide(io.now) {
@@ -590,7 +595,12 @@ impl Deep {
     }
 
     /// Returns the node of a member that is not here.
-    pub(super) fn node_of(&mut self, process: Process, key: &PageKey, session: SessionId) -> Option<NodeId> {
+    pub(super) fn node_of(
+        &mut self,
+        process: Process,
+        key: &PageKey,
+        session: SessionId,
+    ) -> Option<NodeId> {
         self.site(process).pages.get(key)?.remote.get(&session).copied()
     }
 
@@ -600,7 +610,14 @@ impl Deep {
     }
 
     /// Says something to the branch of a page on another node.
-    pub(super) fn say(&mut self, io: W<'_>, process: Process, key: &PageKey, node: NodeId, said: ToBranch) {
+    pub(super) fn say(
+        &mut self,
+        io: W<'_>,
+        process: Process,
+        key: &PageKey,
+        node: NodeId,
+        said: ToBranch,
+    ) {
         if let Some(place) = self.place(process, key) {
             self.push(io, process, node, Entry::ToBranch(place, said));
         }
@@ -857,7 +874,11 @@ impl Deep {
     // ---- checks
 
     pub(super) fn actors<'a>(&'a self, key: &'a PageKey) -> impl Iterator<Item = Process> + 'a {
-        self.sites.iter().enumerate().filter(|(_, site)| site.pages.contains_key(key)).map(|(p, _)| p)
+        self.sites
+            .iter()
+            .enumerate()
+            .filter(|(_, site)| site.pages.contains_key(key))
+            .map(|(p, _)| p)
     }
 
     /// C8, C9 and C10.
@@ -865,7 +886,8 @@ impl Deep {
         let mut deciding: BTreeMap<&PageKey, Process> = BTreeMap::new();
         for (process, site) in self.sites.iter().enumerate() {
             for (session, one) in &site.sessions {
-                if one.asked.is_some_and(|at| io.now > at.max(io.paused_until(process)) + ANSWERED) {
+                if one.asked.is_some_and(|at| io.now > at.max(io.paused_until(process)) + ANSWERED)
+                {
                     return io.fail(|| format!("C8 {} {session:?} is not answered", one.who));
                 }
             }
@@ -920,7 +942,8 @@ impl Deep {
         let claim = Claim { epoch, host };
         for (who, browser) in wanting {
             let session = browser.socket;
-            let known = session.and_then(|one| Some((one, self.sites[browser.process].sessions.get(&one)?)));
+            let known = session
+                .and_then(|one| Some((one, self.sites[browser.process].sessions.get(&one)?)));
             let is_bound = known.is_some_and(|(session, one)| {
                 one.state.is_member()
                     && one.bound == actor.fence
@@ -939,9 +962,10 @@ impl Deep {
             }
         }
         for (session, node) in &actor.remote {
-            let exists = self.sites.iter().any(|site| {
-                site.node == Some(*node) && site.sessions.contains_key(session)
-            });
+            let exists = self
+                .sites
+                .iter()
+                .any(|site| site.node == Some(*node) && site.sessions.contains_key(session));
             if !exists && actor.page.id_of(*session).is_some() {
                 return io.fail(|| format!("C12 {key:?} has {session:?}, which is gone"));
             }
