@@ -218,3 +218,30 @@ async fn the_same_id_may_be_used_on_two_pages_and_without_one() {
         client.nothing_more().await;
     }
 }
+
+#[tokio::test]
+async fn what_a_group_member_can_do_is_in_its_roster_entry() {
+    let server = Server::start(&[("election.policy", "oldest")]);
+    let mut a = server.join("id=a&token=t&page=p&group=2&can=zip,x-1").await;
+    assert_eq!(a.open["roster"], json!([{"id": "a", "group": 2, "can": ["zip", "x-1"]}]));
+    let mut b = server.join("id=b&token=t&page=p&group=2&can=b").await;
+    let entry = json!({"id": "b", "group": 2, "can": ["b"]});
+    assert_eq!(a.expect_from("JOIN", "b").await["payload"], entry);
+    // without names, and for a stock client, there is none
+    server.join("id=c&token=t&page=p&group=2&can=").await;
+    assert_eq!(a.expect_from("JOIN", "c").await["payload"], json!({"id": "c", "group": 2}));
+    server.join("id=d&token=t&page=p&can=zip").await;
+    assert_eq!(a.expect_from("JOIN", "d").await["payload"], json!({"id": "d", "group": 0}));
+    a.goodbye().await;
+    let told = b.appointed().await;
+    assert_eq!(told["roster"][0], entry);
+    let names = |n: usize| vec!["a"; n].join(",");
+    let refusal = async |can: &str| {
+        let path = format!("/peerjs?key=peerjs&id=e&page=p&group=2&can={can}");
+        let (words, code) = server.refusal(&path).await;
+        (words["payload"]["msg"].as_str().unwrap_or_default().to_owned(), code)
+    };
+    assert_eq!(refusal(&names(17)).await, ("can has more than 16 names".into(), 4406));
+    let (words, code) = refusal("a,,b").await;
+    assert!(words.starts_with("can has a name that is not") && code == 4406, "{words}");
+}

@@ -5,10 +5,12 @@
 
 use std::fmt::Write;
 
+use peerstar_core::cluster::NodeId;
 use peerstar_core::page::Input;
 use peerstar_core::page::election::Policy;
-use peerstar_core::page::member::{Departure, Rights};
+use peerstar_core::page::member::{Departure, Rights, Way};
 use peerstar_core::protocol::id::Token;
+use peerstar_core::protocol::outgoing::GROUP_VERSION;
 
 use super::world::{Got, World, rules};
 
@@ -65,6 +67,10 @@ thread_local! {
     static NAMES: std::cell::RefCell<Vec<String>> = const { std::cell::RefCell::new(Vec::new()) };
 }
 
+fn node_id(number: &str) -> NodeId {
+    NodeId(number.parse().unwrap())
+}
+
 fn act(world: &mut World, line: &str) -> Vec<Got> {
     let words: Vec<_> = line.split(' ').collect();
     let set = |key: &str| words.iter().find_map(|word| word.strip_prefix(key)?.strip_prefix('='));
@@ -73,7 +79,7 @@ fn act(world: &mut World, line: &str) -> Vec<Got> {
     };
     match *words {
         ["join", id, ..] => {
-            let group = if words.contains(&"group") { 1 } else { 0 };
+            let group = if words.contains(&"group") { GROUP_VERSION } else { 0 };
             let session = world.dial(id, Some(set("token").unwrap_or(id)), group);
             NAMES.with_borrow_mut(|names| {
                 let before = names.iter().filter(|name| name.trim_end_matches('\'') == id).count();
@@ -85,6 +91,7 @@ fn act(world: &mut World, line: &str) -> Vec<Got> {
                 relay: !words.contains(&"never-relay"),
             };
             world.grant(session, rights);
+            world.put_on(session, set("on").map_or(Way::Local, |node| Way::Node(node_id(node))));
             let claim = set("claim").map(|claim| claim.split_once('@').unwrap());
             world.join(session, claim.map(|(host, epoch)| (epoch.parse().unwrap(), host)), false)
         }
@@ -101,6 +108,14 @@ fn act(world: &mut World, line: &str) -> Vec<Got> {
             world.silence(session);
             vec![]
         }
+        // another node judges its own members
+        ["report", "silent", id] => world.step(Input::Silent(session(world, id))),
+        ["report", "ran", id] => world.step(Input::Ran { session: session(world, id), ran: true }),
+        ["report", "stalled", id] => {
+            world.step(Input::Ran { session: session(world, id), ran: false })
+        }
+        ["down", node] => world.step(Input::WayDown(node_id(node))),
+        ["up", node] => world.step(Input::WayUp(node_id(node))),
         ["answer", id] => world.step(Input::Alive(session(world, id))),
         ["kick", id] => world.step(Input::Kick(super::world::id(id))),
         ["congest", id] => world.step(Input::Congested(session(world, id))),
@@ -147,12 +162,26 @@ fn act(world: &mut World, line: &str) -> Vec<Got> {
                 &format!(r#"{{"type":"RESIGN","payload":{{"epoch":{},"to":"{next}"}}}}"#, epoch.0),
             )
         }
+        ["ask", id, ref epoch @ ..] => {
+            let epoch = epoch.first().map(|epoch| epoch.parse().unwrap());
+            let epoch = epoch.unwrap_or_else(|| world.page.assignment().unwrap().0.0);
+            world.say(
+                session(world, id),
+                &format!(r#"{{"type":"HEARTBEAT","payload":{{"epoch":{epoch}}}}}"#),
+            )
+        }
+        ["alone"] => world.step(Input::Alone(true)),
+        ["not", "alone"] => world.step(Input::Alone(false)),
         ["pages", "answer"] => {
             world.answers = true;
             vec![]
         }
         ["wait", ms] => world.pass(ms.parse().unwrap()),
         ["drain"] => world.step(Input::Drain),
+        ["clock", "back", ms] => {
+            world.clock_ms -= ms.parse::<u64>().unwrap();
+            vec![]
+        }
         ["restart"] => {
             world.restart();
             vec![]
@@ -170,6 +199,10 @@ fn act(world: &mut World, line: &str) -> Vec<Got> {
         // the sessions resume one by one
         ["page", "is", "lost"] => {
             world.lose_page();
+            vec![]
+        }
+        ["page", "is", "taken", "over"] => {
+            world.take_over();
             vec![]
         }
         ["resume", id] => world.resume(session(world, id)),

@@ -6,14 +6,18 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use peerstar_core::cluster::Slot;
+use peerstar_core::epoch_clock::{EpochClock, EpochTime};
 use peerstar_core::page::election::Policy;
-use peerstar_core::page::member::{Departure, JoinRequest, Rights, Status};
+use peerstar_core::page::member::{Departure, JoinRequest, Rights, Status, Way};
 use peerstar_core::page::{Assignment, Env, Handover, Input, Output, PageState, Rules};
 use peerstar_core::protocol::claim::Claim;
 use peerstar_core::protocol::ice::IceServers;
-use peerstar_core::protocol::id::{Epoch, PageKey, PageName, PeerId, SessionId, Token};
+use peerstar_core::protocol::id::{
+    Capabilities, Epoch, PageKey, PageName, PeerId, SessionId, Token,
+};
 use peerstar_core::protocol::incoming::{Inbound, read};
-use peerstar_core::protocol::outgoing::{RelayTerms, Terms};
+use peerstar_core::protocol::outgoing::{GROUP_VERSION, RelayTerms, Terms};
 use peerstar_core::time::Time;
 use serde_json::Value;
 
@@ -24,14 +28,16 @@ pub(crate) fn id(text: &str) -> PeerId {
 }
 
 /// Returns the request of a group member with all rights, new to the page, without a token.
-pub(crate) const fn joiner(session: SessionId, id: PeerId) -> JoinRequest {
+pub(crate) fn joiner(session: SessionId, id: PeerId) -> JoinRequest {
     JoinRequest {
         session,
         id,
         token: None,
-        group: 1,
+        group: GROUP_VERSION,
+        can: Capabilities::default(),
         rights: Rights::ALL,
         address: None,
+        way: Way::Local,
         claim: None,
         resumed: None,
     }
@@ -82,6 +88,7 @@ pub(crate) struct Client {
     pub token: Option<String>,
     pub group: u32,
     pub rights: Rights,
+    pub way: Way,
     pub status: Status,
     pub joined: bool,
     /// Messages that the client sent since the page's actor died and before its session resumed.
@@ -115,13 +122,16 @@ pub(crate) struct World {
     pub named: bool,
     rules: Arc<Rules>,
     pub now: Time,
-    /// Added to the time. The clock of a restarted server may have been set back.
+    /// Added to the time. The clock may be set back, and mostly is while the server restarts.
     pub clock_ms: u64,
+    pub epochs: EpochClock,
     random: u64,
     pub clients: BTreeMap<SessionId, Client>,
     next_session: u64,
     /// Every host that any client was told of: epoch → host.
     pub hosts: BTreeMap<u64, String>,
+    /// When the page last named a host, and whether far above the clock of epochs.
+    last_named: Option<(Time, bool)>,
     pub elections: Vec<(u64, String, &'static str)>,
     /// Every deputy that was named, and `None` where there was no deputy any more.
     pub deputies: Vec<Option<String>>,
@@ -143,10 +153,12 @@ impl World {
             rules,
             now: Time(0),
             clock_ms: START_MS,
+            epochs: EpochClock::start(START_MS),
             random: seed,
             clients: BTreeMap::new(),
             next_session: 0,
             hosts: BTreeMap::new(),
+            last_named: None,
             elections: Vec::new(),
             deputies: Vec::new(),
             idle: false,
@@ -173,6 +185,7 @@ impl World {
             token: token.map(Into::into),
             group,
             rights: Rights::ALL,
+            way: Way::Local,
             status: Status::default(),
             joined: false,
             kept: None,
@@ -193,6 +206,11 @@ impl World {
         self.clients.get_mut(&session).unwrap().rights = rights;
     }
 
+    /// Puts the socket of a client that has not joined yet on another node.
+    pub(crate) fn put_on(&mut self, session: SessionId, way: Way) {
+        self.clients.get_mut(&session).unwrap().way = way;
+    }
+
     pub(crate) fn join(
         &mut self,
         session: SessionId,
@@ -205,8 +223,10 @@ impl World {
             id: id(&client.id),
             token: client.token.as_deref().map(|t| Token::parse(t).unwrap()),
             group: client.group,
+            can: Capabilities::default(),
             rights: client.rights,
             address: Some(client.address),
+            way: client.way,
             claim: claim.map(|(epoch, host)| Claim { epoch: Epoch(epoch), host: id(host) }),
             resumed: resumed.then_some(client.status),
         };
@@ -254,6 +274,7 @@ impl World {
             Inbound::Suspect(suspicion) => self.step(Input::Suspect { session, suspicion }),
             Inbound::Trust(suspicion) => self.step(Input::Trust { session, suspicion }),
             Inbound::Resign { epoch, to } => self.step(Input::Resign { session, epoch, to }),
+            Inbound::HostHeartbeat(epoch) => self.step(Input::HostHeartbeat { session, epoch }),
             Inbound::Heartbeat | Inbound::Probed => vec![],
             other @ (Inbound::Unreachable(_) | Inbound::Goodbye | Inbound::Ignored) => {
                 panic!("{other:?} does not reach the page")
@@ -292,18 +313,40 @@ impl World {
     pub(crate) fn lose_page(&mut self) {
         let estate = self.page.hand_over();
         self.page = PageState::new(key(self.named), Arc::clone(&self.rules), self.now, estate);
+        self.last_named = None;
         for client in self.clients.values_mut().filter(|client| client.joined) {
             client.kept.get_or_insert_default();
         }
+    }
+
+    /// A page on another node takes over. It knows nothing but what the sessions say.
+    pub(crate) fn take_over(&mut self) {
+        self.lose_page();
+        self.page =
+            PageState::new(key(self.named), Arc::clone(&self.rules), self.now, Handover::default());
     }
 
     /// The whole server dies. Only the clients remember anything.
     pub(crate) fn restart(&mut self) {
         self.page =
             PageState::new(key(self.named), Arc::clone(&self.rules), self.now, Handover::default());
+        // in a cluster, each life of a server has a slot of its own
+        let slot = self.epochs.slot.map(|slot| Slot(slot.0 + 1));
+        self.epochs = EpochClock { slot, ..EpochClock::start(self.wall_ms()) };
+        self.last_named = None;
         for client in self.clients.values_mut() {
             (client.joined, client.kept) = (false, None);
         }
+    }
+
+    /// The server's wall clock.
+    pub(crate) const fn wall_ms(&self) -> u64 {
+        self.clock_ms + self.now.0
+    }
+
+    /// What the server's clock of epochs shows.
+    pub(crate) fn epoch_time(&self) -> EpochTime {
+        self.epochs.read(self.now, self.wall_ms())
     }
 
     pub(crate) fn step(&mut self, input: Input) -> Vec<Got> {
@@ -316,18 +359,26 @@ impl World {
             client.heard = now;
         }
         let clients = &self.clients;
-        let last_heard = |session: SessionId| clients.get(&session).map_or(now, |c| c.heard);
+        // what another node knows of its sockets, this one does not
+        let local = |session: &SessionId| {
+            let client = clients.get(session);
+            assert!(client.is_none_or(|c| c.way == Way::Local), "{client:?} is judged from afar");
+            client
+        };
+        let last_heard = |session: SessionId| local(&session).map_or(now, |c| c.heard);
         let random = self.random ^ (self.random >> 29);
-        let texts_sent = |session: SessionId| clients.get(&session).map_or(0, |c| c.texts_sent);
+        let texts_sent = |session: SessionId| local(&session).map_or(0, |c| c.texts_sent);
+        let wall_ms = self.wall_ms();
         let env = Env {
             now,
-            unix_ms: self.clock_ms + now.0,
+            epochs: self.epochs.read(now, wall_ms),
             random,
             last_heard: &last_heard,
             texts_sent: &texts_sent,
         };
         let mut out = Vec::new();
         self.page.handle(env, input, &mut out);
+        self.epochs.note(now, wall_ms, self.page.announced_epoch());
         let got = self.observe(out);
         self.page.check().unwrap_or_else(|violation| panic!("{violation}"));
         self.check_from_outside();
@@ -370,6 +421,10 @@ impl World {
                         got.push(Got { who: to, what: summary(&frame) });
                     }
                 }
+                Output::Probe { to, ref frame } => {
+                    assert!(self.clients[&to].way != Way::Local, "another node was asked");
+                    got.push(Got { who: to, what: summary(frame) });
+                }
                 Output::Send { to, ref frame }
                 | Output::Forward { to, ref frame, .. }
                 | Output::RosterChange { to, ref frame } => {
@@ -381,6 +436,11 @@ impl World {
                     if self.answers && what.starts_with("PROBE") {
                         self.clients.get_mut(&to).unwrap().texts_sent += 1;
                     }
+                    let is_probe = what.starts_with("PROBE");
+                    assert!(
+                        !is_probe || self.clients[&to].way == Way::Local,
+                        "{what} is not watched"
+                    );
                     let is_blamed = !matches!(output, Output::Forward { .. });
                     if let Some(src) =
                         what.strip_prefix("RELAY from ").and_then(|rest| rest.split(' ').next())
@@ -455,6 +515,17 @@ impl World {
     }
 
     fn note_announced(&mut self, who: SessionId, epoch: u64, host: String) {
+        if !self.hosts.contains_key(&epoch) {
+            let is_far = epoch > self.epoch_time().now_ms() + 300_000;
+            let before = self.last_named.replace((self.now, is_far));
+            if let Some((at, true)) = before {
+                let passed = self.now.since(at);
+                assert!(
+                    passed.is_zero() || passed >= Duration::from_secs(1),
+                    "{passed:?} between two hosts of a page that is far above the clock"
+                );
+            }
+        }
         let known = self.hosts.entry(epoch).or_insert_with(|| host.clone());
         assert_eq!(*known, host, "two hosts in epoch {epoch}");
         let client = self.clients.get_mut(&who).unwrap();
@@ -472,7 +543,9 @@ impl World {
         let members: Vec<_> =
             self.clients.values().filter(|c| c.joined && c.announced.is_some()).collect();
         let Some((epoch, host)) = self.page.assignment() else {
-            assert!(self.page.is_empty(), "members without a host");
+            let until = self.page.next_deadline().filter(|_| !self.page.is_empty());
+            let rests = until.is_none_or(|next| next.at <= self.now.plus(Duration::from_secs(1)));
+            assert!(rests, "members without a host, until {until:?}");
             return;
         };
         for member in members.iter().filter(|m| self.page.ids().any(|id| id.as_str() == m.id)) {
@@ -530,8 +603,18 @@ pub(crate) fn summary(frame: &str) -> String {
     let payload = &message["payload"];
     let mut words = vec![message["type"].as_str().unwrap().to_owned()];
     words.extend(message["src"].as_str().map(|src| format!("from {src}")));
-    for key in ["host", "epoch", "cause", "members", "p2p", "deputy", "recovering", "n", "retryMs"]
-    {
+    for key in [
+        "host",
+        "epoch",
+        "cause",
+        "members",
+        "p2p",
+        "deputy",
+        "recovering",
+        "alone",
+        "n",
+        "retryMs",
+    ] {
         match &payload[key] {
             Value::Null => {}
             Value::String(text) => words.push(format!("{key}={text}")),

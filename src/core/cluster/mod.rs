@@ -7,8 +7,40 @@
 //!
 //! - [`registry`]: the calls that a node makes to the registry, their answers, and a model of the
 //!   registry. The scripts that Redis runs do the same; one conformance suite holds both to it.
+//! - [`entry`]: what nodes say to each other; [`bag`]: the bytes that carry it; [`link`]: the way
+//!   between two nodes, on which entries arrive once and in order, or both know that it is broken.
+//! - [`branch`]: a page that lives on another node, as its local sessions see it.
+//! - [`node`]: one process, a conductor over parts; [`io`] lists its inputs and outputs.
+//!
+//! | part of a node | owns |
+//! |---|---|
+//! | [`lease`], [`watch`] | whether this node may decide; which other nodes are dead |
+//! | [`generation`], [`assertions`] | what the registry has forgotten, and saying it again |
+//! | [`members`] | who is in the cluster, and whether half of it was lost |
+//! | [`fences`] | the slot, and the numbers that it gives to the lives of pages |
+//! | [`pages`], [`joins`] | where each page lives; sessions that wait for theirs |
+//! | [`calls`], [`sweep`] | calls under way; records of nodes that are gone |
 
+pub mod assertions;
+pub mod bag;
+pub mod branch;
+pub mod calls;
+pub mod entry;
+pub mod fences;
+pub mod generation;
+pub mod io;
+pub mod joins;
+pub mod lease;
+pub mod link;
+pub mod members;
+pub mod node;
+pub mod pages;
+#[cfg(test)]
+mod random;
 pub mod registry;
+pub mod sweep;
+pub mod watch;
+mod wire;
 
 use std::fmt;
 

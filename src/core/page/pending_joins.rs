@@ -88,7 +88,8 @@ impl PendingJoins {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::page::member::Rights;
+    use crate::page::member::{Rights, Way};
+    use crate::protocol::id::Capabilities;
 
     fn request(session: u64, id: &str) -> JoinRequest {
         JoinRequest {
@@ -96,8 +97,10 @@ mod tests {
             id: PeerId::parse(id).unwrap_or_else(|e| panic!("{e}")),
             token: None,
             group: 0,
+            can: Capabilities::default(),
             rights: Rights::ALL,
             address: None,
+            way: Way::Local,
             claim: None,
             resumed: None,
         }

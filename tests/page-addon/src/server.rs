@@ -9,11 +9,14 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use peerstar_core::directory::{DirectoryState, Incarnation, JoinDecision, Succession};
+use peerstar_core::epoch_clock::EpochClock;
 use peerstar_core::page::member::{JoinRequest, Rights};
 use peerstar_core::page::{Assignment, Env, Handover, Input, Output, PageState, Rules};
 use peerstar_core::protocol::claim::Claim;
 use peerstar_core::protocol::close::Close;
-use peerstar_core::protocol::id::{Epoch, PageKey, PageName, PeerId, SessionId, Token};
+use peerstar_core::protocol::id::{
+    Capabilities, Epoch, PageKey, PageName, PeerId, SessionId, Token,
+};
 use peerstar_core::protocol::incoming;
 use peerstar_core::protocol::outgoing::Frame;
 use peerstar_core::session::{
@@ -39,6 +42,9 @@ pub struct Dialled {
     id: String,
     token: String,
     group: u32,
+    /// What it can do, with commas between the names.
+    #[serde(default)]
+    can: String,
     /// Whether its ticket allows the relay.
     relay: bool,
     claim: Option<DialledClaim>,
@@ -86,6 +92,8 @@ pub struct Server {
     directory: DirectoryState,
     page: Option<Page>,
     sessions: BTreeMap<SessionId, Session>,
+    /// The clock of epochs, and the wall clock at the first step.
+    epochs: Option<(EpochClock, u64)>,
     /// Inputs that the page has yet to handle.
     inputs: VecDeque<Input>,
     /// Results of the current step.
@@ -105,6 +113,7 @@ impl Server {
             directory: DirectoryState::new(usize::MAX),
             page: None,
             sessions: BTreeMap::new(),
+            epochs: None,
             inputs: VecDeque::new(),
             told: Vec::new(),
             unchecked: false,
@@ -120,6 +129,7 @@ impl Server {
             id: id(&dialled.id)?,
             token: Some(Token::parse(&dialled.token).map_err(|bad| bad.to_string())?),
             group: dialled.group,
+            can: Capabilities::parse(&dialled.can).map_err(|bad| bad.to_string())?,
             rights: Rights { host: true, relay: dialled.relay },
             claim: claim.transpose()?,
         };
@@ -154,6 +164,11 @@ impl Server {
 
     pub fn timer(&mut self, moment: Moment) -> String {
         self.step(moment, |server| server.inputs.push_back(Input::Timer))
+    }
+
+    /// Begins or ends the page's time on its own.
+    pub fn set_alone(&mut self, moment: Moment, is_alone: bool) -> String {
+        self.step(moment, |server| server.inputs.push_back(Input::Alone(is_alone)))
     }
 
     pub fn lose_page(&mut self, moment: Moment) -> String {
@@ -352,6 +367,11 @@ impl Server {
         while let Some(input) = self.inputs.pop_front() {
             let Some(Page { state, .. }) = &mut self.page else { continue };
             self.unchecked |= !matches!(input, Input::Relay { .. });
+            // The wall clock is not set during a life, but the simulation's time runs at another pace.
+            let (clock, began) = self
+                .epochs
+                .get_or_insert_with(|| (EpochClock::start(moment.unix_ms), moment.unix_ms));
+            let since = Time(moment.unix_ms - *began);
             let sessions = &self.sessions;
             let heard = |session| {
                 let silent = sessions.get(&session).and_then(|session| session.silent_since);
@@ -360,13 +380,14 @@ impl Server {
             let texts = |session| sessions.get(&session).map_or(0, |session| session.texts);
             let env = Env {
                 now: moment.now,
-                unix_ms: moment.unix_ms,
+                epochs: clock.read(since, moment.unix_ms),
                 random: moment.random,
                 last_heard: &heard,
                 texts_sent: &texts,
             };
             let mut outputs = Vec::new();
             state.handle(env, input, &mut outputs);
+            clock.note(since, moment.unix_ms, state.announced_epoch());
             outputs.into_iter().for_each(|output| self.perform(moment, output));
         }
     }
@@ -411,6 +432,7 @@ impl Server {
             }
             Output::Send { to, frame }
             | Output::Forward { to, frame, .. }
+            | Output::Probe { to, frame }
             | Output::RosterChange { to, frame } => self.send(to, &frame),
             Output::Ping(session) => self.handle(moment, session, SessionInput::Ping),
             Output::Dismiss { session, close } => self.close(moment, session, close),

@@ -38,10 +38,14 @@ impl PageState {
                 self.is_named() && hosting.is_announced && self.roster.contains(hosting.host)
             }
             None if self.term.is_recovering() => self.is_named(),
-            None if self.term.is_open() => false,
+            None if self.term.is_open() => self.term.rests_until().is_some(),
             None => !self.is_named() || self.roster.is_empty() || self.is_draining,
         };
-        holds("P1", "a page with members that is not recovering has one host, a member", has_host)?;
+        holds(
+            "P1",
+            "a page with members that neither recovers nor rests has one host, a member",
+            has_host,
+        )?;
         holds("P2", "ids and sessions are unique", self.roster.has_full_indexes())?;
         let has_right = self.host_member().is_none_or(|host| host.rights().host);
         holds("P11", "a host may host", has_right)?;
@@ -52,8 +56,10 @@ impl PageState {
         let deputy = self.deputy.seat().filter(|_| !self.is_draining);
         let is_deputy_able = deputy.is_none_or(follows);
         holds("P15", "a deputy is a group member that may host, and not the host", is_deputy_able)?;
-        let wakes = self.roster.is_empty() || self.is_draining || self.next_deadline().is_some();
-        holds("P3", "a page with members has a deadline", wakes)
+        let is_used = self.ways.down().all(|node| self.roster.is_on(node));
+        holds("P18", "a way that is down leads to members", is_used)?;
+        let wakes = !self.roster.has_local() || self.is_draining || self.next_deadline().is_some();
+        holds("P3", "a page with members on its node has a deadline", wakes)
     }
 
     /// Checks all invariants. The cost grows with the page.

@@ -7,6 +7,7 @@
 //! - [`announce`]: `OPEN` and `HOST`.
 //! - [`challenge`], [`deputy`]: a host that has to go while it is still here, and the member that
 //!   follows.
+//! - [`ways`]: members on other nodes.
 //! - [`check`]: what must always be true.
 
 mod announce;
@@ -20,6 +21,7 @@ mod leave;
 mod messages;
 mod successor;
 mod timer;
+mod ways;
 
 use std::sync::Arc;
 
@@ -39,6 +41,7 @@ use crate::page::roster::{Member, Roster};
 use crate::page::rules::Rules;
 use crate::page::silence::SilenceWatch;
 use crate::page::term::Term;
+use crate::page::ways::Ways;
 use crate::protocol::claim::Claim;
 use crate::protocol::close::Close;
 use crate::protocol::id::{Epoch, PageKey, PageName, PeerId, SessionId};
@@ -50,11 +53,12 @@ use crate::time::Time;
 /// use std::sync::Arc;
 /// use std::time::Duration;
 ///
+/// use peerstar_core::epoch_clock::EpochClock;
 /// use peerstar_core::page::election::Policy;
-/// use peerstar_core::page::member::{JoinRequest, Rights};
+/// use peerstar_core::page::member::{JoinRequest, Rights, Way};
 /// use peerstar_core::page::{Env, Handover, Input, Output, PageState, Rules};
 /// use peerstar_core::protocol::ice::IceServers;
-/// use peerstar_core::protocol::id::{PageKey, PageName, PeerId, SessionId};
+/// use peerstar_core::protocol::id::{Capabilities, PageKey, PageName, PeerId, SessionId};
 /// use peerstar_core::protocol::outgoing::Terms;
 /// use peerstar_core::time::Time;
 ///
@@ -78,15 +82,18 @@ use crate::time::Time;
 ///     session: SessionId(1),
 ///     id: PeerId::parse("ann")?,
 ///     token: None,
-///     group: 1,
+///     group: 2,
+///     can: Capabilities::default(),
 ///     rights: Rights::ALL,
 ///     address: None,
+///     way: Way::Local,
 ///     claim: None,
 ///     resumed: None,
 /// };
 /// let now = Time(0);
 /// let (last_heard, texts_sent) = (|_| now, |_| 0);
-/// let env = Env { now, unix_ms: 1_700_000_000_000, random: 7, last_heard: &last_heard, texts_sent: &texts_sent };
+/// let epochs = EpochClock::start(1_700_000_000_000).read(now, 1_700_000_000_000);
+/// let env = Env { now, epochs, random: 7, last_heard: &last_heard, texts_sent: &texts_sent };
 /// let mut outputs = Vec::new();
 /// page.handle(env, Input::Join(request), &mut outputs);
 ///
@@ -109,20 +116,28 @@ pub struct PageState {
     profiles: ProfileThrottle,
     going_away: GoingAway,
     absent: AbsentMembers,
+    ways: Ways,
     silence: SilenceWatch,
     /// Index of the [`Output::AnnounceHostToOthers`] among the outputs of this step.
     announcement_at: Option<usize>,
     joins_seen: u64,
     /// Whether [`Output::Idle`] was put out since the last join.
     is_idle_reported: bool,
+    /// When the clock of epochs is past the epoch of a page that is empty.
+    idle_at: Option<Time>,
     is_draining: bool,
+    /// Whether the page is on its own, as group members were told.
+    is_alone: bool,
+    /// Whether sessions that resume were told so, if that is known.
+    was_alone: Option<bool>,
 }
 
 impl PageState {
     /// Creates a page without members from what its predecessor left, if there was one.
     #[must_use]
     pub fn new(key: PageKey, rules: Arc<Rules>, now: Time, handover: Handover) -> Self {
-        let Handover { announced_epoch, claim, absent: handed_over, parked, dials } = handover;
+        let Handover { announced_epoch, claim, is_alone, absent: handed_over, parked, dials } =
+            handover;
         let mut absent = AbsentMembers::default();
         for (id, member) in handed_over {
             absent.insert(id, now, rules.return_after, member);
@@ -147,11 +162,15 @@ impl PageState {
             profiles: ProfileThrottle::default(),
             going_away: GoingAway::default(),
             absent,
+            ways: Ways::default(),
             silence: SilenceWatch::default(),
             announcement_at: None,
             joins_seen: 0,
             is_idle_reported: false,
+            idle_at: None,
             is_draining: false,
+            is_alone: is_alone.unwrap_or_default(),
+            was_alone: is_alone,
         }
     }
 
@@ -179,7 +198,8 @@ impl PageState {
         }
         let (parked, dials) =
             (Some(std::mem::take(&mut self.parked)), std::mem::take(&mut self.dials));
-        Handover { announced_epoch, claim, absent, parked, dials }
+        let is_alone = Some(self.is_alone);
+        Handover { announced_epoch, claim, is_alone, absent, parked, dials }
     }
 
     /// Handles one input. Appends to `out` what is to be done.
@@ -199,10 +219,25 @@ impl PageState {
             self.relieve_hidden_host(env, out);
             self.announce_deputy(out);
         }
+        // a node whose members are gone may never come back
+        self.ways.retain(|node| self.roster.is_on(node));
         self.withhold(step_begin, out);
-        if !self.is_idle_reported && self.is_idle() {
+        self.report_idle(env, out);
+    }
+
+    /// Says that the page may be forgotten: it is empty, and another page of its name begins with a
+    /// higher epoch.
+    fn report_idle(&mut self, env: Env<'_>, out: &mut Vec<Output>) {
+        self.idle_at = None;
+        if self.is_idle_reported || !self.is_idle() {
+            return;
+        }
+        let wait = env.epochs.until_past(self.announced_epoch());
+        if wait.is_zero() || self.is_draining {
             self.is_idle_reported = true;
             out.push(Output::Idle { joins_seen: self.joins_seen });
+        } else {
+            self.idle_at = Some(env.now.plus(wait));
         }
     }
 
@@ -223,6 +258,7 @@ impl PageState {
             Input::Resign { session, epoch, to } => {
                 self.resign(env, session, epoch, to.as_ref(), out)
             }
+            Input::HostHeartbeat { session, epoch } => self.confirm_hosting(session, epoch, out),
             Input::Alive(session) => self.ping_answered(session, out),
             Input::Kick(id) => self.kick(env, &id, out),
             Input::LeaveWithoutSocket { id, token } => {
@@ -232,6 +268,11 @@ impl PageState {
             Input::Congested(session) => {
                 self.dismiss(env, session, Close::Slow, Departure::Lost, out)
             }
+            Input::Silent(session) => self.dismiss_reported(env, session, out),
+            Input::Ran { session, ran } => self.note_ran(env, session, ran, out),
+            Input::WayDown(node) => self.way_down(env, node, out),
+            Input::WayUp(node) => self.way_up(node, out),
+            Input::Alone(is_alone) => self.set_alone(is_alone, out),
             Input::Timer => self.timer(env, out),
         }
     }
@@ -252,8 +293,14 @@ impl PageState {
             | Input::Relay { .. }
             | Input::Suspect { .. }
             | Input::Trust { .. }
+            | Input::HostHeartbeat { .. }
             | Input::Resign { .. }
             | Input::Alive(_)
+            | Input::Alone(_)
+            | Input::Silent(_)
+            | Input::Ran { .. }
+            | Input::WayDown(_)
+            | Input::WayUp(_)
             | Input::Kick(_)
             | Input::LeaveWithoutSocket { .. }
             | Input::Undelivered { .. }
@@ -378,7 +425,9 @@ const fn affects_hosting(input: &Input) -> bool {
         input,
         Input::Forward { .. }
             | Input::Relay { .. }
+            | Input::HostHeartbeat { .. }
             | Input::Alive(_)
+            | Input::Alone(_)
             | Input::Undelivered { .. }
             | Input::Drain
     )

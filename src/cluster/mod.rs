@@ -1,0 +1,19 @@
+//! The cluster's Redis: its address, a connection that is made anew for ever, the script that is the
+//! registry, and the seal on what nodes say to each other.
+//!
+//! - [`address`] reads `cluster.url`.
+//! - [`registry_script`] turns calls into commands, and answers into replies. The script is
+//!   `registry.lua`; the model of it is [`peerstar_core::cluster::registry::RegistryState`].
+//! - [`dial`] connects, and refuses a Redis that cannot serve.
+//! - [`connections`] are the two that a node has: for commands, and for its inbox.
+//! - [`supervisor`] keeps them, on a thread of its own.
+//! - [`publisher`] takes what is published in inboxes.
+//! - [`seal`] encrypts what links send.
+
+pub mod address;
+pub mod connections;
+pub mod dial;
+pub mod publisher;
+pub mod registry_script;
+pub mod seal;
+pub mod supervisor;
