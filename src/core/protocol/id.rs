@@ -171,7 +171,8 @@ impl fmt::Debug for Token {
     }
 }
 
-/// Number of one WebSocket. A process uses no number twice.
+/// Number of one WebSocket. A process uses no number twice, and begins at a random one of 63 bits, so
+/// that no two processes of a cluster use the same.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SessionId(pub u64);
 
