@@ -11,7 +11,7 @@ use std::task::{self, Poll};
 use std::time::Duration;
 
 use actix::fut::ActorFuture;
-use actix::{Actor, Addr, AsyncContext, Context, Handler, Recipient};
+use actix::{Actor, Addr, AsyncContext, Context, Handler};
 use actix_web::rt::net::TcpStream;
 use actix_web::web::Bytes;
 use tokio::io::AsyncReadExt;
@@ -19,7 +19,10 @@ use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::watch;
 
 use super::memory_link::{FarEnd, MemoryLink};
-use super::message::{Batch, Outbound, Outlet, RoutingTable, ThreadSockets, ToPage, ToSession};
+use super::message::{
+    Batch, Outbound, Outlet, PageAddress, RoutingTable, ThreadSockets, ToPage, ToSession,
+};
+use super::outlet::Link;
 use crate::settings::Settings;
 use crate::transport::connection::Stream;
 use crate::transport::counters::SessionCounters;
@@ -76,13 +79,13 @@ impl Handler<ToSession> for Recorder {
     fn handle(&mut self, notice: ToSession, _: &mut Self::Context) {
         let text = match notice {
             ToSession::Joined { page, claim, .. } => {
-                format!("joined page={} claim={claim:?}", page.connected())
+                format!("joined page={} claim={claim:?}", page.runs())
             }
             ToSession::Hosts(claim) => format!("hosts claim={claim:?}"),
             ToSession::Ping => "ping".into(),
             ToSession::Close(close) => format!("close {}", close.name()),
             ToSession::PageLost(page) => {
-                format!("page lost, successor={}", page.is_some_and(|page| page.connected()))
+                format!("page lost, successor={}", page.is_some_and(|page| page.runs()))
             }
         };
         self.socket.borrow_mut().answer(Opcode::Text, text);
@@ -105,7 +108,7 @@ impl Handler<ToPage> for IdlePage {
 /// The node at the far end: its sessions' outlets, and its address of the page.
 struct FarNode {
     outlets: Mutex<HashMap<SessionId, Outlet>>,
-    page: Recipient<ToPage>,
+    page: PageAddress,
     routing: Arc<RoutingTable>,
 }
 
@@ -213,13 +216,13 @@ struct Bench {
     sockets: ThreadSockets,
     far: Arc<FarNode>,
     link: Arc<MemoryLink<ToSession>>,
-    page: Recipient<ToPage>,
+    page: PageAddress,
     next: u64,
 }
 
 impl Bench {
     fn new(kind: Kind) -> Self {
-        let page = IdlePage.start().recipient();
+        let page = PageAddress::Here(IdlePage.start().recipient());
         let far = Arc::new(FarNode {
             outlets: Mutex::default(),
             page: page.clone(),
@@ -248,7 +251,9 @@ impl Bench {
             Kind::Link => {
                 let mut outlets = self.far.outlets.lock().unwrap_or_else(PoisonError::into_inner);
                 outlets.insert(session, local);
-                Outlet::linked(session, &self.link)
+                let counters = self.link.counters(session);
+                let link = Arc::clone(&self.link) as Arc<dyn Link<ToSession>>;
+                Outlet::linked(session, counters, link)
             }
         };
         let (reads, may_read) = watch::channel(reads);

@@ -8,12 +8,12 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix::{Actor, Addr, AsyncContext, Context, Handler, Recipient, ResponseFuture};
+use actix::{Actor, Addr, AsyncContext, Context, Handler, ResponseFuture};
 use futures_util::future::join_all;
 
 use super::message::{
-    Batch, Dying, Ids, IdsOf, Kick, KickFrom, Outbound, Outlet, Summarise, SummariseAll, Summary,
-    ToDirectory, ToPage, ToSession,
+    Batch, Dying, Ids, IdsOf, Kick, KickFrom, Outbound, Outlet, PageAddress, Summarise,
+    SummariseAll, Summary, ToDirectory, ToPage, ToSession,
 };
 use super::page::Page;
 use super::registry::{Home, Registry, ThisProcess};
@@ -96,7 +96,7 @@ impl PageDirectory {
                     "page actor died and is started again"
                 );
                 awaited.extend(outlets.iter().map(|outlet| outlet.session));
-                let successor = recipient(&self.create(key, incarnation, handover, awaited, ctx));
+                let successor = address(&self.create(key, incarnation, handover, awaited, ctx));
                 for outlet in outlets {
                     let notice = ToSession::PageLost(Some(successor.clone()));
                     batch.put(outlet, Outbound::Notice(notice));
@@ -131,8 +131,8 @@ impl PageDirectory {
     }
 }
 
-fn recipient(Home::Here(page): &Home) -> Recipient<ToPage> {
-    page.clone().recipient()
+fn address(Home::Here(page): &Home) -> PageAddress {
+    PageAddress::Here(page.clone().recipient())
 }
 
 impl Actor for PageDirectory {
@@ -157,7 +157,7 @@ impl Handler<ToDirectory> for PageDirectory {
                 }
             },
             ToDirectory::Seek { key, outlet } => {
-                let page = self.registry.find(&key).map(recipient);
+                let page = self.registry.find(&key).map(address);
                 outlet.send(Outbound::Notice(ToSession::PageLost(page)));
             }
             ToDirectory::Gone { key, session, departure } => {

@@ -4,7 +4,8 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::latch::Opener;
-use super::outbound::{Outbound, QueuedItem};
+use super::outbound::{Judged, Outbound, QueuedItem};
+use super::outlet::Link;
 use crate::transport::counters::SessionCounters;
 use peerstar_core::protocol::id::SessionId;
 use peerstar_core::protocol::outgoing::Frame;
@@ -67,9 +68,16 @@ impl<N> MemoryLink<N> {
         Arc::clone(all.entry(session).or_default())
     }
 
-    /// Puts one item on its way.
-    pub(super) fn push(&self, QueuedItem { receiver, item, .. }: QueuedItem<N>) {
+    /// Puts one item on its way, and counts it against the room of its receiver.
+    fn put(&self, QueuedItem { receiver, item, .. }: QueuedItem<N>) {
+        if let Some(bytes) = item.frame_bytes() {
+            self.counters(receiver).add_queued(bytes);
+        }
         let (tag, body, opener) = match item {
+            Outbound::Judged(judged) => {
+                let Judged { frame, .. } = *judged;
+                (FRAME, frame.into_bytes().to_vec(), None)
+            }
             Outbound::Frame(frame) => (FRAME, frame.into_bytes().to_vec(), None),
             Outbound::Notice(notice) => (NOTICE, self.far.encode(&notice), None),
             Outbound::Urgent(frame, opener) => (URGENT, frame.into_bytes().to_vec(), Some(opener)),
@@ -114,5 +122,15 @@ impl<N> MemoryLink<N> {
             (URGENT, Some(opener)) => Outbound::Urgent(frame(), opener),
             (tag, opener) => panic!("no packet: tag {tag}, opener {}", opener.is_some()),
         }
+    }
+}
+
+impl<N> Link<N> for MemoryLink<N> {
+    fn push(&self, item: QueuedItem<N>) {
+        self.put(item);
+    }
+
+    fn append(&self, items: Vec<QueuedItem<N>>) {
+        items.into_iter().for_each(|item| self.put(item));
     }
 }

@@ -3,9 +3,9 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use actix::{Message, Recipient};
+use actix::Message;
 
-use super::{outbound, outlet, routing_table, writer};
+use super::{outbound, outlet, page_address, routing_table, writer};
 use peerstar_core::directory::Incarnation;
 use peerstar_core::page::member::{Departure, JoinRequest};
 use peerstar_core::page::{Handover, Input};
@@ -15,6 +15,8 @@ use peerstar_core::protocol::id::{Epoch, PageKey, PeerId, SessionId, Token};
 
 /// How a page reaches a session.
 pub type Outlet = outlet::Outlet<ToSession>;
+/// How a session reaches its page.
+pub type PageAddress = page_address::PageAddress<ToPage>;
 /// Outbound items that are sent in one moment.
 pub type Batch = outlet::Batch<ToSession>;
 /// One thing sent to a session.
@@ -128,7 +130,7 @@ pub enum ToSession {
     /// The session is a member of its page.
     Joined {
         /// Address of the page.
-        page: Recipient<ToPage>,
+        page: PageAddress,
         /// Host and outlets that the page publishes.
         routing: Arc<RoutingTable>,
         /// The host that the client is told of in `OPEN`. A session that resumes is told nothing.
@@ -141,7 +143,7 @@ pub enum ToSession {
     /// Closes the session for this reason.
     Close(Close),
     /// The page's actor died. The session resumes at its successor, if there is one.
-    PageLost(Option<Recipient<ToPage>>),
+    PageLost(Option<PageAddress>),
 }
 
 /// The answer of a page whose actor is dying, or whose sessions have not all resumed. The question

@@ -1,14 +1,11 @@
 //! How a page reaches its sessions. A page does not know where a session's socket is.
 //!
-//! There are two kinds of [`Route`]: this process's writers, and an in-memory link for tests. The
-//! link turns every item into bytes and back, as a link between nodes will. `conformance` holds
-//! both to the same rules.
+//! There are two kinds of [`Route`]: to a writer of this process, and by a link to another node.
+//! `conformance` holds writers and links to the same rules.
 
 use std::sync::Arc;
 
 use super::latch::Latch;
-#[cfg(test)]
-use super::memory_link::MemoryLink;
 use super::outbound::{Outbound, QueuedItem};
 use super::outbound_queue::OutboundQueue;
 use crate::transport::counters::SessionCounters;
@@ -21,14 +18,22 @@ const BROADCAST_FROM: usize = 8;
 /// Number of items for one writer at which a batch is sent without being asked to.
 const MAX_BATCH: usize = 1024;
 
+/// A way to sessions whose sockets are elsewhere.
+pub trait Link<N>: std::fmt::Debug + Send + Sync {
+    /// Sends one item.
+    fn push(&self, item: QueuedItem<N>);
+
+    /// Sends several items, in this order.
+    fn append(&self, items: Vec<QueuedItem<N>>);
+}
+
 /// Where queued items go.
 #[derive(Debug)]
 enum Route<N> {
     /// To a writer of this process.
     Writer(Arc<OutboundQueue<N>>),
     /// To the far end of a link.
-    #[cfg(test)]
-    Link(Arc<MemoryLink<N>>),
+    Link(Arc<dyn Link<N>>),
 }
 
 // not derived: `N` need not be `Clone`
@@ -36,7 +41,6 @@ impl<N> Clone for Route<N> {
     fn clone(&self) -> Self {
         match self {
             Self::Writer(queue) => Self::Writer(Arc::clone(queue)),
-            #[cfg(test)]
             Self::Link(link) => Self::Link(Arc::clone(link)),
         }
     }
@@ -46,9 +50,7 @@ impl<N> Route<N> {
     fn is(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Writer(one), Self::Writer(other)) => Arc::ptr_eq(one, other),
-            #[cfg(test)]
             (Self::Link(one), Self::Link(other)) => Arc::ptr_eq(one, other),
-            #[cfg(test)]
             (Self::Writer(_), Self::Link(_)) | (Self::Link(_), Self::Writer(_)) => false,
         }
     }
@@ -56,7 +58,6 @@ impl<N> Route<N> {
     fn push(&self, item: QueuedItem<N>) {
         match self {
             Self::Writer(queue) => queue.push(item),
-            #[cfg(test)]
             Self::Link(link) => link.push(item),
         }
     }
@@ -64,8 +65,7 @@ impl<N> Route<N> {
     fn append(&self, items: Vec<QueuedItem<N>>) {
         match self {
             Self::Writer(queue) => queue.append(items),
-            #[cfg(test)]
-            Self::Link(link) => items.into_iter().for_each(|item| link.push(item)),
+            Self::Link(link) => link.append(items),
         }
     }
 }
@@ -101,17 +101,26 @@ impl<N> Outlet<N> {
         Self { session, counters, route: Route::Writer(queue) }
     }
 
-    /// Returns the outlet of a session at the far end of `link`.
-    #[cfg(test)]
+    /// Returns the outlet of a session at the far end of `link`. The counters are those of this
+    /// side: nothing counts against the session's room here, unless the link does so.
     #[must_use]
-    pub(super) fn linked(session: SessionId, link: &Arc<MemoryLink<N>>) -> Self {
-        let counters = link.counters(session);
-        Self { session, counters, route: Route::Link(Arc::clone(link)) }
+    pub const fn linked(
+        session: SessionId,
+        counters: Arc<SessionCounters>,
+        link: Arc<dyn Link<N>>,
+    ) -> Self {
+        Self { session, counters, route: Route::Link(link) }
     }
 
-    /// Counts an item against the session's room, and addresses it.
+    /// Returns whether the session's socket is on another node, where its room is judged.
+    #[must_use]
+    pub const fn is_linked(&self) -> bool {
+        matches!(self.route, Route::Link(_))
+    }
+
+    /// Addresses an item. Counts it against the session's room, if that is judged here.
     fn address(&self, item: Outbound<N>, lane: Lane) -> QueuedItem<N> {
-        if let Some(bytes) = item.frame_bytes() {
+        if let (Route::Writer(_), Some(bytes)) = (&self.route, item.frame_bytes()) {
             self.counters.add_queued(bytes);
         }
         QueuedItem { receiver: self.session, item, lane }
@@ -129,7 +138,6 @@ impl<N> Outlet<N> {
         match &self.route {
             Route::Writer(queue) if Arc::ptr_eq(queue, here) => queue.push_quietly(item),
             Route::Writer(queue) => queue.push(item),
-            #[cfg(test)]
             Route::Link(link) => link.push(item),
         }
     }

@@ -14,9 +14,10 @@ use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 
 use super::message::{
-    Batch, Dying, Ids, Kick, Outbound, Outlet, RoutingTable, Summarise, Summary, ToDirectory,
-    ToPage, ToSession,
+    Batch, Dying, Ids, Kick, Outbound, Outlet, PageAddress, RoutingTable, Summarise, Summary,
+    ToDirectory, ToPage, ToSession,
 };
+use super::outbound::{Judged, NoRoom};
 use crate::clock::unix_ms;
 use crate::shared::Shared;
 use crate::transport::counters::SessionCounters;
@@ -31,12 +32,6 @@ use peerstar_core::time::Time;
 /// Bytes queued for one session from which on the page sends what it has so far, before it decides
 /// the rest.
 const SEND_EARLY_BYTES: usize = 32 * 1024;
-/// Factor by which joins and leaves of a crowd may exceed `limits.queue_bytes` in the host's queue.
-const NEWS_FACTOR: usize = 16;
-/// Share of `limits.queue_bytes` that messages of peers may fill in one member's queue: 1 /
-/// `PEER_SHARE`. A member without room for messages of the page or the host is closed, and no peer
-/// may bring that about.
-const PEER_SHARE: usize = 2;
 
 /// Longest time for which the operator is told to ask again while sessions have not resumed after
 /// the page's actor died. Sessions that ended at the same moment never resume.
@@ -91,7 +86,8 @@ impl Page {
             PageState::new(key.clone(), Arc::clone(&shared.rules), shared.clock.now(), handover);
         let awaited_until = shared.clock.now().plus(MAX_AWAITED);
         let random = SmallRng::from_rng(&mut rand::rng());
-        let routing = Arc::new(RoutingTable::new(shared.settings.limits.queue_bytes / PEER_SHARE));
+        let routing =
+            Arc::new(RoutingTable::new(NoRoom::Drop.room(shared.settings.limits.queue_bytes)));
         Self {
             key,
             incarnation,
@@ -194,7 +190,8 @@ impl Page {
                 if let Some(open) = open {
                     self.batch.put(outlet, Outbound::Frame(open));
                 }
-                let (page, routing) = (ctx.address().recipient(), Arc::clone(&self.routing));
+                let page = PageAddress::Here(ctx.address().recipient());
+                let routing = Arc::clone(&self.routing);
                 // A session that resumes is told nothing. Any other is told in `OPEN`, maybe of an
                 // earlier host than the routing table has from members that are gone.
                 let claim = assignment.filter(|_| is_told).map(Assignment::into_claim);
@@ -219,7 +216,7 @@ impl Page {
                 assignment: assignment @ Assignment { hosting: false, .. },
             } => {
                 self.announced = Some(assignment.into_claim());
-                self.send_or_congest(to, frame)
+                self.send(to, frame, NoRoom::Close)
             }
             Output::AnnounceHost { to, frame, assignment } => {
                 let claim = assignment.into_claim();
@@ -239,20 +236,13 @@ impl Page {
                 self.announce_to_others(*announcement);
                 None
             }
-            Output::Send { to, frame } => self.send_or_congest(to, frame),
+            Output::Send { to, frame } => self.send(to, frame, NoRoom::Close),
             Output::Forward { to, frame, from } => {
-                let sent =
-                    self.send(to, frame, self.shared.settings.limits.queue_bytes / PEER_SHARE);
-                from.filter(|_| !sent).map(|(session, dst)| Input::Undelivered { session, dst })
+                let no_room = from
+                    .map_or(NoRoom::Drop, |(sender, receiver)| NoRoom::Expire { sender, receiver });
+                self.send(to, frame, no_room)
             }
-            Output::RosterChange { to, frame } => {
-                let sent = self.send(
-                    to,
-                    frame,
-                    self.shared.settings.limits.queue_bytes.saturating_mul(NEWS_FACTOR),
-                );
-                (!sent).then_some(Input::Congested(to))
-            }
+            Output::RosterChange { to, frame } => self.send(to, frame, NoRoom::CloseLater),
             Output::NotAllowed => {
                 self.shared.metrics.not_allowed.inc();
                 None
@@ -311,7 +301,9 @@ impl Page {
     fn announce_to_others(&mut self, announcement: Announcement) {
         let Self { state, outlets, batch, congested, shared, .. } = self;
         state.announce_to_others(&announcement, |to, frame| {
-            if !send(outlets, batch, to, frame, shared.settings.limits.queue_bytes) {
+            if let Err(_no_room) =
+                send(outlets, batch, to, frame, NoRoom::Close, shared.settings.limits.queue_bytes)
+            {
                 congested.push(to);
             }
         });
@@ -328,14 +320,11 @@ impl Page {
         }
     }
 
-    /// Sends a frame of the page or the host, or reports that the session has no room for it.
-    fn send_or_congest(&mut self, to: SessionId, frame: Frame) -> Option<Input> {
-        let sent = self.send(to, frame, self.shared.settings.limits.queue_bytes);
-        (!sent).then_some(Input::Congested(to))
-    }
-
-    fn send(&mut self, to: SessionId, frame: Frame, room: usize) -> bool {
-        send(&self.outlets, &mut self.batch, to, frame, room)
+    /// Sends a frame. Returns the input that it leads to if the session has no room for it.
+    fn send(&mut self, to: SessionId, frame: Frame, no_room: NoRoom) -> Option<Input> {
+        let queue_bytes = self.shared.settings.limits.queue_bytes;
+        let sent = send(&self.outlets, &mut self.batch, to, frame, no_room, queue_bytes);
+        sent.err().and_then(|no_room| no_room.verdict(to))
     }
 
     #[expect(clippy::disallowed_methods, reason = "the directory does little, and never waits")]
@@ -381,24 +370,32 @@ impl Page {
     }
 }
 
-/// Sends a frame if the session has `room` bytes left. Returns whether it had; a session that is
-/// gone has room.
+/// Sends a frame. A session that is gone has room for it, and so has one on another node, as far as
+/// this node knows.
+///
+/// # Errors
+/// Returns what happens if the session has no room for it.
 fn send(
     outlets: &HashMap<SessionId, Outlet>,
     batch: &mut Batch,
     to: SessionId,
     frame: Frame,
-    room: usize,
-) -> bool {
-    let Some(outlet) = outlets.get(&to) else { return true };
-    let has_room = outlet.counters.has_room(room);
-    if has_room {
-        batch.put(outlet, Outbound::Frame(frame));
-        if !outlet.counters.has_room(SEND_EARLY_BYTES) {
-            batch.send();
-        }
+    no_room: NoRoom,
+    queue_bytes: usize,
+) -> Result<(), NoRoom> {
+    let Some(outlet) = outlets.get(&to) else { return Ok(()) };
+    if outlet.is_linked() {
+        batch.put(outlet, Outbound::Judged(Box::new(Judged { frame, no_room })));
+        return Ok(());
     }
-    has_room
+    if !outlet.counters.has_room(no_room.room(queue_bytes)) {
+        return Err(no_room);
+    }
+    batch.put(outlet, Outbound::Frame(frame));
+    if !outlet.counters.has_room(SEND_EARLY_BYTES) {
+        batch.send();
+    }
+    Ok(())
 }
 
 /// Delivers after all messages of the mailbox were handled: what several of them lead to is sent

@@ -11,12 +11,14 @@ use std::task;
 use std::time::Duration;
 
 use actix::fut::ActorFuture;
-use actix::{Actor, ActorContext, Addr, AsyncContext, Context, Handler, Recipient};
+use actix::{Actor, ActorContext, Addr, AsyncContext, Context, Handler};
 use actix_web::web::Bytes;
 use tokio::time::{Instant, Sleep, sleep};
 
 use super::directory::PageDirectory;
-use super::message::{Outlet, RoutingTable, ThreadSockets, ToDirectory, ToPage, ToSession};
+use super::message::{
+    Outlet, PageAddress, RoutingTable, ThreadSockets, ToDirectory, ToPage, ToSession,
+};
 use crate::admission::ConnectionPermit;
 use crate::clock::unix_ms;
 use crate::shared::Shared;
@@ -34,9 +36,6 @@ use peerstar_core::session::{
     Identity, JOIN_RETRY, Reaction, SessionEnv, SessionInput, SessionOutput, SessionState,
 };
 use peerstar_core::time::Time;
-
-/// Address of a page.
-type PageAddress = Recipient<ToPage>;
 
 /// The actor of one WebSocket.
 pub struct Session {
@@ -107,7 +106,7 @@ impl Session {
         });
         let env = SessionEnv {
             now: self.shared.clock.now(),
-            runs: &PageAddress::connected,
+            runs: &PageAddress::runs,
             announced: &|| self.routing.as_ref()?.host(),
             as_of,
             holds_handshake,
@@ -168,22 +167,22 @@ impl Session {
         self.directory.do_send(message);
     }
 
-    #[expect(clippy::disallowed_methods, reason = "one message for each incarnation of a page")]
     fn resume(&self, page: &PageAddress, request: Box<JoinRequest>) {
-        page.do_send(ToPage::Join { request, outlet: self.outlet() });
+        page.send(ToPage::Join { request, outlet: self.outlet() });
     }
 
-    #[expect(clippy::disallowed_methods, reason = "the socket limits the messages in flight")]
     fn send_to_page(&self, input: Input) {
         if let Some(page) = self.state.page() {
-            self.counters.add_in_flight();
-            page.do_send(ToPage::FromClient { session: self.state.session(), input });
+            if page.counts_messages() {
+                self.counters.add_in_flight();
+            }
+            page.send(ToPage::FromClient { session: self.state.session(), input });
         }
     }
 
     /// Sends a message to the page, or keeps it until there is a page.
     fn forward(&mut self, input: Input) {
-        if let Some(input) = self.state.forward(input, PageAddress::connected) {
+        if let Some(input) = self.state.forward(input, PageAddress::runs) {
             self.send_to_page(input);
         }
     }
@@ -302,7 +301,7 @@ impl Session {
     /// Passes a signalling message on: to its receiver's outlet if possible, else to the page.
     fn signal(&mut self, kind: SignalKind, dst: PeerId, frame: Frame) {
         let in_flight = self.counters.in_flight();
-        let bypass = self.state.may_bypass_page(kind, in_flight, PageAddress::connected);
+        let bypass = self.state.may_bypass_page(kind, in_flight, PageAddress::runs);
         let passed = match self.routing.as_ref().filter(|_| bypass) {
             Some(routing) => routing.pass(&dst, frame, &self.sockets),
             None => Err(frame),
