@@ -99,7 +99,7 @@ async fn the_admin_kicks_a_member() {
     let mut host = server.grouped(&Query::encode(page), "a").await;
     let mut b = server
         .join(&format!(
-            "id={}&token=t&page={}&group=1",
+            "id={}&token=t&page={}&group=2",
             Query::encode("b%41 ü"),
             Query::encode(page)
         ))

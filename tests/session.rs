@@ -11,7 +11,7 @@ use peerstar_core::page::Input;
 use peerstar_core::page::member::{Departure, JoinRequest, Rights};
 use peerstar_core::protocol::claim::Claim;
 use peerstar_core::protocol::close::Close;
-use peerstar_core::protocol::id::{Epoch, PageKey, PageName, PeerId, SessionId};
+use peerstar_core::protocol::id::{Capabilities, Epoch, PageKey, PageName, PeerId, SessionId};
 use peerstar_core::protocol::incoming::{SignalKind, StatusUpdate, read};
 use peerstar_core::session::{
     Identity, JOIN_RETRY, MAX_EARLY, OPEN_WITHIN, Reaction, SEEK_RETRY, SessionEnv, SessionInput,
@@ -54,6 +54,7 @@ impl World {
             id: id("ann"),
             token: None,
             group,
+            can: Capabilities::default(),
             rights: Rights::ALL,
             claim: url_claim,
         };
@@ -320,6 +321,12 @@ fn messages_are_judged_by_the_rules() {
     let mut world = World::without_ice();
     let mut react = |text: &str| world.state.react(read(&id("ann"), text).unwrap());
     assert!(matches!(react(r#"{"type":"HEARTBEAT"}"#), Reaction::Answer(_)));
+    let proof = r#"{"type":"HEARTBEAT","payload":{"epoch":7}}"#;
+    let Reaction::ToPage(Input::HostHeartbeat { session: SessionId(7), epoch: Epoch(7) }) =
+        react(proof)
+    else {
+        panic!("the page answers what is said of an epoch")
+    };
     assert!(matches!(react(r#"{"type":"NO-SUCH-TYPE"}"#), Reaction::Ignore));
     let relay = |bytes| format!(r#"{{"type":"RELAY","payload":"{}"}}"#, "x".repeat(bytes));
     assert!(matches!(react(&relay(10)), Reaction::ToPage(Input::Relay { .. })));
@@ -329,11 +336,13 @@ fn messages_are_judged_by_the_rules() {
     assert_eq!(detail, "RELAY is longer than 100 bytes");
     assert!(matches!(react(r#"{"type":"LEAVE"}"#), Reaction::Close { close: Close::Left, .. }));
     let mut stock = World::new(PageKey::Pageless, 0, None);
-    let heartbeat = read(&id("ann"), r#"{"type":"HEARTBEAT"}"#).unwrap();
-    assert!(
-        matches!(stock.state.react(heartbeat), Reaction::Ignore),
-        "a stock client expects no answer"
-    );
+    for heartbeat in [r#"{"type":"HEARTBEAT"}"#, proof] {
+        let heartbeat = read(&id("ann"), heartbeat).unwrap();
+        assert!(
+            matches!(stock.state.react(heartbeat), Reaction::Ignore),
+            "a stock client expects no answer"
+        );
+    }
 }
 
 /// One event of a random life.

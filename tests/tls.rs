@@ -65,7 +65,7 @@ async fn http_and_websockets_over_tls_and_a_new_certificate_on_sighup() {
     assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with("ok\n"), "{answer}");
 
     let socket = dial(&server, &old).await.expect("TLS");
-    let url = "wss://localhost/peerjs?key=peerjs&id=a&token=t&page=p&group=1";
+    let url = "wss://localhost/peerjs?key=peerjs&id=a&token=t&page=p&group=2";
     let (mut socket, _) = tokio_tungstenite::client_async(url, socket).await.expect("a WebSocket");
     let mut next = async |send: Option<&str>| {
         if let Some(text) = send {

@@ -72,7 +72,7 @@ async fn a_peer_that_sends_more_than_a_member_reads_does_not_have_it_closed() {
 #[tokio::test]
 async fn a_member_that_relays_more_than_the_host_reads_does_not_have_the_host_replaced() {
     let server = Server::start(&[("limits.queue_bytes", "131072"), ("auth.admin_token", "admin")]);
-    let mut host = server.narrow_websocket("id=h&page=p&group=1").await;
+    let mut host = server.narrow_websocket("id=h&page=p&group=2").await;
     let epoch = host.expect("OPEN").await["payload"]["epoch"].clone();
     let mut member = server.grouped("p", "m").await;
     host.expect("JOIN").await;

@@ -78,7 +78,7 @@ async fn a_deputy_at_another_address_than_the_host_is_preferred() {
     for (id, address) in
         [("h", "203.0.113.1"), ("a", "203.0.113.1"), ("c", "203.0.113.1"), ("b", "203.0.113.2")]
     {
-        let query = format!("/peerjs?key=peerjs&id={}&page=p&group=1", Query::encode(id));
+        let query = format!("/peerjs?key=peerjs&id={}&page=p&group=2", Query::encode(id));
         let mut member = server.connect_with(&query, &[("x-forwarded-for", address)]).await;
         member.open = member.expect("OPEN").await["payload"].take();
         members.push(member);

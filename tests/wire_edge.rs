@@ -134,7 +134,7 @@ async fn percent_encoded_unreserved_characters_equal_plain_ones_in_every_part_of
     .iter()
     .enumerate()
     {
-        let mut member = server.connect(&format!("{path}?key=k~ey&id=m{n}&group=1")).await;
+        let mut member = server.connect(&format!("{path}?key=k~ey&id=m{n}&group=2")).await;
         let open = member.expect("OPEN").await;
         assert_eq!(open["payload"]["page"], "https://a.org/x", "{path}");
         let list = path

@@ -204,7 +204,7 @@ async fn the_first_group_member_becomes_host_of_a_stock_page() {
     let mut g = server.grouped("p", "g").await;
     assert_eq!((&g.open["host"], &g.open["members"]), (&json!("g"), &json!(3)));
     assert!(g.open["epoch"].as_u64() > Some(epoch), "{}", g.open);
-    let roster = json!([{"id": "a", "group": 0}, {"id": "b", "group": 0}, {"id": "g", "group": 1}]);
+    let roster = json!([{"id": "a", "group": 0}, {"id": "b", "group": 0}, {"id": "g", "group": 2}]);
     assert_eq!(g.open["roster"], roster);
     let told = all_are_told_the_same(&mut members).await;
     assert_eq!(
@@ -235,7 +235,7 @@ async fn the_first_group_member_becomes_host_of_a_stock_page() {
 async fn another_version_of_the_group_protocol_is_refused_without_retry() {
     let server = Server::start(&[]);
     let _host = server.member("p", "a").await;
-    for version in ["2", "", "one", "-1", "1.0"] {
+    for version in ["1", "3", "", "one", "-1", "1.0"] {
         let (words, code) =
             server.refusal(&format!("/peerjs?key=peerjs&id=b&page=p&group={version}")).await;
         assert_eq!(
@@ -256,7 +256,7 @@ async fn a_host_that_claims_what_it_was_told_keeps_hosting() {
     let (mut host, mut b) = (server.grouped("p", "a").await, server.grouped("p", "b").await);
     host.expect("JOIN").await;
     let epoch = host.open["epoch"].clone();
-    let mut again = server.join(&format!("id=a&token=t&page=p&group=1&epoch={epoch}&host=a")).await;
+    let mut again = server.join(&format!("id=a&token=t&page=p&group=2&epoch={epoch}&host=a")).await;
     assert_eq!(host.closed().await, (4410, "replaced".into()));
     assert_eq!((&again.open["host"], &again.open["epoch"]), (&json!("a"), &epoch));
     assert_eq!(again.open["roster"].as_array().map(Vec::len), Some(2));
@@ -274,7 +274,7 @@ async fn a_second_tab_with_copied_storage_does_not_act_as_host() {
         let claim = claim.replace("EPOCH", &epoch.to_string());
         // while a page is new, any claim outranks no claim: that is another rule
         b.nothing_until_expire().await;
-        let mut second = server.join(&format!("id=a&token=t&page=p&group=1{claim}")).await;
+        let mut second = server.join(&format!("id=a&token=t&page=p&group=2{claim}")).await;
         assert_eq!(host.closed().await, (4410, "replaced".into()), "{claim}");
         let told = b.appointed().await;
         assert_eq!((&told["host"], &told["cause"]), (&json!("b"), &json!("left")), "{claim}");

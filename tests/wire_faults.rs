@@ -76,10 +76,10 @@ async fn after_a_panic_a_member_that_knows_an_earlier_host_is_told_of_the_presen
     // the page still waits for `a`, and the newcomer has been away since an earlier term
     let earlier = epoch - 1;
     let mut late =
-        server.join(&format!("id=b&token=t&page=p&group=1&epoch={earlier}&host=z")).await;
+        server.join(&format!("id=b&token=t&page=p&group=2&epoch={earlier}&host=z")).await;
     assert_eq!((&late.open["host"], &late.open["recovering"]), (&json!("z"), &json!(true)));
     fail(&server, "p").await;
-    let back = server.join(&format!("id=a&token=t&page=p&group=1&epoch={epoch}&host=a")).await;
+    let back = server.join(&format!("id=a&token=t&page=p&group=2&epoch={epoch}&host=a")).await;
     let told = late.appointed().await;
     assert!(told["epoch"].as_u64() >= Some(epoch), "{told} after {epoch}");
     drop(back);
@@ -233,6 +233,30 @@ async fn a_panic_does_not_affect_other_pages() {
     assert_eq!(fail(&server, "q/%").await, 204);
     p.nothing_more().await;
     q.nothing_more().await;
+}
+
+#[tokio::test]
+async fn group_members_of_a_page_on_its_own_are_told_so() {
+    let server = Server::start(&[]);
+    let (mut ann, mut sam) = (server.grouped("p", "ann").await, server.member("p", "sam").await);
+    ann.expect_from("JOIN", "sam").await;
+    let order = async |method| http(&server, method, "/faults/pages/p/alone", &[]).await.status;
+    assert_eq!(order("PUT").await, 204);
+    assert_eq!(ann.expect("ALONE").await["payload"], json!({"alone": true}));
+    assert_eq!(order("PUT").await, 204);
+    let bob = server.grouped("p", "bob").await;
+    assert_eq!((&bob.open["alone"], ann.open.get("alone")), (&json!(true), None));
+    ann.expect_from("JOIN", "bob").await;
+    let tom = server.member("p", "tom").await;
+    assert_eq!(tom.open.get("alone"), None, "a stock client is told nothing");
+    ann.expect_from("JOIN", "tom").await;
+    assert_eq!(order("DELETE").await, 204);
+    for mut member in [ann, bob] {
+        assert_eq!(member.expect("ALONE").await["payload"], json!({"alone": false}));
+        member.nothing_more().await;
+    }
+    sam.nothing_more().await;
+    assert_eq!(server.grouped("p", "cyd").await.open.get("alone"), None);
 }
 
 #[tokio::test]

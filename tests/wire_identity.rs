@@ -34,7 +34,7 @@ async fn a_client_without_id_token_or_key_is_refused() {
         "key=peerjs&id=a&token=",
         "key=peerjs&page=p",
     ] {
-        is_refused(&server, query, "ERROR", 4400).await;
+        is_refused(&server, query, "ERROR", 4406).await;
     }
     let (words, _) = server.refusal("/peerjs?key=peerjs&id=a").await;
     assert_eq!(words["payload"]["msg"], "No id, token, or key supplied to websocket server");
@@ -217,4 +217,31 @@ async fn the_same_id_may_be_used_on_two_pages_and_without_one() {
     for client in &mut clients {
         client.nothing_more().await;
     }
+}
+
+#[tokio::test]
+async fn what_a_group_member_can_do_is_in_its_roster_entry() {
+    let server = Server::start(&[("election.policy", "oldest")]);
+    let mut a = server.join("id=a&token=t&page=p&group=2&can=zip,x-1").await;
+    assert_eq!(a.open["roster"], json!([{"id": "a", "group": 2, "can": ["zip", "x-1"]}]));
+    let mut b = server.join("id=b&token=t&page=p&group=2&can=b").await;
+    let entry = json!({"id": "b", "group": 2, "can": ["b"]});
+    assert_eq!(a.expect_from("JOIN", "b").await["payload"], entry);
+    // without names, and for a stock client, there is none
+    server.join("id=c&token=t&page=p&group=2&can=").await;
+    assert_eq!(a.expect_from("JOIN", "c").await["payload"], json!({"id": "c", "group": 2}));
+    server.join("id=d&token=t&page=p&can=zip").await;
+    assert_eq!(a.expect_from("JOIN", "d").await["payload"], json!({"id": "d", "group": 0}));
+    a.goodbye().await;
+    let told = b.appointed().await;
+    assert_eq!(told["roster"][0], entry);
+    let names = |n: usize| vec!["a"; n].join(",");
+    let refusal = async |can: &str| {
+        let path = format!("/peerjs?key=peerjs&id=e&page=p&group=2&can={can}");
+        let (words, code) = server.refusal(&path).await;
+        (words["payload"]["msg"].as_str().unwrap_or_default().to_owned(), code)
+    };
+    assert_eq!(refusal(&names(17)).await, ("can has more than 16 names".into(), 4406));
+    let (words, code) = refusal("a,,b").await;
+    assert!(words.starts_with("can has a name that is not") && code == 4406, "{words}");
 }

@@ -90,14 +90,14 @@ async fn a_profile_is_in_the_roster_and_in_join_and_is_sent_again_when_it_change
     b.status(json!({"profile": profile}));
     assert_eq!(
         host.expect_from("JOIN", "b").await["payload"],
-        json!({"id": "b", "group": 1, "profile": profile})
+        json!({"id": "b", "group": 2, "profile": profile})
     );
     // an unchanged profile and other updates are not announced
     b.status(json!({"profile": profile, "visible": true}));
     b.nothing_more().await;
     host.nothing_more().await;
     b.status(json!({"profile": null}));
-    assert_eq!(host.expect_from("JOIN", "b").await["payload"], json!({"id": "b", "group": 1}));
+    assert_eq!(host.expect_from("JOIN", "b").await["payload"], json!({"id": "b", "group": 2}));
     b.status(json!({"profile": "Bob"}));
     host.expect_from("JOIN", "b").await;
     // the next host reads it in the roster, and is not told its own profile
@@ -108,7 +108,7 @@ async fn a_profile_is_in_the_roster_and_in_join_and_is_sent_again_when_it_change
     let told = b.appointed().await;
     assert_eq!(
         told["roster"],
-        json!([{"id": "b", "group": 1, "profile": "Bob"}, {"id": "c", "group": 1}])
+        json!([{"id": "b", "group": 2, "profile": "Bob"}, {"id": "c", "group": 2}])
     );
     assert_eq!(told["host"], "b");
 }
@@ -244,6 +244,30 @@ async fn a_heartbeat_of_a_group_member_is_answered() {
     assert_eq!(grouped.text().await, r#"{"type":"HEARTBEAT"}"#);
     stock.send(json!({"type": "HEARTBEAT"}));
     stock.nothing_more().await;
+}
+
+#[tokio::test]
+async fn a_host_is_told_whether_it_still_hosts() {
+    let server = Server::start(&[]);
+    let (mut a, mut b) = (server.grouped("p", "a").await, server.grouped("p", "b").await);
+    a.expect("JOIN").await;
+    let epoch = a.open["epoch"].as_u64().expect("an epoch");
+    let ask = |epoch: u64| json!({"type": "HEARTBEAT", "payload": {"epoch": epoch}});
+    a.send(ask(epoch));
+    assert_eq!(a.next().await, ask(epoch));
+    a.send(ask(epoch + 1));
+    a.nothing_more().await;
+    b.send(ask(epoch));
+    b.nothing_more().await;
+    // an answer follows all that was said before the question
+    a.send(json!({"type": "RESIGN", "payload": {"epoch": epoch}}));
+    a.send(ask(epoch));
+    let told = a.appointed().await;
+    assert_eq!(told["host"], "b");
+    a.nothing_more().await;
+    b.appointed().await;
+    b.send(ask(told["epoch"].as_u64().expect("an epoch")));
+    assert_eq!(b.expect("HEARTBEAT").await["payload"]["epoch"], told["epoch"]);
 }
 
 #[tokio::test]

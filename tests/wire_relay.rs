@@ -138,7 +138,7 @@ async fn a_member_that_does_not_read_is_closed_and_the_others_get_everything() {
     let server = Server::start(&settings);
     let mut members = server.group("p", &["h", "a", "b"]).await;
     let (memory, descriptors) = (server.memory(), server.descriptors());
-    let mut jammed = server.narrow_websocket("id=j&page=p&group=1").await;
+    let mut jammed = server.narrow_websocket("id=j&page=p&group=2").await;
     jammed.expect("OPEN").await;
     members[0].expect_from("JOIN", "j").await;
     let data = "x".repeat(30_000);

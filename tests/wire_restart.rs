@@ -9,7 +9,7 @@ use serde_json::json;
 
 /// Joins as a group member with a claim of what it was last told.
 async fn rejoin(server: &Server, id: &str, epoch: u64, host: &str) -> Client {
-    server.join(&format!("id={id}&token=t&page=p&group=1&epoch={epoch}&host={host}")).await
+    server.join(&format!("id={id}&token=t&page=p&group=2&epoch={epoch}&host={host}")).await
 }
 
 fn epoch_of(payload: &serde_json::Value) -> u64 {

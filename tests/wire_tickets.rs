@@ -29,7 +29,7 @@ async fn a_ticket_admits_to_its_page_and_to_no_other() {
     let (page, any, nowhere) =
         (ticket(json!({"page": "p"})), ticket(json!({"page_prefix": ""})), ticket(json!({})));
     for (query, path) in [
-        (format!("id=a&token=t&page=p&group=1&ticket={page}"), "/peerjs"),
+        (format!("id=a&token=t&page=p&group=2&ticket={page}"), "/peerjs"),
         (format!("id=b&page=q&ticket={any}"), "/peerjs"),
         (format!("id=c&token=t&ticket={page}"), "/pages/p/peerjs"),
         (format!("id=d&token=t&ticket={nowhere}"), "/peerjs"),
@@ -71,11 +71,11 @@ async fn a_client_with_an_expired_ticket_is_told_to_return_with_another() {
 async fn a_member_that_may_not_host_is_never_elected_and_waits_for_one_that_may() {
     let server = server();
     let guest = ticket(json!({"page": "p", "host": false}));
-    let guest = format!("token=t&page=p&group=1&ticket={guest}");
+    let guest = format!("token=t&page=p&group=2&ticket={guest}");
     let (told, code) = server.refusal(&format!("/peerjs?key=peerjs&id=early&{guest}")).await;
     assert_eq!((&told["payload"]["retry"], code), (&json!(true), 4509), "{told}");
     let host = server
-        .join(&format!("id=a&token=t&page=p&group=1&ticket={}", ticket(json!({"page": "p"}))))
+        .join(&format!("id=a&token=t&page=p&group=2&ticket={}", ticket(json!({"page": "p"}))))
         .await;
     let mut guest = server.join(&format!("id=b&{guest}")).await;
     assert_eq!(guest.open["host"], "a");
@@ -87,10 +87,10 @@ async fn a_member_that_may_not_host_is_never_elected_and_waits_for_one_that_may(
 async fn a_member_that_may_not_relay_is_told_so_and_dials() {
     let server = Server::start(&[("auth.ticket_secret", SECRET), ("pages.star", "1")]);
     let _host = server
-        .join(&format!("id=a&token=t&page=p&group=1&ticket={}", ticket(json!({"page": "p"}))))
+        .join(&format!("id=a&token=t&page=p&group=2&ticket={}", ticket(json!({"page": "p"}))))
         .await;
     let ticket = ticket(json!({"page": "p", "relay": false}));
-    let told = server.join(&format!("id=b&token=t&page=p&group=1&ticket={ticket}")).await;
+    let told = server.join(&format!("id=b&token=t&page=p&group=2&ticket={ticket}")).await;
     assert_eq!((&told.open["relay"], &told.open["p2p"]), (&json!(false), &json!(true)));
     // there is no other member: it would host next
     assert_eq!(told.open["deputy"], "b");

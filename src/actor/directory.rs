@@ -237,15 +237,12 @@ impl Handler<SummariseAll> for PageDirectory {
 }
 
 #[cfg(feature = "faults")]
-impl Handler<super::message::FailPage> for PageDirectory {
+impl Handler<super::message::Fault> for PageDirectory {
     type Result = bool;
 
-    fn handle(
-        &mut self,
-        super::message::FailPage(key): super::message::FailPage,
-        _: &mut Self::Context,
-    ) -> bool {
-        self.send(&key, ToPage::Fail);
+    fn handle(&mut self, fault: super::message::Fault, _: &mut Self::Context) -> bool {
+        let super::message::Fault { key, message } = fault;
+        self.send(&key, message);
         self.registry.find(&key).is_some()
     }
 }

@@ -199,8 +199,13 @@ pub struct Summarise;
 #[rtype(result = "Result<Vec<Summary>, Dying>")]
 pub struct SummariseAll;
 
-/// Has the directory make a page's actor panic. Returns whether there is such a page.
+/// Has the directory send a page what no client can cause. Returns whether there is such a page.
 #[cfg(feature = "faults")]
 #[derive(Debug, Message)]
 #[rtype(result = "bool")]
-pub struct FailPage(pub PageKey);
+pub struct Fault {
+    /// Key of the page.
+    pub key: PageKey,
+    /// What the page is sent.
+    pub message: ToPage,
+}

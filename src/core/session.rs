@@ -12,7 +12,7 @@ use crate::page::Input;
 use crate::page::member::{Departure, JoinRequest, Rights, Status};
 use crate::protocol::claim::Claim;
 use crate::protocol::close::Close;
-use crate::protocol::id::{PageKey, PeerId, SessionId, Token};
+use crate::protocol::id::{Capabilities, PageKey, PeerId, SessionId, Token};
 use crate::protocol::incoming::{Inbound, SignalKind};
 use crate::protocol::outgoing::{self, Frame};
 use crate::time::Time;
@@ -39,6 +39,8 @@ pub struct Identity {
     pub token: Option<Token>,
     /// Version of the group protocol that the client speaks; 0 for a stock client.
     pub group: u32,
+    /// What the client can do beyond that version.
+    pub can: Capabilities,
     /// Rights that the operator grants the client.
     pub rights: Rights,
     /// The host that the client says it was last told of.
@@ -371,7 +373,12 @@ impl<P: Clone + PartialEq> SessionState<P> {
             Inbound::Heartbeat if self.identity.group > 0 => {
                 Reaction::Answer(outgoing::heartbeat())
             }
-            Inbound::Heartbeat | Inbound::Probed | Inbound::Ignored => Reaction::Ignore,
+            Inbound::HostHeartbeat(epoch) if self.identity.group > 0 => {
+                Reaction::ToPage(Input::HostHeartbeat { session, epoch })
+            }
+            Inbound::Heartbeat | Inbound::HostHeartbeat(_) | Inbound::Probed | Inbound::Ignored => {
+                Reaction::Ignore
+            }
             Inbound::Relay { frame, .. } if frame.len() > self.rules.max_relay_bytes => {
                 let detail = format!("RELAY is longer than {} bytes", self.rules.max_relay_bytes);
                 Reaction::Close { close: Close::TooBig, detail: Some(detail) }
@@ -395,12 +402,13 @@ impl<P: Clone + PartialEq> SessionState<P> {
     }
 
     fn request(&self, claim: Option<Claim>, resumed: Option<Status>) -> Box<JoinRequest> {
-        let Identity { id, token, group, rights, .. } = &self.identity;
+        let Identity { id, token, group, can, rights, .. } = &self.identity;
         Box::new(JoinRequest {
             session: self.session,
             id: id.clone(),
             token: token.clone(),
             group: *group,
+            can: can.clone(),
             rights: *rights,
             address: self.address,
             claim,

@@ -7,7 +7,7 @@ use super::ticket::TicketCheck;
 use peerstar_core::page::member::Rights;
 use peerstar_core::protocol::claim::Claim;
 use peerstar_core::protocol::close::Close;
-use peerstar_core::protocol::id::{BadName, Epoch, PageKey, PageName, PeerId, Token};
+use peerstar_core::protocol::id::{BadName, Capabilities, Epoch, PageKey, PageName, PeerId, Token};
 use peerstar_core::protocol::outgoing::GROUP_VERSION;
 use peerstar_core::session::Identity;
 
@@ -47,6 +47,7 @@ pub fn read(
         ticket,
         page: page_in_query,
         group,
+        can,
         epoch,
         host,
     } = parameters;
@@ -82,6 +83,10 @@ pub fn read(
         Some(version) if version.parse() == Ok(GROUP_VERSION) => GROUP_VERSION,
         Some(_) => return Err(Close::UnknownVersion.into()),
     };
+    let can = match can.filter(|_| group > 0) {
+        Some(names) => Capabilities::parse(&names).map_err(bad_name(Close::BadParameter))?,
+        None => Capabilities::default(),
+    };
     let claim = match (epoch, host) {
         (Some(epoch), Some(host)) => {
             let epoch = epoch.parse().ok().filter(|epoch| *epoch < Epoch::LIMIT);
@@ -103,7 +108,7 @@ pub fn read(
         token.as_deref().map(Token::parse).transpose().map_err(bad_name(Close::BadParameter))?;
     let rights =
         tickets.map_or(Ok(Rights::ALL), |tickets| tickets.check(ticket.as_deref(), &page, &id))?;
-    Ok(Identity { id, token, key: page, group, rights, claim })
+    Ok(Identity { id, token, key: page, group, can, rights, claim })
 }
 
 #[derive(Default)]
@@ -114,6 +119,7 @@ struct Parameters {
     ticket: Option<String>,
     page: Option<String>,
     group: Option<String>,
+    can: Option<String>,
     epoch: Option<String>,
     host: Option<String>,
 }
@@ -127,6 +133,7 @@ impl Parameters {
             "ticket" => &mut self.ticket,
             "page" => &mut self.page,
             "group" => &mut self.group,
+            "can" => &mut self.can,
             "epoch" => &mut self.epoch,
             "host" => &mut self.host,
             _ => return None,
@@ -209,9 +216,11 @@ mod tests {
             ("key=peerjs&id=a&token=t&page=p", Some("q"), "bad-page"),
             ("key=peerjs&id=a&token=t", Some("~!"), "bad-page"),
             ("key=peerjs&id=a&token=t", Some("%FF"), "bad-page"),
-            ("key=peerjs&id=a&page=p&group=2", None, "unknown-version"),
-            ("key=peerjs&id=a&page=p&group=1&epoch=1", None, "bad-parameter"),
-            ("key=peerjs&id=a&page=p&group=1&epoch=9007199254740992&host=b", None, "bad-parameter"),
+            ("key=peerjs&id=a&page=p&group=1", None, "unknown-version"),
+            ("key=peerjs&id=a&page=p&group=3", None, "unknown-version"),
+            ("key=peerjs&id=a&page=p&group=2&can=a,,b", None, "bad-parameter"),
+            ("key=peerjs&id=a&page=p&group=2&epoch=1", None, "bad-parameter"),
+            ("key=peerjs&id=a&page=p&group=2&epoch=9007199254740992&host=b", None, "bad-parameter"),
         ] {
             assert_eq!(refused(query, page), close, "{query} {page:?}");
         }
@@ -249,5 +258,14 @@ mod tests {
         assert_eq!(identity.key.name(), Some("p/q"));
         assert!(identity.token.is_some() && identity.group == 0 && identity.claim.is_none());
         assert!(!format!("{identity:?}").contains("xyz"), "a token is not shown: {identity:?}");
+    }
+
+    #[test]
+    fn a_group_member_may_say_what_it_can() {
+        let of = |query: &str| read(query, None, "peerjs", None).map(|identity| identity.can);
+        let can = of("key=peerjs&id=a&page=p&group=2&can=zip%2Cx-1").ok();
+        assert_eq!(can, Capabilities::parse("zip,x-1").ok());
+        let stock = of("key=peerjs&id=a&page=p&can=!").ok();
+        assert_eq!(stock, Some(Capabilities::default()), "a stock client has none");
     }
 }

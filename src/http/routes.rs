@@ -403,20 +403,34 @@ fn answer(
 #[cfg(not(feature = "faults"))]
 const fn faults(_: &mut web::ServiceConfig) {}
 
-/// Adds `POST faults/pages/{page}`, which makes that page's actor panic.
+/// Adds `POST faults/pages/{page}`, which makes that page's actor panic, and `PUT` and `DELETE
+/// faults/pages/{page}/alone`, which begin and end its time on its own.
 #[cfg(feature = "faults")]
 fn faults(app: &mut web::ServiceConfig) {
-    async fn fail(state: web::Data<AppState>, page: web::Path<String>) -> HttpResponse {
-        let Ok(page) = peerstar_core::protocol::id::PageName::parse(&page) else {
+    use crate::actor::message::{Fault, ToPage};
+    use peerstar_core::page::Input;
+
+    async fn send(state: web::Data<AppState>, page: &str, message: ToPage) -> HttpResponse {
+        let Ok(page) = peerstar_core::protocol::id::PageName::parse(page) else {
             return HttpResponse::BadRequest().finish();
         };
-        let failed =
-            state.directory.send(crate::actor::message::FailPage(PageKey::Named(page))).await;
-        if failed.unwrap_or(false) {
+        let sent = state.directory.send(Fault { key: PageKey::Named(page), message }).await;
+        if sent.unwrap_or(false) {
             HttpResponse::NoContent().finish()
         } else {
             HttpResponse::NotFound().finish()
         }
     }
-    app.route("/faults/pages/{page}", web::post().to(fail));
+    async fn fail(state: web::Data<AppState>, page: web::Path<String>) -> HttpResponse {
+        send(state, &page, ToPage::Fail).await
+    }
+    async fn begin_alone(state: web::Data<AppState>, page: web::Path<String>) -> HttpResponse {
+        send(state, &page, ToPage::Input(Input::Alone(true))).await
+    }
+    async fn end_alone(state: web::Data<AppState>, page: web::Path<String>) -> HttpResponse {
+        send(state, &page, ToPage::Input(Input::Alone(false))).await
+    }
+    app.route("/faults/pages/{page}", web::post().to(fail))
+        .route("/faults/pages/{page}/alone", web::put().to(begin_alone))
+        .route("/faults/pages/{page}/alone", web::delete().to(end_alone));
 }

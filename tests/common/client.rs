@@ -102,7 +102,7 @@ impl Server {
 
     /// Joins a group member on a page.
     pub(crate) async fn grouped(&self, page: &str, id: &str) -> Client {
-        self.join(&format!("id={id}&token=t&page={page}&group=1")).await
+        self.join(&format!("id={id}&token=t&page={page}&group=2")).await
     }
 
     /// Joins several group members on one page. The first hosts, and has been sent JOIN for the

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 
 use peerstar_core::page::member::{Departure, Rights};
 use peerstar_core::protocol::id::SessionId;
+use peerstar_core::protocol::outgoing::GROUP_VERSION;
 use proptest::prelude::*;
 
 use super::random::run;
@@ -78,7 +79,8 @@ impl Life {
         if self.session(who).is_some() {
             return;
         }
-        let session = self.world.dial(&format!("p{who}"), Some("token"), u32::from(group));
+        let session =
+            self.world.dial(&format!("p{who}"), Some("token"), u32::from(group) * GROUP_VERSION);
         self.world.grant(session, Rights { host: who != 5, relay: who != 4 });
         // the client may be told nothing older than what it claims
         self.world.clients.get_mut(&session).unwrap().announced =

@@ -9,6 +9,7 @@ use peerstar_core::page::Input;
 use peerstar_core::page::election::Policy;
 use peerstar_core::page::member::{Departure, Rights};
 use peerstar_core::protocol::id::Token;
+use peerstar_core::protocol::outgoing::GROUP_VERSION;
 
 use super::world::{Got, World, rules};
 
@@ -73,7 +74,7 @@ fn act(world: &mut World, line: &str) -> Vec<Got> {
     };
     match *words {
         ["join", id, ..] => {
-            let group = if words.contains(&"group") { 1 } else { 0 };
+            let group = if words.contains(&"group") { GROUP_VERSION } else { 0 };
             let session = world.dial(id, Some(set("token").unwrap_or(id)), group);
             NAMES.with_borrow_mut(|names| {
                 let before = names.iter().filter(|name| name.trim_end_matches('\'') == id).count();
@@ -147,6 +148,16 @@ fn act(world: &mut World, line: &str) -> Vec<Got> {
                 &format!(r#"{{"type":"RESIGN","payload":{{"epoch":{},"to":"{next}"}}}}"#, epoch.0),
             )
         }
+        ["ask", id, ref epoch @ ..] => {
+            let epoch = epoch.first().map(|epoch| epoch.parse().unwrap());
+            let epoch = epoch.unwrap_or_else(|| world.page.assignment().unwrap().0.0);
+            world.say(
+                session(world, id),
+                &format!(r#"{{"type":"HEARTBEAT","payload":{{"epoch":{epoch}}}}}"#),
+            )
+        }
+        ["alone"] => world.step(Input::Alone(true)),
+        ["not", "alone"] => world.step(Input::Alone(false)),
         ["pages", "answer"] => {
             world.answers = true;
             vec![]

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use peerstar_core::page::member::{Departure, Rights};
 use peerstar_core::page::{Input, Rules};
 use peerstar_core::protocol::id::{SessionId, Token};
+use peerstar_core::protocol::outgoing::GROUP_VERSION;
 
 use super::reference::Model;
 use super::world::{Got, World, rules, unrelayed_rules};
@@ -144,7 +145,8 @@ impl Life {
         Some(match *transition {
             Transition::Join { id, token, group, rights } => {
                 let token = token_of(token);
-                let session = world.dial(&format!("p{id}"), token, u32::from(group));
+                let session =
+                    world.dial(&format!("p{id}"), token, u32::from(group) * GROUP_VERSION);
                 world.grant(session, rights);
                 world.join(session, None, false)
             }

@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use peerstar_core::page::Rules;
 use peerstar_core::page::member::Departure;
 use peerstar_core::protocol::id::SessionId;
+use peerstar_core::protocol::outgoing::GROUP_VERSION;
 use proptest::prelude::*;
 
 use super::random::run;
@@ -73,7 +74,7 @@ impl Group {
     }
 
     fn join(&mut self, id: &str) -> SessionId {
-        let session = self.world.dial(id, None, 1);
+        let session = self.world.dial(id, None, GROUP_VERSION);
         self.members.insert(session, Member::default());
         self.world.join(session, None, false);
         session

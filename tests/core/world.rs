@@ -11,9 +11,11 @@ use peerstar_core::page::member::{Departure, JoinRequest, Rights, Status};
 use peerstar_core::page::{Assignment, Env, Handover, Input, Output, PageState, Rules};
 use peerstar_core::protocol::claim::Claim;
 use peerstar_core::protocol::ice::IceServers;
-use peerstar_core::protocol::id::{Epoch, PageKey, PageName, PeerId, SessionId, Token};
+use peerstar_core::protocol::id::{
+    Capabilities, Epoch, PageKey, PageName, PeerId, SessionId, Token,
+};
 use peerstar_core::protocol::incoming::{Inbound, read};
-use peerstar_core::protocol::outgoing::{RelayTerms, Terms};
+use peerstar_core::protocol::outgoing::{GROUP_VERSION, RelayTerms, Terms};
 use peerstar_core::time::Time;
 use serde_json::Value;
 
@@ -24,12 +26,13 @@ pub(crate) fn id(text: &str) -> PeerId {
 }
 
 /// Returns the request of a group member with all rights, new to the page, without a token.
-pub(crate) const fn joiner(session: SessionId, id: PeerId) -> JoinRequest {
+pub(crate) fn joiner(session: SessionId, id: PeerId) -> JoinRequest {
     JoinRequest {
         session,
         id,
         token: None,
-        group: 1,
+        group: GROUP_VERSION,
+        can: Capabilities::default(),
         rights: Rights::ALL,
         address: None,
         claim: None,
@@ -205,6 +208,7 @@ impl World {
             id: id(&client.id),
             token: client.token.as_deref().map(|t| Token::parse(t).unwrap()),
             group: client.group,
+            can: Capabilities::default(),
             rights: client.rights,
             address: Some(client.address),
             claim: claim.map(|(epoch, host)| Claim { epoch: Epoch(epoch), host: id(host) }),
@@ -254,6 +258,7 @@ impl World {
             Inbound::Suspect(suspicion) => self.step(Input::Suspect { session, suspicion }),
             Inbound::Trust(suspicion) => self.step(Input::Trust { session, suspicion }),
             Inbound::Resign { epoch, to } => self.step(Input::Resign { session, epoch, to }),
+            Inbound::HostHeartbeat(epoch) => self.step(Input::HostHeartbeat { session, epoch }),
             Inbound::Heartbeat | Inbound::Probed => vec![],
             other @ (Inbound::Unreachable(_) | Inbound::Goodbye | Inbound::Ignored) => {
                 panic!("{other:?} does not reach the page")
@@ -530,8 +535,18 @@ pub(crate) fn summary(frame: &str) -> String {
     let payload = &message["payload"];
     let mut words = vec![message["type"].as_str().unwrap().to_owned()];
     words.extend(message["src"].as_str().map(|src| format!("from {src}")));
-    for key in ["host", "epoch", "cause", "members", "p2p", "deputy", "recovering", "n", "retryMs"]
-    {
+    for key in [
+        "host",
+        "epoch",
+        "cause",
+        "members",
+        "p2p",
+        "deputy",
+        "recovering",
+        "alone",
+        "n",
+        "retryMs",
+    ] {
         match &payload[key] {
             Value::Null => {}
             Value::String(text) => words.push(format!("{key}={text}")),

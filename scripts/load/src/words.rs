@@ -66,7 +66,7 @@ impl<'a> Message<'a> {
 /// Returns the address of a member's WebSocket. `claim` is the last assignment that it was told.
 #[must_use]
 pub fn address(page: &str, id: &str, claim: Option<(u64, &str)>) -> String {
-    let mut address = format!("/peerjs?key=peerjs&id={id}&token={id}&page={page}&group=1");
+    let mut address = format!("/peerjs?key=peerjs&id={id}&token={id}&page={page}&group=2");
     if let Some((epoch, host)) = claim {
         address.push_str(&format!("&epoch={epoch}&host={host}"));
     }

@@ -8,6 +8,8 @@
 //! - [`registry`]: the calls that a node makes to the registry, their answers, and a model of the
 //!   registry. The scripts that Redis runs do the same; one conformance suite holds both to it.
 
+pub mod io;
+pub mod node;
 pub mod registry;
 
 use std::fmt;

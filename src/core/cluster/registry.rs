@@ -3,7 +3,11 @@
 //! The registry has one *record* for each page, and one *membership* of the whole cluster. They
 //! change only by a [`Call`], each of which is atomic. Nothing in the registry expires.
 
+mod model;
+
 use std::sync::Arc;
+
+pub use model::RegistryState;
 
 use super::{Fence, Generation, NodeId, Slot};
 use crate::protocol::id::{Epoch, PageKey, PeerId};
@@ -23,11 +27,19 @@ pub struct Record {
     pub has_left: bool,
 }
 
+impl Record {
+    /// Returns whether the record is of this node and life.
+    #[must_use]
+    pub fn is_of(&self, node: NodeId, fence: Fence) -> bool {
+        self.node == node && self.fence == fence
+    }
+}
+
 /// What a node says of itself when it registers and renews.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Standing {
-    /// The node still says again which pages it has. Meanwhile no page without a record is given
-    /// out.
+    /// The node still says again which pages it has. Meanwhile no page is given out: the registry
+    /// may have forgotten that this node took it.
     Asserting,
     /// All pages of the node have records.
     Settled,
@@ -124,8 +136,8 @@ pub enum Call {
         /// keeps it if nobody else holds it.
         wants_slot: bool,
     },
-    /// Adds one to the counter of a node, if it is still registered, and publishes a tick in its
-    /// inbox.
+    /// Adds one to the counter of a node, if it is still registered, and publishes a tick with the
+    /// new counter in its inbox.
     Renew {
         /// The node.
         node: NodeId,
@@ -149,7 +161,9 @@ pub enum Call {
         node: NodeId,
     },
     /// Takes a page for a node, if it has no record, or the node of its record is not registered
-    /// or has given the page up.
+    /// or has given the page up, and no registered node asserts. The record keeps epoch and host.
+    /// A node may always take its own page for a later life. Claiming again with the same fence
+    /// changes nothing.
     Claim {
         /// The page.
         page: PageKey,
@@ -158,16 +172,21 @@ pub enum Call {
         /// The life that the page gets. It must be above that of the record.
         fence: Fence,
     },
-    /// Says which pages a node has, and who hosts them: up to [`MOST_ASSERTED`].
+    /// Says which pages a node has, and who hosts them: up to [`MOST_ASSERTED`]. The record of
+    /// another node stands while that node is registered and has the page. A record with this fence
+    /// of another node, or with a higher fence of any, stands always. A record keeps its epoch and
+    /// host if the epoch is higher.
     Assert {
         /// The node that has them. It must be registered.
         node: NodeId,
         /// The pages.
         pages: Arc<[Asserted]>,
     },
-    /// Removes the record of a page, if it is still of this node and life. Anybody may remove the
-    /// record of a node that is not registered.
+    /// Removes the record of a page, if it is still of this node and life. Other nodes may remove
+    /// the record of a node that is not registered.
     Release {
+        /// The node that asks.
+        by: NodeId,
         /// The page.
         page: PageKey,
         /// The node of the record.
@@ -220,7 +239,8 @@ pub enum Reply {
     /// To [`Call::Claim`]: the record has this fence or a higher one, and may be taken with a fence
     /// above.
     Behind(Record),
-    /// To [`Call::Claim`] of a page without record: some node still asserts, ask again later.
+    /// To [`Call::Claim`]: the page could be given out, but some node still asserts. Ask again
+    /// later.
     Asserting,
     /// To [`Call::Assert`]: for each page, the record that stands instead, if another one does.
     Asserted(Vec<Option<Record>>),
@@ -229,6 +249,7 @@ pub enum Reply {
     /// To [`Call::Find`].
     Found(Option<Record>),
     /// To [`Call::Scan`]: records of nodes that are not registered, and where to go on (0: done).
+    /// One record may come twice.
     Scanned(Vec<(PageKey, Record)>, u64),
     /// To any call that needs a registered node: it is not registered (any more). With the life of
     /// the registry's memory: another one means that the registry forgot, the same one that the

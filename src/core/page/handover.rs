@@ -14,6 +14,8 @@ pub struct Handover {
     pub announced_epoch: Epoch,
     /// The assignment at the end.
     pub claim: Option<Claim>,
+    /// Whether group members were told that the page is on its own.
+    pub is_alone: bool,
     /// Members and absent members. A member that does not resume counts as gone after a while.
     pub(super) absent: Vec<(PeerId, AbsentMember)>,
     pub(super) parked: Option<ParkedMessages>,

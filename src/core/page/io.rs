@@ -84,6 +84,13 @@ pub enum Input {
         /// The host and its term.
         suspicion: Suspicion,
     },
+    /// A member asks whether it still hosts.
+    HostHeartbeat {
+        /// Session of the member.
+        session: SessionId,
+        /// The term in which the member hosts, as far as it knows.
+        epoch: Epoch,
+    },
     /// A host hands over.
     Resign {
         /// Session of the host.
@@ -113,6 +120,9 @@ pub enum Input {
     Alive(SessionId),
     /// More is queued for a session than it may have.
     Congested(SessionId),
+    /// Whether the page is on its own from now on. While it is, its node is not sure that it alone
+    /// decides for the page.
+    Alone(bool),
     /// A [`Deadline`](super::Deadline) has come.
     Timer,
     /// The server shuts down. From now on nobody is elected, admitted or announced as gone.

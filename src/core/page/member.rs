@@ -7,7 +7,7 @@ use core::net::IpAddr;
 use serde_json::value::RawValue;
 
 use crate::protocol::claim::Claim;
-use crate::protocol::id::{PeerId, SessionId, Token};
+use crate::protocol::id::{Capabilities, PeerId, SessionId, Token};
 use crate::protocol::incoming::StatusUpdate;
 
 /// The order in which members joined a page. A replacement keeps the seat.
@@ -106,6 +106,8 @@ pub struct JoinRequest {
     pub token: Option<Token>,
     /// The version of the group protocol that the client speaks; 0 for a stock client.
     pub group: u32,
+    /// What the client can do beyond that version.
+    pub can: Capabilities,
     /// Rights of the client.
     pub rights: Rights,
     /// Network address of the client.

@@ -89,6 +89,7 @@ impl PendingJoins {
 mod tests {
     use super::*;
     use crate::page::member::Rights;
+    use crate::protocol::id::Capabilities;
 
     fn request(session: u64, id: &str) -> JoinRequest {
         JoinRequest {
@@ -96,6 +97,7 @@ mod tests {
             id: PeerId::parse(id).unwrap_or_else(|e| panic!("{e}")),
             token: None,
             group: 0,
+            can: Capabilities::default(),
             rights: Rights::ALL,
             address: None,
             claim: None,

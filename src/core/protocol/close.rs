@@ -85,7 +85,7 @@ table! {
     /// The operator ended the connection.
     Kicked: 4411 "kicked" ERROR "the operator of the server ended this connection",
     /// The client speaks a version of the group protocol that this server does not.
-    UnknownVersion: 4426 "unknown-version" ERROR "this server speaks version 1 of the group protocol: reload the page",
+    UnknownVersion: 4426 "unknown-version" ERROR "this server speaks version 2 of the group protocol: reload the page",
     /// A text frame is no message.
     BadMessage: 4422 "bad-message" ERROR "a message must be a JSON object with a string \"type\"",
     /// A frame is binary.

@@ -133,6 +133,52 @@ impl PageKey {
     }
 }
 
+/// What a group member can do beyond what its version of the group protocol demands: at most 16
+/// names of 1–16 of `a-z 0-9 -`, in the order in which the client said them.
+///
+/// The names are for other members. The server passes them on and acts on none.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Capabilities(Box<str>);
+
+impl Capabilities {
+    /// Largest number of names.
+    pub const MOST: usize = 16;
+    /// Length of the longest name, in bytes.
+    pub const MAX_BYTES: usize = 16;
+
+    /// Checks names with commas between them. The empty text has no names.
+    ///
+    /// # Errors
+    /// When there are too many names, or one breaks a rule, with the rule.
+    pub fn parse(text: &str) -> Result<Self, BadName> {
+        let is_allowed = |c: u8| c.is_ascii_lowercase() || c.is_ascii_digit() || c == b'-';
+        let is_name = |name: &str| {
+            (1..=Self::MAX_BYTES).contains(&name.len()) && name.bytes().all(is_allowed)
+        };
+        match text {
+            "" => Ok(Self::default()),
+            t if t.split(',').nth(Self::MOST).is_some() => {
+                Err(bad("can", "has more than 16 names"))
+            }
+            t if !t.split(',').all(is_name) => {
+                Err(bad("can", "has a name that is not 1 to 16 characters of a-z, 0-9 and -"))
+            }
+            t => Ok(Self(t.into())),
+        }
+    }
+
+    /// Returns whether there are no names.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Returns the names.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.split(',').filter(|name| !name.is_empty())
+    }
+}
+
 /// Proves that a client is the one that used its id before: 1–512 bytes, never logged.
 #[derive(Clone)]
 pub struct Token(Box<str>);
@@ -203,6 +249,27 @@ mod tests {
             ("\"", "id has one of / < > \""),
         ] {
             assert_eq!(PeerId::parse(text).map_err(|e| e.to_string()), Err(rule.into()));
+        }
+    }
+
+    #[test]
+    fn capabilities_are_a_few_short_names() {
+        let names = |text: &str| {
+            Capabilities::parse(text)
+                .map(|can| can.names().map(str::to_owned).collect::<Vec<_>>())
+                .map_err(|e| e.to_string())
+        };
+        assert_eq!((names(""), Capabilities::default().is_empty()), (Ok(vec![]), true));
+        assert_eq!(names("zip,a-2"), Ok(vec!["zip".to_owned(), "a-2".to_owned()]));
+        let most = vec!["abcdefghijklmnop"; 16].join(",");
+        assert_eq!(names(&most).map(|names| names.len()), Ok(16));
+        assert_eq!(names(&[&*most, "a"].join(",")), Err("can has more than 16 names".into()));
+        for bad in [",", "a,", ",a", "a,,b", "A", "a b", "ü", "a_b", "abcdefghijklmnopq"] {
+            assert_eq!(
+                names(bad),
+                Err("can has a name that is not 1 to 16 characters of a-z, 0-9 and -".into()),
+                "{bad}"
+            );
         }
     }
 

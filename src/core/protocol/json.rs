@@ -57,14 +57,18 @@ impl Object<'_> {
     }
 
     /// Adds a list of strings.
-    pub(crate) fn texts(&mut self, name: &'static str, values: &[String]) {
+    pub(crate) fn texts(
+        &mut self,
+        name: &'static str,
+        values: impl IntoIterator<Item = impl AsRef<str>>,
+    ) {
         let json = self.name(name);
         json.push('[');
-        for (n, value) in values.iter().enumerate() {
+        for (n, value) in values.into_iter().enumerate() {
             if n > 0 {
                 json.push(',');
             }
-            append_text(json, value);
+            append_text(json, value.as_ref());
         }
         json.push(']');
     }
@@ -150,7 +154,7 @@ mod tests {
             o.object("e", |_| {});
             o.raw("f", "null");
             o.raw_pieces("g", &["[", "1", "]"]);
-            o.texts("h", &["i".into(), "j".into()]);
+            o.texts("h", ["i", "j"]);
         });
         assert_eq!(
             json,

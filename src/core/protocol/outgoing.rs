@@ -8,14 +8,14 @@ use serde_json::value::RawValue;
 
 use crate::protocol::cause::Cause;
 use crate::protocol::close::{Close, Farewell};
-use crate::protocol::id::{Epoch, PageName, PeerId};
+use crate::protocol::id::{Capabilities, Epoch, PageName, PeerId};
 use crate::protocol::json::{self, Object};
 
 /// One encoded text frame. A clone shares the text: it is encoded once and sent to many.
 pub type Frame = ByteString;
 
 /// The version of the group protocol that this server speaks (`&group=`).
-pub const GROUP_VERSION: u32 = 1;
+pub const GROUP_VERSION: u32 = 2;
 
 /// When clients should come back after `RESTART`, in ms. A new process serves by then.
 const RETRY_MS: u64 = 1000;
@@ -27,6 +27,8 @@ pub struct RosterEntry<'a> {
     pub id: &'a PeerId,
     /// The version of the group protocol that the member speaks; 0 for a stock client.
     pub group: u32,
+    /// What the member can do beyond that version.
+    pub can: &'a Capabilities,
     /// Whether data may be relayed from and to the member. If not, only a data channel reaches it.
     pub may_relay: bool,
     /// The profile from its `STATUS`.
@@ -37,6 +39,9 @@ impl RosterEntry<'_> {
     fn write(&self, entry: &mut Object<'_>) {
         entry.text("id", self.id.as_str());
         entry.number("group", self.group.into());
+        if !self.can.is_empty() {
+            entry.texts("can", self.can.names());
+        }
         if !self.may_relay {
             entry.flag("relay", false);
         }
@@ -124,6 +129,8 @@ pub struct Open<'a> {
     pub deputy: Option<&'a PeerId>,
     /// Whether the server waits for a host that it was told of after a restart.
     pub recovering: bool,
+    /// Whether the page is on its own: another server may serve members of it as well.
+    pub alone: bool,
     /// How long ago the server started, in ms. It remembers nothing from before.
     pub up_ms: u64,
     /// Facts of the server.
@@ -191,6 +198,9 @@ pub fn open_page(open: &Open<'_>) -> Frame {
             }
             if open.recovering {
                 payload.flag("recovering", true);
+            }
+            if open.alone {
+                payload.flag("alone", true);
             }
             payload.number("upMs", open.up_ms);
             open.terms.write(payload);
@@ -272,6 +282,25 @@ pub fn expire(absent: &str, dst: &PeerId) -> Frame {
 #[must_use]
 pub fn heartbeat() -> Frame {
     Frame::from_static(r#"{"type":"HEARTBEAT"}"#)
+}
+
+/// `HEARTBEAT` with an epoch, which confirms to the host that it hosts in `epoch`.
+#[must_use]
+pub fn host_heartbeat(epoch: Epoch) -> Frame {
+    message("HEARTBEAT", |message| {
+        message.object("payload", |payload| payload.number("epoch", epoch.0));
+    })
+}
+
+/// `ALONE`: tells group members whether the page is on its own. While it is, another server may
+/// serve members of the page, and name them another host.
+#[must_use]
+pub fn alone(is_alone: bool) -> Frame {
+    Frame::from_static(if is_alone {
+        r#"{"type":"ALONE","payload":{"alone":true}}"#
+    } else {
+        r#"{"type":"ALONE","payload":{"alone":false}}"#
+    })
 }
 
 /// `ICE`: renews [`Open::ice`], whose credentials run out.
@@ -385,11 +414,12 @@ mod tests {
             host: &id("a"),
             epoch: Epoch(10),
             members: 1,
-            roster: Some(&["[", r#"{"id":"a","group":1}"#, "]"]),
+            roster: Some(&["[", r#"{"id":"a","group":2}"#, "]"]),
             p2p: true,
             fair_ms: 11,
             deputy: None,
             recovering: false,
+            alone: false,
             up_ms: 12,
             terms,
             ice: "[]",
@@ -399,7 +429,7 @@ mod tests {
             open_page(&open),
             [
                 r#"{"type":"OPEN","payload":{"page":"p\n","host":"a","epoch":10,"members":1,"#,
-                r#""roster":[{"id":"a","group":1}],"p2p":true,"fairMs":11,"upMs":12,"#,
+                r#""roster":[{"id":"a","group":2}],"p2p":true,"fairMs":11,"upMs":12,"#,
                 r#""relay":{"maxMessageBytes":1,"maxBytesPerS":2,"queueBytes":3},"#,
                 end
             ]

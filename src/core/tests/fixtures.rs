@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 use peerstar_core::protocol::cause::Cause;
 use peerstar_core::protocol::close::Close;
-use peerstar_core::protocol::id::{Epoch, PageName, PeerId};
+use peerstar_core::protocol::id::{Capabilities, Epoch, PageName, PeerId};
 use peerstar_core::protocol::incoming::{self, Inbound, Suspicion};
 use peerstar_core::protocol::outgoing::{self, Frame, Leave, RelayTerms, RosterEntry, Terms};
 use serde::Deserialize;
@@ -47,6 +47,10 @@ fn raw(json: &str) -> Box<RawValue> {
     RawValue::from_string(json.to_owned()).unwrap()
 }
 
+fn can() -> Capabilities {
+    Capabilities::parse("zip,x-1").unwrap()
+}
+
 fn write_open() -> Vec<Frame> {
     let page = PageName::parse("https://example.org/board").unwrap();
     let (ann, bob, profile) = (id("ann"), id("bob"), raw(r#"{"name":"Ann"}"#));
@@ -65,7 +69,9 @@ fn write_open() -> Vec<Frame> {
         return_ms: 4000,
         profile_bytes: 2048,
     };
-    let entry = RosterEntry { id: &ann, group: 1, may_relay: true, profile: Some(&profile) };
+    let can = can();
+    let entry =
+        RosterEntry { id: &ann, group: 2, can: &can, may_relay: true, profile: Some(&profile) };
     let entry = outgoing::roster_entry(&entry);
     let roster = ["[", &entry, "]"];
     let first = outgoing::Open {
@@ -78,6 +84,7 @@ fn write_open() -> Vec<Frame> {
         fair_ms: 7500,
         deputy: None,
         recovering: false,
+        alone: false,
         up_ms: 86_400_000,
         terms,
         ice,
@@ -88,6 +95,7 @@ fn write_open() -> Vec<Frame> {
         roster: None,
         deputy: Some(&bob),
         recovering: true,
+        alone: true,
         terms: terms.without_relay(),
         ..first
     });
@@ -97,10 +105,9 @@ fn write_open() -> Vec<Frame> {
 fn write_host() -> Vec<Frame> {
     let page = PageName::parse("https://example.org/board").unwrap();
     let (bob, cyd) = (id("bob"), id("cyd"));
-    let entries = [
-        RosterEntry { id: &bob, group: 0, may_relay: true, profile: None },
-        RosterEntry { id: &cyd, group: 1, may_relay: false, profile: None },
-    ];
+    let can = Capabilities::default();
+    let stock = RosterEntry { id: &bob, group: 0, can: &can, may_relay: true, profile: None };
+    let entries = [stock.clone(), RosterEntry { id: &cyd, group: 2, may_relay: false, ..stock }];
     let [first, second] = entries.map(|entry| outgoing::roster_entry(&entry));
     let roster = ["[", &first, ",", &second, "]"];
     let host = |p2p, deputy, may_relay, roster| {
@@ -126,8 +133,10 @@ fn write_host() -> Vec<Frame> {
 
 fn write_join() -> Vec<Frame> {
     let (bob, profile) = (id("bob"), raw(r#"{"name":"Bob"}"#));
-    let stock = RosterEntry { id: &bob, group: 0, may_relay: true, profile: None };
-    let member = RosterEntry { group: 1, may_relay: false, profile: Some(&profile), ..stock };
+    let (none, can) = (Capabilities::default(), can());
+    let stock = RosterEntry { id: &bob, group: 0, can: &none, may_relay: true, profile: None };
+    let member =
+        RosterEntry { group: 2, can: &can, may_relay: false, profile: Some(&profile), ..stock };
     vec![outgoing::join(&stock), outgoing::join(&member)]
 }
 
@@ -176,9 +185,10 @@ fn the_server_writes_the_frames_of_to_client() {
     let turn =
         r#"[{"urls":["turn:turn.example.org"],"username":"1795429319:ann","credential":"2Ju="}]"#;
     let written = BTreeMap::from([
+        ("alone", vec![outgoing::alone(true), outgoing::alone(false)]),
         ("deputy", vec![outgoing::deputy(Some(&bob)), outgoing::deputy(None)]),
         ("expire", vec![outgoing::expire("bob", &ann)]),
-        ("heartbeat", vec![outgoing::heartbeat()]),
+        ("heartbeat", vec![outgoing::heartbeat(), outgoing::host_heartbeat(EPOCH)]),
         ("host", write_host()),
         ("ice", vec![outgoing::ice(turn)]),
         ("join", write_join()),
@@ -201,6 +211,7 @@ fn understood(text: &str) -> Value {
     let about = |Suspicion { host, epoch }: Suspicion| json!([host.as_str(), epoch.0]);
     match incoming::read(&id("ann"), text).unwrap() {
         Inbound::Heartbeat => json!("heartbeat"),
+        Inbound::HostHeartbeat(epoch) => json!({ "heartbeat": epoch.0 }),
         Inbound::Probed => json!("probed"),
         Inbound::Goodbye => json!("goodbye"),
         Inbound::Suspect(suspicion) => json!({ "suspect": about(suspicion) }),
@@ -239,7 +250,7 @@ fn the_server_reads_the_frames_of_to_server() {
     let relayed = r#"{"type":"RELAY","src":"ann","payload":{"n":1}}"#;
     let (yes, no) = (Some(true), Some(false));
     let expected = BTreeMap::from([
-        ("heartbeat", vec![json!("heartbeat")]),
+        ("heartbeat", vec![json!("heartbeat"), json!({ "heartbeat": EPOCH.0 })]),
         ("leave", vec![json!("goodbye")]),
         ("probe", vec![json!("probed")]),
         ("relay", vec![json!({ "relay": [null, relayed] }), json!({ "relay": ["bob", relayed] })]),

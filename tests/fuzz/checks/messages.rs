@@ -83,7 +83,7 @@ fn check_one(input: &[u8]) {
         Inbound::Goodbye => {
             assert!(r#type == "LEAVE" && dst.unwrap_or_default().is_empty(), "{text}")
         }
-        Inbound::Heartbeat => assert_eq!(r#type, "HEARTBEAT"),
+        Inbound::Heartbeat | Inbound::HostHeartbeat(_) => assert_eq!(r#type, "HEARTBEAT"),
         Inbound::Probed => assert_eq!(r#type, "PROBE"),
         Inbound::Ignored => {}
     }

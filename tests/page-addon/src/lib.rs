@@ -89,6 +89,12 @@ impl Addon {
         self.0.timer(moment(now, unix_ms, random))
     }
 
+    /// Begins or ends the page's time on its own: group members are told so.
+    #[napi]
+    pub fn set_alone(&mut self, now: f64, unix_ms: f64, random: u32, alone: bool) -> String {
+        self.0.set_alone(moment(now, unix_ms, random), alone)
+    }
+
     /// Stops the page's actor, as a panic would, and starts its successor. The sessions have yet to
     /// resume.
     #[napi]

@@ -13,7 +13,9 @@ use peerstar_core::page::member::{JoinRequest, Rights};
 use peerstar_core::page::{Assignment, Env, Handover, Input, Output, PageState, Rules};
 use peerstar_core::protocol::claim::Claim;
 use peerstar_core::protocol::close::Close;
-use peerstar_core::protocol::id::{Epoch, PageKey, PageName, PeerId, SessionId, Token};
+use peerstar_core::protocol::id::{
+    Capabilities, Epoch, PageKey, PageName, PeerId, SessionId, Token,
+};
 use peerstar_core::protocol::incoming;
 use peerstar_core::protocol::outgoing::Frame;
 use peerstar_core::session::{
@@ -39,6 +41,9 @@ pub struct Dialled {
     id: String,
     token: String,
     group: u32,
+    /// What it can do, with commas between the names.
+    #[serde(default)]
+    can: String,
     /// Whether its ticket allows the relay.
     relay: bool,
     claim: Option<DialledClaim>,
@@ -120,6 +125,7 @@ impl Server {
             id: id(&dialled.id)?,
             token: Some(Token::parse(&dialled.token).map_err(|bad| bad.to_string())?),
             group: dialled.group,
+            can: Capabilities::parse(&dialled.can).map_err(|bad| bad.to_string())?,
             rights: Rights { host: true, relay: dialled.relay },
             claim: claim.transpose()?,
         };
@@ -154,6 +160,11 @@ impl Server {
 
     pub fn timer(&mut self, moment: Moment) -> String {
         self.step(moment, |server| server.inputs.push_back(Input::Timer))
+    }
+
+    /// Begins or ends the page's time on its own.
+    pub fn set_alone(&mut self, moment: Moment, is_alone: bool) -> String {
+        self.step(moment, |server| server.inputs.push_back(Input::Alone(is_alone)))
     }
 
     pub fn lose_page(&mut self, moment: Moment) -> String {

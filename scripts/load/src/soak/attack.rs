@@ -103,7 +103,7 @@ impl Attacker {
 
     fn address(&mut self, name: &str) -> String {
         let (number, lives, page) = (self.number, self.lives, self.page());
-        let group = u8::from(self.random.random_ratio(2, 3));
+        let group = if self.random.random_ratio(2, 3) { 2 } else { 0 };
         format!(
             "/peerjs?key=peerjs&id={STRANGER}{number}-{lives}{name}&token=t&page=p{page}&group={group}"
         )
@@ -154,7 +154,7 @@ impl Attacker {
         let address = if self.plan.steal {
             let page = self.page();
             format!(
-                "/peerjs?key=peerjs&id=m{}&token=stolen&page=p{page}&group=1",
+                "/peerjs?key=peerjs&id=m{}&token=stolen&page=p{page}&group=2",
                 self.plan.first + page
             )
         } else {

@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 use crate::page::contacts::Contacts;
 use crate::page::member::{Rights, Status};
 use crate::protocol::claim::Claim;
-use crate::protocol::id::{Epoch, PeerId, SessionId, Token};
+use crate::protocol::id::{Capabilities, Epoch, PeerId, SessionId, Token};
 use crate::protocol::outgoing::RosterEntry;
 use crate::time::Time;
 
@@ -20,6 +20,7 @@ pub struct Member {
     pub(super) id: PeerId,
     pub(super) token: Option<Token>,
     pub(super) group: u32,
+    pub(super) can: Capabilities,
     pub(super) rights: Rights,
     pub(super) address: Option<IpAddr>,
     pub(super) joined_at: Time,
@@ -96,6 +97,12 @@ impl Member {
         self.group > 0
     }
 
+    /// Returns what the member can do beyond that version.
+    #[must_use]
+    pub const fn can(&self) -> &Capabilities {
+        &self.can
+    }
+
     /// Returns what the member may do.
     #[must_use]
     pub const fn rights(&self) -> Rights {
@@ -126,6 +133,7 @@ impl Member {
         RosterEntry {
             id: &self.id,
             group: self.group,
+            can: &self.can,
             may_relay: self.rights.relay,
             profile: self.status.profile.as_deref(),
         }

@@ -39,7 +39,8 @@ impl Roster {
 
     /// Adds a member and returns its seat. The caller makes sure that id and session are free.
     pub fn add(&mut self, request: JoinRequest, now: Time, notes: Notes) -> Seat {
-        let JoinRequest { session, id, token, group, rights, address, claim: _, resumed } = request;
+        let JoinRequest { session, id, token, group, can, rights, address, claim: _, resumed } =
+            request;
         let seat = Seat(self.next_seat);
         self.next_seat += 1;
         self.by_id.insert(id.clone(), seat);
@@ -49,7 +50,7 @@ impl Roster {
         let status = resumed.unwrap_or_default();
         let joined_at = now;
         let member =
-            Member { session, id, token, group, rights, address, joined_at, status, notes };
+            Member { session, id, token, group, can, rights, address, joined_at, status, notes };
         self.members.insert(seat, member);
         self.encode(seat);
         seat
@@ -235,6 +236,7 @@ impl Roster {
 mod tests {
     use super::*;
     use crate::page::member::Rights;
+    use crate::protocol::id::Capabilities;
     use serde_json::value::RawValue;
 
     fn id(text: &str) -> PeerId {
@@ -247,6 +249,7 @@ mod tests {
             id: id(name),
             token: None,
             group,
+            can: Capabilities::default(),
             rights: Rights { host: true, relay },
             address: None,
             claim: None,
@@ -268,16 +271,17 @@ mod tests {
     fn indexes_counts_and_encoding_follow_every_change() {
         let mut roster = Roster::with_encoding();
         let add = |roster: &mut Roster, request| roster.add(request, Time(0), Notes::default());
-        let a = add(&mut roster, request(1, "a", 1, true));
+        let can = Capabilities::parse("zip,x").unwrap_or_else(|e| panic!("{e}"));
+        let a = add(&mut roster, JoinRequest { can, ..request(1, "a", 2, true) });
         let b = add(&mut roster, request(2, "b", 0, false));
         assert_eq!((roster.len(), roster.group_members(), roster.without_relay()), (2, 1, 1));
         assert_consistent(&roster);
         assert_eq!(roster.update_status(a, profile("7")), ProfileChange::Changed);
         assert_eq!(
             roster.pieces().concat(),
-            r#"[{"id":"a","group":1,"profile":7},{"id":"b","group":0,"relay":false}]"#
+            r#"[{"id":"a","group":2,"can":["zip","x"],"profile":7},{"id":"b","group":0,"relay":false}]"#
         );
-        let again = request(3, "a", 1, true);
+        let again = request(3, "a", 2, true);
         assert_eq!(roster.replace_socket(a, &again, Time(5)), ProfileChange::Changed);
         assert_eq!(roster.seat_of_session(SessionId(1)), None);
         assert_eq!(

@@ -5,7 +5,7 @@ use crate::page::io::{Announcement, Assignment, Env, Output};
 use crate::page::member::Seat;
 use crate::page::roster::Member;
 use crate::page::term::Hosting;
-use crate::protocol::id::{PageName, SessionId};
+use crate::protocol::id::{Epoch, PageName, SessionId};
 use crate::protocol::outgoing::{self, Frame};
 
 /// The part of `HOST` that differs between members.
@@ -139,6 +139,31 @@ impl PageState {
         }
     }
 
+    /// Handles [`Input::Alone`](crate::page::Input::Alone): tells all group members, once a change.
+    /// Newcomers learn it from `OPEN`.
+    pub(super) fn set_alone(&mut self, is_alone: bool, out: &mut Vec<Output>) {
+        if std::mem::replace(&mut self.is_alone, is_alone) == is_alone || !self.is_named() {
+            return;
+        }
+        let frame = outgoing::alone(is_alone);
+        let members = self.roster.iter().filter(|(_, member)| member.is_group_member());
+        let send =
+            |(_, member): (_, &Member)| Output::Send { to: member.session(), frame: frame.clone() };
+        out.extend(members.map(send));
+    }
+
+    /// Handles [`Input::HostHeartbeat`](crate::page::Input::HostHeartbeat): confirms to the host
+    /// that it hosts. The answer follows all that the page has sent the member, and no answer goes
+    /// to a member that has been or will be told of another host.
+    pub(super) fn confirm_hosting(&self, session: SessionId, epoch: Epoch, out: &mut Vec<Output>) {
+        let hosts = self.term.hosting().is_some_and(|hosting| {
+            hosting.epoch == epoch && self.roster.seat_of_session(session) == Some(hosting.host)
+        });
+        if hosts {
+            out.push(Output::Send { to: session, frame: outgoing::host_heartbeat(epoch) });
+        }
+    }
+
     /// Tells a newcomer with `OPEN` that it is a member and who hosts.
     pub(super) fn welcome(&mut self, env: Env<'_>, seat: Seat, out: &mut Vec<Output>) {
         let Some(member) = self.roster.get(seat) else { return };
@@ -160,11 +185,14 @@ impl PageState {
         out.push(Output::Welcome { to, open, assignment: Some(assignment) });
     }
 
-    /// Tells a session that resumes that it is a member. Its client is told nothing.
+    /// Tells a session that resumes that it is a member. Its client is told nothing that it knows.
     pub(super) fn welcome_back(&self, seat: Seat, out: &mut Vec<Output>) {
         let Some(member) = self.roster.get(seat) else { return };
-        let assignment = self.assignment_for(seat);
-        out.push(Output::Welcome { to: member.session(), open: None, assignment });
+        let (to, assignment) = (member.session(), self.assignment_for(seat));
+        out.push(Output::Welcome { to, open: None, assignment });
+        if self.is_alone != self.was_alone && self.is_named() && member.is_group_member() {
+            out.push(Output::Send { to, frame: outgoing::alone(self.is_alone) });
+        }
     }
 
     fn assignment_for(&self, seat: Seat) -> Option<Assignment> {
@@ -192,6 +220,7 @@ impl PageState {
             fair_ms: self.dials.fair_ms(),
             deputy: deputy.map(Member::id),
             recovering: self.term.is_recovering(),
+            alone: self.is_alone && member.is_group_member(),
             up_ms: env.now.0,
             terms: if member.rights().relay { terms } else { terms.without_relay() },
             ice: &self.rules.ice.for_client(member.id(), env.unix_ms),

@@ -78,13 +78,14 @@ impl PageState {
 
     /// Gives the seat of a member to a newer socket of the same user.
     ///
-    /// A client with other rights gets a new seat, and so does a group member that does not know
+    /// A client with other rights or capabilities gets a new seat, and so does a group member that does not know
     /// what the old one knew: a second tab with copied storage must not speak as host.
     fn replace(&mut self, env: Env<'_>, seat: Seat, request: JoinRequest, out: &mut Vec<Output>) {
         let knows = request.claim.as_ref().is_some_and(|claim| self.was_announced(seat, claim));
         let Some(member) = self.roster.get(seat) else { return };
         let old = member.session();
-        let is_alike = (request.group, request.rights) == (member.group(), member.rights());
+        let is_alike = (request.group, &request.can, request.rights)
+            == (member.group(), member.can(), member.rights());
         if !is_alike || (request.group > 0 && !knows) {
             self.dismiss(env, old, Close::Replaced, Departure::Expelled, out);
             // what the newcomer claims was never announced to it

@@ -54,7 +54,7 @@ use crate::time::Time;
 /// use peerstar_core::page::member::{JoinRequest, Rights};
 /// use peerstar_core::page::{Env, Handover, Input, Output, PageState, Rules};
 /// use peerstar_core::protocol::ice::IceServers;
-/// use peerstar_core::protocol::id::{PageKey, PageName, PeerId, SessionId};
+/// use peerstar_core::protocol::id::{Capabilities, PageKey, PageName, PeerId, SessionId};
 /// use peerstar_core::protocol::outgoing::Terms;
 /// use peerstar_core::time::Time;
 ///
@@ -78,7 +78,8 @@ use crate::time::Time;
 ///     session: SessionId(1),
 ///     id: PeerId::parse("ann")?,
 ///     token: None,
-///     group: 1,
+///     group: 2,
+///     can: Capabilities::default(),
 ///     rights: Rights::ALL,
 ///     address: None,
 ///     claim: None,
@@ -116,13 +117,18 @@ pub struct PageState {
     /// Whether [`Output::Idle`] was put out since the last join.
     is_idle_reported: bool,
     is_draining: bool,
+    /// Whether the page is on its own, as group members were told.
+    is_alone: bool,
+    /// Whether sessions that resume were told so.
+    was_alone: bool,
 }
 
 impl PageState {
     /// Creates a page without members from what its predecessor left, if there was one.
     #[must_use]
     pub fn new(key: PageKey, rules: Arc<Rules>, now: Time, handover: Handover) -> Self {
-        let Handover { announced_epoch, claim, absent: handed_over, parked, dials } = handover;
+        let Handover { announced_epoch, claim, is_alone, absent: handed_over, parked, dials } =
+            handover;
         let mut absent = AbsentMembers::default();
         for (id, member) in handed_over {
             absent.insert(id, now, rules.return_after, member);
@@ -152,6 +158,8 @@ impl PageState {
             joins_seen: 0,
             is_idle_reported: false,
             is_draining: false,
+            is_alone,
+            was_alone: is_alone,
         }
     }
 
@@ -179,7 +187,8 @@ impl PageState {
         }
         let (parked, dials) =
             (Some(std::mem::take(&mut self.parked)), std::mem::take(&mut self.dials));
-        Handover { announced_epoch, claim, absent, parked, dials }
+        let is_alone = self.is_alone;
+        Handover { announced_epoch, claim, is_alone, absent, parked, dials }
     }
 
     /// Handles one input. Appends to `out` what is to be done.
@@ -223,6 +232,7 @@ impl PageState {
             Input::Resign { session, epoch, to } => {
                 self.resign(env, session, epoch, to.as_ref(), out)
             }
+            Input::HostHeartbeat { session, epoch } => self.confirm_hosting(session, epoch, out),
             Input::Alive(session) => self.ping_answered(session, out),
             Input::Kick(id) => self.kick(env, &id, out),
             Input::LeaveWithoutSocket { id, token } => {
@@ -232,6 +242,7 @@ impl PageState {
             Input::Congested(session) => {
                 self.dismiss(env, session, Close::Slow, Departure::Lost, out)
             }
+            Input::Alone(is_alone) => self.set_alone(is_alone, out),
             Input::Timer => self.timer(env, out),
         }
     }
@@ -252,8 +263,10 @@ impl PageState {
             | Input::Relay { .. }
             | Input::Suspect { .. }
             | Input::Trust { .. }
+            | Input::HostHeartbeat { .. }
             | Input::Resign { .. }
             | Input::Alive(_)
+            | Input::Alone(_)
             | Input::Kick(_)
             | Input::LeaveWithoutSocket { .. }
             | Input::Undelivered { .. }
@@ -378,7 +391,9 @@ const fn affects_hosting(input: &Input) -> bool {
         input,
         Input::Forward { .. }
             | Input::Relay { .. }
+            | Input::HostHeartbeat { .. }
             | Input::Alive(_)
+            | Input::Alone(_)
             | Input::Undelivered { .. }
             | Input::Drain
     )

@@ -11,6 +11,9 @@ pub enum BadMessage {
         "a message must be a JSON object with a string \"type\", an optional string \"dst\" and a \"payload\": {0}"
     )]
     NoMessage(serde_json::Error),
+    /// The payload of a `HEARTBEAT` is an object with an `epoch` that is no number.
+    #[error("HEARTBEAT takes no payload, or {{epoch}}: {0}")]
+    Heartbeat(serde_json::Error),
     /// A signalling message has no payload that is an object.
     #[error("{kind} needs a payload that is a JSON object")]
     SignalPayload {

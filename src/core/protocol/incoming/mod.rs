@@ -23,6 +23,8 @@ use crate::protocol::outgoing::{self, Frame};
 pub enum Inbound {
     /// `HEARTBEAT`: the client lives.
     Heartbeat,
+    /// `HEARTBEAT` with an epoch: the client asks whether it still hosts in that term.
+    HostHeartbeat(Epoch),
     /// `PROBE`, sent back. Any text frame answers a probe as well.
     Probed,
     /// A signalling message for another peer.
@@ -84,7 +86,7 @@ impl Inbound {
     #[must_use]
     pub const fn type_name(&self) -> &'static str {
         match self {
-            Self::Heartbeat => "HEARTBEAT",
+            Self::Heartbeat | Self::HostHeartbeat(_) => "HEARTBEAT",
             Self::Probed => "PROBE",
             Self::Forward { kind, .. } => kind.name(),
             Self::Goodbye => "LEAVE",
@@ -118,6 +120,12 @@ struct Message<'a> {
 }
 
 #[derive(Deserialize)]
+struct HeartbeatPayload {
+    #[serde(default)]
+    epoch: Option<u64>,
+}
+
+#[derive(Deserialize)]
 struct SuspectPayload<'a> {
     #[serde(borrow)]
     host: Cow<'a, str>,
@@ -138,7 +146,7 @@ struct ResignPayload<'a> {
 pub fn read(src: &PeerId, text: &str) -> Result<Inbound, BadMessage> {
     let message: Message<'_> = object(text).map_err(BadMessage::NoMessage)?;
     let kind = match &*message.r#type {
-        "HEARTBEAT" => return Ok(Inbound::Heartbeat),
+        "HEARTBEAT" => return heartbeat(message.payload),
         "OFFER" => SignalKind::Offer,
         "ANSWER" => SignalKind::Answer,
         "CANDIDATE" => SignalKind::Candidate,
@@ -153,6 +161,15 @@ pub fn read(src: &PeerId, text: &str) -> Result<Inbound, BadMessage> {
         _ => return Ok(Inbound::Ignored),
     };
     signal(kind, src, message.dst.as_deref(), message.payload)
+}
+
+/// Any payload but an object with an `epoch` is ignored.
+fn heartbeat(json: Option<&RawValue>) -> Result<Inbound, BadMessage> {
+    if !json.is_some_and(|json| json.get().starts_with('{')) {
+        return Ok(Inbound::Heartbeat);
+    }
+    let HeartbeatPayload { epoch } = payload(json).map_err(BadMessage::Heartbeat)?;
+    Ok(epoch.map_or(Inbound::Heartbeat, |epoch| Inbound::HostHeartbeat(Epoch(epoch))))
 }
 
 fn signal(
@@ -279,10 +296,24 @@ mod tests {
             r#"{"type":"STATUS","payload":{"channels":{"a":600001}}}"#,
             r#"{"type":"STATUS","payload":{"channels":{"a/b":1}}}"#,
             r#"{"type":"STATUS","payload":{"channels":{"a":1,"b":2,"c":3,"d":4,"e":5}}}"#,
+            r#"{"type":"HEARTBEAT","payload":{"epoch":-1}}"#,
+            r#"{"type":"HEARTBEAT","payload":{"epoch":"1"}}"#,
             r#"{"type":"TRUST","payload":{"host":"a"}}"#,
             r#"{"type":"TRUST"}"#,
         ] {
             assert!(parsed(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn only_a_heartbeat_with_an_epoch_is_about_hosting() {
+        assert!(matches!(
+            parsed(r#"{"type":"HEARTBEAT","payload":{"epoch":7}}"#),
+            Ok(Inbound::HostHeartbeat(Epoch(7)))
+        ));
+        for payload in ["null", "7", "\"x\"", "[1]", "{}", r#"{"epoch":null}"#, r#"{"n":1}"#] {
+            let text = format!(r#"{{"type":"HEARTBEAT","payload":{payload}}}"#);
+            assert!(matches!(parsed(&text), Ok(Inbound::Heartbeat)), "{text}");
         }
     }
 
