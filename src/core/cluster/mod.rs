@@ -7,10 +7,16 @@
 //!
 //! - [`registry`]: the calls that a node makes to the registry, their answers, and a model of the
 //!   registry. The scripts that Redis runs do the same; one conformance suite holds both to it.
+//! - [`entry`]: what nodes say to each other; [`bag`]: the bytes that carry it; [`link`]: the way
+//!   between two nodes, on which entries arrive once and in order, or both know that it is broken.
 
+pub mod bag;
+pub mod entry;
 pub mod io;
+pub mod link;
 pub mod node;
 pub mod registry;
+mod wire;
 
 use std::fmt;
 

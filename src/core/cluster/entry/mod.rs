@@ -1,0 +1,366 @@
+//! What nodes say to each other.
+//!
+//! Every entry that concerns a page names the life of the page that it is meant for: its
+//! [`Place`]. A node drops what is meant for a life that it does not know or that is over.
+
+pub(super) mod codec;
+
+use crate::cluster::{Fence, NodeId};
+use crate::page::member::{Departure, JoinRequest, Seat};
+use crate::protocol::claim::Claim;
+use crate::protocol::close::Close;
+use crate::protocol::id::{Epoch, PageKey, PageName, PeerId, SessionId, Token};
+use crate::protocol::incoming::{SignalKind, StatusUpdate, Suspicion};
+use crate::protocol::outgoing::Frame;
+
+/// One life of one page.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Place {
+    /// The page.
+    pub page: PageKey,
+    /// The life of the page.
+    pub fence: Fence,
+}
+
+/// What a link does with an entry for which it has no room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Class {
+    /// Data of the relay. It is dropped and counted: the library asks again.
+    Relay,
+    /// A signalling message. It expires at its sender.
+    Signal,
+    /// A word of the server. The link breaks.
+    Own,
+}
+
+/// A token as it crosses between nodes: a hash with a key that all nodes have. The token itself
+/// stays on the node of its session.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct TokenHash(pub [u8; 32]);
+
+impl TokenHash {
+    /// Returns the hash as a page compares it. All pages of a cluster compare hashes, also those of
+    /// local sessions.
+    ///
+    /// # Errors
+    /// Never: 64 hexadecimal digits are a token.
+    #[must_use]
+    pub fn to_token(self) -> Option<Token> {
+        use std::fmt::Write;
+        let mut text = String::with_capacity(64);
+        for byte in self.0 {
+            // writing to a `String` cannot fail
+            let _ = write!(text, "{byte:02x}");
+        }
+        Token::parse(&text).ok()
+    }
+}
+
+impl std::fmt::Debug for TokenHash {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("***")
+    }
+}
+
+/// The request of a remote session to join, or to be a member again.
+#[derive(Debug, Clone)]
+pub struct Join {
+    /// The request. Its token does not cross: a node that reads an entry finds
+    /// [`TokenHash::to_token`] of the proof there.
+    pub request: JoinRequest,
+    /// Proves that the id is the client's own.
+    pub proof: Option<TokenHash>,
+    /// The seat that the member had in the page's last life.
+    pub seat: Option<Seat>,
+    /// Its last contacts, oldest first: at most [`Join::MOST_CONTACTS`].
+    pub contacts: Vec<PeerId>,
+}
+
+impl Join {
+    /// Number of contacts that a member takes to the page's next life.
+    pub const MOST_CONTACTS: usize = 32;
+}
+
+/// A member that is here, and what it was told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Present {
+    /// The session.
+    pub session: SessionId,
+    /// The highest epoch that its client was told.
+    pub told: Epoch,
+}
+
+/// What the node of a session says to a page.
+#[derive(Debug, Clone)]
+pub enum ToPage {
+    /// A session wants to join. If the request says `resumed`, it was a member already.
+    Join(Box<Join>),
+    /// A member sends a signalling message to a peer.
+    Forward {
+        /// Session of the sender.
+        session: SessionId,
+        /// Kind of the message.
+        kind: SignalKind,
+        /// Id of the receiver.
+        dst: PeerId,
+        /// The message, encoded for its receiver.
+        frame: Frame,
+    },
+    /// A member sends data over the server.
+    Relay {
+        /// Session of the sender.
+        session: SessionId,
+        /// Receiver. `None`: from the host to all, from other members to the host.
+        dst: Option<PeerId>,
+        /// The message, encoded for its receivers.
+        frame: Frame,
+    },
+    /// A member says something of itself.
+    Status {
+        /// Session of the member.
+        session: SessionId,
+        /// The change of its status.
+        update: StatusUpdate,
+    },
+    /// A member hears nothing of the host.
+    Suspect {
+        /// Session of the member.
+        session: SessionId,
+        /// The suspected host and its term.
+        suspicion: Suspicion,
+    },
+    /// A member hears the host again.
+    Trust {
+        /// Session of the member.
+        session: SessionId,
+        /// The host and its term.
+        suspicion: Suspicion,
+    },
+    /// A host hands over.
+    Resign {
+        /// Session of the host.
+        session: SessionId,
+        /// The term that ends.
+        epoch: Epoch,
+        /// The successor that the host wants.
+        to: Option<PeerId>,
+    },
+    /// A host asks whether it still hosts.
+    Heartbeat {
+        /// Session of the host.
+        session: SessionId,
+        /// The term that it means.
+        epoch: Epoch,
+    },
+    /// The socket of a session is gone.
+    SocketClosed {
+        /// The session.
+        session: SessionId,
+        /// How the socket ended.
+        departure: Departure,
+    },
+    /// A session was silent for too long.
+    Silent(SessionId),
+    /// The time of a [`ToBranch::Probe`] is over.
+    Ran {
+        /// The session.
+        session: SessionId,
+        /// Whether the code of its page has run since.
+        ran: bool,
+    },
+    /// More is queued for a session than it may have.
+    Congested(SessionId),
+    /// A signalling message found no room at its receiver.
+    Undelivered {
+        /// Session of the sender.
+        session: SessionId,
+        /// Id of the receiver.
+        dst: PeerId,
+    },
+    /// A session answered a [`ToBranch::Ping`].
+    Alive(SessionId),
+    /// A page whose socket is closed says over HTTP that it leaves for good.
+    LeaveWithoutSocket {
+        /// Id of the member.
+        id: PeerId,
+        /// Proves that the id is its own.
+        proof: TokenHash,
+    },
+    /// These members of the page are on this node, and no others: whom the page has from this node
+    /// and this does not name is gone.
+    Here(Vec<Present>),
+    /// A hash of the sessions that [`ToPage::Here`] would name. If the page has others, it asks
+    /// [`ToBranch::Who`].
+    HereHash(u64),
+}
+
+/// What a page says to its sessions on another node, or to that node.
+#[derive(Debug, Clone)]
+pub enum ToBranch {
+    /// Sessions are sent a frame.
+    Frame {
+        /// The receivers.
+        to: Vec<SessionId>,
+        /// The encoded message.
+        frame: Frame,
+        /// What happens if there is no room for it. A session that has no room for a frame of the
+        /// class [`Class::Own`] is congested. So is one without room for data of its host, which
+        /// has the class [`Class::Relay`] and `blames`.
+        class: Class,
+        /// Whether a receiver without room is to blame.
+        blames: bool,
+        /// Session of the sender and id of the receiver, for [`ToPage::Undelivered`].
+        from: Option<(SessionId, PeerId)>,
+    },
+    /// A session is a member from now on.
+    Welcome {
+        /// The session.
+        to: SessionId,
+        /// `OPEN`. `None` for a session that was a member already.
+        open: Option<Frame>,
+        /// The host that the client is told of in `OPEN`.
+        claim: Option<Claim>,
+        /// Its seat, for the page's next life.
+        seat: Option<Seat>,
+    },
+    /// A session hosts from now on, as its client was told.
+    Hosts {
+        /// The session.
+        to: SessionId,
+        /// Its term.
+        claim: Claim,
+    },
+    /// The host that was announced to all members. `None` while the page waits for a host.
+    Announced(Option<Claim>),
+    /// Ping a session. Its next frame comes back as [`ToPage::Alive`].
+    Ping(SessionId),
+    /// See whether the code of a session's page runs: [`ToPage::Ran`]. Its `PROBE` is sent already.
+    Probe(SessionId),
+    /// Close a session that is no member, or no member any more.
+    Dismiss {
+        /// The session.
+        session: SessionId,
+        /// Why it is closed.
+        close: Close,
+    },
+    /// Which members are on this node?
+    Who,
+    /// The page does not know these sessions: they are to say again who they are.
+    Unknown(Vec<SessionId>),
+    /// This life of the page is over, or never was here. With the next one, if it is known.
+    PageLost(Option<(NodeId, Fence)>),
+}
+
+/// What the operator asks of all nodes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Question {
+    /// Which pages are there?
+    Pages,
+    /// Which members are on a page?
+    Peers(PageKey),
+    /// Send away the member of a page with an id.
+    Kick {
+        /// The page.
+        page: PageKey,
+        /// Id of the member.
+        id: PeerId,
+    },
+}
+
+/// The answer to a [`Question`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Answer {
+    /// To [`Question::Pages`]: the pages that live on this node.
+    Pages(Vec<PageSummary>),
+    /// To [`Question::Peers`]: the ids, if the page lives on this node.
+    Peers(Option<Vec<PeerId>>),
+    /// To [`Question::Kick`]: whether there was such a member. `None` if the page does not live on
+    /// this node.
+    Kicked(Option<bool>),
+    /// To any question: the node cannot say yet. The question may be asked again.
+    NotYet,
+}
+
+/// One page as the operator sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PageSummary {
+    /// Name of the page.
+    pub page: PageName,
+    /// The host, or the member that is expected back as host, and its term.
+    pub host: Option<Claim>,
+    /// Number of members on the page.
+    pub members: u64,
+}
+
+/// One thing that a node says to another.
+#[derive(Debug, Clone)]
+pub enum Entry {
+    /// To a page that lives on the other node.
+    ToPage(Place, ToPage),
+    /// To sessions on the other node, from their page.
+    ToBranch(Place, ToBranch),
+    /// A question of the operator.
+    Question {
+        /// Number of the question, for its answer.
+        number: u64,
+        /// The question.
+        question: Question,
+    },
+    /// The answer to a question of the operator.
+    Answer {
+        /// Number of the question.
+        number: u64,
+        /// The answer.
+        answer: Answer,
+    },
+}
+
+impl Entry {
+    /// Returns what a link does with the entry when it has no room for it.
+    #[must_use]
+    pub const fn class(&self) -> Class {
+        match self {
+            Self::ToPage(_, ToPage::Relay { .. }) => Class::Relay,
+            Self::ToPage(_, ToPage::Forward { .. }) => Class::Signal,
+            Self::ToBranch(_, ToBranch::Frame { class, .. }) => *class,
+            Self::ToPage(..) | Self::ToBranch(..) | Self::Question { .. } | Self::Answer { .. } => {
+                Class::Own
+            }
+        }
+    }
+
+    /// Returns the life of a page that the entry is about.
+    #[must_use]
+    pub const fn place(&self) -> Option<&Place> {
+        match self {
+            Self::ToPage(place, _) | Self::ToBranch(place, _) => Some(place),
+            Self::Question { .. } | Self::Answer { .. } => None,
+        }
+    }
+
+    /// Returns the frame that the entry carries.
+    #[must_use]
+    pub const fn frame(&self) -> Option<&Frame> {
+        match self {
+            Self::ToPage(_, ToPage::Forward { frame, .. } | ToPage::Relay { frame, .. })
+            | Self::ToBranch(_, ToBranch::Frame { frame, .. }) => Some(frame),
+            Self::ToBranch(_, ToBranch::Welcome { open, .. }) => open.as_ref(),
+            Self::ToPage(..) | Self::ToBranch(..) | Self::Question { .. } | Self::Answer { .. } => {
+                None
+            }
+        }
+    }
+}
+
+/// Returns the hash of [`ToPage::HereHash`]: the same for the same sessions in any order.
+#[must_use]
+pub fn hash_of(sessions: impl IntoIterator<Item = SessionId>) -> u64 {
+    // SplitMix64's finisher: neighbours do not cancel each other out
+    let mix = |SessionId(n): SessionId| {
+        let n = n.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let n = (n ^ (n >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let n = (n ^ (n >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        n ^ (n >> 31)
+    };
+    sessions.into_iter().map(mix).fold(0, u64::wrapping_add)
+}
