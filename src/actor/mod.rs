@@ -16,6 +16,7 @@ pub mod message;
 pub mod page_address;
 pub mod routing_table;
 
+pub mod cluster;
 pub mod directory;
 pub mod page;
 pub mod registry;

@@ -1,0 +1,154 @@
+//! The bus: hands what other nodes say to its receivers, and publishes what is to be said to them.
+//! All of it runs on the bus thread.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use actix::Recipient;
+use actix_web::web::Bytes;
+
+use super::branch::Branches;
+use super::message::ToNode;
+use super::other_node::{OtherNode, OtherNodes};
+use super::visitor::{self, Visitors};
+use peerstar_core::cluster::NodeId;
+use peerstar_core::cluster::entry::{self, Entry, Place, ToBranch};
+use peerstar_core::cluster::link::LinkEvent;
+use peerstar_core::protocol::id::PageKey;
+use peerstar_core::time::Time;
+
+/// What arrives from other nodes, and where it goes.
+pub struct Bus {
+    others: Arc<OtherNodes>,
+    branches: Arc<Branches>,
+    visitors: Arc<Visitors>,
+    directory: Recipient<ToNode>,
+    /// Empty between bags; kept for its memory.
+    bag: Vec<u8>,
+}
+
+impl Bus {
+    /// Returns the bus of a node.
+    #[must_use]
+    pub const fn new(
+        others: Arc<OtherNodes>,
+        branches: Arc<Branches>,
+        visitors: Arc<Visitors>,
+        directory: Recipient<ToNode>,
+    ) -> Self {
+        Self { others, branches, visitors, directory, bag: Vec::new() }
+    }
+
+    /// Tells the directory of the node something.
+    #[expect(clippy::disallowed_methods, reason = "the directory does little, and never waits")]
+    pub fn tell(&self, message: ToNode) {
+        self.directory.do_send(message);
+    }
+
+    /// Takes a bag that the node `from` has published in the inbox of this one.
+    pub fn receive(&self, from: NodeId, bag: Bytes) {
+        let Some(other) = self.others.get(from) else {
+            return self.tell(ToNode::Stranger(from));
+        };
+        if let Err(bad) = other.with_link(|link, now| link.receive(now, bag)) {
+            log::warn!(node:% = from, error:% = bad; "a bag of another node cannot be read");
+        }
+        self.handle_events(&other);
+    }
+
+    /// Says that this node listens or publishes anew, so that bags may be lost.
+    pub fn reconnected(&self) {
+        self.others.all().iter().for_each(|other| other.with_link(|link, now| link.reconnected(now)));
+    }
+
+    /// Does what is due, and calls `publish` with each bag and the node that it is for. Returns when
+    /// to come back.
+    pub fn run(&mut self, mut publish: impl FnMut(NodeId, &[u8])) -> Option<Time> {
+        let mut next: Option<Time> = None;
+        for other in self.others.all() {
+            other.on_bus(|link, now| link.tick(now));
+            self.handle_events(&other);
+            let bag = &mut self.bag;
+            while other.on_bus(|link, now| link.poll_transmit(now, bag)) {
+                publish(other.node(), bag);
+            }
+            let due = other.on_bus(|link, _| link.next_deadline());
+            next = next.into_iter().chain(due).min();
+        }
+        next
+    }
+
+    fn handle_events(&self, other: &Arc<OtherNode>) {
+        while let Some(event) = other.on_bus(|link, _| link.poll_event()) {
+            match event {
+                LinkEvent::Arrived { bag, entries } => {
+                    let mut touched = HashSet::new();
+                    for entry in entries {
+                        self.handle(other.node(), entry, &mut touched);
+                    }
+                    let branches = touched.iter().filter_map(|page| self.branches.get(page));
+                    branches.for_each(|branch| branch.flush());
+                    other.with_link(|link, now| link.handled(now, bag));
+                }
+                LinkEvent::Down => self.tell(ToNode::Link { node: other.node(), is_up: false }),
+                LinkEvent::Up => self.tell(ToNode::Link { node: other.node(), is_up: true }),
+                LinkEvent::HandedBack(entry) => self.hand_back(other.node(), entry),
+            }
+        }
+    }
+
+    fn handle(&self, from: NodeId, entry: Entry, touched: &mut HashSet<PageKey>) {
+        match entry {
+            Entry::ToBranch(place, word) => self.to_branch(from, place, word, touched),
+            Entry::ToPage(place, entry::ToPage::Join(join)) => {
+                self.tell(ToNode::Join { from, place, join });
+            }
+            Entry::ToPage(place, word) => match visitor::input_of(word) {
+                Ok((session, input)) => {
+                    self.visitors.hear(from, &place, session, input);
+                }
+                Err(word) => self.tell(ToNode::ToPage { from, place, word }),
+            },
+            Entry::Question { number, question } => {
+                self.tell(ToNode::Question { from, number, question });
+            }
+            Entry::Answer { number, answer } => self.tell(ToNode::Answer { from, number, answer }),
+        }
+    }
+
+    fn to_branch(
+        &self,
+        from: NodeId,
+        Place { page, fence }: Place,
+        word: ToBranch,
+        touched: &mut HashSet<PageKey>,
+    ) {
+        let branch = self.branches.get(&page).filter(|branch| branch.node() == from);
+        match (branch, word) {
+            (Some(branch), word) => {
+                branch.handle(fence, word);
+                touched.insert(page);
+            }
+            (None, ToBranch::PageLost(_)) => self.tell(ToNode::PageLeft { from, page, fence }),
+            (None, _) => {}
+        }
+    }
+
+    /// Lets a message expire that may not have arrived.
+    fn hand_back(&self, node: NodeId, entry: Entry) {
+        match entry {
+            Entry::ToPage(place, entry::ToPage::Forward { session, kind, dst, .. })
+                if kind.waits() =>
+            {
+                if let Some(branch) = self.branches.get(&place.page) {
+                    branch.expire(session, &dst);
+                }
+            }
+            Entry::ToBranch(place, ToBranch::Frame { from: Some((session, dst)), .. }) => {
+                let word = entry::ToPage::Undelivered { session, dst };
+                self.tell(ToNode::ToPage { from: node, place, word });
+            }
+            _ => {}
+        }
+    }
+}

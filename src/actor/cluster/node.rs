@@ -1,0 +1,623 @@
+//! The directory of a node: does what [`NodeState`] decides.
+//!
+//! Joins and departures pass through it, those of this node's sessions and those of other nodes'
+//! sessions for pages here. It starts and stops the actors of pages, keeps the branches of pages
+//! that live elsewhere, and opens the links to other nodes.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::{Actor, Addr, AsyncContext, Context, Handler, SpawnHandle};
+
+use super::branch::{Branch, Branches};
+use super::message::ToNode;
+use super::other_node::OtherNodes;
+use super::page_route::PageRoute;
+use super::visitor::{PageFence, Visitor, Visitors};
+use crate::actor::message::{
+    Outbound, Outlet, PageAddress, ToDirectory, ToPage, ToSession,
+};
+use crate::actor::outlet;
+use crate::actor::page::Page;
+use crate::actor::registry::{Home, Registry, ThisProcess};
+use crate::shared::Shared;
+use peerstar_core::cluster::entry::{self, Entry, Join, Place, ToBranch, TokenHash};
+use peerstar_core::cluster::io::{
+    CallId, Change, Deciding, Env, Input, Joining, KeeperInput, Output, Whereabouts,
+};
+use peerstar_core::cluster::node::{NodeRules, NodeState};
+use peerstar_core::cluster::registry::Call;
+use peerstar_core::cluster::{Fence, NodeId};
+use peerstar_core::directory::Incarnation;
+use peerstar_core::page::member::JoinRequest;
+use peerstar_core::page::{self, Handover};
+use peerstar_core::protocol::claim::Claim;
+use peerstar_core::protocol::id::{Epoch, PageKey, PeerId, SessionId};
+use peerstar_core::time::Time;
+
+/// Longest time over which a drain tells its pages.
+const MAX_DRAIN_SPREAD: Duration = Duration::from_secs(3);
+/// Time that a drain takes for each connection, up to [`MAX_DRAIN_SPREAD`].
+const DRAIN_SPREAD_A_CONNECTION: Duration = Duration::from_millis(5);
+
+/// The connection to the registry, as the directory uses it. Nothing waits for it.
+pub trait Keeper: Send {
+    /// Asks the registry. The answer comes as [`KeeperInput::Replied`].
+    fn call(&self, id: CallId, call: Call);
+
+    /// Drops the connection, and dials anew.
+    fn reconnect(&self);
+
+    /// Listens to the inbox of `node`, which this process is from now on.
+    fn identity(&self, node: NodeId);
+}
+
+/// A request to join, as it waits here.
+#[derive(Debug, Clone)]
+pub struct Request {
+    join: Box<Join>,
+    /// How to reach the session, if it is one of this node.
+    outlet: Option<Outlet>,
+}
+
+/// A session of this node.
+struct Local {
+    key: PageKey,
+    id: PeerId,
+    outlet: Outlet,
+    /// The highest fence in which a page of another node, or of this one, has let it in.
+    bound: Fence,
+    /// What it asks, until a page of another node has let it in.
+    asks: Option<Joining<Request>>,
+}
+
+/// A page that lives here.
+struct Here {
+    actor: Addr<Page>,
+    incarnation: Incarnation,
+    fence: PageFence,
+    routes: HashMap<NodeId, Arc<PageRoute>>,
+}
+
+/// What a page's actor left when it stopped.
+struct Left {
+    incarnation: Incarnation,
+    handover: Box<Handover>,
+    outlets: Vec<Outlet>,
+    awaited: HashSet<SessionId>,
+}
+
+/// The parts of a node that other threads use as well.
+#[derive(Clone)]
+pub struct Tables {
+    /// Links to other nodes.
+    pub others: Arc<OtherNodes>,
+    /// Pages of other nodes.
+    pub branches: Arc<Branches>,
+    /// Sessions of other nodes.
+    pub visitors: Arc<Visitors>,
+}
+
+/// The actor that drives a [`NodeState`].
+pub struct NodeDirectory {
+    shared: Arc<Shared>,
+    state: NodeState<Request>,
+    keeper: Box<dyn Keeper>,
+    tables: Tables,
+    pages: HashMap<PageKey, Here>,
+    /// Threads for pages.
+    registry: ThisProcess,
+    locals: HashMap<SessionId, Local>,
+    /// The page whose actor has stopped in this step.
+    left: Option<(PageKey, Left)>,
+    /// The highest epoch that this process has named or believed.
+    epoch: Epoch,
+    timer: Option<(Time, SpawnHandle)>,
+    outputs: Vec<Output<Request>>,
+}
+
+impl NodeDirectory {
+    /// Returns the directory of a process that starts as `node`, with threads for pages.
+    #[must_use]
+    pub fn new(
+        shared: Arc<Shared>,
+        node: NodeId,
+        rules: NodeRules,
+        registry: ThisProcess,
+        keeper: Box<dyn Keeper>,
+        tables: Tables,
+    ) -> Self {
+        let now = shared.clock.now();
+        let env = Env { now, random: rand::random(), epoch: Epoch::default() };
+        Self {
+            state: NodeState::new(node, rules, env),
+            shared,
+            keeper,
+            tables,
+            pages: HashMap::new(),
+            registry,
+            locals: HashMap::new(),
+            left: None,
+            epoch: Epoch::default(),
+            timer: None,
+            outputs: Vec::new(),
+        }
+    }
+
+    /// Hands one input to the state, performs all outputs, and arms the timer.
+    fn step(&mut self, input: Input<Request>, ctx: &mut Context<Self>) {
+        let now = self.shared.clock.now();
+        let env = Env { now, random: rand::random(), epoch: self.epoch };
+        let mut outputs = std::mem::take(&mut self.outputs);
+        self.state.handle(env, input, &mut outputs);
+        outputs.drain(..).for_each(|output| self.perform(output, ctx));
+        self.outputs = outputs;
+        self.rearm(ctx);
+        let pages = i64::try_from(self.pages.len()).unwrap_or(i64::MAX);
+        self.shared.metrics.pages.set(pages);
+    }
+
+    fn rearm(&mut self, ctx: &mut Context<Self>) {
+        let Some(at) = self.state.next_deadline().map(|deadline| deadline.at) else { return };
+        if self.timer.is_some_and(|(armed, _)| armed <= at) {
+            return;
+        }
+        if let Some((_, later)) = self.timer.take() {
+            ctx.cancel_future(later);
+        }
+        // the clock counts whole milliseconds: without one more the timer may be early
+        let delay = at.since(self.shared.clock.now()) + Duration::from_millis(1);
+        let timer = ctx.run_later(delay, |node, ctx| {
+            node.timer = None;
+            node.step(Input::Timer, ctx);
+        });
+        self.timer = Some((at, timer));
+    }
+
+    fn perform(&mut self, output: Output<Request>, ctx: &mut Context<Self>) {
+        match output {
+            Output::Call(id, call) => self.keeper.call(id, call),
+            Output::Reconnect => self.keeper.reconnect(),
+            Output::Identity(node) => {
+                self.tables.others.clear();
+                self.keeper.identity(node);
+            }
+            Output::Slot(slot) => self.shared.set_slot(slot),
+            Output::Epoch(epoch) => self.believe(epoch),
+            Output::Deciding(deciding) => self.shared.set_deciding(deciding),
+            Output::Create { page, incarnation, fence, announced, claim } => {
+                let handover = Handover { claim, ..Handover::above(announced) };
+                self.create(&page, incarnation, fence, handover, HashSet::new(), ctx);
+            }
+            Output::Recreate { page, incarnation, fence } => {
+                self.recreate(&page, incarnation, fence, ctx);
+            }
+            Output::Retire { page, incarnation } => {
+                self.stop(&page, incarnation, ToPage::Retire);
+            }
+            Output::Yield { page, incarnation, was_alone } => {
+                self.stop(&page, incarnation, ToPage::Yield { was_alone });
+            }
+            Output::Fence { page, fence } => {
+                if let Some(here) = self.pages.get(&page) {
+                    here.fence.set(fence);
+                }
+            }
+            Output::Alone { page, alone } => {
+                self.tell_page(&page, ToPage::Input(page::Input::Alone(alone)));
+            }
+            Output::Adrift { page } | Output::Forget { page } => {
+                self.tables.branches.remove(&page);
+            }
+            Output::Locate { page, at, sessions } => {
+                let address = self.address(&page, at, ctx);
+                for session in sessions {
+                    self.lose_page(session, address.clone());
+                }
+            }
+            Output::Tell { session, page, at } => {
+                let address = self.address(&page, at, ctx);
+                self.lose_page(session, address);
+            }
+            Output::Admit { page, joining, from } => self.admit(&page, joining, from),
+            Output::Depart { page, session, departure } => {
+                self.tables.visitors.remove(session);
+                let input = page::Input::SocketClosed { session, departure };
+                self.tell_page(&page, ToPage::Input(input));
+            }
+            Output::PassJoin { to, page, joining } => self.pass_join(to, page, joining, ctx),
+            Output::PassDeparture { to, page, session, departure } => {
+                if let Some(branch) = self.tables.branches.get(&page).filter(|b| b.node() == to) {
+                    branch.unbind(session);
+                    branch.say(entry::ToPage::SocketClosed { session, departure });
+                }
+            }
+            Output::ReturnJoin { to, page, joining } => {
+                let place = Place { page, fence: joining.bound };
+                self.say(to, Entry::ToBranch(place, ToBranch::Unknown(vec![joining.session])));
+            }
+            Output::TellLeft { to, page, fence } => {
+                let place = Place { page, fence };
+                self.say(to, Entry::ToBranch(place, ToBranch::PageLost(None)));
+            }
+            Output::Close { session, close } => {
+                if let Some(local) = self.locals.get(&session) {
+                    local.outlet.send(Outbound::Notice(ToSession::Close(close)));
+                }
+            }
+            Output::OpenLink(node) => self.tables.others.open(self.state.node(), node),
+            Output::CloseLink(node) => self.close_link(node),
+            Output::Changed(change) => log_change(self.state.node(), change),
+            Output::Drained => {}
+        }
+    }
+
+    /// Notes that somebody in the cluster has named or believed an epoch.
+    fn believe(&mut self, epoch: Epoch) {
+        self.epoch = self.epoch.max(epoch);
+        self.shared.believe(epoch);
+    }
+
+    fn say(&self, to: NodeId, entry: Entry) {
+        if let Some(other) = self.tables.others.get(to) {
+            other.say(&entry);
+        }
+    }
+
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a page does little for one message, and never waits"
+    )]
+    fn tell_page(&self, page: &PageKey, message: ToPage) {
+        if let Some(here) = self.pages.get(page) {
+            here.actor.do_send(message);
+        }
+    }
+
+    fn stop(&mut self, page: &PageKey, incarnation: Incarnation, order: ToPage) {
+        if self.pages.get(page).is_some_and(|here| here.incarnation == incarnation) {
+            self.tell_page(page, order);
+            self.pages.remove(page);
+            self.registry.forget(page);
+        }
+    }
+
+    fn create(
+        &mut self,
+        page: &PageKey,
+        incarnation: Incarnation,
+        fence: Fence,
+        handover: Handover,
+        awaited: HashSet<SessionId>,
+        ctx: &Context<Self>,
+    ) {
+        let (name, shared) = (page.clone(), Arc::clone(&self.shared));
+        let directory = ctx.address().recipient();
+        let make = move || Page::new(name, incarnation, handover, awaited, shared, directory);
+        let Home::Here(actor) = self.registry.place(page, Box::new(make));
+        let fence = PageFence::new(fence);
+        self.pages.insert(page.clone(), Here { actor, incarnation, fence, routes: HashMap::new() });
+    }
+
+    /// Starts a successor of an actor that has died, and tells the sessions.
+    fn recreate(
+        &mut self,
+        page: &PageKey,
+        incarnation: Incarnation,
+        fence: Fence,
+        ctx: &Context<Self>,
+    ) {
+        let Some((_, left)) = self.left.take_if(|(key, _)| key == page) else { return };
+        let Left { handover, outlets, mut awaited, .. } = left;
+        self.shared.metrics.page_restarts.inc();
+        log::error!(
+            page = page.name(), sessions = outlets.len();
+            "page actor died and is started again"
+        );
+        awaited.extend(outlets.iter().map(|outlet| outlet.session));
+        self.create(page, incarnation, fence, *handover, awaited, ctx);
+        let Some(here) = self.pages.get(page) else { return };
+        let successor = PageAddress::Here(here.actor.clone().recipient());
+        for outlet in &outlets {
+            let notice = ToSession::PageLost(Some(successor.clone()));
+            outlet.send(Outbound::Notice(notice));
+        }
+    }
+
+    /// Returns the address of a page. Begins its branch if it lives on another node.
+    fn address(
+        &mut self,
+        page: &PageKey,
+        at: Whereabouts,
+        ctx: &Context<Self>,
+    ) -> Option<PageAddress> {
+        match at {
+            Whereabouts::Here { .. } => {
+                let here = self.pages.get(page)?;
+                Some(PageAddress::Here(here.actor.clone().recipient()))
+            }
+            Whereabouts::There { node, fence } => {
+                Some(self.branch(page, node, fence, ctx)?.address())
+            }
+        }
+    }
+
+    /// Returns the branch of a page on another node.
+    fn branch(
+        &mut self,
+        page: &PageKey,
+        node: NodeId,
+        fence: Fence,
+        ctx: &Context<Self>,
+    ) -> Option<Arc<Branch>> {
+        let known = self.tables.branches.get(page);
+        if let Some(branch) = known.filter(|branch| branch.node() == node) {
+            return Some(branch);
+        }
+        self.tables.branches.remove(page);
+        let other = self.tables.others.get(node)?;
+        other.with_link(|link, now| link.set_bound(now, true));
+        let place = Place { page: page.clone(), fence };
+        let queue_bytes = self.shared.settings.limits.queue_bytes;
+        let (directory, node) = (ctx.address().recipient(), ctx.address().recipient());
+        let branch = Arc::new(Branch::new(place, other, queue_bytes, directory, node));
+        self.tables.branches.add(Arc::clone(&branch));
+        Some(branch)
+    }
+
+    /// Tells a session of this node that its page lives at another address now.
+    fn lose_page(&self, session: SessionId, address: Option<PageAddress>) {
+        if let (Some(local), Some(address)) = (self.locals.get(&session), address) {
+            local.outlet.send(Outbound::Notice(ToSession::PageLost(Some(address))));
+        }
+    }
+
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a page does little for one message, and never waits"
+    )]
+    fn admit(&mut self, page: &PageKey, joining: Joining<Request>, from: Option<NodeId>) {
+        let Joining { session, request: Request { join, outlet }, .. } = joining;
+        let Some(here) = self.pages.get_mut(page) else { return };
+        let outlet = match (outlet, from) {
+            (Some(outlet), _) => outlet,
+            (None, Some(node)) => {
+                let Some(other) = self.tables.others.get(node) else { return };
+                other.with_link(|link, now| link.set_bound(now, true));
+                let visitors = &self.tables.visitors;
+                let route = here.routes.entry(node).or_insert_with(|| {
+                    let actor = here.actor.clone().recipient();
+                    let (fence, visitors) = (here.fence.clone(), Arc::clone(visitors));
+                    Arc::new(PageRoute::new(page.clone(), fence, actor, other, visitors))
+                });
+                let counters = Arc::default();
+                let visitor = Visitor {
+                    node,
+                    fence: here.fence.clone(),
+                    page: here.actor.clone().recipient(),
+                    counters: Arc::clone(&counters),
+                    routing: None,
+                };
+                visitors.add(session, visitor);
+                let route = Arc::clone(route) as Arc<dyn outlet::Link<ToSession>>;
+                Outlet::linked(session, counters, route)
+            }
+            (None, None) => return,
+        };
+        if let Some(local) = self.locals.get_mut(&session) {
+            (local.bound, local.asks) = (here.fence.get(), None);
+        }
+        here.actor.do_send(ToPage::Join { request: Box::new(join.request), outlet });
+    }
+
+    fn pass_join(
+        &mut self,
+        to: NodeId,
+        page: PageKey,
+        joining: Joining<Request>,
+        ctx: &Context<Self>,
+    ) {
+        let fence = match self.state.whereabouts(&page) {
+            Some(Whereabouts::There { node, fence }) if node == to => fence,
+            _ => joining.bound,
+        };
+        let Some(branch) = self.branch(&page, to, fence, ctx) else { return };
+        let Some(local) = self.locals.get_mut(&joining.session) else { return };
+        branch.bind(local.id.clone(), local.outlet.clone());
+        let word = entry::ToPage::Join(joining.request.join.clone());
+        local.asks = Some(joining);
+        branch.say(word);
+    }
+
+    /// Ends the link to a node that has gone. The pages here lose its sessions.
+    #[expect(clippy::disallowed_methods, reason = "one message for each session")]
+    fn close_link(&mut self, node: NodeId) {
+        self.tables.others.close(node);
+        for (session, visitor) in self.tables.visitors.remove_all_of(node) {
+            let departure = page::member::Departure::Lost;
+            let input = page::Input::SocketClosed { session, departure };
+            visitor.page.do_send(ToPage::Input(input));
+        }
+        self.pages.values_mut().for_each(|here| drop(here.routes.remove(&node)));
+    }
+
+    fn joined(&mut self, place: &Place, session: SessionId, ctx: &mut Context<Self>) {
+        if let Some(local) = self.locals.get_mut(&session) {
+            (local.bound, local.asks) = (local.bound.max(place.fence), None);
+        }
+        self.step(Input::Joined { page: place.page.clone(), session }, ctx);
+    }
+
+    /// Sessions that another node does not know, on a page that it may not have.
+    fn unknown(
+        &mut self,
+        node: NodeId,
+        place: &Place,
+        sessions: Vec<SessionId>,
+        ctx: &mut Context<Self>,
+    ) {
+        for session in sessions {
+            let Some(local) = self.locals.get_mut(&session) else { continue };
+            if let Some(joining) = local.asks.take() {
+                self.step(Input::Returned { node, page: place.page.clone(), joining }, ctx);
+            } else if let Some(branch) = self.tables.branches.get(&place.page) {
+                self.lose_page(session, Some(branch.address()));
+            }
+        }
+    }
+
+    /// Tells one page after the other, so that clients do not all return in the same moment.
+    fn drain(&mut self, connections: usize, ctx: &mut Context<Self>) {
+        let connections = u32::try_from(connections).unwrap_or(u32::MAX);
+        let spread = MAX_DRAIN_SPREAD.min(DRAIN_SPREAD_A_CONNECTION * connections);
+        let pages: Vec<_> = self.pages.keys().cloned().collect();
+        let count = u32::try_from(pages.len()).unwrap_or(u32::MAX);
+        for (n, page) in (0_u32..).zip(pages) {
+            ctx.run_later(spread * n / count, move |node, _| {
+                node.tell_page(&page, ToPage::Input(page::Input::Drain));
+            });
+        }
+        self.step(Input::Drain, ctx);
+    }
+
+    fn to_page(&mut self, from: NodeId, place: Place, word: entry::ToPage, ctx: &mut Context<Self>) {
+        let page = place.page;
+        let input = match word {
+            entry::ToPage::SocketClosed { session, departure } => {
+                let input = Input::DepartedFrom { node: from, page, session, departure };
+                return self.step(input, ctx);
+            }
+            entry::ToPage::Undelivered { session, dst } => {
+                page::Input::Undelivered { session, dst }
+            }
+            entry::ToPage::LeaveWithoutSocket { id, proof } => match proof.to_token() {
+                Some(token) => page::Input::LeaveWithoutSocket { id, token },
+                None => return,
+            },
+            _ => return,
+        };
+        self.tell_page(&page, ToPage::Input(input));
+    }
+}
+
+fn log_change(node: NodeId, change: Change) {
+    match change {
+        Change::Settled => log::info!(node:%; "node is in the cluster"),
+        Change::Asserting => log::info!(node:%; "registry has begun anew: node says which pages it has"),
+        Change::Unsure => log::info!(node:%; "lease was not renewed in time: pages wait"),
+        Change::Unreachable => log::info!(node:%; "registry cannot be reached: pages go on alone"),
+        Change::Buried { was } => log::info!(node:%, was:%; "node was taken for dead, and goes on as another"),
+        Change::Abandoned => log::info!(node:%; "half of the nodes have gone: pages go on alone"),
+        Change::Rejoined => log::info!(node:%; "nodes are back"),
+        Change::Lost(other) => log::info!(node:%, other:%; "another node has gone"),
+        Change::Draining => log::info!(node:%; "node gives its pages up"),
+    }
+}
+
+impl Actor for NodeDirectory {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        self.keeper.identity(self.state.node());
+        self.rearm(ctx);
+    }
+}
+
+impl Handler<ToDirectory> for NodeDirectory {
+    type Result = ();
+
+    fn handle(&mut self, message: ToDirectory, ctx: &mut Self::Context) {
+        match message {
+            ToDirectory::Join { key, request, outlet } => {
+                let session = request.session;
+                let id = request.id.clone();
+                let new = Local {
+                    key: key.clone(),
+                    id,
+                    outlet: outlet.clone(),
+                    bound: Fence::default(),
+                    asks: None,
+                };
+                let bound = self.locals.entry(session).or_insert(new).bound;
+                let joining = joining(bound, request, outlet);
+                self.step(Input::Join { page: key, joining }, ctx);
+            }
+            ToDirectory::Seek { key, outlet } => {
+                self.step(Input::Seek { page: key, session: outlet.session }, ctx);
+            }
+            ToDirectory::Gone { key, session, departure } => {
+                self.locals.remove(&session);
+                self.step(Input::Departed { page: key, session, departure }, ctx);
+            }
+            ToDirectory::TakeLeave { key, id, token } => {
+                if self.pages.contains_key(&key) {
+                    let input = page::Input::LeaveWithoutSocket { id, token };
+                    self.tell_page(&key, ToPage::Input(input));
+                } else if let (Some(branch), Some(proof)) =
+                    (self.tables.branches.get(&key), TokenHash::of_token(&token))
+                {
+                    branch.say(entry::ToPage::LeaveWithoutSocket { id, proof });
+                }
+            }
+            ToDirectory::Idle { key, incarnation, joins_seen, announced } => {
+                self.believe(announced);
+                let input = Input::Idle { page: key, incarnation, joins_seen, announced };
+                self.step(input, ctx);
+            }
+            ToDirectory::Stopped { key, incarnation, handover, outlets, awaited } => {
+                let announced = handover.announced_epoch;
+                self.believe(announced);
+                let left = Left { incarnation, handover, outlets, awaited };
+                self.left = Some((key.clone(), left));
+                self.step(Input::Stopped { page: key, incarnation, announced }, ctx);
+                self.left = None;
+            }
+            ToDirectory::Announced { key, claim, is_local } => {
+                self.believe(claim.epoch);
+                self.step(Input::Announced { page: key, claim, is_local }, ctx);
+            }
+            ToDirectory::Drain { connections } => self.drain(connections, ctx),
+        }
+    }
+}
+
+/// Returns a session of this node that wants to be on a page.
+fn joining(bound: Fence, request: Box<JoinRequest>, outlet: Outlet) -> Joining<Request> {
+    let (session, resumes) = (request.session, request.resumed.is_some());
+    let proof = request.token.as_ref().and_then(TokenHash::of_token);
+    let join = Join { request: *request, proof, seat: None, contacts: Vec::new() };
+    let request = Request { join: Box::new(join), outlet: Some(outlet) };
+    Joining { session, bound, resumes, request }
+}
+
+impl Handler<ToNode> for NodeDirectory {
+    type Result = ();
+
+    fn handle(&mut self, message: ToNode, ctx: &mut Self::Context) {
+        match message {
+            ToNode::Keeper(input) => self.step(Input::Keeper(input), ctx),
+            ToNode::Stranger(node) => self.step(Input::Stranger(node), ctx),
+            ToNode::Link { node, is_up } => self.step(Input::Link { node, is_up }, ctx),
+            ToNode::Join { from, place, join } => {
+                let (session, resumes) = (join.request.session, join.request.resumed.is_some());
+                let request = Request { join, outlet: None };
+                let joining = Joining { session, bound: place.fence, resumes, request };
+                self.step(Input::JoinFrom { node: from, page: place.page, joining }, ctx);
+            }
+            ToNode::ToPage { from, place, word } => self.to_page(from, place, word, ctx),
+            ToNode::Joined { place, session } => self.joined(&place, session, ctx),
+            ToNode::Unknown { from, place, sessions } => {
+                self.unknown(from, &place, sessions, ctx);
+            }
+            ToNode::PageLeft { from, page, fence } => {
+                self.step(Input::PageLeft { node: from, page, fence }, ctx);
+            }
+            ToNode::Announced { page, claim, is_local } => {
+                self.believe(claim.epoch);
+                self.step(Input::Announced { page, claim, is_local }, ctx);
+            }
+            ToNode::Question { .. } | ToNode::Answer { .. } => {}
+        }
+    }
+}

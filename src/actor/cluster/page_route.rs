@@ -1,0 +1,157 @@
+//! How a page reaches its sessions on one other node: what it sends becomes entries of a link.
+
+use std::sync::Arc;
+
+use actix::Recipient;
+
+use super::other_node::OtherNode;
+use super::visitor::{PageFence, Visitors};
+use crate::actor::latch::Opener;
+use crate::actor::message::{ToPage, ToSession};
+use crate::actor::outbound::{Judged, NoRoom, Outbound, QueuedItem};
+use crate::actor::outlet;
+use peerstar_core::cluster::entry::{Class, Entry, Place, ToBranch};
+use peerstar_core::cluster::link::{Link, Pushed};
+use peerstar_core::page::Input;
+use peerstar_core::protocol::id::{PageKey, PeerId, SessionId};
+use peerstar_core::protocol::outgoing::Frame;
+use peerstar_core::time::Time;
+
+/// The way from one page to one other node. All sessions of the page on that node share it.
+#[derive(Debug)]
+pub struct PageRoute {
+    page: PageKey,
+    fence: PageFence,
+    /// The actor of the page, which is told of messages that the link refused.
+    actor: Recipient<ToPage>,
+    other: Arc<OtherNode>,
+    visitors: Arc<Visitors>,
+}
+
+/// Items for sessions of another node, on their way into the link.
+struct Pushing<'a> {
+    place: Place,
+    link: &'a mut Link,
+    now: Time,
+    /// Messages that the link has no room for: their sender and their receiver.
+    refused: Vec<(SessionId, PeerId)>,
+}
+
+impl PageRoute {
+    /// Returns the way from a page to a node.
+    #[must_use]
+    pub const fn new(
+        page: PageKey,
+        fence: PageFence,
+        actor: Recipient<ToPage>,
+        other: Arc<OtherNode>,
+        visitors: Arc<Visitors>,
+    ) -> Self {
+        Self { page, fence, actor, other, visitors }
+    }
+
+    /// Returns the page's fence.
+    #[must_use]
+    pub const fn fence(&self) -> &PageFence {
+        &self.fence
+    }
+
+    fn place(&self) -> Place {
+        Place { page: self.page.clone(), fence: self.fence.get() }
+    }
+
+    /// Says something to the branch of the page.
+    pub fn say(&self, word: ToBranch) {
+        self.other.say(&Entry::ToBranch(self.place(), word));
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "at most one input for each message of a client")]
+    fn push_all(
+        &self,
+        items: impl IntoIterator<Item = QueuedItem<ToSession>> + AsRef<[QueuedItem<ToSession>]>,
+    ) {
+        // before the link is locked: a visitor is locked while it uses links
+        for item in items.as_ref() {
+            if let Outbound::Notice(ToSession::Joined { routing, .. }) = &item.item {
+                self.visitors.admit(item.receiver, Arc::clone(routing));
+            }
+        }
+        let (refused, openers) = self.other.with_link(|link, now| {
+            let mut pushing =
+                Pushing { place: self.place(), link, now, refused: Vec::new() };
+            let openers: Vec<_> = items.into_iter().filter_map(|item| pushing.push(item)).collect();
+            (pushing.refused, openers)
+        });
+        // only now: what waits for an opener may be for the same link
+        drop(openers);
+        for (session, dst) in refused {
+            self.actor.do_send(ToPage::Input(Input::Undelivered { session, dst }));
+        }
+    }
+}
+
+impl Pushing<'_> {
+    /// Pushes one item. Returns what is to be dropped after the link is free.
+    fn push(&mut self, item: QueuedItem<ToSession>) -> Option<Opener> {
+        let to = item.receiver;
+        match item.item {
+            Outbound::Frame(frame) => self.push_frame(to, frame, NoRoom::Drop),
+            Outbound::Judged(judged) => {
+                let Judged { frame, no_room } = *judged;
+                self.push_frame(to, frame, no_room);
+            }
+            Outbound::Urgent(frame, opener) => {
+                self.say(ToBranch::Urgent { to, frame });
+                return Some(opener);
+            }
+            Outbound::Notice(notice) => {
+                self.say(word(to, notice));
+            }
+        }
+        None
+    }
+
+    fn say(&mut self, word: ToBranch) -> Pushed {
+        self.link.push(self.now, &Entry::ToBranch(self.place.clone(), word))
+    }
+
+    fn push_frame(&mut self, to: SessionId, frame: Frame, no_room: NoRoom) {
+        let terms = match no_room {
+            NoRoom::Close => (Class::Own, true),
+            NoRoom::CloseLater => (Class::Own, false),
+            NoRoom::DropAndClose => (Class::Relay, true),
+            NoRoom::Drop => (Class::Relay, false),
+            NoRoom::Expire { sender, receiver } => {
+                let from = Some((sender, receiver.clone()));
+                let class = Class::Signal;
+                let word = ToBranch::Frame { to: vec![to], frame, class, blames: false, from };
+                if self.say(word) != Pushed::Queued {
+                    self.refused.push((sender, receiver));
+                }
+                return;
+            }
+        };
+        self.link.push_frame(self.now, &self.place, to, &frame, terms);
+    }
+}
+
+/// Returns a notice as it is said to the session's node.
+fn word(to: SessionId, notice: ToSession) -> ToBranch {
+    match notice {
+        ToSession::Joined { claim, .. } => ToBranch::Welcome { to, open: None, claim, seat: None },
+        ToSession::Hosts(claim) => ToBranch::Hosts { to, claim },
+        ToSession::Ping => ToBranch::Ping(to),
+        ToSession::Close(close) => ToBranch::Dismiss { session: to, close },
+        ToSession::PageLost(_) => ToBranch::Unknown(vec![to]),
+    }
+}
+
+impl outlet::Link<ToSession> for PageRoute {
+    fn push(&self, item: QueuedItem<ToSession>) {
+        self.push_all([item]);
+    }
+
+    fn append(&self, items: Vec<QueuedItem<ToSession>>) {
+        self.push_all(items);
+    }
+}
