@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use super::{Header, kind};
-use crate::cluster::entry::{Class, Entry, Place, codec};
+use crate::cluster::entry::{Class, Delivery, Entry, Place, codec};
 use crate::cluster::wire::{Writer, put_number};
 use crate::protocol::id::SessionId;
 use crate::protocol::outgoing::Frame;
@@ -42,8 +42,7 @@ pub struct Body {
 struct OpenFrame {
     place: usize,
     text: usize,
-    class: Class,
-    blames: bool,
+    delivery: Delivery,
 }
 
 /// Where a body ended before an entry was added.
@@ -93,11 +92,11 @@ impl Body {
         place: &Place,
         to: SessionId,
         frame: &Frame,
-        (class, blames): (Class, bool),
+        delivery: Delivery,
         mut full: impl FnMut(Sealed),
     ) {
         if let Some(open) = self.open
-            && (open.class, open.blames) == (class, blames)
+            && open.delivery == delivery
             && self.texts.get(open.text).is_some_and(|text| is_same(text, frame))
             && self.places.get(open.place) == Some(place)
             && self.len() + PART_HEAD + 10 <= Header::MOST_BODY_BYTES
@@ -106,11 +105,11 @@ impl Body {
         }
         self.end_frame();
         let mark = self.mark();
-        self.open_frame(place, to, frame, class, blames);
+        self.open_frame(place, to, frame, delivery);
         if self.len() + PART_HEAD > Header::MOST_BODY_BYTES {
             self.end_frame();
             self.keep_within(&mark, &mut full, |body| {
-                body.open_frame(place, to, frame, class, blames);
+                body.open_frame(place, to, frame, delivery);
                 body.end_frame();
             });
         }
@@ -189,28 +188,21 @@ impl Body {
         put_record(&mut self.bytes, tag(entry.class(), kind), &[scratch]);
     }
 
-    fn open_frame(
-        &mut self,
-        place: &Place,
-        to: SessionId,
-        frame: &Frame,
-        class: Class,
-        blames: bool,
-    ) {
+    fn open_frame(&mut self, place: &Place, to: SessionId, frame: &Frame, delivery: Delivery) {
         let (place, text) = (self.place(place), self.text(frame));
         Writer::new(&mut self.receivers, &mut self.last_session).session(to);
-        self.open = Some(OpenFrame { place, text, class, blames });
+        self.open = Some(OpenFrame { place, text, delivery });
     }
 
     /// Writes the entry that got receivers.
     fn end_frame(&mut self) {
-        let Some(OpenFrame { place, text, class, blames }) = self.open.take() else { return };
+        let Some(OpenFrame { place, text, delivery }) = self.open.take() else { return };
         let Self { bytes, scratch, receivers, last_session, .. } = self;
         scratch.clear();
         put_number(scratch, place as u64 + 1);
         put_number(scratch, text as u64 + 1);
-        codec::write_frame_head(&mut Writer::new(scratch, last_session), blames, None);
-        put_record(bytes, tag(class, codec::kind::FRAME), &[scratch, receivers]);
+        codec::write_frame_head(&mut Writer::new(scratch, last_session), delivery, None);
+        put_record(bytes, tag(delivery.class(), codec::kind::FRAME), &[scratch, receivers]);
         receivers.clear();
     }
 

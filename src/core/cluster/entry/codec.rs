@@ -5,14 +5,14 @@ use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use serde_json::value::RawValue;
 
-use super::{Answer, Class, Entry, Join, PageSummary, Place, Present, Question};
+use super::{Answer, Class, Delivery, Entry, Join, PageSummary, Place, Question};
 use super::{ToBranch, ToPage, TokenHash};
 use crate::cluster::wire::{BadBag, Reader, Writer};
 use crate::cluster::{Fence, NodeId};
 use crate::page::member::{Departure, JoinRequest, Rights, Seat, Status};
 use crate::protocol::claim::Claim;
 use crate::protocol::close::Close;
-use crate::protocol::id::{Epoch, PageKey, PageName, PeerId};
+use crate::protocol::id::{Capabilities, Epoch, PageKey, PageName, PeerId, SessionId};
 use crate::protocol::incoming::{
     MAX_CHANNELS, MAX_PROFILE_BYTES, SignalKind, StatusUpdate, Suspicion,
 };
@@ -36,17 +36,18 @@ pub(in crate::cluster) mod kind {
     pub(super) const UNDELIVERED: u8 = 21;
     pub(super) const ALIVE: u8 = 22;
     pub(super) const LEAVE_WITHOUT_SOCKET: u8 = 23;
-    pub(super) const HERE: u8 = 24;
-    pub(super) const HERE_HASH: u8 = 25;
+    pub(super) const WHO: u8 = 24;
+    pub(super) const MISSED: u8 = 25;
     pub(super) const WELCOME: u8 = 32;
     pub(super) const HOSTS: u8 = 33;
     pub(super) const ANNOUNCED: u8 = 34;
     pub(super) const PING: u8 = 35;
     pub(super) const PROBE: u8 = 36;
     pub(super) const DISMISS: u8 = 37;
-    pub(super) const WHO: u8 = 38;
-    pub(super) const UNKNOWN: u8 = 39;
+    pub(super) const HERE: u8 = 38;
+    pub(super) const HERE_HASH: u8 = 39;
     pub(super) const PAGE_LOST: u8 = 40;
+    pub(super) const JOIN_RETURNED: u8 = 41;
     pub(super) const QUESTION: u8 = 48;
     pub(super) const ANSWER: u8 = 49;
 }
@@ -177,24 +178,22 @@ fn write_to_page(word: &ToPage, w: &mut Writer<'_>) -> u8 {
             w.raw(&proof.0);
             kind::LEAVE_WITHOUT_SOCKET
         }
-        ToPage::Here(present) => {
-            w.list(present.iter(), |w, present| {
-                w.session(present.session);
-                w.number(present.told.0);
-            });
-            kind::HERE
-        }
-        ToPage::HereHash(hash) => {
-            w.raw(&hash.to_be_bytes());
-            kind::HERE_HASH
+        ToPage::Who => kind::WHO,
+        ToPage::Missed(sessions) => {
+            write_sessions(w, sessions);
+            kind::MISSED
         }
     }
 }
 
+fn write_sessions(w: &mut Writer<'_>, sessions: &[SessionId]) {
+    w.list(sessions.iter(), |w, session| w.session(*session));
+}
+
 fn write_to_branch(word: &ToBranch, w: &mut Writer<'_>) -> u8 {
     match word {
-        ToBranch::Frame { to, frame: _, class: _, blames, from } => {
-            write_frame_head(w, *blames, from.as_ref());
+        ToBranch::Frame { to, frame: _, delivery, from } => {
+            write_frame_head(w, *delivery, from.as_ref());
             // the receivers are the rest: more of them can be added
             to.iter().for_each(|session| w.session(*session));
             kind::FRAME
@@ -218,8 +217,8 @@ fn write_to_branch(word: &ToBranch, w: &mut Writer<'_>) -> u8 {
             w.session(*session);
             kind::PING
         }
-        ToBranch::Probe(session) => {
-            w.session(*session);
+        ToBranch::Probe { to, frame: _ } => {
+            w.session(*to);
             kind::PROBE
         }
         ToBranch::Dismiss { session, close } => {
@@ -227,10 +226,18 @@ fn write_to_branch(word: &ToBranch, w: &mut Writer<'_>) -> u8 {
             w.number(close.code().into());
             kind::DISMISS
         }
-        ToBranch::Who => kind::WHO,
-        ToBranch::Unknown(sessions) => {
-            w.list(sessions.iter(), |w, session| w.session(*session));
-            kind::UNKNOWN
+        ToBranch::Here { sessions, host } => {
+            write_sessions(w, sessions);
+            w.option(host.as_ref(), write_claim);
+            kind::HERE
+        }
+        ToBranch::JoinReturned(session) => {
+            w.session(*session);
+            kind::JOIN_RETURNED
+        }
+        ToBranch::HereHash(hash) => {
+            w.raw(&hash.to_be_bytes());
+            kind::HERE_HASH
         }
         ToBranch::PageLost(next) => {
             w.option(*next, |w, (node, fence)| {
@@ -245,10 +252,10 @@ fn write_to_branch(word: &ToBranch, w: &mut Writer<'_>) -> u8 {
 /// Writes what stands before the receivers of a frame.
 pub(in crate::cluster) fn write_frame_head(
     w: &mut Writer<'_>,
-    blames: bool,
-    from: Option<&(crate::protocol::id::SessionId, PeerId)>,
+    delivery: Delivery,
+    from: Option<&(SessionId, PeerId)>,
 ) {
-    w.flag(blames);
+    w.byte(delivery_code(delivery));
     w.option(from, |w, (session, dst)| {
         w.session(*session);
         w.text(dst.as_str());
@@ -281,8 +288,8 @@ pub(in crate::cluster) fn read(
             let seat = r.option(Reader::number)?.map(Seat);
             Entry::ToBranch(place, ToBranch::Welcome { to, open, claim, seat })
         }
-        (kind, Some(place), Some(frame)) => read_with_frame(class, kind, place, frame, r)?,
-        (kind @ kind::JOIN..=kind::HERE_HASH, Some(place), None) => {
+        (kind, Some(place), Some(frame)) => read_with_frame(kind, place, frame, r)?,
+        (kind @ kind::JOIN..=kind::MISSED, Some(place), None) => {
             Entry::ToPage(place, read_to_page(kind, r)?)
         }
         (kind, Some(place), None) => Entry::ToBranch(place, read_to_branch(kind, r)?),
@@ -291,22 +298,17 @@ pub(in crate::cluster) fn read(
     if entry.class() == class { Ok(entry) } else { Err(BadBag::UnknownKind) }
 }
 
-fn read_with_frame(
-    class: Class,
-    kind: u8,
-    place: Place,
-    frame: Frame,
-    r: &mut Reader,
-) -> Result<Entry, BadBag> {
+fn read_with_frame(kind: u8, place: Place, frame: Frame, r: &mut Reader) -> Result<Entry, BadBag> {
     Ok(match kind {
         kind::FRAME => {
-            let (blames, from) = (r.flag()?, r.option(|r| Ok((r.session()?, r.id()?)))?);
+            let (delivery, from) = (read_delivery(r)?, r.option(|r| Ok((r.session()?, r.id()?)))?);
             let mut to = Vec::new();
             while !r.is_empty() {
                 to.push(r.session()?);
             }
-            Entry::ToBranch(place, ToBranch::Frame { to, frame, class, blames, from })
+            Entry::ToBranch(place, ToBranch::Frame { to, frame, delivery, from })
         }
+        kind::PROBE => Entry::ToBranch(place, ToBranch::Probe { to: r.session()?, frame }),
         kind::FORWARD => {
             let (session, kind, dst) = (r.session()?, read_signal(r)?, r.id()?);
             Entry::ToPage(place, ToPage::Forward { session, kind, dst, frame })
@@ -342,12 +344,8 @@ fn read_to_page(kind: u8, r: &mut Reader) -> Result<ToPage, BadBag> {
         kind::LEAVE_WITHOUT_SOCKET => {
             ToPage::LeaveWithoutSocket { id: r.id()?, proof: read_hash(r)? }
         }
-        kind::HERE => {
-            let present =
-                |r: &mut Reader| Ok(Present { session: r.session()?, told: Epoch(r.number()?) });
-            ToPage::Here(r.list(present)?)
-        }
-        kind::HERE_HASH => ToPage::HereHash(read_eight(r)?),
+        kind::WHO => ToPage::Who,
+        kind::MISSED => ToPage::Missed(r.list(Reader::session)?),
         _ => return Err(BadBag::UnknownKind),
     })
 }
@@ -357,14 +355,16 @@ fn read_to_branch(kind: u8, r: &mut Reader) -> Result<ToBranch, BadBag> {
         kind::HOSTS => ToBranch::Hosts { to: r.session()?, claim: read_claim(r)? },
         kind::ANNOUNCED => ToBranch::Announced(r.option(read_claim)?),
         kind::PING => ToBranch::Ping(r.session()?),
-        kind::PROBE => ToBranch::Probe(r.session()?),
         kind::DISMISS => {
             let (session, code) = (r.session()?, r.narrow::<u16>()?);
             let close = Close::ALL.into_iter().find(|close| close.code() == code);
             ToBranch::Dismiss { session, close: close.ok_or(BadBag::UnknownKind)? }
         }
-        kind::WHO => ToBranch::Who,
-        kind::UNKNOWN => ToBranch::Unknown(r.list(Reader::session)?),
+        kind::HERE => {
+            ToBranch::Here { sessions: r.list(Reader::session)?, host: r.option(read_claim)? }
+        }
+        kind::JOIN_RETURNED => ToBranch::JoinReturned(r.session()?),
+        kind::HERE_HASH => ToBranch::HereHash(read_eight(r)?),
         kind::PAGE_LOST => {
             ToBranch::PageLost(r.option(|r| Ok((NodeId(read_eight(r)?), Fence(r.number()?))))?)
         }
@@ -391,6 +391,7 @@ fn write_join(join: &Join, w: &mut Writer<'_>) {
     w.text(request.id.as_str());
     w.option(proof.as_ref(), |w, proof| w.raw(&proof.0));
     w.number(request.group.into());
+    w.text(&request.can.names().collect::<Vec<_>>().join(","));
     w.flag(request.rights.host);
     w.flag(request.rights.relay);
     w.option(request.address, write_address);
@@ -408,7 +409,7 @@ fn read_join(r: &mut Reader) -> Result<Join, BadBag> {
         id,
         token: proof.and_then(TokenHash::to_token),
         group: r.narrow()?,
-        can: crate::protocol::id::Capabilities::default(),
+        can: Capabilities::parse(&r.text()?).map_err(|_| BadBag::BadName)?,
         rights: Rights { host: r.flag()?, relay: r.flag()? },
         address: r.option(read_address)?,
         claim: r.option(read_claim)?,
@@ -571,6 +572,30 @@ fn read_signal(r: &mut Reader) -> Result<SignalKind, BadBag> {
     SIGNALS.get(usize::from(r.byte()?)).copied().ok_or(BadBag::UnknownKind)
 }
 
+const DELIVERIES: [Delivery; 6] = [
+    Delivery::Page,
+    Delivery::News,
+    Delivery::Urgent,
+    Delivery::HostData,
+    Delivery::PeerData,
+    Delivery::Signal,
+];
+
+const fn delivery_code(delivery: Delivery) -> u8 {
+    match delivery {
+        Delivery::Page => 0,
+        Delivery::News => 1,
+        Delivery::Urgent => 2,
+        Delivery::HostData => 3,
+        Delivery::PeerData => 4,
+        Delivery::Signal => 5,
+    }
+}
+
+fn read_delivery(r: &mut Reader) -> Result<Delivery, BadBag> {
+    DELIVERIES.get(usize::from(r.byte()?)).copied().ok_or(BadBag::UnknownKind)
+}
+
 const DEPARTURES: [Departure; 6] = [
     Departure::Goodbye,
     Departure::GoingAway,
@@ -602,6 +627,8 @@ mod tests {
     #[test]
     fn codes_are_places_in_the_lists() {
         assert!(SIGNALS.iter().enumerate().all(|(at, kind)| usize::from(signal_code(*kind)) == at));
+        let code = |delivery: &Delivery| usize::from(delivery_code(*delivery));
+        assert!(DELIVERIES.iter().enumerate().all(|(at, delivery)| code(delivery) == at));
         let code = |departure: &Departure| usize::from(departure_code(*departure));
         assert!(DEPARTURES.iter().enumerate().all(|(at, departure)| code(departure) == at));
     }

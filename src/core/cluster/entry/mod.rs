@@ -33,17 +33,45 @@ pub enum Class {
     Own,
 }
 
+/// How a frame is written to the socket of its receiver, and what happens if there is no room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Delivery {
+    /// A word of the page. A receiver without room is congested.
+    Page,
+    /// A join or leave of a crowd, for which there is more room. A receiver without room is
+    /// congested.
+    News,
+    /// `HOST` for the new host itself. It is written at once, and what the page says after it is
+    /// held back until then.
+    Urgent,
+    /// Data of the host. A receiver without room is congested.
+    HostData,
+    /// Data of a member that does not host. It is dropped at a receiver without room.
+    PeerData,
+    /// A signalling message. If there is no room and the entry says who sent it, the page is told.
+    Signal,
+}
+
+impl Delivery {
+    /// Returns what a link does with the frame when it has no room for it.
+    #[must_use]
+    pub const fn class(self) -> Class {
+        match self {
+            Self::Page | Self::News | Self::Urgent => Class::Own,
+            Self::HostData | Self::PeerData => Class::Relay,
+            Self::Signal => Class::Signal,
+        }
+    }
+}
+
 /// A token as it crosses between nodes: a hash with a key that all nodes have. The token itself
 /// stays on the node of its session.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct TokenHash(pub [u8; 32]);
 
 impl TokenHash {
-    /// Returns the hash as a page compares it. All pages of a cluster compare hashes, also those of
-    /// local sessions.
-    ///
-    /// # Errors
-    /// Never: 64 hexadecimal digits are a token.
+    /// Returns the hash as a page compares it: 64 hexadecimal digits, which are always a token. All
+    /// pages of a cluster compare hashes, also those of local sessions.
     #[must_use]
     pub fn to_token(self) -> Option<Token> {
         use std::fmt::Write;
@@ -79,15 +107,6 @@ pub struct Join {
 impl Join {
     /// Number of contacts that a member takes to the page's next life.
     pub const MOST_CONTACTS: usize = 32;
-}
-
-/// A member that is here, and what it was told.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Present {
-    /// The session.
-    pub session: SessionId,
-    /// The highest epoch that its client was told.
-    pub told: Epoch,
 }
 
 /// What the node of a session says to a page.
@@ -161,7 +180,8 @@ pub enum ToPage {
     },
     /// A session was silent for too long.
     Silent(SessionId),
-    /// The time of a [`ToBranch::Probe`] is over.
+    /// The time of a [`ToBranch::Probe`] is over; or the page of a session that had not run by then
+    /// has run after all.
     Ran {
         /// The session.
         session: SessionId,
@@ -186,12 +206,10 @@ pub enum ToPage {
         /// Proves that the id is its own.
         proof: TokenHash,
     },
-    /// These members of the page are on this node, and no others: whom the page has from this node
-    /// and this does not name is gone.
-    Here(Vec<Present>),
-    /// A hash of the sessions that [`ToPage::Here`] would name. If the page has others, it asks
-    /// [`ToBranch::Who`].
-    HereHash(u64),
+    /// Asks for [`ToBranch::Here`].
+    Who,
+    /// These members have not been told of the host that [`ToBranch::Here`] names.
+    Missed(Vec<SessionId>),
 }
 
 /// What a page says to its sessions on another node, or to that node.
@@ -203,12 +221,8 @@ pub enum ToBranch {
         to: Vec<SessionId>,
         /// The encoded message.
         frame: Frame,
-        /// What happens if there is no room for it. A session that has no room for a frame of the
-        /// class [`Class::Own`] is congested. So is one without room for data of its host, which
-        /// has the class [`Class::Relay`] and `blames`.
-        class: Class,
-        /// Whether a receiver without room is to blame.
-        blames: bool,
+        /// How it is written.
+        delivery: Delivery,
         /// Session of the sender and id of the receiver, for [`ToPage::Undelivered`].
         from: Option<(SessionId, PeerId)>,
     },
@@ -234,8 +248,14 @@ pub enum ToBranch {
     Announced(Option<Claim>),
     /// Ping a session. Its next frame comes back as [`ToPage::Alive`].
     Ping(SessionId),
-    /// See whether the code of a session's page runs: [`ToPage::Ran`]. Its `PROBE` is sent already.
-    Probe(SessionId),
+    /// See whether the code of a session's page runs, within the time that the rules name:
+    /// [`ToPage::Ran`].
+    Probe {
+        /// The session.
+        to: SessionId,
+        /// The encoded `PROBE`.
+        frame: Frame,
+    },
     /// Close a session that is no member, or no member any more.
     Dismiss {
         /// The session.
@@ -243,10 +263,19 @@ pub enum ToBranch {
         /// Why it is closed.
         close: Close,
     },
-    /// Which members are on this node?
-    Who,
-    /// The page does not know these sessions: they are to say again who they are.
-    Unknown(Vec<SessionId>),
+    /// Of the sessions of this node these are members, and no others. Whom the node does not have
+    /// is gone, and whom this does not name says again who it is.
+    Here {
+        /// The members.
+        sessions: Vec<SessionId>,
+        /// The host that was announced to all members.
+        host: Option<Claim>,
+    },
+    /// The node takes no join for this page: the session asks anew where the page lives.
+    JoinReturned(SessionId),
+    /// The [`hash_of`] the sessions that [`ToBranch::Here`] would name. A node that has others asks
+    /// [`ToPage::Who`].
+    HereHash(u64),
     /// This life of the page is over, or never was here. With the next one, if it is known.
     PageLost(Option<(NodeId, Fence)>),
 }
@@ -322,7 +351,7 @@ impl Entry {
         match self {
             Self::ToPage(_, ToPage::Relay { .. }) => Class::Relay,
             Self::ToPage(_, ToPage::Forward { .. }) => Class::Signal,
-            Self::ToBranch(_, ToBranch::Frame { class, .. }) => *class,
+            Self::ToBranch(_, ToBranch::Frame { delivery, .. }) => delivery.class(),
             Self::ToPage(..) | Self::ToBranch(..) | Self::Question { .. } | Self::Answer { .. } => {
                 Class::Own
             }
@@ -344,6 +373,7 @@ impl Entry {
         match self {
             Self::ToPage(_, ToPage::Forward { frame, .. } | ToPage::Relay { frame, .. })
             | Self::ToBranch(_, ToBranch::Frame { frame, .. }) => Some(frame),
+            Self::ToBranch(_, ToBranch::Probe { frame, .. }) => Some(frame),
             Self::ToBranch(_, ToBranch::Welcome { open, .. }) => open.as_ref(),
             Self::ToPage(..) | Self::ToBranch(..) | Self::Question { .. } | Self::Answer { .. } => {
                 None
@@ -352,7 +382,7 @@ impl Entry {
     }
 }
 
-/// Returns the hash of [`ToPage::HereHash`]: the same for the same sessions in any order.
+/// Returns the hash of [`ToBranch::HereHash`]: the same for the same sessions in any order.
 #[must_use]
 pub fn hash_of(sessions: impl IntoIterator<Item = SessionId>) -> u64 {
     // SplitMix64's finisher: neighbours do not cancel each other out

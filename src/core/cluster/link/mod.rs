@@ -15,6 +15,8 @@
 
 mod incoming;
 mod outgoing;
+#[cfg(test)]
+mod tests;
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -23,7 +25,7 @@ use bytes::Bytes;
 
 use crate::cluster::NodeId;
 use crate::cluster::bag::{BadBag, Header};
-use crate::cluster::entry::{Class, Entry, Place};
+use crate::cluster::entry::{Class, Delivery, Entry, Place};
 use crate::protocol::id::SessionId;
 use crate::protocol::outgoing::Frame;
 use crate::time::Time;
@@ -176,6 +178,12 @@ impl Link {
         self.peer
     }
 
+    /// Returns the number of the association. It grows whenever the link breaks.
+    #[must_use]
+    pub const fn association(&self) -> u64 {
+        self.association
+    }
+
     /// Returns whether the other node hears this one.
     #[must_use]
     pub const fn condition(&self) -> Condition {
@@ -211,18 +219,17 @@ impl Link {
     }
 
     /// Sends a frame to one session. Receivers of the same frame, one after the other, share one
-    /// entry, and all receivers in a bag share the text. `blames`: see
-    /// [`ToBranch::Frame`](crate::cluster::entry::ToBranch::Frame).
+    /// entry, and all receivers in a bag share the text.
     pub fn push_frame(
         &mut self,
         now: Time,
         place: &Place,
         to: SessionId,
         frame: &Frame,
-        (class, blames): (Class, bool),
+        delivery: Delivery,
     ) -> Pushed {
-        self.admit(now, class, |outgoing| {
-            outgoing.push_frame(now, place, to, frame, (class, blames));
+        self.admit(now, delivery.class(), |outgoing| {
+            outgoing.push_frame(now, place, to, frame, delivery);
         })
     }
 

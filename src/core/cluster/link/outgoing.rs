@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use super::{LACKS_WITHIN, MOST_RETRY, RETRY};
 use crate::cluster::bag::{Body, Records, Sealed};
-use crate::cluster::entry::{Class, Entry, Place};
+use crate::cluster::entry::{Class, Delivery, Entry, Place};
 use crate::protocol::id::SessionId;
 use crate::protocol::outgoing::Frame;
 use crate::time::Time;
@@ -124,11 +124,11 @@ impl Outgoing {
         place: &Place,
         to: SessionId,
         frame: &Frame,
-        how: (Class, bool),
+        delivery: Delivery,
     ) {
         self.begin_to_wait(now);
         let Self { open, kept, kept_bytes, .. } = self;
-        open.push_frame(place, to, frame, how, |sealed| keep(kept, kept_bytes, sealed));
+        open.push_frame(place, to, frame, delivery, |sealed| keep(kept, kept_bytes, sealed));
     }
 
     /// Adds a bag that says no more than its number.
