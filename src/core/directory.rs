@@ -17,13 +17,66 @@ const MOST_CRASHES: usize = 5;
 /// Time after which a crash no longer counts.
 const CRASH_WINDOW: Duration = Duration::from_secs(10);
 
+/// Number of the last incarnation that a directory has begun.
+#[derive(Debug, Default)]
+pub struct Incarnations(u64);
+
+impl Incarnations {
+    /// Begins another incarnation.
+    pub const fn begin(&mut self) -> Incarnation {
+        self.0 += 1;
+        Incarnation(self.0)
+    }
+}
+
+/// A page's actor, in one incarnation after the other.
 #[derive(Debug)]
-struct Entry {
+pub struct Life {
     incarnation: Incarnation,
     /// Number of joins passed on to this incarnation.
     joins: u64,
     /// When the actor died within [`CRASH_WINDOW`].
     crashes: VecDeque<Time>,
+}
+
+impl Life {
+    /// Returns the life of a new page.
+    #[must_use]
+    pub const fn new(incarnation: Incarnation) -> Self {
+        Self { incarnation, joins: 0, crashes: VecDeque::new() }
+    }
+
+    /// Returns the present incarnation.
+    #[must_use]
+    pub const fn incarnation(&self) -> Incarnation {
+        self.incarnation
+    }
+
+    /// Counts a join that is passed on.
+    pub const fn pass_on(&mut self) {
+        self.joins += 1;
+    }
+
+    /// Returns whether an incarnation that says it is empty after `joins_seen` joins may be
+    /// forgotten. It lives on if a join is on its way.
+    #[must_use]
+    pub fn is_idle(&self, incarnation: Incarnation, joins_seen: u64) -> bool {
+        self.incarnation == incarnation && self.joins == joins_seen
+    }
+
+    /// The actor died at `now`. Begins the next incarnation, and returns it, unless the actor died
+    /// too often.
+    pub fn crash(&mut self, now: Time, incarnations: &mut Incarnations) -> Option<Incarnation> {
+        self.crashes.retain(|at| now.since(*at) < CRASH_WINDOW);
+        self.crashes.push_back(now);
+        if self.crashes.len() > MOST_CRASHES {
+            return None;
+        }
+        // sessions ask again for joins that were passed on to the dead actor
+        self.joins = 0;
+        self.incarnation = incarnations.begin();
+        Some(self.incarnation)
+    }
 }
 
 /// Decision about a request to join.
@@ -71,9 +124,8 @@ pub enum Succession {
 /// ```
 #[derive(Debug)]
 pub struct DirectoryState {
-    pages: HashMap<PageKey, Entry>,
-    /// Number of the last incarnation.
-    last_incarnation: u64,
+    pages: HashMap<PageKey, Life>,
+    incarnations: Incarnations,
     /// The highest epoch that any page announced that is gone. A page that is opened again within
     /// the same millisecond must not start with an epoch that was announced before.
     announced_epoch: Epoch,
@@ -88,16 +140,11 @@ impl DirectoryState {
     pub fn new(max_pages: usize) -> Self {
         Self {
             pages: HashMap::new(),
-            last_incarnation: 0,
+            incarnations: Incarnations::default(),
             announced_epoch: Epoch::default(),
             max_pages,
             is_draining: false,
         }
-    }
-
-    fn incarnate(&mut self) -> Incarnation {
-        self.last_incarnation += 1;
-        Incarnation(self.last_incarnation)
     }
 
     /// Decides what to do with a request to join the page `key`.
@@ -105,15 +152,17 @@ impl DirectoryState {
         if self.is_draining {
             return JoinDecision::Refuse(Close::Restart);
         }
-        if let Some(entry) = self.pages.get_mut(key) {
-            entry.joins += 1;
-            return JoinDecision::PassOn { incarnation: entry.incarnation, create: false };
+        if let Some(life) = self.pages.get_mut(key) {
+            life.pass_on();
+            return JoinDecision::PassOn { incarnation: life.incarnation, create: false };
         }
         if *key != PageKey::Pageless && self.named() >= self.max_pages {
             return JoinDecision::Refuse(Close::PagesFull);
         }
-        let incarnation = self.incarnate();
-        self.pages.insert(key.clone(), Entry { incarnation, joins: 1, crashes: VecDeque::new() });
+        let incarnation = self.incarnations.begin();
+        let mut life = Life::new(incarnation);
+        life.pass_on();
+        self.pages.insert(key.clone(), life);
         JoinDecision::PassOn { incarnation, create: true }
     }
 
@@ -135,10 +184,7 @@ impl DirectoryState {
         announced: Epoch,
     ) -> bool {
         self.announced_epoch = self.announced_epoch.max(announced);
-        let idle = self
-            .pages
-            .get(key)
-            .is_some_and(|e| e.incarnation == incarnation && e.joins == joins_seen);
+        let idle = self.pages.get(key).is_some_and(|life| life.is_idle(incarnation, joins_seen));
         if idle {
             self.pages.remove(key);
         }
@@ -155,24 +201,18 @@ impl DirectoryState {
         announced: Epoch,
     ) -> Succession {
         self.announced_epoch = self.announced_epoch.max(announced);
-        let next = Incarnation(self.last_incarnation + 1);
-        let Some(entry) = self.pages.get_mut(key).filter(|e| e.incarnation == incarnation) else {
-            return Succession::Expected;
+        let life = self.pages.get_mut(key).filter(|life| life.incarnation == incarnation);
+        let Some(life) = life else { return Succession::Expected };
+        let close = if self.is_draining {
+            Close::Restart
+        } else {
+            match life.crash(now, &mut self.incarnations) {
+                Some(next) => return Succession::Recreate(next),
+                None => Close::Internal,
+            }
         };
-        if self.is_draining {
-            self.pages.remove(key);
-            return Succession::Abandon(Close::Restart);
-        }
-        entry.crashes.retain(|at| now.since(*at) < CRASH_WINDOW);
-        entry.crashes.push_back(now);
-        if entry.crashes.len() > MOST_CRASHES {
-            self.pages.remove(key);
-            return Succession::Abandon(Close::Internal);
-        }
-        // sessions ask again for joins that were passed on to the dead actor
-        *entry = Entry { incarnation: next, joins: 0, crashes: std::mem::take(&mut entry.crashes) };
-        self.last_incarnation = next.0;
-        Succession::Recreate(next)
+        self.pages.remove(key);
+        Succession::Abandon(close)
     }
 
     /// Refuses all joins from now on: the server shuts down.

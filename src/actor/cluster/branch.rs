@@ -14,7 +14,7 @@ use crate::actor::message::{
 };
 use crate::actor::outbound::NoRoom;
 use crate::actor::page_address::RemotePage;
-use peerstar_core::cluster::entry::{self, Class, Entry, Place, ToBranch};
+use peerstar_core::cluster::entry::{self, Delivery, Entry, Place, ToBranch};
 use peerstar_core::cluster::link::Pushed;
 use peerstar_core::cluster::{Fence, NodeId};
 use peerstar_core::page::Input;
@@ -134,29 +134,22 @@ impl Branch {
         let Bound { sessions, batch } = &mut *guard;
         let outlet = |session| sessions.get(&session).map(|(_, outlet)| outlet);
         match word {
-            ToBranch::Frame { to, frame, class, blames, from } => {
-                let no_room = no_room(class, blames, from);
+            ToBranch::Frame { to, frame, delivery, from } => {
+                let is_urgent = delivery == Delivery::Urgent;
+                let no_room = no_room(delivery, from);
                 let mut verdicts = Vec::new();
                 for session in to {
                     let Some(outlet) = outlet(session) else { continue };
-                    if outlet.counters.has_room(no_room.room(self.queue_bytes)) {
-                        batch.put(outlet, Outbound::Frame(frame.clone()));
-                    } else {
+                    if !outlet.counters.has_room(no_room.room(self.queue_bytes)) {
                         verdicts.extend(no_room.clone().verdict(session));
+                    } else if is_urgent {
+                        batch.send_urgent(outlet, frame.clone());
+                    } else {
+                        batch.put(outlet, Outbound::Frame(frame.clone()));
                     }
                 }
                 drop(guard);
                 verdicts.into_iter().for_each(|verdict| self.report(verdict));
-            }
-            ToBranch::Urgent { to, frame } => {
-                if let Some(outlet) = outlet(to) {
-                    if outlet.counters.has_room(NoRoom::Close.room(self.queue_bytes)) {
-                        batch.send_urgent(outlet, frame);
-                    } else {
-                        drop(guard);
-                        self.report(Input::Congested(to));
-                    }
-                }
             }
             ToBranch::Welcome { to, open, claim, seat: _ } => {
                 if let Some(outlet) = outlet(to) {
@@ -198,15 +191,15 @@ impl Branch {
                     batch.put(outlet, Outbound::Notice(ToSession::Close(close)));
                 }
             }
-            ToBranch::Unknown(sessions) => {
+            ToBranch::JoinReturned(session) => {
                 let (from, place) = (self.node(), self.place());
-                self.node.do_send(ToNode::Unknown { from, place, sessions });
+                self.node.do_send(ToNode::Returned { from, place, session });
             }
             ToBranch::PageLost(_) => {
                 let (from, page) = (self.node(), self.page.clone());
                 self.node.do_send(ToNode::PageLeft { from, page, fence });
             }
-            ToBranch::Probe(_) | ToBranch::Who => {}
+            ToBranch::Probe { .. } | ToBranch::Here { .. } | ToBranch::HereHash(_) => {}
         }
     }
 
@@ -249,15 +242,13 @@ impl Branch {
     }
 }
 
-fn no_room(class: Class, blames: bool, from: Option<(SessionId, PeerId)>) -> NoRoom {
-    match (class, blames, from) {
-        (Class::Own, true, _) => NoRoom::Close,
-        (Class::Own, false, _) => NoRoom::CloseLater,
-        (Class::Relay, true, _) => NoRoom::DropAndClose,
-        (Class::Relay | Class::Signal, _, Some((sender, receiver))) => {
-            NoRoom::Expire { sender, receiver }
-        }
-        (Class::Relay, false, None) | (Class::Signal, _, None) => NoRoom::Drop,
+fn no_room(delivery: Delivery, from: Option<(SessionId, PeerId)>) -> NoRoom {
+    match (delivery, from) {
+        (Delivery::Page | Delivery::Urgent, _) => NoRoom::Close,
+        (Delivery::News, _) => NoRoom::CloseLater,
+        (Delivery::HostData, _) => NoRoom::DropAndClose,
+        (Delivery::Signal, Some((sender, receiver))) => NoRoom::Expire { sender, receiver },
+        (Delivery::Signal | Delivery::PeerData, _) => NoRoom::Drop,
     }
 }
 

@@ -48,14 +48,14 @@ pub enum ToNode {
         /// The session.
         session: SessionId,
     },
-    /// A page on another node does not know sessions of this node.
-    Unknown {
+    /// Another node did not take a session's join.
+    Returned {
         /// The other node.
         from: NodeId,
         /// The page.
         place: Place,
-        /// The sessions.
-        sessions: Vec<SessionId>,
+        /// The session.
+        session: SessionId,
     },
     /// A page is no more on another node.
     PageLeft {

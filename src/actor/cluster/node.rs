@@ -235,7 +235,7 @@ impl NodeDirectory {
             }
             Output::ReturnJoin { to, page, joining } => {
                 let place = Place { page, fence: joining.bound };
-                self.say(to, Entry::ToBranch(place, ToBranch::Unknown(vec![joining.session])));
+                self.say(to, Entry::ToBranch(place, ToBranch::JoinReturned(joining.session)));
             }
             Output::TellLeft { to, page, fence } => {
                 let place = Place { page, fence };
@@ -449,21 +449,19 @@ impl NodeDirectory {
         self.step(Input::Joined { page: place.page.clone(), session }, ctx);
     }
 
-    /// Sessions that another node does not know, on a page that it may not have.
-    fn unknown(
+    /// A session whose join was not taken, or whose page has a new actor, asks again.
+    fn returned(
         &mut self,
         node: NodeId,
         place: &Place,
-        sessions: Vec<SessionId>,
+        session: SessionId,
         ctx: &mut Context<Self>,
     ) {
-        for session in sessions {
-            let Some(local) = self.locals.get_mut(&session) else { continue };
-            if let Some(joining) = local.asks.take() {
-                self.step(Input::Returned { node, page: place.page.clone(), joining }, ctx);
-            } else if let Some(branch) = self.tables.branches.get(&place.page) {
-                self.lose_page(session, Some(branch.address()));
-            }
+        let Some(local) = self.locals.get_mut(&session) else { return };
+        if let Some(joining) = local.asks.take() {
+            self.step(Input::Returned { node, page: place.page.clone(), joining }, ctx);
+        } else if let Some(branch) = self.tables.branches.get(&place.page) {
+            self.lose_page(session, Some(branch.address()));
         }
     }
 
@@ -607,8 +605,8 @@ impl Handler<ToNode> for NodeDirectory {
             }
             ToNode::ToPage { from, place, word } => self.to_page(from, place, word, ctx),
             ToNode::Joined { place, session } => self.joined(&place, session, ctx),
-            ToNode::Unknown { from, place, sessions } => {
-                self.unknown(from, &place, sessions, ctx);
+            ToNode::Returned { from, place, session } => {
+                self.returned(from, &place, session, ctx);
             }
             ToNode::PageLeft { from, page, fence } => {
                 self.step(Input::PageLeft { node: from, page, fence }, ctx);

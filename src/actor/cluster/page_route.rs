@@ -10,7 +10,7 @@ use crate::actor::latch::Opener;
 use crate::actor::message::{ToPage, ToSession};
 use crate::actor::outbound::{Judged, NoRoom, Outbound, QueuedItem};
 use crate::actor::outlet;
-use peerstar_core::cluster::entry::{Class, Entry, Place, ToBranch};
+use peerstar_core::cluster::entry::{Delivery, Entry, Place, ToBranch};
 use peerstar_core::cluster::link::{Link, Pushed};
 use peerstar_core::page::Input;
 use peerstar_core::protocol::id::{PageKey, PeerId, SessionId};
@@ -101,7 +101,7 @@ impl Pushing<'_> {
                 self.push_frame(to, frame, no_room);
             }
             Outbound::Urgent(frame, opener) => {
-                self.say(ToBranch::Urgent { to, frame });
+                self.link.push_frame(self.now, &self.place, to, &frame, Delivery::Urgent);
                 return Some(opener);
             }
             Outbound::Notice(notice) => {
@@ -116,22 +116,22 @@ impl Pushing<'_> {
     }
 
     fn push_frame(&mut self, to: SessionId, frame: Frame, no_room: NoRoom) {
-        let terms = match no_room {
-            NoRoom::Close => (Class::Own, true),
-            NoRoom::CloseLater => (Class::Own, false),
-            NoRoom::DropAndClose => (Class::Relay, true),
-            NoRoom::Drop => (Class::Relay, false),
+        let delivery = match no_room {
+            NoRoom::Close => Delivery::Page,
+            NoRoom::CloseLater => Delivery::News,
+            NoRoom::DropAndClose => Delivery::HostData,
+            NoRoom::Drop => Delivery::PeerData,
             NoRoom::Expire { sender, receiver } => {
                 let from = Some((sender, receiver.clone()));
-                let class = Class::Signal;
-                let word = ToBranch::Frame { to: vec![to], frame, class, blames: false, from };
+                let delivery = Delivery::Signal;
+                let word = ToBranch::Frame { to: vec![to], frame, delivery, from };
                 if self.say(word) != Pushed::Queued {
                     self.refused.push((sender, receiver));
                 }
                 return;
             }
         };
-        self.link.push_frame(self.now, &self.place, to, &frame, terms);
+        self.link.push_frame(self.now, &self.place, to, &frame, delivery);
     }
 }
 
@@ -142,7 +142,7 @@ fn word(to: SessionId, notice: ToSession) -> ToBranch {
         ToSession::Hosts(claim) => ToBranch::Hosts { to, claim },
         ToSession::Ping => ToBranch::Ping(to),
         ToSession::Close(close) => ToBranch::Dismiss { session: to, close },
-        ToSession::PageLost(_) => ToBranch::Unknown(vec![to]),
+        ToSession::PageLost(_) => ToBranch::JoinReturned(to),
     }
 }
 

@@ -10,12 +10,22 @@
 //! - [`entry`]: what nodes say to each other; [`bag`]: the bytes that carry it; [`link`]: the way
 //!   between two nodes, on which entries arrive once and in order, or both know that it is broken.
 
+pub mod assertions;
 pub mod bag;
+pub mod calls;
 pub mod entry;
+pub mod fences;
+pub mod generation;
 pub mod io;
+pub mod joins;
+pub mod lease;
 pub mod link;
+pub mod members;
 pub mod node;
+pub mod pages;
 pub mod registry;
+pub mod sweep;
+pub mod watch;
 mod wire;
 
 use std::fmt;
