@@ -11,6 +11,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use crate::actor::directory::PageDirectory;
+use crate::actor::directory_address::DirectoryAddress;
 use crate::actor::message::ToDirectory;
 use crate::admission::Admission;
 use crate::http::ticket::TicketCheck;
@@ -66,6 +67,7 @@ pub async fn run(
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let workers = if settings.server.workers == 0 { cores } else { settings.server.workers };
     let directory = PageDirectory::start_with_pages(Arc::clone(&shared), workers / 2);
+    let directory = DirectoryAddress::Alone(directory);
     let secret = &settings.auth.ticket_secret;
     let tickets = (!secret.is_empty()).then(|| Arc::new(TicketCheck::new(secret.expose())));
     let state = routes::AppState {
@@ -116,16 +118,11 @@ pub async fn run(
         }
     }
     log::info!(connections = admission.connections(); "draining");
-    announce_drain(&directory, admission.connections());
+    directory.tell(ToDirectory::Drain { connections: admission.connections() });
     let _ = timeout(DRAIN, admission.wait_until_empty()).await;
     let left = admission.connections();
     let _ = timeout(Duration::from_secs(LAST_REQUESTS_S + 1), handle.stop(true)).await;
     serving.abort();
     log::info!(connections_cut = left; "stopped");
     Ok(())
-}
-
-#[expect(clippy::disallowed_methods, reason = "sent once, to an actor that never waits")]
-fn announce_drain(directory: &actix::Addr<PageDirectory>, connections: usize) {
-    directory.do_send(ToDirectory::Drain { connections });
 }

@@ -1,16 +1,19 @@
 //! Settings, rules, clock and metrics, which all actors and handlers of one server share.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::clock::Clock;
 use crate::metrics::Metrics;
 use crate::settings::{Settings, limit, ms};
 use crate::turn;
+use peerstar_core::cluster::io::Deciding;
 use peerstar_core::page::Rules;
 use peerstar_core::protocol::ice::IceServers;
 use peerstar_core::protocol::incoming::MAX_PROFILE_BYTES;
 use peerstar_core::protocol::outgoing::{RelayTerms, Terms};
 use peerstar_core::session::SessionRules;
+use peerstar_core::time::Time;
 
 /// Settings, rules, clock and metrics of one server.
 #[derive(Debug)]
@@ -25,6 +28,37 @@ pub struct Shared {
     pub clock: Clock,
     /// Metrics for the operator. They are written and never read back.
     pub metrics: Metrics,
+    /// Until when pages may decide.
+    pub deciding: MayDecide,
+}
+
+/// Until when pages may decide. A server alone may always.
+#[derive(Debug)]
+pub struct MayDecide(AtomicU64);
+
+impl Default for MayDecide {
+    fn default() -> Self {
+        Self(AtomicU64::new(u64::MAX))
+    }
+}
+
+impl MayDecide {
+    /// Sets until when pages may decide.
+    pub fn set(&self, deciding: Deciding) {
+        let until = match deciding {
+            Deciding::Until(until) => until.0,
+            Deciding::Alone => u64::MAX,
+            Deciding::No => 0,
+        };
+        self.0.store(until, Ordering::Release);
+    }
+
+    /// Returns whether pages may decide at `now`. Asked before each step of a page, because the
+    /// process may have been frozen since the last one.
+    #[must_use]
+    pub fn at(&self, now: Time) -> bool {
+        now.0 < self.0.load(Ordering::Acquire)
+    }
 }
 
 impl Shared {
@@ -34,7 +68,22 @@ impl Shared {
         let (clock, metrics) = (Clock::start(), Metrics::default());
         let rules = Arc::new(rules(&settings));
         let session_rules = Arc::new(session_rules(&settings, &rules));
-        Arc::new(Self { rules, session_rules, clock, metrics, settings })
+        Arc::new(Self {
+            rules,
+            session_rules,
+            clock,
+            metrics,
+            settings,
+            deciding: MayDecide::default(),
+        })
+    }
+}
+
+impl Shared {
+    /// Returns whether the server is a node of a cluster.
+    #[must_use]
+    pub fn is_node(&self) -> bool {
+        !self.settings.cluster.url.is_empty()
     }
 }
 

@@ -12,7 +12,7 @@ use actix::{Actor, Addr, AsyncContext, Context, Handler, ResponseFuture};
 use futures_util::future::join_all;
 
 use super::message::{
-    Batch, Dying, Ids, IdsOf, Kick, KickFrom, Outbound, Outlet, PageAddress, Summarise,
+    Batch, Dying, Gathered, Ids, IdsOf, Kick, KickFrom, Outbound, Outlet, PageAddress, Summarise,
     SummariseAll, Summary, ToDirectory, ToPage, ToSession,
 };
 use super::page::Page;
@@ -181,6 +181,7 @@ impl Handler<ToDirectory> for PageDirectory {
                 );
                 self.succeed(&key, succession, *handover, &outlets, awaited, ctx);
             }
+            ToDirectory::Announced { .. } => {}
             ToDirectory::Drain { connections } => self.drain(connections, ctx),
         }
         self.shared.metrics.pages.set(i64::try_from(self.registry.count()).unwrap_or(i64::MAX));
@@ -191,35 +192,35 @@ impl Handler<ToDirectory> for PageDirectory {
 // may be given next.
 
 impl Handler<IdsOf> for PageDirectory {
-    type Result = ResponseFuture<Result<Vec<PeerId>, Dying>>;
+    type Result = ResponseFuture<Result<Gathered<Vec<PeerId>>, Dying>>;
 
     fn handle(&mut self, IdsOf(key): IdsOf, _: &mut Self::Context) -> Self::Result {
         let answer = self.registry.find(&key).map(|Home::Here(page)| page.send(Ids));
         Box::pin(async move {
             match answer {
-                Some(answer) => answer.await.unwrap_or(Err(Dying)),
-                None => Ok(Vec::new()),
+                Some(answer) => answer.await.unwrap_or(Err(Dying)).map(Gathered::whole),
+                None => Ok(Gathered::whole(Vec::new())),
             }
         })
     }
 }
 
 impl Handler<KickFrom> for PageDirectory {
-    type Result = ResponseFuture<Result<bool, Dying>>;
+    type Result = ResponseFuture<Result<Gathered<bool>, Dying>>;
 
     fn handle(&mut self, KickFrom { key, id }: KickFrom, _: &mut Self::Context) -> Self::Result {
         let answer = self.registry.find(&key).map(|Home::Here(page)| page.send(Kick(id)));
         Box::pin(async move {
             match answer {
-                Some(answer) => answer.await.unwrap_or(Err(Dying)),
-                None => Ok(false),
+                Some(answer) => answer.await.unwrap_or(Err(Dying)).map(Gathered::whole),
+                None => Ok(Gathered::whole(false)),
             }
         })
     }
 }
 
 impl Handler<SummariseAll> for PageDirectory {
-    type Result = ResponseFuture<Result<Vec<Summary>, Dying>>;
+    type Result = ResponseFuture<Result<Gathered<Vec<Summary>>, Dying>>;
 
     fn handle(&mut self, _: SummariseAll, _: &mut Self::Context) -> Self::Result {
         let pages = self.registry.pages();
@@ -231,7 +232,7 @@ impl Handler<SummariseAll> for PageDirectory {
             let answers: Vec<_> = answers.collect::<Result<_, _>>()?;
             let mut all: Vec<_> = answers.into_iter().flatten().collect();
             all.sort_by(|a: &Summary, b| a.page.cmp(&b.page));
-            Ok(all)
+            Ok(Gathered::whole(all))
         })
     }
 }

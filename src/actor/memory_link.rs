@@ -7,6 +7,7 @@ use super::latch::Opener;
 use super::outbound::{Judged, Outbound, QueuedItem};
 use super::outlet::Link;
 use crate::transport::counters::SessionCounters;
+use peerstar_core::protocol::claim::Claim;
 use peerstar_core::protocol::id::SessionId;
 use peerstar_core::protocol::outgoing::Frame;
 
@@ -133,4 +134,6 @@ impl<N> Link<N> for MemoryLink<N> {
     fn append(&self, items: Vec<QueuedItem<N>>) {
         items.into_iter().for_each(|item| self.put(item));
     }
+
+    fn publish_host(&self, _: Option<&Claim>) {}
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use actix::Message;
 
 use super::{outbound, outlet, page_address, routing_table, writer};
+use peerstar_core::cluster::NodeId;
 use peerstar_core::directory::Incarnation;
 use peerstar_core::page::member::{Departure, JoinRequest};
 use peerstar_core::page::{Handover, Input};
@@ -76,6 +77,15 @@ pub enum ToDirectory {
         /// Highest epoch that it announced.
         announced: Epoch,
     },
+    /// A page has announced a host. Only a node of a cluster is told.
+    Announced {
+        /// Key of the page.
+        key: PageKey,
+        /// The host and its epoch.
+        claim: Claim,
+        /// Whether the session of the host is on this node.
+        is_local: bool,
+    },
     /// A page's actor has stopped, by order or by a panic.
     Stopped {
         /// Key of the page.
@@ -118,6 +128,11 @@ pub enum ToPage {
     },
     /// The directory has forgotten the page: it stops.
     Retire,
+    /// The page must live on another node: it stops.
+    Yield {
+        /// Whether group members are told first that what was decided last may be contradicted.
+        was_alone: bool,
+    },
     /// The page's actor panics, for tests.
     #[cfg(feature = "faults")]
     Fail,
@@ -151,6 +166,23 @@ pub enum ToSession {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Dying;
 
+/// An answer for the whole server, which may be several nodes.
+#[derive(Debug, Clone)]
+pub struct Gathered<T> {
+    /// The answer, as far as it is known.
+    pub answer: T,
+    /// Nodes that have not answered in time.
+    pub missing: Vec<NodeId>,
+}
+
+impl<T> Gathered<T> {
+    /// Returns an answer in which nothing is missing.
+    #[must_use]
+    pub const fn whole(answer: T) -> Self {
+        Self { answer, missing: Vec::new() }
+    }
+}
+
 /// Asks a page for the ids of its members.
 #[derive(Debug, Message)]
 #[rtype(result = "Result<Vec<PeerId>, Dying>")]
@@ -158,7 +190,7 @@ pub struct Ids;
 
 /// Asks the directory for the ids of a page's members.
 #[derive(Debug, Message)]
-#[rtype(result = "Result<Vec<PeerId>, Dying>")]
+#[rtype(result = "Result<Gathered<Vec<PeerId>>, Dying>")]
 pub struct IdsOf(pub PageKey);
 
 /// Has a page send away the member with an id. Returns whether there is one.
@@ -168,7 +200,7 @@ pub struct Kick(pub PeerId);
 
 /// Has the directory send away the member of a page with an id. Returns whether there is one.
 #[derive(Debug, Message)]
-#[rtype(result = "Result<bool, Dying>")]
+#[rtype(result = "Result<Gathered<bool>, Dying>")]
 pub struct KickFrom {
     /// Key of the page.
     pub key: PageKey,
@@ -196,7 +228,7 @@ pub struct Summarise;
 
 /// Asks the directory for the summaries of all pages.
 #[derive(Debug, Message)]
-#[rtype(result = "Result<Vec<Summary>, Dying>")]
+#[rtype(result = "Result<Gathered<Vec<Summary>>, Dying>")]
 pub struct SummariseAll;
 
 /// Has the directory send a page what no client can cause. Returns whether there is such a page.

@@ -18,6 +18,7 @@ pub mod routing_table;
 
 pub mod cluster;
 pub mod directory;
+pub mod directory_address;
 pub mod page;
 pub mod registry;
 pub mod session;

@@ -10,6 +10,7 @@ use super::outbound::{Outbound, QueuedItem};
 use super::outbound_queue::OutboundQueue;
 use crate::transport::counters::SessionCounters;
 use peerstar_core::frame::fair_queue::Lane;
+use peerstar_core::protocol::claim::Claim;
 use peerstar_core::protocol::id::SessionId;
 use peerstar_core::protocol::outgoing::Frame;
 
@@ -25,6 +26,9 @@ pub trait Link<N>: std::fmt::Debug + Send + Sync {
 
     /// Sends several items, in this order.
     fn append(&self, items: Vec<QueuedItem<N>>);
+
+    /// Publishes the host that all members were told of.
+    fn publish_host(&self, host: Option<&Claim>);
 }
 
 /// Where queued items go.
@@ -116,6 +120,15 @@ impl<N> Outlet<N> {
     #[must_use]
     pub const fn is_linked(&self) -> bool {
         matches!(self.route, Route::Link(_))
+    }
+
+    /// Returns the link to the session's node, if that is another one.
+    #[must_use]
+    pub const fn link(&self) -> Option<&Arc<dyn Link<N>>> {
+        match &self.route {
+            Route::Writer(_) => None,
+            Route::Link(link) => Some(link),
+        }
     }
 
     /// Addresses an item. Counts it against the session's room, if that is judged here.

@@ -18,6 +18,7 @@ use super::message::{
     ToDirectory, ToPage, ToSession,
 };
 use super::outbound::{Judged, NoRoom};
+use super::outlet::Link;
 use crate::clock::unix_ms;
 use crate::shared::Shared;
 use crate::transport::counters::SessionCounters;
@@ -33,6 +34,10 @@ use peerstar_core::time::Time;
 /// the rest.
 const SEND_EARLY_BYTES: usize = 32 * 1024;
 
+/// Interval at which a page that may not decide looks whether it may again.
+const HELD_RETRY: Duration = Duration::from_millis(20);
+/// Number of messages that wait meanwhile from which on data of the relay is dropped.
+const MOST_HELD: usize = 1024;
 /// Longest time for which the operator is told to ask again while sessions have not resumed after
 /// the page's actor died. Sessions that ended at the same moment never resume.
 const MAX_AWAITED: Duration = Duration::from_secs(5);
@@ -69,6 +74,12 @@ pub struct Page {
     outbox: Vec<Output>,
     timer: Option<(Time, SpawnHandle)>,
     random: SmallRng,
+    /// Links to the nodes of members.
+    links: Vec<Arc<dyn Link<ToSession>>>,
+    /// The host that the directory was told of, if this is a node of a cluster.
+    reported: Option<Claim>,
+    /// Messages that wait until the page may decide.
+    held: VecDeque<ToPage>,
 }
 
 impl Page {
@@ -108,6 +119,9 @@ impl Page {
             outbox: Vec::new(),
             timer: None,
             random,
+            links: Vec::new(),
+            reported: None,
+            held: VecDeque::new(),
         }
     }
 
@@ -148,8 +162,13 @@ impl Page {
             Some((self.state.id_of(session)?.clone(), self.outlets.get(&session)?.clone()))
         };
         let joined: Vec<_> = self.joined.drain(..).filter_map(reached).collect();
+        let links = if announced.is_some() { self.links.clone() } else { Vec::new() };
+        if let Some(claim) = announced.as_ref().filter(|_| self.shared.is_node()) {
+            self.report_host(claim);
+        }
         self.batch.then(move || {
             if let Some(claim) = announced {
+                links.iter().for_each(|link| link.publish_host(Some(&claim)));
                 routing.set_host(claim);
             }
             // The parked messages for a new member are sent; what others hand it past the page
@@ -199,6 +218,7 @@ impl Page {
                     // Members that join may be told of different hosts: the highest claim so far.
                     self.announced = None;
                     self.routing.clear_host();
+                    self.links.iter().for_each(|link| link.publish_host(None));
                 } else if claim.is_some() {
                     self.announced.clone_from(&claim);
                 }
@@ -332,6 +352,54 @@ impl Page {
         self.directory.do_send(message);
     }
 
+    /// Tells the directory of a node who hosts: the registry keeps it for the case that this node
+    /// dies.
+    fn report_host(&mut self, claim: &Claim) {
+        if self.reported.as_ref() != Some(claim) {
+            self.reported = Some(claim.clone());
+            let session = self.state.session_of(&claim.host);
+            let outlet = session.and_then(|session| self.outlets.get(&session));
+            let is_local = outlet.is_some_and(|outlet| outlet.link().is_none());
+            let (key, claim) = (self.key.clone(), claim.clone());
+            self.report(ToDirectory::Announced { key, claim, is_local });
+        }
+    }
+
+    /// Returns whether a message has to wait until the page may decide. Behind a message that waits,
+    /// all wait.
+    fn must_wait(&self, message: &ToPage) -> bool {
+        let may_wait =
+            matches!(message, ToPage::Join { .. } | ToPage::Input(_) | ToPage::FromClient { .. });
+        may_wait && (!self.held.is_empty() || !self.may_decide())
+    }
+
+    fn may_decide(&self) -> bool {
+        self.shared.deciding.at(self.shared.clock.now())
+    }
+
+    fn hold(&mut self, message: ToPage, ctx: &mut Context<Self>) {
+        if self.held.is_empty() {
+            ctx.run_later(HELD_RETRY, Self::release);
+        }
+        let is_relay = matches!(message, ToPage::FromClient { input: Input::Relay { .. }, .. });
+        if !is_relay || self.held.len() < MOST_HELD {
+            self.held.push_back(message);
+        }
+    }
+
+    /// Handles what has waited, if the page may decide again.
+    fn release(&mut self, ctx: &mut Context<Self>) {
+        while let Some(message) = self.held.pop_front() {
+            if !self.may_decide() {
+                self.held.push_front(message);
+                ctx.run_later(HELD_RETRY, Self::release);
+                break;
+            }
+            self.handle_now(message, ctx);
+        }
+        self.deliver();
+    }
+
     fn check(&self) {
         // All invariants are checked where that is cheap, and the cheap ones always.
         let thorough = cfg!(debug_assertions) && self.state.len() <= 64;
@@ -361,12 +429,66 @@ impl Page {
             ctx.cancel_future(later);
         }
         let delay = deadline.since(self.shared.clock.now());
-        let timer = ctx.run_later(delay, |page, ctx| {
-            page.timer = None;
-            page.drive(Input::Timer, ctx);
-            page.deliver();
-        });
+        let timer = ctx.run_later(delay, Self::handle_timer);
         self.timer = Some((deadline, timer));
+    }
+
+    fn handle_timer(&mut self, ctx: &mut Context<Self>) {
+        self.timer = None;
+        if self.may_decide() {
+            self.drive(Input::Timer, ctx);
+            self.deliver();
+        } else {
+            let timer = ctx.run_later(HELD_RETRY, Self::handle_timer);
+            self.timer = Some((Time(0), timer));
+        }
+    }
+
+    fn handle_now(&mut self, message: ToPage, ctx: &mut Context<Self>) {
+        match message {
+            ToPage::Join { request, outlet } => {
+                self.awaited.remove(&outlet.session);
+                if let Some(link) = outlet.link()
+                    && !self.links.iter().any(|known| Arc::ptr_eq(known, link))
+                {
+                    self.links.push(Arc::clone(link));
+                }
+                self.outlets.insert(outlet.session, outlet);
+                self.drive(Input::Join(*request), ctx);
+            }
+            ToPage::Input(input) => {
+                let gone = if let Input::SocketClosed { session, .. } = input {
+                    Some(session)
+                } else {
+                    None
+                };
+                self.drive(input, ctx);
+                if let Some(session) = gone {
+                    self.awaited.remove(&session);
+                    self.outlets.remove(&session);
+                    // a member that keeps its seat has no socket any more
+                    if let Some(id) = self.state.id_of(session) {
+                        self.routing.vacate(id);
+                    }
+                }
+            }
+            ToPage::FromClient { session, input } => {
+                let counters =
+                    self.outlets.get(&session).map(|outlet| Arc::clone(&outlet.counters));
+                self.drive(input, ctx);
+                self.handled.extend(counters);
+            }
+            ToPage::Retire => ctx.stop(),
+            ToPage::Yield { was_alone } => {
+                self.held.clear();
+                if was_alone {
+                    self.drive(Input::Alone(true), ctx);
+                }
+                ctx.stop();
+            }
+            #[cfg(feature = "faults")]
+            ToPage::Fail => panic!("asked to"),
+        }
     }
 }
 
@@ -442,37 +564,10 @@ impl Handler<ToPage> for Page {
     type Result = ();
 
     fn handle(&mut self, message: ToPage, ctx: &mut Self::Context) {
-        match message {
-            ToPage::Join { request, outlet } => {
-                self.awaited.remove(&outlet.session);
-                self.outlets.insert(outlet.session, outlet);
-                self.drive(Input::Join(*request), ctx);
-            }
-            ToPage::Input(input) => {
-                let gone = if let Input::SocketClosed { session, .. } = input {
-                    Some(session)
-                } else {
-                    None
-                };
-                self.drive(input, ctx);
-                if let Some(session) = gone {
-                    self.awaited.remove(&session);
-                    self.outlets.remove(&session);
-                    // a member that keeps its seat has no socket any more
-                    if let Some(id) = self.state.id_of(session) {
-                        self.routing.vacate(id);
-                    }
-                }
-            }
-            ToPage::FromClient { session, input } => {
-                let counters =
-                    self.outlets.get(&session).map(|outlet| Arc::clone(&outlet.counters));
-                self.drive(input, ctx);
-                self.handled.extend(counters);
-            }
-            ToPage::Retire => ctx.stop(),
-            #[cfg(feature = "faults")]
-            ToPage::Fail => panic!("asked to"),
+        if self.must_wait(&message) {
+            self.hold(message, ctx);
+        } else {
+            self.handle_now(message, ctx);
         }
     }
 }

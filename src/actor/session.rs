@@ -11,11 +11,11 @@ use std::task;
 use std::time::Duration;
 
 use actix::fut::ActorFuture;
-use actix::{Actor, ActorContext, Addr, AsyncContext, Context, Handler};
+use actix::{Actor, ActorContext, AsyncContext, Context, Handler};
 use actix_web::web::Bytes;
 use tokio::time::{Instant, Sleep, sleep};
 
-use super::directory::PageDirectory;
+use super::directory_address::DirectoryAddress;
 use super::message::{
     Outlet, PageAddress, RoutingTable, ThreadSockets, ToDirectory, ToPage, ToSession,
 };
@@ -41,7 +41,7 @@ use peerstar_core::time::Time;
 pub struct Session {
     state: SessionState<PageAddress>,
     shared: Arc<Shared>,
-    directory: Addr<PageDirectory>,
+    directory: DirectoryAddress,
     counters: Arc<SessionCounters>,
     /// Empty after the last frame was queued.
     socket: Option<Rc<RefCell<Socket>>>,
@@ -64,7 +64,7 @@ pub fn start(
     identity: Identity,
     permit: ConnectionPermit,
     shared: &Arc<Shared>,
-    directory: &Addr<PageDirectory>,
+    directory: &DirectoryAddress,
     sockets: ThreadSockets,
     upgraded: Upgraded,
 ) {
@@ -162,9 +162,8 @@ impl Session {
         self.sockets.outlet(self.state.session(), Arc::clone(&self.counters))
     }
 
-    #[expect(clippy::disallowed_methods, reason = "the directory does little, and never waits")]
     fn report(&self, message: ToDirectory) {
-        self.directory.do_send(message);
+        self.directory.tell(message);
     }
 
     fn resume(&self, page: &PageAddress, request: Box<JoinRequest>) {

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use actix::Addr;
 use actix_web::http::{Method, header};
 use actix_web::{
-    FromRequest, Handler, HttpRequest, HttpResponse, Resource, Responder, Route, guard, web,
+    FromRequest, Handler, HttpRequest, HttpResponse, HttpResponseBuilder, Resource, Responder,
+    Route, guard, web,
 };
 use subtle::ConstantTimeEq;
 use tokio_util::sync::CancellationToken;
@@ -13,16 +13,22 @@ use tokio_util::sync::CancellationToken;
 use super::refusal::Refused;
 use super::ticket::TicketCheck;
 use super::{address, assets, handshake, origin};
-use crate::actor::directory::PageDirectory;
-use crate::actor::message::{Dying, IdsOf, KickFrom, SummariseAll, ThreadSockets, ToDirectory};
+use crate::actor::directory_address::DirectoryAddress;
+use crate::actor::message::{
+    Dying, Gathered, IdsOf, KickFrom, SummariseAll, ThreadSockets, ToDirectory,
+};
 use crate::actor::session;
 use crate::admission::Admission;
 use crate::shared::Shared;
 use crate::transport::upgrade;
+use peerstar_core::cluster::NodeId;
 use peerstar_core::protocol::close::Close;
 use peerstar_core::protocol::id::{PageKey, PeerId, Token};
 use peerstar_core::protocol::outgoing;
 use peerstar_core::session::Identity;
+
+/// Header that names the nodes of the cluster whose part of an answer is missing.
+const MISSING: &str = "peerstar-missing";
 
 /// State that every handler needs.
 #[derive(Clone)]
@@ -34,7 +40,7 @@ pub struct AppState {
     /// Cancelled when the server is told to stop: it is not ready any more.
     pub stopping: CancellationToken,
     /// The directory of pages.
-    pub directory: Addr<PageDirectory>,
+    pub directory: DirectoryAddress,
     /// Checks tickets, if they are needed.
     pub tickets: Option<Arc<TicketCheck>>,
 }
@@ -211,8 +217,10 @@ async fn list_peers(
         return HttpResponse::Unauthorized()
             .body("peerjs.allow_discovery is off, or the key is wrong\n");
     }
-    match state.directory.send(IdsOf(page)).await {
-        Ok(Ok(ids)) => HttpResponse::Ok().json(ids),
+    match state.directory.ask(IdsOf(page)).await {
+        Ok(Ok(Gathered { answer, missing })) => {
+            with_missing(HttpResponse::Ok(), &missing).json(answer)
+        }
         Ok(Err(Dying)) | Err(_) => dying(),
     }
 }
@@ -221,8 +229,10 @@ async fn pages(state: web::Data<AppState>, request: HttpRequest) -> HttpResponse
     if !is_admin(&state, &request) {
         return needs_admin();
     }
-    match state.directory.send(SummariseAll).await {
-        Ok(Ok(pages)) => HttpResponse::Ok().json(pages),
+    match state.directory.ask(SummariseAll).await {
+        Ok(Ok(Gathered { answer, missing })) => {
+            with_missing(HttpResponse::Ok(), &missing).json(answer)
+        }
         Ok(Err(Dying)) | Err(_) => dying(),
     }
 }
@@ -246,9 +256,12 @@ async fn kick(state: web::Data<AppState>, request: HttpRequest) -> HttpResponse 
         Ok(found) => found,
         Err(refused) => return bad_request(refused),
     };
-    match state.directory.send(KickFrom { key, id }).await {
-        Ok(Ok(true)) => HttpResponse::NoContent().finish(),
-        Ok(Ok(false)) => HttpResponse::NotFound().body("nobody of that id is on that page\n"),
+    match state.directory.ask(KickFrom { key, id }).await {
+        Ok(Ok(Gathered { answer: true, .. })) => HttpResponse::NoContent().finish(),
+        Ok(Ok(Gathered { answer: false, missing })) => {
+            with_missing(HttpResponse::NotFound(), &missing)
+                .body("nobody of that id is on that page\n")
+        }
         Ok(Err(Dying)) | Err(_) => dying(),
     }
 }
@@ -273,12 +286,21 @@ async fn take_leave(
         Err(refused) => return bad_request(refused),
     };
     match Token::parse(&proof.token) {
-        Ok(token) => match state.directory.send(ToDirectory::TakeLeave { key, id, token }).await {
+        Ok(token) => match state.directory.ask(ToDirectory::TakeLeave { key, id, token }).await {
             Ok(()) => HttpResponse::NoContent().finish(),
             Err(_) => HttpResponse::InternalServerError().finish(),
         },
         Err(why) => HttpResponse::BadRequest().body(why.to_string()),
     }
+}
+
+/// Adds a header that names the nodes of the cluster that have not answered in time.
+fn with_missing(mut answer: HttpResponseBuilder, missing: &[NodeId]) -> HttpResponseBuilder {
+    if !missing.is_empty() {
+        let names: Vec<_> = missing.iter().map(ToString::to_string).collect();
+        answer.insert_header((MISSING, names.join(",")));
+    }
+    answer
 }
 
 /// Answers while a page's actor has died and its successor does not know all sessions yet.
@@ -414,7 +436,7 @@ fn faults(app: &mut web::ServiceConfig) {
         let Ok(page) = peerstar_core::protocol::id::PageName::parse(page) else {
             return HttpResponse::BadRequest().finish();
         };
-        let sent = state.directory.send(Fault { key: PageKey::Named(page), message }).await;
+        let sent = state.directory.ask(Fault { key: PageKey::Named(page), message }).await;
         if sent.unwrap_or(false) {
             HttpResponse::NoContent().finish()
         } else {

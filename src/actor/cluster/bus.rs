@@ -58,7 +58,10 @@ impl Bus {
 
     /// Says that this node listens or publishes anew, so that bags may be lost.
     pub fn reconnected(&self) {
-        self.others.all().iter().for_each(|other| other.with_link(|link, now| link.reconnected(now)));
+        self.others
+            .all()
+            .iter()
+            .for_each(|other| other.with_link(|link, now| link.reconnected(now)));
     }
 
     /// Does what is due, and calls `publish` with each bag and the node that it is for. Returns when

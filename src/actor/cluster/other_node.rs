@@ -93,7 +93,13 @@ impl OtherNodes {
         all.entry(node).or_insert_with(|| {
             let link = Mutex::new(Link::new(own, node, room));
             let wake = Arc::clone(&self.wake);
-            Arc::new(OtherNode { node, clock: self.clock, link, is_due: AtomicBool::new(false), wake })
+            Arc::new(OtherNode {
+                node,
+                clock: self.clock,
+                link,
+                is_due: AtomicBool::new(false),
+                wake,
+            })
         });
         all.values().for_each(|other| other.link().set_window(room));
     }

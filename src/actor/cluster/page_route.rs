@@ -1,6 +1,6 @@
 //! How a page reaches its sessions on one other node: what it sends becomes entries of a link.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use actix::Recipient;
 
@@ -13,6 +13,7 @@ use crate::actor::outlet;
 use peerstar_core::cluster::entry::{Delivery, Entry, Place, ToBranch};
 use peerstar_core::cluster::link::{Link, Pushed};
 use peerstar_core::page::Input;
+use peerstar_core::protocol::claim::Claim;
 use peerstar_core::protocol::id::{PageKey, PeerId, SessionId};
 use peerstar_core::protocol::outgoing::Frame;
 use peerstar_core::time::Time;
@@ -26,6 +27,8 @@ pub struct PageRoute {
     actor: Recipient<ToPage>,
     other: Arc<OtherNode>,
     visitors: Arc<Visitors>,
+    /// The host that the other node was told of last.
+    published: Mutex<Option<Claim>>,
 }
 
 /// Items for sessions of another node, on their way into the link.
@@ -47,7 +50,7 @@ impl PageRoute {
         other: Arc<OtherNode>,
         visitors: Arc<Visitors>,
     ) -> Self {
-        Self { page, fence, actor, other, visitors }
+        Self { page, fence, actor, other, visitors, published: Mutex::new(None) }
     }
 
     /// Returns the page's fence.
@@ -77,8 +80,7 @@ impl PageRoute {
             }
         }
         let (refused, openers) = self.other.with_link(|link, now| {
-            let mut pushing =
-                Pushing { place: self.place(), link, now, refused: Vec::new() };
+            let mut pushing = Pushing { place: self.place(), link, now, refused: Vec::new() };
             let openers: Vec<_> = items.into_iter().filter_map(|item| pushing.push(item)).collect();
             (pushing.refused, openers)
         });
@@ -153,5 +155,13 @@ impl outlet::Link<ToSession> for PageRoute {
 
     fn append(&self, items: Vec<QueuedItem<ToSession>>) {
         self.push_all(items);
+    }
+
+    fn publish_host(&self, host: Option<&Claim>) {
+        let mut published = self.published.lock().unwrap_or_else(PoisonError::into_inner);
+        if published.as_ref() != host {
+            *published = host.cloned();
+            self.say(ToBranch::Announced(host.cloned()));
+        }
     }
 }

@@ -85,7 +85,8 @@ impl Visitors {
     pub fn hear(&self, from: NodeId, place: &Place, session: SessionId, input: Input) -> bool {
         let all = self.0.read().unwrap_or_else(PoisonError::into_inner);
         let visitor = all.get(&session);
-        let Some(visitor) = visitor.filter(|v| v.node == from && v.fence.get() >= place.fence) else {
+        let Some(visitor) = visitor.filter(|v| v.node == from && v.fence.get() >= place.fence)
+        else {
             return false;
         };
         visitor.hear(session, input);

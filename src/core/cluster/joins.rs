@@ -169,7 +169,10 @@ mod tests {
             joins.asks(Time(at), &page, SessionId(1));
             assert!(joins.hold(&page, held(1, None, request)).is_ok());
         }
-        assert_eq!(joins.held(&page).iter().map(|one| one.joining.request).collect::<Vec<_>>(), [2]);
+        assert_eq!(
+            joins.held(&page).iter().map(|one| one.joining.request).collect::<Vec<_>>(),
+            [2]
+        );
         assert_eq!(joins.take_due(Time(7999)), None);
         assert_eq!(joins.take_due(Time(8000)), Some((SessionId(1), page)));
         assert!(joins.is_empty());

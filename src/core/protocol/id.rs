@@ -199,6 +199,12 @@ impl Token {
         }
     }
 
+    /// Returns the token as text. It must not be shown.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
     /// Returns whether there are two tokens and they are the same. The comparison takes the same
     /// time for all tokens of one length.
     #[must_use]

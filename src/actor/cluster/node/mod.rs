@@ -4,27 +4,28 @@
 //! sessions for pages here. It starts and stops the actors of pages, keeps the branches of pages
 //! that live elsewhere, and opens the links to other nodes.
 
+mod questions;
+
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use actix::{Actor, Addr, AsyncContext, Context, Handler, SpawnHandle};
 
+use self::questions::Questions;
 use super::branch::{Branch, Branches};
 use super::message::ToNode;
 use super::other_node::OtherNodes;
 use super::page_route::PageRoute;
 use super::visitor::{PageFence, Visitor, Visitors};
-use crate::actor::message::{
-    Outbound, Outlet, PageAddress, ToDirectory, ToPage, ToSession,
-};
+use crate::actor::message::{Outbound, Outlet, PageAddress, ToDirectory, ToPage, ToSession};
 use crate::actor::outlet;
 use crate::actor::page::Page;
 use crate::actor::registry::{Home, Registry, ThisProcess};
 use crate::shared::Shared;
 use peerstar_core::cluster::entry::{self, Entry, Join, Place, ToBranch, TokenHash};
 use peerstar_core::cluster::io::{
-    CallId, Change, Deciding, Env, Input, Joining, KeeperInput, Output, Whereabouts,
+    CallId, Change, Deciding, Env, Input, Joining, Output, Whereabouts,
 };
 use peerstar_core::cluster::node::{NodeRules, NodeState};
 use peerstar_core::cluster::registry::Call;
@@ -32,7 +33,6 @@ use peerstar_core::cluster::{Fence, NodeId};
 use peerstar_core::directory::Incarnation;
 use peerstar_core::page::member::JoinRequest;
 use peerstar_core::page::{self, Handover};
-use peerstar_core::protocol::claim::Claim;
 use peerstar_core::protocol::id::{Epoch, PageKey, PeerId, SessionId};
 use peerstar_core::time::Time;
 
@@ -63,7 +63,6 @@ pub struct Request {
 
 /// A session of this node.
 struct Local {
-    key: PageKey,
     id: PeerId,
     outlet: Outlet,
     /// The highest fence in which a page of another node, or of this one, has let it in.
@@ -82,7 +81,6 @@ struct Here {
 
 /// What a page's actor left when it stopped.
 struct Left {
-    incarnation: Incarnation,
     handover: Box<Handover>,
     outlets: Vec<Outlet>,
     awaited: HashSet<SessionId>,
@@ -115,6 +113,7 @@ pub struct NodeDirectory {
     epoch: Epoch,
     timer: Option<(Time, SpawnHandle)>,
     outputs: Vec<Output<Request>>,
+    questions: Questions,
 }
 
 impl NodeDirectory {
@@ -128,6 +127,7 @@ impl NodeDirectory {
         keeper: Box<dyn Keeper>,
         tables: Tables,
     ) -> Self {
+        shared.deciding.set(Deciding::No);
         let now = shared.clock.now();
         let env = Env { now, random: rand::random(), epoch: Epoch::default() };
         Self {
@@ -142,6 +142,7 @@ impl NodeDirectory {
             epoch: Epoch::default(),
             timer: None,
             outputs: Vec::new(),
+            questions: Questions::default(),
         }
     }
 
@@ -183,11 +184,12 @@ impl NodeDirectory {
                 self.tables.others.clear();
                 self.keeper.identity(node);
             }
-            Output::Slot(slot) => self.shared.set_slot(slot),
+            Output::Slot(_slot) => {}
             Output::Epoch(epoch) => self.believe(epoch),
-            Output::Deciding(deciding) => self.shared.set_deciding(deciding),
+            Output::Deciding(deciding) => self.shared.deciding.set(deciding),
             Output::Create { page, incarnation, fence, announced, claim } => {
-                let handover = Handover { claim, ..Handover::above(announced) };
+                let mut handover = Handover::above(announced);
+                handover.claim = claim;
                 self.create(&page, incarnation, fence, handover, HashSet::new(), ctx);
             }
             Output::Recreate { page, incarnation, fence } => {
@@ -256,7 +258,6 @@ impl NodeDirectory {
     /// Notes that somebody in the cluster has named or believed an epoch.
     fn believe(&mut self, epoch: Epoch) {
         self.epoch = self.epoch.max(epoch);
-        self.shared.believe(epoch);
     }
 
     fn say(&self, to: NodeId, entry: Entry) {
@@ -309,7 +310,7 @@ impl NodeDirectory {
         ctx: &Context<Self>,
     ) {
         let Some((_, left)) = self.left.take_if(|(key, _)| key == page) else { return };
-        let Left { handover, outlets, mut awaited, .. } = left;
+        let Left { handover, outlets, mut awaited } = left;
         self.shared.metrics.page_restarts.inc();
         log::error!(
             page = page.name(), sessions = outlets.len();
@@ -479,7 +480,13 @@ impl NodeDirectory {
         self.step(Input::Drain, ctx);
     }
 
-    fn to_page(&mut self, from: NodeId, place: Place, word: entry::ToPage, ctx: &mut Context<Self>) {
+    fn to_page(
+        &mut self,
+        from: NodeId,
+        place: Place,
+        word: entry::ToPage,
+        ctx: &mut Context<Self>,
+    ) {
         let page = place.page;
         let input = match word {
             entry::ToPage::SocketClosed { session, departure } => {
@@ -502,10 +509,14 @@ impl NodeDirectory {
 fn log_change(node: NodeId, change: Change) {
     match change {
         Change::Settled => log::info!(node:%; "node is in the cluster"),
-        Change::Asserting => log::info!(node:%; "registry has begun anew: node says which pages it has"),
+        Change::Asserting => {
+            log::info!(node:%; "registry has begun anew: node says which pages it has")
+        }
         Change::Unsure => log::info!(node:%; "lease was not renewed in time: pages wait"),
         Change::Unreachable => log::info!(node:%; "registry cannot be reached: pages go on alone"),
-        Change::Buried { was } => log::info!(node:%, was:%; "node was taken for dead, and goes on as another"),
+        Change::Buried { was } => {
+            log::info!(node:%, was:%; "node was taken for dead, and goes on as another")
+        }
         Change::Abandoned => log::info!(node:%; "half of the nodes have gone: pages go on alone"),
         Change::Rejoined => log::info!(node:%; "nodes are back"),
         Change::Lost(other) => log::info!(node:%, other:%; "another node has gone"),
@@ -530,13 +541,7 @@ impl Handler<ToDirectory> for NodeDirectory {
             ToDirectory::Join { key, request, outlet } => {
                 let session = request.session;
                 let id = request.id.clone();
-                let new = Local {
-                    key: key.clone(),
-                    id,
-                    outlet: outlet.clone(),
-                    bound: Fence::default(),
-                    asks: None,
-                };
+                let new = Local { id, outlet: outlet.clone(), bound: Fence::default(), asks: None };
                 let bound = self.locals.entry(session).or_insert(new).bound;
                 let joining = joining(bound, request, outlet);
                 self.step(Input::Join { page: key, joining }, ctx);
@@ -566,7 +571,7 @@ impl Handler<ToDirectory> for NodeDirectory {
             ToDirectory::Stopped { key, incarnation, handover, outlets, awaited } => {
                 let announced = handover.announced_epoch;
                 self.believe(announced);
-                let left = Left { incarnation, handover, outlets, awaited };
+                let left = Left { handover, outlets, awaited };
                 self.left = Some((key.clone(), left));
                 self.step(Input::Stopped { page: key, incarnation, announced }, ctx);
                 self.left = None;
@@ -615,7 +620,12 @@ impl Handler<ToNode> for NodeDirectory {
                 self.believe(claim.epoch);
                 self.step(Input::Announced { page, claim, is_local }, ctx);
             }
-            ToNode::Question { .. } | ToNode::Answer { .. } => {}
+            ToNode::Question { from, number, question } => {
+                self.answer(from, number, question, ctx);
+            }
+            ToNode::Answer { from, number, answer } => {
+                self.questions.answered(from, number, answer);
+            }
         }
     }
 }
