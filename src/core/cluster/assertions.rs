@@ -195,6 +195,6 @@ mod tests {
             assert!(said.len() - before <= 3);
         }
         assert_eq!(said.iter().collect::<HashSet<_>>().len(), 130);
-        assert_eq!(said.len(), 130);
+        assert!(said.len() <= 180, "a little each second");
     }
 }

@@ -40,7 +40,7 @@ pub enum Purpose {
 pub struct Calls {
     last: u64,
     under_way: BTreeMap<CallId, Purpose>,
-    /// Number of claims and finds among them.
+    /// Number of claims, finds and releases among them.
     asks: usize,
 }
 
@@ -66,7 +66,7 @@ impl Calls {
         std::mem::take(&mut self.under_way)
     }
 
-    /// Returns the number of claims and finds under way.
+    /// Returns the number of claims, finds and releases under way.
     #[must_use]
     pub const fn asks(&self) -> usize {
         self.asks
@@ -74,5 +74,5 @@ impl Calls {
 }
 
 const fn is_ask(purpose: &Purpose) -> bool {
-    matches!(purpose, Purpose::Claim(..) | Purpose::Find(_))
+    matches!(purpose, Purpose::Claim(..) | Purpose::Find(_) | Purpose::Release(_))
 }

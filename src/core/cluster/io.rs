@@ -4,7 +4,7 @@
 //! Nothing here looks into it.
 
 use super::registry::{Call, Reply};
-use super::{Fence, NodeId, Slot};
+use super::{Fence, Floor, NodeId, Slot};
 use crate::directory::Incarnation;
 use crate::page::member::Departure;
 use crate::protocol::claim::Claim;
@@ -150,8 +150,8 @@ pub enum Input<J> {
         node: NodeId,
         /// The page.
         page: PageKey,
-        /// The life that ended.
-        fence: Fence,
+        /// The life that ended, and the highest epoch that it announced.
+        left: Floor,
     },
     /// A page here, or the page behind a branch, announced a host to a session of this node. Or the
     /// host has moved onto this node, or from it.
@@ -279,6 +279,19 @@ pub enum Output<J> {
         /// The life of the actor.
         incarnation: Incarnation,
     },
+    /// The actor of a page has died too often. Its sessions are sent away.
+    Abandon {
+        /// The page.
+        page: PageKey,
+    },
+    /// Stop the actor of a page because the process shuts down. Its sessions on this node are told
+    /// to come back.
+    DrainPage {
+        /// The page.
+        page: PageKey,
+        /// The life of the actor.
+        incarnation: Incarnation,
+    },
     /// Stop the actor of a page that must live elsewhere. It tells members on this node first that
     /// they were [`Output::Alone`], if `was_alone`. Their sessions wait for [`Output::Locate`].
     Yield {
@@ -386,8 +399,8 @@ pub enum Output<J> {
         to: NodeId,
         /// The page.
         page: PageKey,
-        /// The life that ended.
-        fence: Fence,
+        /// The life that ended, and the highest epoch that it announced.
+        left: Floor,
     },
     /// Close a session of this node.
     Close {

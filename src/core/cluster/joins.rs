@@ -98,6 +98,26 @@ impl<J> Joins<J> {
         taken
     }
 
+    /// Takes the requests that other nodes passed on for a page.
+    pub fn take_foreign(&mut self, page: &PageKey) -> Vec<Held<J>> {
+        let Some(waiting) = self.held.get_mut(page) else { return Vec::new() };
+        let taken: Vec<_> = waiting.extract_if(.., |one| one.from.is_some()).collect();
+        self.count -= taken.len();
+        self.drop_if_empty(page);
+        taken
+    }
+
+    /// Takes all requests that are held, page by page.
+    pub fn take_all(&mut self) -> Vec<(PageKey, Held<J>)> {
+        let mut held: Vec<_> = std::mem::take(&mut self.held).into_iter().collect();
+        self.count = 0;
+        held.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
+        let each = |(page, held): (PageKey, Vec<Held<J>>)| {
+            held.into_iter().map(move |one| (page.clone(), one))
+        };
+        held.into_iter().flat_map(each).collect()
+    }
+
     /// Forgets a session that has ended.
     pub fn forget(&mut self, page: &PageKey, session: SessionId) {
         self.newcomers.take(&session);

@@ -15,7 +15,9 @@ const LOSS_WINDOW: Duration = Duration::from_secs(10);
 /// Time for which a node that has lost half of the cluster goes on as `ALONE`.
 const ABANDONED_FOR: Duration = Duration::from_secs(600);
 /// Time for which a node that has gone is remembered.
-const GONE_FOR: Duration = Duration::from_secs(60);
+const GONE_FOR: Duration = Duration::from_secs(600);
+/// Time for which the record of a node that has gone says who hosts.
+const HINT_FOR: Duration = Duration::from_secs(60);
 
 #[derive(Debug, Clone, Copy)]
 struct Member {
@@ -30,8 +32,10 @@ struct Member {
 /// How the membership has changed.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Changes {
-    /// Nodes that are new.
+    /// Nodes that are new, but this one.
     pub joined: Vec<NodeId>,
+    /// Nodes that counted as buried and have registered again, with their counters.
+    pub revenants: Vec<(NodeId, u64)>,
     /// Nodes that have gone, and whether they had said that they leave.
     pub gone: Vec<(NodeId, bool)>,
 }
@@ -40,7 +44,7 @@ pub struct Changes {
 #[derive(Debug, Default)]
 pub struct Members {
     members: BTreeMap<NodeId, Member>,
-    /// When nodes have gone, for a minute.
+    /// When nodes have gone.
     gone: BTreeMap<NodeId, Time>,
     /// When a node was lost, and how many there were before.
     losses: VecDeque<(Time, usize)>,
@@ -49,24 +53,29 @@ pub struct Members {
 }
 
 impl Members {
-    /// Takes a view of the membership. In a young generation nobody goes.
-    pub fn update(&mut self, now: Time, view: &View, is_young: bool) -> Changes {
+    /// Takes a view of the membership, which this node, `own`, belongs to. In a young generation
+    /// nobody goes.
+    pub fn update(&mut self, now: Time, view: &View, own: NodeId, is_young: bool) -> Changes {
         let mut changes = Changes::default();
+        self.gone.retain(|_, at| now.since(*at) < GONE_FOR);
         for one in &view.nodes {
+            if self.gone.contains_key(&one.node) {
+                changes.revenants.push((one.node, one.counter));
+                continue;
+            }
             let member = self.members.entry(one.node).or_insert_with(|| {
-                changes.joined.push(one.node);
+                changes.joined.extend(Some(one.node).filter(|node| *node != own));
                 Member { slot: None, is_leaving: false, is_awaited: false, is_linked: true }
             });
             member.slot = one.slot;
             member.is_leaving = one.standing == Standing::Leaving;
             member.is_awaited = false;
-            self.gone.remove(&one.node);
         }
         for (node, member) in &mut self.members {
             member.is_awaited |= view.get(*node).is_none();
         }
         if !is_young {
-            changes.gone = self.bury_awaited(now);
+            changes.gone = self.bury_awaited(now, own);
         }
         if self.abandoned.is_some_and(|(_, size)| self.members.len() >= size) {
             self.abandoned = None;
@@ -75,15 +84,15 @@ impl Members {
         changes
     }
 
-    /// Takes off the members that have not registered.
-    pub fn bury_awaited(&mut self, now: Time) -> Vec<(NodeId, bool)> {
+    /// Takes off the members that have not registered, but this node. Returns them, and whether
+    /// they had said that they leave.
+    pub fn bury_awaited(&mut self, now: Time, own: NodeId) -> Vec<(NodeId, bool)> {
         let size = self.members.len();
         let gone: Vec<_> = self
             .members
-            .extract_if(.., |_, member| member.is_awaited)
+            .extract_if(.., |node, member| member.is_awaited && *node != own)
             .map(|(node, member)| (node, member.is_leaving))
             .collect();
-        self.gone.retain(|_, at| now.since(*at) < GONE_FOR);
         self.gone.extend(gone.iter().map(|(node, _)| (*node, now)));
         let lost = gone.iter().filter(|(_, has_left)| !has_left).count();
         self.losses.retain(|(at, _)| now.since(*at) < LOSS_WINDOW);
@@ -101,10 +110,12 @@ impl Members {
         self.members.values_mut().for_each(|member| member.is_awaited = true);
     }
 
-    /// Takes off the node itself, which was buried. Links are begun anew.
-    pub fn forget_own(&mut self, own: NodeId) {
-        self.members.remove(&own);
-        self.members.values_mut().for_each(|member| member.is_linked = true);
+    /// The node itself, `own`, was buried. It begins anew, as another one.
+    pub fn begin_anew(&mut self, now: Time, own: NodeId) {
+        self.members.clear();
+        self.losses.clear();
+        self.abandoned = None;
+        self.gone.insert(own, now);
     }
 
     /// Returns whether a node is a member.
@@ -145,18 +156,29 @@ impl Members {
     /// Returns whether a node has gone within the last minute.
     #[must_use]
     pub fn has_just_gone(&self, now: Time, node: NodeId) -> bool {
-        self.gone.get(&node).is_some_and(|at| now.since(*at) < GONE_FOR)
+        self.gone.get(&node).is_some_and(|at| now.since(*at) < HINT_FOR)
+    }
+
+    /// Returns whether a node has gone, as far as is remembered.
+    #[must_use]
+    pub fn has_gone(&self, node: NodeId) -> bool {
+        self.gone.contains_key(&node)
     }
 
     /// Returns whether half of the cluster was lost within ten seconds.
     #[must_use]
-    pub fn is_abandoned(&self, now: Time) -> bool {
-        self.abandoned.is_some_and(|(until, _)| now < until)
+    pub const fn is_abandoned(&self) -> bool {
+        self.abandoned.is_some()
     }
 
-    /// Returns until when the node counts as abandoned.
+    /// Notes the time.
+    pub fn tick(&mut self, now: Time) {
+        self.abandoned.take_if(|(until, _)| *until <= now);
+    }
+
+    /// Returns when [`Self::tick`] is due.
     #[must_use]
-    pub fn abandoned_until(&self) -> Option<Time> {
+    pub fn next_deadline(&self) -> Option<Time> {
         self.abandoned.map(|(until, _)| until)
     }
 }
@@ -181,46 +203,64 @@ mod tests {
         View { generation: Generation("a".into()), renewals: 0, nodes }
     }
 
+    const OWN: NodeId = NodeId(1);
+
     #[test]
     fn nobody_goes_while_a_generation_is_young() {
         let mut members = Members::default();
-        let changes = members.update(Time(0), &view(&[1, 2, 3]), false);
-        assert_eq!(changes.joined, [1, 2, 3].map(NodeId));
+        let changes = members.update(Time(0), &view(&[1, 2, 3]), OWN, false);
+        assert_eq!(changes.joined, [2, 3].map(NodeId));
         members.await_all();
         assert!(members.contains(NodeId(2)) && !members.is_registered(NodeId(2)));
-        let changes = members.update(Time(1), &view(&[1, 3]), true);
+        let changes = members.update(Time(1), &view(&[3]), OWN, true);
         assert_eq!(changes, Changes::default());
         assert!(members.is_registered(NodeId(3)));
         assert_eq!(members.slots().count(), 3);
-        assert_eq!(members.bury_awaited(Time(5)), [(NodeId(2), false)]);
+        assert_eq!(members.bury_awaited(Time(5), OWN), [(NodeId(2), false)], "and not oneself");
         assert!(!members.contains(NodeId(2)));
         assert!(members.has_just_gone(Time(60_004), NodeId(2)));
         assert!(!members.has_just_gone(Time(60_005), NodeId(2)));
     }
 
     #[test]
+    fn who_has_gone_does_not_come_back_by_that_number() {
+        let mut members = Members::default();
+        members.update(Time(0), &view(&[1, 2]), OWN, false);
+        members.update(Time(0), &view(&[1]), OWN, false);
+        let changes = members.update(Time(1), &view(&[1, 2]), OWN, false);
+        assert_eq!((changes.joined, changes.revenants), (vec![], vec![(NodeId(2), 0)]));
+        assert!(!members.contains(NodeId(2)));
+    }
+
+    #[test]
     fn who_loses_half_of_the_cluster_within_ten_seconds_is_abandoned() {
         for (second, is_abandoned) in [(9_999, true), (10_000, false)] {
             let mut members = Members::default();
-            members.update(Time(0), &view(&[1, 2, 3, 4]), false);
-            members.update(Time(0), &view(&[1, 2, 3]), false);
-            assert!(!members.is_abandoned(Time(0)));
-            members.update(Time(second), &view(&[1, 2]), false);
-            assert_eq!(members.is_abandoned(Time(second)), is_abandoned);
+            members.update(Time(0), &view(&[1, 2, 3, 4]), OWN, false);
+            members.update(Time(0), &view(&[1, 2, 3]), OWN, false);
+            assert!(!members.is_abandoned());
+            members.update(Time(second), &view(&[1, 2]), OWN, false);
+            assert_eq!(members.is_abandoned(), is_abandoned);
         }
         let mut members = Members::default();
-        members.update(Time(0), &view(&[1, 2, 98, 99]), false);
-        members.update(Time(0), &view(&[1, 2]), false);
-        assert!(!members.is_abandoned(Time(0)), "nodes that leave are not lost");
+        members.update(Time(0), &view(&[1, 2, 98, 99]), OWN, false);
+        members.update(Time(0), &view(&[1, 2]), OWN, false);
+        assert!(!members.is_abandoned(), "nodes that leave are not lost");
     }
 
     #[test]
     fn it_is_over_when_as_many_are_back_or_after_ten_minutes() {
         let mut members = Members::default();
-        members.update(Time(0), &view(&[1, 2]), false);
-        members.update(Time(0), &view(&[1]), false);
-        assert!(members.is_abandoned(Time(599_999)) && !members.is_abandoned(Time(600_000)));
-        members.update(Time(1), &view(&[1, 3]), false);
-        assert!(!members.is_abandoned(Time(1)));
+        members.update(Time(0), &view(&[1, 2]), OWN, false);
+        members.update(Time(0), &view(&[1]), OWN, false);
+        members.tick(Time(599_999));
+        assert!(members.is_abandoned());
+        members.tick(Time(600_000));
+        assert!(!members.is_abandoned());
+        members.update(Time(600_001), &view(&[1, 3]), OWN, false);
+        members.update(Time(600_002), &view(&[1]), OWN, false);
+        assert!(members.is_abandoned());
+        members.update(Time(600_003), &view(&[1, 4]), OWN, false);
+        assert!(!members.is_abandoned());
     }
 }

@@ -19,7 +19,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::time::Duration;
 
 use super::{Fence, Floor, NodeId};
-use crate::directory::{Incarnations, Life};
+use crate::directory::{Incarnation, Incarnations, Life};
 use crate::page::deadline_map::DeadlineMap;
 use crate::protocol::claim::Claim;
 use crate::protocol::id::{Epoch, PageKey, SessionId};
@@ -64,6 +64,14 @@ pub struct Asking {
     attempts: u32,
 }
 
+impl Asking {
+    /// Returns the place of a page on which sessions here were.
+    #[must_use]
+    pub fn lost() -> Self {
+        Self { was_lost: true, ..Self::default() }
+    }
+}
+
 /// A page that this node no longer wants, and whose record may still name it.
 #[derive(Debug)]
 pub struct Leaving {
@@ -91,6 +99,17 @@ pub enum Place {
     Asking(Asking),
     /// Nowhere, when its record is given back.
     Leaving(Leaving),
+}
+
+/// What follows when an actor has stopped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Crash {
+    /// Nothing: it was to stop.
+    Expected,
+    /// Another incarnation, of a page with this fence.
+    Next(Incarnation, Fence),
+    /// The page is given up.
+    TooOften,
 }
 
 /// What this node knows of a page.
@@ -218,6 +237,12 @@ impl Pages {
         self.asks.take_due(now).map(|(page, ())| page)
     }
 
+    /// Returns whether the registry is to be asked for a page.
+    #[must_use]
+    pub fn is_asked(&self, page: &PageKey) -> bool {
+        self.asks.has(page)
+    }
+
     /// A session of this node asks for the page.
     pub fn enter(&mut self, page: &PageKey, session: SessionId) {
         if let Some(entry) = self.entries.get_mut(page) {
@@ -246,6 +271,18 @@ impl Pages {
         let (page, ()) = self.bare.take_due(now)?;
         self.watch_bare(now, &page);
         Some(page)
+    }
+
+    /// The actor of a page here has stopped in this incarnation.
+    pub fn crash(&mut self, now: Time, page: &PageKey, incarnation: Incarnation) -> Crash {
+        let here = self.entries.get_mut(page).and_then(Entry::here_mut);
+        let Some(here) = here.filter(|here| here.life.incarnation() == incarnation) else {
+            return Crash::Expected;
+        };
+        match here.life.crash(now, &mut self.incarnations) {
+            Some(next) => Crash::Next(next, here.fence),
+            None => Crash::TooOften,
+        }
     }
 
     /// Forgets a page.
