@@ -9,9 +9,11 @@
 //!   registry. The scripts that Redis runs do the same; one conformance suite holds both to it.
 //! - [`entry`]: what nodes say to each other; [`bag`]: the bytes that carry it; [`link`]: the way
 //!   between two nodes, on which entries arrive once and in order, or both know that it is broken.
+//! - [`branch`]: a page that lives on another node, as its local sessions see it.
 
 pub mod assertions;
 pub mod bag;
+pub mod branch;
 pub mod calls;
 pub mod entry;
 pub mod fences;
@@ -27,6 +29,8 @@ pub mod registry;
 pub mod sweep;
 pub mod watch;
 mod wire;
+#[cfg(test)]
+mod random;
 
 use std::fmt;
 

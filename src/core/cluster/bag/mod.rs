@@ -7,6 +7,8 @@
 
 mod body;
 mod records;
+#[cfg(test)]
+mod tests;
 
 use bytes::Bytes;
 

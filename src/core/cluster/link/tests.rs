@@ -2,34 +2,10 @@
 //! seed. `LINK_SCHEDULES=1000000 cargo test --release -p peerstar-core link` runs more of them.
 
 use super::*;
-use crate::cluster::Fence;
 use crate::cluster::entry::{Question, ToBranch, ToPage};
+use crate::cluster::{Fence, random::Random};
 use crate::protocol::id::{PageKey, PageName, PeerId};
 use crate::protocol::incoming::SignalKind;
-
-/// SplitMix64: a schedule must not depend on anything but its seed.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let n = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let n = (n ^ (n >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        n ^ (n >> 31)
-    }
-
-    fn below(&mut self, n: u64) -> u64 {
-        self.next() % n
-    }
-
-    fn one_in(&mut self, n: u64) -> bool {
-        self.below(n) == 0
-    }
-
-    fn of<T: Copy>(&mut self, choices: &[T]) -> T {
-        choices[self.below(choices.len() as u64) as usize]
-    }
-}
 
 fn place() -> Place {
     Place { page: PageKey::Named(PageName::parse("p").unwrap()), fence: Fence(256) }
@@ -47,7 +23,7 @@ fn number_of(entry: &Entry) -> Vec<u64> {
             vec![session.0]
         }
         Entry::ToBranch(_, ToBranch::Frame { to, .. }) => to.iter().map(|to| to.0).collect(),
-        other => panic!("{other:?}"),
+        Entry::ToPage(..) | Entry::ToBranch(..) | Entry::Answer { .. } => panic!("{entry:?}"),
     }
 }
 
@@ -173,12 +149,14 @@ impl End {
     }
 }
 
+/// The nodes at the ends of a link, the ends, and the bags on the way to each.
+type Pair = ([u64; 2], [End; 2], [VecDeque<Bytes>; 2]);
+
 /// Two nodes or three, each with a link to each other one.
 struct World {
     now: Time,
     window: usize,
-    /// For each pair the nodes, their ends, and the bags on the way to each.
-    pairs: Vec<([u64; 2], [End; 2], [VecDeque<Bytes>; 2])>,
+    pairs: Vec<Pair>,
     numbers: u64,
     buffer: Vec<u8>,
     /// Number of links that broke.
@@ -296,7 +274,11 @@ impl World {
     /// Ends all faults, and lets all links come to rest.
     fn heal(&mut self) {
         for (_, ends, ways) in &mut self.pairs {
-            ends.iter_mut().for_each(|end| end.stopped_until = self.now);
+            for end in ends {
+                end.stopped_until = self.now;
+                // or an idle link would say its number at any moment
+                end.link.set_bound(self.now, false);
+            }
             ways.iter_mut().for_each(|way| way.truncate(way.len() / 2));
         }
         for _ in 0..100 {
