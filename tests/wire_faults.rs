@@ -244,14 +244,14 @@ async fn group_members_of_a_page_on_its_own_are_told_so() {
     assert_eq!(order("PUT").await, 204);
     assert_eq!(ann.expect("ALONE").await["payload"], json!({"alone": true}));
     assert_eq!(order("PUT").await, 204);
-    let bob = server.grouped("p", "bob").await;
+    let mut bob = server.grouped("p", "bob").await;
     assert_eq!((&bob.open["alone"], ann.open.get("alone")), (&json!(true), None));
     ann.expect_from("JOIN", "bob").await;
     let tom = server.member("p", "tom").await;
     assert_eq!(tom.open.get("alone"), None, "a stock client is told nothing");
     ann.expect_from("JOIN", "tom").await;
     assert_eq!(order("DELETE").await, 204);
-    for mut member in [ann, bob] {
+    for member in [&mut ann, &mut bob] {
         assert_eq!(member.expect("ALONE").await["payload"], json!({"alone": false}));
         member.nothing_more().await;
     }

@@ -34,7 +34,7 @@ async fn a_client_without_id_token_or_key_is_refused() {
         "key=peerjs&id=a&token=",
         "key=peerjs&page=p",
     ] {
-        is_refused(&server, query, "ERROR", 4406).await;
+        is_refused(&server, query, "ERROR", 4400).await;
     }
     let (words, _) = server.refusal("/peerjs?key=peerjs&id=a").await;
     assert_eq!(words["payload"]["msg"], "No id, token, or key supplied to websocket server");

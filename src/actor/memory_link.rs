@@ -136,4 +136,8 @@ impl<N> Link<N> for MemoryLink<N> {
     }
 
     fn publish_host(&self, _: Option<&Claim>) {}
+
+    fn probe(&self, _: SessionId, _: Frame) {}
+
+    fn say_members(&self, _: Vec<SessionId>, _: Option<Claim>) {}
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use actix::Message;
 
+use super::outlet::Link;
 use super::{outbound, outlet, page_address, routing_table, writer};
 use peerstar_core::cluster::NodeId;
 use peerstar_core::directory::Incarnation;
@@ -133,6 +134,10 @@ pub enum ToPage {
         /// Whether group members are told first that what was decided last may be contradicted.
         was_alone: bool,
     },
+    /// Says to another node which of its sessions are members.
+    SayMembers(Arc<dyn Link<ToSession>>),
+    /// Sessions of another node have missed what the page announced. They say again who they are.
+    Missed(Arc<dyn Link<ToSession>>, Vec<SessionId>),
     /// The page's actor panics, for tests.
     #[cfg(feature = "faults")]
     Fail,

@@ -29,6 +29,12 @@ pub trait Link<N>: std::fmt::Debug + Send + Sync {
 
     /// Publishes the host that all members were told of.
     fn publish_host(&self, host: Option<&Claim>);
+
+    /// Sends the host a `PROBE`, and has its node report whether the host's code runs.
+    fn probe(&self, to: SessionId, frame: Frame);
+
+    /// Says which sessions at the far end are members, and that no others are.
+    fn say_members(&self, sessions: Vec<SessionId>, host: Option<Claim>);
 }
 
 /// Where queued items go.

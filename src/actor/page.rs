@@ -23,6 +23,7 @@ use crate::clock::unix_ms;
 use crate::shared::Shared;
 use crate::transport::counters::SessionCounters;
 use peerstar_core::directory::Incarnation;
+use peerstar_core::page::member::Departure;
 use peerstar_core::page::{Announcement, Assignment, Env, Handover, Input, Output, PageState};
 use peerstar_core::protocol::cause::Cause;
 use peerstar_core::protocol::claim::Claim;
@@ -257,6 +258,13 @@ impl Page {
                 None
             }
             Output::Send { to, frame } => self.send(to, frame, NoRoom::Close),
+            Output::Probe { to, frame } => {
+                if let Some(link) = self.outlets.get(&to).and_then(Outlet::link) {
+                    self.batch.send();
+                    link.probe(to, frame);
+                }
+                None
+            }
             Output::Forward { to, frame, from } => {
                 let no_room = from
                     .map_or(NoRoom::Drop, |(sender, receiver)| NoRoom::Expire { sender, receiver });
@@ -368,8 +376,14 @@ impl Page {
     /// Returns whether a message has to wait until the page may decide. Behind a message that waits,
     /// all wait.
     fn must_wait(&self, message: &ToPage) -> bool {
-        let may_wait =
-            matches!(message, ToPage::Join { .. } | ToPage::Input(_) | ToPage::FromClient { .. });
+        let may_wait = matches!(
+            message,
+            ToPage::Join { .. }
+                | ToPage::Input(_)
+                | ToPage::FromClient { .. }
+                | ToPage::SayMembers(_)
+                | ToPage::Missed(..)
+        );
         may_wait && (!self.held.is_empty() || !self.may_decide())
     }
 
@@ -398,6 +412,19 @@ impl Page {
             self.handle_now(message, ctx);
         }
         self.deliver();
+    }
+
+    /// Says to another node which of its sessions are members, behind all that they are sent.
+    fn say_members(&mut self, link: &Arc<dyn Link<ToSession>>) {
+        self.deliver();
+        let is_there = |outlet: &Outlet| outlet.link().is_some_and(|way| Arc::ptr_eq(way, link));
+        let sessions = self.outlets.values().filter(|outlet| is_there(outlet));
+        let sessions = sessions.map(|outlet| outlet.session);
+        let members = sessions.filter(|session| self.state.id_of(*session).is_some()).collect();
+        let host = self.state.assignment().filter(|_| !self.state.is_recovering());
+        let host = host.map(|(epoch, host)| Claim { epoch, host });
+        let link = Arc::clone(link);
+        self.batch.then(move || link.say_members(members, host));
     }
 
     fn check(&self) {
@@ -485,6 +512,14 @@ impl Page {
                     self.drive(Input::Alone(true), ctx);
                 }
                 ctx.stop();
+            }
+            ToPage::SayMembers(link) => self.say_members(&link),
+            ToPage::Missed(link, sessions) => {
+                for session in sessions {
+                    let departure = Departure::Lost;
+                    self.drive(Input::SocketClosed { session, departure }, ctx);
+                }
+                self.say_members(&link);
             }
             #[cfg(feature = "faults")]
             ToPage::Fail => panic!("asked to"),

@@ -11,7 +11,7 @@ pub trait RemotePage<M>: fmt::Debug + Send + Sync {
     fn is_bound(&self) -> bool;
 
     /// Sends a message to the page. It never waits.
-    fn send(&self, message: M);
+    fn send(self: Arc<Self>, message: M);
 }
 
 /// The address of a page. `M` is the type of its messages.
@@ -39,7 +39,7 @@ impl<M: Message<Result = ()> + Send> PageAddress<M> {
     pub fn send(&self, message: M) {
         match self {
             Self::Here(page) => page.do_send(message),
-            Self::There(page) => page.send(message),
+            Self::There(page) => Arc::clone(page).send(message),
         }
     }
 

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::page::Input;
-use crate::page::member::{Departure, JoinRequest, Rights, Status};
+use crate::page::member::{Departure, JoinRequest, Rights, Status, Way};
 use crate::protocol::claim::Claim;
 use crate::protocol::close::Close;
 use crate::protocol::id::{Capabilities, PageKey, PeerId, SessionId, Token};
@@ -411,6 +411,8 @@ impl<P: Clone + PartialEq> SessionState<P> {
             can: can.clone(),
             rights: *rights,
             address: self.address,
+            // the node of a page elsewhere knows by which way the request came
+            way: Way::Local,
             claim,
             resumed,
         })

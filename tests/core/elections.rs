@@ -5,9 +5,10 @@
 
 use std::fmt::Write;
 
+use peerstar_core::cluster::NodeId;
 use peerstar_core::page::Input;
 use peerstar_core::page::election::Policy;
-use peerstar_core::page::member::{Departure, Rights};
+use peerstar_core::page::member::{Departure, Rights, Way};
 use peerstar_core::protocol::id::Token;
 use peerstar_core::protocol::outgoing::GROUP_VERSION;
 
@@ -66,6 +67,10 @@ thread_local! {
     static NAMES: std::cell::RefCell<Vec<String>> = const { std::cell::RefCell::new(Vec::new()) };
 }
 
+fn node_id(number: &str) -> NodeId {
+    NodeId(number.parse().unwrap())
+}
+
 fn act(world: &mut World, line: &str) -> Vec<Got> {
     let words: Vec<_> = line.split(' ').collect();
     let set = |key: &str| words.iter().find_map(|word| word.strip_prefix(key)?.strip_prefix('='));
@@ -86,6 +91,7 @@ fn act(world: &mut World, line: &str) -> Vec<Got> {
                 relay: !words.contains(&"never-relay"),
             };
             world.grant(session, rights);
+            world.put_on(session, set("on").map_or(Way::Local, |node| Way::Node(node_id(node))));
             let claim = set("claim").map(|claim| claim.split_once('@').unwrap());
             world.join(session, claim.map(|(host, epoch)| (epoch.parse().unwrap(), host)), false)
         }
@@ -102,6 +108,14 @@ fn act(world: &mut World, line: &str) -> Vec<Got> {
             world.silence(session);
             vec![]
         }
+        // another node judges its own members
+        ["report", "silent", id] => world.step(Input::Silent(session(world, id))),
+        ["report", "ran", id] => world.step(Input::Ran { session: session(world, id), ran: true }),
+        ["report", "stalled", id] => {
+            world.step(Input::Ran { session: session(world, id), ran: false })
+        }
+        ["down", node] => world.step(Input::WayDown(node_id(node))),
+        ["up", node] => world.step(Input::WayUp(node_id(node))),
         ["answer", id] => world.step(Input::Alive(session(world, id))),
         ["kick", id] => world.step(Input::Kick(super::world::id(id))),
         ["congest", id] => world.step(Input::Congested(session(world, id))),

@@ -80,6 +80,7 @@ fn says_something(output: &Output) -> bool {
         | Output::Forward { .. }
         | Output::RosterChange { .. }
         | Output::Ping(_)
+        | Output::Probe { .. }
         | Output::Dismiss { .. } => true,
     }
 }

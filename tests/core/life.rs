@@ -3,7 +3,8 @@
 
 use std::collections::BTreeMap;
 
-use peerstar_core::page::member::{Departure, Rights};
+use peerstar_core::cluster::NodeId;
+use peerstar_core::page::member::{Departure, Rights, Way};
 use peerstar_core::page::{Input, Rules};
 use peerstar_core::protocol::id::{SessionId, Token};
 use peerstar_core::protocol::outgoing::GROUP_VERSION;
@@ -32,6 +33,8 @@ pub(crate) enum Transition {
         token: u8,
         group: bool,
         rights: Rights,
+        /// The node of the socket; 0 is that of the page.
+        node: u8,
     },
     Depart {
         who: Pick,
@@ -92,6 +95,21 @@ pub(crate) enum Transition {
     PageDies {
         shuffle: u64,
     },
+    /// A node reports that a member of its is silent.
+    ReportSilent {
+        who: Pick,
+    },
+    /// A node reports whether a member of its has sent a text frame.
+    ReportRan {
+        who: Pick,
+        ran: bool,
+    },
+    WayDown {
+        node: u8,
+    },
+    WayUp {
+        node: u8,
+    },
 }
 
 struct Life {
@@ -143,11 +161,12 @@ impl Life {
     fn act(&mut self, transition: &Transition) -> Option<Vec<Got>> {
         let world = &mut self.world;
         Some(match *transition {
-            Transition::Join { id, token, group, rights } => {
+            Transition::Join { id, token, group, rights, node } => {
                 let token = token_of(token);
                 let session =
                     world.dial(&format!("p{id}"), token, u32::from(group) * GROUP_VERSION);
                 world.grant(session, rights);
+                world.put_on(session, way_of(node));
                 world.join(session, None, false)
             }
             Transition::Depart { who, how } => {
@@ -235,6 +254,16 @@ impl Life {
                 world.step(Input::LeaveWithoutSocket { id, token })
             }
             Transition::Pass { ms } => world.pass(ms),
+            Transition::ReportSilent { who } => {
+                let session = self.pick(who)?;
+                self.world.step(Input::Silent(session))
+            }
+            Transition::ReportRan { who, ran } => {
+                let session = self.pick(who)?;
+                self.world.step(Input::Ran { session, ran })
+            }
+            Transition::WayDown { node } => world.step(Input::WayDown(NodeId(node.into()))),
+            Transition::WayUp { node } => world.step(Input::WayUp(NodeId(node.into()))),
             Transition::PageDies { shuffle } => {
                 let mut got = world.pass(self.model.ms_of_grace());
                 let members = self.shuffled(shuffle);
@@ -259,7 +288,7 @@ impl Life {
         let picked = self.model_picked(transition);
         let model = &mut self.model;
         match (transition, picked) {
-            (Transition::Join { id, token, group, rights }, _) => {
+            (Transition::Join { id, token, group, rights, node }, _) => {
                 let session = self.world.last_session();
                 model.join(
                     session,
@@ -267,6 +296,7 @@ impl Life {
                     token_of(*token),
                     u32::from(*group),
                     *rights,
+                    way_of(*node),
                 );
             }
             (Transition::Depart { how, .. }, Some(session)) => model.gone(session, *how),
@@ -320,6 +350,10 @@ impl Life {
                 model.take_leave(&format!("p{id}"), proof_of(*token))
             }
             (Transition::Pass { ms }, _) => model.pass(*ms),
+            (Transition::ReportSilent { .. }, Some(session)) => model.reported_silent(session),
+            (Transition::ReportRan { ran, .. }, Some(session)) => model.reported(session, *ran),
+            (Transition::WayDown { node }, _) => model.way_down(NodeId((*node).into())),
+            (Transition::WayUp { node }, _) => model.way_up(NodeId((*node).into())),
             (Transition::PageDies { shuffle }, _) => {
                 // a page that dies while a member has a grace is a case of its own, in the scripts
                 model.pass(model.ms_of_grace());
@@ -335,6 +369,7 @@ impl Life {
         ) {
             self.model.review();
         }
+        self.model.forget_ways();
     }
 
     fn model_picked(&self, transition: &Transition) -> Option<SessionId> {
@@ -349,14 +384,22 @@ impl Life {
             | Transition::Speak { .. }
             | Transition::Silence { .. }
             | Transition::Answer { .. }
+            | Transition::ReportSilent { .. }
+            | Transition::ReportRan { .. }
             | Transition::Congest { .. } => self.world.last_picked,
             Transition::Join { .. }
             | Transition::Kick { .. }
             | Transition::TakeLeave { .. }
             | Transition::Pass { .. }
+            | Transition::WayDown { .. }
+            | Transition::WayUp { .. }
             | Transition::PageDies { .. } => None,
         }
     }
+}
+
+fn way_of(node: u8) -> Way {
+    if node == 0 { Way::Local } else { Way::Node(NodeId(node.into())) }
 }
 
 /// Returns the token with that number.

@@ -6,14 +6,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use peerstar_core::page::Rules;
-use peerstar_core::page::member::Departure;
+use peerstar_core::cluster::NodeId;
+use peerstar_core::page::member::{Departure, Way};
+use peerstar_core::page::{Input, Rules};
 use peerstar_core::protocol::id::SessionId;
 use peerstar_core::protocol::outgoing::GROUP_VERSION;
 use proptest::prelude::*;
 
 use super::random::run;
-use super::world::{World, unrelayed_rules};
+use super::world::{Got, World, rules, unrelayed_rules};
 
 const STEP: u64 = 100;
 const SUSPECT: u64 = 1600;
@@ -271,5 +272,117 @@ fn a_host_that_nobody_hears_any_more_gives_way_to_the_deputy() {
         group.run_until(MINUTE + SUSPECT + 30_000 + STEP, |_| {});
         assert_eq!(group.host(), deputy, "{:?}", group.world.elections);
         assert_eq!(group.world.elections.len(), 1, "{:?}", group.world.elections);
+    });
+}
+
+/// A page with members on two nodes. The way between them goes down and comes up.
+struct Nodes {
+    world: World,
+    near: Vec<SessionId>,
+    far: Vec<SessionId>,
+    /// When the host's node answers the probes that reached it.
+    answers: Vec<(u64, SessionId)>,
+    is_up: bool,
+}
+
+const FAR: NodeId = NodeId(1);
+
+impl Nodes {
+    /// Returns a page whose host is on the other node.
+    fn new(seed: u64, near: u64, far: u64) -> Self {
+        let mut world = World::new(true, seed, rules());
+        let mut join = |name: String, way| {
+            let session = world.dial(&name, None, GROUP_VERSION);
+            world.put_on(session, way);
+            world.join(session, None, false);
+            session
+        };
+        let far = (0..far).map(|n| join(format!("far{n}"), Way::Node(FAR))).collect();
+        let near = (0..near).map(|n| join(format!("near{n}"), Way::Local)).collect();
+        Self { world, near, far, answers: Vec::new(), is_up: true }
+    }
+
+    fn now(&self) -> u64 {
+        self.world.now.0
+    }
+
+    fn take(&mut self, got: Vec<Got>) {
+        // a probe that cannot reach its host now is dropped with the way
+        let probes = got.into_iter().filter(|got| got.what.starts_with("PROBE") && self.is_up);
+        let at = self.now() + 2000;
+        self.answers.extend(probes.map(|got| (at, got.who)));
+    }
+
+    fn turn(&mut self, is_up: bool) {
+        if std::mem::replace(&mut self.is_up, is_up) != is_up {
+            let input = if is_up { Input::WayUp(FAR) } else { Input::WayDown(FAR) };
+            let got = self.world.step(input);
+            self.take(got);
+        }
+    }
+
+    /// Lets `ms` pass, in which the first `suspecting` members of this node hear nothing of the
+    /// host. The host always runs.
+    fn pass(&mut self, ms: u64, suspecting: usize) {
+        let end = self.now() + ms;
+        while self.now() < end {
+            let (epoch, host) = self.world.page.assignment().unwrap();
+            let said = format!(
+                r#"{{"type":"SUSPECT","payload":{{"host":"{host}","epoch":{}}}}}"#,
+                epoch.0
+            );
+            for session in self.near.iter().take(suspecting).copied().collect::<Vec<_>>() {
+                let got = self.world.say(session, &said);
+                self.take(got);
+            }
+            let got = self.world.pass(SUSPECT.min(end - self.now()));
+            self.take(got);
+            let now = self.now();
+            if self.is_up {
+                let (due, later) = self.answers.drain(..).partition(|(at, _)| *at <= now);
+                self.answers = later;
+                let due: Vec<(u64, SessionId)> = due;
+                due.into_iter().for_each(|(_, session)| {
+                    self.world.step(Input::Ran { session, ran: true });
+                });
+            }
+        }
+    }
+}
+
+#[test]
+fn a_way_that_comes_back_within_a_minute_costs_no_host_that_less_than_half_suspect() {
+    let cuts = prop::collection::vec((0..59_000_u64, 0..9000_u64), 1..8);
+    run(200, (any::<u64>(), 1..5_u64, 1..5_u64, cuts), |(seed, near, far, cuts)| {
+        let mut nodes = Nodes::new(*seed, *near, *far);
+        let minority = ((near + far) / 2).min(*near) as usize;
+        for (down, up) in cuts {
+            nodes.turn(false);
+            nodes.pass(*down, minority);
+            nodes.turn(true);
+            nodes.pass(*up, minority);
+        }
+        assert_eq!(nodes.world.elections, []);
+        assert!(nodes.far.iter().all(|session| nodes.world.clients.contains_key(session)));
+    });
+}
+
+#[test]
+fn a_host_out_of_reach_goes_after_a_minute_or_at_once_if_most_suspect_it() {
+    run(100, (any::<u64>(), 1..5_u64, 1..5_u64), |(seed, near, far)| {
+        let mut nodes = Nodes::new(*seed, *near, *far);
+        nodes.turn(false);
+        let most = near * 2 > near + far;
+        if most {
+            nodes.pass(6000, *near as usize);
+        } else {
+            nodes.pass(59_900, *near as usize);
+            assert_eq!(nodes.world.elections, []);
+            nodes.pass(6000, *near as usize);
+        }
+        let [(_, host, cause)] = &nodes.world.elections[..] else {
+            panic!("{:?}", nodes.world.elections)
+        };
+        assert!(host.starts_with("near") && *cause == "stalled", "{host} {cause}");
     });
 }

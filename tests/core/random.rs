@@ -11,6 +11,22 @@ fn rights() -> impl Strategy<Value = Rights> {
         .prop_map(|(host, relay)| Rights { host, relay })
 }
 
+/// The node of a member: mostly that of the page.
+fn node() -> impl Strategy<Value = u8> {
+    prop::sample::select(vec![0, 0, 0, 1, 2_u8])
+}
+
+/// What other nodes report, and ways to them that go down and come up.
+fn elsewhere() -> impl Strategy<Value = Transition> {
+    let who = || any::<u16>().prop_map(Pick);
+    prop_oneof![
+        1 => who().prop_map(|who| Transition::ReportSilent { who }),
+        2 => (who(), any::<bool>()).prop_map(|(who, ran)| Transition::ReportRan { who, ran }),
+        3 => (1..3_u8).prop_map(|node| Transition::WayDown { node }),
+        2 => (1..3_u8).prop_map(|node| Transition::WayUp { node }),
+    ]
+}
+
 /// Transitions of a page on which nothing is relayed, and whose members hear their host or do not.
 fn unrelayed_transition() -> impl Strategy<Value = Transition> {
     let who = || any::<u16>().prop_map(Pick);
@@ -23,8 +39,8 @@ fn unrelayed_transition() -> impl Strategy<Value = Transition> {
     );
     let how = prop::sample::select(vec![Departure::Goodbye, Departure::Lost]);
     prop_oneof![
-        6 => (0..7_u8, 0..2_u8, prop::bool::weighted(0.95), rights)
-            .prop_map(|(id, token, group, rights)| Transition::Join { id, token, group, rights }),
+        6 => (0..7_u8, 0..2_u8, prop::bool::weighted(0.95), rights, node())
+            .prop_map(|(id, token, group, rights, node)| Transition::Join { id, token, group, rights, node }),
         1 => (who(), how).prop_map(|(who, how)| Transition::Depart { who, how }),
         1 => (who(), any::<[bool; 2]>()).prop_map(|(who, [visible, p2p])| {
             Transition::Status { who, eligible: true, visible, relay: true, p2p, channels: None, profile: None }
@@ -39,6 +55,7 @@ fn unrelayed_transition() -> impl Strategy<Value = Transition> {
         4 => who().prop_map(|who| Transition::Speak { who }),
         6 => ms.prop_map(|ms| Transition::Pass { ms }),
         1 => any::<u64>().prop_map(|shuffle| Transition::PageDies { shuffle }),
+        4 => elsewhere(),
     ]
 }
 
@@ -62,8 +79,8 @@ fn transition() -> impl Strategy<Value = Transition> {
         0, 1, 10, 500, 999, 1000, 1999, 2000, 2999, 3001, 5000, 6000, 10_000, 16_000, 60_000,
     ]);
     prop_oneof![
-        9 => (0..16_u8, 0..3_u8, prop::bool::weighted(0.3), rights())
-            .prop_map(|(id, token, group, rights)| Transition::Join { id, token, group, rights }),
+        9 => (0..16_u8, 0..3_u8, prop::bool::weighted(0.3), rights(), node())
+            .prop_map(|(id, token, group, rights, node)| Transition::Join { id, token, group, rights, node }),
         4 => (who(), how).prop_map(|(who, how)| Transition::Depart { who, how }),
         8 => (who(), kind, 0..16_u8).prop_map(|(who, kind, dst)| Transition::Say { who, kind, dst }),
         5 => (who(), any::<[bool; 3]>(), prop::bool::weighted(0.8), prop::option::of(channels()), prop::option::of(0..3_u8))
@@ -82,6 +99,7 @@ fn transition() -> impl Strategy<Value = Transition> {
         1 => (0..16_u8, 1..3_u8).prop_map(|(id, token)| Transition::TakeLeave { id, token }),
         6 => ms.prop_map(|ms| Transition::Pass { ms }),
         1 => any::<u64>().prop_map(|shuffle| Transition::PageDies { shuffle }),
+        4 => elsewhere(),
     ]
 }
 

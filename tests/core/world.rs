@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use peerstar_core::page::election::Policy;
-use peerstar_core::page::member::{Departure, JoinRequest, Rights, Status};
+use peerstar_core::page::member::{Departure, JoinRequest, Rights, Status, Way};
 use peerstar_core::page::{Assignment, Env, Handover, Input, Output, PageState, Rules};
 use peerstar_core::protocol::claim::Claim;
 use peerstar_core::protocol::ice::IceServers;
@@ -35,6 +35,7 @@ pub(crate) fn joiner(session: SessionId, id: PeerId) -> JoinRequest {
         can: Capabilities::default(),
         rights: Rights::ALL,
         address: None,
+        way: Way::Local,
         claim: None,
         resumed: None,
     }
@@ -85,6 +86,7 @@ pub(crate) struct Client {
     pub token: Option<String>,
     pub group: u32,
     pub rights: Rights,
+    pub way: Way,
     pub status: Status,
     pub joined: bool,
     /// Messages that the client sent since the page's actor died and before its session resumed.
@@ -176,6 +178,7 @@ impl World {
             token: token.map(Into::into),
             group,
             rights: Rights::ALL,
+            way: Way::Local,
             status: Status::default(),
             joined: false,
             kept: None,
@@ -196,6 +199,11 @@ impl World {
         self.clients.get_mut(&session).unwrap().rights = rights;
     }
 
+    /// Puts the socket of a client that has not joined yet on another node.
+    pub(crate) fn put_on(&mut self, session: SessionId, way: Way) {
+        self.clients.get_mut(&session).unwrap().way = way;
+    }
+
     pub(crate) fn join(
         &mut self,
         session: SessionId,
@@ -211,6 +219,7 @@ impl World {
             can: Capabilities::default(),
             rights: client.rights,
             address: Some(client.address),
+            way: client.way,
             claim: claim.map(|(epoch, host)| Claim { epoch: Epoch(epoch), host: id(host) }),
             resumed: resumed.then_some(client.status),
         };
@@ -321,9 +330,15 @@ impl World {
             client.heard = now;
         }
         let clients = &self.clients;
-        let last_heard = |session: SessionId| clients.get(&session).map_or(now, |c| c.heard);
+        // what another node knows of its sockets, this one does not
+        let local = |session: &SessionId| {
+            let client = clients.get(session);
+            assert!(client.is_none_or(|c| c.way == Way::Local), "{client:?} is judged from afar");
+            client
+        };
+        let last_heard = |session: SessionId| local(&session).map_or(now, |c| c.heard);
         let random = self.random ^ (self.random >> 29);
-        let texts_sent = |session: SessionId| clients.get(&session).map_or(0, |c| c.texts_sent);
+        let texts_sent = |session: SessionId| local(&session).map_or(0, |c| c.texts_sent);
         let env = Env {
             now,
             unix_ms: self.clock_ms + now.0,
@@ -375,6 +390,10 @@ impl World {
                         got.push(Got { who: to, what: summary(&frame) });
                     }
                 }
+                Output::Probe { to, ref frame } => {
+                    assert!(self.clients[&to].way != Way::Local, "another node was asked");
+                    got.push(Got { who: to, what: summary(frame) });
+                }
                 Output::Send { to, ref frame }
                 | Output::Forward { to, ref frame, .. }
                 | Output::RosterChange { to, ref frame } => {
@@ -386,6 +405,11 @@ impl World {
                     if self.answers && what.starts_with("PROBE") {
                         self.clients.get_mut(&to).unwrap().texts_sent += 1;
                     }
+                    let is_probe = what.starts_with("PROBE");
+                    assert!(
+                        !is_probe || self.clients[&to].way == Way::Local,
+                        "{what} is not watched"
+                    );
                     let is_blamed = !matches!(output, Output::Forward { .. });
                     if let Some(src) =
                         what.strip_prefix("RELAY from ").and_then(|rest| rest.split(' ').next())

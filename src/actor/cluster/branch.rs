@@ -1,179 +1,221 @@
-//! A page on another node, as the sessions of this node reach it.
+//! A page on another node, as the sessions of this node reach it: does what [`BranchState`]
+//! decides.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{HashMap, VecDeque};
 use std::fmt;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use actix::Recipient;
 
 use super::message::ToNode;
-use super::other_node::OtherNode;
+use super::other_node::OtherNodes;
 use crate::actor::message::{
     Batch, Outbound, Outlet, PageAddress, RoutingTable, ToDirectory, ToPage, ToSession,
 };
 use crate::actor::outbound::NoRoom;
 use crate::actor::page_address::RemotePage;
-use peerstar_core::cluster::entry::{self, Delivery, Entry, Place, ToBranch};
+use crate::shared::Shared;
+use peerstar_core::cluster::branch::{Branch as BranchState, BranchEnv, BranchInput, BranchOutput};
+use peerstar_core::cluster::entry::{self, Delivery, Entry, Place};
 use peerstar_core::cluster::link::Pushed;
 use peerstar_core::cluster::{Fence, NodeId};
 use peerstar_core::page::Input;
 use peerstar_core::protocol::id::{PageKey, PeerId, SessionId};
 use peerstar_core::protocol::outgoing;
+use peerstar_core::time::Time;
 
 /// A page on another node.
 pub struct Branch {
     page: PageKey,
-    /// The highest fence that this node knows of the page. What the page said in a lower one is
-    /// dropped.
-    fence: AtomicU64,
-    other: Arc<OtherNode>,
-    is_over: AtomicBool,
+    shared: Arc<Shared>,
+    others: Arc<OtherNodes>,
     routing: Arc<RoutingTable>,
-    queue_bytes: usize,
     directory: Recipient<ToDirectory>,
     node: Recipient<ToNode>,
-    bound: Mutex<Bound>,
+    is_over: AtomicBool,
+    inner: Mutex<Inner>,
 }
 
-#[derive(Default)]
-struct Bound {
+struct Inner {
+    state: BranchState,
     sessions: HashMap<SessionId, (PeerId, Outlet)>,
-    /// What is sent to them when a bag is handled.
+    /// What sessions are sent when a bag is handled.
     batch: Batch,
+    /// Empty between inputs; kept for its memory.
+    outputs: Vec<BranchOutput>,
 }
 
 impl fmt::Debug for Branch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Branch").field("fence", &self.fence).finish_non_exhaustive()
+        f.debug_struct("Branch").finish_non_exhaustive()
     }
 }
 
 impl Branch {
-    /// Returns the branch of a page that lives on `other`. Sessions without room for `queue_bytes`
-    /// bytes are congested.
+    /// Returns the branch of a page that lives on `home`.
     #[must_use]
     pub fn new(
         Place { page, fence }: Place,
-        other: Arc<OtherNode>,
-        queue_bytes: usize,
+        home: NodeId,
+        shared: Arc<Shared>,
+        others: Arc<OtherNodes>,
         directory: Recipient<ToDirectory>,
         node: Recipient<ToNode>,
     ) -> Self {
+        let state = BranchState::new(page.clone(), Arc::clone(&shared.rules), home, fence);
         Self {
             page,
-            fence: AtomicU64::new(fence.0),
-            other,
-            is_over: AtomicBool::new(false),
+            shared,
+            others,
             routing: Arc::new(RoutingTable::new(0)),
-            queue_bytes,
             directory,
             node,
-            bound: Mutex::default(),
+            is_over: AtomicBool::new(false),
+            inner: Mutex::new(Inner {
+                state,
+                sessions: HashMap::new(),
+                batch: Batch::default(),
+                outputs: Vec::new(),
+            }),
         }
     }
 
-    /// Returns the life of the page.
+    /// Returns the node on which the page lives, if that is known.
     #[must_use]
-    pub fn place(&self) -> Place {
-        Place { page: self.page.clone(), fence: Fence(self.fence.load(Ordering::Acquire)) }
+    pub fn home(&self) -> Option<NodeId> {
+        self.inner().state.node()
     }
 
-    /// Returns the node on which the page lives.
+    /// Returns the highest life of the page that was heard of.
     #[must_use]
-    pub fn node(&self) -> NodeId {
-        self.other.node()
+    pub fn fence(&self) -> Fence {
+        self.inner().state.fence()
     }
 
-    /// Returns the address of the page for a session, another one at each call: a session that is
-    /// told an address that it does not know resumes there.
+    /// Returns when to come back with [`BranchInput::Timer`].
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<Time> {
+        self.inner().state.next_deadline()
+    }
+
+    /// Returns the address of the page, for its sessions.
     #[must_use]
     pub fn address(self: &Arc<Self>) -> PageAddress {
-        PageAddress::There(Arc::new(Address(Arc::clone(self))))
+        PageAddress::There(Arc::clone(self) as Arc<dyn RemotePage<ToPage>>)
     }
 
-    /// Binds a session of this node to the page.
+    /// Makes a session of this node known to the branch.
     pub fn bind(&self, id: PeerId, outlet: Outlet) {
-        self.bound().sessions.insert(outlet.session, (id, outlet));
+        self.inner().sessions.insert(outlet.session, (id, outlet));
+    }
+
+    /// Returns whether a session is known to the branch.
+    #[must_use]
+    pub fn knows(&self, session: SessionId) -> bool {
+        self.inner().sessions.contains_key(&session)
     }
 
     /// Forgets a session that has ended.
     pub fn unbind(&self, session: SessionId) {
-        self.bound().sessions.remove(&session);
+        self.inner().sessions.remove(&session);
     }
 
-    /// Ends this life of the page, as far as this node knows. Sessions keep what they say from now
-    /// on.
-    pub fn end(&self) {
-        self.is_over.store(true, Ordering::Release);
+    /// Sends what sessions are sent.
+    pub fn flush(&self) {
+        self.inner().batch.send();
     }
 
-    /// Says something to the page.
-    pub fn say(&self, word: entry::ToPage) -> Pushed {
-        self.other.say(&Entry::ToPage(self.place(), word))
+    fn inner(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn bound(&self) -> MutexGuard<'_, Bound> {
-        self.bound.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Returns whether what the page says in the life `fence` counts, and notes that life.
-    fn takes(&self, fence: Fence) -> bool {
-        !self.is_over.load(Ordering::Acquire)
-            && self.fence.fetch_max(fence.0, Ordering::AcqRel) <= fence.0
-    }
-
-    /// Handles what the page says. What sessions are sent is put into a batch until
-    /// [`flush`](Self::flush).
-    #[expect(clippy::disallowed_methods, reason = "the directory does little, and never waits")]
-    pub fn handle(self: &Arc<Self>, fence: Fence, word: ToBranch) {
-        if !self.takes(fence) {
-            return;
+    /// Handles one input, and performs all outputs and what they lead to. What sessions are sent
+    /// waits until [`flush`](Self::flush).
+    pub fn step(self: &Arc<Self>, input: BranchInput) {
+        let mut inner = self.inner();
+        let mut inputs = VecDeque::from([input]);
+        while let Some(input) = inputs.pop_front() {
+            let Inner { state, sessions, outputs, .. } = &mut *inner;
+            let now = self.shared.clock.now();
+            let counters = |session| sessions.get(&session).map(|(_, outlet)| &outlet.counters);
+            let heard = |session| counters(session).map_or(now, |counters| counters.heard());
+            let texts = |session| counters(session).map_or(0, |counters| counters.texts());
+            let env = BranchEnv { now, last_heard: &heard, texts_sent: &texts };
+            state.handle(env, input, outputs);
+            let mut outputs = std::mem::take(outputs);
+            for output in outputs.drain(..) {
+                self.perform(output, &mut inner, &mut inputs);
+            }
+            inner.outputs = outputs;
         }
-        let mut guard = self.bound();
-        let Bound { sessions, batch } = &mut *guard;
+    }
+
+    /// Performs one output. The link is used while the branch is locked, so that what a session
+    /// says stays in order.
+    #[expect(clippy::disallowed_methods, reason = "the directory does little, and never waits")]
+    fn perform(
+        self: &Arc<Self>,
+        output: BranchOutput,
+        Inner { state, sessions, batch, .. }: &mut Inner,
+        inputs: &mut VecDeque<BranchInput>,
+    ) {
         let outlet = |session| sessions.get(&session).map(|(_, outlet)| outlet);
-        match word {
-            ToBranch::Frame { to, frame, delivery, from } => {
+        match output {
+            BranchOutput::Tell { node, place, word } => {
+                let entry = Entry::ToPage(place, word);
+                let pushed = self.others.get(node).map(|other| other.say(&entry));
+                if pushed != Some(Pushed::Queued)
+                    && let Entry::ToPage(_, word) = entry
+                {
+                    inputs.push_back(BranchInput::Undelivered(word));
+                }
+            }
+            BranchOutput::Seek => {
+                if let Some(from) = state.node() {
+                    let (page, fence) = (self.page.clone(), state.fence());
+                    self.node.do_send(ToNode::PageLeft { from, page, fence });
+                }
+            }
+            BranchOutput::Frame { to, frame, delivery, from } => {
                 let is_urgent = delivery == Delivery::Urgent;
                 let no_room = no_room(delivery, from);
-                let mut verdicts = Vec::new();
+                let room = no_room.room(self.shared.settings.limits.queue_bytes);
                 for session in to {
                     let Some(outlet) = outlet(session) else { continue };
-                    if !outlet.counters.has_room(no_room.room(self.queue_bytes)) {
-                        verdicts.extend(no_room.clone().verdict(session));
+                    if !outlet.counters.has_room(room) {
+                        let verdict = no_room.clone().verdict(session).and_then(word_of);
+                        inputs.extend(verdict.map(BranchInput::Said));
                     } else if is_urgent {
                         batch.send_urgent(outlet, frame.clone());
                     } else {
                         batch.put(outlet, Outbound::Frame(frame.clone()));
                     }
                 }
-                drop(guard);
-                verdicts.into_iter().for_each(|verdict| self.report(verdict));
             }
-            ToBranch::Welcome { to, open, claim, seat: _ } => {
-                if let Some(outlet) = outlet(to) {
-                    if let Some(open) = open {
-                        batch.put(outlet, Outbound::Frame(open));
-                    }
-                    let (page, routing) = (self.address(), Arc::clone(&self.routing));
-                    let notice = ToSession::Joined { page, routing, claim };
-                    batch.put(outlet, Outbound::Notice(notice));
+            BranchOutput::Welcome { to, open, claim } => {
+                let Some(outlet) = outlet(to) else { return };
+                if let Some(open) = open {
+                    batch.put(outlet, Outbound::Frame(open));
                 }
-                self.node.do_send(ToNode::Joined { place: self.place(), session: to });
+                let (page, routing) = (self.address(), Arc::clone(&self.routing));
+                let notice = ToSession::Joined { page, routing, claim };
+                batch.put(outlet, Outbound::Notice(notice));
+                let place = Place { page: self.page.clone(), fence: state.fence() };
+                self.node.do_send(ToNode::Joined { place, session: to });
             }
-            ToBranch::Hosts { to, claim } => {
+            BranchOutput::Hosts { to, claim } => {
                 if let Some(outlet) = outlet(to) {
                     batch.put(outlet, Outbound::Notice(ToSession::Hosts(claim)));
                 }
             }
-            ToBranch::Announced(claim) => {
-                let routing = Arc::clone(&self.routing);
+            BranchOutput::Announced(claim) => {
                 if let Some(claim) = claim.clone() {
                     let page = self.page.clone();
                     let is_local = sessions.values().any(|(id, _)| *id == claim.host);
                     self.node.do_send(ToNode::Announced { page, claim, is_local });
                 }
+                let routing = Arc::clone(&self.routing);
                 // what announces the host is in the batch
                 batch.send();
                 batch.then(move || match claim {
@@ -181,63 +223,21 @@ impl Branch {
                     None => routing.clear_host(),
                 });
             }
-            ToBranch::Ping(to) => {
+            BranchOutput::Ping(to) => {
                 if let Some(outlet) = outlet(to) {
                     batch.put(outlet, Outbound::Notice(ToSession::Ping));
                 }
             }
-            ToBranch::Dismiss { session, close } => {
+            BranchOutput::Expire { to, dst } => {
+                if let Some((id, outlet)) = sessions.get(&to) {
+                    outlet.send(Outbound::Frame(outgoing::expire(dst.as_str(), id)));
+                }
+            }
+            BranchOutput::Close { session, close } => {
                 if let Some(outlet) = outlet(session) {
                     batch.put(outlet, Outbound::Notice(ToSession::Close(close)));
                 }
             }
-            ToBranch::JoinReturned(session) => {
-                let (from, place) = (self.node(), self.place());
-                self.node.do_send(ToNode::Returned { from, place, session });
-            }
-            ToBranch::PageLost(_) => {
-                let (from, page) = (self.node(), self.page.clone());
-                self.node.do_send(ToNode::PageLeft { from, page, fence });
-            }
-            ToBranch::Probe { .. } | ToBranch::Here { .. } | ToBranch::HereHash(_) => {}
-        }
-    }
-
-    /// Sends what sessions are sent.
-    pub fn flush(&self) {
-        self.bound().batch.send();
-    }
-
-    /// Tells the page what this node has judged.
-    fn report(&self, verdict: Input) {
-        let word = match verdict {
-            Input::Undelivered { session, dst } => entry::ToPage::Undelivered { session, dst },
-            input => match word_of(input) {
-                Some(word) => word,
-                None => return,
-            },
-        };
-        self.say(word);
-    }
-
-    /// Says what a client said. A message that the link has no room for expires.
-    fn pass_on(&self, session: SessionId, input: Input) {
-        let expires = match &input {
-            Input::Forward { kind, dst, .. } if kind.waits() => Some(dst.clone()),
-            _ => None,
-        };
-        let Some(word) = word_of(input) else { return };
-        if self.say(word) != Pushed::Queued
-            && let Some(dst) = expires
-        {
-            self.expire(session, &dst);
-        }
-    }
-
-    /// Tells a session that its message has expired.
-    pub fn expire(&self, session: SessionId, dst: &PeerId) {
-        if let Some((id, outlet)) = self.bound().sessions.get(&session) {
-            outlet.send(Outbound::Frame(outgoing::expire(dst.as_str(), id)));
         }
     }
 }
@@ -265,28 +265,44 @@ fn word_of(input: Input) -> Option<entry::ToPage> {
         Input::HostHeartbeat { session, epoch } => Word::Heartbeat { session, epoch },
         Input::Alive(session) => Word::Alive(session),
         Input::Congested(session) => Word::Congested(session),
-        _ => return None,
+        Input::Undelivered { session, dst } => Word::Undelivered { session, dst },
+        Input::Silent(session) => Word::Silent(session),
+        Input::Ran { session, ran } => Word::Ran { session, ran },
+        Input::SocketClosed { session, departure } => Word::SocketClosed { session, departure },
+        Input::Join(_)
+        | Input::Kick(_)
+        | Input::LeaveWithoutSocket { .. }
+        | Input::WayDown(_)
+        | Input::WayUp(_)
+        | Input::Alone(_)
+        | Input::Timer
+        | Input::Drain => return None,
     })
 }
 
-/// A page on another node, as one session was told of it.
-#[derive(Debug)]
-struct Address(Arc<Branch>);
-
-impl RemotePage<ToPage> for Address {
+/// An address of the page that a session holds. The session is known to the branch.
+impl RemotePage<ToPage> for Branch {
     fn is_bound(&self) -> bool {
-        !self.0.is_over.load(Ordering::Acquire)
+        !self.is_over.load(Ordering::Acquire)
     }
 
     #[expect(clippy::disallowed_methods, reason = "the directory does little, and never waits")]
-    fn send(&self, message: ToPage) {
+    fn send(self: Arc<Self>, message: ToPage) {
         match message {
             ToPage::Join { request, outlet } => {
-                let key = self.0.page.clone();
-                self.0.directory.do_send(ToDirectory::Join { key, request, outlet });
+                let key = self.page.clone();
+                self.directory.do_send(ToDirectory::Join { key, request, outlet });
             }
-            ToPage::FromClient { session, input } => self.0.pass_on(session, input),
-            _ => {}
+            ToPage::FromClient { input, .. } => {
+                if let Some(word) = word_of(input) {
+                    self.step(BranchInput::Said(word));
+                }
+            }
+            // not for sessions
+            ToPage::Input(_) | ToPage::SayMembers(_) | ToPage::Missed(..) => {}
+            ToPage::Retire | ToPage::Yield { .. } => {}
+            #[cfg(feature = "faults")]
+            ToPage::Fail => {}
         }
     }
 }
@@ -307,19 +323,16 @@ impl Branches {
         self.0.write().unwrap_or_else(PoisonError::into_inner).insert(page, branch);
     }
 
-    /// Ends a branch, and returns it.
-    pub fn remove(&self, page: &PageKey) -> Option<Arc<Branch>> {
-        let branch = self.0.write().unwrap_or_else(PoisonError::into_inner).remove(page)?;
-        branch.end();
-        Some(branch)
+    /// Ends a branch. Its sessions keep what they say from now on.
+    pub fn remove(&self, page: &PageKey) {
+        let branch = self.0.write().unwrap_or_else(PoisonError::into_inner).remove(page);
+        if let Some(branch) = branch {
+            branch.is_over.store(true, Ordering::Release);
+        }
     }
 
-    /// Returns the branches of pages on a node.
-    pub fn of_node(&self, node: NodeId) -> Vec<Arc<Branch>> {
-        let all = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        all.values().filter(|branch| branch.node() == node).cloned().collect()
+    /// Returns all branches.
+    pub fn all(&self) -> Vec<Arc<Branch>> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
     }
 }
-
-/// Pages that were said something while a bag was handled.
-pub type Touched = HashSet<PageKey>;

@@ -12,6 +12,7 @@ use super::message::ToNode;
 use super::other_node::{OtherNode, OtherNodes};
 use super::visitor::{self, Visitors};
 use peerstar_core::cluster::NodeId;
+use peerstar_core::cluster::branch::BranchInput;
 use peerstar_core::cluster::entry::{self, Entry, Place, ToBranch};
 use peerstar_core::cluster::link::LinkEvent;
 use peerstar_core::protocol::id::PageKey;
@@ -126,10 +127,13 @@ impl Bus {
         word: ToBranch,
         touched: &mut HashSet<PageKey>,
     ) {
-        let branch = self.branches.get(&page).filter(|branch| branch.node() == from);
-        match (branch, word) {
+        if let ToBranch::JoinReturned(session) = word {
+            let place = Place { page, fence };
+            return self.tell(ToNode::Returned { from, place, session });
+        }
+        match (self.branches.get(&page), word) {
             (Some(branch), word) => {
-                branch.handle(fence, word);
+                branch.step(BranchInput::Heard { node: from, fence, word });
                 touched.insert(page);
             }
             (None, ToBranch::PageLost(_)) => self.tell(ToNode::PageLeft { from, page, fence }),
@@ -140,18 +144,16 @@ impl Bus {
     /// Lets a message expire that may not have arrived.
     fn hand_back(&self, node: NodeId, entry: Entry) {
         match entry {
-            Entry::ToPage(place, entry::ToPage::Forward { session, kind, dst, .. })
-                if kind.waits() =>
-            {
+            Entry::ToPage(place, word) => {
                 if let Some(branch) = self.branches.get(&place.page) {
-                    branch.expire(session, &dst);
+                    branch.step(BranchInput::Undelivered(word));
                 }
             }
             Entry::ToBranch(place, ToBranch::Frame { from: Some((session, dst)), .. }) => {
                 let word = entry::ToPage::Undelivered { session, dst };
                 self.tell(ToNode::ToPage { from: node, place, word });
             }
-            _ => {}
+            Entry::ToBranch(..) | Entry::Question { .. } | Entry::Answer { .. } => {}
         }
     }
 }

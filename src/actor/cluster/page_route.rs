@@ -164,4 +164,12 @@ impl outlet::Link<ToSession> for PageRoute {
             self.say(ToBranch::Announced(host.cloned()));
         }
     }
+
+    fn probe(&self, to: SessionId, frame: Frame) {
+        self.say(ToBranch::Probe { to, frame });
+    }
+
+    fn say_members(&self, sessions: Vec<SessionId>, host: Option<Claim>) {
+        self.say(ToBranch::Here { sessions, host });
+    }
 }

@@ -98,6 +98,7 @@ impl Visitor {
     /// A message that makes no contact goes past the page, unless others of its sender are still on
     /// their way to the page.
     #[expect(clippy::disallowed_methods, reason = "the link limits what is on its way to a page")]
+    #[expect(clippy::wildcard_enum_match_arm, reason = "only one kind of message may pass")]
     fn hear(&self, session: SessionId, input: Input) {
         let input = match input {
             Input::Forward { session, kind, dst, frame }
@@ -144,6 +145,13 @@ pub fn input_of(word: entry::ToPage) -> Result<(SessionId, Input), entry::ToPage
         }
         entry::ToPage::Congested(session) => (session, Input::Congested(session)),
         entry::ToPage::Alive(session) => (session, Input::Alive(session)),
-        other => return Err(other),
+        entry::ToPage::Silent(session) => (session, Input::Silent(session)),
+        entry::ToPage::Ran { session, ran } => (session, Input::Ran { session, ran }),
+        other @ (entry::ToPage::Join(_)
+        | entry::ToPage::SocketClosed { .. }
+        | entry::ToPage::Undelivered { .. }
+        | entry::ToPage::LeaveWithoutSocket { .. }
+        | entry::ToPage::Who
+        | entry::ToPage::Missed(_)) => return Err(other),
     })
 }

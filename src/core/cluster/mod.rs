@@ -25,12 +25,12 @@ pub mod link;
 pub mod members;
 pub mod node;
 pub mod pages;
+#[cfg(test)]
+mod random;
 pub mod registry;
 pub mod sweep;
 pub mod watch;
 mod wire;
-#[cfg(test)]
-mod random;
 
 use std::fmt;
 

@@ -20,8 +20,16 @@ pub struct Challenge {
 #[derive(Debug)]
 struct Probe {
     until: Time,
-    /// Number of text frames that the host had sent when the probe began.
-    texts_sent: u64,
+    gauge: Gauge,
+}
+
+/// How a probe finds out whether the host's page runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Gauge {
+    /// The host is on this node, and had sent this number of text frames when the probe began.
+    Texts(u64),
+    /// The host is on another node, which reports what it finds.
+    Report,
 }
 
 impl Challenge {
@@ -31,15 +39,25 @@ impl Challenge {
         self.probe.is_some()
     }
 
-    /// Begins a probe of a host that has sent `texts_sent` text frames.
-    pub const fn begin_probe(&mut self, until: Time, texts_sent: u64) {
-        self.probe = Some(Probe { until, texts_sent });
+    /// Begins a probe of the host.
+    pub const fn begin_probe(&mut self, until: Time, gauge: Gauge) {
+        self.probe = Some(Probe { until, gauge });
     }
 
-    /// Ends the probe if its time is over. Returns how many text frames the host had sent when the
-    /// probe began.
-    pub fn end_probe(&mut self, now: Time) -> Option<u64> {
-        self.probe.take_if(|probe| probe.until <= now).map(|probe| probe.texts_sent)
+    /// Ends the probe if its time is over. Returns how the probe was to find out whether the host's
+    /// page runs.
+    pub fn end_probe(&mut self, now: Time) -> Option<Gauge> {
+        self.probe.take_if(|probe| probe.until <= now).map(|probe| probe.gauge)
+    }
+
+    /// Ends a probe that waits for the report of another node. Returns whether there was one.
+    pub fn take_report(&mut self) -> bool {
+        self.probe.take_if(|probe| probe.gauge == Gauge::Report).is_some()
+    }
+
+    /// Ends a probe without a result. Members that still suspect the host say so again.
+    pub const fn cancel_probe(&mut self) {
+        self.probe = None;
     }
 
     /// Returns when the probe ends.
@@ -118,13 +136,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_probe_ends_once_and_remembers_what_the_host_had_sent() {
+    fn a_probe_ends_once_and_remembers_how_the_host_is_judged() {
         let mut challenge = Challenge::default();
         assert_eq!(challenge.probe_deadline(), None);
-        challenge.begin_probe(Time(2000), 7);
+        challenge.begin_probe(Time(2000), Gauge::Texts(7));
         assert_eq!((challenge.is_probing(), challenge.end_probe(Time(1999))), (true, None));
-        assert_eq!(challenge.end_probe(Time(2000)), Some(7));
+        assert!(!challenge.take_report(), "no other node is asked");
+        assert_eq!(challenge.end_probe(Time(2000)), Some(Gauge::Texts(7)));
         assert_eq!((challenge.is_probing(), challenge.end_probe(Time(2000))), (false, None));
+        challenge.begin_probe(Time(3000), Gauge::Report);
+        assert!(challenge.take_report() && !challenge.take_report() && !challenge.is_probing());
+        challenge.begin_probe(Time(3000), Gauge::Report);
+        challenge.cancel_probe();
+        assert_eq!((challenge.probe_deadline(), challenge.take_report()), (None, false));
     }
 
     #[test]

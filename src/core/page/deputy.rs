@@ -109,6 +109,11 @@ impl Deputy {
         }
     }
 
+    /// Has the deputy judged later.
+    pub const fn postpone(&mut self, now: Time) {
+        self.judged_at = now;
+    }
+
     /// Returns whether members are yet to be told of the present deputy, once.
     pub const fn take_unannounced(&mut self) -> bool {
         std::mem::replace(&mut self.is_unannounced, false)

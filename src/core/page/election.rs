@@ -21,8 +21,8 @@ pub struct Candidate<T> {
     /// Whether the member speaks the group protocol. While one does, no stock client may host: it
     /// cannot sequence.
     pub group: bool,
-    /// Whether the socket of the member is open. A member whose browser has just closed it may be
-    /// back within a moment.
+    /// Whether the socket of the member is open and the way to it is up. A member whose browser has
+    /// just closed its socket may be back within a moment.
     pub present: bool,
     /// Whether the member says that it can host.
     pub eligible: bool,

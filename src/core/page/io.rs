@@ -1,5 +1,6 @@
 //! Inputs and outputs of a page.
 
+use crate::cluster::NodeId;
 use crate::page::member::{Departure, JoinRequest};
 use crate::protocol::cause::Cause;
 use crate::protocol::claim::Claim;
@@ -18,10 +19,11 @@ pub struct Env<'a> {
     pub unix_ms: u64,
     /// A fresh, uniform random number.
     pub random: u64,
-    /// Returns when a session was last heard from.
+    /// Returns when a session of this node was last heard from. Not asked of other sessions.
     pub last_heard: &'a dyn Fn(SessionId) -> Time,
-    /// Returns how many text frames a session has sent. If there are more than before, the code of
-    /// its page has run. The browser answers pings without it.
+    /// Returns how many text frames a session of this node has sent. If there are more than before,
+    /// the code of its page has run. The browser answers pings without it. Not asked of other
+    /// sessions.
     pub texts_sent: &'a dyn Fn(SessionId) -> u64,
 }
 
@@ -120,6 +122,25 @@ pub enum Input {
     Alive(SessionId),
     /// More is queued for a session than it may have.
     Congested(SessionId),
+    /// Another node reports that a member of its was silent for too long: for `rules.timeout`, or as
+    /// host for `rules.host_timeout` of its term. A node that finds several reports the host last,
+    /// so that no other one of them is elected. After its way was down, it reports again who is
+    /// silent.
+    Silent(SessionId),
+    /// Another node answers an [`Output::Probe`], or reports that a member that did not run has sent
+    /// a text frame.
+    Ran {
+        /// Session of the member.
+        session: SessionId,
+        /// Whether the member has sent a text frame since.
+        ran: bool,
+    },
+    /// The way to another node went down: nothing comes from its members, and nothing reaches them.
+    /// They stay members until it is known that they are gone, and each is then reported by
+    /// [`Input::SocketClosed`].
+    WayDown(NodeId),
+    /// The way to another node is up again. All that was said over it arrives.
+    WayUp(NodeId),
     /// Whether the page is on its own from now on. While it is, its node is not sure that it alone
     /// decides for the page.
     Alone(bool),
@@ -184,6 +205,14 @@ pub enum Output {
     NotAllowed,
     /// Ping a session. Its next frame comes back as [`Input::Alive`].
     Ping(SessionId),
+    /// Send the host on another node a `PROBE`, and have its node report by [`Input::Ran`] whether
+    /// the host has sent a text frame within `rules.probe` after it.
+    Probe {
+        /// Session of the host.
+        to: SessionId,
+        /// The encoded `PROBE`.
+        frame: Frame,
+    },
     /// Close a session that is no member, or no member any more.
     Dismiss {
         /// The session to close.
@@ -235,6 +264,7 @@ impl Output {
             | Self::Send { to, .. }
             | Self::Forward { to, .. }
             | Self::RosterChange { to, .. }
+            | Self::Probe { to, .. }
             | Self::Ping(to)
             | Self::Dismiss { session: to, .. } => Some(*to),
             Self::AnnounceHostToOthers(_)

@@ -6,6 +6,7 @@ use core::net::IpAddr;
 
 use serde_json::value::RawValue;
 
+use crate::cluster::NodeId;
 use crate::protocol::claim::Claim;
 use crate::protocol::id::{Capabilities, PeerId, SessionId, Token};
 use crate::protocol::incoming::StatusUpdate;
@@ -13,6 +14,18 @@ use crate::protocol::incoming::StatusUpdate;
 /// The order in which members joined a page. A replacement keeps the seat.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Seat(pub u64);
+
+/// The way from a page to a member: where the member's socket is.
+///
+/// The node of the socket judges whether the member lives, has room, and runs. For a member on
+/// another node the page has no more than that node's reports.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Way {
+    /// On the node of the page.
+    Local,
+    /// On another node.
+    Node(NodeId),
+}
 
 /// Whether a status update brought another profile.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -112,6 +125,8 @@ pub struct JoinRequest {
     pub rights: Rights,
     /// Network address of the client.
     pub address: Option<IpAddr>,
+    /// Where the socket is.
+    pub way: Way,
     /// The assignment that the client was last told.
     pub claim: Option<Claim>,
     /// Status of a session that was a member already when the page's actor died. It is told nothing

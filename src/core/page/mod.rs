@@ -14,6 +14,7 @@
 //! | [`absent`], [`going_away`] | members that may come back, without and with their seats |
 //! | [`pending_joins`], [`parked`] | newcomers whose id is in use; messages for absent receivers |
 //! | [`contacts`] | the peers that hear when a member is gone |
+//! | [`ways`] | ways to members on other nodes that are down |
 //! | [`profiles`], [`silence`] | how often the host hears of profiles; when to look for silent members |
 //! | [`member`], [`rules`], [`handover`] | facts about members; settings; what outlives a page's actor |
 //! | [`deadline`], [`deadline_map`] | reasons of deadlines; values with a key and a deadline |
@@ -47,6 +48,7 @@ pub mod rules;
 pub mod silence;
 pub mod suspicion;
 pub mod term;
+pub mod ways;
 
 mod state;
 

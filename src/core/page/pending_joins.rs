@@ -88,7 +88,7 @@ impl PendingJoins {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::page::member::Rights;
+    use crate::page::member::{Rights, Way};
     use crate::protocol::id::Capabilities;
 
     fn request(session: u64, id: &str) -> JoinRequest {
@@ -100,6 +100,7 @@ mod tests {
             can: Capabilities::default(),
             rights: Rights::ALL,
             address: None,
+            way: Way::Local,
             claim: None,
             resumed: None,
         }

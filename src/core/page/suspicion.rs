@@ -7,14 +7,16 @@ use crate::page::deadline_map::DeadlineMap;
 use crate::page::member::Seat;
 use crate::time::Time;
 
-/// Members that suspect the present host and to which nothing may be relayed from it. Each term
-/// begins without any.
+/// Members that suspect the present host. Each term begins without any.
 ///
-/// A suspicion is a state with a beginning and an end. It counts once it has lasted for the fair
+/// A suspicion is a state with a beginning and an end. That of a member to which nothing may be
+/// relayed from the host counts once it has lasted for the fair
 /// time. By then a newcomer has tried to dial the host for that long, and a member that lost its
 /// data channel had that long to dial again.
 #[derive(Debug, Default)]
 pub struct Suspicions {
+    /// All members that suspect the host.
+    all: BTreeSet<Seat>,
     /// Suspicions that do not count yet, by when they began.
     pending: DeadlineMap<Seat, ()>,
     /// Members whose suspicion counts.
@@ -24,8 +26,15 @@ pub struct Suspicions {
 }
 
 impl Suspicions {
-    /// Begins the suspicion of the member on `seat`. A suspicion that holds already goes on.
+    /// Begins the suspicion of the member on `seat`, which never counts.
+    pub fn note(&mut self, seat: Seat) {
+        self.all.insert(seat);
+    }
+
+    /// Begins the suspicion of the member on `seat`, which counts after a while. A suspicion that
+    /// holds already goes on.
     pub fn begin(&mut self, seat: Seat, now: Time) {
+        self.all.insert(seat);
         if !self.counting.contains(&seat) && !self.pending.has(&seat) {
             self.pending.insert(seat, now, ());
         }
@@ -33,6 +42,12 @@ impl Suspicions {
 
     /// Ends the suspicion of the member on `seat`, if it holds.
     pub fn end(&mut self, seat: Seat) {
+        self.all.remove(&seat);
+        self.disregard(seat);
+    }
+
+    /// Has the suspicion of the member on `seat` not count.
+    pub fn disregard(&mut self, seat: Seat) {
         self.pending.take(&seat);
         self.changed |= self.counting.remove(&seat);
     }
@@ -62,7 +77,19 @@ impl Suspicions {
 
     /// Returns the members that suspect the host, whether that counts or not.
     pub fn seats(&self) -> impl Iterator<Item = Seat> {
-        self.pending.iter().map(|(seat, ())| *seat).chain(self.counting.iter().copied())
+        self.all.iter().copied()
+    }
+
+    /// Returns the number of members that suspect the host, whether that counts or not.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.all.len()
+    }
+
+    /// Returns whether no member suspects the host.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.all.is_empty()
     }
 
     /// Returns when the next suspicion begins to count.
@@ -91,6 +118,17 @@ mod tests {
             (suspicions.weigh(Time(8000), FAIR), suspicions.next_counts_at(FAIR)),
             (None, None)
         );
+    }
+
+    #[test]
+    fn a_suspicion_that_does_not_count_is_one_of_all() {
+        let mut suspicions = Suspicions::default();
+        suspicions.note(Seat(1));
+        suspicions.begin(Seat(2), Time(0));
+        suspicions.disregard(Seat(2));
+        assert_eq!((suspicions.len(), suspicions.next_counts_at(FAIR)), (2, None));
+        [1, 2].into_iter().for_each(|seat| suspicions.end(Seat(seat)));
+        assert!(suspicions.is_empty());
     }
 
     #[test]

@@ -258,6 +258,7 @@ impl Term {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::page::challenge::Gauge;
     use crate::protocol::id::PeerId;
 
     fn claim(host: &str, epoch: u64) -> Claim {
@@ -280,7 +281,7 @@ mod tests {
     fn a_host_that_leaves_opens_the_term_for_one_election() {
         let mut term = Term::vacant(Time(0), Epoch(0));
         term.begin(Seat(1), Epoch(6), Cause::Left, Time(0));
-        term.challenge_mut().begin_probe(Time(9), 0);
+        term.challenge_mut().begin_probe(Time(9), Gauge::Report);
         term.open(Cause::Timeout);
         assert!(term.is_open() && term.announced_epoch() == Epoch(6));
         assert_eq!((term.take_open(), term.take_open()), (Some(Cause::Timeout), None));

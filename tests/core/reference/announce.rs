@@ -80,6 +80,7 @@ impl Model {
         self.probe = None;
         self.fitter_since.clear();
         self.suspecting.clear();
+        self.doubting.clear();
         self.changed = true;
     }
 }

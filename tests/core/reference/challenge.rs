@@ -1,5 +1,6 @@
 //! Suspicions, probes, handovers, and hosts that are hidden.
 
+use peerstar_core::page::member::Way;
 use peerstar_core::protocol::id::SessionId;
 
 use super::{CALM_MINUTE, HIDDEN, Model, PROBE, Person};
@@ -17,12 +18,18 @@ impl Model {
         if epoch != self.epoch {
             return;
         }
-        let host = suspected.id.clone();
+        let (host, way) = (suspected.id.clone(), suspected.way);
+        let (seat, from) = (suspecting.seat, suspecting.way);
         if !self.may_relay_between(suspecting, suspected) && suspecting.p2p {
-            self.suspecting.entry(suspecting.seat).or_insert((self.now, false));
+            self.suspecting.entry(seat).or_insert((self.now, false));
         }
-        if self.probe.is_none() {
-            self.probe = Some((self.now + PROBE, self.person(&host).texts_sent));
+        self.doubting.insert(seat);
+        if self.probe.is_none() && self.is_judged(way) && self.is_judged(from) {
+            let texts = self.person(&host).texts_sent;
+            self.probe = Some(match way {
+                Way::Local => (self.now + PROBE, Some(texts)),
+                Way::Node(_) => (self.now + 2 * PROBE, None),
+            });
             self.tell(&host, format!("PROBE epoch={epoch}"));
         }
     }
@@ -55,12 +62,15 @@ impl Model {
         let Some(host) = self.host.clone() else { return };
         let grouped = self.here.iter().any(|p| p.group > 0);
         let can = |p: &&Person| {
-            !self.is_leaving(p.session)
+            self.is_in_touch(p)
                 && p.stalled_at.is_none()
                 && p.rights.host
                 && (p.group > 0 || !grouped)
         };
         let mut fit: Vec<&Person> = self.here.iter().filter(|p| p.id == host || can(p)).collect();
+        if !self.is_judged(self.person(&host).way) {
+            fit.clear();
+        }
         self.keep_fittest(&mut fit);
         fit.retain(|p| p.visible && self.is_eligible(p) && !self.person(&host).visible);
         let since = |p: &Person| {
@@ -90,6 +100,7 @@ impl Model {
     pub(crate) fn trust(&mut self, session: SessionId) {
         let seat = self.here.iter().find(|p| p.session == session).unwrap().seat;
         self.suspecting.remove(&seat);
+        self.doubting.remove(&seat);
     }
 
     /// Three times what all but the slowest of the last sixteen dials took, 3 to 30 s, and doubled.
@@ -129,6 +140,7 @@ impl Model {
         }
         let seat = self.person(&host).seat;
         let deputy = self.deputy.filter(|deputy| self.reach(*deputy) > self.reach(seat));
+        let deputy = deputy.filter(|_| self.deputy_person().is_some_and(|p| self.is_up(p.way)));
         let grouped = self.here.iter().any(|p| p.group > 0);
         let can = |p: &Person| p.id != host && p.rights.host && (p.group > 0 || !grouped);
         if if self.deputies { deputy.is_none() } else { !self.here.iter().any(can) } {

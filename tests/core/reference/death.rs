@@ -18,6 +18,8 @@ impl Model {
         (self.moved_at, self.judged_at, self.changed) = (self.now, 0, true);
         self.fitter_since.clear();
         self.suspecting.clear();
+        self.doubting.clear();
+        self.down.clear();
         self.pending.clear();
         // the host now hears the news that it was yet to hear
         let news: Vec<_> = std::mem::take(&mut self.profiles)

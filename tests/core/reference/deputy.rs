@@ -7,6 +7,7 @@ impl Model {
     /// Notes that a member joined or left, or has a new socket.
     pub(super) fn moved(&mut self, seat: u64) {
         self.suspecting.remove(&seat);
+        self.doubting.remove(&seat);
         self.moved_at = self.now;
         self.changed = true;
     }
@@ -64,6 +65,10 @@ impl Model {
             return;
         };
         if self.judged_next().is_some_and(|at| at <= self.now) {
+            if !self.is_judged(deputy.way) {
+                self.judged_at = self.now;
+                return;
+            }
             let concerned = |p: &&Person| {
                 p.id != host && p.seat != deputy.seat && p.p2p && self.dials_deputy(p)
             };

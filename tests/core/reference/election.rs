@@ -1,5 +1,7 @@
 //! Which members may be elected.
 
+use peerstar_core::page::member::Way;
+
 use super::{FRESH, Model, Person};
 
 impl Model {
@@ -34,13 +36,7 @@ impl Model {
         let mut fit = self.fit(but);
         let best = fit.first().map(|id| self.person(id));
         let merits = |p: &Person| {
-            (
-                p.group > 0,
-                self.is_leaving(p.session),
-                self.is_eligible(p),
-                p.out_of_reach,
-                p.rights.relay,
-            )
+            (p.group > 0, self.is_in_touch(p), self.is_eligible(p), p.out_of_reach, p.rights.relay)
         };
         if let Some(deputy) =
             deputy.filter(|deputy| best.is_some_and(|best| merits(best) == merits(deputy)))
@@ -53,7 +49,10 @@ impl Model {
     }
 
     pub(super) fn was_heard(&self, person: &Person) -> bool {
-        person.silent_since.is_none_or(|since| self.now - since <= FRESH)
+        match person.way {
+            Way::Local => person.silent_since.is_none_or(|since| self.now - since <= FRESH),
+            Way::Node(_) => self.is_up(person.way),
+        }
     }
 
     pub(super) fn runs(&self, person: &Person) -> bool {
@@ -62,9 +61,7 @@ impl Model {
 
     /// Keeps group members if there are any, and of these the members with a socket.
     pub(super) fn keep_present(&self, fit: &mut Vec<&Person>) {
-        for merit in
-            [|_: &Self, p: &Person| p.group > 0, |m: &Self, p: &Person| !m.is_leaving(p.session)]
-        {
+        for merit in [|_: &Self, p: &Person| p.group > 0, |m: &Self, p: &Person| m.is_in_touch(p)] {
             if fit.iter().any(|p| merit(self, p)) {
                 fit.retain(|p| merit(self, p));
             }

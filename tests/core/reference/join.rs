@@ -1,6 +1,6 @@
 //! Joins, and replacements of sockets.
 
-use peerstar_core::page::member::{Departure, Rights};
+use peerstar_core::page::member::{Departure, Rights, Way};
 use peerstar_core::protocol::id::SessionId;
 
 use super::{Absent, HOLD, MAX_MEMBERS, Model, Person, STAR};
@@ -13,6 +13,7 @@ impl Model {
         token: Option<&str>,
         group: u32,
         rights: Rights,
+        way: Way,
     ) {
         let newcomer = Person {
             session,
@@ -35,6 +36,7 @@ impl Model {
             out_of_reach: false,
             leave_said: None,
             silent_since: None,
+            way,
         };
         let same = |a: &Option<String>, b: &Option<String>| a.is_some() && a == b;
         let pending = self.pending.iter().position(|(p, _)| p.id == id);
@@ -62,6 +64,11 @@ impl Model {
                 self.moved(self.here[at].seat);
                 self.here[at].leave_said = None;
                 self.here[at].silent_since = None;
+                if std::mem::replace(&mut self.here[at].way, way) != way
+                    && self.host.as_deref() == Some(id)
+                {
+                    self.probe = None;
+                }
                 self.open(id);
                 if had_profile && let Some(host) = self.host.clone().filter(|host| host != id) {
                     self.tell_host_of(&host, id);
@@ -77,6 +84,9 @@ impl Model {
         if self.is_leaving(self.here[at].session) {
             self.depart(at, Departure::Goodbye);
             return self.admit(newcomer);
+        }
+        if !self.is_judged(self.here[at].way) {
+            return self.close(session, "internal");
         }
         let mut until = self.now + HOLD;
         if let Some(pending) = pending {

@@ -10,11 +10,13 @@ mod join;
 mod leave;
 mod messages;
 mod timer;
+mod ways;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
+use peerstar_core::cluster::NodeId;
 use peerstar_core::page::going_away::GRACE;
-use peerstar_core::page::member::Rights;
+use peerstar_core::page::member::{Rights, Way};
 use peerstar_core::protocol::id::SessionId;
 
 use super::world::Got;
@@ -33,6 +35,7 @@ const MAX_MEMBERS: usize = 12;
 const DEPUTY: u64 = 10_000;
 const CALM: u64 = 2000;
 const CALM_MINUTE: u64 = 60_000;
+const TRUCE: u64 = 60_000;
 
 #[derive(Debug, Clone)]
 struct Person {
@@ -61,6 +64,7 @@ struct Person {
     leave_said: Option<u64>,
     /// `None` while the member answers every ping.
     silent_since: Option<u64>,
+    way: Way,
 }
 
 #[derive(Debug, Clone)]
@@ -106,6 +110,10 @@ pub(crate) struct Model {
     /// Members that suspect the host and have no relay to it: since when, and whether the suspicion
     /// counts.
     suspecting: BTreeMap<u64, (u64, bool)>,
+    /// All members that suspect the host, by seat.
+    doubting: BTreeSet<u64>,
+    /// Since when the way to each other node is down.
+    down: BTreeMap<NodeId, u64>,
     /// Durations of the last dials, in ms.
     dials: Vec<u64>,
     /// Number of doublings of the fair time, and until when they last.
@@ -122,8 +130,9 @@ pub(crate) struct Model {
     moved_at: u64,
     judged_at: u64,
     changed: bool,
-    /// Until when the host has to answer, and how many text frames it had sent when asked.
-    probe: Option<(u64, u64)>,
+    /// Until when the host has to answer, and how many text frames it had sent when asked. `None`:
+    /// another node counts them.
+    probe: Option<(u64, Option<u64>)>,
     epoch: u64,
     got: Vec<Got>,
     /// Number of messages that a ticket did not allow.

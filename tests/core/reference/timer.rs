@@ -1,6 +1,6 @@
 //! Deadlines, and members that are silent.
 
-use peerstar_core::page::member::Departure;
+use peerstar_core::page::member::{Departure, Way};
 use peerstar_core::protocol::id::SessionId;
 
 use super::{HIDDEN, HOST_TIMEOUT, Model, PROFILE_EVERY, Person, TIMEOUT};
@@ -19,12 +19,13 @@ impl Model {
             self.now = self.now.max(next);
             self.timer();
             self.review();
+            self.forget_ways();
         }
         self.now = until;
     }
 
     pub(super) fn patience_ends(&self, person: &Person) -> Option<u64> {
-        let since = person.silent_since?;
+        let since = person.silent_since.filter(|_| person.way == Way::Local)?;
         let ends = since + TIMEOUT;
         let hosting = self.host.as_ref() == Some(&person.id);
         Some(if hosting { ends.min(since.max(self.host_since) + HOST_TIMEOUT) } else { ends })
@@ -84,6 +85,11 @@ impl Model {
                 .iter()
                 .position(|p| p.id == due.0.id)
                 .expect("a newcomer waits for an id that is free");
+            if !self.is_judged(self.here[at].way) {
+                self.pending.retain(|(p, _)| p.session != due.0.session);
+                self.close(due.0.session, "internal");
+                continue;
+            }
             let silent = self.here[at].session;
             self.close(silent, "timeout");
             self.depart(at, Departure::Silent);
@@ -128,13 +134,15 @@ impl Model {
         }
         if let Some((_, texts_sent)) = self.probe.take_if(|(until, _)| *until <= now)
             && let Some(host) = self.host.clone()
-            && self.person(&host).texts_sent == texts_sent
         {
-            self.here
-                .iter_mut()
-                .filter(|p| p.id == host)
-                .for_each(|p| p.stalled_at = Some(texts_sent));
-            self.replace("stalled", None);
+            let person = self.person(&host);
+            match texts_sent {
+                Some(texts) if texts == person.texts_sent => self.stalled(texts),
+                None if !self.is_up(person.way) && self.is_judged(person.way) => {
+                    self.stalled(u64::MAX);
+                }
+                Some(_) | None => {}
+            }
         }
     }
 }

@@ -27,13 +27,16 @@ fn transition(input: &mut Unstructured<'_>) -> Result<Transition> {
     fn who(input: &mut Unstructured<'_>) -> Result<Pick> {
         input.arbitrary::<u8>().map(|pick| Pick(pick.into()))
     }
-    Ok(match input.int_in_range(0..=18)? {
+    Ok(match input.int_in_range(0..=22)? {
         0..=2 => {
             let (id, token, flags) =
                 (id(input)?, input.int_in_range(0..=2)?, input.arbitrary::<u8>()?);
             // most members may host, and most may relay
             let rights = Rights { host: flags & 0x0c != 0, relay: flags & 0x70 != 0 };
-            Transition::Join { id, token, group: flags & 3 == 0, rights }
+            // most members are on the node of the page
+            let node = input.int_in_range(0..=5)?;
+            let node = if node > 2 { 0 } else { node };
+            Transition::Join { id, token, group: flags & 3 == 0, rights, node }
         }
         3 => {
             let how = [
@@ -94,6 +97,10 @@ fn transition(input: &mut Unstructured<'_>) -> Result<Transition> {
             }
         }
         17 => Transition::Trust { who: who(input)?, rightly: input.ratio(9, 10)? },
+        18 => Transition::WayDown { node: input.int_in_range(1..=2)? },
+        19 => Transition::WayUp { node: input.int_in_range(1..=2)? },
+        20 => Transition::ReportSilent { who: who(input)? },
+        21 => Transition::ReportRan { who: who(input)?, ran: input.arbitrary()? },
         _ => Transition::PageDies { shuffle: input.arbitrary::<u8>()?.into() },
     })
 }

@@ -422,6 +422,7 @@ impl Server {
             }
             Output::Send { to, frame }
             | Output::Forward { to, frame, .. }
+            | Output::Probe { to, frame }
             | Output::RosterChange { to, frame } => self.send(to, &frame),
             Output::Ping(session) => self.handle(moment, session, SessionInput::Ping),
             Output::Dismiss { session, close } => self.close(moment, session, close),

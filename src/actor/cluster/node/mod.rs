@@ -23,19 +23,23 @@ use crate::actor::outlet;
 use crate::actor::page::Page;
 use crate::actor::registry::{Home, Registry, ThisProcess};
 use crate::shared::Shared;
+use peerstar_core::cluster::branch::BranchInput;
 use peerstar_core::cluster::entry::{self, Entry, Join, Place, ToBranch, TokenHash};
 use peerstar_core::cluster::io::{
     CallId, Change, Deciding, Env, Input, Joining, Output, Whereabouts,
 };
 use peerstar_core::cluster::node::{NodeRules, NodeState};
 use peerstar_core::cluster::registry::Call;
-use peerstar_core::cluster::{Fence, NodeId};
+use peerstar_core::cluster::{Fence, Floor, NodeId};
 use peerstar_core::directory::Incarnation;
-use peerstar_core::page::member::JoinRequest;
+use peerstar_core::page::member::{JoinRequest, Way};
 use peerstar_core::page::{self, Handover};
+use peerstar_core::protocol::close::Close;
 use peerstar_core::protocol::id::{Epoch, PageKey, PeerId, SessionId};
 use peerstar_core::time::Time;
 
+/// Interval at which the branches of a node look for silent sessions.
+const BRANCH_TICK: Duration = Duration::from_millis(250);
 /// Longest time over which a drain tells its pages.
 const MAX_DRAIN_SPREAD: Duration = Duration::from_secs(3);
 /// Time that a drain takes for each connection, up to [`MAX_DRAIN_SPREAD`].
@@ -198,6 +202,10 @@ impl NodeDirectory {
             Output::Retire { page, incarnation } => {
                 self.stop(&page, incarnation, ToPage::Retire);
             }
+            Output::Abandon { page } => self.abandon(&page),
+            Output::DrainPage { page, incarnation: _ } => {
+                self.tell_page(&page, ToPage::Input(page::Input::Drain));
+            }
             Output::Yield { page, incarnation, was_alone } => {
                 self.stop(&page, incarnation, ToPage::Yield { was_alone });
             }
@@ -209,15 +217,9 @@ impl NodeDirectory {
             Output::Alone { page, alone } => {
                 self.tell_page(&page, ToPage::Input(page::Input::Alone(alone)));
             }
-            Output::Adrift { page } | Output::Forget { page } => {
-                self.tables.branches.remove(&page);
-            }
-            Output::Locate { page, at, sessions } => {
-                let address = self.address(&page, at, ctx);
-                for session in sessions {
-                    self.lose_page(session, address.clone());
-                }
-            }
+            Output::Adrift { page } => self.step_branch(&page, BranchInput::Lost),
+            Output::Forget { page } => self.tables.branches.remove(&page),
+            Output::Locate { page, at, sessions } => self.locate(&page, at, sessions, ctx),
             Output::Tell { session, page, at } => {
                 let address = self.address(&page, at, ctx);
                 self.lose_page(session, address);
@@ -229,18 +231,18 @@ impl NodeDirectory {
                 self.tell_page(&page, ToPage::Input(input));
             }
             Output::PassJoin { to, page, joining } => self.pass_join(to, page, joining, ctx),
-            Output::PassDeparture { to, page, session, departure } => {
-                if let Some(branch) = self.tables.branches.get(&page).filter(|b| b.node() == to) {
+            Output::PassDeparture { to: _, page, session, departure } => {
+                self.step_branch(&page, BranchInput::SocketClosed { session, departure });
+                if let Some(branch) = self.tables.branches.get(&page) {
                     branch.unbind(session);
-                    branch.say(entry::ToPage::SocketClosed { session, departure });
                 }
             }
             Output::ReturnJoin { to, page, joining } => {
                 let place = Place { page, fence: joining.bound };
                 self.say(to, Entry::ToBranch(place, ToBranch::JoinReturned(joining.session)));
             }
-            Output::TellLeft { to, page, fence } => {
-                let place = Place { page, fence };
+            Output::TellLeft { to, page, left } => {
+                let place = Place { page, fence: left.fence };
                 self.say(to, Entry::ToBranch(place, ToBranch::PageLost(None)));
             }
             Output::Close { session, close } => {
@@ -326,6 +328,20 @@ impl NodeDirectory {
         }
     }
 
+    /// Sends the sessions of a page away whose actor dies again and again.
+    fn abandon(&mut self, page: &PageKey) {
+        self.pages.remove(page);
+        self.registry.forget(page);
+        let Some((_, left)) = self.left.take_if(|(key, _)| key == page) else { return };
+        log::error!(
+            page = page.name(), sessions = left.outlets.len();
+            "page actor died too often and is given up"
+        );
+        for outlet in &left.outlets {
+            outlet.send(Outbound::Notice(ToSession::Close(Close::Internal)));
+        }
+    }
+
     /// Returns the address of a page. Begins its branch if it lives on another node.
     fn address(
         &mut self,
@@ -339,7 +355,7 @@ impl NodeDirectory {
                 Some(PageAddress::Here(here.actor.clone().recipient()))
             }
             Whereabouts::There { node, fence } => {
-                Some(self.branch(page, node, fence, ctx)?.address())
+                Some(self.branch(page, node, fence, ctx).address())
             }
         }
     }
@@ -351,20 +367,52 @@ impl NodeDirectory {
         node: NodeId,
         fence: Fence,
         ctx: &Context<Self>,
-    ) -> Option<Arc<Branch>> {
-        let known = self.tables.branches.get(page);
-        if let Some(branch) = known.filter(|branch| branch.node() == node) {
-            return Some(branch);
+    ) -> Arc<Branch> {
+        if let Some(branch) = self.tables.branches.get(page) {
+            return branch;
         }
-        self.tables.branches.remove(page);
-        let other = self.tables.others.get(node)?;
-        other.with_link(|link, now| link.set_bound(now, true));
+        if let Some(other) = self.tables.others.get(node) {
+            other.with_link(|link, now| link.set_bound(now, true));
+        }
         let place = Place { page: page.clone(), fence };
-        let queue_bytes = self.shared.settings.limits.queue_bytes;
-        let (directory, node) = (ctx.address().recipient(), ctx.address().recipient());
-        let branch = Arc::new(Branch::new(place, other, queue_bytes, directory, node));
+        let (shared, others) = (Arc::clone(&self.shared), Arc::clone(&self.tables.others));
+        let (directory, own) = (ctx.address().recipient(), ctx.address().recipient());
+        let branch = Arc::new(Branch::new(place, node, shared, others, directory, own));
         self.tables.branches.add(Arc::clone(&branch));
-        Some(branch)
+        branch
+    }
+
+    fn step_branch(&self, page: &PageKey, input: BranchInput) {
+        if let Some(branch) = self.tables.branches.get(page) {
+            branch.step(input);
+            branch.flush();
+        }
+    }
+
+    /// Tells sessions of this node where their page lives. A branch speaks for those that it knows.
+    fn locate(
+        &mut self,
+        page: &PageKey,
+        at: Whereabouts,
+        sessions: Vec<SessionId>,
+        ctx: &Context<Self>,
+    ) {
+        let Some(address) = self.address(page, at, ctx) else { return };
+        let branch = match at {
+            Whereabouts::Here { .. } => {
+                self.tables.branches.remove(page);
+                None
+            }
+            Whereabouts::There { node, fence } => {
+                self.step_branch(page, BranchInput::Lives { node, fence });
+                self.tables.branches.get(page)
+            }
+        };
+        for session in sessions {
+            if !branch.as_ref().is_some_and(|branch| branch.knows(session)) {
+                self.lose_page(session, Some(address.clone()));
+            }
+        }
     }
 
     /// Tells a session of this node that its page lives at another address now.
@@ -409,7 +457,9 @@ impl NodeDirectory {
         if let Some(local) = self.locals.get_mut(&session) {
             (local.bound, local.asks) = (here.fence.get(), None);
         }
-        here.actor.do_send(ToPage::Join { request: Box::new(join.request), outlet });
+        let way = from.map_or(Way::Local, Way::Node);
+        let request = Box::new(JoinRequest { way, ..join.request });
+        here.actor.do_send(ToPage::Join { request, outlet });
     }
 
     fn pass_join(
@@ -421,14 +471,15 @@ impl NodeDirectory {
     ) {
         let fence = match self.state.whereabouts(&page) {
             Some(Whereabouts::There { node, fence }) if node == to => fence,
-            _ => joining.bound,
+            _ => Fence::default(),
         };
-        let Some(branch) = self.branch(&page, to, fence, ctx) else { return };
+        let branch = self.branch(&page, to, fence.max(joining.bound), ctx);
         let Some(local) = self.locals.get_mut(&joining.session) else { return };
         branch.bind(local.id.clone(), local.outlet.clone());
-        let word = entry::ToPage::Join(joining.request.join.clone());
+        let join = joining.request.join.clone();
         local.asks = Some(joining);
-        branch.say(word);
+        branch.step(BranchInput::Join(join));
+        branch.flush();
     }
 
     /// Ends the link to a node that has gone. The pages here lose its sessions.
@@ -441,6 +492,33 @@ impl NodeDirectory {
             visitor.page.do_send(ToPage::Input(input));
         }
         self.pages.values_mut().for_each(|here| drop(here.routes.remove(&node)));
+    }
+
+    /// Tells pages and branches that the link to a node is up or broken.
+    #[expect(clippy::disallowed_methods, reason = "one message for each page")]
+    fn link_changed(&self, node: NodeId, is_up: bool) {
+        for branch in self.tables.branches.all() {
+            if branch.home() == Some(node) {
+                branch.step(if is_up { BranchInput::LinkUp } else { BranchInput::LinkDown });
+                branch.flush();
+            }
+        }
+        for here in self.pages.values().filter(|here| here.routes.contains_key(&node)) {
+            let input = if is_up { page::Input::WayUp(node) } else { page::Input::WayDown(node) };
+            here.actor.do_send(ToPage::Input(input));
+        }
+    }
+
+    /// Looks at what branches have to judge.
+    fn tick_branches(&mut self, ctx: &mut Context<Self>) {
+        let now = self.shared.clock.now();
+        for branch in self.tables.branches.all() {
+            if branch.next_deadline().is_some_and(|at| at <= now) {
+                branch.step(BranchInput::Timer);
+                branch.flush();
+            }
+        }
+        ctx.run_later(BRANCH_TICK, Self::tick_branches);
     }
 
     fn joined(&mut self, place: &Place, session: SessionId, ctx: &mut Context<Self>) {
@@ -459,10 +537,12 @@ impl NodeDirectory {
         ctx: &mut Context<Self>,
     ) {
         let Some(local) = self.locals.get_mut(&session) else { return };
+        let page = place.page.clone();
         if let Some(joining) = local.asks.take() {
-            self.step(Input::Returned { node, page: place.page.clone(), joining }, ctx);
-        } else if let Some(branch) = self.tables.branches.get(&place.page) {
-            self.lose_page(session, Some(branch.address()));
+            self.step(Input::Returned { node, page, joining }, ctx);
+        } else {
+            let left = Floor { fence: place.fence, epoch: Epoch::default() };
+            self.step(Input::PageLeft { node, page, left }, ctx);
         }
     }
 
@@ -480,13 +560,34 @@ impl NodeDirectory {
         self.step(Input::Drain, ctx);
     }
 
-    fn to_page(
-        &mut self,
-        from: NodeId,
-        place: Place,
-        word: entry::ToPage,
-        ctx: &mut Context<Self>,
-    ) {
+    /// Has a page say which sessions of another node are members. Those that have missed something
+    /// say again who they are.
+    fn say_members(&self, to: NodeId, page: PageKey, missed: Vec<SessionId>) {
+        let here = self.pages.get(&page);
+        let route = here.and_then(|here| here.routes.get(&to)).cloned();
+        match (here, route) {
+            (_, Some(route)) => {
+                let link = route as Arc<dyn outlet::Link<ToSession>>;
+                self.tell_page(
+                    &page,
+                    if missed.is_empty() {
+                        ToPage::SayMembers(link)
+                    } else {
+                        ToPage::Missed(link, missed)
+                    },
+                );
+            }
+            (Some(here), None) => {
+                let place = Place { page, fence: here.fence.get() };
+                let none = ToBranch::Here { sessions: Vec::new(), host: None };
+                self.say(to, Entry::ToBranch(place, none));
+            }
+            (None, None) => {}
+        }
+    }
+
+    #[expect(clippy::wildcard_enum_match_arm, reason = "most words go elsewhere")]
+    fn hear(&mut self, from: NodeId, place: Place, word: entry::ToPage, ctx: &mut Context<Self>) {
         let page = place.page;
         let input = match word {
             entry::ToPage::SocketClosed { session, departure } => {
@@ -500,6 +601,9 @@ impl NodeDirectory {
                 Some(token) => page::Input::LeaveWithoutSocket { id, token },
                 None => return,
             },
+            entry::ToPage::Who => return self.say_members(from, page, Vec::new()),
+            entry::ToPage::Missed(sessions) => return self.say_members(from, page, sessions),
+            // what sessions say goes to their visitors
             _ => return,
         };
         self.tell_page(&page, ToPage::Input(input));
@@ -528,8 +632,8 @@ impl Actor for NodeDirectory {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        self.keeper.identity(self.state.node());
         self.rearm(ctx);
+        self.tick_branches(ctx);
     }
 }
 
@@ -560,7 +664,7 @@ impl Handler<ToDirectory> for NodeDirectory {
                 } else if let (Some(branch), Some(proof)) =
                     (self.tables.branches.get(&key), TokenHash::of_token(&token))
                 {
-                    branch.say(entry::ToPage::LeaveWithoutSocket { id, proof });
+                    branch.step(BranchInput::Said(entry::ToPage::LeaveWithoutSocket { id, proof }));
                 }
             }
             ToDirectory::Idle { key, incarnation, joins_seen, announced } => {
@@ -601,20 +705,24 @@ impl Handler<ToNode> for NodeDirectory {
         match message {
             ToNode::Keeper(input) => self.step(Input::Keeper(input), ctx),
             ToNode::Stranger(node) => self.step(Input::Stranger(node), ctx),
-            ToNode::Link { node, is_up } => self.step(Input::Link { node, is_up }, ctx),
+            ToNode::Link { node, is_up } => {
+                self.link_changed(node, is_up);
+                self.step(Input::Link { node, is_up }, ctx);
+            }
             ToNode::Join { from, place, join } => {
                 let (session, resumes) = (join.request.session, join.request.resumed.is_some());
                 let request = Request { join, outlet: None };
                 let joining = Joining { session, bound: place.fence, resumes, request };
                 self.step(Input::JoinFrom { node: from, page: place.page, joining }, ctx);
             }
-            ToNode::ToPage { from, place, word } => self.to_page(from, place, word, ctx),
+            ToNode::ToPage { from, place, word } => self.hear(from, place, word, ctx),
             ToNode::Joined { place, session } => self.joined(&place, session, ctx),
             ToNode::Returned { from, place, session } => {
                 self.returned(from, &place, session, ctx);
             }
             ToNode::PageLeft { from, page, fence } => {
-                self.step(Input::PageLeft { node: from, page, fence }, ctx);
+                let left = Floor { fence, epoch: Epoch::default() };
+                self.step(Input::PageLeft { node: from, page, left }, ctx);
             }
             ToNode::Announced { page, claim, is_local } => {
                 self.believe(claim.epoch);

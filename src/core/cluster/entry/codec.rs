@@ -412,6 +412,7 @@ fn read_join(r: &mut Reader) -> Result<Join, BadBag> {
         can: Capabilities::parse(&r.text()?).map_err(|_| BadBag::BadName)?,
         rights: Rights { host: r.flag()?, relay: r.flag()? },
         address: r.option(read_address)?,
+        way: crate::page::member::Way::Local,
         claim: r.option(read_claim)?,
         resumed: r.option(read_status)?,
     };

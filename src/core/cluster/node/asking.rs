@@ -224,16 +224,15 @@ impl<J> NodeState<J> {
 
     /// A page has no node. It is taken as soon as that is allowed.
     fn take_later(&mut self, env: Env, page: &PageKey, out: &mut Vec<Output<J>>) {
-        let was_lost = self.pages.get(page).is_some_and(|entry| {
-            matches!(&entry.place, Place::Asking(asking) if asking.was_lost)
-        });
+        let was_lost = self
+            .pages
+            .get(page)
+            .is_some_and(|entry| matches!(&entry.place, Place::Asking(asking) if asking.was_lost));
         if !self.has_room(page, was_lost) {
             for Held { joining, from } in self.joins.take(page) {
                 match from {
-                    None => out.push(Output::Close {
-                        session: joining.session,
-                        close: Close::PagesFull,
-                    }),
+                    None => out
+                        .push(Output::Close { session: joining.session, close: Close::PagesFull }),
                     Some(to) => out.push(Output::ReturnJoin { to, page: page.clone(), joining }),
                 }
             }
@@ -288,8 +287,7 @@ impl<J> NodeState<J> {
     pub(super) fn locate(&self, page: &PageKey, at: Whereabouts, out: &mut Vec<Output<J>>) {
         let held = self.joins.held(page);
         let Some(entry) = self.pages.get(page) else { return };
-        let is_held =
-            |session: &SessionId| held.iter().any(|one| one.joining.session == *session);
+        let is_held = |session: &SessionId| held.iter().any(|one| one.joining.session == *session);
         let mut sessions: Vec<_> = if held.len() == entry.sessions.len() {
             // every session here has asked; a crowd is not searched for one by one
             Vec::new()

@@ -90,8 +90,7 @@ impl<J> NodeState<J> {
         let can_ask = self.can_ask();
         let Some(drain) = self.drain.as_mut().filter(|drain| !drain.is_over) else { return };
         if env.now >= drain.since.plus(MARK_WITHIN) {
-            let rest: Vec<_> =
-                drain.under_way.drain(..).chain(drain.queue.drain(..)).collect();
+            let rest: Vec<_> = drain.under_way.drain(..).chain(drain.queue.drain(..)).collect();
             rest.iter().for_each(|batch| self.end_pages(batch, out));
         } else if can_ask {
             let room = MOST_UNDER_WAY - drain.under_way.len();

@@ -85,10 +85,10 @@ impl<J> NodeState<J> {
             (Purpose::Look, Reply::View(view, listening)) => {
                 self.looked(env, &view, &listening, out);
             }
-            (Purpose::Claim(page, fence), reply @ (Reply::Taken(_)
-            | Reply::Lives(_)
-            | Reply::Behind(_)
-            | Reply::Asserting)) => self.claimed(env, call, &page, fence, reply, out),
+            (
+                Purpose::Claim(page, fence),
+                reply @ (Reply::Taken(_) | Reply::Lives(_) | Reply::Behind(_) | Reply::Asserting),
+            ) => self.claimed(env, call, &page, fence, reply, out),
             (Purpose::Find(page), Reply::Found(record)) => {
                 self.found(env, call, &page, record, out);
             }

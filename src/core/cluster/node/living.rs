@@ -28,9 +28,9 @@ impl<J> NodeState<J> {
         before: Option<&Record>,
         out: &mut Vec<Output<J>>,
     ) {
-        let hint = before.filter(|record| self.is_fresh(env, record)).and_then(|record| {
-            Some(Claim { epoch: record.epoch, host: record.host.clone()? })
-        });
+        let hint = before
+            .filter(|record| self.is_fresh(env, record))
+            .and_then(|record| Some(Claim { epoch: record.epoch, host: record.host.clone()? }));
         let incarnation = self.pages.incarnations.begin();
         let (life, branches) = (Life::new(incarnation), BTreeSet::new());
         let here = Here { life, fence, raising: None, branches, idle: None };

@@ -104,12 +104,7 @@ impl<J> NodeState<J> {
     }
 
     /// The registry does not know this node: it was buried, or the registry has forgotten.
-    pub(super) fn denied(
-        &mut self,
-        env: Env,
-        generation: &Generation,
-        out: &mut Vec<Output<J>>,
-    ) {
+    pub(super) fn denied(&mut self, env: Env, generation: &Generation, out: &mut Vec<Output<J>>) {
         let was_sure = self.is_sure(env.now);
         self.lease.denied(env.now);
         if !self.learn_if(env, generation, was_sure, out) && !self.is_departing() {
@@ -213,13 +208,7 @@ impl<J> NodeState<J> {
         }
     }
 
-    fn node_gone(
-        &mut self,
-        env: Env,
-        node: NodeId,
-        has_left: bool,
-        out: &mut Vec<Output<J>>,
-    ) {
+    fn node_gone(&mut self, env: Env, node: NodeId, has_left: bool, out: &mut Vec<Output<J>>) {
         out.push(Output::CloseLink(node));
         if !has_left {
             out.push(Output::Changed(Change::Lost(node)));

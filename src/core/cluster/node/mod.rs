@@ -39,6 +39,7 @@ mod sessions;
 pub use check::Violation;
 
 use self::drain::Drain;
+use super::NodeId;
 use super::assertions::Assertions;
 use super::calls::{Calls, Purpose};
 use super::fences::Fences;
@@ -51,7 +52,6 @@ use super::pages::{Pages, Place};
 use super::registry::Call;
 use super::sweep::Sweep;
 use super::watch::Watch;
-use super::NodeId;
 use crate::protocol::close::Close;
 use crate::protocol::id::{Epoch, PageKey};
 use crate::time::Time;
@@ -123,12 +123,7 @@ impl<J> NodeState<J> {
             joins: Joins::default(),
             announced: Epoch::default(),
             drain: None,
-            told: Told {
-                deciding: Deciding::No,
-                is_alone: false,
-                is_abandoned: false,
-                hold: None,
-            },
+            told: Told { deciding: Deciding::No, is_alone: false, is_abandoned: false, hold: None },
         }
     }
 
@@ -282,13 +277,10 @@ impl<J> NodeState<J> {
     #[must_use]
     pub fn whereabouts(&self, page: &PageKey) -> Option<Whereabouts> {
         match &self.pages.get(page)?.place {
-            Place::Here(here) => Some(Whereabouts::Here {
-                incarnation: here.life.incarnation(),
-                fence: here.fence,
-            }),
-            Place::There { node, fence } => {
-                Some(Whereabouts::There { node: *node, fence: *fence })
+            Place::Here(here) => {
+                Some(Whereabouts::Here { incarnation: here.life.incarnation(), fence: here.fence })
             }
+            Place::There { node, fence } => Some(Whereabouts::There { node: *node, fence: *fence }),
             Place::Asking(_) | Place::Leaving(_) => None,
         }
     }

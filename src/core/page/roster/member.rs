@@ -6,7 +6,7 @@ use core::net::IpAddr;
 use serde_json::value::RawValue;
 
 use crate::page::contacts::Contacts;
-use crate::page::member::{Rights, Status};
+use crate::page::member::{Rights, Status, Way};
 use crate::protocol::claim::Claim;
 use crate::protocol::id::{Capabilities, Epoch, PeerId, SessionId, Token};
 use crate::protocol::outgoing::RosterEntry;
@@ -23,6 +23,7 @@ pub struct Member {
     pub(super) can: Capabilities,
     pub(super) rights: Rights,
     pub(super) address: Option<IpAddr>,
+    pub(super) way: Way,
     pub(super) joined_at: Time,
     pub(super) status: Status,
     /// Notes of the page about the member.
@@ -41,14 +42,23 @@ pub struct Notes {
     /// Number of the deputy that was last announced to the member. `None` if another actor of this
     /// page announced it.
     pub announced_deputy: Option<u64>,
-    /// Number of text frames that the member had sent when its page was found not to run. It is
-    /// elected last until it sends another one.
-    pub stalled_at: Option<u64>,
+    /// Why the page of the member counts as one that does not run, if it does. The member is elected
+    /// last until it sends a text frame.
+    pub stalled: Option<Stalled>,
     /// When the page of the member said over HTTP that it leaves, while its socket was still open.
     pub leave_said_at: Option<Time>,
     /// Whether the member was replaced because most could not reach it. It is elected last until a
     /// calm minute has passed.
     pub is_out_of_reach: bool,
+}
+
+/// How a page knows that the page of a member was found not to run, and when it runs again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stalled {
+    /// The member is on this node, and had sent this number of text frames.
+    AfterTexts(u64),
+    /// The member is on another node, which reports when it sends one.
+    Reported,
 }
 
 impl Notes {
@@ -113,6 +123,12 @@ impl Member {
     #[must_use]
     pub const fn address(&self) -> Option<IpAddr> {
         self.address
+    }
+
+    /// Returns the way to the member.
+    #[must_use]
+    pub const fn way(&self) -> Way {
+        self.way
     }
 
     /// Returns when the present socket of the member joined.

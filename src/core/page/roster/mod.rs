@@ -7,9 +7,10 @@ mod member;
 use std::collections::{BTreeMap, HashMap};
 
 use encoded::EncodedRoster;
-pub use member::{Member, Notes};
+pub use member::{Member, Notes, Stalled};
 
-use crate::page::member::{JoinRequest, ProfileChange, Seat};
+use crate::cluster::NodeId;
+use crate::page::member::{JoinRequest, ProfileChange, Seat, Way};
 use crate::protocol::id::{PeerId, SessionId};
 use crate::protocol::incoming::StatusUpdate;
 use crate::protocol::outgoing;
@@ -27,6 +28,8 @@ pub struct Roster {
     encoded: Option<EncodedRoster>,
     group_members: usize,
     without_relay: usize,
+    /// Number of members on each other node. No number is 0.
+    elsewhere: BTreeMap<NodeId, usize>,
     next_seat: u64,
 }
 
@@ -39,7 +42,7 @@ impl Roster {
 
     /// Adds a member and returns its seat. The caller makes sure that id and session are free.
     pub fn add(&mut self, request: JoinRequest, now: Time, notes: Notes) -> Seat {
-        let JoinRequest { session, id, token, group, can, rights, address, claim: _, resumed } =
+        let JoinRequest { session, id, token, group, can, rights, address, way, claim: _, resumed } =
             request;
         let seat = Seat(self.next_seat);
         self.next_seat += 1;
@@ -47,10 +50,22 @@ impl Roster {
         self.by_session.insert(session, seat);
         self.group_members += usize::from(group > 0);
         self.without_relay += usize::from(!rights.relay);
+        self.count_way(way);
         let status = resumed.unwrap_or_default();
         let joined_at = now;
-        let member =
-            Member { session, id, token, group, can, rights, address, joined_at, status, notes };
+        let member = Member {
+            session,
+            id,
+            token,
+            group,
+            can,
+            rights,
+            address,
+            way,
+            joined_at,
+            status,
+            notes,
+        };
         self.members.insert(seat, member);
         self.encode(seat);
         seat
@@ -63,6 +78,7 @@ impl Roster {
         self.by_session.remove(&member.session);
         self.group_members -= usize::from(member.is_group_member());
         self.without_relay -= usize::from(!member.rights.relay);
+        self.discount_way(member.way);
         if let Some(encoded) = &mut self.encoded {
             encoded.remove(seat);
         }
@@ -87,7 +103,11 @@ impl Roster {
         self.by_session.insert(request.session, seat);
         (member.session, member.address, member.joined_at) =
             (request.session, request.address, now);
-        if std::mem::take(&mut member.status).profile.is_none() {
+        let way = std::mem::replace(&mut member.way, request.way);
+        let had_profile = std::mem::take(&mut member.status).profile.is_some();
+        self.discount_way(way);
+        self.count_way(request.way);
+        if !had_profile {
             return ProfileChange::Same;
         }
         self.encode(seat);
@@ -102,6 +122,23 @@ impl Roster {
             self.encode(seat);
         }
         change
+    }
+
+    fn count_way(&mut self, way: Way) {
+        if let Way::Node(node) = way {
+            *self.elsewhere.entry(node).or_default() += 1;
+        }
+    }
+
+    fn discount_way(&mut self, way: Way) {
+        if let Way::Node(node) = way
+            && let Some(count) = self.elsewhere.get_mut(&node)
+        {
+            *count -= 1;
+            if *count == 0 {
+                self.elsewhere.remove(&node);
+            }
+        }
     }
 
     fn encode(&mut self, seat: Seat) {
@@ -199,6 +236,18 @@ impl Roster {
         self.without_relay
     }
 
+    /// Returns whether members are on that other node.
+    #[must_use]
+    pub fn is_on(&self, node: NodeId) -> bool {
+        self.elsewhere.contains_key(&node)
+    }
+
+    /// Returns whether members are on this node.
+    #[must_use]
+    pub fn has_local(&self) -> bool {
+        self.elsewhere.values().sum::<usize>() < self.len()
+    }
+
     /// Returns whether both indexes have as many entries as there are members.
     #[must_use]
     pub fn has_full_indexes(&self) -> bool {
@@ -217,8 +266,11 @@ impl Roster {
     #[must_use]
     pub fn is_counted(&self) -> bool {
         let count = |is: &dyn Fn(&Member) -> bool| self.members.values().filter(|m| is(m)).count();
+        let on = |node| count(&|m| m.way == Way::Node(node));
         self.group_members == count(&Member::is_group_member)
             && self.without_relay == count(&|m| !m.rights.relay)
+            && self.elsewhere.iter().all(|(node, n)| *n > 0 && *n == on(*node))
+            && self.elsewhere.values().sum::<usize>() == count(&|m| m.way != Way::Local)
     }
 
     /// Returns whether the encoded roster is that of the members.
@@ -252,6 +304,7 @@ mod tests {
             can: Capabilities::default(),
             rights: Rights { host: true, relay },
             address: None,
+            way: Way::Local,
             claim: None,
             resumed: None,
         }
@@ -281,7 +334,7 @@ mod tests {
             roster.pieces().concat(),
             r#"[{"id":"a","group":2,"can":["zip","x"],"profile":7},{"id":"b","group":0,"relay":false}]"#
         );
-        let again = request(3, "a", 2, true);
+        let again = JoinRequest { way: Way::Node(NodeId(7)), ..request(3, "a", 2, true) };
         assert_eq!(roster.replace_socket(a, &again, Time(5)), ProfileChange::Changed);
         assert_eq!(roster.seat_of_session(SessionId(1)), None);
         assert_eq!(
@@ -289,7 +342,9 @@ mod tests {
             Some((a, Time(5)))
         );
         assert_consistent(&roster);
+        assert!(roster.is_on(NodeId(7)) && roster.has_local());
         assert!(roster.remove(b).is_some() && roster.remove(b).is_none());
+        assert!(!roster.has_local());
         assert_eq!((roster.seat_of(&id("b")), roster.nth(0), roster.nth(1)), (None, Some(a), None));
         assert_consistent(&roster);
     }

@@ -1,10 +1,11 @@
 //! A host that is still here but may have to go: suspected, stalled, hidden, or willing.
 
 use super::PageState;
+use crate::page::challenge::Gauge;
 use crate::page::election::{Candidate, fittest, pick};
 use crate::page::io::{Env, Output};
-use crate::page::member::Seat;
-use crate::page::roster::Member;
+use crate::page::member::{Seat, Way};
+use crate::page::roster::{Member, Stalled};
 use crate::protocol::cause::Cause;
 use crate::protocol::id::{Epoch, PeerId, SessionId};
 use crate::protocol::incoming::Suspicion;
@@ -30,16 +31,32 @@ impl PageState {
         if !self.is_current(suspicion) {
             return;
         }
-        let (to, epoch) = (host.session(), suspicion.epoch);
+        let (to, way, epoch) = (host.session(), host.way(), suspicion.epoch);
+        let suspecting = member.way();
         // a member that opens no data channels reaches no host
         let counts = !self.may_relay_between(member, host) && member.status().p2p;
         let challenge = self.term.challenge_mut();
         if counts {
             challenge.suspicions_mut().begin(seat, env.now);
+        } else {
+            challenge.suspicions_mut().note(seat);
         }
-        if !challenge.is_probing() {
-            challenge.begin_probe(env.now.plus(self.rules.probe), (env.texts_sent)(to));
-            out.push(Output::Send { to, frame: outgoing::probe(epoch) });
+        let is_judged = self.is_judged(env, way) && self.is_judged(env, suspecting);
+        let challenge = self.term.challenge_mut();
+        if challenge.is_probing() || !is_judged {
+            return;
+        }
+        let (frame, probe) = (outgoing::probe(epoch), self.rules.probe);
+        match way {
+            Way::Local => {
+                challenge.begin_probe(env.now.plus(probe), Gauge::Texts((env.texts_sent)(to)));
+                out.push(Output::Send { to, frame });
+            }
+            // the host has `probe`, and question and report as long again for their way
+            Way::Node(_) => {
+                challenge.begin_probe(env.now.plus(probe * 2), Gauge::Report);
+                out.push(Output::Probe { to, frame });
+            }
         }
     }
 
@@ -70,7 +87,9 @@ impl PageState {
         let next = if self.rules.deputies == 0 {
             self.choose_host(env, Some(host)).filter(|next| self.may_host(*next))
         } else {
-            self.deputy.seat().filter(|deputy| self.reach(*deputy) > self.reach(host))
+            let follows =
+                |deputy: &Seat| self.has_way_to(*deputy) && self.reach(*deputy) > self.reach(host);
+            self.deputy.seat().filter(follows)
         };
         if let Some(next) = next {
             self.dials.strain(env.now);
@@ -100,16 +119,51 @@ impl PageState {
         self.relays() && one.rights().relay && other.rights().relay
     }
 
-    /// Ends a probe. A host whose page sent nothing since is replaced.
+    /// Ends a probe whose time is over. A host whose page sent nothing since is replaced.
     pub(super) fn end_probe(&mut self, env: Env<'_>, out: &mut Vec<Output>) {
-        let Some(texts_before) = self.term.challenge_mut().end_probe(env.now) else { return };
-        let Some(host) = self.term.host() else { return };
-        let Some(member) = self.roster.get(host) else { return };
-        if (env.texts_sent)(member.session()) != texts_before {
+        let Some(gauge) = self.term.challenge_mut().end_probe(env.now) else { return };
+        let Some(member) = self.host_member() else { return };
+        match gauge {
+            Gauge::Texts(before) if (env.texts_sent)(member.session()) == before => {
+                self.replace_stalled(env, Stalled::AfterTexts(before), out);
+            }
+            // A report that is late says nothing of the host. Over a way that is down there is none.
+            Gauge::Report
+                if !self.ways.is_up(member.way()) && self.is_judged(env, member.way()) =>
+            {
+                self.replace_stalled(env, Stalled::Reported, out);
+            }
+            Gauge::Texts(_) | Gauge::Report => {}
+        }
+    }
+
+    /// Handles [`Input::Ran`](crate::page::Input::Ran): another node has watched the page of a
+    /// member.
+    pub(super) fn note_ran(
+        &mut self,
+        env: Env<'_>,
+        session: SessionId,
+        ran: bool,
+        out: &mut Vec<Output>,
+    ) {
+        let Some((seat, member)) = self.roster.find_session(session) else { return };
+        let way = member.way();
+        if way == Way::Local || (!ran && !self.is_judged(env, way)) {
             return;
         }
-        if let Some(notes) = self.roster.notes_mut(host) {
-            notes.stalled_at = Some(texts_before);
+        if let Some(notes) = self.roster.notes_mut(seat).filter(|_| ran) {
+            notes.stalled = None;
+        }
+        let is_host = self.term.host() == Some(seat);
+        if is_host && self.term.challenge_mut().take_report() && !ran {
+            self.replace_stalled(env, Stalled::Reported, out);
+        }
+    }
+
+    fn replace_stalled(&mut self, env: Env<'_>, stalled: Stalled, out: &mut Vec<Output>) {
+        let host = self.term.host();
+        if let Some(notes) = host.and_then(|host| self.roster.notes_mut(host)) {
+            notes.stalled = Some(stalled);
         }
         self.replace_host(env, None, Cause::Stalled, out);
     }
@@ -135,7 +189,9 @@ impl PageState {
     /// Replaces a hidden host by a member that has been fitter for a while.
     pub(super) fn relieve_hidden_host(&mut self, env: Env<'_>, out: &mut Vec<Output>) {
         let Some(patience) = self.rules.hidden else { return };
-        let is_hidden = self.host_member().is_some_and(|host| !host.status().visible);
+        let is_hidden = self
+            .host_member()
+            .is_some_and(|host| !host.status().visible && self.is_judged(env, host.way()));
         let host = self.term.host().filter(|_| is_hidden);
         let mut fitter = host.map(|host| self.fitter_than_hidden(env, host)).unwrap_or_default();
         let relief = self.term.challenge_mut().relief_mut();
@@ -153,7 +209,7 @@ impl PageState {
     /// are fresh. A member that did not answer when it hosted is not among them.
     fn fitter_than_hidden(&self, env: Env<'_>, host: Seat) -> Vec<Candidate<Seat>> {
         let can_follow = |seat: Seat, m: &Member| {
-            m.notes.stalled_at.is_none() && self.may_host(seat) && !self.going_away.contains(seat)
+            m.notes.stalled.is_none() && self.may_host(seat) && self.is_in_touch(seat)
         };
         let able = self.roster.iter().filter(|(seat, m)| *seat == host || can_follow(*seat, m));
         // whether a member is fresh matters only when its time has come

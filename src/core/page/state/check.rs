@@ -52,8 +52,10 @@ impl PageState {
         let deputy = self.deputy.seat().filter(|_| !self.is_draining);
         let is_deputy_able = deputy.is_none_or(follows);
         holds("P15", "a deputy is a group member that may host, and not the host", is_deputy_able)?;
-        let wakes = self.roster.is_empty() || self.is_draining || self.next_deadline().is_some();
-        holds("P3", "a page with members has a deadline", wakes)
+        let is_used = self.ways.down().all(|node| self.roster.is_on(node));
+        holds("P18", "a way that is down leads to members", is_used)?;
+        let wakes = !self.roster.has_local() || self.is_draining || self.next_deadline().is_some();
+        holds("P3", "a page with members on its node has a deadline", wakes)
     }
 
     /// Checks all invariants. The cost grows with the page.

@@ -52,6 +52,9 @@ impl PageState {
             return;
         };
         if self.deputy.next_deadline(self.dials.fair()).is_some_and(|at| at <= env.now) {
+            if !self.roster.get(seat).is_some_and(|m| self.is_judged(env, m.way())) {
+                return self.deputy.postpone(env.now);
+            }
             let judgement = self.judge_deputy(env, host, seat);
             let is_fit = || self.fit_as_deputy(env, host, None).iter().any(|c| c.member == seat);
             let next = if judgement.is_reached && is_fit() {
@@ -103,7 +106,7 @@ impl PageState {
         let others = self.roster.iter().filter(|(seat, _)| *seat != host && Some(*seat) != except);
         let able = others.filter(|(seat, _)| self.may_be_deputy(*seat));
         let candidate = |(seat, m): (Seat, &Member)| Candidate {
-            present: !self.going_away.contains(seat),
+            present: self.is_in_touch(seat),
             fresh: runs(env, m),
             ..self.candidate(seat, m)
         };

@@ -65,6 +65,10 @@ impl PageState {
         holder: SessionId,
         out: &mut Vec<Output>,
     ) {
+        if !self.roster.find(&request.id).is_some_and(|(_, m)| self.is_judged(env, m.way())) {
+            // a moment later the holder can be asked
+            return out.push(Output::dismiss(request.session, Close::Internal));
+        }
         let first = self.pending_joins.get(&request.id);
         if first.is_some_and(|first| !Token::same(first.token.as_ref(), request.token.as_ref())) {
             return out.push(Output::dismiss(request.session, Close::IdTaken));
@@ -91,11 +95,15 @@ impl PageState {
             // what the newcomer claims was never announced to it
             return self.admit(env, JoinRequest { claim: None, ..request }, out);
         }
+        if self.term.host() == Some(seat) && member.way() != request.way {
+            // the node that watches the host has changed
+            self.term.challenge_mut().cancel_probe();
+        }
         self.going_away.end(seat);
         // the client says its status again after every OPEN
         let profile = self.roster.replace_socket(seat, &request, env.now);
         if let Some(notes) = self.roster.notes_mut(seat) {
-            (notes.stalled_at, notes.leave_said_at, notes.is_out_of_reach) = (None, None, false);
+            (notes.stalled, notes.leave_said_at, notes.is_out_of_reach) = (None, None, false);
         }
         out.push(Output::dismiss(old, Close::Replaced));
         self.member_moved(env, seat);

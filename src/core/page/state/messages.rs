@@ -118,7 +118,7 @@ impl PageState {
         let suspicions = self.term.challenge_mut().suspicions_mut();
         if !self.roster.get(seat).is_some_and(|m| m.status().p2p) {
             // a member that opens no data channels proves nothing about the host
-            suspicions.end(seat);
+            suspicions.disregard(seat);
         }
         suspicions.touch();
         self.deputy.touch();

@@ -7,6 +7,7 @@
 //! - [`announce`]: `OPEN` and `HOST`.
 //! - [`challenge`], [`deputy`]: a host that has to go while it is still here, and the member that
 //!   follows.
+//! - [`ways`]: members on other nodes.
 //! - [`check`]: what must always be true.
 
 mod announce;
@@ -20,6 +21,7 @@ mod leave;
 mod messages;
 mod successor;
 mod timer;
+mod ways;
 
 use std::sync::Arc;
 
@@ -39,6 +41,7 @@ use crate::page::roster::{Member, Roster};
 use crate::page::rules::Rules;
 use crate::page::silence::SilenceWatch;
 use crate::page::term::Term;
+use crate::page::ways::Ways;
 use crate::protocol::claim::Claim;
 use crate::protocol::close::Close;
 use crate::protocol::id::{Epoch, PageKey, PageName, PeerId, SessionId};
@@ -51,7 +54,7 @@ use crate::time::Time;
 /// use std::time::Duration;
 ///
 /// use peerstar_core::page::election::Policy;
-/// use peerstar_core::page::member::{JoinRequest, Rights};
+/// use peerstar_core::page::member::{JoinRequest, Rights, Way};
 /// use peerstar_core::page::{Env, Handover, Input, Output, PageState, Rules};
 /// use peerstar_core::protocol::ice::IceServers;
 /// use peerstar_core::protocol::id::{Capabilities, PageKey, PageName, PeerId, SessionId};
@@ -82,6 +85,7 @@ use crate::time::Time;
 ///     can: Capabilities::default(),
 ///     rights: Rights::ALL,
 ///     address: None,
+///     way: Way::Local,
 ///     claim: None,
 ///     resumed: None,
 /// };
@@ -110,6 +114,7 @@ pub struct PageState {
     profiles: ProfileThrottle,
     going_away: GoingAway,
     absent: AbsentMembers,
+    ways: Ways,
     silence: SilenceWatch,
     /// Index of the [`Output::AnnounceHostToOthers`] among the outputs of this step.
     announcement_at: Option<usize>,
@@ -153,6 +158,7 @@ impl PageState {
             profiles: ProfileThrottle::default(),
             going_away: GoingAway::default(),
             absent,
+            ways: Ways::default(),
             silence: SilenceWatch::default(),
             announcement_at: None,
             joins_seen: 0,
@@ -208,6 +214,8 @@ impl PageState {
             self.relieve_hidden_host(env, out);
             self.announce_deputy(out);
         }
+        // a node whose members are gone may never come back
+        self.ways.retain(|node| self.roster.is_on(node));
         self.withhold(step_begin, out);
         if !self.is_idle_reported && self.is_idle() {
             self.is_idle_reported = true;
@@ -242,6 +250,10 @@ impl PageState {
             Input::Congested(session) => {
                 self.dismiss(env, session, Close::Slow, Departure::Lost, out)
             }
+            Input::Silent(session) => self.dismiss_reported(env, session, out),
+            Input::Ran { session, ran } => self.note_ran(env, session, ran, out),
+            Input::WayDown(node) => self.way_down(env, node, out),
+            Input::WayUp(node) => self.way_up(node, out),
             Input::Alone(is_alone) => self.set_alone(is_alone, out),
             Input::Timer => self.timer(env, out),
         }
@@ -267,6 +279,10 @@ impl PageState {
             | Input::Resign { .. }
             | Input::Alive(_)
             | Input::Alone(_)
+            | Input::Silent(_)
+            | Input::Ran { .. }
+            | Input::WayDown(_)
+            | Input::WayUp(_)
             | Input::Kick(_)
             | Input::LeaveWithoutSocket { .. }
             | Input::Undelivered { .. }

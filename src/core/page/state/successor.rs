@@ -3,8 +3,8 @@
 use super::PageState;
 use crate::page::election::{Candidate, Policy, draw, fittest, pick};
 use crate::page::io::Env;
-use crate::page::member::Seat;
-use crate::page::roster::Member;
+use crate::page::member::{Seat, Way};
+use crate::page::roster::{Member, Stalled};
 
 /// Number of members from which on an election tries a few members first. To look at all of them
 /// would delay the next host.
@@ -64,7 +64,7 @@ impl PageState {
         except: Option<Seat>,
     ) -> Option<Candidate<Seat>> {
         (Some(seat) != except && member.rights().host).then(|| Candidate {
-            present: !self.going_away.contains(seat),
+            present: self.is_in_touch(seat),
             fresh: self.was_heard(env, member) && runs(env, member),
             ..self.candidate(seat, member)
         })
@@ -104,9 +104,13 @@ impl PageState {
         !self.relays() || self.roster.without_relay() > 0
     }
 
-    /// Returns whether `member` was heard from within `rules.fresh`.
+    /// Returns whether `member` was heard from within `rules.fresh`. Of a member on another node
+    /// that is assumed while the way to it is up.
     pub(super) fn was_heard(&self, env: Env<'_>, member: &Member) -> bool {
-        env.now.since((env.last_heard)(member.session())) <= self.rules.fresh
+        match member.way() {
+            Way::Local => env.now.since((env.last_heard)(member.session())) <= self.rules.fresh,
+            way @ Way::Node(_) => self.ways.is_up(way),
+        }
     }
 
     /// Returns whether the member on `seat` may host. While a group member is here, only group
@@ -120,5 +124,9 @@ impl PageState {
 /// Returns whether the page of `member` runs: it was not found stalled, or has sent a text frame
 /// since.
 pub(super) fn runs(env: Env<'_>, member: &Member) -> bool {
-    member.notes.stalled_at.is_none_or(|texts| (env.texts_sent)(member.session()) > texts)
+    match member.notes.stalled {
+        None => true,
+        Some(Stalled::AfterTexts(texts)) => (env.texts_sent)(member.session()) > texts,
+        Some(Stalled::Reported) => false,
+    }
 }

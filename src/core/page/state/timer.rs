@@ -3,7 +3,7 @@
 use super::PageState;
 use crate::page::deadline::{Deadline, DeadlineReason};
 use crate::page::io::{Env, Output};
-use crate::page::member::{Departure, Seat};
+use crate::page::member::{Departure, Seat, Way};
 use crate::page::roster::Member;
 use crate::protocol::close::Close;
 use crate::protocol::id::SessionId;
@@ -85,9 +85,17 @@ impl PageState {
     /// Removes holders of wanted ids that did not answer. Their departure admits the newcomers.
     fn admit_waiting(&mut self, env: Env<'_>, out: &mut Vec<Output>) {
         while let Some(id) = self.pending_joins.due(env.now).cloned() {
-            match self.session_of(&id) {
-                Some(holder) => self.dismiss(env, holder, Close::Timeout, Departure::Silent, out),
-                None => drop(self.pending_joins.take(&id)),
+            let holder = self.roster.find(&id).map(|(_, m)| (m.session(), m.way()));
+            match holder {
+                Some((holder, way)) if self.is_judged(env, way) => {
+                    self.dismiss(env, holder, Close::Timeout, Departure::Silent, out);
+                }
+                // a while later it is known whether the holder lives: the newcomer comes back
+                Some(_) | None => {
+                    let newcomer = self.pending_joins.take(&id);
+                    let closed = newcomer.map(|n| Output::dismiss(n.session, Close::Internal));
+                    out.extend(closed);
+                }
             }
         }
     }
@@ -115,7 +123,7 @@ impl PageState {
         let mut silent: Vec<_> = self
             .roster
             .iter()
-            .filter(|(seat, member)| self.silence_ends(env, *seat, member) <= env.now)
+            .filter(|(seat, m)| self.silence_ends(env, *seat, m).is_some_and(|at| at <= env.now))
             .map(|(seat, member)| (Some(seat) == host, member.session()))
             .collect();
         // the host last, so that no other member that is gone as well is elected
@@ -123,30 +131,30 @@ impl PageState {
         for (_, session) in silent {
             self.dismiss(env, session, Close::Timeout, Departure::Silent, out);
         }
-        let ends = self.roster.iter().map(|(seat, member)| self.silence_ends(env, seat, member));
-        let next = ends.min();
+        let members = self.roster.iter();
+        let next = members.filter_map(|(seat, member)| self.silence_ends(env, seat, member)).min();
         self.silence.swept(env.now, next);
     }
 
-    /// Returns when a member that stays silent counts as gone.
-    fn silence_ends(&self, env: Env<'_>, seat: Seat, member: &Member) -> Time {
-        if self.going_away.contains(seat) {
-            return Time(u64::MAX);
+    /// Returns when a member that stays silent counts as gone. `None`: no timer decides that.
+    fn silence_ends(&self, env: Env<'_>, seat: Seat, member: &Member) -> Option<Time> {
+        if self.going_away.contains(seat) || member.way() != Way::Local {
+            return None;
         }
         let heard = (env.last_heard)(member.session());
         let ends = heard.plus(self.rules.timeout);
-        match self.term.hosting() {
+        Some(match self.term.hosting() {
             Some(hosting) if hosting.host == seat => {
                 ends.min(heard.max(hosting.since).plus(self.rules.host_timeout))
             }
             _ => ends,
-        }
+        })
     }
 
     /// Sees to it that the silence of a member is noticed in time.
     pub(super) fn watch_silence(&mut self, env: Env<'_>, seat: Seat) {
-        if let Some(member) = self.roster.get(seat) {
-            let ends = self.silence_ends(env, seat, member);
+        let ends = self.roster.get(seat).and_then(|member| self.silence_ends(env, seat, member));
+        if let Some(ends) = ends {
             self.silence.watch(ends);
         }
     }
