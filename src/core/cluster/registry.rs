@@ -4,6 +4,8 @@
 //! change only by a [`Call`], each of which is atomic. Nothing in the registry expires.
 
 mod model;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 
