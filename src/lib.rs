@@ -11,6 +11,7 @@
 //! - [`actor`]: a `PageDirectory`, a `Page` for each page, a `Session` for each WebSocket. Thin
 //!   shells around the core.
 //! - [`transport`]: connections and WebSockets, bytes in and out.
+//! - [`cluster`]: the connection to the Redis that several servers share.
 //! - [`admission`]: how many connections there may be. [`shared`]: settings, rules, clock and
 //!   metrics for all handlers and actors.
 //! - [`settings`], [`clock`], [`metrics`], [`logging`], [`turn`], [`tls`]: one concern each, and no
@@ -31,6 +32,8 @@ pub mod http;
 pub mod actor;
 
 pub mod transport;
+
+pub mod cluster;
 
 pub mod admission;
 pub mod shared;

@@ -10,10 +10,13 @@ use socket2::{Domain, Protocol, Socket, Type};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
+use crate::actor::cluster::start as node;
 use crate::actor::directory::PageDirectory;
 use crate::actor::directory_address::DirectoryAddress;
 use crate::actor::message::ToDirectory;
 use crate::admission::Admission;
+use crate::cluster::address::Address;
+use crate::cluster::token_key::TokenKey;
 use crate::http::ticket::TicketCheck;
 use crate::http::{routes, service};
 use crate::settings::{Settings, ms};
@@ -50,7 +53,7 @@ pub fn listen(settings: &Settings) -> io::Result<TcpListener> {
 }
 
 /// Serves until `stopping` is cancelled, then drains and returns. Serves over TLS where there is a
-/// certificate. Must run inside an actix `System`.
+/// certificate, and as a node of a cluster where there is the address of its Redis. Must run inside an actix `System`.
 ///
 /// # Errors
 /// When the server cannot start, or ends by itself.
@@ -58,6 +61,7 @@ pub async fn run(
     settings: Settings,
     listener: TcpListener,
     certificate: Option<Arc<Certificate>>,
+    redis: Option<Address>,
     stopping: CancellationToken,
 ) -> io::Result<()> {
     let descriptors = rlimit::increase_nofile_limit(u64::MAX).unwrap_or(1024);
@@ -66,16 +70,28 @@ pub async fn run(
     let admission = Admission::new(settings, descriptors, shared.metrics.connections.clone());
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let workers = if settings.server.workers == 0 { cores } else { settings.server.workers };
-    let directory = PageDirectory::start_with_pages(Arc::clone(&shared), workers / 2);
-    let directory = DirectoryAddress::Alone(directory);
+    let directory = match redis {
+        Some(redis) => DirectoryAddress::Node(node::start(&shared, redis, workers / 2)?),
+        None => {
+            let shared = Arc::clone(&shared);
+            DirectoryAddress::Alone(PageDirectory::start_with_pages(shared, workers / 2))
+        }
+    };
     let secret = &settings.auth.ticket_secret;
     let tickets = (!secret.is_empty()).then(|| Arc::new(TicketCheck::new(secret.expose())));
+    let cluster = &settings.cluster;
+    let tokens = if shared.is_node() {
+        Some(TokenKey::new(cluster.secret.expose()).map_err(io::Error::other)?)
+    } else {
+        None
+    };
     let state = routes::AppState {
         shared: Arc::clone(&shared),
         admission: Arc::clone(&admission),
         stopping: stopping.clone(),
         directory: directory.clone(),
         tickets,
+        tokens,
     };
     log::info!(
         address:% = listener.local_addr()?,

@@ -9,10 +9,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// The modules of the server by floor, from the ground.
-const FLOORS: [&[&str]; 6] = [
+const FLOORS: [&[&str]; 7] = [
     &["clock", "logging", "metrics", "settings", "tls", "turn"],
     &["admission", "shared"],
     &["transport"],
+    &["cluster"],
     &["actor"],
     &["http"],
     &["server", "signals", "main"],

@@ -19,6 +19,7 @@ use crate::actor::message::{
 };
 use crate::actor::session;
 use crate::admission::Admission;
+use crate::cluster::token_key::TokenKey;
 use crate::shared::Shared;
 use crate::transport::upgrade;
 use peerstar_core::cluster::NodeId;
@@ -43,6 +44,8 @@ pub struct AppState {
     pub directory: DirectoryAddress,
     /// Checks tickets, if they are needed.
     pub tickets: Option<Arc<TicketCheck>>,
+    /// Hashes tokens, if this is a node of a cluster.
+    pub tokens: Option<TokenKey>,
 }
 
 /// Configures all routes for one thread, whose WebSockets are `sockets`.
@@ -285,11 +288,14 @@ async fn take_leave(
         Ok(found) => found,
         Err(refused) => return bad_request(refused),
     };
-    match Token::parse(&proof.token) {
-        Ok(token) => match state.directory.ask(ToDirectory::TakeLeave { key, id, token }).await {
-            Ok(()) => HttpResponse::NoContent().finish(),
-            Err(_) => HttpResponse::InternalServerError().finish(),
-        },
+    match Token::parse(&proof.token).map(|token| as_compared(&state, Some(token))) {
+        Ok(None) => HttpResponse::NoContent().finish(),
+        Ok(Some(token)) => {
+            match state.directory.ask(ToDirectory::TakeLeave { key, id, token }).await {
+                Ok(()) => HttpResponse::NoContent().finish(),
+                Err(_) => HttpResponse::InternalServerError().finish(),
+            }
+        }
         Err(why) => HttpResponse::BadRequest().body(why.to_string()),
     }
 }
@@ -374,12 +380,21 @@ fn identity(
     request: &HttpRequest,
     page: Option<&str>,
 ) -> Result<Identity, Refused> {
-    handshake::read(
+    let identity = handshake::read(
         request.query_string(),
         page,
         &state.shared.settings.peerjs.key,
         state.tickets.as_deref(),
-    )
+    )?;
+    Ok(Identity { token: as_compared(state, identity.token), ..identity })
+}
+
+/// Returns a token as pages compare it. The nodes of a cluster tell each other a hash alone.
+fn as_compared(state: &AppState, token: Option<Token>) -> Option<Token> {
+    match &state.tokens {
+        Some(key) => key.hash(&token?),
+        None => token,
+    }
 }
 
 /// Answers a WebSocket's handshake. A refused client gets a WebSocket too: a browser hides a failed

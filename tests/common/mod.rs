@@ -8,6 +8,7 @@
 mod client;
 mod http;
 mod raw;
+mod redis;
 mod server;
 
 use std::fmt::Display;
@@ -17,6 +18,7 @@ use tokio::time::{Instant, sleep};
 
 pub(crate) use client::{Client, Event, Query};
 pub(crate) use http::{Response, http};
+pub(crate) use redis::Redis;
 pub(crate) use raw::{Raw, frame, masked, unmasked};
 pub(crate) use server::{Outcome, Server, run_once};
 

@@ -7,10 +7,10 @@ use std::sync::Arc;
 use actix::Recipient;
 use actix_web::web::Bytes;
 
-use super::branch::Branches;
 use super::message::ToNode;
-use super::other_node::{OtherNode, OtherNodes};
-use super::visitor::{self, Visitors};
+use super::other_node::OtherNode;
+use super::tables::Tables;
+use super::visitor;
 use peerstar_core::cluster::NodeId;
 use peerstar_core::cluster::branch::BranchInput;
 use peerstar_core::cluster::entry::{self, Entry, Place, ToBranch};
@@ -20,24 +20,15 @@ use peerstar_core::time::Time;
 
 /// What arrives from other nodes, and where it goes.
 pub struct Bus {
-    others: Arc<OtherNodes>,
-    branches: Arc<Branches>,
-    visitors: Arc<Visitors>,
+    tables: Tables,
     directory: Recipient<ToNode>,
-    /// Empty between bags; kept for its memory.
-    bag: Vec<u8>,
 }
 
 impl Bus {
     /// Returns the bus of a node.
     #[must_use]
-    pub const fn new(
-        others: Arc<OtherNodes>,
-        branches: Arc<Branches>,
-        visitors: Arc<Visitors>,
-        directory: Recipient<ToNode>,
-    ) -> Self {
-        Self { others, branches, visitors, directory, bag: Vec::new() }
+    pub const fn new(tables: Tables, directory: Recipient<ToNode>) -> Self {
+        Self { tables, directory }
     }
 
     /// Tells the directory of the node something.
@@ -48,7 +39,7 @@ impl Bus {
 
     /// Takes a bag that the node `from` has published in the inbox of this one.
     pub fn receive(&self, from: NodeId, bag: Bytes) {
-        let Some(other) = self.others.get(from) else {
+        let Some(other) = self.tables.others.get(from) else {
             return self.tell(ToNode::Stranger(from));
         };
         if let Err(bad) = other.with_link(|link, now| link.receive(now, bag)) {
@@ -59,20 +50,20 @@ impl Bus {
 
     /// Says that this node listens or publishes anew, so that bags may be lost.
     pub fn reconnected(&self) {
-        self.others
+        self.tables
+            .others
             .all()
             .iter()
             .for_each(|other| other.with_link(|link, now| link.reconnected(now)));
     }
 
-    /// Does what is due, and calls `publish` with each bag and the node that it is for. Returns when
-    /// to come back.
-    pub fn run(&mut self, mut publish: impl FnMut(NodeId, &[u8])) -> Option<Time> {
+    /// Does what is due, and calls `publish` with each bag and the node that it is for. Bags are made
+    /// in `bag`. Returns when to come back.
+    pub fn run(&self, bag: &mut Vec<u8>, mut publish: impl FnMut(NodeId, &[u8])) -> Option<Time> {
         let mut next: Option<Time> = None;
-        for other in self.others.all() {
+        for other in self.tables.others.all() {
             other.on_bus(|link, now| link.tick(now));
             self.handle_events(&other);
-            let bag = &mut self.bag;
             while other.on_bus(|link, now| link.poll_transmit(now, bag)) {
                 publish(other.node(), bag);
             }
@@ -90,7 +81,7 @@ impl Bus {
                     for entry in entries {
                         self.handle(other.node(), entry, &mut touched);
                     }
-                    let branches = touched.iter().filter_map(|page| self.branches.get(page));
+                    let branches = touched.iter().filter_map(|page| self.tables.branches.get(page));
                     branches.for_each(|branch| branch.flush());
                     other.with_link(|link, now| link.handled(now, bag));
                 }
@@ -109,7 +100,7 @@ impl Bus {
             }
             Entry::ToPage(place, word) => match visitor::input_of(word) {
                 Ok((session, input)) => {
-                    self.visitors.hear(from, &place, session, input);
+                    self.tables.visitors.hear(from, &place, session, input);
                 }
                 Err(word) => self.tell(ToNode::ToPage { from, place, word }),
             },
@@ -131,7 +122,7 @@ impl Bus {
             let place = Place { page, fence };
             return self.tell(ToNode::Returned { from, place, session });
         }
-        match (self.branches.get(&page), word) {
+        match (self.tables.branches.get(&page), word) {
             (Some(branch), word) => {
                 branch.step(BranchInput::Heard { node: from, fence, word });
                 touched.insert(page);
@@ -145,7 +136,7 @@ impl Bus {
     fn hand_back(&self, node: NodeId, entry: Entry) {
         match entry {
             Entry::ToPage(place, word) => {
-                if let Some(branch) = self.branches.get(&place.page) {
+                if let Some(branch) = self.tables.branches.get(&place.page) {
                     branch.step(BranchInput::Undelivered(word));
                 }
             }

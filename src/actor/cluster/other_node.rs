@@ -69,6 +69,12 @@ pub struct OtherNodes {
     all: RwLock<HashMap<NodeId, Arc<OtherNode>>>,
 }
 
+impl fmt::Debug for OtherNodes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OtherNodes").field("all", &self.all).finish_non_exhaustive()
+    }
+}
+
 impl OtherNodes {
     /// Returns the table of a node that knows no other one.
     #[must_use]

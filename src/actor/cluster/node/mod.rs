@@ -10,14 +10,14 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix::{Actor, Addr, AsyncContext, Context, Handler, SpawnHandle};
+use actix::{Actor, Addr, ArbiterHandle, AsyncContext, Context, Handler, SpawnHandle};
 
 use self::questions::Questions;
-use super::branch::{Branch, Branches};
+use super::branch::Branch;
 use super::message::ToNode;
-use super::other_node::OtherNodes;
 use super::page_route::PageRoute;
-use super::visitor::{PageFence, Visitor, Visitors};
+use super::tables::Tables;
+use super::visitor::{PageFence, Visitor};
 use crate::actor::message::{Outbound, Outlet, PageAddress, ToDirectory, ToPage, ToSession};
 use crate::actor::outlet;
 use crate::actor::page::Page;
@@ -90,23 +90,14 @@ struct Left {
     awaited: HashSet<SessionId>,
 }
 
-/// The parts of a node that other threads use as well.
-#[derive(Clone)]
-pub struct Tables {
-    /// Links to other nodes.
-    pub others: Arc<OtherNodes>,
-    /// Pages of other nodes.
-    pub branches: Arc<Branches>,
-    /// Sessions of other nodes.
-    pub visitors: Arc<Visitors>,
-}
-
 /// The actor that drives a [`NodeState`].
 pub struct NodeDirectory {
     shared: Arc<Shared>,
     state: NodeState<Request>,
     keeper: Box<dyn Keeper>,
     tables: Tables,
+    /// The thread of this actor, which ends with the last handle.
+    _thread: ArbiterHandle,
     pages: HashMap<PageKey, Here>,
     /// Threads for pages.
     registry: ThisProcess,
@@ -130,6 +121,7 @@ impl NodeDirectory {
         registry: ThisProcess,
         keeper: Box<dyn Keeper>,
         tables: Tables,
+        thread: ArbiterHandle,
     ) -> Self {
         shared.deciding.set(Deciding::No);
         let now = shared.clock.now();
@@ -139,6 +131,7 @@ impl NodeDirectory {
             shared,
             keeper,
             tables,
+            _thread: thread,
             pages: HashMap::new(),
             registry,
             locals: HashMap::new(),

@@ -1,0 +1,567 @@
+//! Keeps a node's two connections to Redis, for ever: one for commands, and one that is subscribed
+//! to the node's inbox.
+//!
+//! A connection serves when Redis was found fit, has the script, and a word that was published into
+//! the inbox came out of it. It is dropped after a broken connection, an answer that does not come in
+//! time, and errors that say that this Redis is not the one to talk to. Another attempt follows
+//! after pauses that grow. What was under way meanwhile has an unknown outcome.
+//!
+//! The inbox is checked by each renewal: Redis publishes a tick into it. If the tick does not come,
+//! the inbox's connection alone is made anew.
+
+use std::collections::VecDeque;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use peerstar_core::cluster::NodeId;
+use peerstar_core::cluster::registry::{Call, Reply};
+use redis::aio::MultiplexedConnection;
+use redis::{ErrorKind, PushInfo, PushKind, RedisError, ServerErrorKind, Value};
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
+
+use super::address::Address;
+use super::dial::{self, Patience, Refusal};
+use super::registry_script::{Names, SOURCE, Words, command, reply};
+
+/// Bytes that wait to be published, at most. What is published beyond that is dropped.
+const MOST_WAITING: usize = 64 << 20;
+/// Begins the word that a new connection publishes into its own inbox.
+const PROBE: &[u8] = b"probe ";
+/// Begins what a renewal publishes into the inbox of its node. The counter follows.
+const TICK: &[u8] = b"tick ";
+/// Errors that say that this Redis is not the one to talk to, or not any more.
+const DROPS: [&str; 7] =
+    ["READONLY", "LOADING", "MASTERDOWN", "NOAUTH", "UNBLOCKED", "NOREPLICAS", "MISCONF"];
+
+/// How long the supervisor waits for what.
+#[derive(Debug, Clone, Copy)]
+pub struct Timing {
+    /// For an answer, before the connection is dropped.
+    pub answer: Duration,
+    /// For each step of making a connection.
+    pub dial: Duration,
+    /// For the tick of a renewal, before the inbox's connection is made anew.
+    pub tick: Duration,
+    /// Before the second attempt to connect. The pause doubles.
+    pub least_pause: Duration,
+    /// Longest pause between two attempts.
+    pub most_pause: Duration,
+}
+
+impl Default for Timing {
+    fn default() -> Self {
+        Self {
+            answer: Duration::from_secs(2),
+            dial: Duration::from_secs(1),
+            tick: Duration::from_secs(1),
+            least_pause: Duration::from_millis(50),
+            most_pause: Duration::from_secs(2),
+        }
+    }
+}
+
+/// Why there is no answer to a call.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Unanswered {
+    /// The call was not sent: there is no connection.
+    #[error("there is no connection to Redis")]
+    NotSent,
+    /// The call may have been carried out or not, or may still be.
+    #[error("the connection to Redis was lost before the answer")]
+    Unknown,
+    /// Redis answered with an error: there is no room, or the user may not do that. Nothing was
+    /// changed, unless another program wrote into the keys of the cluster.
+    #[error("Redis refuses a call: {0}")]
+    Refused(String),
+    /// Nothing that the script says. Nothing is known of what was changed.
+    #[error("{0}")]
+    Senseless(String),
+}
+
+/// What the supervisor tells. Events come from its own thread, one at a time.
+#[derive(Debug)]
+pub enum Event {
+    /// There is a connection that serves. With what the operator should know.
+    Connected(Option<String>),
+    /// An attempt to connect failed. Another one follows.
+    Refused(Refusal),
+    /// The connection was dropped. All calls under way were told `Unknown` before.
+    Lost(Refusal),
+    /// The inbox was subscribed to anew, and messages may have been missed.
+    Resubscribed,
+    /// The answer to the call with this number.
+    Answered(u64, Result<Reply, Unanswered>),
+    /// A message from the inbox, which may come before `Connected`.
+    Inbox(Vec<u8>),
+    /// The tick of the renewal with this counter, from the inbox.
+    Tick(u64),
+}
+
+enum Command {
+    Call(u64, Call),
+    Become(NodeId),
+    Reconnect,
+}
+
+struct Message {
+    to: NodeId,
+    bytes: Vec<u8>,
+}
+
+/// Sends calls and messages to Redis, from any thread. When the last clone is dropped, the
+/// supervisor ends.
+#[derive(Debug, Clone)]
+pub struct Handle {
+    commands: mpsc::UnboundedSender<Command>,
+    messages: mpsc::UnboundedSender<Message>,
+    waiting: Arc<AtomicUsize>,
+}
+
+impl Handle {
+    /// Carries out a call. [`Event::Answered`] with this number follows, whatever happens.
+    pub fn call(&self, number: u64, call: Call) {
+        // the supervisor ends only after all handles
+        let _ = self.commands.send(Command::Call(number, call));
+    }
+
+    /// Publishes a message in the inbox of a node. Messages to one node stay in order. A message is
+    /// lost if there is no connection. Returns whether there was room for it.
+    pub fn publish(&self, to: NodeId, bytes: Vec<u8>) -> bool {
+        let length = bytes.len();
+        if self.waiting.fetch_add(length, Ordering::Relaxed) + length > MOST_WAITING {
+            self.waiting.fetch_sub(length, Ordering::Relaxed);
+            return false;
+        }
+        self.messages.send(Message { to, bytes }).is_ok()
+    }
+
+    /// Drops the connection, and dials anew at once.
+    pub fn reconnect(&self) {
+        let _ = self.commands.send(Command::Reconnect);
+    }
+
+    /// Takes another node's number, and its inbox. [`Event::Resubscribed`] follows, or
+    /// [`Event::Connected`].
+    pub fn become_node(&self, node: NodeId) {
+        let _ = self.commands.send(Command::Become(node));
+    }
+}
+
+/// Starts the supervisor on a thread of its own. `tell` is called there and should be fast. What
+/// `beside` returns runs there as well.
+///
+/// # Errors
+/// When the system gives no thread or no poller.
+pub fn start<B: Future<Output = ()> + Send + 'static>(
+    address: Address,
+    node: NodeId,
+    timing: Timing,
+    beside: impl FnOnce(Handle) -> B,
+    tell: impl Fn(Event) + Send + Sync + 'static,
+) -> std::io::Result<Handle> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let (commands, calls) = mpsc::unbounded_channel();
+    let (messages, published) = mpsc::unbounded_channel();
+    let waiting = Arc::new(AtomicUsize::new(0));
+    let names = Names::new(&address.prefix);
+    let (serving, served) = watch::channel(None);
+    let publisher = publish_all(published, Arc::clone(&waiting), names.clone(), served);
+    let supervisor =
+        Supervisor { address, names, node, timing, tell: Arc::new(tell), commands: calls, serving };
+    let handle = Handle { commands, messages, waiting };
+    let beside = beside(handle.clone());
+    std::thread::Builder::new().name("redis".to_owned()).spawn(move || {
+        // of all features of rustls, the redis crate uses what the process has by default
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        runtime.block_on(async {
+            tokio::spawn(publisher);
+            tokio::spawn(beside);
+            supervisor.run().await;
+        });
+    })?;
+    Ok(handle)
+}
+
+/// Publishes messages over the connection that serves. Never waits for a connection that is gone.
+async fn publish_all(
+    mut messages: mpsc::UnboundedReceiver<Message>,
+    waiting: Arc<AtomicUsize>,
+    names: Names,
+    mut serving: watch::Receiver<Option<MultiplexedConnection>>,
+) {
+    while let Some(Message { to, bytes }) = messages.recv().await {
+        waiting.fetch_sub(bytes.len(), Ordering::Relaxed);
+        let connection = serving.borrow_and_update().clone();
+        let Some(mut connection) = connection else { continue };
+        let mut publish = redis::cmd("PUBLISH");
+        publish.arg(names.inbox(to)).arg(bytes).set_no_response(true);
+        tokio::select! {
+            // links send again what was lost
+            _ = publish.exec_async(&mut connection) => {}
+            _ = serving.changed() => {}
+        }
+    }
+}
+
+/// What the two connections push.
+enum Pushed {
+    CommandsEnded,
+    InboxEnded,
+    Tick(u64),
+    Probe(Vec<u8>),
+}
+
+type Tell = Arc<dyn Fn(Event) + Send + Sync>;
+type Answers = FuturesUnordered<Pin<Box<dyn Future<Output = Answer> + Send>>>;
+
+/// How a call ended.
+struct Answer {
+    number: u64,
+    result: Result<Reply, Unanswered>,
+    /// Why the connection is to be dropped.
+    drops: Option<Refusal>,
+}
+
+struct Supervisor {
+    address: Address,
+    names: Names,
+    node: NodeId,
+    timing: Timing,
+    tell: Tell,
+    commands: mpsc::UnboundedReceiver<Command>,
+    serving: watch::Sender<Option<MultiplexedConnection>>,
+}
+
+/// Both connections, as long as they serve.
+struct Connections {
+    commands: MultiplexedConnection,
+    inbox: MultiplexedConnection,
+    pushes: mpsc::UnboundedSender<Pushed>,
+    pushed: mpsc::UnboundedReceiver<Pushed>,
+    digest: String,
+    /// Stands for the run of the server where `INFO` is forbidden.
+    name: String,
+}
+
+/// All handles are gone.
+struct Over;
+
+impl Supervisor {
+    async fn run(mut self) {
+        let mut pause = self.timing.least_pause;
+        loop {
+            let attempt = connect(
+                self.address.clone(),
+                self.names.clone(),
+                self.node,
+                self.timing,
+                Arc::clone(&self.tell),
+            );
+            let node = self.node;
+            let Ok(attempt) = self.refuse_during(attempt).await else { return };
+            match attempt {
+                Err(refusal) => (self.tell)(Event::Refused(refusal)),
+                Ok(_) if self.node != node => continue,
+                Ok((connections, warning)) => {
+                    pause = self.timing.least_pause;
+                    self.serving.send_replace(Some(connections.commands.clone()));
+                    (self.tell)(Event::Connected(warning));
+                    let lost = self.serve(connections).await;
+                    self.serving.send_replace(None);
+                    match lost {
+                        Ok(refusal) => (self.tell)(Event::Lost(refusal)),
+                        Err(Over) => return,
+                    }
+                }
+            }
+            if self.refuse_during(sleep(pause)).await.is_err() {
+                return;
+            }
+            pause = (pause * 2).min(self.timing.most_pause);
+        }
+    }
+
+    /// Waits for something, and answers calls meanwhile that there is no connection.
+    async fn refuse_during<T>(&mut self, something: impl Future<Output = T>) -> Result<T, Over> {
+        tokio::pin!(something);
+        loop {
+            tokio::select! {
+                done = &mut something => return Ok(done),
+                command = self.commands.recv() => match command.ok_or(Over)? {
+                    Command::Call(number, _) => {
+                        (self.tell)(Event::Answered(number, Err(Unanswered::NotSent)));
+                    }
+                    Command::Become(node) => self.node = node,
+                    Command::Reconnect => {}
+                },
+            }
+        }
+    }
+
+    /// Serves until the connection is to be dropped. Returns why.
+    async fn serve(&mut self, mut connections: Connections) -> Result<Refusal, Over> {
+        let mut answers = Answers::new();
+        let mut numbers = VecDeque::new();
+        let mut inbox = Inbox::Subscribed;
+        // the last tick that came
+        let mut ticked = 0;
+        let reason = loop {
+            tokio::select! {
+                command = self.commands.recv() => match command.ok_or(Over)? {
+                    Command::Call(number, call) => {
+                        numbers.push_back(number);
+                        answers.push(self.ask(&connections, number, &call));
+                    }
+                    Command::Reconnect => {
+                        break Refusal::Unreachable("a new connection is wanted".to_owned());
+                    }
+                    Command::Become(node) => {
+                        self.node = node;
+                        inbox = self.resubscribe(&connections);
+                    }
+                },
+                Some(answer) = answers.next() => {
+                    numbers.retain(|number| *number != answer.number);
+                    if let Ok(Reply::Renewed { counter, .. }) = answer.result
+                        && counter != ticked && matches!(inbox, Inbox::Subscribed)
+                    {
+                        inbox = Inbox::Awaits { counter, until: Instant::now() + self.timing.tick };
+                    }
+                    (self.tell)(Event::Answered(answer.number, answer.result));
+                    if let Some(reason) = answer.drops {
+                        break reason;
+                    }
+                }
+                Some(pushed) = connections.pushed.recv() => match pushed {
+                    Pushed::CommandsEnded => {
+                        break Refusal::Unreachable("the connection ended".to_owned());
+                    }
+                    Pushed::InboxEnded if matches!(inbox, Inbox::Resubscribes(_)) => {}
+                    Pushed::InboxEnded => inbox = self.resubscribe(&connections),
+                    Pushed::Tick(counter) => {
+                        ticked = counter;
+                        if matches!(inbox, Inbox::Awaits { counter: awaited, .. } if counter >= awaited) {
+                            inbox = Inbox::Subscribed;
+                        }
+                    }
+                    Pushed::Probe(_) => {}
+                },
+                done = inbox.next() => {
+                    let Some(fresh) = done else {
+                        inbox = self.resubscribe(&connections);
+                        continue;
+                    };
+                    connections.inbox = fresh;
+                    inbox = Inbox::Subscribed;
+                    (self.tell)(Event::Resubscribed);
+                }
+            }
+        };
+        for number in numbers {
+            (self.tell)(Event::Answered(number, Err(Unanswered::Unknown)));
+        }
+        Ok(reason)
+    }
+
+    /// Makes the inbox's connection anew, for as long as it takes.
+    fn resubscribe(&self, connections: &Connections) -> Inbox {
+        let (address, timing, node) = (self.address.clone(), self.timing, self.node);
+        let (channel, tell) = (self.names.inbox(node), Arc::clone(&self.tell));
+        let pushes = connections.pushes.clone();
+        Inbox::Resubscribes(Box::pin(async move {
+            let mut pause = timing.least_pause;
+            loop {
+                let fresh = subscribe(&address, &channel, timing, tell.clone(), pushes.clone());
+                if let Ok(fresh) = fresh.await {
+                    return fresh;
+                }
+                sleep(pause).await;
+                pause = (pause * 2).min(timing.most_pause);
+            }
+        }))
+    }
+
+    fn ask(
+        &self,
+        connections: &Connections,
+        number: u64,
+        call: &Call,
+    ) -> Pin<Box<dyn Future<Output = Answer> + Send>> {
+        let words = Words {
+            digest: connections.digest.clone(),
+            fresh: random_word(),
+            connection: connections.name.clone(),
+        };
+        let command = command(call, &self.names, &words);
+        let (mut connection, names) = (connections.commands.clone(), self.names.clone());
+        let limit = self.timing.answer;
+        Box::pin(async move {
+            let asked = async {
+                let answer: Result<Value, RedisError> = command.query_async(&mut connection).await;
+                match answer {
+                    Err(error) if is_script_missing(&error) => {
+                        load(&mut connection).await?;
+                        command.query_async(&mut connection).await
+                    }
+                    answer => answer,
+                }
+            };
+            let (result, drops) = match timeout(limit, asked).await {
+                Err(_) => (Err(Unanswered::Unknown), Some(Refusal::Silent(limit))),
+                // not an answer of the server
+                Ok(Err(error)) if error.code().is_none() => {
+                    (Err(Unanswered::Unknown), Some(error.into()))
+                }
+                Ok(Err(error)) => {
+                    let drops = drops(&error);
+                    let refused = Unanswered::Refused(dial::said(&error));
+                    (Err(refused), drops.then(|| error.into()))
+                }
+                Ok(Ok(value)) => {
+                    let said = reply(value, &names);
+                    (said.map_err(|bad| Unanswered::Senseless(bad.to_string())), None)
+                }
+            };
+            Answer { number, result, drops }
+        })
+    }
+}
+
+/// The state of the inbox's connection.
+enum Inbox {
+    Subscribed,
+    /// A renewal was answered, and its tick has not come.
+    Awaits {
+        counter: u64,
+        until: Instant,
+    },
+    Resubscribes(Pin<Box<dyn Future<Output = MultiplexedConnection> + Send>>),
+}
+
+impl Inbox {
+    /// Waits for what is next: a new connection, or nothing when a tick has not come in time.
+    async fn next(&mut self) -> Option<MultiplexedConnection> {
+        match self {
+            Self::Subscribed => std::future::pending().await,
+            Self::Awaits { until, .. } => {
+                sleep_until(*until).await;
+                None
+            }
+            Self::Resubscribes(fresh) => Some(fresh.await),
+        }
+    }
+}
+
+fn random_word() -> String {
+    format!("{:016x}", rand::random::<u64>())
+}
+
+fn is_script_missing(error: &RedisError) -> bool {
+    error.kind() == ErrorKind::Server(ServerErrorKind::NoScript)
+}
+
+/// Redis 6.2 wraps an error of a script's command in another one.
+fn drops(error: &RedisError) -> bool {
+    let code = error.code().unwrap_or_default();
+    let text = error.detail().unwrap_or_default();
+    DROPS.iter().any(|name| code == *name || text.contains(&format!("-{name} ")))
+}
+
+async fn load(connection: &mut MultiplexedConnection) -> Result<String, RedisError> {
+    redis::cmd("SCRIPT").arg("LOAD").arg(SOURCE).query_async(connection).await
+}
+
+/// Connects, checks, loads the script, subscribes, and waits for a word through the inbox.
+async fn connect(
+    address: Address,
+    names: Names,
+    node: NodeId,
+    timing: Timing,
+    tell: Tell,
+) -> Result<(Connections, Option<String>), Refusal> {
+    let patience = Patience(timing.dial);
+    let (pushes, mut pushed) = mpsc::unbounded_channel();
+    let ended = pushes.clone();
+    let mut commands = dial::connect(&address, patience, move |info| {
+        if info.kind == PushKind::Disconnection {
+            let _ = ended.send(Pushed::CommandsEnded);
+        }
+    })
+    .await?;
+    dial::check(&mut commands, patience).await?;
+    let warning = dial::warning(&mut commands, patience).await;
+    let digest = patience.wait(load(&mut commands)).await?;
+    let channel = names.inbox(node);
+    let inbox = subscribe(&address, &channel, timing, tell, pushes.clone()).await?;
+    let name = random_word();
+    let probe = [PROBE, name.as_bytes()].concat();
+    let publish = redis::cmd("PUBLISH").arg(&channel).arg(&probe).to_owned();
+    let () = patience.ask(&mut commands, &publish).await?;
+    let heard = async {
+        loop {
+            match pushed.recv().await {
+                Some(Pushed::Probe(word)) if word == probe => return Ok(()),
+                Some(Pushed::CommandsEnded | Pushed::InboxEnded) | None => {
+                    return Err(Refusal::Unreachable("the connection ended".to_owned()));
+                }
+                Some(Pushed::Probe(_) | Pushed::Tick(_)) => {}
+            }
+        }
+    };
+    patience.wait(heard).await?;
+    Ok((Connections { commands, inbox, pushes, pushed, digest, name }, warning))
+}
+
+async fn subscribe(
+    address: &Address,
+    channel: &str,
+    timing: Timing,
+    tell: Tell,
+    pushes: mpsc::UnboundedSender<Pushed>,
+) -> Result<MultiplexedConnection, Refusal> {
+    let patience = Patience(timing.dial);
+    let pushed = move |info| {
+        // the supervisor may have given this connection up already
+        let _ = match hear(info) {
+            Some(Heard::Message(bytes)) => Ok(tell(Event::Inbox(bytes))),
+            Some(Heard::Pushed(pushed)) => {
+                if let Pushed::Tick(counter) = pushed {
+                    tell(Event::Tick(counter));
+                }
+                pushes.send(pushed)
+            }
+            None => Ok(()),
+        };
+    };
+    let mut inbox = dial::connect(address, patience, pushed).await?;
+    patience.wait(inbox.subscribe(channel)).await?;
+    Ok(inbox)
+}
+
+enum Heard {
+    Message(Vec<u8>),
+    Pushed(Pushed),
+}
+
+fn hear(info: PushInfo) -> Option<Heard> {
+    match info.kind {
+        PushKind::Disconnection => return Some(Heard::Pushed(Pushed::InboxEnded)),
+        PushKind::Message => {}
+        _ => return None,
+    }
+    let Some(Value::BulkString(bytes)) = info.data.into_iter().nth(1) else { return None };
+    if bytes.starts_with(PROBE) {
+        return Some(Heard::Pushed(Pushed::Probe(bytes)));
+    }
+    if let Some(counter) = bytes.strip_prefix(TICK) {
+        let counter = std::str::from_utf8(counter).ok()?.parse().ok()?;
+        return Some(Heard::Pushed(Pushed::Tick(counter)));
+    }
+    Some(Heard::Message(bytes))
+}
