@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{Redis, eventually};
+use common::Redis;
 use serde_json::json;
 
 #[tokio::test]
