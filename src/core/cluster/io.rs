@@ -163,6 +163,15 @@ pub enum Input<J> {
         /// Whether the host's session is on this node.
         is_local: bool,
     },
+    /// The page behind a branch speaks with a higher fence than before.
+    Fenced {
+        /// The node of the page.
+        node: NodeId,
+        /// The page.
+        page: PageKey,
+        /// The higher fence.
+        fence: Fence,
+    },
     /// A page here has no members and nothing that waits.
     Idle {
         /// The page.

@@ -53,7 +53,7 @@ impl<J> NodeState<J> {
                     && self.may_take(env)
                     && self.has_room(&page, was_lost)
                 {
-                    self.claim(page, out);
+                    self.claim(env, page, out);
                 } else {
                     self.find(page, out);
                 }
@@ -66,8 +66,16 @@ impl<J> NodeState<J> {
         }
     }
 
-    fn claim(&mut self, page: PageKey, out: &mut Vec<Output<J>>) {
-        let Some(fence) = self.fences.next() else { return };
+    fn claim(&mut self, env: Env, page: PageKey, out: &mut Vec<Output<J>>) {
+        // A claim whose answer was lost is asked again as it was: a release finds its record.
+        let again = match self.pages.get(&page).map(|entry| (&entry.place, entry.floor.fence)) {
+            Some((Place::Asking(asking), floor)) => asking.claimed.filter(|fence| *fence > floor),
+            _ => None,
+        };
+        let Some(fence) = again.or_else(|| self.fences.next()) else {
+            self.pages.ask_later(env.now, &page);
+            return;
+        };
         let call = Call::Claim { page: page.clone(), node: self.node, fence };
         let id = self.calls.begin(Purpose::Claim(page.clone(), fence));
         if let Some(Entry { place: Place::Asking(asking), .. }) = self.pages.get_mut(&page) {

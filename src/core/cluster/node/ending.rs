@@ -174,13 +174,10 @@ impl<J> NodeState<J> {
         }
     }
 
-    /// The lease holds again: pages that became empty meanwhile retire.
+    /// The registry can be asked again: pages that became empty meanwhile retire.
     pub(super) fn retire_idle_pages(&mut self, env: Env, out: &mut Vec<Output<J>>) {
-        if self.can_ask() {
-            let idle =
-                self.pages.select(|entry| entry.here().is_some_and(|here| here.idle.is_some()));
-            idle.iter().for_each(|page| self.retire(env, page, out));
-        }
+        let idle = self.pages.select(|entry| entry.here().is_some_and(|here| here.idle.is_some()));
+        idle.iter().for_each(|page| self.retire(env, page, out));
     }
 
     /// A page here has no actor any more. Its record is given back.

@@ -72,6 +72,8 @@ struct Told {
     is_alone: bool,
     is_abandoned: bool,
     hold: Option<Hold>,
+    /// Whether the records of empty pages could be given back.
+    could_retire: bool,
 }
 
 /// One process in the cluster: its lease, what it knows of the other nodes, and where pages live.
@@ -123,7 +125,13 @@ impl<J> NodeState<J> {
             joins: Joins::default(),
             announced: Epoch::default(),
             drain: None,
-            told: Told { deciding: Deciding::No, is_alone: false, is_abandoned: false, hold: None },
+            told: Told {
+                deciding: Deciding::No,
+                is_alone: false,
+                is_abandoned: false,
+                hold: None,
+                could_retire: false,
+            },
         }
     }
 
@@ -151,6 +159,7 @@ impl<J> NodeState<J> {
             }
             Input::PageLeft { node, page, left } => self.page_left(env, node, &page, left, out),
             Input::Announced { page, claim, is_local } => self.announced(&page, claim, is_local),
+            Input::Fenced { node, page, fence } => self.fenced(node, &page, fence),
             Input::Idle { page, incarnation, joins_seen, announced } => {
                 self.idle(env, &page, incarnation, joins_seen, announced, out);
             }
@@ -216,8 +225,12 @@ impl<J> NodeState<J> {
             self.tell_pages_alone(false, out);
         }
         let before = self.told.hold.replace(hold);
+        let can_retire = is_sure && self.can_ask();
+        let could_retire = std::mem::replace(&mut self.told.could_retire, can_retire);
+        if can_retire && !could_retire {
+            self.retire_idle_pages(env, out);
+        }
         match hold {
-            Hold::Sure(_) if !was_sure => self.retire_idle_pages(env, out),
             Hold::Unsure if was_sure => out.push(Output::Changed(Change::Unsure)),
             Hold::Unreachable if before != Some(hold) => {
                 out.push(Output::Changed(Change::Unreachable));

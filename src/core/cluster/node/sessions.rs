@@ -1,12 +1,12 @@
 //! Joins, departures, and members that seek their page.
 
 use super::NodeState;
-use crate::cluster::NodeId;
 use crate::cluster::io::{Env, Joining, Output, Whereabouts};
 use crate::cluster::joins::Held;
 use crate::cluster::pages::Place;
+use crate::cluster::{Fence, NodeId};
 use crate::page::member::Departure;
-use crate::protocol::id::{PageKey, SessionId};
+use crate::protocol::id::{Epoch, PageKey, SessionId};
 
 impl<J> NodeState<J> {
     /// A session of this node asks for its page.
@@ -23,7 +23,7 @@ impl<J> NodeState<J> {
             return;
         }
         self.fences.see(bound);
-        self.pages.get_or_ask(env.now, page).raise_floor(Default::default(), bound);
+        self.pages.get_or_ask(env.now, page).raise_floor(Epoch::default(), bound);
         self.pages.enter(page, session);
         if !joining.resumes {
             self.joins.asks(env.now, page, session);
@@ -216,6 +216,18 @@ impl<J> NodeState<J> {
         self.joins.forget(page, session);
         if self.pages.get(page).is_some_and(|entry| entry.here().is_some()) {
             out.push(Output::Depart { page: page.clone(), session, departure });
+        }
+    }
+
+    /// The page of another node has a higher fence. Sessions of this node are bound to it.
+    pub(super) fn fenced(&mut self, node: NodeId, page: &PageKey, fence: Fence) {
+        self.fences.see(fence);
+        let Some(entry) = self.pages.get_mut(page) else { return };
+        entry.raise_floor(Epoch::default(), fence);
+        if let Place::There { node: there, fence: known } = &mut entry.place
+            && *there == node
+        {
+            *known = fence.max(*known);
         }
     }
 
