@@ -197,6 +197,10 @@ fn act(world: &mut World, line: &str) -> Vec<Got> {
             world.lose_page();
             vec![]
         }
+        ["page", "is", "taken", "over"] => {
+            world.take_over();
+            vec![]
+        }
         ["resume", id] => world.resume(session(world, id)),
         ["without", "a", "page"] => vec![],
         ["relaying", "is", "forbidden", ref words @ ..] => {

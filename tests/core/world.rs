@@ -311,6 +311,13 @@ impl World {
         }
     }
 
+    /// A page on another node takes over. It knows nothing but what the sessions say.
+    pub(crate) fn take_over(&mut self) {
+        self.lose_page();
+        self.page =
+            PageState::new(key(self.named), Arc::clone(&self.rules), self.now, Handover::default());
+    }
+
     /// The whole server dies. Only the clients remember anything.
     pub(crate) fn restart(&mut self) {
         self.page =

@@ -14,8 +14,9 @@ pub struct Handover {
     pub announced_epoch: Epoch,
     /// The assignment at the end.
     pub claim: Option<Claim>,
-    /// Whether group members were told that the page is on its own.
-    pub is_alone: bool,
+    /// Whether group members were told that the page is on its own. `None`: nobody here knows, as
+    /// the sessions come from a page on another node.
+    pub is_alone: Option<bool>,
     /// Members and absent members. A member that does not resume counts as gone after a while.
     pub(super) absent: Vec<(PeerId, AbsentMember)>,
     pub(super) parked: Option<ParkedMessages>,

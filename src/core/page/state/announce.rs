@@ -190,7 +190,7 @@ impl PageState {
         let Some(member) = self.roster.get(seat) else { return };
         let (to, assignment) = (member.session(), self.assignment_for(seat));
         out.push(Output::Welcome { to, open: None, assignment });
-        if self.is_alone != self.was_alone && self.is_named() && member.is_group_member() {
+        if self.was_alone != Some(self.is_alone) && self.is_named() && member.is_group_member() {
             out.push(Output::Send { to, frame: outgoing::alone(self.is_alone) });
         }
     }

@@ -124,8 +124,8 @@ pub struct PageState {
     is_draining: bool,
     /// Whether the page is on its own, as group members were told.
     is_alone: bool,
-    /// Whether sessions that resume were told so.
-    was_alone: bool,
+    /// Whether sessions that resume were told so, if that is known.
+    was_alone: Option<bool>,
 }
 
 impl PageState {
@@ -164,7 +164,7 @@ impl PageState {
             joins_seen: 0,
             is_idle_reported: false,
             is_draining: false,
-            is_alone,
+            is_alone: is_alone.unwrap_or_default(),
             was_alone: is_alone,
         }
     }
@@ -193,7 +193,7 @@ impl PageState {
         }
         let (parked, dials) =
             (Some(std::mem::take(&mut self.parked)), std::mem::take(&mut self.dials));
-        let is_alone = self.is_alone;
+        let is_alone = Some(self.is_alone);
         Handover { announced_epoch, claim, is_alone, absent, parked, dials }
     }
 
