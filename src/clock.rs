@@ -1,7 +1,10 @@
 //! The clock. No other file of the server asks for the time of day.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
+use peerstar_core::epoch_clock::{EpochClock, EpochTime};
+use peerstar_core::protocol::id::Epoch;
 use peerstar_core::time::Time;
 
 /// Measures the time since the server started.
@@ -21,6 +24,43 @@ impl Clock {
     #[must_use]
     pub fn now(&self) -> Time {
         Time(self.started.elapsed().as_millis() as u64)
+    }
+}
+
+/// The clock of epochs, shared by all pages of a server. No page waits for another one.
+#[derive(Debug)]
+pub struct SharedEpochClock {
+    clock: Clock,
+    /// The clock as the server started.
+    started: EpochClock,
+    /// See [`EpochClock::lead_ms`].
+    lead_ms: AtomicU64,
+}
+
+impl SharedEpochClock {
+    /// Starts the clock of epochs of a server.
+    #[must_use]
+    pub fn start(clock: Clock) -> Self {
+        let started = EpochClock::start(unix_ms());
+        Self { clock, started, lead_ms: AtomicU64::new(started.lead_ms) }
+    }
+
+    /// Returns what the clock shows.
+    #[must_use]
+    pub fn read(&self) -> EpochTime {
+        self.load().read(self.clock.now(), unix_ms())
+    }
+
+    /// Notes the highest epoch that a page has named or believed. To be called before anybody is
+    /// told the epoch.
+    pub fn note(&self, epoch: Epoch) {
+        let mut clock = self.load();
+        clock.note(self.clock.now(), unix_ms(), epoch);
+        self.lead_ms.fetch_max(clock.lead_ms, Ordering::Relaxed);
+    }
+
+    fn load(&self) -> EpochClock {
+        EpochClock { lead_ms: self.lead_ms.load(Ordering::Relaxed), ..self.started }
     }
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::clock::Clock;
+use crate::clock::{Clock, SharedEpochClock};
 use crate::metrics::Metrics;
 use crate::settings::{Settings, limit, ms};
 use crate::turn;
@@ -26,6 +26,8 @@ pub struct Shared {
     pub session_rules: Arc<SessionRules>,
     /// The clock, which started with the server.
     pub clock: Clock,
+    /// The clock of epochs.
+    pub epochs: SharedEpochClock,
     /// Metrics for the operator. They are written and never read back.
     pub metrics: Metrics,
     /// Until when pages may decide.
@@ -66,12 +68,14 @@ impl Shared {
     #[must_use]
     pub fn new(settings: Settings) -> Arc<Self> {
         let (clock, metrics) = (Clock::start(), Metrics::default());
+        let epochs = SharedEpochClock::start(clock);
         let rules = Arc::new(rules(&settings));
         let session_rules = Arc::new(session_rules(&settings, &rules));
         Arc::new(Self {
             rules,
             session_rules,
             clock,
+            epochs,
             metrics,
             settings,
             deciding: MayDecide::default(),

@@ -19,7 +19,6 @@ use super::message::{
 };
 use super::outbound::{Judged, NoRoom};
 use super::outlet::Link;
-use crate::clock::unix_ms;
 use crate::shared::Shared;
 use crate::transport::counters::SessionCounters;
 use peerstar_core::directory::Incarnation;
@@ -27,7 +26,7 @@ use peerstar_core::page::member::Departure;
 use peerstar_core::page::{Announcement, Assignment, Env, Handover, Input, Output, PageState};
 use peerstar_core::protocol::cause::Cause;
 use peerstar_core::protocol::claim::Claim;
-use peerstar_core::protocol::id::{PageKey, PeerId, SessionId};
+use peerstar_core::protocol::id::{Epoch, PageKey, PeerId, SessionId};
 use peerstar_core::protocol::outgoing::Frame;
 use peerstar_core::time::Time;
 
@@ -61,6 +60,8 @@ pub struct Page {
     batch: Batch,
     /// The host that the items of `batch` announce, to be published when they are sent.
     announced: Option<Claim>,
+    /// The highest epoch that the page has noted on the clock of epochs.
+    noted: Epoch,
     /// Elections whose announcements are in `batch`: why, and since when.
     elected: Vec<(Cause, Instant)>,
     /// Members that are added to the routing table when `batch` is sent.
@@ -112,6 +113,7 @@ impl Page {
             awaited_until,
             batch: Batch::default(),
             announced: None,
+            noted: Epoch::default(),
             elected: Vec::new(),
             joined: Vec::new(),
             handled: Vec::new(),
@@ -138,12 +140,13 @@ impl Page {
             let texts = |session| counters(session).map_or(0, |counters| counters.texts());
             let env = Env {
                 now,
-                unix_ms: unix_ms(),
+                epochs: self.shared.epochs.read(),
                 random: self.random.next_u64(),
                 last_heard: &heard,
                 texts_sent: &texts,
             };
             self.state.handle(env, input, &mut self.outbox);
+            self.note_epoch();
             let mut outbox = std::mem::take(&mut self.outbox);
             inputs.extend(outbox.drain(..).filter_map(|output| self.perform(output, begun, ctx)));
             inputs.extend(self.congested.drain(..).map(Input::Congested));
@@ -152,6 +155,15 @@ impl Page {
         self.count_parked(self.state.parked());
         self.check();
         self.rearm(ctx);
+    }
+
+    /// Notes on the clock of epochs what the page has named or believed.
+    fn note_epoch(&mut self) {
+        let epoch = self.state.announced_epoch();
+        if epoch > self.noted {
+            self.noted = epoch;
+            self.shared.epochs.note(epoch);
+        }
     }
 
     /// Sends what was decided, and publishes what it changes.

@@ -13,7 +13,7 @@
 //! - [`cluster`]: several processes as one server: the registry they share, leases, links.
 //! - [`frame`]: WebSocket frames before they are messages, rate limits, fair writing. The main item
 //!   is [`Reader`](frame::reader::Reader).
-//! - [`time`]: points in time.
+//! - [`time`]: points in time. [`epoch_clock`]: the clock of epochs.
 //!
 //! # Where a change goes
 //! - A message of the server: [`protocol::outgoing`]. A message of a client:
@@ -30,6 +30,7 @@
 
 pub mod cluster;
 pub mod directory;
+pub mod epoch_clock;
 pub mod frame;
 pub mod page;
 pub mod protocol;

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use peerstar_core::epoch_clock::EpochClock;
 use peerstar_core::page::member::{Departure, JoinRequest};
 use peerstar_core::page::{Env, Handover, Input, Output, PageState, Rules};
 use peerstar_core::protocol::claim::Claim;
@@ -36,7 +37,7 @@ impl Crowd {
         let (last_heard, texts_sent) = (|_| now, |_| 0);
         let env = Env {
             now,
-            unix_ms: START_MS + now.0,
+            epochs: EpochClock::start(START_MS).read(now, START_MS + now.0),
             random: 1 << 63,
             last_heard: &last_heard,
             texts_sent: &texts_sent,
@@ -59,7 +60,7 @@ impl Crowd {
         let now = self.now;
         let env = Env {
             now,
-            unix_ms: START_MS,
+            epochs: EpochClock::start(START_MS).read(now, START_MS),
             random: 1 << 63,
             last_heard: &|_| now,
             texts_sent: &|_| 0,

@@ -178,6 +178,10 @@ fn act(world: &mut World, line: &str) -> Vec<Got> {
         }
         ["wait", ms] => world.pass(ms.parse().unwrap()),
         ["drain"] => world.step(Input::Drain),
+        ["clock", "back", ms] => {
+            world.clock_ms -= ms.parse::<u64>().unwrap();
+            vec![]
+        }
         ["restart"] => {
             world.restart();
             vec![]

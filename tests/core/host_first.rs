@@ -4,6 +4,7 @@ use std::cell::Cell;
 use std::sync::Arc;
 use std::time::Duration;
 
+use peerstar_core::epoch_clock::EpochClock;
 use peerstar_core::page::election::Policy;
 use peerstar_core::page::member::Departure;
 use peerstar_core::page::{Env, Handover, Input, Output, PageState, Rules};
@@ -43,7 +44,7 @@ impl Page {
         };
         let env = Env {
             now,
-            unix_ms: START_MS + now.0,
+            epochs: EpochClock::start(START_MS).read(now, START_MS + now.0),
             random: 1 << 63,
             last_heard: &last_heard,
             texts_sent: &|_| 0,

@@ -6,6 +6,8 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use peerstar_core::cluster::Slot;
+use peerstar_core::epoch_clock::{EpochClock, EpochTime};
 use peerstar_core::page::election::Policy;
 use peerstar_core::page::member::{Departure, JoinRequest, Rights, Status, Way};
 use peerstar_core::page::{Assignment, Env, Handover, Input, Output, PageState, Rules};
@@ -120,13 +122,16 @@ pub(crate) struct World {
     pub named: bool,
     rules: Arc<Rules>,
     pub now: Time,
-    /// Added to the time. The clock of a restarted server may have been set back.
+    /// Added to the time. The clock may be set back, and mostly is while the server restarts.
     pub clock_ms: u64,
+    pub epochs: EpochClock,
     random: u64,
     pub clients: BTreeMap<SessionId, Client>,
     next_session: u64,
     /// Every host that any client was told of: epoch → host.
     pub hosts: BTreeMap<u64, String>,
+    /// When the page last named a host, and whether far above the clock of epochs.
+    last_named: Option<(Time, bool)>,
     pub elections: Vec<(u64, String, &'static str)>,
     /// Every deputy that was named, and `None` where there was no deputy any more.
     pub deputies: Vec<Option<String>>,
@@ -148,10 +153,12 @@ impl World {
             rules,
             now: Time(0),
             clock_ms: START_MS,
+            epochs: EpochClock::start(START_MS),
             random: seed,
             clients: BTreeMap::new(),
             next_session: 0,
             hosts: BTreeMap::new(),
+            last_named: None,
             elections: Vec::new(),
             deputies: Vec::new(),
             idle: false,
@@ -306,6 +313,7 @@ impl World {
     pub(crate) fn lose_page(&mut self) {
         let estate = self.page.hand_over();
         self.page = PageState::new(key(self.named), Arc::clone(&self.rules), self.now, estate);
+        self.last_named = None;
         for client in self.clients.values_mut().filter(|client| client.joined) {
             client.kept.get_or_insert_default();
         }
@@ -322,9 +330,23 @@ impl World {
     pub(crate) fn restart(&mut self) {
         self.page =
             PageState::new(key(self.named), Arc::clone(&self.rules), self.now, Handover::default());
+        // in a cluster, each life of a server has a slot of its own
+        let slot = self.epochs.slot.map(|slot| Slot(slot.0 + 1));
+        self.epochs = EpochClock { slot, ..EpochClock::start(self.wall_ms()) };
+        self.last_named = None;
         for client in self.clients.values_mut() {
             (client.joined, client.kept) = (false, None);
         }
+    }
+
+    /// The server's wall clock.
+    pub(crate) const fn wall_ms(&self) -> u64 {
+        self.clock_ms + self.now.0
+    }
+
+    /// What the server's clock of epochs shows.
+    pub(crate) fn epoch_time(&self) -> EpochTime {
+        self.epochs.read(self.now, self.wall_ms())
     }
 
     pub(crate) fn step(&mut self, input: Input) -> Vec<Got> {
@@ -346,15 +368,17 @@ impl World {
         let last_heard = |session: SessionId| local(&session).map_or(now, |c| c.heard);
         let random = self.random ^ (self.random >> 29);
         let texts_sent = |session: SessionId| local(&session).map_or(0, |c| c.texts_sent);
+        let wall_ms = self.wall_ms();
         let env = Env {
             now,
-            unix_ms: self.clock_ms + now.0,
+            epochs: self.epochs.read(now, wall_ms),
             random,
             last_heard: &last_heard,
             texts_sent: &texts_sent,
         };
         let mut out = Vec::new();
         self.page.handle(env, input, &mut out);
+        self.epochs.note(now, wall_ms, self.page.announced_epoch());
         let got = self.observe(out);
         self.page.check().unwrap_or_else(|violation| panic!("{violation}"));
         self.check_from_outside();
@@ -491,6 +515,17 @@ impl World {
     }
 
     fn note_announced(&mut self, who: SessionId, epoch: u64, host: String) {
+        if !self.hosts.contains_key(&epoch) {
+            let is_far = epoch > self.epoch_time().now_ms() + 300_000;
+            let before = self.last_named.replace((self.now, is_far));
+            if let Some((at, true)) = before {
+                let passed = self.now.since(at);
+                assert!(
+                    passed.is_zero() || passed >= Duration::from_secs(1),
+                    "{passed:?} between two hosts of a page that is far above the clock"
+                );
+            }
+        }
         let known = self.hosts.entry(epoch).or_insert_with(|| host.clone());
         assert_eq!(*known, host, "two hosts in epoch {epoch}");
         let client = self.clients.get_mut(&who).unwrap();
@@ -508,7 +543,9 @@ impl World {
         let members: Vec<_> =
             self.clients.values().filter(|c| c.joined && c.announced.is_some()).collect();
         let Some((epoch, host)) = self.page.assignment() else {
-            assert!(self.page.is_empty(), "members without a host");
+            let until = self.page.next_deadline().filter(|_| !self.page.is_empty());
+            let rests = until.is_none_or(|next| next.at <= self.now.plus(Duration::from_secs(1)));
+            assert!(rests, "members without a host, until {until:?}");
             return;
         };
         for member in members.iter().filter(|m| self.page.ids().any(|id| id.as_str() == m.id)) {

@@ -1,6 +1,7 @@
 //! Inputs and outputs of a page.
 
 use crate::cluster::NodeId;
+use crate::epoch_clock::EpochTime;
 use crate::page::member::{Departure, JoinRequest};
 use crate::protocol::cause::Cause;
 use crate::protocol::claim::Claim;
@@ -15,8 +16,8 @@ use crate::time::Time;
 pub struct Env<'a> {
     /// Time of the step.
     pub now: Time,
-    /// The clock, in ms since 1970. Epochs start there.
-    pub unix_ms: u64,
+    /// The clock of epochs. Epochs start there.
+    pub epochs: EpochTime,
     /// A fresh, uniform random number.
     pub random: u64,
     /// Returns when a session of this node was last heard from. Not asked of other sessions.

@@ -11,7 +11,8 @@
 //!              the host is back, or the time is over
 //! ```
 //!
-//! `Open` and `Recovering` end in `Vacant` if nobody is left to elect. A host that is replaced
+//! An election is in the same step, unless the page rests: far above the clock of epochs it names
+//! one host a second. `Open` and `Recovering` end in `Vacant` if nobody is left to elect. A host that is replaced
 //! while it is still a member goes from `Hosted` to `Hosted`.
 
 use std::collections::BTreeSet;
@@ -28,7 +29,7 @@ use crate::time::Time;
 enum Stage {
     /// No host: nobody is here who may host, the server shuts down, or the clients named no page.
     Vacant { announced: Epoch },
-    /// The host has just left. The next one is elected in the same step.
+    /// The host has just left. The next one is elected in the same step, unless the page rests.
     Open { announced: Epoch, cause: Cause },
     /// A member of the page hosts.
     Hosted(Hosting),
@@ -72,6 +73,8 @@ pub struct Term {
     /// Whether claims were weighed when a host was named. Until then, and while the page is young,
     /// a claim may still replace the host.
     has_weighed_claims: bool,
+    /// When the next host may be named, if this one was named far above the clock of epochs.
+    rests_until: Option<Time>,
 }
 
 impl Term {
@@ -83,6 +86,7 @@ impl Term {
             challenge: Challenge::default(),
             created: now,
             has_weighed_claims: false,
+            rests_until: None,
         }
     }
 
@@ -132,11 +136,20 @@ impl Term {
         }
     }
 
-    /// Begins the term of a host. Nothing speaks against it yet.
-    pub fn begin(&mut self, host: Seat, epoch: Epoch, cause: Cause, now: Time) {
+    /// Begins the term of a host. Nothing speaks against it yet. No other host is named before
+    /// `rests_until`.
+    pub fn begin(
+        &mut self,
+        host: Seat,
+        epoch: Epoch,
+        cause: Cause,
+        now: Time,
+        rests_until: Option<Time>,
+    ) {
         let hosting = Hosting { host, epoch, cause, since: now, is_announced: false };
         self.stage = Stage::Hosted(hosting);
         self.challenge = Challenge::default();
+        self.rests_until = rests_until;
     }
 
     /// Ends the term because the host left. An election is to follow.
@@ -147,6 +160,19 @@ impl Term {
     /// Ends the term. No election follows.
     pub fn vacate(&mut self) {
         self.stage = Stage::Vacant { announced: self.announced_epoch() };
+    }
+
+    /// Returns whether it is too early at `now` to name another host.
+    #[must_use]
+    pub fn rests(&self, now: Time) -> bool {
+        self.rests_until.is_some_and(|until| now < until)
+    }
+
+    /// Returns when the next host may be named, if the last one was named far above the clock of
+    /// epochs.
+    #[must_use]
+    pub const fn rests_until(&self) -> Option<Time> {
+        self.rests_until
     }
 
     /// Takes the cause of the election that is due, if one is. The stage is `Vacant` after that.
@@ -270,7 +296,7 @@ mod tests {
     fn a_term_is_announced_once_unless_a_member_missed_it() {
         let mut term = Term::vacant(Time(0), Epoch(5));
         assert_eq!((term.host(), term.announced_epoch()), (None, Epoch(5)));
-        term.begin(Seat(1), Epoch(6), Cause::Left, Time(10));
+        term.begin(Seat(1), Epoch(6), Cause::Left, Time(10), None);
         assert_eq!(term.take_unannounced().map(|hosting| hosting.host), Some(Seat(1)));
         assert_eq!(term.take_unannounced(), None);
         term.announce_again();
@@ -280,12 +306,12 @@ mod tests {
     #[test]
     fn a_host_that_leaves_opens_the_term_for_one_election() {
         let mut term = Term::vacant(Time(0), Epoch(0));
-        term.begin(Seat(1), Epoch(6), Cause::Left, Time(0));
+        term.begin(Seat(1), Epoch(6), Cause::Left, Time(0), None);
         term.challenge_mut().begin_probe(Time(9), Gauge::Report);
         term.open(Cause::Timeout);
         assert!(term.is_open() && term.announced_epoch() == Epoch(6));
         assert_eq!((term.take_open(), term.take_open()), (Some(Cause::Timeout), None));
-        term.begin(Seat(2), Epoch(7), Cause::Timeout, Time(1));
+        term.begin(Seat(2), Epoch(7), Cause::Timeout, Time(1), None);
         assert!(!term.challenge().is_probing(), "a new term begins without a challenge");
     }
 

@@ -70,13 +70,14 @@ impl Model {
     }
 
     pub(super) fn next_epoch(&self) -> u64 {
-        (START_MS + self.now).max(self.epoch + 1)
+        (START_MS + self.now).max(self.lead + self.now / 2).max(self.epoch + 1)
     }
 
     pub(super) fn install(&mut self, host: &str, epoch: u64) {
         self.host = Some(host.into());
         self.host_since = self.now;
         self.epoch = epoch;
+        self.lead = self.lead.max(epoch - self.now / 2);
         self.probe = None;
         self.fitter_since.clear();
         self.suspecting.clear();

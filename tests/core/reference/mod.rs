@@ -134,6 +134,8 @@ pub(crate) struct Model {
     /// another node counts them.
     probe: Option<(u64, Option<u64>)>,
     epoch: u64,
+    /// What the clock of epochs shows less half the time, while it is ahead of the wall clock.
+    lead: u64,
     got: Vec<Got>,
     /// Number of messages that a ticket did not allow.
     pub ignored: u32,

@@ -9,6 +9,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use peerstar_core::directory::{DirectoryState, Incarnation, JoinDecision, Succession};
+use peerstar_core::epoch_clock::EpochClock;
 use peerstar_core::page::member::{JoinRequest, Rights};
 use peerstar_core::page::{Assignment, Env, Handover, Input, Output, PageState, Rules};
 use peerstar_core::protocol::claim::Claim;
@@ -91,6 +92,8 @@ pub struct Server {
     directory: DirectoryState,
     page: Option<Page>,
     sessions: BTreeMap<SessionId, Session>,
+    /// The clock of epochs, and the wall clock at the first step.
+    epochs: Option<(EpochClock, u64)>,
     /// Inputs that the page has yet to handle.
     inputs: VecDeque<Input>,
     /// Results of the current step.
@@ -110,6 +113,7 @@ impl Server {
             directory: DirectoryState::new(usize::MAX),
             page: None,
             sessions: BTreeMap::new(),
+            epochs: None,
             inputs: VecDeque::new(),
             told: Vec::new(),
             unchecked: false,
@@ -363,6 +367,11 @@ impl Server {
         while let Some(input) = self.inputs.pop_front() {
             let Some(Page { state, .. }) = &mut self.page else { continue };
             self.unchecked |= !matches!(input, Input::Relay { .. });
+            // The wall clock is not set during a life, but the simulation's time runs at another pace.
+            let (clock, began) = self
+                .epochs
+                .get_or_insert_with(|| (EpochClock::start(moment.unix_ms), moment.unix_ms));
+            let since = Time(moment.unix_ms - *began);
             let sessions = &self.sessions;
             let heard = |session| {
                 let silent = sessions.get(&session).and_then(|session| session.silent_since);
@@ -371,13 +380,14 @@ impl Server {
             let texts = |session| sessions.get(&session).map_or(0, |session| session.texts);
             let env = Env {
                 now: moment.now,
-                unix_ms: moment.unix_ms,
+                epochs: clock.read(since, moment.unix_ms),
                 random: moment.random,
                 last_heard: &heard,
                 texts_sent: &texts,
             };
             let mut outputs = Vec::new();
             state.handle(env, input, &mut outputs);
+            clock.note(since, moment.unix_ms, state.announced_epoch());
             outputs.into_iter().for_each(|output| self.perform(moment, output));
         }
     }

@@ -223,7 +223,7 @@ impl PageState {
             alone: self.is_alone && member.is_group_member(),
             up_ms: env.now.0,
             terms: if member.rights().relay { terms } else { terms.without_relay() },
-            ice: &self.rules.ice.for_client(member.id(), env.unix_ms),
+            ice: &self.rules.ice.for_client(member.id(), env.epochs.now_ms()),
         })
     }
 

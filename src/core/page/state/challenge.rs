@@ -78,7 +78,7 @@ impl PageState {
     /// Replaces a host that more than half of the members, and at least two, cannot reach. Where
     /// there are deputies, the deputy follows, and only if more members reach it.
     pub(super) fn weigh_suspicions(&mut self, env: Env<'_>, out: &mut Vec<Output>) {
-        let Some(host) = self.term.host() else { return };
+        let Some(host) = self.term.host().filter(|_| !self.term.rests(env.now)) else { return };
         let suspicions = self.term.challenge_mut().suspicions_mut();
         let Some(count) = suspicions.weigh(env.now, self.dials.fair()) else { return };
         if count < 2 || count * 2 <= self.roster.len() {
@@ -194,9 +194,10 @@ impl PageState {
             .is_some_and(|host| !host.status().visible && self.is_judged(env, host.way()));
         let host = self.term.host().filter(|_| is_hidden);
         let mut fitter = host.map(|host| self.fitter_than_hidden(env, host)).unwrap_or_default();
+        let rests = self.term.rests(env.now);
         let relief = self.term.challenge_mut().relief_mut();
         relief.update(fitter.iter().map(|c| (c.member, c.fresh)), env.now, patience);
-        if relief.is_due(env.now) {
+        if relief.is_due(env.now) && !rests {
             fitter.retain(|c| relief.has_waited(c.member, env.now));
             let deputy = self.deputy.seat().filter(|seat| fitter.iter().any(|c| c.member == *seat));
             let next = deputy.or_else(|| pick(&fitter, self.rules.policy, env.random));

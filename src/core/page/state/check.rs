@@ -38,10 +38,14 @@ impl PageState {
                 self.is_named() && hosting.is_announced && self.roster.contains(hosting.host)
             }
             None if self.term.is_recovering() => self.is_named(),
-            None if self.term.is_open() => false,
+            None if self.term.is_open() => self.term.rests_until().is_some(),
             None => !self.is_named() || self.roster.is_empty() || self.is_draining,
         };
-        holds("P1", "a page with members that is not recovering has one host, a member", has_host)?;
+        holds(
+            "P1",
+            "a page with members that neither recovers nor rests has one host, a member",
+            has_host,
+        )?;
         holds("P2", "ids and sessions are unique", self.roster.has_full_indexes())?;
         let has_right = self.host_member().is_none_or(|host| host.rights().host);
         holds("P11", "a host may host", has_right)?;

@@ -1,19 +1,27 @@
 //! Claims of newcomers, recovery after a restart, and elections.
 
+use std::time::Duration;
+
 use super::PageState;
 use crate::page::io::{Assignment, Env, Output};
-use crate::page::member::{Departure, Seat};
+use crate::page::member::{Departure, JoinRequest, Seat};
 use crate::page::roster::Member;
 use crate::page::term::{Hosting, Recovery};
 use crate::protocol::cause::Cause;
-use crate::protocol::claim::{self, Claim, most_claimed};
+use crate::protocol::claim::{Claim, most_claimed};
 use crate::protocol::id::{Epoch, PeerId};
+
+/// Time between two hosts of a page that is far above the clock of epochs.
+const REST: Duration = Duration::from_secs(1);
 
 impl PageState {
     /// Decides whether a member that has just joined changes who hosts.
     pub(super) fn consider_newcomer(&mut self, env: Env<'_>, seat: Seat, out: &mut Vec<Output>) {
         let Some(newcomer) = self.roster.get(seat).filter(|_| self.is_named()) else { return };
         let can_lead_group = newcomer.is_group_member() && newcomer.rights().host;
+        if self.term.is_open() {
+            return; // a session that resumes while the page rests
+        }
         let claim = newcomer.notes.claim.clone();
         match (self.term.hosting(), claim) {
             (Some(hosting), Some(claim)) => self.weigh_claim(env, seat, &claim, hosting, out),
@@ -30,6 +38,40 @@ impl PageState {
         if can_lead_group && is_host_stock {
             self.elect(env, seat, self.next_epoch(env), Cause::Upgraded, out);
         }
+    }
+
+    /// Returns whether the page names a host if it lets a newcomer in, and rests. The newcomer is to
+    /// come back then: it may not be told an older epoch than it knows.
+    ///
+    /// A session that resumes waits for nothing. There are no more of them than the page had
+    /// members.
+    pub(super) fn rests_for(&self, env: Env<'_>, request: &JoinRequest) -> bool {
+        if !self.term.rests(env.now) || request.resumed.is_some() {
+            return false;
+        }
+        let Some(Hosting { epoch, .. }) = self.term.hosting() else {
+            return !self.term.is_recovering();
+        };
+        let Some(host) = self.host_member() else { return false };
+        let upgrades = request.group > 0 && request.rights.host && !host.is_group_member();
+        let may_follow = self.term.may_follow_claim(env.now, self.rules.recovery);
+        upgrades
+            || self.believed(env, request).is_some_and(|claim| {
+                let is_known = (claim.epoch, &claim.host) == (epoch, host.id());
+                !is_known && (may_follow || claim.epoch >= epoch)
+            })
+    }
+
+    /// Returns the claim of a request if it can be true.
+    ///
+    /// What a session claims that resumes, its client was told by this server. What the page knows
+    /// of anyway is no reason for doubt either.
+    pub(super) fn believed<'a>(&self, env: Env<'_>, request: &'a JoinRequest) -> Option<&'a Claim> {
+        request.claim.as_ref().filter(|claim| {
+            request.resumed.is_some()
+                || claim.epoch <= self.announced_epoch()
+                || env.epochs.believes(claim.epoch)
+        })
     }
 
     /// Weighs the claim of a newcomer on a page that has a host. The claim names the host and epoch
@@ -53,10 +95,11 @@ impl PageState {
             let mut candidates = claimed.into_iter().chain([newcomer]);
             let next = candidates.find(|seat| self.may_host(*seat)).unwrap_or(host);
             self.term.note_claims_weighed();
-            let epoch = above(env, epoch.max(claim.epoch));
+            let epoch = env.epochs.next(epoch.max(claim.epoch), env.random);
             self.elect(env, next, epoch, Cause::Restarted, out);
         } else if claim.epoch >= epoch {
-            self.elect(env, host, above(env, claim.epoch), Cause::Restarted, out);
+            let epoch = env.epochs.next(claim.epoch, env.random);
+            self.elect(env, host, epoch, Cause::Restarted, out);
         }
     }
 
@@ -90,17 +133,20 @@ impl PageState {
             }
         } else if let Some(host) = claimed.or_else(|| self.choose_host(env, None)) {
             // no claim has a higher epoch than the expected one
-            let epoch = above(env, expected.epoch.max(announced));
+            let epoch = env.epochs.next(expected.epoch.max(announced), env.random);
             self.elect(env, host, epoch, Cause::Restarted, out);
         }
         self.roster.iter_mut().for_each(|(_, m)| m.notes.claim = None);
         self.release_hostless(env, hostless, out);
     }
 
-    /// Elects if a host has left, and announces the host to all who do not know it.
+    /// Elects if a host has left and the page does not rest, and announces the host to all who do
+    /// not know it.
     pub(super) fn settle(&mut self, env: Env<'_>, out: &mut Vec<Output>) {
         let mut hostless = Vec::new();
-        if let Some(cause) = self.term.take_open() {
+        let waits = self.term.rests(env.now) && !self.roster.is_empty();
+        let cause = if waits { None } else { self.term.take_open() };
+        if let Some(cause) = cause {
             hostless = self.dismiss_hostless(env, out);
             if let Some(host) = self.choose_host(env, None) {
                 self.elect(env, host, self.next_epoch(env), cause, out);
@@ -136,13 +182,14 @@ impl PageState {
     }
 
     fn begin_term(&mut self, env: Env<'_>, host: Seat, epoch: Epoch, cause: Cause) {
-        self.term.begin(host, epoch, cause, env.now);
+        let rests = env.epochs.is_far_below(epoch);
+        self.term.begin(host, epoch, cause, env.now, rests.then(|| env.now.plus(REST)));
         self.watch_silence(env, host);
         self.deputy.touch();
     }
 
     /// Replaces the host: by `to` if that member can host, else by an election. The old host stays
-    /// a member, and stays host if no other member can host.
+    /// a member, and stays host if no other member can host, or the page rests.
     pub(super) fn replace_host(
         &mut self,
         env: Env<'_>,
@@ -150,6 +197,9 @@ impl PageState {
         cause: Cause,
         out: &mut Vec<Output>,
     ) {
+        if self.term.rests(env.now) {
+            return; // who speaks against the host says so again
+        }
         let old = self.term.host();
         let wanted = to.filter(|seat| Some(*seat) != old && self.may_host(*seat));
         let next = wanted.or_else(|| self.choose_host(env, old));
@@ -169,11 +219,6 @@ impl PageState {
 
     /// Returns the epoch of the next election.
     pub(super) fn next_epoch(&self, env: Env<'_>) -> Epoch {
-        above(env, self.announced_epoch())
+        env.epochs.next(self.announced_epoch(), env.random)
     }
-}
-
-/// Returns the epoch that follows `announced`.
-fn above(env: Env<'_>, announced: Epoch) -> Epoch {
-    claim::above(env.unix_ms, announced, env.random)
 }

@@ -22,6 +22,10 @@ impl PageState {
         if self.roster.seat_of_session(session).is_some() || self.pending_joins.contains(session) {
             return; // the session asked again, because it had no answer yet
         }
+        if self.term.is_open() && !resumes {
+            // the page rests before it names the next host
+            return out.push(Output::dismiss(session, Close::Internal));
+        }
         let awaited = self.absent.get(&request.id).filter(|absent| absent.is_awaited && !resumes);
         if awaited.is_some_and(|absent| !Token::same(absent.token.as_ref(), request.token.as_ref()))
         {
@@ -82,18 +86,24 @@ impl PageState {
 
     /// Gives the seat of a member to a newer socket of the same user.
     ///
-    /// A client with other rights or capabilities gets a new seat, and so does a group member that does not know
-    /// what the old one knew: a second tab with copied storage must not speak as host.
+    /// A client with other rights or capabilities gets a new seat, and so does a group member that
+    /// does not know what the old one knew: a second tab with copied storage must not speak as host. A
+    /// client that was told a later epoch gets one as well, because its claim is weighed like a
+    /// newcomer's.
     fn replace(&mut self, env: Env<'_>, seat: Seat, request: JoinRequest, out: &mut Vec<Output>) {
         let knows = request.claim.as_ref().is_some_and(|claim| self.was_announced(seat, claim));
+        // an earlier process announced it, or this page to an earlier socket
+        let told = self.assignment().map(|(epoch, _)| epoch);
+        let later = self.believed(env, &request).filter(|_| !knows);
+        let later = later.filter(|claim| told.is_none_or(|told| claim.epoch >= told)).cloned();
         let Some(member) = self.roster.get(seat) else { return };
         let old = member.session();
         let is_alike = (request.group, &request.can, request.rights)
             == (member.group(), member.can(), member.rights());
-        if !is_alike || (request.group > 0 && !knows) {
+        if !is_alike || later.is_some() || (request.group > 0 && !knows) {
             self.dismiss(env, old, Close::Replaced, Departure::Expelled, out);
-            // what the newcomer claims was never announced to it
-            return self.admit(env, JoinRequest { claim: None, ..request }, out);
+            // any other claim of the newcomer was never announced to it
+            return self.admit(env, JoinRequest { claim: later, ..request }, out);
         }
         if self.term.host() == Some(seat) && member.way() != request.way {
             // the node that watches the host has changed
@@ -121,6 +131,9 @@ impl PageState {
         let star_is_full = must_dial && self.roster.without_relay() >= self.rules.star;
         if self.roster.len() >= self.rules.max_members || star_is_full {
             return out.push(Output::dismiss(request.session, Close::PageFull));
+        }
+        if self.rests_for(env, &request) {
+            return out.push(Output::dismiss(request.session, Close::Internal));
         }
         if self.has_no_host_for(env, &request) {
             return out.push(Output::dismiss(request.session, Close::NoHost));
@@ -163,8 +176,7 @@ impl PageState {
         known: Option<AbsentMember>,
     ) -> Seat {
         let resumes = request.resumed.is_some();
-        let claim = request.claim.clone();
-        let claim = claim.filter(|c| self.is_named() && c.is_credible(env.unix_ms));
+        let claim = self.believed(env, &request).filter(|_| self.is_named()).cloned();
         // what a session claims that resumes, this server announced to it
         let announced = claim.as_ref().filter(|_| resumes).map(|c| (c.epoch, c.epoch));
         let contacts = known.map(|known| known.contacts).unwrap_or_default();
@@ -213,8 +225,7 @@ impl PageState {
         if self.term.hosting().is_some() {
             return request.group > 0 && !self.host_member().is_some_and(|m| m.is_group_member());
         }
-        let claim = request.claim.as_ref().filter(|claim| claim.is_credible(env.unix_ms));
-        claim.is_none_or(|claim| claim.host == request.id)
+        self.believed(env, request).is_none_or(|claim| claim.host == request.id)
     }
 
     /// Returns the absent member that comes back. Another client with its id shows that the member

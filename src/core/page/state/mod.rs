@@ -53,6 +53,7 @@ use crate::time::Time;
 /// use std::sync::Arc;
 /// use std::time::Duration;
 ///
+/// use peerstar_core::epoch_clock::EpochClock;
 /// use peerstar_core::page::election::Policy;
 /// use peerstar_core::page::member::{JoinRequest, Rights, Way};
 /// use peerstar_core::page::{Env, Handover, Input, Output, PageState, Rules};
@@ -91,7 +92,8 @@ use crate::time::Time;
 /// };
 /// let now = Time(0);
 /// let (last_heard, texts_sent) = (|_| now, |_| 0);
-/// let env = Env { now, unix_ms: 1_700_000_000_000, random: 7, last_heard: &last_heard, texts_sent: &texts_sent };
+/// let epochs = EpochClock::start(1_700_000_000_000).read(now, 1_700_000_000_000);
+/// let env = Env { now, epochs, random: 7, last_heard: &last_heard, texts_sent: &texts_sent };
 /// let mut outputs = Vec::new();
 /// page.handle(env, Input::Join(request), &mut outputs);
 ///
@@ -121,6 +123,8 @@ pub struct PageState {
     joins_seen: u64,
     /// Whether [`Output::Idle`] was put out since the last join.
     is_idle_reported: bool,
+    /// When the clock of epochs is past the epoch of a page that is empty.
+    idle_at: Option<Time>,
     is_draining: bool,
     /// Whether the page is on its own, as group members were told.
     is_alone: bool,
@@ -163,6 +167,7 @@ impl PageState {
             announcement_at: None,
             joins_seen: 0,
             is_idle_reported: false,
+            idle_at: None,
             is_draining: false,
             is_alone: is_alone.unwrap_or_default(),
             was_alone: is_alone,
@@ -217,9 +222,22 @@ impl PageState {
         // a node whose members are gone may never come back
         self.ways.retain(|node| self.roster.is_on(node));
         self.withhold(step_begin, out);
-        if !self.is_idle_reported && self.is_idle() {
+        self.report_idle(env, out);
+    }
+
+    /// Says that the page may be forgotten: it is empty, and another page of its name begins with a
+    /// higher epoch.
+    fn report_idle(&mut self, env: Env<'_>, out: &mut Vec<Output>) {
+        self.idle_at = None;
+        if self.is_idle_reported || !self.is_idle() {
+            return;
+        }
+        let wait = env.epochs.until_past(self.announced_epoch());
+        if wait.is_zero() || self.is_draining {
             self.is_idle_reported = true;
             out.push(Output::Idle { joins_seen: self.joins_seen });
+        } else {
+            self.idle_at = Some(env.now.plus(wait));
         }
     }
 

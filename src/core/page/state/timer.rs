@@ -28,6 +28,7 @@ impl PageState {
             DeadlineReason::DialCalm => self.dials.next_deadline(),
             DeadlineReason::GoingAway => self.going_away.next_deadline(),
             DeadlineReason::Recovery => self.term.recovery_deadline(),
+            DeadlineReason::Election => self.term.rests_until().filter(|_| self.term.is_open()),
             DeadlineReason::PendingJoin => self.pending_joins.next_deadline(),
             // not before there is a host to be told
             DeadlineReason::Absence if self.term.is_recovering() => None,
@@ -36,10 +37,18 @@ impl PageState {
             DeadlineReason::ParkedMessage => self.parked.next_deadline(),
             DeadlineReason::Silence => self.silence.next_deadline(),
             DeadlineReason::Probe => challenge.probe_deadline(),
-            DeadlineReason::Suspicion => challenge.suspicions().next_counts_at(self.dials.fair()),
-            DeadlineReason::Relief => challenge.relief().next_deadline(),
+            DeadlineReason::Suspicion => {
+                self.when_rested(challenge.suspicions().next_counts_at(self.dials.fair()))
+            }
+            DeadlineReason::Relief => self.when_rested(challenge.relief().next_deadline()),
             DeadlineReason::DeputyReview => self.deputy.next_deadline(self.dials.fair()),
+            DeadlineReason::Idle => self.idle_at,
         }
+    }
+
+    /// Returns the deadline, but not before the page may name another host.
+    fn when_rested(&self, deadline: Option<Time>) -> Option<Time> {
+        deadline.map(|at| self.term.rests_until().map_or(at, |until| at.max(until)))
     }
 
     /// Handles all that is due. What an earlier deadline changes decides whether a later one is
@@ -71,7 +80,11 @@ impl PageState {
             DeadlineReason::Silence => self.dismiss_silent(env, out),
             DeadlineReason::Probe => self.end_probe(env, out),
             // looked at after every step that affects hosting, and this is one
-            DeadlineReason::Suspicion | DeadlineReason::Relief | DeadlineReason::DeputyReview => {}
+            DeadlineReason::Election
+            | DeadlineReason::Suspicion
+            | DeadlineReason::Relief
+            | DeadlineReason::DeputyReview
+            | DeadlineReason::Idle => {}
         }
     }
 
