@@ -135,7 +135,13 @@ pub async fn run(
     }
     log::info!(connections = admission.connections(); "draining");
     directory.tell(ToDirectory::Drain { connections: admission.connections() });
-    let _ = timeout(DRAIN, admission.wait_until_empty()).await;
+    let emptied = async {
+        admission.wait_until_empty().await;
+        if shared.is_node() {
+            shared.drained.cancelled().await;
+        }
+    };
+    let _ = timeout(DRAIN, emptied).await;
     let left = admission.connections();
     let _ = timeout(Duration::from_secs(LAST_REQUESTS_S + 1), handle.stop(true)).await;
     serving.abort();

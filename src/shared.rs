@@ -1,7 +1,9 @@
 //! Settings, rules, clock and metrics, which all actors and handlers of one server share.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use tokio_util::sync::CancellationToken;
 
 use crate::clock::{Clock, SharedEpochClock};
 use crate::metrics::Metrics;
@@ -32,6 +34,10 @@ pub struct Shared {
     pub metrics: Metrics,
     /// Until when pages may decide.
     pub deciding: MayDecide,
+    /// Whether this node of a cluster has been in it.
+    pub has_settled: AtomicBool,
+    /// Cancelled when this node has left the cluster.
+    pub drained: CancellationToken,
 }
 
 /// Until when pages may decide. A server alone may always.
@@ -79,6 +85,8 @@ impl Shared {
             metrics,
             settings,
             deciding: MayDecide::default(),
+            has_settled: AtomicBool::new(false),
+            drained: CancellationToken::new(),
         })
     }
 }

@@ -129,6 +129,9 @@ pub enum ToPage {
     },
     /// The directory has forgotten the page: it stops.
     Retire,
+    /// The process shuts down, and the page may live on another node: its members on this one are
+    /// told to come back, and it stops.
+    DrainHere,
     /// The page must live on another node: it stops.
     Yield {
         /// Whether group members are told first that what was decided last may be contradicted.

@@ -518,6 +518,13 @@ impl Page {
                 self.handled.extend(counters);
             }
             ToPage::Retire => ctx.stop(),
+            ToPage::DrainHere => {
+                self.held.clear();
+                // the others go on with the page's next life
+                self.outlets.retain(|_, outlet| !outlet.is_linked());
+                self.drive(Input::Drain, ctx);
+                ctx.stop();
+            }
             ToPage::Yield { was_alone } => {
                 self.held.clear();
                 if was_alone {

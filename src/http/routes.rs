@@ -1,6 +1,7 @@
 //! The routes, and the handlers of the small ones.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use actix_web::http::{Method, header};
 use actix_web::{
@@ -177,6 +178,9 @@ async fn about() -> impl Responder {
 async fn ready(state: web::Data<AppState>) -> HttpResponse {
     if state.stopping.is_cancelled() {
         return HttpResponse::ServiceUnavailable().body("draining\n");
+    }
+    if state.shared.is_node() && !state.shared.has_settled.load(Ordering::Acquire) {
+        return HttpResponse::ServiceUnavailable().body("not in the cluster yet\n");
     }
     HttpResponse::Ok().body("ready\n")
 }

@@ -37,7 +37,16 @@ impl Server {
         let log = Arc::default();
         let (child, reader, address) =
             launch(&settings, &directory, &log).expect("the server starts");
-        Self { address, child, reader: Some(reader), log, settings, directory, may_panic: false, is_killed: false }
+        Self {
+            address,
+            child,
+            reader: Some(reader),
+            log,
+            settings,
+            directory,
+            may_panic: false,
+            is_killed: false,
+        }
     }
 
     /// Starts a server on an address that nothing else uses, so that its port is free after it was

@@ -21,6 +21,7 @@ use peerstar_core::cluster::entry::{self, Delivery, Entry, Place};
 use peerstar_core::cluster::link::Pushed;
 use peerstar_core::cluster::{Fence, NodeId};
 use peerstar_core::page::Input;
+use peerstar_core::protocol::close::Close;
 use peerstar_core::protocol::id::{PageKey, PeerId, SessionId};
 use peerstar_core::protocol::outgoing;
 use peerstar_core::time::Time;
@@ -124,6 +125,15 @@ impl Branch {
     /// Sends what sessions are sent.
     pub fn flush(&self) {
         self.inner().batch.send();
+    }
+
+    /// Closes all sessions.
+    pub fn close_all(&self, close: Close) {
+        let Inner { sessions, batch, .. } = &mut *self.inner();
+        for (_, outlet) in sessions.values() {
+            batch.put(outlet, Outbound::Notice(ToSession::Close(close)));
+        }
+        batch.send();
     }
 
     fn inner(&self) -> MutexGuard<'_, Inner> {
@@ -300,7 +310,7 @@ impl RemotePage<ToPage> for Branch {
             }
             // not for sessions
             ToPage::Input(_) | ToPage::SayMembers(_) | ToPage::Missed(..) => {}
-            ToPage::Retire | ToPage::Yield { .. } => {}
+            ToPage::Retire | ToPage::DrainHere | ToPage::Yield { .. } => {}
             #[cfg(feature = "faults")]
             ToPage::Fail => {}
         }

@@ -124,7 +124,11 @@ impl Bus {
         }
         match (self.tables.branches.get(&page), word) {
             (Some(branch), word) => {
+                let before = branch.fence();
                 branch.step(BranchInput::Heard { node: from, fence, word });
+                if fence > before && branch.home() == Some(from) {
+                    self.tell(ToNode::Fenced { node: from, page: page.clone(), fence });
+                }
                 touched.insert(page);
             }
             (None, ToBranch::PageLost(_)) => self.tell(ToNode::PageLeft { from, page, fence }),

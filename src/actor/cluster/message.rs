@@ -41,6 +41,15 @@ pub enum ToNode {
         /// What it says.
         word: ToPage,
     },
+    /// A page on another node speaks with a higher fence than before.
+    Fenced {
+        /// The node of the page.
+        node: NodeId,
+        /// The page.
+        page: PageKey,
+        /// The higher fence.
+        fence: Fence,
+    },
     /// A page on another node has let a session of this node in.
     Joined {
         /// The page.

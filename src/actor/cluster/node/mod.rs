@@ -8,6 +8,7 @@ mod questions;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use actix::{Actor, Addr, ArbiterHandle, AsyncContext, Context, Handler, SpawnHandle};
@@ -104,8 +105,6 @@ pub struct NodeDirectory {
     locals: HashMap<SessionId, Local>,
     /// The page whose actor has stopped in this step.
     left: Option<(PageKey, Left)>,
-    /// The highest epoch that this process has named or believed.
-    epoch: Epoch,
     timer: Option<(Time, SpawnHandle)>,
     outputs: Vec<Output<Request>>,
     questions: Questions,
@@ -136,7 +135,6 @@ impl NodeDirectory {
             registry,
             locals: HashMap::new(),
             left: None,
-            epoch: Epoch::default(),
             timer: None,
             outputs: Vec::new(),
             questions: Questions::default(),
@@ -146,7 +144,8 @@ impl NodeDirectory {
     /// Hands one input to the state, performs all outputs, and arms the timer.
     fn step(&mut self, input: Input<Request>, ctx: &mut Context<Self>) {
         let now = self.shared.clock.now();
-        let env = Env { now, random: rand::random(), epoch: self.epoch };
+        let epoch = Epoch(self.shared.epochs.read().now_ms());
+        let env = Env { now, random: rand::random(), epoch };
         let mut outputs = std::mem::take(&mut self.outputs);
         self.state.handle(env, input, &mut outputs);
         outputs.drain(..).for_each(|output| self.perform(output, ctx));
@@ -181,8 +180,8 @@ impl NodeDirectory {
                 self.tables.others.clear();
                 self.keeper.identity(node);
             }
-            Output::Slot(_slot) => {}
-            Output::Epoch(epoch) => self.believe(epoch),
+            Output::Slot(slot) => self.shared.epochs.set_slot(slot),
+            Output::Epoch(epoch) => self.shared.epochs.note_cluster(epoch),
             Output::Deciding(deciding) => self.shared.deciding.set(deciding),
             Output::Create { page, incarnation, fence, announced, claim } => {
                 let mut handover = Handover::above(announced);
@@ -196,8 +195,8 @@ impl NodeDirectory {
                 self.stop(&page, incarnation, ToPage::Retire);
             }
             Output::Abandon { page } => self.abandon(&page),
-            Output::DrainPage { page, incarnation: _ } => {
-                self.tell_page(&page, ToPage::Input(page::Input::Drain));
+            Output::DrainPage { page, incarnation } => {
+                self.stop(&page, incarnation, ToPage::DrainHere);
             }
             Output::Yield { page, incarnation, was_alone } => {
                 self.stop(&page, incarnation, ToPage::Yield { was_alone });
@@ -245,14 +244,9 @@ impl NodeDirectory {
             }
             Output::OpenLink(node) => self.tables.others.open(self.state.node(), node),
             Output::CloseLink(node) => self.close_link(node),
-            Output::Changed(change) => log_change(self.state.node(), change),
-            Output::Drained => {}
+            Output::Changed(change) => self.changed(change),
+            Output::Drained => self.shared.drained.cancel(),
         }
-    }
-
-    /// Notes that somebody in the cluster has named or believed an epoch.
-    fn believe(&mut self, epoch: Epoch) {
-        self.epoch = self.epoch.max(epoch);
     }
 
     fn say(&self, to: NodeId, entry: Entry) {
@@ -539,18 +533,25 @@ impl NodeDirectory {
         }
     }
 
-    /// Tells one page after the other, so that clients do not all return in the same moment.
+    /// Begins to leave the cluster. Sessions on pages of other nodes are asked to come back one
+    /// branch after the other, so that not all return in the same moment. The pages here are given
+    /// up first, and then stop at once: their next life may begin on another node.
     fn drain(&mut self, connections: usize, ctx: &mut Context<Self>) {
         let connections = u32::try_from(connections).unwrap_or(u32::MAX);
         let spread = MAX_DRAIN_SPREAD.min(DRAIN_SPREAD_A_CONNECTION * connections);
-        let pages: Vec<_> = self.pages.keys().cloned().collect();
-        let count = u32::try_from(pages.len()).unwrap_or(u32::MAX);
-        for (n, page) in (0_u32..).zip(pages) {
-            ctx.run_later(spread * n / count, move |node, _| {
-                node.tell_page(&page, ToPage::Input(page::Input::Drain));
-            });
+        let branches = self.tables.branches.all();
+        let count = u32::try_from(branches.len()).unwrap_or(u32::MAX);
+        for (n, branch) in (0_u32..).zip(branches) {
+            ctx.run_later(spread * n / count, move |_, _| branch.close_all(Close::Restart));
         }
         self.step(Input::Drain, ctx);
+    }
+
+    fn changed(&self, change: Change) {
+        log_change(self.state.node(), change);
+        if change == Change::Settled {
+            self.shared.has_settled.store(true, Ordering::Release);
+        }
     }
 
     /// Has a page say which sessions of another node are members. Those that have missed something
@@ -661,20 +662,17 @@ impl Handler<ToDirectory> for NodeDirectory {
                 }
             }
             ToDirectory::Idle { key, incarnation, joins_seen, announced } => {
-                self.believe(announced);
                 let input = Input::Idle { page: key, incarnation, joins_seen, announced };
                 self.step(input, ctx);
             }
             ToDirectory::Stopped { key, incarnation, handover, outlets, awaited } => {
                 let announced = handover.announced_epoch;
-                self.believe(announced);
                 let left = Left { handover, outlets, awaited };
                 self.left = Some((key.clone(), left));
                 self.step(Input::Stopped { page: key, incarnation, announced }, ctx);
                 self.left = None;
             }
             ToDirectory::Announced { key, claim, is_local } => {
-                self.believe(claim.epoch);
                 self.step(Input::Announced { page: key, claim, is_local }, ctx);
             }
             ToDirectory::Drain { connections } => self.drain(connections, ctx),
@@ -709,6 +707,9 @@ impl Handler<ToNode> for NodeDirectory {
                 self.step(Input::JoinFrom { node: from, page: place.page, joining }, ctx);
             }
             ToNode::ToPage { from, place, word } => self.hear(from, place, word, ctx),
+            ToNode::Fenced { node, page, fence } => {
+                self.step(Input::Fenced { node, page, fence }, ctx);
+            }
             ToNode::Joined { place, session } => self.joined(&place, session, ctx),
             ToNode::Returned { from, place, session } => {
                 self.returned(from, &place, session, ctx);
@@ -718,7 +719,6 @@ impl Handler<ToNode> for NodeDirectory {
                 self.step(Input::PageLeft { node: from, page, left }, ctx);
             }
             ToNode::Announced { page, claim, is_local } => {
-                self.believe(claim.epoch);
                 self.step(Input::Announced { page, claim, is_local }, ctx);
             }
             ToNode::Question { from, number, question } => {
