@@ -31,8 +31,8 @@ impl Fences {
         }
     }
 
-    /// Returns the next fence of the node, if it has a slot.
-    pub fn next(&mut self) -> Option<Fence> {
+    /// Gives the next fence of the node, if it has a slot.
+    pub fn give(&mut self) -> Option<Fence> {
         self.highest = self.slot?.at_least(self.highest + 1);
         Some(Fence(self.highest))
     }
@@ -45,12 +45,12 @@ mod tests {
     #[test]
     fn a_fence_is_above_all_seen_and_of_the_slot() {
         let mut fences = Fences::default();
-        assert_eq!(fences.next(), None);
+        assert_eq!(fences.give(), None);
         assert!(fences.set_slot(Some(Slot(7))) && !fences.set_slot(Some(Slot(7))));
-        assert_eq!(fences.next(), Some(Fence(7)));
-        assert_eq!(fences.next(), Some(Fence(263)));
+        assert_eq!(fences.give(), Some(Fence(7)));
+        assert_eq!(fences.give(), Some(Fence(263)));
         fences.see(Fence(1000));
         fences.see(Fence(u64::MAX));
-        assert_eq!(fences.next(), Some(Fence(1031)));
+        assert_eq!(fences.give(), Some(Fence(1031)));
     }
 }

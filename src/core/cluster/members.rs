@@ -88,11 +88,10 @@ impl Members {
     /// they had said that they leave.
     pub fn bury_awaited(&mut self, now: Time, own: NodeId) -> Vec<(NodeId, bool)> {
         let size = self.members.len();
-        let gone: Vec<_> = self
-            .members
-            .extract_if(.., |node, member| member.is_awaited && *node != own)
-            .map(|(node, member)| (node, member.is_leaving))
-            .collect();
+        let is_gone = |node: NodeId, member: &Member| member.is_awaited && node != own;
+        let gone = self.members.iter().filter(|(node, member)| is_gone(**node, member));
+        let gone: Vec<_> = gone.map(|(node, member)| (*node, member.is_leaving)).collect();
+        self.members.retain(|node, member| !is_gone(*node, member));
         self.gone.extend(gone.iter().map(|(node, _)| (*node, now)));
         let lost = gone.iter().filter(|(_, has_left)| !has_left).count();
         self.losses.retain(|(at, _)| now.since(*at) < LOSS_WINDOW);

@@ -6,7 +6,7 @@ use crate::cluster::calls::Purpose;
 use crate::cluster::io::{CallId, Env, Output, Whereabouts};
 use crate::cluster::joins::Held;
 use crate::cluster::pages::{Asking, Entry, Leaving, Place};
-use crate::cluster::registry::{Call, Record, Reply};
+use crate::cluster::registry::{Call, Record};
 use crate::protocol::close::Close;
 use crate::protocol::id::{PageKey, SessionId};
 
@@ -72,7 +72,7 @@ impl<J> NodeState<J> {
             Some((Place::Asking(asking), floor)) => asking.claimed.filter(|fence| *fence > floor),
             _ => None,
         };
-        let Some(fence) = again.or_else(|| self.fences.next()) else {
+        let Some(fence) = again.or_else(|| self.fences.give()) else {
             self.pages.ask_later(env.now, &page);
             return;
         };
@@ -146,46 +146,64 @@ impl<J> NodeState<J> {
         }
     }
 
-    /// Takes the answer to a claim.
-    pub(super) fn claimed(
+    /// A page was claimed, and is this node's. `before` is its record before, if there was one.
+    pub(super) fn taken(
         &mut self,
         env: Env,
         id: CallId,
-        page: &PageKey,
-        fence: Fence,
-        reply: Reply,
+        (page, fence): (&PageKey, Fence),
+        before: Option<Record>,
         out: &mut Vec<Output<J>>,
     ) {
         if !self.end_question(page, id) {
             return;
         }
-        match reply {
-            Reply::Taken(before) => {
-                if let Some(record) = &before {
-                    self.see(page, record);
-                }
-                if self.drain.is_some() || !self.is_wanted(page) {
-                    self.leave(env, page, Some(fence));
-                } else if self.is_sure(env.now) {
-                    self.create(env, page, fence, before.as_ref(), out);
-                } else {
-                    // the node may have been frozen, and buried, since the claim
-                    self.pages.ask_later(env.now, page);
-                }
-            }
-            Reply::Lives(record) => {
-                self.not_claimed(page);
-                self.lives(env, page, &record, out);
-            }
-            Reply::Behind(record) => {
-                self.not_claimed(page);
-                self.see(page, &record);
+        if let Some(record) = &before {
+            self.see(page, record);
+        }
+        if self.drain.is_some() || !self.is_wanted(page) {
+            self.leave(env, page, Some(fence));
+        } else if self.is_sure(env.now) {
+            self.create(env, page, fence, before.as_ref(), out);
+        } else {
+            // the node may have been frozen, and buried, since the claim
+            self.pages.ask_later(env.now, page);
+        }
+    }
+
+    /// A page was claimed, and lives on another node.
+    pub(super) fn taken_by_another(
+        &mut self,
+        env: Env,
+        id: CallId,
+        page: &PageKey,
+        record: &Record,
+        out: &mut Vec<Output<J>>,
+    ) {
+        if self.end_question(page, id) {
+            self.not_claimed(page);
+            self.lives(env, page, record, out);
+        }
+    }
+
+    /// A page was claimed with too low a fence, or while nodes assert (without a record here).
+    pub(super) fn not_taken(
+        &mut self,
+        env: Env,
+        id: CallId,
+        page: &PageKey,
+        record: Option<&Record>,
+    ) {
+        if !self.end_question(page, id) {
+            return;
+        }
+        self.not_claimed(page);
+        match record {
+            Some(record) => {
+                self.see(page, record);
                 self.pages.ask(page, env.now);
             }
-            _ => {
-                self.not_claimed(page);
-                self.pages.ask_later(env.now, page);
-            }
+            None => self.pages.ask_later(env.now, page),
         }
     }
 

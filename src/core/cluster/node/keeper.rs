@@ -85,10 +85,16 @@ impl<J> NodeState<J> {
             (Purpose::Look, Reply::View(view, listening)) => {
                 self.looked(env, &view, &listening, out);
             }
-            (
-                Purpose::Claim(page, fence),
-                reply @ (Reply::Taken(_) | Reply::Lives(_) | Reply::Behind(_) | Reply::Asserting),
-            ) => self.claimed(env, call, &page, fence, reply, out),
+            (Purpose::Claim(page, fence), Reply::Taken(before)) => {
+                self.taken(env, call, (&page, fence), before, out);
+            }
+            (Purpose::Claim(page, _), Reply::Lives(record)) => {
+                self.taken_by_another(env, call, &page, &record, out);
+            }
+            (Purpose::Claim(page, _), Reply::Behind(record)) => {
+                self.not_taken(env, call, &page, Some(&record));
+            }
+            (Purpose::Claim(page, _), Reply::Asserting) => self.not_taken(env, call, &page, None),
             (Purpose::Find(page), Reply::Found(record)) => {
                 self.found(env, call, &page, record, out);
             }

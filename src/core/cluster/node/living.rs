@@ -67,7 +67,7 @@ impl<J> NodeState<J> {
         if !is_away || !is_unreachable || self.drain.is_some() || !self.is_wanted(&page) {
             return;
         }
-        let Some(fence) = self.fences.next() else { return };
+        let Some(fence) = self.fences.give() else { return };
         self.create(env, &page, fence, None, out);
         self.assertions.change(&page);
     }
@@ -154,7 +154,7 @@ impl<J> NodeState<J> {
         let Some(here) = self.pages.get_mut(page).and_then(|entry| entry.here_mut()) else {
             return;
         };
-        if let Some(fence) = self.fences.next() {
+        if let Some(fence) = self.fences.give() {
             here.raising = Some(fence);
             self.assertions.urge(page);
         } else {

@@ -2,6 +2,7 @@
 //! nodes alone answer for them.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should say so at once")]
+#![allow(clippy::print_stderr, reason = "what happened in a run, for who looks for a fault")]
 
 mod world;
 
@@ -114,7 +115,7 @@ fn live(seed: u64, faults: Faults) -> World {
     // a record without a page hinders nobody
     for orphan in world.orphans() {
         let alive = |one: &usize| world.processes[*one].is_alive;
-        if let Some(process) = (0..world.processes.len()).filter(alive).next_back() {
+        if let Some(process) = (0..world.processes.len()).rfind(alive) {
             world.connect(process, orphan);
             world.run(5 * SECOND);
             world.check_calm();

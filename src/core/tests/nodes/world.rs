@@ -852,7 +852,7 @@ impl World {
         }
         self.pass_words();
         self.drive_sessions();
-        if self.now % 50 == 0 {
+        if self.now.is_multiple_of(50) {
             self.act();
         }
         self.check();
@@ -965,7 +965,7 @@ impl World {
                 one.process
             );
         }
-        if self.now % 50 != 0 {
+        if !self.now.is_multiple_of(50) {
             return;
         }
         let is_calm = self.now > self.fault + 10_000;
