@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::Redis;
+use common::{Redis, http};
 use serde_json::json;
 
 #[tokio::test]
@@ -39,4 +39,42 @@ async fn members_on_two_nodes_are_one_page() {
     let told = guest.appointed().await;
     assert_eq!((&told["host"], told["roster"].as_array().map(Vec::len)), (&json!("g"), Some(1)));
     guest.expect_from("LEAVE", "h").await;
+}
+
+#[tokio::test]
+async fn the_operator_is_answered_for_the_whole_cluster_by_any_node() {
+    const ADMIN: (&str, &str) = ("Authorization", "Bearer secret");
+    let redis = Redis::start();
+    let settings = [("auth.admin_token", "secret"), ("peerjs.allow_discovery", "true")];
+    let (one, two) = (redis.node(&settings), redis.node(&settings));
+    let mut host = one.grouped("p", "h").await;
+    let mut guest = two.grouped("p", "g").await;
+    host.expect_from("JOIN", "g").await;
+    let mut other = two.grouped("q", "o").await;
+    for node in [&one, &two] {
+        let pages = http(node, "GET", "/pages", &[ADMIN]).await;
+        assert_eq!(pages.status, 200);
+        let pages = pages.json();
+        let found: Vec<_> = pages.as_array().into_iter().flatten().collect();
+        assert_eq!(found.len(), 2, "{pages}");
+        assert_eq!((&found[0]["page"], &found[0]["members"]), (&json!("p"), &json!(2)));
+        assert_eq!((&found[1]["page"], &found[1]["host"]), (&json!("q"), &json!("o")));
+        let peers = http(node, "GET", "/pages/p/peerjs/peers", &[]).await;
+        assert_eq!(peers.json(), json!(["h", "g"]));
+        let ready = http(node, "GET", "/ready", &[]).await;
+        assert_eq!(ready.status, 200);
+    }
+    // a member is sent away by the node that has neither its page nor its socket
+    let kicked = http(&two, "DELETE", "/pages/p/peers/h", &[ADMIN]).await;
+    assert_eq!(kicked.status, 204);
+    assert_eq!(host.refused().await.1, 4411);
+    assert_eq!(guest.appointed().await["host"], "g");
+    let unknown = http(&one, "DELETE", "/pages/nowhere/peers/h", &[ADMIN]).await;
+    assert_eq!(unknown.status, 404);
+    other.nothing_more().await;
+    // what a node that does not answer has is missing, and that is said
+    one.signal("STOP");
+    let pages = http(&two, "GET", "/pages", &[ADMIN]).await;
+    assert!(pages.header("peerstar-missing").is_some());
+    one.signal("CONT");
 }

@@ -641,7 +641,7 @@ impl Handler<ToDirectory> for NodeDirectory {
                 let id = request.id.clone();
                 let new = Local { id, outlet: outlet.clone(), bound: Fence::default(), asks: None };
                 let bound = self.locals.entry(session).or_insert(new).bound;
-                let joining = joining(bound, request, outlet);
+                let joining = joining(bound, *request, outlet);
                 self.step(Input::Join { page: key, joining }, ctx);
             }
             ToDirectory::Seek { key, outlet } => {
@@ -681,10 +681,10 @@ impl Handler<ToDirectory> for NodeDirectory {
 }
 
 /// Returns a session of this node that wants to be on a page.
-fn joining(bound: Fence, request: Box<JoinRequest>, outlet: Outlet) -> Joining<Request> {
+fn joining(bound: Fence, request: JoinRequest, outlet: Outlet) -> Joining<Request> {
     let (session, resumes) = (request.session, request.resumed.is_some());
     let proof = request.token.as_ref().and_then(TokenHash::of_token);
-    let join = Join { request: *request, proof, seat: None, contacts: Vec::new() };
+    let join = Join { request, proof, seat: None, contacts: Vec::new() };
     let request = Request { join: Box::new(join), outlet: Some(outlet) };
     Joining { session, bound, resumes, request }
 }

@@ -107,7 +107,9 @@ impl<J> NodeState<J> {
     pub(super) fn denied(&mut self, env: Env, generation: &Generation, out: &mut Vec<Output<J>>) {
         let was_sure = self.is_sure(env.now);
         self.lease.denied(env.now);
-        if !self.learn_if(env, generation, was_sure, out) && !self.is_departing() {
+        let is_known = !self.learn_if(env, generation, was_sure, out);
+        // a look may have shown the generation while the renewal was under way
+        if is_known && self.is_registered && !self.is_departing() {
             self.buried(env, out);
         }
     }
