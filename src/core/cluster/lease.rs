@@ -118,11 +118,16 @@ impl Lease {
         }
     }
 
-    /// The renewal under way was answered: this node is not registered. The lease is over.
+    /// The renewal under way was answered: this node is not registered. If the registry has
+    /// forgotten, the lease runs on until it ends: others wait longer than that.
     pub const fn denied(&mut self, now: Time) {
         self.answered();
-        self.ends = None;
         self.due = now;
+    }
+
+    /// The node was buried: the lease is over.
+    pub const fn buried(&mut self) {
+        self.ends = None;
     }
 
     /// The renewal under way could not be carried out, for nobody: the registry is full, or busy.
@@ -268,6 +273,8 @@ mod tests {
         let mut lease = held();
         lease.asked(Time(1000));
         lease.denied(Time(1001));
+        assert_eq!(lease.hold(Time(1001)), Hold::Sure(Time(4000)), "it may be another generation");
+        lease.buried();
         assert_eq!(lease.hold(Time(1001)), Hold::Unsure);
         assert_eq!(lease.tick(Time(1001)), Some(Order::Renew));
     }

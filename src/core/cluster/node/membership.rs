@@ -105,11 +105,11 @@ impl<J> NodeState<J> {
 
     /// The registry does not know this node: it was buried, or the registry has forgotten.
     pub(super) fn denied(&mut self, env: Env, generation: &Generation, out: &mut Vec<Output<J>>) {
-        let was_sure = self.is_sure(env.now);
         self.lease.denied(env.now);
-        let is_known = !self.learn_if(env, generation, was_sure, out);
-        // a look may have shown the generation while the renewal was under way
-        if is_known && self.is_registered && !self.is_departing() {
+        // A renewal that was sent before the generation was learned of is no burial.
+        let was_registered = self.is_registered;
+        let is_another = self.learn(env, generation, out);
+        if was_registered && !is_another && !self.is_departing() {
             self.buried(env, out);
         }
     }
@@ -230,6 +230,7 @@ impl<J> NodeState<J> {
 
     /// This node was buried: its pages may be elsewhere. It goes on as another node.
     fn buried(&mut self, env: Env, out: &mut Vec<Output<J>>) {
+        self.lease.buried();
         out.push(Output::Changed(Change::Buried { was: self.node }));
         for node in self.members.nodes().filter(|node| *node != self.node) {
             out.push(Output::CloseLink(node));

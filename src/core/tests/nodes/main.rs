@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should say so at once")]
 #![allow(clippy::print_stderr, reason = "what happened in a run, for who looks for a fault")]
 
+mod attacks;
 mod world;
 
 use std::time::Duration;

@@ -949,6 +949,30 @@ impl World {
         }
     }
 
+    /// All clients go.
+    pub(crate) fn end_all(&mut self) {
+        let sessions: Vec<_> = self.sessions.keys().copied().collect();
+        sessions.into_iter().for_each(|session| self.end(session));
+    }
+
+    /// Returns the number of members.
+    pub(crate) fn members(&self) -> usize {
+        self.sessions.values().filter(|one| one.is_member).count()
+    }
+
+    /// Returns the pages and their fences.
+    pub(crate) fn fences(&self) -> Vec<(PageKey, Fence)> {
+        let actors = self.processes.iter().flat_map(|process| &process.actors);
+        actors.map(|(page, actor)| (page.clone(), actor.fence)).collect()
+    }
+
+    /// The registry is restarted without its data.
+    pub(crate) fn empty_registry(&mut self, generation: &str) {
+        self.has_forgotten = true;
+        self.registry.delete_all(Generation(generation.into()));
+        self.disconnect_all();
+    }
+
     /// Notes a fault whose effect lasts until `until`.
     pub(crate) fn fault(&mut self, until: u64) {
         self.fault = self.fault.max(until).max(self.now);
