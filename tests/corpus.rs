@@ -23,6 +23,11 @@ fn replay(target: &str, check: fn(&[u8])) {
 }
 
 #[test]
+fn bags() {
+    replay("bags", checks::bags::check);
+}
+
+#[test]
 fn text_in_fragments() {
     replay("fragments", checks::fragments::check);
 }

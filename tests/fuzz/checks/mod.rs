@@ -4,6 +4,7 @@
 #![allow(dead_code, reason = "each target uses one of them")]
 #![allow(clippy::unwrap_used, reason = "a check that cannot go on should say so at once")]
 
+pub(crate) mod bags;
 pub(crate) mod fragments;
 pub(crate) mod frames;
 pub(crate) mod handshake;

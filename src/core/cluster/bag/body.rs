@@ -201,7 +201,7 @@ impl Body {
         scratch.clear();
         put_number(scratch, place as u64 + 1);
         put_number(scratch, text as u64 + 1);
-        codec::write_frame_head(&mut Writer::new(scratch, last_session), delivery, None);
+        codec::write_frame_head(&mut Writer::new(scratch, last_session), delivery, None, None);
         put_record(bytes, tag(delivery.class(), codec::kind::FRAME), &[scratch, receivers]);
         receivers.clear();
     }

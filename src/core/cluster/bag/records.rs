@@ -83,7 +83,7 @@ fn read_record(
     items: &mut Items,
     entries: &mut Vec<Entry>,
 ) -> Result<(), BadBag> {
-    let (class, kind) = (class_of(tag)?, tag & 0x3f);
+    let (class, kind) = (class_of(tag), tag & 0x3f);
     let mut content = r.part(length)?;
     match kind {
         kind::PLACE if class == Class::Own => {
@@ -104,12 +104,12 @@ fn read_record(
     r.end_part(content)
 }
 
-const fn class_of(tag: u8) -> Result<Class, BadBag> {
+const fn class_of(tag: u8) -> Class {
     match tag >> 6 {
-        0 => Ok(Class::Relay),
-        1 => Ok(Class::Signal),
-        2 => Ok(Class::Own),
-        _ => Err(BadBag::UnknownKind),
+        0 => Class::Relay,
+        1 => Class::Signal,
+        2 => Class::Own,
+        _ => Class::Expiry,
     }
 }
 

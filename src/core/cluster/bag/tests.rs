@@ -139,30 +139,31 @@ fn to_page(random: &mut Random) -> ToPage {
 fn to_branch(random: &mut Random) -> ToBranch {
     let to = session(random);
     match random.below(14) {
-        0..3 => {
+        0..3 | 5 => {
             let delivery = random.of(&[Delivery::Page, Delivery::News, Delivery::HostData]);
             ToBranch::Frame {
                 to: several(random, session),
                 frame: frame(random),
                 delivery: random.of(&[delivery, Delivery::Urgent, Delivery::PeerData]),
                 from: None,
+                tells: maybe(random, claim),
             }
         }
         3 => {
             let (to, frame, from) = (vec![to], frame(random), Some((session(random), id(random))));
-            ToBranch::Frame { to, frame, delivery: Delivery::Signal, from }
+            ToBranch::Frame { to, frame, delivery: Delivery::Signal, from, tells: None }
         }
         4 => {
             let (open, claim) = (maybe(random, frame), maybe(random, claim));
             ToBranch::Welcome { to, open, claim, seat: maybe(random, |r| Seat(r.next())) }
         }
-        5 => ToBranch::Hosts { to, claim: claim(random) },
         6 => ToBranch::Announced(maybe(random, claim)),
         7 => ToBranch::Ping(to),
         8 => ToBranch::Probe { to, frame: frame(random) },
         9 => ToBranch::Dismiss { session: to, close: random.of(&Close::ALL) },
         10 => ToBranch::Here { sessions: several(random, session), host: maybe(random, claim) },
         11 => ToBranch::HereHash(random.next()),
+        12 if flag(random) => ToBranch::Expired { session: to, dst: id(random) },
         12 => ToBranch::JoinReturned(to),
         _ => ToBranch::PageLost(maybe(random, |r| (NodeId(r.next()), Fence(r.next())))),
     }
@@ -328,7 +329,7 @@ fn bytes_that_are_no_body_are_refused() {
     // a text that ends too early, an item that is not there, a tag that does not exist
     assert_eq!(read(&[0x82, 9, b'x']), Err(BadBag::TooShort));
     assert_eq!(read(&[0x92, 3, 1, 0, 0]), Err(BadBag::NoSuchItem));
-    assert_eq!(read(&[0xff, 0]), Err(BadBag::UnknownKind));
+    assert_eq!(read(&[0xff, 2, 0, 0]), Err(BadBag::UnknownKind));
     // a part in the middle of a body
     assert_eq!(read(&[0x82, 1, b'x', 0x83, 1, 0x82]), Err(BadBag::BadParts));
     // random changes of a good body: refused or read, but no panic

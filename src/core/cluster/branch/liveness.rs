@@ -7,7 +7,6 @@ use super::member::{Member, Stage};
 use crate::cluster::entry::ToPage;
 use crate::page::Rules;
 use crate::page::silence::SilenceWatch;
-use crate::protocol::claim::Claim;
 use crate::protocol::id::SessionId;
 use crate::time::Time;
 
@@ -78,7 +77,6 @@ impl Liveness {
         &mut self,
         env: BranchEnv<'_>,
         members: &BTreeMap<SessionId, Member>,
-        host: Option<&Claim>,
         rules: &Rules,
     ) -> Vec<ToPage> {
         let mut said = Vec::new();
@@ -100,7 +98,7 @@ impl Liveness {
         {
             let heard = (env.last_heard)(*session);
             let mut ends = heard.plus(rules.timeout);
-            if let Some(since) = member.hosts_since(host) {
+            if let Some(since) = member.hosts_since() {
                 ends = ends.min(heard.max(since).plus(rules.host_timeout));
             }
             if ends <= env.now {

@@ -28,7 +28,7 @@ pub(super) struct Member {
     /// Whether the page was told to forget an earlier answer to the join, which was lost.
     pub(super) is_reset: bool,
     pub(super) seat: Option<Seat>,
-    /// The host that the client was told of by a message of its own, not by one to all members.
+    /// The host that the client was told of.
     pub(super) claim: Option<Claim>,
     /// Since when the session hosts, if its claim says so.
     hosts_since: Time,
@@ -56,26 +56,20 @@ impl Member {
         }
     }
 
-    /// Remembers that the client was told that it hosts.
-    pub(super) fn hosts_from(&mut self, now: Time, claim: Claim) {
-        self.hosts_since = now;
-        self.claim = Some(claim);
+    /// Returns whether the client knows that it is a member.
+    pub(super) fn is_told_open(&self) -> bool {
+        self.stage != Stage::Joining
     }
 
-    /// Remembers the host that the client was told of in `OPEN`.
+    /// Remembers the host that the client was told of.
     pub(super) fn is_told(&mut self, now: Time, claim: Option<Claim>) {
         self.hosts_since = now;
         self.claim = claim;
     }
 
-    /// Returns the newest host that the client was told of.
-    fn newest<'a>(&'a self, announced: Option<&'a Claim>) -> Option<&'a Claim> {
-        self.claim.iter().chain(announced).max_by_key(|claim| claim.epoch)
-    }
-
     /// Returns since when the session hosts, as its client knows.
-    pub(super) fn hosts_since(&self, announced: Option<&Claim>) -> Option<Time> {
-        let hosts = self.newest(announced)?.host == self.join.request.id;
+    pub(super) fn hosts_since(&self) -> Option<Time> {
+        let hosts = self.claim.as_ref()?.host == self.join.request.id;
         hosts.then_some(self.hosts_since)
     }
 
@@ -129,7 +123,7 @@ impl Member {
     }
 
     /// Returns what the session says to a page that does not know it.
-    pub(super) fn join(&self, announced: Option<&Claim>) -> Join {
+    pub(super) fn join(&self) -> Join {
         let mut join = self.join.clone();
         if self.stage != Stage::Joining {
             let mut status = join.request.resumed.take().unwrap_or_default();
@@ -137,15 +131,15 @@ impl Member {
                 status.update(said.clone());
             }
             join.request.resumed = Some(status);
-            join.request.claim = self.newest(announced).cloned();
+            join.request.claim = self.claim.clone();
         }
         join.seat = self.seat;
         join.contacts.clone_from(&self.contacts);
         join
     }
 
-    pub(super) fn say_join(&self, announced: Option<&Claim>) -> ToPage {
-        ToPage::Join(Box::new(self.join(announced)))
+    pub(super) fn say_join(&self) -> ToPage {
+        ToPage::Join(Box::new(self.join()))
     }
 
     /// Returns what the session says again to a page that knows it, and may have missed the last

@@ -10,6 +10,8 @@
 
 mod liveness;
 mod member;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -150,6 +152,9 @@ pub enum BranchOutput {
     },
 }
 
+/// A frame, how it is written, who sent it, and whom it announces.
+type Words = (Frame, Delivery, Option<(SessionId, PeerId)>, Option<Claim>);
+
 /// Where the page lives, as far as the branch knows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Home {
@@ -229,7 +234,7 @@ impl Branch {
     /// ends.
     #[must_use]
     pub fn into_joins(self) -> Vec<Join> {
-        self.members.values().map(|member| member.join(self.host.as_ref())).collect()
+        self.members.values().map(Member::join).collect()
     }
 
     /// Handles one input. Appends to `out` what is to be done.
@@ -256,8 +261,7 @@ impl Branch {
             BranchInput::Undelivered(word) => self.undelivered(word, out),
             BranchInput::Timer => {
                 if self.is_connected() {
-                    let (members, host) = (&self.members, self.host.as_ref());
-                    let said = self.liveness.sweep(env, members, host, &self.rules);
+                    let said = self.liveness.sweep(env, &self.members, &self.rules);
                     said.into_iter().for_each(|word| self.tell(word, out));
                 }
             }
@@ -296,7 +300,7 @@ impl Branch {
         }
         let is_reset = known.is_some_and(|member| member.is_reset);
         let member = Member::new(join, is_reset);
-        let word = member.say_join(self.host.as_ref());
+        let word = member.say_join();
         self.members.insert(session, member);
         self.tell(word, out);
     }
@@ -322,6 +326,12 @@ impl Branch {
         word: ToBranch,
         out: &mut Vec<BranchOutput>,
     ) {
+        if let ToBranch::Expired { session, dst } = word {
+            if self.members.contains_key(&session) {
+                out.push(BranchOutput::Expire { to: session, dst });
+            }
+            return;
+        }
         if let ToBranch::PageLost(next) = word {
             // a node may say of any life that it does not have it
             if self.node() == Some(node) && fence >= self.fence {
@@ -341,25 +351,14 @@ impl Branch {
 
     fn perform(&mut self, env: BranchEnv<'_>, word: ToBranch, out: &mut Vec<BranchOutput>) {
         match word {
-            ToBranch::Frame { mut to, frame, delivery, from } => {
-                to.retain(|session| self.members.contains_key(session));
-                if !to.is_empty() {
-                    out.push(BranchOutput::Frame { to, frame, delivery, from });
-                }
+            ToBranch::Frame { to, frame, delivery, from, tells } => {
+                self.send(env, to, (frame, delivery, from, tells), out);
             }
             ToBranch::Welcome { to, open, claim, seat } => {
                 self.welcome(env, to, (open, claim, seat), out);
             }
-            ToBranch::Hosts { to, claim } => {
-                if let Some(member) = self.members.get_mut(&to) {
-                    member.hosts_from(env.now, claim.clone());
-                    self.liveness.watch_now(env.now);
-                    out.push(BranchOutput::Hosts { to, claim });
-                }
-            }
             ToBranch::Announced(host) => {
                 self.host.clone_from(&host);
-                self.liveness.watch_now(env.now);
                 out.push(BranchOutput::Announced(host));
             }
             ToBranch::Ping(session) => out.push(BranchOutput::Ping(session)),
@@ -384,8 +383,40 @@ impl Branch {
             }
             ToBranch::JoinReturned(_) => out.push(BranchOutput::Seek),
             // handled before
-            ToBranch::PageLost(_) => {}
+            ToBranch::PageLost(_) | ToBranch::Expired { .. } => {}
         }
+    }
+
+    /// Sends a frame to those receivers that know that they are members. Who waits for `OPEN` is
+    /// none: it was lost, and the page does not know.
+    fn send(
+        &mut self,
+        env: BranchEnv<'_>,
+        mut to: Vec<SessionId>,
+        (frame, delivery, from, tells): Words,
+        out: &mut Vec<BranchOutput>,
+    ) {
+        to.retain(|who| self.members.get(who).is_some_and(Member::is_told_open));
+        if to.is_empty() {
+            if let Some((session, dst)) = from {
+                self.tell(ToPage::Undelivered { session, dst }, out);
+            }
+            return;
+        }
+        let mut hosts = Vec::new();
+        if let Some(claim) = tells {
+            for session in &to {
+                if let Some(member) = self.members.get_mut(session) {
+                    member.is_told(env.now, Some(claim.clone()));
+                }
+                if delivery == Delivery::Urgent {
+                    hosts.push(BranchOutput::Hosts { to: *session, claim: claim.clone() });
+                }
+            }
+            self.liveness.watch_now(env.now);
+        }
+        out.push(BranchOutput::Frame { to, frame, delivery, from });
+        out.extend(hosts);
     }
 
     fn welcome(
@@ -426,22 +457,26 @@ impl Branch {
             match (member.stage, named.contains(session)) {
                 (Stage::Member, false) => {
                     member.stage = Stage::Resuming;
-                    words.push(member.say_join(self.host.as_ref()));
+                    words.push(member.say_join());
                 }
                 // its `OPEN` was lost
                 (Stage::Joining, true) if !std::mem::replace(&mut member.is_reset, true) => {
                     let (session, departure) = (*session, Departure::Lost);
                     words.push(ToPage::SocketClosed { session, departure });
-                    words.push(member.say_join(self.host.as_ref()));
+                    words.push(member.say_join());
+                }
+                // the answer was lost, and this is as good
+                (Stage::Resuming, true) => {
+                    member.stage = Stage::Member;
+                    out.push(BranchOutput::Welcome { to: *session, open: None, claim: None });
                 }
                 (Stage::Member, true) | (Stage::Joining | Stage::Resuming, _) => {}
             }
         }
         words.into_iter().for_each(|word| self.tell(word, out));
         let Some(host) = host else { return };
-        let announced = self.host.as_ref().map(|host| host.epoch);
         let is_behind = |member: &Member| {
-            let told = member.claim.as_ref().map(|claim| claim.epoch).max(announced);
+            let told = member.claim.as_ref().map(|claim| claim.epoch);
             member.stage == Stage::Member && told < Some(host.epoch)
         };
         let missed = self
@@ -487,7 +522,7 @@ impl Branch {
             if member.stage == Stage::Member {
                 member.stage = Stage::Resuming;
             }
-            words.push(member.say_join(self.host.as_ref()));
+            words.push(member.say_join());
         }
         words.into_iter().for_each(|word| self.tell(word, out));
     }
@@ -509,7 +544,7 @@ impl Branch {
             if member.stage == Stage::Member {
                 words.extend(member.say_again());
             } else {
-                words.push(member.say_join(self.host.as_ref()));
+                words.push(member.say_join());
             }
         }
         words.into_iter().for_each(|word| self.tell(word, out));

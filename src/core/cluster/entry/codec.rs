@@ -39,7 +39,6 @@ pub(in crate::cluster) mod kind {
     pub(super) const WHO: u8 = 24;
     pub(super) const MISSED: u8 = 25;
     pub(super) const WELCOME: u8 = 32;
-    pub(super) const HOSTS: u8 = 33;
     pub(super) const ANNOUNCED: u8 = 34;
     pub(super) const PING: u8 = 35;
     pub(super) const PROBE: u8 = 36;
@@ -48,6 +47,7 @@ pub(in crate::cluster) mod kind {
     pub(super) const HERE_HASH: u8 = 39;
     pub(super) const PAGE_LOST: u8 = 40;
     pub(super) const JOIN_RETURNED: u8 = 41;
+    pub(super) const EXPIRED: u8 = 42;
     pub(super) const QUESTION: u8 = 48;
     pub(super) const ANSWER: u8 = 49;
 }
@@ -192,8 +192,8 @@ fn write_sessions(w: &mut Writer<'_>, sessions: &[SessionId]) {
 
 fn write_to_branch(word: &ToBranch, w: &mut Writer<'_>) -> u8 {
     match word {
-        ToBranch::Frame { to, frame: _, delivery, from } => {
-            write_frame_head(w, *delivery, from.as_ref());
+        ToBranch::Frame { to, frame: _, delivery, from, tells } => {
+            write_frame_head(w, *delivery, from.as_ref(), tells.as_ref());
             // the receivers are the rest: more of them can be added
             to.iter().for_each(|session| w.session(*session));
             kind::FRAME
@@ -203,11 +203,6 @@ fn write_to_branch(word: &ToBranch, w: &mut Writer<'_>) -> u8 {
             w.option(claim.as_ref(), write_claim);
             w.option(*seat, |w, seat| w.number(seat.0));
             kind::WELCOME
-        }
-        ToBranch::Hosts { to, claim } => {
-            w.session(*to);
-            write_claim(w, claim);
-            kind::HOSTS
         }
         ToBranch::Announced(claim) => {
             w.option(claim.as_ref(), write_claim);
@@ -239,6 +234,11 @@ fn write_to_branch(word: &ToBranch, w: &mut Writer<'_>) -> u8 {
             w.raw(&hash.to_be_bytes());
             kind::HERE_HASH
         }
+        ToBranch::Expired { session, dst } => {
+            w.session(*session);
+            w.text(dst.as_str());
+            kind::EXPIRED
+        }
         ToBranch::PageLost(next) => {
             w.option(*next, |w, (node, fence)| {
                 w.raw(&node.0.to_be_bytes());
@@ -254,12 +254,14 @@ pub(in crate::cluster) fn write_frame_head(
     w: &mut Writer<'_>,
     delivery: Delivery,
     from: Option<&(SessionId, PeerId)>,
+    tells: Option<&Claim>,
 ) {
     w.byte(delivery_code(delivery));
     w.option(from, |w, (session, dst)| {
         w.session(*session);
         w.text(dst.as_str());
     });
+    w.option(tells, write_claim);
 }
 
 /// Reads the content of an entry of a kind.
@@ -302,11 +304,12 @@ fn read_with_frame(kind: u8, place: Place, frame: Frame, r: &mut Reader) -> Resu
     Ok(match kind {
         kind::FRAME => {
             let (delivery, from) = (read_delivery(r)?, r.option(|r| Ok((r.session()?, r.id()?)))?);
+            let tells = r.option(read_claim)?;
             let mut to = Vec::new();
             while !r.is_empty() {
                 to.push(r.session()?);
             }
-            Entry::ToBranch(place, ToBranch::Frame { to, frame, delivery, from })
+            Entry::ToBranch(place, ToBranch::Frame { to, frame, delivery, from, tells })
         }
         kind::PROBE => Entry::ToBranch(place, ToBranch::Probe { to: r.session()?, frame }),
         kind::FORWARD => {
@@ -352,7 +355,6 @@ fn read_to_page(kind: u8, r: &mut Reader) -> Result<ToPage, BadBag> {
 
 fn read_to_branch(kind: u8, r: &mut Reader) -> Result<ToBranch, BadBag> {
     Ok(match kind {
-        kind::HOSTS => ToBranch::Hosts { to: r.session()?, claim: read_claim(r)? },
         kind::ANNOUNCED => ToBranch::Announced(r.option(read_claim)?),
         kind::PING => ToBranch::Ping(r.session()?),
         kind::DISMISS => {
@@ -365,6 +367,7 @@ fn read_to_branch(kind: u8, r: &mut Reader) -> Result<ToBranch, BadBag> {
         }
         kind::JOIN_RETURNED => ToBranch::JoinReturned(r.session()?),
         kind::HERE_HASH => ToBranch::HereHash(read_eight(r)?),
+        kind::EXPIRED => ToBranch::Expired { session: r.session()?, dst: r.id()? },
         kind::PAGE_LOST => {
             ToBranch::PageLost(r.option(|r| Ok((NodeId(read_eight(r)?), Fence(r.number()?))))?)
         }

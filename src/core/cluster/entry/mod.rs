@@ -31,6 +31,9 @@ pub enum Class {
     Signal,
     /// A word of the server. The link breaks.
     Own,
+    /// The news that a signalling message expired. It is sent while the link is down too, and again
+    /// in the next association, until there are too many. It may arrive twice.
+    Expiry,
 }
 
 /// How a frame is written to the socket of its receiver, and what happens if there is no room.
@@ -41,8 +44,8 @@ pub enum Delivery {
     /// A join or leave of a crowd, for which there is more room. A receiver without room is
     /// congested.
     News,
-    /// `HOST` for the new host itself. It is written at once, and what the page says after it is
-    /// held back until then.
+    /// `HOST` for the new host itself. It is written at once, what the page says after it is held
+    /// back until then, and the session knows that it hosts.
     Urgent,
     /// Data of the host. A receiver without room is congested.
     HostData,
@@ -239,6 +242,9 @@ pub enum ToBranch {
         delivery: Delivery,
         /// Session of the sender and id of the receiver, for [`ToPage::Undelivered`].
         from: Option<(SessionId, PeerId)>,
+        /// The host that the frame announces, if it is `HOST`. In one entry with the frame, so that
+        /// a link that breaks loses both or none.
+        tells: Option<Claim>,
     },
     /// A session is a member from now on.
     Welcome {
@@ -250,13 +256,6 @@ pub enum ToBranch {
         claim: Option<Claim>,
         /// Its seat, for the page's next life.
         seat: Option<Seat>,
-    },
-    /// A session hosts from now on, as its client was told.
-    Hosts {
-        /// The session.
-        to: SessionId,
-        /// Its term.
-        claim: Claim,
     },
     /// The host that was announced to all members. `None` while the page waits for a host.
     Announced(Option<Claim>),
@@ -290,6 +289,14 @@ pub enum ToBranch {
     /// The [`hash_of`] the sessions that [`ToBranch::Here`] would name. A node that has others asks
     /// [`ToPage::Who`].
     HereHash(u64),
+    /// A signalling message of a session did not find its receiver, or its page: `EXPIRE`. True in
+    /// any life of the page.
+    Expired {
+        /// Session of the sender.
+        session: SessionId,
+        /// Id of the receiver.
+        dst: PeerId,
+    },
     /// This life of the page is over, or never was here. With the next one, if it is known.
     PageLost(Option<(NodeId, Fence)>),
 }
@@ -366,6 +373,7 @@ impl Entry {
             Self::ToPage(_, ToPage::Relay { .. }) => Class::Relay,
             Self::ToPage(_, ToPage::Forward { .. }) => Class::Signal,
             Self::ToBranch(_, ToBranch::Frame { delivery, .. }) => delivery.class(),
+            Self::ToBranch(_, ToBranch::Expired { .. }) => Class::Expiry,
             Self::ToPage(..) | Self::ToBranch(..) | Self::Question { .. } | Self::Answer { .. } => {
                 Class::Own
             }

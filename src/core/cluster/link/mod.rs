@@ -8,7 +8,8 @@
 //! A link is a row of *associations*. Both nodes begin the first one, and begin the next one when
 //! nothing is acknowledged for [`BREAK_AFTER`], or when they hear that the other node has. Bags are
 //! numbered anew in each. What was not acknowledged in the last one is not sent again. Signalling
-//! is handed back, to expire at its sender. Both nodes learn it, and say per page who is here.
+//! is handed back, to expire at its sender; the news that something expired is said again. Both
+//! nodes learn of the break, and say per page who is here.
 //!
 //! A [`Link`] is for one pair of nodes, and never made again for the same two: bags of another node
 //! that is buried are dropped by the caller.
@@ -205,7 +206,8 @@ impl Link {
     /// Returns whether an entry of a class would be sent.
     #[must_use]
     pub fn has_room(&self, class: Class) -> bool {
-        self.condition != Condition::Down && self.outgoing.has_room(class)
+        let is_up = self.condition != Condition::Down || class == Class::Expiry;
+        is_up && self.outgoing.has_room(class)
     }
 
     /// Sets the room for bytes that wait for acknowledgement.
@@ -244,7 +246,7 @@ impl Link {
                 self.break_off(now, self.association + 1);
                 return Pushed::Broke;
             }
-            Class::Signal | Class::Own => {}
+            Class::Signal | Class::Own | Class::Expiry => {}
         }
         Pushed::Refused
     }
@@ -400,7 +402,7 @@ impl Link {
         self.condition = Condition::Down;
         self.association = next;
         let events = &mut self.events;
-        self.outgoing.begin_anew(|entry| events.push_back(LinkEvent::HandedBack(entry)));
+        self.outgoing.begin_anew(now, |entry| events.push_back(LinkEvent::HandedBack(entry)));
         self.incoming = Incoming::default();
         // the other node is to hear of the association
         self.outgoing.push_empty(now);

@@ -106,7 +106,7 @@ impl Outgoing {
     /// be longer than all of that.
     pub(super) fn has_room(&self, class: Class) -> bool {
         let room = match class {
-            Class::Own => self.window,
+            Class::Own | Class::Expiry => self.window,
             Class::Relay | Class::Signal => self.window - self.window / OWN_SHARE,
         };
         self.waiting_bytes() < room
@@ -225,18 +225,20 @@ impl Outgoing {
     }
 
     /// Forgets everything, for the next association. Signalling that was not acknowledged is handed
-    /// back.
-    pub(super) fn begin_anew(&mut self, mut hand_back: impl FnMut(Entry)) {
-        let mut records = Records::default();
+    /// back. The news of what expired is kept.
+    pub(super) fn begin_anew(&mut self, now: Time, mut hand_back: impl FnMut(Entry)) {
         let mut last = std::mem::replace(self, Self::new(self.window));
-        let mut entries = Vec::new();
+        let (mut records, mut entries) = (Records::default(), Vec::new());
         for body in last.kept.drain(..).chain([last.open.seal()]) {
             // a body that this node wrote can be read
             let _ = records.read(body.bytes, &mut entries);
-            entries
-                .drain(..)
-                .filter(|entry| entry.class() == Class::Signal)
-                .for_each(&mut hand_back);
+            for entry in entries.drain(..) {
+                match entry.class() {
+                    Class::Signal => hand_back(entry),
+                    Class::Expiry => self.push(now, &entry),
+                    Class::Relay | Class::Own => {}
+                }
+            }
         }
     }
 }

@@ -23,6 +23,7 @@ fn number_of(entry: &Entry) -> Vec<u64> {
             vec![session.0]
         }
         Entry::ToBranch(_, ToBranch::Frame { to, .. }) => to.iter().map(|to| to.0).collect(),
+        Entry::ToBranch(_, ToBranch::Expired { session, .. }) => vec![session.0],
         Entry::ToPage(..) | Entry::ToBranch(..) | Entry::Answer { .. } => panic!("{entry:?}"),
     }
 }
@@ -33,6 +34,7 @@ struct Said {
     association: u64,
     queued: Vec<u64>,
     signals: Vec<u64>,
+    expiries: Vec<u64>,
 }
 
 /// What one end has heard in one association.
@@ -40,6 +42,7 @@ struct Said {
 struct Heard {
     association: u64,
     handled: Vec<u64>,
+    expiries: Vec<u64>,
 }
 
 /// One end of a link, with the node around it.
@@ -47,6 +50,8 @@ struct End {
     link: Link,
     /// Bags whose entries are not handled. A node may lose them when the link breaks.
     arrived: VecDeque<(BagNumber, Vec<Entry>)>,
+    /// Bags of former associations.
+    late: Vec<BagNumber>,
     said: Vec<Said>,
     heard: Vec<Heard>,
     handed_back: Vec<u64>,
@@ -60,6 +65,7 @@ impl End {
         Self {
             link: Link::new(NodeId(own), NodeId(other), window),
             arrived: VecDeque::new(),
+            late: Vec::new(),
             said: vec![Said { association: 1, ..Said::default() }],
             heard: vec![Heard { association: 1, ..Heard::default() }],
             handed_back: Vec::new(),
@@ -75,7 +81,7 @@ impl End {
                 LinkEvent::Down => {
                     assert!(!self.is_told_down, "down twice");
                     self.is_told_down = true;
-                    self.arrived.clear();
+                    self.late.extend(self.arrived.drain(..).map(|(bag, _)| bag));
                 }
                 LinkEvent::HandedBack(entry) => self.handed_back.extend(number_of(&entry)),
                 LinkEvent::Up => assert!(std::mem::take(&mut self.is_told_down), "up twice"),
@@ -93,8 +99,8 @@ impl End {
     fn push(&mut self, now: Time, number: &mut u64, random: &mut Random) {
         let longest = if random.one_in(200) { 200_000 } else { 400 };
         let frame = Frame::from("x".repeat(random.below(longest) as usize));
-        let kind = random.below(6);
-        let receivers = if kind > 2 { 1 + random.below(3) } else { 1 };
+        let kind = random.below(7);
+        let receivers = if kind > 3 { 1 + random.below(3) } else { 1 };
         for _ in 0..receivers {
             *number += 1;
             let (session, frame) = (SessionId(*number), frame.clone());
@@ -113,9 +119,13 @@ impl End {
                     let entry = ToPage::Forward { session, kind, dst, frame };
                     (Class::Signal, self.link.push(now, &Entry::ToPage(place(), entry)))
                 }
+                3 => {
+                    let entry = ToBranch::Expired { session, dst: peer("b") };
+                    (Class::Expiry, self.link.push(now, &Entry::ToBranch(place(), entry)))
+                }
                 _ => {
                     let delivery = [Delivery::HostData, Delivery::Signal, Delivery::Page];
-                    let delivery = delivery[kind as usize - 3];
+                    let delivery = delivery[kind as usize - 4];
                     let pushed = self.link.push_frame(now, &place(), session, &frame, delivery);
                     (delivery.class(), pushed)
                 }
@@ -126,6 +136,9 @@ impl End {
 
     fn note(&mut self, number: u64, class: Class, pushed: Pushed) {
         match pushed {
+            Pushed::Queued if class == Class::Expiry => {
+                self.said.last_mut().unwrap().expiries.push(number);
+            }
             Pushed::Queued => {
                 assert!(!self.is_told_down, "sent over a link that is down");
                 let said = self.said.last_mut().unwrap();
@@ -142,9 +155,15 @@ impl End {
 
     /// Handles the bag that arrived first.
     fn handle(&mut self, now: Time) {
+        // a node may say so after the link has broken
+        self.late.drain(..).for_each(|bag| self.link.handled(now, bag));
         let Some((bag, entries)) = self.arrived.pop_front() else { return };
-        let heard = &mut self.heard.last_mut().unwrap().handled;
-        entries.iter().for_each(|entry| heard.extend(number_of(entry)));
+        let heard = self.heard.last_mut().unwrap();
+        for entry in &entries {
+            let is_expiry = entry.class() == Class::Expiry;
+            let list = if is_expiry { &mut heard.expiries } else { &mut heard.handled };
+            list.extend(number_of(entry));
+        }
         self.link.handled(now, bag);
     }
 }
@@ -307,6 +326,9 @@ impl World {
                 assert_eq!(receiver.link.association(), last, "one is in another association");
                 assert!(sender.link.condition() != Condition::Down, "down after all faults");
                 assert_eq!(sender.link.waiting_bytes(), 0, "something still waits");
+                let known: Vec<_> = receiver.heard.iter().flat_map(|h| &h.expiries).collect();
+                let expiries = sender.said.iter().flat_map(|said| &said.expiries);
+                expiries.for_each(|number| assert!(known.contains(&number), "lost: {number}"));
                 for said in &sender.said {
                     let heard = receiver.heard.iter().find(|h| h.association == said.association);
                     let heard = heard.map_or(&[][..], |heard| &heard.handled);
@@ -353,4 +375,146 @@ fn entries_arrive_once_and_in_order_or_both_ends_know() {
         });
     }
     assert!(breaks > 1000, "only {breaks} links broke");
+}
+
+/// Two ends without faults.
+struct Calm {
+    here: Link,
+    there: Link,
+    buffer: Vec<u8>,
+}
+
+impl Calm {
+    fn new() -> Self {
+        let (one, other) = (NodeId(1), NodeId(2));
+        let (here, there) = (Link::new(one, other, 100_000), Link::new(other, one, 100_000));
+        Self { here, there, buffer: Vec::new() }
+    }
+
+    fn push(&mut self, now: u64) -> Pushed {
+        let entry = Entry::Question { number: 1, question: Question::Pages };
+        self.here.push(Time(now), &entry)
+    }
+
+    /// Takes the next bag across, and returns its header. Its entries are handled at once.
+    fn cross(&mut self, now: u64) -> Option<Header> {
+        if !self.here.poll_transmit(Time(now), &mut self.buffer) {
+            return None;
+        }
+        let bag = Bytes::copy_from_slice(&self.buffer);
+        let header = Header::read(bag.clone()).unwrap().0;
+        self.there.receive(Time(now), bag).unwrap();
+        while let Some(event) = self.there.poll_event() {
+            if let LinkEvent::Arrived { bag, .. } = event {
+                self.there.handled(Time(now), bag);
+            }
+        }
+        Some(header)
+    }
+
+    /// Returns what the other end acknowledges, if it says anything at `now`.
+    fn acknowledged(&mut self, now: u64) -> Option<u64> {
+        self.there.tick(Time(now));
+        let says = self.there.poll_transmit(Time(now), &mut self.buffer);
+        let bag = Bytes::copy_from_slice(&self.buffer);
+        says.then(|| Header::read(bag).unwrap().0.acknowledged)
+    }
+}
+
+#[test]
+fn bags_are_acknowledged_after_sixteen_or_twenty_ms() {
+    let mut calm = Calm::new();
+    for _ in 0..15 {
+        calm.push(0);
+        calm.cross(0);
+    }
+    assert_eq!((calm.acknowledged(19), calm.there.next_deadline()), (None, Some(Time(20))));
+    assert_eq!(calm.acknowledged(20), Some(15));
+    for _ in 0..15 {
+        calm.push(20);
+        calm.cross(20);
+    }
+    assert_eq!(calm.acknowledged(20), None);
+    calm.push(20);
+    calm.cross(20);
+    assert_eq!(calm.acknowledged(20), Some(31));
+}
+
+#[test]
+fn the_first_bag_is_sent_again_ever_more_slowly_until_the_link_breaks() {
+    let mut calm = Calm::new();
+    calm.push(0);
+    calm.push(0);
+    let (mut sent, mut broke) = (Vec::new(), None);
+    for now in 0..10_000 {
+        calm.here.tick(Time(now));
+        while calm.here.poll_transmit(Time(now), &mut calm.buffer) {
+            let bag = Bytes::copy_from_slice(&calm.buffer);
+            sent.push((now, Header::read(bag).unwrap().0.association));
+        }
+        if calm.here.condition() == Condition::Down {
+            broke = broke.or(Some(now));
+        }
+        assert!(calm.here.waiting_bytes() < 200);
+    }
+    assert_eq!(broke, Some(5000));
+    let times = |association| sent.iter().filter(move |s| s.1 == association).map(|s| s.0);
+    assert_eq!(times(1).collect::<Vec<_>>(), [0, 200, 600, 1400, 2400, 3400, 4400]);
+    assert_eq!(times(2).collect::<Vec<_>>(), [5000, 5200, 5600, 6400, 7400, 8400, 9400]);
+}
+
+#[test]
+fn an_idle_link_says_its_number_only_while_it_is_bound() {
+    let mut calm = Calm::new();
+    assert_eq!(calm.here.next_deadline(), None);
+    calm.here.set_bound(Time(0), true);
+    assert_eq!(calm.here.next_deadline(), Some(Time(5000)));
+    calm.here.tick(Time(5000));
+    assert_eq!(calm.cross(5000).map(|header| header.number), Some(1));
+    calm.here.set_bound(Time(5001), false);
+    calm.acknowledged(5020);
+    calm.here.receive(Time(5020), Bytes::copy_from_slice(&calm.buffer)).unwrap();
+    assert_eq!(calm.here.next_deadline(), None);
+}
+
+#[test]
+fn data_leaves_room_for_words_of_the_server_and_those_break_the_link() {
+    let mut calm = Calm::new();
+    let frame = Frame::from("x".repeat(1000));
+    let to = SessionId(1);
+    let mut push = |delivery| {
+        let frame = Frame::from(String::from(&*frame));
+        calm.here.push_frame(Time(0), &place(), to, &frame, delivery)
+    };
+    let data = (0..200).filter(|_| push(Delivery::HostData) == Pushed::Queued).count();
+    assert!((70..=75).contains(&data), "{data}");
+    assert_eq!(push(Delivery::Signal), Pushed::Refused);
+    let own = (0..200).take_while(|_| push(Delivery::Page) == Pushed::Queued).count();
+    assert!((20..=26).contains(&own), "{own}");
+    assert_eq!((calm.here.condition(), calm.here.association()), (Condition::Down, 2));
+    assert!(calm.here.dropped_relays() >= 125);
+    assert!(calm.here.waiting_bytes() < 200);
+}
+
+#[test]
+fn a_bag_of_another_link_or_with_wrong_numbers_is_refused() {
+    let mut calm = Calm::new();
+    calm.push(0);
+    calm.cross(0);
+    let bag = Bytes::copy_from_slice(&calm.buffer);
+    assert_eq!(calm.here.receive(Time(0), bag), Err(BadBag::OtherLink));
+    let header = Header {
+        from: NodeId(1),
+        to: NodeId(2),
+        association: 1,
+        number: 0,
+        highest: 1,
+        acknowledged: 1,
+        asks: false,
+        lacks: false,
+    };
+    let mut bag = Vec::new();
+    header.write(&mut bag);
+    // nothing was sent that way
+    assert_eq!(calm.there.receive(Time(0), bag.into()), Err(BadBag::BadNumbers));
 }
