@@ -20,8 +20,6 @@ pub enum DeadlineReason {
     GoingAway,
     /// The claimed host did not come back.
     Recovery,
-    /// A page far above the clock of epochs may name the next host.
-    Election,
     /// The holder of an id that a newcomer wants did not answer.
     PendingJoin,
     /// An absent member did not come back.
@@ -32,6 +30,8 @@ pub enum DeadlineReason {
     ParkedMessage,
     /// A member may have been silent for too long.
     Silence,
+    /// Members over a way that is down are judged again.
+    Truce,
     /// The host had time to answer the probe.
     Probe,
     /// A suspicion begins to count.
@@ -40,26 +40,23 @@ pub enum DeadlineReason {
     Relief,
     /// The deputy is judged.
     DeputyReview,
-    /// The clock of epochs is past the epoch of an empty page: the page may be forgotten.
-    Idle,
 }
 
 impl DeadlineReason {
     /// All reasons, in the order in which a page handles those that are due together.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 13] = [
         Self::DialCalm,
         Self::GoingAway,
         Self::Recovery,
-        Self::Election,
         Self::PendingJoin,
         Self::Absence,
         Self::Profile,
         Self::ParkedMessage,
         Self::Silence,
+        Self::Truce,
         Self::Probe,
         Self::Suspicion,
         Self::Relief,
         Self::DeputyReview,
-        Self::Idle,
     ];
 }

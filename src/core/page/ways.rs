@@ -1,9 +1,10 @@
 //! Ways to members on other nodes: which are down, and since when.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::cluster::NodeId;
+use crate::page::deadline_map::DeadlineMap;
 use crate::page::member::Way;
 use crate::time::Time;
 
@@ -17,48 +18,65 @@ pub const TRUCE: Duration = Duration::from_secs(60);
 /// [`TRUCE`] they are not judged. After it they are judged by what others say of them.
 #[derive(Debug, Default)]
 pub struct Ways {
-    /// When each way went down.
-    down: BTreeMap<NodeId, Time>,
+    down: BTreeSet<NodeId>,
+    /// Until when each way has its truce.
+    truces: DeadlineMap<NodeId, ()>,
 }
 
 impl Ways {
     /// Notes that the way to `node` went down. A way that is down already stays down since then.
     pub fn goes_down(&mut self, node: NodeId, now: Time) {
-        self.down.entry(node).or_insert(now);
+        if self.down.insert(node) {
+            self.truces.insert(node, now.plus(TRUCE), ());
+        }
     }
 
     /// Notes that the way to `node` is up. Returns whether it was down.
     pub fn comes_up(&mut self, node: NodeId) -> bool {
-        self.down.remove(&node).is_some()
+        self.truces.take(&node);
+        self.down.remove(&node)
     }
 
     /// Returns whether a way is up.
     #[must_use]
     pub fn is_up(&self, way: Way) -> bool {
-        self.down_since(way).is_none()
+        match way {
+            Way::Local => true,
+            Way::Node(node) => !self.down.contains(&node),
+        }
     }
 
     /// Returns whether nobody is judged over a way: it went down within the [`TRUCE`].
     #[must_use]
     pub fn has_truce(&self, way: Way, now: Time) -> bool {
-        self.down_since(way).is_some_and(|since| now < since.plus(TRUCE))
+        match way {
+            Way::Local => false,
+            Way::Node(node) => self.truces.get(&node).is_some_and(|(until, ())| now < until),
+        }
+    }
+
+    /// Ends the truces that are over at `now`.
+    pub fn end_truces(&mut self, now: Time) {
+        while self.truces.take_due(now).is_some() {}
+    }
+
+    /// Returns when the next truce ends.
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<Time> {
+        self.truces.next_deadline()
     }
 
     /// Forgets the ways for which `is_used` does not hold.
     pub fn retain(&mut self, is_used: impl Fn(NodeId) -> bool) {
-        self.down.retain(|node, _| is_used(*node));
+        let unused: Vec<_> = self.down().filter(|node| !is_used(*node)).collect();
+        for node in unused {
+            self.comes_up(node);
+        }
     }
 
     /// Returns the nodes to which the way is down.
     pub fn down(&self) -> impl Iterator<Item = NodeId> {
-        self.down.keys().copied()
-    }
-
-    fn down_since(&self, way: Way) -> Option<Time> {
-        match way {
-            Way::Local => None,
-            Way::Node(node) => self.down.get(&node).copied(),
-        }
+        self.down.iter().copied()
     }
 }
 
@@ -75,7 +93,9 @@ mod tests {
         ways.goes_down(NodeId(1), Time(1000));
         ways.goes_down(NodeId(1), Time(50_000));
         assert!(ways.has_truce(NEAR, Time(60_999)) && !ways.has_truce(NEAR, Time(61_000)));
-        assert!(!ways.is_up(NEAR), "it stays down after the truce");
+        assert_eq!(ways.next_deadline(), Some(Time(61_000)));
+        ways.end_truces(Time(61_000));
+        assert_eq!((ways.next_deadline(), ways.is_up(NEAR)), (None, false), "it stays down");
         for way in [FAR, Way::Local] {
             assert!(ways.is_up(way) && !ways.has_truce(way, Time(2000)));
         }
@@ -92,5 +112,7 @@ mod tests {
         ways.retain(|node| node == NodeId(2));
         assert_eq!(ways.down().collect::<Vec<_>>(), [NodeId(2)]);
         assert!(ways.is_up(NEAR) && !ways.is_up(FAR));
+        ways.retain(|_| false);
+        assert_eq!(ways.next_deadline(), None);
     }
 }

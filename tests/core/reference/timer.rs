@@ -3,7 +3,7 @@
 use peerstar_core::page::member::{Departure, Way};
 use peerstar_core::protocol::id::SessionId;
 
-use super::{HIDDEN, HOST_TIMEOUT, Model, PROFILE_EVERY, Person, TIMEOUT};
+use super::{HIDDEN, HOST_TIMEOUT, Model, PROFILE_EVERY, Person, TIMEOUT, TRUCE};
 
 impl Model {
     pub(crate) fn silence(&mut self, session: SessionId) {
@@ -46,7 +46,9 @@ impl Model {
             .filter(|(_, counts)| !counts)
             .map(|(began, _)| began + self.fair());
         let more = leaving.chain(suspicions).chain(self.judged_next()).chain(self.calm_at);
+        let truces = self.down.values().map(|since| since + TRUCE).filter(|at| *at > self.now);
         pending
+            .chain(truces)
             .chain(profiles)
             .chain(away)
             .chain(parked)

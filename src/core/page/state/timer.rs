@@ -36,6 +36,7 @@ impl PageState {
             DeadlineReason::Profile => self.profiles.next_deadline(),
             DeadlineReason::ParkedMessage => self.parked.next_deadline(),
             DeadlineReason::Silence => self.silence.next_deadline(),
+            DeadlineReason::Truce => self.ways.next_deadline(),
             DeadlineReason::Probe => challenge.probe_deadline(),
             DeadlineReason::Suspicion => {
                 self.when_rested(challenge.suspicions().next_counts_at(self.dials.fair()))
@@ -78,6 +79,7 @@ impl PageState {
             DeadlineReason::Profile => self.send_due_profiles(env, out),
             DeadlineReason::ParkedMessage => self.expire_parked(env, out),
             DeadlineReason::Silence => self.dismiss_silent(env, out),
+            DeadlineReason::Truce => self.ways.end_truces(env.now),
             DeadlineReason::Probe => self.end_probe(env, out),
             // looked at after every step that affects hosting, and this is one
             DeadlineReason::Election

@@ -59,7 +59,9 @@ impl PageState {
     /// without the member's fault. Whoever wants to know asks again: members that suspect the host,
     /// and newcomers that want an id in use.
     fn drop_questions(&mut self, node: NodeId, out: &mut Vec<Output>) {
+        // who may follow the host, and who may stay deputy, has changed
         self.deputy.touch();
+        self.term.challenge_mut().suspicions_mut().touch();
         let is_there = |member: &Member| member.way() == Way::Node(node);
         if self.host_member().is_some_and(is_there) {
             self.term.challenge_mut().cancel_probe();
