@@ -26,6 +26,17 @@ fn every_crate_is_from_crates_io_and_has_a_checksum() {
     assert!(crates > 100, "only {crates} crates read");
 }
 
+/// rustls with aws-lc-rs is there already. A feature of a new crate could bring another one. (The
+/// lock file names `ring` as well, as an option that is not built.)
+#[test]
+fn one_library_encrypts() {
+    let lock = read("Cargo.lock");
+    assert!(lock.contains("\nname = \"aws-lc-rs\"\n"), "crates are found at all");
+    for other in ["openssl", "openssl-sys", "native-tls", "boring", "webpki-roots"] {
+        assert!(!lock.contains(&format!("\nname = \"{other}\"\n")), "{other}");
+    }
+}
+
 #[test]
 fn every_npm_package_is_from_the_registry_and_has_a_checksum() {
     for file in [

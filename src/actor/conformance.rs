@@ -394,7 +394,7 @@ fn nothing_passes_an_urgent_frame_until_it_is_written() {
         let (host, other) = (bench.client(true).await, bench.client(true).await);
         let mut batch = Batch::default();
         batch.put(&other.outlet, frame("before"));
-        batch.send_urgent(&host.outlet, Frame::from_static("urgent"));
+        batch.send_urgent(&host.outlet, Frame::from_static("urgent"), None);
         batch.put(&other.outlet, frame("after"));
         batch.send();
         let (ran, counters) = (Arc::<AtomicBool>::default(), Arc::clone(&host.counters));
@@ -444,7 +444,7 @@ fn items_for_a_session_that_has_gone_are_dropped_and_hold_nothing_back() {
         let mut batch = Batch::default();
         batch.put(&gone.outlet, frame("too late"));
         batch.put(&gone.outlet, Outbound::Notice(ToSession::Ping));
-        batch.send_urgent(&gone.outlet, Frame::from_static("too late"));
+        batch.send_urgent(&gone.outlet, Frame::from_static("too late"), None);
         batch.put(&other.outlet, frame("after"));
         batch.send();
         bench.until("the other", || other.texts() == ["after"]).await;

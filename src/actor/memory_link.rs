@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::latch::Opener;
-use super::outbound::{Judged, Outbound, QueuedItem};
+use super::outbound::{Judged, Outbound, QueuedItem, Urgent};
 use super::outlet::Link;
 use crate::transport::counters::SessionCounters;
 use peerstar_core::protocol::claim::Claim;
@@ -81,7 +81,10 @@ impl<N> MemoryLink<N> {
             }
             Outbound::Frame(frame) => (FRAME, frame.into_bytes().to_vec(), None),
             Outbound::Notice(notice) => (NOTICE, self.far.encode(&notice), None),
-            Outbound::Urgent(frame, opener) => (URGENT, frame.into_bytes().to_vec(), Some(opener)),
+            Outbound::Urgent(urgent) => {
+                let Urgent { frame, opener, .. } = *urgent;
+                (URGENT, frame.into_bytes().to_vec(), Some(opener))
+            }
         };
         let bytes = [&[tag], &*body].concat();
         self.packets().push_back(Packet { receiver, bytes, opener });
@@ -120,7 +123,9 @@ impl<N> MemoryLink<N> {
         match (*tag, opener) {
             (FRAME, None) => Outbound::Frame(frame()),
             (NOTICE, None) => Outbound::Notice(self.far.decode(body)),
-            (URGENT, Some(opener)) => Outbound::Urgent(frame(), opener),
+            (URGENT, Some(opener)) => {
+                Outbound::Urgent(Box::new(Urgent { frame: frame(), notice: None, opener }))
+            }
             (tag, opener) => panic!("no packet: tag {tag}, opener {}", opener.is_some()),
         }
     }

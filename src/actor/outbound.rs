@@ -4,6 +4,7 @@
 use super::latch::Opener;
 use peerstar_core::frame::fair_queue::Lane;
 use peerstar_core::page::Input;
+use peerstar_core::protocol::claim::Claim;
 use peerstar_core::protocol::id::{PeerId, SessionId};
 use peerstar_core::protocol::outgoing::Frame;
 
@@ -15,10 +16,22 @@ pub enum Outbound<N> {
     /// A notice for the session itself. The session handles it after all earlier frames are in the
     /// socket.
     Notice(N),
-    /// A frame for the session's client that is written at once. The opener is dropped after that.
-    Urgent(Frame, Opener),
+    /// A frame for the session's client that is written at once, and what the session is told of
+    /// it.
+    Urgent(Box<Urgent<N>>),
     /// A frame for the client of a session on another node, whose room is judged there.
     Judged(Box<Judged>),
+}
+
+/// A frame that is written ahead of all others.
+#[derive(Debug)]
+pub struct Urgent<N> {
+    /// The frame.
+    pub frame: Frame,
+    /// The notice that follows it.
+    pub notice: Option<N>,
+    /// Dropped after the frame was written.
+    pub opener: Opener,
 }
 
 /// A frame, and what happens if its receiver has no room for it.
@@ -28,6 +41,8 @@ pub struct Judged {
     pub frame: Frame,
     /// What happens without room.
     pub no_room: NoRoom,
+    /// The host that the frame announces, if it is `HOST`.
+    pub tells: Option<Claim>,
 }
 
 /// What happens if the receiver of a frame has no room for it.
@@ -88,7 +103,8 @@ impl<N> Outbound<N> {
     #[must_use]
     pub fn frame_bytes(&self) -> Option<usize> {
         match self {
-            Self::Frame(frame) | Self::Urgent(frame, _) => Some(frame.len()),
+            Self::Frame(frame) => Some(frame.len()),
+            Self::Urgent(urgent) => Some(urgent.frame.len()),
             Self::Judged(judged) => Some(judged.frame.len()),
             Self::Notice(_) => None,
         }

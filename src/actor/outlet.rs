@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use super::latch::Latch;
-use super::outbound::{Outbound, QueuedItem};
+use super::outbound::{Outbound, QueuedItem, Urgent};
 use super::outbound_queue::OutboundQueue;
 use crate::transport::counters::SessionCounters;
 use peerstar_core::frame::fair_queue::Lane;
@@ -200,12 +200,13 @@ impl<N: Send + 'static> Batch<N> {
         self.parts = parts;
     }
 
-    /// Sends `frame` at once. Whatever is put or done after it waits until the frame is written, on
-    /// all threads.
-    pub fn send_urgent(&mut self, outlet: &Outlet<N>, frame: Frame) {
+    /// Sends `frame` at once, and then `notice` to the session. Whatever is put or done after it
+    /// waits until the frame is written, on all threads.
+    pub fn send_urgent(&mut self, outlet: &Outlet<N>, frame: Frame, notice: Option<N>) {
         self.send();
         let (latch, opener) = Latch::closed();
-        let (item, route) = (Outbound::Urgent(frame, opener), outlet.route.clone());
+        let item = Outbound::Urgent(Box::new(Urgent { frame, notice, opener }));
+        let route = outlet.route.clone();
         let item = outlet.address(item, Lane::Direct);
         self.run(move || route.push(item));
         self.latch = Some(latch);

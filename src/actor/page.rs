@@ -248,8 +248,9 @@ impl Page {
                 frame,
                 assignment: assignment @ Assignment { hosting: false, .. },
             } => {
-                self.announced = Some(assignment.into_claim());
-                self.send(to, frame, NoRoom::Close)
+                let claim = assignment.into_claim();
+                self.announced = Some(claim.clone());
+                self.send_telling(to, frame, NoRoom::Close, Some(&claim))
             }
             Output::AnnounceHost { to, frame, assignment } => {
                 let claim = assignment.into_claim();
@@ -259,9 +260,9 @@ impl Page {
                 let outlet = self.outlets.get(&to)?;
                 let congested = (!has_room(outlet)).then_some(Input::Congested(to));
                 if congested.is_none() {
-                    self.batch.send_urgent(outlet, frame);
+                    let notice = ToSession::Hosts(claim.clone());
+                    self.batch.send_urgent(outlet, frame, Some(notice));
                 }
-                self.batch.put(outlet, Outbound::Notice(ToSession::Hosts(claim.clone())));
                 self.announced = Some(claim);
                 congested
             }
@@ -340,14 +341,15 @@ impl Page {
     /// Announces the host to all other members. The host's own frame is sent already.
     fn announce_to_others(&mut self, announcement: Announcement) {
         let Self { state, outlets, batch, congested, shared, .. } = self;
+        let queue_bytes = shared.settings.limits.queue_bytes;
+        let claim = announcement.assignment.clone().into_claim();
         state.announce_to_others(&announcement, |to, frame| {
-            if let Err(_no_room) =
-                send(outlets, batch, to, frame, NoRoom::Close, shared.settings.limits.queue_bytes)
-            {
+            let words = (NoRoom::Close, Some(&claim));
+            if let Err(_no_room) = send(outlets, batch, to, frame, words, queue_bytes) {
                 congested.push(to);
             }
         });
-        self.announced = Some(announcement.assignment.into_claim());
+        self.announced = Some(claim);
     }
 
     /// Takes `id` off the routing table.
@@ -362,8 +364,19 @@ impl Page {
 
     /// Sends a frame. Returns the input that it leads to if the session has no room for it.
     fn send(&mut self, to: SessionId, frame: Frame, no_room: NoRoom) -> Option<Input> {
+        self.send_telling(to, frame, no_room, None)
+    }
+
+    /// Sends a frame like [`send`](Self::send). `tells` is the host that the frame announces.
+    fn send_telling(
+        &mut self,
+        to: SessionId,
+        frame: Frame,
+        no_room: NoRoom,
+        tells: Option<&Claim>,
+    ) -> Option<Input> {
         let queue_bytes = self.shared.settings.limits.queue_bytes;
-        let sent = send(&self.outlets, &mut self.batch, to, frame, no_room, queue_bytes);
+        let sent = send(&self.outlets, &mut self.batch, to, frame, (no_room, tells), queue_bytes);
         sent.err().and_then(|no_room| no_room.verdict(to))
     }
 
@@ -556,12 +569,15 @@ fn send(
     batch: &mut Batch,
     to: SessionId,
     frame: Frame,
-    no_room: NoRoom,
+    (no_room, tells): (NoRoom, Option<&Claim>),
     queue_bytes: usize,
 ) -> Result<(), NoRoom> {
     let Some(outlet) = outlets.get(&to) else { return Ok(()) };
     if outlet.is_linked() {
-        batch.put(outlet, Outbound::Judged(Box::new(Judged { frame, no_room })));
+        batch.put(
+            outlet,
+            Outbound::Judged(Box::new(Judged { frame, no_room, tells: tells.cloned() })),
+        );
         return Ok(());
     }
     if !outlet.counters.has_room(no_room.room(queue_bytes)) {

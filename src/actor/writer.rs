@@ -19,7 +19,7 @@ use futures_util::FutureExt;
 use tokio::task::coop::unconstrained;
 use tokio::task::yield_now;
 
-use super::outbound::{Judged, Outbound, QueuedItem};
+use super::outbound::{Judged, Outbound, QueuedItem, Urgent};
 use super::outbound_queue::{OutboundQueue, Wake};
 use super::outlet::Outlet;
 use crate::transport::counters::SessionCounters;
@@ -75,10 +75,14 @@ impl<N: Message<Result = ()> + Send> SocketTable<N> {
                 entry.queue(frame, lane, &self.unwritten);
             }
             Outbound::Notice(notice) => entry.session.do_send(notice),
-            Outbound::Urgent(frame, opener) => {
+            Outbound::Urgent(urgent) => {
+                let Urgent { frame, notice, opener } = *urgent;
                 entry.socket.borrow_mut().queue(frame);
                 write_now(|| entry.socket.borrow_mut().flush());
                 drop(opener);
+                if let Some(notice) = notice {
+                    entry.session.do_send(notice);
+                }
             }
         }
     }

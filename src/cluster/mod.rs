@@ -5,11 +5,15 @@
 //! - [`registry_script`] turns calls into commands, and answers into replies. The script is
 //!   `registry.lua`; the model of it is [`peerstar_core::cluster::registry::RegistryState`].
 //! - [`dial`] connects, and refuses a Redis that cannot serve.
-//! - [`supervisor`] keeps the two connections of a node, on a thread of its own.
+//! - [`connections`] are the two that a node has: for commands, and for its inbox.
+//! - [`supervisor`] keeps them, on a thread of its own.
+//! - [`publisher`] takes what is published in inboxes.
 //! - [`seal`] encrypts what links send; [`token_key`] hashes tokens for other nodes.
 
 pub mod address;
+pub mod connections;
 pub mod dial;
+pub mod publisher;
 pub mod registry_script;
 pub mod seal;
 pub mod supervisor;

@@ -266,10 +266,8 @@ struct Parts(std::vec::IntoIter<Value>);
 
 impl Parts {
     fn of(value: Value) -> Result<Self, BadAnswer> {
-        match value {
-            Value::Array(parts) => Ok(Self(parts.into_iter())),
-            _ => Err(BadAnswer("no list")),
-        }
+        let Value::Array(parts) = value else { return Err(BadAnswer("no list")) };
+        Ok(Self(parts.into_iter()))
     }
 
     fn next(&mut self) -> Result<Value, BadAnswer> {
@@ -277,11 +275,8 @@ impl Parts {
     }
 
     fn bytes(&mut self) -> Result<Vec<u8>, BadAnswer> {
-        match self.next()? {
-            Value::BulkString(bytes) => Ok(bytes),
-            Value::SimpleString(text) => Ok(text.into_bytes()),
-            _ => Err(BadAnswer("no text")),
-        }
+        let Value::BulkString(bytes) = self.next()? else { return Err(BadAnswer("no text")) };
+        Ok(bytes)
     }
 
     fn text(&mut self) -> Result<String, BadAnswer> {
@@ -289,10 +284,8 @@ impl Parts {
     }
 
     fn number(&mut self) -> Result<u64, BadAnswer> {
-        match self.next()? {
-            Value::Int(number) => u64::try_from(number).map_err(|_| BadAnswer("number")),
-            _ => Err(BadAnswer("no number")),
-        }
+        let Value::Int(number) = self.next()? else { return Err(BadAnswer("no number")) };
+        u64::try_from(number).map_err(|_| BadAnswer("number"))
     }
 
     fn generation(&mut self) -> Result<Generation, BadAnswer> {

@@ -6,14 +6,13 @@
 //! time, and errors that say that this Redis is not the one to talk to. Another attempt follows
 //! after pauses that grow. What was under way meanwhile has an unknown outcome.
 //!
-//! The inbox is checked by each renewal: Redis publishes a tick into it. If the tick does not come,
+//! A message is told by the connection itself, so it never waits for a call. The inbox is checked by each renewal: Redis publishes a tick into it. If the tick does not come,
 //! the inbox's connection alone is made anew.
 
 use std::collections::VecDeque;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use futures_util::StreamExt;
@@ -21,20 +20,16 @@ use futures_util::stream::FuturesUnordered;
 use peerstar_core::cluster::NodeId;
 use peerstar_core::cluster::registry::{Call, Reply};
 use redis::aio::MultiplexedConnection;
-use redis::{ErrorKind, PushInfo, PushKind, RedisError, ServerErrorKind, Value};
+use redis::{ErrorKind, RedisError, ServerErrorKind, Value};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::address::Address;
+use super::connections::{Connections, Inbox, OnMessage, Pushed, connect, load, random_word};
 use super::dial::{self, Patience, Refusal};
-use super::registry_script::{Names, SOURCE, Words, command, reply};
+use super::publisher::{self, Publisher};
+use super::registry_script::{Names, Words, command, reply};
 
-/// Bytes that wait to be published, at most. What is published beyond that is dropped.
-const MOST_WAITING: usize = 64 << 20;
-/// Begins the word that a new connection publishes into its own inbox.
-const PROBE: &[u8] = b"probe ";
-/// Begins what a renewal publishes into the inbox of its node. The counter follows.
-const TICK: &[u8] = b"tick ";
 /// Errors that say that this Redis is not the one to talk to, or not any more.
 const DROPS: [&str; 7] =
     ["READONLY", "LOADING", "MASTERDOWN", "NOAUTH", "UNBLOCKED", "NOREPLICAS", "MISCONF"];
@@ -109,18 +104,12 @@ enum Command {
     Reconnect,
 }
 
-struct Message {
-    to: NodeId,
-    bytes: Vec<u8>,
-}
-
 /// Sends calls and messages to Redis, from any thread. When the last clone is dropped, the
 /// supervisor ends.
 #[derive(Debug, Clone)]
 pub struct Handle {
     commands: mpsc::UnboundedSender<Command>,
-    messages: mpsc::UnboundedSender<Message>,
-    waiting: Arc<AtomicUsize>,
+    publisher: Publisher,
 }
 
 impl Handle {
@@ -133,17 +122,7 @@ impl Handle {
     /// Publishes a message in the inbox of a node. Messages to one node stay in order. A message is
     /// lost if there is no connection. Returns whether there was room for it.
     pub fn publish(&self, to: NodeId, bytes: Vec<u8>) -> bool {
-        let length = bytes.len();
-        if self.waiting.fetch_add(length, Ordering::Relaxed) + length > MOST_WAITING {
-            self.waiting.fetch_sub(length, Ordering::Relaxed);
-            return false;
-        }
-        self.messages.send(Message { to, bytes }).is_ok()
-    }
-
-    /// Drops the connection, and dials anew at once.
-    pub fn reconnect(&self) {
-        let _ = self.commands.send(Command::Reconnect);
+        self.publisher.publish(to, bytes)
     }
 
     /// Takes another node's number, and its inbox. [`Event::Resubscribed`] follows, or
@@ -151,14 +130,31 @@ impl Handle {
     pub fn become_node(&self, node: NodeId) {
         let _ = self.commands.send(Command::Become(node));
     }
+
+    /// Drops the connection, and dials anew at once.
+    pub fn reconnect(&self) {
+        let _ = self.commands.send(Command::Reconnect);
+    }
 }
 
-/// Starts the supervisor on a thread of its own. `tell` is called there and should be fast. What
-/// `beside` returns runs there as well.
+/// Starts the supervisor on a thread of its own. `tell` is called there and should be fast.
 ///
 /// # Errors
 /// When the system gives no thread or no poller.
-pub fn start<B: Future<Output = ()> + Send + 'static>(
+pub fn start(
+    address: Address,
+    node: NodeId,
+    timing: Timing,
+    tell: impl Fn(Event) + Send + Sync + 'static,
+) -> std::io::Result<Handle> {
+    start_beside(address, node, timing, |_| std::future::ready(()), tell)
+}
+
+/// Starts the supervisor like [`start`]. What `beside` returns runs on its thread as well.
+///
+/// # Errors
+/// When the system gives no thread or no poller.
+pub fn start_beside<B: Future<Output = ()> + Send + 'static>(
     address: Address,
     node: NodeId,
     timing: Timing,
@@ -167,54 +163,23 @@ pub fn start<B: Future<Output = ()> + Send + 'static>(
 ) -> std::io::Result<Handle> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let (commands, calls) = mpsc::unbounded_channel();
-    let (messages, published) = mpsc::unbounded_channel();
-    let waiting = Arc::new(AtomicUsize::new(0));
     let names = Names::new(&address.prefix);
     let (serving, served) = watch::channel(None);
-    let publisher = publish_all(published, Arc::clone(&waiting), names.clone(), served);
+    let (publisher, publishing) = publisher::new(names.clone(), served);
     let supervisor =
         Supervisor { address, names, node, timing, tell: Arc::new(tell), commands: calls, serving };
-    let handle = Handle { commands, messages, waiting };
+    let handle = Handle { commands, publisher };
     let beside = beside(handle.clone());
     std::thread::Builder::new().name("redis".to_owned()).spawn(move || {
         // of all features of rustls, the redis crate uses what the process has by default
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         runtime.block_on(async {
-            tokio::spawn(publisher);
+            tokio::spawn(publishing);
             tokio::spawn(beside);
             supervisor.run().await;
         });
     })?;
     Ok(handle)
-}
-
-/// Publishes messages over the connection that serves. Never waits for a connection that is gone.
-async fn publish_all(
-    mut messages: mpsc::UnboundedReceiver<Message>,
-    waiting: Arc<AtomicUsize>,
-    names: Names,
-    mut serving: watch::Receiver<Option<MultiplexedConnection>>,
-) {
-    while let Some(Message { to, bytes }) = messages.recv().await {
-        waiting.fetch_sub(bytes.len(), Ordering::Relaxed);
-        let connection = serving.borrow_and_update().clone();
-        let Some(mut connection) = connection else { continue };
-        let mut publish = redis::cmd("PUBLISH");
-        publish.arg(names.inbox(to)).arg(bytes).set_no_response(true);
-        tokio::select! {
-            // links send again what was lost
-            _ = publish.exec_async(&mut connection) => {}
-            _ = serving.changed() => {}
-        }
-    }
-}
-
-/// What the two connections push.
-enum Pushed {
-    CommandsEnded,
-    InboxEnded,
-    Tick(u64),
-    Probe(Vec<u8>),
 }
 
 type Tell = Arc<dyn Fn(Event) + Send + Sync>;
@@ -238,17 +203,6 @@ struct Supervisor {
     serving: watch::Sender<Option<MultiplexedConnection>>,
 }
 
-/// Both connections, as long as they serve.
-struct Connections {
-    commands: MultiplexedConnection,
-    inbox: MultiplexedConnection,
-    pushes: mpsc::UnboundedSender<Pushed>,
-    pushed: mpsc::UnboundedReceiver<Pushed>,
-    digest: String,
-    /// Stands for the run of the server where `INFO` is forbidden.
-    name: String,
-}
-
 /// All handles are gone.
 struct Over;
 
@@ -260,18 +214,18 @@ impl Supervisor {
                 self.address.clone(),
                 self.names.clone(),
                 self.node,
-                self.timing,
-                Arc::clone(&self.tell),
+                Patience(self.timing.dial),
+                self.on_message(),
             );
             let node = self.node;
             let Ok(attempt) = self.refuse_during(attempt).await else { return };
             match attempt {
                 Err(refusal) => (self.tell)(Event::Refused(refusal)),
                 Ok(_) if self.node != node => continue,
-                Ok((connections, warning)) => {
+                Ok(mut connections) => {
                     pause = self.timing.least_pause;
                     self.serving.send_replace(Some(connections.commands.clone()));
-                    (self.tell)(Event::Connected(warning));
+                    (self.tell)(Event::Connected(connections.warning.take()));
                     let lost = self.serve(connections).await;
                     self.serving.send_replace(None);
                     match lost {
@@ -308,7 +262,7 @@ impl Supervisor {
     async fn serve(&mut self, mut connections: Connections) -> Result<Refusal, Over> {
         let mut answers = Answers::new();
         let mut numbers = VecDeque::new();
-        let mut inbox = Inbox::Subscribed;
+        let mut inbox = InboxState::Subscribed;
         // the last tick that came
         let mut ticked = 0;
         let reason = loop {
@@ -329,9 +283,9 @@ impl Supervisor {
                 Some(answer) = answers.next() => {
                     numbers.retain(|number| *number != answer.number);
                     if let Ok(Reply::Renewed { counter, .. }) = answer.result
-                        && counter != ticked && matches!(inbox, Inbox::Subscribed)
+                        && counter != ticked && matches!(inbox, InboxState::Subscribed)
                     {
-                        inbox = Inbox::Awaits { counter, until: Instant::now() + self.timing.tick };
+                        inbox = InboxState::Awaits { counter, until: Instant::now() + self.timing.tick };
                     }
                     (self.tell)(Event::Answered(answer.number, answer.result));
                     if let Some(reason) = answer.drops {
@@ -342,12 +296,13 @@ impl Supervisor {
                     Pushed::CommandsEnded => {
                         break Refusal::Unreachable("the connection ended".to_owned());
                     }
-                    Pushed::InboxEnded if matches!(inbox, Inbox::Resubscribes(_)) => {}
+                    Pushed::InboxEnded if matches!(inbox, InboxState::Resubscribes(_)) => {}
                     Pushed::InboxEnded => inbox = self.resubscribe(&connections),
                     Pushed::Tick(counter) => {
+                        (self.tell)(Event::Tick(counter));
                         ticked = counter;
-                        if matches!(inbox, Inbox::Awaits { counter: awaited, .. } if counter >= awaited) {
-                            inbox = Inbox::Subscribed;
+                        if matches!(inbox, InboxState::Awaits { counter: awaited, .. } if counter >= awaited) {
+                            inbox = InboxState::Subscribed;
                         }
                     }
                     Pushed::Probe(_) => {}
@@ -358,7 +313,7 @@ impl Supervisor {
                         continue;
                     };
                     connections.inbox = fresh;
-                    inbox = Inbox::Subscribed;
+                    inbox = InboxState::Subscribed;
                     (self.tell)(Event::Resubscribed);
                 }
             }
@@ -370,21 +325,30 @@ impl Supervisor {
     }
 
     /// Makes the inbox's connection anew, for as long as it takes.
-    fn resubscribe(&self, connections: &Connections) -> Inbox {
-        let (address, timing, node) = (self.address.clone(), self.timing, self.node);
-        let (channel, tell) = (self.names.inbox(node), Arc::clone(&self.tell));
-        let pushes = connections.pushes.clone();
-        Inbox::Resubscribes(Box::pin(async move {
-            let mut pause = timing.least_pause;
+    fn resubscribe(&self, connections: &Connections) -> InboxState {
+        let inbox = Inbox {
+            address: self.address.clone(),
+            channel: self.names.inbox(self.node),
+            patience: Patience(self.timing.dial),
+            on_message: self.on_message(),
+            pushes: connections.pushes.clone(),
+        };
+        let Timing { least_pause, most_pause, .. } = self.timing;
+        InboxState::Resubscribes(Box::pin(async move {
+            let mut pause = least_pause;
             loop {
-                let fresh = subscribe(&address, &channel, timing, tell.clone(), pushes.clone());
-                if let Ok(fresh) = fresh.await {
+                if let Ok(fresh) = inbox.subscribe().await {
                     return fresh;
                 }
                 sleep(pause).await;
-                pause = (pause * 2).min(timing.most_pause);
+                pause = (pause * 2).min(most_pause);
             }
         }))
+    }
+
+    fn on_message(&self) -> OnMessage {
+        let tell = Arc::clone(&self.tell);
+        Arc::new(move |bytes| tell(Event::Inbox(bytes)))
     }
 
     fn ask(
@@ -434,7 +398,7 @@ impl Supervisor {
 }
 
 /// The state of the inbox's connection.
-enum Inbox {
+enum InboxState {
     Subscribed,
     /// A renewal was answered, and its tick has not come.
     Awaits {
@@ -444,7 +408,7 @@ enum Inbox {
     Resubscribes(Pin<Box<dyn Future<Output = MultiplexedConnection> + Send>>),
 }
 
-impl Inbox {
+impl InboxState {
     /// Waits for what is next: a new connection, or nothing when a tick has not come in time.
     async fn next(&mut self) -> Option<MultiplexedConnection> {
         match self {
@@ -458,10 +422,6 @@ impl Inbox {
     }
 }
 
-fn random_word() -> String {
-    format!("{:016x}", rand::random::<u64>())
-}
-
 fn is_script_missing(error: &RedisError) -> bool {
     error.kind() == ErrorKind::Server(ServerErrorKind::NoScript)
 }
@@ -471,97 +431,4 @@ fn drops(error: &RedisError) -> bool {
     let code = error.code().unwrap_or_default();
     let text = error.detail().unwrap_or_default();
     DROPS.iter().any(|name| code == *name || text.contains(&format!("-{name} ")))
-}
-
-async fn load(connection: &mut MultiplexedConnection) -> Result<String, RedisError> {
-    redis::cmd("SCRIPT").arg("LOAD").arg(SOURCE).query_async(connection).await
-}
-
-/// Connects, checks, loads the script, subscribes, and waits for a word through the inbox.
-async fn connect(
-    address: Address,
-    names: Names,
-    node: NodeId,
-    timing: Timing,
-    tell: Tell,
-) -> Result<(Connections, Option<String>), Refusal> {
-    let patience = Patience(timing.dial);
-    let (pushes, mut pushed) = mpsc::unbounded_channel();
-    let ended = pushes.clone();
-    let mut commands = dial::connect(&address, patience, move |info| {
-        if info.kind == PushKind::Disconnection {
-            let _ = ended.send(Pushed::CommandsEnded);
-        }
-    })
-    .await?;
-    dial::check(&mut commands, patience).await?;
-    let warning = dial::warning(&mut commands, patience).await;
-    let digest = patience.wait(load(&mut commands)).await?;
-    let channel = names.inbox(node);
-    let inbox = subscribe(&address, &channel, timing, tell, pushes.clone()).await?;
-    let name = random_word();
-    let probe = [PROBE, name.as_bytes()].concat();
-    let publish = redis::cmd("PUBLISH").arg(&channel).arg(&probe).to_owned();
-    let () = patience.ask(&mut commands, &publish).await?;
-    let heard = async {
-        loop {
-            match pushed.recv().await {
-                Some(Pushed::Probe(word)) if word == probe => return Ok(()),
-                Some(Pushed::CommandsEnded | Pushed::InboxEnded) | None => {
-                    return Err(Refusal::Unreachable("the connection ended".to_owned()));
-                }
-                Some(Pushed::Probe(_) | Pushed::Tick(_)) => {}
-            }
-        }
-    };
-    patience.wait(heard).await?;
-    Ok((Connections { commands, inbox, pushes, pushed, digest, name }, warning))
-}
-
-async fn subscribe(
-    address: &Address,
-    channel: &str,
-    timing: Timing,
-    tell: Tell,
-    pushes: mpsc::UnboundedSender<Pushed>,
-) -> Result<MultiplexedConnection, Refusal> {
-    let patience = Patience(timing.dial);
-    let pushed = move |info| {
-        // the supervisor may have given this connection up already
-        let _ = match hear(info) {
-            Some(Heard::Message(bytes)) => Ok(tell(Event::Inbox(bytes))),
-            Some(Heard::Pushed(pushed)) => {
-                if let Pushed::Tick(counter) = pushed {
-                    tell(Event::Tick(counter));
-                }
-                pushes.send(pushed)
-            }
-            None => Ok(()),
-        };
-    };
-    let mut inbox = dial::connect(address, patience, pushed).await?;
-    patience.wait(inbox.subscribe(channel)).await?;
-    Ok(inbox)
-}
-
-enum Heard {
-    Message(Vec<u8>),
-    Pushed(Pushed),
-}
-
-fn hear(info: PushInfo) -> Option<Heard> {
-    match info.kind {
-        PushKind::Disconnection => return Some(Heard::Pushed(Pushed::InboxEnded)),
-        PushKind::Message => {}
-        _ => return None,
-    }
-    let Some(Value::BulkString(bytes)) = info.data.into_iter().nth(1) else { return None };
-    if bytes.starts_with(PROBE) {
-        return Some(Heard::Pushed(Pushed::Probe(bytes)));
-    }
-    if let Some(counter) = bytes.strip_prefix(TICK) {
-        let counter = std::str::from_utf8(counter).ok()?.parse().ok()?;
-        return Some(Heard::Pushed(Pushed::Tick(counter)));
-    }
-    Some(Heard::Message(bytes))
 }

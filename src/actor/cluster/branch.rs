@@ -197,7 +197,7 @@ impl Branch {
                         let verdict = no_room.clone().verdict(session).and_then(word_of);
                         inputs.extend(verdict.map(BranchInput::Said));
                     } else if is_urgent {
-                        batch.send_urgent(outlet, frame.clone());
+                        batch.send_urgent(outlet, frame.clone(), None);
                     } else {
                         batch.put(outlet, Outbound::Frame(frame.clone()));
                     }

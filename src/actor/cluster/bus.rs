@@ -15,6 +15,7 @@ use peerstar_core::cluster::NodeId;
 use peerstar_core::cluster::branch::BranchInput;
 use peerstar_core::cluster::entry::{self, Entry, Place, ToBranch};
 use peerstar_core::cluster::link::LinkEvent;
+use peerstar_core::page::Input;
 use peerstar_core::protocol::id::PageKey;
 use peerstar_core::time::Time;
 
@@ -35,6 +36,12 @@ impl Bus {
     #[expect(clippy::disallowed_methods, reason = "the directory does little, and never waits")]
     pub fn tell(&self, message: ToNode) {
         self.directory.do_send(message);
+    }
+
+    fn say(&self, to: NodeId, entry: Entry) {
+        if let Some(other) = self.tables.others.get(to) {
+            other.say(&entry);
+        }
     }
 
     /// Takes a bag that the node `from` has published in the inbox of this one.
@@ -100,7 +107,13 @@ impl Bus {
             }
             Entry::ToPage(place, word) => match visitor::input_of(word) {
                 Ok((session, input)) => {
-                    self.tables.visitors.hear(from, &place, session, input);
+                    let unheard = self.tables.visitors.hear(from, &place, session, input);
+                    if let Err(Input::Forward { kind, dst, .. }) = unheard
+                        && kind.waits()
+                    {
+                        let word = ToBranch::Expired { session, dst };
+                        self.say(from, Entry::ToBranch(place, word));
+                    }
                 }
                 Err(word) => self.tell(ToNode::ToPage { from, place, word }),
             },

@@ -8,7 +8,7 @@ use super::other_node::OtherNode;
 use super::visitor::{PageFence, Visitors};
 use crate::actor::latch::Opener;
 use crate::actor::message::{ToPage, ToSession};
-use crate::actor::outbound::{Judged, NoRoom, Outbound, QueuedItem};
+use crate::actor::outbound::{Judged, NoRoom, Outbound, QueuedItem, Urgent};
 use crate::actor::outlet;
 use peerstar_core::cluster::entry::{Delivery, Entry, Place, ToBranch};
 use peerstar_core::cluster::link::{Link, Pushed};
@@ -36,8 +36,28 @@ struct Pushing<'a> {
     place: Place,
     link: &'a mut Link,
     now: Time,
+    /// A frame for several sessions, which are still to be found.
+    shared: Option<SharedFrame>,
     /// Messages that the link has no room for: their sender and their receiver.
     refused: Vec<(SessionId, PeerId)>,
+}
+
+/// One frame for several sessions.
+struct SharedFrame {
+    to: Vec<SessionId>,
+    frame: Frame,
+    delivery: Delivery,
+    tells: Option<Claim>,
+}
+
+impl SharedFrame {
+    /// Returns whether another frame is the same: the same text in the same place in memory.
+    fn is(&self, frame: &Frame, delivery: Delivery, tells: Option<&Claim>) -> bool {
+        std::ptr::eq(self.frame.as_ptr(), frame.as_ptr())
+            && self.frame.len() == frame.len()
+            && self.delivery == delivery
+            && self.tells.as_ref() == tells
+    }
 }
 
 impl PageRoute {
@@ -80,8 +100,10 @@ impl PageRoute {
             }
         }
         let (refused, openers) = self.other.with_link(|link, now| {
-            let mut pushing = Pushing { place: self.place(), link, now, refused: Vec::new() };
+            let (place, refused) = (self.place(), Vec::new());
+            let mut pushing = Pushing { place, link, now, shared: None, refused };
             let openers: Vec<_> = items.into_iter().filter_map(|item| pushing.push(item)).collect();
+            pushing.push_shared();
             (pushing.refused, openers)
         });
         // only now: what waits for an opener may be for the same link
@@ -97,27 +119,31 @@ impl Pushing<'_> {
     fn push(&mut self, item: QueuedItem<ToSession>) -> Option<Opener> {
         let to = item.receiver;
         match item.item {
-            Outbound::Frame(frame) => self.push_frame(to, frame, NoRoom::Drop),
+            // a candidate, which went past the page
+            Outbound::Frame(frame) => self.share(to, frame, Delivery::Signal, None),
             Outbound::Judged(judged) => {
-                let Judged { frame, no_room } = *judged;
-                self.push_frame(to, frame, no_room);
+                let Judged { frame, no_room, tells } = *judged;
+                self.push_judged(to, frame, no_room, tells);
             }
-            Outbound::Urgent(frame, opener) => {
-                self.link.push_frame(self.now, &self.place, to, &frame, Delivery::Urgent);
+            Outbound::Urgent(urgent) => {
+                let Urgent { frame, notice, opener } = *urgent;
+                let tells = match notice {
+                    Some(ToSession::Hosts(claim)) => Some(claim),
+                    _ => None,
+                };
+                self.share(to, frame, Delivery::Urgent, tells);
                 return Some(opener);
             }
             Outbound::Notice(notice) => {
-                self.say(word(to, notice));
+                if let Some(word) = word(to, notice) {
+                    self.say(word);
+                }
             }
         }
         None
     }
 
-    fn say(&mut self, word: ToBranch) -> Pushed {
-        self.link.push(self.now, &Entry::ToBranch(self.place.clone(), word))
-    }
-
-    fn push_frame(&mut self, to: SessionId, frame: Frame, no_room: NoRoom) {
+    fn push_judged(&mut self, to: SessionId, frame: Frame, no_room: NoRoom, tells: Option<Claim>) {
         let delivery = match no_room {
             NoRoom::Close => Delivery::Page,
             NoRoom::CloseLater => Delivery::News,
@@ -125,27 +151,51 @@ impl Pushing<'_> {
             NoRoom::Drop => Delivery::PeerData,
             NoRoom::Expire { sender, receiver } => {
                 let from = Some((sender, receiver.clone()));
-                let delivery = Delivery::Signal;
-                let word = ToBranch::Frame { to: vec![to], frame, delivery, from };
+                let (to, delivery) = (vec![to], Delivery::Signal);
+                let word = ToBranch::Frame { to, frame, delivery, from, tells };
                 if self.say(word) != Pushed::Queued {
                     self.refused.push((sender, receiver));
                 }
                 return;
             }
         };
-        self.link.push_frame(self.now, &self.place, to, &frame, delivery);
+        self.share(to, frame, delivery, tells);
+    }
+
+    /// Sends a frame, together with those for the next sessions if they are the same.
+    fn share(&mut self, to: SessionId, frame: Frame, delivery: Delivery, tells: Option<Claim>) {
+        match &mut self.shared {
+            Some(shared) if shared.is(&frame, delivery, tells.as_ref()) => shared.to.push(to),
+            _ => {
+                self.push_shared();
+                self.shared = Some(SharedFrame { to: vec![to], frame, delivery, tells });
+            }
+        }
+    }
+
+    fn push_shared(&mut self) {
+        if let Some(SharedFrame { to, frame, delivery, tells }) = self.shared.take() {
+            let word = ToBranch::Frame { to, frame, delivery, from: None, tells };
+            self.link.push(self.now, &Entry::ToBranch(self.place.clone(), word));
+        }
+    }
+
+    fn say(&mut self, word: ToBranch) -> Pushed {
+        self.push_shared();
+        self.link.push(self.now, &Entry::ToBranch(self.place.clone(), word))
     }
 }
 
 /// Returns a notice as it is said to the session's node.
-fn word(to: SessionId, notice: ToSession) -> ToBranch {
-    match notice {
+fn word(to: SessionId, notice: ToSession) -> Option<ToBranch> {
+    Some(match notice {
         ToSession::Joined { claim, .. } => ToBranch::Welcome { to, open: None, claim, seat: None },
-        ToSession::Hosts(claim) => ToBranch::Hosts { to, claim },
         ToSession::Ping => ToBranch::Ping(to),
         ToSession::Close(close) => ToBranch::Dismiss { session: to, close },
         ToSession::PageLost(_) => ToBranch::JoinReturned(to),
-    }
+        // goes with the frame that tells the client
+        ToSession::Hosts(_) => return None,
+    })
 }
 
 impl outlet::Link<ToSession> for PageRoute {

@@ -133,7 +133,7 @@ fn keeper(
     let beside = move |handle| publish(publishing, clock, due, sealing, handle);
     let opening = Arc::clone(&seal);
     let tell = move |event| handle_event(&bus, &opening, event);
-    match supervisor::start(address, node, Timing::default(), beside, tell) {
+    match supervisor::start_beside(address, node, Timing::default(), beside, tell) {
         Ok(handle) => Box::new(RedisKeeper { handle, seal }),
         Err(error) => {
             log::error!(error:%; "there is no thread for the connection to Redis");

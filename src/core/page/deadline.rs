@@ -20,6 +20,8 @@ pub enum DeadlineReason {
     GoingAway,
     /// The claimed host did not come back.
     Recovery,
+    /// A page far above the clock of epochs may name the next host.
+    Election,
     /// The holder of an id that a newcomer wants did not answer.
     PendingJoin,
     /// An absent member did not come back.
@@ -40,14 +42,17 @@ pub enum DeadlineReason {
     Relief,
     /// The deputy is judged.
     DeputyReview,
+    /// The clock of epochs is past the epoch of an empty page: the page may be forgotten.
+    Idle,
 }
 
 impl DeadlineReason {
     /// All reasons, in the order in which a page handles those that are due together.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 15] = [
         Self::DialCalm,
         Self::GoingAway,
         Self::Recovery,
+        Self::Election,
         Self::PendingJoin,
         Self::Absence,
         Self::Profile,
@@ -58,5 +63,6 @@ impl DeadlineReason {
         Self::Suspicion,
         Self::Relief,
         Self::DeputyReview,
+        Self::Idle,
     ];
 }

@@ -4,7 +4,7 @@ mod calls;
 
 use std::collections::BTreeMap;
 
-use calls::{Random, node, page, random_call};
+use calls::{Random, crowd, node, page, random_call, registration};
 
 use super::*;
 use crate::cluster::{Fence, Generation, NodeId, Slot};
@@ -15,20 +15,8 @@ fn generation(n: u64) -> Generation {
 }
 
 fn look(state: &mut RegistryState) -> View {
-    match state.apply(&Call::Look).0 {
-        Reply::View(view, _) => view,
-        other => panic!("{other:?}"),
-    }
-}
-
-/// Registers so many other nodes that slots are scarce: 0 to 250 are held.
-fn crowd(state: &mut RegistryState) {
-    let (epoch, standing) = (Epoch(0), Standing::Settled);
-    for n in 1000..1251 {
-        let (node, carried) = (NodeId(n), vec![]);
-        let wants_slot = true;
-        state.apply(&Call::Register { node, version: 1, epoch, standing, carried, wants_slot });
-    }
+    let (Reply::View(view, _), _) = state.apply(&Call::Look) else { panic!("no view") };
+    view
 }
 
 /// What the registry promised at some time.
@@ -120,11 +108,11 @@ fn promises_hold_in_random_lives() {
         let mut random = Random::new(seed);
         let mut state = RegistryState::empty(generation(0));
         seen.buried.clear();
-        crowd(&mut state);
+        crowd().for_each(|call| drop(state.apply(&call)));
         for step in 1..600 {
             if random.one_in(150) {
                 state.delete_members(generation(step));
-                crowd(&mut state);
+                crowd().for_each(|call| drop(state.apply(&call)));
                 seen.buried.clear();
             }
             let call = random_call(&mut random, &state);
@@ -136,17 +124,17 @@ fn promises_hold_in_random_lives() {
                 check_record(&call, &members, records.record(&page), state.record(&page));
             }
             assert_eq!(tick.is_some(), matches!(reply, Reply::Renewed { .. }));
-            match &reply {
-                Reply::Taken(before) => {
-                    seen.taken += 1;
-                    let own = before.as_ref().is_some_and(|one| Some(one.node) == asker(&call));
-                    assert!(own || !members.is_asserting(), "{call:?} was given a page");
-                }
-                Reply::Lives(_) | Reply::Behind(_) | Reply::Asserting | Reply::NotRegistered(_) => {
-                    seen.refused += 1;
-                    assert_eq!(state.view(), members, "{call:?} was refused and changed something");
-                }
-                _ => {}
+            if let Reply::Taken(before) = &reply {
+                seen.taken += 1;
+                let own = before.as_ref().is_some_and(|one| Some(one.node) == asker(&call));
+                assert!(own || !members.is_asserting(), "{call:?} was given a page");
+            }
+            if matches!(
+                reply,
+                Reply::Lives(_) | Reply::Behind(_) | Reply::Asserting | Reply::NotRegistered(_)
+            ) {
+                seen.refused += 1;
+                assert_eq!(state.view(), members, "{call:?} was refused and changed something");
             }
             check_again(&state, &call, &reply);
             if random.one_in(40) {
@@ -180,21 +168,13 @@ fn check_again(state: &RegistryState, call: &Call, reply: &Reply) {
 #[test]
 fn a_scan_finds_all_that_stay_while_others_come_and_go() {
     let mut state = RegistryState::empty(generation(0));
-    let register = |node| Call::Register {
-        node,
-        version: 1,
-        epoch: Epoch(0),
-        standing: Standing::Settled,
-        carried: vec![],
-        wants_slot: true,
-    };
     let named = |n: u64| page(n + 1);
-    state.apply(&register(node(0)));
+    state.apply(&registration(node(0), &[]));
     for n in 0..1000 {
         state.apply(&Call::Claim { page: named(n), node: node(0), fence: Fence(1) });
     }
     state.apply(&Call::Depart { node: node(0) });
-    state.apply(&register(node(1)));
+    state.apply(&registration(node(1), &[]));
     let (mut cursor, mut found, mut calls) = (0, vec![], 0);
     loop {
         let (Reply::Scanned(some, next), _) = state.apply(&Call::Scan { cursor }) else { panic!() };
@@ -220,13 +200,9 @@ fn a_scan_finds_all_that_stay_while_others_come_and_go() {
 #[test]
 fn carried_slots_rest_and_go_back_to_their_holders() {
     let mut state = RegistryState::empty(generation(0));
-    let register = |n, carried: &[(u64, u8)]| Call::Register {
-        node: node(n),
-        version: 1,
-        epoch: Epoch(0),
-        standing: Standing::Settled,
-        carried: carried.iter().map(|(n, slot)| (node(*n), Slot(*slot))).collect(),
-        wants_slot: true,
+    let register = |n, carried: &[(u64, u8)]| {
+        let carried: Vec<_> = carried.iter().map(|(n, slot)| (node(*n), Slot(*slot))).collect();
+        registration(node(n), &carried)
     };
     let slot = |state: &RegistryState, n| state.view().get(node(n)).and_then(|one| one.slot);
     // the memory is gone; node 1 is back first, and knows who had what

@@ -33,6 +33,17 @@ pub(crate) fn page(n: u64) -> PageKey {
     }
 }
 
+/// Returns calls that register so many other nodes that slots are scarce: 0 to 250 are held.
+pub(crate) fn crowd() -> impl Iterator<Item = Call> {
+    (1000..1251).map(|n| registration(NodeId(n), &[]))
+}
+
+/// Returns the registration of a node that carries these slots and wants one.
+pub(crate) fn registration(node: NodeId, carried: &[(NodeId, Slot)]) -> Call {
+    let (epoch, standing, carried) = (Epoch(0), Standing::Settled, carried.to_vec());
+    Call::Register { node, version: 1, epoch, standing, carried, wants_slot: true }
+}
+
 /// Returns a call that may do something: about half of them are of what the registry has.
 pub(crate) fn random_call(random: &mut Random, state: &RegistryState) -> Call {
     let node = node(random.below(5));
