@@ -108,7 +108,7 @@ impl Bus {
             Entry::ToPage(place, word) => match visitor::input_of(word) {
                 Ok((session, input)) => {
                     let unheard = self.tables.visitors.hear(from, &place, session, input);
-                    if let Err(Input::Forward { kind, dst, .. }) = unheard
+                    if let Some(Input::Forward { kind, dst, .. }) = unheard
                         && kind.waits()
                     {
                         let word = ToBranch::Expired { session, dst };

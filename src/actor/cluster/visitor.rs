@@ -80,24 +80,22 @@ impl Visitors {
         all.extract_if(|_, visitor| visitor.node == node).collect()
     }
 
-    /// Hands what a session's client said to its page, or past it.
-    ///
-    /// # Errors
-    /// Returns the input if the session is not known here, on that page.
+    /// Hands what a session's client said to its page, or past it. Returns the input if the session
+    /// is not known here, on that page.
     pub fn hear(
         &self,
         from: NodeId,
         place: &Place,
         session: SessionId,
         input: Input,
-    ) -> Result<(), Input> {
+    ) -> Option<Input> {
         let all = self.0.read().unwrap_or_else(PoisonError::into_inner);
         let visitor = all.get(&session);
         match visitor.filter(|v| v.node == from && v.fence.get() >= place.fence) {
             Some(visitor) => visitor.hear(session, input),
-            None => return Err(input),
+            None => return Some(input),
         }
-        Ok(())
+        None
     }
 }
 
