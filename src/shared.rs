@@ -61,6 +61,14 @@ impl MayDecide {
         self.0.store(until, Ordering::Release);
     }
 
+    /// Returns for how long pages may decide, in ms; at most an hour.
+    #[must_use]
+    pub fn left_ms(&self, now: Time) -> i64 {
+        const MOST: u64 = 3_600_000;
+        let left = self.0.load(Ordering::Acquire).saturating_sub(now.0).min(MOST);
+        i64::try_from(left).unwrap_or(i64::MAX)
+    }
+
     /// Returns whether pages may decide at `now`. Asked before each step of a page, because the
     /// process may have been frozen since the last one.
     #[must_use]

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use crate::clock::Clock;
 use peerstar_core::cluster::NodeId;
 use peerstar_core::cluster::entry::Entry;
-use peerstar_core::cluster::link::{Link, Pushed, window};
+use peerstar_core::cluster::link::{Condition, Link, Pushed, window};
 use peerstar_core::time::Time;
 
 /// Wakes the bus thread, which publishes what links have to send.
@@ -55,6 +55,13 @@ impl OtherNode {
     pub fn on_bus<T>(&self, work: impl FnOnce(&mut Link, Time) -> T) -> T {
         self.is_due.store(false, Ordering::Release);
         work(&mut self.link(), self.clock.now())
+    }
+
+    /// Returns whether the link is broken, how many bytes wait in it, and how many messages of the
+    /// relay it had no room for.
+    pub fn look(&self) -> (bool, usize, u64) {
+        let link = self.link();
+        (link.condition() == Condition::Down, link.waiting_bytes(), link.dropped_relays())
     }
 
     fn link(&self) -> MutexGuard<'_, Link> {

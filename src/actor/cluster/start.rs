@@ -15,7 +15,6 @@ use super::node::{Keeper, NodeDirectory};
 use super::other_node::OtherNodes;
 use super::tables::Tables;
 use crate::actor::registry::ThisProcess;
-use crate::clock::Clock;
 use crate::cluster::address::Address;
 use crate::cluster::seal::{Keys, Purpose, Seal};
 use crate::cluster::supervisor::{self, Event, Handle, Timing, Unanswered};
@@ -115,7 +114,7 @@ pub fn start(
         let tables =
             Tables { others: Arc::new(others), branches: Arc::default(), visitors: Arc::default() };
         let bus = Arc::new(Bus::new(tables.clone(), ctx.address().recipient()));
-        let keeper = keeper(address, node, bus, shared.clock, due, seal);
+        let keeper = keeper(address, node, bus, Arc::clone(&shared), due, seal);
         let rules = NodeRules { version: VERSION, max_pages: limit(shared.settings.pages.max) };
         NodeDirectory::new(shared, node, rules, pages, keeper, tables, kept)
     }))
@@ -125,12 +124,12 @@ fn keeper(
     address: Address,
     node: NodeId,
     bus: Arc<Bus>,
-    clock: Clock,
+    shared: Arc<Shared>,
     due: Arc<Notify>,
     seal: Arc<CurrentSeal>,
 ) -> Box<dyn Keeper> {
     let (publishing, sealing) = (Arc::clone(&bus), Arc::clone(&seal));
-    let beside = move |handle| publish(publishing, clock, due, sealing, handle);
+    let beside = move |handle| publish(publishing, shared, due, sealing, handle);
     let opening = Arc::clone(&seal);
     let tell = move |event| handle_event(&bus, &opening, event);
     match supervisor::start_beside(address, node, Timing::default(), beside, tell) {
@@ -145,21 +144,25 @@ fn keeper(
 /// Publishes what links have to send, for ever.
 async fn publish(
     bus: Arc<Bus>,
-    clock: Clock,
+    shared: Arc<Shared>,
     due: Arc<Notify>,
     seal: Arc<CurrentSeal>,
     handle: Handle,
 ) {
-    let mut bag = Vec::new();
+    let (mut bag, metrics) = (Vec::new(), &shared.metrics.cluster);
     loop {
         let seal = seal.get();
         let next = bus.run(&mut bag, |to, bag| match seal.seal(to, bag) {
             // links send again what is not published
-            Ok(sealed) => drop(handle.publish(to, sealed)),
+            Ok(sealed) => {
+                metrics.bags.inc();
+                metrics.bag_bytes.inc_by(sealed.len() as u64);
+                handle.publish(to, sealed);
+            }
             Err(_) => log::error!("a bag cannot be sealed"),
         });
         // the clock counts whole milliseconds: without one more the alarm may be early
-        let rest = next.map_or(REST, |at| at.since(clock.now()) + Duration::from_millis(1));
+        let rest = next.map_or(REST, |at| at.since(shared.clock.now()) + Duration::from_millis(1));
         tokio::select! {
             () = due.notified() => {}
             () = sleep(rest.min(REST)) => {}

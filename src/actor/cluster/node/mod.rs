@@ -184,6 +184,9 @@ impl NodeDirectory {
             Output::Epoch(epoch) => self.shared.epochs.note_cluster(epoch),
             Output::Deciding(deciding) => self.shared.deciding.set(deciding),
             Output::Create { page, incarnation, fence, announced, claim } => {
+                if claim.is_some() {
+                    self.shared.metrics.cluster.take_overs.inc();
+                }
                 let mut handover = Handover::above(announced);
                 handover.claim = claim;
                 self.create(&page, incarnation, fence, handover, HashSet::new(), ctx);
@@ -414,7 +417,10 @@ impl NodeDirectory {
         reason = "a page does little for one message, and never waits"
     )]
     fn admit(&mut self, page: &PageKey, joining: Joining<Request>, from: Option<NodeId>) {
-        let Joining { session, request: Request { join, outlet }, .. } = joining;
+        let Joining { session, resumes, request: Request { join, outlet }, .. } = joining;
+        if resumes {
+            self.shared.metrics.cluster.resumes.inc();
+        }
         let Some(here) = self.pages.get_mut(page) else { return };
         let outlet = match (outlet, from) {
             (Some(outlet), _) => outlet,
@@ -496,6 +502,23 @@ impl NodeDirectory {
         }
     }
 
+    fn measure(&self, now: Time) {
+        let metrics = &self.shared.metrics.cluster;
+        let (mut links, mut down, mut waiting, mut dropped) = (0, 0, 0, 0);
+        for other in self.tables.others.all() {
+            let (is_down, bytes, relays) = other.look();
+            links += 1;
+            down += i64::from(is_down);
+            waiting += i64::try_from(bytes).unwrap_or(i64::MAX);
+            dropped += i64::try_from(relays).unwrap_or(i64::MAX);
+        }
+        metrics.lease_left.set(self.shared.deciding.left_ms(now));
+        metrics.links.set(links);
+        metrics.links_down.set(down);
+        metrics.waiting_bytes.set(waiting);
+        metrics.relays_dropped.set(dropped);
+    }
+
     /// Looks at what branches have to judge.
     fn tick_branches(&mut self, ctx: &mut Context<Self>) {
         let now = self.shared.clock.now();
@@ -505,6 +528,7 @@ impl NodeDirectory {
                 branch.flush();
             }
         }
+        self.measure(now);
         ctx.run_later(BRANCH_TICK, Self::tick_branches);
     }
 
@@ -547,10 +571,13 @@ impl NodeDirectory {
         self.step(Input::Drain, ctx);
     }
 
+    #[expect(clippy::wildcard_enum_match_arm, reason = "others are only logged")]
     fn changed(&self, change: Change) {
         log_change(self.state.node(), change);
-        if change == Change::Settled {
-            self.shared.has_settled.store(true, Ordering::Release);
+        match change {
+            Change::Settled => self.shared.has_settled.store(true, Ordering::Release),
+            Change::Buried { .. } => drop(self.shared.metrics.cluster.burials.inc()),
+            _ => {}
         }
     }
 
