@@ -167,6 +167,7 @@ impl FarEnd<ToSession> for FarNode {
                 page: page(),
                 routing: Arc::clone(&self.routing),
                 claim: decode_claim(claim),
+                open: None,
             },
             [b'h', claim @ ..] => {
                 ToSession::Hosts(decode_claim(claim).unwrap_or_else(|| panic!("no claim")))
@@ -383,7 +384,8 @@ impl Bench {
                 let outlet = self.nodes.admit(session, local);
                 // the page lets the session in
                 let routing = Arc::new(RoutingTable::new(0));
-                let joined = ToSession::Joined { page: self.page.clone(), routing, claim: None };
+                let joined =
+                    ToSession::Joined { page: self.page.clone(), routing, claim: None, open: None };
                 outlet.send(Outbound::Notice(joined));
                 outlet
             }
@@ -506,7 +508,7 @@ fn a_notice_is_handled_after_earlier_frames_are_in_the_socket() {
         let routing = Arc::new(RoutingTable::new(0));
         let page = bench.page.clone();
         let notices = [
-            ToSession::Joined { page: page.clone(), routing, claim: Some(claim(7)) },
+            ToSession::Joined { page: page.clone(), routing, claim: Some(claim(7)), open: None },
             ToSession::Hosts(claim(8)),
             ToSession::Ping,
             ToSession::PageLost(Some(page)),

@@ -14,6 +14,7 @@ use peerstar_core::page::{Handover, Input};
 use peerstar_core::protocol::claim::Claim;
 use peerstar_core::protocol::close::Close;
 use peerstar_core::protocol::id::{Epoch, PageKey, PeerId, SessionId, Token};
+use peerstar_core::protocol::outgoing::Frame;
 
 /// How a page reaches a session.
 pub type Outlet = outlet::Outlet<ToSession>;
@@ -158,6 +159,8 @@ pub enum ToSession {
         routing: Arc<RoutingTable>,
         /// The host that the client is told of in `OPEN`. A session that resumes is told nothing.
         claim: Option<Claim>,
+        /// `OPEN`, for a client on another node. A client here was sent it before.
+        open: Option<Box<Frame>>,
     },
     /// The session's client hosts from now on, as it was told.
     Hosts(Claim),

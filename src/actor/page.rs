@@ -219,9 +219,15 @@ impl Page {
                     "member joined"
                 );
                 let is_told = open.is_some();
-                if let Some(open) = open {
-                    self.batch.put(outlet, Outbound::Frame(open));
-                }
+                // over a link the client is told in one word that it is a member
+                let open = match open {
+                    Some(open) if outlet.is_linked() => Some(Box::new(open)),
+                    Some(open) => {
+                        self.batch.put(outlet, Outbound::Frame(open));
+                        None
+                    }
+                    None => None,
+                };
                 let page = PageAddress::Here(ctx.address().recipient());
                 let routing = Arc::clone(&self.routing);
                 // A session that resumes is told nothing. Any other is told in `OPEN`, maybe of an
@@ -235,8 +241,10 @@ impl Page {
                 } else if claim.is_some() {
                     self.announced.clone_from(&claim);
                 }
-                self.batch
-                    .put(outlet, Outbound::Notice(ToSession::Joined { page, routing, claim }));
+                self.batch.put(
+                    outlet,
+                    Outbound::Notice(ToSession::Joined { page, routing, claim, open }),
+                );
                 // The id may have belonged to another session until now.
                 if let Some(id) = self.state.id_of(to).cloned() {
                     self.vacate(id);

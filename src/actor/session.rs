@@ -366,7 +366,7 @@ impl Handler<ToSession> for Session {
 
     fn handle(&mut self, message: ToSession, ctx: &mut Context<Self>) {
         let input = match message {
-            ToSession::Joined { page, routing, claim } => {
+            ToSession::Joined { page, routing, claim, open: _ } => {
                 if !self.state.is_member() {
                     self.shared.metrics.joins.inc();
                 }

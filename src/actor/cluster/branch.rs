@@ -209,7 +209,7 @@ impl Branch {
                     batch.put(outlet, Outbound::Frame(open));
                 }
                 let (page, routing) = (self.address(), Arc::clone(&self.routing));
-                let notice = ToSession::Joined { page, routing, claim };
+                let notice = ToSession::Joined { page, routing, claim, open: None };
                 batch.put(outlet, Outbound::Notice(notice));
                 let place = Place { page: self.page.clone(), fence: state.fence() };
                 self.node.do_send(ToNode::Joined { place, session: to });

@@ -189,7 +189,10 @@ impl Pushing<'_> {
 /// Returns a notice as it is said to the session's node.
 fn word(to: SessionId, notice: ToSession) -> Option<ToBranch> {
     Some(match notice {
-        ToSession::Joined { claim, .. } => ToBranch::Welcome { to, open: None, claim, seat: None },
+        ToSession::Joined { claim, open, .. } => {
+            let open = open.map(|open| *open);
+            ToBranch::Welcome { to, open, claim, seat: None }
+        }
         ToSession::Ping => ToBranch::Ping(to),
         ToSession::Close(close) => ToBranch::Dismiss { session: to, close },
         ToSession::PageLost(_) => ToBranch::JoinReturned(to),
