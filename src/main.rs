@@ -77,7 +77,10 @@ fn main() -> ExitCode {
     };
     match actix_web::rt::System::new().block_on(serve) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => fail(1, &error),
+        Err(error) => {
+            let is_hopeless = error.get_ref().is_some_and(|error| error.is::<server::Hopeless>());
+            fail(if is_hopeless { 2 } else { 1 }, &error)
+        }
     }
 }
 

@@ -31,6 +31,11 @@ const DRAIN: Duration = Duration::from_secs(10);
 /// Time that plain HTTP requests may take after the drain, in seconds.
 const LAST_REQUESTS_S: u64 = 2;
 
+/// Why the server can never work with these settings.
+#[derive(Debug, thiserror::Error)]
+#[error("cluster.url: {0}")]
+pub struct Hopeless(String);
+
 /// Listens on the address of the settings.
 ///
 /// # Errors
@@ -127,6 +132,10 @@ pub async fn run(
 
     tokio::select! {
         () = stopping.cancelled() => (),
+        () = shared.stops_hopeless.cancelled() => {
+            let why = shared.hopeless.get().cloned().unwrap_or_default();
+            return Err(io::Error::other(Hopeless(why)));
+        }
         // a server that could start does not end by itself
         ended = &mut serving => {
             let ended = ended.unwrap_or_else(|error| Err(io::Error::other(error)));

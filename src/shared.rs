@@ -1,7 +1,7 @@
 //! Settings, rules, clock and metrics, which all actors and handlers of one server share.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use tokio_util::sync::CancellationToken;
 
@@ -38,6 +38,10 @@ pub struct Shared {
     pub has_settled: AtomicBool,
     /// Cancelled when this node has left the cluster.
     pub drained: CancellationToken,
+    /// Why the Redis of the cluster can never serve, once that is known.
+    pub hopeless: OnceLock<String>,
+    /// Cancelled after `hopeless` was set.
+    pub stops_hopeless: CancellationToken,
 }
 
 /// Until when pages may decide. A server alone may always.
@@ -95,6 +99,8 @@ impl Shared {
             deciding: MayDecide::default(),
             has_settled: AtomicBool::new(false),
             drained: CancellationToken::new(),
+            hopeless: OnceLock::new(),
+            stops_hopeless: CancellationToken::new(),
         })
     }
 }

@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{Redis, http};
+use common::{Redis, SECRET, http, run_once};
 use serde_json::json;
 
 #[tokio::test]
@@ -77,4 +77,49 @@ async fn the_operator_is_answered_for_the_whole_cluster_by_any_node() {
     let pages = http(&two, "GET", "/pages", &[ADMIN]).await;
     assert!(pages.header("peerstar-missing").is_some());
     one.signal("CONT");
+}
+
+#[tokio::test]
+async fn a_redis_that_can_never_serve_ends_the_server_with_2() {
+    let redis = Redis::start_with(&["--cluster-enabled", "yes"]);
+    let directory = tempfile::tempdir().expect("a directory");
+    let url = format!("redis://127.0.0.1:{}", redis.port);
+    let outcome = run_once(
+        &directory,
+        &[],
+        &[
+            ("PEERSTAR__SERVER__PORT", "0"),
+            ("PEERSTAR__CLUSTER__URL", &url),
+            ("PEERSTAR__CLUSTER__SECRET", SECRET),
+        ],
+    );
+    assert_eq!(outcome.code, Some(2), "{}", outcome.stderr);
+    assert!(
+        outcome.stderr.contains("cluster.url: this is Redis in the mode"),
+        "{}",
+        outcome.stderr
+    );
+}
+
+#[test]
+fn settings_of_a_cluster_that_cannot_work_are_refused_and_no_secret_is_shown() {
+    let directory = tempfile::tempdir().expect("a directory");
+    for (url, secret, words) in [
+        ("http://a", SECRET, "cluster.url must begin with redis://"),
+        ("redis://a", "short", "cluster.secret: with cluster.url it must be at least 32 bytes"),
+        ("env:NOT_SET", SECRET, "the environment variable NOT_SET is not set"),
+    ] {
+        let environment = [("PEERSTAR__CLUSTER__URL", url), ("PEERSTAR__CLUSTER__SECRET", secret)];
+        let outcome = run_once(&directory, &["--check"], &environment);
+        assert_eq!(outcome.code, Some(2), "{}", outcome.stderr);
+        assert!(outcome.stderr.contains(words), "{}", outcome.stderr);
+    }
+    let environment = [
+        ("PEERSTAR__CLUSTER__URL", "env:REDIS"),
+        ("PEERSTAR__CLUSTER__SECRET", SECRET),
+        ("REDIS", "redis://u:hunter2@a"),
+    ];
+    let outcome = run_once(&directory, &["--check"], &environment);
+    assert_eq!(outcome.code, Some(0), "{}", outcome.stderr);
+    assert!(!outcome.stdout.contains(SECRET) && !outcome.stdout.contains("hunter2"));
 }

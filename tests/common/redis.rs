@@ -9,7 +9,7 @@ use tempfile::TempDir;
 use super::{PATIENCE, Server};
 
 /// The secret of every cluster here.
-const SECRET: &str = "0123456789abcdef0123456789abcdef";
+pub(crate) const SECRET: &str = "0123456789abcdef0123456789abcdef";
 
 /// A running Redis. When dropped, it is killed.
 pub(crate) struct Redis {
@@ -18,10 +18,11 @@ pub(crate) struct Redis {
     directory: TempDir,
 }
 
-fn launch(port: u16, directory: &TempDir) -> Child {
+fn launch(port: u16, directory: &TempDir, options: &[&str]) -> Child {
     let child = Command::new("redis-server")
         .args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", ""])
         .args(["--appendonly", "no", "--maxmemory-policy", "noeviction"])
+        .args(options)
         .current_dir(directory.path())
         .stdin(Stdio::null())
         .stdout(Stdio::null())
@@ -38,11 +39,16 @@ fn launch(port: u16, directory: &TempDir) -> Child {
 
 impl Redis {
     pub(crate) fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    /// Starts a Redis with more options.
+    pub(crate) fn start_with(options: &[&str]) -> Self {
         let free = TcpListener::bind("127.0.0.1:0").expect("a port");
         let port = free.local_addr().expect("an address").port();
         drop(free);
         let directory = tempfile::tempdir().expect("a directory");
-        Self { port, child: launch(port, &directory), directory }
+        Self { port, child: launch(port, &directory, options), directory }
     }
 
     /// Kills Redis (SIGKILL), which loses all that it knew.
@@ -53,7 +59,7 @@ impl Redis {
 
     /// Starts Redis again, empty, after [`Redis::kill`].
     pub(crate) fn restart(&mut self) {
-        self.child = launch(self.port, &self.directory);
+        self.child = launch(self.port, &self.directory, &[]);
     }
 
     /// Starts a server that is a node of the cluster.

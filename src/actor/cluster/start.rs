@@ -1,6 +1,7 @@
 //! Starts a node: its directory, its bus, and the connection to Redis.
 
 use std::io;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -129,9 +130,11 @@ fn keeper(
     seal: Arc<CurrentSeal>,
 ) -> Box<dyn Keeper> {
     let (publishing, sealing) = (Arc::clone(&bus), Arc::clone(&seal));
-    let beside = move |handle| publish(publishing, shared, due, sealing, handle);
+    let publishing_shared = Arc::clone(&shared);
+    let beside = move |handle| publish(publishing, publishing_shared, due, sealing, handle);
     let opening = Arc::clone(&seal);
-    let tell = move |event| handle_event(&bus, &opening, event);
+    let telling = Arc::clone(&shared);
+    let tell = move |event| handle_event(&bus, &opening, &telling, event);
     match supervisor::start_beside(address, node, Timing::default(), beside, tell) {
         Ok(handle) => Box::new(RedisKeeper { handle, seal }),
         Err(error) => {
@@ -171,7 +174,7 @@ async fn publish(
 }
 
 /// Handles what the connection to Redis tells. Runs on its thread.
-fn handle_event(bus: &Bus, seal: &CurrentSeal, event: Event) {
+fn handle_event(bus: &Bus, seal: &CurrentSeal, shared: &Shared, event: Event) {
     let input = match event {
         Event::Inbox(message) => return open(bus, &seal.get(), message),
         Event::Connected(warning) => {
@@ -181,6 +184,13 @@ fn handle_event(bus: &Bus, seal: &CurrentSeal, event: Event) {
             }
             bus.reconnected();
             KeeperInput::Connected
+        }
+        Event::Refused(refusal)
+            if refusal.is_final() && !shared.has_settled.load(Ordering::Acquire) =>
+        {
+            let _ = shared.hopeless.set(refusal.to_string());
+            shared.stops_hopeless.cancel();
+            return;
         }
         Event::Refused(refusal) => {
             log::warn!(error:% = refusal; "no connection to Redis; trying again");
