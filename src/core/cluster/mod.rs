@@ -10,6 +10,16 @@
 //! - [`entry`]: what nodes say to each other; [`bag`]: the bytes that carry it; [`link`]: the way
 //!   between two nodes, on which entries arrive once and in order, or both know that it is broken.
 //! - [`branch`]: a page that lives on another node, as its local sessions see it.
+//! - [`node`]: one process, a conductor over parts; [`io`] lists its inputs and outputs.
+//!
+//! | part | owns |
+//! |---|---|
+//! | [`lease`], [`watch`] | whether this node may decide; which other nodes are dead |
+//! | [`generation`], [`assertions`] | what the registry has forgotten, and saying it again |
+//! | [`members`] | who is in the cluster, and whether half of it was lost |
+//! | [`fences`] | the slot, and the numbers that it gives to the lives of pages |
+//! | [`pages`], [`joins`] | where each page lives; sessions that wait for theirs |
+//! | [`calls`], [`sweep`] | calls under way; records of nodes that are gone |
 
 pub mod assertions;
 pub mod bag;

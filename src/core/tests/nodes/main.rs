@@ -5,6 +5,8 @@
 #![allow(clippy::print_stderr, reason = "what happened in a run, for who looks for a fault")]
 
 mod attacks;
+mod checks;
+mod links;
 mod world;
 
 use std::time::Duration;
@@ -146,31 +148,31 @@ fn live_often(faults: Faults, seeds: u64) -> [u64; 5] {
 
 #[test]
 fn without_faults_everybody_is_let_in() {
-    let [joins, sent_away, _, raised, burials] = live_often(Faults::None, 100);
+    let [joins, sent_away, _, raised, burials] = live_often(Faults::None, 30);
     assert!(joins > 100);
     assert_eq!((sent_away, raised, burials), (0, 0, 0));
 }
 
 #[test]
 fn nodes_die_freeze_and_leave() {
-    let [_, _, takeovers, _, burials] = live_often(Faults::Nodes, 200);
+    let [_, _, takeovers, _, burials] = live_often(Faults::Nodes, 60);
     assert!(takeovers > 0 && burials > 0);
 }
 
 #[test]
 fn nodes_are_cut_off() {
-    let [.., burials] = live_often(Faults::Cuts, 200);
+    let [.., burials] = live_often(Faults::Cuts, 60);
     assert!(burials > 0);
 }
 
 #[test]
 fn the_registry_hangs_dies_and_forgets() {
-    live_often(Faults::Registry, 200);
+    live_often(Faults::Registry, 60);
 }
 
 #[test]
 fn everything_at_once() {
-    let [.., raised, burials] = live_often(Faults::All, 300);
+    let [.., raised, burials] = live_often(Faults::All, 120);
     assert!(raised > 0 && burials > 0);
 }
 

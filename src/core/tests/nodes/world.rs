@@ -40,7 +40,7 @@ pub(crate) fn page(n: u64) -> PageKey {
 
 /// What a node sends to another.
 #[derive(Debug, Clone)]
-enum Word {
+pub(crate) enum Word {
     Join(PageKey, Joining<()>),
     Returned(PageKey, Joining<()>),
     Departed(PageKey, SessionId),
@@ -76,80 +76,80 @@ enum Event {
 
 #[derive(Debug)]
 pub(crate) struct Actor {
-    incarnation: Incarnation,
-    pub fence: Fence,
+    pub(crate) incarnation: Incarnation,
+    pub(crate) fence: Fence,
     /// The members, and the node of each.
-    pub members: BTreeMap<SessionId, NodeId>,
-    pub alone: bool,
-    joins_seen: u64,
-    announced: Epoch,
-    host: Option<SessionId>,
+    pub(crate) members: BTreeMap<SessionId, NodeId>,
+    pub(crate) alone: bool,
+    pub(crate) joins_seen: u64,
+    pub(crate) announced: Epoch,
+    pub(crate) host: Option<SessionId>,
 }
 
 #[derive(Debug)]
 pub(crate) struct Session {
-    process: usize,
-    pub page: PageKey,
-    pub is_member: bool,
-    bound: Fence,
+    pub(crate) process: usize,
+    pub(crate) page: PageKey,
+    pub(crate) is_member: bool,
+    pub(crate) bound: Fence,
     /// Where the session thinks that its page is.
-    at: Option<Whereabouts>,
-    asked: u64,
-    next: u64,
-    epoch: Epoch,
+    pub(crate) at: Option<Whereabouts>,
+    pub(crate) asked: u64,
+    pub(crate) next: u64,
+    pub(crate) epoch: Epoch,
 }
 
 #[derive(Debug)]
 pub(crate) struct Process {
-    pub state: NodeState<()>,
-    pub is_alive: bool,
-    pub frozen_until: u64,
-    pub cut_until: u64,
-    inbox: VecDeque<Input<()>>,
-    connection: Option<u64>,
-    deciding: Deciding,
-    slot: Option<Slot>,
-    epoch: Epoch,
-    pub actors: BTreeMap<PageKey, Actor>,
+    pub(crate) state: NodeState<()>,
+    pub(crate) is_alive: bool,
+    pub(crate) frozen_until: u64,
+    pub(crate) cut_until: u64,
+    pub(crate) inbox: VecDeque<Input<()>>,
+    pub(crate) connection: Option<u64>,
+    pub(crate) deciding: Deciding,
+    pub(crate) slot: Option<Slot>,
+    pub(crate) epoch: Epoch,
+    pub(crate) actors: BTreeMap<PageKey, Actor>,
     /// Nodes to which it has links.
-    links: BTreeSet<NodeId>,
-    is_drained: bool,
+    pub(crate) links: BTreeSet<NodeId>,
+    pub(crate) is_drained: bool,
     /// The time of its clock runs this much faster, in parts of a thousand.
-    rate: i64,
-    words: VecDeque<(NodeId, NodeId, u64, Word)>,
+    pub(crate) rate: i64,
+    pub(crate) words: VecDeque<(NodeId, NodeId, u64, Word)>,
 }
 
 #[derive(Debug)]
 pub(crate) struct World {
-    pub now: u64,
-    pub random: Random,
-    pub registry: RegistryState,
+    pub(crate) now: u64,
+    pub(crate) random: Random,
+    pub(crate) registry: RegistryState,
     /// The registry does not answer until then.
-    pub hung_until: u64,
+    pub(crate) hung_until: u64,
     /// Nobody can dial the registry until then.
-    pub down_until: u64,
-    pub processes: Vec<Process>,
-    pub sessions: BTreeMap<SessionId, Session>,
+    pub(crate) down_until: u64,
+    pub(crate) processes: Vec<Process>,
+    pub(crate) sessions: BTreeMap<SessionId, Session>,
     queue: BTreeMap<(u64, u64), Event>,
-    last: u64,
-    last_session: u64,
+    pub(crate) last: u64,
+    pub(crate) last_session: u64,
     /// Links that are down, and since when nothing passes between two nodes.
-    stalled: BTreeMap<(NodeId, NodeId), u64>,
-    broken: BTreeSet<(NodeId, NodeId)>,
+    pub(crate) stalled: BTreeMap<(NodeId, NodeId), u64>,
+    pub(crate) broken: BTreeSet<(NodeId, NodeId)>,
     /// The time of the last fault.
-    pub fault: u64,
+    pub(crate) fault: u64,
     /// Whether the registry has lost something.
-    pub has_forgotten: bool,
-    pub joins: u64,
-    pub sent_away: u64,
-    pub takeovers: u64,
-    pub raised: u64,
-    pub burials: u64,
+    pub(crate) has_forgotten: bool,
+    pub(crate) joins: u64,
+    pub(crate) sent_away: u64,
+    pub(crate) takeovers: u64,
+    pub(crate) raised: u64,
+    pub(crate) burials: u64,
     /// Until when a node may decide that was buried while it lived.
-    early_until: u64,
+    pub(crate) early_until: u64,
     /// Hosts of (page, epoch).
-    hosts: BTreeMap<(PageKey, Epoch), SessionId>,
-    trace: Option<String>,
+    pub(crate) hosts: BTreeMap<(PageKey, Epoch), SessionId>,
+    pub(crate) trace: Option<String>,
 }
 
 const RULES: NodeRules = NodeRules { version: 1, max_pages: usize::MAX };
@@ -251,7 +251,7 @@ impl World {
     }
 
     /// Returns whether a node can talk to the registry.
-    fn reaches(&self, process: usize) -> bool {
+    pub(crate) fn reaches(&self, process: usize) -> bool {
         let one = &self.processes[process];
         self.down_until <= self.now && self.hung_until <= self.now && one.cut_until <= self.now
     }
@@ -266,7 +266,7 @@ impl World {
             }
     }
 
-    fn give(&mut self, process: usize, input: Input<()>) {
+    pub(crate) fn give(&mut self, process: usize, input: Input<()>) {
         if !self.processes[process].is_alive {
             return;
         }
@@ -501,14 +501,14 @@ impl World {
         }
     }
 
-    fn bind(&mut self, session: SessionId, fence: Fence) {
+    pub(crate) fn bind(&mut self, session: SessionId, fence: Fence) {
         if let Some(one) = self.sessions.get_mut(&session) {
             assert!(fence >= one.bound, "C3: bound to a lower fence");
             one.bound = fence;
         }
     }
 
-    fn leave_page(&mut self, process: usize, page: &PageKey, session: SessionId) {
+    pub(crate) fn leave_page(&mut self, process: usize, page: &PageKey, session: SessionId) {
         let Some(actor) = self.processes[process].actors.get_mut(page) else { return };
         actor.members.remove(&session);
         if actor.members.is_empty() {
@@ -517,201 +517,6 @@ impl World {
             let page = page.clone();
             let input = Input::Idle { page, incarnation, joins_seen, announced };
             self.processes[process].inbox.push_back(input);
-        }
-    }
-
-    fn send(&mut self, process: usize, to: NodeId, word: Word) {
-        let from = self.processes[process].state.node();
-        if self.processes[process].links.contains(&to) && !self.broken.contains(&(from, to)) {
-            let time = self.now + 1 + self.random.below(3);
-            self.processes[process].words.push_back((from, to, time, word));
-        }
-    }
-
-    fn hear(&mut self, process: usize, from: NodeId, word: Word) {
-        let input = match word {
-            Word::Join(page, joining) => Input::JoinFrom { node: from, page, joining },
-            Word::Returned(page, joining) => {
-                if !self.sessions.contains_key(&joining.session) {
-                    return;
-                }
-                Input::Returned { node: from, page, joining }
-            }
-            Word::Departed(page, session) => {
-                let departure = Departure::Goodbye;
-                Input::DepartedFrom { node: from, page, session, departure }
-            }
-            Word::Left(page, left) => Input::PageLeft { node: from, page, left },
-            Word::Welcome(page, fence, session) => {
-                let is_there = matches!(
-                    self.processes[process].state.whereabouts(&page),
-                    Some(Whereabouts::There { node, .. }) if node == from
-                );
-                let Some(one) = self.sessions.get_mut(&session) else { return };
-                if !is_there || fence < one.bound {
-                    // words of a lower fence never reach a socket
-                    return;
-                }
-                one.bound = fence;
-                one.is_member = true;
-                one.at = Some(Whereabouts::There { node: from, fence });
-                self.give(process, Input::Fenced { node: from, page: page.clone(), fence });
-                Input::Joined { page, session }
-            }
-            Word::Fence(page, fence) => {
-                let bound: Vec<_> = self
-                    .sessions
-                    .iter()
-                    .filter(|(_, one)| one.process == process && one.page == page)
-                    .filter(|(_, one)| {
-                        matches!(one.at, Some(Whereabouts::There { node, .. }) if node == from)
-                    })
-                    .filter(|(_, one)| one.is_member && one.bound <= fence)
-                    .map(|(session, _)| *session)
-                    .collect();
-                bound.into_iter().for_each(|session| self.bind(session, fence));
-                Input::Fenced { node: from, page, fence }
-            }
-            Word::Announce(page, claim) => {
-                let session = SessionId(claim.host.as_str().parse().unwrap());
-                let is_local =
-                    self.sessions.get(&session).is_some_and(|one| one.process == process);
-                self.told(process, &page, &claim);
-                Input::Announced { page, claim, is_local }
-            }
-        };
-        self.give(process, input);
-    }
-
-    /// Members of a page on one node are told of a host.
-    fn told(&mut self, process: usize, page: &PageKey, claim: &Claim) {
-        for one in self.sessions.values_mut() {
-            if one.process == process && one.page == *page && one.is_member {
-                one.epoch = one.epoch.max(claim.epoch);
-            }
-        }
-    }
-
-    /// Lets words pass between nodes, and breaks links.
-    fn pass_words(&mut self) {
-        for process in 0..self.processes.len() {
-            if !self.is_running(process) {
-                continue;
-            }
-            let links: Vec<_> = self.processes[process].links.iter().copied().collect();
-            for other in links {
-                self.watch_link(process, other);
-            }
-            let mut rest = VecDeque::new();
-            let mut blocked = BTreeSet::new();
-            while let Some((from, to, time, word)) = self.processes[process].words.pop_front() {
-                let target = self.process_of(to);
-                let passes = self.reaches(process)
-                    && time <= self.now
-                    && !blocked.contains(&to)
-                    && target.is_some_and(|target| self.reaches(target));
-                match target {
-                    _ if !passes => {
-                        blocked.insert(to);
-                        rest.push_back((from, to, time, word));
-                    }
-                    Some(target) if self.processes[target].links.contains(&from) => {
-                        if self.is_running(target) {
-                            self.hear(target, from, word);
-                        } else {
-                            blocked.insert(to);
-                            rest.push_back((from, to, time, word));
-                        }
-                    }
-                    // the other end knows no such node yet
-                    Some(target) => {
-                        self.give(target, Input::Stranger(from));
-                        blocked.insert(to);
-                        rest.push_back((from, to, time, word));
-                    }
-                    None => {}
-                }
-            }
-            self.processes[process].words.append(&mut rest);
-        }
-    }
-
-    fn watch_link(&mut self, process: usize, other: NodeId) {
-        let node = self.processes[process].state.node();
-        let target = self.process_of(other);
-        let works = self.reaches(process)
-            && target.is_some_and(|target| {
-                self.reaches(target)
-                    && self.is_running(target)
-                    && self.processes[target].links.contains(&node)
-            });
-        let key = (node, other);
-        if works {
-            self.stalled.remove(&key);
-            if self.broken.contains(&key) && !self.broken.contains(&(other, node)) {
-                // up when both ends know that it was broken
-                self.broken.insert((other, node));
-                self.give(target.unwrap(), Input::Link { node, is_up: false });
-            }
-            if self.broken.remove(&key) {
-                self.broken.remove(&(other, node));
-                self.processes[process].words.retain(|(_, to, ..)| *to != other);
-                let target = target.unwrap();
-                self.processes[target].words.retain(|(_, to, ..)| *to != node);
-                self.give(process, Input::Link { node: other, is_up: true });
-                self.give(target, Input::Link { node, is_up: true });
-                self.name_all(process, target);
-                self.name_all(target, process);
-            }
-        } else {
-            let since = *self.stalled.entry(key).or_insert(self.now);
-            if self.now - since > 5000 && self.broken.insert(key) {
-                self.processes[process].words.retain(|(_, to, ..)| *to != other);
-                self.give(process, Input::Link { node: other, is_up: false });
-            }
-        }
-    }
-
-    /// One node says which members of the other are on its pages, and that this is all.
-    fn name_all(&mut self, process: usize, other: usize) {
-        let (node, there) =
-            (self.processes[process].state.node(), self.processes[other].state.node());
-        let pages: Vec<_> = self.processes[process].actors.keys().cloned().collect();
-        for page in pages {
-            let actor = &self.processes[process].actors[&page];
-            let gone: Vec<_> = actor
-                .members
-                .iter()
-                .filter(|(session, at)| {
-                    let is_on = |one: &Session| one.is_member && one.process == other;
-                    **at == there && !self.sessions.get(session).is_some_and(is_on)
-                })
-                .map(|(session, _)| *session)
-                .collect();
-            for session in gone {
-                self.leave_page(process, &page, session);
-            }
-        }
-        let bound: Vec<_> = self
-            .sessions
-            .iter()
-            .filter(|(_, one)| one.process == other && one.is_member)
-            .filter(|(_, one)| {
-                matches!(one.at, Some(Whereabouts::There { node: at, .. }) if at == node)
-            })
-            .map(|(session, one)| (*session, one.page.clone(), one.bound))
-            .collect();
-        for (session, page, bound) in bound {
-            let actor = self.processes[process].actors.get(&page);
-            let left = Floor { epoch: Epoch(0), fence: bound };
-            match actor {
-                Some(actor) if actor.members.contains_key(&session) => {}
-                Some(_) => {
-                    let joining = Joining { session, bound, resumes: true, request: () };
-                    self.send(other, node, Word::Join(page, joining));
-                }
-                None => self.send(process, there, Word::Left(page, left)),
-            }
         }
     }
 
@@ -976,84 +781,5 @@ impl World {
     /// Notes a fault whose effect lasts until `until`.
     pub(crate) fn fault(&mut self, until: u64) {
         self.fault = self.fault.max(until).max(self.now);
-    }
-
-    fn check(&self) {
-        for (session, one) in &self.sessions {
-            let waits = self.now - one.asked;
-            let is_excused = self.processes[one.process].frozen_until + 10_000 > self.now
-                && self.processes[one.process].frozen_until > 0;
-            assert!(
-                one.is_member || waits <= 10_000 || is_excused,
-                "C8: {session:?} has waited for {waits} ms at {}: {one:?}",
-                one.process
-            );
-        }
-        if !self.now.is_multiple_of(50) {
-            return;
-        }
-        let is_calm = self.now > self.fault + 10_000;
-        let mut decides: BTreeMap<&PageKey, Vec<usize>> = BTreeMap::new();
-        for process in 0..self.processes.len() {
-            for (page, actor) in &self.processes[process].actors {
-                if self.decides(process) && !actor.alone {
-                    decides.entry(page).or_default().push(process);
-                }
-            }
-        }
-        for (page, who) in decides {
-            // nothing but a registry that forgets, or an early burial, gives a page away twice
-            let is_early = self.now < self.early_until;
-            let is_excused = !is_calm && (self.has_forgotten || is_early);
-            assert!(who.len() < 2 || is_excused, "C9: {page:?} decides on {who:?}");
-        }
-    }
-
-    /// Returns the pages whose record names a node that does not have them: a lost claim was
-    /// carried out late.
-    pub(crate) fn orphans(&self) -> Vec<PageKey> {
-        let is_orphan = |page: &PageKey, node| {
-            self.process_of(node).is_some_and(|at| !self.processes[at].actors.contains_key(page))
-        };
-        let records = self.registry.records();
-        let orphans = records.filter(|(page, record)| is_orphan(page, record.node));
-        orphans.map(|(page, _)| page.clone()).collect()
-    }
-
-    /// Checks what must hold when nothing has happened for long enough.
-    pub(crate) fn check_calm(&self) {
-        for process in (0..self.processes.len()).filter(|one| self.processes[*one].is_alive) {
-            let node = self.processes[process].state.node();
-            for (page, actor) in &self.processes[process].actors {
-                let record = self.registry.record(page);
-                assert!(
-                    record.is_some_and(|record| record.is_of(node, actor.fence)),
-                    "C10: {page:?} on {process} at {:?}: {record:?}",
-                    actor.fence
-                );
-                for (session, at) in &actor.members {
-                    let is_on = self.sessions.get(session).is_some_and(|one| {
-                        one.page == *page && one.bound == actor.fence && one.is_member
-                    });
-                    assert!(is_on, "C12: {session:?} of {at:?} on {page:?}");
-                }
-                assert!(!actor.members.is_empty(), "C12: {page:?} on {process} is empty");
-            }
-        }
-        for (session, one) in &self.sessions {
-            let node = self.processes[one.process].state.node();
-            let actors: Vec<_> = self
-                .processes
-                .iter()
-                .filter(|process| process.is_alive)
-                .filter_map(|process| process.actors.get(&one.page))
-                .collect();
-            assert_eq!(actors.len(), 1, "C11: {session:?} {one:?}");
-            assert!(
-                !one.is_member || actors[0].members.get(session) == Some(&node),
-                "C11: {session:?} {one:?} {:?}",
-                actors[0]
-            );
-        }
     }
 }
