@@ -86,10 +86,13 @@ local function is_asserting()
   return false
 end
 
+-- Every node as text, its number first.
 local function view()
-  local found = {}
-  for _, node in ipairs(nodes()) do
-    found[#found + 1] = node.id .. ' ' .. node_text(node)
+  local fields, found = redis.call('HGETALL', members), {}
+  for i = 1, #fields, 2 do
+    if fields[i]:sub(1, 1) == 'n' then
+      found[#found + 1] = fields[i]:sub(2) .. ' ' .. fields[i + 1]
+    end
   end
   return found
 end
@@ -165,18 +168,18 @@ local function renew()
 end
 
 local function look()
-  local channels, ids = {}, {}
-  for i, node in ipairs(nodes()) do
-    channels[i], ids[i] = inboxes .. node.id, node.id
+  local found, channels, ids, listening = view(), {}, {}, {}
+  for i, node in ipairs(found) do
+    ids[i] = node:sub(1, 16)
+    channels[i] = inboxes .. ids[i]
   end
-  local listening = {}
   if #channels > 0 then
     local counts = redis.call('PUBSUB', 'NUMSUB', unpack(channels))
     for i, id in ipairs(ids) do
       if counts[2 * i] > 0 then listening[#listening + 1] = id end
     end
   end
-  return { 'view', generation(), renewals(), view(), listening }
+  return { 'view', generation(), renewals(), found, listening }
 end
 
 -- node, and the counter that stood still or nothing
