@@ -30,7 +30,7 @@ pub struct Admission {
     open: AtomicUsize,
     /// Number of permits for each address, where these are limited.
     addresses: Mutex<HashMap<IpAddr, usize>>,
-    /// Number of the next session.
+    /// Number of the next session. The first is random, so that no other process uses the same.
     next_session: AtomicU64,
     /// Knows when the last permit is returned.
     permits: TaskTracker,
@@ -52,7 +52,7 @@ impl Admission {
             most_per_address: limit(settings.limits.connections_per_ip),
             open: AtomicUsize::new(0),
             addresses: Mutex::default(),
-            next_session: AtomicU64::new(0),
+            next_session: AtomicU64::new(rand::random::<u64>() >> 1),
             permits: TaskTracker::new(),
             shown,
         })
@@ -118,7 +118,8 @@ pub struct ConnectionPermit {
 }
 
 impl ConnectionPermit {
-    /// Returns the number of the connection's session, which no other session has.
+    /// Returns the number of the connection's session, which no other session has, not even one of
+    /// another process.
     #[must_use]
     pub const fn session(&self) -> SessionId {
         self.session

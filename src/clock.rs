@@ -1,8 +1,9 @@
 //! The clock. No other file of the server asks for the time of day.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU16, AtomicU64, Ordering};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
+use peerstar_core::cluster::Slot;
 use peerstar_core::epoch_clock::{EpochClock, EpochTime};
 use peerstar_core::protocol::id::Epoch;
 use peerstar_core::time::Time;
@@ -35,14 +36,24 @@ pub struct SharedEpochClock {
     started: EpochClock,
     /// See [`EpochClock::lead_ms`].
     lead_ms: AtomicU64,
+    /// See [`EpochClock::slot`]. [`NO_SLOT`] stands for none.
+    slot: AtomicU16,
 }
+
+/// No slot has this number.
+const NO_SLOT: u16 = u16::MAX;
 
 impl SharedEpochClock {
     /// Starts the clock of epochs of a server.
     #[must_use]
     pub fn start(clock: Clock) -> Self {
         let started = EpochClock::start(unix_ms());
-        Self { clock, started, lead_ms: AtomicU64::new(started.lead_ms) }
+        Self {
+            clock,
+            started,
+            lead_ms: AtomicU64::new(started.lead_ms),
+            slot: AtomicU16::new(NO_SLOT),
+        }
     }
 
     /// Returns what the clock shows.
@@ -59,8 +70,21 @@ impl SharedEpochClock {
         self.lead_ms.fetch_max(clock.lead_ms, Ordering::Relaxed);
     }
 
+    /// Notes what the clock of another node showed.
+    pub fn note_cluster(&self, epoch: Epoch) {
+        let mut clock = self.load();
+        clock.note_cluster(self.clock.now(), epoch);
+        self.lead_ms.fetch_max(clock.lead_ms, Ordering::Relaxed);
+    }
+
+    /// Sets the node's share of the epochs.
+    pub fn set_slot(&self, slot: Option<Slot>) {
+        self.slot.store(slot.map_or(NO_SLOT, |slot| slot.0.into()), Ordering::Relaxed);
+    }
+
     fn load(&self) -> EpochClock {
-        EpochClock { lead_ms: self.lead_ms.load(Ordering::Relaxed), ..self.started }
+        let slot = u8::try_from(self.slot.load(Ordering::Relaxed)).ok().map(Slot);
+        EpochClock { lead_ms: self.lead_ms.load(Ordering::Relaxed), slot, ..self.started }
     }
 }
 

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
+use peerstar::cluster::address::Address;
 use peerstar::settings::{Settings, SettingsError, Sources, environment};
 use peerstar::tls::Certificate;
 use peerstar::{logging, server, signals};
@@ -47,6 +48,11 @@ fn main() -> ExitCode {
         Ok(certificate) => certificate,
         Err(error) => return fail(2, &error),
     };
+    let variable = |name: &str| std::env::var(name).ok();
+    let redis = match Address::parse(settings.cluster.url.expose(), variable) {
+        Ok(redis) => redis,
+        Err(error) => return fail(2, &format_args!("settings: cluster.url {error}")),
+    };
     if check {
         // a reader that has gone cannot be told of the failure
         let _ = std::io::stdout().write_all(settings.print().as_bytes());
@@ -67,11 +73,14 @@ fn main() -> ExitCode {
     };
     let serve = async {
         let stopping = signals::catch(certificate.clone())?;
-        server::run(settings, listener, certificate, stopping).await
+        server::run(settings, listener, certificate, redis, stopping).await
     };
     match actix_web::rt::System::new().block_on(serve) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => fail(1, &error),
+        Err(error) => {
+            let is_hopeless = error.get_ref().is_some_and(|error| error.is::<server::Hopeless>());
+            fail(if is_hopeless { 2 } else { 1 }, &error)
+        }
     }
 }
 

@@ -40,6 +40,8 @@ pub struct Metrics {
     pub page_restarts: Counter,
     /// Number of connections that ended without a proper request, by reason.
     bad_requests: Labelled,
+    /// Of a node of a cluster.
+    pub cluster: ClusterMetrics,
     /// Number of broken invariants, which are faults of the server's own.
     pub violations: Counter,
     elections: Labelled,
@@ -62,6 +64,7 @@ impl Default for Metrics {
             not_allowed: Counter::default(),
             page_restarts: Counter::default(),
             bad_requests: Labelled::default(),
+            cluster: ClusterMetrics::default(),
             violations: Counter::default(),
             elections: Labelled::default(),
             refusals: Labelled::default(),
@@ -126,7 +129,58 @@ impl Default for Metrics {
             "Faults of the server's own",
             metrics.violations.clone(),
         );
+        metrics.cluster.register(registry.sub_registry_with_prefix("cluster"));
         Self { registry, ..metrics }
+    }
+}
+
+/// Metrics of one node of a cluster. All are 0 without a cluster.
+#[derive(Debug, Default)]
+pub struct ClusterMetrics {
+    /// Time for which the lease holds, in ms.
+    pub lease_left: Gauge,
+    /// Number of other nodes to which there is a link.
+    pub links: Gauge,
+    /// Number of links that are broken.
+    pub links_down: Gauge,
+    /// Number of bytes that wait in links to be acknowledged.
+    pub waiting_bytes: Gauge,
+    /// Number of bags that were published.
+    pub bags: Counter,
+    /// Number of bytes in them.
+    pub bag_bytes: Counter,
+    /// Number of messages of the relay for which a link had no room, of the nodes that are there.
+    pub relays_dropped: Gauge,
+    /// Number of pages that were taken over from another node.
+    pub take_overs: Counter,
+    /// Number of sessions that resumed on a page here.
+    pub resumes: Counter,
+    /// Number of times that this process was taken for dead.
+    pub burials: Counter,
+}
+
+impl ClusterMetrics {
+    fn register(&self, registry: &mut Registry) {
+        let gauges = [
+            ("lease_left_ms", "For how long this node may decide", &self.lease_left),
+            ("links", "Other nodes", &self.links),
+            ("links_down", "Other nodes that are not heard", &self.links_down),
+            ("waiting_bytes", "Bytes in links, not acknowledged", &self.waiting_bytes),
+            ("relays_dropped", "RELAY for which a link had no room", &self.relays_dropped),
+        ];
+        for (name, help, gauge) in gauges {
+            registry.register(name, help, gauge.clone());
+        }
+        let counters = [
+            ("bags", "Bags sent to other nodes", &self.bags),
+            ("bag_bytes", "Bytes in them", &self.bag_bytes),
+            ("take_overs", "Pages taken over from another node", &self.take_overs),
+            ("resumes", "Sessions that resumed on a page here", &self.resumes),
+            ("burials", "Times that this process was taken for dead", &self.burials),
+        ];
+        for (name, help, counter) in counters {
+            registry.register(name, help, counter.clone());
+        }
     }
 }
 

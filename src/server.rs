@@ -10,9 +10,13 @@ use socket2::{Domain, Protocol, Socket, Type};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
+use crate::actor::cluster::start as node;
 use crate::actor::directory::PageDirectory;
+use crate::actor::directory_address::DirectoryAddress;
 use crate::actor::message::ToDirectory;
 use crate::admission::Admission;
+use crate::cluster::address::Address;
+use crate::cluster::token_key::TokenKey;
 use crate::http::ticket::TicketCheck;
 use crate::http::{routes, service};
 use crate::settings::{Settings, ms};
@@ -26,6 +30,11 @@ const BACKLOG: i32 = 8192;
 const DRAIN: Duration = Duration::from_secs(10);
 /// Time that plain HTTP requests may take after the drain, in seconds.
 const LAST_REQUESTS_S: u64 = 2;
+
+/// Why the server can never work with these settings.
+#[derive(Debug, thiserror::Error)]
+#[error("cluster.url: {0}")]
+pub struct Hopeless(String);
 
 /// Listens on the address of the settings.
 ///
@@ -49,7 +58,7 @@ pub fn listen(settings: &Settings) -> io::Result<TcpListener> {
 }
 
 /// Serves until `stopping` is cancelled, then drains and returns. Serves over TLS where there is a
-/// certificate. Must run inside an actix `System`.
+/// certificate, and as a node of a cluster where there is the address of its Redis. Must run inside an actix `System`.
 ///
 /// # Errors
 /// When the server cannot start, or ends by itself.
@@ -57,6 +66,7 @@ pub async fn run(
     settings: Settings,
     listener: TcpListener,
     certificate: Option<Arc<Certificate>>,
+    redis: Option<Address>,
     stopping: CancellationToken,
 ) -> io::Result<()> {
     let descriptors = rlimit::increase_nofile_limit(u64::MAX).unwrap_or(1024);
@@ -65,15 +75,28 @@ pub async fn run(
     let admission = Admission::new(settings, descriptors, shared.metrics.connections.clone());
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let workers = if settings.server.workers == 0 { cores } else { settings.server.workers };
-    let directory = PageDirectory::start_with_pages(Arc::clone(&shared), workers / 2);
+    let directory = match redis {
+        Some(redis) => DirectoryAddress::Node(node::start(&shared, redis, workers / 2)?),
+        None => {
+            let shared = Arc::clone(&shared);
+            DirectoryAddress::Alone(PageDirectory::start_with_pages(shared, workers / 2))
+        }
+    };
     let secret = &settings.auth.ticket_secret;
     let tickets = (!secret.is_empty()).then(|| Arc::new(TicketCheck::new(secret.expose())));
+    let cluster = &settings.cluster;
+    let tokens = if shared.is_node() {
+        Some(TokenKey::new(cluster.secret.expose()).map_err(io::Error::other)?)
+    } else {
+        None
+    };
     let state = routes::AppState {
         shared: Arc::clone(&shared),
         admission: Arc::clone(&admission),
         stopping: stopping.clone(),
         directory: directory.clone(),
         tickets,
+        tokens,
     };
     log::info!(
         address:% = listener.local_addr()?,
@@ -109,6 +132,10 @@ pub async fn run(
 
     tokio::select! {
         () = stopping.cancelled() => (),
+        () = shared.stops_hopeless.cancelled() => {
+            let why = shared.hopeless.get().cloned().unwrap_or_default();
+            return Err(io::Error::other(Hopeless(why)));
+        }
         // a server that could start does not end by itself
         ended = &mut serving => {
             let ended = ended.unwrap_or_else(|error| Err(io::Error::other(error)));
@@ -116,16 +143,17 @@ pub async fn run(
         }
     }
     log::info!(connections = admission.connections(); "draining");
-    announce_drain(&directory, admission.connections());
-    let _ = timeout(DRAIN, admission.wait_until_empty()).await;
+    directory.tell(ToDirectory::Drain { connections: admission.connections() });
+    let emptied = async {
+        admission.wait_until_empty().await;
+        if shared.is_node() {
+            shared.drained.cancelled().await;
+        }
+    };
+    let _ = timeout(DRAIN, emptied).await;
     let left = admission.connections();
     let _ = timeout(Duration::from_secs(LAST_REQUESTS_S + 1), handle.stop(true)).await;
     serving.abort();
     log::info!(connections_cut = left; "stopped");
     Ok(())
-}
-
-#[expect(clippy::disallowed_methods, reason = "sent once, to an actor that never waits")]
-fn announce_drain(directory: &actix::Addr<PageDirectory>, connections: usize) {
-    directory.do_send(ToDirectory::Drain { connections });
 }

@@ -40,6 +40,7 @@ pub struct Settings {
     pub limits: Limits,
     pub ice: Ice,
     pub auth: Auth,
+    pub cluster: Cluster,
     pub cors: Cors,
     pub tls: Tls,
     pub log: Log,
@@ -123,6 +124,7 @@ section!(Auth {
     ticket_secret: Secret = Secret::default(),
     admin_token: Secret = Secret::default()
 });
+section!(Cluster { url: Secret = Secret::default(), secret: Secret = Secret::default() });
 section!(Cors {
     #[serde(deserialize_with = "origin::list")]
     origins: Vec<Origin> = Vec::new(),

@@ -1,16 +1,21 @@
 //! Settings, rules, clock and metrics, which all actors and handlers of one server share.
 
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use tokio_util::sync::CancellationToken;
 
 use crate::clock::{Clock, SharedEpochClock};
 use crate::metrics::Metrics;
 use crate::settings::{Settings, limit, ms};
 use crate::turn;
+use peerstar_core::cluster::io::Deciding;
 use peerstar_core::page::Rules;
 use peerstar_core::protocol::ice::IceServers;
 use peerstar_core::protocol::incoming::MAX_PROFILE_BYTES;
 use peerstar_core::protocol::outgoing::{RelayTerms, Terms};
 use peerstar_core::session::SessionRules;
+use peerstar_core::time::Time;
 
 /// Settings, rules, clock and metrics of one server.
 #[derive(Debug)]
@@ -27,6 +32,53 @@ pub struct Shared {
     pub epochs: SharedEpochClock,
     /// Metrics for the operator. They are written and never read back.
     pub metrics: Metrics,
+    /// Until when pages may decide.
+    pub deciding: MayDecide,
+    /// Whether this node of a cluster has been in it.
+    pub has_settled: AtomicBool,
+    /// Cancelled when this node has left the cluster.
+    pub drained: CancellationToken,
+    /// Why the Redis of the cluster can never serve, once that is known.
+    pub hopeless: OnceLock<String>,
+    /// Cancelled after `hopeless` was set.
+    pub stops_hopeless: CancellationToken,
+}
+
+/// Until when pages may decide. A server alone may always.
+#[derive(Debug)]
+pub struct MayDecide(AtomicU64);
+
+impl Default for MayDecide {
+    fn default() -> Self {
+        Self(AtomicU64::new(u64::MAX))
+    }
+}
+
+impl MayDecide {
+    /// Sets until when pages may decide.
+    pub fn set(&self, deciding: Deciding) {
+        let until = match deciding {
+            Deciding::Until(until) => until.0,
+            Deciding::Alone => u64::MAX,
+            Deciding::No => 0,
+        };
+        self.0.store(until, Ordering::Release);
+    }
+
+    /// Returns for how long pages may decide, in ms; at most an hour.
+    #[must_use]
+    pub fn left_ms(&self, now: Time) -> i64 {
+        const MOST: u64 = 3_600_000;
+        let left = self.0.load(Ordering::Acquire).saturating_sub(now.0).min(MOST);
+        i64::try_from(left).unwrap_or(i64::MAX)
+    }
+
+    /// Returns whether pages may decide at `now`. Asked before each step of a page, because the
+    /// process may have been frozen since the last one.
+    #[must_use]
+    pub fn at(&self, now: Time) -> bool {
+        now.0 < self.0.load(Ordering::Acquire)
+    }
 }
 
 impl Shared {
@@ -37,7 +89,27 @@ impl Shared {
         let epochs = SharedEpochClock::start(clock);
         let rules = Arc::new(rules(&settings));
         let session_rules = Arc::new(session_rules(&settings, &rules));
-        Arc::new(Self { rules, session_rules, clock, epochs, metrics, settings })
+        Arc::new(Self {
+            rules,
+            session_rules,
+            clock,
+            epochs,
+            metrics,
+            settings,
+            deciding: MayDecide::default(),
+            has_settled: AtomicBool::new(false),
+            drained: CancellationToken::new(),
+            hopeless: OnceLock::new(),
+            stops_hopeless: CancellationToken::new(),
+        })
+    }
+}
+
+impl Shared {
+    /// Returns whether the server is a node of a cluster.
+    #[must_use]
+    pub fn is_node(&self) -> bool {
+        !self.settings.cluster.url.is_empty()
     }
 }
 

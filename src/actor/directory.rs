@@ -8,12 +8,12 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix::{Actor, Addr, AsyncContext, Context, Handler, Recipient, ResponseFuture};
+use actix::{Actor, Addr, AsyncContext, Context, Handler, ResponseFuture};
 use futures_util::future::join_all;
 
 use super::message::{
-    Batch, Dying, Ids, IdsOf, Kick, KickFrom, Outbound, Outlet, Summarise, SummariseAll, Summary,
-    ToDirectory, ToPage, ToSession,
+    Batch, Dying, Gathered, Ids, IdsOf, Kick, KickFrom, Outbound, Outlet, PageAddress, Summarise,
+    SummariseAll, Summary, ToDirectory, ToPage, ToSession,
 };
 use super::page::Page;
 use super::registry::{Home, Registry, ThisProcess};
@@ -96,7 +96,7 @@ impl PageDirectory {
                     "page actor died and is started again"
                 );
                 awaited.extend(outlets.iter().map(|outlet| outlet.session));
-                let successor = recipient(&self.create(key, incarnation, handover, awaited, ctx));
+                let successor = address(&self.create(key, incarnation, handover, awaited, ctx));
                 for outlet in outlets {
                     let notice = ToSession::PageLost(Some(successor.clone()));
                     batch.put(outlet, Outbound::Notice(notice));
@@ -131,8 +131,8 @@ impl PageDirectory {
     }
 }
 
-fn recipient(Home::Here(page): &Home) -> Recipient<ToPage> {
-    page.clone().recipient()
+fn address(Home::Here(page): &Home) -> PageAddress {
+    PageAddress::Here(page.clone().recipient())
 }
 
 impl Actor for PageDirectory {
@@ -157,7 +157,7 @@ impl Handler<ToDirectory> for PageDirectory {
                 }
             },
             ToDirectory::Seek { key, outlet } => {
-                let page = self.registry.find(&key).map(recipient);
+                let page = self.registry.find(&key).map(address);
                 outlet.send(Outbound::Notice(ToSession::PageLost(page)));
             }
             ToDirectory::Gone { key, session, departure } => {
@@ -181,6 +181,7 @@ impl Handler<ToDirectory> for PageDirectory {
                 );
                 self.succeed(&key, succession, *handover, &outlets, awaited, ctx);
             }
+            ToDirectory::Announced { .. } => {}
             ToDirectory::Drain { connections } => self.drain(connections, ctx),
         }
         self.shared.metrics.pages.set(i64::try_from(self.registry.count()).unwrap_or(i64::MAX));
@@ -191,35 +192,35 @@ impl Handler<ToDirectory> for PageDirectory {
 // may be given next.
 
 impl Handler<IdsOf> for PageDirectory {
-    type Result = ResponseFuture<Result<Vec<PeerId>, Dying>>;
+    type Result = ResponseFuture<Result<Gathered<Vec<PeerId>>, Dying>>;
 
     fn handle(&mut self, IdsOf(key): IdsOf, _: &mut Self::Context) -> Self::Result {
         let answer = self.registry.find(&key).map(|Home::Here(page)| page.send(Ids));
         Box::pin(async move {
             match answer {
-                Some(answer) => answer.await.unwrap_or(Err(Dying)),
-                None => Ok(Vec::new()),
+                Some(answer) => answer.await.unwrap_or(Err(Dying)).map(Gathered::whole),
+                None => Ok(Gathered::whole(Vec::new())),
             }
         })
     }
 }
 
 impl Handler<KickFrom> for PageDirectory {
-    type Result = ResponseFuture<Result<bool, Dying>>;
+    type Result = ResponseFuture<Result<Gathered<bool>, Dying>>;
 
     fn handle(&mut self, KickFrom { key, id }: KickFrom, _: &mut Self::Context) -> Self::Result {
         let answer = self.registry.find(&key).map(|Home::Here(page)| page.send(Kick(id)));
         Box::pin(async move {
             match answer {
-                Some(answer) => answer.await.unwrap_or(Err(Dying)),
-                None => Ok(false),
+                Some(answer) => answer.await.unwrap_or(Err(Dying)).map(Gathered::whole),
+                None => Ok(Gathered::whole(false)),
             }
         })
     }
 }
 
 impl Handler<SummariseAll> for PageDirectory {
-    type Result = ResponseFuture<Result<Vec<Summary>, Dying>>;
+    type Result = ResponseFuture<Result<Gathered<Vec<Summary>>, Dying>>;
 
     fn handle(&mut self, _: SummariseAll, _: &mut Self::Context) -> Self::Result {
         let pages = self.registry.pages();
@@ -231,7 +232,7 @@ impl Handler<SummariseAll> for PageDirectory {
             let answers: Vec<_> = answers.collect::<Result<_, _>>()?;
             let mut all: Vec<_> = answers.into_iter().flatten().collect();
             all.sort_by(|a: &Summary, b| a.page.cmp(&b.page));
-            Ok(all)
+            Ok(Gathered::whole(all))
         })
     }
 }

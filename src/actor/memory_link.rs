@@ -4,8 +4,10 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::latch::Opener;
-use super::outbound::{Outbound, QueuedItem};
+use super::outbound::{Judged, Outbound, QueuedItem, Urgent};
+use super::outlet::Link;
 use crate::transport::counters::SessionCounters;
+use peerstar_core::protocol::claim::Claim;
 use peerstar_core::protocol::id::SessionId;
 use peerstar_core::protocol::outgoing::Frame;
 
@@ -67,12 +69,22 @@ impl<N> MemoryLink<N> {
         Arc::clone(all.entry(session).or_default())
     }
 
-    /// Puts one item on its way.
-    pub(super) fn push(&self, QueuedItem { receiver, item, .. }: QueuedItem<N>) {
+    /// Puts one item on its way, and counts it against the room of its receiver.
+    fn put(&self, QueuedItem { receiver, item, .. }: QueuedItem<N>) {
+        if let Some(bytes) = item.frame_bytes() {
+            self.counters(receiver).add_queued(bytes);
+        }
         let (tag, body, opener) = match item {
+            Outbound::Judged(judged) => {
+                let Judged { frame, .. } = *judged;
+                (FRAME, frame.into_bytes().to_vec(), None)
+            }
             Outbound::Frame(frame) => (FRAME, frame.into_bytes().to_vec(), None),
             Outbound::Notice(notice) => (NOTICE, self.far.encode(&notice), None),
-            Outbound::Urgent(frame, opener) => (URGENT, frame.into_bytes().to_vec(), Some(opener)),
+            Outbound::Urgent(urgent) => {
+                let Urgent { frame, opener, .. } = *urgent;
+                (URGENT, frame.into_bytes().to_vec(), Some(opener))
+            }
         };
         let bytes = [&[tag], &*body].concat();
         self.packets().push_back(Packet { receiver, bytes, opener });
@@ -111,8 +123,26 @@ impl<N> MemoryLink<N> {
         match (*tag, opener) {
             (FRAME, None) => Outbound::Frame(frame()),
             (NOTICE, None) => Outbound::Notice(self.far.decode(body)),
-            (URGENT, Some(opener)) => Outbound::Urgent(frame(), opener),
+            (URGENT, Some(opener)) => {
+                Outbound::Urgent(Box::new(Urgent { frame: frame(), notice: None, opener }))
+            }
             (tag, opener) => panic!("no packet: tag {tag}, opener {}", opener.is_some()),
         }
     }
+}
+
+impl<N> Link<N> for MemoryLink<N> {
+    fn push(&self, item: QueuedItem<N>) {
+        self.put(item);
+    }
+
+    fn append(&self, items: Vec<QueuedItem<N>>) {
+        items.into_iter().for_each(|item| self.put(item));
+    }
+
+    fn publish_host(&self, _: Option<&Claim>) {}
+
+    fn probe(&self, _: SessionId, _: Frame) {}
+
+    fn say_members(&self, _: Vec<SessionId>, _: Option<Claim>) {}
 }

@@ -3,18 +3,23 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use actix::{Message, Recipient};
+use actix::Message;
 
-use super::{outbound, outlet, routing_table, writer};
+use super::outlet::Link;
+use super::{outbound, outlet, page_address, routing_table, writer};
+use peerstar_core::cluster::NodeId;
 use peerstar_core::directory::Incarnation;
 use peerstar_core::page::member::{Departure, JoinRequest};
 use peerstar_core::page::{Handover, Input};
 use peerstar_core::protocol::claim::Claim;
 use peerstar_core::protocol::close::Close;
 use peerstar_core::protocol::id::{Epoch, PageKey, PeerId, SessionId, Token};
+use peerstar_core::protocol::outgoing::Frame;
 
 /// How a page reaches a session.
 pub type Outlet = outlet::Outlet<ToSession>;
+/// How a session reaches its page.
+pub type PageAddress = page_address::PageAddress<ToPage>;
 /// Outbound items that are sent in one moment.
 pub type Batch = outlet::Batch<ToSession>;
 /// One thing sent to a session.
@@ -74,6 +79,15 @@ pub enum ToDirectory {
         /// Highest epoch that it announced.
         announced: Epoch,
     },
+    /// A page has announced a host. Only a node of a cluster is told.
+    Announced {
+        /// Key of the page.
+        key: PageKey,
+        /// The host and its epoch.
+        claim: Claim,
+        /// Whether the session of the host is on this node.
+        is_local: bool,
+    },
     /// A page's actor has stopped, by order or by a panic.
     Stopped {
         /// Key of the page.
@@ -116,6 +130,18 @@ pub enum ToPage {
     },
     /// The directory has forgotten the page: it stops.
     Retire,
+    /// The process shuts down, and the page may live on another node: its members on this one are
+    /// told to come back, and it stops.
+    DrainHere,
+    /// The page must live on another node: it stops.
+    Yield {
+        /// Whether group members are told first that what was decided last may be contradicted.
+        was_alone: bool,
+    },
+    /// Says to another node which of its sessions are members.
+    SayMembers(Arc<dyn Link<ToSession>>),
+    /// Sessions of another node have missed what the page announced. They say again who they are.
+    Missed(Arc<dyn Link<ToSession>>, Vec<SessionId>),
     /// The page's actor panics, for tests.
     #[cfg(feature = "faults")]
     Fail,
@@ -128,11 +154,13 @@ pub enum ToSession {
     /// The session is a member of its page.
     Joined {
         /// Address of the page.
-        page: Recipient<ToPage>,
+        page: PageAddress,
         /// Host and outlets that the page publishes.
         routing: Arc<RoutingTable>,
         /// The host that the client is told of in `OPEN`. A session that resumes is told nothing.
         claim: Option<Claim>,
+        /// `OPEN`, for a client on another node. A client here was sent it before.
+        open: Option<Box<Frame>>,
     },
     /// The session's client hosts from now on, as it was told.
     Hosts(Claim),
@@ -141,13 +169,30 @@ pub enum ToSession {
     /// Closes the session for this reason.
     Close(Close),
     /// The page's actor died. The session resumes at its successor, if there is one.
-    PageLost(Option<Recipient<ToPage>>),
+    PageLost(Option<PageAddress>),
 }
 
 /// The answer of a page whose actor is dying, or whose sessions have not all resumed. The question
 /// may be asked again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Dying;
+
+/// An answer for the whole server, which may be several nodes.
+#[derive(Debug, Clone)]
+pub struct Gathered<T> {
+    /// The answer, as far as it is known.
+    pub answer: T,
+    /// Nodes that have not answered in time.
+    pub missing: Vec<NodeId>,
+}
+
+impl<T> Gathered<T> {
+    /// Returns an answer in which nothing is missing.
+    #[must_use]
+    pub const fn whole(answer: T) -> Self {
+        Self { answer, missing: Vec::new() }
+    }
+}
 
 /// Asks a page for the ids of its members.
 #[derive(Debug, Message)]
@@ -156,7 +201,7 @@ pub struct Ids;
 
 /// Asks the directory for the ids of a page's members.
 #[derive(Debug, Message)]
-#[rtype(result = "Result<Vec<PeerId>, Dying>")]
+#[rtype(result = "Result<Gathered<Vec<PeerId>>, Dying>")]
 pub struct IdsOf(pub PageKey);
 
 /// Has a page send away the member with an id. Returns whether there is one.
@@ -166,7 +211,7 @@ pub struct Kick(pub PeerId);
 
 /// Has the directory send away the member of a page with an id. Returns whether there is one.
 #[derive(Debug, Message)]
-#[rtype(result = "Result<bool, Dying>")]
+#[rtype(result = "Result<Gathered<bool>, Dying>")]
 pub struct KickFrom {
     /// Key of the page.
     pub key: PageKey,
@@ -194,7 +239,7 @@ pub struct Summarise;
 
 /// Asks the directory for the summaries of all pages.
 #[derive(Debug, Message)]
-#[rtype(result = "Result<Vec<Summary>, Dying>")]
+#[rtype(result = "Result<Gathered<Vec<Summary>>, Dying>")]
 pub struct SummariseAll;
 
 /// Has the directory send a page what no client can cause. Returns whether there is such a page.

@@ -1,18 +1,16 @@
 //! How a page reaches its sessions. A page does not know where a session's socket is.
 //!
-//! There are two kinds of [`Route`]: this process's writers, and an in-memory link for tests. The
-//! link turns every item into bytes and back, as a link between nodes will. `conformance` holds
-//! both to the same rules.
+//! There are two kinds of [`Route`]: to a writer of this process, and by a link to another node.
+//! `conformance` holds writers and links to the same rules.
 
 use std::sync::Arc;
 
 use super::latch::Latch;
-#[cfg(test)]
-use super::memory_link::MemoryLink;
-use super::outbound::{Outbound, QueuedItem};
+use super::outbound::{Outbound, QueuedItem, Urgent};
 use super::outbound_queue::OutboundQueue;
 use crate::transport::counters::SessionCounters;
 use peerstar_core::frame::fair_queue::Lane;
+use peerstar_core::protocol::claim::Claim;
 use peerstar_core::protocol::id::SessionId;
 use peerstar_core::protocol::outgoing::Frame;
 
@@ -21,14 +19,31 @@ const BROADCAST_FROM: usize = 8;
 /// Number of items for one writer at which a batch is sent without being asked to.
 const MAX_BATCH: usize = 1024;
 
+/// A way to sessions whose sockets are elsewhere.
+pub trait Link<N>: std::fmt::Debug + Send + Sync {
+    /// Sends one item.
+    fn push(&self, item: QueuedItem<N>);
+
+    /// Sends several items, in this order.
+    fn append(&self, items: Vec<QueuedItem<N>>);
+
+    /// Publishes the host that all members were told of.
+    fn publish_host(&self, host: Option<&Claim>);
+
+    /// Sends the host a `PROBE`, and has its node report whether the host's code runs.
+    fn probe(&self, to: SessionId, frame: Frame);
+
+    /// Says which sessions at the far end are members, and that no others are.
+    fn say_members(&self, sessions: Vec<SessionId>, host: Option<Claim>);
+}
+
 /// Where queued items go.
 #[derive(Debug)]
 enum Route<N> {
     /// To a writer of this process.
     Writer(Arc<OutboundQueue<N>>),
     /// To the far end of a link.
-    #[cfg(test)]
-    Link(Arc<MemoryLink<N>>),
+    Link(Arc<dyn Link<N>>),
 }
 
 // not derived: `N` need not be `Clone`
@@ -36,7 +51,6 @@ impl<N> Clone for Route<N> {
     fn clone(&self) -> Self {
         match self {
             Self::Writer(queue) => Self::Writer(Arc::clone(queue)),
-            #[cfg(test)]
             Self::Link(link) => Self::Link(Arc::clone(link)),
         }
     }
@@ -46,9 +60,7 @@ impl<N> Route<N> {
     fn is(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Writer(one), Self::Writer(other)) => Arc::ptr_eq(one, other),
-            #[cfg(test)]
             (Self::Link(one), Self::Link(other)) => Arc::ptr_eq(one, other),
-            #[cfg(test)]
             (Self::Writer(_), Self::Link(_)) | (Self::Link(_), Self::Writer(_)) => false,
         }
     }
@@ -56,7 +68,6 @@ impl<N> Route<N> {
     fn push(&self, item: QueuedItem<N>) {
         match self {
             Self::Writer(queue) => queue.push(item),
-            #[cfg(test)]
             Self::Link(link) => link.push(item),
         }
     }
@@ -64,8 +75,7 @@ impl<N> Route<N> {
     fn append(&self, items: Vec<QueuedItem<N>>) {
         match self {
             Self::Writer(queue) => queue.append(items),
-            #[cfg(test)]
-            Self::Link(link) => items.into_iter().for_each(|item| link.push(item)),
+            Self::Link(link) => link.append(items),
         }
     }
 }
@@ -101,17 +111,35 @@ impl<N> Outlet<N> {
         Self { session, counters, route: Route::Writer(queue) }
     }
 
-    /// Returns the outlet of a session at the far end of `link`.
-    #[cfg(test)]
+    /// Returns the outlet of a session at the far end of `link`. The counters are those of this
+    /// side: nothing counts against the session's room here, unless the link does so.
     #[must_use]
-    pub(super) fn linked(session: SessionId, link: &Arc<MemoryLink<N>>) -> Self {
-        let counters = link.counters(session);
-        Self { session, counters, route: Route::Link(Arc::clone(link)) }
+    pub const fn linked(
+        session: SessionId,
+        counters: Arc<SessionCounters>,
+        link: Arc<dyn Link<N>>,
+    ) -> Self {
+        Self { session, counters, route: Route::Link(link) }
     }
 
-    /// Counts an item against the session's room, and addresses it.
+    /// Returns whether the session's socket is on another node, where its room is judged.
+    #[must_use]
+    pub const fn is_linked(&self) -> bool {
+        matches!(self.route, Route::Link(_))
+    }
+
+    /// Returns the link to the session's node, if that is another one.
+    #[must_use]
+    pub const fn link(&self) -> Option<&Arc<dyn Link<N>>> {
+        match &self.route {
+            Route::Writer(_) => None,
+            Route::Link(link) => Some(link),
+        }
+    }
+
+    /// Addresses an item. Counts it against the session's room, if that is judged here.
     fn address(&self, item: Outbound<N>, lane: Lane) -> QueuedItem<N> {
-        if let Some(bytes) = item.frame_bytes() {
+        if let (Route::Writer(_), Some(bytes)) = (&self.route, item.frame_bytes()) {
             self.counters.add_queued(bytes);
         }
         QueuedItem { receiver: self.session, item, lane }
@@ -129,7 +157,6 @@ impl<N> Outlet<N> {
         match &self.route {
             Route::Writer(queue) if Arc::ptr_eq(queue, here) => queue.push_quietly(item),
             Route::Writer(queue) => queue.push(item),
-            #[cfg(test)]
             Route::Link(link) => link.push(item),
         }
     }
@@ -173,12 +200,13 @@ impl<N: Send + 'static> Batch<N> {
         self.parts = parts;
     }
 
-    /// Sends `frame` at once. Whatever is put or done after it waits until the frame is written, on
-    /// all threads.
-    pub fn send_urgent(&mut self, outlet: &Outlet<N>, frame: Frame) {
+    /// Sends `frame` at once, and then `notice` to the session. Whatever is put or done after it
+    /// waits until the frame is written, on all threads.
+    pub fn send_urgent(&mut self, outlet: &Outlet<N>, frame: Frame, notice: Option<N>) {
         self.send();
         let (latch, opener) = Latch::closed();
-        let (item, route) = (Outbound::Urgent(frame, opener), outlet.route.clone());
+        let item = Outbound::Urgent(Box::new(Urgent { frame, notice, opener }));
+        let route = outlet.route.clone();
         let item = outlet.address(item, Lane::Direct);
         self.run(move || route.push(item));
         self.latch = Some(latch);

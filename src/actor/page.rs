@@ -14,12 +14,15 @@ use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 
 use super::message::{
-    Batch, Dying, Ids, Kick, Outbound, Outlet, RoutingTable, Summarise, Summary, ToDirectory,
-    ToPage, ToSession,
+    Batch, Dying, Ids, Kick, Outbound, Outlet, PageAddress, RoutingTable, Summarise, Summary,
+    ToDirectory, ToPage, ToSession,
 };
+use super::outbound::{Judged, NoRoom};
+use super::outlet::Link;
 use crate::shared::Shared;
 use crate::transport::counters::SessionCounters;
 use peerstar_core::directory::Incarnation;
+use peerstar_core::page::member::Departure;
 use peerstar_core::page::{Announcement, Assignment, Env, Handover, Input, Output, PageState};
 use peerstar_core::protocol::cause::Cause;
 use peerstar_core::protocol::claim::Claim;
@@ -30,13 +33,11 @@ use peerstar_core::time::Time;
 /// Bytes queued for one session from which on the page sends what it has so far, before it decides
 /// the rest.
 const SEND_EARLY_BYTES: usize = 32 * 1024;
-/// Factor by which joins and leaves of a crowd may exceed `limits.queue_bytes` in the host's queue.
-const NEWS_FACTOR: usize = 16;
-/// Share of `limits.queue_bytes` that messages of peers may fill in one member's queue: 1 /
-/// `PEER_SHARE`. A member without room for messages of the page or the host is closed, and no peer
-/// may bring that about.
-const PEER_SHARE: usize = 2;
 
+/// Interval at which a page that may not decide looks whether it may again.
+const HELD_RETRY: Duration = Duration::from_millis(20);
+/// Number of messages that wait meanwhile from which on data of the relay is dropped.
+const MOST_HELD: usize = 1024;
 /// Longest time for which the operator is told to ask again while sessions have not resumed after
 /// the page's actor died. Sessions that ended at the same moment never resume.
 const MAX_AWAITED: Duration = Duration::from_secs(5);
@@ -75,6 +76,12 @@ pub struct Page {
     outbox: Vec<Output>,
     timer: Option<(Time, SpawnHandle)>,
     random: SmallRng,
+    /// Links to the nodes of members.
+    links: Vec<Arc<dyn Link<ToSession>>>,
+    /// The host that the directory was told of, if this is a node of a cluster.
+    reported: Option<Claim>,
+    /// Messages that wait until the page may decide.
+    held: VecDeque<ToPage>,
 }
 
 impl Page {
@@ -92,7 +99,8 @@ impl Page {
             PageState::new(key.clone(), Arc::clone(&shared.rules), shared.clock.now(), handover);
         let awaited_until = shared.clock.now().plus(MAX_AWAITED);
         let random = SmallRng::from_rng(&mut rand::rng());
-        let routing = Arc::new(RoutingTable::new(shared.settings.limits.queue_bytes / PEER_SHARE));
+        let routing =
+            Arc::new(RoutingTable::new(NoRoom::Drop.room(shared.settings.limits.queue_bytes)));
         Self {
             key,
             incarnation,
@@ -114,6 +122,9 @@ impl Page {
             outbox: Vec::new(),
             timer: None,
             random,
+            links: Vec::new(),
+            reported: None,
+            held: VecDeque::new(),
         }
     }
 
@@ -164,8 +175,13 @@ impl Page {
             Some((self.state.id_of(session)?.clone(), self.outlets.get(&session)?.clone()))
         };
         let joined: Vec<_> = self.joined.drain(..).filter_map(reached).collect();
+        let links = if announced.is_some() { self.links.clone() } else { Vec::new() };
+        if let Some(claim) = announced.as_ref().filter(|_| self.shared.is_node()) {
+            self.report_host(claim);
+        }
         self.batch.then(move || {
             if let Some(claim) = announced {
+                links.iter().for_each(|link| link.publish_host(Some(&claim)));
                 routing.set_host(claim);
             }
             // The parked messages for a new member are sent; what others hand it past the page
@@ -203,10 +219,17 @@ impl Page {
                     "member joined"
                 );
                 let is_told = open.is_some();
-                if let Some(open) = open {
-                    self.batch.put(outlet, Outbound::Frame(open));
-                }
-                let (page, routing) = (ctx.address().recipient(), Arc::clone(&self.routing));
+                // over a link the client is told in one word that it is a member
+                let open = match open {
+                    Some(open) if outlet.is_linked() => Some(Box::new(open)),
+                    Some(open) => {
+                        self.batch.put(outlet, Outbound::Frame(open));
+                        None
+                    }
+                    None => None,
+                };
+                let page = PageAddress::Here(ctx.address().recipient());
+                let routing = Arc::clone(&self.routing);
                 // A session that resumes is told nothing. Any other is told in `OPEN`, maybe of an
                 // earlier host than the routing table has from members that are gone.
                 let claim = assignment.filter(|_| is_told).map(Assignment::into_claim);
@@ -214,11 +237,14 @@ impl Page {
                     // Members that join may be told of different hosts: the highest claim so far.
                     self.announced = None;
                     self.routing.clear_host();
+                    self.links.iter().for_each(|link| link.publish_host(None));
                 } else if claim.is_some() {
                     self.announced.clone_from(&claim);
                 }
-                self.batch
-                    .put(outlet, Outbound::Notice(ToSession::Joined { page, routing, claim }));
+                self.batch.put(
+                    outlet,
+                    Outbound::Notice(ToSession::Joined { page, routing, claim, open }),
+                );
                 // The id may have belonged to another session until now.
                 if let Some(id) = self.state.id_of(to).cloned() {
                     self.vacate(id);
@@ -230,8 +256,9 @@ impl Page {
                 frame,
                 assignment: assignment @ Assignment { hosting: false, .. },
             } => {
-                self.announced = Some(assignment.into_claim());
-                self.send_or_congest(to, frame)
+                let claim = assignment.into_claim();
+                self.announced = Some(claim.clone());
+                self.send_telling(to, frame, NoRoom::Close, Some(&claim))
             }
             Output::AnnounceHost { to, frame, assignment } => {
                 let claim = assignment.into_claim();
@@ -241,9 +268,9 @@ impl Page {
                 let outlet = self.outlets.get(&to)?;
                 let congested = (!has_room(outlet)).then_some(Input::Congested(to));
                 if congested.is_none() {
-                    self.batch.send_urgent(outlet, frame);
+                    let notice = ToSession::Hosts(claim.clone());
+                    self.batch.send_urgent(outlet, frame, Some(notice));
                 }
-                self.batch.put(outlet, Outbound::Notice(ToSession::Hosts(claim.clone())));
                 self.announced = Some(claim);
                 congested
             }
@@ -251,23 +278,20 @@ impl Page {
                 self.announce_to_others(*announcement);
                 None
             }
-            // all members are on this node, so that no other one is asked to report
-            Output::Send { to, frame } | Output::Probe { to, frame } => {
-                self.send_or_congest(to, frame)
+            Output::Send { to, frame } => self.send(to, frame, NoRoom::Close),
+            Output::Probe { to, frame } => {
+                if let Some(link) = self.outlets.get(&to).and_then(Outlet::link) {
+                    self.batch.send();
+                    link.probe(to, frame);
+                }
+                None
             }
             Output::Forward { to, frame, from } => {
-                let sent =
-                    self.send(to, frame, self.shared.settings.limits.queue_bytes / PEER_SHARE);
-                from.filter(|_| !sent).map(|(session, dst)| Input::Undelivered { session, dst })
+                let no_room = from
+                    .map_or(NoRoom::Drop, |(sender, receiver)| NoRoom::Expire { sender, receiver });
+                self.send(to, frame, no_room)
             }
-            Output::RosterChange { to, frame } => {
-                let sent = self.send(
-                    to,
-                    frame,
-                    self.shared.settings.limits.queue_bytes.saturating_mul(NEWS_FACTOR),
-                );
-                (!sent).then_some(Input::Congested(to))
-            }
+            Output::RosterChange { to, frame } => self.send(to, frame, NoRoom::CloseLater),
             Output::NotAllowed => {
                 self.shared.metrics.not_allowed.inc();
                 None
@@ -325,12 +349,15 @@ impl Page {
     /// Announces the host to all other members. The host's own frame is sent already.
     fn announce_to_others(&mut self, announcement: Announcement) {
         let Self { state, outlets, batch, congested, shared, .. } = self;
+        let queue_bytes = shared.settings.limits.queue_bytes;
+        let claim = announcement.assignment.clone().into_claim();
         state.announce_to_others(&announcement, |to, frame| {
-            if !send(outlets, batch, to, frame, shared.settings.limits.queue_bytes) {
+            let words = (NoRoom::Close, Some(&claim));
+            if let Err(_no_room) = send(outlets, batch, to, frame, words, queue_bytes) {
                 congested.push(to);
             }
         });
-        self.announced = Some(announcement.assignment.into_claim());
+        self.announced = Some(claim);
     }
 
     /// Takes `id` off the routing table.
@@ -343,19 +370,94 @@ impl Page {
         }
     }
 
-    /// Sends a frame of the page or the host, or reports that the session has no room for it.
-    fn send_or_congest(&mut self, to: SessionId, frame: Frame) -> Option<Input> {
-        let sent = self.send(to, frame, self.shared.settings.limits.queue_bytes);
-        (!sent).then_some(Input::Congested(to))
+    /// Sends a frame. Returns the input that it leads to if the session has no room for it.
+    fn send(&mut self, to: SessionId, frame: Frame, no_room: NoRoom) -> Option<Input> {
+        self.send_telling(to, frame, no_room, None)
     }
 
-    fn send(&mut self, to: SessionId, frame: Frame, room: usize) -> bool {
-        send(&self.outlets, &mut self.batch, to, frame, room)
+    /// Sends a frame like [`send`](Self::send). `tells` is the host that the frame announces.
+    fn send_telling(
+        &mut self,
+        to: SessionId,
+        frame: Frame,
+        no_room: NoRoom,
+        tells: Option<&Claim>,
+    ) -> Option<Input> {
+        let queue_bytes = self.shared.settings.limits.queue_bytes;
+        let sent = send(&self.outlets, &mut self.batch, to, frame, (no_room, tells), queue_bytes);
+        sent.err().and_then(|no_room| no_room.verdict(to))
     }
 
     #[expect(clippy::disallowed_methods, reason = "the directory does little, and never waits")]
     fn report(&self, message: ToDirectory) {
         self.directory.do_send(message);
+    }
+
+    /// Tells the directory of a node who hosts: the registry keeps it for the case that this node
+    /// dies.
+    fn report_host(&mut self, claim: &Claim) {
+        if self.reported.as_ref() != Some(claim) {
+            self.reported = Some(claim.clone());
+            let session = self.state.session_of(&claim.host);
+            let outlet = session.and_then(|session| self.outlets.get(&session));
+            let is_local = outlet.is_some_and(|outlet| outlet.link().is_none());
+            let (key, claim) = (self.key.clone(), claim.clone());
+            self.report(ToDirectory::Announced { key, claim, is_local });
+        }
+    }
+
+    /// Returns whether a message has to wait until the page may decide. Behind a message that waits,
+    /// all wait.
+    fn must_wait(&self, message: &ToPage) -> bool {
+        let may_wait = matches!(
+            message,
+            ToPage::Join { .. }
+                | ToPage::Input(_)
+                | ToPage::FromClient { .. }
+                | ToPage::SayMembers(_)
+                | ToPage::Missed(..)
+        );
+        may_wait && (!self.held.is_empty() || !self.may_decide())
+    }
+
+    fn may_decide(&self) -> bool {
+        self.shared.deciding.at(self.shared.clock.now())
+    }
+
+    fn hold(&mut self, message: ToPage, ctx: &mut Context<Self>) {
+        if self.held.is_empty() {
+            ctx.run_later(HELD_RETRY, Self::release);
+        }
+        let is_relay = matches!(message, ToPage::FromClient { input: Input::Relay { .. }, .. });
+        if !is_relay || self.held.len() < MOST_HELD {
+            self.held.push_back(message);
+        }
+    }
+
+    /// Handles what has waited, if the page may decide again.
+    fn release(&mut self, ctx: &mut Context<Self>) {
+        while let Some(message) = self.held.pop_front() {
+            if !self.may_decide() {
+                self.held.push_front(message);
+                ctx.run_later(HELD_RETRY, Self::release);
+                break;
+            }
+            self.handle_now(message, ctx);
+        }
+        self.deliver();
+    }
+
+    /// Says to another node which of its sessions are members, behind all that they are sent.
+    fn say_members(&mut self, link: &Arc<dyn Link<ToSession>>) {
+        self.deliver();
+        let is_there = |outlet: &Outlet| outlet.link().is_some_and(|way| Arc::ptr_eq(way, link));
+        let sessions = self.outlets.values().filter(|outlet| is_there(outlet));
+        let sessions = sessions.map(|outlet| outlet.session);
+        let members = sessions.filter(|session| self.state.id_of(*session).is_some()).collect();
+        let host = self.state.assignment().filter(|_| !self.state.is_recovering());
+        let host = host.map(|(epoch, host)| Claim { epoch, host });
+        let link = Arc::clone(link);
+        self.batch.then(move || link.say_members(members, host));
     }
 
     fn check(&self) {
@@ -387,33 +489,113 @@ impl Page {
             ctx.cancel_future(later);
         }
         let delay = deadline.since(self.shared.clock.now());
-        let timer = ctx.run_later(delay, |page, ctx| {
-            page.timer = None;
-            page.drive(Input::Timer, ctx);
-            page.deliver();
-        });
+        let timer = ctx.run_later(delay, Self::handle_timer);
         self.timer = Some((deadline, timer));
+    }
+
+    fn handle_timer(&mut self, ctx: &mut Context<Self>) {
+        self.timer = None;
+        if self.may_decide() {
+            self.drive(Input::Timer, ctx);
+            self.deliver();
+        } else {
+            let timer = ctx.run_later(HELD_RETRY, Self::handle_timer);
+            self.timer = Some((Time(0), timer));
+        }
+    }
+
+    fn handle_now(&mut self, message: ToPage, ctx: &mut Context<Self>) {
+        match message {
+            ToPage::Join { request, outlet } => {
+                self.awaited.remove(&outlet.session);
+                if let Some(link) = outlet.link()
+                    && !self.links.iter().any(|known| Arc::ptr_eq(known, link))
+                {
+                    self.links.push(Arc::clone(link));
+                }
+                self.outlets.insert(outlet.session, outlet);
+                self.drive(Input::Join(*request), ctx);
+            }
+            ToPage::Input(input) => {
+                let gone = if let Input::SocketClosed { session, .. } = input {
+                    Some(session)
+                } else {
+                    None
+                };
+                self.drive(input, ctx);
+                if let Some(session) = gone {
+                    self.awaited.remove(&session);
+                    self.outlets.remove(&session);
+                    // a member that keeps its seat has no socket any more
+                    if let Some(id) = self.state.id_of(session) {
+                        self.routing.vacate(id);
+                    }
+                }
+            }
+            ToPage::FromClient { session, input } => {
+                let counters =
+                    self.outlets.get(&session).map(|outlet| Arc::clone(&outlet.counters));
+                self.drive(input, ctx);
+                self.handled.extend(counters);
+            }
+            ToPage::Retire => ctx.stop(),
+            ToPage::DrainHere => {
+                self.held.clear();
+                // the others go on with the page's next life
+                self.outlets.retain(|_, outlet| !outlet.is_linked());
+                self.drive(Input::Drain, ctx);
+                ctx.stop();
+            }
+            ToPage::Yield { was_alone } => {
+                self.held.clear();
+                if was_alone {
+                    self.drive(Input::Alone(true), ctx);
+                }
+                ctx.stop();
+            }
+            ToPage::SayMembers(link) => self.say_members(&link),
+            ToPage::Missed(link, sessions) => {
+                for session in sessions {
+                    let departure = Departure::Lost;
+                    self.drive(Input::SocketClosed { session, departure }, ctx);
+                }
+                self.say_members(&link);
+            }
+            #[cfg(feature = "faults")]
+            ToPage::Fail => panic!("asked to"),
+        }
     }
 }
 
-/// Sends a frame if the session has `room` bytes left. Returns whether it had; a session that is
-/// gone has room.
+/// Sends a frame. A session that is gone has room for it, and so has one on another node, as far as
+/// this node knows.
+///
+/// # Errors
+/// Returns what happens if the session has no room for it.
 fn send(
     outlets: &HashMap<SessionId, Outlet>,
     batch: &mut Batch,
     to: SessionId,
     frame: Frame,
-    room: usize,
-) -> bool {
-    let Some(outlet) = outlets.get(&to) else { return true };
-    let has_room = outlet.counters.has_room(room);
-    if has_room {
-        batch.put(outlet, Outbound::Frame(frame));
-        if !outlet.counters.has_room(SEND_EARLY_BYTES) {
-            batch.send();
-        }
+    (no_room, tells): (NoRoom, Option<&Claim>),
+    queue_bytes: usize,
+) -> Result<(), NoRoom> {
+    let Some(outlet) = outlets.get(&to) else { return Ok(()) };
+    if outlet.is_linked() {
+        batch.put(
+            outlet,
+            Outbound::Judged(Box::new(Judged { frame, no_room, tells: tells.cloned() })),
+        );
+        return Ok(());
     }
-    has_room
+    if !outlet.counters.has_room(no_room.room(queue_bytes)) {
+        return Err(no_room);
+    }
+    batch.put(outlet, Outbound::Frame(frame));
+    if !outlet.counters.has_room(SEND_EARLY_BYTES) {
+        batch.send();
+    }
+    Ok(())
 }
 
 /// Delivers after all messages of the mailbox were handled: what several of them lead to is sent
@@ -460,37 +642,10 @@ impl Handler<ToPage> for Page {
     type Result = ();
 
     fn handle(&mut self, message: ToPage, ctx: &mut Self::Context) {
-        match message {
-            ToPage::Join { request, outlet } => {
-                self.awaited.remove(&outlet.session);
-                self.outlets.insert(outlet.session, outlet);
-                self.drive(Input::Join(*request), ctx);
-            }
-            ToPage::Input(input) => {
-                let gone = if let Input::SocketClosed { session, .. } = input {
-                    Some(session)
-                } else {
-                    None
-                };
-                self.drive(input, ctx);
-                if let Some(session) = gone {
-                    self.awaited.remove(&session);
-                    self.outlets.remove(&session);
-                    // a member that keeps its seat has no socket any more
-                    if let Some(id) = self.state.id_of(session) {
-                        self.routing.vacate(id);
-                    }
-                }
-            }
-            ToPage::FromClient { session, input } => {
-                let counters =
-                    self.outlets.get(&session).map(|outlet| Arc::clone(&outlet.counters));
-                self.drive(input, ctx);
-                self.handled.extend(counters);
-            }
-            ToPage::Retire => ctx.stop(),
-            #[cfg(feature = "faults")]
-            ToPage::Fail => panic!("asked to"),
+        if self.must_wait(&message) {
+            self.hold(message, ctx);
+        } else {
+            self.handle_now(message, ctx);
         }
     }
 }

@@ -9,6 +9,7 @@ use std::sync::{PoisonError, RwLock};
 
 use actix::Message;
 
+use super::outbound::Outbound;
 use super::outlet::Outlet;
 use super::writer::ThreadSockets;
 use peerstar_core::protocol::claim::Claim;
@@ -50,6 +51,19 @@ impl<N: Message<Result = ()> + Send + Unpin + 'static> RoutingTable<N> {
         let outlets = self.outlets.read().unwrap_or_else(PoisonError::into_inner);
         match outlets.get(to).filter(|outlet| outlet.counters.has_room(self.room)) {
             Some(outlet) => sockets.send(outlet, frame),
+            None => return Err(frame),
+        }
+        Ok(())
+    }
+
+    /// Hands a frame to the member `to`, from a thread without sockets.
+    ///
+    /// # Errors
+    /// As [`pass`](Self::pass).
+    pub fn pass_from_afar(&self, to: &PeerId, frame: Frame) -> Result<(), Frame> {
+        let outlets = self.outlets.read().unwrap_or_else(PoisonError::into_inner);
+        match outlets.get(to).filter(|outlet| outlet.counters.has_room(self.room)) {
+            Some(outlet) => outlet.send(Outbound::Frame(frame)),
             None => return Err(frame),
         }
         Ok(())

@@ -11,12 +11,14 @@ use std::task;
 use std::time::Duration;
 
 use actix::fut::ActorFuture;
-use actix::{Actor, ActorContext, Addr, AsyncContext, Context, Handler, Recipient};
+use actix::{Actor, ActorContext, AsyncContext, Context, Handler};
 use actix_web::web::Bytes;
 use tokio::time::{Instant, Sleep, sleep};
 
-use super::directory::PageDirectory;
-use super::message::{Outlet, RoutingTable, ThreadSockets, ToDirectory, ToPage, ToSession};
+use super::directory_address::DirectoryAddress;
+use super::message::{
+    Outlet, PageAddress, RoutingTable, ThreadSockets, ToDirectory, ToPage, ToSession,
+};
 use crate::admission::ConnectionPermit;
 use crate::clock::unix_ms;
 use crate::shared::Shared;
@@ -35,14 +37,11 @@ use peerstar_core::session::{
 };
 use peerstar_core::time::Time;
 
-/// Address of a page.
-type PageAddress = Recipient<ToPage>;
-
 /// The actor of one WebSocket.
 pub struct Session {
     state: SessionState<PageAddress>,
     shared: Arc<Shared>,
-    directory: Addr<PageDirectory>,
+    directory: DirectoryAddress,
     counters: Arc<SessionCounters>,
     /// Empty after the last frame was queued.
     socket: Option<Rc<RefCell<Socket>>>,
@@ -65,7 +64,7 @@ pub fn start(
     identity: Identity,
     permit: ConnectionPermit,
     shared: &Arc<Shared>,
-    directory: &Addr<PageDirectory>,
+    directory: &DirectoryAddress,
     sockets: ThreadSockets,
     upgraded: Upgraded,
 ) {
@@ -107,7 +106,7 @@ impl Session {
         });
         let env = SessionEnv {
             now: self.shared.clock.now(),
-            runs: &PageAddress::connected,
+            runs: &PageAddress::runs,
             announced: &|| self.routing.as_ref()?.host(),
             as_of,
             holds_handshake,
@@ -163,27 +162,26 @@ impl Session {
         self.sockets.outlet(self.state.session(), Arc::clone(&self.counters))
     }
 
-    #[expect(clippy::disallowed_methods, reason = "the directory does little, and never waits")]
     fn report(&self, message: ToDirectory) {
-        self.directory.do_send(message);
+        self.directory.tell(message);
     }
 
-    #[expect(clippy::disallowed_methods, reason = "one message for each incarnation of a page")]
     fn resume(&self, page: &PageAddress, request: Box<JoinRequest>) {
-        page.do_send(ToPage::Join { request, outlet: self.outlet() });
+        page.send(ToPage::Join { request, outlet: self.outlet() });
     }
 
-    #[expect(clippy::disallowed_methods, reason = "the socket limits the messages in flight")]
     fn send_to_page(&self, input: Input) {
         if let Some(page) = self.state.page() {
-            self.counters.add_in_flight();
-            page.do_send(ToPage::FromClient { session: self.state.session(), input });
+            if page.counts_messages() {
+                self.counters.add_in_flight();
+            }
+            page.send(ToPage::FromClient { session: self.state.session(), input });
         }
     }
 
     /// Sends a message to the page, or keeps it until there is a page.
     fn forward(&mut self, input: Input) {
-        if let Some(input) = self.state.forward(input, PageAddress::connected) {
+        if let Some(input) = self.state.forward(input, PageAddress::runs) {
             self.send_to_page(input);
         }
     }
@@ -302,7 +300,7 @@ impl Session {
     /// Passes a signalling message on: to its receiver's outlet if possible, else to the page.
     fn signal(&mut self, kind: SignalKind, dst: PeerId, frame: Frame) {
         let in_flight = self.counters.in_flight();
-        let bypass = self.state.may_bypass_page(kind, in_flight, PageAddress::connected);
+        let bypass = self.state.may_bypass_page(kind, in_flight, PageAddress::runs);
         let passed = match self.routing.as_ref().filter(|_| bypass) {
             Some(routing) => routing.pass(&dst, frame, &self.sockets),
             None => Err(frame),
@@ -368,7 +366,7 @@ impl Handler<ToSession> for Session {
 
     fn handle(&mut self, message: ToSession, ctx: &mut Context<Self>) {
         let input = match message {
-            ToSession::Joined { page, routing, claim } => {
+            ToSession::Joined { page, routing, claim, open: _ } => {
                 if !self.state.is_member() {
                     self.shared.metrics.joins.inc();
                 }

@@ -19,12 +19,12 @@ use futures_util::FutureExt;
 use tokio::task::coop::unconstrained;
 use tokio::task::yield_now;
 
-use super::outbound::{Outbound, QueuedItem};
+use super::outbound::{Judged, Outbound, QueuedItem, Urgent};
 use super::outbound_queue::{OutboundQueue, Wake};
 use super::outlet::Outlet;
 use crate::transport::counters::SessionCounters;
 use crate::transport::socket::Socket;
-use peerstar_core::frame::fair_queue::FairQueue;
+use peerstar_core::frame::fair_queue::{FairQueue, Lane};
 use peerstar_core::protocol::id::SessionId;
 use peerstar_core::protocol::outgoing::Frame;
 
@@ -37,6 +37,14 @@ const KEPT_ITEMS: usize = 1024;
 struct SocketEntry<N: Message<Result = ()> + Send> {
     socket: Rc<RefCell<Socket>>,
     session: Recipient<N>,
+}
+
+impl<N: Message<Result = ()> + Send> SocketEntry<N> {
+    fn queue(&self, frame: Frame, lane: Lane, unwritten: &RefCell<FairQueue<Rc<RefCell<Socket>>>>) {
+        if self.socket.borrow_mut().queue(frame) {
+            unwritten.borrow_mut().push(Rc::clone(&self.socket), lane);
+        }
+    }
 }
 
 /// The sockets of one thread.
@@ -61,16 +69,20 @@ impl<N: Message<Result = ()> + Send> SocketTable<N> {
         let entries = self.entries.borrow();
         let Some(entry) = entries.get(&receiver) else { return };
         match item {
-            Outbound::Frame(frame) => {
-                if entry.socket.borrow_mut().queue(frame) {
-                    self.unwritten.borrow_mut().push(Rc::clone(&entry.socket), lane);
-                }
+            Outbound::Frame(frame) => entry.queue(frame, lane, &self.unwritten),
+            Outbound::Judged(judged) => {
+                let Judged { frame, .. } = *judged;
+                entry.queue(frame, lane, &self.unwritten);
             }
             Outbound::Notice(notice) => entry.session.do_send(notice),
-            Outbound::Urgent(frame, opener) => {
+            Outbound::Urgent(urgent) => {
+                let Urgent { frame, notice, opener } = *urgent;
                 entry.socket.borrow_mut().queue(frame);
                 write_now(|| entry.socket.borrow_mut().flush());
                 drop(opener);
+                if let Some(notice) = notice {
+                    entry.session.do_send(notice);
+                }
             }
         }
     }

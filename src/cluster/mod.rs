@@ -8,7 +8,7 @@
 //! - [`connections`] are the two that a node has: for commands, and for its inbox.
 //! - [`supervisor`] keeps them, on a thread of its own.
 //! - [`publisher`] takes what is published in inboxes.
-//! - [`seal`] encrypts what links send.
+//! - [`seal`] encrypts what links send; [`token_key`] hashes tokens for other nodes.
 
 pub mod address;
 pub mod connections;
@@ -17,3 +17,4 @@ pub mod publisher;
 pub mod registry_script;
 pub mod seal;
 pub mod supervisor;
+pub mod token_key;

@@ -101,6 +101,7 @@ pub enum Event {
 enum Command {
     Call(u64, Call),
     Become(NodeId),
+    Reconnect,
 }
 
 /// Sends calls and messages to Redis, from any thread. When the last clone is dropped, the
@@ -129,6 +130,11 @@ impl Handle {
     pub fn become_node(&self, node: NodeId) {
         let _ = self.commands.send(Command::Become(node));
     }
+
+    /// Drops the connection, and dials anew at once.
+    pub fn reconnect(&self) {
+        let _ = self.commands.send(Command::Reconnect);
+    }
 }
 
 /// Starts the supervisor on a thread of its own. `tell` is called there and should be fast.
@@ -141,6 +147,20 @@ pub fn start(
     timing: Timing,
     tell: impl Fn(Event) + Send + Sync + 'static,
 ) -> std::io::Result<Handle> {
+    start_beside(address, node, timing, |_| std::future::ready(()), tell)
+}
+
+/// Starts the supervisor like [`start`]. What `beside` returns runs on its thread as well.
+///
+/// # Errors
+/// When the system gives no thread or no poller.
+pub fn start_beside<B: Future<Output = ()> + Send + 'static>(
+    address: Address,
+    node: NodeId,
+    timing: Timing,
+    beside: impl FnOnce(Handle) -> B,
+    tell: impl Fn(Event) + Send + Sync + 'static,
+) -> std::io::Result<Handle> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let (commands, calls) = mpsc::unbounded_channel();
     let names = Names::new(&address.prefix);
@@ -148,15 +168,18 @@ pub fn start(
     let (publisher, publishing) = publisher::new(names.clone(), served);
     let supervisor =
         Supervisor { address, names, node, timing, tell: Arc::new(tell), commands: calls, serving };
+    let handle = Handle { commands, publisher };
+    let beside = beside(handle.clone());
     std::thread::Builder::new().name("redis".to_owned()).spawn(move || {
         // of all features of rustls, the redis crate uses what the process has by default
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         runtime.block_on(async {
             tokio::spawn(publishing);
+            tokio::spawn(beside);
             supervisor.run().await;
         });
     })?;
-    Ok(Handle { commands, publisher })
+    Ok(handle)
 }
 
 type Tell = Arc<dyn Fn(Event) + Send + Sync>;
@@ -229,6 +252,7 @@ impl Supervisor {
                         (self.tell)(Event::Answered(number, Err(Unanswered::NotSent)));
                     }
                     Command::Become(node) => self.node = node,
+                    Command::Reconnect => {}
                 },
             }
         }
@@ -247,6 +271,9 @@ impl Supervisor {
                     Command::Call(number, call) => {
                         numbers.push_back(number);
                         answers.push(self.ask(&connections, number, &call));
+                    }
+                    Command::Reconnect => {
+                        break Refusal::Unreachable("a new connection is wanted".to_owned());
                     }
                     Command::Become(node) => {
                         self.node = node;

@@ -1,11 +1,12 @@
 //! The routes, and the handlers of the small ones.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
-use actix::Addr;
 use actix_web::http::{Method, header};
 use actix_web::{
-    FromRequest, Handler, HttpRequest, HttpResponse, Resource, Responder, Route, guard, web,
+    FromRequest, Handler, HttpRequest, HttpResponse, HttpResponseBuilder, Resource, Responder,
+    Route, guard, web,
 };
 use subtle::ConstantTimeEq;
 use tokio_util::sync::CancellationToken;
@@ -13,16 +14,23 @@ use tokio_util::sync::CancellationToken;
 use super::refusal::Refused;
 use super::ticket::TicketCheck;
 use super::{address, assets, handshake, origin};
-use crate::actor::directory::PageDirectory;
-use crate::actor::message::{Dying, IdsOf, KickFrom, SummariseAll, ThreadSockets, ToDirectory};
+use crate::actor::directory_address::DirectoryAddress;
+use crate::actor::message::{
+    Dying, Gathered, IdsOf, KickFrom, SummariseAll, ThreadSockets, ToDirectory,
+};
 use crate::actor::session;
 use crate::admission::Admission;
+use crate::cluster::token_key::TokenKey;
 use crate::shared::Shared;
 use crate::transport::upgrade;
+use peerstar_core::cluster::NodeId;
 use peerstar_core::protocol::close::Close;
 use peerstar_core::protocol::id::{PageKey, PeerId, Token};
 use peerstar_core::protocol::outgoing;
 use peerstar_core::session::Identity;
+
+/// Header that names the nodes of the cluster whose part of an answer is missing.
+const MISSING: &str = "peerstar-missing";
 
 /// State that every handler needs.
 #[derive(Clone)]
@@ -34,9 +42,11 @@ pub struct AppState {
     /// Cancelled when the server is told to stop: it is not ready any more.
     pub stopping: CancellationToken,
     /// The directory of pages.
-    pub directory: Addr<PageDirectory>,
+    pub directory: DirectoryAddress,
     /// Checks tickets, if they are needed.
     pub tickets: Option<Arc<TicketCheck>>,
+    /// Hashes tokens, if this is a node of a cluster.
+    pub tokens: Option<TokenKey>,
 }
 
 /// Configures all routes for one thread, whose WebSockets are `sockets`.
@@ -169,6 +179,9 @@ async fn ready(state: web::Data<AppState>) -> HttpResponse {
     if state.stopping.is_cancelled() {
         return HttpResponse::ServiceUnavailable().body("draining\n");
     }
+    if state.shared.is_node() && !state.shared.has_settled.load(Ordering::Acquire) {
+        return HttpResponse::ServiceUnavailable().body("not in the cluster yet\n");
+    }
     HttpResponse::Ok().body("ready\n")
 }
 
@@ -211,8 +224,10 @@ async fn list_peers(
         return HttpResponse::Unauthorized()
             .body("peerjs.allow_discovery is off, or the key is wrong\n");
     }
-    match state.directory.send(IdsOf(page)).await {
-        Ok(Ok(ids)) => HttpResponse::Ok().json(ids),
+    match state.directory.ask(IdsOf(page)).await {
+        Ok(Ok(Gathered { answer, missing })) => {
+            with_missing(HttpResponse::Ok(), &missing).json(answer)
+        }
         Ok(Err(Dying)) | Err(_) => dying(),
     }
 }
@@ -221,8 +236,10 @@ async fn pages(state: web::Data<AppState>, request: HttpRequest) -> HttpResponse
     if !is_admin(&state, &request) {
         return needs_admin();
     }
-    match state.directory.send(SummariseAll).await {
-        Ok(Ok(pages)) => HttpResponse::Ok().json(pages),
+    match state.directory.ask(SummariseAll).await {
+        Ok(Ok(Gathered { answer, missing })) => {
+            with_missing(HttpResponse::Ok(), &missing).json(answer)
+        }
         Ok(Err(Dying)) | Err(_) => dying(),
     }
 }
@@ -246,9 +263,12 @@ async fn kick(state: web::Data<AppState>, request: HttpRequest) -> HttpResponse 
         Ok(found) => found,
         Err(refused) => return bad_request(refused),
     };
-    match state.directory.send(KickFrom { key, id }).await {
-        Ok(Ok(true)) => HttpResponse::NoContent().finish(),
-        Ok(Ok(false)) => HttpResponse::NotFound().body("nobody of that id is on that page\n"),
+    match state.directory.ask(KickFrom { key, id }).await {
+        Ok(Ok(Gathered { answer: true, .. })) => HttpResponse::NoContent().finish(),
+        Ok(Ok(Gathered { answer: false, missing })) => {
+            with_missing(HttpResponse::NotFound(), &missing)
+                .body("nobody of that id is on that page\n")
+        }
         Ok(Err(Dying)) | Err(_) => dying(),
     }
 }
@@ -272,13 +292,25 @@ async fn take_leave(
         Ok(found) => found,
         Err(refused) => return bad_request(refused),
     };
-    match Token::parse(&proof.token) {
-        Ok(token) => match state.directory.send(ToDirectory::TakeLeave { key, id, token }).await {
-            Ok(()) => HttpResponse::NoContent().finish(),
-            Err(_) => HttpResponse::InternalServerError().finish(),
-        },
+    match Token::parse(&proof.token).map(|token| as_compared(&state, Some(token))) {
+        Ok(None) => HttpResponse::NoContent().finish(),
+        Ok(Some(token)) => {
+            match state.directory.ask(ToDirectory::TakeLeave { key, id, token }).await {
+                Ok(()) => HttpResponse::NoContent().finish(),
+                Err(_) => HttpResponse::InternalServerError().finish(),
+            }
+        }
         Err(why) => HttpResponse::BadRequest().body(why.to_string()),
     }
+}
+
+/// Adds a header that names the nodes of the cluster that have not answered in time.
+fn with_missing(mut answer: HttpResponseBuilder, missing: &[NodeId]) -> HttpResponseBuilder {
+    if !missing.is_empty() {
+        let names: Vec<_> = missing.iter().map(ToString::to_string).collect();
+        answer.insert_header((MISSING, names.join(",")));
+    }
+    answer
 }
 
 /// Answers while a page's actor has died and its successor does not know all sessions yet.
@@ -352,12 +384,21 @@ fn identity(
     request: &HttpRequest,
     page: Option<&str>,
 ) -> Result<Identity, Refused> {
-    handshake::read(
+    let identity = handshake::read(
         request.query_string(),
         page,
         &state.shared.settings.peerjs.key,
         state.tickets.as_deref(),
-    )
+    )?;
+    Ok(Identity { token: as_compared(state, identity.token), ..identity })
+}
+
+/// Returns a token as pages compare it. The nodes of a cluster tell each other a hash alone.
+fn as_compared(state: &AppState, token: Option<Token>) -> Option<Token> {
+    match &state.tokens {
+        Some(key) => key.hash(&token?),
+        None => token,
+    }
 }
 
 /// Answers a WebSocket's handshake. A refused client gets a WebSocket too: a browser hides a failed
@@ -414,7 +455,7 @@ fn faults(app: &mut web::ServiceConfig) {
         let Ok(page) = peerstar_core::protocol::id::PageName::parse(page) else {
             return HttpResponse::BadRequest().finish();
         };
-        let sent = state.directory.send(Fault { key: PageKey::Named(page), message }).await;
+        let sent = state.directory.ask(Fault { key: PageKey::Named(page), message }).await;
         if sent.unwrap_or(false) {
             HttpResponse::NoContent().finish()
         } else {

@@ -35,6 +35,7 @@ pub(super) fn check(settings: &Settings) -> Result<(), SettingsError> {
     check_texts(settings)?;
     check_tls(settings)?;
     check_ticket_secret(settings)?;
+    check_cluster(settings)?;
     check_ice(settings)
 }
 
@@ -109,6 +110,15 @@ fn check_ticket_secret(settings: &Settings) -> Result<(), SettingsError> {
     // RFC 7518, 3.2: a shorter key is weaker than the signature
     if (1..32).contains(&settings.auth.ticket_secret.expose().len()) {
         return Err(SettingsError::ShortTicketSecret);
+    }
+    Ok(())
+}
+
+/// Checks that a cluster has a secret of its own.
+fn check_cluster(settings: &Settings) -> Result<(), SettingsError> {
+    let cluster = &settings.cluster;
+    if !cluster.url.is_empty() && cluster.secret.expose().len() < 32 {
+        return Err(SettingsError::ShortClusterSecret);
     }
     Ok(())
 }

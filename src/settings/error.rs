@@ -99,6 +99,11 @@ pub enum SettingsError {
         "auth.ticket_secret: must be at least 32 bytes; `openssl rand -hex 32` makes a good one"
     )]
     ShortTicketSecret,
+    /// `cluster.secret` is missing or shorter than a key.
+    #[error(
+        "cluster.secret: with cluster.url it must be at least 32 bytes, the same on all nodes; `openssl rand -hex 32` makes a good one"
+    )]
+    ShortClusterSecret,
     /// An entry of `ice.servers` is wrong.
     #[error("ice.servers: {0}")]
     IceServer(#[from] IceServerError),

@@ -199,6 +199,12 @@ impl Token {
         }
     }
 
+    /// Returns the token as text. It must not be shown.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
     /// Returns whether there are two tokens and they are the same. The comparison takes the same
     /// time for all tokens of one length.
     #[must_use]
@@ -217,7 +223,8 @@ impl fmt::Debug for Token {
     }
 }
 
-/// Number of one WebSocket. A process uses no number twice.
+/// Number of one WebSocket. A process uses no number twice, and begins at a random one of 63 bits, so
+/// that no two processes of a cluster use the same.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SessionId(pub u64);
 

@@ -73,6 +73,20 @@ impl Delivery {
 pub struct TokenHash(pub [u8; 32]);
 
 impl TokenHash {
+    /// Returns the hash that a token is the text of, if it is one.
+    #[must_use]
+    pub fn of_token(token: &Token) -> Option<Self> {
+        let text = token.as_str();
+        if text.len() != 64 || !text.is_ascii() {
+            return None;
+        }
+        let mut hash = [0; 32];
+        for (n, byte) in hash.iter_mut().enumerate() {
+            *byte = u8::from_str_radix(text.get(2 * n..2 * n + 2)?, 16).ok()?;
+        }
+        Some(Self(hash))
+    }
+
     /// Returns the hash as a page compares it: 64 hexadecimal digits, which are always a token. All
     /// pages of a cluster compare hashes, also those of local sessions.
     #[must_use]

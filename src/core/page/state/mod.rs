@@ -387,7 +387,9 @@ impl PageState {
             && !self.term.is_recovering()
     }
 
-    fn session_of(&self, id: &PeerId) -> Option<SessionId> {
+    /// Returns the session of the member with that id.
+    #[must_use]
+    pub fn session_of(&self, id: &PeerId) -> Option<SessionId> {
         self.roster.find(id).map(|(_, member)| member.session())
     }
 

@@ -1,0 +1,759 @@
+//! The directory of a node: does what [`NodeState`] decides.
+//!
+//! Joins and departures pass through it, those of this node's sessions and those of other nodes'
+//! sessions for pages here. It starts and stops the actors of pages, keeps the branches of pages
+//! that live elsewhere, and opens the links to other nodes.
+
+mod questions;
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use actix::{Actor, Addr, ArbiterHandle, AsyncContext, Context, Handler, SpawnHandle};
+
+use self::questions::Questions;
+use super::branch::Branch;
+use super::message::ToNode;
+use super::page_route::PageRoute;
+use super::tables::Tables;
+use super::visitor::{PageFence, Visitor};
+use crate::actor::message::{Outbound, Outlet, PageAddress, ToDirectory, ToPage, ToSession};
+use crate::actor::outlet;
+use crate::actor::page::Page;
+use crate::actor::registry::{Home, Registry, ThisProcess};
+use crate::shared::Shared;
+use peerstar_core::cluster::branch::BranchInput;
+use peerstar_core::cluster::entry::{self, Entry, Join, Place, ToBranch, TokenHash};
+use peerstar_core::cluster::io::{
+    CallId, Change, Deciding, Env, Input, Joining, Output, Whereabouts,
+};
+use peerstar_core::cluster::node::{NodeRules, NodeState};
+use peerstar_core::cluster::registry::Call;
+use peerstar_core::cluster::{Fence, Floor, NodeId};
+use peerstar_core::directory::Incarnation;
+use peerstar_core::page::member::{JoinRequest, Way};
+use peerstar_core::page::{self, Handover};
+use peerstar_core::protocol::close::Close;
+use peerstar_core::protocol::id::{Epoch, PageKey, PeerId, SessionId};
+use peerstar_core::time::Time;
+
+/// Interval at which the branches of a node look for silent sessions.
+const BRANCH_TICK: Duration = Duration::from_millis(250);
+/// Longest time over which a drain tells its pages.
+const MAX_DRAIN_SPREAD: Duration = Duration::from_secs(3);
+/// Time that a drain takes for each connection, up to [`MAX_DRAIN_SPREAD`].
+const DRAIN_SPREAD_A_CONNECTION: Duration = Duration::from_millis(5);
+
+/// The connection to the registry, as the directory uses it. Nothing waits for it.
+pub trait Keeper: Send {
+    /// Asks the registry. The answer comes as [`KeeperInput::Replied`].
+    fn call(&self, id: CallId, call: Call);
+
+    /// Drops the connection, and dials anew.
+    fn reconnect(&self);
+
+    /// Listens to the inbox of `node`, which this process is from now on.
+    fn identity(&self, node: NodeId);
+}
+
+/// A request to join, as it waits here.
+#[derive(Debug, Clone)]
+pub struct Request {
+    join: Box<Join>,
+    /// How to reach the session, if it is one of this node.
+    outlet: Option<Outlet>,
+}
+
+/// A session of this node.
+struct Local {
+    id: PeerId,
+    outlet: Outlet,
+    /// The highest fence in which a page of another node, or of this one, has let it in.
+    bound: Fence,
+    /// What it asks, until a page of another node has let it in.
+    asks: Option<Joining<Request>>,
+}
+
+/// A page that lives here.
+struct Here {
+    actor: Addr<Page>,
+    incarnation: Incarnation,
+    fence: PageFence,
+    routes: HashMap<NodeId, Arc<PageRoute>>,
+}
+
+/// What a page's actor left when it stopped.
+struct Left {
+    handover: Box<Handover>,
+    outlets: Vec<Outlet>,
+    awaited: HashSet<SessionId>,
+}
+
+/// The actor that drives a [`NodeState`].
+pub struct NodeDirectory {
+    shared: Arc<Shared>,
+    state: NodeState<Request>,
+    keeper: Box<dyn Keeper>,
+    tables: Tables,
+    /// The thread of this actor, which ends with the last handle.
+    _thread: ArbiterHandle,
+    pages: HashMap<PageKey, Here>,
+    /// Threads for pages.
+    registry: ThisProcess,
+    locals: HashMap<SessionId, Local>,
+    /// The page whose actor has stopped in this step.
+    left: Option<(PageKey, Left)>,
+    timer: Option<(Time, SpawnHandle)>,
+    outputs: Vec<Output<Request>>,
+    questions: Questions,
+}
+
+impl NodeDirectory {
+    /// Returns the directory of a process that starts as `node`, with threads for pages.
+    #[must_use]
+    pub fn new(
+        shared: Arc<Shared>,
+        node: NodeId,
+        rules: NodeRules,
+        registry: ThisProcess,
+        keeper: Box<dyn Keeper>,
+        tables: Tables,
+        thread: ArbiterHandle,
+    ) -> Self {
+        shared.deciding.set(Deciding::No);
+        let now = shared.clock.now();
+        let env = Env { now, random: rand::random(), epoch: Epoch::default() };
+        Self {
+            state: NodeState::new(node, rules, env),
+            shared,
+            keeper,
+            tables,
+            _thread: thread,
+            pages: HashMap::new(),
+            registry,
+            locals: HashMap::new(),
+            left: None,
+            timer: None,
+            outputs: Vec::new(),
+            questions: Questions::default(),
+        }
+    }
+
+    /// Hands one input to the state, performs all outputs, and arms the timer.
+    fn step(&mut self, input: Input<Request>, ctx: &mut Context<Self>) {
+        let now = self.shared.clock.now();
+        let epoch = Epoch(self.shared.epochs.read().now_ms());
+        let env = Env { now, random: rand::random(), epoch };
+        let mut outputs = std::mem::take(&mut self.outputs);
+        self.state.handle(env, input, &mut outputs);
+        outputs.drain(..).for_each(|output| self.perform(output, ctx));
+        self.outputs = outputs;
+        self.rearm(ctx);
+        let pages = i64::try_from(self.pages.len()).unwrap_or(i64::MAX);
+        self.shared.metrics.pages.set(pages);
+    }
+
+    fn rearm(&mut self, ctx: &mut Context<Self>) {
+        let Some(at) = self.state.next_deadline().map(|deadline| deadline.at) else { return };
+        if self.timer.is_some_and(|(armed, _)| armed <= at) {
+            return;
+        }
+        if let Some((_, later)) = self.timer.take() {
+            ctx.cancel_future(later);
+        }
+        // the clock counts whole milliseconds: without one more the timer may be early
+        let delay = at.since(self.shared.clock.now()) + Duration::from_millis(1);
+        let timer = ctx.run_later(delay, |node, ctx| {
+            node.timer = None;
+            node.step(Input::Timer, ctx);
+        });
+        self.timer = Some((at, timer));
+    }
+
+    fn perform(&mut self, output: Output<Request>, ctx: &mut Context<Self>) {
+        match output {
+            Output::Call(id, call) => self.keeper.call(id, call),
+            Output::Reconnect => self.keeper.reconnect(),
+            Output::Identity(node) => {
+                self.tables.others.clear();
+                self.keeper.identity(node);
+            }
+            Output::Slot(slot) => self.shared.epochs.set_slot(slot),
+            Output::Epoch(epoch) => self.shared.epochs.note_cluster(epoch),
+            Output::Deciding(deciding) => self.shared.deciding.set(deciding),
+            Output::Create { page, incarnation, fence, announced, claim } => {
+                if claim.is_some() {
+                    self.shared.metrics.cluster.take_overs.inc();
+                }
+                let mut handover = Handover::above(announced);
+                handover.claim = claim;
+                self.create(&page, incarnation, fence, handover, HashSet::new(), ctx);
+            }
+            Output::Recreate { page, incarnation, fence } => {
+                self.recreate(&page, incarnation, fence, ctx);
+            }
+            Output::Retire { page, incarnation } => {
+                self.stop(&page, incarnation, ToPage::Retire);
+            }
+            Output::Abandon { page } => self.abandon(&page),
+            Output::DrainPage { page, incarnation } => {
+                self.stop(&page, incarnation, ToPage::DrainHere);
+            }
+            Output::Yield { page, incarnation, was_alone } => {
+                self.stop(&page, incarnation, ToPage::Yield { was_alone });
+            }
+            Output::Fence { page, fence } => {
+                if let Some(here) = self.pages.get(&page) {
+                    here.fence.set(fence);
+                }
+            }
+            Output::Alone { page, alone } => {
+                self.tell_page(&page, ToPage::Input(page::Input::Alone(alone)));
+            }
+            Output::Adrift { page } => self.step_branch(&page, BranchInput::Lost),
+            Output::Forget { page } => self.tables.branches.remove(&page),
+            Output::Locate { page, at, sessions } => self.locate(&page, at, sessions, ctx),
+            Output::Tell { session, page, at } => {
+                let address = self.address(&page, at, ctx);
+                self.lose_page(session, address);
+            }
+            Output::Admit { page, joining, from } => self.admit(&page, joining, from),
+            Output::Depart { page, session, departure } => {
+                self.tables.visitors.remove(session);
+                let input = page::Input::SocketClosed { session, departure };
+                self.tell_page(&page, ToPage::Input(input));
+            }
+            Output::PassJoin { to, page, joining } => self.pass_join(to, page, joining, ctx),
+            Output::PassDeparture { to: _, page, session, departure } => {
+                self.step_branch(&page, BranchInput::SocketClosed { session, departure });
+                if let Some(branch) = self.tables.branches.get(&page) {
+                    branch.unbind(session);
+                }
+            }
+            Output::ReturnJoin { to, page, joining } => {
+                let place = Place { page, fence: joining.bound };
+                self.say(to, Entry::ToBranch(place, ToBranch::JoinReturned(joining.session)));
+            }
+            Output::TellLeft { to, page, left } => {
+                let place = Place { page, fence: left.fence };
+                self.say(to, Entry::ToBranch(place, ToBranch::PageLost(None)));
+            }
+            Output::Close { session, close } => {
+                if let Some(local) = self.locals.get(&session) {
+                    local.outlet.send(Outbound::Notice(ToSession::Close(close)));
+                }
+            }
+            Output::OpenLink(node) => self.tables.others.open(self.state.node(), node),
+            Output::CloseLink(node) => self.close_link(node),
+            Output::Changed(change) => self.changed(change),
+            Output::Drained => self.shared.drained.cancel(),
+        }
+    }
+
+    fn say(&self, to: NodeId, entry: Entry) {
+        if let Some(other) = self.tables.others.get(to) {
+            other.say(&entry);
+        }
+    }
+
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a page does little for one message, and never waits"
+    )]
+    fn tell_page(&self, page: &PageKey, message: ToPage) {
+        if let Some(here) = self.pages.get(page) {
+            here.actor.do_send(message);
+        }
+    }
+
+    fn stop(&mut self, page: &PageKey, incarnation: Incarnation, order: ToPage) {
+        if self.pages.get(page).is_some_and(|here| here.incarnation == incarnation) {
+            self.tell_page(page, order);
+            self.pages.remove(page);
+            self.registry.forget(page);
+        }
+    }
+
+    fn create(
+        &mut self,
+        page: &PageKey,
+        incarnation: Incarnation,
+        fence: Fence,
+        handover: Handover,
+        awaited: HashSet<SessionId>,
+        ctx: &Context<Self>,
+    ) {
+        let (name, shared) = (page.clone(), Arc::clone(&self.shared));
+        let directory = ctx.address().recipient();
+        let make = move || Page::new(name, incarnation, handover, awaited, shared, directory);
+        let Home::Here(actor) = self.registry.place(page, Box::new(make));
+        let fence = PageFence::new(fence);
+        self.pages.insert(page.clone(), Here { actor, incarnation, fence, routes: HashMap::new() });
+    }
+
+    /// Starts a successor of an actor that has died, and tells the sessions.
+    fn recreate(
+        &mut self,
+        page: &PageKey,
+        incarnation: Incarnation,
+        fence: Fence,
+        ctx: &Context<Self>,
+    ) {
+        let Some((_, left)) = self.left.take_if(|(key, _)| key == page) else { return };
+        let Left { handover, outlets, mut awaited } = left;
+        self.shared.metrics.page_restarts.inc();
+        log::error!(
+            page = page.name(), sessions = outlets.len();
+            "page actor died and is started again"
+        );
+        awaited.extend(outlets.iter().map(|outlet| outlet.session));
+        self.create(page, incarnation, fence, *handover, awaited, ctx);
+        let Some(here) = self.pages.get(page) else { return };
+        let successor = PageAddress::Here(here.actor.clone().recipient());
+        for outlet in &outlets {
+            let notice = ToSession::PageLost(Some(successor.clone()));
+            outlet.send(Outbound::Notice(notice));
+        }
+    }
+
+    /// Sends the sessions of a page away whose actor dies again and again.
+    fn abandon(&mut self, page: &PageKey) {
+        self.pages.remove(page);
+        self.registry.forget(page);
+        let Some((_, left)) = self.left.take_if(|(key, _)| key == page) else { return };
+        log::error!(
+            page = page.name(), sessions = left.outlets.len();
+            "page actor died too often and is given up"
+        );
+        for outlet in &left.outlets {
+            outlet.send(Outbound::Notice(ToSession::Close(Close::Internal)));
+        }
+    }
+
+    /// Returns the address of a page. Begins its branch if it lives on another node.
+    fn address(
+        &mut self,
+        page: &PageKey,
+        at: Whereabouts,
+        ctx: &Context<Self>,
+    ) -> Option<PageAddress> {
+        match at {
+            Whereabouts::Here { .. } => {
+                let here = self.pages.get(page)?;
+                Some(PageAddress::Here(here.actor.clone().recipient()))
+            }
+            Whereabouts::There { node, fence } => {
+                Some(self.branch(page, node, fence, ctx).address())
+            }
+        }
+    }
+
+    /// Returns the branch of a page on another node.
+    fn branch(
+        &mut self,
+        page: &PageKey,
+        node: NodeId,
+        fence: Fence,
+        ctx: &Context<Self>,
+    ) -> Arc<Branch> {
+        if let Some(branch) = self.tables.branches.get(page) {
+            return branch;
+        }
+        if let Some(other) = self.tables.others.get(node) {
+            other.with_link(|link, now| link.set_bound(now, true));
+        }
+        let place = Place { page: page.clone(), fence };
+        let (shared, others) = (Arc::clone(&self.shared), Arc::clone(&self.tables.others));
+        let (directory, own) = (ctx.address().recipient(), ctx.address().recipient());
+        let branch = Arc::new(Branch::new(place, node, shared, others, directory, own));
+        self.tables.branches.add(Arc::clone(&branch));
+        branch
+    }
+
+    fn step_branch(&self, page: &PageKey, input: BranchInput) {
+        if let Some(branch) = self.tables.branches.get(page) {
+            branch.step(input);
+            branch.flush();
+        }
+    }
+
+    /// Tells sessions of this node where their page lives. A branch speaks for those that it knows.
+    fn locate(
+        &mut self,
+        page: &PageKey,
+        at: Whereabouts,
+        sessions: Vec<SessionId>,
+        ctx: &Context<Self>,
+    ) {
+        let Some(address) = self.address(page, at, ctx) else { return };
+        let branch = match at {
+            Whereabouts::Here { .. } => {
+                self.tables.branches.remove(page);
+                None
+            }
+            Whereabouts::There { node, fence } => {
+                self.step_branch(page, BranchInput::Lives { node, fence });
+                self.tables.branches.get(page)
+            }
+        };
+        for session in sessions {
+            if !branch.as_ref().is_some_and(|branch| branch.knows(session)) {
+                self.lose_page(session, Some(address.clone()));
+            }
+        }
+    }
+
+    /// Tells a session of this node that its page lives at another address now.
+    fn lose_page(&self, session: SessionId, address: Option<PageAddress>) {
+        if let (Some(local), Some(address)) = (self.locals.get(&session), address) {
+            local.outlet.send(Outbound::Notice(ToSession::PageLost(Some(address))));
+        }
+    }
+
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a page does little for one message, and never waits"
+    )]
+    fn admit(&mut self, page: &PageKey, joining: Joining<Request>, from: Option<NodeId>) {
+        let Joining { session, resumes, request: Request { join, outlet }, .. } = joining;
+        if resumes {
+            self.shared.metrics.cluster.resumes.inc();
+        }
+        let Some(here) = self.pages.get_mut(page) else { return };
+        let outlet = match (outlet, from) {
+            (Some(outlet), _) => outlet,
+            (None, Some(node)) => {
+                let Some(other) = self.tables.others.get(node) else { return };
+                other.with_link(|link, now| link.set_bound(now, true));
+                let visitors = &self.tables.visitors;
+                let route = here.routes.entry(node).or_insert_with(|| {
+                    let actor = here.actor.clone().recipient();
+                    let (fence, visitors) = (here.fence.clone(), Arc::clone(visitors));
+                    Arc::new(PageRoute::new(page.clone(), fence, actor, other, visitors))
+                });
+                let counters = Arc::default();
+                let visitor = Visitor {
+                    node,
+                    fence: here.fence.clone(),
+                    page: here.actor.clone().recipient(),
+                    counters: Arc::clone(&counters),
+                    routing: None,
+                };
+                visitors.add(session, visitor);
+                let route = Arc::clone(route) as Arc<dyn outlet::Link<ToSession>>;
+                Outlet::linked(session, counters, route)
+            }
+            (None, None) => return,
+        };
+        if let Some(local) = self.locals.get_mut(&session) {
+            (local.bound, local.asks) = (here.fence.get(), None);
+        }
+        let way = from.map_or(Way::Local, Way::Node);
+        let request = Box::new(JoinRequest { way, ..join.request });
+        here.actor.do_send(ToPage::Join { request, outlet });
+    }
+
+    fn pass_join(
+        &mut self,
+        to: NodeId,
+        page: PageKey,
+        joining: Joining<Request>,
+        ctx: &Context<Self>,
+    ) {
+        let fence = match self.state.whereabouts(&page) {
+            Some(Whereabouts::There { node, fence }) if node == to => fence,
+            _ => Fence::default(),
+        };
+        let branch = self.branch(&page, to, fence.max(joining.bound), ctx);
+        let Some(local) = self.locals.get_mut(&joining.session) else { return };
+        branch.bind(local.id.clone(), local.outlet.clone());
+        let join = joining.request.join.clone();
+        local.asks = Some(joining);
+        branch.step(BranchInput::Join(join));
+        branch.flush();
+    }
+
+    /// Ends the link to a node that has gone. The pages here lose its sessions.
+    #[expect(clippy::disallowed_methods, reason = "one message for each session")]
+    fn close_link(&mut self, node: NodeId) {
+        self.tables.others.close(node);
+        for (session, visitor) in self.tables.visitors.remove_all_of(node) {
+            let departure = page::member::Departure::Lost;
+            let input = page::Input::SocketClosed { session, departure };
+            visitor.page.do_send(ToPage::Input(input));
+        }
+        self.pages.values_mut().for_each(|here| drop(here.routes.remove(&node)));
+    }
+
+    /// Tells pages and branches that the link to a node is up or broken.
+    #[expect(clippy::disallowed_methods, reason = "one message for each page")]
+    fn link_changed(&self, node: NodeId, is_up: bool) {
+        for branch in self.tables.branches.all() {
+            if branch.home() == Some(node) {
+                branch.step(if is_up { BranchInput::LinkUp } else { BranchInput::LinkDown });
+                branch.flush();
+            }
+        }
+        for here in self.pages.values().filter(|here| here.routes.contains_key(&node)) {
+            let input = if is_up { page::Input::WayUp(node) } else { page::Input::WayDown(node) };
+            here.actor.do_send(ToPage::Input(input));
+        }
+    }
+
+    fn measure(&self, now: Time) {
+        let metrics = &self.shared.metrics.cluster;
+        let (mut links, mut down, mut waiting, mut dropped) = (0, 0, 0, 0);
+        for other in self.tables.others.all() {
+            let (is_down, bytes, relays) = other.look();
+            links += 1;
+            down += i64::from(is_down);
+            waiting += i64::try_from(bytes).unwrap_or(i64::MAX);
+            dropped += i64::try_from(relays).unwrap_or(i64::MAX);
+        }
+        metrics.lease_left.set(self.shared.deciding.left_ms(now));
+        metrics.links.set(links);
+        metrics.links_down.set(down);
+        metrics.waiting_bytes.set(waiting);
+        metrics.relays_dropped.set(dropped);
+    }
+
+    /// Looks at what branches have to judge.
+    fn tick_branches(&mut self, ctx: &mut Context<Self>) {
+        let now = self.shared.clock.now();
+        for branch in self.tables.branches.all() {
+            if branch.next_deadline().is_some_and(|at| at <= now) {
+                branch.step(BranchInput::Timer);
+                branch.flush();
+            }
+        }
+        self.measure(now);
+        ctx.run_later(BRANCH_TICK, Self::tick_branches);
+    }
+
+    fn joined(&mut self, place: &Place, session: SessionId, ctx: &mut Context<Self>) {
+        if let Some(local) = self.locals.get_mut(&session) {
+            (local.bound, local.asks) = (local.bound.max(place.fence), None);
+        }
+        self.step(Input::Joined { page: place.page.clone(), session }, ctx);
+    }
+
+    /// A session whose join was not taken, or whose page has a new actor, asks again.
+    fn returned(
+        &mut self,
+        node: NodeId,
+        place: &Place,
+        session: SessionId,
+        ctx: &mut Context<Self>,
+    ) {
+        let Some(local) = self.locals.get_mut(&session) else { return };
+        let page = place.page.clone();
+        if let Some(joining) = local.asks.take() {
+            self.step(Input::Returned { node, page, joining }, ctx);
+        } else {
+            let left = Floor { fence: place.fence, epoch: Epoch::default() };
+            self.step(Input::PageLeft { node, page, left }, ctx);
+        }
+    }
+
+    /// Begins to leave the cluster. Sessions on pages of other nodes are asked to come back one
+    /// branch after the other, so that not all return in the same moment. The pages here are given
+    /// up first, and then stop at once: their next life may begin on another node.
+    fn drain(&mut self, connections: usize, ctx: &mut Context<Self>) {
+        let connections = u32::try_from(connections).unwrap_or(u32::MAX);
+        let spread = MAX_DRAIN_SPREAD.min(DRAIN_SPREAD_A_CONNECTION * connections);
+        let branches = self.tables.branches.all();
+        let count = u32::try_from(branches.len()).unwrap_or(u32::MAX);
+        for (n, branch) in (0_u32..).zip(branches) {
+            ctx.run_later(spread * n / count, move |_, _| branch.close_all(Close::Restart));
+        }
+        self.step(Input::Drain, ctx);
+    }
+
+    #[expect(clippy::wildcard_enum_match_arm, reason = "others are only logged")]
+    fn changed(&self, change: Change) {
+        log_change(self.state.node(), change);
+        match change {
+            Change::Settled => self.shared.has_settled.store(true, Ordering::Release),
+            Change::Buried { .. } => drop(self.shared.metrics.cluster.burials.inc()),
+            _ => {}
+        }
+    }
+
+    /// Has a page say which sessions of another node are members. Those that have missed something
+    /// say again who they are.
+    fn say_members(&self, to: NodeId, page: PageKey, missed: Vec<SessionId>) {
+        let here = self.pages.get(&page);
+        let route = here.and_then(|here| here.routes.get(&to)).cloned();
+        match (here, route) {
+            (_, Some(route)) => {
+                let link = route as Arc<dyn outlet::Link<ToSession>>;
+                self.tell_page(
+                    &page,
+                    if missed.is_empty() {
+                        ToPage::SayMembers(link)
+                    } else {
+                        ToPage::Missed(link, missed)
+                    },
+                );
+            }
+            (Some(here), None) => {
+                let place = Place { page, fence: here.fence.get() };
+                let none = ToBranch::Here { sessions: Vec::new(), host: None };
+                self.say(to, Entry::ToBranch(place, none));
+            }
+            (None, None) => {}
+        }
+    }
+
+    #[expect(clippy::wildcard_enum_match_arm, reason = "most words go elsewhere")]
+    fn hear(&mut self, from: NodeId, place: Place, word: entry::ToPage, ctx: &mut Context<Self>) {
+        let page = place.page;
+        let input = match word {
+            entry::ToPage::SocketClosed { session, departure } => {
+                let input = Input::DepartedFrom { node: from, page, session, departure };
+                return self.step(input, ctx);
+            }
+            entry::ToPage::Undelivered { session, dst } => {
+                page::Input::Undelivered { session, dst }
+            }
+            entry::ToPage::LeaveWithoutSocket { id, proof } => match proof.to_token() {
+                Some(token) => page::Input::LeaveWithoutSocket { id, token },
+                None => return,
+            },
+            entry::ToPage::Who => return self.say_members(from, page, Vec::new()),
+            entry::ToPage::Missed(sessions) => return self.say_members(from, page, sessions),
+            // what sessions say goes to their visitors
+            _ => return,
+        };
+        self.tell_page(&page, ToPage::Input(input));
+    }
+}
+
+fn log_change(node: NodeId, change: Change) {
+    match change {
+        Change::Settled => log::info!(node:%; "node is in the cluster"),
+        Change::Asserting => {
+            log::info!(node:%; "registry has begun anew: node says which pages it has")
+        }
+        Change::Unsure => log::info!(node:%; "lease was not renewed in time: pages wait"),
+        Change::Unreachable => log::info!(node:%; "registry cannot be reached: pages go on alone"),
+        Change::Buried { was } => {
+            log::info!(node:%, was:%; "node was taken for dead, and goes on as another")
+        }
+        Change::Abandoned => log::info!(node:%; "half of the nodes have gone: pages go on alone"),
+        Change::Rejoined => log::info!(node:%; "nodes are back"),
+        Change::Lost(other) => log::info!(node:%, other:%; "another node has gone"),
+        Change::Draining => log::info!(node:%; "node gives its pages up"),
+    }
+}
+
+impl Actor for NodeDirectory {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        self.rearm(ctx);
+        self.tick_branches(ctx);
+    }
+}
+
+impl Handler<ToDirectory> for NodeDirectory {
+    type Result = ();
+
+    fn handle(&mut self, message: ToDirectory, ctx: &mut Self::Context) {
+        match message {
+            ToDirectory::Join { key, request, outlet } => {
+                let session = request.session;
+                let id = request.id.clone();
+                let new = Local { id, outlet: outlet.clone(), bound: Fence::default(), asks: None };
+                let bound = self.locals.entry(session).or_insert(new).bound;
+                let joining = joining(bound, *request, outlet);
+                self.step(Input::Join { page: key, joining }, ctx);
+            }
+            ToDirectory::Seek { key, outlet } => {
+                self.step(Input::Seek { page: key, session: outlet.session }, ctx);
+            }
+            ToDirectory::Gone { key, session, departure } => {
+                self.locals.remove(&session);
+                self.step(Input::Departed { page: key, session, departure }, ctx);
+            }
+            ToDirectory::TakeLeave { key, id, token } => {
+                if self.pages.contains_key(&key) {
+                    let input = page::Input::LeaveWithoutSocket { id, token };
+                    self.tell_page(&key, ToPage::Input(input));
+                } else if let (Some(branch), Some(proof)) =
+                    (self.tables.branches.get(&key), TokenHash::of_token(&token))
+                {
+                    branch.step(BranchInput::Said(entry::ToPage::LeaveWithoutSocket { id, proof }));
+                }
+            }
+            ToDirectory::Idle { key, incarnation, joins_seen, announced } => {
+                let input = Input::Idle { page: key, incarnation, joins_seen, announced };
+                self.step(input, ctx);
+            }
+            ToDirectory::Stopped { key, incarnation, handover, outlets, awaited } => {
+                let announced = handover.announced_epoch;
+                let left = Left { handover, outlets, awaited };
+                self.left = Some((key.clone(), left));
+                self.step(Input::Stopped { page: key, incarnation, announced }, ctx);
+                self.left = None;
+            }
+            ToDirectory::Announced { key, claim, is_local } => {
+                self.step(Input::Announced { page: key, claim, is_local }, ctx);
+            }
+            ToDirectory::Drain { connections } => self.drain(connections, ctx),
+        }
+    }
+}
+
+/// Returns a session of this node that wants to be on a page.
+fn joining(bound: Fence, request: JoinRequest, outlet: Outlet) -> Joining<Request> {
+    let (session, resumes) = (request.session, request.resumed.is_some());
+    let proof = request.token.as_ref().and_then(TokenHash::of_token);
+    let join = Join { request, proof, seat: None, contacts: Vec::new() };
+    let request = Request { join: Box::new(join), outlet: Some(outlet) };
+    Joining { session, bound, resumes, request }
+}
+
+impl Handler<ToNode> for NodeDirectory {
+    type Result = ();
+
+    fn handle(&mut self, message: ToNode, ctx: &mut Self::Context) {
+        match message {
+            ToNode::Keeper(input) => self.step(Input::Keeper(input), ctx),
+            ToNode::Stranger(node) => self.step(Input::Stranger(node), ctx),
+            ToNode::Link { node, is_up } => {
+                self.link_changed(node, is_up);
+                self.step(Input::Link { node, is_up }, ctx);
+            }
+            ToNode::Join { from, place, join } => {
+                let (session, resumes) = (join.request.session, join.request.resumed.is_some());
+                let request = Request { join, outlet: None };
+                let joining = Joining { session, bound: place.fence, resumes, request };
+                self.step(Input::JoinFrom { node: from, page: place.page, joining }, ctx);
+            }
+            ToNode::ToPage { from, place, word } => self.hear(from, place, word, ctx),
+            ToNode::Fenced { node, page, fence } => {
+                self.step(Input::Fenced { node, page, fence }, ctx);
+            }
+            ToNode::Joined { place, session } => self.joined(&place, session, ctx),
+            ToNode::Returned { from, place, session } => {
+                self.returned(from, &place, session, ctx);
+            }
+            ToNode::PageLeft { from, page, fence } => {
+                let left = Floor { fence, epoch: Epoch::default() };
+                self.step(Input::PageLeft { node: from, page, left }, ctx);
+            }
+            ToNode::Announced { page, claim, is_local } => {
+                self.step(Input::Announced { page, claim, is_local }, ctx);
+            }
+            ToNode::Question { from, number, question } => {
+                self.answer(from, number, question, ctx);
+            }
+            ToNode::Answer { from, number, answer } => {
+                self.questions.answered(from, number, answer);
+            }
+        }
+    }
+}
