@@ -178,6 +178,8 @@ impl NodeDirectory {
             Output::Reconnect => self.keeper.reconnect(),
             Output::Identity(node) => {
                 self.tables.others.clear();
+                self.tables.visitors.clear();
+                self.pages.values_mut().for_each(|here| here.routes.clear());
                 self.keeper.identity(node);
             }
             Output::Slot(slot) => self.shared.epochs.set_slot(slot),
