@@ -61,7 +61,7 @@ async fn the_operator_is_answered_for_the_whole_cluster_by_any_node() {
         assert_eq!((&found[1]["page"], &found[1]["host"]), (&json!("q"), &json!("o")));
         let peers = http(node, "GET", "/pages/p/peerjs/peers", &[]).await;
         assert_eq!(peers.json(), json!(["h", "g"]));
-        let ready = http(node, "GET", "/ready", &[]).await;
+        let ready = node.get("/ready").await;
         assert_eq!(ready.status, 200);
     }
     // a member is sent away by the node that has neither its page nor its socket

@@ -17,6 +17,8 @@ export interface Core {
   closed(...args: [...Moment, session: number, code: number | null]): string;
   timer(...args: Moment): string;
   losePage(...args: Moment): string;
+  /** The page is on its own, or is not any more. */
+  setAlone(...args: [...Moment, alone: boolean]): string;
   resume(...args: [...Moment, session: number]): string;
 }
 
@@ -41,7 +43,7 @@ export interface Dialled {
   readonly session: number;
   readonly id: string;
   readonly token: string;
-  readonly group: 0 | 1;
+  readonly group: 0 | 2;
   readonly relay: boolean;
   readonly claim: Assignment | null;
 }

@@ -18,6 +18,8 @@ export interface ChannelHooks {
   online(): boolean;
   /** Returns whether the server can pass on signalling of this node: it is in, and its socket is not dead. */
   signals(): boolean;
+  /** Returns whether the server passes on signalling to this peer. */
+  reaches(peer: string): boolean;
   mayDial(): boolean;
   deputy(): string | undefined;
   peerOf(id: string): Channels | undefined;
@@ -167,7 +169,7 @@ export class Channels implements End {
       const peer = this.#hooks.peerOf(id);
       if (!peer || !this.#runs || !peer.#runs) return;
       // Without a way to signal there is no new connection.
-      if (!this.#hooks.signals() || !peer.#hooks.signals()) return;
+      if (!this.#hooks.signals() || !peer.#hooks.signals() || !this.#hooks.reaches(id)) return;
       if (!world.quiet && world.random.chance(world.profile.dialLoss)) return;
       const link = new Link(world, this, peer, took);
       for (const end of [this, peer])

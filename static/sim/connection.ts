@@ -2,6 +2,7 @@
 
 import type { HostPayload, RosterEntry, Wire } from "../src/group/index.ts";
 import {
+  parseAlone,
   parseDeputy,
   parseRosterEntry,
   parseHost,
@@ -58,8 +59,6 @@ export class Connection {
   mayDial = false;
   /** The member that the server named deputy. */
   deputy: string | undefined;
-  /** Tokens of the HEARTBEATs that the server has yet to answer on this socket. */
-  #proofs: number[] = [];
   #relayWanted = true;
   #visible = true;
   /** Whether the server is yet to be told of the status, because the page was frozen. */
@@ -96,7 +95,7 @@ export class Connection {
       if (world.now < this.barredUntil) socket.closeClient();
       else if (socket.clientOpen && this.#tab.alive)
         this.#server.connect(
-          { id, token: `${id}'s`, group: 1, relay: this.#mayRelay, claim },
+          { id, token: `${id}'s`, group: 2, relay: this.#mayRelay, claim },
           socket,
         );
     });
@@ -138,8 +137,8 @@ export class Connection {
     this.status({ relay: wanted });
   }
 
-  prove(token: number): void {
-    if (this.send("HEARTBEAT")) this.#proofs.push(token);
+  prove(epoch: number): void {
+    this.send("HEARTBEAT", { epoch });
   }
 
   /** Hides the page for so long. */
@@ -206,9 +205,15 @@ export class Connection {
         if (src !== undefined) this.#hooks.relayed(src, payload as Wire);
         break;
       case "HEARTBEAT": {
-        const token = this.#proofs.shift();
-        if (token !== undefined) tab.feed({ type: "proved", token });
+        const { epoch } = payload as { readonly epoch: number };
+        tab.feed({ type: "proved", epoch });
         this.#hooks.proved();
+        break;
+      }
+      case "ALONE": {
+        const alone = readable(type, payload, parseAlone(payload));
+        tab.world.count(`told: ${alone ? "alone" : "not alone"}`);
+        tab.feed({ type: "alone", alone });
         break;
       }
       case "PROBE":
@@ -220,7 +225,6 @@ export class Connection {
   #open(payload: unknown): void {
     const opened = readable("OPEN", payload, parseOpen(payload));
     this.online = true;
-    this.#proofs = [];
     this.#attempt = 0;
     this.mayDial = opened.p2p;
     this.deputy = parseDeputy(payload);

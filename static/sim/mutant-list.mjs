@@ -198,7 +198,7 @@ export const mutants = [
   {
     name: "a host goes back to the younger history it stamped in this epoch",
     edits: [
-      ["takeover.ts", "this.#isRepeated ? { ...own, stale: false } : own", "own"],
+      ["takeover.ts", "this.#isRepeated ? { ...own, stale: false, alone: false } : own", "own"],
       ["takeover.ts", "if (this.#isRepeated && replica.hasAbandoned(at.r)) continue;", ""],
       ["takeover.ts", "if (snap.r !== source.root) {", "if (false) {"],
     ],
@@ -227,9 +227,7 @@ export const mutants = [
   },
   {
     name: "a sender that is cut off together with its host forgets its messages",
-    edits: [
-      ["freshness.ts", "if (this.#server.confirmsEpoch) this.#confirmedAt", "this.#confirmedAt"],
-    ],
+    edits: [["freshness.ts", "if (!hasWord || !this.#server.confirmsEpoch) return;", ""]],
   },
   {
     name: "a host that joined late hands on no older entries",
@@ -680,5 +678,103 @@ export const mutants = [
       ["member.ts", 'timers.soon("resend", now + this.#resendMs);\n    }', "}"],
       ["member.ts", "outbox.sent = 0;\n        this.#resendMs", "this.#resendMs"],
     ],
+  },
+  {
+    name: "an island ranks by its epoch",
+    edits: [["history.ts", "if (isAlone(a) !== isAlone(b)) return isAlone(b);", ""]],
+  },
+  {
+    name: "a history is confirmed while the server is alone",
+    edits: [
+      [
+        "freshness.ts",
+        "if (!hasWord || !this.#server.confirmsEpoch) return;",
+        "this.#confirmedAt = now; if (!hasWord || !this.#server.confirmsEpoch) return;",
+      ],
+    ],
+  },
+  {
+    name: "own messages are trimmed while the server is alone",
+    edits: [
+      [
+        "retention.ts",
+        "outbox.trim(settings.outboxBytes, settings.logCount);",
+        "outbox.trim(settings.outboxBytes, server.isAlone ? 4 : settings.logCount);",
+      ],
+    ],
+  },
+  {
+    name: "a plain heartbeat counts as proof",
+    edits: [
+      [
+        "../keep-alive.ts",
+        "readonly #hooks: KeepAliveHooks;",
+        "readonly #hooks: KeepAliveHooks; #asked = 0;",
+      ],
+      ["../keep-alive.ts", "this.#hooks.send(JSON", "this.#asked = epoch; this.#hooks.send(JSON"],
+      [
+        "../keep-alive.ts",
+        "if (epoch !== undefined) this.#hooks.proved(epoch);",
+        "this.#hooks.proved(epoch ?? this.#asked);",
+      ],
+    ],
+  },
+  {
+    name: "an answer about any epoch is a proof",
+    edits: [["proof.ts", "if (!this.#asked || epoch !== server.epoch)", "if (!this.#asked)"]],
+  },
+  {
+    name: "a question without an answer is the last",
+    edits: [
+      [
+        "proof.ts",
+        "if (this.#asked && now - this.#asked.sentAt < UNANSWERED_MS)",
+        "if (this.#asked)",
+      ],
+    ],
+  },
+  {
+    name: "a host that was alone has the word as soon as the server is not alone",
+    edits: [
+      [
+        "freshness.ts",
+        "return this.#server.isSeated && !this.#server.isAlone && !this.#isApart;",
+        "return this.#server.isSeated && !this.#server.isAlone;",
+      ],
+    ],
+  },
+  {
+    name: "a follower of a host that was alone has the word by its own server",
+    edits: [["member.ts", "this.#hostHasWord = !alone;", "this.#hostHasWord = true;"]],
+  },
+  {
+    name: "a host that was alone restores the other half",
+    edits: [["history.ts", "isAlone(own) &&", "false &&"]],
+  },
+  {
+    name: "a host that was alone has the word before the other half has spoken",
+    edits: [["host.ts", "&& !live && now - announcedAt <= settings.foundMs", "&& false"]],
+  },
+  {
+    name: "a new host does not wait for the half with the word",
+    edits: [
+      [
+        "takeover.ts",
+        "if (chosen.alone && !server.isAlone && this.#isUnheard() && this.#mayWait()) return;",
+        "",
+      ],
+    ],
+  },
+  {
+    name: "a history is as good as new when another member has it from the island",
+    edits: [["takeover.ts", "if (follower?.at?.alone) freshness.setApart(now);", ""]],
+  },
+  {
+    name: "a host ignores the roster with its own epoch",
+    edits: [["group.ts", "this.#role.rosterTaken(roster);", ";"]],
+  },
+  {
+    name: "a host that is told its own epoch takes over again",
+    edits: [["group.ts", "this.#role.rosterTaken(roster);", "this.#role.start();"]],
   },
 ];

@@ -18,6 +18,7 @@ const LIMIT_S = 300;
 /** Test files with cases laid by hand, in the order in which they are tried. */
 const CASES = [
   "group.takeover",
+  "group.halves",
   "group.histories",
   "group.older-history",
   "group.deposed-host",
@@ -43,6 +44,7 @@ const CASES = [
   "group.replica",
   "group.snapshots",
   "channels",
+  "socket",
   "shell.end",
   "shell.identity",
   "shell.page",

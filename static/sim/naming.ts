@@ -20,6 +20,8 @@ export class Naming {
   at = 0;
   /** Whether the node was named host and has not begun to stamp. */
   isTakingOver = false;
+  /** Whether the node's history had gone on without the server's word when it was named host. */
+  wasAlone = false;
 
   constructor(tab: Tab) {
     this.#tab = tab;
@@ -43,6 +45,7 @@ export class Naming {
     if (!isNews) return "nothing";
     if (!isHost) return "other";
     const { place, line, delivered } = machine;
+    this.wasAlone = machine.alone;
     this.stood = { r: place.r, e: epochAt(line, delivered), s: delivered };
     this.deposed =
       event.type === "host" && ["stalled", "unreachable"].includes(event.host.cause)

@@ -35,14 +35,8 @@ export class Observer {
   >();
   /** The last message before each entry, of those that any page was handed. */
   readonly #before = new Map<number, { readonly message: string; readonly place: Place }>();
-  /**
-   * Nodes that were told that something is missing: how much each had sent by then, and when it was last served by the
-   * server and a member that shared its log.
-   */
-  readonly #told = new Map<
-    Node,
-    { readonly sends: number; readonly servedAt: number; readonly provisional: boolean }
-  >();
+  /** Nodes that were told that something is missing, and how much each had sent by then. */
+  readonly #told = new Map<Node, number>();
   /** Hosts of provisional histories that heard of one from before the server began. */
   readonly #overruled: {
     readonly by: string;
@@ -243,11 +237,7 @@ export class Observer {
     stood: Place,
     { via, lost, lostMore }: Extract<Notice, { kind: "recovered" }>,
   ): void {
-    this.#told.set(node, {
-      sends: node.sent.count,
-      servedAt: node.touch.servedAt,
-      provisional: node.wasProvisional,
-    });
+    this.#told.set(node, node.sent.count);
     const { place, line } = node.machine;
     const on =
       stood.r !== 0 &&
@@ -405,6 +395,10 @@ export class Observer {
     if (!node.wellSince(since)) return;
     const { relay, loss, reorder, latencyMs } = this.world.profile;
     const owed = new Map<string, Place>();
+    // What went on without the server's word gives way to what has it.
+    const hasWord =
+      (!node.naming.wasAlone && node.naming.stood.r !== 0) ||
+      [...node.naming.answers.values()].some((at) => !at.alone && !at.stale && !isEmpty(at));
     for (const [id, at] of node.naming.answers) {
       const peer = node.peerOf(id);
       // A member that has moved on to a later epoch owes this host nothing.
@@ -424,7 +418,7 @@ export class Observer {
             `history from before the server began, ${show(at)}`,
         );
       }
-      if (at.stale) continue;
+      if (at.stale || (at.alone && hasWord)) continue;
       owed.set(id, { r: at.r, e: epochAt(at.line, at.done), s: at.done });
     }
     // Where answers cannot take long, a member that is well answers in time: its log counts, not only its answer.
@@ -434,10 +428,12 @@ export class Observer {
         if (
           !peer?.wellSince(since) ||
           !peer.mayRelay ||
+          !this.server.connects(node.id, id) ||
           owed.has(id) ||
           isEmpty({ ...peer.machine.place, line: peer.machine.line }) ||
           id === node.naming.deposed ||
           peer.machine.stale ||
+          peer.machine.alone ||
           peer.machine.epoch > node.machine.epoch
         )
           continue;
@@ -455,12 +451,12 @@ export class Observer {
       if (on || at.r > place.r) continue;
       // Only entries that a page was handed in a later epoch excuse a loss of what another was handed before.
       const later = [...node.naming.answers.values()].some(
-        ({ r, line: l, done }) => r === at.r && epochAt(l, done) > at.e,
+        ({ r, line: l, done, alone }) =>
+          r === at.r && epochAt(l, done) > at.e && !(alone && hasWord),
       );
-      if (
-        at.r !== place.r ||
-        !(later || (node.naming.stood.r === at.r && node.naming.stood.e > at.e))
-      ) {
+      const { stood, wasAlone } = node.naming;
+      const stoodLater = stood.r === at.r && stood.e > at.e && !(wasAlone && hasWord);
+      if (at.r !== place.r || !(later || stoodLater)) {
         this.#fail(
           "3 nothing delivered is lost",
           `host ${node.id} begins at ${show(place)} though ${id} had delivered up to ${show(at)}`,
@@ -471,17 +467,12 @@ export class Observer {
 
   /**
    * Returns whether a sender whose history was given up no longer kept a message to send it again, because it had
-   * sent too many since, or the message was too old.
+   * sent too many since. How long ago that was, or whether the page was in halves, excuses nothing.
    */
   #beyondKeeping(sender: Node, message: string): boolean {
-    const told = this.#told.get(sender);
-    if (told === undefined) return false;
-    const { settings, resumeMs } = this.world.profile;
-    if (sender.sent.bytes(message, told.sends) > (settings.outboxBytes ?? Infinity)) return true;
-    return (
-      !told.provisional &&
-      (sender.sent.resolvedAt.get(message) ?? Infinity) < told.servedAt - 1.5 * resumeMs
-    );
+    const sends = this.#told.get(sender);
+    const { outboxBytes = Infinity } = this.world.profile.settings;
+    return sends !== undefined && sender.sent.bytes(message, sends) > outboxBytes;
   }
 
   /** Returns the messages of a history, as far as any node was handed them or sent them on. */

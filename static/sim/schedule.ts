@@ -11,6 +11,8 @@ const TAIL_MS = 120_000;
 /** Number of states, one after another, for which the quiet tail leaves time besides. */
 const TAIL_STATES = 20;
 const STEP_MS = 500;
+/** A node's id is one letter, from `a` on. */
+const MOST_NODES = 29;
 
 type Fault = () => string | undefined;
 
@@ -46,6 +48,7 @@ export class Schedule {
     this.#fault();
     this.#talk();
     if (profile.hides) this.#hide();
+    if (profile.halves !== "none") this.#part();
     clock.until(profile.activeMs);
     this.#calm();
     for (let t = 0; t < TAIL_MS + TAIL_STATES * profile.stateMs; t += STEP_MS) {
@@ -60,10 +63,11 @@ export class Schedule {
   }
 
   #join(): void {
-    if (this.world.quiet || this.#live.length >= 8) return;
+    if (this.world.quiet || this.#live.length >= 8 || this.#nodes.length >= MOST_NODES) return;
     const id = String.fromCharCode(97 + this.#nodes.length);
     this.world.count("join");
     this.world.say(id, () => "joins");
+    if (this.#server.inHalves && this.world.random.chance(0.5)) this.#server.comesToIsland(id);
     this.#nodes.push(
       new Node(
         id,
@@ -112,14 +116,60 @@ export class Schedule {
     });
   }
 
+  /** The page is in two halves for a while, now and then. */
+  #part(): void {
+    const { clock, random, profile } = this.world;
+    clock.after(random.int(500, profile.activeMs / 2), () => {
+      if (this.world.quiet) return;
+      if (!this.#server.steady) return this.#part();
+      const ids = [...this.#nodes, ...this.#present].map(({ id }) => id);
+      const share = random.pick([0.15, 0.5, 0.5, 0.85]);
+      const islanders = new Set(this.#nodes.filter(() => random.chance(share)).map(({ id }) => id));
+      this.world.count("fault: in halves");
+      this.world.say("srv", () => `in halves, ${[...islanders].join(" ")} on the island`);
+      this.#server.cut(islanders, ids);
+      const blocked = random.chance(0.6) ? this.#linksAcross() : [];
+      for (const link of blocked) link.blocked = true;
+      clock.after(random.int(500, profile.resumeMs * 2.5), () => {
+        if (!this.world.quiet) this.#heal(blocked);
+      });
+    });
+  }
+
+  #linksAcross(): Link[] {
+    return this.#live.flatMap((node) =>
+      node.links.filter(({ a, b }) => a.id === node.id && !this.#server.connects(a.id, b.id)),
+    );
+  }
+
+  /** The halves are one again, as soon as both have begun. Something may happen just then. */
+  #heal(blocked: readonly Link[]): void {
+    const { clock, random } = this.world;
+    if (!this.#server.heal()) return void clock.after(100, () => this.#heal(blocked));
+    this.world.count("healed");
+    this.world.say("srv", () => "one again");
+    for (const link of blocked) link.free();
+    if (this.world.quiet) return;
+    if (random.chance(0.2)) {
+      const host = this.#live.find((node) => node.id === this.#server.host);
+      if (host && this.#live.length > 1)
+        clock.after(random.int(0, 300), () => {
+          if (!host.alive || this.world.quiet) return;
+          this.world.count("fault: host dies while the halves heal");
+          this.#crash(host);
+        });
+    }
+    this.#part();
+  }
+
   #fault(): void {
     const { world } = this;
     const { random, clock, profile } = world;
     clock.after(random.int(profile.faultMs / 2, profile.faultMs * 2), () => {
       if (world.quiet) return;
-      const what = (
-        profile.storm && random.chance(0.8) ? random.pick(this.#storm) : random.pick(this.#faults)
-      )();
+      const calm = profile.halves === "calm";
+      const isStorm = !calm && profile.storm && random.chance(0.8);
+      const what = random.pick(calm ? this.#mild : isStorm ? this.#storm : this.#faults)();
       if (what) world.count(`fault: ${what}`);
       this.#fault();
     });
@@ -148,7 +198,9 @@ export class Schedule {
     const live = this.#live;
     const { random } = this.world;
     // About half of all faults befall the host, where they do the most harm.
-    const host = live.find((node) => node.id === this.#server.host);
+    const { hosts } = this.#server;
+    const named = hosts.length > 1 ? random.pick(hosts) : hosts[0];
+    const host = live.find((node) => node.id === named);
     return host && random.chance(this.world.profile.storm ? 0.75 : 0.4)
       ? host
       : live.length > 0
@@ -221,7 +273,8 @@ export class Schedule {
       return "resign";
     },
     () => {
-      if (!this.#server.up || !this.world.random.chance(0.5)) return undefined;
+      if (!this.#server.up || this.#server.inHalves || !this.world.random.chance(0.5))
+        return undefined;
       const { random, profile, clock } = this.world;
       // Mostly a short restart; sometimes longer than messages are kept for members that are away.
       const long = random.int(100, random.chance(0.15) ? profile.resumeMs * 3 : 2500);
@@ -304,6 +357,14 @@ export class Schedule {
     },
   ];
 
+  /** Faults after which everybody is soon there again. */
+  get #mild(): readonly Fault[] {
+    const f = this.#faults;
+    return [...f.slice(0, 4), f[6], f[9], f[10], f[12], f[18], f[19]].filter(
+      (one) => one !== undefined,
+    );
+  }
+
   /** Faults that leave unshared entries behind: hosts that are cut off, frozen or without a socket for a while. */
   get #storm(): readonly Fault[] {
     return [...this.#faults.slice(4, 8), ...this.#faults.slice(6, 8), ...this.#faults.slice(0, 1)];
@@ -357,6 +418,7 @@ export class Schedule {
     const { world } = this;
     world.quiet = true;
     world.say("", () => "--- quiet ---");
+    if (this.#server.inHalves) this.#heal([]);
     for (const node of this.#live) {
       if (node.frozen) node.thaw();
       node.connection.barredUntil = 0;

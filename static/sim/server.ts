@@ -1,248 +1,185 @@
-// The server. Its core runs in lock-step (addon.ts), with the simulation's time and randomness. Sockets open and
-// close, the page's actor may die, and the whole process may.
+// The server: one process, or two halves of a page for a while. The half with the record is the main one; the other,
+// the island, says after a while that it is alone. On healing the members of the island go over to the main half.
 
-import type { ServerMessage } from "../src/socket-types.ts";
-import {
-  startCore,
-  type Assignment,
-  type Core,
-  type Dialled,
-  type Moment,
-  type Report,
-  type Rules,
-} from "./addon.ts";
-import type { Socket, SocketEnd } from "./socket.ts";
-import { Abandoned, Failure, type World } from "./world.ts";
+import type { Dialled } from "./addon.ts";
+import { EpochNames } from "./epochs.ts";
+import { Process, Terms, type Stray } from "./process.ts";
+import type { Socket } from "./socket.ts";
+import type { World } from "./world.ts";
 
-/** Settings of the page, in ms of the simulation's time. */
-const RECOVERY_MS = 2500;
-const RETURN_MS = 3000;
-const PROBE_MS = 2000;
-const TIMEOUT_MS = 4000;
-const HOST_TIMEOUT_MS = 2000;
-const FRESH_MS = 2500;
-const PING_MS = 1000;
-const HIDDEN_MS = 1000;
-/** Longest time between the death of the page's actor and the word of one of its sessions to the successor. */
+/** Longest time that a half which has lost its lease takes to say so, in the server's time. */
+const LEASE_MS = 4000;
+/** Longest time from then on until the other half goes on without it, in the server's time. */
+const BURIAL_MS = 4000;
+/** Longest time until a session is with its new process. */
 const RESUME_MS = 40;
-/** Share of lost sockets of which the server hears nothing: only the silence tells. */
-const UNNOTICED = 0.3;
-/** Code with which the client closes its socket, if a close frame arrives. */
-const CLOSE_CODES: Readonly<Record<SocketEnd, number | null>> = {
-  goodbye: 1000,
-  "going-away": 1001,
-  again: 4000,
-  lost: null,
-};
 
 export class Server {
   readonly #world: World;
-  #core: Core;
-  /** The server's end of each socket, by the number of its session. */
-  readonly #sockets = new Map<number, Socket>();
-  #sessions = 0;
-  #hosted: Assignment | undefined;
-  #recovering = false;
-  /** The last assignment that the page made. */
-  #last: Assignment | undefined;
-  /** The host of each epoch. */
-  readonly #hosts = new Map<number, string>();
-  /** When the host of each past epoch was replaced. */
-  readonly #ended = new Map<number, number>();
-  #timerAt = Infinity;
-  up = true;
+  readonly #terms = new Terms();
+  /** Parity of the epochs of the main process, where there may be two. */
+  #parity: 0 | 1 = 0;
+  #main: Process;
+  #island: Process | undefined;
+  /** Members on the island, while the page is in halves. */
+  #islanders: Set<string> | undefined;
+  /** Whether the process of a half is yet to begin. */
+  #isBeginning = false;
+  /** Number of times that the page was in halves. */
+  cuts = 0;
 
   constructor(world: World) {
     this.#world = world;
-    this.#core = startCore(rules(world));
+    this.#main = this.#process();
   }
 
+  #process(): Process {
+    const epochs = new EpochNames(this.#world.profile.halves === "none" ? undefined : this.#parity);
+    return new Process(this.#world, epochs, this.#terms);
+  }
+
+  // --- what the checks ask ---
+
+  /** The host in the main half. */
   get host(): string | undefined {
-    return this.#hosted?.host;
+    return this.#main.host;
   }
 
   get epoch(): number {
-    return this.#hosted?.epoch ?? 0;
+    return this.#main.epoch;
   }
 
   /** When the host of each past epoch was replaced: the checks take it for the truth. */
   get ended(): ReadonlyMap<number, number> {
-    return this.#ended;
+    return this.#terms.ended;
+  }
+
+  get up(): boolean {
+    return this.#main.up;
   }
 
   get steady(): boolean {
-    return this.up && this.host !== undefined;
+    return this.#main.steady && !this.inHalves;
   }
+
+  get inHalves(): boolean {
+    return this.#islanders !== undefined;
+  }
+
+  /** The hosts of all halves. */
+  get hosts(): readonly string[] {
+    return [this.#main.host, this.#island?.host].filter((host) => host !== undefined);
+  }
+
+  /** A newcomer dials the island, while there is one. */
+  comesToIsland(id: string): void {
+    this.#islanders?.add(id);
+  }
+
+  isOnIsland(id: string): boolean {
+    return this.#islanders?.has(id) ?? false;
+  }
+
+  /** Returns whether the half of a member says that it hosts in this epoch. */
+  confirms(id: string, epoch: number): boolean {
+    const half = this.#half(id);
+    return half?.host === id && half.epoch === epoch;
+  }
+
+  /** Returns whether two members can open a data channel, as far as the halves go. */
+  connects(a: string, b: string): boolean {
+    return this.isOnIsland(a) === this.isOnIsland(b);
+  }
+
+  // --- sockets ---
 
   connect(dialled: Omit<Dialled, "session">, socket: Socket): void {
-    if (!this.up) return socket.closeClient();
-    const session = ++this.#sessions;
-    const isOpen = (): boolean => this.#sockets.get(session) === socket;
-    this.#sockets.set(session, socket);
-    socket.onText = (text) => {
-      if (isOpen()) this.#step((moment) => this.#core.text(...moment, session, text));
-    };
-    socket.onCut = () => {
-      if (isOpen()) this.#core.silence(this.#now, session);
-    };
-    socket.onServerClose = (end) => {
-      if (isOpen()) this.#closed(session, end);
-    };
-    this.#step((moment) =>
-      this.#core.connect(...moment, JSON.stringify({ session, ...dialled } satisfies Dialled)),
-    );
+    const half = this.#half(dialled.id);
+    if (half) half.connect(dialled, socket);
+    else socket.closeClient();
   }
 
-  #closed(session: number, end: SocketEnd): void {
-    if (end === "lost" && this.#world.random.chance(UNNOTICED))
-      return this.#core.silence(this.#now, session);
-    this.#sockets.delete(session);
-    this.#step((moment) => this.#core.closed(...moment, session, CLOSE_CODES[end]));
+  /** Returns the process of a member's half; undefined if it has yet to begin. */
+  #half(id: string): Process | undefined {
+    return this.isOnIsland(id) ? this.#island : this.#isBeginning ? undefined : this.#main;
   }
 
-  /** The page's actor dies. Its sessions tell the successor what they know. */
+  // --- faults ---
+
   losePage(): void {
-    const core = this.#core;
-    this.#step((moment) => core.losePage(...moment));
-    for (const [session, socket] of this.#sockets) {
-      this.#world.clock.after(this.#world.random.int(0, RESUME_MS), () => {
-        if (this.#sockets.get(session) === socket)
-          this.#step((moment) => this.#core.resume(...moment, session));
+    const { random } = this.#world;
+    if (this.#isBeginning) return;
+    (this.#island && random.chance(0.5) ? this.#island : this.#main).losePage();
+  }
+
+  restart(downMs: number, backMs: number): void {
+    this.#main.restart(downMs, backMs);
+  }
+
+  /**
+   * Parts the page. The process stays with one of the halves, and the other half gets one of its own, once the
+   * lease of the first is over.
+   */
+  cut(islanders: Set<string>, all: readonly string[]): void {
+    const { clock, random, pace } = this.#world;
+    const cut = ++this.cuts;
+    const keepsIsland = random.chance(0.5);
+    const staying = this.#main;
+    const moved = all.filter((id) => islanders.has(id) !== keepsIsland);
+    const leaseMs = random.int(0, LEASE_MS / pace);
+    const beginMs = leaseMs + random.int(0, BURIAL_MS / pace);
+    const resumes = random.chance(0.6);
+    const strays = moved.flatMap((id) => staying.release(id, random.int(0, beginMs)));
+    this.#islanders = islanders;
+    this.#isBeginning = true;
+    this.#parity = this.#parity === 0 ? 1 : 0;
+    if (keepsIsland) {
+      this.#island = staying;
+      clock.after(leaseMs, () => {
+        if (this.#isIn(cut)) staying.beAlone();
       });
     }
-  }
-
-  /** The process ends. Another begins after `downMs`, with its clock set back by `backMs`. */
-  restart(downMs: number, backMs: number): void {
-    const { clock, random, server } = this.#world;
-    this.up = false;
-    if (this.#hosted) this.#ended.set(this.#hosted.epoch, clock.now);
-    this.#hosted = undefined;
-    this.#recovering = false;
-    const sockets = [...this.#sockets.values()];
-    this.#sockets.clear();
-    for (const socket of sockets) socket.die(random.int(0, 300), 0);
-    clock.after(downMs, () => {
-      this.up = true;
-      server.beganAt = clock.now;
-      server.backMs += backMs;
-      this.#timerAt = Infinity;
-      this.#core = startCore(rules(this.#world));
+    clock.after(beginMs, () => {
+      if (!this.#isIn(cut)) return this.#rehome(strays, resumes);
+      this.#isBeginning = false;
+      const process = this.#process();
+      if (keepsIsland) this.#main = process;
+      else {
+        this.#island = process;
+        process.beAlone();
+      }
+      this.#rehome(strays, resumes);
     });
   }
 
-  // --- the core ---
-
-  /** The server's time, in ms since its start. */
-  get #now(): number {
-    const { now, server, pace } = this.#world;
-    return (now - server.beganAt) * pace;
+  #isIn(cut: number): boolean {
+    return this.inHalves && this.cuts === cut;
   }
 
-  #step(run: (moment: Moment) => string): void {
-    const random = Math.floor(this.#world.random.unit() * 2 ** 32);
-    this.#take(JSON.parse(run([this.#now, this.#world.serverClock, random])) as Report);
+  /** The halves are one again. The half with the record has won. Returns false if a half has yet to begin. */
+  heal(): boolean {
+    const { random } = this.#world;
+    if (this.#isBeginning) return false;
+    const island = this.#island;
+    // A half that yields says so, also of what it did before it could know.
+    island?.beAlone();
+    const strays = island?.retire() ?? [];
+    this.#island = undefined;
+    this.#islanders = undefined;
+    this.#rehome(strays, random.chance(0.6));
+    return true;
   }
 
-  #take({ told, hosted, recovering, deadline, violation }: Report): void {
-    if (violation !== null) throw new Failure("invariant of the page", violation);
-    const before = { hosted: this.#hosted, recovering: this.#recovering };
-    const left = told.some((one) => "left" in one);
-    let elected = false;
-    for (const one of told) {
-      if ("frame" in one) for (const session of one.frame.to) this.#send(session, one.frame.frame);
-      else if ("close" in one) {
-        this.#world.count(`server: closes, ${one.close.name}`);
-        if (one.close.name === "replaced" && !left)
-          this.#world.count("server: a newer socket keeps the seat");
-        const socket = this.#sockets.get(one.close.session);
-        this.#sockets.delete(one.close.session);
-        socket?.dismiss(one.close.code);
-      } else if ("elected" in one) {
-        elected = true;
-        this.#elected(one.elected, before);
-      } else if ("deputy" in one && one.deputy.id !== null)
-        this.#world.count("server: deputy named");
-    }
-    if (hosted) this.#install(hosted);
-    else if (!recovering && this.#last) this.#end(this.#last.epoch);
-    if (before.recovering && hosted && !elected)
-      this.#world.count("server: host stands after restart");
-    this.#hosted = hosted ?? undefined;
-    this.#recovering = recovering;
-    if (deadline !== null) this.#arm(deadline);
+  /** Brings sessions to their half, or lets their clients dial again. */
+  #rehome(strays: readonly Stray[], resumes: boolean): void {
+    const { clock, random } = this.#world;
+    for (const stray of strays)
+      clock.after(random.int(0, RESUME_MS), () => {
+        const { id } = stray.dialled;
+        const half = this.#half(id);
+        const isNewest = strays.findLast(({ dialled }) => dialled.id === id) === stray;
+        if (half && resumes && isNewest && !half.knows(id)) half.adopt(stray);
+        else stray.socket.die(random.int(0, 300), 0);
+      });
   }
-
-  #elected(
-    { host, epoch, cause }: Assignment & { readonly cause: string },
-    before: { readonly hosted: Assignment | undefined; readonly recovering: boolean },
-  ): void {
-    const { world } = { world: this.#world };
-    world.count(`server: host changed, ${cause}`);
-    world.say("srv", () => `host ${host} epoch ${epoch} (${cause})`);
-    if (cause === "restarted" && before.recovering) world.count("server: election after restart");
-    if (cause === "restarted" && before.hosted && before.hosted.host !== host)
-      world.count("server: newcomer gives way to a claimant");
-    this.#install({ host, epoch });
-  }
-
-  #install({ host, epoch }: Assignment): void {
-    const other = this.#hosts.get(epoch);
-    if (other !== undefined && other !== host) {
-      const what = `epoch ${epoch} has two hosts, ${other} and ${host}`;
-      // While the clock is behind, a random gap is all that the server has against that.
-      if (this.#world.server.backMs > 0) throw new Abandoned("an epoch was told twice by chance");
-      throw new Failure("4 one host in an epoch", what);
-    }
-    if (this.#last && this.#last.epoch !== epoch) this.#end(this.#last.epoch);
-    this.#last = { host, epoch };
-    this.#hosts.set(epoch, host);
-    this.#ended.delete(epoch);
-  }
-
-  #end(epoch: number): void {
-    if (!this.#ended.has(epoch)) this.#ended.set(epoch, this.#world.now);
-  }
-
-  /** Sets the timer of the page to `deadline`, unless it rings earlier anyway: that does no harm. */
-  #arm(deadline: number): void {
-    const { clock, server, pace } = this.#world;
-    const at = Math.max(clock.now, Math.ceil(server.beganAt + deadline / pace));
-    if (this.#timerAt <= at) return;
-    this.#timerAt = at;
-    const core = this.#core;
-    clock.at(at, () => {
-      if (this.#core !== core || !this.up || this.#timerAt !== at) return;
-      this.#timerAt = Infinity;
-      this.#step((moment) => core.timer(...moment));
-    });
-  }
-
-  /** Sends a message to a session. The library relies on little, so a RELAY may be lost, repeated and overtaken. */
-  #send(session: number, message: ServerMessage): void {
-    const { random, profile, quiet } = this.#world;
-    const socket = this.#sockets.get(session);
-    if (message.type !== "RELAY" || quiet) socket?.down(message);
-    else if (!random.chance(profile.loss)) {
-      socket?.down(message, random.chance(profile.reorder) ? random.int(1, 300) : 0);
-      if (random.chance(profile.repeat)) socket?.down(message, random.int(0, 600));
-    }
-  }
-}
-
-function rules({ profile, pace }: World): Rules {
-  return {
-    star: profile.star,
-    deputies: profile.deputies ? 1 : 0,
-    relay: profile.relay,
-    recoveryMs: RECOVERY_MS * pace,
-    timeoutMs: TIMEOUT_MS * pace,
-    hostTimeoutMs: HOST_TIMEOUT_MS * pace,
-    freshMs: FRESH_MS * pace,
-    returnMs: RETURN_MS * pace,
-    probeMs: PROBE_MS * pace,
-    hiddenMs: HIDDEN_MS * pace,
-    resumeMs: profile.resumeMs,
-    pingMs: PING_MS * pace,
-  };
 }

@@ -29,8 +29,6 @@ export class Touch {
   stayed = true;
   /** Time until which the node could not be talked to, or not well. */
   troubledUntil = -1;
-  /** When the node last heard one it shares its log with while the server was there. */
-  servedAt = -Infinity;
   /** When the node was last out of touch for long. */
   longAwayAt = -1;
   /** When the node was last in step. */
@@ -86,7 +84,6 @@ export class Touch {
     const { id, world, machine, frozen } = this.#tab;
     if (frozen || message.e !== machine.epoch) return;
     const follows = message.t === "ack" || (message.t === "send" && message.at.r !== 0);
-    if (this.#hooks.online() && (machine.host === from || follows)) this.servedAt = world.now;
     if (machine.host === id) {
       // A host takes over once more when a member comes back with an older history.
       if (this.#hooks.isTakingOver() || !machine.leads || !follows) return;

@@ -43,6 +43,11 @@ export interface Profile {
   readonly holdMs: number;
   /** Whether the server's clock may be set back while it restarts. */
   readonly clocks: boolean;
+  /**
+   * Whether the page is in two halves now and then, each with its part of the server. `calm`: and nobody is away
+   * for long besides, so that at no time all members of one half are.
+   */
+  readonly halves: "none" | "calm" | "stormy";
 }
 
 /** Most steps of a schedule; a sound protocol takes some thousands. */
@@ -53,6 +58,9 @@ const CLOCK = 1_000_000;
 const UP_MS = 3_600_000;
 /** Some times of the protocol, shorter by about as much as `resumeMs` is. */
 const SCALED = { freshMs: 12_000, provisionalMs: 24_000, claimMostMs: 6000 } as const;
+
+/** Kinds of halves, as often as they are drawn. */
+const HALVES = ["none", "none", "none", "none", "none", "calm", "calm", "stormy"] as const;
 
 const names = new Map<string, string>();
 
@@ -135,6 +143,11 @@ export class World {
 }
 
 function draw(random: Prng): Profile {
+  const profile = drawOne(random);
+  return { ...profile, halves: profile.clocks ? "none" : random.pick(HALVES) };
+}
+
+function drawOne(random: Prng): Omit<Profile, "halves"> {
   const rough = random.chance(0.5);
   const small = random.chance(0.15);
   const links = random.unit();

@@ -2,7 +2,7 @@
 // form that PeerJS takes.
 
 import { base64url } from "./codec.ts";
-import { PROTOCOL } from "./group/index.ts";
+import { CAN, PROTOCOL } from "./group/index.ts";
 import type { Claim } from "./page-port.ts";
 import type { PeerAddress } from "./peer.ts";
 import type { Routes } from "./socket-types.ts";
@@ -55,6 +55,7 @@ export class PageAddress {
       page: this.#page,
       group: String(PROTOCOL),
     });
+    if (CAN.length > 0) query.set("can", CAN.join(","));
     if (ticket !== undefined) query.set("ticket", ticket);
     if (claim) {
       query.set("epoch", String(claim.epoch));

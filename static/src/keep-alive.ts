@@ -1,12 +1,14 @@
-// Keeps one WebSocket alive and notices when it is dead: sends HEARTBEAT and counts the answers.
+// Keeps one WebSocket alive and notices when it is dead: sends HEARTBEAT and waits for an answer, or
+// for any other message. A HEARTBEAT with an epoch is a question to the page (`prove`).
 
 import type { Env, Timer } from "./env.ts";
+import { numberIn } from "./payload.ts";
 
 export interface KeepAliveHooks {
   /** Returns whether the text was sent. */
   send(text: string): boolean;
-  /** The server answered the heartbeat of `prove(token)`. */
-  proved(token: number): void;
+  /** The page answered `prove(epoch)`. */
+  proved(epoch: number): void;
   /** The server does not answer any more. */
   dead(): void;
 }
@@ -25,11 +27,6 @@ export class KeepAlive {
   #timer: Timer;
   #tickDue = 0;
   #heardAt = 0;
-  /** Heartbeats sent and answered on this socket. The answers come in order. */
-  #sent = 0;
-  #answered = 0;
-  /** Heartbeats whose answer somebody waits for, by their number. */
-  #proofs: { readonly token: number; readonly heartbeat: number }[] = [];
 
   constructor(env: Env, hooks: KeepAliveHooks) {
     this.#env = env;
@@ -38,15 +35,12 @@ export class KeepAlive {
 
   /** Begins with a new socket. `pingMs`: interval of heartbeats, as the server tells it. */
   start(pingMs: number | undefined): void {
-    this.#sent = this.#answered = 0;
-    this.#proofs = [];
     this.#pingMs = Math.max(pingMs ?? this.#pingMs, MIN_PING_MS);
     this.#schedule();
   }
 
   stop(): void {
     this.#env.cancel(this.#timer);
-    this.#proofs = [];
   }
 
   /** Called for every message of the server. */
@@ -54,18 +48,18 @@ export class KeepAlive {
     this.#heardAt = this.#env.now();
   }
 
-  /** Called for every HEARTBEAT of the server. */
-  answered(): void {
-    this.#answered++;
-    while (this.#proofs[0] && this.#proofs[0].heartbeat <= this.#answered)
-      this.#hooks.proved((this.#proofs.shift() as { token: number }).token);
+  /** Called for every HEARTBEAT of the server. A plain one shows only that the socket lives. */
+  answered(payload: unknown): void {
+    const epoch = numberIn(payload, "epoch");
+    if (epoch !== undefined) this.#hooks.proved(epoch);
   }
 
   /**
-   * Sends a heartbeat. When the server has answered it on this socket, `proved(token)` is called.
+   * Asks the page whether this member hosts in `epoch`. If it does, the page answers behind all that
+   * it said before, and `proved(epoch)` is called.
    */
-  prove(token: number): void {
-    if (this.#beat()) this.#proofs.push({ token, heartbeat: this.#sent });
+  prove(epoch: number): void {
+    this.#hooks.send(JSON.stringify({ type: "HEARTBEAT", payload: { epoch } }));
   }
 
   /**
@@ -83,9 +77,7 @@ export class KeepAlive {
   }
 
   #beat(): boolean {
-    if (!this.#hooks.send('{"type":"HEARTBEAT"}')) return false;
-    this.#sent++;
-    return true;
+    return this.#hooks.send('{"type":"HEARTBEAT"}');
   }
 
   #schedule(): void {

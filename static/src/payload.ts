@@ -34,6 +34,9 @@ const RESUME_MS = 30_000;
 export const RELAY_LIMITS: RelayLimits = { maxMessageBytes: 65_536, queueBytes: 1 << 20 };
 export const PROFILE_BYTES = 1024;
 
+/** Maximum number of names of what a library can do. */
+const CAN_COUNT = 16;
+
 /** Upper bound of what is believed of `fairMs`. */
 const FAIR_MAX_MS = 60_000;
 
@@ -56,14 +59,28 @@ export function amountIn(payload: unknown, name: string): number | undefined {
 }
 
 export function parseRosterEntry(value: unknown): RosterEntry | undefined {
-  const { id, group, relay, profile } = fieldsOf(value);
+  const { id, group, relay, profile, can } = fieldsOf(value);
   if (typeof id !== "string") return undefined;
   return {
     id,
-    group: group === 1,
+    group: typeof group === "number" && group > 0,
+    ...parseCan(can),
     ...(relay === false ? { relay } : {}),
     ...(profile === undefined ? {} : { profile }),
   };
+}
+
+/** Returns the names of what a member's library can do. Those that are no text are left out. */
+function parseCan(value: unknown): { readonly can?: string[] } {
+  if (!Array.isArray(value)) return {};
+  const can = value.filter((name) => typeof name === "string").slice(0, CAN_COUNT);
+  return can.length > 0 ? { can } : {};
+}
+
+/** Returns whether the server is alone, as an ALONE says. */
+export function parseAlone(payload: unknown): boolean | undefined {
+  const { alone } = fieldsOf(payload);
+  return typeof alone === "boolean" ? alone : undefined;
 }
 
 function parseRoster(value: unknown): { readonly roster?: RosterEntry[] } {
@@ -114,6 +131,7 @@ export function parseOpen(payload: unknown): ParsedOpen | undefined {
     fieldsOf(payload);
   if (typeof host !== "string" || typeof epoch !== "number") return undefined;
   const { maxMessageBytes, queueBytes } = fieldsOf(relay);
+  const alone = parseAlone(payload);
   const returnMs = amountIn(payload, "returnMs");
   return {
     open: {
@@ -126,6 +144,7 @@ export function parseOpen(payload: unknown): ParsedOpen | undefined {
       ...fairMsOf(payload),
       ...(typeof upMs === "number" && upMs >= 0 ? { upMs } : {}),
       ...(returnMs === undefined ? {} : { returnMs }),
+      ...(alone ? { alone } : {}),
       ...parseRoster(roster),
     },
     p2p: p2p !== false,

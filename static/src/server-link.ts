@@ -10,6 +10,7 @@ import type { LatencyMeter } from "./latency.ts";
 import type { PagePort } from "./page-port.ts";
 import {
   isSocketLost,
+  parseAlone,
   parseDeputy,
   parseFairMs,
   parseHost,
@@ -107,7 +108,7 @@ export class ServerLink {
         message: (message) => this.#handle(message),
         lost: () => this.#lost(),
         ended: (close) => hooks.ended({ ...close, reason: this.#reasonOf(close) }),
-        proved: (token) => hooks.feed({ type: "proved", token }),
+        proved: (epoch) => hooks.feed({ type: "proved", epoch }),
         failed: (failure) => this.#failed(failure),
       },
     );
@@ -163,8 +164,8 @@ export class ServerLink {
     this.#socket.leave();
   }
 
-  prove(token: number): void {
-    this.#socket.prove(token);
+  prove(epoch: number): void {
+    this.#socket.prove(epoch);
   }
 
   /** Sends a message to the server. While the WebSocket is closed it is dropped. */
@@ -258,6 +259,9 @@ export class ServerLink {
       case "HOST":
         this.#hostNamed(payload);
         break;
+      case "ALONE":
+        this.#aloneSaid(payload);
+        break;
       case "DEPUTY":
         this.#deputy = parseDeputy(payload);
         this.#hooks.deputyChanged();
@@ -325,15 +329,25 @@ export class ServerLink {
   }
 
   #hostNamed(payload: unknown): void {
-    const { channels, log } = this.#parts;
+    const { channels, log, machine } = this.#parts;
     const host = parseHost(payload);
     if (!host) return;
     log(() => `HOST ${shortId(host.host)} epoch ${host.epoch} (${host.cause})`);
     this.#dialsHost = (payload as { p2p?: unknown }).p2p !== false;
     this.#takeDialInfo(payload);
-    this.relay.hostChanged();
-    channels.dropSnapshots();
+    // A host of the present epoch goes on, and so does all that is on its way.
+    if (host.epoch > machine.epoch) {
+      this.relay.hostChanged();
+      channels.dropSnapshots();
+    }
     this.#hooks.feed({ type: "host", host });
+  }
+
+  #aloneSaid(payload: unknown): void {
+    const alone = parseAlone(payload);
+    if (alone === undefined) return;
+    this.#parts.log(() => `ALONE ${alone}`);
+    this.#hooks.feed({ type: "alone", alone });
   }
 
   #memberLeft(id: string, message: ServerMessage): void {

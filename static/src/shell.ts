@@ -256,7 +256,7 @@ export class Shell {
         server.status.setRelayWanted(effect.wanted);
         break;
       case "prove":
-        server.prove(effect.token);
+        server.prove(effect.epoch);
         break;
       case "check":
         server.wake();

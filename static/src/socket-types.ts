@@ -48,8 +48,8 @@ export interface SocketListener {
   lost(): void;
   /** The socket has ended for good. */
   ended(close: Close): void;
-  /** The server answered the heartbeat of `prove(token)`. */
-  proved(token: number): void;
+  /** The page answered `prove(epoch)`. */
+  proved(epoch: number): void;
   /** A dial failed. The socket dials again. */
   failed(failure: DialFailure): void;
 }

@@ -102,7 +102,7 @@ export class ServerSocket {
     this.#health = new Health(env, address.routes().health);
     this.#keepAlive = new KeepAlive(env, {
       send: (text) => this.send(text),
-      proved: (token) => listener.proved(token),
+      proved: (epoch) => listener.proved(epoch),
       dead: () => this.redial(),
     });
   }
@@ -147,11 +147,11 @@ export class ServerSocket {
   }
 
   /**
-   * Sends a heartbeat. When it is answered on this very WebSocket, the listener's `proved(token)`
-   * is called.
+   * Asks the page whether this member hosts in `epoch`. If it answers on this very WebSocket, the
+   * listener's `proved(epoch)` is called.
    */
-  prove(token: number): void {
-    this.#keepAlive.prove(token);
+  prove(epoch: number): void {
+    this.#keepAlive.prove(epoch);
   }
 
   /**
@@ -259,7 +259,7 @@ export class ServerSocket {
     if (!message) return;
     switch (message.type) {
       case "HEARTBEAT":
-        return this.#keepAlive.answered();
+        return this.#keepAlive.answered(message.payload);
       case "PROBE":
         // The server asks whether this page's code runs. Only the code may answer, and at once.
         this.send('{"type":"PROBE"}');

@@ -9,6 +9,7 @@ import {
   parseRosterEntry,
   parseHost,
   isSocketLost,
+  parseAlone,
   parseOpen,
 } from "../src/payload.ts";
 import { Relay } from "../src/relay.ts";
@@ -82,6 +83,7 @@ const readers: Readonly<Record<string, (message: ServerMessage) => unknown>> = {
   join: ({ payload }) => parseRosterEntry(payload),
   leave: ({ src, payload }) => [src, isSocketLost(payload)],
   deputy: ({ payload }) => parseDeputy(payload),
+  alone: ({ payload }) => parseAlone(payload),
 };
 
 const read: Readonly<Record<string, readonly unknown[]>> = {
@@ -95,7 +97,7 @@ const read: Readonly<Record<string, readonly unknown[]>> = {
           members: 1,
           relay: true,
           recovering: false,
-          roster: [{ id: "ann", group: true, profile: { name: "Ann" } }],
+          roster: [{ id: "ann", group: true, can: ["zip", "x-1"], profile: { name: "Ann" } }],
         },
         p2p: true,
         limits: { maxMessageBytes: 65_536, queueBytes: 1_048_576 },
@@ -105,7 +107,7 @@ const read: Readonly<Record<string, readonly unknown[]>> = {
     [
       {
         ...TERMS,
-        open: { ...TERMS.open, members: 2, relay: false, recovering: true },
+        open: { ...TERMS.open, members: 2, relay: false, recovering: true, alone: true },
         p2p: true,
         limits: { maxMessageBytes: 65_536, queueBytes: 1_048_576 },
       },
@@ -131,13 +133,14 @@ const read: Readonly<Record<string, readonly unknown[]>> = {
   ],
   join: [
     { id: "bob", group: false },
-    { id: "bob", group: true, relay: false, profile: { name: "Bob" } },
+    { id: "bob", group: true, can: ["zip", "x-1"], relay: false, profile: { name: "Bob" } },
   ],
   leave: [
     ["bob", false],
     ["bob", true],
   ],
   deputy: ["bob", undefined],
+  alone: [true, false],
 };
 
 for (const [kind, expected] of Object.entries(read))
@@ -187,7 +190,8 @@ test("every kind of message of the server is read", () => {
 
 test("HEARTBEAT is answered by the server, PROBE by the library", () => {
   const { env, socket } = openSocket();
-  socket.prove(1);
+  socket.wake();
+  socket.prove(EPOCH);
   assert.deepEqual(env.last.sent, frames("to-server/heartbeat"));
   assert.deepEqual(frames("to-server/heartbeat"), frames("to-client/heartbeat"));
   env.last.sent.length = 0;
@@ -227,8 +231,8 @@ function openShell(
     host === "me"
       ? {
           roster: [
-            { id: "me", group: 1 },
-            { id: "bob", group: 1 },
+            { id: "me", group: 2 },
+            { id: "bob", group: 2 },
           ],
         }
       : {};

@@ -13,6 +13,7 @@ function online(): { freshness: Freshness; server: ServerView } {
   server.opened({ host: "a", epoch: 10, members: 2, relay: true, resumeMs: RESUME_MS });
   server.announced(10);
   server.adopted(10, "a", 1000);
+  server.seatDecided(true);
   const freshness = new Freshness(server);
   freshness.joined(1000);
   return { freshness, server };
@@ -27,20 +28,20 @@ test("contact alone does not make a history fresh", () => {
 
 test("a history found on the host's log is shared, confirmed and assured", () => {
   const { freshness } = online();
-  freshness.foundOnHostsLog(5000);
+  freshness.foundOnHostsLog(true, 5000);
   const { contactAt, sharedAt, confirmedAt, assuredAt } = freshness;
   assert.deepEqual([contactAt, sharedAt, confirmedAt, assuredAt], [5000, 5000, 5000, 5000]);
 });
 
 test("a history is not confirmed while the server does not confirm the epoch", () => {
   const { freshness, server } = online();
-  freshness.foundOnHostsLog(2000);
+  freshness.foundOnHostsLog(true, 2000);
   server.disconnected();
-  freshness.foundOnHostsLog(5000);
+  freshness.foundOnHostsLog(true, 5000);
   assert.deepEqual([freshness.sharedAt, freshness.confirmedAt], [5000, 2000]);
   server.opened({ host: "a", epoch: 9, members: 2, relay: true, resumeMs: RESUME_MS });
   server.announced(9);
-  freshness.foundOnHostsLog(6000);
+  freshness.foundOnHostsLog(true, 6000);
   assert.equal(freshness.confirmedAt, 2000);
 });
 
@@ -94,11 +95,49 @@ test("after a pause, a takeover leaves a history stale, and the server's proof m
 
 test("an absence of more than 1.5 s is noted from its begin until the page is told", () => {
   const { freshness } = online();
-  freshness.foundOnHostsLog(2500);
+  freshness.foundOnHostsLog(true, 2500);
   assert.equal(freshness.outOfStepSince, undefined);
-  freshness.foundOnHostsLog(4001);
-  freshness.foundOnHostsLog(9000);
+  freshness.foundOnHostsLog(true, 4001);
+  freshness.foundOnHostsLog(true, 9000);
   assert.equal(freshness.outOfStepSince, 2500);
   freshness.backInStep();
   assert.equal(freshness.outOfStepSince, undefined);
+});
+
+test("nothing confirms a history while the server is alone, and it stays apart until a host has it", () => {
+  const { freshness, server } = online();
+  freshness.foundOnHostsLog(true, 2000);
+  server.aloneSaid(true);
+  freshness.setApart(2000);
+  freshness.foundOnHostsLog(true, 3000);
+  freshness.led(3000);
+  assert.deepEqual(
+    [freshness.sharedAt, freshness.assuredAt, freshness.confirmedAt],
+    [3000, 2000, 2000],
+  );
+  server.aloneSaid(false);
+  assert.ok(freshness.isApart);
+  freshness.foundOnHostsLog(false, 4000);
+  assert.ok(freshness.isApart);
+  assert.equal(freshness.confirmedAt, 2000);
+  freshness.foundOnHostsLog(true, 5000);
+  assert.ok(!freshness.isApart);
+  assert.equal(freshness.confirmedAt, 5000);
+  // A heartbeat that the host sent before it heard ALONE may still be on its way.
+  freshness.setApart(6000);
+  freshness.foundOnHostsLog(true, 6500);
+  assert.ok(freshness.isApart);
+});
+
+test("a host that was alone has no word until the server proves its seat", () => {
+  const { freshness, server } = online();
+  server.aloneSaid(true);
+  freshness.setApart(2000);
+  server.aloneSaid(false);
+  assert.ok(!freshness.hostsWithWord);
+  freshness.followed(freshness.heartbeatSent(), 2000);
+  freshness.led(2000);
+  assert.deepEqual([freshness.assuredAt, freshness.confirmedAt], [0, 0]);
+  freshness.joinedAgain();
+  assert.ok(freshness.hostsWithWord);
 });

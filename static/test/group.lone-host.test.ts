@@ -49,14 +49,43 @@ test("a lone host asks again if it reads the server's answer after a pause", () 
   rig.open("a", "a", 10, ["a"]);
   rig.deaf.add("a");
   rig.send("a", "x");
-  const asked = () =>
-    rig.effects.get("a")?.findLast((effect) => effect.type === "prove")?.token ?? assert.fail();
+  const asked = () => rig.effects.get("a")?.filter(({ type }) => type === "prove").length;
+  assert.equal(asked(), 2);
   rig.now += 900;
-  rig.feed("a", { type: "proved", token: asked() });
+  rig.feed("a", { type: "proved", epoch: 10 });
   assert.equal(rig.state("a"), "");
+  assert.equal(asked(), 3);
   rig.now += 10;
-  rig.feed("a", { type: "proved", token: asked() });
+  rig.feed("a", { type: "proved", epoch: 10 });
   assert.equal(rig.state("a"), "x");
+});
+
+test("an answer about another epoch proves nothing", () => {
+  const rig = new Rig();
+  rig.add("a");
+  rig.open("a", "a", 10, ["a"]);
+  rig.deaf.add("a");
+  rig.send("a", "x");
+  rig.feed("a", { type: "proved", epoch: 9 });
+  assert.equal(rig.state("a"), "");
+  rig.feed("a", { type: "proved", epoch: 10 });
+  assert.equal(rig.state("a"), "x");
+});
+
+test("a host asks one question at a time, and again when no answer comes", () => {
+  const rig = new Rig();
+  rig.add("a");
+  rig.open("a", "a", 10, ["a"]);
+  rig.deaf.add("a");
+  rig.effects.get("a")?.splice(0);
+  const asked = () => rig.effects.get("a")?.filter(({ type }) => type === "prove").length;
+  rig.send("a", "x");
+  rig.send("a", "y");
+  rig.pass(4000);
+  assert.equal(asked(), 1);
+  rig.deaf.delete("a");
+  rig.pass(2000);
+  assert.equal(rig.state("a"), "x y");
 });
 
 test("an answer of the server from before a snapshot does not count after it", () => {

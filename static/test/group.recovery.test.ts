@@ -20,7 +20,7 @@ function backAfterAbsence() {
   const step = new Step();
   replica.found(10, 0);
   freshness.joined(1000);
-  freshness.foundOnHostsLog(5000);
+  freshness.foundOnHostsLog(true, 5000);
   step.begin(5000);
   const recovery = new Recovery({ freshness, outbox, replica, self: new Self("me"), step });
   const notices = (): Notice[] =>
@@ -32,7 +32,7 @@ function backAfterAbsence() {
 function addOrphan(outbox: Outbox): void {
   outbox.add(1, "x", 1);
   outbox.mark(1);
-  outbox.settle(1, 0, { r: 4, e: 4, s: 1 });
+  outbox.settle(1, { r: 4, e: 4, s: 1 });
   outbox.again(0, () => false);
   outbox.mark(1);
   outbox.doubt();

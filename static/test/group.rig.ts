@@ -86,7 +86,7 @@ export class Rig {
         });
       // The server answers at once. It has told a deposed host so before.
       else if (effect.type === "prove" && !this.deaf.has(id))
-        this.feed(id, { type: "proved", token: effect.token });
+        this.feed(id, { type: "proved", epoch: effect.epoch });
       else if (effect.type === "notice") this.notices.get(id)?.push(effect.notice);
       else if (effect.type === "settle") this.settled.get(id)?.push(effect.error ?? "ok");
     }
@@ -123,6 +123,11 @@ export class Rig {
       type: "host",
       host: { host, epoch, cause, ...(host === to ? { roster: entries(roster) } : {}) },
     });
+  }
+
+  /** The server says to members that it is alone, or that it is not any more. */
+  alone(isAlone: boolean, ...ids: readonly string[]): void {
+    for (const id of ids) this.feed(id, { type: "alone", alone: isAlone });
   }
 
   /** A data channel between two members opens. */

@@ -23,8 +23,8 @@ export class FakeSocket implements SocketLike {
 
   send(text: string): void {
     this.sent.push(text);
-    if (this.alive && text === '{"type":"HEARTBEAT"}')
-      queueMicrotask(() => this.says({ type: "HEARTBEAT" }));
+    if (this.alive && text.startsWith('{"type":"HEARTBEAT"'))
+      queueMicrotask(() => this.says(JSON.parse(text) as object));
   }
 
   close(code?: number): void {

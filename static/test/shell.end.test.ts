@@ -82,7 +82,7 @@ test("a page that is closed in the middle of a step says goodbye at once, and on
       host: "me",
       epoch: 5,
       members: 1,
-      roster: [{ id: "me", group: 1 }],
+      roster: [{ id: "me", group: 2 }],
       p2p: true,
       relay: { maxMessageBytes: 65_536, maxBytesPerS: 0 },
       resumeMs: 30_000,
@@ -127,7 +127,7 @@ test("leave() does not wait for onSnapshot, and nothing follows the end", async 
   shell.setGivesSnapshots(true);
   env.last.says({ type: "OPEN", payload: alone });
   await env.settle();
-  env.last.says({ type: "JOIN", src: "you", payload: { id: "you", group: 1 } });
+  env.last.says({ type: "JOIN", src: "you", payload: { id: "you", group: 2 } });
   env.last.says({
     type: "RELAY",
     src: "you",

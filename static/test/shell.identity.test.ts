@@ -98,7 +98,7 @@ test("the id of a ticket is taken until the first OPEN, and not after it", async
   assert.deepEqual(names, ["ann", "bob"]);
   env.last.says({
     type: "OPEN",
-    payload: { ...alone, host: "bob", roster: [{ id: "bob", group: 1 }] },
+    payload: { ...alone, host: "bob", roster: [{ id: "bob", group: 2 }] },
   });
   await env.settle();
   env.last.ends(1006);

@@ -53,7 +53,7 @@ test("a member that lost its socket keeps its data channel; one that left does n
   ] as const) {
     const { env, alone, link } = rig();
     env.last.says({ type: "OPEN", payload: alone });
-    env.last.says({ type: "JOIN", src: "you", payload: { id: "you", group: 1 } });
+    env.last.says({ type: "JOIN", src: "you", payload: { id: "you", group: 2 } });
     const toYou = link("you");
     await env.settle();
     env.last.says({ type: "LEAVE", src: "you", ...(payload ? { payload } : {}) });
@@ -222,7 +222,7 @@ test("the debug log of an election has at most ten lines, whoever wins it", asyn
         cause: "left",
         members: 2,
         p2p: true,
-        roster: ["me", "him"].map((id) => ({ id, group: 1 })),
+        roster: ["me", "him"].map((id) => ({ id, group: 2 })),
       },
     });
     const place = { r: 5, e: 5, s: 1 };

@@ -27,7 +27,7 @@ export function rig({ profile, ticket, p2p = true, dials = false }: RigOptions =
     host: "me",
     epoch: 5,
     members: 1,
-    roster: [{ id: "me", group: 1 }],
+    roster: [{ id: "me", group: 2 }],
     p2p: true,
     relay: { maxMessageBytes: 65_536, maxBytesPerS: 0 },
     resumeMs: 30_000,

@@ -21,7 +21,7 @@ async function stuffed() {
   page.onSnapshot = () => "x".repeat(2 << 20);
   shell.setGivesSnapshots(true);
   env.last.says({ type: "OPEN", payload: alone });
-  env.last.says({ type: "JOIN", src: "you", payload: { id: "you", group: 1 } });
+  env.last.says({ type: "JOIN", src: "you", payload: { id: "you", group: 2 } });
   const toYou = link("you");
   await env.settle();
   toYou.raw.bufferedAmount = 300 << 10;
@@ -69,6 +69,21 @@ test("a waiting snapshot is dropped when the host changes, by HOST or OPEN, or i
   }
 });
 
+test("a host that is told its own epoch again goes on sending a snapshot", async () => {
+  const { env, alone, toYou, pieces } = await stuffed();
+  toYou.happens("data", JSON.stringify(nowhere));
+  await env.settle();
+  const before = pieces().length;
+  const { host, epoch, roster } = alone;
+  const payload = { host, epoch, cause: "restarted", roster: [...roster, { id: "you", group: 2 }] };
+  env.last.says({ type: "HOST", payload });
+  await env.settle();
+  toYou.raw.bufferedAmount = 0;
+  toYou.drain();
+  await env.settle();
+  assert.ok(pieces().length > before);
+});
+
 test("only one snapshot is under way to a member, however often and by whichever path it asks", async () => {
   const { env, toYou } = await stuffed();
   for (let s = 0; s < 20; s++) {
@@ -100,7 +115,7 @@ test("a snapshot that goes over the relay is not sent over a new channel as well
   page.onSnapshot = () => "x".repeat(2 << 20);
   shell.setGivesSnapshots(true);
   env.last.says({ type: "OPEN", payload: alone });
-  env.last.says({ type: "JOIN", src: "you", payload: { id: "you", group: 1 } });
+  env.last.says({ type: "JOIN", src: "you", payload: { id: "you", group: 2 } });
   env.last.says({ type: "RELAY", src: "you", payload: nowhere });
   await env.settle();
   assert.ok(env.last.sent.some((frame) => frame.includes('"of":')));

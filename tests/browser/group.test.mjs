@@ -387,7 +387,7 @@ scenario("an old page and a new server report that their versions differ", async
   await tab.evaluate(() => {
     window.WebSocket = class extends WebSocket {
       constructor(url) {
-        super(url.replace("group=1", "group=2"));
+        super(url.replace("group=2", "group=3"));
       }
     };
   });

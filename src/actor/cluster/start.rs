@@ -186,7 +186,7 @@ fn handle_event(bus: &Bus, seal: &CurrentSeal, shared: &Shared, event: Event) {
             KeeperInput::Connected
         }
         Event::Refused(refusal)
-            if refusal.is_final() && !shared.has_settled.load(Ordering::Acquire) =>
+            if refusal.is_final() && !shared.is_ready.load(Ordering::Acquire) =>
         {
             let _ = shared.hopeless.set(refusal.to_string());
             shared.stops_hopeless.cancel();

@@ -12,7 +12,7 @@
 //! - [`branch`]: a page that lives on another node, as its local sessions see it.
 //! - [`node`]: one process, a conductor over parts; [`io`] lists its inputs and outputs.
 //!
-//! | part | owns |
+//! | part of a node | owns |
 //! |---|---|
 //! | [`lease`], [`watch`] | whether this node may decide; which other nodes are dead |
 //! | [`generation`], [`assertions`] | what the registry has forgotten, and saying it again |

@@ -69,6 +69,7 @@ export class Context {
       snap: snapshots.areGiven,
       stale: freshness.isStale(now),
       age: freshness.ageMs(now),
+      ...(freshness.isApart ? { alone: true } : {}),
       ...replica.mark(now),
     };
   }

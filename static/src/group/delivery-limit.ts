@@ -3,7 +3,7 @@
 
 import type { Context } from "./context.ts";
 import type { Follower } from "./follower.ts";
-import { Proof } from "./proof.ts";
+import { Proof, type Proved } from "./proof.ts";
 import type { PeerId } from "./types.ts";
 
 interface DeliveryLimitOptions {
@@ -17,24 +17,18 @@ export class DeliveryLimit {
   readonly #options: DeliveryLimitOptions;
   /** Another member has said in this epoch that it has everything up to here. */
   #acknowledged = 0;
-  #proof: Proof;
+  readonly #proof: Proof;
 
   constructor(context: Context, options: DeliveryLimitOptions) {
     this.#context = context;
     this.#options = options;
-    this.#proof = this.#newProof();
-  }
-
-  #newProof(): Proof {
-    return new Proof(this.#context, () =>
-      this.#options.leads() ? this.#context.replica.log.last : 0,
-    );
+    this.#proof = new Proof(context, () => (options.leads() ? context.replica.log.last : 0));
   }
 
   /** The host takes over once more: all that was said of its log is void. */
   restart(): void {
     this.#acknowledged = 0;
-    this.#proof = this.#newProof();
+    this.#proof.void();
   }
 
   /** A follower has everything up to `seq`. */
@@ -61,24 +55,24 @@ export class DeliveryLimit {
     if (!server.isSeated) return this.#acknowledged;
     const limit = Math.max(this.#acknowledged, this.#proof.seq);
     // The host is alone, or everybody else is silent.
-    if (limit < log.last && limit <= delivered && !this.#proof.isAwaited) this.#proof.ask();
+    if (limit < log.last && limit <= delivered) this.#proof.ask();
     return limit;
   }
 
   // --- proofs of the server ---
 
-  /** The server has answered. Returns whether that proves that this member is the host. */
-  proved(token: number): boolean {
-    return this.#proof.answered(token);
+  /** The server has answered. Returns what that proves. */
+  proved(epoch: number): Proved {
+    return this.#proof.answered(epoch);
   }
 
   /** Asks the server whether this member is still the host, unless an answer is on its way. */
   askServer(): void {
-    if (!this.#proof.isAsking) this.#proof.ask();
+    this.#proof.ask();
   }
 
-  /** The socket is gone on which the server would answer. */
-  socketLost(): void {
+  /** The server will not answer what it was asked. */
+  answerLost(): void {
     this.#proof.forget();
   }
 

@@ -5,7 +5,7 @@ import { Backfill } from "./backfill.ts";
 import type { Context } from "./context.ts";
 import { Feed } from "./feed.ts";
 import type { Follower } from "./follower.ts";
-import { common, lies } from "./history.ts";
+import { common, lies, overtakes } from "./history.ts";
 import { continuesLog } from "./late-answer.ts";
 import { Restorer } from "./restorer.ts";
 import type { PeerId, Place, Standing } from "./types.ts";
@@ -26,6 +26,8 @@ interface DistributionOptions {
    * number.
    */
   readonly memberFollows: (seq: number, heartbeat: number) => void;
+  /** Called when a member has the group's history, and this host went on without the server's word. */
+  readonly overtaken: (follower: Follower) => void;
 }
 
 /** What a member acknowledges, with the number of the last heartbeat that it heard. */
@@ -98,7 +100,7 @@ export class Distribution {
   /** Fills a member, restores it, or gets from it what it has beyond the host's log. */
   place(follower: Follower, at: Standing): void {
     const context = this.#context;
-    const { epoch, paths, replica } = context;
+    const { epoch, freshness, paths, replica } = context;
     const { hasStamped, memberFollows, memberPlaced } = this.#options;
     const { log } = replica;
     const upTo = common(at, log);
@@ -107,6 +109,8 @@ export class Distribution {
       paths.transmit(follower.id, { t: "pull", e: epoch, at: context.standing() });
     } else if (upTo < at.done || upTo < log.base) {
       follower.live = false;
+      if (overtakes(at, { r: log.root, s: log.last, line: log.line, alone: freshness.isApart }))
+        return this.#options.overtaken(follower);
       if (upTo >= at.done && this.#backfill.request(follower, at, upTo)) return;
       return this.#restorer.request(follower, at);
     }

@@ -29,6 +29,10 @@ export class Follower {
   relayed = true;
   /** Whether the member has said that it leaves for good. */
   gone = false;
+  /** Names of what the member's library can do. */
+  can: readonly string[] = [];
+  /** When the server last announced the member. */
+  announcedAt = -Infinity;
   /** When the member was found missing after a break of the server; 0 while it is here. */
   missing = 0;
   /** Where the member last said it stands. */

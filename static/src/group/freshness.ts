@@ -4,13 +4,21 @@
 // - `contactAt`: somebody of the group was heard.
 // - `sharedAt`: the history was the host's, so it is the group's. (A host that stamps with the
 //   server's word knows that by itself.) Decides who may outrank whom, and what counts as away.
-// - `assuredAt`: and the server named this host, in this epoch. Decides how long entries are kept.
-// - `confirmedAt`: and another member had the history. Decides how long own messages are kept.
+// - `assuredAt`: and the server named this host, in this epoch, and was not alone. Decides how long
+//   entries are kept.
+// - `confirmedAt`: and another member had the history. Decides how long senders that left
+//   are remembered.
+//
+// A history is *apart* from the moment at which the server says that it is alone: another half of
+// the page may have gone on with another host. It is apart until its holder stands on the log of a
+// host that has the server's word.
 //
 // Each method that changes something is named for the event that it notes.
 
 import type { ServerView } from "./server-view.ts";
 
+/** Time for which a heartbeat of a host that has not heard ALONE yet may be on its way. */
+const ALONE_HEARD_MS = 1600;
 /** A gap shorter than this is not reported to the page as an absence. */
 const ABSENCE_MS = 1500;
 
@@ -21,6 +29,8 @@ export class Freshness {
   #confirmedAt = 0;
   #assuredAt = 0;
   #isStale = false;
+  #isApart = false;
+  #apartAt = -Infinity;
   #isUnsure = false;
   #pauses = 0;
   #heartbeats = 0;
@@ -56,6 +66,19 @@ export class Freshness {
   /** When the history was last known to be the one that the server's host leads. */
   get assuredAt(): number {
     return this.#assuredAt;
+  }
+
+  /**
+   * Whether this history may have gone on without the server's word. It then gives way to every
+   * part of the same history that has not.
+   */
+  get isApart(): boolean {
+    return this.#isApart;
+  }
+
+  /** Whether this member hosts with the server's word, as far as it knows. */
+  get hostsWithWord(): boolean {
+    return this.#server.isSeated && !this.#server.isAlone && !this.#isApart;
   }
 
   /**
@@ -107,12 +130,15 @@ export class Freshness {
 
   /**
    * The history was found to be the host's: the host counts this member in, however far behind it
-   * is.
+   * is. `hasWord`: the host said that it has the server's word.
    */
-  foundOnHostsLog(now: number): void {
+  foundOnHostsLog(hasWord: boolean, now: number): void {
     this.#share(now);
     // A group that is cut off from the server, its host included, may have to give the history up.
-    if (this.#server.confirmsEpoch) this.#confirmedAt = this.#assuredAt = now;
+    if (!hasWord || !this.#server.confirmsEpoch) return;
+    if (now - this.#apartAt < ALONE_HEARD_MS) return;
+    this.#confirmedAt = this.#assuredAt = now;
+    this.#isApart = false;
   }
 
   /** Another member has the log of this host, and has heard the heartbeat with this number. */
@@ -121,7 +147,7 @@ export class Freshness {
     if (this.#isUnsure && heartbeat <= this.#heartbeatBeforePause) return this.heard(now);
     if (this.#isUnsure) this.#isStale = false;
     this.#isUnsure = false;
-    this.foundOnHostsLog(now);
+    this.foundOnHostsLog(this.hostsWithWord, now);
   }
 
   /** Notes that this host has sent a heartbeat. Returns its number. */
@@ -131,10 +157,10 @@ export class Freshness {
 
   // --- leading ---
 
-  /** Notes that this member stamps, with the server's word that it is the host. */
+  /** Notes that this member stamps, as the host that its server named. */
   led(now: number): void {
     this.#share(now);
-    this.#assuredAt = now;
+    if (this.hostsWithWord) this.#assuredAt = now;
   }
 
   /** A takeover is done: the group goes on with this history. */
@@ -147,6 +173,19 @@ export class Freshness {
   provedHost(phase: "taking over" | "leading"): void {
     this.#isUnsure = false;
     if (phase === "leading") this.#isStale = false;
+  }
+
+  // --- the server's word ---
+
+  /** The server has said that it is alone. */
+  setApart(now: number): void {
+    this.#isApart = true;
+    this.#apartAt = now;
+  }
+
+  /** This host leads all members, and the server, not alone, has proved since that it is the host. */
+  joinedAgain(): void {
+    this.#isApart = false;
   }
 
   // --- changes of history ---

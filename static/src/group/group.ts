@@ -146,6 +146,11 @@ export class Group {
     return this.#context.freshness.isStale(this.#context.now);
   }
 
+  /** Whether the history may have gone on without the server's word. */
+  get alone(): boolean {
+    return this.#context.freshness.isApart;
+  }
+
   /** Whether the server keeps ignoring the claim, so that this member cannot host for it. */
   get disbelieved(): boolean {
     return this.#context.claim.isDisbelieved;
@@ -197,6 +202,9 @@ export class Group {
       case "host":
         this.#host(event.host);
         break;
+      case "alone":
+        this.#alone(event.alone);
+        break;
       case "joined":
         this.#role?.joined(event.member);
         break;
@@ -239,7 +247,7 @@ export class Group {
         if (this.#role instanceof Host) this.#role.reconcile();
         break;
       case "proved":
-        if (this.#role instanceof Host) this.#role.proved(event.token);
+        if (this.#role instanceof Host) this.#role.proved(event.epoch);
         break;
       case "resign":
         if (this.#role instanceof Host) this.#role.resign(event.to);
@@ -277,6 +285,7 @@ export class Group {
   #open(open: OpenPayload): void {
     const { claim, freshness, links, replica, self, server, status, step, timers } = this.#context;
     server.opened(open);
+    if (open.alone) freshness.setApart(step.now);
     links.relay = open.relay;
     replica.provisional.serverUp(open.upMs, step.now);
     const isAlone =
@@ -316,7 +325,17 @@ export class Group {
     this.#decline({ host, epoch });
     this.#endSeat();
     server.seatDecided(host === self.id && epoch >= server.epoch);
-    this.#adopt({ epoch, host, cause, roster, isFirst: false });
+    const isAdopted = this.#adopt({ epoch, host, cause, roster, isFirst: false });
+    // The page of a host that goes on has moved to another node.
+    if (!isAdopted && epoch === server.epoch && roster && this.#role instanceof Host)
+      this.#role.rosterTaken(roster);
+  }
+
+  /** The server is alone, or ceases to be. */
+  #alone(isAlone: boolean): void {
+    const { freshness, server, step } = this.#context;
+    server.aloneSaid(isAlone);
+    if (isAlone) freshness.setApart(step.now);
   }
 
   /** Notes that a host with its seat was in contact until now, whether others were heard or not. */
@@ -487,6 +506,7 @@ function snapshotOf({ state, size }: Extract<Event, { type: "snapshot" }>) {
 function isFromServer(event: Event): boolean {
   return (
     event.type === "host" ||
+    event.type === "alone" ||
     event.type === "joined" ||
     event.type === "left" ||
     event.type === "proved" ||

@@ -49,6 +49,7 @@ export class Heartbeat {
       w: this.#witnesses,
       k: freshness.heartbeatSent(),
       cause,
+      ...(freshness.hostsWithWord ? {} : { alone: true }),
     } as const;
     let isRelayed = false;
     for (const follower of followers.values()) {

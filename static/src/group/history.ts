@@ -58,7 +58,10 @@ export function isEmpty({ r, s, line }: Track): boolean {
   return r === 0 || (line.length === 1 && line[0]?.[1] === s);
 }
 
-type Rank = Pick<Standing, "r" | "e" | "s" | "done" | "base" | "line" | "stale" | "provisional">;
+type Rank = Pick<
+  Standing,
+  "r" | "e" | "s" | "done" | "base" | "line" | "stale" | "alone" | "provisional"
+>;
 
 /** Returns whether a history gives way to every history from before the server began. */
 export function isProvisional({
@@ -67,6 +70,25 @@ export function isProvisional({
   readonly provisional?: number | undefined;
 }): boolean {
   return provisional > 0;
+}
+
+/** Returns whether a history went on without the server's word. */
+function isAlone({ alone = false }: Pick<Standing, "alone">): boolean {
+  return alone;
+}
+
+/**
+ * Returns whether the page of a member with the server's word was handed what the log of one without
+ * lacks. The log then gives way, and the member is not restored from it.
+ */
+export function overtakes(other: Standing, own: Track & Pick<Standing, "alone">): boolean {
+  return (
+    isAlone(own) &&
+    !isAlone(other) &&
+    !other.stale &&
+    other.r === own.r &&
+    common(other, own) < other.done
+  );
 }
 
 /** Returns the place up to which a page was handed its history. */
@@ -102,14 +124,15 @@ export function givesWay(
 
 /**
  * Returns whether the place of a's page goes before that of b's. The history that the other gives
- * way to goes first. Within one history, one in use goes before a stale one, and then the later
- * place.
+ * way to goes first. Within one history, one in use goes before a stale one, then one that had the
+ * server's word before one that went on alone, and then the later place.
  */
 function seenLater(a: Rank, b: Rank, young: number): boolean {
   if (isEmpty(a) || isEmpty(b)) return !isEmpty(a) && isEmpty(b);
   if (a.r !== b.r && Math.max(a.r, b.r) > young) return a.r < b.r;
   if (a.stale !== b.stale) return b.stale;
   if (a.r !== b.r) return a.r < b.r;
+  if (isAlone(a) !== isAlone(b)) return isAlone(b);
   const x = delivered(a);
   const y = delivered(b);
   return x.e !== y.e ? x.e > y.e : x.s > y.s;

@@ -57,6 +57,8 @@ export class Host implements Role {
       hasStamped: () => this.#stamper.begun,
       memberPlaced: () => this.#heartbeat.chooseWitnesses(),
       memberFollows: (seq, heartbeat) => this.#memberFollows(seq, heartbeat),
+      // The server names the member in a later epoch, in whose takeover the member's history wins.
+      overtaken: (follower) => this.resign(follower.id),
     });
     this.#intake = new Intake(context, {
       followers,
@@ -159,6 +161,7 @@ export class Host implements Role {
     freshness.heard(now);
     switch (message.t) {
       case "at":
+        follower.can = message.can ?? follower.can;
         this.#onAt(follower, message.at);
         if (message.x) {
           const { at, low = 0, x } = message;
@@ -281,9 +284,22 @@ export class Host implements Role {
   // --- events ---
 
   /** The server has answered the question whether this member is still the host. */
-  proved(token: number): void {
-    if (this.#limit.proved(token))
-      this.#context.freshness.provedHost(this.leads ? "leading" : "taking over");
+  proved(epoch: number): void {
+    const { freshness } = this.#context;
+    const proved = this.#limit.proved(epoch);
+    if (proved === "nothing") return;
+    freshness.provedHost(this.leads ? "leading" : "taking over");
+    if (proved === "word" && this.#leadsAll()) freshness.joinedAgain();
+  }
+
+  /** Returns whether all members that the server knows are on this host's log, or silent. */
+  #leadsAll(): boolean {
+    const { now, settings } = this.#context;
+    if (!this.leads) return false;
+    for (const { announcedAt, gone, info, live, present } of this.#followers.values())
+      if (info.group && present && !gone && !live && now - announcedAt <= settings.foundMs)
+        return false;
+    return true;
   }
 
   drained(): void {
@@ -293,7 +309,7 @@ export class Host implements Role {
   linked(id: PeerId | "relay"): void {
     const { links } = this.#context;
     if (id === "relay") {
-      if (!links.relay) this.#limit.socketLost();
+      if (!links.relay) this.#limit.answerLost();
       return;
     }
     const follower = this.#followers.get(id);
@@ -304,13 +320,20 @@ export class Host implements Role {
   }
 
   opened(roster: readonly RosterEntry[] | undefined): void {
-    const { freshness, now, self } = this.#context;
-    freshness.heard(now);
-    this.#limit.socketLost();
-    for (const member of roster ?? []) if (member.id !== self.id) this.joined(member);
-    this.#roster.missAllBut(new Set((roster ?? []).map(({ id }) => id)));
+    this.rosterTaken(roster ?? []);
     if (this.leads) this.#heartbeat.beat();
     else this.#takeover.restartWaiting();
+  }
+
+  /** The server has said who is here: on a new socket, or because the page has moved. */
+  rosterTaken(roster: readonly RosterEntry[]): void {
+    const { freshness, now, self } = this.#context;
+    freshness.heard(now);
+    this.#limit.answerLost();
+    // The other half of the page may be among them.
+    if (freshness.isApart) for (const follower of this.#followers.values()) follower.live = false;
+    for (const member of roster) if (member.id !== self.id) this.joined(member);
+    this.#roster.missAllBut(new Set(roster.map(({ id }) => id)));
   }
 
   joined(member: RosterEntry): void {
@@ -366,11 +389,12 @@ export class Host implements Role {
     step.push({ type: "resign", epoch, to: heir });
   }
 
-  /** Notes that the history is the group's while this member stamps with the server's word. */
+  /** Notes that the history is the group's while this member stamps, as its server's host. */
   lead(): void {
     const { freshness, now, recovery, server } = this.#context;
     if (!server.isSeated) return;
-    if (freshness.isUnsure) this.#limit.askServer();
+    const mayJoinAgain = freshness.isApart && !server.isAlone && this.#leadsAll();
+    if (freshness.isUnsure || mayJoinAgain) this.#limit.askServer();
     if (freshness.isUnsure || !this.leads) return;
     freshness.led(now);
     recovery.leads();

@@ -14,4 +14,4 @@ export { Group } from "./group.ts";
 export { defaults, type Settings } from "./settings.ts";
 export type { Effect, Event, HostPayload, Notice, OpenPayload, Reason, Status, Via } from "./io.ts";
 export type { ErrorCode, Lost, MemberInfo, Path, PeerId, RosterEntry } from "./types.ts";
-export { PROTOCOL, isWire, type Wire } from "./wire.ts";
+export { CAN, PROTOCOL, isWire, type Wire } from "./wire.ts";

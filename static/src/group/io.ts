@@ -19,6 +19,8 @@ export interface OpenPayload {
   readonly upMs?: number;
   /** Time that the server waits for a member whose socket was lost. Older servers do not say it. */
   readonly returnMs?: number;
+  /** Whether the server is alone (see the event `alone`). Absent if not. */
+  readonly alone?: boolean;
 }
 
 /** Fields of the server's HOST that the group needs. */
@@ -36,7 +38,13 @@ export type Event =
   | { readonly type: "open"; readonly open: OpenPayload }
   /** The WebSocket is down. */
   | { readonly type: "offline" }
+  /** A host is named. Its own epoch again, with a roster: its page has moved, and nothing else. */
   | { readonly type: "host"; readonly host: HostPayload }
+  /**
+   * ALONE: the server is not sure that it leads the page, which may have another half with another
+   * host; or it is sure again.
+   */
+  | { readonly type: "alone"; readonly alone: boolean }
   /**
    * JOIN and LEAVE, which the server sends to the host only. A repeated JOIN brings a new profile.
    */
@@ -86,8 +94,8 @@ export type Event =
    * as well, which tells the host (`joined`).
    */
   | { readonly type: "profile"; readonly profile: unknown }
-  /** The server answers the question of `prove`. */
-  | { readonly type: "proved"; readonly token: number }
+  /** The page answers the question of `prove`. */
+  | { readonly type: "proved"; readonly epoch: number }
   | { readonly type: "resign"; readonly to?: PeerId }
   | { readonly type: "leave" }
   /** The time of `nextDeadline()` has come. */
@@ -178,8 +186,11 @@ export type Effect =
   | { readonly type: "trust"; readonly host: PeerId; readonly epoch: number }
   | { readonly type: "resign"; readonly epoch: number; readonly to?: PeerId }
   | { readonly type: "relayWanted"; readonly wanted: boolean }
-  /** Send HEARTBEAT. The event `proved` says that the server answered it on the same socket. */
-  | { readonly type: "prove"; readonly token: number }
+  /**
+   * Send HEARTBEAT with this epoch. The event `proved` says that the page answered it on the same
+   * socket. An answer to a plain HEARTBEAT is none.
+   */
+  | { readonly type: "prove"; readonly epoch: number }
   /** Check whether the WebSocket lives, or dial now if it is down: others know of a later epoch. */
   | { readonly type: "check" }
   /** Drop the WebSocket and dial again with the claim: the server does not know the epoch. */

@@ -11,7 +11,7 @@ import { supply } from "./supply.ts";
 import { Suspicion } from "./suspicion.ts";
 import type { TimerName } from "./timers.ts";
 import type { Path, PeerId } from "./types.ts";
-import type { At, Beat, Data, Item, Restore, Wire } from "./wire.ts";
+import { CAN, type At, type Beat, type Data, type Item, type Restore, type Wire } from "./wire.ts";
 
 /** The first messages of the outbox, as a greeting carries them. */
 type Head = Pick<At, "low" | "x">;
@@ -41,6 +41,8 @@ export class Member implements Role {
   #isPlaced = false;
   /** The host's log has ours up to here. Beyond it may be a tail from when this member hosted. */
   #sure = 0;
+  /** Whether the host has the server's word, as its latest heartbeat says. */
+  #hostHasWord = false;
   /** Whether the host has said that it leads, and the page was told. */
   #hostLeads = false;
   #hasUnsent = false;
@@ -74,7 +76,7 @@ export class Member implements Role {
   receive(from: PeerId, via: Path, message: Wire): void {
     if (from !== this.#host) return;
     const { freshness, now, outbox } = this.#context;
-    if (this.#isPlaced) freshness.foundOnHostsLog(now);
+    if (this.#isPlaced) freshness.foundOnHostsLog(this.#hostHasWord, now);
     else freshness.heard(now);
     this.#suspicion.hostHeard();
     switch (message.t) {
@@ -128,7 +130,8 @@ export class Member implements Role {
   sayStanding(via?: Path, head: Head = {}): boolean {
     const { epoch, paths } = this.#context;
     const at = this.#context.standing();
-    return paths.transmit(this.#host, { t: "at", e: epoch, at, ...head }, via);
+    const can = CAN.length > 0 ? { can: CAN } : {};
+    return paths.transmit(this.#host, { t: "at", e: epoch, at, ...head, ...can }, via);
   }
 
   /**
@@ -196,7 +199,8 @@ export class Member implements Role {
   #onBeat(beat: Beat): void {
     const { replica } = this.#context;
     const { log } = replica;
-    const { at, sent, cause } = beat;
+    const { at, sent, cause, alone = false } = beat;
+    if (beat.k >= this.#reports.heartbeat) this.#hostHasWord = !alone;
     this.#reports.heartbeatHeard(beat);
     if (this.#cause === "") this.#cause = cause;
     replica.heardOf(at.s);
@@ -228,7 +232,7 @@ export class Member implements Role {
     this.#sure = Math.max(this.#sure, s + x.length - 1);
     this.#useEarly();
     this.resume();
-    freshness.foundOnHostsLog(now);
+    freshness.foundOnHostsLog(this.#hostHasWord, now);
     this.#early.dropUpTo(log.last);
     if (log.last !== before) this.#reports.entriesArrived();
   }
@@ -239,7 +243,7 @@ export class Member implements Role {
     page.restore(snap);
     this.#placed();
     this.#sure = snap.s;
-    freshness.foundOnHostsLog(now);
+    freshness.foundOnHostsLog(this.#hostHasWord, now);
     // The restored page knows that it was out of step.
     freshness.backInStep();
     this.#useEarly();
@@ -264,7 +268,7 @@ export class Member implements Role {
     this.#placed();
     this.#sure = replica.log.last;
     this.resume();
-    freshness.foundOnHostsLog(now);
+    freshness.foundOnHostsLog(this.#hostHasWord, now);
     recovery.caughtUp();
   }
 

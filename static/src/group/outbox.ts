@@ -1,5 +1,6 @@
-// The messages of this member: those that have not come back yet, in order of n, and for a while
-// those that have, in case the history they are in has to be given up.
+// The messages of this member: those that have not come back yet, in order of n, and the newest of
+// those that have, in case the history they are in has to be given up. However old they are: nobody
+// knows for how long another half of the page has gone on with another history.
 
 import type { Place } from "./types.ts";
 import type { Item } from "./wire.ts";
@@ -15,8 +16,8 @@ interface Pending extends Item {
 }
 
 export interface Kept extends Item {
-  /** When the message came back; `Infinity` for an orphan. */
-  readonly at: number;
+  /** Whether the message was given up before it came back, and the page is to be told so. */
+  readonly isOrphan: boolean;
   /** Place of the message: every history with this place has the message. */
   readonly place: Place;
 }
@@ -115,9 +116,9 @@ export class Outbox {
   }
 
   /** Everything up to `n` has come back. Returns the tokens of the promises that this settles. */
-  settle(n: number, now: number, place: Place): number[] {
+  settle(n: number, place: Place): number[] {
     const items = this.#drop(n);
-    for (const { n, d, z } of items) this.#keep({ n, d, z, at: now, place });
+    for (const { n, d, z } of items) this.#keep({ n, d, z, isOrphan: false, place });
     return tokens(items);
   }
 
@@ -125,10 +126,10 @@ export class Outbox {
    * One message has come back. Returns the tokens of the promises that this settles. A message that
    * was given up before is kept as well, because the page may have to be told that it is lost.
    */
-  settleOne(item: Item, now: number, place: Place): number[] {
-    const settled = this.settle(item.n, now, place);
+  settleOne(item: Item, place: Place): number[] {
+    const settled = this.settle(item.n, place);
     if (item.n <= this.#doubted && this.#kept.at(-1)?.n !== item.n)
-      this.#keep({ ...item, at: now, place });
+      this.#keep({ ...item, isOrphan: false, place });
     return settled;
   }
 
@@ -146,7 +147,7 @@ export class Outbox {
     this.#doubted = Math.max(this.#doubted, this.#tried);
     const items = this.#drop(this.#tried);
     for (const { n, d, z, place } of items) {
-      if (place) this.#keep({ n, d, z, at: Infinity, place });
+      if (place) this.#keep({ n, d, z, isOrphan: true, place });
       else this.trimmed = Math.max(this.trimmed, n);
     }
     return tokens(items);
@@ -157,14 +158,14 @@ export class Outbox {
     return tokens(this.#drop(Infinity));
   }
 
-  /** Forgets messages that came back before `before`, and the oldest beyond the limits. */
-  trim(before: number, bytes: number, count: number): void {
+  /** Forgets the oldest of the messages that are kept, beyond these limits. */
+  trim(bytes: number, count: number): void {
     let drop = 0;
-    for (const { n, at, z } of this.#kept) {
-      if (at >= before && this.#keptBytes <= bytes && this.#kept.length - drop <= count) break;
+    for (const { n, isOrphan, z } of this.#kept) {
+      if (this.#keptBytes <= bytes && this.#kept.length - drop <= count) break;
       this.#keptBytes -= z;
       this.trimmed = Math.max(this.trimmed, n);
-      if (at === Infinity) this.#missed = true;
+      if (isOrphan) this.#missed = true;
       drop++;
     }
     this.#kept.splice(0, drop);
@@ -190,11 +191,11 @@ export class Outbox {
 
   /** Returns whether message `n` is an orphan. */
   isOrphan(n: number): boolean {
-    return this.#kept.some((item) => item.n === n && item.at === Infinity);
+    return this.#kept.some((item) => item.n === n && item.isOrphan);
   }
 
   get hasOrphans(): boolean {
-    return this.#missed || this.#kept.some(({ at }) => at === Infinity);
+    return this.#missed || this.#kept.some(({ isOrphan }) => isOrphan);
   }
 
   /** Returns, once, whether orphans were trimmed before the page was told of them. */
@@ -210,8 +211,8 @@ export class Outbox {
    */
   orphans(has: (item: Kept) => boolean): Kept[] {
     if (!this.hasOrphans) return [];
-    const orphans = this.#kept.filter(({ at }) => at === Infinity);
-    this.#kept = this.#kept.filter(({ at }) => at !== Infinity);
+    const orphans = this.#kept.filter(({ isOrphan }) => isOrphan);
+    this.#kept = this.#kept.filter(({ isOrphan }) => !isOrphan);
     for (const { n, z } of orphans) {
       this.#keptBytes -= z;
       this.trimmed = Math.max(this.trimmed, n);

@@ -51,7 +51,7 @@ export class PageDelivery {
     if (isNew) step.push({ type: "deliver", from, n, seq, epoch, data });
     if (from !== self.id) return;
     const place = { r: replica.log.root, e: epoch, s: seq };
-    step.settle(outbox.settleOne({ n, d: data, z }, step.now, place));
+    step.settle(outbox.settleOne({ n, d: data, z }, place));
   }
 
   /** Gives up what the page has, and goes on from `snap`. */
@@ -86,7 +86,7 @@ export class PageDelivery {
       ...loss,
     });
     const place = { r: snap.r, e: snap.e, s: snap.s };
-    step.settle(outbox.settle(table.count(self.id), now, place));
+    step.settle(outbox.settle(table.count(self.id), place));
   }
 
   #reportMembers(old: Members, fresh: Members): void {

@@ -1,19 +1,34 @@
-// The server's proof that this member is still the host: a HEARTBEAT that was sent after something
-// was stamped, and that the server answered on a socket on which it had named this member.
+// The server's proof that this member is still the host: a HEARTBEAT with the epoch, sent after
+// something was stamped. The page answers it while this member hosts in that epoch, behind all that
+// it said before. A HEARTBEAT without an epoch is answered at the socket and proves nothing.
+//
+// One question is on its way at a time. A page that has just begun anew does not answer, so the
+// question is repeated in the end.
 
 import type { Context } from "./context.ts";
 
 /** Age up to which an answer counts. Doubled while the server takes longer to answer. */
 const PATIENCE_MS = 1000;
 const PATIENCE_MAX_MS = 16_000;
+/** Time without an answer after which there will be none. */
+const UNANSWERED_MS = 5000;
 
 interface Question {
-  readonly token: number;
   readonly seq: number;
   readonly at: number;
+  /** When the question was last sent. */
+  readonly sentAt: number;
   /** Pauses of this member before the question. */
   readonly pauses: number;
+  /** `ServerView.aloneChanges` at the question. */
+  readonly aloneChanges: number;
 }
+
+/**
+ * What an answer proves. `seat`: this member is the host. `word`: and the server was not alone, from
+ * the question on.
+ */
+export type Proved = "nothing" | "seat" | "word";
 
 export class Proof {
   readonly #context: Context;
@@ -36,31 +51,28 @@ export class Proof {
     return this.#seq;
   }
 
-  get isAsking(): boolean {
-    return this.#asked !== undefined;
-  }
-
-  /** Whether an answer is awaited that would prove something. */
-  get isAwaited(): boolean {
-    return (this.#asked?.seq ?? 0) > 0;
-  }
-
+  /** Asks the server, unless an answer is on its way. */
   ask(): void {
-    const { freshness, step } = this.#context;
-    this.#asked = {
-      token: step.nextToken(),
-      seq: this.#upTo(),
-      at: step.now,
-      pauses: freshness.pauses,
-    };
-    step.push({ type: "prove", token: this.#asked.token });
+    const { epoch, freshness, now, server, step } = this.#context;
+    if (this.#asked && now - this.#asked.sentAt < UNANSWERED_MS) return;
+    // An answer may still wait while this tab was frozen. It is one to the first question, and late.
+    this.#asked = this.#asked
+      ? { ...this.#asked, sentAt: now }
+      : {
+          seq: this.#upTo(),
+          at: now,
+          sentAt: now,
+          pauses: freshness.pauses,
+          aloneChanges: server.aloneChanges,
+        };
+    step.push({ type: "prove", epoch });
   }
 
-  /** The server has answered. Returns true if the answer counts; a late one is asked for again. */
-  answered(token: number): boolean {
-    if (this.#asked?.token !== token) return false;
-    const { freshness, now } = this.#context;
-    const { seq, at, pauses } = this.#asked;
+  /** The server has answered. Returns what that proves. A late answer is asked for again. */
+  answered(epoch: number): Proved {
+    const { freshness, now, server } = this.#context;
+    if (!this.#asked || epoch !== server.epoch) return "nothing";
+    const { seq, at, pauses, aloneChanges } = this.#asked;
     this.#asked = undefined;
     const isLate = now - at > this.#patienceMs;
     // The answer may have waited while this tab was frozen. Not twice in a row, since some tabs are
@@ -70,13 +82,13 @@ export class Proof {
     if (isLate || isDiscarded) {
       if (!isDiscarded) this.#patienceMs = Math.min(this.#patienceMs * 2, PATIENCE_MAX_MS);
       this.ask();
-      return false;
+      return "nothing";
     }
     this.#seq = Math.max(this.#seq, seq);
-    return true;
+    return server.isAlone || aloneChanges !== server.aloneChanges ? "seat" : "word";
   }
 
-  /** The socket is gone on which the answer would come. */
+  /** The answer will not come: its socket is gone, or another page has taken over. */
   forget(): void {
     this.#asked = undefined;
   }

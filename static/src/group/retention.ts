@@ -31,10 +31,10 @@ export function trim({ freshness, outbox, replica, server, settings }: Kept, now
     delivered: replica.delivered,
     now,
   });
-  // A member that learns late that its history was given up needs its own messages, and what its
-  // page was handed.
+  // A member that learns late that its history was given up needs its own messages, however old, and
+  // the sum of what its page was handed.
+  outbox.trim(settings.outboxBytes, settings.logCount);
   const confirmed = Math.min(since, freshness.confirmedAt);
-  outbox.trim(confirmed - 1.5 * resumeMs, settings.outboxBytes, settings.logCount);
   replica.forgetSenders(confirmed - 2 * resumeMs, settings.goneCount);
   log.floor.prune(before - 0.5 * resumeMs, settings.goneCount);
 }

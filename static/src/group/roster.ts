@@ -28,6 +28,8 @@ export class Roster {
     }
     follower.info = info;
     follower.relayed = member.relay !== false;
+    follower.can = member.can ?? follower.can;
+    follower.announcedAt = this.#context.now;
     follower.present = true;
     follower.missing = 0;
     follower.gone = false;

@@ -10,6 +10,8 @@ export class ServerView {
   #host: PeerId | undefined;
   #announcedEpoch = 0;
   #isSeated = false;
+  #isAlone = false;
+  #aloneChanges = 0;
   #relayAllowed = false;
   #resumeMs = 30_000;
   #fairDialMs: number;
@@ -43,6 +45,19 @@ export class ServerView {
   }
 
   /**
+   * Whether the server says that it is alone: it may lead one half of the page, and does not know
+   * whether the other half has another host.
+   */
+  get isAlone(): boolean {
+    return this.#isAlone;
+  }
+
+  /** Number of times that the server has become alone, or has ceased to be. */
+  get aloneChanges(): number {
+    return this.#aloneChanges;
+  }
+
+  /**
    * The last epoch that the server announced. Earlier than `epoch` if the server does not know of
    * that.
    */
@@ -55,9 +70,9 @@ export class ServerView {
     return this.#announcedEpoch >= this.#epoch;
   }
 
-  /** Whether the socket is open, and the server leads the group in the same epoch. */
+  /** Whether the socket is open, and the server, not alone, leads the group in the same epoch. */
   get confirmsEpoch(): boolean {
-    return this.#online && this.#announcedEpoch === this.#epoch;
+    return this.#online && !this.#isAlone && this.#announcedEpoch === this.#epoch;
   }
 
   /** Whether this member may send over the relay. */
@@ -92,8 +107,9 @@ export class ServerView {
   }
 
   /** The server has answered OPEN on a new socket. */
-  opened({ relay, resumeMs, fairMs, returnMs = 0 }: OpenPayload): void {
+  opened({ relay, resumeMs, fairMs, returnMs = 0, alone = false }: OpenPayload): void {
     this.#online = true;
+    this.aloneSaid(alone);
     this.#relayAllowed = relay;
     this.#resumeMs = resumeMs;
     this.#returnMs = Math.max(returnMs, this.#minReturnMs);
@@ -103,6 +119,12 @@ export class ServerView {
   disconnected(): void {
     this.#online = false;
     this.#isSeated = false;
+  }
+
+  /** The server has said whether it is alone. */
+  aloneSaid(isAlone: boolean): void {
+    if (isAlone !== this.#isAlone) this.#aloneChanges++;
+    this.#isAlone = isAlone;
   }
 
   fairDialChanged(fairMs: number | undefined): void {

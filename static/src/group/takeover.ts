@@ -107,7 +107,7 @@ export class Takeover {
   }
 
   left(id: PeerId): void {
-    if (this.#phase === "ask") return this.answered();
+    if (this.#phase !== "pull") return this.answered();
     const { links, now } = this.#context;
     if (this.#pulledFrom(id) && !links.good(id, now)) this.#decide();
   }
@@ -121,7 +121,7 @@ export class Takeover {
   }
 
   restored(from: PeerId, { heal, snap }: Restore): void {
-    const { freshness, page, replica } = this.#context;
+    const { freshness, now, page, replica } = this.#context;
     const source = this.#pulledFrom(from);
     if (!source || !same(heal, replica.log.place)) return;
     const follower = this.#options.followers.get(from);
@@ -135,6 +135,7 @@ export class Takeover {
       return this.#decide();
     }
     page.restore(snap);
+    if (follower?.at?.alone) freshness.setApart(now);
     // A history is no fresher for having been handed on.
     if (follower?.at) freshness.inherited(follower.saidAt - follower.at.age);
     this.#decide();
@@ -249,10 +250,12 @@ export class Takeover {
   #decide(): void {
     const { freshness, now, replica, server } = this.#context;
     const own: Standing = this.#context.standing();
-    const mine: Standing = this.#isRepeated ? { ...own, stale: false } : own;
+    const mine: Standing = this.#isRepeated ? { ...own, stale: false, alone: false } : own;
     const givers = this.#givers();
     const chosen = best(mine, [...givers.keys()], server.youngAfter(now));
     const source = givers.get(chosen);
+    // A member that has not answered may have the history that goes before this one.
+    if (chosen.alone && !server.isAlone && this.#isUnheard() && this.#mayWait()) return;
     if (source !== undefined && common(own, chosen) < chosen.s) {
       const giver = detour(own, chosen, [...givers.keys()]);
       return this.#pullFrom(givers.get(giver) as PeerId, giver.r, !fills(giver, own));
@@ -264,10 +267,25 @@ export class Takeover {
       freshness.founded();
       return this.#finish();
     }
-    if (now >= this.#beganAt + server.returnMs) return this.#foundIncomplete();
+    if (!this.#mayWait()) this.#foundIncomplete();
+  }
+
+  /** Waits for a member with a better history, unless that has taken too long. Returns whether. */
+  #mayWait(): boolean {
+    const { now, server } = this.#context;
+    if (now >= this.#beganAt + server.returnMs) return false;
     this.#phase = "wait";
     this.#deadline = this.#beganAt + server.returnMs;
     this.#setAlarm();
+    return true;
+  }
+
+  /** Returns whether a member is here that has not said where it stands. */
+  #isUnheard(): boolean {
+    const { cause, deposed, followers } = this.#options;
+    for (const { at, id, info, present } of followers.values())
+      if (info.group && present && !at && !(id === deposed && SILENT.has(cause))) return true;
+    return false;
   }
 
   /** Returns the standings that count, and whose they are. */

@@ -54,6 +54,12 @@ export interface Standing extends Place, Provisional {
   readonly stale: boolean;
   /** Milliseconds since this history was last known to be the group's. */
   readonly age: number;
+  /**
+   * Whether the server said that it is alone while this history went on, and no host with the
+   * server's word has had the history on its log since. The history then gives way to every other
+   * part of the same history. Absent if not.
+   */
+  readonly alone?: boolean;
 }
 
 /** Mark that travels with a history that was founded soon after the server began without memory. */
@@ -83,6 +89,8 @@ export interface RosterEntry extends MemberInfo {
   readonly id: PeerId;
   /** False for a member to which nothing may be relayed. */
   readonly relay?: boolean;
+  /** Names of what the member's library can do. Absent if there are none. */
+  readonly can?: readonly string[];
 }
 
 /** State of a group at one place: all that a late joiner needs in order to go on from there. */

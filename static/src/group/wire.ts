@@ -7,7 +7,13 @@ import type { Entry, PeerId, Place, Snapshot, Standing } from "./types.ts";
  * Version of the protocol, `&group=` in the WebSocket's address. The server refuses every other
  * version.
  */
-export const PROTOCOL = 1;
+export const PROTOCOL = 2;
+
+/**
+ * Names of what this library can do beyond the protocol, `&can=` in the WebSocket's address. They
+ * are constant for the life of a page.
+ */
+export const CAN: readonly string[] = [];
 
 /**
  * host -> member: asks where the member stands. First message of an epoch, repeated whenever the
@@ -29,6 +35,8 @@ export interface At {
   readonly at: Standing;
   readonly low?: number;
   readonly x?: readonly Item[];
+  /** Names of what the member's library can do. Absent if there are none. */
+  readonly can?: readonly string[];
 }
 /** host -> members: entries from `s` on. `p` is the epoch of the entry before. */
 export interface Data {
@@ -41,7 +49,8 @@ export interface Data {
 }
 /**
  * host -> members: heartbeat. `at` is the host's last entry, and a member should have the entries
- * up to `sent`. The witnesses `w` acknowledge early. `k` counts heartbeats.
+ * up to `sent`. The witnesses `w` acknowledge early. `k` counts heartbeats. `alone`: the host does not
+ * have the server's word. Absent if it has.
  */
 export interface Beat {
   readonly t: "beat";
@@ -51,6 +60,7 @@ export interface Beat {
   readonly w: readonly PeerId[];
   readonly k: number;
   readonly cause: string;
+  readonly alone?: boolean;
 }
 /**
  * member -> host: acknowledges all entries up to `at`. `gap` says that the member knows of entries
@@ -201,6 +211,7 @@ const standing = shape({
   snap: flag,
   stale: flag,
   age: count,
+  alone: perhaps(flag),
   ...marked,
 });
 const entry = shape({
@@ -230,9 +241,16 @@ const run: Fields = { r: count, p: count, s: count, x: list(entry) };
 
 const shapes: Readonly<Record<Wire["t"], Check>> = {
   ask: shape({ cause: text }),
-  at: (v) => shape({ at: standing })(v) && isHead(v as At),
+  at: (v) => shape({ at: standing, can: perhaps(list(text)) })(v) && isHead(v as At),
   data: shape(run),
-  beat: shape({ at: shape(place), sent: count, w: list(text), k: count, cause: text }),
+  beat: shape({
+    at: shape(place),
+    sent: count,
+    w: list(text),
+    k: count,
+    cause: text,
+    alone: perhaps(flag),
+  }),
   ack: shape({ at: shape(place), gap: flag, k: count }),
   send: shape({ at: shape(place), k: count, low: count, x: items }),
   need: shape({ n: count }),

@@ -10,7 +10,7 @@ use crate::cluster::entry::{
     Answer, Delivery, Entry, Join, PageSummary, Place, Question, ToBranch, ToPage, TokenHash,
 };
 use crate::cluster::{Fence, random::Random};
-use crate::page::member::{Departure, JoinRequest, Rights, Seat, Status};
+use crate::page::member::{Departure, JoinRequest, Rights, Seat, Status, Way};
 use crate::protocol::claim::Claim;
 use crate::protocol::close::Close;
 use crate::protocol::id::{Capabilities, Epoch, PageKey, PageName, PeerId, SessionId};
@@ -88,6 +88,7 @@ fn join(random: &mut Random) -> Join {
         can: Capabilities::parse(random.of(&["", "a", "a,b-1"])).unwrap(),
         rights: Rights { host: flag(random), relay: flag(random) },
         address: maybe(random, |_| address),
+        way: Way::Local,
         claim: maybe(random, claim),
         resumed: maybe(random, status),
     };

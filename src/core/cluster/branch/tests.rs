@@ -13,7 +13,7 @@ use crate::cluster::entry::Entry;
 use crate::cluster::link::{Link, LinkEvent, Pushed};
 use crate::cluster::random::Random;
 use crate::page::election::Policy;
-use crate::page::member::{JoinRequest, Rights};
+use crate::page::member::{JoinRequest, Rights, Way};
 use crate::protocol::ice::IceServers;
 use crate::protocol::id::{Capabilities, Epoch, PageName};
 use crate::protocol::incoming::{SignalKind, StatusUpdate, Suspicion};
@@ -68,6 +68,7 @@ fn request(session: u64) -> Box<Join> {
         can: Capabilities::default(),
         rights: Rights::ALL,
         address: None,
+        way: Way::Local,
         claim: None,
         resumed: None,
     };

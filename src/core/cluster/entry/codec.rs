@@ -9,7 +9,7 @@ use super::{Answer, Class, Delivery, Entry, Join, PageSummary, Place, Question};
 use super::{ToBranch, ToPage, TokenHash};
 use crate::cluster::wire::{BadBag, Reader, Writer};
 use crate::cluster::{Fence, NodeId};
-use crate::page::member::{Departure, JoinRequest, Rights, Seat, Status};
+use crate::page::member::{Departure, JoinRequest, Rights, Seat, Status, Way};
 use crate::protocol::claim::Claim;
 use crate::protocol::close::Close;
 use crate::protocol::id::{Capabilities, Epoch, PageKey, PageName, PeerId, SessionId};
@@ -415,7 +415,8 @@ fn read_join(r: &mut Reader) -> Result<Join, BadBag> {
         can: Capabilities::parse(&r.text()?).map_err(|_| BadBag::BadName)?,
         rights: Rights { host: r.flag()?, relay: r.flag()? },
         address: r.option(read_address)?,
-        way: crate::page::member::Way::Local,
+        // the receiver knows from which node the entry came
+        way: Way::Local,
         claim: r.option(read_claim)?,
         resumed: r.option(read_status)?,
     };
