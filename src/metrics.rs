@@ -149,6 +149,8 @@ pub struct ClusterMetrics {
     pub bags: Counter,
     /// Number of bytes in them.
     pub bag_bytes: Counter,
+    /// Number of messages between nodes that were not opened: of another cluster, or of nobody.
+    pub refused: Counter,
     /// Number of messages of the relay for which a link had no room, of the nodes that are there.
     pub relays_dropped: Gauge,
     /// Number of pages that were taken over from another node.
@@ -174,6 +176,7 @@ impl ClusterMetrics {
         let counters = [
             ("bags", "Bags sent to other nodes", &self.bags),
             ("bag_bytes", "Bytes in them", &self.bag_bytes),
+            ("refused", "Messages in the inbox that were not opened", &self.refused),
             ("take_overs", "Pages taken over from another node", &self.take_overs),
             ("resumes", "Sessions that resumed on a page here", &self.resumes),
             ("burials", "Times that this process was taken for dead", &self.burials),

@@ -34,8 +34,8 @@ pub struct Shared {
     pub metrics: Metrics,
     /// Until when pages may decide.
     pub deciding: MayDecide,
-    /// Whether this node of a cluster has been in it.
-    pub has_settled: AtomicBool,
+    /// Whether this node of a cluster has been ready.
+    pub is_ready: AtomicBool,
     /// Cancelled when this node has left the cluster.
     pub drained: CancellationToken,
     /// Why the Redis of the cluster can never serve, once that is known.
@@ -97,7 +97,7 @@ impl Shared {
             metrics,
             settings,
             deciding: MayDecide::default(),
-            has_settled: AtomicBool::new(false),
+            is_ready: AtomicBool::new(false),
             drained: CancellationToken::new(),
             hopeless: OnceLock::new(),
             stops_hopeless: CancellationToken::new(),

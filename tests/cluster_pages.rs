@@ -61,7 +61,7 @@ async fn the_operator_is_answered_for_the_whole_cluster_by_any_node() {
         assert_eq!((&found[1]["page"], &found[1]["host"]), (&json!("q"), &json!("o")));
         let peers = http(node, "GET", "/pages/p/peerjs/peers", &[]).await;
         assert_eq!(peers.json(), json!(["h", "g"]));
-        let ready = http(node, "GET", "/ready", &[]).await;
+        let ready = node.get("/ready").await;
         assert_eq!(ready.status, 200);
     }
     // a member is sent away by the node that has neither its page nor its socket
@@ -122,4 +122,50 @@ fn settings_of_a_cluster_that_cannot_work_are_refused_and_no_secret_is_shown() {
     let outcome = run_once(&directory, &["--check"], &environment);
     assert_eq!(outcome.code, Some(0), "{}", outcome.stderr);
     assert!(!outcome.stdout.contains(SECRET) && !outcome.stdout.contains("hunter2"));
+}
+
+#[tokio::test]
+async fn members_of_two_nodes_talk_by_way_of_a_third_in_order() {
+    let redis = Redis::start();
+    let nodes = [redis.node(&[]), redis.node(&[]), redis.node(&[])];
+    let mut first = nodes[0].grouped("p", "x").await;
+    let mut ann = nodes[1].grouped("p", "ann").await;
+    let mut bob = nodes[2].grouped("p", "bob").await;
+    first.expect_from("JOIN", "ann").await;
+    first.expect_from("JOIN", "bob").await;
+    ann.meet(&mut bob).await;
+    for n in 0..60 {
+        // an OFFER passes the page's actor, a CANDIDATE does not
+        let kind = if n % 7 == 0 { "OFFER" } else { "CANDIDATE" };
+        ann.send_to(kind, "bob", json!({"n": n}));
+    }
+    for n in 0..60 {
+        assert_eq!(bob.next().await["payload"]["n"], n);
+    }
+    // a message for nobody expires, by the clock of the page's node
+    ann.nothing_until_expire().await;
+    // whoever has met a member is told that it has left
+    bob.goodbye().await;
+    first.expect_from("LEAVE", "bob").await;
+    ann.expect_from("LEAVE", "bob").await;
+    for client in [&mut first, &mut ann] {
+        client.nothing_more().await;
+    }
+}
+
+#[tokio::test]
+async fn clients_without_a_page_find_each_other_on_any_node() {
+    let redis = Redis::start();
+    let (one, two) = (redis.node(&[]), redis.node(&[]));
+    let mut ann = one.peer("ann").await;
+    let mut bob = two.peer("bob").await;
+    ann.meet(&mut bob).await;
+    bob.meet(&mut ann).await;
+    // the same id with another token is refused while its holder lives, on any node
+    let (told, code) = two.refusal("/peerjs?key=peerjs&id=ann&token=other").await;
+    assert_eq!((&told["type"], code), (&json!("ID-TAKEN"), 4409));
+    // the same id and token replace the socket on the other node
+    let mut again = two.peer("ann").await;
+    assert_eq!(ann.closed().await.0, 4410);
+    again.meet(&mut bob).await;
 }

@@ -511,6 +511,12 @@ impl Page {
                 if let Some(link) = outlet.link()
                     && !self.links.iter().any(|known| Arc::ptr_eq(known, link))
                 {
+                    let is_used = |known: &Arc<dyn Link<ToSession>>| {
+                        let mut ways = self.outlets.values().filter_map(Outlet::link);
+                        ways.any(|way| Arc::ptr_eq(way, known))
+                    };
+                    // a node that has gone leaves a link behind
+                    self.links.retain(is_used);
                     self.links.push(Arc::clone(link));
                 }
                 self.outlets.insert(outlet.session, outlet);

@@ -179,7 +179,7 @@ async fn ready(state: web::Data<AppState>) -> HttpResponse {
     if state.stopping.is_cancelled() {
         return HttpResponse::ServiceUnavailable().body("draining\n");
     }
-    if state.shared.is_node() && !state.shared.has_settled.load(Ordering::Acquire) {
+    if state.shared.is_node() && !state.shared.is_ready.load(Ordering::Acquire) {
         return HttpResponse::ServiceUnavailable().body("not in the cluster yet\n");
     }
     HttpResponse::Ok().body("ready\n")

@@ -176,7 +176,7 @@ async fn publish(
 /// Handles what the connection to Redis tells. Runs on its thread.
 fn handle_event(bus: &Bus, seal: &CurrentSeal, shared: &Shared, event: Event) {
     let input = match event {
-        Event::Inbox(message) => return open(bus, &seal.get(), message),
+        Event::Inbox(message) => return open(bus, &seal.get(), shared, message),
         Event::Connected(warning) => {
             log::info!("connected to Redis");
             if let Some(warning) = warning {
@@ -186,7 +186,7 @@ fn handle_event(bus: &Bus, seal: &CurrentSeal, shared: &Shared, event: Event) {
             KeeperInput::Connected
         }
         Event::Refused(refusal)
-            if refusal.is_final() && !shared.has_settled.load(Ordering::Acquire) =>
+            if refusal.is_final() && !shared.is_ready.load(Ordering::Acquire) =>
         {
             let _ = shared.hopeless.set(refusal.to_string());
             shared.stops_hopeless.cancel();
@@ -213,13 +213,16 @@ fn handle_event(bus: &Bus, seal: &CurrentSeal, shared: &Shared, event: Event) {
     bus.tell(ToNode::Keeper(input));
 }
 
-fn open(bus: &Bus, seal: &Seal, mut message: Vec<u8>) {
+fn open(bus: &Bus, seal: &Seal, shared: &Shared, mut message: Vec<u8>) {
     match seal.open(&mut message) {
         Ok((from, text)) => {
             let length = text.len();
             let end = message.len() - TAG;
             bus.receive(from, Bytes::from(message).slice(end - length..end));
         }
-        Err(error) => log::debug!(error:%; "a message between nodes was not opened"),
+        Err(error) => {
+            shared.metrics.cluster.refused.inc();
+            log::debug!(error:%; "a message between nodes was not opened");
+        }
     }
 }

@@ -74,6 +74,11 @@ impl Visitors {
         self.0.write().unwrap_or_else(PoisonError::into_inner).remove(&session);
     }
 
+    /// Removes all sessions: this process goes on as another node, and its pages have stopped.
+    pub fn clear(&self) {
+        self.0.write().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
     /// Removes the sessions of a node, and returns them.
     pub fn remove_all_of(&self, node: NodeId) -> Vec<(SessionId, Visitor)> {
         let mut all = self.0.write().unwrap_or_else(PoisonError::into_inner);

@@ -107,6 +107,8 @@ pub struct NodeDirectory {
     left: Option<(PageKey, Left)>,
     timer: Option<(Time, SpawnHandle)>,
     outputs: Vec<Output<Request>>,
+    has_settled: bool,
+    has_slot: bool,
     questions: Questions,
 }
 
@@ -137,6 +139,8 @@ impl NodeDirectory {
             left: None,
             timer: None,
             outputs: Vec::new(),
+            has_settled: false,
+            has_slot: false,
             questions: Questions::default(),
         }
     }
@@ -178,9 +182,15 @@ impl NodeDirectory {
             Output::Reconnect => self.keeper.reconnect(),
             Output::Identity(node) => {
                 self.tables.others.clear();
+                self.tables.visitors.clear();
+                self.pages.values_mut().for_each(|here| here.routes.clear());
                 self.keeper.identity(node);
             }
-            Output::Slot(slot) => self.shared.epochs.set_slot(slot),
+            Output::Slot(slot) => {
+                self.shared.epochs.set_slot(slot);
+                self.has_slot = slot.is_some();
+                self.look_whether_ready();
+            }
             Output::Epoch(epoch) => self.shared.epochs.note_cluster(epoch),
             Output::Deciding(deciding) => self.shared.deciding.set(deciding),
             Output::Create { page, incarnation, fence, announced, claim } => {
@@ -249,6 +259,13 @@ impl NodeDirectory {
             Output::CloseLink(node) => self.close_link(node),
             Output::Changed(change) => self.changed(change),
             Output::Drained => self.shared.drained.cancel(),
+        }
+    }
+
+    /// A node is ready when it is in the cluster and has a share of the epochs, and stays ready.
+    fn look_whether_ready(&self) {
+        if self.has_settled && self.has_slot {
+            self.shared.is_ready.store(true, Ordering::Release);
         }
     }
 
@@ -572,10 +589,13 @@ impl NodeDirectory {
     }
 
     #[expect(clippy::wildcard_enum_match_arm, reason = "others are only logged")]
-    fn changed(&self, change: Change) {
+    fn changed(&mut self, change: Change) {
         log_change(self.state.node(), change);
         match change {
-            Change::Settled => self.shared.has_settled.store(true, Ordering::Release),
+            Change::Settled => {
+                self.has_settled = true;
+                self.look_whether_ready();
+            }
             Change::Buried { .. } => drop(self.shared.metrics.cluster.burials.inc()),
             _ => {}
         }
