@@ -9,6 +9,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 pub mod backoff;
 pub mod bench;
+pub mod cluster;
 pub mod deploy;
 pub mod frame;
 pub mod http;

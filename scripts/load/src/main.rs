@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 use peerstar_load::bench::command::Bench;
+use peerstar_load::cluster::rounds;
 use peerstar_load::server::Server;
 use peerstar_load::{deploy, restart, run, soak};
 
@@ -56,6 +57,25 @@ enum What {
         /// Time for which both processes serve, in ms.
         #[arg(long, default_value_t = 2000)]
         overlap: u64,
+    },
+    /// Runs several nodes, a Redis and HAProxy, and kills, freezes or empties one of them.
+    Cluster {
+        /// The fault. A fault of a node goes to one node after the other.
+        #[arg(value_enum)]
+        fault: rounds::Fault,
+        /// Duration of a fault that lasts, in seconds.
+        #[arg(long, default_value_t = 6.0)]
+        seconds: f64,
+        #[arg(long, default_value_t = 3)]
+        nodes: usize,
+        #[arg(long, default_value_t = 200)]
+        pages: usize,
+        /// Members of each page.
+        #[arg(long, default_value_t = 10)]
+        each: usize,
+        /// Number of faults.
+        #[arg(long, default_value_t = 3)]
+        times: usize,
     },
     /// Runs attackers, panics and restarts against a server. The server must be built with
     /// --features faults.
@@ -128,6 +148,14 @@ fn main() -> io::Result<()> {
                 println!("{report}");
                 report.faults.1.iter().for_each(|fault| println!("  {fault}"));
                 Ok(report.faults.0)
+            }
+            What::Cluster { fault, seconds, nodes, pages, each, times } => {
+                let length = Duration::from_secs_f64(seconds);
+                let plan = rounds::Plan { nodes, pages, each, times, fault, length, seed };
+                let (faults, first) =
+                    rounds::run(&binary, plan, |round| println!("{round}")).await?;
+                first.iter().for_each(|fault| println!("  {fault}"));
+                Ok(faults)
             }
             What::Soak { minutes, pages, each, attackers } => {
                 let length = Duration::from_secs_f64(minutes * 60.0);

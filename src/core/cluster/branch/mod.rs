@@ -498,6 +498,13 @@ impl Branch {
         out: &mut Vec<BranchOutput>,
     ) {
         if fence < self.fence {
+            // The registry has lost its memory, and the page began too low. Its node hears of the
+            // higher fence from what the sessions say, and gives the page one above.
+            if self.node() != Some(node) {
+                self.home = Home::At { node, is_up: true };
+                self.liveness.stop();
+                self.say_all(out);
+            }
             return;
         }
         if fence == self.fence {

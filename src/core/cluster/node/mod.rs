@@ -199,6 +199,8 @@ impl<J> NodeState<J> {
     fn tell(&mut self, env: Env, out: &mut Vec<Output<J>>) {
         let hold = self.lease.hold(env.now);
         let deciding = match hold {
+            // a node that has lost its slot to another one could name an epoch of that one's
+            _ if self.fences.slot().is_none() => Deciding::No,
             Hold::Sure(until) => Deciding::Until(until),
             Hold::Unsure => Deciding::No,
             Hold::Unreachable => Deciding::Alone,

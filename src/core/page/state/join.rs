@@ -87,8 +87,9 @@ impl PageState {
     /// Gives the seat of a member to a newer socket of the same user.
     ///
     /// A client with other rights or capabilities gets a new seat, and so does a group member that
-    /// does not know what the old one knew: a second tab with copied storage must not speak as host. A client that
-    /// was told a later epoch gets one as well, because its claim is weighed like a newcomer's.
+    /// does not know what the old one knew: a second tab with copied storage must not speak as host. A
+    /// client that was told a later epoch gets one as well, because its claim is weighed like a
+    /// newcomer's.
     fn replace(&mut self, env: Env<'_>, seat: Seat, request: JoinRequest, out: &mut Vec<Output>) {
         let knows = request.claim.as_ref().is_some_and(|claim| self.was_announced(seat, claim));
         // an earlier process announced it, or this page to an earlier socket

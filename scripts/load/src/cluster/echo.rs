@@ -1,0 +1,113 @@
+//! A member that relays to its host and back: shows whether the way between the two works.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::time::Duration;
+
+use serde::Deserialize;
+use tokio::time::Instant;
+
+use crate::frame;
+use crate::member::{Role, Seat};
+use crate::words::Message;
+
+/// Interval between two messages of a member.
+const EVERY: Duration = Duration::from_millis(500);
+
+/// What all members of a run share.
+#[derive(Debug)]
+pub(super) struct Watch {
+    /// Whether members send.
+    pub(super) on: Cell<bool>,
+    /// The moment from which on ways are judged: that of the last fault.
+    pub(super) since: Cell<Instant>,
+    began: Instant,
+    /// For each member, by number: when the first message came back that was sent after `since`.
+    back: RefCell<Vec<Option<Instant>>>,
+}
+
+impl Watch {
+    pub(super) fn new() -> Rc<Self> {
+        let now = Instant::now();
+        Rc::new(Self {
+            on: Cell::new(true),
+            since: Cell::new(now),
+            began: now,
+            back: RefCell::default(),
+        })
+    }
+
+    /// Begins anew: a fault is caused now.
+    pub(super) fn begin(&self) -> Instant {
+        let now = Instant::now();
+        self.since.set(now);
+        self.back.borrow_mut().clear();
+        now
+    }
+
+    /// Returns when the way of a member worked again.
+    pub(super) fn back(&self, number: usize) -> Option<Instant> {
+        self.back.borrow().get(number).copied().flatten()
+    }
+
+    fn worked(&self, number: usize) {
+        let mut back = self.back.borrow_mut();
+        if back.len() <= number {
+            back.resize(number + 1, None);
+        }
+        back[number].get_or_insert_with(Instant::now);
+    }
+}
+
+/// When a message was sent, in ms since the run began, and whether it comes back.
+#[derive(Deserialize)]
+struct Said {
+    sent: u64,
+    back: bool,
+}
+
+/// The role of a member that relays to its host.
+#[derive(Debug)]
+pub(super) struct Echo {
+    me: Rc<Seat>,
+    watch: Rc<Watch>,
+    next: Instant,
+}
+
+impl Echo {
+    pub(super) fn new(me: &Rc<Seat>, watch: &Rc<Watch>) -> Self {
+        // members take turns within the interval
+        let turn = Duration::from_millis(me.number as u64 * 7 % EVERY.as_millis() as u64);
+        Self { me: Rc::clone(me), watch: Rc::clone(watch), next: Instant::now() + turn }
+    }
+}
+
+impl Role for Echo {
+    fn said(&mut self, message: &Message<'_>, out: &mut Vec<u8>) {
+        if message.r#type != "RELAY" {
+            return;
+        }
+        let (Some(src), Ok(Said { sent, back })) = (message.src.as_deref(), message.read()) else {
+            return;
+        };
+        if !back {
+            let text = format!(
+                r#"{{"type":"RELAY","dst":"{src}","payload":{{"sent":{sent},"back":true}}}}"#
+            );
+            frame::push(out, frame::TEXT, text.as_bytes());
+        } else if self.watch.began + Duration::from_millis(sent) >= self.watch.since.get() {
+            self.watch.worked(self.me.number);
+        }
+    }
+
+    fn due(&self) -> Option<Instant> {
+        (self.watch.on.get() && !self.me.hosts()).then_some(self.next)
+    }
+
+    fn act(&mut self, out: &mut Vec<u8>) {
+        self.next = Instant::now() + EVERY;
+        let sent = self.watch.began.elapsed().as_millis();
+        let text = format!(r#"{{"type":"RELAY","payload":{{"sent":{sent},"back":false}}}}"#);
+        frame::push(out, frame::TEXT, text.as_bytes());
+    }
+}
