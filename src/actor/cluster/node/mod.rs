@@ -4,6 +4,8 @@
 //! sessions for pages here. It starts and stops the actors of pages, keeps the branches of pages
 //! that live elsewhere, and opens the links to other nodes.
 
+mod elsewhere;
+mod living;
 mod questions;
 
 use std::collections::{HashMap, HashSet};
@@ -14,26 +16,22 @@ use std::time::Duration;
 use actix::{Actor, Addr, ArbiterHandle, AsyncContext, Context, Handler, SpawnHandle};
 
 use self::questions::Questions;
-use super::branch::Branch;
 use super::message::ToNode;
 use super::page_route::PageRoute;
 use super::tables::Tables;
-use super::visitor::{PageFence, Visitor};
-use crate::actor::message::{Outbound, Outlet, PageAddress, ToDirectory, ToPage, ToSession};
-use crate::actor::outlet;
+use super::visitor::PageFence;
+use crate::actor::message::{Outbound, Outlet, ToDirectory, ToPage, ToSession};
 use crate::actor::page::Page;
-use crate::actor::registry::{Home, Registry, ThisProcess};
+use crate::actor::registry::ThisProcess;
 use crate::shared::Shared;
 use peerstar_core::cluster::branch::BranchInput;
 use peerstar_core::cluster::entry::{self, Entry, Join, Place, ToBranch, TokenHash};
-use peerstar_core::cluster::io::{
-    CallId, Change, Deciding, Env, Input, Joining, Output, Whereabouts,
-};
+use peerstar_core::cluster::io::{CallId, Change, Deciding, Env, Input, Joining, Output};
 use peerstar_core::cluster::node::{NodeRules, NodeState};
 use peerstar_core::cluster::registry::Call;
 use peerstar_core::cluster::{Fence, Floor, NodeId};
 use peerstar_core::directory::Incarnation;
-use peerstar_core::page::member::{JoinRequest, Way};
+use peerstar_core::page::member::JoinRequest;
 use peerstar_core::page::{self, Handover};
 use peerstar_core::protocol::close::Close;
 use peerstar_core::protocol::id::{Epoch, PageKey, PeerId, SessionId};
@@ -48,7 +46,7 @@ const DRAIN_SPREAD_A_CONNECTION: Duration = Duration::from_millis(5);
 
 /// The connection to the registry, as the directory uses it. Nothing waits for it.
 pub trait Keeper: Send {
-    /// Asks the registry. The answer comes as [`KeeperInput::Replied`].
+    /// Asks the registry. The answer comes as [`ToNode::Keeper`].
     fn call(&self, id: CallId, call: Call);
 
     /// Drops the connection, and dials anew.
@@ -275,250 +273,6 @@ impl NodeDirectory {
         }
     }
 
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "a page does little for one message, and never waits"
-    )]
-    fn tell_page(&self, page: &PageKey, message: ToPage) {
-        if let Some(here) = self.pages.get(page) {
-            here.actor.do_send(message);
-        }
-    }
-
-    fn stop(&mut self, page: &PageKey, incarnation: Incarnation, order: ToPage) {
-        if self.pages.get(page).is_some_and(|here| here.incarnation == incarnation) {
-            self.tell_page(page, order);
-            self.pages.remove(page);
-            self.registry.forget(page);
-        }
-    }
-
-    fn create(
-        &mut self,
-        page: &PageKey,
-        incarnation: Incarnation,
-        fence: Fence,
-        handover: Handover,
-        awaited: HashSet<SessionId>,
-        ctx: &Context<Self>,
-    ) {
-        let (name, shared) = (page.clone(), Arc::clone(&self.shared));
-        let directory = ctx.address().recipient();
-        let make = move || Page::new(name, incarnation, handover, awaited, shared, directory);
-        let Home::Here(actor) = self.registry.place(page, Box::new(make));
-        let fence = PageFence::new(fence);
-        self.pages.insert(page.clone(), Here { actor, incarnation, fence, routes: HashMap::new() });
-    }
-
-    /// Starts a successor of an actor that has died, and tells the sessions.
-    fn recreate(
-        &mut self,
-        page: &PageKey,
-        incarnation: Incarnation,
-        fence: Fence,
-        ctx: &Context<Self>,
-    ) {
-        let Some((_, left)) = self.left.take_if(|(key, _)| key == page) else { return };
-        let Left { handover, outlets, mut awaited } = left;
-        self.shared.metrics.page_restarts.inc();
-        log::error!(
-            page = page.name(), sessions = outlets.len();
-            "page actor died and is started again"
-        );
-        awaited.extend(outlets.iter().map(|outlet| outlet.session));
-        self.create(page, incarnation, fence, *handover, awaited, ctx);
-        let Some(here) = self.pages.get(page) else { return };
-        let successor = PageAddress::Here(here.actor.clone().recipient());
-        for outlet in &outlets {
-            let notice = ToSession::PageLost(Some(successor.clone()));
-            outlet.send(Outbound::Notice(notice));
-        }
-    }
-
-    /// Sends the sessions of a page away whose actor dies again and again.
-    fn abandon(&mut self, page: &PageKey) {
-        self.pages.remove(page);
-        self.registry.forget(page);
-        let Some((_, left)) = self.left.take_if(|(key, _)| key == page) else { return };
-        log::error!(
-            page = page.name(), sessions = left.outlets.len();
-            "page actor died too often and is given up"
-        );
-        for outlet in &left.outlets {
-            outlet.send(Outbound::Notice(ToSession::Close(Close::Internal)));
-        }
-    }
-
-    /// Returns the address of a page. Begins its branch if it lives on another node.
-    fn address(
-        &mut self,
-        page: &PageKey,
-        at: Whereabouts,
-        ctx: &Context<Self>,
-    ) -> Option<PageAddress> {
-        match at {
-            Whereabouts::Here { .. } => {
-                let here = self.pages.get(page)?;
-                Some(PageAddress::Here(here.actor.clone().recipient()))
-            }
-            Whereabouts::There { node, fence } => {
-                Some(self.branch(page, node, fence, ctx).address())
-            }
-        }
-    }
-
-    /// Returns the branch of a page on another node.
-    fn branch(
-        &mut self,
-        page: &PageKey,
-        node: NodeId,
-        fence: Fence,
-        ctx: &Context<Self>,
-    ) -> Arc<Branch> {
-        if let Some(branch) = self.tables.branches.get(page) {
-            return branch;
-        }
-        if let Some(other) = self.tables.others.get(node) {
-            other.with_link(|link, now| link.set_bound(now, true));
-        }
-        let place = Place { page: page.clone(), fence };
-        let (shared, others) = (Arc::clone(&self.shared), Arc::clone(&self.tables.others));
-        let (directory, own) = (ctx.address().recipient(), ctx.address().recipient());
-        let branch = Arc::new(Branch::new(place, node, shared, others, directory, own));
-        self.tables.branches.add(Arc::clone(&branch));
-        branch
-    }
-
-    fn step_branch(&self, page: &PageKey, input: BranchInput) {
-        if let Some(branch) = self.tables.branches.get(page) {
-            branch.step(input);
-            branch.flush();
-        }
-    }
-
-    /// Tells sessions of this node where their page lives. A branch speaks for those that it knows.
-    fn locate(
-        &mut self,
-        page: &PageKey,
-        at: Whereabouts,
-        sessions: Vec<SessionId>,
-        ctx: &Context<Self>,
-    ) {
-        let Some(address) = self.address(page, at, ctx) else { return };
-        let branch = match at {
-            Whereabouts::Here { .. } => {
-                self.tables.branches.remove(page);
-                None
-            }
-            Whereabouts::There { node, fence } => {
-                self.step_branch(page, BranchInput::Lives { node, fence });
-                self.tables.branches.get(page)
-            }
-        };
-        for session in sessions {
-            if !branch.as_ref().is_some_and(|branch| branch.knows(session)) {
-                self.lose_page(session, Some(address.clone()));
-            }
-        }
-    }
-
-    /// Tells a session of this node that its page lives at another address now.
-    fn lose_page(&self, session: SessionId, address: Option<PageAddress>) {
-        if let (Some(local), Some(address)) = (self.locals.get(&session), address) {
-            local.outlet.send(Outbound::Notice(ToSession::PageLost(Some(address))));
-        }
-    }
-
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "a page does little for one message, and never waits"
-    )]
-    fn admit(&mut self, page: &PageKey, joining: Joining<Request>, from: Option<NodeId>) {
-        let Joining { session, resumes, request: Request { join, outlet }, .. } = joining;
-        if resumes {
-            self.shared.metrics.cluster.resumes.inc();
-        }
-        let Some(here) = self.pages.get_mut(page) else { return };
-        let outlet = match (outlet, from) {
-            (Some(outlet), _) => outlet,
-            (None, Some(node)) => {
-                let Some(other) = self.tables.others.get(node) else { return };
-                other.with_link(|link, now| link.set_bound(now, true));
-                let visitors = &self.tables.visitors;
-                let route = here.routes.entry(node).or_insert_with(|| {
-                    let actor = here.actor.clone().recipient();
-                    let (fence, visitors) = (here.fence.clone(), Arc::clone(visitors));
-                    Arc::new(PageRoute::new(page.clone(), fence, actor, other, visitors))
-                });
-                let counters = Arc::default();
-                let visitor = Visitor {
-                    node,
-                    fence: here.fence.clone(),
-                    page: here.actor.clone().recipient(),
-                    counters: Arc::clone(&counters),
-                    routing: None,
-                };
-                visitors.add(session, visitor);
-                let route = Arc::clone(route) as Arc<dyn outlet::Link<ToSession>>;
-                Outlet::linked(session, counters, route)
-            }
-            (None, None) => return,
-        };
-        if let Some(local) = self.locals.get_mut(&session) {
-            (local.bound, local.asks) = (here.fence.get(), None);
-        }
-        let way = from.map_or(Way::Local, Way::Node);
-        let request = Box::new(JoinRequest { way, ..join.request });
-        here.actor.do_send(ToPage::Join { request, outlet });
-    }
-
-    fn pass_join(
-        &mut self,
-        to: NodeId,
-        page: PageKey,
-        joining: Joining<Request>,
-        ctx: &Context<Self>,
-    ) {
-        let fence = match self.state.whereabouts(&page) {
-            Some(Whereabouts::There { node, fence }) if node == to => fence,
-            _ => Fence::default(),
-        };
-        let branch = self.branch(&page, to, fence.max(joining.bound), ctx);
-        let Some(local) = self.locals.get_mut(&joining.session) else { return };
-        branch.bind(local.id.clone(), local.outlet.clone());
-        let join = joining.request.join.clone();
-        local.asks = Some(joining);
-        branch.step(BranchInput::Join(join));
-        branch.flush();
-    }
-
-    /// Ends the link to a node that has gone. The pages here lose its sessions.
-    #[expect(clippy::disallowed_methods, reason = "one message for each session")]
-    fn close_link(&mut self, node: NodeId) {
-        self.tables.others.close(node);
-        for (session, visitor) in self.tables.visitors.remove_all_of(node) {
-            let departure = page::member::Departure::Lost;
-            let input = page::Input::SocketClosed { session, departure };
-            visitor.page.do_send(ToPage::Input(input));
-        }
-        self.pages.values_mut().for_each(|here| drop(here.routes.remove(&node)));
-    }
-
-    /// Tells pages and branches that the link to a node is up or broken.
-    #[expect(clippy::disallowed_methods, reason = "one message for each page")]
-    fn link_changed(&self, node: NodeId, is_up: bool) {
-        for branch in self.tables.branches.all() {
-            if branch.home() == Some(node) {
-                branch.step(if is_up { BranchInput::LinkUp } else { BranchInput::LinkDown });
-                branch.flush();
-            }
-        }
-        for here in self.pages.values().filter(|here| here.routes.contains_key(&node)) {
-            let input = if is_up { page::Input::WayUp(node) } else { page::Input::WayDown(node) };
-            here.actor.do_send(ToPage::Input(input));
-        }
-    }
-
     fn measure(&self, now: Time) {
         let metrics = &self.shared.metrics.cluster;
         let (mut links, mut down, mut waiting, mut dropped) = (0, 0, 0, 0);
@@ -534,44 +288,6 @@ impl NodeDirectory {
         metrics.links_down.set(down);
         metrics.waiting_bytes.set(waiting);
         metrics.relays_dropped.set(dropped);
-    }
-
-    /// Looks at what branches have to judge.
-    fn tick_branches(&mut self, ctx: &mut Context<Self>) {
-        let now = self.shared.clock.now();
-        for branch in self.tables.branches.all() {
-            if branch.next_deadline().is_some_and(|at| at <= now) {
-                branch.step(BranchInput::Timer);
-                branch.flush();
-            }
-        }
-        self.measure(now);
-        ctx.run_later(BRANCH_TICK, Self::tick_branches);
-    }
-
-    fn joined(&mut self, place: &Place, session: SessionId, ctx: &mut Context<Self>) {
-        if let Some(local) = self.locals.get_mut(&session) {
-            (local.bound, local.asks) = (local.bound.max(place.fence), None);
-        }
-        self.step(Input::Joined { page: place.page.clone(), session }, ctx);
-    }
-
-    /// A session whose join was not taken, or whose page has a new actor, asks again.
-    fn returned(
-        &mut self,
-        node: NodeId,
-        place: &Place,
-        session: SessionId,
-        ctx: &mut Context<Self>,
-    ) {
-        let Some(local) = self.locals.get_mut(&session) else { return };
-        let page = place.page.clone();
-        if let Some(joining) = local.asks.take() {
-            self.step(Input::Returned { node, page, joining }, ctx);
-        } else {
-            let left = Floor { fence: place.fence, epoch: Epoch::default() };
-            self.step(Input::PageLeft { node, page, left }, ctx);
-        }
     }
 
     /// Begins to leave the cluster. Sessions on pages of other nodes are asked to come back one
@@ -599,55 +315,6 @@ impl NodeDirectory {
             Change::Buried { .. } => drop(self.shared.metrics.cluster.burials.inc()),
             _ => {}
         }
-    }
-
-    /// Has a page say which sessions of another node are members. Those that have missed something
-    /// say again who they are.
-    fn say_members(&self, to: NodeId, page: PageKey, missed: Vec<SessionId>) {
-        let here = self.pages.get(&page);
-        let route = here.and_then(|here| here.routes.get(&to)).cloned();
-        match (here, route) {
-            (_, Some(route)) => {
-                let link = route as Arc<dyn outlet::Link<ToSession>>;
-                self.tell_page(
-                    &page,
-                    if missed.is_empty() {
-                        ToPage::SayMembers(link)
-                    } else {
-                        ToPage::Missed(link, missed)
-                    },
-                );
-            }
-            (Some(here), None) => {
-                let place = Place { page, fence: here.fence.get() };
-                let none = ToBranch::Here { sessions: Vec::new(), host: None };
-                self.say(to, Entry::ToBranch(place, none));
-            }
-            (None, None) => {}
-        }
-    }
-
-    #[expect(clippy::wildcard_enum_match_arm, reason = "most words go elsewhere")]
-    fn hear(&mut self, from: NodeId, place: Place, word: entry::ToPage, ctx: &mut Context<Self>) {
-        let page = place.page;
-        let input = match word {
-            entry::ToPage::SocketClosed { session, departure } => {
-                let input = Input::DepartedFrom { node: from, page, session, departure };
-                return self.step(input, ctx);
-            }
-            entry::ToPage::Undelivered { session, dst } => {
-                page::Input::Undelivered { session, dst }
-            }
-            entry::ToPage::LeaveWithoutSocket { id, proof } => match proof.to_token() {
-                Some(token) => page::Input::LeaveWithoutSocket { id, token },
-                None => return,
-            },
-            entry::ToPage::Who => return self.say_members(from, page, Vec::new()),
-            entry::ToPage::Missed(sessions) => return self.say_members(from, page, sessions),
-            // what sessions say goes to their visitors
-            _ => return,
-        };
-        self.tell_page(&page, ToPage::Input(input));
     }
 }
 
