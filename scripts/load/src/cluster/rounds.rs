@@ -77,6 +77,24 @@ pub struct Round {
     faults: (usize, Vec<String>),
 }
 
+impl Round {
+    /// Returns what members must not notice of a fault, and did. Times are reported and not judged.
+    fn complaints(&self, fault: Fault) -> Vec<String> {
+        let Self { pages, kept, touched, ended, silent, .. } = self;
+        let mut found = Vec::new();
+        if kept * 100 < pages * 99 && fault != Fault::FreezeNode {
+            found.push(format!("{} of {pages} pages have another host or epoch", pages - kept));
+        }
+        if ended > touched {
+            found.push(format!("{ended} sockets ended, and {touched} were on the node"));
+        }
+        if *silent > 0 {
+            found.push(format!("{silent} members do not reach their host"));
+        }
+        found
+    }
+}
+
 impl fmt::Display for Round {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { pages, kept, touched, ended, relayed, silent, back, agreed, faults } = self;
@@ -112,6 +130,7 @@ pub async fn run(
         sleep(Duration::from_secs(2)).await;
         let round = round(&mut cluster, &swarm, &watch, plan, n % plan.nodes).await?;
         report(&round);
+        round.complaints(plan.fault).into_iter().for_each(|what| swarm.world.ledger.fault(what));
     }
     Ok(swarm.world.ledger.faults())
 }
