@@ -21,6 +21,8 @@ RUN cargo build --release --locked
 # Debian is the release of the build stages, so that libc is the same.
 FROM debian:bookworm-slim
 COPY --from=server /build/target/release/peerstar /usr/local/bin/peerstar
+# For a cluster's Redis behind TLS (rediss://).
+COPY --from=server /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/
 # The server reads this file from its working directory. Environment variables override it.
 COPY settings.toml /etc/peerstar/settings.toml
 WORKDIR /etc/peerstar
