@@ -11,30 +11,14 @@ use peerstar_core::page::member::{Departure, JoinRequest, Way};
 use peerstar_core::protocol::id::{PageKey, SessionId};
 use peerstar_core::protocol::outgoing;
 use peerstar_core::session::SessionInput;
-use peerstar_core::time::Time;
 
 use crate::queue::Us;
 use crate::redis::Process;
 
 use super::browser::Said;
+use super::paths::{Path, Root};
 use super::site::{Address, Site};
 use super::{Deep, Event, W};
-
-/// A link, with the time at which it is looked at.
-#[derive(Debug)]
-pub(super) struct Path {
-    link: Link,
-    number: u64,
-    due: Option<Us>,
-}
-
-/// A branch, with its deadline.
-#[derive(Debug)]
-pub(super) struct Root {
-    pub branch: Branch,
-    number: u64,
-    due: Option<Time>,
-}
 
 impl Deep {
     // ---- branches
@@ -508,23 +492,4 @@ fn io_whereabouts(site: &Site, key: &PageKey) -> Option<NodeId> {
 
 fn short(what: &impl std::fmt::Debug) -> String {
     format!("{what:?}").chars().take(200).collect()
-}
-
-/// Returns what the node of a session says to a page elsewhere.
-pub(super) fn to_page_entry(input: Input) -> Option<ToPage> {
-    Some(match input {
-        Input::Forward { session, kind, dst, frame } => {
-            ToPage::Forward { session, kind, dst, frame }
-        }
-        Input::Relay { session, dst, frame } => ToPage::Relay { session, dst, frame },
-        Input::Status { session, update } => ToPage::Status { session, update },
-        Input::Suspect { session, suspicion } => ToPage::Suspect { session, suspicion },
-        Input::Trust { session, suspicion } => ToPage::Trust { session, suspicion },
-        Input::Resign { session, epoch, to } => ToPage::Resign { session, epoch, to },
-        Input::HostHeartbeat { session, epoch } => ToPage::Heartbeat { session, epoch },
-        Input::Alive(session) => ToPage::Alive(session),
-        Input::Congested(session) => ToPage::Congested(session),
-        Input::Undelivered { session, dst } => ToPage::Undelivered { session, dst },
-        _ => return None,
-    })
 }

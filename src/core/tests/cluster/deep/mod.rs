@@ -3,6 +3,7 @@
 
 mod browser;
 mod links;
+mod paths;
 mod site;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -26,7 +26,7 @@ use crate::redis::Process;
 use crate::script::Name;
 
 use super::browser::{Said, is_reachable};
-use super::links::{Path, Root, to_page_entry};
+use super::paths::{Path, Root, to_page_entry};
 use super::{Deep, Event, W};
 
 /// How long a join may take (C8).
