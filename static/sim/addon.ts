@@ -74,7 +74,7 @@ export interface Report {
 }
 
 interface Addon {
-  readonly Server: new (rules: string) => Core;
+  readonly Server: new (rules: string, slot?: number) => Core;
 }
 
 /** `process.dlopen`, which the types of Node lack. */
@@ -84,10 +84,13 @@ interface Dlopen {
 
 let addon: Addon | undefined;
 
-/** Starts a process of the server, without members. */
-export function startCore(rules: Rules): Core {
+/**
+ * Starts a process of the server, without members. `slot` (0-255) is its share of the epochs, where there are several
+ * processes.
+ */
+export function startCore(rules: Rules, slot?: number): Core {
   addon ??= load();
-  return new addon.Server(JSON.stringify(rules));
+  return new addon.Server(JSON.stringify(rules), slot);
 }
 
 function load(): Addon {

@@ -11,7 +11,6 @@ import {
   type Report,
   type Rules,
 } from "./addon.ts";
-import type { EpochNames } from "./epochs.ts";
 import type { Socket, SocketEnd } from "./socket.ts";
 import { Abandoned, Failure, type World } from "./world.ts";
 
@@ -57,7 +56,8 @@ export type Stray = Session;
 
 export class Process {
   readonly #world: World;
-  readonly #epochs: EpochNames;
+  /** Its share of the epochs, where there are several processes. */
+  readonly #slot: number | undefined;
   readonly #terms: Terms;
   #core: Core;
   /** The sessions by their numbers. */
@@ -74,11 +74,11 @@ export class Process {
   #timerAt = Infinity;
   up = true;
 
-  constructor(world: World, epochs: EpochNames, terms: Terms) {
+  constructor(world: World, terms: Terms, slot?: number) {
     this.#world = world;
-    this.#epochs = epochs;
     this.#terms = terms;
-    this.#core = startCore(rules(world));
+    this.#slot = slot;
+    this.#core = startCore(rules(world), slot);
   }
 
   get host(): string | undefined {
@@ -112,9 +112,7 @@ export class Process {
     socket.onServerClose = (end) => {
       if (isOpen()) this.#closed(session, end);
     };
-    const { claim } = dialled;
-    const claimed = claim && { ...claim, epoch: this.#epochs.claimed(claim.epoch) };
-    const all = { ...dialled, session, claim: claimed } satisfies Dialled;
+    const all = { ...dialled, session } satisfies Dialled;
     this.#step((moment) => this.#core.connect(...moment, JSON.stringify(all)));
     this.#sayAlone();
     return session;
@@ -123,12 +121,6 @@ export class Process {
   #text(session: number, { status }: Session, text: string): void {
     const message = JSON.parse(text) as { type: string; payload?: unknown };
     if (message.type === "STATUS") Object.assign(status, message.payload);
-    // What members say to each other carries epochs as everyone names them.
-    if (message.type !== "RELAY" && message.payload !== undefined) {
-      const payload = this.#epochs.incoming(message.payload);
-      if (payload === undefined) return;
-      text = JSON.stringify({ ...message, payload });
-    }
     this.#step((moment) => this.#core.text(...moment, session, text));
   }
 
@@ -243,7 +235,7 @@ export class Process {
       server.beganAt = clock.now;
       server.backMs += backMs;
       this.#timerAt = Infinity;
-      this.#core = startCore(rules(this.#world));
+      this.#core = startCore(rules(this.#world), this.#slot);
     });
   }
 
@@ -257,13 +249,10 @@ export class Process {
 
   #step(run: (moment: Moment) => string): void {
     const random = Math.floor(this.#world.random.unit() * 2 ** 32);
-    const clock = this.#epochs.clock(this.#world.serverClock);
-    this.#take(JSON.parse(run([this.#now, clock, random])) as Report);
+    this.#take(JSON.parse(run([this.#now, this.#world.serverClock, random])) as Report);
   }
 
-  #take({ told, hosted: named, recovering, deadline, violation }: Report): void {
-    for (const one of told) if ("elected" in one) this.#epochs.named(one.elected.epoch);
-    const hosted = named && { ...named, epoch: this.#epochs.said(named.epoch) };
+  #take({ told, hosted, recovering, deadline, violation }: Report): void {
     if (violation !== null) throw new Failure("invariant of the page", violation);
     const before = { hosted: this.#hosted, recovering: this.#recovering };
     const left = told.some((one) => "left" in one);
@@ -279,7 +268,7 @@ export class Process {
         closed?.socket.dismiss(one.close.code);
       } else if ("elected" in one) {
         elected = true;
-        this.#elected({ ...one.elected, epoch: this.#epochs.said(one.elected.epoch) }, before);
+        this.#elected(one.elected, before);
       } else if ("deputy" in one && one.deputy.id !== null)
         this.#world.count("server: deputy named");
     }
@@ -339,13 +328,11 @@ export class Process {
   }
 
   /** Sends a message to a session. The library relies on little, so a RELAY may be lost, repeated and overtaken. */
-  #send(session: number, said: ServerMessage): void {
+  #send(session: number, message: ServerMessage): void {
     const { random, profile, quiet } = this.#world;
     const to = this.#sockets.get(session);
     const socket = to?.socket;
-    const { type } = said;
-    const message =
-      type === "RELAY" ? said : { ...said, payload: this.#epochs.outgoing(said.payload) };
+    const { type } = message;
     if (to && type === "OPEN" && this.#resuming.delete(session))
       return this.#resumed(to, message.payload as Open);
     if (to && (type === "OPEN" || type === "HOST")) {
@@ -354,7 +341,7 @@ export class Process {
     }
     if (to && (type === "OPEN" || type === "ALONE"))
       to.told.alone = (message.payload as Partial<Open>).alone === true;
-    if (message.type !== "RELAY" || quiet) socket?.down(message);
+    if (type !== "RELAY" || quiet) socket?.down(message);
     else if (!random.chance(profile.loss)) {
       socket?.down(message, random.chance(profile.reorder) ? random.int(1, 300) : 0);
       if (random.chance(profile.repeat)) socket?.down(message, random.int(0, 600));

@@ -2,11 +2,12 @@
 // the island, says after a while that it is alone. On healing the members of the island go over to the main half.
 
 import type { Dialled } from "./addon.ts";
-import { EpochNames } from "./epochs.ts";
 import { Process, Terms, type Stray } from "./process.ts";
 import type { Socket } from "./socket.ts";
 import type { World } from "./world.ts";
 
+/** Number of slots: the most processes that share the epochs. */
+const SLOTS = 256;
 /** Longest time that a half which has lost its lease takes to say so, in the server's time. */
 const LEASE_MS = 4000;
 /** Longest time from then on until the other half goes on without it, in the server's time. */
@@ -17,8 +18,8 @@ const RESUME_MS = 40;
 export class Server {
   readonly #world: World;
   readonly #terms = new Terms();
-  /** Parity of the epochs of the main process, where there may be two. */
-  #parity: 0 | 1 = 0;
+  /** Number of processes so far. Where the page is in halves now and then, each has another slot. */
+  #processes = 0;
   #main: Process;
   #island: Process | undefined;
   /** Members on the island, while the page is in halves. */
@@ -34,8 +35,9 @@ export class Server {
   }
 
   #process(): Process {
-    const epochs = new EpochNames(this.#world.profile.halves === "none" ? undefined : this.#parity);
-    return new Process(this.#world, epochs, this.#terms);
+    const slot = this.#processes++ % SLOTS;
+    const { halves } = this.#world.profile;
+    return new Process(this.#world, this.#terms, halves === "none" ? undefined : slot);
   }
 
   // --- what the checks ask ---
@@ -132,7 +134,6 @@ export class Server {
     const strays = moved.flatMap((id) => staying.release(id, random.int(0, beginMs)));
     this.#islanders = islanders;
     this.#isBeginning = true;
-    this.#parity = this.#parity === 0 ? 1 : 0;
     if (keepsIsland) {
       this.#island = staying;
       clock.after(leaseMs, () => {

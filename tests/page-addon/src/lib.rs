@@ -10,6 +10,7 @@ mod server;
 
 use napi::{Error, Result};
 use napi_derive::napi;
+use peerstar_core::cluster::Slot;
 use peerstar_core::session::SessionRules;
 use peerstar_core::time::Time;
 use serde::de::DeserializeOwned;
@@ -23,15 +24,16 @@ pub struct Addon(Server);
 #[napi]
 impl Addon {
     /// Starts a server without members. `rules` is what the settings say about pages and sessions
-    /// ([`rules::Given`]), as JSON.
+    /// ([`rules::Given`]), as JSON. `slot` is the server's share of the epochs, where there are
+    /// several servers.
     ///
     /// # Errors
     /// When `rules` is not JSON of that shape.
     #[napi(constructor)]
-    pub fn new(rules: String) -> Result<Self> {
+    pub fn new(rules: String, slot: Option<u8>) -> Result<Self> {
         let given = read::<rules::Given>(&rules)?;
         let session_rules = SessionRules::from(&given);
-        Ok(Self(Server::new(given.into(), session_rules)))
+        Ok(Self(Server::new(given.into(), session_rules, slot.map(Slot))))
     }
 
     /// Opens a session: a client has dialled ([`server::Dialled`], as JSON).

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 use std::sync::Arc;
 
+use peerstar_core::cluster::Slot;
 use peerstar_core::directory::{DirectoryState, Incarnation, JoinDecision, Succession};
 use peerstar_core::epoch_clock::EpochClock;
 use peerstar_core::page::member::{JoinRequest, Rights};
@@ -92,6 +93,8 @@ pub struct Server {
     directory: DirectoryState,
     page: Option<Page>,
     sessions: BTreeMap<SessionId, Session>,
+    /// The server's share of the epochs. `None` for a server alone.
+    slot: Option<Slot>,
     /// The clock of epochs, and the wall clock at the first step.
     epochs: Option<(EpochClock, u64)>,
     /// Inputs that the page has yet to handle.
@@ -104,7 +107,7 @@ pub struct Server {
 }
 
 impl Server {
-    pub fn new(rules: Rules, session_rules: SessionRules) -> Self {
+    pub fn new(rules: Rules, session_rules: SessionRules, slot: Option<Slot>) -> Self {
         let name = PageName::parse("page").unwrap_or_else(|bad| panic!("{bad}"));
         Self {
             rules: Arc::new(rules),
@@ -113,6 +116,7 @@ impl Server {
             directory: DirectoryState::new(usize::MAX),
             page: None,
             sessions: BTreeMap::new(),
+            slot,
             epochs: None,
             inputs: VecDeque::new(),
             told: Vec::new(),
@@ -368,9 +372,10 @@ impl Server {
             let Some(Page { state, .. }) = &mut self.page else { continue };
             self.unchecked |= !matches!(input, Input::Relay { .. });
             // The wall clock is not set during a life, but the simulation's time runs at another pace.
-            let (clock, began) = self
-                .epochs
-                .get_or_insert_with(|| (EpochClock::start(moment.unix_ms), moment.unix_ms));
+            let (clock, began) = self.epochs.get_or_insert_with(|| {
+                let clock = EpochClock { slot: self.slot, ..EpochClock::start(moment.unix_ms) };
+                (clock, moment.unix_ms)
+            });
             let since = Time(moment.unix_ms - *began);
             let sessions = &self.sessions;
             let heard = |session| {
