@@ -274,8 +274,6 @@ export class Node implements Tab {
         connection.redial();
         break;
       case "disbelieved":
-        // A page does not believe what a client was told by the other half while its old socket is there.
-        if (world.profile.halves !== "none") break;
         throw new Failure(
           "clocks",
           `${this.id}'s claim is not believed, ${effect.behindMs} ms above the server's word`,
