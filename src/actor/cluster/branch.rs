@@ -174,7 +174,7 @@ impl Branch {
         match output {
             BranchOutput::Tell { node, place, word } => {
                 let entry = Entry::ToPage(place, word);
-                let pushed = self.others.get(node).map(|other| other.say(&entry));
+                let pushed = self.others.say(node, &entry);
                 if pushed != Some(Pushed::Queued)
                     && let Entry::ToPage(_, word) = entry
                 {

@@ -38,12 +38,6 @@ impl Bus {
         self.directory.do_send(message);
     }
 
-    fn say(&self, to: NodeId, entry: Entry) {
-        if let Some(other) = self.tables.others.get(to) {
-            other.say(&entry);
-        }
-    }
-
     /// Takes a bag that the node `from` has published in the inbox of this one.
     pub fn receive(&self, from: NodeId, bag: Bytes) {
         let Some(other) = self.tables.others.get(from) else {
@@ -112,7 +106,7 @@ impl Bus {
                         && kind.waits()
                     {
                         let word = ToBranch::Expired { session, dst };
-                        self.say(from, Entry::ToBranch(place, word));
+                        self.tables.others.say(from, &Entry::ToBranch(place, word));
                     }
                 }
                 Err(word) => self.tell(ToNode::ToPage { from, place, word }),

@@ -94,6 +94,11 @@ impl OtherNodes {
         self.all.read().unwrap_or_else(PoisonError::into_inner).get(&node).cloned()
     }
 
+    /// Says one thing to a node. Returns what became of it, if there is a link to the node.
+    pub fn say(&self, node: NodeId, entry: &Entry) -> Option<Pushed> {
+        self.get(node).map(|other| other.say(entry))
+    }
+
     /// Returns all nodes to which there are links.
     pub fn all(&self) -> Vec<Arc<OtherNode>> {
         self.all.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()

@@ -164,7 +164,7 @@ impl NodeDirectory {
             (Some(here), None) => {
                 let place = Place { page, fence: here.fence.get() };
                 let none = ToBranch::Here { sessions: Vec::new(), host: None };
-                self.say(to, Entry::ToBranch(place, none));
+                self.tables.others.say(to, &Entry::ToBranch(place, none));
             }
             (None, None) => {}
         }

@@ -31,7 +31,6 @@ use peerstar_core::cluster::node::{NodeRules, NodeState};
 use peerstar_core::cluster::registry::Call;
 use peerstar_core::cluster::{Fence, Floor, NodeId};
 use peerstar_core::directory::Incarnation;
-use peerstar_core::page::member::JoinRequest;
 use peerstar_core::page::{self, Handover};
 use peerstar_core::protocol::close::Close;
 use peerstar_core::protocol::id::{Epoch, PageKey, PeerId, SessionId};
@@ -242,11 +241,12 @@ impl NodeDirectory {
             }
             Output::ReturnJoin { to, page, joining } => {
                 let place = Place { page, fence: joining.bound };
-                self.say(to, Entry::ToBranch(place, ToBranch::JoinReturned(joining.session)));
+                let word = ToBranch::JoinReturned(joining.session);
+                self.tables.others.say(to, &Entry::ToBranch(place, word));
             }
             Output::TellLeft { to, page, left } => {
                 let place = Place { page, fence: left.fence };
-                self.say(to, Entry::ToBranch(place, ToBranch::PageLost(None)));
+                self.tables.others.say(to, &Entry::ToBranch(place, ToBranch::PageLost(None)));
             }
             Output::Close { session, close } => {
                 if let Some(local) = self.locals.get(&session) {
@@ -264,12 +264,6 @@ impl NodeDirectory {
     fn look_whether_ready(&self) {
         if self.has_settled && self.has_slot {
             self.shared.is_ready.store(true, Ordering::Release);
-        }
-    }
-
-    fn say(&self, to: NodeId, entry: Entry) {
-        if let Some(other) = self.tables.others.get(to) {
-            other.say(&entry);
         }
     }
 
@@ -355,7 +349,9 @@ impl Handler<ToDirectory> for NodeDirectory {
                 let id = request.id.clone();
                 let new = Local { id, outlet: outlet.clone(), bound: Fence::default(), asks: None };
                 let bound = self.locals.entry(session).or_insert(new).bound;
-                let joining = joining(bound, *request, outlet);
+                let proof = request.token.as_ref().and_then(TokenHash::of_token);
+                let join = Join { request: *request, proof, seat: None, contacts: Vec::new() };
+                let joining = joining(bound, Box::new(join), Some(outlet));
                 self.step(Input::Join { page: key, joining }, ctx);
             }
             ToDirectory::Seek { key, outlet } => {
@@ -394,13 +390,10 @@ impl Handler<ToDirectory> for NodeDirectory {
     }
 }
 
-/// Returns a session of this node that wants to be on a page.
-fn joining(bound: Fence, request: JoinRequest, outlet: Outlet) -> Joining<Request> {
-    let (session, resumes) = (request.session, request.resumed.is_some());
-    let proof = request.token.as_ref().and_then(TokenHash::of_token);
-    let join = Join { request, proof, seat: None, contacts: Vec::new() };
-    let request = Request { join: Box::new(join), outlet: Some(outlet) };
-    Joining { session, bound, resumes, request }
+/// Returns a session that wants to be on a page. `outlet` is that of a session of this node.
+fn joining(bound: Fence, join: Box<Join>, outlet: Option<Outlet>) -> Joining<Request> {
+    let (session, resumes) = (join.request.session, join.request.resumed.is_some());
+    Joining { session, bound, resumes, request: Request { join, outlet } }
 }
 
 impl Handler<ToNode> for NodeDirectory {
@@ -415,9 +408,7 @@ impl Handler<ToNode> for NodeDirectory {
                 self.step(Input::Link { node, is_up }, ctx);
             }
             ToNode::Join { from, place, join } => {
-                let (session, resumes) = (join.request.session, join.request.resumed.is_some());
-                let request = Request { join, outlet: None };
-                let joining = Joining { session, bound: place.fence, resumes, request };
+                let joining = joining(place.fence, join, None);
                 self.step(Input::JoinFrom { node: from, page: place.page, joining }, ctx);
             }
             ToNode::ToPage { from, place, word } => self.hear(from, place, word, ctx),
