@@ -111,8 +111,7 @@ impl Server {
     /// # Errors
     /// Fails if kill(1) fails.
     pub fn terminate(&self) -> io::Result<()> {
-        let sent = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status()?;
-        if sent.success() { Ok(()) } else { Err(io::Error::other("kill(1) failed")) }
+        signal(self.child.id(), "TERM")
     }
 
     /// Asks the process to stop, and waits until it has ended.
@@ -175,6 +174,15 @@ impl Drop for Server {
     fn drop(&mut self) {
         let _ = self.kill();
     }
+}
+
+/// Sends a signal, such as `TERM`, to the process `pid`.
+///
+/// # Errors
+/// Fails if kill(1) fails.
+pub fn signal(pid: u32, name: &str) -> io::Result<()> {
+    let sent = Command::new("kill").args([&format!("-{name}"), &pid.to_string()]).status()?;
+    if sent.success() { Ok(()) } else { Err(io::Error::other("kill(1) failed")) }
 }
 
 /// Returns the resources that the process `pid` uses.

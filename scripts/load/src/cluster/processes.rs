@@ -25,15 +25,6 @@ const SETTINGS: [(&str, &str); 3] = [
     ("server.workers", "1"),
 ];
 
-/// Sends a signal to a process.
-///
-/// # Errors
-/// Fails if kill(1) fails.
-pub(super) fn signal(pid: u32, name: &str) -> io::Result<()> {
-    let sent = Command::new("kill").args([&format!("-{name}"), &pid.to_string()]).status()?;
-    if sent.success() { Ok(()) } else { Err(io::Error::other("kill(1) failed")) }
-}
-
 fn free_port() -> io::Result<u16> {
     Ok(TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port())
 }
@@ -189,12 +180,6 @@ impl Balancer {
         let balancer = Self { address, child, _folder: folder };
         ready(address).await?;
         Ok(balancer)
-    }
-
-    /// Id of the process.
-    #[must_use]
-    pub fn pid(&self) -> u32 {
-        self.child.id()
     }
 }
 

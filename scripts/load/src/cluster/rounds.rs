@@ -10,8 +10,9 @@ use clap::ValueEnum;
 use tokio::time::{Instant, sleep};
 
 use super::echo::{Echo, Watch};
-use super::processes::{Cluster, signal};
+use super::processes::Cluster;
 use crate::member::Told;
+use crate::server::signal;
 use crate::spread::Spread;
 use crate::swarm::{Swarm, until};
 
