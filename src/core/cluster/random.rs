@@ -1,6 +1,7 @@
-//! Random numbers for the tests of this room.
+//! Random numbers for the tests of a cluster's parts.
 
-/// SplitMix64. A test depends on nothing but the seed.
+/// A generator of random numbers (SplitMix64). A test depends on nothing but the seed.
+#[derive(Debug)]
 pub(super) struct Random(pub(super) u64);
 
 impl Random {

@@ -7,6 +7,9 @@
 mod attacks;
 mod checks;
 mod links;
+#[allow(dead_code, reason = "the tests of the room itself draw in more ways")]
+#[path = "../../cluster/random.rs"]
+mod random;
 mod world;
 
 use std::time::Duration;

@@ -17,22 +17,7 @@ use peerstar_core::protocol::close::Close;
 use peerstar_core::protocol::id::{Epoch, PageKey, PageName, PeerId, SessionId};
 use peerstar_core::time::Time;
 
-/// A small generator of random numbers (splitmix64).
-#[derive(Debug)]
-pub(crate) struct Random(pub u64);
-
-impl Random {
-    pub(crate) fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    pub(crate) fn below(&mut self, n: u64) -> u64 {
-        self.next() % n
-    }
-}
+use super::random::Random;
 
 pub(crate) fn page(n: u64) -> PageKey {
     PageKey::Named(PageName::parse(&format!("page{n}")).unwrap())
