@@ -54,7 +54,7 @@ async fn relays_again(guest: &Client, host: &mut Client, allowed: &[&str], withi
 
 #[tokio::test]
 async fn the_page_of_a_node_that_was_killed_goes_on_with_host_and_epoch() {
-    let redis = Redis::start();
+    let redis = Redis::start(&[]);
     let Spread { mut nodes, x: _x, mut host, mut guest, epoch } = spread(&redis).await;
     host.meet(&mut guest).await;
     nodes[0].kill();
@@ -67,7 +67,7 @@ async fn the_page_of_a_node_that_was_killed_goes_on_with_host_and_epoch() {
 
 #[tokio::test]
 async fn a_node_that_was_frozen_beyond_its_lease_yields() {
-    let redis = Redis::start();
+    let redis = Redis::start(&[]);
     let Spread { nodes, mut x, mut host, guest, epoch } = spread(&redis).await;
     nodes[0].signal("STOP");
     let allowed = ["LEAVE", "HOST", "ALONE", "DEPUTY", "JOIN"];
@@ -91,11 +91,11 @@ async fn a_node_that_was_frozen_beyond_its_lease_yields() {
 
 #[tokio::test]
 async fn redis_may_be_killed_and_come_back_empty() {
-    let mut redis = Redis::start();
+    let mut redis = Redis::start(&[]);
     let Spread { nodes, x: _x, mut host, guest, epoch } = spread(&redis).await;
     redis.kill();
     tokio::time::sleep(Duration::from_secs(1)).await;
-    redis.restart();
+    redis.start_again();
     relays_again(&guest, &mut host, &["ALONE"], Duration::from_secs(10)).await;
     // when all nodes have said which pages they have, newcomers are let in again
     let newcomer = nodes[2].grouped("p", "n").await;
@@ -107,7 +107,7 @@ async fn redis_may_be_killed_and_come_back_empty() {
 
 #[tokio::test]
 async fn a_node_that_drains_gives_its_pages_up() {
-    let redis = Redis::start();
+    let redis = Redis::start(&[]);
     let Spread { mut nodes, mut x, mut host, guest, epoch } = spread(&redis).await;
     nodes[0].signal("TERM");
     while x.next().await["type"] != "RESTART" {}

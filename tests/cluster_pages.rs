@@ -7,7 +7,7 @@ use serde_json::json;
 
 #[tokio::test]
 async fn members_on_two_nodes_are_one_page() {
-    let redis = Redis::start();
+    let redis = Redis::start(&[]);
     let (one, two) = (redis.node(&[]), redis.node(&[]));
     let mut host = one.grouped("p", "h").await;
     assert_eq!((&host.open["host"], host.open["members"].as_u64()), (&json!("h"), Some(1)));
@@ -44,7 +44,7 @@ async fn members_on_two_nodes_are_one_page() {
 #[tokio::test]
 async fn the_operator_is_answered_for_the_whole_cluster_by_any_node() {
     const ADMIN: (&str, &str) = ("Authorization", "Bearer secret");
-    let redis = Redis::start();
+    let redis = Redis::start(&[]);
     let settings = [("auth.admin_token", "secret"), ("peerjs.allow_discovery", "true")];
     let (one, two) = (redis.node(&settings), redis.node(&settings));
     let mut host = one.grouped("p", "h").await;
@@ -81,9 +81,9 @@ async fn the_operator_is_answered_for_the_whole_cluster_by_any_node() {
 
 #[tokio::test]
 async fn a_redis_that_can_never_serve_ends_the_server_with_2() {
-    let redis = Redis::start_with(&["--cluster-enabled", "yes"]);
+    let redis = Redis::start(&["--cluster-enabled", "yes"]);
     let directory = tempfile::tempdir().expect("a directory");
-    let url = format!("redis://127.0.0.1:{}", redis.port);
+    let url = redis.url();
     let outcome = run_once(
         &directory,
         &[],
@@ -126,7 +126,7 @@ fn settings_of_a_cluster_that_cannot_work_are_refused_and_no_secret_is_shown() {
 
 #[tokio::test]
 async fn members_of_two_nodes_talk_by_way_of_a_third_in_order() {
-    let redis = Redis::start();
+    let redis = Redis::start(&[]);
     let nodes = [redis.node(&[]), redis.node(&[]), redis.node(&[])];
     let mut first = nodes[0].grouped("p", "x").await;
     let mut ann = nodes[1].grouped("p", "ann").await;
@@ -155,7 +155,7 @@ async fn members_of_two_nodes_talk_by_way_of_a_third_in_order() {
 
 #[tokio::test]
 async fn clients_without_a_page_find_each_other_on_any_node() {
-    let redis = Redis::start();
+    let redis = Redis::start(&[]);
     let (one, two) = (redis.node(&[]), redis.node(&[]));
     let mut ann = one.peer("ann").await;
     let mut bob = two.peer("bob").await;

@@ -9,6 +9,7 @@ mod client;
 mod http;
 mod raw;
 mod redis;
+mod redis_server;
 mod server;
 
 use std::fmt::Display;
@@ -19,7 +20,8 @@ use tokio::time::{Instant, sleep};
 pub(crate) use client::{Client, Event, Query};
 pub(crate) use http::{Response, http};
 pub(crate) use raw::{Raw, frame, masked, unmasked};
-pub(crate) use redis::{Redis, SECRET};
+pub(crate) use redis::SECRET;
+pub(crate) use redis_server::Redis;
 pub(crate) use server::{Outcome, Server, run_once};
 
 /// Time after which an event counts as not happening. It is long, because the machine may be busy.

@@ -1,4 +1,5 @@
 //! A `redis-server` on a free port of loopback, in a folder of its own, without persistence.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on should say so at once")]
 
 use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
@@ -72,7 +73,7 @@ impl Redis {
         self.process.wait().unwrap();
     }
 
-    /// Starts a killed server on its port, with the data that it saved.
+    /// Starts a killed server on its port, with the data that it saved, if it did.
     pub(crate) fn start_again(&mut self) {
         let process = spawn(self.port, self.folder.path(), &self.options);
         self.process = process.expect("redis-server starts again");

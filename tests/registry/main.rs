@@ -8,5 +8,6 @@ mod conformance;
 mod faults;
 mod keeper;
 mod proxy;
+#[path = "../common/redis_server.rs"]
 mod redis_server;
 mod refusals;
