@@ -50,6 +50,14 @@ class Halves {
     return this.#epoch;
   }
 
+  /** Parts the page, and the island gets a host. Returns the epoch of that host. */
+  part(host: string): number {
+    this.cut();
+    const epoch = this.names(host, this.island);
+    this.rig.pass(1500);
+    return epoch;
+  }
+
   /** The halves are one again, under a host that the half with the record names. */
   heal(host: string): void {
     this.rig.loses = () => false;
@@ -157,9 +165,7 @@ test("the host was on the island, and the other half elects", () => {
 
 test("the island's host has the longer log and is named by the half with the record", () => {
   const halves = new Halves(["a", "b"], ["c", "d"]);
-  halves.cut();
-  halves.names("c", halves.island);
-  halves.rig.pass(1500);
+  halves.part("c");
   const island: string[] = [];
   for (let n = 0; n < 200; n++) {
     island.push(halves.says(n % 2 ? "c" : "d"));
@@ -176,9 +182,7 @@ test("the island's host has the longer log and is named by the half with the rec
 test("the halves heal while the main half takes over", () => {
   const halves = new Halves(["a", "b", "b2"], ["c", "d"]);
   const { rig } = halves;
-  halves.cut();
-  halves.names("c", halves.island);
-  rig.pass(1500);
+  halves.part("c");
   const { main, island } = halves.talk(60_000, 1000);
   rig.kill("a");
   // The members of the island come into the roster of a host that has asked and not stamped.
@@ -194,9 +198,7 @@ test("the halves heal while the main half takes over", () => {
 test("the host of the main half dies as the halves heal, and a member of the island is named", () => {
   const halves = new Halves(["a", "b"], ["c", "d"]);
   const { rig } = halves;
-  halves.cut();
-  halves.names("c", halves.island);
-  rig.pass(1500);
+  halves.part("c");
   const { main, island } = halves.talk(60_000, 1000);
   rig.loses = () => false;
   rig.kill("a");
@@ -209,9 +211,7 @@ test("the host of the main half dies as the halves heal, and a member of the isl
 test("a host from the island waits for a member that may have the better history", () => {
   const halves = new Halves(["a", "b"], ["c", "d"]);
   const { rig } = halves;
-  halves.cut();
-  halves.names("c", halves.island);
-  rig.pass(1500);
+  halves.part("c");
   const { main, island } = halves.talk(60_000, 1000);
   halves.heal("c");
   // The members of the main half answer late.
@@ -228,9 +228,7 @@ test("a host from the island waits for a member that may have the better history
 test("a host that was alone restores nobody of the other half, and asks for another host", () => {
   const halves = new Halves(["a", "b"], ["c", "d"]);
   const { rig } = halves;
-  halves.cut();
-  const epoch = halves.names("c", halves.island);
-  rig.pass(1500);
+  const epoch = halves.part("c");
   const { main, island } = halves.talk(60_000, 1000);
   // The page goes on with the claim of c, in its own epoch.
   rig.loses = () => false;
