@@ -40,7 +40,7 @@ pub struct Metrics {
     pub page_restarts: Counter,
     /// Number of connections that ended without a proper request, by reason.
     bad_requests: Labelled,
-    /// Of a node of a cluster.
+    /// Metrics of a node of a cluster.
     pub cluster: ClusterMetrics,
     /// Number of broken invariants, which are faults of the server's own.
     pub violations: Counter,

@@ -249,6 +249,6 @@ pub struct SummariseAll;
 pub struct Fault {
     /// Key of the page.
     pub key: PageKey,
-    /// What the page is sent.
+    /// The message for the page.
     pub message: ToPage,
 }

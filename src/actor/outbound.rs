@@ -39,13 +39,13 @@ pub struct Urgent<N> {
 pub struct Judged {
     /// The frame.
     pub frame: Frame,
-    /// What happens without room.
+    /// The treatment of a frame that finds no room.
     pub no_room: NoRoom,
     /// The host that the frame announces, if it is `HOST`.
     pub tells: Option<Claim>,
 }
 
-/// What happens if the receiver of a frame has no room for it.
+/// The treatment of a frame whose receiver has no room for it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum NoRoom {
     /// The receiver is closed as slow.
@@ -57,7 +57,7 @@ pub enum NoRoom {
     DropAndClose,
     /// The frame is dropped: it is data of a peer, which may fill half of the room.
     Drop,
-    /// As [`NoRoom::Drop`], and the sender is told that its message has expired.
+    /// The frame is dropped, and its sender is told that the message has expired.
     Expire {
         /// Session of the sender.
         sender: SessionId,

@@ -59,7 +59,7 @@ impl<N: Message<Result = ()> + Send + Unpin + 'static> RoutingTable<N> {
     /// Hands a frame to the member `to`, from a thread without sockets.
     ///
     /// # Errors
-    /// As [`pass`](Self::pass).
+    /// Passes a frame on as [`pass`](Self::pass) does.
     pub fn pass_from_afar(&self, to: &PeerId, frame: Frame) -> Result<(), Frame> {
         let outlets = self.outlets.read().unwrap_or_else(PoisonError::into_inner);
         match outlets.get(to).filter(|outlet| outlet.counters.has_room(self.room)) {

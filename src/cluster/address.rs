@@ -6,7 +6,7 @@ use peerstar_core::protocol::secret::Secret;
 use percent_encoding::percent_decode_str;
 use url::Url;
 
-/// What the names of a cluster in Redis begin with, unless the URL says otherwise.
+/// The beginning of a cluster's names in Redis, unless the URL says otherwise.
 const PREFIX: &str = "peerstar";
 /// Length of the longest prefix, in bytes.
 const MAX_PREFIX: usize = 64;
@@ -30,7 +30,7 @@ pub struct Address {
     pub password: Secret,
     /// Number of the database.
     pub database: i64,
-    /// What all names of this cluster begin with. Clusters with different prefixes may share a
+    /// The beginning of all names of this cluster. Clusters with different prefixes may share a
     /// Redis.
     pub prefix: String,
 }

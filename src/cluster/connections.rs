@@ -14,7 +14,7 @@ const PROBE: &[u8] = b"probe ";
 /// Begins what a renewal publishes into the inbox of its node. The counter follows.
 const TICK: &[u8] = b"tick ";
 
-/// What the two connections push.
+/// A push message of one of the two connections.
 #[derive(Debug)]
 pub enum Pushed {
     /// The connection for commands ended.
@@ -89,11 +89,11 @@ fn hear(info: PushInfo) -> Option<Heard> {
 
 /// Both connections, as long as they serve.
 pub struct Connections {
-    /// For commands.
+    /// The connection for commands.
     pub commands: MultiplexedConnection,
     /// Subscribed to the inbox.
     pub inbox: MultiplexedConnection,
-    /// What both push.
+    /// The push messages of both.
     pub pushed: mpsc::UnboundedReceiver<Pushed>,
     /// Given to a connection that takes the place of the inbox's.
     pub pushes: mpsc::UnboundedSender<Pushed>,
@@ -101,7 +101,7 @@ pub struct Connections {
     pub digest: String,
     /// Stands for the run of the server where `INFO` is forbidden.
     pub name: String,
-    /// What the operator should know.
+    /// A warning for the operator.
     pub warning: Option<String>,
 }
 

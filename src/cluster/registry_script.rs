@@ -62,7 +62,7 @@ impl Names {
     }
 }
 
-/// What the script is told beside the call.
+/// The arguments of the script beside the call.
 #[derive(Debug, Clone)]
 pub struct Words {
     /// Digest of [`SOURCE`], as Redis gave it when it loaded the script.

@@ -32,10 +32,10 @@ pub const OVERHEAD: usize = HEADER + 16;
 /// Most senders whose keys are kept.
 const MOST_KEYS: usize = 512;
 
-/// What a key is for. No two purposes share a key.
+/// The purpose of a key. No two purposes share a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Purpose {
-    /// What links send.
+    /// The bags of links.
     Link,
     /// Hashes of tokens, by which nodes compare them.
     Token,

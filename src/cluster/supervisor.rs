@@ -6,8 +6,9 @@
 //! time, and errors that say that this Redis is not the one to talk to. Another attempt follows
 //! after pauses that grow. What was under way meanwhile has an unknown outcome.
 //!
-//! A message is told by the connection itself, so it never waits for a call. The inbox is checked by each renewal: Redis publishes a tick into it. If the tick does not come,
-//! the inbox's connection alone is made anew.
+//! A message is told by the connection itself, so it never waits for a call. Each renewal checks the
+//! inbox: Redis publishes a tick into it. If the tick does not come, the inbox's connection alone is
+//! made anew.
 
 use std::collections::VecDeque;
 use std::future::Future;
@@ -37,11 +38,11 @@ const DROPS: [&str; 7] =
 /// How long the supervisor waits for what.
 #[derive(Debug, Clone, Copy)]
 pub struct Timing {
-    /// For an answer, before the connection is dropped.
+    /// Time for an answer, before the connection is dropped.
     pub answer: Duration,
-    /// For each step of making a connection.
+    /// Time for each step of making a connection.
     pub dial: Duration,
-    /// For the tick of a renewal, before the inbox's connection is made anew.
+    /// Time for the tick of a renewal, before the inbox's connection is made anew.
     pub tick: Duration,
     /// Before the second attempt to connect. The pause doubles.
     pub least_pause: Duration,
@@ -79,7 +80,7 @@ pub enum Unanswered {
     Senseless(String),
 }
 
-/// What the supervisor tells. Events come from its own thread, one at a time.
+/// An event that the supervisor reports. Events come from its own thread, one at a time.
 #[derive(Debug)]
 pub enum Event {
     /// There is a connection that serves. With what the operator should know.

@@ -29,7 +29,7 @@ const BEHIND_MS: u64 = 1000;
 /// Most by which an epoch exceeds the one that it follows, while the clock is behind.
 const GAP_MS: u64 = 1024;
 
-/// What one process knows of the epochs named so far. A plain value: whoever shares it between
+/// The epochs named so far, as one process knows them. A plain value: whoever shares it between
 /// threads keeps the fields in atomics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct EpochClock {
@@ -81,7 +81,7 @@ impl EpochClock {
     }
 }
 
-/// What the clock of epochs shows at one moment.
+/// One reading of the clock of epochs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct EpochTime {
     now_ms: u64,

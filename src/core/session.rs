@@ -39,7 +39,7 @@ pub struct Identity {
     pub token: Option<Token>,
     /// Version of the group protocol that the client speaks; 0 for a stock client.
     pub group: u32,
-    /// What the client can do beyond that version.
+    /// Capabilities of the client beyond that version.
     pub can: Capabilities,
     /// Rights that the operator grants the client.
     pub rights: Rights,

@@ -41,7 +41,7 @@ pub struct Branch {
 struct Inner {
     state: BranchState,
     sessions: HashMap<SessionId, (PeerId, Outlet)>,
-    /// What sessions are sent when a bag is handled.
+    /// Items for sessions, sent when a bag is handled.
     batch: Batch,
     /// Empty between inputs; kept for its memory.
     outputs: Vec<BranchOutput>,

@@ -19,7 +19,7 @@ use peerstar_core::page::Input;
 use peerstar_core::protocol::id::PageKey;
 use peerstar_core::time::Time;
 
-/// What arrives from other nodes, and where it goes.
+/// Hands entries of other nodes to their receivers.
 pub struct Bus {
     tables: Tables,
     directory: Recipient<ToNode>,

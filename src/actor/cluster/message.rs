@@ -1,4 +1,4 @@
-//! What the bus, the branches and the pages tell the directory of a node.
+//! The messages of bus, branches and pages to the directory of a node.
 
 use actix::Message;
 
@@ -38,7 +38,7 @@ pub enum ToNode {
         from: NodeId,
         /// The page, as that node knows it.
         place: Place,
-        /// What it says.
+        /// The entry.
         word: ToPage,
     },
     /// A page on another node speaks with a higher fence than before.

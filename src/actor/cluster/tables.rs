@@ -1,4 +1,4 @@
-//! What the threads of a node share: links, branches and visitors.
+//! The tables that the threads of a node share: links, branches and visitors.
 
 use std::sync::Arc;
 

@@ -47,7 +47,7 @@ pub struct Visitor {
     pub page: Recipient<ToPage>,
     /// Messages that the page has not handled are counted here.
     pub counters: Arc<SessionCounters>,
-    /// What the page publishes for its sessions, once the session is a member.
+    /// The routing table of the page, once the session is a member.
     pub routing: Option<Arc<RoutingTable>>,
 }
 

@@ -8,7 +8,7 @@ use super::registry::Asserted;
 use super::{Fence, NodeId};
 use crate::protocol::id::PageKey;
 
-/// What a call is for.
+/// The purpose of a call.
 #[derive(Debug, Clone)]
 pub enum Purpose {
     /// The lease: to renew, or to register.

@@ -16,7 +16,7 @@ use crate::time::Time;
 /// Time for which a generation is young.
 const YOUNG: Duration = Duration::from_secs(5);
 
-/// What a node knows of the present generation.
+/// A node's knowledge of the present generation.
 #[derive(Debug, Default)]
 pub struct GenerationWatch {
     current: Option<Generation>,

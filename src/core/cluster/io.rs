@@ -37,7 +37,7 @@ pub struct Joining<J> {
     pub bound: Fence,
     /// Whether the session was a member before its page was lost. Such a session resumes.
     pub resumes: bool,
-    /// Who the session is.
+    /// The shell's request of the session.
     pub request: J,
 }
 
@@ -231,7 +231,7 @@ pub enum Change {
     Unreachable,
     /// The node was buried, and goes on as another one.
     Buried {
-        /// Its number until now.
+        /// The number of the node until now.
         was: NodeId,
     },
     /// Half of the cluster went within ten seconds: the node may be on the lesser side.

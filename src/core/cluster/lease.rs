@@ -1,4 +1,4 @@
-//! This node's lease: whether it may still decide for its pages.
+//! The lease of this node: whether it may still decide for its pages.
 //!
 //! A node renews once a second. It decides until [`LEASE`] after it *sent* the last renewal that
 //! was confirmed: a renewal may be carried out long before its answer arrives, and the others count
@@ -26,9 +26,9 @@ pub const ANSWER_WITHIN: Duration = Duration::from_secs(1);
 /// Whether a node holds its lease.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Hold {
-    /// It does, until then.
+    /// The node decides until this time.
     Sure(Time),
-    /// It may have been buried.
+    /// The node may have been buried.
     Unsure,
     /// The registry cannot be reached.
     Unreachable,

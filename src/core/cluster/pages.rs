@@ -38,7 +38,7 @@ const MAX_PAUSE: Duration = Duration::from_secs(1);
 /// A page that lives on this node.
 #[derive(Debug)]
 pub struct Here {
-    /// Its actor.
+    /// The page's actor.
     pub life: Life,
     /// The life of the page.
     pub fence: Fence,
@@ -101,7 +101,7 @@ pub enum Place {
     Leaving(Leaving),
 }
 
-/// What follows when an actor has stopped.
+/// The consequence of an actor's stop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Crash {
     /// Nothing: it was to stop.
@@ -112,7 +112,7 @@ pub enum Crash {
     TooOften,
 }
 
-/// What this node knows of a page.
+/// A node's knowledge of a page.
 #[derive(Debug)]
 pub struct Entry {
     /// Where the page lives.

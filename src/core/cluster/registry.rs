@@ -37,7 +37,7 @@ impl Record {
     }
 }
 
-/// What a node says of itself when it registers and renews.
+/// The standing that a node claims when it registers and renews.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Standing {
     /// The node still says again which pages it has. Meanwhile no page is given out: the registry
@@ -56,13 +56,13 @@ pub struct Registered {
     pub node: NodeId,
     /// Number of its renewals. A counter that stands still shows that the node is dead.
     pub counter: u64,
-    /// Its share of the epochs. A node without a slot takes no page.
+    /// The node's share of the epochs. A node without a slot takes no page.
     pub slot: Option<Slot>,
     /// Version of the words between nodes that it speaks.
     pub version: u32,
     /// The highest epoch that it has named or believed.
     pub epoch: Epoch,
-    /// What it says of itself.
+    /// The standing of the node.
     pub standing: Standing,
 }
 
@@ -128,7 +128,7 @@ pub enum Call {
         version: u32,
         /// The highest epoch that it has named or believed.
         epoch: Epoch,
-        /// What it says of itself.
+        /// The standing of the node.
         standing: Standing,
         /// The nodes and slots that it last saw, itself included. The registry may have forgotten
         /// them: a slot of theirs that nobody holds rests as if its holder had just been buried.
@@ -145,7 +145,7 @@ pub enum Call {
         node: NodeId,
         /// The highest epoch that it has named or believed.
         epoch: Epoch,
-        /// What it says of itself.
+        /// The standing of the node.
         standing: Standing,
     },
     /// Looks at the membership. The answer says who listens to its inbox, too.

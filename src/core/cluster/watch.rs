@@ -34,7 +34,7 @@ struct Seen {
     since: Time,
 }
 
-/// What one node sees of the others' counters.
+/// One node's view of the others' counters.
 #[derive(Debug)]
 pub struct Watch {
     seen: BTreeMap<NodeId, Seen>,

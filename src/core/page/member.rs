@@ -119,7 +119,7 @@ pub struct JoinRequest {
     pub token: Option<Token>,
     /// The version of the group protocol that the client speaks; 0 for a stock client.
     pub group: u32,
-    /// What the client can do beyond that version.
+    /// Capabilities of the client beyond that version.
     pub can: Capabilities,
     /// Rights of the client.
     pub rights: Rights,

@@ -27,7 +27,7 @@ pub struct RosterEntry<'a> {
     pub id: &'a PeerId,
     /// The version of the group protocol that the member speaks; 0 for a stock client.
     pub group: u32,
-    /// What the member can do beyond that version.
+    /// Capabilities of the member beyond that version.
     pub can: &'a Capabilities,
     /// Whether data may be relayed from and to the member. If not, only a data channel reaches it.
     pub may_relay: bool,

@@ -14,7 +14,7 @@ use crate::words::Message;
 /// Interval between two messages of a member.
 const EVERY: Duration = Duration::from_millis(500);
 
-/// What all members of a run share.
+/// The state that all members of a run share.
 #[derive(Debug)]
 pub(super) struct Watch {
     /// Whether members send.
@@ -22,7 +22,7 @@ pub(super) struct Watch {
     /// The moment from which on ways are judged: that of the last fault.
     pub(super) since: Cell<Instant>,
     began: Instant,
-    /// For each member, by number: when the first message came back that was sent after `since`.
+    /// Time at which a member, by number, got back the first message that it sent after `since`.
     back: RefCell<Vec<Option<Instant>>>,
 }
 

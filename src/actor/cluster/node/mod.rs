@@ -69,7 +69,7 @@ struct Local {
     outlet: Outlet,
     /// The highest fence in which a page of another node, or of this one, has let it in.
     bound: Fence,
-    /// What it asks, until a page of another node has let it in.
+    /// The session's join, until a page of another node has let it in.
     asks: Option<Joining<Request>>,
 }
 
@@ -81,7 +81,7 @@ struct Here {
     routes: HashMap<NodeId, Arc<PageRoute>>,
 }
 
-/// What a page's actor left when it stopped.
+/// The handover and the sessions of a page's actor that has stopped.
 struct Left {
     handover: Box<Handover>,
     outlets: Vec<Outlet>,

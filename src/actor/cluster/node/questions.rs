@@ -1,4 +1,4 @@
-//! What the operator asks: answered for the whole cluster, by any node.
+//! Questions of the operator, which any node answers for the whole cluster.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;

@@ -32,7 +32,7 @@ mod kind {
     pub(super) const LAST_PART: u8 = 4;
 }
 
-/// What a bag says of itself and of the other direction.
+/// The numbers of a bag, and the acknowledgement of the other direction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Header {
     /// The node that sends the bag.

@@ -15,7 +15,7 @@ pub struct Records {
     parts: Vec<u8>,
 }
 
-/// What a body has besides entries.
+/// The records of a body that are no entries.
 #[derive(Default)]
 struct Items {
     places: Vec<Place>,

@@ -8,7 +8,7 @@ use crate::protocol::id::{PeerId, SessionId};
 use crate::protocol::incoming::{StatusUpdate, Suspicion};
 use crate::time::Time;
 
-/// What the page knows of a session, as far as the session's node can tell.
+/// The page's knowledge of a session, as far as the session's node can tell.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Stage {
     /// The session has asked to join, and has no answer.
@@ -22,7 +22,7 @@ pub(super) enum Stage {
 /// One local session.
 #[derive(Debug)]
 pub(super) struct Member {
-    /// What the session said when it came.
+    /// The request of the session when it came.
     join: Join,
     pub(super) stage: Stage,
     /// Whether the page was told to forget an earlier answer to the join, which was lost.
@@ -36,7 +36,7 @@ pub(super) struct Member {
     said: Option<StatusUpdate>,
     /// The host that the session suspects.
     suspicion: Option<Suspicion>,
-    /// Its last contacts, oldest first.
+    /// The last contacts of the session, oldest first.
     contacts: Vec<PeerId>,
 }
 

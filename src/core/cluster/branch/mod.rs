@@ -67,7 +67,7 @@ pub enum BranchInput {
         node: NodeId,
         /// The life of the page that says it.
         fence: Fence,
-        /// What it says.
+        /// The word of the page.
         word: ToBranch,
     },
     /// The registry, or the page's last node, says where the page lives.
@@ -129,7 +129,7 @@ pub enum BranchOutput {
     Hosts {
         /// The session.
         to: SessionId,
-        /// Its term.
+        /// The term of the host.
         claim: Claim,
     },
     /// Publish the host that was announced to all members.

@@ -1,4 +1,4 @@
-//! What nodes say to each other.
+//! The entries that nodes send to each other.
 //!
 //! Every entry that concerns a page names the life of the page that it is meant for: its
 //! [`Place`]. A node drops what is meant for a life that it does not know or that is over.
@@ -22,7 +22,7 @@ pub struct Place {
     pub fence: Fence,
 }
 
-/// What a link does with an entry for which it has no room.
+/// The treatment of an entry for which a link has no room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Class {
     /// Data of the relay. It is dropped and counted: the library asks again.
@@ -117,7 +117,7 @@ pub struct Join {
     pub proof: Option<TokenHash>,
     /// The seat that the member had in the page's last life.
     pub seat: Option<Seat>,
-    /// Its last contacts, oldest first: at most [`Join::MOST_CONTACTS`].
+    /// The last contacts of the session, oldest first: at most [`Join::MOST_CONTACTS`].
     pub contacts: Vec<PeerId>,
 }
 
@@ -126,7 +126,7 @@ impl Join {
     pub const MOST_CONTACTS: usize = 32;
 }
 
-/// What the node of a session says to a page.
+/// A word of a session's node to a page.
 #[derive(Debug, Clone)]
 pub enum ToPage {
     /// A session wants to join. If the request says `resumed`, it was a member already.
@@ -229,7 +229,7 @@ pub enum ToPage {
     Missed(Vec<SessionId>),
 }
 
-/// What a page says to its sessions on another node, or to that node.
+/// A word of a page to its sessions on another node, or to that node.
 #[derive(Debug, Clone)]
 pub enum ToBranch {
     /// Sessions are sent a frame.
@@ -254,7 +254,7 @@ pub enum ToBranch {
         open: Option<Frame>,
         /// The host that the client is told of in `OPEN`.
         claim: Option<Claim>,
-        /// Its seat, for the page's next life.
+        /// The seat of the member, for the page's next life.
         seat: Option<Seat>,
     },
     /// The host that was announced to all members. `None` while the page waits for a host.
@@ -301,7 +301,7 @@ pub enum ToBranch {
     PageLost(Option<(NodeId, Fence)>),
 }
 
-/// What the operator asks of all nodes.
+/// A question of the operator to all nodes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Question {
     /// Which pages are there?

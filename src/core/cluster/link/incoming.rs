@@ -1,4 +1,4 @@
-//! What one end of a link receives: which bags have come, are handled, and are missing.
+//! The receiving half of one end of a link: which bags have come, are handled, and are missing.
 
 use bytes::Bytes;
 

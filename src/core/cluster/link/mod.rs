@@ -75,7 +75,7 @@ pub enum Condition {
     Down,
 }
 
-/// What became of an entry.
+/// The outcome of a push.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Pushed {
     /// The entry is on its way. It arrives, or the link breaks.
@@ -88,7 +88,7 @@ pub enum Pushed {
     Broke,
 }
 
-/// What a node learns from a link. Events are in order, and are to be handled in that order.
+/// An event of a link, for its node. Events are in order, and are to be handled in that order.
 #[derive(Debug)]
 pub enum LinkEvent {
     /// A bag has arrived. When its entries are handled, the link is to be told:
@@ -96,7 +96,7 @@ pub enum LinkEvent {
     Arrived {
         /// Number of the bag.
         bag: BagNumber,
-        /// What the other node says.
+        /// The entries of the other node.
         entries: Vec<Entry>,
     },
     /// The link is broken. Over a link that is down nobody is judged.

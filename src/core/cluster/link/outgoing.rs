@@ -1,4 +1,4 @@
-//! What one end of a link sends: bags that wait to be sent or acknowledged.
+//! The sending half of one end of a link: bags that wait to be sent or acknowledged.
 
 use std::collections::VecDeque;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! What must always be true of a node.
+//! The invariants of a node.
 
 use super::NodeState;
 use crate::cluster::pages::Place;

@@ -65,7 +65,7 @@ pub struct NodeRules {
     pub max_pages: usize,
 }
 
-/// What was put out last.
+/// The last decision that was put out.
 #[derive(Debug)]
 struct Told {
     deciding: Deciding,

@@ -1,4 +1,4 @@
-//! What a site keeps of its links and branches, and the words that cross them.
+//! Links and branches as a site keeps them, and the words that cross them.
 
 use peerstar_core::cluster::branch::Branch;
 use peerstar_core::cluster::entry::ToPage;
