@@ -56,10 +56,10 @@ impl SharedEpochClock {
         }
     }
 
-    /// Returns what the clock shows.
+    /// Returns what the clock shows at `now`.
     #[must_use]
-    pub fn read(&self) -> EpochTime {
-        self.load().read(self.clock.now(), unix_ms())
+    pub fn read(&self, now: Time) -> EpochTime {
+        self.load().read(now, unix_ms())
     }
 
     /// Notes the highest epoch that a page has named or believed. To be called before anybody is

@@ -58,7 +58,8 @@ pub fn listen(settings: &Settings) -> io::Result<TcpListener> {
 }
 
 /// Serves until `stopping` is cancelled, then drains and returns. Serves over TLS where there is a
-/// certificate, and as a node of a cluster where there is the address of its Redis. Must run inside an actix `System`.
+/// certificate, and as a node of a cluster where there is the address of its Redis. Must run inside
+/// an actix `System`.
 ///
 /// # Errors
 /// When the server cannot start, or ends by itself.

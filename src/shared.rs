@@ -73,11 +73,12 @@ impl MayDecide {
         i64::try_from(left).unwrap_or(i64::MAX)
     }
 
-    /// Returns whether pages may decide at `now`. Asked before each step of a page, because the
-    /// process may have been frozen since the last one.
+    /// Returns whether pages may decide. Asked before each step of a page, because the process may
+    /// have been frozen since the last one. The time is read only where there is a limit.
     #[must_use]
-    pub fn at(&self, now: Time) -> bool {
-        now.0 < self.0.load(Ordering::Acquire)
+    pub fn at(&self, now: impl FnOnce() -> Time) -> bool {
+        let until = self.0.load(Ordering::Acquire);
+        until == u64::MAX || now().0 < until
     }
 }
 

@@ -140,7 +140,7 @@ impl Page {
             let texts = |session| counters(session).map_or(0, |counters| counters.texts());
             let env = Env {
                 now,
-                epochs: self.shared.epochs.read(),
+                epochs: self.shared.epochs.read(now),
                 random: self.random.next_u64(),
                 last_heard: &heard,
                 texts_sent: &texts,
@@ -421,7 +421,7 @@ impl Page {
     }
 
     fn may_decide(&self) -> bool {
-        self.shared.deciding.at(self.shared.clock.now())
+        self.shared.deciding.at(|| self.shared.clock.now())
     }
 
     fn hold(&mut self, message: ToPage, ctx: &mut Context<Self>) {

@@ -145,7 +145,7 @@ impl NodeDirectory {
     /// Hands one input to the state, performs all outputs, and arms the timer.
     fn step(&mut self, input: Input<Request>, ctx: &mut Context<Self>) {
         let now = self.shared.clock.now();
-        let epoch = Epoch(self.shared.epochs.read().now_ms());
+        let epoch = Epoch(self.shared.epochs.read(now).now_ms());
         let env = Env { now, random: rand::random(), epoch };
         let mut outputs = std::mem::take(&mut self.outputs);
         self.state.handle(env, input, &mut outputs);
