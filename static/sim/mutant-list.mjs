@@ -658,15 +658,15 @@ export const mutants = [
   },
   {
     name: "the host ends channels that its members rely on",
-    edits: [["../channels.ts", "if (this.#isServing) return false;", ""]],
+    edits: [["../data-channels.ts", "if (this.#isServing) return false;", ""]],
   },
   {
     name: "the deputy is not dialled",
-    edits: [["../channels.ts", "new Set([host, deputy].filter", "new Set([host].filter"]],
+    edits: [["../data-channels.ts", "new Set([host, deputy].filter", "new Set([host].filter"]],
   },
   {
     name: "a dial ignores the fair time of the server",
-    edits: [["../channels.ts", "this.#dialMs = Math.max(DIAL_MS, fairMs);", ""]],
+    edits: [["../data-channels.ts", "this.#dialMs = Math.max(DIAL_MS, fairMs);", ""]],
   },
   {
     name: "a greeting carries no messages",

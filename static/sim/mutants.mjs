@@ -43,7 +43,7 @@ const CASES = [
   "group.freshness",
   "group.replica",
   "group.snapshots",
-  "channels",
+  "data-channels",
   "socket",
   "shell.end",
   "shell.identity",

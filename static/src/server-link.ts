@@ -1,7 +1,7 @@
 // The shell's side towards the server: handles its messages, tells it what this member knows, and
 // relays data over it.
 
-import type { Channels, DialPlan } from "./channels.ts";
+import type { DataChannels, DialPlan } from "./data-channels.ts";
 import { shortId, type DebugLog } from "./debug-log.ts";
 import type { Env } from "./env.ts";
 import type { PeerstarErrorCode } from "./errors.ts";
@@ -42,7 +42,7 @@ export interface MemberOptions {
 /** Parts of the shell that the server's messages concern. */
 export interface ServerLinkParts {
   readonly machine: Group;
-  readonly channels: Channels;
+  readonly channels: DataChannels;
   readonly latency: LatencyMeter;
   readonly log: DebugLog;
 }

@@ -1,7 +1,7 @@
 // The shell around the group's state machine: passes it the events of WebSocket, data channels,
 // clock and page, and carries out its effects.
 
-import { Channels } from "./channels.ts";
+import { DataChannels } from "./data-channels.ts";
 import { pack, type Packed } from "./codec.ts";
 import type { Connection } from "./connection.ts";
 import { describeNotice, shortId, type DebugLog } from "./debug-log.ts";
@@ -40,7 +40,7 @@ export class Shell {
   readonly #runner: MachineRunner;
   readonly #callbacks: PageCallbacks;
   readonly #latency: LatencyMeter;
-  readonly #channels: Channels;
+  readonly #dataChannels: DataChannels;
   readonly #server: ServerLink;
   /** The JSON of messages, written once: the same message goes to many members. */
   readonly #texts = new WeakMap<Wire, string>();
@@ -67,7 +67,7 @@ export class Shell {
       changed: (id, path, rttMs) =>
         this.#callbacks.push(() => page.emit("link", { id, path, rttMs })),
     });
-    this.#channels = new Channels(env, {
+    this.#dataChannels = new DataChannels(env, {
       dial: (id) => page.dial(id),
       forget: (connectionId) => page.forget(connectionId),
       isOnline: () => this.#server.isOpen,
@@ -77,7 +77,7 @@ export class Shell {
     });
     const parts = {
       machine: this.#machine,
-      channels: this.#channels,
+      channels: this.#dataChannels,
       latency: this.#latency,
       log,
     };
@@ -175,7 +175,7 @@ export class Shell {
     if (this.#isClosed) return;
     this.#log(() => "the page is left, and may come back");
     this.#server.pause();
-    this.#channels.closeAll();
+    this.#dataChannels.closeAll();
     this.#runner.flush();
   }
 
@@ -201,7 +201,7 @@ export class Shell {
   /** Takes a connection of the group that another member dialled. */
   accept(connection: Connection): void {
     if (this.#isClosed || !this.#options.p2p) connection.close();
-    else this.#channels.accept(connection);
+    else this.#dataChannels.accept(connection);
   }
 
   /** Sends a signalling message of PeerJS. */
@@ -269,7 +269,7 @@ export class Shell {
         this.#error("Unreachable", clockSetBack(effect.behindMs));
         break;
       case "unlink":
-        this.#channels.close(effect.id);
+        this.#dataChannels.close(effect.id);
         break;
       case "notice":
         this.#callbacks.push(() => this.#announce(effect.notice));
@@ -283,9 +283,9 @@ export class Shell {
     // One snapshot on its way to a member is enough: another would be as good, and is asked for
     // again. One in a channel that is dead does not keep the relay from carrying another.
     const isUnderWay = (): boolean =>
-      relay.hasSnapshot(to) || (via === "p2p" && this.#channels.hasSnapshot(to));
+      relay.hasSnapshot(to) || (via === "p2p" && this.#dataChannels.hasSnapshot(to));
     if (lane === "snapshots" && isUnderWay()) return;
-    if (via === "p2p") this.#channels.send(to, this.#textOf(message), lane);
+    if (via === "p2p") this.#dataChannels.send(to, this.#textOf(message), lane);
     else relay.send(to, this.#textOf(message), lane);
   }
 
@@ -317,12 +317,12 @@ export class Shell {
   }
 
   #followDialPlan(): void {
-    const isNew = this.#channels.follow(this.#server.dialPlan(!this.#isClosed));
+    const isNew = this.#dataChannels.follow(this.#server.dialPlan(!this.#isClosed));
     if (isNew) this.#reportChannels();
   }
 
   #reportChannels(): void {
-    if (this.#serverOpen) this.#server.status.setChannels(this.#channels.openTargets());
+    if (this.#serverOpen) this.#server.status.setChannels(this.#dataChannels.openTargets());
   }
 
   // --- the page's events ---
@@ -372,7 +372,7 @@ export class Shell {
       this.#runner.flush({ type: "leave" });
       this.#server.leave();
       this.#server.relay.close();
-      this.#channels.closeAll();
+      this.#dataChannels.closeAll();
       this.#runner.stop();
       this.#latency.stop();
       this.#page.release();

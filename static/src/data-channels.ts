@@ -1,7 +1,7 @@
 // The data channels of this page, at most one to each member: those it dials (host and deputy) and
 // those it accepts.
 
-import { Channel, type ChannelOwner } from "./channel.ts";
+import { DataChannel, type ChannelOwner } from "./data-channel.ts";
 import type { Connection } from "./connection.ts";
 import type { Env } from "./env.ts";
 import type { Lane } from "./fair-queue.ts";
@@ -49,11 +49,11 @@ export interface DialPlan {
   readonly isRelayed: boolean;
 }
 
-export class Channels {
+export class DataChannels {
   readonly #env: Env;
   readonly #hooks: ChannelsHooks;
-  readonly #open = new Map<string, Channel>();
-  readonly #opening = new Set<Channel>();
+  readonly #open = new Map<string, DataChannel>();
+  readonly #opening = new Set<DataChannel>();
   readonly #targets: Targets;
   readonly #owner: ChannelOwner = {
     opened: (channel) => this.#opened(channel),
@@ -183,10 +183,10 @@ export class Channels {
   }
 
   #add(connection: Connection, dialled: boolean): void {
-    this.#opening.add(new Channel(this.#env, connection, dialled, this.#dialMs, this.#owner));
+    this.#opening.add(new DataChannel(this.#env, connection, dialled, this.#dialMs, this.#owner));
   }
 
-  #opened(channel: Channel): void {
+  #opened(channel: DataChannel): void {
     const { id } = channel;
     this.#opening.delete(channel);
     const old = this.#open.get(id);
@@ -204,7 +204,7 @@ export class Channels {
     this.#hooks.feed({ type: "link", id, up: true });
   }
 
-  #ended(channel: Channel): void {
+  #ended(channel: DataChannel): void {
     const { id } = channel;
     this.#opening.delete(channel);
     this.#hooks.forget(channel.key);

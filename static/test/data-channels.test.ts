@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { Channels, type DialPlan } from "../src/channels.ts";
+import { DataChannels, type DialPlan } from "../src/data-channels.ts";
 import { FakeEnv, FakeLink } from "./rig.ts";
 
 function rig() {
@@ -9,7 +9,7 @@ function rig() {
   const story: string[] = [];
   const heard: unknown[] = [];
   let online = true;
-  const channels = new Channels(env, {
+  const channels = new DataChannels(env, {
     feed(event) {
       if (event.type === "link") story.push(`${event.id} ${event.up ? "up" : "down"}`);
       if (event.type === "received") heard.push(event.message);

@@ -11,11 +11,11 @@ import { cut, Reassembler } from "./pieces.ts";
 
 /** Receives the reports of a channel. */
 export interface ChannelOwner {
-  opened(channel: Channel): void;
+  opened(channel: DataChannel): void;
   /** Called once, when the channel has closed or could not be opened. */
-  ended(channel: Channel): void;
+  ended(channel: DataChannel): void;
   /** Passes on what the channel reports to the state machine. */
-  report(channel: Channel, event: Event): void;
+  report(channel: DataChannel, event: Event): void;
   /** A ping was answered after `ms`. */
   measured(id: string, ms: number): void;
 }
@@ -47,7 +47,7 @@ const LOW_BYTES = 192 << 10;
 /** Interval of reports that pieces of a long message arrive. */
 const PROGRESS_MS = 500;
 
-export class Channel {
+export class DataChannel {
   readonly id: string;
   /** The connection's id, which is the same on both sides. */
   readonly key: string;
