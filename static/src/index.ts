@@ -1,5 +1,6 @@
 // The library, as a page imports it.
 
+export type { Channel } from "./channels/channel.ts";
 export type { PeerstarErrorCode } from "./errors.ts";
 export { PeerstarError } from "./errors.ts";
 export type { GroupTypes } from "./group-types.ts";

@@ -1,7 +1,7 @@
 // The other members and their profiles, as far as the page's events have told them.
 
 import type { PageNotice } from "./debug-log.ts";
-import { unpackLost } from "./lost.ts";
+import { lostOn } from "./lost.ts";
 import type { PagePort } from "./page-port.ts";
 
 export class MemberList {
@@ -43,7 +43,7 @@ export class MemberList {
         return page.emit("profile", { id: notice.id, profile: this.profileOf(notice.id) });
       case "recovered": {
         const { complete, via, awayMs, reason, lostMore } = notice;
-        const lost = unpackLost(notice.lost);
+        const lost = lostOn("", notice.lost);
         return page.emit("recovered", { complete, via, awayMs, reason, lost, lostMore });
       }
       case "link":

@@ -2,13 +2,14 @@
 // promises of `send`.
 
 import { CallbackQueue } from "./callback-queue.ts";
+import type { ChannelApp } from "./channels/channel.ts";
+import { PURPOSE, unwrap } from "./channels/envelope.ts";
 import { pack, unpack } from "./codec.ts";
 import type { DebugLog } from "./debug-log.ts";
 import type { Env } from "./env.ts";
 import { PeerstarError, type PeerstarErrorCode } from "./errors.ts";
 import type { Effect, Event } from "./group/index.ts";
-import { unpackLost } from "./lost.ts";
-import type { PagePort } from "./page-port.ts";
+import { lostOn } from "./lost.ts";
 import { LONGEST, quotedChars } from "./pieces.ts";
 
 /** Effects that concern the page. */
@@ -31,26 +32,28 @@ const CALLBACK_MS = 30_000;
 
 export class PageCallbacks {
   readonly #env: Env;
-  readonly #page: Pick<PagePort, "emit" | "onSnapshot" | "onRestore">;
+  readonly #page: ChannelApp;
   readonly #log: DebugLog;
   readonly #feed: (event: Event) => void;
   readonly #queue = new CallbackQueue();
   readonly #sends = new Map<number, PendingSend>();
+  /** The channels that the page has opened, by name. */
+  readonly #channels = new Map<string, ChannelApp>();
   #lastToken = 0;
   /** Error of the sends that the end of the group rejects. */
   #endError = new PeerstarError("Closed");
   #isClosed = false;
 
-  constructor(
-    env: Env,
-    page: Pick<PagePort, "emit" | "onSnapshot" | "onRestore">,
-    log: DebugLog,
-    feed: (event: Event) => void,
-  ) {
+  constructor(env: Env, page: ChannelApp, log: DebugLog, feed: (event: Event) => void) {
     this.#env = env;
     this.#page = page;
     this.#log = log;
     this.#feed = feed;
+    this.#channels.set("", page);
+  }
+
+  openChannel(name: string, app: ChannelApp): void {
+    this.#channels.set(name, app);
   }
 
   /** Runs a job in its turn, unless the group has ended by then. */
@@ -119,14 +122,18 @@ export class PageCallbacks {
   }
 
   #deliver({ from, seq, epoch, data }: Extract<Effect, { type: "deliver" }>): void {
+    const envelope = unwrap(data);
+    if (envelope && envelope.purpose !== PURPOSE.message) return;
+    const app = this.#channels.get(envelope?.channel ?? "");
+    if (!app) return;
     let unpacked: unknown;
     try {
-      unpacked = unpack(data);
+      unpacked = unpack(envelope?.payload);
     } catch (error) {
       console.error(`peerstar: a message of ${from} cannot be read:`, error);
       return;
     }
-    this.#page.emit("message", unpacked, { from, seq, epoch });
+    app.emit("message", unpacked, { from, seq, epoch });
   }
 
   #settle(token: number, code: PeerstarErrorCode | undefined): void {
@@ -169,7 +176,7 @@ export class PageCallbacks {
   #restore({ state, about }: Extract<Effect, { type: "restore" }>): void | Promise<void> {
     const failed = (error: unknown): void => console.error("peerstar: onRestore failed:", error);
     try {
-      const lost = unpackLost(about.lost);
+      const lost = lostOn("", about.lost);
       const done = this.#page.onRestore?.(unpack(state), { ...about, lost });
       if (isPromise(done)) return this.#withTimeout(done, "onRestore").catch(failed);
     } catch (error) {

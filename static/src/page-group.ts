@@ -5,10 +5,11 @@ import { BrowserPage } from "./browser-page.ts";
 import { debugLog } from "./debug-log.ts";
 import { browserEnv } from "./env.ts";
 import { Emitter } from "./events.ts";
-import type { GroupTypes, MessageOf, ProfileOf, Untyped } from "./group-types.ts";
+import { GroupChannel, LocalChannel, type Channel } from "./channels/channel.ts";
+import { checkName } from "./channels/name.ts";
+import type { GroupTypes, ProfileOf, Untyped } from "./group-types.ts";
 import type { PageGroupEvents } from "./page-events.ts";
 import { checkOptions, checkProfile, type PageGroupOptions } from "./page-options.ts";
-import type { RestoreCallback, RestoreInfo } from "./restore-info.ts";
 import { Shell } from "./shell.ts";
 
 /**
@@ -23,12 +24,12 @@ const COUNT_PER_MS = 1024;
  *
  * `T` gives the types of messages and profiles; without it they are `unknown`.
  */
-export class PageGroup<T extends GroupTypes = Untyped> {
-  readonly #events = new Emitter<PageGroupEvents<T>>();
+export class PageGroup<T extends GroupTypes = Untyped> extends GroupChannel<T> {
   readonly #page: BrowserPage;
   readonly #shell: Shell;
-  #onSnapshot: (() => unknown) | undefined;
-  #onRestore: RestoreCallback<MessageOf<T>> | undefined;
+  readonly #events: Emitter<PageGroupEvents>;
+  /** The channels that were asked for, by name. */
+  readonly #channels = new Map<string, GroupChannel<GroupTypes>>();
 
   /**
    * Joins the group, once the page is shown.
@@ -39,22 +40,25 @@ export class PageGroup<T extends GroupTypes = Untyped> {
   constructor(options: PageGroupOptions<T> = {}) {
     const settings = checkOptions(options as PageGroupOptions<GroupTypes>);
     const env = browserEnv();
-    this.#page = new BrowserPage(settings, this.#events as unknown as Emitter<PageGroupEvents>);
-    this.#page.onRestore = (state, about) =>
-      this.#onRestore?.(state, about as RestoreInfo<MessageOf<T>>);
-    this.#shell = new Shell(
+    const events = new Emitter<PageGroupEvents>();
+    const page = new BrowserPage(settings, events);
+    const shell = new Shell(
       env,
       {
-        id: this.#page.id,
+        id: page.id,
         counted: Date.now() * COUNT_PER_MS,
         profile: settings.profile,
         p2p: settings.p2p,
         ticket: settings.ticket,
       },
-      this.#page,
-      debugLog(options.debug === true, () => this.id, env.now),
+      page,
+      debugLog(options.debug === true, () => page.id, env.now),
     );
-    this.#page.attach(this.#shell);
+    super("", { app: page, own: events, group: events, shell });
+    this.#page = page;
+    this.#shell = shell;
+    this.#events = events;
+    page.attach(shell);
   }
 
   /**
@@ -67,62 +71,22 @@ export class PageGroup<T extends GroupTypes = Untyped> {
   }
 
   /**
-   * Adds a listener of an event. A listener that throws is reported in the console and does not
-   * stop the others.
-   */
-  on<Name extends keyof PageGroupEvents<T>>(
-    name: Name,
-    listener: (...args: PageGroupEvents<T>[Name]) => void,
-  ): this {
-    this.#events.on(name, listener);
-    return this;
-  }
-
-  /** Removes a listener that `on` added. */
-  off<Name extends keyof PageGroupEvents<T>>(
-    name: Name,
-    listener: (...args: PageGroupEvents<T>[Name]) => void,
-  ): this {
-    this.#events.off(name, listener);
-    return this;
-  }
-
-  /**
-   * Sends a message to all members, 1 MiB at most. The data is copied at once.
+   * Returns the channel with this name, the same object each time. The group itself is the channel
+   * "". Set its callbacks and listeners at once: what was said there before is handed over a moment
+   * later.
    *
-   * @returns A promise that resolves when the message was delivered to this page too, in its place,
-   * or rejects with a PeerstarError, or with a TypeError for data that cannot be sent.
+   * @throws TypeError for what is no text, RangeError for more than 128 bytes.
    */
-  send(data: MessageOf<T>): Promise<void> {
-    return this.#shell.send(data);
-  }
-
-  /**
-   * Callback that returns this page's state: everything delivered so far, as anything that `send`
-   * takes, or a promise of it. It is called between two deliveries, for members that join late, and
-   * may take 30 s.
-   */
-  get onSnapshot(): (() => unknown) | undefined {
-    return this.#onSnapshot;
-  }
-
-  set onSnapshot(callback: (() => unknown) | null | undefined) {
-    this.#onSnapshot = callback ?? undefined;
-    this.#page.onSnapshot = this.#onSnapshot;
-    this.#shell.setGivesSnapshots(this.#onSnapshot !== undefined);
-  }
-
-  /**
-   * Callback that replaces this page's state with that of another member's `onSnapshot`. It is also
-   * told which messages the page loses by that. Only later messages follow, after its promise if it
-   * returns one. It may take 30 s.
-   */
-  get onRestore(): RestoreCallback<MessageOf<T>> | undefined {
-    return this.#onRestore;
-  }
-
-  set onRestore(callback: RestoreCallback<MessageOf<T>> | null | undefined) {
-    this.#onRestore = callback ?? undefined;
+  channel<C extends GroupTypes = Untyped>(name: string): Channel<C> {
+    if (checkName(name) === "") return this as unknown as Channel<C>;
+    let channel = this.#channels.get(name);
+    if (!channel) {
+      const app = new LocalChannel();
+      const parts = { app, own: app.events, group: this.#events, shell: this.#shell };
+      this.#channels.set(name, (channel = new GroupChannel(name, parts)));
+      this.#shell.openChannel(name, app);
+    }
+    return channel as unknown as Channel<C>;
   }
 
   /**

@@ -29,9 +29,9 @@ export interface PagePort {
   /** Calls the page's listeners of an event. */
   emit<Name extends keyof PageGroupEvents>(name: Name, ...args: PageGroupEvents[Name]): void;
   /** The page's callback that returns its state, if it has one. */
-  readonly onSnapshot: (() => unknown) | undefined;
+  onSnapshot: (() => unknown) | undefined;
   /** The page's callback that takes the group's state, if it has one. */
-  readonly onRestore: RestoreCallback | undefined;
+  onRestore: RestoreCallback | undefined;
   /**
    * The group has ended: frees the listeners and the PeerJS peer. The events `status` and `close`
    * follow.

@@ -1,6 +1,8 @@
 // The shell around the group's state machine: passes it the events of WebSocket, data channels,
 // clock and page, and carries out its effects.
 
+import type { ChannelApp } from "./channels/channel.ts";
+import { PURPOSE, wrap } from "./channels/envelope.ts";
 import { DataChannels } from "./data-channels.ts";
 import { pack, type Packed } from "./codec.ts";
 import type { Connection } from "./connection.ts";
@@ -127,10 +129,10 @@ export class Shell {
   }
 
   /**
-   * Sends a message to the group. Rejects with a TypeError for what cannot be sent, else with a
+   * Sends a message to the group on a channel. Rejects with a TypeError for what cannot be sent, else with a
    * PeerstarError.
    */
-  send(data: unknown): Promise<void> {
+  send(channel: string, data: unknown): Promise<void> {
     if (this.#isClosed) return this.#callbacks.rejectedSend();
     let packed: Packed;
     try {
@@ -140,13 +142,19 @@ export class Shell {
       return Promise.reject(error);
     }
     const { token, promise } = this.#callbacks.addSend();
-    this.#feed({ type: "send", token, data: packed.text, size: packed.size });
+    const text = wrap(PURPOSE.message, channel, packed.text);
+    this.#feed({ type: "send", token, data: text, size: packed.size });
     return promise;
   }
 
-  /** Called when the page sets or removes its onSnapshot. */
-  setGivesSnapshots(able: boolean): void {
-    this.#feed({ type: "snapshots", able });
+  /** Opens a channel: the page is handed what is said there from now on. */
+  openChannel(name: string, app: ChannelApp): void {
+    this.#callbacks.openChannel(name, app);
+  }
+
+  /** Called when the page sets or removes its onSnapshot or onRestore on some channel. */
+  callbacksChanged(): void {
+    this.#feed({ type: "snapshots", able: this.#page.onSnapshot !== undefined });
   }
 
   /** Hands over the host's role, to `to` if given. */

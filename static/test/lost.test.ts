@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { pack } from "../src/codec.ts";
-import { unpackLost } from "../src/lost.ts";
+import { lostOn } from "../src/lost.ts";
 import { PageCallbacks } from "../src/page-callbacks.ts";
 import type { LostMessage, RestoreInfo } from "../src/restore-info.ts";
 import { Shell } from "../src/shell.ts";
@@ -37,8 +37,8 @@ test("lost messages are unpacked for onRestore and `recovered`; unreadable ones 
     { ...about, seq: 9, mine: true, data: "x" },
   ];
   assert.deepEqual(handed, [[[1], { reason: "replaced", lost: expected, lostMore: true }]]);
-  assert.equal(unpackLost(lost), handed[0]?.[1].lost);
-  assert.ok(Object.isFrozen(unpackLost(lost)) && Object.isFrozen(unpackLost([])));
+  assert.equal(lostOn("", lost), handed[0]?.[1].lost);
+  assert.ok(Object.isFrozen(lostOn("", lost)) && Object.isFrozen(lostOn("", [])));
 });
 
 test("a server whose clock was set back is reported once and dialled with growing waits", async () => {

@@ -16,11 +16,11 @@ test("a group that is left before its start never dials", async () => {
 
 test("a refusal rejects waiting sends, is reported, and ends the group", async () => {
   const { env, shell, story } = rig();
-  const waiting = shell.send(1).catch((error: { code: string }) => error.code);
+  const waiting = shell.send("", 1).catch((error: { code: string }) => error.code);
   env.last.ends(4426, "unknown-version");
   await env.settle();
   assert.equal(await waiting, "Refused");
-  assert.equal(await shell.send(2).catch((error: { code: string }) => error.code), "Refused");
+  assert.equal(await shell.send("", 2).catch((error: { code: string }) => error.code), "Refused");
   assert.deepEqual(
     story.filter((line) => /error|closed \d/.test(line)),
     [
@@ -51,7 +51,7 @@ test("leave() rejects waiting sends with Closed and sends LEAVE; nothing follows
   const { env, shell, story, alone } = rig();
   env.last.says({ type: "OPEN", payload: { ...alone, host: "you", members: 2 } });
   await env.settle();
-  const waiting = shell.send(1).catch((error: { code: string }) => error.code);
+  const waiting = shell.send("", 1).catch((error: { code: string }) => error.code);
   await env.settle();
   shell.leave();
   shell.leave();
@@ -89,7 +89,7 @@ test("a page that is closed in the middle of a step says goodbye at once, and on
       pingMs: 5000,
     },
   });
-  shell.send("x").catch(() => {});
+  shell.send("", "x").catch(() => {});
   await env.settle();
   assert.deepEqual([seen, leaves(), env.beacons], [[1], 1, []]);
 });
@@ -106,7 +106,7 @@ test("leave() in a listener ends the deliveries, and delivered sends resolve", a
     shell.leave();
   };
   shell.start();
-  const settled = Promise.allSettled(["a", "b", "c"].map((word) => shell.send(word)));
+  const settled = Promise.allSettled(["a", "b", "c"].map((word) => shell.send("", word)));
   env.last.says({
     type: "OPEN",
     payload: { host: "me", epoch: 1, members: 1, roster: [], relay: false, resumeMs: 30_000 },
@@ -124,7 +124,7 @@ test("leave() does not wait for onSnapshot, and nothing follows the end", async 
   const { env, shell, story, alone, page } = rig();
   let give = (_state: unknown): void => {};
   page.onSnapshot = () => new Promise((resolve) => (give = resolve));
-  shell.setGivesSnapshots(true);
+  shell.callbacksChanged();
   env.last.says({ type: "OPEN", payload: alone });
   await env.settle();
   env.last.says({ type: "JOIN", src: "you", payload: { id: "you", group: 2 } });
@@ -138,7 +138,7 @@ test("leave() does not wait for onSnapshot, and nothing follows the end", async 
     },
   });
   await env.settle();
-  const waiting = shell.send("x").catch((error: { code: string }) => error.code);
+  const waiting = shell.send("", "x").catch((error: { code: string }) => error.code);
   env.last.says({
     type: "RELAY",
     src: "you",

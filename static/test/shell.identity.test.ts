@@ -11,7 +11,7 @@ const ticketFor = (claims: object): string =>
 test("a ticket's id becomes this page's id, and its count goes on from earlier loads", async () => {
   for (const ticket of [ticketFor({ id: "ann", exp: 1 }), () => ticketFor({ id: "ann", exp: 1 })]) {
     const { env, shell, story, names, claims } = rig({ ticket });
-    const early = shell.send("early");
+    const early = shell.send("", "early");
     await env.settle();
     assert.deepEqual(names, ["ann"]);
     env.last.says({

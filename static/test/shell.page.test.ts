@@ -6,11 +6,11 @@ import { rig } from "./shell.rig.ts";
 
 test("a member that is alone opens the group and gets its own messages", async () => {
   const { env, shell, story, alone, sent } = rig({ profile: { name: "Ann" } });
-  const early = shell.send({ a: 1 });
+  const early = shell.send("", { a: 1 });
   env.last.says({ type: "OPEN", payload: alone });
   await env.settle();
   await early;
-  await Promise.all([shell.send("x"), env.settle()]);
+  await Promise.all([shell.send("", "x"), env.settle()]);
   assert.deepEqual(story, ["open", "open", "host", 'me: {"a":1} @5', 'me: "x" @5']);
   assert.deepEqual(sent("STATUS"), [
     { eligible: true, visible: true, relay: true, profile: { name: "Ann" } },
@@ -66,7 +66,7 @@ test("many sends at once are handled together and in order", async () => {
   const { env, shell, story, alone } = rig();
   env.last.says({ type: "OPEN", payload: alone });
   await env.settle();
-  const sends = Array.from({ length: 50 }, (_, i) => shell.send(i));
+  const sends = Array.from({ length: 50 }, (_, i) => shell.send("", i));
   await env.settle();
   await Promise.all(sends);
   assert.deepEqual(

@@ -13,7 +13,7 @@ export const PROTOCOL = 2;
  * Names of what this library can do beyond the protocol, `&can=` in the WebSocket's address. They
  * are constant for the life of a page.
  */
-export const CAN: readonly string[] = [];
+export const CAN: readonly string[] = ["channels"];
 
 /**
  * host -> member: asks where the member stands. First message of an epoch, repeated whenever the

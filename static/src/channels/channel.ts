@@ -1,0 +1,139 @@
+// A channel as the application sees it. The group itself is the channel "".
+
+import { Emitter } from "../events.ts";
+import type { GroupTypes, MessageOf, Untyped } from "../group-types.ts";
+import type { PageGroupEvents } from "../page-events.ts";
+import type { RestoreCallback } from "../restore-info.ts";
+
+/**
+ * A conversation of the group beside others: its own messages, its own part of the state. All
+ * channels of a group share one order. `C` gives the types of its data.
+ */
+export interface Channel<C extends GroupTypes = Untyped> {
+  /** Name of the channel; "" for the group itself. */
+  readonly name: string;
+  /**
+   * Adds a listener of an event. `message` and `recovered` are those of this channel, all others
+   * those of the group.
+   */
+  on<Name extends keyof PageGroupEvents<C>>(
+    name: Name,
+    listener: (...args: PageGroupEvents<C>[Name]) => void,
+  ): this;
+  /** Removes a listener that `on` added. */
+  off<Name extends keyof PageGroupEvents<C>>(
+    name: Name,
+    listener: (...args: PageGroupEvents<C>[Name]) => void,
+  ): this;
+  /**
+   * Sends a message to all members, 1 MiB at most. The data is copied at once.
+   *
+   * @returns A promise that resolves when the message was delivered to this page too, in its place,
+   * or rejects with a PeerstarError, or with a TypeError for data that cannot be sent.
+   */
+  send(data: MessageOf<C>): Promise<void>;
+  /**
+   * Callback that returns this page's state: everything delivered so far, as anything that `send`
+   * takes, or a promise of it. It is called between two deliveries, for members that join late, and
+   * may take 30 s.
+   */
+  get onSnapshot(): (() => unknown) | undefined;
+  set onSnapshot(callback: (() => unknown) | null | undefined);
+  /**
+   * Callback that replaces this page's state with that of another member's `onSnapshot`. It is also
+   * told which messages the page loses by that. Only later messages follow, after its promise if it
+   * returns one. It may take 30 s.
+   */
+  get onRestore(): RestoreCallback<MessageOf<C>> | undefined;
+  set onRestore(callback: RestoreCallback<MessageOf<C>> | null | undefined);
+}
+
+/** What the application has at one channel: its listeners and callbacks. */
+export interface ChannelApp {
+  emit<Name extends keyof PageGroupEvents>(name: Name, ...args: PageGroupEvents[Name]): void;
+  onSnapshot: (() => unknown) | undefined;
+  onRestore: RestoreCallback | undefined;
+}
+
+/** The shell, as a channel uses it. */
+export interface ChannelShell {
+  send(channel: string, data: unknown): Promise<void>;
+  /** The application has set or removed a callback. */
+  callbacksChanged(): void;
+}
+
+/** Events that each channel has of its own. */
+const OWN: ReadonlySet<keyof PageGroupEvents> = new Set(["message", "recovered"]);
+
+interface ChannelParts {
+  readonly app: ChannelApp;
+  /** Emitter of this channel's own events, and that of the group. */
+  readonly own: Emitter<PageGroupEvents>;
+  readonly group: Emitter<PageGroupEvents>;
+  readonly shell: ChannelShell;
+}
+
+export class GroupChannel<C extends GroupTypes = Untyped> implements Channel<C> {
+  readonly name: string;
+  readonly #parts: ChannelParts;
+
+  /** @internal */
+  constructor(name: string, parts: ChannelParts) {
+    this.name = name;
+    this.#parts = parts;
+  }
+
+  on<Name extends keyof PageGroupEvents<C>>(
+    name: Name,
+    listener: (...args: PageGroupEvents<C>[Name]) => void,
+  ): this {
+    this.#emitterOf(name).on(name, listener);
+    return this;
+  }
+
+  off<Name extends keyof PageGroupEvents<C>>(
+    name: Name,
+    listener: (...args: PageGroupEvents<C>[Name]) => void,
+  ): this {
+    this.#emitterOf(name).off(name, listener);
+    return this;
+  }
+
+  send(data: MessageOf<C>): Promise<void> {
+    return this.#parts.shell.send(this.name, data);
+  }
+
+  get onSnapshot(): (() => unknown) | undefined {
+    return this.#parts.app.onSnapshot;
+  }
+
+  set onSnapshot(callback: (() => unknown) | null | undefined) {
+    this.#parts.app.onSnapshot = callback ?? undefined;
+    this.#parts.shell.callbacksChanged();
+  }
+
+  get onRestore(): RestoreCallback<MessageOf<C>> | undefined {
+    return this.#parts.app.onRestore as RestoreCallback<MessageOf<C>> | undefined;
+  }
+
+  set onRestore(callback: RestoreCallback<MessageOf<C>> | null | undefined) {
+    this.#parts.app.onRestore = (callback ?? undefined) as RestoreCallback | undefined;
+    this.#parts.shell.callbacksChanged();
+  }
+
+  #emitterOf(name: keyof PageGroupEvents): Emitter<PageGroupEvents<C>> {
+    const { own, group } = this.#parts;
+    return (OWN.has(name) ? own : group) as unknown as Emitter<PageGroupEvents<C>>;
+  }
+}
+
+/** The application's end of a channel other than the group itself. */
+export class LocalChannel implements ChannelApp {
+  readonly events = new Emitter<PageGroupEvents>();
+  onSnapshot: (() => unknown) | undefined;
+  onRestore: RestoreCallback | undefined;
+
+  emit<Name extends keyof PageGroupEvents>(name: Name, ...args: PageGroupEvents[Name]): void {
+    this.events.emit(name, ...args);
+  }
+}
