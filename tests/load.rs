@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use peerstar_load::server::Server;
-use peerstar_load::{deploy, restart, run};
+use peerstar_load::{overlap, restart, run};
 
 const SERVER: &str = env!("CARGO_BIN_EXE_peerstar");
 const NONE: (usize, Vec<String>) = (0, Vec::new());
@@ -41,7 +41,7 @@ fn a_crowd_joins_at_the_first_try() {
 fn pages_that_a_deploy_split_heal_and_the_others_keep_their_hosts() {
     run(async {
         let server = Server::start(SERVER, &[])?;
-        let report = deploy::overlapping(server, 40, 10, Duration::from_millis(500), 1).await?;
+        let report = overlap::run(server, 40, 10, Duration::from_millis(500), 1).await?;
         assert_eq!(report.faults, NONE);
         assert_eq!((report.kept, report.split), (20, 20), "{report}");
         Ok(())

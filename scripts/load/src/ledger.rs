@@ -48,6 +48,8 @@ pub struct Ledger {
     resigned: RefCell<HashSet<Name>>,
     /// Hosts that were replaced because they had gone, by page and the epoch that followed.
     succeeded: RefCell<BTreeMap<(usize, u64), Succession>>,
+    /// Why hosts were replaced: the number of terms by cause.
+    causes: RefCell<BTreeMap<Box<str>, usize>>,
     joins: Cell<usize>,
     faults: RefCell<Vec<String>>,
     fault_count: Cell<usize>,
@@ -115,6 +117,11 @@ impl Ledger {
         self.closes.borrow().clone()
     }
 
+    /// Returns why hosts were replaced since the last call: the number of terms by cause.
+    pub fn take_causes(&self) -> BTreeMap<Box<str>, usize> {
+        self.causes.take()
+    }
+
     /// Checks an assignment that a member was told: one host for each page and epoch, no epoch
     /// after a later one, the host is
     /// present, and the host before it had a reason to go.
@@ -129,6 +136,10 @@ impl Ledger {
             ));
         }
         let mut hosts = self.hosts.borrow_mut();
+        let is_new = !hosts.contains_key(&(page, now.epoch));
+        if let Some(cause) = now.cause.as_ref().filter(|_| is_new) {
+            *self.causes.borrow_mut().entry(cause.clone()).or_default() += 1;
+        }
         let host = hosts.entry((page, now.epoch)).or_insert_with(|| now.host.clone());
         if *host != now.host {
             self.fault(format!("page {page}, epoch {}: {host} and {} host", now.epoch, now.host));

@@ -4,14 +4,14 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 use peerstar_load::bench::command::Bench;
 use peerstar_load::cluster::rounds;
 use peerstar_load::server::Server;
-use peerstar_load::{deploy, restart, run, soak};
+use peerstar_load::{overlap, restart, run, soak};
 
 /// Runs thousands of clients against peerstar.
 #[derive(Parser)]
@@ -47,8 +47,8 @@ enum What {
         #[arg(long, default_value_t = 10)]
         each: usize,
     },
-    /// Replaces the server by another process that serves before the first one stops.
-    Deploy {
+    /// Replaces a server without a cluster by another process that serves before the first one stops.
+    Overlap {
         #[arg(long, default_value_t = 100)]
         pages: usize,
         /// Members of each page.
@@ -58,7 +58,20 @@ enum What {
         #[arg(long, default_value_t = 2000)]
         overlap: u64,
     },
-    /// Runs several nodes, a Redis and HAProxy, and kills, freezes or empties one of them.
+    /// Replaces one node after the other of a cluster behind HAProxy, under load.
+    Deploy {
+        #[arg(long, default_value_t = 3)]
+        nodes: usize,
+        #[arg(long, default_value_t = 200)]
+        pages: usize,
+        /// Members of each page.
+        #[arg(long, default_value_t = 10)]
+        each: usize,
+        /// Number of nodes that are replaced. Default: all.
+        #[arg(long)]
+        times: Option<usize>,
+    },
+    /// Runs several nodes, a Redis and HAProxy, and causes one fault after the other.
     Cluster {
         /// The fault. A fault of a node goes to one node after the other.
         #[arg(value_enum)]
@@ -76,6 +89,9 @@ enum What {
         /// Number of faults.
         #[arg(long, default_value_t = 3)]
         times: usize,
+        /// Bytes that fill each message of a member to its host, twice a second.
+        #[arg(long, default_value_t = 0)]
+        bytes: usize,
     },
     /// Runs attackers, panics and restarts against a server. The server must be built with
     /// --features faults.
@@ -90,6 +106,9 @@ enum What {
         each: usize,
         #[arg(long, default_value_t = 600)]
         attackers: usize,
+        /// Number of servers. More than one are a cluster behind HAProxy, whose Redis is killed, too.
+        #[arg(long, default_value_t = 1)]
+        nodes: usize,
     },
     /// Measures the server beside others. scripts/bench installs them.
     Bench(Bench),
@@ -102,6 +121,9 @@ enum What {
         pages: usize,
         #[arg(long)]
         count: usize,
+        /// Number of the first attacker.
+        #[arg(long)]
+        from: usize,
         /// Number of the first member. Each page gets one attacker that stays.
         #[arg(long)]
         first: usize,
@@ -140,24 +162,27 @@ fn main() -> io::Result<()> {
                 println!("after a restart: {report}");
                 Ok(report.faults.0)
             }
-            What::Deploy { pages, each, overlap } => {
+            What::Overlap { pages, each, overlap } => {
                 let server = Server::start(binary, &[])?;
-                let report =
-                    deploy::overlapping(server, pages, each, Duration::from_millis(overlap), seed)
-                        .await?;
+                let overlap = Duration::from_millis(overlap);
+                let report = overlap::run(server, pages, each, overlap, seed).await?;
                 println!("{report}");
                 report.faults.1.iter().for_each(|fault| println!("  {fault}"));
                 Ok(report.faults.0)
             }
-            What::Cluster { fault, seconds, nodes, pages, each, times } => {
+            What::Cluster { fault, seconds, nodes, pages, each, times, bytes } => {
                 let length = Duration::from_secs_f64(seconds);
-                let plan = rounds::Plan { nodes, pages, each, times, fault, length, seed };
-                let (faults, first) =
-                    rounds::run(&binary, plan, |round| println!("{round}")).await?;
-                first.iter().for_each(|fault| println!("  {fault}"));
-                Ok(faults)
+                let plan = rounds::Plan { nodes, pages, each, times, fault, length, bytes, seed };
+                suffered(&binary, plan).await
             }
-            What::Soak { minutes, pages, each, attackers } => {
+            What::Deploy { nodes, pages, each, times } => {
+                let (fault, length) = (rounds::Fault::DrainNode, Duration::ZERO);
+                let times = times.unwrap_or(nodes);
+                let plan =
+                    rounds::Plan { nodes, pages, each, times, fault, length, bytes: 0, seed };
+                suffered(&binary, plan).await
+            }
+            What::Soak { minutes, pages, each, attackers, nodes } => {
                 let length = Duration::from_secs_f64(minutes * 60.0);
                 let plan = soak::Plan {
                     length,
@@ -165,23 +190,31 @@ fn main() -> io::Result<()> {
                     pages,
                     each,
                     attackers,
+                    nodes,
                     seed,
                 };
                 println!(
-                    "seed {seed}: {} members of {pages} pages, {attackers} attackers",
+                    "seed {seed}: {} members of {pages} pages, {attackers} attackers, {nodes} servers",
                     pages * each
                 );
-                let soak = soak::Soak::new(Server::start(binary, &soak::SETTINGS)?, plan).await?;
-                soak.run(|line| println!("{line}")).await?;
+                soak::Soak::new(&binary, plan).await?.run(|line| println!("{line}")).await?;
                 Ok(0)
             }
             What::Bench(_) => unreachable!("done above"),
-            What::Attack { to, pages, count, first, steal } => {
+            What::Attack { to, pages, count, from, first, steal } => {
                 let plan = soak::attack::Plan { to, pages, first, steal };
-                soak::attack::attack(plan, count, seed, |lives| println!("{lives}")).await;
+                soak::attack::attack(plan, from..from + count, seed, |lives| println!("{lives}"))
+                    .await;
                 Ok(0)
             }
         }
     })?;
     if found == 0 { Ok(()) } else { Err(io::Error::other(format!("{found} faults"))) }
+}
+
+/// Causes the faults of a plan and prints their consequences. Returns the number of faults found.
+async fn suffered(binary: &Path, plan: rounds::Plan) -> io::Result<usize> {
+    let (faults, first) = rounds::run(binary, plan, |round| println!("{round}")).await?;
+    first.iter().for_each(|fault| println!("  {fault}"));
+    Ok(faults)
 }

@@ -61,6 +61,8 @@ pub struct Seat {
     pub ends: Cell<usize>,
     /// When its socket last ended. Its page may hear of that later.
     pub lost: Cell<Option<Instant>>,
+    /// Number of the node on which its present or last socket is, if a balancer said it.
+    pub node: Cell<Option<usize>>,
     /// The assignment that it was last told.
     pub told: RefCell<Option<Told>>,
 }
@@ -79,6 +81,7 @@ impl Seat {
             dials: Cell::default(),
             ends: Cell::default(),
             lost: Cell::default(),
+            node: Cell::default(),
             told: RefCell::default(),
         })
     }
@@ -184,6 +187,7 @@ async fn connection(
     );
     let dial = timeout(CONNECT, Socket::open(Route::nth(world.server.get(), me.number), &address));
     let mut socket = dial.await.map_err(io::Error::from)??;
+    me.node.set(socket.node);
     let mut ear = Ear {
         world,
         me,

@@ -55,6 +55,8 @@ thread_local! {
 pub struct Socket {
     stream: TcpStream,
     unread: Vec<u8>,
+    /// Number of the node that serves this socket, if a balancer said it.
+    pub node: Option<usize>,
     /// Frames to send; see [`frame::push`] and [`Socket::flush`].
     pub out: Vec<u8>,
 }
@@ -65,8 +67,12 @@ impl Socket {
     /// # Errors
     /// Fails on an I/O error, or if the answer is not 101.
     pub async fn open(route: Route, path_and_query: &str) -> io::Result<Self> {
-        let mut socket =
-            Self { stream: route.connect().await?, unread: Vec::new(), out: Vec::new() };
+        let mut socket = Self {
+            stream: route.connect().await?,
+            unread: Vec::new(),
+            node: None,
+            out: Vec::new(),
+        };
         let request = format!(
             "GET {path_and_query} HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
              Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
@@ -91,6 +97,7 @@ impl Socket {
             return Err(io::Error::other(String::from_utf8_lossy(&head[..end]).into_owned()));
         }
         socket.unread = head.split_off(end);
+        socket.node = node_in(&String::from_utf8_lossy(&head));
         Ok(socket)
     }
 
@@ -180,5 +187,28 @@ impl Socket {
     /// Ends the connection with RST, as a dying network would.
     pub fn reset(self) {
         let _ = SockRef::from(&self.stream).set_linger(Some(Duration::ZERO));
+    }
+}
+
+/// Returns the node that the header `X-Node: node-N` names.
+fn node_in(head: &str) -> Option<usize> {
+    let value = head.lines().find_map(|line| {
+        let (name, value) = line.split_once(": ")?;
+        name.eq_ignore_ascii_case("x-node").then_some(value)
+    })?;
+    value.strip_prefix("node-")?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_balancer_names_the_node() {
+        let head = |line: &str| format!("HTTP/1.1 101 Switching Protocols\r\n{line}\r\n\r\n");
+        assert_eq!(node_in(&head("x-node: node-2")), Some(2));
+        assert_eq!(node_in(&head("X-Node: node-17")), Some(17));
+        assert_eq!(node_in(&head("upgrade: websocket")), None);
+        assert_eq!(node_in(&head("x-node: another")), None);
     }
 }

@@ -22,17 +22,21 @@ pub(super) struct Watch {
     /// The moment from which on ways are judged: that of the last fault.
     pub(super) since: Cell<Instant>,
     began: Instant,
+    /// What fills the messages of members.
+    filling: String,
     /// Time at which a member, by number, got back the first message that it sent after `since`.
     back: RefCell<Vec<Option<Instant>>>,
 }
 
 impl Watch {
-    pub(super) fn new() -> Rc<Self> {
+    /// Returns the state of a run in which messages are filled with so many bytes.
+    pub(super) fn new(bytes: usize) -> Rc<Self> {
         let now = Instant::now();
         Rc::new(Self {
             on: Cell::new(true),
             since: Cell::new(now),
             began: now,
+            filling: "x".repeat(bytes),
             back: RefCell::default(),
         })
     }
@@ -107,7 +111,10 @@ impl Role for Echo {
     fn act(&mut self, out: &mut Vec<u8>) {
         self.next = Instant::now() + EVERY;
         let sent = self.watch.began.elapsed().as_millis();
-        let text = format!(r#"{{"type":"RELAY","payload":{{"sent":{sent},"back":false}}}}"#);
+        let filling = &self.watch.filling;
+        let text = format!(
+            r#"{{"type":"RELAY","payload":{{"sent":{sent},"back":false,"x":"{filling}"}}}}"#
+        );
         frame::push(out, frame::TEXT, text.as_bytes());
     }
 }

@@ -2,7 +2,9 @@
 //! and Redis are killed, frozen and emptied.
 
 mod echo;
+mod observer;
 mod processes;
+pub mod round;
 pub mod rounds;
 
-pub use processes::{Balancer, Cluster, Redis};
+pub use processes::{Balancer, Cluster, Redis, SETTINGS};

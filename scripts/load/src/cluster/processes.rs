@@ -12,6 +12,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::http;
 use crate::server::Server;
+use crate::swarm::until;
 
 /// HAProxy's settings, without the nodes.
 const BALANCER: &str = include_str!("../../../../deploy/haproxy.cfg");
@@ -19,7 +20,7 @@ const BALANCER: &str = include_str!("../../../../deploy/haproxy.cfg");
 const START: Duration = Duration::from_secs(30);
 /// Settings of every node beside the URL of Redis. One worker keeps three nodes and a Redis runnable
 /// on two processors.
-const SETTINGS: [(&str, &str); 3] = [
+pub const SETTINGS: [(&str, &str); 3] = [
     ("cluster.secret", "a secret for tests, 32 bytes or more"),
     ("server.proxied", "true"),
     ("server.workers", "1"),
@@ -161,6 +162,8 @@ impl Balancer {
         let folder = Folder::new("haproxy", port)?;
         let file = folder.0.join("haproxy.cfg");
         let mut settings = BALANCER.to_owned();
+        // members learn where their sockets are
+        settings.push_str("    http-response set-header X-Node %s\n");
         for (n, node) in nodes.iter().enumerate() {
             settings.push_str(&format!("    server node-{n} {}\n", node.address));
         }
@@ -180,6 +183,12 @@ impl Balancer {
         let balancer = Self { address, child, _folder: folder };
         ready(address).await?;
         Ok(balancer)
+    }
+
+    /// Id of the process.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.child.id()
     }
 }
 
@@ -202,15 +211,19 @@ pub struct Cluster {
 }
 
 impl Cluster {
-    /// Starts a cluster of `count` nodes of `binary`, and waits until all are ready.
+    /// Starts a cluster of `count` nodes of `binary` with these settings, and waits until all are ready.
     ///
     /// # Errors
     /// Fails if a program is missing, or a node is not ready in time.
-    pub async fn start(binary: &Path, count: usize) -> io::Result<Self> {
+    pub async fn start(binary: &Path, count: usize, settings: &[(&str, &str)]) -> io::Result<Self> {
         let redis = Redis::start().await?;
         let url = redis.url();
-        let settings: Vec<_> =
-            SETTINGS.into_iter().chain([("cluster.url", url.as_str())]).collect();
+        let settings: Vec<_> = settings
+            .iter()
+            .copied()
+            .chain(SETTINGS)
+            .chain([("cluster.url", url.as_str())])
+            .collect();
         let mut nodes = Vec::with_capacity(count);
         for _ in 0..count {
             nodes.push(Server::start(binary, &settings)?);
@@ -222,19 +235,21 @@ impl Cluster {
         Ok(Self { balancer, nodes, redis })
     }
 
-    /// Returns how many clients are connected to a node.
+    /// Has a node drain, and waits until its process has ended.
     ///
     /// # Errors
-    /// Fails if the node does not answer, or counts no connections.
-    pub async fn connections(&self, node: usize) -> io::Result<usize> {
-        let (_, body) = http::ask(self.nodes[node].address, "GET", "/metrics").await?;
-        body.lines()
-            .find_map(|line| line.strip_prefix("peerstar_connections "))
-            .and_then(|number| number.trim().parse().ok())
-            .ok_or_else(|| io::Error::other("no metric peerstar_connections"))
+    /// Fails if it does not end in time, or not well.
+    pub async fn drain(&mut self, node: usize) -> io::Result<()> {
+        let server = &mut self.nodes[node];
+        server.terminate()?;
+        until("a node has drained", START, || !matches!(server.ended(), Ok(None))).await?;
+        match server.ended()? {
+            Some(true) => Ok(()),
+            _ => Err(io::Error::other("a node that drained did not end well")),
+        }
     }
 
-    /// Starts a node again that was killed, and waits until it is ready.
+    /// Starts a node again that has ended, and waits until it is ready.
     ///
     /// # Errors
     /// Fails if it is not ready in time.

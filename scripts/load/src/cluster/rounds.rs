@@ -1,31 +1,34 @@
 //! One fault after another on a cluster that thousands of members use.
 
-use std::fmt;
 use std::io;
 use std::path::Path;
-use std::rc::Rc;
 use std::time::Duration;
 
 use clap::ValueEnum;
 use tokio::time::{Instant, sleep};
 
 use super::echo::{Echo, Watch};
+use super::observer::Observer;
 use super::processes::Cluster;
+use super::round::{Before, Round};
 use crate::member::Told;
-use crate::server::signal;
-use crate::spread::Spread;
+use crate::server::{Server, signal};
 use crate::swarm::{Swarm, until};
 
 /// Timeout of each phase.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// Time after a fault for which sockets may end because of it.
+/// Time after a fault of a node for which sockets may end because of it.
 const CONSEQUENCES: Duration = Duration::from_secs(10);
+/// Time after a fault of Redis until the next one. All sockets that end later are counted as well.
+const PAUSE: Duration = Duration::from_secs(5);
 
 /// A fault of a cluster.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Fault {
     /// A node is killed, and started again when its members are back.
     KillNode,
+    /// A node drains (SIGTERM) and ends, and is started again.
+    DrainNode,
     /// A node is stopped (SIGSTOP) for `seconds`.
     FreezeNode,
     /// Redis is killed, and started again without its data after `seconds`.
@@ -51,62 +54,10 @@ pub struct Plan {
     pub fault: Fault,
     /// Duration of a fault that lasts.
     pub length: Duration,
+    /// Bytes that fill each message of a member to its host.
+    pub bytes: usize,
     /// Seed of all random decisions.
     pub seed: u64,
-}
-
-/// Result of one fault.
-#[derive(Debug)]
-pub struct Round {
-    pages: usize,
-    /// Pages that kept host and epoch.
-    kept: usize,
-    /// Sockets on the node of the fault; 0 if the fault was that of Redis.
-    touched: usize,
-    /// Sockets that ended.
-    ended: usize,
-    /// Time from the fault until members whose sockets stayed reached a host whose socket stayed, and
-    /// heard back.
-    relayed: Spread,
-    /// Members for which that did not happen.
-    silent: usize,
-    /// Time from the fault until each member that lost its socket was in again.
-    back: Spread,
-    /// Time from the fault until all members agreed.
-    agreed: Duration,
-    /// Faults that the ledger has found so far.
-    faults: (usize, Vec<String>),
-}
-
-impl Round {
-    /// Returns what members must not notice of a fault, and did. Times are reported and not judged.
-    fn complaints(&self, fault: Fault) -> Vec<String> {
-        let Self { pages, kept, touched, ended, silent, .. } = self;
-        let mut found = Vec::new();
-        if kept * 100 < pages * 99 && fault != Fault::FreezeNode {
-            found.push(format!("{} of {pages} pages have another host or epoch", pages - kept));
-        }
-        if ended > touched {
-            found.push(format!("{ended} sockets ended, and {touched} were on the node"));
-        }
-        if *silent > 0 {
-            found.push(format!("{silent} members do not reach their host"));
-        }
-        found
-    }
-}
-
-impl fmt::Display for Round {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { pages, kept, touched, ended, relayed, silent, back, agreed, faults } = self;
-        write!(f, "{kept} of {pages} pages kept host and epoch; ")?;
-        write!(f, "{ended} sockets ended, {touched} were on the node; relay works: {relayed}")?;
-        if *silent > 0 {
-            write!(f, ", not at all: {silent}")?;
-        }
-        write!(f, "; back: {back}; all agree after {} ms; ", agreed.as_millis())?;
-        write!(f, "faults: {}", faults.0)
-    }
 }
 
 /// Starts a cluster and its members, and causes the faults of `plan`, each on the next node. Reports
@@ -119,8 +70,8 @@ pub async fn run(
     plan: Plan,
     mut report: impl FnMut(&Round),
 ) -> io::Result<(usize, Vec<String>)> {
-    let mut cluster = Cluster::start(binary, plan.nodes).await?;
-    let (swarm, watch) = (Swarm::new(cluster.balancer.address, plan.seed), Watch::new());
+    let mut cluster = Cluster::start(binary, plan.nodes, &[]).await?;
+    let (swarm, watch) = (Swarm::new(cluster.balancer.address, plan.seed), Watch::new(plan.bytes));
     for n in 0..plan.pages * plan.each {
         swarm.join(n % plan.pages, |me| Echo::new(me, &watch));
     }
@@ -133,23 +84,54 @@ pub async fn run(
         report(&round);
         round.complaints(plan.fault).into_iter().for_each(|what| swarm.world.ledger.fault(what));
     }
+    if matches!(plan.fault, Fault::KillRedis | Fault::FreezeRedis | Fault::EmptyRedis) {
+        sleep(CONSEQUENCES).await;
+        let ended: usize = swarm.bees.borrow().iter().map(|bee| bee.seat.ends.get()).sum();
+        if ended > 0 {
+            swarm.world.ledger.fault(format!("{ended} sockets ended in all"));
+        }
+    }
     Ok(swarm.world.ledger.faults())
 }
 
 async fn round(
     cluster: &mut Cluster,
     swarm: &Swarm,
-    watch: &Rc<Watch>,
+    watch: &Watch,
     plan: Plan,
     node: usize,
 ) -> io::Result<Round> {
-    let before = swarm.agreed(PATIENCE).await?;
-    let ends: Vec<_> = swarm.bees.borrow().iter().map(|bee| bee.seat.ends.get()).collect();
-    let is_node = matches!(plan.fault, Fault::KillNode | Fault::FreezeNode);
-    let touched = if is_node { cluster.connections(node).await? } else { 0 };
-    let began = watch.begin();
+    let pages = swarm.agreed(PATIENCE).await?;
+    let is_node = matches!(plan.fault, Fault::KillNode | Fault::DrainNode | Fault::FreezeNode);
+    let before = Before::of(swarm, watch.begin(), pages, is_node.then_some(node));
+    let mut observer = Observer::new(cluster.nodes.iter().map(Server::pid).collect());
+    let done = tokio::select! {
+        done = suffer(cluster, swarm, plan, node, &before) => done,
+        never = observer.watch(swarm) => never,
+    };
+    let (after, agreed) = done?;
+    let round = Round::judge(swarm, watch, &before, &after, agreed, observer);
+    if plan.fault == Fault::KillNode {
+        cluster.revive(node).await?;
+    }
+    Ok(round)
+}
+
+/// Causes a fault, and waits for its consequences. Returns what members know then, and how long it
+/// took until all of them agreed.
+async fn suffer(
+    cluster: &mut Cluster,
+    swarm: &Swarm,
+    plan: Plan,
+    node: usize,
+    before: &Before,
+) -> io::Result<(Vec<Option<Told>>, Duration)> {
     match plan.fault {
         Fault::KillNode => cluster.nodes[node].kill()?,
+        Fault::DrainNode => {
+            cluster.drain(node).await?;
+            cluster.revive(node).await?;
+        }
         Fault::FreezeNode => {
             let pid = cluster.nodes[node].pid();
             signal(pid, "STOP")?;
@@ -168,64 +150,25 @@ async fn round(
         }
         Fault::EmptyRedis => cluster.redis.ask("FLUSHALL").await.map(drop)?,
     }
-    if plan.fault == Fault::KillNode {
+    if matches!(plan.fault, Fault::KillNode | Fault::DrainNode) {
         // a killed node's sockets end at once; members redial after their own delay
-        until("all of the node were cut off", PATIENCE, || {
-            swarm.bees.borrow().iter().zip(&ends).filter(|(b, e)| b.seat.ends.get() > **e).count()
-                >= touched
-        })
-        .await?;
+        let ended = || {
+            let bees = swarm.bees.borrow();
+            bees.iter().zip(&before.ends).filter(|(bee, ends)| bee.seat.ends.get() > **ends).count()
+        };
+        until("all of the node were cut off", PATIENCE, || ended() >= before.touched()).await?;
     }
     swarm.all_up(PATIENCE).await?;
     let after = swarm.agreed(PATIENCE).await?;
-    let agreed = began.elapsed();
-    sleep((began + plan.length + CONSEQUENCES).saturating_duration_since(Instant::now())).await;
-    let round = judge(swarm, watch, began, &ends, (&before, &after), touched, agreed);
-    if plan.fault == Fault::KillNode {
-        cluster.revive(node).await?;
-    }
-    Ok(round)
-}
-
-fn judge(
-    swarm: &Swarm,
-    watch: &Watch,
-    began: Instant,
-    ends: &[usize],
-    (before, after): (&[Option<Told>], &[Option<Told>]),
-    touched: usize,
-    agreed: Duration,
-) -> Round {
-    let bees = swarm.bees.borrow();
-    let stayed: Vec<_> =
-        bees.iter().zip(ends).map(|(bee, ends)| bee.seat.ends.get() == *ends).collect();
-    let host_stayed: Vec<_> = before
-        .iter()
-        .map(|told| {
-            let host = told.as_ref().map(|told| &told.host);
-            bees.iter().zip(&stayed).any(|(bee, stayed)| *stayed && Some(&bee.seat.id) == host)
-        })
-        .collect();
-    let asked: Vec<_> = bees
-        .iter()
-        .zip(&stayed)
-        .filter(|(bee, stayed)| **stayed && host_stayed[bee.seat.page] && !bee.seat.hosts())
-        .map(|(bee, _)| watch.back(bee.seat.number))
-        .collect();
-    Round {
-        pages: before.len(),
-        kept: before.iter().zip(after).filter(|(before, after)| before == after).count(),
-        touched,
-        ended: stayed.iter().filter(|stayed| !**stayed).count(),
-        silent: asked.iter().filter(|back| back.is_none()).count(),
-        relayed: asked.into_iter().flatten().map(|back| back - began).collect(),
-        back: bees
-            .iter()
-            .zip(&stayed)
-            .filter(|(_, stayed)| !**stayed)
-            .filter_map(|(bee, _)| Some(bee.seat.opened.get()? - began))
-            .collect(),
-        agreed,
-        faults: swarm.world.ledger.faults(),
-    }
+    let agreed = before.began.elapsed();
+    let consequences = match plan.fault {
+        Fault::KillNode => CONSEQUENCES,
+        Fault::EmptyRedis => PAUSE,
+        // the successor has long been ready
+        Fault::DrainNode => Duration::ZERO,
+        Fault::FreezeNode => plan.length + CONSEQUENCES,
+        Fault::KillRedis | Fault::FreezeRedis => plan.length + PAUSE,
+    };
+    sleep((before.began + consequences).saturating_duration_since(Instant::now())).await;
+    Ok((after, agreed))
 }

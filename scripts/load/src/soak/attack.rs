@@ -4,6 +4,7 @@
 use std::cell::Cell;
 use std::io;
 use std::net::SocketAddr;
+use std::ops::Range;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -48,11 +49,12 @@ struct Attacker {
     jams: Rc<Semaphore>,
 }
 
-/// Runs `count` attackers until this process is killed. Prints the number of attacks now and then.
-pub async fn attack(plan: Plan, count: usize, seed: u64, say: impl Fn(usize)) {
+/// Runs the attackers of these numbers until this process is killed. Prints the number of attacks now
+/// and then.
+pub async fn attack(plan: Plan, numbers: Range<usize>, seed: u64, say: impl Fn(usize)) {
     let lives = Rc::new(Cell::new(0_usize));
     let (floods, jams) = (Rc::new(Semaphore::new(FLOODS)), Rc::new(Semaphore::new(JAMS)));
-    for number in 0..count {
+    for number in numbers {
         let random = SmallRng::seed_from_u64(seed ^ (number as u64).rotate_left(32));
         let (floods, jams) = (Rc::clone(&floods), Rc::clone(&jams));
         let mut attacker = Attacker { plan, number, lives: 0, random, floods, jams };

@@ -1,6 +1,7 @@
 //! The process of the attackers, as the soak sees it.
 
 use std::io::{self, BufRead, BufReader};
+use std::ops::Range;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -14,8 +15,8 @@ pub(super) struct Attackers {
 }
 
 impl Attackers {
-    /// Starts a process with `count` attackers.
-    pub(super) fn start(plan: Plan, count: usize, seed: u64) -> io::Result<Self> {
+    /// Starts a process with the attackers of these numbers.
+    pub(super) fn start(plan: Plan, numbers: Range<usize>, seed: u64) -> io::Result<Self> {
         let Plan { to, pages, first, steal } = plan;
         let mut command = Command::new("nice");
         // they stand for machines of others, and must not take processor time from the server
@@ -24,7 +25,10 @@ impl Attackers {
             .arg(std::env::current_exe()?)
             .arg("attack")
             .args(["--to", &to.to_string()]);
-        for (name, number) in [("--pages", pages), ("--first", first), ("--count", count)] {
+        let (from, count) = (numbers.start, numbers.len());
+        for (name, number) in
+            [("--pages", pages), ("--first", first), ("--from", from), ("--count", count)]
+        {
             command.args([name, &number.to_string()]);
         }
         command.args(["--seed", &seed.to_string()]).args(steal.then_some("--steal"));

@@ -3,35 +3,37 @@
 pub mod attack;
 mod attackers;
 mod report;
+mod settled;
+mod site;
 mod talker;
 mod town;
 
 use std::io;
+use std::path::Path;
 use std::rc::Rc;
 use std::time::Duration;
 
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
-use serde::Deserialize;
-use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep};
 
 use crate::http;
-use crate::member::{Order, Seat, Told};
+use crate::member::Order;
 use crate::server::{self, Server, Usage};
 use crate::swarm::{Swarm, until};
 
 use attackers::Attackers;
 use report::{Round, Total};
+use site::{Ending, Site};
 use talker::Talker;
 use town::Town;
 
-/// Settings of the server: it is asked for the members of pages.
-pub const SETTINGS: [(&str, &str); 1] = [("peerjs.allow_discovery", "true")];
-
 const PATIENCE: Duration = Duration::from_secs(60);
-/// Time in which a server that was asked to stop must have ended.
-const DRAINED: Duration = Duration::from_secs(15);
+/// Time after the end of a node in which what is on its way may be lost: the others notice within
+/// 3.5 s, and take its pages over within 2 s.
+const NOTICED: Duration = Duration::from_secs(6);
+/// Longest time for which Redis is away, in ms. Nothing may be lost below 5 s.
+const AWAY_MS: u64 = 3000;
 /// Interval at which a well-behaved member leaves or loses its socket.
 const CHURN: Duration = Duration::from_millis(100);
 /// Interval at which a page's actor panics.
@@ -63,49 +65,61 @@ pub struct Plan {
     pub each: usize,
     /// Number of attackers in all.
     pub attackers: usize,
+    /// Number of servers. More than one are a cluster behind HAProxy.
+    pub nodes: usize,
     /// Seed of all random decisions.
     pub seed: u64,
+}
+
+/// What happens in a round beside attackers and panics.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Upheaval {
+    None,
+    /// A server is killed, and later one is asked to stop.
+    Servers,
+    /// Redis is killed and comes back empty.
+    Redis,
 }
 
 /// The soak: prints each round, and fails on a fault.
 pub struct Soak {
     plan: Plan,
-    server: Option<Server>,
+    site: Site,
     swarm: Swarm,
     town: Rc<Town>,
     random: SmallRng,
     /// Descriptors of a server that has just started.
     fresh: usize,
-    /// Memory after the first whole round of this process.
-    first: Option<usize>,
+    /// Memory of each server after the first whole round of its process.
+    first: Vec<Option<usize>>,
     ordered_panics: usize,
     total: Total,
 }
 
 impl Soak {
-    /// Prepares a soak of a server that has just started.
+    /// Starts the servers.
     ///
     /// # Errors
-    /// Fails if the server does not answer.
-    pub async fn new(server: Server, plan: Plan) -> io::Result<Self> {
-        // a server at rest has opened all its descriptors once it has answered
-        http::ask(server.address, "GET", "/health").await?;
+    /// Fails if they do not start.
+    pub async fn new(binary: &Path, plan: Plan) -> io::Result<Self> {
+        let site = Site::start(binary, plan.nodes).await?;
+        let fresh = site.usage()?.iter().map(|usage| usage.descriptors).max();
         Ok(Self {
             plan,
-            fresh: server.usage()?.descriptors,
-            swarm: Swarm::new(server.address, plan.seed),
-            server: Some(server),
+            fresh: fresh.unwrap_or_default(),
+            swarm: Swarm::new(site.address()?, plan.seed),
+            first: vec![None; plan.nodes],
+            site,
             town: Town::new(plan.pages),
             random: SmallRng::seed_from_u64(plan.seed),
-            first: None,
             ordered_panics: 0,
             total: Total::default(),
         })
     }
 
-    /// Runs rounds until the time is over. In the first and every tenth after it the server is
-    /// killed and later
-    /// replaced.
+    /// Runs rounds until the time is over. In the first and every tenth after it a server is killed
+    /// and later one is replaced. In a cluster that happens in every fourth round, and Redis is killed
+    /// in as many.
     ///
     /// # Errors
     /// Fails at the end of the first round with a fault, or of the third in a row that was too slow
@@ -116,7 +130,7 @@ impl Soak {
         let (mut slow, mut judged) = (0, 0);
         while self.total.rounds < 2 || slow > 0 || Instant::now() + self.plan.round < end {
             let number = self.total.rounds + 1;
-            let round = self.round(number % 10 == 1).await;
+            let round = self.round(self.upheaval(number)).await;
             let (count, faults) = self.swarm.world.ledger.faults();
             if count > 0 {
                 faults.iter().for_each(|fault| say(format!("  {fault}")));
@@ -151,11 +165,17 @@ impl Soak {
         Ok(())
     }
 
-    fn server(&self) -> io::Result<&Server> {
-        self.server.as_ref().ok_or_else(|| io::Error::other("the server did not come back"))
+    fn upheaval(&self, number: usize) -> Upheaval {
+        match (self.site.is_cluster(), number % 4) {
+            (true, 1) => Upheaval::Servers,
+            (true, 3) => Upheaval::Redis,
+            (true, _) => Upheaval::None,
+            (false, _) if number % 10 == 1 => Upheaval::Servers,
+            (false, _) => Upheaval::None,
+        }
     }
 
-    async fn round(&mut self, upheaval: bool) -> io::Result<Round> {
+    async fn round(&mut self, upheaval: Upheaval) -> io::Result<Round> {
         let panics = self.ordered_panics;
         let Plan { pages, each, round, .. } = self.plan;
         let half = round / 2;
@@ -165,26 +185,34 @@ impl Soak {
             self.come(n % pages);
         }
         self.swarm.all_up(PATIENCE).await?;
-        let before = self.server()?.usage()?.cpu;
+        let before = self.site.cpu()?;
         self.phase(half, false).await?;
-        let calm_cpu = self.server()?.usage()?.cpu - before;
+        let calm_cpu = self.site.cpu()? - before;
         let calm = self.town.trips.take();
-        let whom = attack::Plan { to: self.server()?.address, pages, first, steal: !upheaval };
-        let attackers = Attackers::start(whom, self.plan.attackers, self.random.random())?;
+        let attackers = self.attackers(first, upheaval != Upheaval::Servers)?;
         // all members are in
         sleep(Duration::from_secs(2)).await;
-        if upheaval {
-            self.phase(half / 2, true).await?;
-            self.restart(false).await?;
-            self.phase(half / 2, true).await?;
-            self.restart(true).await?;
+        match upheaval {
+            Upheaval::None => {}
+            Upheaval::Servers => {
+                self.phase(half / 2, true).await?;
+                self.restart(Ending::Kill).await?;
+                self.phase(half / 2, true).await?;
+                self.restart(Ending::Drain).await?;
+            }
+            Upheaval::Redis => {
+                self.phase(half / 4, true).await?;
+                let away = self.random.random_range(0..AWAY_MS);
+                self.site.replace_redis(Duration::from_millis(away)).await?;
+                self.total.redis += 1;
+            }
         }
-        let (before, others) = (self.server()?.usage()?.cpu, self.others(&attackers)?);
+        let (before, others) = (self.site.cpu()?, self.others(&attackers)?);
         self.phase(half, true).await?;
         let attacked = self.town.trips.take();
-        let peak = self.server()?.usage()?;
+        let (peak, cpu) = (self.site.usage()?, self.site.cpu()?);
         let others = self.others(&attackers)? - others;
-        self.total.joins[1] += attackers.lives();
+        self.total.joins[1] += attackers.iter().map(Attackers::lives).sum::<usize>();
         drop(attackers);
         self.town.talking.set(false);
         self.settle().await?;
@@ -195,8 +223,8 @@ impl Soak {
         let left = self.emptied().await?;
         let counts = &self.town.counts;
         let round = Round {
-            upheaval,
-            busy: [calm_cpu, peak.cpu - before].map(|cpu| cpu / half.as_secs_f64()),
+            upheaval: upheaval != Upheaval::None,
+            busy: [calm_cpu, cpu - before].map(|cpu| cpu / half.as_secs_f64()),
             others: others / half.as_secs_f64(),
             trips: [&calm, &attacked].map(|trips| trips.iter().copied().collect()),
             panics: self.ordered_panics - panics,
@@ -211,11 +239,22 @@ impl Soak {
         Ok(round)
     }
 
+    /// Starts the attackers, as many at each server.
+    fn attackers(&mut self, first: usize, steal: bool) -> io::Result<Vec<Attackers>> {
+        let Plan { pages, attackers, nodes, .. } = self.plan;
+        let (each, random) = (attackers / nodes, &mut self.random);
+        let start = |(n, server): (usize, &Server)| {
+            let whom = attack::Plan { to: server.address, pages, first, steal };
+            Attackers::start(whom, n * each..(n + 1) * each, random.random())
+        };
+        self.site.servers().iter().enumerate().map(start).collect()
+    }
+
     /// Processor time that no process of the soak has used, in s.
-    fn others(&self, attackers: &Attackers) -> io::Result<f64> {
-        let ours = [std::process::id(), attackers.pid()].map(|pid| Ok(server::usage(pid)?.cpu));
-        let ours = ours.into_iter().sum::<io::Result<f64>>()? + self.server()?.usage()?.cpu;
-        Ok(server::machine_cpu()? - ours)
+    fn others(&self, attackers: &[Attackers]) -> io::Result<f64> {
+        let pids = attackers.iter().map(Attackers::pid).chain([std::process::id()]);
+        let ours = pids.map(|pid| Ok(server::usage(pid)?.cpu)).sum::<io::Result<f64>>()?;
+        Ok(server::machine_cpu()? - ours - self.site.cpu()?)
     }
 
     fn come(&self, page: usize) {
@@ -281,8 +320,14 @@ impl Soak {
     async fn panic(&mut self) -> io::Result<()> {
         let page = self.random.random_range(0..self.plan.pages);
         self.town.panics(page);
-        let (status, _) =
-            http::ask(self.server()?.address, "POST", &format!("/faults/pages/p{page}")).await?;
+        // a node answers 404 for a page of another one
+        let mut status = 404;
+        for server in self.site.servers() {
+            let path = format!("/faults/pages/p{page}");
+            if status == 404 {
+                (status, _) = http::ask(server.address, "POST", &path).await?;
+            }
+        }
         match status {
             204 => self.ordered_panics += 1,
             // after a restart the page may still be empty
@@ -296,110 +341,47 @@ impl Soak {
         Ok(())
     }
 
-    /// Kills the server, or asks it to stop, and starts it again.
-    async fn restart(&mut self, politely: bool) -> io::Result<()> {
-        self.town.is_killed();
-        let Some(mut server) = self.server.take() else { return Ok(()) };
-        let again = spawn_blocking(move || {
-            if politely {
-                server.stop(DRAINED)?
-            } else {
-                server.kill()?
-            }
-            server.start_again().map(|()| server)
-        });
-        self.server = Some(again.await.map_err(io::Error::other)??);
-        self.town.is_killed();
-        self.first = None;
-        *if politely { &mut self.total.drains } else { &mut self.total.kills } += 1;
+    /// Ends a server, and starts it again.
+    async fn restart(&mut self, ending: Ending) -> io::Result<()> {
+        // other nodes notice it later, and a node that drains lets what waits expire
+        let noticed = if self.site.is_cluster() { NOTICED } else { Duration::ZERO };
+        self.town.is_killed(noticed);
+        let number = self.site.replace(ending).await?;
+        self.first[number] = None;
+        self.town.is_killed(noticed);
+        match ending {
+            Ending::Kill => self.total.kills += 1,
+            Ending::Drain => self.total.drains += 1,
+        }
         Ok(())
     }
 
-    /// Checks a page without attackers: all members know the same host, and the server lists just
-    /// these members and that host.
-    async fn settle(&self) -> io::Result<()> {
-        let deadline = Instant::now() + PATIENCE;
-        loop {
-            self.swarm.all_up(PATIENCE).await?;
-            let agreed = self.swarm.agreed(PATIENCE).await?;
-            let members = self.swarm.by_page();
-            match self.difference(&agreed, &members).await? {
-                None => return Ok(()),
-                Some(_) if Instant::now() < deadline => sleep(Duration::from_millis(500)).await,
-                Some(difference) => return Err(io::Error::other(difference)),
-            }
-        }
-    }
-
-    /// Returns where the server's pages differ from what their members know.
-    async fn difference(
-        &self,
-        agreed: &[Option<Told>],
-        members: &[Vec<Rc<Seat>>],
-    ) -> io::Result<Option<String>> {
-        #[derive(Debug, Deserialize)]
-        struct Page {
-            page: String,
-            host: Option<Box<str>>,
-            epoch: u64,
-            members: usize,
-        }
-        let address = self.server()?.address;
-        let (_, body) = http::ask(address, "GET", "/pages").await?;
-        let pages: Vec<Page> = serde_json::from_str(&body)?;
-        if pages.len() != agreed.len() {
-            return Ok(Some(format!("the server has {} pages, not {}", pages.len(), agreed.len())));
-        }
-        for page in &pages {
-            let number: Option<usize> =
-                page.page.strip_prefix('p').and_then(|number| number.parse().ok());
-            let Some((Some(told), here)) =
-                number.and_then(|n| Some((agreed.get(n)?, members.get(n)?)))
-            else {
-                return Ok(Some(format!("the server has a page {page:?} nobody is on")));
-            };
-            if page.members != here.len() {
-                let (_, body) =
-                    http::ask(address, "GET", &format!("/pages/{}/peerjs/peers", page.page))
-                        .await?;
-                let mut ids: Vec<Box<str>> = serde_json::from_str(&body)?;
-                ids.retain(|id| here.iter().all(|seat| seat.id != *id));
-                return Ok(Some(format!(
-                    "{page:?}: {} are there; besides them, the server knows of {ids:?}",
-                    here.len()
+    /// Waits until all servers have released everything. Returns what they use then.
+    async fn emptied(&self) -> io::Result<Vec<Usage>> {
+        for server in self.site.servers() {
+            let given_back = until("all descriptors are given back", PATIENCE, || {
+                server.usage().is_ok_and(|usage| usage.descriptors <= self.fresh + SPARE)
+            });
+            if given_back.await.is_err() {
+                let left = server.usage()?.descriptors;
+                return Err(io::Error::other(format!(
+                    "the server has {left} descriptors, not {}, after all left",
+                    self.fresh
                 )));
             }
-            if (page.epoch, page.host.as_ref()) != (told.epoch, Some(&told.host)) {
-                return Ok(Some(format!("{page:?}: its members know {told:?}")));
+            let (_, pages) = http::ask(server.address, "GET", "/pages").await?;
+            if pages != "[]" {
+                return Err(io::Error::other(format!("pages are left over: {pages}")));
             }
         }
-        Ok(None)
-    }
-
-    /// Waits until the server has released everything. Returns what it uses then.
-    async fn emptied(&self) -> io::Result<Usage> {
-        let server = self.server()?;
-        let given_back = until("all descriptors are given back", PATIENCE, || {
-            server.usage().is_ok_and(|usage| usage.descriptors <= self.fresh + SPARE)
-        });
-        if given_back.await.is_err() {
-            let left = server.usage()?.descriptors;
-            return Err(io::Error::other(format!(
-                "the server has {left} descriptors, not {}, after all left",
-                self.fresh
-            )));
-        }
-        let (_, pages) = http::ask(server.address, "GET", "/pages").await?;
-        if pages != "[]" {
-            return Err(io::Error::other(format!("pages are left over: {pages}")));
-        }
-        server.usage()
+        self.site.usage()
     }
 
     /// Members and pages that a round leaves behind.
     fn check(&mut self, round: &Round) -> io::Result<()> {
-        let (server, memory) = (self.server()?, round.left.memory);
-        let (complaints, panics) = (server.complaints(), server.panics());
+        let servers = self.site.servers();
+        let complaints: Vec<_> = servers.iter().flat_map(Server::complaints).collect();
+        let panics: usize = servers.iter().map(Server::panics).sum();
         if !complaints.is_empty() || panics > self.ordered_panics {
             let what = format!(
                 "{panics} panics, {} of them ordered; {complaints:#?}",
@@ -410,11 +392,13 @@ impl Soak {
         if round.upheaval {
             return Ok(());
         }
-        let first = *self.first.get_or_insert(memory);
-        if memory > first + first / 4 + KEPT {
-            return Err(io::Error::other(format!(
-                "memory grew from {first} to {memory} bytes after all had left"
-            )));
+        for (first, Usage { memory, .. }) in self.first.iter_mut().zip(&round.left) {
+            let first = *first.get_or_insert(*memory);
+            if *memory > first + first / 4 + KEPT {
+                return Err(io::Error::other(format!(
+                    "memory grew from {first} to {memory} bytes after all had left"
+                )));
+            }
         }
         Ok(())
     }

@@ -9,11 +9,11 @@ use crate::spread::Spread;
 /// Results of one round.
 #[derive(Debug)]
 pub(super) struct Round {
-    /// Whether the server was killed and replaced in the round.
+    /// Whether a server or Redis was killed in the round.
     pub(super) upheaval: bool,
     /// Round trips, calm and under attack.
     pub(super) trips: [Spread; 2],
-    /// Processors that the server used, calm and under attack.
+    /// Processors that the servers used, calm and under attack.
     pub(super) busy: [f64; 2],
     /// Processors that others used under attack.
     pub(super) others: f64,
@@ -22,10 +22,10 @@ pub(super) struct Round {
     pub(super) expired: u64,
     pub(super) excused: u64,
     pub(super) relayed: u64,
-    /// The server's use under attack.
-    pub(super) peak: Usage,
-    /// The server's use after all had left.
-    pub(super) left: Usage,
+    /// Use of each server under attack.
+    pub(super) peak: Vec<Usage>,
+    /// Use of each server after all had left.
+    pub(super) left: Vec<Usage>,
 }
 
 fn ms(spread: &Spread) -> f64 {
@@ -34,6 +34,12 @@ fn ms(spread: &Spread) -> f64 {
 
 fn mib(memory: usize) -> f64 {
     memory as f64 / 1024.0 / 1024.0
+}
+
+/// Returns memory in MiB and descriptors of each server as text.
+fn each(usages: &[Usage]) -> (String, String) {
+    let join = |what: fn(&Usage) -> String| usages.iter().map(what).collect::<Vec<_>>().join("/");
+    (join(|usage| format!("{:.0}", mib(usage.memory))), join(|usage| usage.descriptors.to_string()))
 }
 
 impl fmt::Display for Round {
@@ -53,11 +59,11 @@ impl fmt::Display for Round {
         } = self;
         write!(f, "p99 {:.1} ms calm, {:.1} ms ", ms(calm), ms(attacked))?;
         if *upheaval {
-            write!(f, "under attack, killed and replaced; ")?;
+            write!(f, "under attack, with an upheaval; ")?;
         } else {
             write!(
                 f,
-                "under attack; the server used {:.2} and {:.2} processors, others {others:.2}; ",
+                "under attack; the servers used {:.2} and {:.2} processors, others {others:.2}; ",
                 busy[0], busy[1]
             )?;
         }
@@ -65,8 +71,9 @@ impl fmt::Display for Round {
             f,
             "{panics} panics; {answered} answered, {expired} expired, {excused} excused, {relayed} relayed; "
         )?;
-        write!(f, "{:.0} MiB and {} descriptors, ", mib(peak.memory), peak.descriptors)?;
-        write!(f, "{:.0} MiB and {} after all left", mib(left.memory), left.descriptors)
+        let (most, most_open) = each(peak);
+        let (kept, kept_open) = each(left);
+        write!(f, "{most} MiB and {most_open} descriptors, {kept} and {kept_open} after all left")
     }
 }
 
@@ -76,6 +83,7 @@ pub(super) struct Total {
     pub(super) rounds: usize,
     pub(super) kills: usize,
     pub(super) drains: usize,
+    pub(super) redis: usize,
     pub(super) panics: usize,
     /// Joins of well-behaved members, and attacks.
     pub(super) joins: [usize; 2],
@@ -91,7 +99,7 @@ impl Total {
         self.rounds += 1;
         self.panics += round.panics;
         self.messages += round.answered * 4 + round.relayed;
-        self.peak = self.peak.max(round.peak.memory);
+        self.peak = round.peak.iter().map(|usage| usage.memory).fold(self.peak, usize::max);
         // the time after a kill measures a restart, not an attack
         if !round.upheaval {
             self.trips[0].extend_from_slice(calm);
@@ -105,7 +113,15 @@ impl fmt::Display for Total {
         let [calm, attacked] =
             self.trips.each_ref().map(|trips| trips.iter().copied().collect::<Spread>());
         let Self {
-            rounds, kills, drains, panics, joins: [members, attackers], messages, peak, ..
+            rounds,
+            kills,
+            drains,
+            redis,
+            panics,
+            joins: [members, attackers],
+            messages,
+            peak,
+            ..
         } = self;
         writeln!(
             f,
@@ -113,7 +129,7 @@ impl fmt::Display for Total {
         )?;
         writeln!(
             f,
-            "{panics} panics, {kills} times killed, {drains} times replaced; at most {:.0} MiB",
+            "{panics} panics, {kills} times killed, {drains} times replaced, Redis killed {redis} times; at most {:.0} MiB",
             mib(*peak)
         )?;
         writeln!(f, "round trips, calm: {calm}")?;

@@ -19,7 +19,7 @@ pub(super) struct Town {
     pub(super) pages: Vec<RefCell<Vec<Rc<Seat>>>>,
     /// When each page's actor was last made to panic.
     panics: Vec<Cell<Option<Instant>>>,
-    /// When the server was last killed.
+    /// Until when the end of a server may cost messages.
     killed: Cell<Option<Instant>>,
     /// Whether round trips are recorded.
     pub(super) recording: Cell<bool>,
@@ -69,9 +69,9 @@ impl Town {
         self.panics[page].set(Some(Instant::now()));
     }
 
-    /// Records that the server is killed.
-    pub(super) fn is_killed(&self) {
-        self.killed.set(Some(Instant::now()));
+    /// Records that a server has ended, and that this is noticed within `noticed`.
+    pub(super) fn is_killed(&self, noticed: Duration) {
+        self.killed.set(Some(Instant::now() + noticed));
     }
 
     /// Returns whether a death may have cost a message that was sent on `page` since `sent`.

@@ -18,7 +18,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Result of a deploy.
 #[derive(Debug)]
-pub struct Deploy {
+pub struct Overlap {
     /// Number of pages before the deploy.
     pub pages: usize,
     /// Pages without a newcomer during the deploy that kept host and epoch.
@@ -35,7 +35,7 @@ pub struct Deploy {
     pub faults: (usize, Vec<String>),
 }
 
-impl fmt::Display for Deploy {
+impl fmt::Display for Overlap {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { pages, kept, healed_to_old_host, split, back, healed, faults } = self;
         let whole = pages - split;
@@ -54,13 +54,13 @@ impl fmt::Display for Deploy {
 ///
 /// # Errors
 /// Fails if the pages never agree again, or the old process does not end well.
-pub async fn overlapping(
+pub async fn run(
     old: Server,
     pages: usize,
     each: usize,
     overlap: Duration,
     seed: u64,
-) -> io::Result<Deploy> {
+) -> io::Result<Overlap> {
     let mut old = old;
     let new = old.start_another()?;
     let switch = Switch::start(old.address).await?;
@@ -105,7 +105,7 @@ pub async fn overlapping(
         .collect();
     let both = || before.iter().zip(&after).enumerate();
     let host = |known: &Option<Told>| known.as_ref().map(|told| told.host.clone());
-    Ok(Deploy {
+    Ok(Overlap {
         pages,
         kept: both().filter(|(page, (before, after))| !is_split(*page) && before == after).count(),
         healed_to_old_host: both()
