@@ -32,7 +32,7 @@ pub fn run(server: &Running, there: usize, times: usize) -> io::Result<Sample> {
     let (mut dialled, mut welcomed, mut ended) = (0, 0, 0);
     let (mut joins, mut leaves) = (0, 0);
     let deadline = Instant::now() + PATIENCE;
-    let metered = Metered::begin(server.pid)?;
+    let metered = Metered::begin(&[server.pid])?;
     while ended < times || (contender == Contender::Peerstar && there > 0 && leaves < times) {
         while dialled < times && dialled - ended < AT_A_TIME {
             crowd.dial(&contender.address(&page(there + dialled), &format!("c{dialled}")))?;
@@ -70,7 +70,7 @@ pub fn run(server: &Running, there: usize, times: usize) -> io::Result<Sample> {
         );
         return Err(io::Error::other(what));
     }
-    metered.end(times as u64)
+    metered.end(times as u64).map(|measured| measured.sample)
 }
 
 /// Waits until nothing is in flight.

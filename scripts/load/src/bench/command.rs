@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use super::contender::{Contender, Places};
 use super::work::{Scale, WORKS};
-use super::{Plan, document, guard, run};
+use super::{Plan, document, guard, hops, run};
 
 /// Selection of what is measured.
 #[derive(Debug, clap::Args)]
@@ -32,6 +32,10 @@ pub struct Bench {
     /// With --guard: put the new ratios there.
     #[arg(long, requires = "guard")]
     keep: bool,
+    /// Measure three nodes and their Redis, beside socket.io, in place of the servers that are one
+    /// process.
+    #[arg(long, conflicts_with_all = ["bare", "write", "guard"])]
+    hops: bool,
     /// Folder in which the other servers are installed.
     #[arg(long)]
     cache: Option<PathBuf>,
@@ -46,10 +50,15 @@ impl Bench {
     /// # Errors
     /// Fails if a message is lost, or something cannot be measured.
     pub fn run(self, peerstar: PathBuf, mut say: impl FnMut(&str)) -> io::Result<()> {
-        let Self { quick, rounds, only, bare, write, guard, keep, cache, root } = self;
+        let Self { quick, rounds, only, bare, write, guard, keep, hops, cache, root } = self;
         let places = Places { peerstar, cache: cache.unwrap_or_default() };
         if guard {
             return guard::guard(&places, &root.join("scripts/load/baseline.json"), keep, say);
+        }
+        if hops {
+            let length = if quick { Scale::QUICK.length } else { Scale::FULL.length };
+            let plan = hops::Plan { only, rounds: rounds.unwrap_or(5), length };
+            return hops::run(&plan, &places, say);
         }
         if let Some(unknown) =
             only.iter().find(|key| WORKS.iter().all(|work| work.key != key.as_str()))

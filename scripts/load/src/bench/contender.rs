@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
+use crate::cluster;
 use crate::server::Server;
 use crate::words;
 
@@ -37,6 +38,8 @@ pub enum Contender {
     Matchbox,
     /// The signalling server of npm `y-webrtc`.
     YWebrtc,
+    /// npm `socket.io`, several processes of which are one server; see socket-io.cjs.
+    SocketIo,
 }
 
 impl fmt::Display for Contender {
@@ -47,6 +50,7 @@ impl fmt::Display for Contender {
             Self::PeerServer => "PeerServer",
             Self::Matchbox => "matchbox",
             Self::YWebrtc => "y-webrtc",
+            Self::SocketIo => "socket.io",
         })
     }
 }
@@ -104,7 +108,7 @@ impl Running {
 }
 
 impl Contender {
-    /// All servers, in the order of the table's columns.
+    /// All servers that are one process, in the order of the table's columns.
     pub const ALL: [Self; 5] =
         [Self::Peerstar, Self::Bare, Self::PeerServer, Self::Matchbox, Self::YWebrtc];
 
@@ -113,8 +117,23 @@ impl Contender {
     /// # Errors
     /// Fails if it does not listen in time.
     pub fn start(self, places: &Places) -> io::Result<Running> {
+        self.start_on(places, None)
+    }
+
+    /// Starts the server, as one of several that share a Redis if a URL of one is given.
+    ///
+    /// # Errors
+    /// Fails if it does not listen in time.
+    pub fn start_on(self, places: &Places, redis: Option<&str>) -> io::Result<Running> {
         if self == Self::Peerstar {
-            let server = Server::start(&places.peerstar, &LIFTED)?;
+            let settings: Vec<_> =
+                LIFTED
+                    .into_iter()
+                    .chain(redis.into_iter().flat_map(|url| {
+                        cluster::SETTINGS.into_iter().chain([("cluster.url", url)])
+                    }))
+                    .collect();
+            let server = Server::start(&places.peerstar, &settings)?;
             return Ok(Running {
                 contender: self,
                 address: server.address,
@@ -127,7 +146,7 @@ impl Contender {
         loop {
             tries += 1;
             let free = TcpListener::bind(("0.0.0.0", 0))?.local_addr()?.port();
-            match self.start_at(free, places) {
+            match self.start_at(free, places, redis) {
                 Err(e) if tries == 3 => return Err(e),
                 Err(_) => {}
                 running => return running,
@@ -135,11 +154,12 @@ impl Contender {
         }
     }
 
-    fn start_at(self, port: u16, places: &Places) -> io::Result<Running> {
+    fn start_at(self, port: u16, places: &Places, redis: Option<&str>) -> io::Result<Running> {
         let address = SocketAddr::from(([127, 0, 0, 1], port));
         let mut command = self.command(places, address);
         let child = command
             .env_remove("RUST_LOG")
+            .env("REDIS", redis.unwrap_or_default())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
@@ -196,6 +216,14 @@ impl Contender {
                 command.env("PORT", address.port().to_string());
                 command
             }
+            Self::SocketIo => {
+                let mut command = Command::new("node");
+                command
+                    .args(["--eval", include_str!("../../socket-io.cjs")])
+                    .env("NODE_PATH", places.cache.join("npm/node_modules"))
+                    .env("PORT", address.port().to_string());
+                command
+            }
         }
     }
 
@@ -209,6 +237,7 @@ impl Contender {
             Self::PeerServer => &cache.join("npm/node_modules/peer/dist/bin/peerjs.js"),
             Self::Matchbox => &cache.join("bin/matchbox_server"),
             Self::YWebrtc => &cache.join("npm/node_modules/y-webrtc/bin/server.js"),
+            Self::SocketIo => &cache.join("npm/node_modules/@socket.io/redis-streams-adapter"),
         };
         file.exists()
     }
@@ -224,6 +253,9 @@ impl Contender {
             }
             Self::Matchbox => format!("/{page}"),
             Self::YWebrtc => "/".into(),
+            Self::SocketIo => {
+                format!("/socket.io/?EIO=4&transport=websocket&id={id}&page={page}")
+            }
         }
     }
 
@@ -234,6 +266,7 @@ impl Contender {
             Self::Peerstar | Self::Bare | Self::PeerServer => r#"{"type":"OPEN""#,
             Self::Matchbox => r#"{"IdAssigned":""#,
             Self::YWebrtc => r#"{"type":"pong""#,
+            Self::SocketIo => r#"40{"sid""#,
         }
     }
 
@@ -245,6 +278,8 @@ impl Contender {
                 format!(r#"{{"type":"subscribe","topics":["{page}"]}}"#),
                 r#"{"type":"ping"}"#.into(),
             ],
+            // CONNECT to the default namespace
+            Self::SocketIo => vec!["40".into()],
             Self::Peerstar | Self::Bare | Self::PeerServer | Self::Matchbox => Vec::new(),
         }
     }
@@ -254,6 +289,7 @@ impl Contender {
     pub fn signal(self, dst: &str, payload: &str) -> String {
         match self {
             Self::Matchbox => format!(r#"{{"Signal":{{"receiver":"{dst}","data":{payload}}}}}"#),
+            Self::SocketIo => format!(r#"42["to","{dst}",{payload}]"#),
             Self::Peerstar | Self::Bare | Self::PeerServer | Self::YWebrtc => {
                 format!(r#"{{"type":"CANDIDATE","dst":"{dst}","payload":{payload}}}"#)
             }
@@ -267,6 +303,7 @@ impl Contender {
             Self::YWebrtc => {
                 format!(r#"{{"type":"publish","topic":"{page}","payload":{payload}}}"#)
             }
+            Self::SocketIo => format!(r#"42["all",{payload}]"#),
             Self::Peerstar | Self::Bare | Self::PeerServer | Self::Matchbox => {
                 format!(r#"{{"type":"RELAY","payload":{payload}}}"#)
             }

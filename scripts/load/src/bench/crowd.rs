@@ -39,7 +39,8 @@ struct Socket {
 /// Many WebSockets, each known by its number.
 #[derive(Debug)]
 pub struct Crowd {
-    to: SocketAddr,
+    /// Addresses at which sockets take turns.
+    to: Vec<SocketAddr>,
     poll: Poll,
     sockets: Vec<Option<Socket>>,
     free: Vec<usize>,
@@ -55,7 +56,7 @@ impl Crowd {
     /// Fails on an I/O error.
     pub fn new(to: SocketAddr) -> io::Result<Self> {
         Ok(Self {
-            to,
+            to: vec![to],
             poll: Poll::new()?,
             sockets: Vec::new(),
             free: Vec::new(),
@@ -63,6 +64,22 @@ impl Crowd {
             scratch: vec![0; 256 * 1024],
             happened: Some(Events::with_capacity(1024)),
         })
+    }
+
+    /// Lets the next sockets take turns at these addresses, from the first one on.
+    ///
+    /// # Panics
+    /// If there is no address.
+    pub fn aim(&mut self, to: &[SocketAddr]) {
+        assert!(!to.is_empty(), "there is a server");
+        self.to = to.to_vec();
+        self.dialled = self.dialled.next_multiple_of(self.to.len());
+    }
+
+    /// Returns the addresses at which the next sockets take turns.
+    #[must_use]
+    pub fn targets(&self) -> &[SocketAddr] {
+        &self.to
     }
 
     /// Number of sockets in the crowd.
@@ -76,13 +93,14 @@ impl Crowd {
     /// # Errors
     /// Fails on an I/O error.
     pub fn dial(&mut self, path_and_query: &str) -> io::Result<usize> {
-        let Route { from, .. } = Route::nth(self.to, self.dialled);
+        let to = self.to[self.dialled % self.to.len()];
+        let Route { from, .. } = Route::nth(to, self.dialled);
         self.dialled += 1;
         let raw = RawSocket::new(Domain::IPV4, Type::STREAM, None)?;
         raw.set_nonblocking(true)?;
         raw.set_tcp_nodelay(true)?;
         raw.bind(&SocketAddr::new(from, 0).into())?;
-        match raw.connect(&self.to.into()) {
+        match raw.connect(&to.into()) {
             Err(e) if e.raw_os_error() != Some(EINPROGRESS) => return Err(e),
             _ => {}
         }

@@ -1,6 +1,7 @@
 //! Measures the death of a page's host.
 
 use std::io;
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use super::contender::{Contender, Running};
@@ -32,11 +33,26 @@ impl Throne {
     /// # Errors
     /// Fails if one does not get in.
     pub fn set(crowd: &mut Crowd, contender: Contender, members: usize) -> io::Result<Self> {
+        let to = crowd.targets().to_vec();
+        Self::set_at(crowd, contender, members, &to)
+    }
+
+    /// Lets the host join at the crowd's server, and then the others in turn at those of `to`.
+    ///
+    /// # Errors
+    /// Fails if one does not get in.
+    pub fn set_at(
+        crowd: &mut Crowd,
+        contender: Contender,
+        members: usize,
+        to: &[SocketAddr],
+    ) -> io::Result<Self> {
         let first = crowd.count();
         let mut seats: Vec<_> =
             (0..members).map(|n| Seat { page: "throne".into(), id: format!("t{n}") }).collect();
         let (host, others) = seats.split_at_mut(1);
         all_in(crowd, contender, host)?;
+        crowd.aim(to);
         all_in(crowd, contender, others)?;
         while crowd.turn(Duration::from_millis(100), |_, _, _| Ok(()))? {}
         Ok(Self { first, members, host: first, deaths: 0 })

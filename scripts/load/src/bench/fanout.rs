@@ -1,12 +1,13 @@
 //! Measures a host that sends to all members of its page through the server.
 
 use std::io;
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use super::contender::{Contender, Running};
 use super::crowd::{Crowd, Heard};
 use super::message::{Incoming, Outgoing, state};
-use super::sample::{Metered, Sample};
+use super::sample::{Measured, Metered, Sample};
 use super::seats::{PATIENCE, Seat, all_in, gone};
 
 /// Bytes of one message.
@@ -30,10 +31,25 @@ impl Stage {
     /// # Errors
     /// Fails if not all get in.
     pub fn set(crowd: &mut Crowd, contender: Contender, members: usize) -> io::Result<Self> {
+        let to = crowd.targets().to_vec();
+        Self::set_at(crowd, contender, members, &to)
+    }
+
+    /// Lets the host join at the crowd's server, and then the others in turn at those of `to`.
+    ///
+    /// # Errors
+    /// Fails if not all get in.
+    pub fn set_at(
+        crowd: &mut Crowd,
+        contender: Contender,
+        members: usize,
+        to: &[SocketAddr],
+    ) -> io::Result<Self> {
         let host = crowd.count();
         // y-webrtc sends a message to its own sender, if that subscribes to the page
         let page = if contender == Contender::YWebrtc { "backstage" } else { PAGE };
         all_in(crowd, contender, &mut [Seat { page: page.into(), id: "host".into() }])?;
+        crowd.aim(to);
         let mut seats: Vec<_> =
             (0..members).map(|n| Seat { page: PAGE.into(), id: format!("m{n}") }).collect();
         all_in(crowd, contender, &mut seats)?;
@@ -83,6 +99,39 @@ impl Stage {
         })?;
         Ok(())
     }
+
+    /// Measures the processes `pids` while the host sends.
+    ///
+    /// # Errors
+    /// Fails if a message is lost.
+    pub fn play(
+        &mut self,
+        crowd: &mut Crowd,
+        under_way: u64,
+        length: Duration,
+        pids: &[u32],
+    ) -> io::Result<Measured> {
+        let begin = Instant::now() + length / 2;
+        while Instant::now() < begin {
+            self.turn(crowd, under_way)?;
+        }
+        let before = self.heard;
+        let metered = Metered::begin(pids)?;
+        let end = Instant::now() + length;
+        while Instant::now() < end {
+            self.turn(crowd, under_way)?;
+        }
+        let measured = metered.end(self.heard - before)?;
+        let deadline = Instant::now() + PATIENCE;
+        while self.missing() > 0 {
+            self.turn(crowd, 0)?;
+            if Instant::now() > deadline {
+                let lost = self.missing();
+                return Err(io::Error::other(format!("{lost} deliveries were lost")));
+            }
+        }
+        Ok(measured)
+    }
 }
 
 /// Measures a host that sends to `members` others.
@@ -97,27 +146,5 @@ pub fn run(
 ) -> io::Result<Sample> {
     let mut crowd = Crowd::new(server.address)?;
     let mut stage = Stage::set(&mut crowd, server.contender, members)?;
-    let begin = Instant::now() + length / 2;
-    while Instant::now() < begin {
-        stage.turn(&mut crowd, under_way)?;
-    }
-    let before = stage.heard;
-    let metered = Metered::begin(server.pid)?;
-    let end = Instant::now() + length;
-    while Instant::now() < end {
-        stage.turn(&mut crowd, under_way)?;
-    }
-    let sample = metered.end(stage.heard - before)?;
-    let deadline = Instant::now() + PATIENCE;
-    while stage.missing() > 0 {
-        stage.turn(&mut crowd, 0)?;
-        if Instant::now() > deadline {
-            return Err(io::Error::other(format!(
-                "{}: {} deliveries were lost",
-                server.contender,
-                stage.missing()
-            )));
-        }
-    }
-    Ok(sample)
+    stage.play(&mut crowd, under_way, length, &[server.pid]).map(|measured| measured.sample)
 }

@@ -11,6 +11,7 @@ pub mod death;
 pub mod document;
 pub mod fanout;
 pub mod guard;
+pub mod hops;
 pub mod idle;
 pub mod latency;
 pub mod message;

@@ -20,6 +20,7 @@ const fn colour(contender: Contender) -> &'static str {
         Contender::PeerServer => "#1971c2",
         Contender::Matchbox => "#2f9e44",
         Contender::YWebrtc => "#9c36b5",
+        Contender::SocketIo => "#212529",
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use super::contender::{Contender, Running};
 use super::crowd::{Crowd, Heard};
 use super::message::{Incoming, Outgoing, candidate};
-use super::sample::{Metered, Sample};
+use super::sample::{Measured, Metered, Sample};
 use super::seats::{PATIENCE, Seat, all_in, gone};
 
 /// Bytes of one message.
@@ -50,27 +50,48 @@ pub fn run(
         })
         .collect();
     all_in(&mut crowd, contender, &mut seats)?;
-    let mut talkers = (0..2 * pairs)
+    exchange(&mut crowd, contender, &seats, under_way, length, &[server.pid])
+        .map(|measured| measured.sample)
+}
+
+/// Measures the processes `pids` while the last members that came in talk: `seats`, of which two and
+/// two are a pair.
+///
+/// # Errors
+/// Fails if a message is lost.
+pub fn exchange(
+    crowd: &mut Crowd,
+    contender: Contender,
+    seats: &[Seat],
+    under_way: usize,
+    length: Duration,
+    pids: &[u32],
+) -> io::Result<Measured> {
+    let first = crowd.count() - seats.len();
+    let mut talkers = (0..seats.len())
         .map(|n| {
             let text = candidate(LENGTH, |payload| contender.signal(&seats[n ^ 1].id, payload));
             Ok(Talker { outgoing: Outgoing::new(&text)?, incoming: Incoming::default() })
         })
         .collect::<io::Result<Vec<_>>>()?;
 
-    for n in (0..2 * pairs).step_by(2) {
+    for n in (0..seats.len()).step_by(2) {
         let mut out = Vec::new();
         (0..under_way).for_each(|_| talkers[n].outgoing.push(&mut out));
-        crowd.send(n, &out)?;
+        crowd.send(first + n, &out)?;
     }
     let mut heard_in_all = 0_u64;
     let mut turn = |talkers: &mut [Talker], heard_in_all: &mut u64, answers: bool| {
         crowd.turn(Duration::from_millis(100), |number, heard, out| {
             match heard {
                 Heard::Text(text) => {
-                    if talkers[number].incoming.hear(text)? {
+                    let talker = number.checked_sub(first).and_then(|n| talkers.get_mut(n));
+                    if let Some(talker) = talker
+                        && talker.incoming.hear(text)?
+                    {
                         *heard_in_all += 1;
                         if answers {
-                            talkers[number].outgoing.push(out);
+                            talker.outgoing.push(out);
                         }
                     }
                 }
@@ -86,12 +107,12 @@ pub fn run(
         turn(&mut talkers, &mut heard_in_all, true)?;
     }
     let before = heard_in_all;
-    let metered = Metered::begin(server.pid)?;
+    let metered = Metered::begin(pids)?;
     let end = Instant::now() + length;
     while Instant::now() < end {
         turn(&mut talkers, &mut heard_in_all, true)?;
     }
-    let sample = metered.end(heard_in_all - before)?;
+    let measured = metered.end(heard_in_all - before)?;
 
     let lost = |talkers: &[Talker]| {
         talkers.iter().map(|talker| talker.outgoing.sent).sum::<u64>() - heard_in(talkers)
@@ -106,7 +127,7 @@ pub fn run(
             )));
         }
     }
-    Ok(sample)
+    Ok(measured)
 }
 
 fn heard_in(talkers: &[Talker]) -> u64 {
