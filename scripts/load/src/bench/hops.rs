@@ -1,6 +1,7 @@
 //! Measures what it costs that members of a page are on several nodes: the processors of all nodes and
 //! of their Redis, beside the same work on one node.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
@@ -18,8 +19,10 @@ use crate::cluster::Redis;
 
 /// Number of nodes.
 const NODES: usize = 3;
-/// Time after which no member of a finished work is left.
+/// Time after which no member of a finished work is left whose id comes again.
 const LEFT: Duration = Duration::from_secs(4);
+/// Time between two works whose members have other ids.
+const PAUSE: Duration = Duration::from_millis(500);
 /// Deaths of hosts in each run.
 const DEATHS: usize = 9;
 
@@ -111,6 +114,8 @@ struct System {
     contender: Contender,
     nodes: Vec<Running>,
     redis: Redis,
+    /// Number of works so far.
+    works: Cell<usize>,
 }
 
 impl System {
@@ -122,7 +127,7 @@ impl System {
             .collect::<io::Result<_>>()?;
         // a new cluster takes its first pages after some seconds
         thread::sleep(Duration::from_secs(8));
-        Ok(Self { contender, nodes, redis })
+        Ok(Self { contender, nodes, redis, works: Cell::default() })
     }
 
     fn addresses(&self, nodes: &[usize]) -> Vec<SocketAddr> {
@@ -138,17 +143,20 @@ impl System {
     fn run(&self, work: Work, at: Site, length: Duration) -> io::Result<Taken> {
         let mut crowd = Crowd::new(self.nodes[0].address)?;
         let there = self.addresses(at.nodes(work));
+        let number = self.works.get();
+        self.works.set(number + 1);
         let taken = match work {
             Work::Relay { pairs, under_way, paged } => {
-                let page = |pair: usize| if paged { format!("p{pair}") } else { String::new() };
+                let page =
+                    |pair: usize| if paged { format!("p{number}-{pair}") } else { String::new() };
                 // keeps its page on the first node
                 let mut stays: Vec<_> = (0..if paged { pairs } else { 1 })
-                    .map(|n| Seat { page: page(n), id: format!("stays{n}") })
+                    .map(|n| Seat { page: page(n), id: format!("stays{number}-{n}") })
                     .collect();
                 all_in(&mut crowd, self.contender, &mut stays)?;
                 crowd.aim(&there);
                 let mut seats: Vec<_> = (0..2 * pairs)
-                    .map(|n| Seat { page: page(n / 2), id: format!("c{n}") })
+                    .map(|n| Seat { page: page(n / 2), id: format!("c{number}-{n}") })
                     .collect();
                 all_in(&mut crowd, self.contender, &mut seats)?;
                 let pids = self.pids();
@@ -176,7 +184,7 @@ impl System {
         for node in &self.nodes {
             node.is_well()?;
         }
-        thread::sleep(LEFT);
+        thread::sleep(if matches!(work, Work::Relay { .. }) { PAUSE } else { LEFT });
         Ok(taken)
     }
 }
@@ -240,7 +248,7 @@ pub fn run(plan: &Plan, places: &Places, mut say: impl FnMut(&str)) -> io::Resul
 /// Returns the medians as a table in Markdown, each with its ratio to one node.
 fn table(results: &Results) -> String {
     let mut text = String::from(
-        "\n| | system | one node | page here, one end there | page on a third node, or members on all three |\n|---|---|--:|--:|--:|\n",
+        "\n| | system | all on one node | one hop; members on two nodes | two hops, Y → P → Z; members on three |\n|---|---|--:|--:|--:|\n",
     );
     let of = |key: &(usize, Contender, Site), what: fn(&Taken) -> f64| {
         results.get(key).map(|taken| median(taken.iter().map(what).collect()))
