@@ -36,10 +36,12 @@ impl<J> NodeState<J> {
         let here = Here { life, fence, raising: None, branches, idle: None };
         self.pages.place(env.now, page, Place::Here(here));
         let Some(entry) = self.pages.get_mut(page) else { return };
-        let announced = entry.floor.epoch.max(self.announced);
-        entry.raise_floor(announced, fence);
         let known = entry.host.clone();
         let claim = hint.into_iter().chain(known).max_by_key(|claim| claim.epoch);
+        // Epochs of pages that are gone are no reason to doubt what is known of this one.
+        let forgotten = if claim.is_none() { self.announced } else { Epoch::default() };
+        let announced = entry.floor.epoch.max(forgotten);
+        entry.raise_floor(announced, fence);
         out.push(Output::Create { page: page.clone(), incarnation, fence, announced, claim });
         if self.told.is_alone {
             out.push(Output::Alone { page: page.clone(), alone: true });

@@ -160,7 +160,7 @@ mod tests {
         let mut files: Vec<_> =
             std::fs::read_dir(folder).unwrap().map(|file| file.unwrap().path()).collect();
         files.sort();
-        assert_eq!(files.len(), 20);
+        assert_eq!(files.len(), 21);
         for path in files.iter().filter(|path| path.to_string_lossy().contains(&wanted)) {
             let script = parse(&std::fs::read_to_string(path).unwrap()).unwrap();
             let seeds = number("CLUSTER_SCHEDULE_SEEDS", 10);
