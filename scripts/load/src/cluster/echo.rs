@@ -1,6 +1,7 @@
 //! A member that relays to its host and back: shows whether the way between the two works.
 
 use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -24,6 +25,8 @@ pub(super) struct Watch {
     began: Instant,
     /// What fills the messages of members.
     filling: String,
+    /// Messages of which a later one came back and they did not.
+    lost: Cell<usize>,
     /// Time at which a member, by number, got back the first message that it sent after `since`.
     back: RefCell<Vec<Option<Instant>>>,
 }
@@ -37,6 +40,7 @@ impl Watch {
             since: Cell::new(now),
             began: now,
             filling: "x".repeat(bytes),
+            lost: Cell::default(),
             back: RefCell::default(),
         })
     }
@@ -45,6 +49,7 @@ impl Watch {
     pub(super) fn begin(&self) -> Instant {
         let now = Instant::now();
         self.since.set(now);
+        self.lost.set(0);
         self.back.borrow_mut().clear();
         now
     }
@@ -52,6 +57,11 @@ impl Watch {
     /// Returns when the way of a member worked again.
     pub(super) fn back(&self, number: usize) -> Option<Instant> {
         self.back.borrow().get(number).copied().flatten()
+    }
+
+    /// Number of messages that were lost since the last fault.
+    pub(super) fn lost(&self) -> usize {
+        self.lost.get()
     }
 
     fn worked(&self, number: usize) {
@@ -76,17 +86,28 @@ pub(super) struct Echo {
     me: Rc<Seat>,
     watch: Rc<Watch>,
     next: Instant,
+    /// When the messages were sent that have not come back on this socket.
+    awaited: VecDeque<u64>,
 }
 
 impl Echo {
     pub(super) fn new(me: &Rc<Seat>, watch: &Rc<Watch>) -> Self {
         // members take turns within the interval
         let turn = Duration::from_millis(me.number as u64 * 7 % EVERY.as_millis() as u64);
-        Self { me: Rc::clone(me), watch: Rc::clone(watch), next: Instant::now() + turn }
+        Self {
+            me: Rc::clone(me),
+            watch: Rc::clone(watch),
+            next: Instant::now() + turn,
+            awaited: VecDeque::new(),
+        }
     }
 }
 
 impl Role for Echo {
+    fn opened(&mut self, _: &mut Vec<u8>) {
+        self.awaited.clear();
+    }
+
     fn said(&mut self, message: &Message<'_>, out: &mut Vec<u8>) {
         if message.r#type != "RELAY" {
             return;
@@ -99,7 +120,15 @@ impl Role for Echo {
                 r#"{{"type":"RELAY","dst":"{src}","payload":{{"sent":{sent},"back":true}}}}"#
             );
             frame::push(out, frame::TEXT, text.as_bytes());
-        } else if self.watch.began + Duration::from_millis(sent) >= self.watch.since.get() {
+            return;
+        }
+        while let Some(first) = self.awaited.pop_front() {
+            if first >= sent {
+                break;
+            }
+            self.watch.lost.set(self.watch.lost.get() + 1);
+        }
+        if self.watch.began + Duration::from_millis(sent) >= self.watch.since.get() {
             self.watch.worked(self.me.number);
         }
     }
@@ -110,7 +139,8 @@ impl Role for Echo {
 
     fn act(&mut self, out: &mut Vec<u8>) {
         self.next = Instant::now() + EVERY;
-        let sent = self.watch.began.elapsed().as_millis();
+        let sent = self.watch.began.elapsed().as_millis() as u64;
+        self.awaited.push_back(sent);
         let filling = &self.watch.filling;
         let text = format!(
             r#"{{"type":"RELAY","payload":{{"sent":{sent},"back":false,"x":"{filling}"}}}}"#

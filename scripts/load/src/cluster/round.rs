@@ -17,6 +17,9 @@ use crate::swarm::Swarm;
 /// is awaited so long (`election.recovery_ms`).
 const AWAITED: Duration = Duration::from_secs(5);
 
+/// Time without Redis below which nothing may be lost.
+const KEPT: Duration = Duration::from_secs(5);
+
 /// The members just before a fault.
 #[derive(Debug)]
 pub(super) struct Before {
@@ -73,6 +76,8 @@ pub struct Round {
     relayed: Spread,
     /// Members for which that did not happen.
     silent: usize,
+    /// Messages to hosts that did not come back, and later ones did.
+    lost: usize,
     /// Time from the fault until each member that lost its socket was in again.
     back: Spread,
     /// Time from the fault until all members agreed.
@@ -124,6 +129,7 @@ impl Round {
             touched: before.touched(),
             ended: stayed.iter().filter(|stayed| !**stayed).count(),
             silent: asked.iter().filter(|back| back.is_none()).count(),
+            lost: watch.lost(),
             relayed: asked.into_iter().flatten().map(|back| back - *began).collect(),
             back: bees
                 .iter()
@@ -139,7 +145,7 @@ impl Round {
     }
 
     /// Returns what members must not notice of a fault, and did. Times are reported and not judged.
-    pub(super) fn complaints(&self, fault: Fault) -> Vec<String> {
+    pub(super) fn complaints(&self, fault: Fault, length: Duration) -> Vec<String> {
         let Self { pages, kept, touched, ended, silent, changed_untouched, .. } = self;
         let mut found = Vec::new();
         let changed = pages - kept;
@@ -156,6 +162,10 @@ impl Round {
         }
         if *silent > 0 {
             found.push(format!("{silent} members do not reach their host"));
+        }
+        let is_redis = matches!(fault, Fault::KillRedis | Fault::FreezeRedis | Fault::EmptyRedis);
+        if is_redis && length < KEPT && self.lost > 0 {
+            found.push(format!("{} messages were lost", self.lost));
         }
         if fault == Fault::DrainNode && self.hostless > AWAITED {
             found.push(format!("a page had no host for {:?}", self.hostless));
@@ -179,6 +189,7 @@ impl fmt::Display for Round {
         if *silent > 0 {
             write!(f, ", not at all: {silent}")?;
         }
+        write!(f, "; {} messages lost", self.lost)?;
         let memory: Vec<_> =
             self.memory.iter().map(|memory| (memory / 1024 / 1024).to_string()).collect();
         write!(f, "; back: {back}; all agree after {} ms; ", agreed.as_millis())?;

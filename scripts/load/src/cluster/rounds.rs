@@ -82,7 +82,10 @@ pub async fn run(
         sleep(Duration::from_secs(2)).await;
         let round = round(&mut cluster, &swarm, &watch, plan, n % plan.nodes).await?;
         report(&round);
-        round.complaints(plan.fault).into_iter().for_each(|what| swarm.world.ledger.fault(what));
+        round
+            .complaints(plan.fault, plan.length)
+            .into_iter()
+            .for_each(|what| swarm.world.ledger.fault(what));
     }
     if matches!(plan.fault, Fault::KillRedis | Fault::FreezeRedis | Fault::EmptyRedis) {
         sleep(CONSEQUENCES).await;

@@ -20,10 +20,11 @@ use crate::frame;
 use crate::ledger::STRANGER;
 use crate::socket::{Route, Socket};
 
-/// Maximum number of attackers at full speed. More would occupy the whole machine.
-const FLOODS: usize = 8;
-/// Number of pairs of a client that does not read and one that sends to it.
-const JAMS: usize = 12;
+/// Of so many attackers one at most sends at full speed. More would occupy the whole machine.
+const FLOODS: usize = 75;
+/// For so many attackers there is one pair at most of a client that does not read and one that sends
+/// to it.
+const JAMS: usize = 50;
 
 /// Target of the attacks.
 #[derive(Debug, Clone, Copy)]
@@ -53,7 +54,8 @@ struct Attacker {
 /// and then.
 pub async fn attack(plan: Plan, numbers: Range<usize>, seed: u64, say: impl Fn(usize)) {
     let lives = Rc::new(Cell::new(0_usize));
-    let (floods, jams) = (Rc::new(Semaphore::new(FLOODS)), Rc::new(Semaphore::new(JAMS)));
+    let permits = |of: usize| Rc::new(Semaphore::new(numbers.len().div_ceil(of)));
+    let (floods, jams) = (permits(FLOODS), permits(JAMS));
     for number in numbers {
         let random = SmallRng::seed_from_u64(seed ^ (number as u64).rotate_left(32));
         let (floods, jams) = (Rc::clone(&floods), Rc::clone(&jams));

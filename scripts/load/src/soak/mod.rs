@@ -190,6 +190,7 @@ impl Soak {
         let calm_cpu = self.site.cpu()? - before;
         let calm = self.town.trips.take();
         let attackers = self.attackers(first, upheaval != Upheaval::Servers)?;
+        self.town.links_fill.set(self.site.is_cluster());
         // all members are in
         sleep(Duration::from_secs(2)).await;
         match upheaval {
@@ -216,6 +217,7 @@ impl Soak {
         drop(attackers);
         self.town.talking.set(false);
         self.settle().await?;
+        self.town.links_fill.set(false);
         self.swarm.world.ledger.explain_successions();
         self.swarm.leave(PATIENCE).await?;
         self.total.joins[0] = self.swarm.world.ledger.joins();

@@ -163,10 +163,14 @@ impl Talker {
     fn expired(&mut self, src: &str) {
         let Some(exchange) = self.exchange.take_if(|e| *e.with.id == *src) else { return };
         count(&self.town.counts.expired);
-        if exchange.was_up && !self.is_excused(&exchange) {
+        if exchange.was_up && !self.is_excused(&exchange) && !self.town.links_fill.get() {
             self.world.ledger.fault(format!(
-                "page {}: {} was told that {src} is absent, who is there",
-                self.me.page, self.me.id
+                "page {}: {} (on {:?}) was told that {src} (on {:?}) is absent, who is there; {}",
+                self.me.page,
+                self.me.id,
+                self.me.node.get(),
+                exchange.with.node.get(),
+                self.town.when(exchange.sent)
             ));
         }
     }
@@ -220,8 +224,9 @@ impl Role for Talker {
             }
             let (page, me, with) = (self.me.page, &self.me.id, &exchange.with.id);
             let what = format!(
-                "page {page}: what {me} sent {with} (up: {}) neither arrived nor expired",
-                exchange.was_up
+                "page {page}: what {me} sent {with} (up: {}) neither arrived nor expired; {}",
+                exchange.was_up,
+                self.town.when(exchange.sent)
             );
             return self.world.ledger.fault(what);
         }

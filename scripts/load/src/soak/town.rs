@@ -21,6 +21,10 @@ pub(super) struct Town {
     panics: Vec<Cell<Option<Instant>>>,
     /// Until when the end of a server may cost messages.
     killed: Cell<Option<Instant>>,
+    /// When a server last ended or began.
+    upset: Cell<Option<Instant>>,
+    /// Whether attackers may fill the links between nodes. What is signalled expires then.
+    pub(super) links_fill: Cell<bool>,
     /// Whether round trips are recorded.
     pub(super) recording: Cell<bool>,
     /// Round trips of exchanges that nothing disturbed.
@@ -57,6 +61,8 @@ impl Town {
             pages: (0..pages).map(|_| RefCell::default()).collect(),
             panics: (0..pages).map(|_| Cell::default()).collect(),
             killed: Cell::default(),
+            upset: Cell::default(),
+            links_fill: Cell::default(),
             recording: Cell::default(),
             trips: RefCell::default(),
             counts: Counts::default(),
@@ -71,7 +77,15 @@ impl Town {
 
     /// Records that a server has ended, and that this is noticed within `noticed`.
     pub(super) fn is_killed(&self, noticed: Duration) {
-        self.killed.set(Some(Instant::now() + noticed));
+        let now = Instant::now();
+        self.killed.set(Some(now + noticed));
+        self.upset.set(Some(now));
+    }
+
+    /// Says when something was sent, and when a server last ended or began.
+    pub(super) fn when(&self, sent: Instant) -> String {
+        let upset = self.upset.get().map(|at| at.elapsed());
+        format!("sent {:?} ago, a server ended or began {upset:?} ago", sent.elapsed())
     }
 
     /// Returns whether a death may have cost a message that was sent on `page` since `sent`.
