@@ -777,4 +777,94 @@ export const mutants = [
     name: "a host that is told its own epoch takes over again",
     edits: [["group.ts", "this.#role.rosterTaken(roster);", "this.#role.start();"]],
   },
+  {
+    name: "a page gives nothing of channels that it has not opened",
+    edits: [
+      ["../channels/table.ts", "if (!record.isEmpty) parts.set(name, record.part(now));", ""],
+    ],
+  },
+  {
+    name: "a page forgets the part that it is given of a channel that it has not opened",
+    edits: [
+      [
+        "../channels/table.ts",
+        "else known.record.replace(part, now);",
+        "else known.record.clear();",
+      ],
+    ],
+  },
+  {
+    name: "messages on channels that are not open are not kept",
+    edits: [
+      ["../channels/table.ts", "if (!known.callbacks?.gives) this.#keep(known, message, now);", ""],
+    ],
+  },
+  {
+    name: "a page that could not keep a channel gives snapshots",
+    edits: [["../channels/table.ts", "if (record.overflowed) {", "if (false) {"]],
+  },
+  {
+    name: "a channel that is opened late is handed nothing",
+    edits: [
+      [
+        "../channels/table.ts",
+        "complete }], messages: restored.messages };",
+        "complete }], messages: [] };",
+      ],
+    ],
+  },
+  {
+    name: "a channel is restored without the messages after its state",
+    edits: [["../channels/table.ts", "messages.push(...restored.messages);", ""]],
+  },
+  {
+    name: "messages of parts come channel by channel",
+    edits: [
+      ["../channels/table.ts", "messages.sort((a, b) => a.message.seq - b.message.seq);", ""],
+    ],
+  },
+  {
+    name: "a channel that is empty elsewhere keeps its state",
+    edits: [["../channels/table.ts", `(whole && reason !== "join")`, "false"]],
+  },
+  {
+    name: "a snapshot without parts counts as one of empty channels",
+    edits: [
+      ["../channels/table.ts", "this.#knowsAll = given?.all === true;", "this.#knowsAll = true;"],
+    ],
+  },
+  {
+    name: "a page that knows not all gives on that it does",
+    edits: [["../channels/table.ts", "const all = this.#knowsAll;", "const all = true;"]],
+  },
+  {
+    name: "a state that lacks something is given on as whole",
+    edits: [
+      [
+        "../channels/table.ts",
+        "parts.set(name, { state, messages: [], whole });",
+        "parts.set(name, { state, messages: [], whole: true });",
+      ],
+    ],
+  },
+  {
+    name: "a page that took a state is handed nothing of it again from another history",
+    edits: [["../channels/table.ts", "if (replaces) known.last = new Map();", ""]],
+  },
+  {
+    name: "a page without a state is handed messages again",
+    edits: [["../channels/table.ts", "if (n <= (last.get(from) ?? 0)) return undefined;", ""]],
+  },
+  {
+    name: "a history that was replaced counts as one that goes on",
+    edits: [["../channels/table.ts", `reason !== "replaced" &&`, ""]],
+  },
+  {
+    name: "a host asks members for snapshots that cannot give parts",
+    edits: [["restorer.ts", "(isAble(one) ? 2 : 0) +", ""]],
+  },
+  {
+    name: "a host prefers a member that cannot give parts to its own page",
+    edits: [["restorer.ts", "best && (isAble(best) || !snapshots.areGiven)", "best"]],
+  },
 ];

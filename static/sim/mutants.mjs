@@ -43,6 +43,8 @@ const CASES = [
   "group.freshness",
   "group.replica",
   "group.snapshots",
+  "channel-table",
+  "shell.channels",
   "data-channels",
   "socket",
   "shell.end",

@@ -1,12 +1,13 @@
 // One browser: the machine under test, a shell as thin as the real one should be, and the page above.
 
-import { Group, type Effect, type Event, type Notice, type Wire } from "../src/group/index.ts";
+import { CAN, Group, type Effect, type Event, type Notice, type Wire } from "../src/group/index.ts";
 import type { Restore } from "../src/group/wire.ts";
 import { epochAt, isEmpty } from "../src/group/history.ts";
 import type { Lost, Place, Snapshot } from "../src/group/types.ts";
 import { App, type AppState } from "./app.ts";
 import { Channels } from "./channels.ts";
 import { Connection } from "./connection.ts";
+import { Conversations } from "./conversations.ts";
 import { lie } from "./lies.ts";
 import { Naming } from "./naming.ts";
 import type { Observer } from "./observer.ts";
@@ -25,6 +26,7 @@ const FRACTION_MS = 0.3;
 export class Node implements Tab {
   readonly machine: Group;
   readonly app = new App();
+  readonly conversations: Conversations;
   readonly sent: Sent;
   readonly touch: Touch;
   readonly naming: Naming;
@@ -50,6 +52,10 @@ export class Node implements Tab {
   /** Events that came while the page was frozen. */
   #backlog: Event[] = [];
   #wakeAt = Infinity;
+  /** Whether the page gives the group's own state. */
+  readonly #gives: boolean;
+  /** Whether the machine was told that the page gives snapshots. */
+  #saidGives = false;
   /** Longest delay of this tab's timers, in ms. */
   readonly #lazyMs: number;
 
@@ -68,7 +74,8 @@ export class Node implements Tab {
     this.profile = `${id}, at first`;
     this.mayRelay = !(profile.rights && profile.p2p && random.chance(0.35));
     this.#lazyMs = random.chance(0.15) ? 900 : random.chance(0.3) ? 50 : 0;
-    const machine = new Group(id, profile.settings);
+    this.conversations = new Conversations(id, world, this.app);
+    const machine = new Group(id, profile.settings, this.conversations.able ? CAN : []);
     this.machine = machine;
     this.sent = new Sent(id, world, machine);
     this.naming = new Naming(this);
@@ -105,7 +112,8 @@ export class Node implements Tab {
       peerOf,
       send: (effect) => this.#send(effect),
     });
-    this.feed({ type: "snapshots", able: gives(id, world) });
+    this.#gives = gives(id, world);
+    this.#sayGives(true);
     this.feed({ type: "profile", profile: this.profile });
     this.connection.connect();
     this.channels.keep();
@@ -238,6 +246,8 @@ export class Node implements Tab {
           e: effect.epoch,
           s: effect.seq,
         });
+        this.conversations.take(effect);
+        this.#sayGives(false);
         break;
       case "settle":
         this.#settle(effect.token, effect.error);
@@ -250,6 +260,8 @@ export class Node implements Tab {
         this.#had = this.app.list;
         this.#restoredFor = effect.about.lost;
         this.app.restore(effect.state as AppState);
+        this.conversations.restore(effect.parts, effect.about.reason);
+        this.#sayGives(false);
         break;
       case "suspect":
       case "trust":
@@ -329,16 +341,23 @@ export class Node implements Tab {
     // Read when it is given, not when it is asked: nothing may be delivered in between.
     const answer = (): void => {
       const state = this.app.snapshot();
-      this.feed({
-        type: "snapshot",
-        token,
-        given: !fails,
-        state: fails ? undefined : state,
-        size: state.list.length * 8,
-      });
+      const parts = fails ? undefined : this.conversations.parts();
+      const size = state.list.length * 8;
+      if (parts) this.feed({ type: "snapshot", token, given: true, state, ...parts, size });
+      else this.feed({ type: "snapshot", token, given: false, size });
     };
     if (fails && random.chance(0.3)) return;
     clock.after(random.chance(0.5) ? 0 : random.int(0, 60), answer);
+  }
+
+  /** Tells the machine whether the page gives snapshots, later: it may be in the middle of a step. */
+  #sayGives(first: boolean): void {
+    const able = this.#gives && this.conversations.gives;
+    if (!first && able === this.#saidGives) return;
+    this.#saidGives = able;
+    const feed = (): void => this.feed({ type: "snapshots", able });
+    if (first) feed();
+    else this.world.clock.after(0, feed);
   }
 
   #noticed(notice: Notice, stood: () => Place): void {
@@ -365,6 +384,7 @@ export class Node implements Tab {
     this.#observer.lost(this, this.#had, this.#startsAt, notice);
     this.#had = this.#restoredFor = undefined;
     if (notice.complete) return;
+    if (notice.via !== "snapshot") this.conversations.incomplete();
     this.#observer.incomplete(this, stood, notice);
     app.latest = undefined;
     if (notice.via === "snapshot") return;

@@ -581,7 +581,10 @@ export class Observer {
           `${node.id} was not handed ${latest.message} at ${show(latest.place)}, as others were, and not told`,
         );
     }
-    for (const node of nodes) node.touch.judge();
+    for (const node of nodes) {
+      node.touch.judge();
+      node.conversations.finish();
+    }
     const placed = this.#messagesOf(first.machine);
     for (const node of nodes) {
       const { id, app } = node;

@@ -8,6 +8,8 @@ import type { Notice } from "./group/index.ts";
  * of the WebSocket to it.
  */
 export type PageNotice = Exclude<Notice, { readonly kind: "status" }>;
+/** Notices about the group itself, not about a channel of it. */
+export type MemberNotice = Exclude<PageNotice, { readonly kind: "recovered" }>;
 
 /** Writes one line. The line is made only if the log is on. */
 export type DebugLog = (line: () => string) => void;

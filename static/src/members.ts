@@ -1,7 +1,6 @@
 // The other members and their profiles, as far as the page's events have told them.
 
-import type { PageNotice } from "./debug-log.ts";
-import { lostOn } from "./lost.ts";
+import type { MemberNotice } from "./debug-log.ts";
 import type { PagePort } from "./page-port.ts";
 
 export class MemberList {
@@ -21,7 +20,7 @@ export class MemberList {
   }
 
   /** Turns a notice of the state machine into the page's event, and keeps the list up to date. */
-  announce(notice: PageNotice, ownId: string, rttMs: number | undefined, page: PagePort): void {
+  announce(notice: MemberNotice, ownId: string, rttMs: number | undefined, page: PagePort): void {
     switch (notice.kind) {
       case "open": {
         const { host, epoch, first } = notice;
@@ -41,11 +40,6 @@ export class MemberList {
       case "profile":
         this.#profiles.set(notice.id, notice.profile);
         return page.emit("profile", { id: notice.id, profile: this.profileOf(notice.id) });
-      case "recovered": {
-        const { complete, via, awayMs, reason, lostMore } = notice;
-        const lost = lostOn("", notice.lost);
-        return page.emit("recovered", { complete, via, awayMs, reason, lost, lostMore });
-      }
       case "link":
         return page.emit("link", { id: notice.id, path: notice.path, rttMs });
     }

@@ -3,14 +3,11 @@
 
 import { CallbackQueue } from "./callback-queue.ts";
 import type { ChannelApp } from "./channels/channel.ts";
-import { PURPOSE, unwrap } from "./channels/envelope.ts";
-import { pack, unpack } from "./codec.ts";
+import { ChannelCallbacks } from "./channels/channel-callbacks.ts";
 import type { DebugLog } from "./debug-log.ts";
 import type { Env } from "./env.ts";
 import { PeerstarError, type PeerstarErrorCode } from "./errors.ts";
-import type { Effect, Event } from "./group/index.ts";
-import { lostOn } from "./lost.ts";
-import { LONGEST, quotedChars } from "./pieces.ts";
+import type { Effect, Event, Notice } from "./group/index.ts";
 
 /** Effects that concern the page. */
 type PageEffect = Extract<Effect, { type: "deliver" | "settle" | "askSnapshot" | "restore" }>;
@@ -20,40 +17,19 @@ interface PendingSend {
   readonly reject: (error: PeerstarError) => void;
 }
 
-/**
- * Maximum length of a snapshot's state in its message. The rest of the message holds the tables of
- * senders and members.
- */
-const STATE_CHARS = LONGEST - (8 << 20);
-/**
- * Timeout of a page's onSnapshot and onRestore. Everything else waits meanwhile, so they must end.
- */
-const CALLBACK_MS = 30_000;
-
 export class PageCallbacks {
-  readonly #env: Env;
   readonly #page: ChannelApp;
-  readonly #log: DebugLog;
-  readonly #feed: (event: Event) => void;
+  readonly #channels: ChannelCallbacks;
   readonly #queue = new CallbackQueue();
   readonly #sends = new Map<number, PendingSend>();
-  /** The channels that the page has opened, by name. */
-  readonly #channels = new Map<string, ChannelApp>();
   #lastToken = 0;
   /** Error of the sends that the end of the group rejects. */
   #endError = new PeerstarError("Closed");
   #isClosed = false;
 
   constructor(env: Env, page: ChannelApp, log: DebugLog, feed: (event: Event) => void) {
-    this.#env = env;
     this.#page = page;
-    this.#log = log;
-    this.#feed = feed;
-    this.#channels.set("", page);
-  }
-
-  openChannel(name: string, app: ChannelApp): void {
-    this.#channels.set(name, app);
+    this.#channels = new ChannelCallbacks(env, page, log, feed);
   }
 
   /** Runs a job in its turn, unless the group has ended by then. */
@@ -65,15 +41,30 @@ export class PageCallbacks {
   perform(effect: PageEffect): void {
     switch (effect.type) {
       case "deliver":
-        return this.push(() => this.#deliver(effect));
+        return this.push(() => this.#channels.deliver(effect));
       case "settle":
         // Promises are settled also after the end.
         return this.#queue.push(() => this.#settle(effect.token, effect.error));
       case "askSnapshot":
-        return this.push(() => this.#askSnapshot(effect.token));
+        return this.push(() => this.#channels.askSnapshot(effect.token));
       case "restore":
-        return this.push(() => this.#restore(effect));
+        return this.push(() => this.#channels.restore(effect));
     }
+  }
+
+  /** Opens a channel once the application has set its callbacks and listeners. */
+  openChannel(name: string, app: ChannelApp): void {
+    queueMicrotask(() => this.push(() => this.#channels.open(name, app)));
+  }
+
+  /** The application has set or removed a callback of a channel. */
+  callbacksChanged(channel: string): void {
+    this.#channels.changed(channel);
+  }
+
+  /** Tells the application on each channel that the page is up to date again. */
+  recovered(notice: Extract<Notice, { kind: "recovered" }>): void {
+    this.#channels.recovered(notice);
   }
 
   /** Returns the promise of a new send, and the token by which the state machine settles it. */
@@ -121,21 +112,6 @@ export class PageCallbacks {
     });
   }
 
-  #deliver({ from, seq, epoch, data }: Extract<Effect, { type: "deliver" }>): void {
-    const envelope = unwrap(data);
-    if (envelope && envelope.purpose !== PURPOSE.message) return;
-    const app = this.#channels.get(envelope?.channel ?? "");
-    if (!app) return;
-    let unpacked: unknown;
-    try {
-      unpacked = unpack(envelope?.payload);
-    } catch (error) {
-      console.error(`peerstar: a message of ${from} cannot be read:`, error);
-      return;
-    }
-    app.emit("message", unpacked, { from, seq, epoch });
-  }
-
   #settle(token: number, code: PeerstarErrorCode | undefined): void {
     const send = this.#sends.get(token);
     if (!send) return;
@@ -146,58 +122,4 @@ export class PageCallbacks {
     // The end is reported once, not once for each send that it rejects.
     if (code !== "Closed") this.#page.emit("error", error);
   }
-
-  #askSnapshot(token: number): void | Promise<void> {
-    const { onSnapshot } = this.#page;
-    if (!onSnapshot) return this.#feed({ type: "snapshot", token, given: false, size: 0 });
-    const given = (state: unknown): void => {
-      const { text, size } = pack(state);
-      const chars = quotedChars(text);
-      if (chars > STATE_CHARS)
-        throw new RangeError(
-          `a state may have ${STATE_CHARS} characters of JSON (quotes and backslashes are two), and this has ${chars}`,
-        );
-      this.#log(() => `gave a snapshot of ${size} bytes`);
-      this.#feed({ type: "snapshot", token, given: true, state: text, size });
-    };
-    const failed = (error: unknown): void => {
-      console.error("peerstar: onSnapshot failed:", error);
-      this.#feed({ type: "snapshot", token, given: false, size: 0 });
-    };
-    try {
-      const state = onSnapshot();
-      if (isPromise(state)) return this.#withTimeout(state.then(given), "onSnapshot").catch(failed);
-      given(state);
-    } catch (error) {
-      failed(error);
-    }
-  }
-
-  #restore({ state, about }: Extract<Effect, { type: "restore" }>): void | Promise<void> {
-    const failed = (error: unknown): void => console.error("peerstar: onRestore failed:", error);
-    try {
-      const lost = lostOn("", about.lost);
-      const done = this.#page.onRestore?.(unpack(state), { ...about, lost });
-      if (isPromise(done)) return this.#withTimeout(done, "onRestore").catch(failed);
-    } catch (error) {
-      failed(error);
-    }
-  }
-
-  #withTimeout(work: Promise<unknown>, name: string): Promise<void> {
-    return new Promise((resolve, reject) => {
-      const timer = this.#env.after(CALLBACK_MS, () =>
-        reject(new Error(`${name} took longer than ${CALLBACK_MS / 1000} s`)),
-      );
-      work.then(() => resolve(), reject).finally(() => this.#env.cancel(timer));
-    });
-  }
-}
-
-function isPromise(value: unknown): value is Promise<unknown> {
-  return (
-    typeof value === "object" &&
-    value !== null &&
-    typeof (value as { then?: unknown }).then === "function"
-  );
 }

@@ -147,14 +147,14 @@ export class Shell {
     return promise;
   }
 
-  /** Opens a channel: the page is handed what is said there from now on. */
+  /** Opens a channel: the page is handed what is kept of it, and what is said there from now on. */
   openChannel(name: string, app: ChannelApp): void {
     this.#callbacks.openChannel(name, app);
   }
 
   /** Called when the page sets or removes its onSnapshot or onRestore on some channel. */
-  callbacksChanged(): void {
-    this.#feed({ type: "snapshots", able: this.#page.onSnapshot !== undefined });
+  callbacksChanged(channel: string): void {
+    this.#callbacks.callbacksChanged(channel);
   }
 
   /** Hands over the host's role, to `to` if given. */
@@ -339,6 +339,7 @@ export class Shell {
     if (notice.kind === "status") return this.#emitStatus(notice.state);
     this.#log(() => describeNotice(notice));
     if (notice.kind === "member" && notice.change === "leave") this.#latency.forget(notice.id);
+    if (notice.kind === "recovered") return this.#callbacks.recovered(notice);
     const rttMs =
       notice.kind === "link" ? this.#latency.setPath(notice.id, notice.path) : undefined;
     this.members.announce(notice, this.#server.id, rttMs, this.#page);

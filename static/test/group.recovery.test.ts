@@ -22,7 +22,7 @@ function backAfterAbsence() {
   freshness.joined(1000);
   freshness.foundOnHostsLog(true, 5000);
   step.begin(5000);
-  const recovery = new Recovery({ freshness, outbox, replica, self: new Self("me"), step });
+  const recovery = new Recovery({ freshness, outbox, replica, self: new Self("me", []), step });
   const notices = (): Notice[] =>
     step.end().flatMap((effect) => (effect.type === "notice" ? [effect.notice] : []));
   return { freshness, notices, outbox, recovery };

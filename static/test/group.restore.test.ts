@@ -279,3 +279,29 @@ test("no snapshot is sent to a member that has left, on whatever path it came", 
       ?.some((effect) => effect.type === "transmit" && effect.message.t === "restore"),
   );
 });
+
+test("a member whose library can less is asked for a snapshot only where nobody else gives one", () => {
+  for (const [others, hostGives, asked] of [
+    [["b", "c"], true, ["c"]],
+    [["b"], true, []],
+    [["b"], false, ["b"]],
+  ] as const) {
+    const rig = new Rig();
+    rig.lacking.add("b");
+    rig.together("a", ...others);
+    rig.send("a", "x");
+    rig.pass(5000);
+    rig.feed("a", { type: "snapshots", able: hostGives });
+    rig.add("d");
+    const wanted: string[] = [];
+    rig.loses = ({ to, message }) => {
+      if (message.t === "want") wanted.push(to);
+      return false;
+    };
+    rig.feed("a", { type: "joined", member: { id: "d", group: true } });
+    rig.open("d", "a", 10);
+    rig.pass(1500);
+    assert.equal(rig.state("d"), "x");
+    assert.deepEqual([...new Set(wanted)], asked);
+  }
+});

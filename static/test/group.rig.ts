@@ -3,6 +3,7 @@
 
 import assert from "node:assert/strict";
 import {
+  CAN,
   Group,
   type Effect,
   type Event,
@@ -47,11 +48,13 @@ export class Rig {
   upMs: number | undefined;
   /** Members whose page never ends making its snapshot. */
   readonly slow = new Set<string>();
+  /** Members with a library that can nothing beyond the protocol. */
+  readonly lacking = new Set<string>();
   #token = 0;
 
   add(...ids: string[]): void {
     for (const id of ids) {
-      this.groups.set(id, new Group(id));
+      this.groups.set(id, new Group(id, {}, this.lacking.has(id) ? [] : CAN));
       this.app.set(id, []);
       this.notices.set(id, []);
       this.settled.set(id, []);

@@ -124,7 +124,7 @@ test("leave() does not wait for onSnapshot, and nothing follows the end", async 
   const { env, shell, story, alone, page } = rig();
   let give = (_state: unknown): void => {};
   page.onSnapshot = () => new Promise((resolve) => (give = resolve));
-  shell.callbacksChanged();
+  shell.callbacksChanged("");
   env.last.says({ type: "OPEN", payload: alone });
   await env.settle();
   env.last.says({ type: "JOIN", src: "you", payload: { id: "you", group: 2 } });

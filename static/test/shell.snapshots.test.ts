@@ -19,7 +19,7 @@ async function stuffed() {
   const made = rig();
   const { env, shell, alone, link, page } = made;
   page.onSnapshot = () => "x".repeat(2 << 20);
-  shell.callbacksChanged();
+  shell.callbacksChanged("");
   env.last.says({ type: "OPEN", payload: alone });
   env.last.says({ type: "JOIN", src: "you", payload: { id: "you", group: 2 } });
   const toYou = link("you");
@@ -113,7 +113,7 @@ test("only one snapshot is under way to a member, however often and by whichever
 test("a snapshot that goes over the relay is not sent over a new channel as well", async () => {
   const { env, shell, alone, link, page } = rig();
   page.onSnapshot = () => "x".repeat(2 << 20);
-  shell.callbacksChanged();
+  shell.callbacksChanged("");
   env.last.says({ type: "OPEN", payload: alone });
   env.last.says({ type: "JOIN", src: "you", payload: { id: "you", group: 2 } });
   env.last.says({ type: "RELAY", src: "you", payload: nowhere });

@@ -59,7 +59,7 @@ export interface ChannelApp {
 export interface ChannelShell {
   send(channel: string, data: unknown): Promise<void>;
   /** The application has set or removed a callback. */
-  callbacksChanged(): void;
+  callbacksChanged(channel: string): void;
 }
 
 /** Events that each channel has of its own. */
@@ -109,7 +109,7 @@ export class GroupChannel<C extends GroupTypes = Untyped> implements Channel<C> 
 
   set onSnapshot(callback: (() => unknown) | null | undefined) {
     this.#parts.app.onSnapshot = callback ?? undefined;
-    this.#parts.shell.callbacksChanged();
+    this.#parts.shell.callbacksChanged(this.name);
   }
 
   get onRestore(): RestoreCallback<MessageOf<C>> | undefined {
@@ -118,7 +118,7 @@ export class GroupChannel<C extends GroupTypes = Untyped> implements Channel<C> 
 
   set onRestore(callback: RestoreCallback<MessageOf<C>> | null | undefined) {
     this.#parts.app.onRestore = (callback ?? undefined) as RestoreCallback | undefined;
-    this.#parts.shell.callbacksChanged();
+    this.#parts.shell.callbacksChanged(this.name);
   }
 
   #emitterOf(name: keyof PageGroupEvents): Emitter<PageGroupEvents<C>> {

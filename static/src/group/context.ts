@@ -34,8 +34,8 @@ export class Context {
   readonly recovery: Recovery;
   readonly page: PageDelivery;
 
-  constructor(id: PeerId, settings: Settings) {
-    this.self = new Self(id);
+  constructor(id: PeerId, settings: Settings, can: readonly string[]) {
+    this.self = new Self(id, can);
     this.settings = settings;
     this.links = new Links(settings.linkSilentMs);
     this.paths = new Paths(this.links, this.step);

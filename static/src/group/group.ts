@@ -12,6 +12,7 @@ import { trim } from "./retention.ts";
 import type { Role } from "./role.ts";
 import { defaults, type Settings } from "./settings.ts";
 import type { TimerName } from "./timers.ts";
+import { CAN } from "./wire.ts";
 import type { Line, Path, PeerId, Place, RosterEntry } from "./types.ts";
 import { isWire, type Wire } from "./wire.ts";
 
@@ -51,8 +52,9 @@ export class Group {
   #checkedAt = -Infinity;
   #hasOpened = false;
 
-  constructor(id: PeerId, settings: Partial<Settings> = {}) {
-    this.#context = new Context(id, { ...defaults, ...settings });
+  /** `can`: what this member tells others that its library can do. */
+  constructor(id: PeerId, settings: Partial<Settings> = {}, can: readonly string[] = CAN) {
+    this.#context = new Context(id, { ...defaults, ...settings }, can);
   }
 
   /**
@@ -495,8 +497,8 @@ export class Group {
   }
 }
 
-function snapshotOf({ state, size }: Extract<Event, { type: "snapshot" }>) {
-  return { state, size };
+function snapshotOf({ state, parts, size }: Extract<Event, { type: "snapshot" }>) {
+  return { state, parts, size };
 }
 
 /**

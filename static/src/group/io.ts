@@ -87,6 +87,7 @@ export type Event =
       readonly token: number;
       readonly given: boolean;
       readonly state?: unknown;
+      readonly parts?: unknown;
       readonly size: number;
     }
   /**
@@ -171,10 +172,11 @@ export type Effect =
    * Call onSnapshot now. Nothing is delivered until the page answers, or `snapshotMs` have passed.
    */
   | { readonly type: "askSnapshot"; readonly token: number }
-  /** Call onRestore with this state. */
+  /** Restore the page to this state and these parts, as another page gave them. */
   | {
       readonly type: "restore";
       readonly state: unknown;
+      readonly parts?: unknown;
       readonly about: {
         readonly reason: Reason;
         readonly lost: readonly Lost[];

@@ -11,7 +11,7 @@ import { supply } from "./supply.ts";
 import { Suspicion } from "./suspicion.ts";
 import type { TimerName } from "./timers.ts";
 import type { Path, PeerId } from "./types.ts";
-import { CAN, type At, type Beat, type Data, type Item, type Restore, type Wire } from "./wire.ts";
+import type { At, Beat, Data, Item, Restore, Wire } from "./wire.ts";
 
 /** The first messages of the outbox, as a greeting carries them. */
 type Head = Pick<At, "low" | "x">;
@@ -128,9 +128,9 @@ export class Member implements Role {
 
   /** Tells the host where this member stands. Returns false if there is no path. */
   sayStanding(via?: Path, head: Head = {}): boolean {
-    const { epoch, paths } = this.#context;
+    const { epoch, paths, self } = this.#context;
     const at = this.#context.standing();
-    const can = CAN.length > 0 ? { can: CAN } : {};
+    const can = self.can.length > 0 ? { can: self.can } : {};
     return paths.transmit(this.#host, { t: "at", e: epoch, at, ...head, ...can }, via);
   }
 

@@ -76,7 +76,8 @@ export class PageDelivery {
     outbox.orphans(() => true);
     const members = replica.applied.members;
     replica.goOnFrom(snap, table, now);
-    if (snap.has) step.push({ type: "restore", state: snap.state, about: loss });
+    const { state, parts } = snap;
+    if (snap.has) step.push({ type: "restore", state, parts, about: loss });
     this.#reportMembers(members, table.members);
     const complete = snap.has ? continues : !had && isEmpty(snap);
     recovery.report({

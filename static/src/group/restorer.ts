@@ -243,11 +243,13 @@ export class Restorer {
   }
 
   /**
-   * Picks a member that gives snapshots, with a good data channel if there is one; undefined if
-   * there is none.
+   * Picks a member that gives snapshots, with a good data channel if there is one. A member whose
+   * library can less than this one's gives less, and is picked only where the host's own page gives
+   * none. Undefined: ask the host's own page.
    */
   #pickGiver(): PeerId | undefined {
-    const { links, now, settings } = this.#context;
+    const { links, now, self, settings, snapshots } = this.#context;
+    const isAble = ({ can }: Follower): boolean => self.can.every((name) => can.includes(name));
     let best: Follower | undefined;
     for (const follower of this.#followers.values()) {
       if (
@@ -257,8 +259,10 @@ export class Restorer {
         now - follower.heard > settings.memberSilentMs
       )
         continue;
-      if (!best || (links.good(follower.id, now) && !links.good(best.id, now))) best = follower;
+      const rank = (one: Follower): number =>
+        (isAble(one) ? 2 : 0) + (links.good(one.id, now) ? 1 : 0);
+      if (!best || rank(follower) > rank(best)) best = follower;
     }
-    return best?.id;
+    return best && (isAble(best) || !snapshots.areGiven) ? best.id : undefined;
   }
 }

@@ -1,11 +1,14 @@
-// The id and the profile of this member.
+// What this member says of itself: its id, its profile, and what its library can do.
 
 import type { MemberInfo, PeerId } from "./types.ts";
 
 export class Self {
   profile: unknown;
 
-  constructor(public id: PeerId) {}
+  constructor(
+    public id: PeerId,
+    readonly can: readonly string[],
+  ) {}
 
   get info(): MemberInfo {
     const { profile } = this;

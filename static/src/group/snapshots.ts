@@ -10,6 +10,13 @@ import type { Snapshot } from "./types.ts";
 /** Failures in a row after which the page is taken to have no snapshots. */
 const REFUSALS = 3;
 
+/** What the page gives, opaque here. */
+export interface Answer {
+  readonly state: unknown;
+  readonly parts?: unknown;
+  readonly size: number;
+}
+
 type Receiver = (snap: Snapshot | null) => void;
 
 interface SnapshotParts {
@@ -70,14 +77,13 @@ export class Snapshots {
   }
 
   /** The page has answered. Returns whether that ends the question, so that delivery may go on. */
-  answered(
-    token: number,
-    answer: { readonly state: unknown; readonly size: number } | null,
-  ): boolean {
+  answered(token: number, answer: Answer | null): boolean {
     const question = this.#question;
     if (!question || question.token !== token) return false;
     this.#refusals = answer ? 0 : this.#refusals + 1;
-    this.#end(answer ? { ...question.snap, has: true, state: answer.state, z: answer.size } : null);
+    this.#end(
+      answer ? { ...question.snap, ...contentOf(answer), has: true, z: answer.size } : null,
+    );
     return true;
   }
 
@@ -97,4 +103,11 @@ export class Snapshots {
     this.#parts.timers.clear("snapshot");
     for (const receiver of receivers) receiver(snap);
   }
+}
+
+function contentOf({ state, parts }: Answer): Pick<Snapshot, "state" | "parts"> {
+  return {
+    ...(state === undefined ? {} : { state }),
+    ...(parts === undefined ? {} : { parts }),
+  };
 }

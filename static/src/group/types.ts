@@ -109,7 +109,9 @@ export interface Snapshot extends Place, Provisional {
   /** False when no page could give its state: then the kept entries follow. */
   readonly has: boolean;
   readonly state?: unknown;
-  /** Size of `state` in bytes. */
+  /** What the page gives of its channels beside `state`, opaque to the state machine. */
+  readonly parts?: unknown;
+  /** Size of `state` and `parts` in bytes. */
   readonly z: number;
 }
 
