@@ -2,6 +2,7 @@
 import {
   PageGroup,
   PeerstarError,
+  type Channel,
   type GroupTypes,
   type LostMessage,
   type MessageInfo,
@@ -63,6 +64,26 @@ group.peer
   .on("stream", (stream) => console.log(stream.id));
 group.resign();
 group.leave();
+
+const joined = await group.opened;
+console.log(joined.first, joined.host);
+const controller = new AbortController();
+group.on("host", told, { signal: controller.signal, once: true });
+const stable: readonly string[] = group.members;
+const ended: Promise<void> = group.leave();
+console.log(stable, ended);
+
+// Channels have types of their own.
+const board: Channel<{ message: { readonly x: number } }> = group.channel("board");
+board.on("message", ({ x }, { from, seq }) => console.log(x.toFixed(1), from, seq), { once: true });
+board.on("member", ({ id }) => console.log(id));
+board.onSnapshot = () => [];
+board.onRestore = (state, { lost }) => console.log(state, lost[0]?.data.x);
+await board.send({ x: 1 });
+const texts2: Channel<{ message: string }> = new PageGroup<{ message: string }>();
+console.log(group.channel("plain").name, texts2.name);
+// @ts-expect-error a message of this channel has an x
+await board.send({ y: 1 });
 
 // @ts-expect-error there is no such event
 group.on("nonsense", () => {});

@@ -3,24 +3,50 @@
 
 type Listener<Args extends readonly unknown[]> = (...args: Args) => void;
 
-export class Emitter<Events extends { [name in keyof Events]: readonly unknown[] }> {
-  readonly #listeners = new Map<keyof Events, Set<Listener<never>>>();
+/** Options of a listener. */
+export interface ListenerOptions {
+  /** Removes the listener when it aborts. An aborted signal adds no listener. */
+  readonly signal?: AbortSignal | undefined;
+  /** Removes the listener before its first call. */
+  readonly once?: boolean | undefined;
+}
 
-  on<Name extends keyof Events>(name: Name, listener: Listener<Events[Name]>): void {
-    let set = this.#listeners.get(name);
-    if (!set) this.#listeners.set(name, (set = new Set()));
-    set.add(listener as Listener<never>);
+interface Added {
+  readonly once: boolean;
+  /** Stops waiting for the listener's signal. */
+  readonly forgetSignal: () => void;
+}
+
+export class Emitter<Events extends { [name in keyof Events]: readonly unknown[] }> {
+  readonly #listeners = new Map<keyof Events, Map<Listener<never>, Added>>();
+
+  /** Adds a listener. A listener that is there already is not added again. */
+  on<Name extends keyof Events>(
+    name: Name,
+    listener: Listener<Events[Name]>,
+    { signal, once = false }: ListenerOptions = {},
+  ): void {
+    let added = this.#listeners.get(name);
+    if (!added) this.#listeners.set(name, (added = new Map()));
+    if (signal?.aborted || added.has(listener as Listener<never>)) return;
+    const abort = (): void => this.off(name, listener);
+    signal?.addEventListener("abort", abort, { once: true });
+    const forgetSignal = (): void => signal?.removeEventListener("abort", abort);
+    added.set(listener as Listener<never>, { once, forgetSignal });
   }
 
   off<Name extends keyof Events>(name: Name, listener: Listener<Events[Name]>): void {
-    this.#listeners.get(name)?.delete(listener as Listener<never>);
+    const added = this.#listeners.get(name);
+    added?.get(listener as Listener<never>)?.forgetSignal();
+    added?.delete(listener as Listener<never>);
   }
 
   emit<Name extends keyof Events>(name: Name, ...args: Events[Name]): void {
-    const set = this.#listeners.get(name);
-    if (!set) return;
+    const added = this.#listeners.get(name);
+    if (!added) return;
     // Iterates over a copy, because a listener may add and remove listeners.
-    for (const listener of [...set]) {
+    for (const [listener, { once }] of [...added]) {
+      if (once) this.off(name, listener as Listener<Events[Name]>);
       try {
         const done: unknown = (listener as unknown as (...args: readonly unknown[]) => unknown)(
           ...args,

@@ -1,7 +1,7 @@
 // The types of one group's data, which `PageGroup` takes as its one type parameter.
 
 /**
- * Types of the data of a group. Each is `unknown` unless it is given. The library does not check
+ * Types of the data of a group, or of a channel of it. Each is `unknown` unless it is given. The library does not check
  * data at run time: other members may run other code.
  *
  * ```ts
@@ -11,6 +11,12 @@
 export interface GroupTypes {
   /** A message: the argument of `send`, and the data of the event `message`. */
   message?: unknown;
+  /** A message to one member. No part of the API takes it yet. */
+  direct?: unknown;
+  /** A volatile message. No part of the API takes it yet. */
+  cast?: unknown;
+  /** The presence of a member. No part of the API takes it yet. */
+  presence?: object;
   /** The profile of a member. */
   profile?: unknown;
   /** The claim `user` of a ticket. No part of the API returns it yet. */

@@ -5,9 +5,15 @@ import type { PagePort } from "./page-port.ts";
 
 export class MemberList {
   readonly #profiles = new Map<string, unknown>();
+  /** The list that was returned last, while it is true. */
+  #all: readonly string[] | undefined;
 
-  get ids(): readonly string[] {
-    return [...this.#profiles.keys()];
+  /**
+   * Returns the ids of all members, `ownId` first: the same array until somebody comes or goes.
+   */
+  all(ownId: string): readonly string[] {
+    if (this.#all?.[0] !== ownId) this.#all = undefined;
+    return (this.#all ??= Object.freeze([ownId, ...this.#profiles.keys()]));
   }
 
   has(id: string): boolean {
@@ -32,6 +38,7 @@ export class MemberList {
       }
       case "member": {
         const { change: kind, id } = notice;
+        this.#all = undefined;
         if (kind === "join") this.#profiles.set(id, notice.profile);
         const profile = this.profileOf(id);
         if (kind === "leave") this.#profiles.delete(id);

@@ -14,21 +14,22 @@ export interface MessageInfo {
   readonly epoch: number;
 }
 
+/** How this page has joined the group. */
+export interface Opened {
+  /** Id of this page. From now on it is final. */
+  readonly id: string;
+  /** Id of the host. */
+  readonly host: string;
+  /** Epoch of the host. */
+  readonly epoch: number;
+  /** Whether nobody else was there, so that there was no state to get. */
+  readonly first: boolean;
+}
+
 /** The events of a group, each with the arguments of its listeners. */
 export interface PageGroupEvents<T extends GroupTypes = Untyped> {
   /** This page has joined the group. Emitted once. */
-  open: [
-    event: {
-      /** Id of this page. From now on it is final. */
-      readonly id: string;
-      /** Id of the host. */
-      readonly host: string;
-      /** Epoch of the host. */
-      readonly epoch: number;
-      /** Whether nobody else was there, so that there was no state to get. */
-      readonly first: boolean;
-    },
-  ];
+  open: [event: Opened];
   /** A message was delivered, in the group's order. */
   message: [data: MessageOf<T>, info: MessageInfo];
   /** There is a new host, and it works. The first event tells the host that this page found. */

@@ -1,4 +1,5 @@
 // The public class of the library.
+/// <reference lib="esnext.disposable" preserve="true" />
 
 import type { Peer } from "peerjs";
 import { BrowserPage } from "./browser-page.ts";
@@ -8,7 +9,8 @@ import { Emitter } from "./events.ts";
 import { GroupChannel, LocalChannel, type Channel } from "./channels/channel.ts";
 import { checkName } from "./channels/name.ts";
 import type { GroupTypes, ProfileOf, Untyped } from "./group-types.ts";
-import type { PageGroupEvents } from "./page-events.ts";
+import { GroupLife } from "./group-life.ts";
+import type { Opened, PageGroupEvents } from "./page-events.ts";
 import { checkOptions, checkProfile, type PageGroupOptions } from "./page-options.ts";
 import { Shell } from "./shell.ts";
 
@@ -28,6 +30,7 @@ export class PageGroup<T extends GroupTypes = Untyped> extends GroupChannel<T> {
   readonly #page: BrowserPage;
   readonly #shell: Shell;
   readonly #events: Emitter<PageGroupEvents>;
+  readonly #life: GroupLife;
   /** The channels that were asked for, by name. */
   readonly #channels = new Map<string, GroupChannel<GroupTypes>>();
 
@@ -58,7 +61,16 @@ export class PageGroup<T extends GroupTypes = Untyped> extends GroupChannel<T> {
     this.#page = page;
     this.#shell = shell;
     this.#events = events;
+    this.#life = new GroupLife(events);
     page.attach(shell);
+  }
+
+  /**
+   * Resolves with the event `open`. Rejects with `Refused` if the server does not let this page in,
+   * and with `Closed` if the page leaves before.
+   */
+  get opened(): Promise<Opened> {
+    return this.#life.opened;
   }
 
   /**
@@ -128,9 +140,12 @@ export class PageGroup<T extends GroupTypes = Untyped> extends GroupChannel<T> {
     return this.#shell.host === this.id;
   }
 
-  /** The ids of all members, this page's own first, as the events have told so far. */
-  get members(): string[] {
-    return [this.id, ...this.#shell.members.ids];
+  /**
+   * The ids of all members, this page's own first, as the events have told so far. The same array
+   * until somebody comes or goes.
+   */
+  get members(): readonly string[] {
+    return this.#shell.members.all(this.id);
   }
 
   /**
@@ -158,8 +173,24 @@ export class PageGroup<T extends GroupTypes = Untyped> extends GroupChannel<T> {
   /**
    * Leaves the group for good and tells the others at once. Sends that wait are rejected with
    * `Closed`. The event `close` follows.
+   *
+   * @returns A promise that resolves after the event `close`.
    */
-  leave(): void {
+  leave(): Promise<void> {
     this.#shell.leave();
+    return this.#life.closed;
   }
+
+  /** Leaves at the end of the block of an `await using`, where the browser has it. */
+  declare readonly [Symbol.asyncDispose]: () => Promise<void>;
 }
+
+// Older browsers have no such symbol.
+if (Symbol.asyncDispose)
+  Object.defineProperty(PageGroup.prototype, Symbol.asyncDispose, {
+    value(this: PageGroup): Promise<void> {
+      return this.leave();
+    },
+    configurable: true,
+    writable: true,
+  });

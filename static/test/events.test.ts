@@ -54,3 +54,47 @@ test("the callback queue waits for a job that returns a promise, and goes on aft
   await new Promise((resolve) => setImmediate(resolve));
   assert.deepEqual(done, [1, 2, 3]);
 });
+
+test("a listener with `once` is called once, also if it causes the event again", () => {
+  const emitter = new Emitter<{ say: [] }>();
+  let calls = 0;
+  emitter.on(
+    "say",
+    () => {
+      calls++;
+      emitter.emit("say");
+    },
+    { once: true },
+  );
+  emitter.emit("say");
+  emitter.emit("say");
+  assert.equal(calls, 1);
+});
+
+test("a signal removes its listeners, and a listener that is gone leaves the signal alone", () => {
+  const emitter = new Emitter<{ say: [word: string] }>();
+  const heard: string[] = [];
+  const controller = new AbortController();
+  const { signal } = controller;
+  let waiting = 0;
+  for (const name of ["addEventListener", "removeEventListener"] as const) {
+    const stock = signal[name].bind(signal) as (...args: unknown[]) => void;
+    Object.defineProperty(signal, name, {
+      value: (...args: unknown[]) => {
+        waiting += name === "addEventListener" ? 1 : -1;
+        stock(...args);
+      },
+    });
+  }
+  const removed = (word: string): void => void heard.push(`removed ${word}`);
+  emitter.on("say", (word) => heard.push(word), { signal });
+  emitter.on("say", (word) => heard.push(`once ${word}`), { signal, once: true });
+  emitter.on("say", removed, { signal });
+  emitter.off("say", removed);
+  emitter.emit("say", "a");
+  assert.equal(waiting, 1);
+  controller.abort();
+  emitter.on("say", (word) => heard.push(`late ${word}`), { signal });
+  emitter.emit("say", "b");
+  assert.deepEqual(heard, ["a", "once a"]);
+});

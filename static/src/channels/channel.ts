@@ -1,6 +1,6 @@
 // A channel as the application sees it. The group itself is the channel "".
 
-import { Emitter } from "../events.ts";
+import { Emitter, type ListenerOptions } from "../events.ts";
 import type { GroupTypes, MessageOf, Untyped } from "../group-types.ts";
 import type { PageGroupEvents } from "../page-events.ts";
 import type { RestoreCallback } from "../restore-info.ts";
@@ -14,11 +14,15 @@ export interface Channel<C extends GroupTypes = Untyped> {
   readonly name: string;
   /**
    * Adds a listener of an event. `message` and `recovered` are those of this channel, all others
-   * those of the group.
+   * those of the group. A listener that throws is reported in the console and does not stop the
+   * others.
+   *
+   * `signal` removes the listener when it aborts, `once` before its first call.
    */
   on<Name extends keyof PageGroupEvents<C>>(
     name: Name,
     listener: (...args: PageGroupEvents<C>[Name]) => void,
+    options?: ListenerOptions,
   ): this;
   /** Removes a listener that `on` added. */
   off<Name extends keyof PageGroupEvents<C>>(
@@ -86,8 +90,9 @@ export class GroupChannel<C extends GroupTypes = Untyped> implements Channel<C> 
   on<Name extends keyof PageGroupEvents<C>>(
     name: Name,
     listener: (...args: PageGroupEvents<C>[Name]) => void,
+    options?: ListenerOptions,
   ): this {
-    this.#emitterOf(name).on(name, listener);
+    this.#emitterOf(name).on(name, listener, options);
     return this;
   }
 
