@@ -18,8 +18,8 @@ const SHARES: Readonly<Record<string, number>> = { x: 0.7, y: 0.3, z: 0 };
 /** Share of pages that never open a channel which they did not open from the start. */
 const NEVER = 0.5;
 const LATEST_MS = 6000;
-/** What a page keeps of a channel in schedules with little room, in characters. */
-const SMALL_CHARS = 160;
+/** Characters that a page keeps of a channel in schedules with little room. */
+const SMALL_CHARS = 1200;
 
 interface Open {
   list: string[];

@@ -87,7 +87,7 @@ test("messages of several channels are handed over in the one order", () => {
   assert.equal(order.length, 4);
 });
 
-test("a channel that nobody used any more is reset on pages that fell behind, not on those that join", () => {
+test("an empty channel is reset on pages that fell behind, not on those that join", () => {
   const a = page();
   const b = page();
   b.open("board", STATEFUL, 0);
@@ -100,7 +100,7 @@ test("a channel that nobody used any more is reset on pages that fell behind, no
   assert.equal(restore(c, snapshot).channels[1]?.replaces, false);
 });
 
-test("a page keeps 4 MB of a channel that it has not opened, and beyond gives no snapshots until it is restored", () => {
+test("a page keeps 4 MB of an unopened channel, and beyond gives no snapshots until restored", () => {
   const a = page();
   const big = JSON.stringify("x".repeat(1 << 20));
   for (let i = 0; i < 3; i++) a.take(message("files", big), 0);
@@ -238,4 +238,26 @@ test("parts are read as they were written", () => {
   ]);
   for (const all of [true, false])
     assert.deepEqual(readParts(JSON.parse(JSON.stringify(writeParts({ of, all })))), { of, all });
+});
+
+test("small messages count as well: what is kept of many is bounded", () => {
+  const a = page(STATELESS);
+  a.open("board", STATEFUL, 0);
+  for (let i = 0; i < 33_000; i++) a.take(message("", "1"), 0);
+  const [, parts] = given(a, { board: "state" }).parts as [1, [string, null, 0, unknown[]][]];
+  assert.deepEqual([parts[0]?.[0], parts[0]?.[2], parts[0]?.[3].length], ["", 0, 32_768]);
+  for (let i = 0; i < 33_000; i++) a.take(message("unread", "1"), 0);
+  assert.equal(a.gives, false);
+});
+
+test("what is kept of all unopened channels together is bounded", () => {
+  const a = page(STATEFUL, { unopenedChars: 1800 });
+  for (let i = 0; i < 10; i++) a.take(message(`c${i}`, "1".repeat(40)), 0);
+  assert.ok(a.gives);
+  a.take(message("c10", "1".repeat(40)), 0);
+  assert.equal(a.gives, false);
+  const b = page();
+  for (let i = 0; i <= 10; i++) b.open(`c${i}`, STATELESS, 0);
+  restore(a, given(b, { "": "own" }), "behind");
+  assert.ok(a.gives, "once restored");
 });

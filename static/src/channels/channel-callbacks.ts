@@ -33,7 +33,7 @@ export class ChannelCallbacks {
   readonly #table = new ChannelTable();
   /** The channels that the application has opened, by name. */
   readonly #apps = new Map<string, ChannelApp>();
-  /** What the last snapshot did to each channel, until `recovered` tells it. */
+  /** Results of the last snapshot for each channel, until `recovered` tells them. */
   #restored: readonly Restoration[] = [];
   /** Whether the state machine was told that this page gives snapshots. */
   #gives = false;

@@ -1,24 +1,33 @@
-// What a page keeps of a channel for other members, where the application gives no state of it: the
-// last state that the page was given, and the messages since.
+// Record of a channel whose state the application does not give, kept for other members: the last
+// state that the page was given, and the messages since.
 
 import { EMPTY, type LoggedMessage, type Part } from "./parts.ts";
 
 /** Most that is kept of a channel that is whole or has a state, in characters. */
 const KEPT_CHARS = 4 << 20;
+/** Most that is kept of all channels together that the application has not opened. */
+const UNOPENED_CHARS = 32 << 20;
 /** Most that is kept of a channel without a state, whose oldest messages may go. */
 const RECENT_CHARS = 16 << 20;
-/** Time for which these are kept. The group's log keeps its entries for about as long. */
+/** Most messages of it, and the time for which they are kept: about as in the group's log. */
+const RECENT_COUNT = 32_768;
 const RECENT_MS = 45_000;
+/** Characters that a message counts beside its text. */
+const MESSAGE_CHARS = 128;
 
 export interface RecordLimits {
   readonly keptChars: number;
+  readonly unopenedChars: number;
   readonly recentChars: number;
+  readonly recentCount: number;
   readonly recentMs: number;
 }
 
 export const LIMITS: RecordLimits = {
   keptChars: KEPT_CHARS,
+  unopenedChars: UNOPENED_CHARS,
   recentChars: RECENT_CHARS,
+  recentCount: RECENT_COUNT,
   recentMs: RECENT_MS,
 };
 
@@ -51,6 +60,11 @@ export class ChannelRecord {
     return this.#overflowed;
   }
 
+  /** Characters that the record takes, about. */
+  get chars(): number {
+    return this.#chars;
+  }
+
   /** Whether the record is that of a channel on which nobody has said anything. */
   get isEmpty(): boolean {
     return this.#state === undefined && this.#count === 0 && this.#whole;
@@ -75,9 +89,9 @@ export class ChannelRecord {
   add(message: LoggedMessage, now: number): void {
     if (this.#overflowed) return;
     this.#messages.push({ message, at: now });
-    this.#chars += message.text.length;
+    this.#chars += costOf(message);
     if (this.#isTrimmed) this.#trim(now);
-    else if (this.#chars > this.#limits.keptChars) this.#overflow();
+    else if (this.#chars > this.#limits.keptChars) this.overflow();
   }
 
   /** Replaces the record by a part that another page gave. */
@@ -88,10 +102,10 @@ export class ChannelRecord {
     this.#dropped = 0;
     this.#whole = part.whole;
     this.#chars = part.messages.reduce(
-      (sum, { text }) => sum + text.length,
+      (sum, message) => sum + costOf(message),
       part.state?.length ?? 0,
     );
-    if (!this.#isTrimmed && this.#chars > this.#limits.keptChars) this.#overflow();
+    if (!this.#isTrimmed && this.#chars > this.#limits.keptChars) this.overflow();
   }
 
   /** Forgets everything: the application gives the state itself. */
@@ -99,23 +113,25 @@ export class ChannelRecord {
     this.replace(EMPTY, 0);
   }
 
+  /** Forgets everything, since it is more than this page keeps. */
+  overflow(): void {
+    this.replace({ ...EMPTY, whole: false }, 0);
+    this.#overflowed = true;
+  }
+
   /** Something is missing, which others may have. */
   incomplete(): void {
     this.#whole = false;
   }
 
-  #overflow(): void {
-    this.replace({ ...EMPTY, whole: false }, 0);
-    this.#overflowed = true;
-  }
-
   #trim(now: number): void {
-    const { recentMs, recentChars } = this.#limits;
+    const { recentMs, recentCount, recentChars } = this.#limits;
     for (;;) {
       const oldest = this.#messages[this.#dropped];
-      if (!oldest || (now - oldest.at <= recentMs && this.#chars <= recentChars)) break;
+      const isCrammed = this.#chars > recentChars || this.#count > recentCount;
+      if (!oldest || (now - oldest.at <= recentMs && !isCrammed)) break;
       this.#dropped++;
-      this.#chars -= oldest.message.text.length;
+      this.#chars -= costOf(oldest.message);
       this.#whole = false;
     }
     if (this.#dropped > 64 && this.#dropped > this.#count) {
@@ -123,4 +139,8 @@ export class ChannelRecord {
       this.#dropped = 0;
     }
   }
+}
+
+function costOf({ text }: LoggedMessage): number {
+  return text.length + MESSAGE_CHARS;
 }

@@ -36,12 +36,12 @@ export interface Handed {
   readonly payload: string;
 }
 
-/** What happens to an open channel whose part of a snapshot has come. */
+/** Effect of its part of a snapshot on an open channel. */
 export interface Restoration {
   readonly channel: string;
   /** Whether the application replaces its state by `state`, or by its first one if that is absent. */
   readonly replaces: boolean;
-  /** Packed state. */
+  /** State that the part has, packed. */
   readonly state: string | undefined;
   /** Whether the page has all of the channel afterwards. */
   readonly complete: boolean;
@@ -80,6 +80,8 @@ export class ChannelTable {
   /** Whether there were more channels than a page keeps. */
   #tooMany = false;
   #gives = false;
+  /** Characters that are kept of channels which the application has not opened. */
+  #unopenedChars = 0;
   /** Whether a channel of which the page has heard nothing is empty. */
   #knowsAll = true;
   /** Whether something is missing, on whatever channel. */
@@ -127,7 +129,7 @@ export class ChannelTable {
   /** Takes a message of the log. Returns it if the application is handed it now. */
   take(message: LoggedMessage, now: number): Handed | undefined {
     const { from, n, text } = message;
-    // What cannot be read is of the group itself, which reports it.
+    // A text that cannot be read counts as a message of the group itself, which reports it.
     const { purpose, channel, payload } = unwrap(text) ?? bare(text);
     const known = this.#known.get(channel) ?? this.#discover(channel);
     if (!known) return undefined;
@@ -208,9 +210,13 @@ export class ChannelTable {
     this.#isPartial = true;
   }
 
-  #keep({ record }: Known, message: LoggedMessage, now: number): void {
-    const [wasEmpty, hadOverflowed] = [record.isEmpty, record.overflowed];
+  #keep({ callbacks, record }: Known, message: LoggedMessage, now: number): void {
+    const [wasEmpty, hadOverflowed, chars] = [record.isEmpty, record.overflowed, record.chars];
     record.add(message, now);
+    if (!callbacks) {
+      this.#unopenedChars += record.chars - chars;
+      if (this.#unopenedChars > this.#limits.unopenedChars) record.overflow();
+    }
     if (wasEmpty !== record.isEmpty || hadOverflowed !== record.overflowed) this.#changed();
   }
 
@@ -235,15 +241,13 @@ export class ChannelTable {
   }
 
   #changed(): void {
-    this.#gives = false;
-    if (this.#tooMany) return;
-    for (const { callbacks, record } of this.#known.values()) {
-      if (record.overflowed) {
-        this.#gives = false;
-        return;
-      }
-      this.#gives ||= callbacks ? callbacks.gives : !record.isEmpty;
-    }
+    const all = [...this.#known.values()];
+    const unopened = all.filter(({ callbacks }) => !callbacks);
+    this.#unopenedChars = unopened.reduce((sum, { record }) => sum + record.chars, 0);
+    this.#gives =
+      !this.#tooMany &&
+      !all.some(({ record }) => record.overflowed) &&
+      all.some(({ callbacks, record }) => (callbacks ? callbacks.gives : !record.isEmpty));
   }
 }
 
@@ -260,7 +264,7 @@ function hand(
   if (replaces) known.last = new Map();
   const { last } = known;
   const first = messages[0];
-  // What the page was handed is in its history still, and nothing is missing after it.
+  // The part begins with a message that the page has, so nothing is missing between the two.
   const goesOn =
     reason !== "replaced" && first !== undefined && first.n <= (last.get(first.from) ?? 0);
   const complete = whole || (state === undefined && goesOn);

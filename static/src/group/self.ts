@@ -1,4 +1,4 @@
-// What this member says of itself: its id, its profile, and what its library can do.
+// The id and the profile of this member, and what its library can do.
 
 import type { MemberInfo, PeerId } from "./types.ts";
 

@@ -10,7 +10,7 @@ import type { Snapshot } from "./types.ts";
 /** Failures in a row after which the page is taken to have no snapshots. */
 const REFUSALS = 3;
 
-/** What the page gives, opaque here. */
+/** A snapshot as the page gives it, opaque here. */
 export interface Answer {
   readonly state: unknown;
   readonly parts?: unknown;

@@ -109,7 +109,7 @@ export interface Snapshot extends Place, Provisional {
   /** False when no page could give its state: then the kept entries follow. */
   readonly has: boolean;
   readonly state?: unknown;
-  /** What the page gives of its channels beside `state`, opaque to the state machine. */
+  /** Parts of the page's channels beside `state`, opaque to the state machine. */
   readonly parts?: unknown;
   /** Size of `state` and `parts` in bytes. */
   readonly z: number;
