@@ -20,9 +20,9 @@ use crate::frame;
 use crate::ledger::STRANGER;
 use crate::socket::{Route, Socket};
 
-/// Of so many attackers one at most sends at full speed. More would occupy the whole machine.
+/// Number of attackers for each one that may send at full speed. More would occupy the whole machine.
 const FLOODS: usize = 75;
-/// For so many attackers there is one pair at most of a client that does not read and one that sends
+/// Number of attackers for each pair that may exist of a client that does not read and one that sends
 /// to it.
 const JAMS: usize = 50;
 

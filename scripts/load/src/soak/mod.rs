@@ -186,6 +186,13 @@ impl Soak {
         }
         self.swarm.all_up(PATIENCE).await?;
         let before = self.site.cpu()?;
+        if upheaval == Upheaval::Redis {
+            // while nobody fills the links, nothing may be lost
+            self.phase(half / 4, false).await?;
+            let away = self.random.random_range(0..AWAY_MS);
+            self.site.replace_redis(Duration::from_millis(away)).await?;
+            self.total.redis += 1;
+        }
         self.phase(half, false).await?;
         let calm_cpu = self.site.cpu()? - before;
         let calm = self.town.trips.take();
@@ -193,20 +200,11 @@ impl Soak {
         self.town.links_fill.set(self.site.is_cluster());
         // all members are in
         sleep(Duration::from_secs(2)).await;
-        match upheaval {
-            Upheaval::None => {}
-            Upheaval::Servers => {
-                self.phase(half / 2, true).await?;
-                self.restart(Ending::Kill).await?;
-                self.phase(half / 2, true).await?;
-                self.restart(Ending::Drain).await?;
-            }
-            Upheaval::Redis => {
-                self.phase(half / 4, true).await?;
-                let away = self.random.random_range(0..AWAY_MS);
-                self.site.replace_redis(Duration::from_millis(away)).await?;
-                self.total.redis += 1;
-            }
+        if upheaval == Upheaval::Servers {
+            self.phase(half / 2, true).await?;
+            self.restart(Ending::Kill).await?;
+            self.phase(half / 2, true).await?;
+            self.restart(Ending::Drain).await?;
         }
         let (before, others) = (self.site.cpu()?, self.others(&attackers)?);
         self.phase(half, true).await?;

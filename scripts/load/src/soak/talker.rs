@@ -105,12 +105,17 @@ impl Talker {
         self.exchange = Some(Exchange { with, number: n, sent: Instant::now(), ends, was_up });
     }
 
-    /// Returns whether a death explains that the exchange went wrong.
+    /// Returns whether a death disturbed the exchange.
     fn is_excused(&self, exchange: &Exchange) -> bool {
         let (with, sent) = (&exchange.with, exchange.sent);
         exchange.ends != (self.me.ends.get(), with.ends.get())
             || with.lost.get().is_some_and(|lost| lost + NOTICED > sent)
             || self.town.died_since(self.me.page, sent)
+    }
+
+    /// Returns whether the exchange may go wrong.
+    fn may_be_lost(&self, exchange: &Exchange) -> bool {
+        self.is_excused(exchange) || self.town.links_fill.get()
     }
 
     fn hear_signal(&mut self, src: &str, kind: &str, said: &Said, out: &mut Vec<u8>) {
@@ -163,7 +168,7 @@ impl Talker {
     fn expired(&mut self, src: &str) {
         let Some(exchange) = self.exchange.take_if(|e| *e.with.id == *src) else { return };
         count(&self.town.counts.expired);
-        if exchange.was_up && !self.is_excused(&exchange) && !self.town.links_fill.get() {
+        if exchange.was_up && !self.may_be_lost(&exchange) {
             self.world.ledger.fault(format!(
                 "page {}: {} (on {:?}) was told that {src} (on {:?}) is absent, who is there; {}",
                 self.me.page,
@@ -219,7 +224,7 @@ impl Role for Talker {
 
     fn act(&mut self, out: &mut Vec<u8>) {
         if let Some(exchange) = self.exchange.take() {
-            if self.is_excused(&exchange) {
+            if self.may_be_lost(&exchange) {
                 return count(&self.town.counts.excused);
             }
             let (page, me, with) = (self.me.page, &self.me.id, &exchange.with.id);

@@ -23,7 +23,8 @@ pub(super) struct Town {
     killed: Cell<Option<Instant>>,
     /// When a server last ended or began.
     upset: Cell<Option<Instant>>,
-    /// Whether attackers may fill the links between nodes. What is signalled expires then.
+    /// Whether attackers may fill the links between nodes. What is signalled may expire then, an
+    /// answer at the one who answers.
     pub(super) links_fill: Cell<bool>,
     /// Whether round trips are recorded.
     pub(super) recording: Cell<bool>,
