@@ -261,3 +261,23 @@ test("what is kept of all unopened channels together is bounded", () => {
   restore(a, given(b, { "": "own" }), "behind");
   assert.ok(a.gives, "once restored");
 });
+
+test("a page that keeps what its history has not is not complete, and says so to its heirs", () => {
+  const a = page();
+  const b = page();
+  b.open("board", STATEFUL, 0);
+  const [x, y] = [message("board", "x"), message("board", "y")];
+  for (const one of [x, message("board", "given up")]) b.take(one, 0);
+  restore(a, { state: "own" });
+  for (const one of [x, y]) a.take(one, 0);
+  const snapshot = given(a, { "": "own" });
+  for (const [reason, complete] of [
+    ["behind", true],
+    ["replaced", false],
+  ] as const) {
+    const restored = restore(b, snapshot, reason).channels[1];
+    assert.deepEqual([restored?.replaces, restored?.complete], [false, complete], reason);
+    const part = readParts(given(b, { "": "own", board: "state" }).parts)?.of.get("board");
+    assert.equal(part?.whole, complete);
+  }
+});
