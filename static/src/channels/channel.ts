@@ -52,7 +52,7 @@ export interface Channel<C extends GroupTypes = Untyped> {
   set onRestore(callback: RestoreCallback<MessageOf<C>> | null | undefined);
 }
 
-/** What the application has at one channel: its listeners and callbacks. */
+/** Listeners and callbacks of the application at one channel. */
 export interface ChannelApp {
   emit<Name extends keyof PageGroupEvents>(name: Name, ...args: PageGroupEvents[Name]): void;
   onSnapshot: (() => unknown) | undefined;
