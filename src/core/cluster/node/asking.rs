@@ -307,6 +307,10 @@ impl<J> NodeState<J> {
         self.pages.place(env.now, page, Place::There { node, fence });
         self.locate(page, Whereabouts::There { node, fence }, out);
         self.flush(env, page, out);
+        if !self.is_wanted(page) {
+            // sessions of other nodes alone had asked
+            self.remove(page, out);
+        }
     }
 
     /// Tells the sessions of this node where their page lives, but those whose request is held.
