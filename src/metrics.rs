@@ -149,7 +149,10 @@ pub struct ClusterMetrics {
     pub bags: Counter,
     /// Number of bytes in them.
     pub bag_bytes: Counter,
-    /// Number of messages between nodes that were not opened: of another cluster, or of nobody.
+    /// Number of other nodes that have other settings or speak another version.
+    pub different_nodes: Gauge,
+    /// Number of messages between nodes that were dropped unread: of another cluster, of another
+    /// version, or of nobody known.
     pub refused: Counter,
     /// Number of messages of the relay for which a link had no room, of the nodes that are there.
     pub relays_dropped: Gauge,
@@ -167,6 +170,11 @@ impl ClusterMetrics {
             ("lease_left_ms", "For how long this node may decide", &self.lease_left),
             ("links", "Other nodes", &self.links),
             ("links_down", "Other nodes that are not heard", &self.links_down),
+            (
+                "different_nodes",
+                "Other nodes with other settings or another version",
+                &self.different_nodes,
+            ),
             ("waiting_bytes", "Bytes in links, not acknowledged", &self.waiting_bytes),
             ("relays_dropped", "RELAY for which a link had no room", &self.relays_dropped),
         ];
@@ -176,7 +184,7 @@ impl ClusterMetrics {
         let counters = [
             ("bags", "Bags sent to other nodes", &self.bags),
             ("bag_bytes", "Bytes in them", &self.bag_bytes),
-            ("refused", "Messages in the inbox that were not opened", &self.refused),
+            ("refused", "Messages in the inbox that were dropped unread", &self.refused),
             ("take_overs", "Pages taken over from another node", &self.take_overs),
             ("resumes", "Sessions that resumed on a page here", &self.resumes),
             ("burials", "Times that this process was taken for dead", &self.burials),

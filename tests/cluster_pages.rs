@@ -154,6 +154,22 @@ async fn members_of_two_nodes_talk_by_way_of_a_third_in_order() {
 }
 
 #[tokio::test]
+async fn a_node_with_other_settings_names_them_and_serves() {
+    let redis = Redis::start(&[]);
+    let one = redis.node(&[]);
+    let two = redis.node(&[("liveness.return_ms", "2000"), ("limits.connections_per_ip", "500")]);
+    for node in [&one, &two] {
+        let line = node.logs("another node has other settings").await;
+        assert!(line.ends_with("settings=liveness.return_ms"), "{line}");
+        // the gauge follows within a quarter of a second
+        while !http(node, "GET", "/metrics", &[]).await.body.contains("different_nodes 1\n") {}
+    }
+    let mut host = one.grouped("p", "h").await;
+    let _guest = two.grouped("p", "g").await;
+    host.expect_from("JOIN", "g").await;
+}
+
+#[tokio::test]
 async fn clients_without_a_page_find_each_other_on_any_node() {
     let redis = Redis::start(&[]);
     let (one, two) = (redis.node(&[]), redis.node(&[]));

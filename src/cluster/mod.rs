@@ -1,7 +1,7 @@
 //! The cluster's Redis: its address, a connection that is made anew for ever, the script that is the
 //! registry, and the seal on what nodes say to each other.
 //!
-//! - [`address`] reads `cluster.url`.
+//! - [`address`] reads `cluster.url`. [`agreement`] names the settings that must agree.
 //! - [`registry_script`] turns calls into commands, and answers into replies. The script is
 //!   `registry.lua`; the model of it is [`peerstar_core::cluster::registry::RegistryState`].
 //! - [`dial`] connects, and refuses a Redis that cannot serve.
@@ -11,6 +11,7 @@
 //! - [`seal`] encrypts what links send; [`token_key`] hashes tokens for other nodes.
 
 pub mod address;
+pub mod agreement;
 pub mod connections;
 pub mod dial;
 pub mod publisher;

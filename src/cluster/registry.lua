@@ -6,14 +6,15 @@
 --   renewals  number of renewals of all nodes
 --   freed     slots that had a holder and have none: "slot:renewals:b" with b for a buried holder
 --             and d for one that departed, separated by spaces
---   n<node>   "counter slot version epoch standing", slot - for none, standing a, s or l
+--   n<node>   "counter slot version epoch standing settings", slot - for none, standing a, s or l,
+--             settings a fingerprint; later releases may append more
 -- The other keys are records: node, fence, epoch, 1 if the node has left, and + and the host, or -.
 -- Nodes, fences and epochs are 16 hexadecimal digits, because Lua's numbers end at 2^53.
 --
 -- ARGV[1] is the call, ARGV[2] the word of a membership that begins now, ARGV[3] a text for the run
 -- of this server where INFO is forbidden, ARGV[4] what the names of inboxes begin with.
 
-local SLOTS, SLOT_REST, SCANNED = 256, 4000, 100
+local SLOTS, SLOT_REST, SCANNED, MOST_AHEAD_MS = 256, 4000, 100, 300000
 local ARGUMENTS = 4
 local members, inboxes = KEYS[1], ARGV[4]
 
@@ -46,14 +47,15 @@ local function renewals()
 end
 
 local function parse_node(id, text)
-  local counter, slot, version, epoch, standing = text:match('^(%d+) (%S+) (%d+) (%x+) (%a)$')
+  local counter, slot, version, epoch, standing, rest =
+    text:match('^(%d+) (%S+) (%d+) (%x+) (%a) (.*)$')
   return { id = id, counter = tonumber(counter), slot = tonumber(slot), version = version,
-    epoch = epoch, standing = standing }
+    epoch = epoch, standing = standing, rest = rest }
 end
 
 local function node_text(node)
-  return string.format('%d %s %s %s %s', node.counter, node.slot or '-', node.version, node.epoch,
-    node.standing)
+  return string.format('%d %s %s %s %s %s', node.counter, node.slot or '-', node.version,
+    node.epoch, node.standing, node.rest)
 end
 
 local function get_node(id)
@@ -126,21 +128,29 @@ local function longest_free(holders, freed, now)
   return best
 end
 
--- node, version, epoch, standing, whether it wants a slot, then nodes and slots that it carries
+-- node, version, epoch, standing, whether it wants a slot, settings, then nodes and slots that it
+-- carries
 local function register()
   local id, now, first = arg(1), renewals(), generation()
-  local node = get_node(id) or { id = id, counter = 0 }
-  node.version, node.epoch, node.standing = arg(2), arg(3), arg(4)
-  local holders, freed = {}, get_freed()
+  local known = get_node(id)
+  local node = known or { id = id, counter = 0 }
+  node.version, node.epoch, node.standing, node.rest = arg(2), arg(3), arg(4), arg(6)
+  local holders, freed, highest = {}, get_freed(), nil
   for _, one in ipairs(nodes()) do
     if one.slot then holders[one.slot] = one.id end
+    if not highest or one.epoch > highest then highest = one.epoch end
   end
   local own
-  for i = 6, #ARGV - ARGUMENTS, 2 do
+  for i = 7, #ARGV - ARGUMENTS, 2 do
     if arg(i) == id and not own then own = tonumber(arg(i + 1)) end
   end
+  -- epochs are below 2^53
+  if not known and not own and highest
+    and tonumber(node.epoch, 16) > tonumber(highest, 16) + MOST_AHEAD_MS then
+    return { 'ahead', first, highest }
+  end
   if not node.slot and own and not holders[own] then node.slot = own end
-  for i = 6, #ARGV - ARGUMENTS, 2 do
+  for i = 7, #ARGV - ARGUMENTS, 2 do
     local slot = tonumber(arg(i + 1))
     if not holders[slot] then freed[slot] = { at = now, rests = true } end
   end

@@ -96,9 +96,10 @@ pub fn command(call: &Call, names: &Names, words: &Words) -> Cmd {
     let mut keys = vec![names.members()];
     let mut args = Vec::new();
     let name = match call {
-        Call::Register { node, version, epoch, standing: says, carried, wants_slot } => {
+        Call::Register { node, version, epoch, standing: says, settings, carried, wants_slot } => {
             args.extend([node.to_string(), version.to_string(), hex(epoch.0)]);
             args.extend([standing(*says).to_owned(), u8::from(*wants_slot).to_string()]);
+            args.push(settings.to_string());
             args.extend(
                 carried.iter().flat_map(|(node, slot)| [node.to_string(), slot.0.to_string()]),
             );
@@ -175,6 +176,7 @@ pub fn reply(value: Value, names: &Names) -> Result<Reply, BadAnswer> {
     Ok(match name.as_str() {
         "not registered" => Reply::NotRegistered(parts.generation()?),
         "registered" => Reply::Registered(parts.view()?),
+        "ahead" => Reply::Ahead(parts.generation()?, Epoch(number(&parts.text()?)?)),
         "renewed" => Reply::Renewed {
             generation: parts.generation()?,
             counter: parts.number()?,
@@ -242,7 +244,10 @@ fn record(text: &[u8]) -> Result<Option<Record>, BadAnswer> {
 fn registered(text: &str) -> Result<Registered, BadAnswer> {
     let bad = BadAnswer("node");
     let parts: Vec<_> = text.split(' ').collect();
-    let [node, counter, slot, version, epoch, standing] = parts[..] else { return Err(bad) };
+    // a later release may say more of a node
+    let [node, counter, slot, version, epoch, standing, settings, ..] = parts[..] else {
+        return Err(bad);
+    };
     Ok(Registered {
         node: NodeId(number(node)?),
         counter: counter.parse().map_err(|_| bad.clone())?,
@@ -258,6 +263,7 @@ fn registered(text: &str) -> Result<Registered, BadAnswer> {
             "l" => Standing::Leaving,
             _ => return Err(bad),
         },
+        settings: settings.parse().map_err(|_| bad)?,
     })
 }
 

@@ -85,6 +85,18 @@ impl Server {
         self.log.lock().expect("no test panicked here").clone()
     }
 
+    /// Waits until the log has a line with this text. Returns the line.
+    pub(crate) async fn logs(&self, text: &str) -> String {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            if let Some(line) = self.log().into_iter().find(|line| line.contains(text)) {
+                return line;
+            }
+            assert!(Instant::now() < deadline, "no line with {text:?} in {:#?}", self.log());
+            sleep(Duration::from_millis(20)).await;
+        }
+    }
+
     /// Returns the resident memory, in bytes.
     pub(crate) fn memory(&self) -> usize {
         let status =

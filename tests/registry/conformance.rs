@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use peerstar::cluster::registry_script::{Names, SOURCE, Words, command, reply};
-use peerstar_core::cluster::registry::{Asserted, Call, RegistryState, Reply, SLOT_REST, Standing};
+use peerstar_core::cluster::fingerprint::Fingerprint;
+use peerstar_core::cluster::registry::{
+    Asserted, Call, MOST_AHEAD_MS, RegistryState, Reply, SLOT_REST, Standing,
+};
 use peerstar_core::cluster::{Fence, Generation, NodeId, Slot};
 use peerstar_core::protocol::id::{Epoch, PageKey, PageName, PeerId};
 use redis::{Connection, Value};
@@ -175,7 +178,7 @@ fn random_calls_have_the_same_answers() {
         }
         pair.inboxes.clear();
     }
-    assert_eq!(kinds.len(), 12, "every answer came: {kinds:?}");
+    assert_eq!(kinds.len(), 13, "every answer came: {kinds:?}");
 }
 
 /// Returns the name of an answer.
@@ -237,7 +240,16 @@ fn names_and_numbers_of_any_size_survive() {
     let epoch = Epoch(Epoch::LIMIT - 1);
     let node = NodeId(u64::MAX);
     let version = u32::MAX;
-    pair.apply(&Call::Register { node, version, epoch, standing, carried, wants_slot: false });
+    let settings = Fingerprint::new(0..100);
+    pair.apply(&Call::Register {
+        node,
+        version,
+        epoch,
+        standing,
+        settings,
+        carried,
+        wants_slot: false,
+    });
     pair.apply(&Call::Renew { node, epoch, standing });
     let names = ["\u{1F600} \0\r\n *", &"x".repeat(1024), "page:", ":", "a:b"];
     let hosts = ["-", "+", "\u{1F600} 7", &"x".repeat(128), "0"];

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use peerstar::cluster::address::Address;
 use peerstar::cluster::supervisor::{Event, Handle, Timing, Unanswered, start};
 use peerstar_core::cluster::NodeId;
+use peerstar_core::cluster::fingerprint::Fingerprint;
 use peerstar_core::cluster::registry::{Call, Reply, Standing};
 use peerstar_core::protocol::id::Epoch;
 
@@ -105,7 +106,16 @@ impl Keeper {
     pub(crate) fn register(&mut self) -> Result<Reply, Unanswered> {
         let (node, standing) = (self.node, Standing::Settled);
         let (epoch, carried) = (Epoch(1), vec![]);
-        self.ask(Call::Register { node, version: 1, epoch, standing, carried, wants_slot: true })
+        let (settings, wants_slot) = (Fingerprint::NONE, true);
+        self.ask(Call::Register {
+            node,
+            version: 1,
+            epoch,
+            standing,
+            settings,
+            carried,
+            wants_slot,
+        })
     }
 
     pub(crate) const fn renewal(&self) -> Call {

@@ -38,15 +38,19 @@ impl Bus {
         self.directory.do_send(message);
     }
 
-    /// Takes a bag that the node `from` has published in the inbox of this one.
-    pub fn receive(&self, from: NodeId, bag: Bytes) {
+    /// Takes a bag that the node `from` has published in the inbox of this one. Returns whether it
+    /// was read. There is no link to nodes that are unknown, or speak another version.
+    pub fn receive(&self, from: NodeId, bag: Bytes) -> bool {
         let Some(other) = self.tables.others.get(from) else {
-            return self.tell(ToNode::Stranger(from));
+            self.tell(ToNode::Stranger(from));
+            return false;
         };
-        if let Err(bad) = other.with_link(|link, now| link.receive(now, bag)) {
+        let received = other.with_link(|link, now| link.receive(now, bag));
+        if let Err(bad) = &received {
             log::warn!(node:% = from, error:% = bad; "a bag of another node cannot be read");
         }
         self.handle_events(&other);
+        received.is_ok()
     }
 
     /// Says that this node listens or publishes anew, so that bags may be lost.

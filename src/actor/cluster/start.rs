@@ -17,17 +17,17 @@ use super::other_node::OtherNodes;
 use super::tables::Tables;
 use crate::actor::registry::ThisProcess;
 use crate::cluster::address::Address;
+use crate::cluster::agreement;
 use crate::cluster::seal::{Keys, Purpose, Seal};
 use crate::cluster::supervisor::{self, Event, Handle, Timing, Unanswered};
 use crate::settings::limit;
 use crate::shared::Shared;
 use peerstar_core::cluster::NodeId;
+use peerstar_core::cluster::bag;
 use peerstar_core::cluster::io::{CallId, KeeperInput};
 use peerstar_core::cluster::node::NodeRules;
 use peerstar_core::cluster::registry::Call;
 
-/// Version of the words between nodes.
-const VERSION: u32 = 1;
 /// Longest time after which the bus looks at the links.
 const REST: Duration = Duration::from_secs(1);
 /// Number of bytes behind the text of a sealed message.
@@ -105,6 +105,7 @@ pub fn start(
 ) -> io::Result<Addr<NodeDirectory>> {
     let node = NodeId(rand::random::<u64>().max(1));
     let seal = Arc::new(CurrentSeal::new(shared.settings.cluster.secret.expose(), node)?);
+    let settings = agreement::fingerprint(&shared.settings).map_err(io::Error::other)?;
     let (shared, pages) = (Arc::clone(shared), ThisProcess::start(threads));
     let thread = Arbiter::new().handle();
     let kept = thread.clone();
@@ -116,7 +117,8 @@ pub fn start(
             Tables { others: Arc::new(others), branches: Arc::default(), visitors: Arc::default() };
         let bus = Arc::new(Bus::new(tables.clone(), ctx.address().recipient()));
         let keeper = keeper(address, node, bus, Arc::clone(&shared), due, seal);
-        let rules = NodeRules { version: VERSION, max_pages: limit(shared.settings.pages.max) };
+        let max_pages = limit(shared.settings.pages.max);
+        let rules = NodeRules { version: bag::VERSION.into(), max_pages, settings };
         NodeDirectory::new(shared, node, rules, pages, keeper, tables, kept)
     }))
 }
@@ -218,7 +220,9 @@ fn open(bus: &Bus, seal: &Seal, shared: &Shared, mut message: Vec<u8>) {
         Ok((from, text)) => {
             let length = text.len();
             let end = message.len() - TAG;
-            bus.receive(from, Bytes::from(message).slice(end - length..end));
+            if !bus.receive(from, Bytes::from(message).slice(end - length..end)) {
+                shared.metrics.cluster.refused.inc();
+            }
         }
         Err(error) => {
             shared.metrics.cluster.refused.inc();

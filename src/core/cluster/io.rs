@@ -3,6 +3,7 @@
 //! `J` is a request to join, as the shell holds it: who the session is, and how it is reached.
 //! Nothing here looks into it.
 
+use super::fingerprint::Fingerprint;
 use super::registry::{Call, Reply};
 use super::{Fence, Floor, NodeId, Slot};
 use crate::directory::Incarnation;
@@ -240,6 +241,25 @@ pub enum Change {
     Rejoined,
     /// Another node has gone without a word.
     Lost(NodeId),
+    /// The node is not let in, because its clock is too far ahead of all others.
+    Ahead {
+        /// How far its clock of epochs is above the highest epoch of the others, in ms.
+        ahead_ms: u64,
+    },
+    /// Another node speaks another version of the words between nodes. There is no link to it.
+    OtherVersion {
+        /// The other node.
+        node: NodeId,
+        /// The version that it speaks.
+        version: u32,
+    },
+    /// Another node has other settings than this one. There may be more with the same.
+    OtherSettings {
+        /// The other node.
+        node: NodeId,
+        /// The settings of the other node.
+        settings: Fingerprint,
+    },
     /// The node gives its pages up.
     Draining,
 }

@@ -125,6 +125,12 @@ impl Lease {
         self.due = now;
     }
 
+    /// The renewal under way was answered, and this node is not let in. It asks again with the next
+    /// one.
+    pub const fn not_let_in(&mut self) {
+        self.answered();
+    }
+
     /// The node was buried: the lease is over.
     pub const fn buried(&mut self) {
         self.ends = None;

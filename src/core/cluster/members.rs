@@ -27,6 +27,8 @@ struct Member {
     is_awaited: bool,
     /// Whether the link to it is not known to be broken.
     is_linked: bool,
+    /// Whether it has other settings than this node, or speaks another version.
+    is_different: bool,
 }
 
 /// How the membership has changed.
@@ -65,7 +67,13 @@ impl Members {
             }
             let member = self.members.entry(one.node).or_insert_with(|| {
                 changes.joined.extend(Some(one.node).filter(|node| *node != own));
-                Member { slot: None, is_leaving: false, is_awaited: false, is_linked: true }
+                Member {
+                    slot: None,
+                    is_leaving: false,
+                    is_awaited: false,
+                    is_linked: true,
+                    is_different: false,
+                }
             });
             member.slot = one.slot;
             member.is_leaving = one.standing == Standing::Leaving;
@@ -146,6 +154,19 @@ impl Members {
         }
     }
 
+    /// Notes that a node has other settings than this one, or speaks another version.
+    pub fn set_different(&mut self, node: NodeId) {
+        if let Some(member) = self.members.get_mut(&node) {
+            member.is_different = true;
+        }
+    }
+
+    /// Returns the number of nodes that have other settings or speak another version.
+    #[must_use]
+    pub fn different(&self) -> usize {
+        self.members.values().filter(|member| member.is_different).count()
+    }
+
     /// Returns whether something can be sent to a node.
     #[must_use]
     pub fn is_linked(&self, node: NodeId) -> bool {
@@ -186,6 +207,7 @@ impl Members {
 mod tests {
     use super::*;
     use crate::cluster::Generation;
+    use crate::cluster::fingerprint::Fingerprint;
     use crate::cluster::registry::Registered;
     use crate::protocol::id::Epoch;
 
@@ -197,6 +219,7 @@ mod tests {
             version: 1,
             epoch: Epoch(0),
             standing: if *node > 90 { Standing::Leaving } else { Standing::Settled },
+            settings: Fingerprint::NONE,
         };
         let nodes = nodes.iter().map(one).collect();
         View { generation: Generation("a".into()), renewals: 0, nodes }

@@ -17,6 +17,7 @@
 //! | [`lease`], [`watch`] | whether this node may decide; which other nodes are dead |
 //! | [`generation`], [`assertions`] | what the registry has forgotten, and saying it again |
 //! | [`members`] | who is in the cluster, and whether half of it was lost |
+//! | [`fingerprint`] | whether the settings of nodes agree |
 //! | [`fences`] | the slot, and the numbers that it gives to the lives of pages |
 //! | [`pages`], [`joins`] | where each page lives; sessions that wait for theirs |
 //! | [`calls`], [`sweep`] | calls under way; records of nodes that are gone |
@@ -27,6 +28,7 @@ pub mod branch;
 pub mod calls;
 pub mod entry;
 pub mod fences;
+pub mod fingerprint;
 pub mod generation;
 pub mod io;
 pub mod joins;

@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 pub use model::RegistryState;
 
+use super::fingerprint::Fingerprint;
 use super::{Fence, Generation, NodeId, Slot};
 use crate::protocol::id::{Epoch, PageKey, PeerId};
 
@@ -64,6 +65,8 @@ pub struct Registered {
     pub epoch: Epoch,
     /// The standing of the node.
     pub standing: Standing,
+    /// The settings of the node that must agree.
+    pub settings: Fingerprint,
 }
 
 /// The membership of the cluster.
@@ -112,6 +115,9 @@ pub struct Asserted {
 
 /// Most pages in one [`Call::Assert`].
 pub const MOST_ASSERTED: usize = 200;
+/// How far above the clocks of all others a newcomer's clock of epochs may be, in ms. One that is
+/// further above would drive the others ahead.
+pub const MOST_AHEAD_MS: u64 = 300_000;
 /// Number of renewals of the whole cluster for which the slot of a buried node is not given out:
 /// over an hour with one node, half a minute with 128.
 pub const SLOT_REST: u64 = 4000;
@@ -120,7 +126,8 @@ pub const SLOT_REST: u64 = 4000;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Call {
     /// Registers a node. Registering again changes what the node says of itself and keeps counter
-    /// and slot.
+    /// and slot. A newcomer is refused if its epoch is more than [`MOST_AHEAD_MS`] above those of
+    /// all others.
     Register {
         /// The node.
         node: NodeId,
@@ -130,6 +137,8 @@ pub enum Call {
         epoch: Epoch,
         /// The standing of the node.
         standing: Standing,
+        /// The settings of the node that must agree.
+        settings: Fingerprint,
         /// The nodes and slots that it last saw, itself included. The registry may have forgotten
         /// them: a slot of theirs that nobody holds rests as if its holder had just been buried.
         carried: Vec<(NodeId, Slot)>,
@@ -221,6 +230,9 @@ pub enum Call {
 pub enum Reply {
     /// To [`Call::Register`]: the membership, in which the node is.
     Registered(View),
+    /// To [`Call::Register`]: the node is too far ahead of the highest epoch of the others, this
+    /// one. It is not registered.
+    Ahead(Generation, Epoch),
     /// To [`Call::Renew`].
     Renewed {
         /// The life of the registry's memory.

@@ -119,6 +119,7 @@ impl Watch {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cluster::fingerprint::Fingerprint;
     use crate::cluster::registry::{Registered, Standing};
     use crate::cluster::{Generation, Slot};
     use crate::protocol::id::Epoch;
@@ -134,6 +135,7 @@ mod tests {
             version: 1,
             epoch: Epoch(0),
             standing: Standing::Settled,
+            settings: Fingerprint::NONE,
         };
         let nodes = vec![one(OWN, 0), one(OTHER, counter)];
         View { generation: Generation("a".into()), renewals: 0, nodes }

@@ -23,9 +23,12 @@ use super::visitor::PageFence;
 use crate::actor::message::{Outbound, Outlet, ToDirectory, ToPage, ToSession};
 use crate::actor::page::Page;
 use crate::actor::registry::ThisProcess;
+use crate::cluster::agreement;
 use crate::shared::Shared;
+use peerstar_core::cluster::bag;
 use peerstar_core::cluster::branch::BranchInput;
 use peerstar_core::cluster::entry::{self, Entry, Join, Place, ToBranch, TokenHash};
+use peerstar_core::cluster::fingerprint::Fingerprint;
 use peerstar_core::cluster::io::{CallId, Change, Deciding, Env, Input, Joining, Output};
 use peerstar_core::cluster::node::{NodeRules, NodeState};
 use peerstar_core::cluster::registry::Call;
@@ -91,6 +94,7 @@ struct Left {
 /// The actor that drives a [`NodeState`].
 pub struct NodeDirectory {
     shared: Arc<Shared>,
+    settings: Fingerprint,
     state: NodeState<Request>,
     keeper: Box<dyn Keeper>,
     tables: Tables,
@@ -125,6 +129,7 @@ impl NodeDirectory {
         let now = shared.clock.now();
         let env = Env { now, random: rand::random(), epoch: Epoch::default() };
         Self {
+            settings: rules.settings,
             state: NodeState::new(node, rules, env),
             shared,
             keeper,
@@ -278,6 +283,8 @@ impl NodeDirectory {
             dropped += i64::try_from(relays).unwrap_or(i64::MAX);
         }
         metrics.lease_left.set(self.shared.deciding.left_ms(now));
+        let different = i64::try_from(self.state.different_nodes()).unwrap_or(i64::MAX);
+        metrics.different_nodes.set(different);
         metrics.links.set(links);
         metrics.links_down.set(down);
         metrics.waiting_bytes.set(waiting);
@@ -300,7 +307,7 @@ impl NodeDirectory {
 
     #[expect(clippy::wildcard_enum_match_arm, reason = "others are only logged")]
     fn changed(&mut self, change: Change) {
-        log_change(self.state.node(), change);
+        log_change(self.state.node(), self.settings, change);
         match change {
             Change::Settled => {
                 self.has_settled = true;
@@ -312,7 +319,7 @@ impl NodeDirectory {
     }
 }
 
-fn log_change(node: NodeId, change: Change) {
+fn log_change(node: NodeId, settings: Fingerprint, change: Change) {
     match change {
         Change::Settled => log::info!(node:%; "node is in the cluster"),
         Change::Asserting => {
@@ -326,6 +333,19 @@ fn log_change(node: NodeId, change: Change) {
         Change::Abandoned => log::info!(node:%; "half of the nodes have gone: pages go on alone"),
         Change::Rejoined => log::info!(node:%; "nodes are back"),
         Change::Lost(other) => log::info!(node:%, other:%; "another node has gone"),
+        Change::Ahead { ahead_ms } => log::error!(
+            node:%, ahead_ms;
+            "the clock is more than 5 min ahead of all other nodes: this node is not let in until \
+             that is mended"
+        ),
+        Change::OtherVersion { node: other, version } => log::warn!(
+            node:%, other:%, version, own_version = bag::VERSION;
+            "another node speaks another version: its pages cannot be joined here"
+        ),
+        Change::OtherSettings { node: other, settings: theirs } => log::warn!(
+            node:%, other:%, settings = agreement::differences(settings, theirs);
+            "another node has other settings: members see those of either"
+        ),
         Change::Draining => log::info!(node:%; "node gives its pages up"),
     }
 }

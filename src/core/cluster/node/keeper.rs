@@ -76,6 +76,9 @@ impl<J> NodeState<J> {
     ) {
         match (purpose, reply) {
             (Purpose::Lease, Reply::Registered(view)) => self.registered(env, &view, out),
+            (Purpose::Lease, Reply::Ahead(generation, others)) => {
+                self.not_let_in(env, &generation, others, out);
+            }
             (Purpose::Lease, Reply::Renewed { generation, epoch, .. }) => {
                 self.renewed(env, &generation, epoch, out);
             }

@@ -1,5 +1,7 @@
 //! The lease, generations, and nodes that come and go.
 
+use std::time::Duration;
+
 use super::NodeState;
 use crate::cluster::calls::Purpose;
 use crate::cluster::io::{Change, Env, Output};
@@ -8,6 +10,9 @@ use crate::cluster::pages::Place;
 use crate::cluster::registry::{Call, Record, Standing, View};
 use crate::cluster::{Fence, Generation, NodeId};
 use crate::protocol::id::{Epoch, PageKey};
+
+/// Time after which the operator is told that a node is not let in. Dead nodes are buried sooner.
+const KEPT_OUT_FOR: Duration = Duration::from_secs(10);
 
 impl<J> NodeState<J> {
     const fn standing(&self) -> Standing {
@@ -59,6 +64,7 @@ impl<J> NodeState<J> {
             version: self.rules.version,
             epoch: env.epoch,
             standing: self.standing(),
+            settings: self.rules.settings,
             carried: others.chain(own).collect(),
             wants_slot: !self.generation.is_young(),
         }
@@ -72,6 +78,7 @@ impl<J> NodeState<J> {
         let Some(own) = view.get(self.node) else { return };
         self.must_register = false;
         self.is_registered = true;
+        self.kept_out = None;
         if self.generation.is_asserting() {
             self.generation.assert(!was_sure);
         } else if is_first {
@@ -87,6 +94,26 @@ impl<J> NodeState<J> {
         }
         out.push(Output::Epoch(view.epoch()));
         self.update_members(env, view, out);
+    }
+
+    /// The registry does not let this node in: its clock is too far ahead of all others, and would
+    /// drive them ahead. It asks again with each renewal. The others may be dead, so the operator is
+    /// told when they would have been buried.
+    pub(super) fn not_let_in(
+        &mut self,
+        env: Env,
+        generation: &Generation,
+        others: Epoch,
+        out: &mut Vec<Output<J>>,
+    ) {
+        self.lease.not_let_in();
+        self.learn(env, generation, out);
+        let (since, is_told) = self.kept_out.get_or_insert((env.now, false));
+        if !*is_told && env.now.since(*since) >= KEPT_OUT_FOR {
+            *is_told = true;
+            let ahead_ms = env.epoch.0.saturating_sub(others.0);
+            out.push(Output::Changed(Change::Ahead { ahead_ms }));
+        }
     }
 
     /// The registry confirmed a renewal.
@@ -183,7 +210,7 @@ impl<J> NodeState<J> {
     ) {
         self.learn(env, &view.generation, out);
         let dead = self.watch.look(env.now, self.node, view, listening);
-        if view.get(self.node).is_none() {
+        if view.get(self.node).is_none() && self.kept_out.is_none() {
             // buried, or forgotten: the renewal tells
             self.lease.hurry(env.now);
             return;
@@ -191,7 +218,9 @@ impl<J> NodeState<J> {
         for (node, counter) in dead {
             self.call(Purpose::Bury(node), Call::Bury { node, counter }, out);
         }
-        self.update_members(env, view, out);
+        if self.kept_out.is_none() {
+            self.update_members(env, view, out);
+        }
     }
 
     fn update_members(&mut self, env: Env, view: &View, out: &mut Vec<Output<J>>) {
@@ -202,8 +231,25 @@ impl<J> NodeState<J> {
         for (node, counter) in changes.revenants {
             self.call(Purpose::Bury(node), Call::Bury { node, counter }, out);
         }
-        for node in changes.joined {
-            out.push(Output::OpenLink(node));
+        let mut different = Vec::new();
+        for one in changes.joined.iter().filter_map(|node| view.get(*node)) {
+            if one.version == self.rules.version {
+                out.push(Output::OpenLink(one.node));
+            } else {
+                self.members.set_linked(one.node, false);
+                self.members.set_different(one.node);
+                let (node, version) = (one.node, one.version);
+                out.push(Output::Changed(Change::OtherVersion { node, version }));
+            }
+            let is_different = self.rules.settings.differences(one.settings).next().is_some();
+            if is_different {
+                self.members.set_different(one.node);
+            }
+            if is_different && !different.contains(&one.settings) {
+                different.push(one.settings);
+                let (node, settings) = (one.node, one.settings);
+                out.push(Output::Changed(Change::OtherSettings { node, settings }));
+            }
         }
         for (node, has_left) in changes.gone {
             self.node_gone(env, node, has_left, out);

@@ -43,6 +43,7 @@ use super::NodeId;
 use super::assertions::Assertions;
 use super::calls::{Calls, Purpose};
 use super::fences::Fences;
+use super::fingerprint::Fingerprint;
 use super::generation::GenerationWatch;
 use super::io::{Change, Deadline, DeadlineReason, Deciding, Env, Input, Output, Whereabouts};
 use super::joins::Joins;
@@ -63,6 +64,8 @@ pub struct NodeRules {
     pub version: u32,
     /// Most pages with a name on this node (`usize::MAX` for no limit).
     pub max_pages: usize,
+    /// The settings that must agree between nodes.
+    pub settings: Fingerprint,
 }
 
 /// The last decision that was put out.
@@ -88,6 +91,9 @@ pub struct NodeState<J> {
     is_registered: bool,
     /// Whether the next renewal registers.
     must_register: bool,
+    /// Since when the node is not let in, because its clock is too far ahead of the others'; and
+    /// whether the operator was told.
+    kept_out: Option<(Time, bool)>,
     watch: Watch,
     members: Members,
     fences: Fences,
@@ -115,6 +121,7 @@ impl<J> NodeState<J> {
             generation: GenerationWatch::default(),
             is_registered: false,
             must_register: true,
+            kept_out: None,
             watch: Watch::new(now),
             members: Members::default(),
             fences: Fences::default(),
@@ -185,7 +192,7 @@ impl<J> NodeState<J> {
         self.take_steps(env, out);
         self.settle_generation(env, out);
         self.keep_lease(env, out);
-        if self.can_ask() && self.watch.ask(env.now) {
+        if self.may_look() && self.watch.ask(env.now) {
             self.call(Purpose::Look, Call::Look, out);
         }
         self.close_late_joins(env, out);
@@ -256,6 +263,12 @@ impl<J> NodeState<J> {
         self.lease.is_connected() && self.is_registered
     }
 
+    /// Returns whether the membership is looked at. A node that is not let in looks as well: those
+    /// who keep it out may be dead.
+    const fn may_look(&self) -> bool {
+        self.can_ask() || self.kept_out.is_some() && self.lease.is_connected()
+    }
+
     fn is_sure(&self, now: Time) -> bool {
         matches!(self.lease.hold(now), Hold::Sure(_))
     }
@@ -267,7 +280,7 @@ impl<J> NodeState<J> {
         let when = |condition: bool, at: Option<Time>| at.filter(|_| condition);
         [
             (when(!self.is_departing(), self.lease.next_deadline()), DeadlineReason::Lease),
-            (when(asks, self.watch.next_deadline()), DeadlineReason::Look),
+            (when(self.may_look(), self.watch.next_deadline()), DeadlineReason::Look),
             (self.generation.next_deadline(), DeadlineReason::Generation),
             (when(asks, Some(self.assertions.next_deadline())), DeadlineReason::Assertion),
             (when(self.may_ask_for_pages(), self.pages.next_ask()), DeadlineReason::Claim),
@@ -310,6 +323,12 @@ impl<J> NodeState<J> {
     #[must_use]
     pub const fn is_alone(&self) -> bool {
         self.told.is_alone
+    }
+
+    /// Returns the number of nodes that have other settings or speak another version.
+    #[must_use]
+    pub fn different_nodes(&self) -> usize {
+        self.members.different()
     }
 
     /// Returns the pages that live here, in no order.

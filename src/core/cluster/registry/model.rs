@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use super::{Asserted, Call, Record, Registered, Reply, SLOT_REST, Standing, View};
+use super::{Asserted, Call, MOST_AHEAD_MS, Record, Registered, Reply, SLOT_REST, Standing, View};
+use crate::cluster::fingerprint::Fingerprint;
 use crate::cluster::{Fence, Generation, NodeId, Slot};
 use crate::protocol::id::{Epoch, PageKey};
 
@@ -119,8 +120,13 @@ impl RegistryState {
     /// Carries out a call. Returns the answer, and the node in whose inbox a tick is published.
     pub fn apply(&mut self, call: &Call) -> (Reply, Option<NodeId>) {
         let reply = match call {
-            Call::Register { node, version, epoch, standing, carried, wants_slot } => {
-                self.register(*node, *version, *epoch, *standing);
+            Call::Register { node, epoch, carried, .. }
+                if self.is_ahead(*node, *epoch, carried) =>
+            {
+                Reply::Ahead(self.generation.clone(), self.view().epoch())
+            }
+            Call::Register { node, version, epoch, standing, settings, carried, wants_slot } => {
+                self.register(*node, *version, *epoch, *standing, *settings);
                 self.give_slot(*node, carried, *wants_slot);
                 Reply::Registered(self.view())
             }
@@ -170,10 +176,26 @@ impl RegistryState {
         Reply::NotRegistered(self.generation.clone())
     }
 
-    fn register(&mut self, node: NodeId, version: u32, epoch: Epoch, standing: Standing) {
+    /// Returns whether a newcomer's epoch is too far above those of all others. A node that carries
+    /// a slot of its own was let in before.
+    fn is_ahead(&self, node: NodeId, epoch: Epoch, carried: &[(NodeId, Slot)]) -> bool {
+        let is_known = self.nodes.contains_key(&node)
+            || carried.iter().any(|(carried, _)| *carried == node)
+            || self.nodes.is_empty();
+        !is_known && epoch.0 > self.view().epoch().0.saturating_add(MOST_AHEAD_MS)
+    }
+
+    fn register(
+        &mut self,
+        node: NodeId,
+        version: u32,
+        epoch: Epoch,
+        standing: Standing,
+        settings: Fingerprint,
+    ) {
         let (counter, slot) =
             self.nodes.get(&node).map_or((0, None), |one| (one.counter, one.slot));
-        let said = Registered { node, counter, slot, version, epoch, standing };
+        let said = Registered { node, counter, slot, version, epoch, standing, settings };
         self.nodes.insert(node, said);
     }
 

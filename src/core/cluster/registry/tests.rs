@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use calls::{Random, crowd, node, page, random_call, registration};
 
 use super::*;
+use crate::cluster::fingerprint::Fingerprint;
 use crate::cluster::{Fence, Generation, NodeId, Slot};
 use crate::protocol::id::{Epoch, PageKey, PageName, PeerId};
 
@@ -131,7 +132,11 @@ fn promises_hold_in_random_lives() {
             }
             if matches!(
                 reply,
-                Reply::Lives(_) | Reply::Behind(_) | Reply::Asserting | Reply::NotRegistered(_)
+                Reply::Lives(_)
+                    | Reply::Behind(_)
+                    | Reply::Asserting
+                    | Reply::Ahead(..)
+                    | Reply::NotRegistered(_)
             ) {
                 seen.refused += 1;
                 assert_eq!(state.view(), members, "{call:?} was refused and changed something");

@@ -7,6 +7,7 @@ use std::collections::VecDeque;
 use std::fmt::Debug;
 use std::rc::Rc;
 
+use peerstar_core::cluster::fingerprint::Fingerprint;
 use peerstar_core::cluster::io::{Deciding, Env, Input, KeeperInput, Output};
 use peerstar_core::cluster::node::{NodeRules, NodeState};
 use peerstar_core::cluster::registry::{Call, Reply};
@@ -721,4 +722,5 @@ const fn process_of<B: Body>(event: &Event<B>) -> Option<Process> {
     }
 }
 
-const RULES: NodeRules = NodeRules { version: 1, max_pages: usize::MAX };
+const RULES: NodeRules =
+    NodeRules { version: 1, max_pages: usize::MAX, settings: Fingerprint::NONE };

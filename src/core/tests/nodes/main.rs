@@ -7,6 +7,7 @@
 mod attacks;
 mod checks;
 mod links;
+mod newcomers;
 #[allow(dead_code, reason = "the tests of the room itself draw in more ways")]
 #[path = "../../cluster/random.rs"]
 mod random;

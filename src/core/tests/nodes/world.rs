@@ -4,8 +4,9 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
+use peerstar_core::cluster::fingerprint::Fingerprint;
 use peerstar_core::cluster::io::{
-    CallId, Deciding, Env, Input, Joining, KeeperInput, Output, Whereabouts,
+    CallId, Change, Deciding, Env, Input, Joining, KeeperInput, Output, Whereabouts,
 };
 use peerstar_core::cluster::node::{NodeRules, NodeState};
 use peerstar_core::cluster::registry::{Call, RegistryState, Reply};
@@ -101,6 +102,8 @@ pub(crate) struct Process {
     pub(crate) is_drained: bool,
     /// The time of its clock runs this much faster, in parts of a thousand.
     pub(crate) rate: i64,
+    /// Its wall clock is this many milliseconds ahead.
+    pub(crate) ahead: u64,
     pub(crate) words: VecDeque<(NodeId, NodeId, u64, Word)>,
 }
 
@@ -135,11 +138,19 @@ pub(crate) struct World {
     /// Hosts of (page, epoch).
     pub(crate) hosts: BTreeMap<(PageKey, Epoch), SessionId>,
     pub(crate) trace: Option<String>,
+    /// What processes said of their standing.
+    pub(crate) changes: Vec<(usize, Change)>,
 }
 
-const RULES: NodeRules = NodeRules { version: 1, max_pages: usize::MAX };
+pub(crate) const RULES: NodeRules =
+    NodeRules { version: 1, max_pages: usize::MAX, settings: Fingerprint::NONE };
 /// Milliseconds since 1970 at the start.
 const START: u64 = 1_700_000_000_000;
+
+/// Returns the time by a clock that runs this much faster, in parts of a thousand.
+fn by_clock(now: u64, rate: i64) -> Time {
+    Time((now as i64 + now as i64 * rate / 1000) as u64)
+}
 
 impl World {
     pub(crate) fn new(seed: u64, nodes: usize) -> Self {
@@ -165,6 +176,7 @@ impl World {
             burials: 0,
             early_until: 0,
             hosts: BTreeMap::new(),
+            changes: Vec::new(),
             trace: std::env::var("TRACE").ok(),
         };
         for _ in 0..nodes {
@@ -196,12 +208,15 @@ impl World {
 
     /// Starts a process.
     pub(crate) fn start(&mut self) {
+        self.start_with(RULES);
+    }
+
+    pub(crate) fn start_with(&mut self, rules: NodeRules) {
         let node = NodeId(self.random.next() | 1);
         let rate = self.random.below(200) as i64 - 100;
-        let time = Time(self.now);
-        let env = Env { now: time, random: 0, epoch: Epoch(0) };
+        let env = Env { now: by_clock(self.now, rate), random: 0, epoch: Epoch(0) };
         self.processes.push(Process {
-            state: NodeState::new(node, RULES, env),
+            state: NodeState::new(node, rules, env),
             is_alive: true,
             frozen_until: 0,
             cut_until: 0,
@@ -213,17 +228,16 @@ impl World {
             actors: BTreeMap::new(),
             links: BTreeSet::new(),
             is_drained: false,
-            rate: 0,
+            rate,
+            ahead: 0,
             words: VecDeque::new(),
         });
         let process = self.processes.len() - 1;
-        self.processes[process].rate = rate;
         self.later(Event::Dial { process });
     }
 
     fn clock(&self, process: usize) -> Time {
-        let rate = self.processes[process].rate;
-        Time((self.now as i64 + self.now as i64 * rate / 1000) as u64)
+        by_clock(self.now, self.processes[process].rate)
     }
 
     pub(crate) fn process_of(&self, node: NodeId) -> Option<usize> {
@@ -262,7 +276,7 @@ impl World {
         let now = self.clock(process);
         let random = self.random.next();
         let one = &mut self.processes[process];
-        one.epoch = one.epoch.max(Epoch(START + self.now));
+        one.epoch = one.epoch.max(Epoch(START + self.now + one.ahead));
         let env = Env { now, random, epoch: one.epoch };
         let mut out = Vec::new();
         self.note(|| format!("{process} <- {input:?}"));
@@ -421,7 +435,7 @@ impl World {
                     }
                 }
             }
-            Output::Changed(_) => {}
+            Output::Changed(change) => self.changes.push((process, change)),
             Output::Drained => {
                 self.processes[process].is_drained = true;
                 self.kill(process);

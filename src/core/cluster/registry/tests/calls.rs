@@ -41,7 +41,8 @@ pub(crate) fn crowd() -> impl Iterator<Item = Call> {
 /// Returns the registration of a node that carries these slots and wants one.
 pub(crate) fn registration(node: NodeId, carried: &[(NodeId, Slot)]) -> Call {
     let (epoch, standing, carried) = (Epoch(0), Standing::Settled, carried.to_vec());
-    Call::Register { node, version: 1, epoch, standing, carried, wants_slot: true }
+    let settings = Fingerprint::NONE;
+    Call::Register { node, version: 1, epoch, standing, settings, carried, wants_slot: true }
 }
 
 /// Returns a call that may do something: about half of them are of what the registry has.
@@ -63,7 +64,10 @@ pub(crate) fn random_call(random: &mut Random, state: &RegistryState) -> Call {
                 .map(|_| (self::node(random.below(5)), Slot(250 + random.below(6) as u8)))
                 .collect();
             let wants_slot = !random.one_in(3);
-            Call::Register { node, version: 1, epoch, standing, carried, wants_slot }
+            let settings = Fingerprint::new([random.below(3) as u16]);
+            // the clock of a newcomer may be at the limit, or beyond
+            let epoch = Epoch(epoch.0 + random.below(3) * MOST_AHEAD_MS);
+            Call::Register { node, version: 1, epoch, standing, settings, carried, wants_slot }
         }
         2 | 3 => Call::Renew { node, epoch, standing },
         4 => {
