@@ -4,7 +4,7 @@ mod common;
 
 use std::time::Duration;
 
-use common::{Client, Redis, Server};
+use common::{Client, Redis, Server, http};
 use serde_json::{Value, json};
 use tokio::time::{Instant, timeout};
 
@@ -87,6 +87,47 @@ async fn a_node_that_was_frozen_beyond_its_lease_yields() {
             Err(_) => assert!(Instant::now() < deadline, "x does not come back"),
         }
     }
+}
+
+#[tokio::test]
+async fn a_full_link_drops_what_the_host_relays_and_stays() {
+    let redis = Redis::start(&[]);
+    let (one, two) = (redis.node(&[]), redis.node(&[]));
+    let mut host = one.grouped("p", "h").await;
+    let mut guest = two.grouped("p", "g").await;
+    host.expect_from("JOIN", "g").await;
+    two.signal("STOP");
+    // 4 MB at once: as much as a session may relay in a second, and more than a link holds
+    let data = "x".repeat(60_000);
+    for _ in 0..70 {
+        host.send(json!({"type": "RELAY", "payload": data}));
+    }
+    while metric(&one, "relays_dropped").await == 0 {}
+    assert_eq!(metric(&one, "links_down").await, 0);
+    two.signal("CONT");
+    host.send(json!({"type": "RELAY", "payload": "last"}));
+    let mut heard = 0;
+    loop {
+        let told = guest.expect_from("RELAY", "h").await;
+        if told["payload"] == "last" {
+            break;
+        }
+        heard += 1;
+        host.send(json!({"type": "RELAY", "payload": "last"}));
+    }
+    assert!((1..70).contains(&heard), "{heard} of 70 arrive");
+    assert_eq!(metric(&one, "links_down").await, 0);
+    // nobody was closed, and the host is told nothing of all this
+    guest.send(json!({"type": "RELAY", "payload": "back"}));
+    assert_eq!(host.expect_from("RELAY", "g").await["payload"], "back");
+}
+
+/// Returns a number of a node.
+async fn metric(node: &Server, name: &str) -> u64 {
+    let metrics = http(node, "GET", "/metrics", &[]).await.body;
+    let name = format!("peerstar_cluster_{name} ");
+    let line = metrics.lines().find_map(|line| line.strip_prefix(&name));
+    line.and_then(|number| number.parse().ok()).expect("a number")
 }
 
 #[tokio::test]

@@ -279,6 +279,7 @@ impl Page {
                 None
             }
             Output::Send { to, frame } => self.send(to, frame, NoRoom::Close),
+            Output::Relay { to, frame } => self.send(to, frame, NoRoom::DropAndClose),
             Output::Probe { to, frame } => {
                 if let Some(link) = self.outlets.get(&to).and_then(Outlet::link) {
                     self.batch.send();

@@ -78,6 +78,7 @@ fn says_something(output: &Output) -> bool {
         | Output::AnnounceHost { .. }
         | Output::AnnounceHostToOthers(_)
         | Output::Send { .. }
+        | Output::Relay { .. }
         | Output::Forward { .. }
         | Output::RosterChange { .. }
         | Output::Ping(_)

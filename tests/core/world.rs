@@ -426,6 +426,7 @@ impl World {
                     got.push(Got { who: to, what: summary(frame) });
                 }
                 Output::Send { to, ref frame }
+                | Output::Relay { to, ref frame }
                 | Output::Forward { to, ref frame, .. }
                 | Output::RosterChange { to, ref frame } => {
                     assert!(

@@ -183,6 +183,14 @@ pub enum Output {
         /// The encoded message.
         frame: Frame,
     },
+    /// Send a member data of its host. A member without room for it is closed as slow. A link to
+    /// another node that has no room for it drops it.
+    Relay {
+        /// Session of the member.
+        to: SessionId,
+        /// The encoded message.
+        frame: Frame,
+    },
     /// Send a frame of one peer to another, if there is room. A receiver without room is not to
     /// blame.
     Forward {
@@ -263,6 +271,7 @@ impl Output {
             Self::Welcome { to, .. }
             | Self::AnnounceHost { to, .. }
             | Self::Send { to, .. }
+            | Self::Relay { to, .. }
             | Self::Forward { to, .. }
             | Self::RosterChange { to, .. }
             | Self::Probe { to, .. }

@@ -436,6 +436,7 @@ impl Server {
                 routing.borrow_mut().host = Some(announcement.assignment.into_claim());
             }
             Output::Send { to, frame }
+            | Output::Relay { to, frame }
             | Output::Forward { to, frame, .. }
             | Output::Probe { to, frame }
             | Output::RosterChange { to, frame } => self.send(to, &frame),

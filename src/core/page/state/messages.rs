@@ -84,7 +84,7 @@ impl PageState {
             if receiver.is_group_member() && receiver.rights().relay {
                 let (to, frame) = (receiver.session(), frame.clone());
                 out.push(if is_from_host {
-                    Output::Send { to, frame }
+                    Output::Relay { to, frame }
                 } else {
                     Output::Forward { to, frame, from: None }
                 });

@@ -547,6 +547,9 @@ impl Deep {
                 Output::Send { to, frame } => {
                     self.deliver(io, process, key, to, frame, Delivery::Page, None);
                 }
+                Output::Relay { to, frame } => {
+                    self.deliver(io, process, key, to, frame, Delivery::HostData, None);
+                }
                 Output::Forward { to, frame, from } => {
                     let delivery =
                         if from.is_some() { Delivery::Signal } else { Delivery::PeerData };
