@@ -55,11 +55,33 @@ async fn relays_again(guest: &Client, host: &mut Client, allowed: &[&str], withi
 #[tokio::test]
 async fn the_page_of_a_node_that_was_killed_goes_on_with_host_and_epoch() {
     let redis = Redis::start(&[]);
-    let Spread { mut nodes, x: _x, mut host, mut guest, epoch } = spread(&redis).await;
+    let Spread { mut nodes, mut x, mut host, mut guest, epoch } = spread(&redis).await;
+    let mut other = nodes[1].grouped("p", "o").await;
+    host.expect_from("JOIN", "o").await;
     host.meet(&mut guest).await;
+    for client in [&mut other, &mut guest] {
+        client.meet(&mut x).await;
+    }
     nodes[0].kill();
     let allowed = ["LEAVE", "HOST", "ALONE", "DEPUTY", "JOIN"];
     relays_again(&guest, &mut host, &allowed, Duration::from_secs(8)).await;
+    // the host is told who is left, in its own epoch
+    let told = loop {
+        let told = host.next().await;
+        if told["type"] == "HOST" {
+            break told;
+        }
+    };
+    let roster = told["payload"]["roster"].as_array().expect("a roster");
+    let mut ids: Vec<_> = roster.iter().filter_map(|entry| entry["id"].as_str()).collect();
+    ids.sort_unstable();
+    assert_eq!((ids, &told["payload"]["epoch"]), (vec!["g", "h", "o"], &epoch));
+    // who had met the member that died with the node is told so: on the page's new node, and elsewhere
+    for client in [&mut other, &mut guest] {
+        while client.next().await != json!({"type": "LEAVE", "src": "x", "payload": {"lost": true}})
+        {
+        }
+    }
     // a newcomer on the node that had nothing to do with the page is told the same host
     let newcomer = nodes[1].grouped("p", "n").await;
     assert_eq!((&newcomer.open["host"], &newcomer.open["epoch"]), (&json!("h"), &epoch));

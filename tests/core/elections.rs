@@ -205,6 +205,10 @@ fn act(world: &mut World, line: &str) -> Vec<Got> {
             world.take_over();
             vec![]
         }
+        ["met", id, ref peers @ ..] => {
+            let peers = peers.iter().map(|peer| super::world::id(peer)).collect();
+            world.step(Input::Met { session: session(world, id), peers })
+        }
         ["resume", id] => world.resume(session(world, id)),
         ["without", "a", "page"] => vec![],
         ["relaying", "is", "forbidden", ref words @ ..] => {

@@ -457,7 +457,8 @@ impl World {
                         self.note_deputy(to, frame);
                     }
                     // another member may send a LEAVE as well
-                    self.note_roster(to, frame, matches!(output, Output::RosterChange { .. }));
+                    let is_for_host = matches!(output, Output::RosterChange { .. });
+                    self.note_roster(to, frame, is_for_host || what.starts_with("HOST "));
                     got.push(Got { who: to, what });
                 }
                 Output::Ping(to) => got.push(Got { who: to, what: "ping".into() }),

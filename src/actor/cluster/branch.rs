@@ -20,7 +20,7 @@ use peerstar_core::cluster::branch::{Branch as BranchState, BranchEnv, BranchInp
 use peerstar_core::cluster::entry::{self, Delivery, Entry, Place};
 use peerstar_core::cluster::link::Pushed;
 use peerstar_core::cluster::{Fence, NodeId};
-use peerstar_core::page::Input;
+use peerstar_core::page::{Handover, Input};
 use peerstar_core::protocol::close::Close;
 use peerstar_core::protocol::id::{PageKey, PeerId, SessionId};
 use peerstar_core::protocol::outgoing;
@@ -104,6 +104,15 @@ impl Branch {
     #[must_use]
     pub fn address(self: &Arc<Self>) -> PageAddress {
         PageAddress::There(Arc::clone(self) as Arc<dyn RemotePage<ToPage>>)
+    }
+
+    /// Has a page that lives on this node from now on expect the sessions of the branch that are
+    /// members.
+    pub fn hand_over(&self, handover: &mut Handover) {
+        let inner = self.inner();
+        for join in inner.state.joins().filter(|join| join.request.resumed.is_some()) {
+            handover.expect(join.request.id, join.request.token, &join.contacts);
+        }
     }
 
     /// Makes a session of this node known to the branch.
@@ -285,6 +294,7 @@ fn word_of(input: Input) -> Option<entry::ToPage> {
         | Input::WayDown(_)
         | Input::WayUp(_)
         | Input::Alone(_)
+        | Input::Met { .. }
         | Input::Timer
         | Input::Drain => return None,
     })

@@ -26,12 +26,39 @@ pub struct AbsentMember {
     /// Whether the session of the member may still live, and is yet to say so to the page's new
     /// actor.
     pub is_awaited: bool,
+    /// Whether this page had the member. Otherwise another member has met it, on the same page on
+    /// another node, and it may have died with that node.
+    pub is_known: bool,
     /// Whether the host has not heard of the member or of its last profile. The host was sent a
     /// roster meanwhile, or the page's actor died before it told the host.
     pub is_news: bool,
 }
 
 impl AbsentMember {
+    /// Returns a member of a page on another node that is yet to say who it is here, with the peers
+    /// that it has met.
+    #[must_use]
+    pub fn awaited(token: Option<Token>, contacts: Contacts) -> Self {
+        Self {
+            token,
+            contacts,
+            is_announced: true,
+            is_lost: true,
+            profile: None,
+            is_awaited: true,
+            is_known: true,
+            is_news: true,
+        }
+    }
+
+    /// Returns a member of which no more is known than that `peer` has met it.
+    #[must_use]
+    pub fn met_by(peer: &PeerId) -> Self {
+        let mut contacts = Contacts::default();
+        contacts.meet(peer);
+        Self { is_awaited: false, is_known: false, ..Self::awaited(None, contacts) }
+    }
+
     /// Returns whether a host that knew the member has to hear of it once more, when it comes back
     /// with `status`.
     #[must_use]
@@ -70,6 +97,11 @@ impl AbsentMembers {
     /// Removes the next member whose time is over at `now`.
     pub fn take_due(&mut self, now: Time) -> Option<(PeerId, AbsentMember)> {
         self.0.take_due(now)
+    }
+
+    /// Returns the absent member with that id, to be changed.
+    pub fn get_mut(&mut self, id: &PeerId) -> Option<&mut AbsentMember> {
+        self.0.change(id)
     }
 
     /// Notes that the member with that id has left for good, although it stays here for now.
@@ -129,6 +161,7 @@ mod tests {
             is_lost: true,
             profile: profile.and_then(|json| RawValue::from_string(json.into()).ok()),
             is_awaited: false,
+            is_known: true,
             is_news: false,
         }
     }

@@ -20,6 +20,8 @@ pub enum DeadlineReason {
     GoingAway,
     /// The claimed host did not come back.
     Recovery,
+    /// The host of a page that has moved is told who is here.
+    HostRoster,
     /// A page far above the clock of epochs may name the next host.
     Election,
     /// The holder of an id that a newcomer wants did not answer.
@@ -48,10 +50,11 @@ pub enum DeadlineReason {
 
 impl DeadlineReason {
     /// All reasons, in the order in which a page handles those that are due together.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::DialCalm,
         Self::GoingAway,
         Self::Recovery,
+        Self::HostRoster,
         Self::Election,
         Self::PendingJoin,
         Self::Absence,

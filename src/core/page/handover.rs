@@ -1,10 +1,11 @@
 //! The handover from a stopped page actor to its successor.
 
 use crate::page::absent::AbsentMember;
+use crate::page::contacts::Contacts;
 use crate::page::dials::Dials;
 use crate::page::parked::ParkedMessages;
 use crate::protocol::claim::Claim;
-use crate::protocol::id::{Epoch, PeerId};
+use crate::protocol::id::{Epoch, PeerId, Token};
 
 /// The state that a stopped page actor leaves to its successor. The sessions tell the successor of
 /// themselves.
@@ -24,6 +25,14 @@ pub struct Handover {
 }
 
 impl Handover {
+    /// Expects a session of this node that was a member on another node's page to resume. The peers
+    /// that it has met are told if it does not.
+    pub fn expect(&mut self, id: PeerId, token: Option<Token>, met: &[PeerId]) {
+        let mut contacts = Contacts::default();
+        met.iter().for_each(|peer| contacts.meet(peer));
+        self.absent.push((id, AbsentMember::awaited(token, contacts)));
+    }
+
     /// Returns the handover of a page that had no predecessor. Its epochs start above
     /// `announced_epoch`.
     #[must_use]

@@ -147,6 +147,14 @@ pub enum Input {
     Alone(bool),
     /// A [`Deadline`](super::Deadline) has come.
     Timer,
+    /// A session that resumed says which peers it has met, on the same page on another node. Those
+    /// that died with that node are gone.
+    Met {
+        /// The session.
+        session: SessionId,
+        /// The peers, oldest first.
+        peers: Vec<PeerId>,
+    },
     /// The server shuts down. From now on nobody is elected, admitted or announced as gone.
     Drain,
 }

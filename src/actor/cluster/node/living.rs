@@ -142,6 +142,10 @@ impl NodeDirectory {
         let way = from.map_or(Way::Local, Way::Node);
         let request = Box::new(JoinRequest { way, ..join.request });
         here.actor.do_send(ToPage::Join { request, outlet });
+        if resumes && !join.contacts.is_empty() {
+            let input = page::Input::Met { session, peers: join.contacts };
+            here.actor.do_send(ToPage::Input(input));
+        }
     }
 
     /// Has a page say which sessions of another node are members. Those that have missed something

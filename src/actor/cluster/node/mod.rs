@@ -201,6 +201,9 @@ impl NodeDirectory {
                 }
                 let mut handover = Handover::above(announced);
                 handover.claim = claim;
+                if let Some(branch) = self.tables.branches.get(&page) {
+                    branch.hand_over(&mut handover);
+                }
                 self.create(&page, incarnation, fence, handover, HashSet::new(), ctx);
             }
             Output::Recreate { page, incarnation, fence } => {

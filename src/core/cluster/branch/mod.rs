@@ -230,11 +230,9 @@ impl Branch {
         self.liveness.next_deadline()
     }
 
-    /// Returns what every session says to a page that lives on this node from now on. The branch
-    /// ends.
-    #[must_use]
-    pub fn into_joins(self) -> Vec<Join> {
-        self.members.values().map(Member::join).collect()
+    /// Returns what every session says to a page that lives on this node from now on.
+    pub fn joins(&self) -> impl Iterator<Item = Join> {
+        self.members.values().map(Member::join)
     }
 
     /// Handles one input. Appends to `out` what is to be done.

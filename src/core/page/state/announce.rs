@@ -65,15 +65,51 @@ impl PageState {
         hosting: Hosting,
     ) -> Option<Output> {
         let member = self.host_member().filter(|m| !m.notes.knows(hosting.epoch))?;
-        let receiver = Receiver {
-            dials_host: self.dials_host(hosting.host, member),
-            may_relay: member.rights().relay,
-            dials_deputy: self.dials_deputy(member),
-        };
-        let roster = self.roster.pieces();
-        let frame = self.host_frame(page, assignment, hosting, receiver, Some(&roster));
+        let frame = self.frame_for_host(page, assignment, hosting, member);
         let assignment = Assignment { hosting: true, ..assignment.clone() };
         Some(Output::AnnounceHost { to: member.session(), frame, assignment })
+    }
+
+    /// Returns `HOST` for the host, with the roster.
+    fn frame_for_host(
+        &self,
+        page: &PageName,
+        assignment: &Assignment,
+        hosting: Hosting,
+        host: &Member,
+    ) -> Frame {
+        let receiver = Receiver {
+            dials_host: self.dials_host(hosting.host, host),
+            may_relay: host.rights().relay,
+            dials_deputy: self.dials_deputy(host),
+        };
+        let roster = self.roster.pieces();
+        self.host_frame(page, assignment, hosting, receiver, Some(&roster))
+    }
+
+    /// Returns whether a host that comes from a page on another node is told of all members at
+    /// once, later.
+    pub(super) const fn will_tell_host_roster(&self) -> bool {
+        self.host_roster.is_some() || self.was_alone.is_none() && self.term.is_recovering()
+    }
+
+    /// Tells a host that came from a page on another node who is here: `HOST` of its own epoch.
+    /// Members that died with that node are missing. Only then it hears that it is not alone: until
+    /// then it could confirm what members have not got that it does not miss.
+    pub(super) fn tell_host_roster(&mut self, out: &mut Vec<Output>) {
+        let Some((told, to, _)) = self.host_roster.take() else { return };
+        let Some((seat, member)) = self.roster.find_session(to) else { return };
+        let hosting = self.term.hosting().filter(|now| (now.epoch, now.host) == (told, seat));
+        if let (Some(hosting), Some(page)) = (hosting, self.name()) {
+            let host = member.id().clone();
+            let assignment = Assignment { epoch: told, host, hosting: false };
+            let frame = self.frame_for_host(page, &assignment, hosting, member);
+            out.push(Output::Send { to, frame });
+            self.absent.mark_all_news();
+        }
+        if !self.is_alone && member.is_group_member() {
+            out.push(Output::Send { to, frame: outgoing::alone(false) });
+        }
     }
 
     fn host_frame(
@@ -142,7 +178,14 @@ impl PageState {
     /// Handles [`Input::Alone`](crate::page::Input::Alone): tells all group members, once a change.
     /// Newcomers learn it from `OPEN`.
     pub(super) fn set_alone(&mut self, is_alone: bool, out: &mut Vec<Output>) {
-        if std::mem::replace(&mut self.is_alone, is_alone) == is_alone || !self.is_named() {
+        if self.is_alone == is_alone {
+            return;
+        }
+        if !is_alone {
+            self.tell_host_roster(out);
+        }
+        self.is_alone = is_alone;
+        if !self.is_named() {
             return;
         }
         let frame = outgoing::alone(is_alone);
@@ -190,7 +233,9 @@ impl PageState {
         let Some(member) = self.roster.get(seat) else { return };
         let (to, assignment) = (member.session(), self.assignment_for(seat));
         out.push(Output::Welcome { to, open: None, assignment });
-        if self.was_alone != Some(self.is_alone) && self.is_named() && member.is_group_member() {
+        let is_told_later = !self.is_alone && self.host_roster.is_some_and(|(_, who, _)| who == to);
+        let is_news = self.was_alone != Some(self.is_alone) && self.is_named();
+        if is_news && !is_told_later && member.is_group_member() {
             out.push(Output::Send { to, frame: outgoing::alone(self.is_alone) });
         }
     }

@@ -14,6 +14,9 @@ use crate::protocol::id::{Epoch, PeerId};
 /// Time between two hosts of a page that is far above the clock of epochs.
 const REST: Duration = Duration::from_secs(1);
 
+/// Time within which the members of a page that has moved say who they are.
+pub(super) const ALL_RESUME_WITHIN: Duration = Duration::from_secs(2);
+
 impl PageState {
     /// Decides whether a member that has just joined changes who hosts.
     pub(super) fn consider_newcomer(&mut self, env: Env<'_>, seat: Seat, out: &mut Vec<Output>) {
@@ -127,8 +130,13 @@ impl PageState {
         let claimed = most_claimed(&claims, |id| can_host(id).is_some()).and_then(can_host);
         if let Some(host) = expected_host {
             self.begin_term(env, host, expected.epoch, Cause::Restarted);
-            // a host that resumes knows that it hosts, and is sent no new roster
-            if self.roster.get(host).is_some_and(|m| m.notes.knows(expected.epoch)) {
+            // a host that resumes knows that it hosts, and is sent no new roster at once
+            let resumed = self.roster.get(host).filter(|m| m.notes.knows(expected.epoch));
+            if let Some(session) = resumed.map(Member::session) {
+                if self.was_alone.is_none() {
+                    let at = env.now.plus(ALL_RESUME_WITHIN);
+                    self.host_roster = Some((expected.epoch, session, at));
+                }
                 untold.into_iter().for_each(|seat| self.tell_host_of(seat, out));
             }
         } else if let Some(host) = claimed.or_else(|| self.choose_host(env, None)) {

@@ -1,6 +1,7 @@
 //! Joins: newcomers, members that come back, and clients whose id is in use.
 
 use super::PageState;
+use super::hosting::ALL_RESUME_WITHIN;
 use crate::page::absent::AbsentMember;
 use crate::page::io::{Env, Output};
 use crate::page::member::{Departure, JoinRequest, ProfileChange, Seat};
@@ -146,7 +147,13 @@ impl PageState {
         // member does not know that
         let status = request.resumed.as_ref();
         let is_news = status.zip(known.as_ref()).is_none_or(|(status, k)| k.is_news_with(status));
+        // its contacts may have died with the node from which the page has moved
+        let has_moved = resumes && self.was_alone.is_none();
+        let met = known.as_ref().filter(|_| has_moved).map(|known| known.contacts.clone());
         let seat = self.take_seat(env, request, known);
+        if let Some(met) = met {
+            self.met(env, session, met.iter().cloned());
+        }
         self.consider_newcomer(env, seat, out);
         if !self.roster.contains(seat) {
             return; // the recovery ended, and the member has no host
@@ -162,10 +169,34 @@ impl PageState {
         self.announce_if_missed(seat);
         self.settle(env, out);
         // a host that is new itself learns of the newcomer from its roster
-        if is_news && self.term.host() == host_before {
+        let is_in_roster = resumes && self.will_tell_host_roster();
+        if is_news && !is_in_roster && self.term.host() == host_before {
             self.tell_host_of(seat, out);
         }
         self.deliver_parked(&id, session, out);
+    }
+
+    /// Handles [`Input::Met`](crate::page::Input::Met). Who has met a peer that is not here is told
+    /// if the peer does not say who it is, either.
+    pub(super) fn met(
+        &mut self,
+        env: Env<'_>,
+        session: SessionId,
+        peers: impl IntoIterator<Item = PeerId>,
+    ) {
+        let Some(id) = self.id_of(session).cloned() else { return };
+        for peer in peers {
+            self.introduce(&id, &peer);
+            if self.has(&peer) {
+                continue;
+            }
+            if let Some(absent) = self.absent.get_mut(&peer) {
+                absent.contacts.meet(&id);
+            } else {
+                let wait = self.rules.return_after.max(ALL_RESUME_WITHIN);
+                self.absent.insert(peer, env.now, wait, AbsentMember::met_by(&id));
+            }
+        }
     }
 
     /// Adds a member to the roster and to the parts that watch members.
@@ -238,7 +269,7 @@ impl PageState {
         out: &mut Vec<Output>,
     ) -> Option<AbsentMember> {
         let absent = self.absent.take(id)?;
-        if resumes || Token::same(absent.token.as_ref(), token) {
+        if resumes || !absent.is_known || Token::same(absent.token.as_ref(), token) {
             return Some(absent);
         }
         self.announce_leave(id, &AbsentMember { is_lost: false, ..absent }, out);

@@ -147,6 +147,7 @@ impl PageState {
             is_lost: departure.is_loss() && newcomer.is_none(),
             profile,
             is_awaited: false,
+            is_known: true,
             is_news: false,
         };
         let is_kept = departure.may_return(!self.is_named())

@@ -128,8 +128,12 @@ pub struct PageState {
     is_draining: bool,
     /// Whether the page is on its own, as group members were told.
     is_alone: bool,
-    /// Whether sessions that resume were told so, if that is known.
+    /// Whether sessions that resume were told so. `None` if they come from a page on another node,
+    /// and nobody here knows.
     was_alone: Option<bool>,
+    /// The epoch and session of a host that came from a page on another node, and when it is told
+    /// who is here.
+    host_roster: Option<(Epoch, SessionId, Time)>,
 }
 
 impl PageState {
@@ -171,6 +175,7 @@ impl PageState {
             is_draining: false,
             is_alone: is_alone.unwrap_or_default(),
             was_alone: is_alone,
+            host_roster: None,
         }
     }
 
@@ -192,6 +197,7 @@ impl PageState {
                 is_lost,
                 profile,
                 is_awaited: is_lost,
+                is_known: true,
                 is_news,
             };
             absent.push((id, member));
@@ -264,6 +270,7 @@ impl PageState {
             Input::LeaveWithoutSocket { id, token } => {
                 self.leave_without_socket(env, &id, &token, out)
             }
+            Input::Met { session, peers } => self.met(env, session, peers),
             Input::Undelivered { session, dst } => self.expire_undelivered(session, &dst, out),
             Input::Congested(session) => {
                 self.dismiss(env, session, Close::Slow, Departure::Lost, out)
@@ -303,6 +310,7 @@ impl PageState {
             | Input::WayUp(_)
             | Input::Kick(_)
             | Input::LeaveWithoutSocket { .. }
+            | Input::Met { .. }
             | Input::Undelivered { .. }
             | Input::Congested(_)
             | Input::Timer => {}
@@ -430,6 +438,7 @@ const fn affects_hosting(input: &Input) -> bool {
             | Input::HostHeartbeat { .. }
             | Input::Alive(_)
             | Input::Alone(_)
+            | Input::Met { .. }
             | Input::Undelivered { .. }
             | Input::Drain
     )

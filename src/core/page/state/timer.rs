@@ -28,6 +28,7 @@ impl PageState {
             DeadlineReason::DialCalm => self.dials.next_deadline(),
             DeadlineReason::GoingAway => self.going_away.next_deadline(),
             DeadlineReason::Recovery => self.term.recovery_deadline(),
+            DeadlineReason::HostRoster => self.host_roster.map(|(_, _, at)| at),
             DeadlineReason::Election => self.term.rests_until().filter(|_| self.term.is_open()),
             DeadlineReason::PendingJoin => self.pending_joins.next_deadline(),
             // not before there is a host to be told
@@ -70,6 +71,7 @@ impl PageState {
                 self.end_recovery(env, out);
                 self.settle(env, out);
             }
+            DeadlineReason::HostRoster => self.tell_host_roster(out),
             DeadlineReason::PendingJoin => self.admit_waiting(env, out),
             DeadlineReason::Absence => {
                 while let Some((id, absent)) = self.absent.take_due(env.now) {

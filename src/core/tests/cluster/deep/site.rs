@@ -399,8 +399,8 @@ impl Deep {
                 let site = self.site(process);
                 if let Some(root) = site.branches.remove(key) {
                     // the branch knows best what its sessions were told
-                    let joins = root.branch.into_joins();
-                    site.joins.extend(joins.into_iter().map(|one| (one.request.session, one)));
+                    let joins = root.branch.joins();
+                    site.joins.extend(joins.map(|one| (one.request.session, one)));
                 }
                 Address::Here(incarnation)
             }
