@@ -145,4 +145,6 @@ impl<N> Link<N> for MemoryLink<N> {
     fn probe(&self, _: SessionId, _: Frame) {}
 
     fn say_members(&self, _: Vec<SessionId>, _: Option<Claim>) {}
+
+    fn compare_members(&self, _: Vec<SessionId>) {}
 }

@@ -140,6 +140,8 @@ pub enum ToPage {
     },
     /// Says to another node which of its sessions are members.
     SayMembers(Arc<dyn Link<ToSession>>),
+    /// Say the hash of those, so that the other node asks if it has others.
+    CompareMembers(Arc<dyn Link<ToSession>>),
     /// Sessions of another node have missed what the page announced. They say again who they are.
     Missed(Arc<dyn Link<ToSession>>, Vec<SessionId>),
     /// The page's actor panics, for tests.

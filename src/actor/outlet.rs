@@ -35,6 +35,9 @@ pub trait Link<N>: std::fmt::Debug + Send + Sync {
 
     /// Says which sessions at the far end are members, and that no others are.
     fn say_members(&self, sessions: Vec<SessionId>, host: Option<Claim>);
+
+    /// Says which sessions at the far end are members, as a hash. The far end asks if it has others.
+    fn compare_members(&self, sessions: Vec<SessionId>);
 }
 
 /// Where queued items go.

@@ -416,6 +416,7 @@ impl Page {
                 | ToPage::Input(_)
                 | ToPage::FromClient { .. }
                 | ToPage::SayMembers(_)
+                | ToPage::CompareMembers(_)
                 | ToPage::Missed(..)
         );
         may_wait && (!self.held.is_empty() || !self.may_decide())
@@ -448,13 +449,18 @@ impl Page {
         self.deliver();
     }
 
-    /// Says to another node which of its sessions are members, behind all that they are sent.
-    fn say_members(&mut self, link: &Arc<dyn Link<ToSession>>) {
-        self.deliver();
+    /// Returns the members at the far end of a link.
+    fn members_over(&self, link: &Arc<dyn Link<ToSession>>) -> Vec<SessionId> {
         let is_there = |outlet: &Outlet| outlet.link().is_some_and(|way| Arc::ptr_eq(way, link));
         let sessions = self.outlets.values().filter(|outlet| is_there(outlet));
         let sessions = sessions.map(|outlet| outlet.session);
-        let members = sessions.filter(|session| self.state.id_of(*session).is_some()).collect();
+        sessions.filter(|session| self.state.id_of(*session).is_some()).collect()
+    }
+
+    /// Says to another node which of its sessions are members, behind all that they are sent.
+    fn say_members(&mut self, link: &Arc<dyn Link<ToSession>>) {
+        self.deliver();
+        let members = self.members_over(link);
         let host = self.state.assignment().filter(|_| !self.state.is_recovering());
         let host = host.map(|(epoch, host)| Claim { epoch, host });
         let link = Arc::clone(link);
@@ -561,6 +567,11 @@ impl Page {
                 ctx.stop();
             }
             ToPage::SayMembers(link) => self.say_members(&link),
+            ToPage::CompareMembers(link) => {
+                self.deliver();
+                let members = self.members_over(&link);
+                self.batch.then(move || link.compare_members(members));
+            }
             ToPage::Missed(link, sessions) => {
                 for session in sessions {
                     let departure = Departure::Lost;

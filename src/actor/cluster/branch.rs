@@ -319,7 +319,8 @@ impl RemotePage<ToPage> for Branch {
                 }
             }
             // not for sessions
-            ToPage::Input(_) | ToPage::SayMembers(_) | ToPage::Missed(..) => {}
+            ToPage::Input(_) | ToPage::SayMembers(_) | ToPage::CompareMembers(_) => {}
+            ToPage::Missed(..) => {}
             ToPage::Retire | ToPage::DrainHere | ToPage::Yield { .. } => {}
             #[cfg(feature = "faults")]
             ToPage::Fail => {}

@@ -10,7 +10,7 @@ use crate::actor::latch::Opener;
 use crate::actor::message::{ToPage, ToSession};
 use crate::actor::outbound::{Judged, NoRoom, Outbound, QueuedItem, Urgent};
 use crate::actor::outlet;
-use peerstar_core::cluster::entry::{Delivery, Entry, Place, ToBranch};
+use peerstar_core::cluster::entry::{Delivery, Entry, Place, ToBranch, hash_of};
 use peerstar_core::cluster::link::{Link, Pushed};
 use peerstar_core::page::Input;
 use peerstar_core::protocol::claim::Claim;
@@ -224,5 +224,9 @@ impl outlet::Link<ToSession> for PageRoute {
 
     fn say_members(&self, sessions: Vec<SessionId>, host: Option<Claim>) {
         self.say(ToBranch::Here { sessions, host });
+    }
+
+    fn compare_members(&self, sessions: Vec<SessionId>) {
+        self.say(ToBranch::HereHash(hash_of(sessions)));
     }
 }

@@ -152,6 +152,7 @@ impl NodeDirectory {
             }
         }
         self.measure(now);
+        self.compare_members(now);
         ctx.run_later(BRANCH_TICK, Self::tick_branches);
     }
 

@@ -1,6 +1,7 @@
 //! Pages that live on this node.
 
 use std::collections::{HashMap, HashSet};
+use std::hash::BuildHasher;
 use std::sync::Arc;
 
 use actix::{AsyncContext, Context};
@@ -20,6 +21,10 @@ use peerstar_core::page::member::{JoinRequest, Way};
 use peerstar_core::page::{self, Handover};
 use peerstar_core::protocol::close::Close;
 use peerstar_core::protocol::id::{PageKey, SessionId};
+use peerstar_core::time::Time;
+
+/// Interval at which a page compares its members with other nodes, in seconds.
+const COMPARED_EVERY_S: u64 = 60;
 
 impl NodeDirectory {
     #[expect(
@@ -171,6 +176,23 @@ impl NodeDirectory {
                 self.tables.others.say(to, &Entry::ToBranch(place, none));
             }
             (None, None) => {}
+        }
+    }
+
+    /// Has each page tell other nodes once a minute, in a second of its own, which of their sessions
+    /// are members.
+    pub(super) fn compare_members(&mut self, now: Time) {
+        let second = now.0 / 1000;
+        if std::mem::replace(&mut self.compared, second) == second {
+            return;
+        }
+        for (page, here) in self.pages.iter().filter(|(_, here)| !here.routes.is_empty()) {
+            if self.hasher.hash_one(page) % COMPARED_EVERY_S == second % COMPARED_EVERY_S {
+                for route in here.routes.values() {
+                    let link = Arc::clone(route) as Arc<dyn outlet::Link<ToSession>>;
+                    self.tell_page(page, ToPage::CompareMembers(link));
+                }
+            }
         }
     }
 

@@ -9,6 +9,7 @@ mod living;
 mod questions;
 
 use std::collections::{HashMap, HashSet};
+use std::hash::RandomState;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -111,6 +112,10 @@ pub struct NodeDirectory {
     has_settled: bool,
     has_slot: bool,
     questions: Questions,
+    /// The second in which pages last compared their members with other nodes.
+    compared: u64,
+    /// Spreads pages over the seconds of a minute.
+    hasher: RandomState,
 }
 
 impl NodeDirectory {
@@ -144,6 +149,8 @@ impl NodeDirectory {
             has_settled: false,
             has_slot: false,
             questions: Questions::default(),
+            compared: 0,
+            hasher: RandomState::new(),
         }
     }
 

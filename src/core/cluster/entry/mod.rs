@@ -27,7 +27,7 @@ pub struct Place {
 pub enum Class {
     /// Data of the relay. It is dropped and counted: the library asks again.
     Relay,
-    /// A signalling message. It expires at its sender.
+    /// A signalling message. It expires at its sender. Or a word that is said again anyway.
     Signal,
     /// A word of the server. The link breaks.
     Own,
@@ -374,6 +374,7 @@ impl Entry {
             Self::ToPage(_, ToPage::Forward { .. }) => Class::Signal,
             Self::ToBranch(_, ToBranch::Frame { delivery, .. }) => delivery.class(),
             Self::ToBranch(_, ToBranch::Expired { .. }) => Class::Expiry,
+            Self::ToBranch(_, ToBranch::HereHash(_)) => Class::Signal,
             Self::ToPage(..) | Self::ToBranch(..) | Self::Question { .. } | Self::Answer { .. } => {
                 Class::Own
             }
