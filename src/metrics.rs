@@ -149,6 +149,8 @@ pub struct ClusterMetrics {
     pub bags: Counter,
     /// Number of bytes in them.
     pub bag_bytes: Counter,
+    /// Number of messages from other nodes that wait for the directory.
+    pub inbox: Gauge,
     /// Number of other nodes that have other settings or speak another version.
     pub different_nodes: Gauge,
     /// Number of messages between nodes that were dropped unread: of another cluster, of another
@@ -170,6 +172,7 @@ impl ClusterMetrics {
             ("lease_left_ms", "For how long this node may decide", &self.lease_left),
             ("links", "Other nodes", &self.links),
             ("links_down", "Other nodes that are not heard", &self.links_down),
+            ("inbox", "Messages that wait for the directory", &self.inbox),
             (
                 "different_nodes",
                 "Other nodes with other settings or another version",

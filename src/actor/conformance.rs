@@ -20,6 +20,7 @@ use tokio::sync::watch;
 
 use super::cluster::branch::Branch;
 use super::cluster::bus::Bus;
+use super::cluster::inbox::{Inbox, Waiting};
 use super::cluster::message::ToNode;
 use super::cluster::other_node::OtherNodes;
 use super::cluster::page_route::PageRoute;
@@ -246,8 +247,14 @@ impl Nodes {
         let node = |own, other| {
             let others = Arc::new(OtherNodes::new(shared.clock, Arc::new(|| {})));
             others.open(own, other);
-            let tables = Tables { others, branches: Arc::default(), visitors: Arc::default() };
-            let bus = Bus::new(tables.clone(), page.clone().recipient());
+            let tables = Tables {
+                others,
+                branches: Arc::default(),
+                visitors: Arc::default(),
+                waiting: Waiting::default(),
+            };
+            let inbox = Inbox::new(page.clone().recipient(), tables.waiting.clone());
+            let bus = Bus::new(tables.clone(), inbox);
             (tables, bus)
         };
         let (near, far) = (node(NEAR, FAR), node(FAR, NEAR));
@@ -255,7 +262,8 @@ impl Nodes {
         let fence = PageFence::new(Fence(7));
         let place = Place { page: key.clone(), fence: Fence(7) };
         let others = Arc::clone(&far.0.others);
-        let (directory, own) = (page.clone().recipient(), page.clone().recipient());
+        let directory = page.clone().recipient();
+        let own = Inbox::new(page.clone().recipient(), far.0.waiting.clone());
         let branch = Arc::new(Branch::new(place, NEAR, shared, others, directory, own));
         far.0.branches.add(Arc::clone(&branch));
         let other = near.0.others.get(FAR).unwrap_or_else(|| panic!("it is open"));
@@ -643,5 +651,29 @@ fn items_for_a_session_that_has_gone_are_dropped_and_hold_nothing_back() {
         bench.until("the other", || other.texts() == ["after"]).await;
         assert!(gone.recorder.connected());
         assert_eq!(gone.texts(), ["while it is here"]);
+    });
+}
+
+#[test]
+fn a_directory_that_is_behind_holds_links_back() {
+    with_each_kind(async |mut bench: Bench| {
+        let client = bench.client(true).await;
+        if bench.kind != Kind::Nodes {
+            return;
+        }
+        let waiting = bench.nodes.far.0.waiting.clone();
+        let inbox = Inbox::new(bench.nodes.page.clone().recipient(), waiting.clone());
+        while !waiting.is_full() {
+            inbox.tell(ToNode::Stranger(NEAR));
+        }
+        client.outlet.send(frame("hello"));
+        for _ in 0..3 {
+            bench.nodes.pump();
+        }
+        let near = bench.nodes.near.0.others.get(FAR).unwrap_or_else(|| panic!("it is open"));
+        assert!(near.look().1 > 0, "what is not handled is not acknowledged");
+        assert!(client.texts().is_empty());
+        (0..10).for_each(|_| waiting.taken());
+        bench.until("room", || client.texts() == ["hello"]).await;
     });
 }

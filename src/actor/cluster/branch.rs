@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use actix::Recipient;
 
+use super::inbox::Inbox;
 use super::message::ToNode;
 use super::other_node::OtherNodes;
 use crate::actor::message::{
@@ -33,7 +34,7 @@ pub struct Branch {
     others: Arc<OtherNodes>,
     routing: Arc<RoutingTable>,
     directory: Recipient<ToDirectory>,
-    node: Recipient<ToNode>,
+    node: Inbox,
     is_over: AtomicBool,
     inner: Mutex<Inner>,
 }
@@ -62,7 +63,7 @@ impl Branch {
         shared: Arc<Shared>,
         others: Arc<OtherNodes>,
         directory: Recipient<ToDirectory>,
-        node: Recipient<ToNode>,
+        node: Inbox,
     ) -> Self {
         let state = BranchState::new(page.clone(), Arc::clone(&shared.rules), home, fence);
         Self {
@@ -172,7 +173,6 @@ impl Branch {
 
     /// Performs one output. The link is used while the branch is locked, so that what a session
     /// says stays in order.
-    #[expect(clippy::disallowed_methods, reason = "the directory does little, and never waits")]
     fn perform(
         self: &Arc<Self>,
         output: BranchOutput,
@@ -193,7 +193,7 @@ impl Branch {
             BranchOutput::Seek => {
                 if let Some(from) = state.node() {
                     let (page, fence) = (self.page.clone(), state.fence());
-                    self.node.do_send(ToNode::PageLeft { from, page, fence });
+                    self.node.tell(ToNode::PageLeft { from, page, fence });
                 }
             }
             BranchOutput::Frame { to, frame, delivery, from } => {
@@ -221,7 +221,7 @@ impl Branch {
                 let notice = ToSession::Joined { page, routing, claim, open: None };
                 batch.put(outlet, Outbound::Notice(notice));
                 let place = Place { page: self.page.clone(), fence: state.fence() };
-                self.node.do_send(ToNode::Joined { place, session: to });
+                self.node.tell(ToNode::Joined { place, session: to });
             }
             BranchOutput::Hosts { to, claim } => {
                 if let Some(outlet) = outlet(to) {
@@ -232,7 +232,7 @@ impl Branch {
                 if let Some(claim) = claim.clone() {
                     let page = self.page.clone();
                     let is_local = sessions.values().any(|(id, _)| *id == claim.host);
-                    self.node.do_send(ToNode::Announced { page, claim, is_local });
+                    self.node.tell(ToNode::Announced { page, claim, is_local });
                 }
                 let routing = Arc::clone(&self.routing);
                 // what announces the host is in the batch

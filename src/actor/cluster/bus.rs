@@ -3,10 +3,11 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::time::Duration;
 
-use actix::Recipient;
 use actix_web::web::Bytes;
 
+use super::inbox::Inbox;
 use super::message::ToNode;
 use super::other_node::OtherNode;
 use super::tables::Tables;
@@ -19,23 +20,25 @@ use peerstar_core::page::Input;
 use peerstar_core::protocol::id::PageKey;
 use peerstar_core::time::Time;
 
+/// Time after which the bus looks again whether the directory has room.
+const WAIT: Duration = Duration::from_millis(5);
+
 /// Hands entries of other nodes to their receivers.
 pub struct Bus {
     tables: Tables,
-    directory: Recipient<ToNode>,
+    directory: Inbox,
 }
 
 impl Bus {
     /// Returns the bus of a node.
     #[must_use]
-    pub const fn new(tables: Tables, directory: Recipient<ToNode>) -> Self {
+    pub const fn new(tables: Tables, directory: Inbox) -> Self {
         Self { tables, directory }
     }
 
     /// Tells the directory of the node something.
-    #[expect(clippy::disallowed_methods, reason = "the directory does little, and never waits")]
     pub fn tell(&self, message: ToNode) {
-        self.directory.do_send(message);
+        self.directory.tell(message);
     }
 
     /// Takes a bag that the node `from` has published in the inbox of this one. Returns whether it
@@ -74,12 +77,21 @@ impl Bus {
             }
             let due = other.on_bus(|link, _| link.next_deadline());
             next = next.into_iter().chain(due).min();
+            if self.directory.is_full() {
+                // what has arrived waits in the link
+                let soon = other.on_bus(|_, now| now.plus(WAIT));
+                next = next.into_iter().chain([soon]).min();
+            }
         }
         next
     }
 
+    /// Handles what a link has to tell. It waits in the link, not acknowledged, while the directory
+    /// has too much to do.
     fn handle_events(&self, other: &Arc<OtherNode>) {
-        while let Some(event) = other.on_bus(|link, _| link.poll_event()) {
+        while !self.directory.is_full()
+            && let Some(event) = other.on_bus(|link, _| link.poll_event())
+        {
             match event {
                 LinkEvent::Arrived { bag, entries } => {
                     let mut touched = HashSet::new();

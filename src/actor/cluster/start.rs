@@ -11,6 +11,7 @@ use tokio::sync::Notify;
 use tokio::time::sleep;
 
 use super::bus::Bus;
+use super::inbox::{Inbox, Waiting};
 use super::message::ToNode;
 use super::node::{Keeper, NodeDirectory};
 use super::other_node::OtherNodes;
@@ -113,9 +114,14 @@ pub fn start(
         let due = Arc::new(Notify::new());
         let wake = Arc::clone(&due);
         let others = OtherNodes::new(shared.clock, Arc::new(move || wake.notify_one()));
-        let tables =
-            Tables { others: Arc::new(others), branches: Arc::default(), visitors: Arc::default() };
-        let bus = Arc::new(Bus::new(tables.clone(), ctx.address().recipient()));
+        let tables = Tables {
+            others: Arc::new(others),
+            branches: Arc::default(),
+            visitors: Arc::default(),
+            waiting: Waiting::default(),
+        };
+        let inbox = Inbox::new(ctx.address().recipient(), tables.waiting.clone());
+        let bus = Arc::new(Bus::new(tables.clone(), inbox));
         let keeper = keeper(address, node, bus, Arc::clone(&shared), due, seal);
         let max_pages = limit(shared.settings.pages.max);
         let rules = NodeRules { version: bag::VERSION.into(), max_pages, settings };

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::branch::Branches;
+use super::inbox::Waiting;
 use super::other_node::OtherNodes;
 use super::visitor::Visitors;
 
@@ -15,4 +16,6 @@ pub struct Tables {
     pub branches: Arc<Branches>,
     /// Sessions of other nodes.
     pub visitors: Arc<Visitors>,
+    /// Number of messages that wait for the directory.
+    pub waiting: Waiting,
 }

@@ -6,6 +6,7 @@ use actix::{AsyncContext, Context};
 
 use super::{BRANCH_TICK, NodeDirectory, Request};
 use crate::actor::cluster::branch::Branch;
+use crate::actor::cluster::inbox::Inbox;
 use crate::actor::message::{Outbound, PageAddress, ToPage, ToSession};
 use peerstar_core::cluster::branch::BranchInput;
 use peerstar_core::cluster::entry::Place;
@@ -49,7 +50,8 @@ impl NodeDirectory {
         }
         let place = Place { page: page.clone(), fence };
         let (shared, others) = (Arc::clone(&self.shared), Arc::clone(&self.tables.others));
-        let (directory, own) = (ctx.address().recipient(), ctx.address().recipient());
+        let directory = ctx.address().recipient();
+        let own = Inbox::new(ctx.address().recipient(), self.tables.waiting.clone());
         let branch = Arc::new(Branch::new(place, node, shared, others, directory, own));
         self.tables.branches.add(Arc::clone(&branch));
         branch

@@ -307,6 +307,7 @@ impl NodeDirectory {
     fn drain(&mut self, connections: usize, ctx: &mut Context<Self>) {
         let connections = u32::try_from(connections).unwrap_or(u32::MAX);
         let spread = MAX_DRAIN_SPREAD.min(DRAIN_SPREAD_A_CONNECTION * connections);
+        metrics.inbox.set(i64::try_from(self.tables.waiting.get()).unwrap_or(i64::MAX));
         let branches = self.tables.branches.all();
         let count = u32::try_from(branches.len()).unwrap_or(u32::MAX);
         for (n, branch) in (0_u32..).zip(branches) {
@@ -442,6 +443,7 @@ impl Handler<ToNode> for NodeDirectory {
                 self.step(Input::JoinFrom { node: from, page: place.page, joining }, ctx);
             }
             ToNode::ToPage { from, place, word } => self.hear(from, place, word, ctx),
+        self.tables.waiting.taken();
             ToNode::Fenced { node, page, fence } => {
                 self.step(Input::Fenced { node, page, fence }, ctx);
             }
