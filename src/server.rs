@@ -3,11 +3,12 @@
 use std::io;
 use std::net::TcpListener;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use actix_server::Server;
 use socket2::{Domain, Protocol, Socket, Type};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::actor::cluster::start as node;
@@ -16,12 +17,14 @@ use crate::actor::directory_address::DirectoryAddress;
 use crate::actor::message::ToDirectory;
 use crate::admission::Admission;
 use crate::cluster::address::Address;
+use crate::cluster::peers;
 use crate::cluster::token_key::TokenKey;
 use crate::http::ticket::TicketCheck;
 use crate::http::{routes, service};
 use crate::settings::{Settings, ms};
 use crate::shared::Shared;
 use crate::tls::Certificate;
+use peerstar_core::cluster::solitude::{Solitude, Step};
 
 /// Number of connections that may wait to be accepted. After a restart all clients come at once.
 const BACKLOG: i32 = 8192;
@@ -30,11 +33,18 @@ const BACKLOG: i32 = 8192;
 const DRAIN: Duration = Duration::from_secs(10);
 /// Time that plain HTTP requests may take after the drain, in seconds.
 const LAST_REQUESTS_S: u64 = 2;
+/// Interval at which a node looks whether it has Redis.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// Why the server can never work with these settings.
 #[derive(Debug, thiserror::Error)]
 #[error("cluster.url: {0}")]
 pub struct Hopeless(String);
+
+/// The node has lost Redis for so long that its clients are better off elsewhere.
+#[derive(Debug, thiserror::Error)]
+#[error("Redis cannot be reached: the clients of this node are with others now")]
+pub struct CutOff;
 
 /// Listens on the address of the settings.
 ///
@@ -131,8 +141,14 @@ pub async fn run(
     let handle = server.handle();
     let mut serving = actix_web::rt::spawn(server);
 
+    let cut_off = solitude(Arc::clone(&shared));
+    let mut why = Ok(());
     tokio::select! {
         () = stopping.cancelled() => (),
+        () = cut_off, if shared.is_node() => {
+            why = Err(io::Error::other(CutOff));
+            stopping.cancel();
+        }
         () = shared.stops_hopeless.cancelled() => {
             let why = shared.hopeless.get().cloned().unwrap_or_default();
             return Err(io::Error::other(Hopeless(why)));
@@ -156,5 +172,34 @@ pub async fn run(
     let _ = timeout(Duration::from_secs(LAST_REQUESTS_S + 1), handle.stop(true)).await;
     serving.abort();
     log::info!(connections_cut = left; "stopped");
-    Ok(())
+    why
+}
+
+/// Watches whether this node alone has lost Redis. Returns when it is to leave for that.
+async fn solitude(shared: Arc<Shared>) {
+    let (cluster, mut solitude) = (&shared.cluster, Solitude::default());
+    loop {
+        sleep(LOOK_EVERY).await;
+        let has_redis = cluster.has_redis.load(Ordering::Acquire);
+        let others = cluster.others();
+        // alone in its cluster, or never in it: nobody is better off
+        let is_lost = !has_redis && others.count > 0;
+        match solitude.tick(shared.clock.now(), is_lost) {
+            Step::Rest => {}
+            Step::Ask => {
+                let answer = peers::ask(&others.addresses).await;
+                solitude.answered(shared.clock.now(), answer);
+            }
+            Step::Leave => {
+                log::error!("Redis cannot be reached: this node leaves its clients to others");
+                return;
+            }
+        }
+        let is_alone = solitude.is_alone();
+        match (cluster.is_cut_off.swap(is_alone, Ordering::AcqRel), is_alone) {
+            (false, true) => log::warn!("other nodes have Redis, and this one has not"),
+            (true, false) => log::info!("this node is no more the only one without Redis"),
+            (true, true) | (false, false) => {}
+        }
+    }
 }

@@ -17,6 +17,7 @@ use std::time::Duration;
 
 use serde::de::{DeserializeOwned, IntoDeserializer};
 use serde::{Deserialize, Deserializer, Serialize};
+use url::Url;
 
 pub use self::error::{KeyProblem, SettingsError};
 use self::file::SettingsFile;
@@ -124,7 +125,11 @@ section!(Auth {
     ticket_secret: Secret = Secret::default(),
     admin_token: Secret = Secret::default()
 });
-section!(Cluster { url: Secret = Secret::default(), secret: Secret = Secret::default() });
+section!(Cluster {
+    url: Secret = Secret::default(),
+    secret: Secret = Secret::default(),
+    address: String = String::new(),
+});
 section!(Cors {
     #[serde(deserialize_with = "origin::list")]
     origins: Vec<Origin> = Vec::new(),
@@ -228,6 +233,15 @@ impl Settings {
         toml::to_string(self)
             .unwrap_or_else(|error| panic!("the settings cannot be printed: {error}"))
     }
+}
+
+/// Returns the URL at which other nodes reach a node (`cluster.address`), if the text is one.
+#[must_use]
+pub fn node_url(address: &str) -> Option<Url> {
+    let url = Url::parse(address).ok()?;
+    let is_plain = url.scheme() == "http" && url.has_host() && url.path().ends_with('/');
+    let has_more = url.query().is_some() || url.fragment().is_some() || url.username() != "";
+    (is_plain && !has_more && url.password().is_none()).then_some(url)
 }
 
 /// Returns `number` milliseconds as a duration.

@@ -1,7 +1,7 @@
 //! Settings, rules, clock and metrics, which all actors and handlers of one server share.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use tokio_util::sync::CancellationToken;
 
@@ -36,12 +36,45 @@ pub struct Shared {
     pub deciding: MayDecide,
     /// Whether this node of a cluster has been ready.
     pub is_ready: AtomicBool,
+    /// Whether this node reaches Redis, and who else is in the cluster.
+    pub cluster: ClusterView,
     /// Cancelled when this node has left the cluster.
     pub drained: CancellationToken,
     /// Why the Redis of the cluster can never serve, once that is known.
     pub hopeless: OnceLock<String>,
     /// Cancelled after `hopeless` was set.
     pub stops_hopeless: CancellationToken,
+}
+
+/// The cluster as a node shows it to HTTP: whether Redis is reached, and where other nodes are.
+#[derive(Debug, Default)]
+pub struct ClusterView {
+    /// Whether the node has Redis.
+    pub has_redis: AtomicBool,
+    /// Whether other nodes have Redis, and this one has not.
+    pub is_cut_off: AtomicBool,
+    others: Mutex<Others>,
+}
+
+/// The other nodes.
+#[derive(Debug, Clone, Default)]
+pub struct Others {
+    /// Number of them.
+    pub count: usize,
+    /// The URLs of those that have one (`cluster.address`).
+    pub addresses: Vec<Arc<str>>,
+}
+
+impl ClusterView {
+    /// Returns the other nodes that are there, or were when Redis was last reached.
+    pub fn others(&self) -> Others {
+        self.others.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Sets the other nodes that are there.
+    pub fn set_others(&self, others: Others) {
+        *self.others.lock().unwrap_or_else(PoisonError::into_inner) = others;
+    }
 }
 
 /// Until when pages may decide. A server alone may always.
@@ -99,6 +132,7 @@ impl Shared {
             settings,
             deciding: MayDecide::default(),
             is_ready: AtomicBool::new(false),
+            cluster: ClusterView::default(),
             drained: CancellationToken::new(),
             hopeless: OnceLock::new(),
             stops_hopeless: CancellationToken::new(),

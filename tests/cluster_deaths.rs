@@ -2,6 +2,7 @@
 
 mod common;
 
+use std::net::TcpListener;
 use std::time::Duration;
 
 use common::{Client, Redis, Server, http};
@@ -142,6 +143,32 @@ async fn a_full_link_drops_what_the_host_relays_and_stays() {
     // nobody was closed, and the host is told nothing of all this
     guest.send(json!({"type": "RELAY", "payload": "back"}));
     assert_eq!(host.expect_from("RELAY", "g").await["payload"], "back");
+}
+
+#[tokio::test]
+async fn a_node_that_alone_has_lost_redis_is_not_ready_and_leaves() {
+    let redis = Redis::start(&[]);
+    let () = redis.run("ACL SETUSER lone on >secret ~* &* +@all");
+    let port = TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr());
+    let port = port.expect("a port").port().to_string();
+    let address = format!("http://127.0.0.1:{port}/");
+    let one = redis.node(&[("server.port", &port), ("cluster.address", &address)]);
+    let url = redis.url().replace("redis://", "redis://lone:secret@");
+    let mut two = redis.node(&[("cluster.url", &url)]);
+    for node in [&one, &two] {
+        while node.get("/ready").await.status != 200 {}
+        while metric(node, "links").await < 1 {}
+    }
+    let () = redis.run("ACL SETUSER lone off");
+    let _: u64 = redis.run("CLIENT KILL USER lone");
+    let until = Instant::now() + Duration::from_secs(30);
+    while two.get("/ready").await.status == 200 {
+        assert!(Instant::now() < until, "it stays ready");
+    }
+    assert_eq!(two.get("/ready").await.header("peerstar-redis"), Some("no"));
+    let ready = one.get("/ready").await;
+    assert_eq!((ready.status, ready.header("peerstar-redis")), (200, Some("yes")));
+    assert_eq!(two.exit_within(Duration::from_secs(60)).await.code(), Some(1));
 }
 
 /// Returns a number of a node.

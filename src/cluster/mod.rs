@@ -8,12 +8,14 @@
 //! - [`connections`] are the two that a node has: for commands, and for its inbox.
 //! - [`supervisor`] keeps them, on a thread of its own.
 //! - [`publisher`] takes what is published in inboxes.
+//! - [`peers`] asks other nodes over HTTP, when Redis cannot be reached.
 //! - [`seal`] encrypts what links send; [`token_key`] hashes tokens for other nodes.
 
 pub mod address;
 pub mod agreement;
 pub mod connections;
 pub mod dial;
+pub mod peers;
 pub mod publisher;
 pub mod registry_script;
 pub mod seal;

@@ -6,8 +6,8 @@
 --   renewals  number of renewals of all nodes
 --   freed     slots that had a holder and have none: "slot:renewals:b" with b for a buried holder
 --             and d for one that departed, separated by spaces
---   n<node>   "counter slot version epoch standing settings", slot - for none, standing a, s or l,
---             settings a fingerprint; later releases may append more
+--   n<node>   "counter slot version epoch standing settings address", slot and address - for none,
+--             standing a, s or l, settings a fingerprint; later releases may append more
 -- The other keys are records: node, fence, epoch, 1 if the node has left, and + and the host, or -.
 -- Nodes, fences and epochs are 16 hexadecimal digits, because Lua's numbers end at 2^53.
 --
@@ -128,20 +128,21 @@ local function longest_free(holders, freed, now)
   return best
 end
 
--- node, version, epoch, standing, whether it wants a slot, settings, then nodes and slots that it
--- carries
+-- node, version, epoch, standing, whether it wants a slot, settings, address, then nodes and slots
+-- that it carries
 local function register()
   local id, now, first = arg(1), renewals(), generation()
   local known = get_node(id)
   local node = known or { id = id, counter = 0 }
-  node.version, node.epoch, node.standing, node.rest = arg(2), arg(3), arg(4), arg(6)
+  node.version, node.epoch, node.standing = arg(2), arg(3), arg(4)
+  node.rest = arg(6) .. ' ' .. arg(7)
   local holders, freed, highest = {}, get_freed(), nil
   for _, one in ipairs(nodes()) do
     if one.slot then holders[one.slot] = one.id end
     if not highest or one.epoch > highest then highest = one.epoch end
   end
   local own
-  for i = 7, #ARGV - ARGUMENTS, 2 do
+  for i = 8, #ARGV - ARGUMENTS, 2 do
     if arg(i) == id and not own then own = tonumber(arg(i + 1)) end
   end
   -- epochs are below 2^53
@@ -150,7 +151,7 @@ local function register()
     return { 'ahead', first, highest }
   end
   if not node.slot and own and not holders[own] then node.slot = own end
-  for i = 7, #ARGV - ARGUMENTS, 2 do
+  for i = 8, #ARGV - ARGUMENTS, 2 do
     local slot = tonumber(arg(i + 1))
     if not holders[slot] then freed[slot] = { at = now, rests = true } end
   end

@@ -74,6 +74,9 @@ pub struct Words {
     pub connection: String,
 }
 
+/// Stands for the address of a node that has none.
+const NO_ADDRESS: &str = "-";
+
 fn hex(number: u64) -> String {
     format!("{number:016x}")
 }
@@ -96,10 +99,20 @@ pub fn command(call: &Call, names: &Names, words: &Words) -> Cmd {
     let mut keys = vec![names.members()];
     let mut args = Vec::new();
     let name = match call {
-        Call::Register { node, version, epoch, standing: says, settings, carried, wants_slot } => {
+        Call::Register {
+            node,
+            version,
+            epoch,
+            standing: says,
+            settings,
+            address,
+            carried,
+            wants_slot,
+        } => {
             args.extend([node.to_string(), version.to_string(), hex(epoch.0)]);
             args.extend([standing(*says).to_owned(), u8::from(*wants_slot).to_string()]);
-            args.push(settings.to_string());
+            let address = address.as_deref().unwrap_or(NO_ADDRESS);
+            args.extend([settings.to_string(), address.to_owned()]);
             args.extend(
                 carried.iter().flat_map(|(node, slot)| [node.to_string(), slot.0.to_string()]),
             );
@@ -245,7 +258,7 @@ fn registered(text: &str) -> Result<Registered, BadAnswer> {
     let bad = BadAnswer("node");
     let parts: Vec<_> = text.split(' ').collect();
     // a later release may say more of a node
-    let [node, counter, slot, version, epoch, standing, settings, ..] = parts[..] else {
+    let [node, counter, slot, version, epoch, standing, settings, address, ..] = parts[..] else {
         return Err(bad);
     };
     Ok(Registered {
@@ -264,6 +277,7 @@ fn registered(text: &str) -> Result<Registered, BadAnswer> {
             _ => return Err(bad),
         },
         settings: settings.parse().map_err(|_| bad)?,
+        address: (address != NO_ADDRESS).then(|| address.into()),
     })
 }
 

@@ -20,6 +20,7 @@ use crate::actor::message::{
 };
 use crate::actor::session;
 use crate::admission::Admission;
+use crate::cluster::peers;
 use crate::cluster::token_key::TokenKey;
 use crate::shared::Shared;
 use crate::transport::upgrade;
@@ -175,14 +176,28 @@ async fn about() -> impl Responder {
     }))
 }
 
+/// Says whether new clients should come. Other nodes read in a header whether this one has Redis.
 async fn ready(state: web::Data<AppState>) -> HttpResponse {
-    if state.stopping.is_cancelled() {
-        return HttpResponse::ServiceUnavailable().body("draining\n");
+    let cluster = &state.shared.cluster;
+    let (is_node, shared) = (state.shared.is_node(), &state.shared);
+    let reason = if state.stopping.is_cancelled() {
+        Some("draining\n")
+    } else if is_node && !shared.is_ready.load(Ordering::Acquire) {
+        Some("not in the cluster yet\n")
+    } else if cluster.is_cut_off.load(Ordering::Acquire) {
+        Some("Redis cannot be reached, and other nodes reach it\n")
+    } else {
+        None
+    };
+    let mut answer = match reason {
+        Some(_) => HttpResponse::ServiceUnavailable(),
+        None => HttpResponse::Ok(),
+    };
+    if is_node {
+        let has_redis = cluster.has_redis.load(Ordering::Acquire);
+        answer.insert_header((peers::HEADER, if has_redis { "yes" } else { "no" }));
     }
-    if state.shared.is_node() && !state.shared.is_ready.load(Ordering::Acquire) {
-        return HttpResponse::ServiceUnavailable().body("not in the cluster yet\n");
-    }
-    HttpResponse::Ok().body("ready\n")
+    answer.body(reason.unwrap_or("ready\n"))
 }
 
 /// Returns a new id, whatever the key. The WebSocket refuses a wrong key, and stock clients report

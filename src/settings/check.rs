@@ -4,7 +4,7 @@ use std::ops::RangeInclusive;
 
 use config::{Value, ValueKind};
 
-use super::{Settings, SettingsError, ice};
+use super::{Settings, SettingsError, ice, node_url};
 use peerstar_core::protocol::ice::IceServer;
 
 /// Checks that each section of the merged sources is a table.
@@ -119,6 +119,12 @@ fn check_cluster(settings: &Settings) -> Result<(), SettingsError> {
     let cluster = &settings.cluster;
     if !cluster.url.is_empty() && cluster.secret.expose().len() < 32 {
         return Err(SettingsError::ShortClusterSecret);
+    }
+    if !cluster.address.is_empty() && node_url(&cluster.address).is_none() {
+        let allowed =
+            "a URL such as \"http://10.0.0.7:9000/\" that ends with server.path, or empty";
+        let value = cluster.address.clone();
+        return Err(SettingsError::NotAllowed { key: "cluster.address", value, allowed });
     }
     Ok(())
 }

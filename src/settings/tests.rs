@@ -257,3 +257,13 @@ fn no_secret_is_shown() {
     }
     assert!(format!("{sources:?}").contains("ADMIN_TOKEN"));
 }
+
+#[test]
+fn the_address_of_a_node_is_a_plain_url_of_a_folder() {
+    for good in ["http://10.0.0.7:9000/", "http://[::1]:9000/peers/", "http://a/"] {
+        assert!(node_url(good).is_some(), "{good}");
+    }
+    for bad in ["10.0.0.7:9000", "https://a/", "http://a/b", "http://a/?b", "http://u@a/", ""] {
+        assert!(node_url(bad).is_none(), "{bad}");
+    }
+}

@@ -25,7 +25,7 @@ pub(crate) struct Server {
     directory: TempDir,
     /// Set by tests that make the server panic.
     pub(crate) may_panic: bool,
-    is_killed: bool,
+    is_dead: bool,
 }
 
 impl Server {
@@ -45,7 +45,7 @@ impl Server {
             settings,
             directory,
             may_panic: false,
-            is_killed: false,
+            is_dead: false,
         }
     }
 
@@ -75,7 +75,7 @@ impl Server {
 
     /// Kills the server (SIGKILL) for good.
     pub(crate) fn kill(&mut self) {
-        self.is_killed = true;
+        self.is_dead = true;
         self.child.kill().expect("killed");
         self.child.wait().expect("waited for");
     }
@@ -136,6 +136,7 @@ impl Server {
         let deadline = Instant::now() + most;
         loop {
             if let Some(status) = self.child.try_wait().expect("it is ours") {
+                self.is_dead = true;
                 return status;
             }
             assert!(
@@ -173,7 +174,7 @@ impl Drop for Server {
             })
             .collect();
         assert!(faults.is_empty(), "the server found fault with itself: {faults:#?}");
-        let may_be_dead = self.is_killed || died.is_none_or(|status| status.success());
+        let may_be_dead = self.is_dead || died.is_none_or(|status| status.success());
         assert!(may_be_dead, "the server died: {died:?}");
     }
 }

@@ -247,6 +247,7 @@ fn names_and_numbers_of_any_size_survive() {
         epoch,
         standing,
         settings,
+        address: Some("http://a/".into()),
         carried,
         wants_slot: false,
     });

@@ -113,6 +113,7 @@ impl Keeper {
             epoch,
             standing,
             settings,
+            address: None,
             carried,
             wants_slot,
         })

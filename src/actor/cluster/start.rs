@@ -124,7 +124,9 @@ pub fn start(
         let bus = Arc::new(Bus::new(tables.clone(), inbox));
         let keeper = keeper(address, node, bus, Arc::clone(&shared), due, seal);
         let max_pages = limit(shared.settings.pages.max);
-        let rules = NodeRules { version: bag::VERSION.into(), max_pages, settings };
+        let address = &shared.settings.cluster.address;
+        let address = (!address.is_empty()).then(|| address.as_str().into());
+        let rules = NodeRules { version: bag::VERSION.into(), max_pages, settings, address };
         NodeDirectory::new(shared, node, rules, pages, keeper, tables, kept)
     }))
 }

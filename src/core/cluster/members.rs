@@ -4,6 +4,7 @@
 //! before. When the generation comes of age, it counts as buried.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::registry::{Standing, View};
@@ -19,7 +20,7 @@ const GONE_FOR: Duration = Duration::from_secs(600);
 /// Time for which the record of a node that has gone says who hosts.
 const HINT_FOR: Duration = Duration::from_secs(60);
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 struct Member {
     slot: Option<Slot>,
     is_leaving: bool,
@@ -29,6 +30,8 @@ struct Member {
     is_linked: bool,
     /// Whether it has other settings than this node, or speaks another version.
     is_different: bool,
+    /// The URL at which it is reached without the registry.
+    address: Option<Arc<str>>,
 }
 
 /// How the membership has changed.
@@ -73,6 +76,7 @@ impl Members {
                     is_awaited: false,
                     is_linked: true,
                     is_different: false,
+                    address: one.address.clone(),
                 }
             });
             member.slot = one.slot;
@@ -145,6 +149,11 @@ impl Members {
     /// Returns the members and the slots that they hold.
     pub fn slots(&self) -> impl Iterator<Item = (NodeId, Slot)> {
         self.members.iter().filter_map(|(node, member)| Some((*node, member.slot?)))
+    }
+
+    /// Returns the members, and the URLs at which they are reached without the registry.
+    pub fn addresses(&self) -> impl Iterator<Item = (NodeId, Option<&Arc<str>>)> {
+        self.members.iter().map(|(node, member)| (*node, member.address.as_ref()))
     }
 
     /// Notes whether the link to a node is up.
@@ -220,6 +229,7 @@ mod tests {
             epoch: Epoch(0),
             standing: if *node > 90 { Standing::Leaving } else { Standing::Settled },
             settings: Fingerprint::NONE,
+            address: None,
         };
         let nodes = nodes.iter().map(one).collect();
         View { generation: Generation("a".into()), renewals: 0, nodes }

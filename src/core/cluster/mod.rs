@@ -18,6 +18,7 @@
 //! | [`generation`], [`assertions`] | what the registry has forgotten, and saying it again |
 //! | [`members`] | who is in the cluster, and whether half of it was lost |
 //! | [`fingerprint`] | whether the settings of nodes agree |
+//! | [`solitude`] | whether a node alone has lost the registry |
 //! | [`fences`] | the slot, and the numbers that it gives to the lives of pages |
 //! | [`pages`], [`joins`] | where each page lives; sessions that wait for theirs |
 //! | [`calls`], [`sweep`] | calls under way; records of nodes that are gone |
@@ -40,6 +41,7 @@ pub mod pages;
 #[cfg(test)]
 mod random;
 pub mod registry;
+pub mod solitude;
 pub mod sweep;
 pub mod watch;
 mod wire;

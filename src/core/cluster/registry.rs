@@ -67,6 +67,8 @@ pub struct Registered {
     pub standing: Standing,
     /// The settings of the node that must agree.
     pub settings: Fingerprint,
+    /// The URL at which other nodes reach it without the registry.
+    pub address: Option<Arc<str>>,
 }
 
 /// The membership of the cluster.
@@ -139,6 +141,8 @@ pub enum Call {
         standing: Standing,
         /// The settings of the node that must agree.
         settings: Fingerprint,
+        /// The URL at which other nodes reach it without the registry.
+        address: Option<Arc<str>>,
         /// The nodes and slots that it last saw, itself included. The registry may have forgotten
         /// them: a slot of theirs that nobody holds rests as if its holder had just been buried.
         carried: Vec<(NodeId, Slot)>,

@@ -136,6 +136,7 @@ mod tests {
             epoch: Epoch(0),
             standing: Standing::Settled,
             settings: Fingerprint::NONE,
+            address: None,
         };
         let nodes = vec![one(OWN, 0), one(OTHER, counter)];
         View { generation: Generation("a".into()), renewals: 0, nodes }

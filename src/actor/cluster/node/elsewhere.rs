@@ -153,6 +153,7 @@ impl NodeDirectory {
                 branch.flush();
             }
         }
+        self.show(now);
         self.measure(now);
         self.compare_members(now);
         ctx.run_later(BRANCH_TICK, Self::tick_branches);

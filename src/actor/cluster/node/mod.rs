@@ -25,12 +25,13 @@ use crate::actor::message::{Outbound, Outlet, ToDirectory, ToPage, ToSession};
 use crate::actor::page::Page;
 use crate::actor::registry::ThisProcess;
 use crate::cluster::agreement;
-use crate::shared::Shared;
+use crate::shared::{Others, Shared};
 use peerstar_core::cluster::bag;
 use peerstar_core::cluster::branch::BranchInput;
 use peerstar_core::cluster::entry::{self, Entry, Join, Place, ToBranch, TokenHash};
 use peerstar_core::cluster::fingerprint::Fingerprint;
 use peerstar_core::cluster::io::{CallId, Change, Deciding, Env, Input, Joining, Output};
+use peerstar_core::cluster::lease::Hold;
 use peerstar_core::cluster::node::{NodeRules, NodeState};
 use peerstar_core::cluster::registry::Call;
 use peerstar_core::cluster::{Fence, Floor, NodeId};
@@ -282,6 +283,17 @@ impl NodeDirectory {
         }
     }
 
+    /// Shows HTTP how the cluster is.
+    fn show(&self, now: Time) {
+        let has_redis = matches!(self.state.hold(now), Hold::Sure(_));
+        self.shared.cluster.has_redis.store(has_redis, Ordering::Release);
+        if has_redis {
+            let (count, addresses) = (self.state.others().count(), self.state.others());
+            let addresses = addresses.filter_map(|(_, address)| address.cloned()).collect();
+            self.shared.cluster.set_others(Others { count, addresses });
+        }
+    }
+
     fn measure(&self, now: Time) {
         let metrics = &self.shared.metrics.cluster;
         let (mut links, mut down, mut waiting, mut dropped) = (0, 0, 0, 0);
@@ -295,6 +307,7 @@ impl NodeDirectory {
         metrics.lease_left.set(self.shared.deciding.left_ms(now));
         let different = i64::try_from(self.state.different_nodes()).unwrap_or(i64::MAX);
         metrics.different_nodes.set(different);
+        metrics.inbox.set(i64::try_from(self.tables.waiting.get()).unwrap_or(i64::MAX));
         metrics.links.set(links);
         metrics.links_down.set(down);
         metrics.waiting_bytes.set(waiting);
@@ -307,7 +320,6 @@ impl NodeDirectory {
     fn drain(&mut self, connections: usize, ctx: &mut Context<Self>) {
         let connections = u32::try_from(connections).unwrap_or(u32::MAX);
         let spread = MAX_DRAIN_SPREAD.min(DRAIN_SPREAD_A_CONNECTION * connections);
-        metrics.inbox.set(i64::try_from(self.tables.waiting.get()).unwrap_or(i64::MAX));
         let branches = self.tables.branches.all();
         let count = u32::try_from(branches.len()).unwrap_or(u32::MAX);
         for (n, branch) in (0_u32..).zip(branches) {
@@ -431,6 +443,7 @@ impl Handler<ToNode> for NodeDirectory {
     type Result = ();
 
     fn handle(&mut self, message: ToNode, ctx: &mut Self::Context) {
+        self.tables.waiting.taken();
         match message {
             ToNode::Keeper(input) => self.step(Input::Keeper(input), ctx),
             ToNode::Stranger(node) => self.step(Input::Stranger(node), ctx),
@@ -443,7 +456,6 @@ impl Handler<ToNode> for NodeDirectory {
                 self.step(Input::JoinFrom { node: from, page: place.page, joining }, ctx);
             }
             ToNode::ToPage { from, place, word } => self.hear(from, place, word, ctx),
-        self.tables.waiting.taken();
             ToNode::Fenced { node, page, fence } => {
                 self.step(Input::Fenced { node, page, fence }, ctx);
             }

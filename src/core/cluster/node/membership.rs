@@ -65,6 +65,7 @@ impl<J> NodeState<J> {
             epoch: env.epoch,
             standing: self.standing(),
             settings: self.rules.settings,
+            address: self.rules.address.clone(),
             carried: others.chain(own).collect(),
             wants_slot: !self.generation.is_young(),
         }

@@ -36,6 +36,8 @@ mod living;
 mod membership;
 mod sessions;
 
+use std::sync::Arc;
+
 pub use check::Violation;
 
 use self::drain::Drain;
@@ -58,7 +60,7 @@ use crate::protocol::id::{Epoch, PageKey};
 use crate::time::Time;
 
 /// The settings as a node needs them.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct NodeRules {
     /// Version of the words between nodes that this process speaks.
     pub version: u32,
@@ -66,6 +68,8 @@ pub struct NodeRules {
     pub max_pages: usize,
     /// The settings that must agree between nodes.
     pub settings: Fingerprint,
+    /// The URL at which other nodes reach this one without the registry.
+    pub address: Option<Arc<str>>,
 }
 
 /// The last decision that was put out.
@@ -323,6 +327,11 @@ impl<J> NodeState<J> {
     #[must_use]
     pub const fn is_alone(&self) -> bool {
         self.told.is_alone
+    }
+
+    /// Returns the other nodes, with the URLs at which they are reached without the registry.
+    pub fn others(&self) -> impl Iterator<Item = (NodeId, Option<&Arc<str>>)> {
+        self.members.addresses().filter(|(node, _)| *node != self.node)
     }
 
     /// Returns the number of nodes that have other settings or speak another version.

@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use super::{Asserted, Call, MOST_AHEAD_MS, Record, Registered, Reply, SLOT_REST, Standing, View};
-use crate::cluster::fingerprint::Fingerprint;
 use crate::cluster::{Fence, Generation, NodeId, Slot};
 use crate::protocol::id::{Epoch, PageKey};
 
@@ -125,8 +124,28 @@ impl RegistryState {
             {
                 Reply::Ahead(self.generation.clone(), self.view().epoch())
             }
-            Call::Register { node, version, epoch, standing, settings, carried, wants_slot } => {
-                self.register(*node, *version, *epoch, *standing, *settings);
+            Call::Register {
+                node,
+                version,
+                epoch,
+                standing,
+                settings,
+                address,
+                carried,
+                wants_slot,
+            } => {
+                let before = self.nodes.get(node);
+                let said = Registered {
+                    node: *node,
+                    counter: before.map_or(0, |one| one.counter),
+                    slot: before.and_then(|one| one.slot),
+                    version: *version,
+                    epoch: *epoch,
+                    standing: *standing,
+                    settings: *settings,
+                    address: address.clone(),
+                };
+                self.nodes.insert(*node, said);
                 self.give_slot(*node, carried, *wants_slot);
                 Reply::Registered(self.view())
             }
@@ -183,20 +202,6 @@ impl RegistryState {
             || carried.iter().any(|(carried, _)| *carried == node)
             || self.nodes.is_empty();
         !is_known && epoch.0 > self.view().epoch().0.saturating_add(MOST_AHEAD_MS)
-    }
-
-    fn register(
-        &mut self,
-        node: NodeId,
-        version: u32,
-        epoch: Epoch,
-        standing: Standing,
-        settings: Fingerprint,
-    ) {
-        let (counter, slot) =
-            self.nodes.get(&node).map_or((0, None), |one| (one.counter, one.slot));
-        let said = Registered { node, counter, slot, version, epoch, standing, settings };
-        self.nodes.insert(node, said);
     }
 
     fn holder(&self, slot: Slot) -> Option<NodeId> {

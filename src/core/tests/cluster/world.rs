@@ -723,4 +723,4 @@ const fn process_of<B: Body>(event: &Event<B>) -> Option<Process> {
 }
 
 const RULES: NodeRules =
-    NodeRules { version: 1, max_pages: usize::MAX, settings: Fingerprint::NONE };
+    NodeRules { version: 1, max_pages: usize::MAX, settings: Fingerprint::NONE, address: None };

@@ -143,7 +143,7 @@ pub(crate) struct World {
 }
 
 pub(crate) const RULES: NodeRules =
-    NodeRules { version: 1, max_pages: usize::MAX, settings: Fingerprint::NONE };
+    NodeRules { version: 1, max_pages: usize::MAX, settings: Fingerprint::NONE, address: None };
 /// Milliseconds since 1970 at the start.
 const START: u64 = 1_700_000_000_000;
 

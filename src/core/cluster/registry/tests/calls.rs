@@ -42,7 +42,8 @@ pub(crate) fn crowd() -> impl Iterator<Item = Call> {
 pub(crate) fn registration(node: NodeId, carried: &[(NodeId, Slot)]) -> Call {
     let (epoch, standing, carried) = (Epoch(0), Standing::Settled, carried.to_vec());
     let settings = Fingerprint::NONE;
-    Call::Register { node, version: 1, epoch, standing, settings, carried, wants_slot: true }
+    let (address, wants_slot) = (None, true);
+    Call::Register { node, version: 1, epoch, standing, settings, address, carried, wants_slot }
 }
 
 /// Returns a call that may do something: about half of them are of what the registry has.
@@ -67,7 +68,18 @@ pub(crate) fn random_call(random: &mut Random, state: &RegistryState) -> Call {
             let settings = Fingerprint::new([random.below(3) as u16]);
             // the clock of a newcomer may be at the limit, or beyond
             let epoch = Epoch(epoch.0 + random.below(3) * MOST_AHEAD_MS);
-            Call::Register { node, version: 1, epoch, standing, settings, carried, wants_slot }
+            let address = random.one_in(2).then(|| "http://[::1]:9/-/".into());
+            let version = 1;
+            Call::Register {
+                node,
+                version,
+                epoch,
+                standing,
+                settings,
+                address,
+                carried,
+                wants_slot,
+            }
         }
         2 | 3 => Call::Renew { node, epoch, standing },
         4 => {
