@@ -185,10 +185,12 @@ impl PageState {
     pub fn hand_over(&mut self) -> Handover {
         let announced_epoch = self.announced_epoch();
         let claim = self.assignment().map(|(epoch, host)| Claim { epoch, host });
+        let awaits_roster = self.will_tell_host_roster();
         let mut absent: Vec<_> = self.absent.take_all().collect();
         for (seat, member) in self.roster.take_all() {
             let is_lost = !self.going_away.contains(seat);
-            let is_news = self.term.is_untold(seat) || self.profiles.is_pending(seat);
+            let is_news =
+                awaits_roster || self.term.is_untold(seat) || self.profiles.is_pending(seat);
             let (id, token, contacts, profile) = member.into_parts();
             let member = AbsentMember {
                 token,

@@ -20,7 +20,9 @@ const MUTANTS = [
     [
       "cluster/registry/model.rs",
       "let Some(one) = self.nodes.get_mut(&node) else { return self.not_registered() };\n        one.counter",
-      "if !self.nodes.contains_key(&node) { self.register(node, 1, epoch, standing); }\n" +
+      "let settings = crate::cluster::fingerprint::Fingerprint::NONE;\n" +
+        "        let new = Registered { node, counter: 0, slot: None, version: 1, epoch, standing, settings, address: None };\n" +
+        "        self.nodes.entry(node).or_insert(new);\n" +
         "        let Some(one) = self.nodes.get_mut(&node) else { return self.not_registered() };\n        one.counter",
     ],
   ],
