@@ -65,6 +65,8 @@ export class Member {
 }
 
 export class Crowd {
+  static serve = (world, settings) => world.server(settings);
+
   members = [];
   #names = 0;
 
@@ -74,20 +76,25 @@ export class Crowd {
 
   /**
    * Starts one member in each of `browsers` (names of `World` methods). All send messages, and all
-   * have the path of their mode.
+   * have the path of their mode. `Kind` is the class of the crowd.
    */
   static async gather(
     world,
-    { mode = "p2p", browsers = Array(5).fill("browser"), everyMs = 50, settings = {} } = {},
+    {
+      mode = "p2p",
+      browsers = Array(5).fill("browser"),
+      everyMs = 50,
+      settings = {},
+      Kind = Crowd,
+    } = {},
   ) {
     const { server: modeSettings, options } = modes[mode];
     const [server, site] = await Promise.all([
-      world.server({ ...modeSettings, ...settings }),
+      Kind.serve(world, { ...modeSettings, ...settings }),
       world.site(),
     ]);
-    const crowd = new Crowd(world, server, site, {
+    const crowd = new Kind(world, server, site, {
       page: "https://example.org/crowd",
-      server: server.url,
       debug: true,
       ...options,
     });
@@ -99,10 +106,16 @@ export class Crowd {
   }
 
   async add(browser, name = `m${++this.#names}`) {
-    const member = await Member.join(browser, this.site, name, this.options);
+    const options = { server: this.nextAddress, ...this.options };
+    const member = await Member.join(browser, this.site, name, options);
     this.members.push(member);
     if (this.everyMs > 0) await member.tab.evaluate((ms) => chat(ms), this.everyMs);
     return member;
+  }
+
+  /** Address at which the next member finds the server. */
+  get nextAddress() {
+    return this.server.url;
   }
 
   /** Waits until every member sees all members and has the path of its mode to the host. */

@@ -3,6 +3,7 @@
 import { test } from "node:test";
 import { BareBrowser } from "./bare.mjs";
 import { Browser } from "./browser.mjs";
+import { Cluster } from "./cluster.mjs";
 import { Firefox } from "./firefox.mjs";
 import { PeerServer } from "./plain.mjs";
 import { nothingLeft } from "./process.mjs";
@@ -57,6 +58,7 @@ export class World {
   }
 
   server = (settings) => this.#keep(Server.start(settings));
+  cluster = (options) => this.#keep(Cluster.start(options));
   plainServer = () => this.#keep(PeerServer.start());
   /**
    * Starts the browser that PEERSTAR_BROWSER names (default Chromium). `options` apply to Chromium
@@ -68,7 +70,7 @@ export class World {
   site = () => this.#keep(Site.start());
   turn = (secret) => this.#keep(Turn.start(secret));
   bare = () => this.#keep(BareBrowser.start());
-  sockets = (server, page) => this.#keep(SocketMembers.start(server, page));
+  sockets = (...given) => this.#keep(SocketMembers.start(...given));
   proxy = (port) => this.#keep(TcpProxy.start(port));
   wire = (options) => this.#keep(Wire.start(options));
 

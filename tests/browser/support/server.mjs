@@ -8,6 +8,14 @@ import { until } from "./until.mjs";
 const root = resolve(dirname(fileURLToPath(import.meta.url)), "../../..");
 const binary = process.env.PEERSTAR_BIN ?? resolve(root, "target/debug/peerstar");
 
+export const peerOptionsAt = (port) => ({
+  host: "127.0.0.1",
+  port,
+  path: "/",
+  secure: false,
+  config: { iceServers: [] },
+});
+
 export class Server {
   /**
    * `settings` are environment variables without their prefix, for example `{ LIVENESS__RETURN_MS:
@@ -21,6 +29,8 @@ export class Server {
 
   /** Lines that the server wrote. A failed test prints them. */
   log = [];
+  /** Whether the process lives. */
+  runs = false;
 
   constructor(settings, port) {
     this.settings = settings;
@@ -30,13 +40,15 @@ export class Server {
 
   /** Options for stock PeerJS: `new Peer(id, options)`. */
   get peerOptions() {
-    return {
-      host: "127.0.0.1",
-      port: this.port,
-      path: "/",
-      secure: false,
-      config: { iceServers: [] },
-    };
+    return peerOptionsAt(this.port);
+  }
+
+  /** Returns the value of a metric without labels, whose name is given without the prefix. */
+  async metric(name) {
+    const text = await (await fetch(`${this.url}/metrics`)).text();
+    const [, value] = text.match(new RegExp(`^peerstar_${name} (.*)$`, "m")) ?? [];
+    if (value === undefined) throw new Error(`there is no metric peerstar_${name}`);
+    return Number(value);
   }
 
   async begin() {
@@ -56,7 +68,11 @@ export class Server {
     for (const stream of [this.child.stdout, this.child.stderr])
       stream.on("data", (text) => this.log.push(...String(text).trimEnd().split("\n")));
     let exit;
-    void this.ended.then((how) => (exit = how));
+    this.runs = true;
+    void this.ended.then((how) => {
+      exit = how;
+      this.runs = false;
+    });
     try {
       await until(`${binary} to answer /health at ${this.url}`, async () => {
         if (exit !== undefined || !this.child.pid) return true;
