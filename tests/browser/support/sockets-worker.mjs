@@ -74,7 +74,7 @@ class Member {
       forget() {},
     };
     this.shell = new Shell(env, { id: this.id, profile: undefined, p2p: false }, port, () => {});
-    this.shell.setGivesSnapshots(true);
+    this.shell.callbacksChanged("");
     this.shell.start();
   }
 
@@ -93,7 +93,7 @@ class Member {
   };
 
   say() {
-    this.shell.send(`${this.name}#${++this.said}`).then(
+    this.shell.send("", `${this.name}#${++this.said}`).then(
       () => this.resolved++,
       () => {}, // `error` reports it
     );
