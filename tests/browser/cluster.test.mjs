@@ -11,8 +11,9 @@ for (const mode of ["p2p", "relay only"]) {
   scenario(`nothing is lost when the node of the host is killed, ${mode}`, async (world) => {
     const page = await Spread.gather(world, { mode, browsers: Array(3).fill("browser") });
     const [node] = page.server.nodes;
-    const { took, silent, moved } = await page.nodeEnds(node, "SIGKILL");
+    const { took, silent, moved, hostChanged } = await page.nodeEnds(node, "SIGKILL");
     assert.equal(moved, 1, "each node has one member");
+    assert.ok(!hostChanged, "the browser of the host lives");
     const { messages } = await page.compare();
     world.note(
       `first messages after ${range(took)}, silent for ${range(silent)}, ${messages} messages`,
