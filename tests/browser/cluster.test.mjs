@@ -1,5 +1,6 @@
 // Members on different nodes of a cluster behind HAProxy, while nodes die.
 import assert from "node:assert/strict";
+import { partForAWhile } from "./support/island.mjs";
 import { begin, happened, link, nothingClosed, talk } from "./support/pair.mjs";
 import { scenario } from "./support/scenario.mjs";
 import { Spread } from "./support/spread.mjs";
@@ -55,3 +56,19 @@ scenario("stock clients of different nodes connect, and outlive a node", async (
     async () => (await begin(dora, "carl", doors[2].peerOptions)) === "open",
   );
 });
+
+scenario(
+  "nothing is lost when a node alone loses Redis, with the host of a page",
+  async (world) => {
+    const { messages, unresolved, parted, healed, troubles } = await partForAWhile(world, {
+      seconds: 12,
+      count: 20,
+      hosts: true,
+    });
+    assert.deepEqual(troubles.mainland, []);
+    world.note(
+      `two halves after ${Math.round(parted)} ms, whole again ${Math.round(healed)} ms after the cut, ${messages} messages, ${unresolved.join(" and ")} waited`,
+    );
+  },
+  120_000,
+);

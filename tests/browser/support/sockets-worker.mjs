@@ -1,14 +1,14 @@
 // Hundreds of members in one thread without a browser: the library's own shell and state machine
-// over `ws`. They never host (`eligible: false`) and have no data channels. sockets.mjs bundles and
-// starts this file.
+// over `ws`. They have no data channels, and without `mayHost` they never host (`eligible: false`).
+// sockets.mjs bundles and starts this file.
 import { randomUUID } from "node:crypto";
-import { parentPort, workerData } from "node:worker_threads";
+import { parentPort, threadId, workerData } from "node:worker_threads";
 import WebSocket from "ws";
 import { PROTOCOL } from "../../../static/src/group/index.ts";
 import { probe } from "../../../static/src/health-probe.ts";
 import { Shell } from "../../../static/src/shell.ts";
 
-const { server, page } = workerData;
+const { server, page, mayHost } = workerData;
 
 const env = {
   dial(url) {
@@ -19,7 +19,7 @@ const env = {
     socket.send = (text) =>
       send.call(
         socket,
-        text.startsWith('{"type":"STATUS"')
+        !mayHost && text.startsWith('{"type":"STATUS"')
           ? text.replace('"eligible":true', '"eligible":false')
           : text,
       );
@@ -45,11 +45,14 @@ class Member {
   epoch = 0;
   said = 0;
   resolved = 0;
+  /** Messages that the library does not promise to have delivered. */
+  rejected = [];
   /** Ids of the members that it knows, its own included. */
   sees = new Set([this.id]);
+  hasJoined = false;
   troubles = [];
 
-  constructor(name) {
+  constructor(name, server) {
     this.name = name;
     const token = randomUUID();
     const routes = {
@@ -80,6 +83,7 @@ class Member {
 
   /** Listeners of the group's events. */
   #events = {
+    open: () => (this.hasJoined = true),
     message: (word, { epoch }) => {
       this.state.push(word);
       this.epoch = epoch;
@@ -93,10 +97,15 @@ class Member {
   };
 
   say() {
-    this.shell.send("", `${this.name}#${++this.said}`).then(
+    const word = `${this.name}#${++this.said}`;
+    this.shell.send("", word).then(
       () => this.resolved++,
-      () => {}, // `error` reports it
+      () => this.rejected.push(word), // `error` reports it
     );
+  }
+
+  get underWay() {
+    return this.said - this.resolved - this.rejected.length;
   }
 }
 
@@ -107,14 +116,16 @@ const UNDER_WAY = 64;
 const complaints = [];
 console.error = (...words) => complaints.push(words.map(String).join(" "));
 
+/** How the members' names begin. Each thread has names of its own. */
+const prefix = `plain${threadId}-`;
 const members = [];
-const underWay = () => members.reduce((sum, { said, resolved }) => sum + said - resolved, 0);
+const underWay = () => members.reduce((sum, { underWay }) => sum + underWay, 0);
 let chatter;
 let turn = 0;
 
 const commands = {
-  join(count) {
-    for (let i = 0; i < count; i++) members.push(new Member(`plain${members.length + 1}`));
+  join({ count, url = server }) {
+    for (let i = 0; i < count; i++) members.push(new Member(`${prefix}${members.length + 1}`, url));
     return members.length;
   },
   /**
@@ -130,8 +141,12 @@ const commands = {
     }, 20);
   },
   hush: () => clearInterval(chatter),
-  /** Returns whether each member sees at least `count` members. */
-  see: (count) => members.every(({ sees }) => sees.size >= count),
+  seen() {
+    const sizes = members.map(({ sees }) => sees.size);
+    return [Math.min(...sizes), Math.max(...sizes)];
+  },
+  /** Returns whether each member has joined and sees at least `count` members. */
+  see: (count) => members.every(({ hasJoined, sees }) => hasJoined && sees.size >= count),
   summary() {
     const lengths = members.map(({ state }) => state.length);
     return {
@@ -146,6 +161,8 @@ const commands = {
       ],
     };
   },
+  heard: () => members[0].state,
+  rejected: () => members.flatMap(({ rejected }) => rejected),
   /** Returns each member's name and number of messages sent. */
   said: () => members.map(({ name, said }) => [name, said]),
   /** Returns the members whose messages differ from `model`, and the first index that differs. */

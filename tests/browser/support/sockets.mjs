@@ -8,7 +8,8 @@ const { build } = createRequire(new URL("../../../static/package.json", import.m
 );
 
 export class SocketMembers {
-  static async start(server, page) {
+  /** Members join at `server`, unless `join` names another address. */
+  static async start(server, page, { mayHost = false } = {}) {
     const {
       outputFiles: [bundle],
     } = await build({
@@ -20,7 +21,7 @@ export class SocketMembers {
       logLevel: "warning",
     });
     return new SocketMembers(
-      new Worker(bundle.text, { eval: true, workerData: { server: server.url, page } }),
+      new Worker(bundle.text, { eval: true, workerData: { server: server.url, page, mayHost } }),
     );
   }
 
@@ -53,11 +54,17 @@ export class SocketMembers {
     });
   }
 
-  join = (count) => this.#ask("join", count);
+  /** Lets `count` members join. Returns how many there are now. */
+  join = (count, url) => this.#ask("join", { count, url });
   chat = (perS) => this.#ask("chat", perS);
   hush = () => this.#ask("hush");
+  /** Returns the fewest and the most members that one of these sees. */
+  seen = () => this.#ask("seen");
   see = (count) => this.#ask("see", count);
   summary = () => this.#ask("summary");
+  /** Returns the messages that the first member was handed. */
+  heard = () => this.#ask("heard");
+  rejected = () => this.#ask("rejected");
   said = () => this.#ask("said");
   others = (model) => this.#ask("others", model);
 
