@@ -46,6 +46,7 @@ try {
     "LICENSE-MIT",
     "README.md",
     "dist-npm/channels/channel.d.ts",
+    "dist-npm/channels/requests.d.ts",
     "dist-npm/errors.d.ts",
     "dist-npm/events.d.ts",
     "dist-npm/group-types.d.ts",

@@ -50,6 +50,19 @@ export function describe(message: Wire): string {
       return `want e${e}`;
     case "bye":
       return "bye";
+    case "direct":
+      return `direct key ${message.key} after ${message.after}: ${message.x.map(({ n, at }) => `${n} at ${show(at)}`).join(", ")}`;
+    case "got":
+      return `got ${message.n} key ${message.key} asked ${message.asked}`;
+    case "reply":
+    case "replied":
+      return `${message.t} ${message.q}`;
+    case "pass":
+      return `pass to ${message.to}: ${describe(message.m)}`;
+    case "passed":
+      return `passed from ${message.from}: ${describe(message.m)}`;
+    case "found":
+      return `found ${message.id}${message.lacks ? ", which lacks it" : ""}`;
   }
 }
 

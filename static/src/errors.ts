@@ -7,6 +7,13 @@
  * - `Closed`: the group has ended.
  * - `Refused`: the server does not let this page in.
  * - `Unreachable`: the server, or the host, cannot be reached. The library keeps trying.
+ *
+ * Messages and requests to one member have these besides:
+ * - `Gone`: the member is not here, or left before it had the message.
+ * - `Unsupported`: the member's library does not know messages to one member.
+ * - `NoHandler`: the member's page answers no requests on this channel.
+ * - `Timeout`: no answer came in time.
+ * - `Rejected`: the member's handler failed or refused; the message has its words.
  */
 export type PeerstarErrorCode =
   | "Backpressure"
@@ -14,7 +21,12 @@ export type PeerstarErrorCode =
   | "Uncertain"
   | "Closed"
   | "Refused"
-  | "Unreachable";
+  | "Unreachable"
+  | "Gone"
+  | "Unsupported"
+  | "NoHandler"
+  | "Timeout"
+  | "Rejected";
 
 const MESSAGES: Readonly<Record<PeerstarErrorCode, string>> = {
   Backpressure:
@@ -25,6 +37,11 @@ const MESSAGES: Readonly<Record<PeerstarErrorCode, string>> = {
   Closed: "The group is closed: nothing can be sent any more.",
   Refused: "The server does not let this page in.",
   Unreachable: "The server cannot be reached.",
+  Gone: "That member is not here, and did not get this message.",
+  Unsupported: "That member's library does not know messages to one member.",
+  NoHandler: "That member's page answers no requests on this channel.",
+  Timeout: "No answer came in time. The other page may have handled the request.",
+  Rejected: "The other page refused the request.",
 };
 
 /** The error that promises of this library reject with and the `error` event carries. */

@@ -11,7 +11,7 @@
 export interface GroupTypes {
   /** A message: the argument of `send`, and the data of the event `message`. */
   message?: unknown;
-  /** A message to one member. No part of the API takes it yet. */
+  /** A message to one member: the argument of `sendTo`, and the data of the event `direct`. */
   direct?: unknown;
   /** A volatile message. No part of the API takes it yet. */
   cast?: unknown;
@@ -30,6 +30,9 @@ export type Untyped = Record<never, never>;
 export type MessageOf<T extends GroupTypes> = T extends { message?: infer Message }
   ? Message
   : unknown;
+
+/** Type of the messages of a group to one member. */
+export type DirectOf<T extends GroupTypes> = T extends { direct?: infer Direct } ? Direct : unknown;
 
 /** Type of the profiles of a group. */
 export type ProfileOf<T extends GroupTypes> = T extends { profile?: infer Profile }

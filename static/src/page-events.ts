@@ -1,7 +1,7 @@
 // The events of a group.
 
 import type { PeerstarError } from "./errors.ts";
-import type { GroupTypes, MessageOf, ProfileOf, Untyped } from "./group-types.ts";
+import type { DirectOf, GroupTypes, MessageOf, ProfileOf, Untyped } from "./group-types.ts";
 import type { RestoreInfo } from "./restore-info.ts";
 
 /** Origin of a message and its place in the group's order. */
@@ -26,12 +26,20 @@ export interface Opened {
   readonly first: boolean;
 }
 
+/** Origin of a message that was sent to this page alone. */
+export interface DirectInfo {
+  /** Id of the sender. */
+  readonly from: string;
+}
+
 /** The events of a group, each with the arguments of its listeners. */
 export interface PageGroupEvents<T extends GroupTypes = Untyped> {
   /** This page has joined the group. Emitted once. */
   open: [event: Opened];
   /** A message was delivered, in the group's order. */
   message: [data: MessageOf<T>, info: MessageInfo];
+  /** A message that another member sent to this page alone. */
+  direct: [data: DirectOf<T>, info: DirectInfo];
   /** There is a new host, and it works. The first event tells the host that this page found. */
   host: [
     event: {

@@ -2,7 +2,9 @@
 // clock and page, and carries out its effects.
 
 import type { ChannelApp } from "./channels/channel.ts";
+import { DirectCalls } from "./channels/direct-calls.ts";
 import { PURPOSE, wrap } from "./channels/envelope.ts";
+import type { DirectOptions, RequestHandler, RequestOptions } from "./channels/requests.ts";
 import { DataChannels } from "./data-channels.ts";
 import { pack, type Packed } from "./codec.ts";
 import type { Connection } from "./connection.ts";
@@ -41,6 +43,7 @@ export class Shell {
   readonly #machine: Group;
   readonly #runner: MachineRunner;
   readonly #callbacks: PageCallbacks;
+  readonly #direct: DirectCalls;
   readonly #latency: LatencyMeter;
   readonly #dataChannels: DataChannels;
   readonly #server: ServerLink;
@@ -61,6 +64,7 @@ export class Shell {
       stepped: () => this.#stepped(),
     });
     this.#callbacks = new PageCallbacks(env, page, log, (event) => this.#feed(event));
+    this.#direct = new DirectCalls(page, (event) => this.#feed(event));
     this.#latency = new LatencyMeter(env, {
       host: () => (this.#isClosed ? undefined : this.#machine.host),
       ping: (id, lastMs) => {
@@ -147,8 +151,24 @@ export class Shell {
     return promise;
   }
 
+  /** Sends a message to one member on a channel. */
+  sendTo(channel: string, id: string, data: unknown, options?: DirectOptions): Promise<void> {
+    return this.#direct.sendTo(channel, id, data, options);
+  }
+
+  /** Asks the page of one member on a channel. */
+  request(channel: string, id: string, data: unknown, options?: RequestOptions): Promise<unknown> {
+    return this.#direct.request(channel, id, data, options);
+  }
+
+  /** Sets the function that answers requests on a channel. Returns one that removes it. */
+  handle(channel: string, handler: RequestHandler): () => void {
+    return this.#direct.handle(channel, handler);
+  }
+
   /** Opens a channel: the page is handed what is kept of it, and what is said there from now on. */
   openChannel(name: string, app: ChannelApp): void {
+    this.#direct.openChannel(name, app);
     this.#callbacks.openChannel(name, app);
   }
 
@@ -246,6 +266,17 @@ export class Shell {
       case "askSnapshot":
       case "restore":
         this.#callbacks.perform(effect);
+        break;
+      case "direct":
+      case "request":
+        this.#direct.expect(effect);
+        this.#callbacks.push(() => this.#direct.hand(effect));
+        break;
+      case "requestEnded":
+      case "settleDirect":
+      case "answered":
+        // These wait for no callback of the page: the callback may wait for them.
+        this.#direct.perform(effect);
         break;
       case "suspect":
         this.#log(() => `the host ${shortId(effect.host)} is silent: SUSPECT`);
@@ -375,6 +406,7 @@ export class Shell {
     this.#isClosed = true;
     this.#log(() => `closed: ${close.code} ${close.reason}`);
     this.#callbacks.silence(error);
+    this.#direct.close(error);
     // Messages of a step that is being delivered are settled as delivered, even if a listener of
     // them leaves.
     this.#runner.afterStep(() => {

@@ -1,9 +1,10 @@
 // A channel as the application sees it. The group itself is the channel "".
 
 import { Emitter, type ListenerOptions } from "../events.ts";
-import type { GroupTypes, MessageOf, Untyped } from "../group-types.ts";
+import type { DirectOf, GroupTypes, MessageOf, Untyped } from "../group-types.ts";
 import type { PageGroupEvents } from "../page-events.ts";
 import type { RestoreCallback } from "../restore-info.ts";
+import type { DirectOptions, RequestHandler, RequestOptions } from "./requests.ts";
 
 /**
  * A conversation of the group beside others: its own messages, its own part of the state. All
@@ -13,8 +14,8 @@ export interface Channel<C extends GroupTypes = Untyped> {
   /** Name of the channel; "" for the group itself. */
   readonly name: string;
   /**
-   * Adds a listener of an event. `message` and `recovered` are those of this channel, all others
-   * those of the group. A listener that throws is reported in the console and does not stop the
+   * Adds a listener of an event. `message`, `direct` and `recovered` are those of this channel, all
+   * others those of the group. A listener that throws is reported in the console and does not stop the
    * others.
    *
    * `signal` removes the listener when it aborts, `once` before its first call.
@@ -36,6 +37,33 @@ export interface Channel<C extends GroupTypes = Untyped> {
    * or rejects with a PeerstarError, or with a TypeError for data that cannot be sent.
    */
   send(data: MessageOf<C>): Promise<void>;
+  /**
+   * Sends a message to one member, 1 MiB at most: its page has the event `direct`, after everything
+   * that this page has been handed. The message waits while the member is away. No other member
+   * gets it.
+   *
+   * @returns A promise that resolves when the member's page was handed the message, or rejects with
+   * a PeerstarError: `Gone` if the member left and cannot have it, `Uncertain` if it left and may
+   * have it. It rejects with the reason of `signal` if that aborts; the message may be handed over
+   * all the same, once it is on its way.
+   */
+  sendTo(id: string, data: DirectOf<C>, options?: DirectOptions): Promise<void>;
+  /**
+   * Asks one member's page, and returns what its handler returns. The handler runs at most once,
+   * perhaps though this promise rejects.
+   *
+   * @returns A promise that rejects with a PeerstarError: as `sendTo`, and with `NoHandler`,
+   * `Timeout` (after 10 s, or `timeoutMs`), or `Rejected` if the handler fails.
+   */
+  request<Answer = unknown>(id: string, data: unknown, options?: RequestOptions): Promise<Answer>;
+  /**
+   * Sets the function that answers the requests of others on this channel, in the place of an
+   * earlier one. It returns the answer or a promise of it. What it throws rejects the request, with
+   * the message of the error.
+   *
+   * @returns A function that removes this one.
+   */
+  handle(handler: RequestHandler): () => void;
   /**
    * Callback that returns this page's state: everything delivered so far, as anything that `send`
    * takes, or a promise of it. It is called between two deliveries, for members that join late, and
@@ -62,12 +90,15 @@ export interface ChannelApp {
 /** The shell, as a channel uses it. */
 export interface ChannelShell {
   send(channel: string, data: unknown): Promise<void>;
+  sendTo(channel: string, id: string, data: unknown, options?: DirectOptions): Promise<void>;
+  request(channel: string, id: string, data: unknown, options?: RequestOptions): Promise<unknown>;
+  handle(channel: string, handler: RequestHandler): () => void;
   /** The application has set or removed a callback. */
   callbacksChanged(channel: string): void;
 }
 
 /** Events that each channel has of its own. */
-const OWN: ReadonlySet<keyof PageGroupEvents> = new Set(["message", "recovered"]);
+const OWN: ReadonlySet<keyof PageGroupEvents> = new Set(["message", "direct", "recovered"]);
 
 interface ChannelParts {
   readonly app: ChannelApp;
@@ -106,6 +137,18 @@ export class GroupChannel<C extends GroupTypes = Untyped> implements Channel<C> 
 
   send(data: MessageOf<C>): Promise<void> {
     return this.#parts.shell.send(this.name, data);
+  }
+
+  sendTo(id: string, data: DirectOf<C>, options?: DirectOptions): Promise<void> {
+    return this.#parts.shell.sendTo(this.name, id, data, options);
+  }
+
+  request<Answer = unknown>(id: string, data: unknown, options?: RequestOptions): Promise<Answer> {
+    return this.#parts.shell.request(this.name, id, data, options) as Promise<Answer>;
+  }
+
+  handle(handler: RequestHandler): () => void {
+    return this.#parts.shell.handle(this.name, handler);
   }
 
   get onSnapshot(): (() => unknown) | undefined {

@@ -1,6 +1,7 @@
 // The parts that both roles of a member work with. They outlive every change of host.
 
 import { Claim } from "./claim.ts";
+import { Direct } from "./direct/direct.ts";
 import { Freshness } from "./freshness.ts";
 import { Links } from "./links.ts";
 import { Outbox } from "./outbox.ts";
@@ -33,6 +34,7 @@ export class Context {
   readonly snapshots: Snapshots;
   readonly recovery: Recovery;
   readonly page: PageDelivery;
+  readonly direct: Direct;
 
   constructor(id: PeerId, settings: Settings, can: readonly string[]) {
     this.self = new Self(id, can);
@@ -45,6 +47,7 @@ export class Context {
     this.replica = new Replica(settings);
     this.snapshots = new Snapshots(this);
     this.recovery = new Recovery(this);
+    this.direct = new Direct(this);
     this.page = new PageDelivery(this);
   }
 

@@ -12,9 +12,8 @@ import { trim } from "./retention.ts";
 import type { Role } from "./role.ts";
 import { defaults, type Settings } from "./settings.ts";
 import type { TimerName } from "./timers.ts";
-import { CAN } from "./wire.ts";
 import type { Line, Path, PeerId, Place, RosterEntry } from "./types.ts";
-import { isWire, type Wire } from "./wire.ts";
+import { CAN, isWire, type Wire } from "./wire.ts";
 
 const TRIM_MS = 1000;
 const FENCE_MS = 100;
@@ -66,6 +65,7 @@ export class Group {
     if (this.#role) return;
     this.#context.self.id = id;
     this.#context.outbox.startAfter(counted);
+    this.#context.direct.startAfter(counted);
   }
 
   handle(event: Event, now: number): Effect[] {
@@ -76,13 +76,8 @@ export class Group {
   handleAll(events: readonly Event[], at: number): Effect[] {
     // Whole milliseconds: rounded fractions could leave a deadline not quite due for ever.
     const now = Math.floor(at);
-    const { freshness, replica, status, step, timers } = this.#context;
-    if (status.is("closed"))
-      return events.flatMap((event) =>
-        event.type === "send"
-          ? [{ type: "settle", token: event.token, error: "Closed" } as const]
-          : [],
-      );
+    const { direct, freshness, replica, status, step, timers } = this.#context;
+    if (status.is("closed")) return events.flatMap((event) => refusal(event));
     const overdue = now - Math.max(this.#handledAt, timers.next());
     this.#wasIdle = now - this.#handledAt > PAUSED_MS;
     step.begin(now);
@@ -93,6 +88,7 @@ export class Group {
     for (const event of events) this.#take(event);
     for (let name = timers.pop(now); name; name = timers.pop(now)) this.#ring(name);
     this.#role?.flush();
+    direct.flush();
     if (replica.isCrammed) trim(this.#context, now);
     return step.end();
   }
@@ -192,7 +188,7 @@ export class Group {
   // --- events ---
 
   #take(event: Event): void {
-    const { links, replica, self, snapshots, step } = this.#context;
+    const { direct, links, replica, self, snapshots, step } = this.#context;
     if (isFromServer(event)) replica.provisional.serverHeard(step.now);
     switch (event.type) {
       case "open":
@@ -217,6 +213,7 @@ export class Group {
         if (event.up) links.opened(event.id, step.now);
         else links.closed(event.id);
         this.#role?.linked(event.id);
+        direct.pathsChanged(event.id);
         break;
       case "received":
         this.#receive(event.from, event.via, event.message);
@@ -234,6 +231,15 @@ export class Group {
         break;
       case "send":
         this.#send(event.token, event.data, event.size);
+        break;
+      case "sendTo":
+        direct.send(event);
+        break;
+      case "abort":
+        direct.abort(event.token);
+        break;
+      case "reply":
+        direct.reply(event.token, event.data, event.size);
         break;
       case "snapshots":
         snapshots.callbackChanged(event.able);
@@ -285,7 +291,8 @@ export class Group {
   // --- the server ---
 
   #open(open: OpenPayload): void {
-    const { claim, freshness, links, replica, self, server, status, step, timers } = this.#context;
+    const { claim, direct, freshness, links, replica, self, server, status, step, timers } =
+      this.#context;
     server.opened(open);
     if (open.alone) freshness.setApart(step.now);
     links.relay = open.relay;
@@ -309,6 +316,7 @@ export class Group {
     const { epoch, host, roster } = open;
     const cause = open.recovering ? "restarted" : "";
     if (!this.#adopt({ epoch, host, cause, roster, isFirst })) this.#role?.opened(roster);
+    direct.pathsChanged();
   }
 
   #offline(): void {
@@ -359,7 +367,7 @@ export class Group {
   /** Goes over to an announced epoch. Returns false if that is no news. */
   #adopt({ epoch, host, cause, roster, isFirst }: Announcement): boolean {
     const context = this.#context;
-    const { freshness, paths, replica, self, server, step } = context;
+    const { direct, freshness, paths, replica, self, server, step } = context;
     if (epoch < server.epoch || (epoch === server.epoch && this.#role)) return false;
     const deposed = server.host;
     this.#role?.stop();
@@ -373,15 +381,18 @@ export class Group {
         ? new Host(context, { cause, deposed, roster: roster ?? [], isFirst })
         : new Member(context, { host, cause });
     this.#role.start();
+    direct.hosting = this.#role instanceof Host ? this.#role : undefined;
+    direct.pathsChanged();
     return true;
   }
 
   // --- other members ---
 
   #receive(from: PeerId, via: Path, message: unknown): void {
-    const { claim, links, self, server, status, step } = this.#context;
+    const { claim, direct, links, self, server, status, step } = this.#context;
     if (from === self.id || !isWire(message)) return;
     if (via === "p2p") links.heard(from, step.now);
+    if (direct.receive(from, via, message)) return;
     if (message.e < server.epoch) return this.#old(from, message);
     if (message.e > server.epoch) return this.#later();
     if (status.is("away") && !claim.isDisbelieved) status.change("open");
@@ -435,12 +446,13 @@ export class Group {
   }
 
   #leave(): void {
-    const { outbox, paths, self, server, status, step, timers } = this.#context;
+    const { direct, outbox, paths, self, server, status, step, timers } = this.#context;
     if (server.host !== undefined && server.host !== self.id)
       paths.transmit(server.host, { t: "bye", e: server.epoch });
     step.settle(outbox.clear(), "Closed");
+    direct.close();
     this.#role?.stop();
-    timers.clear("away", "trim", "snapshot", "claim");
+    timers.clear("away", "trim", "snapshot", "claim", "direct");
     status.change("closed");
   }
 
@@ -499,6 +511,14 @@ export class Group {
 
 function snapshotOf({ state, parts, size }: Extract<Event, { type: "snapshot" }>) {
   return { state, parts, size };
+}
+
+/** Returns what answers an event after this member has left. */
+function refusal({ type, ...event }: Event): Effect[] {
+  if (!("token" in event)) return [];
+  const { token } = event;
+  if (type === "send") return [{ type: "settle", token, error: "Closed" }];
+  return type === "sendTo" ? [{ type: "settleDirect", token, error: "Closed" }] : [];
 }
 
 /**

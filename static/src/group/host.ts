@@ -140,6 +140,12 @@ export class Host implements Role {
     this.#takeover.start();
   }
 
+  /** Returns whether a member, as it said in this epoch, lacks a feature. */
+  lacks(id: PeerId, feature: string): boolean {
+    const follower = this.#followers.get(id);
+    return follower !== undefined && follower.saidAt > 0 && !follower.can.includes(feature);
+  }
+
   /** Stamps who joined, who left, and whose profile is new. */
   reconcile(): void {
     if (this.#phase === "stamping") this.#roster.reconcile();

@@ -6,6 +6,7 @@
 // - replica, log, dedupe-table, history, provisional: the history of this member, and comparisons.
 // - freshness, server-view, claim: how recent the history is, and what the server says.
 // - outbox, snapshots, page-delivery, recovery, given-up, retention: what concerns the page.
+// - direct: messages and requests to one member, beside the log.
 // - member, with reports, early-entries, relay-wish, suspicion and supply.
 // - host, with takeover, late-answer, roster, follower, stamper, intake, heartbeat, distribution
 //   (feed, backfill, restorer) and delivery-limit (proof).

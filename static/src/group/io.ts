@@ -1,6 +1,6 @@
 // Events and effects of the group: its whole contract with the shell.
 
-import type { ErrorCode, Lost, Path, PeerId, RosterEntry } from "./types.ts";
+import type { DirectError, ErrorCode, Lost, Path, PeerId, RosterEntry } from "./types.ts";
 import type { Wire } from "./wire.ts";
 
 /** Fields of the server's OPEN that the group needs. */
@@ -79,6 +79,27 @@ export type Event =
     }
   /** The page sends a message. `token` comes back in `settle`. */
   | { readonly type: "send"; readonly token: number; readonly data: unknown; readonly size: number }
+  /**
+   * The page sends a message to one member, or a request if there is a time for the answer. `token`
+   * comes back in `settleDirect` or `answered`.
+   */
+  | {
+      readonly type: "sendTo";
+      readonly token: number;
+      readonly to: PeerId;
+      readonly data: unknown;
+      readonly size: number;
+      readonly timeoutMs?: number;
+    }
+  /** The page gives up a message or request to one member, and settles its promise itself. */
+  | { readonly type: "abort"; readonly token: number }
+  /** The page answers the effect `request`. */
+  | {
+      readonly type: "reply";
+      readonly token: number;
+      readonly data: unknown;
+      readonly size: number;
+    }
   /** The page set or removed its onSnapshot. */
   | { readonly type: "snapshots"; readonly able: boolean }
   /** The page answers `askSnapshot`. `given` is false if it had no snapshot. */
@@ -168,6 +189,21 @@ export type Effect =
       readonly data: unknown;
     }
   | { readonly type: "settle"; readonly token: number; readonly error?: ErrorCode }
+  /** Hand the page a message that only it is sent, in this order with the others. */
+  | { readonly type: "direct"; readonly from: PeerId; readonly data: unknown }
+  /** Hand the page a request, as `direct`. The page answers with the event `reply`. */
+  | {
+      readonly type: "request";
+      readonly token: number;
+      readonly from: PeerId;
+      readonly data: unknown;
+    }
+  /** Nobody waits for the answer to this request any more. */
+  | { readonly type: "requestEnded"; readonly token: number }
+  /** Settles the promise of a message or request to one member: without an error a message was handed over. */
+  | { readonly type: "settleDirect"; readonly token: number; readonly error?: DirectError }
+  /** The answer to a request of the page. */
+  | { readonly type: "answered"; readonly token: number; readonly data: unknown }
   /**
    * Call onSnapshot now. Nothing is delivered until the page answers, or `snapshotMs` have passed.
    */

@@ -105,13 +105,7 @@ export class Member implements Role {
       case "want":
         this.#onWant(message.k, via);
         break;
-      case "at":
-      case "ack":
-      case "send":
-      case "fill":
-      case "snap":
-      case "fence":
-      case "bye":
+      default:
         break;
     }
     this.#relayWish.update(via);

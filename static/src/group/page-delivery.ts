@@ -2,6 +2,7 @@
 // up.
 
 import { DedupeTable } from "./dedupe-table.ts";
+import type { Direct } from "./direct/direct.ts";
 import type { Freshness } from "./freshness.ts";
 import { giveUp } from "./given-up.ts";
 import { common, isEmpty, lies } from "./history.ts";
@@ -15,6 +16,7 @@ import type { Step } from "./step.ts";
 import { sameProfile, type MemberInfo, type PeerId, type Snapshot } from "./types.ts";
 
 interface DeliveryParts {
+  readonly direct: Direct;
   readonly freshness: Freshness;
   readonly outbox: Outbox;
   readonly paths: Paths;
@@ -97,13 +99,15 @@ export class PageDelivery {
 
   /** Tells the page that another member joined, left or has a new profile. */
   #reportMember(id: PeerId, old: MemberInfo | undefined, info: MemberInfo | undefined): void {
-    const { paths, self, step } = this.#parts;
+    const { direct, paths, self, step } = this.#parts;
     if (id === self.id) return;
     // When the member is back, its path is news again.
     if (old && !info) paths.forget(id);
     if (info && !old) step.notify({ kind: "member", change: "join", id, profile: info.profile });
-    else if (old && !info) step.notify({ kind: "member", change: "leave", id });
-    else if (old && info && !sameProfile(old, info))
+    else if (old && !info) {
+      step.notify({ kind: "member", change: "leave", id });
+      direct.left(id);
+    } else if (old && info && !sameProfile(old, info))
       step.notify({ kind: "profile", id, profile: info.profile });
   }
 }

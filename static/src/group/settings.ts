@@ -54,6 +54,11 @@ export interface Settings {
   readonly claimMostMs: number;
   /** Number of senders that are remembered after they left, however long ago. */
   readonly goneCount: number;
+  /**
+   * Time after which a member that answers no direct message is taken to lack them, where the host
+   * cannot tell.
+   */
+  readonly directSilentMs: number;
   readonly messageBytes: number;
   readonly outboxBytes: number;
   readonly outboxCount: number;
@@ -95,6 +100,7 @@ export const defaults: Settings = {
   provisionalMs: 180_000,
   claimMostMs: 30_000,
   goneCount: 128,
+  directSilentMs: 10_000,
   messageBytes: 1 << 20,
   outboxBytes: 4 << 20,
   outboxCount: 8192,

@@ -13,7 +13,8 @@ export type TimerName =
   | "giver"
   | "resign"
   | "trim"
-  | "claim";
+  | "claim"
+  | "direct";
 
 export class Timers {
   readonly #due = new Map<TimerName, number>();

@@ -137,4 +137,14 @@ export interface Lost {
   readonly data: unknown;
 }
 
+/** Why a message or request to one member did not get through. */
+export type DirectError =
+  | "Gone"
+  | "Uncertain"
+  | "Unsupported"
+  | "TooLarge"
+  | "Backpressure"
+  | "Closed"
+  | "Timeout";
+
 export type ErrorCode = "Backpressure" | "TooLarge" | "Uncertain" | "Closed";

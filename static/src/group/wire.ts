@@ -1,6 +1,20 @@
 // Messages between members and host. Paths may lose, repeat and reorder them, so every message
 // stands by itself and carries its epoch `e`.
 
+import {
+  any,
+  count,
+  flag,
+  list,
+  pair,
+  perhaps,
+  place,
+  shape,
+  text,
+  type Check,
+  type Fields,
+} from "./checks.ts";
+import { directShapes, type DirectWire } from "./direct/wire.ts";
 import type { Entry, PeerId, Place, Snapshot, Standing } from "./types.ts";
 
 /**
@@ -13,7 +27,7 @@ export const PROTOCOL = 2;
  * Names of what this library can do beyond the protocol, `&can=` in the WebSocket's address. They
  * are constant for the life of a page.
  */
-export const CAN: readonly string[] = ["channels"];
+export const CAN: readonly string[] = ["channels", "direct"];
 
 /**
  * host -> member: asks where the member stands. First message of an epoch, repeated whenever the
@@ -163,44 +177,10 @@ export type Wire =
   | Snap
   | Restore
   | Fence
-  | Bye;
+  | Bye
+  | DirectWire;
 
-type Check = (value: unknown) => boolean;
-type Fields = Readonly<Record<string, Check>>;
-
-const count: Check = (v) => typeof v === "number" && Number.isSafeInteger(v) && v >= 0;
-const text: Check = (v) => typeof v === "string";
-const flag: Check = (v) => typeof v === "boolean";
-const any: Check = () => true;
-const list =
-  (of: Check): Check =>
-  (v) => {
-    if (!Array.isArray(v)) return false;
-    for (const item of v) if (!of(item)) return false;
-    return true;
-  };
-const shape = (fields: Fields): Check => {
-  const names = Object.keys(fields);
-  const checks = Object.values(fields);
-  // A plain loop: every entry of every message passes here.
-  return (v) => {
-    if (typeof v !== "object" || v === null) return false;
-    for (let i = 0; i < checks.length; i++)
-      if (!(checks[i] as Check)((v as Record<string, unknown>)[names[i] as string])) return false;
-    return true;
-  };
-};
-const pair =
-  (a: Check, b: Check): Check =>
-  (v) =>
-    Array.isArray(v) && v.length === 2 && a(v[0]) && b(v[1]);
-
-const place: Fields = { r: count, e: count, s: count };
 const line = list(pair(count, count));
-const perhaps =
-  (of: Check): Check =>
-  (v) =>
-    v === undefined || of(v);
 /** Members with an older library leave the mark out. */
 const marked: Fields = { provisional: perhaps(count) };
 const standing = shape({
@@ -261,6 +241,7 @@ const shapes: Readonly<Record<Wire["t"], Check>> = {
   restore: shape({ heal: shape(place), snap: snapshot }),
   fence: shape({ host: text }),
   bye: any,
+  ...directShapes,
 };
 
 function isHead({ low, x }: At): boolean {
@@ -310,6 +291,9 @@ function isTimely(message: Wire): boolean {
     case "want":
     case "fence":
     case "bye":
+      return true;
+    default:
+      // Messages from one member to another belong to no epoch.
       return true;
   }
 }
