@@ -161,6 +161,6 @@ export class Conversations {
 }
 
 /** Returns whether some members' libraries have no channels. */
-function hasLacking({ seed }: World): boolean {
+export function hasLacking({ seed }: World): boolean {
   return new Prng(seed * 1000).chance(0.3);
 }

@@ -867,4 +867,134 @@ export const mutants = [
     name: "a host prefers a member that cannot give parts to its own page",
     edits: [["restorer.ts", "best && (isAble(best) || !snapshots.areGiven)", "best"]],
   },
+  {
+    name: "to one member: what was handed over is handed over again",
+    edits: [
+      ["direct/inbox.ts", "if (item.n <= sender.last) return;", ""],
+      ["direct/inbox.ts", "if (item.n <= sender.last) this.#release(sender, item.n);", ""],
+      [
+        "direct/inbox.ts",
+        "item.n <= sender.last || item.after > sender.last",
+        "item.after > sender.last",
+      ],
+    ],
+  },
+  {
+    name: "to one member: a message is handed over before one that was sent before it",
+    edits: [
+      [
+        "direct/inbox.ts",
+        "item.after > sender.last || !this.#isReached(item.at)",
+        "!this.#isReached(item.at)",
+      ],
+    ],
+  },
+  {
+    name: "to one member: a message does not wait for the log",
+    edits: [["direct/inbox.ts", "return place.r === 0 || lies(", "return true || lies("]],
+  },
+  {
+    name: "to one member: a message waits for a place that the sender's history has no more",
+    edits: [["direct/direct.ts", "!item.place || !lies(item.place, replica.log)", "!item.place"]],
+  },
+  {
+    name: "to one member: nothing is sent again",
+    edits: [["direct/direct.ts", "stream.rewind(true);", ""]],
+  },
+  {
+    name: "to one member: a leave settles nothing",
+    edits: [["page-delivery.ts", "direct.left(id);", ""]],
+  },
+  {
+    name: "to one member: what a member may have is Gone when it leaves",
+    edits: [
+      [
+        "direct/direct.ts",
+        `this.#fail(id, "Gone", "Uncertain");`,
+        `this.#fail(id, "Gone", "Gone");`,
+      ],
+    ],
+  },
+  {
+    name: "to one member: the sender's count begins anew when a member is back",
+    edits: [
+      ["direct/direct.ts", "() => ++this.#lastNumber", "() => ++stream.count"],
+      ["direct/stream.ts", "bytes = 0;", "bytes = 0; count = 0;"],
+    ],
+  },
+  {
+    name: "to one member: messages go out before the addressee's page is known",
+    edits: [
+      ["direct/direct.ts", "if (!stream.isKnown) {", "if (stream.key === 0) {"],
+      ["direct/inbox.ts", "if (key !== sender.key) return;", ""],
+    ],
+  },
+  {
+    name: "to one member: messages for another load of the page are handed over",
+    edits: [["direct/inbox.ts", "if (key !== sender.key) return;", ""]],
+  },
+  {
+    name: "to one member: two loads of a page are one sender",
+    edits: [["direct/inbox.ts", "this.#sender(from, life)", "this.#sender(from, 0)"]],
+  },
+  {
+    name: "to one member: another page in the addressee's place is taken for it",
+    edits: [["direct/direct.ts", "if (stream.isKnown) this.#addresseeIsNew(stream);", ""]],
+  },
+  {
+    name: "to one member: the host says of nobody that it lacks these messages",
+    edits: [["host.ts", "follower.saidAt > 0 && !follower.can.includes(feature)", "false"]],
+  },
+  {
+    name: "to one member: silence is no answer",
+    edits: [
+      [
+        "direct/direct.ts",
+        "const isSilent = now - stream.silentSince > settings.directSilentMs;",
+        "const isSilent = false;",
+      ],
+    ],
+  },
+  {
+    name: "to one member: the host passes nothing on",
+    edits: [["direct/direct.ts", "if (!lacks && to !== from)", "if (false)"]],
+  },
+  {
+    name: "to one member: anybody passes messages on and is believed",
+    edits: [
+      [
+        "direct/direct.ts",
+        `if (from === server.host) this.#hear(message.from, message.m, "host");`,
+        `this.#hear(message.from, message.m, "host");`,
+      ],
+    ],
+  },
+  {
+    name: "to one member: an answer is not sent again",
+    edits: [
+      ["direct/direct.ts", "answer.dueAt = now + answer.waitMs;", "answer.dueAt = Infinity;"],
+    ],
+  },
+  {
+    name: "to one member: a request that was handed over outlives its member",
+    edits: [
+      [
+        "direct/direct.ts",
+        "for (const request of this.#requests.where((one) => one.to === to)) this.#failRequest(request, tried);",
+        "",
+      ],
+    ],
+  },
+  {
+    name: "to one member: an aborted message is settled as well",
+    edits: [["direct/direct.ts", "if (stream.withdraw(token)) break;", "this.#settle(token);"]],
+  },
+  {
+    name: "to one member: a request does not time out",
+    edits: [["direct/direct.ts", `this.#settle(request.token, "Timeout");`, ""]],
+  },
+  {
+    name: "to one member: anybody answers a request",
+    edits: [["direct/direct.ts", "&& this.#requests.isTo(q, from)", ""]],
+  },
 ];

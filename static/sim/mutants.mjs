@@ -52,6 +52,8 @@ const CASES = [
   "shell.page",
   "shell.server",
   "shell.snapshots",
+  "direct",
+  "direct.requests",
   "group.calm",
 ];
 

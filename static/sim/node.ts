@@ -41,6 +41,8 @@ export class Node implements Tab {
   profile: string;
   /** Whether the node's ticket allows the relay. */
   readonly mayRelay: boolean;
+  /** Members that the page was told have left, in this step. */
+  #left: string[] = [];
   /** Whether the history was provisional before the present step. */
   wasProvisional = false;
   /** Messages that the page had before the state that it is given in this step. */
@@ -119,6 +121,11 @@ export class Node implements Tab {
     this.channels.keep();
   }
 
+  /** Whether the library can nothing beyond the protocol. */
+  get lacks(): boolean {
+    return !this.conversations.able;
+  }
+
   /** Whether the server has let the node in. */
   get online(): boolean {
     return this.connection.online;
@@ -175,6 +182,7 @@ export class Node implements Tab {
     this.#learn(event);
     for (const effect of machine.handle(event, world.now + FRACTION_MS))
       this.#perform(effect, stood);
+    for (const id of this.#left.splice(0)) this.#observer.directs.left(this, id);
     touch.advanced = machine.place.s > before.s;
     this.#observer.stepped(this, before, old);
     if (machine.host === this.id) touch.judge();
@@ -262,6 +270,17 @@ export class Node implements Tab {
         this.app.restore(effect.state as AppState);
         this.conversations.restore(effect.parts, effect.about.reason);
         this.#sayGives(false);
+        break;
+      case "direct":
+      case "request":
+        this.#observer.directs.handed(this, effect);
+        break;
+      case "settleDirect":
+      case "answered":
+        this.#observer.directs.settled(this, effect);
+        break;
+      case "requestEnded":
+        world.count("direct: a handler is told that nobody waits");
         break;
       case "suspect":
       case "trust":
@@ -362,6 +381,7 @@ export class Node implements Tab {
 
   #noticed(notice: Notice, stood: () => Place): void {
     this.world.say(this.id, () => `* ${JSON.stringify(notice)}`);
+    if (notice.kind === "member" && notice.change === "leave") this.#left.push(notice.id);
     if (notice.kind === "member" || notice.kind === "profile") this.#observer.member(this, notice);
     else if (notice.kind === "recovered") this.#recovered(notice, stood());
     else if (notice.kind === "host" && notice.isHost) {
@@ -400,6 +420,11 @@ export class Node implements Tab {
   send(): void {
     if (!this.alive || this.frozen) return;
     this.sent.send((token, data, size) => this.feed({ type: "send", token, data, size }));
+  }
+
+  /** The page sends to one member, of these or of those it knows. */
+  sendTo(others: readonly string[]): void {
+    if (!this.lacks) this.#observer.directs.send(this, others);
   }
 
   rename(profile: string): void {

@@ -5,6 +5,7 @@ import type { Notice } from "../src/group/index.ts";
 import type { Line, Place, Snapshot, Standing } from "../src/group/types.ts";
 import type { Data, Fill } from "../src/group/wire.ts";
 import { origin, type App } from "./app.ts";
+import { Directs } from "./directs.ts";
 import type { Node } from "./node.ts";
 import type { Server } from "./server.ts";
 import { show } from "./story.ts";
@@ -16,6 +17,7 @@ const ON_THE_WAY_MS = 1500;
 const HANDED_ON_MS = 3000;
 
 export class Observer {
+  readonly directs: Directs;
   /** The message of each entry, for ever. */
   readonly #message = new Map<number, string>();
   /** The message of each entry that was sent on, whether a page was handed it there or had it already. */
@@ -54,7 +56,9 @@ export class Observer {
     readonly server: Server,
     readonly nodes: () => readonly Node[],
     readonly stock: () => readonly string[],
-  ) {}
+  ) {
+    this.directs = new Directs(world);
+  }
 
   /** Returns one number for root, epoch and seq, since entries are looked up by the million. */
   #key(r: number, e: number, s: number): number {

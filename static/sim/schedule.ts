@@ -53,9 +53,11 @@ export class Schedule {
     this.#calm();
     for (let t = 0; t < TAIL_MS + TAIL_STATES * profile.stateMs; t += STEP_MS) {
       clock.until(clock.now + STEP_MS);
-      if (t > 2000 && this.#observer.converged(this.#live)) break;
+      const { directs } = this.#observer;
+      if (t > 2000 && directs.areSettled && this.#observer.converged(this.#live)) break;
     }
     this.#observer.finish(this.#live);
+    this.#observer.directs.finish();
   }
 
   get #live(): Node[] {
@@ -99,9 +101,19 @@ export class Schedule {
       if (live.length > 0) {
         const node = random.pick(live);
         for (let n = random.chance(0.1) ? random.int(2, 12) : 1; n > 0; n--) node.send();
+        this.#sendToOne();
       }
       this.#talk();
     });
+  }
+
+  /** Somebody sends to one other, perhaps to one that has left or is no member. */
+  #sendToOne(): void {
+    const { random } = this.world;
+    if (!random.chance(0.6)) return;
+    const others = [...this.#nodes, ...this.#stock].map(({ id }) => id);
+    const node = random.pick(this.#live);
+    for (let n = random.chance(0.2) ? random.int(2, 8) : 1; n > 0; n--) node.sendTo(others);
   }
 
   /** The host's page is hidden for a while. */
